@@ -1,0 +1,1 @@
+//! Binds [`shuntyard_core`] to sockets with a hand-rolled `mio` event loop.

@@ -1,0 +1,1 @@
+//! Binds [`shuntyard_core`] to sockets with tokio. Not built yet: it carries no item.

@@ -1,0 +1,24 @@
+//! The pure core of shuntyard.
+#![forbid(unsafe_code)]
+
+// Floor 0: words.
+pub mod config;
+pub mod error;
+pub mod random;
+pub mod time;
+
+// Floor 1: storage.
+pub mod deadline;
+pub mod key;
+pub mod list;
+pub mod outbox;
+pub mod window;
+
+// Floor 2: codecs.
+pub mod fields;
+pub mod frame;
+pub mod hpack;
+pub mod message;
+
+// Floors 3 and 4: one HTTP/2 connection.
+pub mod h2;
