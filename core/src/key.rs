@@ -1,1 +1,197 @@
-//! .
+//! Generational slab: a stale key is an error, never another entry.
+
+use core::fmt;
+use core::marker::PhantomData;
+
+/// The address of an entry of a [`Slab`]. `Copy`, and grants nothing: the entry may be gone.
+pub struct Key<T> {
+    index: u32,
+    generation: u32,
+    marker: PhantomData<fn() -> T>,
+}
+
+impl<T> Key<T> {
+    /// Both halves in one number: for poll tokens, tags and recordings.
+    pub const fn to_bits(self) -> u64 {
+        (self.generation as u64) << 32 | self.index as u64
+    }
+
+    /// The reverse of [`to_bits`](Self::to_bits). Any number is a legal key; most are stale.
+    pub const fn from_bits(bits: u64) -> Self {
+        Self { index: bits as u32, generation: (bits >> 32) as u32, marker: PhantomData }
+    }
+}
+
+impl<T> Clone for Key<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Key<T> {}
+impl<T> PartialEq for Key<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_bits() == other.to_bits()
+    }
+}
+impl<T> Eq for Key<T> {}
+impl<T> PartialOrd for Key<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl<T> Ord for Key<T> {
+    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
+        self.to_bits().cmp(&other.to_bits())
+    }
+}
+impl<T> core::hash::Hash for Key<T> {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        self.to_bits().hash(state);
+    }
+}
+impl<T> fmt::Debug for Key<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}v{}", self.index, self.generation)
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Slot<T> {
+    /// Rises with each removal, so that the keys of the entry that was here are stale.
+    generation: u32,
+    state: State<T>,
+}
+
+#[derive(Clone, Debug)]
+enum State<T> {
+    Used(T),
+    Free { next: u32 },
+}
+
+const NONE: u32 = u32::MAX;
+
+/// Entries with stable addresses; insertion and removal in constant time, the last freed place is used first.
+#[derive(Clone, Debug)]
+pub struct Slab<T> {
+    slots: Vec<Slot<T>>,
+    free: u32,
+    len: usize,
+}
+
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self { slots: Vec::new(), free: NONE, len: 0 }
+    }
+}
+
+impl<T> Slab<T> {
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Adds an entry.
+    pub fn insert(&mut self, value: T) -> Key<T> {
+        self.insert_with(|_| value)
+    }
+
+    /// Adds an entry that knows its own key.
+    pub fn insert_with(&mut self, value: impl FnOnce(Key<T>) -> T) -> Key<T> {
+        self.len += 1;
+        if self.free == NONE {
+            let index =
+                u32::try_from(self.slots.len()).expect("fewer than 2^32 entries: every slab has a limit");
+            let key = Key { index, generation: 0, marker: PhantomData };
+            let value = value(key);
+            self.slots.push(Slot { generation: 0, state: State::Used(value) });
+            return key;
+        }
+        let index = self.free;
+        let slot = &mut self.slots[index as usize];
+        let key = Key { index, generation: slot.generation, marker: PhantomData };
+        if let State::Free { next } = slot.state {
+            self.free = next;
+        }
+        slot.state = State::Used(value(key));
+        key
+    }
+
+    /// The entry, unless the key is stale.
+    pub fn get(&self, key: Key<T>) -> Option<&T> {
+        match self.slots.get(key.index as usize) {
+            Some(Slot { generation, state: State::Used(value) }) if *generation == key.generation => {
+                Some(value)
+            }
+            _ => None,
+        }
+    }
+
+    /// The entry, unless the key is stale.
+    pub fn get_mut(&mut self, key: Key<T>) -> Option<&mut T> {
+        match self.slots.get_mut(key.index as usize) {
+            Some(Slot { generation, state: State::Used(value) }) if *generation == key.generation => {
+                Some(value)
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes the entry out and makes its key stale.
+    pub fn remove(&mut self, key: Key<T>) -> Option<T> {
+        self.get(key)?;
+        let slot = &mut self.slots[key.index as usize];
+        // A place whose generations are used up is never used again.
+        let exhausted = slot.generation == u32::MAX;
+        slot.generation = slot.generation.saturating_add(1);
+        let state = core::mem::replace(&mut slot.state, State::Free { next: self.free });
+        if !exhausted {
+            self.free = key.index;
+        }
+        self.len -= 1;
+        match state {
+            State::Used(value) => Some(value),
+            State::Free { .. } => None,
+        }
+    }
+
+    /// All entries in the order of their places. For rare walks (drain, snapshots), never for each event.
+    pub fn iter(&self) -> impl Iterator<Item = (Key<T>, &T)> {
+        self.slots.iter().enumerate().filter_map(|(index, slot)| match &slot.state {
+            State::Used(value) => {
+                Some((Key { index: index as u32, generation: slot.generation, marker: PhantomData }, value))
+            }
+            State::Free { .. } => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stale_key_finds_nothing_although_its_place_is_used_again() {
+        let mut slab = Slab::default();
+        let first = slab.insert("a");
+        assert_eq!(slab.remove(first), Some("a"));
+        let second = slab.insert("b");
+        assert_eq!((slab.get(first), slab.remove(first), slab.get(second)), (None, None, Some(&"b")));
+        assert_ne!(first, second);
+        assert_eq!(Key::<&str>::from_bits(second.to_bits()), second);
+    }
+
+    #[test]
+    fn places_are_reused_before_new_ones_are_made() {
+        let mut slab = Slab::default();
+        let keys: Vec<_> = (0..10).map(|n| slab.insert(n)).collect();
+        keys.iter().for_each(|&key| assert!(slab.remove(key).is_some()));
+        assert!(slab.is_empty());
+        (0..10).for_each(|n| drop(slab.insert(n)));
+        assert_eq!((slab.len(), slab.slots.len()), (10, 10));
+    }
+}

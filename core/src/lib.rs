@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 // Floor 0: words.
+pub mod address;
 pub mod config;
 pub mod error;
 pub mod random;
@@ -22,3 +23,6 @@ pub mod message;
 
 // Floors 3 and 4: one HTTP/2 connection.
 pub mod h2;
+
+// Floors 5 to 7: the life of a request, engines, the gateway.
+pub mod gateway;

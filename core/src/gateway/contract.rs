@@ -1,0 +1,124 @@
+//! The words of the contract between the gateway and whoever drives it: events in, actions out.
+
+use std::io::IoSlice;
+
+use crate::address::Address;
+use crate::gateway::record::Record;
+use crate::key::Key;
+use crate::time::{Duration, WallClock};
+
+/// The marker type behind [`ConnId`]s.
+#[derive(Debug)]
+pub struct ConnMarker;
+
+/// The address of one connection, front or backend. Stale once the connection is gone; a stale id is ignored and counted.
+pub type ConnId = Key<ConnMarker>;
+
+/// A client's connection was accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The client.
+    pub peer: Address,
+    /// The listener it came through.
+    pub local: Address,
+}
+
+/// What the adapter learnt when a connection that it was told to make stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Connected {}
+
+/// Why the transport of a connection is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Closed {
+    /// The connection could not be made: the peer refused.
+    ConnectRefused,
+    /// The connection could not be made: no answer in the transport's own time.
+    ConnectTimedOut,
+    /// The connection could not be made for another reason (no route, no permission, no descriptors).
+    ConnectFailed,
+    /// The peer reset the connection, or writing failed because it had gone.
+    Reset,
+    /// Reading or writing failed for another reason.
+    Failed,
+}
+
+/// Where the adapter may read to.
+#[derive(Debug)]
+pub enum RecvBuf<'a> {
+    /// Read into this once, then say how much with `handle_recv`. Never empty. Valid until the next call.
+    Buffer(&'a mut [u8]),
+    /// Back-pressure: leave the socket alone until [`Action::Readable`] names the connection.
+    Pause,
+    /// There is no such connection (any more).
+    Gone,
+}
+
+/// What the adapter must do.
+#[derive(Debug, PartialEq)]
+pub enum Action {
+    /// Connect to the target; then `handle_connected` or `handle_closed`.
+    Connect {
+        /// The id of the connection to be.
+        conn: ConnId,
+        /// Where to.
+        target: Address,
+    },
+    /// Reading was paused and may go on.
+    Readable(ConnId),
+    /// There is output: take `poll_transmit`, write, report `handle_sent`, until `None` or until the socket is full.
+    Writable(ConnId),
+    /// All output has left: shut the sending direction down (SHUT_WR) and go on reading.
+    Shutdown(ConnId),
+    /// Close and forget the connection. Its id is stale now; no `handle_closed` is wanted.
+    Close(ConnId),
+    /// Whether listeners should be read from.
+    Accepting(bool),
+    /// Something to write down. Only where the configuration asks for records.
+    Record(Box<Record>),
+    /// The drain is over: no connection is left. `cut` connections had to be closed at the deadline.
+    Drained {
+        /// Connections that were cut with streams open.
+        cut: u32,
+    },
+}
+
+/// What the operator wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Finish what is there, accept nothing new, and be gone after `deadline` at the latest.
+    Drain {
+        /// From now.
+        deadline: Duration,
+    },
+    /// The civil time, told again.
+    WallClock(WallClock),
+}
+
+/// Octets that wait to be written to one connection, in order. At most two pieces today; callers take any number.
+#[derive(Debug)]
+pub struct Transmit<'a> {
+    pub(crate) pieces: [&'a [u8]; 2],
+}
+
+impl<'a> Transmit<'a> {
+    /// How many octets wait. Never 0.
+    pub fn remaining(&self) -> usize {
+        self.pieces[0].len() + self.pieces[1].len()
+    }
+
+    /// The first piece, never empty.
+    pub fn chunk(&self) -> &'a [u8] {
+        self.pieces[0]
+    }
+
+    /// Fills `slices` for a vectored write and says how many were filled.
+    pub fn chunks_vectored(&self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut filled = 0;
+        for (slice, piece) in slices.iter_mut().zip(self.pieces.into_iter().filter(|piece| !piece.is_empty()))
+        {
+            *slice = IoSlice::new(piece);
+            filled += 1;
+        }
+        filled
+    }
+}
