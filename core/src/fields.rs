@@ -1,1 +1,282 @@
-//! .
+//! Field sections as they travel from decoder to encoder: an arena of octets and a small index, never a map.
+//!
+//! What is known of a field line ([`FieldFacts`]) is computed once, where its octets enter (for a line that an HPACK
+//! table holds: when the entry is inserted), and copied with the line from then on. Nobody looks at the octets of an
+//! indexed field again.
+
+mod name;
+
+pub use name::FieldName;
+
+/// Overhead of a field line in the size of a section (RFC 9113 section 6.5.2) and of a table entry (RFC 7541 section 4.1).
+pub const FIELD_OVERHEAD: usize = 32;
+
+/// What is known of a field line without looking at its octets again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldFacts {
+    /// What the name means to HTTP.
+    pub name: FieldName,
+    /// The first entry of HPACK's static table that bears this name (1 to 61), or 0.
+    pub static_name: u8,
+    /// Whether name and value consist of octets that RFC 9113 section 8.2.1 allows.
+    pub well_formed: bool,
+    /// Hash of the name.
+    pub name_hash: u32,
+    /// Hash of name and value.
+    pub line_hash: u32,
+}
+
+impl FieldFacts {
+    /// Looks at every octet of a field line once. `seed` keys the hashes, against chosen collisions; tables that share
+    /// lines must share it.
+    pub fn of(name: &[u8], value: &[u8], seed: u64) -> Self {
+        let name_hash = hash(seed, name);
+        let (field_name, static_name) = name::classify(name);
+        Self {
+            name: field_name,
+            static_name,
+            well_formed: name::is_well_formed(name, field_name) && value_is_well_formed(value),
+            name_hash: fold(name_hash),
+            line_hash: fold(hash(name_hash, value)),
+        }
+    }
+}
+
+/// RFC 9113 section 8.2.1: no NUL, LF or CR anywhere, no SP or HTAB at either end.
+fn value_is_well_formed(value: &[u8]) -> bool {
+    let blank = |octet: Option<&u8>| matches!(octet, Some(b' ' | b'\t'));
+    !blank(value.first())
+        && !blank(value.last())
+        && !value.iter().fold(false, |bad, &octet| bad | matches!(octet, 0 | b'\n' | b'\r'))
+}
+
+/// A multiply-rotate hash over eight octets at a time.
+fn hash(seed: u64, octets: &[u8]) -> u64 {
+    const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut state = seed ^ (octets.len() as u64).wrapping_mul(MULTIPLIER);
+    let (words, rest) = octets.as_chunks::<8>();
+    for word in words {
+        state = (state.rotate_left(23) ^ u64::from_le_bytes(*word)).wrapping_mul(MULTIPLIER);
+    }
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    (state.rotate_left(23) ^ u64::from_le_bytes(last)).wrapping_mul(MULTIPLIER)
+}
+
+fn fold(hash: u64) -> u32 {
+    (hash ^ hash >> 32) as u32
+}
+
+/// Where a field line came from: an entry of a decoder's dynamic table, so that an encoder can remember what it
+/// translated it to. [`Origin::NONE`] for everything else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origin(pub u64);
+
+impl Origin {
+    /// Not an entry of a dynamic table.
+    pub const NONE: Self = Self(0);
+}
+
+/// One field line, borrowed from its section or made by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldLine<'a> {
+    /// The name, in lower case where it is well formed.
+    pub name: &'a [u8],
+    /// The value.
+    pub value: &'a [u8],
+    /// What is known of both.
+    pub facts: FieldFacts,
+    /// Never to be put into a compression table, by us or by any later hop (RFC 7541 section 6.2.3).
+    pub never_indexed: bool,
+    /// The table entry it came from.
+    pub origin: Origin,
+}
+
+impl<'a> FieldLine<'a> {
+    /// A line made by hand. `seed` as for [`FieldFacts::of`].
+    pub fn new(name: &'a [u8], value: &'a [u8], seed: u64) -> Self {
+        let facts = FieldFacts::of(name, value, seed);
+        Self { name, value, facts, never_indexed: false, origin: Origin::NONE }
+    }
+
+    /// The same line, marked never to be indexed.
+    pub fn never_indexed(self) -> Self {
+        Self { never_indexed: true, ..self }
+    }
+
+    /// Its share of the size of a section (RFC 9113 section 6.5.2).
+    pub fn size(&self) -> usize {
+        self.name.len() + self.value.len() + FIELD_OVERHEAD
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    start: u32,
+    name_len: u32,
+    value_len: u32,
+    facts: FieldFacts,
+    never_indexed: bool,
+    origin: Origin,
+}
+
+/// Field lines in order of arrival: a header section (pseudo-header fields included) or a trailer section.
+///
+/// ```
+/// use shuntyard_core::fields::{FieldLine, FieldSection};
+///
+/// let mut fields = FieldSection::new();
+/// fields.push(FieldLine::new(b":method", b"GET", 0));
+/// fields.push(FieldLine::new(b"accept", b"*/*", 0));
+/// assert_eq!(fields.get(b"accept"), Some(&b"*/*"[..]));
+/// assert_eq!(fields.size(), 7 + 3 + 32 + 6 + 3 + 32);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct FieldSection {
+    octets: Vec<u8>,
+    entries: Vec<Entry>,
+    size: usize,
+}
+
+impl FieldSection {
+    /// An empty section. Allocates nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Removes all lines and keeps the memory.
+    pub fn clear(&mut self) {
+        self.octets.clear();
+        self.entries.clear();
+        self.size = 0;
+    }
+
+    /// How many lines there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The size by which SETTINGS_MAX_HEADER_LIST_SIZE counts (RFC 9113 section 6.5.2), in octets.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Octets of memory that the section holds on to.
+    pub fn capacity(&self) -> usize {
+        self.octets.capacity() + self.entries.capacity() * size_of::<Entry>()
+    }
+
+    /// Appends a line. Sections are bounded by whoever fills them, far below 4 GiB.
+    pub fn push(&mut self, line: FieldLine<'_>) {
+        let start = self.octets.len() as u32;
+        self.octets.extend_from_slice(line.name);
+        self.octets.extend_from_slice(line.value);
+        self.size += line.size();
+        self.entries.push(Entry {
+            start,
+            name_len: line.name.len() as u32,
+            value_len: line.value.len() as u32,
+            facts: line.facts,
+            never_indexed: line.never_indexed,
+            origin: line.origin,
+        });
+    }
+
+    /// The lines in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = FieldLine<'_>> + Clone {
+        self.entries.iter().map(|entry| self.line(entry))
+    }
+
+    /// The value of the first line with this name.
+    pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
+        self.iter().find(|line| line.name == name).map(|line| line.value)
+    }
+
+    /// The value of the first line with this name, found without looking at octets. Not for [`FieldName::Other`].
+    pub fn value_of(&self, name: FieldName) -> Option<&[u8]> {
+        self.entries.iter().find(|entry| entry.facts.name == name).map(|entry| self.line(entry).value)
+    }
+
+    /// Keeps the lines for which `keep` holds. Their octets stay until the section is cleared.
+    pub fn retain(&mut self, mut keep: impl FnMut(FieldLine<'_>) -> bool) {
+        let octets = &self.octets;
+        let mut size = 0;
+        self.entries.retain(|entry| {
+            let line = line(octets, entry);
+            let kept = keep(line);
+            size += if kept { line.size() } else { 0 };
+            kept
+        });
+        self.size = size;
+    }
+
+    fn line(&self, entry: &Entry) -> FieldLine<'_> {
+        line(&self.octets, entry)
+    }
+}
+
+fn line<'a>(octets: &'a [u8], entry: &Entry) -> FieldLine<'a> {
+    let octets = &octets[entry.start as usize..][..(entry.name_len + entry.value_len) as usize];
+    let (name, value) = octets.split_at(entry.name_len as usize);
+    FieldLine { name, value, facts: entry.facts, never_indexed: entry.never_indexed, origin: entry.origin }
+}
+
+impl PartialEq for FieldSection {
+    /// Same lines, same order, same never-indexed marks.
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len()
+            && self
+                .iter()
+                .zip(other.iter())
+                .all(|(a, b)| (a.name, a.value, a.never_indexed) == (b.name, b.value, b.never_indexed))
+    }
+}
+impl Eq for FieldSection {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retaining_keeps_order_and_size() {
+        let mut fields = FieldSection::new();
+        for name in [&b"a"[..], b"bb", b"ccc"] {
+            fields.push(FieldLine::new(name, b"v", 7));
+        }
+        fields.retain(|line| line.name != b"bb");
+        assert_eq!(fields.iter().map(|line| line.name).collect::<Vec<_>>(), [&b"a"[..], b"ccc"]);
+        assert_eq!(fields.size(), 1 + 1 + 32 + 3 + 1 + 32);
+    }
+
+    #[test]
+    fn rfc9113_8_2_1_values() {
+        for bad in [&b"\0"[..], b"a\nb", b"a\rb", b" a", b"a ", b"\ta", b"a\t", b" "] {
+            assert!(!FieldFacts::of(b"x", bad, 0).well_formed, "{bad:?}");
+        }
+        for good in [&b""[..], b"a b", b"a\tb", b"\xff\x80", b"\x01"] {
+            assert!(FieldFacts::of(b"x", good, 0).well_formed, "{good:?}");
+        }
+    }
+
+    #[test]
+    fn hashes_depend_on_seed_name_value_and_length() {
+        let line = |name: &[u8], value: &[u8], seed| FieldFacts::of(name, value, seed).line_hash;
+        let all = [
+            line(b"a", b"", 0),
+            line(b"", b"a", 0),
+            line(b"a", b"", 1),
+            line(b"a", b"\0", 0),
+            line(b"a", b"\0\0", 0),
+            line(b"aaaaaaaa", b"", 0),
+            line(b"aaaaaaaab", b"", 0),
+        ];
+        for (i, a) in all.iter().enumerate() {
+            assert!(all[i + 1..].iter().all(|b| a != b));
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What the names of fields mean to HTTP.
+
+/// A field name as far as HTTP, HPACK or a gateway treats it specially.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum FieldName {
+    /// `:method` (RFC 9113 section 8.3.1).
+    Method,
+    /// `:scheme` (RFC 9113 section 8.3.1).
+    Scheme,
+    /// `:authority` (RFC 9113 section 8.3.1).
+    Authority,
+    /// `:path` (RFC 9113 section 8.3.1).
+    Path,
+    /// `:protocol` (RFC 8441 section 4).
+    Protocol,
+    /// `:status` (RFC 9113 section 8.3.2).
+    Status,
+    /// Another name that starts with a colon: always malformed (RFC 9113 section 8.3).
+    UnknownPseudo,
+    /// `connection`, `proxy-connection`, `keep-alive`, `transfer-encoding`, `upgrade`: malformed in HTTP/2 (8.2.2).
+    ConnectionSpecific,
+    /// `te`: only with the value `trailers` (RFC 9113 section 8.2.2).
+    Te,
+    /// `host`.
+    Host,
+    /// `content-length`.
+    ContentLength,
+    /// `cookie`, possibly one crumb of several (RFC 9113 section 8.2.3).
+    Cookie,
+    /// `set-cookie`.
+    SetCookie,
+    /// `authorization` or `proxy-authorization`.
+    Credentials,
+    /// `expect`.
+    Expect,
+    /// `via` (RFC 9110 section 7.6.3).
+    Via,
+    /// `date`.
+    Date,
+    /// Any other.
+    Other,
+}
+
+impl FieldName {
+    /// Whether it names a pseudo-header field.
+    pub const fn is_pseudo(self) -> bool {
+        (self as u8) <= Self::UnknownPseudo as u8
+    }
+}
+
+/// The meaning of a name and the first static table entry that bears it (RFC 7541 appendix A), or 0.
+pub(super) fn classify(name: &[u8]) -> (FieldName, u8) {
+    use FieldName::{
+        Authority, ConnectionSpecific, ContentLength, Cookie, Credentials, Date, Expect, Host, Method, Other,
+        Path, Protocol, Scheme, SetCookie, Status, Te, UnknownPseudo, Via,
+    };
+    match name {
+        b":authority" => (Authority, 1),
+        b":method" => (Method, 2),
+        b":path" => (Path, 4),
+        b":scheme" => (Scheme, 6),
+        b":status" => (Status, 8),
+        b":protocol" => (Protocol, 0),
+        [b':', ..] => (UnknownPseudo, 0),
+        b"connection" | b"proxy-connection" | b"keep-alive" | b"upgrade" => (ConnectionSpecific, 0),
+        b"transfer-encoding" => (ConnectionSpecific, 57),
+        b"te" => (Te, 0),
+        b"host" => (Host, 38),
+        b"content-length" => (ContentLength, 28),
+        b"cookie" => (Cookie, 32),
+        b"set-cookie" => (SetCookie, 55),
+        b"authorization" => (Credentials, 23),
+        b"proxy-authorization" => (Credentials, 49),
+        b"expect" => (Expect, 35),
+        b"via" => (Via, 60),
+        b"date" => (Date, 33),
+        b"accept-charset" => (Other, 15),
+        b"accept-encoding" => (Other, 16),
+        b"accept-language" => (Other, 17),
+        b"accept-ranges" => (Other, 18),
+        b"accept" => (Other, 19),
+        b"access-control-allow-origin" => (Other, 20),
+        b"age" => (Other, 21),
+        b"allow" => (Other, 22),
+        b"cache-control" => (Other, 24),
+        b"content-disposition" => (Other, 25),
+        b"content-encoding" => (Other, 26),
+        b"content-language" => (Other, 27),
+        b"content-location" => (Other, 29),
+        b"content-range" => (Other, 30),
+        b"content-type" => (Other, 31),
+        b"etag" => (Other, 34),
+        b"expires" => (Other, 36),
+        b"from" => (Other, 37),
+        b"if-match" => (Other, 39),
+        b"if-modified-since" => (Other, 40),
+        b"if-none-match" => (Other, 41),
+        b"if-range" => (Other, 42),
+        b"if-unmodified-since" => (Other, 43),
+        b"last-modified" => (Other, 44),
+        b"link" => (Other, 45),
+        b"location" => (Other, 46),
+        b"max-forwards" => (Other, 47),
+        b"proxy-authenticate" => (Other, 48),
+        b"range" => (Other, 50),
+        b"referer" => (Other, 51),
+        b"refresh" => (Other, 52),
+        b"retry-after" => (Other, 53),
+        b"server" => (Other, 54),
+        b"strict-transport-security" => (Other, 56),
+        b"user-agent" => (Other, 58),
+        b"vary" => (Other, 59),
+        b"www-authenticate" => (Other, 61),
+        _ => (Other, 0),
+    }
+}
+
+/// RFC 9113 section 8.2.1, and the token rule of RFC 9110 section 5.1: lower-case token characters only. Of the names
+/// with a colon only the defined pseudo-header fields pass.
+pub(super) fn is_well_formed(name: &[u8], class: FieldName) -> bool {
+    if class.is_pseudo() {
+        return class != FieldName::UnknownPseudo;
+    }
+    !name.is_empty() && name.iter().fold(true, |good, &octet| good & TOKEN[octet as usize])
+}
+
+/// `tchar` of RFC 9110 section 5.6.2 without upper-case letters.
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let allowed = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz";
+    let mut i = 0;
+    while i < allowed.len() {
+        table[allowed[i] as usize] = true;
+        i += 1;
+    }
+    table
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc9113_8_2_1_names() {
+        let good = |name: &[u8]| is_well_formed(name, classify(name).0);
+        for octet in 0..=255u8 {
+            let allowed =
+                octet.is_ascii_lowercase() || octet.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&octet);
+            assert_eq!(good(&[b'x', octet]), allowed, "{octet:#x}");
+        }
+        assert!(!good(b"") && !good(b":unknown") && !good(b":") && good(b":path"));
+    }
+}
