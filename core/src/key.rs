@@ -192,7 +192,7 @@ mod tests {
         let keys: Vec<_> = (0..10).map(|n| slab.insert(n)).collect();
         keys.iter().for_each(|&key| assert!(slab.remove(key).is_some()));
         assert!(slab.is_empty());
-        (0..10).for_each(|n| drop(slab.insert(n)));
+        (10..20).for_each(|n| _ = slab.insert(n));
         assert_eq!((slab.len(), slab.slots.len()), (10, 10));
     }
 }
