@@ -1,10 +1,9 @@
 //! The gateway: everything an adapter sees. Events are its `handle_*` methods, actions come out of its `poll_*` methods.
 
 mod contract;
-mod record;
 
 pub use contract::{Accepted, Action, Closed, Command, ConnId, ConnMarker, Connected, RecvBuf, Transmit};
-pub use record::{Cause, EndRecord, Outcome, Record, RequestId};
+pub use crate::record::{Cause, EndRecord, Outcome, Record, RequestId};
 
 use crate::config::{Config, ConfigError};
 use crate::time::{Instant, WallClock};

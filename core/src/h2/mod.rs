@@ -6,6 +6,7 @@
 mod budget;
 mod client;
 mod connection;
+mod endpoint;
 mod event;
 mod recv;
 mod recv_fields;

@@ -215,9 +215,9 @@ impl Connection {
     }
 
     fn apply_settings<'a>(&mut self, change: crate::h2::settings::SettingsChange) -> Received<'a> {
-        if let Some(smallest) = change.smallest_header_table_size {
-            self.encoder.set_peer_max_table_size(smallest);
-            self.encoder.set_peer_max_table_size(self.peer.header_table_size);
+        if let Some(change) = change.header_table_size {
+            self.encoder.set_peer_max_table_size(change.smallest);
+            self.encoder.set_peer_max_table_size(change.last);
         }
         if change.window_delta != 0 {
             let keys: Vec<StreamKey> = self.streams.keys().map(|(_, key)| key).collect();
