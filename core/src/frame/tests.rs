@@ -48,7 +48,7 @@ fn reference(frame_type: u8, flags: u8, stream_id: u32, payload: &[u8]) -> Verdi
         // 6.5
         4 if stream_id != 0 => wrong,
         4 if acknowledges && length != 0 => wrong_size,
-        4 if length % 6 != 0 => wrong_size,
+        4 if !length.is_multiple_of(6) => wrong_size,
         4 => Verdict::Accept,
         // 6.6: whatever else it says, its arrival is the error (8.4), for the connection to tell.
         5 if stream_id == 0 => wrong,
