@@ -13,6 +13,8 @@ pub enum DeadlineTarget {
     Request(RequestKey),
     /// The drain of the whole gateway.
     Drain,
+    /// The pause after a dial that failed.
+    Redial,
 }
 
 /// How far an engine has come. What the peer says moves it.

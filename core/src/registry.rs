@@ -23,13 +23,15 @@ pub struct Registry {
     next_endpoint: usize,
     /// Dials that failed since the last that did not.
     failed_dials: usize,
+    /// A dial failed a moment ago.
+    pausing: bool,
 }
 
 impl Registry {
     /// No engine, an empty queue.
     pub fn new(config: UpstreamConfig) -> Self {
         let endpoints = config.endpoints.iter().map(|_| Endpoint::default()).collect();
-        Self { config, queue: List::default(), endpoints, next_endpoint: 0, failed_dials: 0 }
+        Self { config, queue: List::default(), endpoints, next_endpoint: 0, failed_dials: 0, pausing: false }
     }
 
     /// What it was made from.
@@ -75,7 +77,7 @@ impl Registry {
     /// Where to dial next, if another engine is allowed: endpoints take turns, those with fewer engines first, and each
     /// has one dial under way at most (a limit of streams that is not known yet cannot be divided).
     pub fn dial_target(&self) -> Option<usize> {
-        if self.endpoints.iter().any(|endpoint| endpoint.dialling.is_some()) {
+        if self.pausing || self.endpoints.iter().any(|endpoint| endpoint.dialling.is_some()) {
             return None;
         }
         let count = self.endpoints.len();
@@ -97,7 +99,8 @@ impl Registry {
 
     /// The dial led to a connection whose peer has said its limits.
     pub fn established(&mut self, endpoint: usize, conn: ConnId) {
-        if let Some(endpoint) = self.endpoints.get_mut(endpoint).filter(|other| other.dialling == Some(conn)) {
+        if let Some(endpoint) = self.endpoints.get_mut(endpoint).filter(|other| other.dialling == Some(conn))
+        {
             endpoint.dialling = None;
             self.failed_dials = 0;
         }
@@ -114,6 +117,21 @@ impl Registry {
             self.failed_dials += 1;
         }
         dialling
+    }
+
+    /// A dial failed while other engines go on: wait a little before the next.
+    pub fn pause_dialling(&mut self) {
+        self.pausing = true;
+    }
+
+    /// The pause is over.
+    pub fn may_dial_again(&mut self) {
+        self.pausing = false;
+    }
+
+    /// Whether there is no engine, not even one that connects.
+    pub fn is_deserted(&self) -> bool {
+        self.endpoints.iter().all(|endpoint| endpoint.engines.is_empty())
     }
 
     /// Whether every endpoint was tried in vain. Asking starts the next round.

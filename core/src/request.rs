@@ -19,21 +19,21 @@
 //! ```
 //! A live request is finished once, and settling wants the proof:
 //! ```
-//! # use shuntyard_core::{engine::Permit, request::{Finished, Live}};
-//! fn finish(live: Live) -> (Finished, Permit) {
+//! # use shuntyard_core::{fields::FieldSection, request::{Finished, Live}};
+//! fn finish(live: Live) -> (Finished, FieldSection) {
 //!     live.finish()
 //! }
 //! ```
 //! ```compile_fail
-//! # use shuntyard_core::{engine::Permit, request::{Finished, Live}};
-//! fn finish_twice(live: Live) -> ((Finished, Permit), (Finished, Permit)) {
+//! # use shuntyard_core::{fields::FieldSection, request::{Finished, Live}};
+//! fn finish_twice(live: Live) -> ((Finished, FieldSection), (Finished, FieldSection)) {
 //!     (live.finish(), live.finish())
 //! }
 //! ```
 //! ```compile_fail
 //! # use shuntyard_core::request::Finished;
 //! fn forge() -> Finished {
-//!     Finished { proof: () }
+//!     Finished { permit: None }
 //! }
 //! ```
 //! ```compile_fail
@@ -102,6 +102,7 @@ impl Arrived {
             response_credit: Credit::none(),
             response: ResponsePhase::Awaited,
             deadline: None,
+            content_given: false,
             request_octets: 0,
             response_octets: 0,
             attempts: 0,
@@ -134,7 +135,7 @@ impl Frozen {
 
     /// It will never be thawed.
     pub fn abandon(self) -> (Finished, FieldSection) {
-        (Finished { proof: () }, self.fields)
+        (Finished { permit: None }, self.fields)
     }
 }
 
@@ -164,16 +165,17 @@ impl Live {
         (Frozen { fields: self.fields }, self.permit)
     }
 
-    /// Nothing more will be exchanged with the backend about it.
-    pub fn finish(self) -> (Finished, Permit) {
-        (Finished { proof: () }, self.permit)
+    /// Nothing more will be exchanged with the backend about it. The memory stays reserved while octets of the response
+    /// wait for the client.
+    pub fn finish(self) -> (Finished, FieldSection) {
+        (Finished { permit: Some(self.permit) }, self.fields)
     }
 }
 
 /// The proof that no engine holds the request any more.
 #[derive(Debug)]
 pub struct Finished {
-    proof: (),
+    permit: Option<Permit>,
 }
 
 /// Where a request is. It owns what may be done with the request there.
@@ -231,6 +233,8 @@ pub struct Awaiting {
     pub response: ResponsePhase,
     /// The deadline of the queue or of the response.
     pub deadline: Option<DeadlineKey<crate::engine::DeadlineTarget>>,
+    /// Content was given to a backend, and not kept: the request cannot be sent again.
+    pub content_given: bool,
     /// Octets of content received.
     pub request_octets: u64,
     /// Octets of content sent.
@@ -248,7 +252,7 @@ pub struct Awaiting {
 }
 
 impl Awaiting {
-    /// The one completion of a request.
+    /// The one completion of a request. The permit, if it ever had one, goes back to the ledger.
     pub fn settle(
         &self,
         finished: Finished,
@@ -256,13 +260,12 @@ impl Awaiting {
         client: Address,
         endpoint: Option<Address>,
         now: Instant,
-    ) -> EndRecord {
-        let Finished { proof: () } = finished;
+    ) -> (EndRecord, Option<Permit>) {
         let status = match self.response {
             ResponsePhase::Awaited => 0,
             ResponsePhase::Begun(status) | ResponsePhase::Local(status, _) => status,
         };
-        EndRecord {
+        let record = EndRecord {
             request: self.id,
             client,
             status,
@@ -275,7 +278,8 @@ impl Awaiting {
             thawed: self.thawed,
             responded: self.responded,
             ended: now,
-        }
+        };
+        (record, finished.permit)
     }
 }
 

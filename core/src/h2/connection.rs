@@ -92,7 +92,7 @@ impl Connection {
             peer_settings_seen: false,
             seed,
             decoder: Decoder::new(4096, seed, identity),
-            encoder: Encoder::new(config.encoder_table_size, seed),
+            encoder: Encoder::new(config.encoder_table_size),
             recv_window: RecvWindow::new(DEFAULT_WINDOW),
             send_window: SendWindow::new(DEFAULT_WINDOW),
             initial_recv_window: DEFAULT_WINDOW,
@@ -126,9 +126,27 @@ impl Connection {
         }
     }
 
-    /// What waits to be written, cut so far.
+    /// What waits to be written, cut so far. A server speaks only after the client's 24 octets came, for before them the
+    /// client may turn out to speak something else.
     pub fn transmit(&self) -> &[u8] {
-        self.outbox.as_slice()
+        if self.awaits_preface() { &[] } else { self.outbox.as_slice() }
+    }
+
+    /// Whether there is output, or some could be cut.
+    pub fn has_output(&self) -> bool {
+        !self.transmit().is_empty() || (!self.schedule.is_empty() && self.send_window.available() > 0)
+    }
+
+    /// Server: whether the client's 24 octets are still to come.
+    pub fn awaits_preface(&self) -> bool {
+        self.phase == Phase::Preface
+    }
+
+    /// The peer does not speak HTTP/2: it gets these octets instead of all that waits, and the connection has failed.
+    pub fn answer_instead(&mut self, octets: &[u8]) {
+        self.outbox.clear();
+        self.outbox.extend(octets);
+        self.phase = Phase::Failed;
     }
 
     /// `n` octets of [`transmit`](Self::transmit) left.
@@ -207,7 +225,8 @@ impl Connection {
     /// Client: how many streams can be opened now. Before the peer's SETTINGS an assumption holds
     /// (RFC 9113 section 6.5.2), later the peer's limit, and always our own.
     pub fn open_slots(&self) -> u32 {
-        let ended = self.phase == Phase::Failed || self.goaway_sent.is_some() || self.goaway_received.is_some();
+        let ended =
+            self.phase == Phase::Failed || self.goaway_sent.is_some() || self.goaway_received.is_some();
         if ended || self.role == Role::Server || self.next_stream_id > frame_id_max() {
             return 0;
         }
@@ -217,6 +236,11 @@ impl Connection {
             (true, Some(limit)) => limit,
         };
         limit.min(self.config.max_concurrent_streams_cap).saturating_sub(self.streams.len() as u32)
+    }
+
+    /// Whether a GOAWAY of ours named the last stream that is served.
+    pub fn goaway_is_final(&self) -> bool {
+        self.goaway_sent.is_some_and(|last| last != frame_id_max())
     }
 
     /// Whether new streams can ever be opened again: no GOAWAY in either direction, identifiers left.
@@ -247,7 +271,8 @@ impl Connection {
 
     /// Says which streams will be served; later ones are ignored.
     pub fn goaway(&mut self) {
-        if self.goaway_sent.is_none_or(|last| last > self.last_peer_stream_id) && self.phase != Phase::Failed {
+        if self.goaway_sent.is_none_or(|last| last > self.last_peer_stream_id) && self.phase != Phase::Failed
+        {
             self.put_goaway(self.last_peer_stream_id, ErrorCode::NO_ERROR);
         }
     }
@@ -273,10 +298,6 @@ impl Connection {
             return Err(ConnectionError::ControlFramesQueued);
         }
         Ok(())
-    }
-
-    pub(crate) fn stream_mut(&mut self, key: StreamKey) -> Option<&mut Stream> {
-        self.streams.slab.get_mut(key)
     }
 
     /// Takes a stream out of every list.

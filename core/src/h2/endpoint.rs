@@ -60,7 +60,11 @@ macro_rules! common_methods {
         /// # Errors
         ///
         /// The stream is gone, or its message has ended.
-        pub fn send_trailers(&mut self, stream: StreamKey, trailers: &http::HeaderMap) -> Result<(), StreamGone> {
+        pub fn send_trailers(
+            &mut self,
+            stream: StreamKey,
+            trailers: &http::HeaderMap,
+        ) -> Result<(), StreamGone> {
             let mut fields = crate::fields::FieldSection::new();
             endpoint::push_headers(&mut fields, trailers, self.endpoint.connection.seed());
             self.endpoint.connection.send_trailers(stream, fields)

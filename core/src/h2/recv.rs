@@ -48,8 +48,12 @@ impl Connection {
                     input.take_all();
                     return Ok(None);
                 }
-                Phase::Preface if !self.take_preface(input)? => return Ok(None),
-                Phase::Preface | Phase::Settings | Phase::Open => {}
+                Phase::Preface => {
+                    if !self.take_preface(input)? {
+                        return Ok(None);
+                    }
+                }
+                Phase::Settings | Phase::Open => {}
             }
             let Some((header, payload)) = take_frame(input)? else { return Ok(None) };
             if let Some(event) = self.recv_frame(header, payload)? {
@@ -74,7 +78,8 @@ impl Connection {
 
     fn recv_frame<'a>(&mut self, header: FrameHeader, payload: &'a [u8]) -> Received<'a> {
         if self.phase == Phase::Settings {
-            let is_settings = header.frame_type == FrameType::Settings && header.flags & frame::flags::ACK == 0;
+            let is_settings =
+                header.frame_type == FrameType::Settings && header.flags & frame::flags::ACK == 0;
             if !is_settings {
                 return Err(ConnectionError::SettingsNotFirst);
             }
@@ -113,13 +118,19 @@ impl Connection {
                 }));
                 Ok(None)
             }
-            Frame::Continuation { fragment, end_headers, .. } => self.recv_continuation(fragment, end_headers),
+            Frame::Continuation { fragment, end_headers, .. } => {
+                self.recv_continuation(fragment, end_headers)
+            }
             Frame::Priority { stream_id, dependency } => match self.target(stream_id)? {
-                Target::Live(key) if dependency == stream_id => self.fail_stream(key, StreamError::PrioritySelf),
+                Target::Live(key) if dependency == stream_id => {
+                    self.fail_stream(key, StreamError::PrioritySelf)
+                }
                 Target::Live(_) | Target::Closed(_) | Target::Idle => Ok(None),
             },
             Frame::RstStream { stream_id, error_code } => {
-                let Some((key, stream)) = self.recv_on(stream_id, FrameKind::RstStream)? else { return Ok(None) };
+                let Some((key, stream)) = self.recv_on(stream_id, FrameKind::RstStream)? else {
+                    return Ok(None);
+                };
                 let tag = stream.tag;
                 self.forget(key, ClosedBy::PeerReset);
                 Ok(Some(Event::Reset { stream: key, tag, error_code }))
@@ -147,7 +158,9 @@ impl Connection {
                 Ok(Some(Event::GoAway { last_stream_id, error_code }))
             }
             Frame::WindowUpdate { stream_id: 0, increment } => self.recv_connection_window_update(increment),
-            Frame::WindowUpdate { stream_id, increment } => self.recv_stream_window_update(stream_id, increment),
+            Frame::WindowUpdate { stream_id, increment } => {
+                self.recv_stream_window_update(stream_id, increment)
+            }
             Frame::Unknown { .. } => Ok(None),
         }
     }
@@ -159,7 +172,8 @@ impl Connection {
         }
         let ours = stream_id % 2 == 1 && self.role == Role::Client;
         let theirs = stream_id % 2 == 1 && self.role == Role::Server;
-        let used = (ours && stream_id < self.next_stream_id) || (theirs && stream_id <= self.last_peer_stream_id);
+        let used =
+            (ours && stream_id < self.next_stream_id) || (theirs && stream_id <= self.last_peer_stream_id);
         Ok(if used { Target::Closed(self.streams.closed_by(stream_id)) } else { Target::Idle })
     }
 
@@ -277,7 +291,8 @@ impl Connection {
         self.goaway_received = Some(last_stream_id);
         if self.role == Role::Client {
             self.excluded.clear();
-            let excluded = self.streams.keys().rev().take_while(|&(id, _)| id > last_stream_id).map(|(_, key)| key);
+            let excluded =
+                self.streams.keys().rev().take_while(|&(id, _)| id > last_stream_id).map(|(_, key)| key);
             self.excluded.extend(excluded);
         }
         Ok(())

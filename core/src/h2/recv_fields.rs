@@ -10,7 +10,7 @@ use crate::h2::settings::Role;
 use crate::h2::state::{ClosedBy, FrameKind, State, StreamEvent, Violation, closed_recv};
 use crate::h2::streams::{Expected, Stream, StreamKey};
 use crate::hpack::{Decoded, SectionLimits};
-use crate::message::{self, ResponseHead};
+use crate::message::{self, RequestRules, ResponseHead};
 use crate::window::{RecvWindow, SendWindow};
 
 /// A decoded field section.
@@ -32,8 +32,7 @@ impl Connection {
     ) -> Received<'a> {
         let target = self.target(stream_id)?;
         self.check_target(stream_id, &target, end)?;
-        let limits =
-            SectionLimits { size: self.config.max_header_list_size, fields: self.config.max_fields };
+        let limits = SectionLimits { size: self.config.max_header_list_size, fields: self.config.max_fields };
         let mut fields = core::mem::take(&mut self.spare_fields);
         let decoded = self.decoder.decode(block, limits, &mut fields);
         let too_large = match decoded.map_err(|_| ConnectionError::Compression)? {
@@ -85,7 +84,9 @@ impl Connection {
             self.recycle(fields);
             return Ok(Some(Event::RequestTooLarge { stream }));
         }
-        let Ok(head) = message::request(&fields, &self.config.request_rules) else {
+        let rules =
+            RequestRules { extended_connect: false, authority_required: self.config.authority_required };
+        let Ok(head) = message::request(&fields, &rules) else {
             return self.refuse(stream_id, Section { fields, end, too_large }, StreamError::Malformed);
         };
         if end && head.content_length.is_some_and(|length| length > 0) {

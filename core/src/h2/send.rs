@@ -262,7 +262,7 @@ impl Connection {
     }
 
     /// Both sides have ended: the stream is over.
-    fn close_if_over(&mut self, key: StreamKey) {
+    pub(crate) fn close_if_over(&mut self, key: StreamKey) {
         if self.streams.slab.get(key).is_some_and(|stream| stream.state.is_closed()) {
             self.forget(key, ClosedBy::EndStream);
         }

@@ -127,7 +127,9 @@ impl Server {
         loop {
             let Endpoint { connection, inbox } = &mut self.endpoint;
             let mut input = Input::new(inbox.as_slice());
-            let event = connection.poll_event(&mut input).map(|event| event.map(|event| translate(connection, event)));
+            let event = connection
+                .poll_event(&mut input)
+                .map(|event| event.map(|event| translate(connection, event)));
             let taken = inbox.len() - input.remaining().len();
             inbox.consume(taken);
             match event? {

@@ -36,6 +36,7 @@ pub enum LimitHit {
 const SIZE_UPDATES_MAX: u32 = 2;
 
 /// Decodes the field blocks of one direction of a connection. Allocates nothing until an entry enters its table.
+#[derive(Clone, Debug)]
 pub struct Decoder {
     table: DynamicTable<FieldFacts>,
     seed: u64,

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use super::static_table::STATIC_ENTRIES;
 use crate::fields::FIELD_OVERHEAD;
 
+#[derive(Clone, Debug)]
 pub(super) struct DynamicTable<T> {
     /// Octets of dead entries, then of all living ones, oldest first: each entry lies in one piece.
     octets: Vec<u8>,
@@ -20,7 +21,7 @@ pub(super) struct DynamicTable<T> {
     inserted: u64,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Entry<T> {
     position: u32,
     name_len: u32,
@@ -40,7 +41,7 @@ impl<T> Entry<T> {
 }
 
 /// A living entry, borrowed.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Line<'a, T> {
     /// The name, and the value behind it.
     pub(super) octets: &'a [u8],

@@ -10,6 +10,7 @@ const SEARCH_STEPS_MAX: usize = 16;
 const TRANSLATIONS: usize = 64;
 
 /// Encodes the field blocks of one direction of a connection. Allocates nothing until an entry enters its table.
+#[derive(Clone, Debug)]
 pub struct Encoder {
     table: DynamicTable<Links>,
     /// The newest entry in each class of lines, in each class of names; empty until used.
@@ -24,7 +25,7 @@ pub struct Encoder {
 }
 
 /// Numbers of entries, modulo 2^32, 0 for none. They are hints: what they name is compared before it is believed.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Head {
     line: u32,
     name: u32,
@@ -32,7 +33,7 @@ struct Head {
 
 /// What the encoder keeps with an entry: its hashes, and the entry before it in the same class of lines and of names.
 /// Entries die oldest first, so a chain that reaches a dead one is at its end and nothing is ever unlinked.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Links {
     line_hash: u32,
     name_hash: u32,
@@ -41,7 +42,7 @@ struct Links {
 
 /// An entry of a decoder and the number of our entry for the same line. Origins and numbers are never used twice and
 /// entries never change, so all that can become of this is that our entry dies.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Translation {
     origin: Origin,
     number: u64,
