@@ -153,6 +153,9 @@ impl Connection {
     pub fn sent(&mut self, n: usize) {
         self.octets_sent += self.outbox.consume(n) as u64;
         self.answers.advance(self.octets_sent);
+        if self.streams.len() == 0 {
+            self.outbox.release_memory();
+        }
     }
 
     /// Whether so much output waits that no further input should be taken in. DATA stops at the high mark, so what
