@@ -134,7 +134,8 @@ impl Connection {
 
     /// Whether there is output, or some could be cut.
     pub fn has_output(&self) -> bool {
-        !self.transmit().is_empty() || (!self.schedule.is_empty() && self.send_window.available() > 0)
+        let cuttable = !self.schedule.is_empty() && self.send_window.available() > 0;
+        !self.transmit().is_empty() || (cuttable && self.phase != Phase::Failed)
     }
 
     /// Server: whether the client's 24 octets are still to come.

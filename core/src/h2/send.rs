@@ -112,8 +112,9 @@ impl Connection {
     /// Appends content; `end` ends the message. What the windows and the outbox allow is cut at once, if no other
     /// stream waits for its turn; the rest waits. Returns how many octets were cut.
     pub fn send_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<usize, StreamGone> {
+        let failed = self.phase == Phase::Failed;
         let stream = self.streams.slab.get_mut(key).filter(|stream| !stream.end_queued).ok_or(StreamGone)?;
-        if !stream.state.may_send() {
+        if failed || !stream.state.may_send() {
             return Err(StreamGone);
         }
         let mut now = 0;
@@ -170,7 +171,7 @@ impl Connection {
     /// Cuts the next frame from the stream whose turn it is, unless the outbox is full or no window is open.
     pub fn cut(&mut self) -> Option<Cut> {
         loop {
-            if self.outbox.len() >= self.config.outbox_high_mark {
+            if self.outbox.len() >= self.config.outbox_high_mark || self.phase == Phase::Failed {
                 return None;
             }
             let key = self.schedule.front()?;
@@ -201,7 +202,7 @@ impl Connection {
         let trailers = if last { stream.trailers.take() } else { None };
         cut.end = last && stream.end_queued;
         let end_in_data = cut.end && trailers.is_none();
-        // A stream with something queued is open for sending, so that neither call can fail.
+        // A stream with something queued is open for sending, and the connection has not failed: neither call can.
         if n > 0 || end_in_data {
             let _ = self.put_data(key, &queue.as_slice()[..n], end_in_data);
         }
