@@ -278,3 +278,16 @@ fn rfc9113_5_2_windows_are_kept_while_others_wait() {
     subject.hear(&[window_update(5, 40_000), window_update(0, 40_000)].concat());
     assert_eq!(content(&subject.speak()), (40_000, true));
 }
+
+/// A peer that ends its message with an empty frame needs no window for it, even where ours became negative.
+#[test]
+fn rfc9113_6_9_1_an_empty_end_is_taken_at_a_negative_window() {
+    let config = ConnectionConfig { initial_window_size: 100, ..ConnectionConfig::default() };
+    let mut subject = Subject::fresh(Role::Server, config);
+    subject.keep_credit = true;
+    subject
+        .hear(&[PREFACE, &settings(&[]), &headers(1, &post(), false), &data(1, &[7; 1000], false)].concat());
+    // Now the client counts -900 octets for the stream.
+    let told = subject.hear(&[settings_ack(), data(1, b"", true)].concat());
+    assert!(matches!(told[..], [Told::Data { end: true, .. }]), "{told:?}");
+}
