@@ -260,6 +260,8 @@ impl Connection {
                 if let Some(stream) = self.streams.slab.get_mut(key) {
                     stream.recv_window.resize(delta);
                 }
+                // What was too little to announce may be all that a smaller window waits for.
+                self.release_stream(key, Credit::none());
             }
         }
     }

@@ -291,3 +291,20 @@ fn rfc9113_6_9_1_an_empty_end_is_taken_at_a_negative_window() {
     let told = subject.hear(&[settings_ack(), data(1, b"", true)].concat());
     assert!(matches!(told[..], [Told::Data { end: true, .. }]), "{told:?}");
 }
+
+/// What was given back before our smaller initial size was acknowledged is announced when the peer cannot know it: it
+/// waits for the announcement with a window below 1.
+#[test]
+fn rfc9113_6_9_2_credit_is_announced_when_the_window_shrinks_below_it() {
+    let config = ConnectionConfig { initial_window_size: 100, ..ConnectionConfig::default() };
+    let mut subject = Subject::fresh(Role::Server, config);
+    subject
+        .hear(&[PREFACE, &settings(&[]), &headers(1, &post(), false), &data(1, &[7; 300], false)].concat());
+    subject.speak();
+    subject.hear(&settings_ack());
+    let said = subject.speak();
+    let updates: Vec<_> =
+        said.iter().map(|frame| (frame.frame_type, frame.stream_id, frame.word(0))).collect();
+    assert_eq!(updates, [(WINDOW_UPDATE, 1, 300)], "the client is at -200 octets");
+    assert_eq!(subject.hear(&data(1, &[7; 100], true)).len(), 1);
+}
