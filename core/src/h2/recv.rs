@@ -314,6 +314,8 @@ impl Connection {
     pub(crate) fn fail_stream<'a>(&mut self, key: StreamKey, error: StreamError) -> Received<'a> {
         let Some(stream) = self.streams.slab.get(key) else { return Ok(None) };
         let tag = stream.tag;
+        // An error of the connection leaves the stream to its owner, who would not hear of it otherwise.
+        self.check_room_for_answer()?;
         self.reset(key, error.code())?;
         Ok(Some(Event::Failed { stream: key, tag, error }))
     }

@@ -122,3 +122,26 @@ fn rfc9113_6_8_a_client_says_goaway_too() {
     let told = subject.hear(&data(1, b"x", true));
     assert_eq!(told, vec![Told::Data { key, content: b"x".to_vec(), end: true }]);
 }
+
+/// Of an error that ends the connection every stream's owner hears: none is lost although it was about to be reset.
+#[test]
+fn rfc9113_5_4_1_all_streams_are_left_for_their_owner_to_take() {
+    for role in BOTH {
+        let mut subject = streams(role).subject;
+        for (n, id) in [OPEN, HALF_CLOSED].into_iter().enumerate() {
+            let key = subject.connection.abandon_stream();
+            assert!(key.is_some(), "{role:?}: stream {n} of {id}");
+        }
+        assert_eq!(subject.connection.abandon_stream(), None);
+    }
+    let config = ConnectionConfig { max_queued_control_frames: 8, ..ConnectionConfig::default() };
+    let mut subject = Subject::with(Role::Server, config, &[]);
+    subject.hear(&headers(1, &post(), false));
+    subject.hear(&ping(b"12345678").repeat(8));
+    let (told, error) = subject.try_hear(&window_update(1, 0));
+    assert_eq!((told, error), (vec![], Some(Fatal::ControlFramesQueued)));
+    assert!(
+        subject.connection.abandon_stream().is_some(),
+        "the stream that was to be reset has an owner still"
+    );
+}
