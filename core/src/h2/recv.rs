@@ -55,7 +55,7 @@ impl Connection {
                 }
                 Phase::Settings | Phase::Open => {}
             }
-            let Some((header, payload)) = take_frame(input)? else { return Ok(None) };
+            let Some((header, payload)) = self.take_frame(input)? else { return Ok(None) };
             if let Some(event) = self.recv_frame(header, payload)? {
                 return Ok(Some(event));
             }
@@ -76,14 +76,25 @@ impl Connection {
         Ok(whole)
     }
 
-    fn recv_frame<'a>(&mut self, header: FrameHeader, payload: &'a [u8]) -> Received<'a> {
-        if self.phase == Phase::Settings {
-            let is_settings =
-                header.frame_type == FrameType::Settings && header.flags & frame::flags::ACK == 0;
-            if !is_settings {
-                return Err(ConnectionError::SettingsNotFirst);
-            }
+    /// The next whole frame.
+    fn take_frame<'a>(
+        &self,
+        input: &mut Input<'a>,
+    ) -> Result<Option<(FrameHeader, &'a [u8])>, ConnectionError> {
+        let Some(header) = input.remaining().first_chunk::<HEADER_LEN>() else { return Ok(None) };
+        let header = FrameHeader::decode(header);
+        let is_settings = header.frame_type == FrameType::Settings && header.flags & frame::flags::ACK == 0;
+        // First of all: what is no HTTP/2 seems to be a frame of absurd length.
+        if self.phase == Phase::Settings && !is_settings {
+            return Err(ConnectionError::SettingsNotFirst);
         }
+        // We never announce another size. The frame is refused before its octets are awaited.
+        header.check_length(DEFAULT_MAX_FRAME_SIZE)?;
+        let Some(octets) = input.take(HEADER_LEN + header.length as usize) else { return Ok(None) };
+        Ok(Some((header, &octets[HEADER_LEN..])))
+    }
+
+    fn recv_frame<'a>(&mut self, header: FrameHeader, payload: &'a [u8]) -> Received<'a> {
         if let Some(block) = &self.open_block
             && (header.frame_type != FrameType::Continuation || header.stream_id != block.stream_id)
         {
@@ -319,16 +330,6 @@ impl Connection {
         self.reset(key, error.code())?;
         Ok(Some(Event::Failed { stream: key, tag, error }))
     }
-}
-
-/// The next whole frame.
-fn take_frame<'a>(input: &mut Input<'a>) -> Result<Option<(FrameHeader, &'a [u8])>, ConnectionError> {
-    let Some(header) = input.remaining().first_chunk::<HEADER_LEN>() else { return Ok(None) };
-    let header = FrameHeader::decode(header);
-    // We never announce another size. The frame is refused before its octets are awaited.
-    header.check_length(DEFAULT_MAX_FRAME_SIZE)?;
-    let Some(octets) = input.take(HEADER_LEN + header.length as usize) else { return Ok(None) };
-    Ok(Some((header, &octets[HEADER_LEN..])))
 }
 
 /// Windows, state and content-length of a DATA frame (RFC 9113 sections 5.1, 6.9.1, 8.1.1).

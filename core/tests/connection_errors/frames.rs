@@ -11,6 +11,35 @@ const PROTOCOL_ERROR: ErrorCode = ErrorCode::PROTOCOL_ERROR;
 const FRAME_SIZE_ERROR: ErrorCode = ErrorCode::FRAME_SIZE_ERROR;
 
 #[test]
+fn rfc9113_3_4_the_preface() {
+    let rows: Vec<(&str, Role, Vec<u8>, Fatal)> = vec![
+        ("a request of HTTP/1.1", Role::Server, b"GET / HTTP/1.1\r\n\r\n".to_vec(), Fatal::PrefaceInvalid),
+        ("the first octet", Role::Server, b"Q".to_vec(), Fatal::PrefaceInvalid),
+        ("the last octet", Role::Server, [&PREFACE[..23], b"\r"].concat(), Fatal::PrefaceInvalid),
+        ("no SETTINGS", Role::Server, [PREFACE, &ping(b"12345678")].concat(), Fatal::SettingsNotFirst),
+        ("an acknowledgement", Role::Server, [PREFACE, &settings_ack()].concat(), Fatal::SettingsNotFirst),
+        (
+            "HEADERS first",
+            Role::Server,
+            [PREFACE, &headers(1, &get(), true)].concat(),
+            Fatal::SettingsNotFirst,
+        ),
+        ("no SETTINGS from a server", Role::Client, ping(b"12345678"), Fatal::SettingsNotFirst),
+        (
+            "a server of HTTP/1.1",
+            Role::Client,
+            b"HTTP/1.1 400 Bad Request\r\n".to_vec(),
+            Fatal::SettingsNotFirst,
+        ),
+        ("an unknown frame first", Role::Client, frame(0xfa, 0, 0, b""), Fatal::SettingsNotFirst),
+    ];
+    for (what, role, octets, error) in rows {
+        let mut subject = Subject::fresh(role, ConnectionConfig::default());
+        ends_the_connection(&mut subject, what, &octets, error, PROTOCOL_ERROR, 0);
+    }
+}
+
+#[test]
 fn rfc9113_3_4_settings_come_first_and_are_acknowledged_after_the_preface() {
     for role in BOTH {
         let mut subject = Subject::fresh(role, ConnectionConfig::default());
