@@ -340,7 +340,11 @@ fn check_data(stream: &mut Stream, content: u32, octets: u32, end: bool) -> Resu
         Err(Violation::Connection(_) | Violation::Ours) => return Err(StreamError::HalfClosed),
     };
     stream.recv_window.receive(octets).map_err(|_| StreamError::WindowExceeded)?;
-    let Expected::Content { left } = &mut stream.expected else { return Err(StreamError::DataBeforeHeaders) };
+    let left = match &mut stream.expected {
+        Expected::Head => return Err(StreamError::DataBeforeHeaders),
+        Expected::Content { left } => left.as_mut(),
+        Expected::Tunnel => None,
+    };
     if let Some(left) = left {
         *left = left.checked_sub(content.into()).ok_or(StreamError::ContentLengthMismatch)?;
         if end && *left > 0 {

@@ -4,12 +4,13 @@
 use core::fmt;
 
 use crate::error::{ConnectionError, ErrorCode};
-use crate::fields::FieldSection;
+use crate::fields::{FieldName, FieldSection};
 use crate::frame::{self, DEFAULT_MAX_FRAME_SIZE};
 use crate::h2::connection::{Connection, Phase, frame_id_max};
 use crate::h2::settings::Role;
 use crate::h2::state::{ClosedBy, FrameKind, StreamEvent};
 use crate::h2::streams::StreamKey;
+use crate::message::Method;
 use crate::window::{Both, ConnectionLevel, Credit, StreamLevel};
 
 /// Why no stream could be opened.
@@ -75,7 +76,7 @@ impl Connection {
         let id = self.next_stream_id;
         self.next_stream_id += 2;
         let mut stream = self.new_stream(id);
-        stream.head_request = fields.value_of(crate::fields::FieldName::Method) == Some(b"HEAD");
+        stream.method = fields.value_of(FieldName::Method).and_then(Method::from_token);
         let key = self.streams.insert(stream);
         // An idle stream takes HEADERS.
         let _ = self.send_fields(key, fields, end);

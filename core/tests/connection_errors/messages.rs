@@ -333,3 +333,31 @@ fn rfc9113_8_1_a_response_before_the_end_of_the_request() {
     );
     assert!(subject.connection.send_data(key, b"more", true).is_err());
 }
+
+#[test]
+fn rfc9113_8_5_a_tunnel_carries_data_only() {
+    let connect = [line(":method", "CONNECT"), line(":authority", "a.example:443")].concat();
+    for block in [line("a", "b"), get()] {
+        let mut subject = Subject::server();
+        let told = subject.hear(&headers(1, &connect, false));
+        let [Told::Request { key, .. }] = told[..] else { panic!("{told:?}") };
+        subject.respond(key, false);
+        subject.speak();
+        let told = subject.hear(&[data(1, b"up", false), headers(1, &block, true)].concat());
+        assert_eq!(told[1..], [Told::Failed { key, error: StreamError::Malformed }]);
+        only_reset(&mut subject, 1, PROTOCOL_ERROR, "HEADERS in a tunnel");
+    }
+    // The client's side: a tunnel stands from a 2xx on, and content-length means nothing then.
+    let fields = section(&[(":method", "CONNECT"), (":authority", "a.example:443")]);
+    let mut subject = Subject::client();
+    let key = subject.connection.open(&fields, false).expect("a slot");
+    let head = headers(1, &[&OK[..], &line("content-length", "1")].concat(), false);
+    let told = subject.hear(&[head, data(1, b"down", false), headers(1, &line("a", "b"), true)].concat());
+    assert!(matches!(told[..2], [Told::Response { .. }, Told::Data { .. }]), "{told:?}");
+    assert_eq!(told[2..], [Told::Failed { key, error: StreamError::Malformed }]);
+    // Refused, it is a response like any other.
+    let mut subject = Subject::client();
+    subject.connection.open(&fields, false).expect("a slot");
+    let told = subject.hear(&[headers(1, &status("403"), false), headers(1, &line("a", "b"), true)].concat());
+    assert!(matches!(told[..], [Told::Response { .. }, Told::Trailers { .. }]), "{told:?}");
+}
