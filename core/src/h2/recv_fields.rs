@@ -205,8 +205,8 @@ impl Connection {
 /// content-length says; octets without a length where CONNECT succeeded.
 fn expected_content(method: Option<Method>, head: &ResponseHead) -> Expected {
     match (method, head.status) {
-        (Some(Method::Head), _) | (_, 204 | 304) => Expected::Content { left: Some(0) },
         (Some(Method::Connect), 200..=299) => Expected::Tunnel,
+        (Some(Method::Head), _) | (_, 204 | 304) => Expected::Content { left: Some(0) },
         _ => Expected::Content { left: head.content_length },
     }
 }

@@ -272,3 +272,36 @@ impl Connection {
 }
 
 const _: () = assert!(frame_id_max() < u32::MAX - 1, "the next identifier after the last does not overflow");
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::ConnectionConfig;
+    use crate::fields::FieldLine;
+    use crate::h2::Input;
+
+    #[test]
+    fn rfc9113_5_1_1_identifiers_run_out() {
+        let mut client = Connection::new(Role::Client, Arc::new(ConnectionConfig::default()), 1, 0);
+        client.next_stream_id = frame_id_max() - 2;
+        let mut fields = FieldSection::new();
+        for (name, value) in [(":method", "GET"), (":scheme", "http"), (":path", "/")] {
+            fields.push(FieldLine::new(name.as_bytes(), value.as_bytes(), 1));
+        }
+        let keys = [(); 2].map(|()| client.open(&fields, true).expect("the last two"));
+        assert_eq!(keys.map(|key| client.stream_id(key)), [Some(frame_id_max() - 2), Some(frame_id_max())]);
+        assert_eq!(client.open(&fields, true), Err(OpenError::GoingAway));
+        assert_eq!((client.open_slots(), client.is_going_away(), client.open_streams()), (0, true, 2));
+        // The streams that were opened go on.
+        let mut octets = Vec::new();
+        frame::put_settings(&mut octets, &[]);
+        frame::put_field_block(&mut octets, frame_id_max(), true, DEFAULT_MAX_FRAME_SIZE, |block| {
+            block.push(0x88)
+        });
+        let mut input = Input::new(&octets);
+        while let Ok(Some(_)) = client.poll_event(&mut input) {}
+        assert_eq!((client.has_failed(), client.open_streams(), client.open_slots()), (false, 1, 0));
+    }
+}

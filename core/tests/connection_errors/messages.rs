@@ -355,6 +355,11 @@ fn rfc9113_8_5_a_tunnel_carries_data_only() {
     let told = subject.hear(&[head, data(1, b"down", false), headers(1, &line("a", "b"), true)].concat());
     assert!(matches!(told[..2], [Told::Response { .. }, Told::Data { .. }]), "{told:?}");
     assert_eq!(told[2..], [Told::Failed { key, error: StreamError::Malformed }]);
+    // So it does from a 204 on, which has no content elsewhere (RFC 9110 9.3.6).
+    let mut subject = Subject::client();
+    subject.connection.open(&fields, false).expect("a slot");
+    let told = subject.hear(&[headers(1, &status("204"), false), data(1, b"down", true)].concat());
+    assert!(matches!(told[..], [Told::Response { .. }, Told::Data { end: true, .. }]), "{told:?}");
     // Refused, it is a response like any other.
     let mut subject = Subject::client();
     subject.connection.open(&fields, false).expect("a slot");
