@@ -57,7 +57,7 @@ fn check_large(path: &Path) {
 
 fn curl(peers: &Peers) -> Command {
     let mut command = peers.command("curl");
-    command.args(["-sS", "--max-time", "60", "--http2-prior-knowledge", "-w", "%{http_code}"]);
+    command.args(["-sS", "--http2-prior-knowledge", "-w", "%{http_code}"]);
     command
 }
 
