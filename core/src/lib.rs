@@ -1,5 +1,6 @@
 //! The pure core of shuntyard.
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types))]
 
 // Floor 0: words.
 pub mod address;
