@@ -165,7 +165,7 @@ impl Gateway {
         }
         self.drain = Some(Drain { deadline, cut: 0, reported: false });
         self.pace_accepting();
-        let target = crate::engine::DeadlineTarget::Drain;
+        let target = crate::request::DeadlineTarget::Drain;
         for kind in [Kind::DrainStep, Kind::Drain] {
             let at = now + self.duration(kind);
             self.deadlines.arm(kind as u8, at, target);

@@ -1,11 +1,10 @@
 //! What ends when a deadline comes.
 
-use crate::engine::DeadlineTarget;
 use crate::error::{ConnectionError, ErrorCode};
 use crate::gateway::conn::Side;
 use crate::gateway::{ConnId, Gateway};
 use crate::record::Cause;
-use crate::request::{Place, RequestKey};
+use crate::request::{DeadlineTarget, Place, RequestKey};
 use crate::time::{Duration, Instant};
 
 /// The kinds of deadlines. All of one kind last equally long, so that their list stays in order by itself.

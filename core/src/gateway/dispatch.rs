@@ -135,7 +135,7 @@ impl Gateway {
         if !self.registry.is_deserted() {
             self.registry.pause_dialling();
             let at = now + self.duration(Kind::Redial);
-            self.deadlines.arm(Kind::Redial as u8, at, crate::engine::DeadlineTarget::Redial);
+            self.deadlines.arm(Kind::Redial as u8, at, crate::request::DeadlineTarget::Redial);
         } else if self.registry.all_failed() {
             while let Some(key) = self.registry.next() {
                 self.fail_request(key, cause, now);

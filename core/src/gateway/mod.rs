@@ -50,13 +50,13 @@ pub use view::View;
 
 use crate::config::{Config, ConfigError};
 use crate::deadline::Deadlines;
-use crate::engine::{DeadlineTarget, Ledger};
 use crate::fields::FieldSection;
 use crate::h2::{Connection, Input, Role};
 use crate::key::Slab;
+use crate::ledger::Ledger;
 pub use crate::record::{Cause, EndRecord, Outcome, Record, RequestId};
 use crate::registry::Registry;
-use crate::request::Request;
+use crate::request::{DeadlineTarget, Request};
 use crate::time::{Instant, WallClock};
 use conn::{Conn, Life, Side};
 use deadlines::Kind;
