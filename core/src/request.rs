@@ -307,6 +307,30 @@ pub struct Request {
     queue: Links,
 }
 
+impl Request {
+    /// Takes the request off its backend stream, if it is on one, to put it elsewhere.
+    pub fn take_live(&mut self) -> Option<Live> {
+        match self.place.take() {
+            Place::Live(live) => Some(live),
+            place @ (Place::Frozen(_) | Place::Finished(_) | Place::Moving) => {
+                self.place = place;
+                None
+            }
+        }
+    }
+
+    /// Takes the request out of the queue's hands, if it is frozen, to put it elsewhere.
+    pub fn take_frozen(&mut self) -> Option<Frozen> {
+        match self.place.take() {
+            Place::Frozen(frozen) => Some(frozen),
+            place @ (Place::Live(_) | Place::Finished(_) | Place::Moving) => {
+                self.place = place;
+                None
+            }
+        }
+    }
+}
+
 /// Names the queue of frozen requests.
 #[derive(Debug)]
 pub enum Queued {}

@@ -132,7 +132,7 @@ impl Gateway {
         self.fronts += 1;
         self.arm_conn(id, Kind::Preface, now);
         if self.drain.is_some() || self.fronts > self.config.max_fronts as usize {
-            self.close_gracefully(id, now);
+            self.close_gracefully(id, Cause::Draining, now);
         }
         self.pace_accepting();
         self.touch(id);
@@ -198,7 +198,7 @@ impl Gateway {
         match entry.life {
             Life::Connecting | Life::Open => {
                 self.abandon_streams(conn, Cause::ConnectionTerminated, now);
-                self.close_gracefully(conn, now);
+                self.close_gracefully(conn, Cause::ConnectionTerminated, now);
             }
             Life::Flushing => {}
             Life::Lingering => self.close_now(conn),
@@ -266,6 +266,8 @@ impl Gateway {
     /// Octets to write to a connection. DATA is cut here, so that the moment of asking is an input too.
     pub fn poll_transmit(&mut self, conn: ConnId, now: Instant) -> Option<Transmit<'_>> {
         self.fill_outbox(conn, now);
+        // What left may have freed memory for those who wait.
+        self.dispatch(now);
         self.flush(conn, now);
         let entry = self.conns.get_mut(conn)?;
         if entry.life == Life::Connecting || entry.h2.transmit().is_empty() {
@@ -310,6 +312,11 @@ impl Gateway {
                 entry.paused = true;
                 break;
             }
+            if entry.h2.lacks_spare()
+                && let Some(spare) = self.spare_fields.pop()
+            {
+                entry.h2.recycle(spare);
+            }
             let is_front = entry.is_front();
             match entry.h2.poll_event(&mut input) {
                 Ok(Some(event)) if is_front => self.front_event(id, event, now),
@@ -320,6 +327,11 @@ impl Gateway {
         }
         if let Some(entry) = self.conns.get_mut(id) {
             entry.inbox.extend_from_slice(input.remaining());
+            if entry.inbox.is_empty() {
+                entry.inbox = Vec::new();
+            }
+            let spare = entry.h2.take_spare();
+            self.keep_spare(spare);
         }
         self.touch(id);
     }
