@@ -135,7 +135,8 @@ impl Connection {
 
     /// Whether there is output, or some could be cut.
     pub fn has_output(&self) -> bool {
-        !self.transmit().is_empty() || (!self.schedule.is_empty() && self.send_window.available() > 0)
+        let may_cut = self.phase != Phase::Failed && self.send_window.available() > 0;
+        !self.transmit().is_empty() || (may_cut && !self.schedule.is_empty())
     }
 
     /// Server: whether the client's 24 octets are still to come.
