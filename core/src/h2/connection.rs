@@ -155,9 +155,21 @@ impl Connection {
     pub fn sent(&mut self, n: usize) {
         self.octets_sent += self.outbox.consume(n) as u64;
         self.answers.advance(self.octets_sent);
-        if self.streams.len() == 0 {
-            self.outbox.release_memory();
-        }
+    }
+
+    /// Takes the memory of an empty outbox away: many connections can share it.
+    pub fn take_outbox_memory(&mut self) -> Vec<u8> {
+        self.outbox.take_memory()
+    }
+
+    /// Gives memory to an outbox that has none.
+    pub fn give_outbox_memory(&mut self, memory: Vec<u8>) {
+        self.outbox.give_memory(memory);
+    }
+
+    /// Octets of memory that the outbox holds.
+    pub fn outbox_capacity(&self) -> usize {
+        self.outbox.capacity()
     }
 
     /// Whether so much output waits that no further input should be taken in. DATA stops at the high mark, so what
