@@ -69,7 +69,8 @@ pub struct Connection {
     pub(crate) goaway_sent: Option<u32>,
     /// The last stream identifier of the peer's latest GOAWAY.
     pub(crate) goaway_received: Option<u32>,
-    /// Streams that the peer's GOAWAY excluded, still to be told to the owner, the newest first.
+    /// Streams that the peer's GOAWAY excluded, still to be told to the owner, the newest first: whoever
+    /// queues them again in front of others keeps their order.
     pub(crate) excluded: Vec<StreamKey>,
     pub(crate) outbox: OctetQueue,
     /// Octets that ever entered the outbox, and that ever left it.
@@ -134,7 +135,8 @@ impl Connection {
 
     /// Whether there is output, or some could be cut.
     pub fn has_output(&self) -> bool {
-        !self.transmit().is_empty() || (!self.schedule.is_empty() && self.send_window.available() > 0)
+        let may_cut = self.phase != Phase::Failed && self.send_window.available() > 0;
+        !self.transmit().is_empty() || (may_cut && !self.schedule.is_empty())
     }
 
     /// Server: whether the client's 24 octets are still to come.
