@@ -169,7 +169,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Cuts the next frame from the stream whose turn it is, unless the outbox is full or no window is open.
+    /// Cuts the next frame from the stream whose turn it is, unless the outbox is full, no window is open, or the
+    /// connection has failed.
     pub fn cut(&mut self) -> Option<Cut> {
         loop {
             if self.outbox.len() >= self.config.outbox_high_mark || self.phase == Phase::Failed {
