@@ -15,7 +15,7 @@ use shuntyard_core::error::ErrorCode;
 use shuntyard_core::h2::{Client, ClientEvent, StreamKey};
 
 use super::content::{self, Verifier};
-use super::figures::Figures;
+use super::figures::{Figures, Tally};
 use super::link::{Link, sleep};
 use super::work::Work;
 
@@ -97,17 +97,18 @@ impl Crowd {
 
     fn run(mut self, figures: &Mutex<Figures>, halt: &AtomicBool) -> io::Result<()> {
         let mut events = Events::with_capacity(256);
+        let mut tally = Tally::default();
         loop {
-            let mut figures_now = figures.lock().unwrap_or_else(PoisonError::into_inner);
-            self.turn(&mut figures_now);
+            self.turn(&mut tally);
             if halt.load(Ordering::Relaxed) {
                 for customer in self.customers.iter_mut().filter_map(Option::take) {
-                    customer.lose("had no whole response when the demo gave up", &mut figures_now);
+                    customer.lose("had no whole response when the demo gave up", &mut tally);
                 }
             }
-            let customers = self.customers.iter().flatten();
-            figures_now.in_flight = customers.map(|customer| customer.exchanges.len()).sum();
-            drop(figures_now);
+            let in_flight = self.customers.iter().flatten().map(|customer| customer.exchanges.len()).sum();
+            let mut figures = figures.lock().unwrap_or_else(PoisonError::into_inner);
+            figures.add(&mut tally, in_flight, Instant::now());
+            drop(figures);
             if self.customers.iter().all(Option::is_none) {
                 return Ok(());
             }
@@ -120,11 +121,11 @@ impl Crowd {
         }
     }
 
-    fn turn(&mut self, figures: &mut Figures) {
+    fn turn(&mut self, tally: &mut Tally) {
         let Self { load, customers, next_number, buffer, .. } = self;
         for place in customers {
             let Some(customer) = place else { continue };
-            let why = match customer.turn(load, next_number, buffer, figures) {
+            let why = match customer.turn(load, next_number, buffer, tally) {
                 Ok(()) if customer.link.has_ended() => {
                     "had no whole response when the connection ended".to_owned()
                 }
@@ -132,7 +133,7 @@ impl Crowd {
                 Err(error) => format!("lost its connection: {error}"),
             };
             if let Some(customer) = place.take() {
-                customer.lose(&why, figures);
+                customer.lose(&why, tally);
             }
         }
     }
@@ -162,14 +163,14 @@ impl Customer {
         load: &Load,
         next_number: &mut u64,
         buffer: &mut [u8],
-        figures: &mut Figures,
+        tally: &mut Tally,
     ) -> io::Result<()> {
         while self.link.read(buffer)? {
             while let Some(event) = self.link.peer.poll_event().map_err(io::Error::other)? {
-                self.take(event, figures);
+                self.take(event, tally);
             }
         }
-        self.lose_patience(load.patience, figures);
+        self.lose_patience(load.patience, tally);
         while self.exchanges.len() < load.streams && self.link.peer.open_slots() > 0 {
             self.ask(Work::of(*next_number))?;
             *next_number += 1;
@@ -210,34 +211,34 @@ impl Customer {
         fed
     }
 
-    fn take(&mut self, event: ClientEvent, figures: &mut Figures) {
+    fn take(&mut self, event: ClientEvent, tally: &mut Tally) {
         match event {
             ClientEvent::Response { stream, response, end } => {
-                self.judge(stream, figures, |exchange, _| {
+                self.judge(stream, tally, |exchange, _| {
                     exchange.answered = true;
                     exchange.check_head(&response)?;
                     if end { exchange.check_end(None).map(|()| true) } else { Ok(false) }
                 });
             }
             ClientEvent::Data { stream, data, credit, end } => {
-                self.judge(stream, figures, |exchange, figures| {
+                self.judge(stream, tally, |exchange, tally| {
                     exchange.verifier.take(&data)?;
-                    figures.octets += data.len() as u64;
+                    tally.verified(data.len());
                     if end { exchange.check_end(None).map(|()| true) } else { Ok(false) }
                 });
                 self.link.peer.release(stream, credit);
             }
             ClientEvent::Trailers { stream, trailers } => {
-                self.judge(stream, figures, |exchange, _| exchange.check_end(Some(&trailers)).map(|()| true))
+                self.judge(stream, tally, |exchange, _| exchange.check_end(Some(&trailers)).map(|()| true))
             }
             ClientEvent::Reset { stream, error_code } => {
-                self.judge(stream, figures, |_, _| Err(Wrong::Lost(format!("was reset: {error_code:?}"))));
+                self.judge(stream, tally, |_, _| Err(Wrong::Lost(format!("was reset: {error_code:?}"))));
             }
             ClientEvent::Failed { stream, error } => {
-                self.judge(stream, figures, |_, _| Err(Wrong::Lost(format!("broke a rule: {error}"))));
+                self.judge(stream, tally, |_, _| Err(Wrong::Lost(format!("broke a rule: {error}"))));
             }
             ClientEvent::Unprocessed { stream } => {
-                self.judge(stream, figures, |_, _| Err(Wrong::Lost("was not processed: GOAWAY".to_owned())));
+                self.judge(stream, tally, |_, _| Err(Wrong::Lost("was not processed: GOAWAY".to_owned())));
             }
             ClientEvent::Interim { .. }
             | ClientEvent::Settings
@@ -250,43 +251,41 @@ impl Customer {
     fn judge(
         &mut self,
         stream: StreamKey,
-        figures: &mut Figures,
-        check: impl FnOnce(&mut Exchange, &mut Figures) -> Result<bool, Wrong>,
+        tally: &mut Tally,
+        check: impl FnOnce(&mut Exchange, &mut Tally) -> Result<bool, Wrong>,
     ) {
         let Some(place) = self.exchanges.iter().position(|exchange| exchange.stream == stream) else {
             return;
         };
-        match check(&mut self.exchanges[place], figures) {
+        match check(&mut self.exchanges[place], tally) {
             Ok(false) => {}
             Ok(true) => {
-                let now = Instant::now();
                 let exchange = self.exchanges.swap_remove(place);
-                figures.succeed(now.duration_since(exchange.begun), now);
+                tally.succeed(exchange.begun.elapsed());
             }
             Err(wrong) => {
                 let exchange = self.exchanges.swap_remove(place);
-                figures.wrong += u64::from(matches!(wrong, Wrong::Content(_)));
-                figures.fail(|| exchange.complaint(&wrong.to_string()));
+                tally.fail(matches!(wrong, Wrong::Content(_)), || exchange.complaint(&wrong.to_string()));
                 self.link.peer.reset(stream, ErrorCode::CANCEL);
             }
         }
     }
 
-    fn lose_patience(&mut self, patience: Duration, figures: &mut Figures) {
+    fn lose_patience(&mut self, patience: Duration, tally: &mut Tally) {
         let now = Instant::now();
         while let Some(late) =
             self.exchanges.iter().position(|exchange| now.duration_since(exchange.begun) > patience)
         {
             let exchange = self.exchanges.swap_remove(late);
-            figures.fail(|| exchange.complaint(&format!("had no whole response within {patience:?}")));
+            tally.fail(false, || exchange.complaint(&format!("had no whole response within {patience:?}")));
             self.link.peer.reset(exchange.stream, ErrorCode::CANCEL);
         }
     }
 
     /// The connection is over: what is unanswered has failed.
-    fn lose(self, why: &str, figures: &mut Figures) {
+    fn lose(self, why: &str, tally: &mut Tally) {
         for exchange in self.exchanges {
-            figures.fail(|| exchange.complaint(why));
+            tally.fail(false, || exchange.complaint(why));
         }
     }
 }
@@ -359,5 +358,77 @@ impl Exchange {
             request.method(),
             request.uri().path()
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use shuntyard_core::window::Credit;
+
+    use super::*;
+
+    fn silence() -> (TcpListener, Load) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let gateway = listener.local_addr().expect("an address");
+        (listener, Load { gateway, clients: 2, streams: 3, patience: Duration::from_millis(50) })
+    }
+
+    /// One request, and a response with this content.
+    fn answer(alter: impl FnOnce(&mut Vec<u8>)) -> Tally {
+        let (_listener, load) = silence();
+        let mut crowd = Crowd::connect(load).expect("clients");
+        let customer = crowd.customers[0].as_mut().expect("a client");
+        let work = Work { number: 5, size: 3000, echo: false, trailers: false, declared: false };
+        customer.ask(work).expect("a slot");
+        let stream = customer.exchanges[0].stream;
+        let mut content = vec![0; 3000];
+        content::fill(5, 0, &mut content);
+        alter(&mut content);
+        let mut tally = Tally::default();
+        customer.take(ClientEvent::Response { stream, response: Response::new(()), end: false }, &mut tally);
+        for (n, piece) in content.chunks(1000).enumerate() {
+            let end = (n + 1) * 1000 >= content.len();
+            let data = bytes::Bytes::copy_from_slice(piece);
+            customer.take(ClientEvent::Data { stream, data, credit: Credit::none(), end }, &mut tally);
+        }
+        assert!(customer.exchanges.is_empty());
+        tally
+    }
+
+    fn counts(mut tally: Tally) -> (u64, u64, u64) {
+        let mut figures = Figures::new(Instant::now());
+        figures.add(&mut tally, 0, Instant::now());
+        assert_eq!(figures.complaints.len() as u64, figures.failed);
+        (figures.requests, figures.failed, figures.wrong)
+    }
+
+    #[test]
+    fn a_right_response_counts_and_one_flipped_octet_fails() {
+        assert_eq!(counts(answer(|_| {})), (1, 0, 0));
+        assert_eq!(counts(answer(|content| content[1234] ^= 1)), (0, 1, 1));
+        assert_eq!(counts(answer(|content| content.truncate(2999))), (0, 1, 1));
+        assert_eq!(counts(answer(|content| content.push(0))), (0, 1, 1));
+    }
+
+    #[test]
+    fn a_gateway_that_never_answers_is_noticed_and_the_clients_end() {
+        let (_listener, load) = silence();
+        let clients = Clients::start(load).expect("clients");
+        while clients.figures().failed < 6 {
+            thread::sleep(Duration::from_millis(10));
+        }
+        clients.halt();
+        while !clients.have_ended() {
+            thread::sleep(Duration::from_millis(10));
+        }
+        let figures = clients.figures();
+        assert_eq!((figures.requests, figures.in_flight, figures.wrong), (0, 0, 0));
+        assert!(
+            figures.complaints[0].contains("had no whole response within 50ms"),
+            "{:?}",
+            figures.complaints
+        );
     }
 }

@@ -47,6 +47,37 @@ pub(super) struct Lap {
     pub(super) times: Times,
 }
 
+/// What one turn of the clients brought: counted without a lock.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    successes: Vec<Duration>,
+    failed: u64,
+    wrong: u64,
+    octets: u64,
+    complaints: Vec<String>,
+}
+
+impl Tally {
+    /// A response was right from its head to its end.
+    pub(super) fn succeed(&mut self, took: Duration) {
+        self.successes.push(took);
+    }
+
+    /// Octets of content were the right ones.
+    pub(super) fn verified(&mut self, octets: usize) {
+        self.octets += octets as u64;
+    }
+
+    /// A request failed; `wrong`: because of its octets.
+    pub(super) fn fail(&mut self, wrong: bool, complaint: impl FnOnce() -> String) {
+        self.failed += 1;
+        self.wrong += u64::from(wrong);
+        if self.complaints.len() < COMPLAINTS_MAX {
+            self.complaints.push(complaint());
+        }
+    }
+}
+
 impl Figures {
     pub(super) fn new(now: Instant) -> Self {
         let histogram = || {
@@ -67,21 +98,23 @@ impl Figures {
         }
     }
 
-    /// A response was right from its head to its end.
-    pub(super) fn succeed(&mut self, took: Duration, now: Instant) {
-        self.requests += 1;
-        self.last_success = now;
-        let took = took.as_micros().try_into().unwrap_or(u64::MAX);
-        self.run.saturating_record(took);
-        self.lap.saturating_record(took);
-    }
-
-    /// A request failed.
-    pub(super) fn fail(&mut self, complaint: impl FnOnce() -> String) {
-        self.failed += 1;
-        if self.complaints.len() < COMPLAINTS_MAX {
-            self.complaints.push(complaint());
+    /// Takes over what a turn of the clients brought, and leaves the tally empty.
+    pub(super) fn add(&mut self, tally: &mut Tally, in_flight: usize, now: Instant) {
+        self.requests += tally.successes.len() as u64;
+        if !tally.successes.is_empty() {
+            self.last_success = now;
         }
+        for took in tally.successes.drain(..) {
+            let took = took.as_micros().try_into().unwrap_or(u64::MAX);
+            self.run.saturating_record(took);
+            self.lap.saturating_record(took);
+        }
+        self.failed += std::mem::take(&mut tally.failed);
+        self.wrong += std::mem::take(&mut tally.wrong);
+        self.octets += std::mem::take(&mut tally.octets);
+        let room = COMPLAINTS_MAX.saturating_sub(self.complaints.len());
+        self.complaints.extend(tally.complaints.drain(..).take(room));
+        self.in_flight = in_flight;
     }
 
     /// Times of the whole run.

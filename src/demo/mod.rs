@@ -48,8 +48,8 @@ const KEEP_DRAIN: Duration = Duration::from_secs(5);
 /// Tells the story.
 pub(crate) fn run(args: DemoArgs) -> Result<(), Failure> {
     let signals = watch_signals()?;
-    // A worker with half of the clients needs more connections than there are origins: each origin gets work.
-    let limit = args.clients;
+    // Half of the clients need more connections than there are origins: each worker of the gateway uses all of them.
+    let limit = (args.clients / 4).max(1);
     let origins = ["a", "b", "c"]
         .into_iter()
         .map(|name| Origin::start(name, limit.into()))
@@ -59,7 +59,8 @@ pub(crate) fn run(args: DemoArgs) -> Result<(), Failure> {
     let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(WORKERS);
     let workers = NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN);
     let gateway = Gateway::start(&addresses, workers, limit.into())?;
-    let load = Load { gateway: gateway.address, clients: limit.into(), streams: STREAMS, patience: PATIENCE };
+    let load =
+        Load { gateway: gateway.address, clients: args.clients.into(), streams: STREAMS, patience: PATIENCE };
     let clients =
         Clients::start(load).map_err(|error| Failure::System { what: "cannot start the clients", error })?;
     let cast = Cast { origins, gateway, clients, client_count: load.clients, workers: workers.get() };

@@ -17,6 +17,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 const DRAIN: Duration = Duration::from_secs(10);
 /// What a drain that is over time, or clients that give up, may take in addition.
 const GRACE: Duration = Duration::from_secs(3);
+/// How long an origin that came back may be idle before it is made needed.
+const NEED: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(50);
 const REDRAW: Duration = Duration::from_millis(200);
 const SECOND: Duration = Duration::from_secs(1);
@@ -136,12 +138,29 @@ impl Story {
         self.say(&format!("origin {name} is away: {lost} of its requests were lost"));
         self.wait((self.length / 20).min(SECOND), |_| false)?;
 
-        let before = self.origins[leaving].status().answered;
         self.origins[leaving].come_back();
         self.say(&format!("origin {name} listens again"));
-        let used = self.wait(PATIENCE, |story| story.origins[leaving].status().answered > before)?;
+        let used = self.is_used_again(leaving)?;
         self.promise("an origin that comes back is used again", used);
         Ok(())
+    }
+
+    /// The gateway makes connections as it needs them: where it needs none for a while, slow origins change that.
+    fn is_used_again(&mut self, back: usize) -> Result<bool, Cut> {
+        let before = self.origins[back].status().answered;
+        let used = move |story: &Self| story.origins[back].status().answered > before;
+        if self.wait(NEED, used)? {
+            return Ok(true);
+        }
+        let pace = |story: &Self, pace| {
+            let others = story.origins.iter().enumerate().filter(|&(n, _)| n != back);
+            others.for_each(|(_, origin)| origin.pace(pace));
+        };
+        pace(self, Pace::Slow);
+        self.say("the other origins turn slow, so that one more is needed");
+        let used = self.wait(PATIENCE, used);
+        pace(self, Pace::Swift);
+        used
     }
 
     /// Drains the gateway under load. How many requests finished meanwhile.
