@@ -215,8 +215,8 @@ impl Customer {
         match event {
             ClientEvent::Response { stream, response, end } => {
                 self.judge(stream, tally, |exchange, _| {
-                    exchange.answered = true;
                     exchange.check_head(&response)?;
+                    exchange.answered = true;
                     if end { exchange.check_end(None).map(|()| true) } else { Ok(false) }
                 });
             }

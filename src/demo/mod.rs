@@ -102,10 +102,10 @@ fn keep(
 ) -> Result<(), Failure> {
     let mut gateway = Gateway::start(origins, workers, streams)?;
     let elapsed = story.elapsed();
-    story.screen.say(elapsed, &format!(
-        "gateway: curl --http2-prior-knowledge http://{}/content/1/1000 -o /dev/null -v (a signal ends it)",
-        gateway.address
-    ));
+    story.screen.say(elapsed, "a gateway like the one that drained stays up, until a signal; try:");
+    let path = "content/1/1000?trailers";
+    let curl = format!("curl -v --http2-prior-knowledge http://{}/{path} -o /dev/null", gateway.address);
+    story.screen.say(elapsed, &curl);
     for origin in &story.origins {
         story.screen.say(elapsed, &format!("origin {}: http://{}/", origin.name, origin.address));
     }

@@ -64,7 +64,8 @@ enum Form {
     Json,
 }
 
-/// Escape sequences (ECMA-48): the rest of the screen cleared; lines cut at the right edge, or continued.
+/// Escape sequences (ECMA-48): the rest of the line or of the screen cleared; lines cut at the right edge, or continued.
+const CLEAR_LINE: &str = "\x1b[K";
 const CLEAR: &str = "\x1b[J";
 const NO_WRAP: &str = "\x1b[?7l";
 const WRAP: &str = "\x1b[?7h";
@@ -96,12 +97,13 @@ impl Screen {
                 let lines = table::lines(snapshot, width.into(), *colour);
                 // The cursor stands below the table, on a line of its own.
                 let shown = lines.len().min(usize::from(height).saturating_sub(1));
-                let mut text = back(*rows) + NO_WRAP + CLEAR;
+                let mut text = back(*rows) + NO_WRAP;
                 for line in &lines[..shown] {
                     text += line;
+                    text += CLEAR_LINE;
                     text += "\n";
                 }
-                write(&(text + WRAP));
+                write(&(text + WRAP + CLEAR));
                 *rows = shown;
             }
         }
@@ -112,7 +114,8 @@ impl Screen {
         match &mut self.form {
             Form::Json => write(&format!("{}\n", json::step(elapsed, what))),
             Form::Table { rows, .. } => {
-                write(&format!("{}{CLEAR}{:5.1} s  {what}\n", back(*rows), elapsed.as_secs_f64()));
+                let seconds = elapsed.as_secs_f64();
+                write(&format!("{}{seconds:5.1} s  {what}{CLEAR_LINE}\n{CLEAR}", back(*rows)));
                 *rows = 0;
             }
         }

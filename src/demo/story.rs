@@ -99,6 +99,11 @@ impl Story {
     }
 
     fn play(&mut self) -> Result<(), Cut> {
+        self.say(&format!(
+            "{} clients, the gateway, {} origins: every octet that comes is compared",
+            self.client_count,
+            self.origins.len(),
+        ));
         self.pass(1.0 / 3.0)?;
         self.one_turns_slow()?;
         self.pass(2.0 / 3.0)?;
@@ -111,7 +116,7 @@ impl Story {
         let before = self.answered_by_others(slow);
         self.origins[slow].pace(Pace::Slow);
         self.say(&format!(
-            "origin {} turns slow: {} ms of silence, then {SLOW_PIECE} octets a frame",
+            "origin {} turns slow: {} ms late, then {SLOW_PIECE} octets a frame",
             self.origins[slow].name,
             SLOW_DELAY.as_millis(),
         ));
@@ -131,7 +136,7 @@ impl Story {
         self.origins[leaving].leave();
         let name = self.origins[leaving].name;
         self.say(&format!("origin {name} says GOAWAY, finishes its {streams} streams and closes its port"));
-        self.meanwhile.push("an origin went away and came back");
+        self.meanwhile.push("another left and came back");
         let gone = self.wait(PATIENCE, |story| story.origins[leaving].status().state == State::Away)?;
         let lost = self.origins[leaving].status().unfinished - unfinished;
         self.promise("GOAWAY loses no request", gone && lost == 0 && self.clients.figures().failed == failed);
@@ -171,7 +176,7 @@ impl Story {
         };
         self.gateway.drain(DRAIN);
         self.say(&format!("the gateway is drained while {under_way} requests are under way"));
-        self.meanwhile.push("the gateway was drained");
+        self.meanwhile.push("the gateway drained");
         let ended =
             self.linger(DRAIN + GRACE, |story| story.gateway.has_ended() && story.clients.have_ended());
         if !ended {
@@ -190,7 +195,7 @@ impl Story {
         match end {
             Some(End::Drained { cut: 0 }) => {
                 self.say(&format!(
-                    "the gateway has ended: {requests} requests finished in the drain, 0 connections cut"
+                    "the gateway has ended: {requests} requests finished, 0 connections were cut"
                 ));
             }
             Some(End::Drained { cut }) => {

@@ -44,8 +44,9 @@ pub(super) fn conclusion(summary: &Summary, colour: bool) -> String {
     let [green, red, plain] = if colour { [GREEN, RED, PLAIN] } else { [""; 3] };
     let seconds = summary.elapsed.as_secs_f64();
     let mut text = format!(
-        "\n{} of {} requests failed{}.\nEvery octet that counts was compared: {} were right. Drain let {} requests finish.\n\
-         {} requests/s over {seconds:.1} s; half took less than {}, 99 % less than {}, 99.9 % less than {}.\n\n",
+        "\n{} of {} requests failed{}.\n\
+         {} of content verified, octet by octet; the drain let {} requests finish.\n\
+         {} requests/s for {seconds:.1} s; p50 {}, p99 {}, p99.9 {}.\n\n",
         count(summary.failed),
         count(summary.requests + summary.failed),
         meanwhile(&summary.meanwhile),
@@ -76,8 +77,7 @@ pub(super) fn state(state: State) -> &'static str {
     }
 }
 
-const CLIENTS_HEAD: &str =
-    "                  requests  requests/s       p50       p99     p99.9    failed    verified";
+const CLIENTS_HEAD: &str = "               requests requests/s      p50      p99    p99.9  failed  verified";
 const ORIGINS_HEAD: &str = "                                state    connections   streams    requests";
 
 fn heading(snapshot: &Snapshot) -> String {
@@ -88,7 +88,7 @@ fn heading(snapshot: &Snapshot) -> String {
 fn clients(snapshot: &Snapshot) -> String {
     let Times { p50, p99, p999 } = snapshot.lap.times;
     format!(
-        "{:<14}{:>12}{:>12}{:>10}{:>10}{:>10}{:>10}{:>12}",
+        "{:<12}{:>11}{:>11}{:>9}{:>9}{:>9}{:>8}{:>10}",
         format!("{} clients", snapshot.clients),
         count(snapshot.requests),
         count(snapshot.lap.requests_per_second as u64),
@@ -122,8 +122,8 @@ fn origin(name: &str, address: &str, status: &Status) -> String {
 fn meanwhile(what: &[&str]) -> String {
     match what {
         [] => String::new(),
-        [one] => format!(" while {one}"),
-        [several @ .., last] => format!(" while {} and {last}", several.join(", ")),
+        [one] => format!("\nwhile {one}"),
+        [several @ .., last] => format!("\nwhile {}, and {last}", several.join(", ")),
     }
 }
 
