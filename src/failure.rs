@@ -88,9 +88,9 @@ impl fmt::Display for Failure {
             Self::Config(error) => error.fmt(f),
             Self::System { what, error } => write!(f, "{what}: {}", plainly(error)),
             Self::PromisesBroken { names } => write!(f, "promises were broken: {}", names.join("; ")),
-            Self::Cut { connections: 1 } => f.write_str("the drain timed out: 1 connection was cut"),
+            Self::Cut { connections: 1 } => f.write_str("1 connection was cut before its requests were done"),
             Self::Cut { connections } => {
-                write!(f, "the drain timed out: {connections} connections were cut")
+                write!(f, "{connections} connections were cut before their requests were done")
             }
         }
     }
@@ -106,7 +106,7 @@ impl From<BindError> for Failure {
     }
 }
 
-/// Whether stderr shows colour (https://no-color.org).
+/// Whether stderr shows colour (<https://no-color.org>).
 fn colour() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

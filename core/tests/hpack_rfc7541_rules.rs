@@ -318,3 +318,33 @@ fn an_origin_is_translated_only_while_both_sides_mean_the_same_line() {
     let again = encode(&mut encoder, &[FieldLine { origin: first, ..a }]);
     assert_eq!(again[4..], literal, "our entry died: a literal after the size updates");
 }
+
+#[test]
+fn lines_with_the_same_hashes_are_told_apart() {
+    let mut encoder = Encoder::new(4096);
+    let a = line("x-a", "1");
+    encode(&mut encoder, &[a]);
+    for other in [line("x-a", "2"), line("x-b", "1"), line("x-", "a1")] {
+        let mut collision = other;
+        (collision.facts.line_hash, collision.facts.name_hash) = (a.facts.line_hash, a.facts.name_hash);
+        let block = encode(&mut encoder, &[collision]);
+        let mut decoder = decoder();
+        decode(&mut decoder, &indexed_literal("x-a", "1")).unwrap();
+        for _ in 1..encoder.entry_count() - 1 {
+            decode(&mut decoder, &indexed_literal("filler", "")).unwrap();
+        }
+        let expected = [other.name, other.value].map(|octets| String::from_utf8_lossy(octets).into_owned());
+        assert_eq!(decode(&mut decoder, &block), Ok(vec![expected.into()]));
+    }
+}
+
+#[test]
+fn a_translation_needs_no_search() {
+    let mut encoder = Encoder::new(4096);
+    let mut relayed = FieldLine { origin: Origin(1 << 32 | 1), ..line("x-a", "1") };
+    encode(&mut encoder, &[relayed]);
+    // A search by this hash would find nothing.
+    relayed.facts.line_hash ^= 1;
+    assert_eq!(encode(&mut encoder, &[relayed]), [0xbe]);
+    assert_eq!(encode(&mut encoder, &[FieldLine { origin: Origin::NONE, ..relayed }])[0], 0x7e);
+}

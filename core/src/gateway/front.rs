@@ -1,6 +1,5 @@
 //! What clients send: requests are frozen, their content is relayed or waits.
 
-use crate::engine::DeadlineTarget;
 use crate::fields::FieldSection;
 use crate::gateway::deadlines::Kind;
 use crate::gateway::{ConnId, Gateway, forward};
@@ -8,7 +7,7 @@ use crate::h2::{Event, StreamKey};
 use crate::key::Key;
 use crate::message::{Method, RequestHead};
 use crate::record::{Cause, Outcome, Record, RequestId};
-use crate::request::{Arrived, FrontAddress, Place, RequestKey};
+use crate::request::{Arrived, DeadlineTarget, FrontAddress, Place, RequestKey};
 use crate::time::Instant;
 use crate::window::{Both, Credit};
 
@@ -64,10 +63,6 @@ impl Gateway {
         }
         if let Some(entry) = self.conns.get_mut(front.conn) {
             entry.h2.set_tag(front.stream, tag_of(key));
-            // The section's memory went with the request; the next one gets some that came back.
-            if let Some(spare) = self.spare_fields.pop() {
-                entry.h2.recycle(spare);
-            }
         }
         if head.method == Method::Connect {
             return self.fail_request(key, Cause::NotServed, now);
@@ -122,7 +117,7 @@ impl Gateway {
     }
 
     fn request_trailers(&mut self, key: RequestKey, fields: FieldSection, now: Instant) {
-        let Some(request) = self.requests.get_mut(key) else { return self.keep_spare(fields) };
+        let Some(request) = self.requests.get_mut(key) else { return self.keep_section(fields) };
         request.awaiting.content_end = true;
         match &request.place {
             Place::Frozen(_) => request.awaiting.trailers = Some(fields),
@@ -137,7 +132,7 @@ impl Gateway {
                 }
                 self.touch(conn);
             }
-            Place::Finished(_) | Place::Moving => self.keep_spare(fields),
+            Place::Finished(_) | Place::Moving => self.keep_section(fields),
         }
     }
 
@@ -150,15 +145,6 @@ impl Gateway {
             entry.h2.release(front.stream, credit);
         }
         self.touch(front.conn);
-    }
-
-    /// Keeps the memory of a section for the next one.
-    pub(super) fn keep_spare(&mut self, fields: FieldSection) {
-        const SPARES_MAX: usize = 64;
-        const SPARE_OCTETS_MAX: usize = 16 << 10;
-        if self.spare_fields.len() < SPARES_MAX && fields.capacity() <= SPARE_OCTETS_MAX {
-            self.spare_fields.push(fields);
-        }
     }
 
     fn answer_too_large(&mut self, conn: ConnId, stream: StreamKey, now: Instant) {

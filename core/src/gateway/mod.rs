@@ -40,6 +40,7 @@ mod front;
 mod outcome;
 mod preface;
 mod reply;
+mod spare;
 mod view;
 
 use std::collections::VecDeque;
@@ -50,13 +51,12 @@ pub use view::View;
 
 use crate::config::{Config, ConfigError};
 use crate::deadline::Deadlines;
-use crate::engine::{DeadlineTarget, Ledger};
-use crate::fields::FieldSection;
 use crate::h2::{Connection, Input, Role};
 use crate::key::Slab;
+use crate::ledger::Ledger;
 pub use crate::record::{Cause, EndRecord, Outcome, Record, RequestId};
 use crate::registry::Registry;
-use crate::request::Request;
+use crate::request::{DeadlineTarget, Request};
 use crate::time::{Instant, WallClock};
 use conn::{Conn, Life, Side};
 use deadlines::Kind;
@@ -83,7 +83,7 @@ pub struct Gateway {
     recv_buffer: Vec<u8>,
     /// Whom the buffer was lent to, and behind how many octets of that connection's inbox.
     lent: Option<(ConnId, usize)>,
-    spare_fields: Vec<FieldSection>,
+    spare: spare::Spare,
     next_request: u64,
     next_identity: u32,
     accepting: bool,
@@ -115,7 +115,7 @@ impl Gateway {
             actions: VecDeque::new(),
             recv_buffer: Vec::new(),
             lent: None,
-            spare_fields: Vec::new(),
+            spare: spare::Spare::default(),
             next_request: 0,
             next_identity: 0,
             accepting: true,
@@ -132,7 +132,7 @@ impl Gateway {
         self.fronts += 1;
         self.arm_conn(id, Kind::Preface, now);
         if self.drain.is_some() || self.fronts > self.config.max_fronts as usize {
-            self.close_gracefully(id, now);
+            self.close_gracefully(id, Cause::Draining, now);
         }
         self.pace_accepting();
         self.touch(id);
@@ -198,7 +198,7 @@ impl Gateway {
         match entry.life {
             Life::Connecting | Life::Open => {
                 self.abandon_streams(conn, Cause::ConnectionTerminated, now);
-                self.close_gracefully(conn, now);
+                self.close_gracefully(conn, Cause::ConnectionTerminated, now);
             }
             Life::Flushing => {}
             Life::Lingering => self.close_now(conn),
@@ -266,10 +266,13 @@ impl Gateway {
     /// Octets to write to a connection. DATA is cut here, so that the moment of asking is an input too.
     pub fn poll_transmit(&mut self, conn: ConnId, now: Instant) -> Option<Transmit<'_>> {
         self.fill_outbox(conn, now);
+        // What left may have freed memory for those who wait.
+        self.dispatch(now);
         self.flush(conn, now);
         let entry = self.conns.get_mut(conn)?;
         if entry.life == Life::Connecting || entry.h2.transmit().is_empty() {
             entry.announced = false;
+            self.keep_outbox(conn);
             return None;
         }
         Some(Transmit { pieces: [self.conns.get(conn)?.h2.transmit(), &[]] })
@@ -296,6 +299,7 @@ impl Gateway {
 
     /// Takes every whole frame, unless the connection's output is held back; what is left moves to its inbox.
     fn receive(&mut self, id: ConnId, octets: &[u8], now: Instant) {
+        self.lend_outbox(id);
         let mut input = Input::new(octets);
         loop {
             let Some(entry) = self.conns.get_mut(id) else { return };
@@ -311,6 +315,8 @@ impl Gateway {
                 break;
             }
             let is_front = entry.is_front();
+            self.lend_section(id);
+            let Some(entry) = self.conns.get_mut(id) else { return };
             match entry.h2.poll_event(&mut input) {
                 Ok(Some(event)) if is_front => self.front_event(id, event, now),
                 Ok(Some(event)) => self.backend_event(id, event, now),
@@ -320,6 +326,11 @@ impl Gateway {
         }
         if let Some(entry) = self.conns.get_mut(id) {
             entry.inbox.extend_from_slice(input.remaining());
+            if entry.inbox.is_empty() {
+                entry.inbox = Vec::new();
+            }
+            let spare = entry.h2.take_spare();
+            self.keep_section(spare);
         }
         self.touch(id);
     }

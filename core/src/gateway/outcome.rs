@@ -34,7 +34,6 @@ impl Gateway {
         if let Some((conn, stream)) = backend {
             self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
         }
-        self.leave_place(key, now);
         self.settle(key, outcome, now);
     }
 
@@ -59,13 +58,13 @@ impl Gateway {
                 let (finished, fields) = frozen.abandon();
                 request.place = Place::Finished(finished);
                 self.registry.withdraw(&mut self.requests, key);
-                self.keep_spare(fields);
+                self.keep_section(fields);
             }
             Place::Live(live) => {
                 let conn = live.conn();
                 let (finished, fields) = live.finish();
                 request.place = Place::Finished(finished);
-                self.keep_spare(fields);
+                self.keep_section(fields);
                 self.stream_ended(conn, now);
             }
             place @ (Place::Finished(_) | Place::Moving) => request.place = place,
@@ -74,6 +73,7 @@ impl Gateway {
 
     /// The one completion: the record is written, everything the request held is given back.
     fn settle(&mut self, key: RequestKey, outcome: Outcome, now: Instant) {
+        self.leave_place(key, now);
         self.disarm_request(key);
         let Some(mut request) = self.requests.remove(key) else { return };
         let front = request.awaiting.front;

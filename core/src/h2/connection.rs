@@ -69,7 +69,8 @@ pub struct Connection {
     pub(crate) goaway_sent: Option<u32>,
     /// The last stream identifier of the peer's latest GOAWAY.
     pub(crate) goaway_received: Option<u32>,
-    /// Streams that the peer's GOAWAY excluded, still to be told to the owner, the newest first.
+    /// Streams that the peer's GOAWAY excluded, still to be told to the owner, the newest first: whoever
+    /// queues them again in front of others keeps their order.
     pub(crate) excluded: Vec<StreamKey>,
     pub(crate) outbox: OctetQueue,
     /// Octets that ever entered the outbox, and that ever left it.
@@ -134,7 +135,8 @@ impl Connection {
 
     /// Whether there is output, or some could be cut.
     pub fn has_output(&self) -> bool {
-        !self.transmit().is_empty() || (!self.schedule.is_empty() && self.send_window.available() > 0)
+        let may_cut = self.phase != Phase::Failed && self.send_window.available() > 0;
+        !self.transmit().is_empty() || (may_cut && !self.schedule.is_empty())
     }
 
     /// Server: whether the client's 24 octets are still to come.
@@ -153,6 +155,21 @@ impl Connection {
     pub fn sent(&mut self, n: usize) {
         self.octets_sent += self.outbox.consume(n) as u64;
         self.answers.advance(self.octets_sent);
+    }
+
+    /// Takes the memory of an empty outbox away: many connections can share it.
+    pub fn take_outbox_memory(&mut self) -> Vec<u8> {
+        self.outbox.take_memory()
+    }
+
+    /// Gives memory to an outbox that has none.
+    pub fn give_outbox_memory(&mut self, memory: Vec<u8>) {
+        self.outbox.give_memory(memory);
+    }
+
+    /// Octets of memory that the outbox holds.
+    pub fn outbox_capacity(&self) -> usize {
+        self.outbox.capacity()
     }
 
     /// Whether so much output waits that no further input should be taken in. DATA stops at the high mark, so what
@@ -212,6 +229,16 @@ impl Connection {
     pub fn recycle(&mut self, mut fields: FieldSection) {
         fields.clear();
         self.spare_fields = fields;
+    }
+
+    /// Takes the memory for the next field section out: many connections can share it. Empty where there is none.
+    pub fn take_spare(&mut self) -> FieldSection {
+        core::mem::take(&mut self.spare_fields)
+    }
+
+    /// Whether the next field section would be made of new memory.
+    pub fn lacks_spare(&self) -> bool {
+        self.spare_fields.capacity() == 0
     }
 
     /// Takes any stream out, without telling the peer: for an owner whose transport is gone. `None` where none is left.

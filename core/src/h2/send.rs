@@ -167,10 +167,11 @@ impl Connection {
         Ok(())
     }
 
-    /// Cuts the next frame from the stream whose turn it is, unless the outbox is full or no window is open.
+    /// Cuts the next frame from the stream whose turn it is, unless the outbox is full, no window is open, or the
+    /// connection has failed.
     pub fn cut(&mut self) -> Option<Cut> {
         loop {
-            if self.outbox.len() >= self.config.outbox_high_mark {
+            if self.phase == Phase::Failed || self.outbox.len() >= self.config.outbox_high_mark {
                 return None;
             }
             let key = self.schedule.front()?;
