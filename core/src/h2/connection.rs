@@ -135,8 +135,8 @@ impl Connection {
 
     /// Whether there is output, or some could be cut.
     pub fn has_output(&self) -> bool {
-        let may_cut = self.phase != Phase::Failed && self.send_window.available() > 0;
-        !self.transmit().is_empty() || (may_cut && !self.schedule.is_empty())
+        let cuttable = !self.schedule.is_empty() && self.send_window.available() > 0;
+        !self.transmit().is_empty() || (cuttable && self.phase != Phase::Failed)
     }
 
     /// Server: whether the client's 24 octets are still to come.
@@ -320,11 +320,15 @@ impl Connection {
 
     /// An answer to the peer was put into the outbox.
     pub(crate) fn count_answer(&mut self) -> Result<(), ConnectionError> {
+        let room = self.check_room_for_answer();
         self.answers.push(self.octets_sent + self.outbox.len() as u64);
-        if self.answers.len() > self.config.max_queued_control_frames as usize {
-            return Err(ConnectionError::ControlFramesQueued);
-        }
-        Ok(())
+        room
+    }
+
+    /// Whether one more answer may wait in the outbox.
+    pub(crate) fn check_room_for_answer(&self) -> Result<(), ConnectionError> {
+        let full = self.answers.len() >= self.config.max_queued_control_frames as usize;
+        if full { Err(ConnectionError::ControlFramesQueued) } else { Ok(()) }
     }
 
     /// Takes a stream out of every list.
