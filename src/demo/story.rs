@@ -12,7 +12,7 @@ use super::screen::{Promise, Screen, Snapshot, Summary};
 use super::session::{Pace, SLOW_DELAY, SLOW_PIECE};
 
 /// How long nothing may succeed, and how long each step may take: far beyond what a busy machine makes of it.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 /// How long the drain lets requests finish.
 const DRAIN: Duration = Duration::from_secs(10);
 /// What a drain that is over time, or clients that give up, may take in addition.
