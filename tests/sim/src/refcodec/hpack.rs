@@ -202,6 +202,11 @@ impl Default for Encoder {
 }
 
 impl Encoder {
+    /// An encoder that does or does not Huffman-encode.
+    pub fn new(huffman: bool) -> Self {
+        Self { huffman, ..Self::default() }
+    }
+
     /// The peer's SETTINGS_HEADER_TABLE_SIZE is now this.
     pub fn set_limit(&mut self, limit: usize) {
         let size = limit.min(self.own_limit);
