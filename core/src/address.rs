@@ -13,6 +13,13 @@ pub enum Address {
     Unix(Arc<str>),
 }
 
+impl Address {
+    /// The address of nobody.
+    pub const fn unspecified() -> Self {
+        Self::Inet(SocketAddr::new(IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED), 0))
+    }
+}
+
 impl From<SocketAddr> for Address {
     fn from(address: SocketAddr) -> Self {
         Self::Inet(address)

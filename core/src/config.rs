@@ -35,6 +35,8 @@ pub struct ConnectionConfig {
     pub max_queued_control_frames: u32,
     /// Interim responses before the final one. Go: 5 by count, others by octets.
     pub max_interim_responses: u32,
+    /// Whether a request must say its authority, in `:authority` or in `host`: who guesses one routes by accident.
+    pub authority_required: bool,
     /// Octets in the outbox above which no DATA is cut and no input is read, in octets.
     pub outbox_high_mark: usize,
     /// How many streams a client opens before the server's first SETTINGS came. RFC 9113 6.5.2 recommends 100 or more.
@@ -57,6 +59,7 @@ impl Default for ConnectionConfig {
             max_settings: 32,
             max_queued_control_frames: 1000,
             max_interim_responses: 16,
+            authority_required: true,
             outbox_high_mark: 128 << 10,
             assumed_max_concurrent_streams: 100,
             max_concurrent_streams_cap: 250,
@@ -136,6 +139,8 @@ pub struct UpstreamConfig {
     pub endpoints: Vec<Address>,
     /// Backend connections to one endpoint. 1 to 1024.
     pub max_connections_per_endpoint: u32,
+    /// How often a request is handed to a backend when backends prove that they did not process it. 1 to 1000.
+    pub max_attempts: u32,
     /// Frozen requests that may wait. 1 to 1,000,000; one more is answered 503.
     pub max_queued: u32,
 }
@@ -143,7 +148,7 @@ pub struct UpstreamConfig {
 impl UpstreamConfig {
     /// An upstream with these endpoints and default limits.
     pub fn new(endpoints: Vec<Address>) -> Self {
-        Self { endpoints, max_connections_per_endpoint: 16, max_queued: 10_000 }
+        Self { endpoints, max_connections_per_endpoint: 16, max_attempts: 8, max_queued: 10_000 }
     }
 }
 
@@ -195,6 +200,7 @@ impl Config {
         };
         range("endpoints", self.upstream.endpoints.len() as u64, 1, 1024)?;
         range("max_connections_per_endpoint", self.upstream.max_connections_per_endpoint.into(), 1, 1024)?;
+        range("max_attempts", self.upstream.max_attempts.into(), 1, 1000)?;
         range("max_queued", self.upstream.max_queued.into(), 1, 1_000_000)?;
         range("max_fronts", self.max_fronts.into(), 1, 10_000_000)?;
         range(

@@ -122,6 +122,7 @@ causes! {
         InitialWindowSizeInvalid = FLOW_CONTROL_ERROR, "SETTINGS_INITIAL_WINDOW_SIZE exceeds 2^31-1 (6.5.2)";
         MaxFrameSizeInvalid = PROTOCOL_ERROR, "SETTINGS_MAX_FRAME_SIZE lies outside 2^14 to 2^24-1 (6.5.2)";
         EnableConnectProtocolInvalid = PROTOCOL_ERROR, "SETTINGS_ENABLE_CONNECT_PROTOCOL is not 0 or 1, or returned to 0 (RFC 8441 3)";
+        NoRfc7540PrioritiesInvalid = PROTOCOL_ERROR, "SETTINGS_NO_RFC7540_PRIORITIES is neither 0 nor 1 (RFC 9218 2.1)";
         InitialWindowSizeOverflow = FLOW_CONTROL_ERROR, "a change of SETTINGS_INITIAL_WINDOW_SIZE overflows a stream's window (6.9.2)";
         PushPromise = PROTOCOL_ERROR, "PUSH_PROMISE came although push is disabled or from a client (6.6, 8.4)";
         PingSize = FRAME_SIZE_ERROR, "a PING frame is not 8 octets long (6.7)";

@@ -18,8 +18,12 @@ pub struct FieldFacts {
     pub name: FieldName,
     /// The first entry of HPACK's static table that bears this name (1 to 61), or 0.
     pub static_name: u8,
+    /// The entry of HPACK's static table that has this name and this value (1 to 61), or 0.
+    pub static_line: u8,
     /// Whether name and value consist of octets that RFC 9113 section 8.2.1 allows.
     pub well_formed: bool,
+    /// Whether the name alone does.
+    pub name_well_formed: bool,
     /// Hash of the name.
     pub name_hash: u32,
     /// Hash of name and value.
@@ -30,16 +34,57 @@ impl FieldFacts {
     /// Looks at every octet of a field line once. `seed` keys the hashes, against chosen collisions; tables that share
     /// lines must share it.
     pub fn of(name: &[u8], value: &[u8], seed: u64) -> Self {
-        let name_hash = hash(seed, name);
-        let (field_name, static_name) = name::classify(name);
+        Self::of_name(name, seed).with_value(value, seed)
+    }
+
+    /// The facts of a name that still lacks its value; see [`FieldFacts::with_value`].
+    pub fn of_name(name: &[u8], seed: u64) -> Self {
+        let (class, static_name) = name::classify(name);
+        let well_formed = name::is_well_formed(name, class);
         Self {
-            name: field_name,
+            name: class,
             static_name,
-            well_formed: name::is_well_formed(name, field_name) && value_is_well_formed(value),
-            name_hash: fold(name_hash),
-            line_hash: fold(hash(name_hash, value)),
+            static_line: 0,
+            well_formed,
+            name_well_formed: well_formed,
+            name_hash: if static_name == 0 { fold(hash(seed, name)) } else { static_hash(static_name) },
+            line_hash: 0,
         }
     }
+
+    /// The facts of a line with the same name and this value. The name's octets are not looked at again.
+    pub fn with_value(self, value: &[u8], seed: u64) -> Self {
+        let static_line = name::static_line(self.static_name, value);
+        Self {
+            static_line,
+            well_formed: self.name_well_formed && value_is_well_formed(value),
+            line_hash: if static_line == 0 {
+                fold(hash(seed ^ u64::from(self.name_hash), value))
+            } else {
+                static_hash(static_line)
+            },
+            ..self
+        }
+    }
+
+    /// The facts of an entry of HPACK's static table; they depend on no seed.
+    pub(crate) const fn of_static_line(name: &[u8], index: u8) -> Self {
+        let (class, static_name) = name::classify(name);
+        Self {
+            name: class,
+            static_name,
+            static_line: index,
+            well_formed: true,
+            name_well_formed: true,
+            name_hash: static_hash(static_name),
+            line_hash: static_hash(index),
+        }
+    }
+}
+
+/// What stands for a hash where the static table says which name or line it is. There are 61, nobody can choose them.
+const fn static_hash(index: u8) -> u32 {
+    (index as u32).wrapping_mul(0x9e37_79b9)
 }
 
 /// RFC 9113 section 8.2.1: no NUL, LF or CR anywhere, no SP or HTAB at either end.
@@ -69,12 +114,23 @@ fn fold(hash: u64) -> u32 {
 
 /// Where a field line came from: an entry of a decoder's dynamic table, so that an encoder can remember what it
 /// translated it to. [`Origin::NONE`] for everything else.
+///
+/// An origin stands for the octets of its line: whoever alters name or value must set it to [`Origin::NONE`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Origin(pub u64);
 
 impl Origin {
     /// Not an entry of a dynamic table.
     pub const NONE: Self = Self(0);
+
+    /// The entry that the decoder `identity` inserted as its `number`th, counted from 1. An entry beyond the 2^32-1
+    /// that can be told apart has no origin, so that no origin ever stands for two lines.
+    pub(crate) fn of_entry(identity: u32, number: u64) -> Self {
+        match u32::try_from(number) {
+            Ok(number) => Self(u64::from(identity) << 32 | u64::from(number)),
+            Err(_) => Self::NONE,
+        }
+    }
 }
 
 /// One field line, borrowed from its section or made by hand.
@@ -173,17 +229,45 @@ impl FieldSection {
 
     /// Appends a line. Sections are bounded by whoever fills them, far below 4 GiB.
     pub fn push(&mut self, line: FieldLine<'_>) {
-        let start = self.octets.len() as u32;
+        let start = self.octets.len();
         self.octets.extend_from_slice(line.name);
         self.octets.extend_from_slice(line.value);
-        self.size += line.size();
+        self.push_drafted(start, line.name.len(), line.facts, line.never_indexed, line.origin);
+    }
+
+    /// Appends a line whose name and value lie side by side.
+    #[inline]
+    pub(crate) fn push_joined(&mut self, octets: &[u8], name_len: usize, facts: FieldFacts, origin: Origin) {
+        let start = self.octets.len();
+        self.octets.extend_from_slice(octets);
+        self.push_drafted(start, name_len, facts, false, origin);
+    }
+
+    /// Where the octets of a line can be composed behind those of the lines before, for
+    /// [`push_drafted`](Self::push_drafted) or to be truncated again.
+    pub(crate) fn draft(&mut self) -> &mut Vec<u8> {
+        &mut self.octets
+    }
+
+    /// Makes a line of the octets drafted from `start` on.
+    #[inline]
+    pub(crate) fn push_drafted(
+        &mut self,
+        start: usize,
+        name_len: usize,
+        facts: FieldFacts,
+        never_indexed: bool,
+        origin: Origin,
+    ) {
+        let len = self.octets.len() - start;
+        self.size += len + FIELD_OVERHEAD;
         self.entries.push(Entry {
-            start,
-            name_len: line.name.len() as u32,
-            value_len: line.value.len() as u32,
-            facts: line.facts,
-            never_indexed: line.never_indexed,
-            origin: line.origin,
+            start: start as u32,
+            name_len: name_len as u32,
+            value_len: (len - name_len) as u32,
+            facts,
+            never_indexed,
+            origin,
         });
     }
 

@@ -70,21 +70,31 @@ enum State<T> {
 
 const NONE: u32 = u32::MAX;
 
+/// Marks the keys of connections.
+#[derive(Debug)]
+pub enum ConnMarker {}
+
+/// The address of one connection of a gateway, front or backend. Stale once the connection is gone.
+pub type ConnId = Key<ConnMarker>;
+
 /// Entries with stable addresses; insertion and removal in constant time, the last freed place is used first.
+///
+/// `M` names the keys where lower floors must speak of entries that they cannot see.
 #[derive(Clone, Debug)]
-pub struct Slab<T> {
+pub struct Slab<T, M = T> {
     slots: Vec<Slot<T>>,
     free: u32,
     len: usize,
+    marker: PhantomData<fn() -> M>,
 }
 
-impl<T> Default for Slab<T> {
+impl<T, M> Default for Slab<T, M> {
     fn default() -> Self {
-        Self { slots: Vec::new(), free: NONE, len: 0 }
+        Self { slots: Vec::new(), free: NONE, len: 0, marker: PhantomData }
     }
 }
 
-impl<T> Slab<T> {
+impl<T, M> Slab<T, M> {
     /// How many entries there are.
     pub fn len(&self) -> usize {
         self.len
@@ -96,12 +106,12 @@ impl<T> Slab<T> {
     }
 
     /// Adds an entry.
-    pub fn insert(&mut self, value: T) -> Key<T> {
+    pub fn insert(&mut self, value: T) -> Key<M> {
         self.insert_with(|_| value)
     }
 
     /// Adds an entry that knows its own key.
-    pub fn insert_with(&mut self, value: impl FnOnce(Key<T>) -> T) -> Key<T> {
+    pub fn insert_with(&mut self, value: impl FnOnce(Key<M>) -> T) -> Key<M> {
         self.len += 1;
         if self.free == NONE {
             let index =
@@ -122,7 +132,7 @@ impl<T> Slab<T> {
     }
 
     /// The entry, unless the key is stale.
-    pub fn get(&self, key: Key<T>) -> Option<&T> {
+    pub fn get(&self, key: Key<M>) -> Option<&T> {
         match self.slots.get(key.index as usize) {
             Some(Slot { generation, state: State::Used(value) }) if *generation == key.generation => {
                 Some(value)
@@ -132,7 +142,7 @@ impl<T> Slab<T> {
     }
 
     /// The entry, unless the key is stale.
-    pub fn get_mut(&mut self, key: Key<T>) -> Option<&mut T> {
+    pub fn get_mut(&mut self, key: Key<M>) -> Option<&mut T> {
         match self.slots.get_mut(key.index as usize) {
             Some(Slot { generation, state: State::Used(value) }) if *generation == key.generation => {
                 Some(value)
@@ -142,7 +152,7 @@ impl<T> Slab<T> {
     }
 
     /// Takes the entry out and makes its key stale.
-    pub fn remove(&mut self, key: Key<T>) -> Option<T> {
+    pub fn remove(&mut self, key: Key<M>) -> Option<T> {
         self.get(key)?;
         let slot = &mut self.slots[key.index as usize];
         // A place whose generations are used up is never used again.
@@ -160,7 +170,7 @@ impl<T> Slab<T> {
     }
 
     /// All entries in the order of their places. For rare walks (drain, snapshots), never for each event.
-    pub fn iter(&self) -> impl Iterator<Item = (Key<T>, &T)> {
+    pub fn iter(&self) -> impl Iterator<Item = (Key<M>, &T)> {
         self.slots.iter().enumerate().filter_map(|(index, slot)| match &slot.state {
             State::Used(value) => {
                 Some((Key { index: index as u32, generation: slot.generation, marker: PhantomData }, value))
@@ -192,7 +202,7 @@ mod tests {
         let keys: Vec<_> = (0..10).map(|n| slab.insert(n)).collect();
         keys.iter().for_each(|&key| assert!(slab.remove(key).is_some()));
         assert!(slab.is_empty());
-        (0..10).for_each(|n| drop(slab.insert(n)));
+        (10..20).for_each(|n| _ = slab.insert(n));
         assert_eq!((slab.len(), slab.slots.len()), (10, 10));
     }
 }

@@ -13,6 +13,7 @@ pub mod deadline;
 pub mod key;
 pub mod list;
 pub mod outbox;
+pub mod record;
 pub mod window;
 
 // Floor 2: codecs.
@@ -25,4 +26,7 @@ pub mod message;
 pub mod h2;
 
 // Floors 5 to 7: the life of a request, engines, the gateway.
+pub mod engine;
 pub mod gateway;
+pub mod registry;
+pub mod request;

@@ -1,1 +1,203 @@
-//! .
+//! Queues linked through the entries of a slab: push, pop and unlink in constant time, without memory of their own.
+
+use core::marker::PhantomData;
+
+use crate::key::{Key, Slab};
+
+const NONE: u64 = u64::MAX;
+
+/// The place of an entry in a [`List`], kept inside the entry.
+#[derive(Clone, Debug)]
+pub struct Links {
+    prev: u64,
+    next: u64,
+    linked: bool,
+}
+
+impl Default for Links {
+    fn default() -> Self {
+        Self { prev: NONE, next: NONE, linked: false }
+    }
+}
+
+impl Links {
+    /// Whether the entry is in its list.
+    pub const fn is_linked(&self) -> bool {
+        self.linked
+    }
+}
+
+/// An entry that can be in the list named `L` (a marker type, so that an entry can be in several lists).
+pub trait Linked<L>: Sized {
+    /// The entry's place in that list.
+    fn links(&self) -> &Links;
+    /// The entry's place in that list.
+    fn links_mut(&mut self) -> &mut Links;
+}
+
+/// A doubly linked queue through the entries of one slab.
+#[derive(Clone, Debug)]
+pub struct List<T, L> {
+    head: u64,
+    tail: u64,
+    len: usize,
+    marker: PhantomData<fn() -> (T, L)>,
+}
+
+impl<T, L> Default for List<T, L> {
+    fn default() -> Self {
+        Self { head: NONE, tail: NONE, len: 0, marker: PhantomData }
+    }
+}
+
+impl<T: Linked<L>, L> List<T, L> {
+    /// How many entries are linked.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether none is.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The first entry.
+    pub const fn front(&self) -> Option<Key<T>> {
+        if self.head == NONE { None } else { Some(Key::from_bits(self.head)) }
+    }
+
+    /// The last entry.
+    pub const fn back(&self) -> Option<Key<T>> {
+        if self.tail == NONE { None } else { Some(Key::from_bits(self.tail)) }
+    }
+
+    /// The entry before `key`.
+    pub fn before(&self, slab: &Slab<T>, key: Key<T>) -> Option<Key<T>> {
+        let prev = slab.get(key)?.links().prev;
+        (prev != NONE).then(|| Key::from_bits(prev))
+    }
+
+    /// Links an entry at the end. Nothing happens where it is linked already or its key is stale.
+    pub fn push_back(&mut self, slab: &mut Slab<T>, key: Key<T>) {
+        self.insert_after(slab, self.back(), key);
+    }
+
+    /// Links an entry at the front. Nothing happens where it is linked already or its key is stale.
+    pub fn push_front(&mut self, slab: &mut Slab<T>, key: Key<T>) {
+        self.insert_after(slab, None, key);
+    }
+
+    /// Links an entry behind `after`, which is linked; at the front where it is `None`.
+    pub fn insert_after(&mut self, slab: &mut Slab<T>, after: Option<Key<T>>, key: Key<T>) {
+        let prev = after.map_or(NONE, Key::to_bits);
+        let next = match after.and_then(|after| slab.get(after)) {
+            Some(entry) => entry.links().next,
+            None => self.head,
+        };
+        let Some(links) = slab.get_mut(key).map(Linked::links_mut) else { return };
+        if links.linked {
+            return;
+        }
+        *links = Links { prev, next, linked: true };
+        match slab.get_mut(Key::from_bits(prev)).filter(|_| prev != NONE) {
+            Some(entry) => entry.links_mut().next = key.to_bits(),
+            None => self.head = key.to_bits(),
+        }
+        match slab.get_mut(Key::from_bits(next)).filter(|_| next != NONE) {
+            Some(entry) => entry.links_mut().prev = key.to_bits(),
+            None => self.tail = key.to_bits(),
+        }
+        self.len += 1;
+    }
+
+    /// Unlinks an entry; says whether it was linked.
+    pub fn unlink(&mut self, slab: &mut Slab<T>, key: Key<T>) -> bool {
+        let Some(links) = slab.get_mut(key).map(Linked::links_mut).filter(|links| links.linked) else {
+            return false;
+        };
+        let Links { prev, next, .. } = core::mem::take(links);
+        match slab.get_mut(Key::from_bits(prev)).filter(|_| prev != NONE) {
+            Some(entry) => entry.links_mut().next = next,
+            None => self.head = next,
+        }
+        match slab.get_mut(Key::from_bits(next)).filter(|_| next != NONE) {
+            Some(entry) => entry.links_mut().prev = prev,
+            None => self.tail = prev,
+        }
+        self.len -= 1;
+        true
+    }
+
+    /// Unlinks the first entry.
+    pub fn pop_front(&mut self, slab: &mut Slab<T>) -> Option<Key<T>> {
+        let key = self.front()?;
+        self.unlink(slab, key);
+        Some(key)
+    }
+
+    /// Moves the first entry to the end.
+    pub fn rotate(&mut self, slab: &mut Slab<T>) {
+        if self.len > 1
+            && let Some(key) = self.pop_front(slab)
+        {
+            self.push_back(slab, key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    struct Queue;
+    #[derive(Default)]
+    struct Entry(Links);
+    impl Linked<Queue> for Entry {
+        fn links(&self) -> &Links {
+            &self.0
+        }
+        fn links_mut(&mut self) -> &mut Links {
+            &mut self.0
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_like_a_deque(operations in prop::collection::vec((0..6u8, 0..8usize), 0..200)) {
+            let mut slab = Slab::default();
+            let keys: Vec<_> = (0..8).map(|_| slab.insert(Entry::default())).collect();
+            let (mut list, mut model) = (List::<Entry, Queue>::default(), VecDeque::new());
+            for (operation, n) in operations {
+                let key = keys[n];
+                match operation {
+                    0 => {
+                        list.push_back(&mut slab, key);
+                        if !model.contains(&key) { model.push_back(key) }
+                    }
+                    1 => {
+                        list.push_front(&mut slab, key);
+                        if !model.contains(&key) { model.push_front(key) }
+                    }
+                    2 => {
+                        prop_assert_eq!(list.unlink(&mut slab, key), model.contains(&key));
+                        model.retain(|&other| other != key);
+                    }
+                    3 => prop_assert_eq!(list.pop_front(&mut slab), model.pop_front()),
+                    4 => {
+                        list.rotate(&mut slab);
+                        if !model.is_empty() { model.rotate_left(1) }
+                    }
+                    _ => {
+                        let before = model.iter().position(|&other| other == key).and_then(|at| model.get(at.wrapping_sub(1)));
+                        prop_assert_eq!(list.before(&slab, key), before.copied());
+                    }
+                }
+                prop_assert_eq!((list.len(), list.front(), list.back()), (model.len(), model.front().copied(), model.back().copied()));
+            }
+        }
+    }
+}

@@ -1,1 +1,92 @@
-//! .
+//! Octets that wait to leave, in order.
+
+/// A queue of octets in one piece of memory: appended behind, consumed in front. It holds no memory while empty, so
+/// that an idle connection costs nothing.
+#[derive(Clone, Debug, Default)]
+pub struct OctetQueue {
+    octets: Vec<u8>,
+    start: usize,
+}
+
+/// Small enough for a handful of control frames, large enough that growing from it takes few steps.
+const FIRST_CAPACITY: usize = 1024;
+
+impl OctetQueue {
+    /// How many octets wait.
+    pub fn len(&self) -> usize {
+        self.octets.len() - self.start
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Octets of memory held.
+    pub fn capacity(&self) -> usize {
+        self.octets.capacity()
+    }
+
+    /// What waits.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.octets[self.start..]
+    }
+
+    /// Appends octets.
+    pub fn extend(&mut self, octets: &[u8]) {
+        self.tail().extend_from_slice(octets);
+    }
+
+    /// Where to append. Writers push; they never look at or change what is there.
+    pub fn tail(&mut self) -> &mut Vec<u8> {
+        if self.octets.capacity() == 0 {
+            self.octets.reserve(FIRST_CAPACITY);
+        } else if self.start > self.octets.len() / 2 {
+            // At most as many octets are moved as were consumed since the last time: linear in what passes through.
+            self.octets.copy_within(self.start.., 0);
+            self.octets.truncate(self.octets.len() - self.start);
+            self.start = 0;
+        }
+        &mut self.octets
+    }
+
+    /// Drops `n` octets in front, or all where there are fewer; says how many.
+    pub fn consume(&mut self, n: usize) -> usize {
+        let n = n.min(self.len());
+        self.start += n;
+        if self.is_empty() {
+            *self = Self::default();
+        }
+        n
+    }
+
+    /// Drops everything.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_goes_in_comes_out_in_order(steps in prop::collection::vec((0..5000usize, 0..5000usize), 0..50)) {
+            let (mut queue, mut sent, mut taken) = (OctetQueue::default(), 0usize, 0usize);
+            for (push, take) in steps {
+                queue.extend(&(sent..sent + push).map(|n| n as u8).collect::<Vec<_>>());
+                sent += push;
+                let take = take.min(queue.len());
+                prop_assert!(queue.as_slice()[..take].iter().zip(taken..).all(|(&octet, n)| octet == n as u8));
+                prop_assert_eq!(queue.consume(take), take);
+                taken += take;
+                prop_assert_eq!(queue.len(), sent - taken);
+            }
+            queue.consume(usize::MAX);
+            prop_assert_eq!(queue.capacity(), 0);
+        }
+    }
+}

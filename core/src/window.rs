@@ -1,1 +1,223 @@
-//! .
+//! Flow-control windows and the credit that refills them (RFC 9113 sections 5.2, 6.9).
+
+use core::marker::PhantomData;
+
+use crate::config::MAX_WINDOW;
+
+/// A window would exceed 2^31-1 octets (RFC 9113 section 6.9.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overflow;
+
+/// How much we may send. Negative after the peer lowered SETTINGS_INITIAL_WINDOW_SIZE (RFC 9113 section 6.9.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SendWindow(i32);
+
+impl SendWindow {
+    /// A window of this size; sizes above 2^31-1 are cut to it.
+    pub const fn new(size: u32) -> Self {
+        Self(if size > MAX_WINDOW { MAX_WINDOW as i32 } else { size as i32 })
+    }
+
+    /// Octets that may be sent now.
+    pub const fn available(self) -> usize {
+        if self.0 > 0 { self.0 as usize } else { 0 }
+    }
+
+    /// The window itself, which may be negative.
+    pub const fn get(self) -> i32 {
+        self.0
+    }
+
+    /// Takes octets that are cut into a frame. The caller asked [`available`](Self::available) first.
+    pub fn take(&mut self, octets: usize) {
+        debug_assert!(octets <= self.available());
+        self.0 -= octets.min(self.available()) as i32;
+    }
+
+    /// The peer's WINDOW_UPDATE, or its change of SETTINGS_INITIAL_WINDOW_SIZE. Nothing changes on overflow.
+    pub fn widen(&mut self, by: i64) -> Result<(), Overflow> {
+        let sum = i64::from(self.0) + by;
+        self.0 = i32::try_from(sum).map_err(|_| Overflow)?;
+        Ok(())
+    }
+}
+
+/// How much the peer may send, and what we owe it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecvWindow {
+    /// What the peer may still send as far as it knows. Negative after a lowered initial size was acknowledged.
+    available: i32,
+    /// Octets released and not yet announced by WINDOW_UPDATE.
+    pending: u32,
+    /// What the window is restored to.
+    size: u32,
+}
+
+/// The peer sent more than its window (RFC 9113 section 6.9.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exceeded;
+
+impl RecvWindow {
+    /// A window of this size; sizes above 2^31-1 are cut to it.
+    pub const fn new(size: u32) -> Self {
+        let size = if size > MAX_WINDOW { MAX_WINDOW } else { size };
+        Self { available: size as i32, pending: 0, size }
+    }
+
+    /// What the peer may still send.
+    pub const fn available(self) -> i32 {
+        self.available
+    }
+
+    /// Octets released and not yet announced.
+    pub const fn pending(self) -> u32 {
+        self.pending
+    }
+
+    /// Octets of a frame arrived.
+    pub fn receive(&mut self, octets: u32) -> Result<(), Exceeded> {
+        if i64::from(octets) > i64::from(self.available) {
+            return Err(Exceeded);
+        }
+        self.available -= octets as i32;
+        Ok(())
+    }
+
+    /// Octets left our buffers. Returns the increment to announce once half the window is owed: a function of octet
+    /// counts alone, so that it does not matter how the input was cut.
+    pub fn release(&mut self, octets: u32) -> Option<u32> {
+        self.pending = self.pending.saturating_add(octets);
+        // The peer's window never exceeds 2^31-1: pending octets were taken from it before.
+        if self.pending == 0 || self.pending < self.size.div_ceil(2) {
+            return None;
+        }
+        let increment = core::mem::take(&mut self.pending);
+        self.available = self.available.saturating_add_unsigned(increment);
+        Some(increment)
+    }
+
+    /// The size changes: an acknowledged SETTINGS_INITIAL_WINDOW_SIZE moves the window by the difference (6.9.2).
+    pub fn resize(&mut self, delta: i64) {
+        let clamp = |value: i64, min: i64| value.clamp(min, i64::from(MAX_WINDOW));
+        self.available = clamp(i64::from(self.available) + delta, i64::from(i32::MIN)) as i32;
+        self.size = clamp(i64::from(self.size) + delta, 0) as u32;
+    }
+
+    /// The size becomes `size`; returns the increment to announce where it grew.
+    pub fn grow(&mut self, size: u32) -> Option<u32> {
+        let increment = size.min(MAX_WINDOW).checked_sub(self.size).filter(|&increment| increment > 0)?;
+        self.resize(increment.into());
+        Some(increment)
+    }
+}
+
+/// Marks credit that is owed on the stream and on the connection.
+#[derive(Debug)]
+pub enum Both {}
+/// Marks credit that is owed on the stream only.
+#[derive(Debug)]
+pub enum StreamLevel {}
+/// Marks credit that is owed on the connection only.
+#[derive(Debug)]
+pub enum ConnectionLevel {}
+
+/// Received octets whose window was not given back yet. A value: it can be divided and joined, but neither copied nor
+/// made outside the connection that received the octets, so no octet is credited twice.
+///
+/// ```compile_fail
+/// fn twice(connection: &mut shuntyard_core::h2::Connection, stream: shuntyard_core::h2::StreamKey,
+///          credit: shuntyard_core::window::Credit<shuntyard_core::window::Both>) {
+///     connection.release(stream, credit);
+///     connection.release(stream, credit);
+/// }
+/// ```
+/// Once is right:
+/// ```
+/// fn once(connection: &mut shuntyard_core::h2::Connection, stream: shuntyard_core::h2::StreamKey,
+///         credit: shuntyard_core::window::Credit<shuntyard_core::window::Both>) {
+///     connection.release(stream, credit);
+/// }
+/// ```
+#[must_use = "credit that is not given back stalls its sender"]
+#[derive(Debug, PartialEq, Eq)]
+pub struct Credit<L> {
+    octets: u32,
+    level: PhantomData<fn() -> L>,
+}
+
+impl<L> Credit<L> {
+    pub(crate) const fn new(octets: u32) -> Self {
+        Self { octets, level: PhantomData }
+    }
+
+    /// No octets: what a fresh account starts with.
+    pub const fn none() -> Self {
+        Self::new(0)
+    }
+
+    /// How many octets.
+    pub const fn octets(&self) -> u32 {
+        self.octets
+    }
+
+    /// Divides `octets` off, or all where there are fewer.
+    pub fn take(&mut self, octets: u32) -> Self {
+        let octets = octets.min(self.octets);
+        self.octets -= octets;
+        Self::new(octets)
+    }
+
+    /// Joins two credits of the same stream.
+    pub fn merge(&mut self, other: Self) {
+        // No overflow: both parts were taken from one window of at most 2^31-1 octets.
+        self.octets = self.octets.saturating_add(other.octets);
+    }
+}
+
+impl Credit<Both> {
+    /// Divides the levels, to give one back before the other.
+    pub fn split(self) -> (Credit<StreamLevel>, Credit<ConnectionLevel>) {
+        (Credit::new(self.octets), Credit::new(self.octets))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc9113_6_9_1_windows_do_not_overflow() {
+        let mut window = SendWindow::new(1);
+        assert_eq!(window.widen(i64::from(MAX_WINDOW)), Err(Overflow));
+        assert_eq!(window.get(), 1);
+        assert_eq!(window.widen(i64::from(MAX_WINDOW) - 1), Ok(()));
+        assert_eq!(window.available(), MAX_WINDOW as usize);
+    }
+
+    #[test]
+    fn rfc9113_6_9_2_windows_may_be_negative() {
+        let mut window = SendWindow::new(65_535);
+        window.take(60_000);
+        assert_eq!(window.widen(16_384 - 65_535), Ok(()));
+        assert_eq!((window.get(), window.available()), (-43_616, 0));
+    }
+
+    #[test]
+    fn release_is_announced_at_half_the_window() {
+        let mut window = RecvWindow::new(100);
+        assert_eq!(window.receive(100), Ok(()));
+        assert_eq!(window.receive(1), Err(Exceeded));
+        assert_eq!(window.release(49), None);
+        assert_eq!(window.release(1), Some(50));
+        assert_eq!((window.available(), window.pending()), (50, 0));
+    }
+
+    #[test]
+    fn the_smallest_windows_still_get_their_credit_back() {
+        let mut window = RecvWindow::new(1);
+        assert_eq!(window.receive(1), Ok(()));
+        assert_eq!(window.release(1), Some(1));
+        let mut window = RecvWindow::new(0);
+        assert_eq!(window.release(0), None);
+    }
+}

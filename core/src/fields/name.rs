@@ -50,7 +50,7 @@ impl FieldName {
 }
 
 /// The meaning of a name and the first static table entry that bears it (RFC 7541 appendix A), or 0.
-pub(super) fn classify(name: &[u8]) -> (FieldName, u8) {
+pub(super) const fn classify(name: &[u8]) -> (FieldName, u8) {
     use FieldName::{
         Authority, ConnectionSpecific, ContentLength, Cookie, Credentials, Date, Expect, Host, Method, Other,
         Path, Protocol, Scheme, SetCookie, Status, Te, UnknownPseudo, Via,
@@ -113,6 +113,30 @@ pub(super) fn classify(name: &[u8]) -> (FieldName, u8) {
         b"vary" => (Other, 59),
         b"www-authenticate" => (Other, 61),
         _ => (Other, 0),
+    }
+}
+
+/// The static table entry (RFC 7541 appendix A) with this value among those whose name the entry `static_name` was the
+/// first to bear, or 0.
+pub(super) fn static_line(static_name: u8, value: &[u8]) -> u8 {
+    match (static_name, value) {
+        (2, b"GET") => 2,
+        (2, b"POST") => 3,
+        (4, b"/") => 4,
+        (4, b"/index.html") => 5,
+        (6, b"http") => 6,
+        (6, b"https") => 7,
+        (8, b"200") => 8,
+        (8, b"204") => 9,
+        (8, b"206") => 10,
+        (8, b"304") => 11,
+        (8, b"400") => 12,
+        (8, b"404") => 13,
+        (8, b"500") => 14,
+        (16, b"gzip, deflate") => 16,
+        (2 | 4 | 6 | 8 | 16, _) => 0,
+        (_, b"") => static_name,
+        _ => 0,
     }
 }
 

@@ -3,16 +3,9 @@
 use std::io::IoSlice;
 
 use crate::address::Address;
-use crate::gateway::record::Record;
-use crate::key::Key;
+pub use crate::key::{ConnId, ConnMarker};
+use crate::record::Record;
 use crate::time::{Duration, WallClock};
-
-/// The marker type behind [`ConnId`]s.
-#[derive(Debug)]
-pub struct ConnMarker;
-
-/// The address of one connection, front or backend. Stale once the connection is gone; a stale id is ignored and counted.
-pub type ConnId = Key<ConnMarker>;
 
 /// A client's connection was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,59 +1,345 @@
 //! The gateway: everything an adapter sees. Events are its `handle_*` methods, actions come out of its `poll_*` methods.
+//!
+//! # The contract
+//!
+//! After any `handle_*`, take [`poll_action`](Gateway::poll_action) until it is empty, do what it names, and sleep until
+//! [`poll_timeout`](Gateway::poll_timeout) or a socket. Polling more, less or in another order is correct, only slower;
+//! the same order gives the same actions, to the bit. Events for connections that are gone are ignored and counted.
+//!
+//! ```
+//! use shuntyard_core::config::Config;
+//! use shuntyard_core::gateway::{Accepted, Action, Gateway, RecvBuf};
+//! use shuntyard_core::time::{Instant, WallClock};
+//!
+//! let now = Instant::ZERO;
+//! let backend = "127.0.0.1:9000".parse::<core::net::SocketAddr>()?;
+//! let client = "127.0.0.1:50000".parse::<core::net::SocketAddr>()?;
+//! let wall = WallClock { at: now, unix_seconds: 0 };
+//! let mut gateway = Gateway::new(Config::new(vec![backend.into()]), 1, now, wall)?;
+//!
+//! let conn = gateway.handle_accept(Accepted { peer: client.into(), local: client.into() }, now);
+//! let preface = shuntyard_core::frame::PREFACE;
+//! if let RecvBuf::Buffer(buffer) = gateway.recv_buf(conn) {
+//!     buffer[..preface.len()].copy_from_slice(preface);
+//! }
+//! gateway.handle_recv(conn, preface.len(), now);
+//! assert_eq!(gateway.poll_action(), Some(Action::Writable(conn)), "our SETTINGS wait");
+//! let n = gateway.poll_transmit(conn, now).map_or(0, |transmit| transmit.remaining());
+//! gateway.handle_sent(conn, n, now);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+mod backend;
+mod closing;
+mod conn;
 mod contract;
-mod record;
+mod deadlines;
+mod dispatch;
+mod forward;
+mod front;
+mod outcome;
+mod preface;
+mod reply;
+mod view;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 pub use contract::{Accepted, Action, Closed, Command, ConnId, ConnMarker, Connected, RecvBuf, Transmit};
-pub use record::{Cause, EndRecord, Outcome, Record, RequestId};
+pub use view::View;
 
 use crate::config::{Config, ConfigError};
+use crate::deadline::Deadlines;
+use crate::engine::{DeadlineTarget, Ledger};
+use crate::fields::FieldSection;
+use crate::h2::{Connection, Input, Role};
+use crate::key::Slab;
+pub use crate::record::{Cause, EndRecord, Outcome, Record, RequestId};
+use crate::registry::Registry;
+use crate::request::Request;
 use crate::time::{Instant, WallClock};
+use conn::{Conn, Life, Side};
+use deadlines::Kind;
+use forward::Via;
 
 /// A gateway: a pure function of configuration, seed, events and time.
 #[derive(Debug)]
 pub struct Gateway {
     config: Config,
+    front_config: Arc<crate::config::ConnectionConfig>,
+    backend_config: Arc<crate::config::ConnectionConfig>,
+    /// Keys the hashes of field lines.
+    seed: u64,
+    wall: WallClock,
+    via: Via,
+    conns: Slab<Conn, ConnMarker>,
+    fronts: usize,
+    requests: Slab<Request>,
+    registry: Registry,
+    ledger: Ledger,
+    deadlines: Deadlines<DeadlineTarget, { Kind::COUNT }>,
+    actions: VecDeque<Action>,
+    /// The one buffer that sockets are read into. What is no whole frame moves to its connection.
+    recv_buffer: Vec<u8>,
+    /// Whom the buffer was lent to, and behind how many octets of that connection's inbox.
+    lent: Option<(ConnId, usize)>,
+    spare_fields: Vec<FieldSection>,
+    next_request: u64,
+    next_identity: u32,
+    accepting: bool,
+    drain: Option<closing::Drain>,
+    ignored_events: u64,
 }
 
 impl Gateway {
-    /// A gateway without any connection.
-    pub fn new(config: Config, _seed: u64, _now: Instant, _wall: WallClock) -> Result<Self, ConfigError> {
+    /// A gateway without any connection. `seed` keys hashes; the same seed with the same events gives the same actions.
+    ///
+    /// # Errors
+    ///
+    /// A value of the configuration lies outside its range.
+    pub fn new(config: Config, seed: u64, _now: Instant, wall: WallClock) -> Result<Self, ConfigError> {
         config.validate()?;
-        Ok(Self { config })
+        let seed = crate::random::Random::new(seed).next_u64();
+        Ok(Self {
+            front_config: Arc::new(config.front.clone()),
+            backend_config: Arc::new(config.backend.clone()),
+            seed,
+            wall,
+            via: Via::new(&config.via, seed),
+            conns: Slab::default(),
+            fronts: 0,
+            requests: Slab::default(),
+            registry: Registry::new(config.upstream.clone()),
+            ledger: Ledger::new(config.ledger_octets),
+            deadlines: Deadlines::default(),
+            actions: VecDeque::new(),
+            recv_buffer: Vec::new(),
+            lent: None,
+            spare_fields: Vec::new(),
+            next_request: 0,
+            next_identity: 0,
+            accepting: true,
+            drain: None,
+            ignored_events: 0,
+            config,
+        })
     }
 
-    /// A client's connection was accepted. The gateway always gives it an id; past its limits it closes it.
-    pub fn handle_accept(&mut self, _info: Accepted, _now: Instant) -> ConnId {
-        ConnId::from_bits(self.config.max_fronts.into())
+    /// A client's connection was accepted. Past the limit of clients, or in a drain, it is told to go away at once.
+    pub fn handle_accept(&mut self, info: Accepted, now: Instant) -> ConnId {
+        let h2 = self.new_connection(Role::Server);
+        let id = self.conns.insert(Conn::new(h2, Side::Front { peer: info.peer }, Life::Open, now));
+        self.fronts += 1;
+        self.arm_conn(id, Kind::Preface, now);
+        if self.drain.is_some() || self.fronts > self.config.max_fronts as usize {
+            self.close_gracefully(id, now);
+        }
+        self.pace_accepting();
+        self.touch(id);
+        id
     }
+
     /// A connection that [`Action::Connect`] asked for stands.
-    pub fn handle_connected(&mut self, _conn: ConnId, _facts: Connected, _now: Instant) {}
-    /// Where to read to.
-    pub fn recv_buf(&mut self, _conn: ConnId) -> RecvBuf<'_> {
-        RecvBuf::Gone
+    pub fn handle_connected(&mut self, conn: ConnId, _facts: Connected, now: Instant) {
+        let Some(entry) = self.conns.get_mut(conn).filter(|entry| entry.life == Life::Connecting) else {
+            self.ignored_events += 1;
+            return;
+        };
+        entry.life = Life::Open;
+        if let Some(engine) = entry.engine_mut() {
+            engine.connected();
+        }
+        self.arm_conn(conn, Kind::Preface, now);
+        self.touch(conn);
+        self.dispatch(now);
     }
-    /// `n` octets were read into the buffer that `recv_buf(conn)` just lent.
-    pub fn handle_recv(&mut self, _conn: ConnId, _n: usize, _now: Instant) {}
-    /// The peer has shut its sending direction down.
-    pub fn handle_read_closed(&mut self, _conn: ConnId, _now: Instant) {}
-    /// `n` octets of what `poll_transmit` showed left.
-    pub fn handle_sent(&mut self, _conn: ConnId, _n: usize, _now: Instant) {}
-    /// The transport of the connection is gone.
-    pub fn handle_closed(&mut self, _conn: ConnId, _why: Closed, _now: Instant) {}
-    /// It is (at least) the time that `poll_timeout` named.
-    pub fn handle_timeout(&mut self, _now: Instant) {}
+
+    /// Where to read to.
+    pub fn recv_buf(&mut self, conn: ConnId) -> RecvBuf<'_> {
+        let Some(entry) = self.conns.get_mut(conn).filter(|entry| entry.life != Life::Connecting) else {
+            return RecvBuf::Gone;
+        };
+        if entry.paused || entry.read_closed {
+            return RecvBuf::Pause;
+        }
+        if self.recv_buffer.is_empty() {
+            self.recv_buffer.resize(self.config.recv_buffer_octets, 0);
+        }
+        let held = entry.inbox.len();
+        self.recv_buffer[..held].copy_from_slice(&entry.inbox);
+        self.lent = Some((conn, held));
+        RecvBuf::Buffer(&mut self.recv_buffer[held..])
+    }
+
+    /// `n` octets were read into the buffer that `recv_buf(conn)` lent just before.
+    pub fn handle_recv(&mut self, conn: ConnId, n: usize, now: Instant) {
+        let Some((lent_to, held)) = self.lent.take().filter(|&(lent_to, _)| lent_to == conn) else {
+            self.ignored_events += 1;
+            return;
+        };
+        let buffer = core::mem::take(&mut self.recv_buffer);
+        let filled = held.saturating_add(n).min(buffer.len());
+        if let Some(entry) = self.conns.get_mut(lent_to) {
+            entry.inbox.clear();
+        }
+        self.receive(conn, &buffer[..filled], now);
+        self.recv_buffer = buffer;
+        self.dispatch(now);
+    }
+
+    /// The peer has shut its sending direction down. Over HTTP/2 that ends the connection: without the peer's
+    /// WINDOW_UPDATE frames nothing of length could be sent to it any more.
+    pub fn handle_read_closed(&mut self, conn: ConnId, now: Instant) {
+        let Some(entry) = self.conns.get_mut(conn).filter(|entry| !entry.read_closed) else {
+            self.ignored_events += 1;
+            return;
+        };
+        entry.read_closed = true;
+        match entry.life {
+            Life::Connecting | Life::Open => {
+                self.abandon_streams(conn, Cause::ConnectionTerminated, now);
+                self.close_gracefully(conn, now);
+            }
+            Life::Flushing => {}
+            Life::Lingering => self.close_now(conn),
+        }
+        self.dispatch(now);
+    }
+
+    /// `n` octets of what `poll_transmit` showed left. Only this advances the output.
+    pub fn handle_sent(&mut self, conn: ConnId, n: usize, now: Instant) {
+        let Some(entry) = self.conns.get_mut(conn) else {
+            self.ignored_events += 1;
+            return;
+        };
+        entry.h2.sent(n);
+        entry.sent_at = now;
+        if entry.paused && !entry.h2.is_congested() {
+            entry.paused = false;
+            let inbox = core::mem::take(&mut entry.inbox);
+            self.receive(conn, &inbox, now);
+            if self.conns.get(conn).is_some_and(|entry| !entry.paused) {
+                self.actions.push_back(Action::Readable(conn));
+            }
+            self.dispatch(now);
+        }
+        self.flush(conn, now);
+    }
+
+    /// The transport of the connection is gone: nothing can be read or written any more.
+    pub fn handle_closed(&mut self, conn: ConnId, why: Closed, now: Instant) {
+        if self.conns.get(conn).is_none() {
+            self.ignored_events += 1;
+            return;
+        }
+        let cause = match why {
+            Closed::ConnectTimedOut => Cause::ConnectionTimeout,
+            Closed::ConnectRefused | Closed::ConnectFailed => Cause::ConnectionRefused,
+            Closed::Reset | Closed::Failed => Cause::ConnectionTerminated,
+        };
+        self.remove_conn(conn, cause, now);
+        self.dispatch(now);
+    }
+
+    /// It is the time that `poll_timeout` named, or later. Earlier calls do nothing.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some((kind, target)) = self.deadlines.pop_expired(now) {
+            self.expire(Kind::from_index(kind), target, now);
+        }
+        self.dispatch(now);
+    }
+
     /// The operator wants something.
-    pub fn handle_command(&mut self, _command: Command, _now: Instant) {}
+    pub fn handle_command(&mut self, command: Command, now: Instant) {
+        match command {
+            Command::Drain { deadline } => self.begin_drain(deadline, now),
+            Command::WallClock(wall) => self.wall = wall,
+        }
+        self.dispatch(now);
+    }
+
     /// The next thing to do.
     pub fn poll_action(&mut self) -> Option<Action> {
-        None
+        self.actions.pop_front()
     }
-    /// Octets to write to a connection. Cuts DATA frames: so the moment is an input.
-    pub fn poll_transmit(&mut self, _conn: ConnId, _now: Instant) -> Option<Transmit<'_>> {
-        None
+
+    /// Octets to write to a connection. DATA is cut here, so that the moment of asking is an input too.
+    pub fn poll_transmit(&mut self, conn: ConnId, now: Instant) -> Option<Transmit<'_>> {
+        self.fill_outbox(conn, now);
+        self.flush(conn, now);
+        let entry = self.conns.get_mut(conn)?;
+        if entry.life == Life::Connecting || entry.h2.transmit().is_empty() {
+            entry.announced = false;
+            return None;
+        }
+        Some(Transmit { pieces: [self.conns.get(conn)?.h2.transmit(), &[]] })
     }
+
     /// When `handle_timeout` is wanted at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        self.deadlines.next()
+    }
+
+    /// Events that named a connection that is gone, or that the contract does not foresee.
+    pub fn ignored_events(&self) -> u64 {
+        self.ignored_events
+    }
+
+    fn new_connection(&mut self, role: Role) -> Connection {
+        let config = match role {
+            Role::Server => &self.front_config,
+            Role::Client => &self.backend_config,
+        };
+        self.next_identity = self.next_identity.wrapping_add(1);
+        Connection::new(role, Arc::clone(config), self.seed, self.next_identity)
+    }
+
+    /// Takes every whole frame, unless the connection's output is held back; what is left moves to its inbox.
+    fn receive(&mut self, id: ConnId, octets: &[u8], now: Instant) {
+        let mut input = Input::new(octets);
+        loop {
+            let Some(entry) = self.conns.get_mut(id) else { return };
+            if entry.life == Life::Lingering || entry.life == Life::Flushing && entry.h2.has_failed() {
+                return self.discard(id, input.remaining().len(), now);
+            }
+            if entry.h2.awaits_preface() && !self.check_preface(id, input.remaining()) {
+                break;
+            }
+            let Some(entry) = self.conns.get_mut(id) else { return };
+            if entry.h2.is_congested() {
+                entry.paused = true;
+                break;
+            }
+            let is_front = entry.is_front();
+            match entry.h2.poll_event(&mut input) {
+                Ok(Some(event)) if is_front => self.front_event(id, event, now),
+                Ok(Some(event)) => self.backend_event(id, event, now),
+                Ok(None) => break,
+                Err(error) => return self.connection_failed(id, error, now),
+            }
+        }
+        if let Some(entry) = self.conns.get_mut(id) {
+            entry.inbox.extend_from_slice(input.remaining());
+        }
+        self.touch(id);
+    }
+
+    /// Cuts what windows and outbox allow, and gives the other side credit for it.
+    fn fill_outbox(&mut self, id: ConnId, now: Instant) {
+        while let Some(cut) = self.conns.get_mut(id).and_then(|entry| entry.h2.cut()) {
+            self.content_left(id, cut, now);
+        }
+    }
+
+    /// Tells the adapter that the connection has output, once until it has seen the end of it.
+    fn touch(&mut self, id: ConnId) {
+        if let Some(entry) = self.conns.get_mut(id)
+            && !entry.announced
+            && entry.life != Life::Connecting
+            && entry.h2.has_output()
+        {
+            entry.announced = true;
+            self.actions.push_back(Action::Writable(id));
+        }
     }
 }

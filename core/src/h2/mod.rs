@@ -1,4 +1,26 @@
-//! One HTTP/2 connection of either role (RFC 9113).
+//! One HTTP/2 connection of either role (RFC 9113): no sockets, no clock.
+//!
+//! [`Client`] and [`Server`] are for people who need HTTP/2 without a runtime and speak the types of the `http` crate.
+//! Both are thin covers over one role-blind [`Connection`], which the gateway drives directly.
 
+mod budget;
+mod client;
+mod connection;
+mod endpoint;
+mod event;
+mod recv;
+mod recv_fields;
+mod schedule;
+mod send;
+mod server;
 pub mod settings;
 pub mod state;
+mod streams;
+
+pub use client::{Client, ClientEvent};
+pub use connection::Connection;
+pub use event::{Event, Input};
+pub use send::{Cut, OpenError, StreamGone};
+pub use server::{Server, ServerEvent};
+pub use settings::Role;
+pub use streams::{Stream, StreamKey};

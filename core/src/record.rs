@@ -60,8 +60,6 @@ pub enum Cause {
     Draining,
     /// The request is one that this gateway does not serve.
     NotServed,
-    /// The request came through this gateway before (`via`).
-    Loop,
 }
 
 impl Cause {
@@ -78,7 +76,6 @@ impl Cause {
             Self::QueueLimit => (503, "connection_limit_reached"),
             Self::Draining => (503, "proxy_internal_response"),
             Self::NotServed => (501, "http_request_error"),
-            Self::Loop => (502, "proxy_loop_detected"),
         }
     }
 }

@@ -1,0 +1,253 @@
+//! The ends of connections, and of the gateway.
+
+use crate::error::ConnectionError;
+use crate::gateway::conn::{Life, Side};
+use crate::gateway::deadlines::Kind;
+use crate::gateway::front::key_of;
+use crate::gateway::{Action, ConnId, Gateway};
+use crate::record::{Cause, Outcome};
+use crate::time::{Duration, Instant};
+
+/// Octets of a closing peer that are discarded before patience ends.
+const LINGER_OCTETS_MAX: usize = 1 << 20;
+
+/// A drain under way.
+#[derive(Debug)]
+pub(super) struct Drain {
+    pub(super) deadline: Duration,
+    /// Connections that were cut with streams open.
+    cut: u32,
+    reported: bool,
+}
+
+impl Gateway {
+    /// The peer broke the protocol: GOAWAY is queued, everything on the connection ends.
+    pub(super) fn connection_failed(&mut self, id: ConnId, error: ConnectionError, now: Instant) {
+        if let Some(entry) = self.conns.get_mut(id) {
+            entry.h2.fail(error);
+        }
+        self.abandon_streams(id, Cause::BackendProtocol, now);
+        self.close_gracefully(id, now);
+    }
+
+    /// Ends every request on the connection: of a client, because it is gone; of a backend, for `cause`.
+    pub(super) fn abandon_streams(&mut self, id: ConnId, cause: Cause, now: Instant) {
+        while let Some(entry) = self.conns.get_mut(id) {
+            let is_front = entry.is_front();
+            let Some((_, tag)) = entry.h2.abandon_stream() else { break };
+            if is_front {
+                self.client_gone(key_of(tag), Outcome::ClientGone, now);
+            } else {
+                self.fail_request(key_of(tag), cause, now);
+            }
+        }
+    }
+
+    /// A stream of the connection ended: it may have been the last that a departing connection waited for.
+    pub(super) fn stream_ended(&mut self, id: ConnId, now: Instant) {
+        let Some(entry) = self.conns.get_mut(id) else { return };
+        entry.idle_since = now;
+        if entry.life != Life::Open || entry.h2.open_streams() > 0 {
+            return;
+        }
+        let departing = match &entry.side {
+            Side::Front { .. } => entry.h2.goaway_is_final(),
+            Side::Backend(_) => entry.h2.is_going_away(),
+        };
+        if departing {
+            self.close_gracefully(id, now);
+        }
+    }
+
+    /// Says GOAWAY, flushes, shuts down, lingers, closes.
+    pub(super) fn close_gracefully(&mut self, id: ConnId, now: Instant) {
+        let Some(entry) = self.conns.get_mut(id).filter(|entry| entry.life == Life::Open) else { return };
+        entry.h2.goaway();
+        entry.life = Life::Flushing;
+        self.retire_engine(id);
+        // A peer that never takes the last octets is not waited for longer than one that does.
+        self.arm_conn(id, Kind::Linger, now);
+        self.touch(id);
+        self.flush(id, now);
+    }
+
+    /// The peer got an answer in a protocol of its own.
+    pub(super) fn close_after_answer(&mut self, id: ConnId) {
+        if let Some(entry) = self.conns.get_mut(id) {
+            entry.life = Life::Flushing;
+        }
+        self.touch(id);
+    }
+
+    /// A departing connection whose output has left goes a step further.
+    pub(super) fn flush(&mut self, id: ConnId, now: Instant) {
+        let Some(entry) = self.conns.get_mut(id) else { return };
+        if !entry.h2.transmit().is_empty() {
+            return self.arm_write_stall(id, now);
+        }
+        if entry.life != Life::Flushing {
+            return;
+        }
+        if entry.read_closed {
+            return self.close_now(id);
+        }
+        entry.life = Life::Lingering;
+        self.actions.push_back(Action::Shutdown(id));
+        if core::mem::take(&mut entry.paused) {
+            self.actions.push_back(Action::Readable(id));
+        }
+        self.arm_conn(id, Kind::Linger, now);
+    }
+
+    /// Input of a departing connection.
+    pub(super) fn discard(&mut self, id: ConnId, octets: usize, _now: Instant) {
+        let Some(entry) = self.conns.get_mut(id) else { return };
+        entry.inbox = Vec::new();
+        entry.discarded = entry.discarded.saturating_add(octets);
+        if entry.discarded > LINGER_OCTETS_MAX {
+            self.close_now(id);
+        }
+    }
+
+    /// Tells the adapter to close, and forgets the connection. Its streams must be gone.
+    pub(super) fn close_now(&mut self, id: ConnId) {
+        if self.conns.get(id).is_some() {
+            self.actions.push_back(Action::Close(id));
+            self.forget_conn(id);
+        }
+    }
+
+    /// The transport is gone, or is given up: what the connection carried ends for `cause`.
+    pub(super) fn remove_conn(&mut self, id: ConnId, cause: Cause, now: Instant) {
+        self.abandon_streams(id, cause, now);
+        let engine = self.conns.get(id).and_then(|entry| match &entry.side {
+            Side::Backend(engine) => Some(engine.endpoint),
+            Side::Front { .. } => None,
+        });
+        self.forget_conn(id);
+        if let Some(endpoint) = engine {
+            self.engine_gone(endpoint, id, cause, now);
+        }
+    }
+
+    fn forget_conn(&mut self, id: ConnId) {
+        let Some(entry) = self.conns.remove(id) else { return };
+        self.cancel_deadline(entry.deadline);
+        self.cancel_deadline(entry.write_deadline);
+        if entry.is_front() {
+            self.fronts -= 1;
+            self.pace_accepting();
+        }
+        self.go_on_draining();
+    }
+
+    /// Listeners rest while the table of clients is full, and for good in a drain.
+    pub(super) fn pace_accepting(&mut self) {
+        let accepting = self.drain.is_none() && self.fronts < self.config.max_fronts as usize;
+        if accepting != self.accepting {
+            self.accepting = accepting;
+            self.actions.push_back(Action::Accepting(accepting));
+        }
+    }
+
+    /// RFC 9113 section 6.8 in two steps: clients hear that the end is near, and a PING tells when they have heard it.
+    pub(super) fn begin_drain(&mut self, deadline: Duration, now: Instant) {
+        if self.drain.is_some() {
+            return;
+        }
+        self.drain = Some(Drain { deadline, cut: 0, reported: false });
+        self.pace_accepting();
+        let target = crate::engine::DeadlineTarget::Drain;
+        for kind in [Kind::DrainStep, Kind::Drain] {
+            let at = now + self.duration(kind);
+            self.deadlines.arm(kind as u8, at, target);
+        }
+        for id in self.conn_ids() {
+            if let Some(entry) = self.conns.get_mut(id)
+                && entry.is_front()
+                && entry.life == Life::Open
+            {
+                entry.h2.announce_goaway();
+                entry.h2.ping(*b"draining");
+                self.touch(id);
+            }
+        }
+        self.go_on_draining();
+    }
+
+    /// The client answered a PING that followed our first GOAWAY.
+    pub(super) fn goaway_was_seen(&mut self, id: ConnId, now: Instant) {
+        if self.drain.is_some() {
+            self.name_last_stream(id, now);
+        }
+    }
+
+    /// The second step, for clients that did not answer.
+    pub(super) fn finish_goaway(&mut self, now: Instant) {
+        for id in self.conn_ids() {
+            if self.conns.get(id).is_some_and(super::conn::Conn::is_front) {
+                self.name_last_stream(id, now);
+            }
+        }
+    }
+
+    fn name_last_stream(&mut self, id: ConnId, now: Instant) {
+        if let Some(entry) = self.conns.get_mut(id).filter(|entry| entry.life == Life::Open) {
+            entry.h2.goaway();
+            let idle_since = entry.idle_since;
+            self.touch(id);
+            self.stream_ended(id, now);
+            if let Some(entry) = self.conns.get_mut(id) {
+                entry.idle_since = idle_since;
+            }
+        }
+    }
+
+    /// The deadline of the drain: whoever is still there is cut.
+    pub(super) fn cut_drain(&mut self, now: Instant) {
+        for id in self.conn_ids() {
+            let Some(entry) = self.conns.get(id) else { continue };
+            let in_use = entry.h2.open_streams() > 0 && entry.is_front();
+            if let Some(drain) = &mut self.drain {
+                drain.cut += u32::from(in_use);
+            }
+            self.abandon_streams(id, Cause::Draining, now);
+            self.retire_engine(id);
+            self.close_now(id);
+        }
+        self.go_on_draining();
+    }
+
+    /// Backends go when the last client has gone; with the last backend the drain is over.
+    fn go_on_draining(&mut self) {
+        let Some(drain) = &mut self.drain else { return };
+        if self.fronts > 0 || !self.requests.is_empty() {
+            return;
+        }
+        if self.conns.is_empty() {
+            if !core::mem::replace(&mut drain.reported, true) {
+                let cut = drain.cut;
+                self.actions.push_back(Action::Drained { cut });
+                self.deadlines = Default::default();
+            }
+            return;
+        }
+        for id in self.conn_ids() {
+            self.retire_engine(id);
+            let Some(entry) = self.conns.get_mut(id) else { continue };
+            match entry.life {
+                Life::Connecting => self.close_now(id),
+                Life::Open => {
+                    entry.h2.goaway();
+                    entry.life = Life::Flushing;
+                    self.touch(id);
+                }
+                Life::Flushing | Life::Lingering => {}
+            }
+        }
+    }
+
+    fn conn_ids(&self) -> Vec<ConnId> {
+        self.conns.iter().map(|(id, _)| id).collect()
+    }
+}

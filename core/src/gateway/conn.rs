@@ -1,0 +1,88 @@
+//! What the gateway keeps of one connection.
+
+use crate::address::Address;
+use crate::deadline::DeadlineKey;
+use crate::engine::{DeadlineTarget, Engine};
+use crate::h2::Connection;
+use crate::time::Instant;
+
+/// How far the life of a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    /// Backend: the transport does not stand yet.
+    Connecting,
+    /// Octets flow both ways.
+    Open,
+    /// What waits is flushed; then the sending direction is shut down.
+    Flushing,
+    /// The peer's input is discarded for a while: closing with input unread makes the kernel reset the connection and
+    /// destroys what is still on its way to the peer.
+    Lingering,
+}
+
+/// Which side of the gateway a connection is on.
+#[derive(Debug)]
+pub(super) enum Side {
+    /// A client's.
+    Front {
+        /// The client.
+        peer: Address,
+    },
+    /// To a backend.
+    Backend(Engine),
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Conn {
+    pub(super) h2: Connection,
+    pub(super) side: Side,
+    pub(super) life: Life,
+    /// Octets received that do not make a whole frame, or that wait because reading is paused.
+    pub(super) inbox: Vec<u8>,
+    /// The adapter was told to leave the socket alone.
+    pub(super) paused: bool,
+    /// The adapter was told of output, and has not seen its end since.
+    pub(super) announced: bool,
+    /// The peer's FIN came.
+    pub(super) read_closed: bool,
+    /// Input discarded while lingering.
+    pub(super) discarded: usize,
+    /// Preface, idleness or lingering.
+    pub(super) deadline: Option<DeadlineKey<DeadlineTarget>>,
+    /// Output that the peer does not take.
+    pub(super) write_deadline: Option<DeadlineKey<DeadlineTarget>>,
+    /// When the last stream ended, or octets left the last time: the deadlines are looked at lazily.
+    pub(super) idle_since: Instant,
+    pub(super) sent_at: Instant,
+}
+
+impl Conn {
+    pub(super) fn new(h2: Connection, side: Side, life: Life, now: Instant) -> Self {
+        Self {
+            h2,
+            side,
+            life,
+            inbox: Vec::new(),
+            paused: false,
+            announced: false,
+            read_closed: false,
+            discarded: 0,
+            deadline: None,
+            write_deadline: None,
+            idle_since: now,
+            sent_at: now,
+        }
+    }
+
+    pub(super) fn is_front(&self) -> bool {
+        matches!(self.side, Side::Front { .. })
+    }
+
+    pub(super) fn engine_mut(&mut self) -> Option<&mut Engine> {
+        match &mut self.side {
+            Side::Backend(engine) => Some(engine),
+            Side::Front { .. } => None,
+        }
+    }
+}

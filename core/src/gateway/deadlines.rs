@@ -1,0 +1,214 @@
+//! What ends when a deadline comes.
+
+use crate::engine::DeadlineTarget;
+use crate::error::{ConnectionError, ErrorCode};
+use crate::gateway::conn::Side;
+use crate::gateway::{ConnId, Gateway};
+use crate::record::Cause;
+use crate::request::{Place, RequestKey};
+use crate::time::{Duration, Instant};
+
+/// The kinds of deadlines. All of one kind last equally long, so that their list stays in order by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The connection does not stand.
+    Connect,
+    /// The peer's preface or SETTINGS.
+    Preface,
+    /// A connection without streams, of a client.
+    FrontIdle,
+    /// A connection without streams, to a backend.
+    BackendIdle,
+    /// The peer's input is discarded.
+    Linger,
+    /// The peer takes no output.
+    WriteStall,
+    /// A request waits frozen.
+    Queue,
+    /// A backend owes a response head.
+    Response,
+    /// The pause after a dial that failed.
+    Redial,
+    /// The second GOAWAY of a drain.
+    DrainStep,
+    /// The end of a drain.
+    Drain,
+}
+
+impl Kind {
+    const ALL: [Self; 11] = [
+        Self::Connect,
+        Self::Preface,
+        Self::FrontIdle,
+        Self::BackendIdle,
+        Self::Linger,
+        Self::WriteStall,
+        Self::Queue,
+        Self::Response,
+        Self::Redial,
+        Self::DrainStep,
+        Self::Drain,
+    ];
+    pub(super) const COUNT: usize = Self::ALL.len();
+
+    pub(super) fn from_index(index: u8) -> Self {
+        Self::ALL.get(usize::from(index)).copied().unwrap_or(Self::Drain)
+    }
+}
+
+/// How long clients get to see the first GOAWAY of a drain before the second names the last stream: a round trip, amply.
+const DRAIN_STEP: Duration = Duration::from_millis(500);
+
+/// How long a dial that failed keeps the next one off, while other engines serve the queue.
+const REDIAL: Duration = Duration::from_millis(200);
+
+impl Gateway {
+    pub(super) fn duration(&self, kind: Kind) -> Duration {
+        let timeouts = &self.config.timeouts;
+        match kind {
+            Kind::Connect => timeouts.connect,
+            Kind::Preface => timeouts.preface,
+            Kind::FrontIdle => timeouts.front_idle,
+            Kind::BackendIdle => timeouts.backend_idle,
+            Kind::Linger => timeouts.linger,
+            Kind::WriteStall => timeouts.write_stall,
+            Kind::Queue => timeouts.queue,
+            Kind::Response => timeouts.response,
+            Kind::Redial => REDIAL,
+            Kind::DrainStep => DRAIN_STEP,
+            Kind::Drain => self.drain.as_ref().map_or(Duration::ZERO, |drain| drain.deadline),
+        }
+    }
+
+    /// Arms the one deadline of a connection's phase, in place of the one before.
+    pub(super) fn arm_conn(&mut self, id: ConnId, kind: Kind, from: Instant) {
+        let at = from + self.duration(kind);
+        let Some(entry) = self.conns.get_mut(id) else { return };
+        if let Some(old) = entry.deadline.take() {
+            self.deadlines.cancel(old);
+        }
+        entry.deadline = Some(self.deadlines.arm(kind as u8, at, DeadlineTarget::Conn(id)));
+    }
+
+    /// Arms the one deadline of a request, in place of the one before.
+    pub(super) fn arm_request(&mut self, key: RequestKey, kind: Kind, now: Instant) {
+        self.disarm_request(key);
+        let at = now + self.duration(kind);
+        let Some(request) = self.requests.get_mut(key) else { return };
+        request.awaiting.deadline = Some(self.deadlines.arm(kind as u8, at, DeadlineTarget::Request(key)));
+    }
+
+    pub(super) fn disarm_request(&mut self, key: RequestKey) {
+        if let Some(old) = self.requests.get_mut(key).and_then(|request| request.awaiting.deadline.take()) {
+            self.deadlines.cancel(old);
+        }
+    }
+
+    /// The peer must take output, or the connection ends. Looked at lazily: it is armed once and moves on by itself.
+    pub(super) fn arm_write_stall(&mut self, id: ConnId, now: Instant) {
+        let at = now + self.duration(Kind::WriteStall);
+        let Some(entry) = self.conns.get_mut(id).filter(|entry| entry.write_deadline.is_none()) else {
+            return;
+        };
+        entry.sent_at = now;
+        entry.write_deadline = Some(self.deadlines.arm(Kind::WriteStall as u8, at, DeadlineTarget::Conn(id)));
+    }
+
+    pub(super) fn expire(&mut self, kind: Kind, target: DeadlineTarget, now: Instant) {
+        match target {
+            DeadlineTarget::Conn(id) if kind == Kind::WriteStall => self.expire_write_stall(id, now),
+            DeadlineTarget::Conn(id) => self.expire_conn(id, kind, now),
+            DeadlineTarget::Request(key) => self.expire_request(key, now),
+            DeadlineTarget::Drain if kind == Kind::DrainStep => self.finish_goaway(now),
+            DeadlineTarget::Drain => self.cut_drain(now),
+            DeadlineTarget::Redial => self.registry.may_dial_again(),
+        }
+    }
+
+    fn expire_conn(&mut self, id: ConnId, kind: Kind, now: Instant) {
+        let Some(entry) = self.conns.get_mut(id) else { return };
+        entry.deadline = None;
+        match kind {
+            Kind::Connect => {
+                self.close_now(id);
+                self.remove_conn(id, Cause::ConnectionTimeout, now);
+            }
+            Kind::Preface => self.expire_preface(id, now),
+            Kind::FrontIdle | Kind::BackendIdle => self.expire_idle(id, kind, now),
+            Kind::Linger => self.close_now(id),
+            Kind::WriteStall
+            | Kind::Queue
+            | Kind::Response
+            | Kind::Redial
+            | Kind::DrainStep
+            | Kind::Drain => {}
+        }
+    }
+
+    /// RFC 9113 section 3.4, within a deadline; afterwards idleness is what counts.
+    fn expire_preface(&mut self, id: ConnId, now: Instant) {
+        let Some(entry) = self.conns.get_mut(id) else { return };
+        if entry.h2.is_established() {
+            let kind = if entry.is_front() { Kind::FrontIdle } else { Kind::BackendIdle };
+            let since = entry.idle_since;
+            return self.rearm_idle(id, kind, since, now);
+        }
+        entry.h2.fail(ConnectionError::PrefaceTimeout);
+        self.abandon_streams(id, Cause::BackendProtocol, now);
+        self.close_gracefully(id, now);
+    }
+
+    fn expire_idle(&mut self, id: ConnId, kind: Kind, now: Instant) {
+        let limit = self.duration(kind);
+        let Some(entry) = self.conns.get_mut(id) else { return };
+        if entry.h2.open_streams() > 0 {
+            return self.arm_conn(id, kind, now);
+        }
+        let since = entry.idle_since;
+        if now.saturating_since(since) < limit {
+            return self.arm_conn(id, kind, since);
+        }
+        self.close_gracefully(id, now);
+    }
+
+    fn rearm_idle(&mut self, id: ConnId, kind: Kind, since: Instant, now: Instant) {
+        // Never in the past: a deadline that has come is looked at in the next step, not again in this one.
+        let from = if now.saturating_since(since) < self.duration(kind) { since } else { now };
+        self.arm_conn(id, kind, from);
+    }
+
+    fn expire_write_stall(&mut self, id: ConnId, now: Instant) {
+        let limit = self.duration(Kind::WriteStall);
+        let Some(entry) = self.conns.get_mut(id) else { return };
+        entry.write_deadline = None;
+        if entry.h2.transmit().is_empty() {
+            return;
+        }
+        if now.saturating_since(entry.sent_at) < limit {
+            let at = entry.sent_at + limit;
+            let target = DeadlineTarget::Conn(id);
+            entry.write_deadline = Some(self.deadlines.arm(Kind::WriteStall as u8, at, target));
+            return;
+        }
+        let cause = match entry.side {
+            Side::Front { .. } => Cause::ConnectionTerminated,
+            Side::Backend(_) => Cause::ResponseTimeout,
+        };
+        self.close_now(id);
+        self.remove_conn(id, cause, now);
+    }
+
+    fn expire_request(&mut self, key: RequestKey, now: Instant) {
+        let Some(request) = self.requests.get_mut(key) else { return };
+        request.awaiting.deadline = None;
+        match &request.place {
+            Place::Frozen(_) => self.fail_request(key, Cause::QueueLimit, now),
+            Place::Live(live) => {
+                let (conn, stream) = (live.conn(), live.stream());
+                self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
+                self.fail_request(key, Cause::ResponseTimeout, now);
+            }
+            Place::Finished(_) | Place::Moving => {}
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! What clients send: requests are frozen, their content is relayed or waits.
+
+use crate::engine::DeadlineTarget;
+use crate::fields::FieldSection;
+use crate::gateway::deadlines::Kind;
+use crate::gateway::{ConnId, Gateway, forward};
+use crate::h2::{Event, StreamKey};
+use crate::key::Key;
+use crate::message::{Method, RequestHead};
+use crate::record::{Cause, Outcome, Record, RequestId};
+use crate::request::{Arrived, FrontAddress, Place, RequestKey};
+use crate::time::Instant;
+use crate::window::{Both, Credit};
+
+/// Streams bear the key of their request; 0 is for streams that have none.
+pub(super) const fn tag_of(key: RequestKey) -> u64 {
+    key.to_bits().wrapping_add(1)
+}
+
+/// The request of a stream; stale for a stream that has none.
+pub(super) const fn key_of(tag: u64) -> RequestKey {
+    Key::from_bits(tag.wrapping_sub(1))
+}
+
+impl Gateway {
+    pub(super) fn front_event(&mut self, conn: ConnId, event: Event<'_>, now: Instant) {
+        match event {
+            Event::Request { stream, head, fields, end } => {
+                self.request_arrived(FrontAddress { conn, stream }, head, fields, end, now);
+            }
+            Event::RequestTooLarge { stream } => self.answer_too_large(conn, stream, now),
+            Event::Data { stream, tag, data, credit, end } => {
+                self.request_content(FrontAddress { conn, stream }, key_of(tag), data, credit, end, now);
+            }
+            Event::Trailers { tag, fields, .. } => self.request_trailers(key_of(tag), fields, now),
+            Event::Reset { tag, .. } => self.client_gone(key_of(tag), Outcome::ClientGone, now),
+            Event::Failed { tag, .. } => self.client_gone(key_of(tag), Outcome::ClientError, now),
+            Event::PingAck { .. } => self.goaway_was_seen(conn, now),
+            // Nothing follows from them: windows are the connection's own affair, and we open no streams to clients.
+            Event::Settings | Event::GoAway { .. } => {}
+            Event::Interim { .. } | Event::Response { .. } | Event::Unprocessed { .. } => {
+                self.ignored_events += 1
+            }
+        }
+    }
+
+    fn request_arrived(
+        &mut self,
+        front: FrontAddress,
+        head: RequestHead,
+        mut fields: FieldSection,
+        end: bool,
+        now: Instant,
+    ) {
+        forward::request(&mut fields, &head, &self.via, self.seed);
+        let id = RequestId(self.next_request);
+        self.next_request += 1;
+        let key = self.requests.insert(Arrived { id, front, head, fields, end, at: now }.freeze());
+        if self.config.records {
+            self.actions.push_back(crate::gateway::Action::Record(Box::new(Record::Started {
+                request: id,
+                at: now,
+            })));
+        }
+        if let Some(entry) = self.conns.get_mut(front.conn) {
+            entry.h2.set_tag(front.stream, tag_of(key));
+            // The section's memory went with the request; the next one gets some that came back.
+            if let Some(spare) = self.spare_fields.pop() {
+                entry.h2.recycle(spare);
+            }
+        }
+        if head.method == Method::Connect {
+            return self.fail_request(key, Cause::NotServed, now);
+        }
+        if !self.registry.has_room() {
+            return self.fail_request(key, Cause::QueueLimit, now);
+        }
+        self.registry.submit(&mut self.requests, key);
+        self.dispatch(now);
+        if self.requests.get(key).is_some_and(|request| matches!(request.place, Place::Frozen(_))) {
+            self.arm_request(key, Kind::Queue, now);
+        }
+    }
+
+    /// The octets go on at once, or wait with the request: bounded by the window that the client was given.
+    fn request_content(
+        &mut self,
+        front: FrontAddress,
+        key: RequestKey,
+        data: &[u8],
+        mut credit: Credit<Both>,
+        end: bool,
+        now: Instant,
+    ) {
+        let Some(request) = self.requests.get_mut(key) else { return self.release_front(front, credit) };
+        let awaiting = &mut request.awaiting;
+        awaiting.request_octets += data.len() as u64;
+        awaiting.content_end |= end;
+        match &request.place {
+            Place::Frozen(_) => {
+                awaiting.content.extend(data);
+                awaiting.request_credit.merge(credit);
+            }
+            Place::Live(live) => {
+                let (conn, stream) = (live.conn(), live.stream());
+                awaiting.content_given |= !data.is_empty();
+                let sent = self.conns.get_mut(conn).map(|entry| entry.h2.send_data(stream, data, end));
+                if let Some(Ok(cut)) = sent {
+                    let left = credit.take(cut as u32);
+                    awaiting.request_credit.merge(credit);
+                    self.release_front(front, left);
+                    if end && cut == data.len() {
+                        self.arm_request(key, Kind::Response, now);
+                    }
+                } else {
+                    self.release_front(front, credit);
+                }
+                self.touch(conn);
+            }
+            Place::Finished(_) | Place::Moving => self.release_front(front, credit),
+        }
+    }
+
+    fn request_trailers(&mut self, key: RequestKey, fields: FieldSection, now: Instant) {
+        let Some(request) = self.requests.get_mut(key) else { return self.keep_spare(fields) };
+        request.awaiting.content_end = true;
+        match &request.place {
+            Place::Frozen(_) => request.awaiting.trailers = Some(fields),
+            Place::Live(live) => {
+                let (conn, stream) = (live.conn(), live.stream());
+                if let Some(entry) = self.conns.get_mut(conn) {
+                    // A stream that is gone has failed its request already, or will with the next event.
+                    let _ = entry.h2.send_trailers(stream, fields);
+                    if entry.h2.queued(stream) == 0 {
+                        self.arm_request(key, Kind::Response, now);
+                    }
+                }
+                self.touch(conn);
+            }
+            Place::Finished(_) | Place::Moving => self.keep_spare(fields),
+        }
+    }
+
+    /// Gives the client's octets back: what is left of the stream, and always the connection.
+    pub(super) fn release_front(&mut self, front: FrontAddress, credit: Credit<Both>) {
+        if credit.octets() == 0 {
+            return;
+        }
+        if let Some(entry) = self.conns.get_mut(front.conn) {
+            entry.h2.release(front.stream, credit);
+        }
+        self.touch(front.conn);
+    }
+
+    /// Keeps the memory of a section for the next one.
+    pub(super) fn keep_spare(&mut self, fields: FieldSection) {
+        const SPARES_MAX: usize = 64;
+        const SPARE_OCTETS_MAX: usize = 16 << 10;
+        if self.spare_fields.len() < SPARES_MAX && fields.capacity() <= SPARE_OCTETS_MAX {
+            self.spare_fields.push(fields);
+        }
+    }
+
+    fn answer_too_large(&mut self, conn: ConnId, stream: StreamKey, now: Instant) {
+        let fields = self.local_head(431, &[], "http_request_error", now);
+        if let Some(entry) = self.conns.get_mut(conn) {
+            // The stream was made a moment ago.
+            let _ = entry.h2.send_head(stream, &fields, true);
+        }
+        self.reset_stream(conn, stream, crate::error::ErrorCode::NO_ERROR, now);
+        self.stream_ended(conn, now);
+    }
+
+    /// Resets a stream, where it is still there.
+    pub(super) fn reset_stream(
+        &mut self,
+        conn: ConnId,
+        stream: StreamKey,
+        code: crate::error::ErrorCode,
+        now: Instant,
+    ) {
+        let result = self.conns.get_mut(conn).map(|entry| entry.h2.reset(stream, code));
+        if let Some(Err(error)) = result {
+            self.connection_failed(conn, error, now);
+        }
+        self.touch(conn);
+    }
+
+    pub(super) fn cancel_deadline(&mut self, key: Option<crate::deadline::DeadlineKey<DeadlineTarget>>) {
+        if let Some(key) = key {
+            self.deadlines.cancel(key);
+        }
+    }
+}

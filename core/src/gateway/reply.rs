@@ -1,0 +1,44 @@
+//! Answers that the gateway makes itself.
+
+use crate::fields::FieldSection;
+use crate::gateway::{Gateway, forward};
+use crate::record::Cause;
+use crate::request::{RequestKey, ResponsePhase};
+use crate::time::Instant;
+
+impl Gateway {
+    /// Answers in place of the backend. What the client still sends is discarded.
+    pub(super) fn answer_locally(&mut self, key: RequestKey, cause: Cause, now: Instant) {
+        let (status, error) = cause.status();
+        let content = format!("{status} {error}\n");
+        let fields = self.local_head(status, content.as_bytes(), error, now);
+        let Some(request) = self.requests.get_mut(key) else { return };
+        let awaiting = &mut request.awaiting;
+        let (front, is_head) = (awaiting.front, awaiting.head.method == crate::message::Method::Head);
+        awaiting.response = ResponsePhase::Local(status, cause);
+        awaiting.content.clear();
+        let credit = awaiting.request_credit.take(u32::MAX);
+        let mut all_left = true;
+        if let Some(entry) = self.conns.get_mut(front.conn)
+            && entry.h2.send_head(front.stream, &fields, is_head).is_ok()
+            && !is_head
+        {
+            let cut = entry.h2.send_data(front.stream, content.as_bytes(), true).unwrap_or(content.len());
+            awaiting.response_octets += cut as u64;
+            all_left = cut == content.len();
+        }
+        self.release_front(front, credit);
+        self.touch(front.conn);
+        if all_left {
+            self.response_left(key, now);
+        }
+    }
+
+    pub(super) fn local_head(&self, status: u16, content: &[u8], error: &str, now: Instant) -> FieldSection {
+        let mut fields = FieldSection::new();
+        let proxy_status = format!("{}; error={error}", self.config.via);
+        let seconds = self.wall.unix_seconds_at(now);
+        forward::local_response(&mut fields, status, content, &proxy_status, seconds, self.seed);
+        fields
+    }
+}

@@ -1,0 +1,60 @@
+//! A look at the gateway from outside: for tests and status pages. It walks everything; not for each event.
+
+use crate::gateway::Gateway;
+use crate::request::Place;
+
+/// What there is at a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// Connections of clients.
+    pub fronts: usize,
+    /// Connections to backends, those being made included.
+    pub backends: usize,
+    /// Engines in the registry.
+    pub engines: usize,
+    /// Requests that have not ended.
+    pub requests: usize,
+    /// Of these: frozen.
+    pub frozen: usize,
+    /// Of these: on a backend stream.
+    pub live: usize,
+    /// Of these: finished with the backend, the response still leaving.
+    pub finished: usize,
+    /// Requests in the queue: the frozen ones.
+    pub queued: usize,
+    /// Octets in outboxes, inboxes, streams' queues and frozen requests.
+    pub buffered_octets: usize,
+    /// Octets reserved in the ledger.
+    pub reserved_octets: u64,
+    /// Deadlines armed.
+    pub deadlines: usize,
+}
+
+impl Gateway {
+    /// What there is now.
+    pub fn view(&self) -> View {
+        let mut view = View {
+            fronts: self.fronts,
+            backends: self.conns.len() - self.fronts,
+            engines: self.registry.engines().count(),
+            requests: self.requests.len(),
+            queued: self.registry.queued(),
+            reserved_octets: self.ledger.reserved(),
+            deadlines: self.deadlines.len(),
+            ..View::default()
+        };
+        for (_, request) in self.requests.iter() {
+            match request.place {
+                Place::Frozen(_) => view.frozen += 1,
+                Place::Live(_) => view.live += 1,
+                Place::Finished(_) => view.finished += 1,
+                Place::Moving => {}
+            }
+            view.buffered_octets += request.awaiting.content.len();
+        }
+        for (_, conn) in self.conns.iter() {
+            view.buffered_octets += conn.inbox.len() + conn.h2.buffered();
+        }
+        view
+    }
+}

@@ -1,0 +1,218 @@
+//! The client's side of a connection, in the types of the `http` crate.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+
+use crate::config::{ConfigError, ConnectionConfig};
+use crate::error::{ConnectionError, ErrorCode, StreamError};
+use crate::h2::connection::Connection;
+use crate::h2::endpoint::{self, Endpoint, common_methods};
+use crate::h2::event::{Event, Input};
+use crate::h2::send::{OpenError, StreamGone};
+use crate::h2::settings::Role;
+use crate::h2::streams::StreamKey;
+use crate::window::{Both, Credit};
+
+/// The client's side of one HTTP/2 connection, without sockets: octets in, events out; calls in, octets out.
+///
+/// ```
+/// use http::{Request, Response};
+/// use shuntyard_core::config::ConnectionConfig;
+/// use shuntyard_core::h2::{Client, ClientEvent, Server, ServerEvent};
+///
+/// let mut client = Client::new(ConnectionConfig::default(), 1)?;
+/// let mut server = Server::new(ConnectionConfig::default(), 2)?;
+/// let request = Request::get("http://example.com/answer").body(())?;
+/// client.send_request(&request, true)?;
+///
+/// // The wire, for once made of memory.
+/// fn carry(from: Option<&[u8]>, to: impl FnOnce(&[u8])) -> usize {
+///     from.map_or(0, |octets| { to(octets); octets.len() })
+/// }
+/// let n = carry(client.poll_transmit(), |octets| server.handle_recv(octets));
+/// client.handle_sent(n);
+/// while let Some(event) = server.poll_event()? {
+///     if let ServerEvent::Request { stream, request, .. } = event {
+///         assert_eq!(request.uri().path(), "/answer");
+///         server.send_response(stream, &Response::builder().status(200).body(())?, false)?;
+///         server.send_data(stream, b"42", true)?;
+///     }
+/// }
+/// let n = carry(server.poll_transmit(), |octets| client.handle_recv(octets));
+/// server.handle_sent(n);
+/// let mut content = Vec::new();
+/// while let Some(event) = client.poll_event()? {
+///     if let ClientEvent::Data { stream, data, credit, .. } = event {
+///         content.extend_from_slice(&data);
+///         client.release(stream, credit);
+///     }
+/// }
+/// assert_eq!(content, b"42");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Client {
+    endpoint: Endpoint,
+}
+
+/// What a client learns.
+#[derive(Debug)]
+pub enum ClientEvent {
+    /// An interim response (1xx).
+    Interim {
+        /// The request's stream.
+        stream: StreamKey,
+        /// Status and fields.
+        response: Response<()>,
+    },
+    /// The final response's head.
+    Response {
+        /// The request's stream.
+        stream: StreamKey,
+        /// Status and fields.
+        response: Response<()>,
+        /// There is no content.
+        end: bool,
+    },
+    /// Content.
+    Data {
+        /// The request's stream.
+        stream: StreamKey,
+        /// The octets.
+        data: Bytes,
+        /// Their window: give it back with [`Client::release`].
+        credit: Credit<Both>,
+        /// The response ends here.
+        end: bool,
+    },
+    /// Trailers; the response ends here.
+    Trailers {
+        /// The request's stream.
+        stream: StreamKey,
+        /// The fields.
+        trailers: HeaderMap,
+    },
+    /// The server reset the stream.
+    Reset {
+        /// The stream that was.
+        stream: StreamKey,
+        /// The server's reason.
+        error_code: ErrorCode,
+    },
+    /// The server broke a rule on this stream, which we reset.
+    Failed {
+        /// The stream that was.
+        stream: StreamKey,
+        /// The rule.
+        error: StreamError,
+    },
+    /// The server went away without having processed this request; it may be sent again elsewhere.
+    Unprocessed {
+        /// The stream that was.
+        stream: StreamKey,
+    },
+    /// The server's SETTINGS came.
+    Settings,
+    /// The server goes away: no new request can be sent.
+    GoAway {
+        /// The last stream that it may have processed.
+        last_stream_id: u32,
+        /// Its reason.
+        error_code: ErrorCode,
+    },
+    /// The answer to [`Client::ping`].
+    PingAck {
+        /// What was sent.
+        payload: [u8; 8],
+    },
+}
+
+impl Client {
+    /// A client whose transport stands. The preface is the first thing to transmit.
+    ///
+    /// # Errors
+    ///
+    /// A value of the configuration lies outside its range.
+    pub fn new(config: ConnectionConfig, seed: u64) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Self { endpoint: Endpoint::new(Connection::new(Role::Client, Arc::new(config), seed, 0)) })
+    }
+
+    /// Sends a request head; with `end` the whole request. The URI names scheme, authority and path; without a scheme
+    /// it is `http`.
+    ///
+    /// # Errors
+    ///
+    /// No stream can be opened, now or ever again.
+    pub fn send_request(&mut self, request: &Request<()>, end: bool) -> Result<StreamKey, OpenError> {
+        let fields = endpoint::request_fields(request, self.endpoint.connection.seed());
+        self.endpoint.connection.open(&fields, end)
+    }
+
+    /// How many requests could be sent now.
+    pub fn open_slots(&self) -> u32 {
+        self.endpoint.connection.open_slots()
+    }
+
+    /// The next event, or `None` until more octets come.
+    ///
+    /// # Errors
+    ///
+    /// The connection has ended; GOAWAY waits to be transmitted.
+    pub fn poll_event(&mut self) -> Result<Option<ClientEvent>, ConnectionError> {
+        loop {
+            let Endpoint { connection, inbox } = &mut self.endpoint;
+            let mut input = Input::new(inbox.as_slice());
+            let event = connection
+                .poll_event(&mut input)
+                .map(|event| event.map(|event| translate(connection, event)));
+            let taken = inbox.len() - input.remaining().len();
+            inbox.consume(taken);
+            match event? {
+                Some(Some(event)) => return Ok(Some(event)),
+                Some(None) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    common_methods!();
+}
+
+/// `None`: the event is not for a client.
+fn translate(connection: &mut Connection, event: Event<'_>) -> Option<ClientEvent> {
+    Some(match event {
+        Event::Interim { stream, fields, .. } => match endpoint::to_response(&fields) {
+            Some(response) => ClientEvent::Interim { stream, response },
+            None => malformed(connection, stream),
+        },
+        Event::Response { stream, fields, end, .. } => match endpoint::to_response(&fields) {
+            Some(response) => ClientEvent::Response { stream, response, end },
+            None => malformed(connection, stream),
+        },
+        Event::Data { stream, data, credit, end, .. } => {
+            ClientEvent::Data { stream, data: Bytes::copy_from_slice(data), credit, end }
+        }
+        Event::Trailers { stream, fields, .. } => match endpoint::to_headers(&fields) {
+            Some(trailers) => ClientEvent::Trailers { stream, trailers },
+            None => malformed(connection, stream),
+        },
+        Event::Reset { stream, error_code, .. } => ClientEvent::Reset { stream, error_code },
+        Event::Failed { stream, error, .. } => ClientEvent::Failed { stream, error },
+        Event::Unprocessed { stream, .. } => ClientEvent::Unprocessed { stream },
+        Event::Settings => ClientEvent::Settings,
+        Event::GoAway { last_stream_id, error_code } => ClientEvent::GoAway { last_stream_id, error_code },
+        Event::PingAck { payload } => ClientEvent::PingAck { payload },
+        Event::Request { .. } | Event::RequestTooLarge { .. } => return None,
+    })
+}
+
+/// HTTP allows what the `http` crate does not take.
+fn malformed(connection: &mut Connection, stream: StreamKey) -> ClientEvent {
+    if let Err(error) = connection.reset(stream, ErrorCode::PROTOCOL_ERROR) {
+        connection.fail(error);
+    }
+    ClientEvent::Failed { stream, error: StreamError::Malformed }
+}

@@ -1,0 +1,313 @@
+//! One connection: its parts, its life, and what its owner may ask of it.
+//!
+//! `recv` turns octets into events, `send` turns commands into frames.
+
+use std::sync::Arc;
+
+use crate::config::{ConnectionConfig, DEFAULT_WINDOW};
+use crate::error::{ConnectionError, ErrorCode};
+use crate::fields::FieldSection;
+use crate::frame;
+use crate::h2::budget::QueuedAnswers;
+use crate::h2::schedule::Schedule;
+use crate::h2::settings::{LocalSettings, PeerSettings, Role};
+use crate::h2::streams::{Stream, StreamKey, Streams};
+use crate::hpack::{Decoder, Encoder};
+use crate::outbox::OctetQueue;
+use crate::window::{RecvWindow, SendWindow};
+
+/// How far the peer's side of the connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Server: the client's 24 octets are awaited (RFC 9113 section 3.4).
+    Preface,
+    /// The peer's first frame is awaited, which must be SETTINGS.
+    Settings,
+    /// Frames of all kinds.
+    Open,
+    /// An error ended it; input is discarded.
+    Failed,
+}
+
+/// A field block whose CONTINUATION frames are awaited (RFC 9113 section 4.3).
+#[derive(Clone, Debug)]
+pub(crate) struct OpenBlock {
+    pub(crate) stream_id: u32,
+    pub(crate) end_stream: bool,
+    pub(crate) self_dependent: bool,
+    pub(crate) continuations: u32,
+    pub(crate) fragments: Vec<u8>,
+}
+
+/// One HTTP/2 connection of either role.
+///
+/// Octets go in through [`poll_event`](Self::poll_event), commands are methods, octets come out of
+/// [`transmit`](Self::transmit). It has no clock: deadlines are its owner's.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    pub(crate) role: Role,
+    pub(crate) config: Arc<ConnectionConfig>,
+    pub(crate) phase: Phase,
+    pub(crate) local: LocalSettings,
+    pub(crate) peer: PeerSettings,
+    pub(crate) peer_settings_seen: bool,
+    pub(crate) seed: u64,
+    pub(crate) decoder: Decoder,
+    pub(crate) encoder: Encoder,
+    pub(crate) recv_window: RecvWindow,
+    pub(crate) send_window: SendWindow,
+    /// SETTINGS_INITIAL_WINDOW_SIZE that the peer has acknowledged.
+    pub(crate) initial_recv_window: u32,
+    pub(crate) streams: Streams,
+    pub(crate) schedule: Schedule,
+    pub(crate) open_block: Option<Box<OpenBlock>>,
+    /// Server: the highest stream that the client opened.
+    pub(crate) last_peer_stream_id: u32,
+    /// Client: the next stream to open. Above 2^31-1 none is left.
+    pub(crate) next_stream_id: u32,
+    /// The last stream identifier of our latest GOAWAY.
+    pub(crate) goaway_sent: Option<u32>,
+    /// The last stream identifier of the peer's latest GOAWAY.
+    pub(crate) goaway_received: Option<u32>,
+    /// Streams that the peer's GOAWAY excluded, still to be told to the owner, the newest first.
+    pub(crate) excluded: Vec<StreamKey>,
+    pub(crate) outbox: OctetQueue,
+    /// Octets that ever entered the outbox, and that ever left it.
+    pub(crate) octets_sent: u64,
+    pub(crate) answers: QueuedAnswers,
+    pub(crate) spare_fields: FieldSection,
+}
+
+impl Connection {
+    /// A connection whose transport stands. Its first frames are in the outbox at once.
+    ///
+    /// `seed` keys the hashes of fields; connections that exchange field sections share it. `identity` names the
+    /// decoder and must be unique among them.
+    pub fn new(role: Role, config: Arc<ConnectionConfig>, seed: u64, identity: u32) -> Self {
+        let mut connection = Self {
+            role,
+            phase: if role == Role::Server { Phase::Preface } else { Phase::Settings },
+            local: LocalSettings::new(&config, role),
+            peer: PeerSettings::default(),
+            peer_settings_seen: false,
+            seed,
+            decoder: Decoder::new(4096, seed, identity),
+            encoder: Encoder::new(config.encoder_table_size),
+            recv_window: RecvWindow::new(DEFAULT_WINDOW),
+            send_window: SendWindow::new(DEFAULT_WINDOW),
+            initial_recv_window: DEFAULT_WINDOW,
+            streams: Streams::default(),
+            schedule: Schedule::default(),
+            open_block: None,
+            last_peer_stream_id: 0,
+            next_stream_id: 1,
+            goaway_sent: None,
+            goaway_received: None,
+            excluded: Vec::new(),
+            outbox: OctetQueue::default(),
+            octets_sent: 0,
+            answers: QueuedAnswers::default(),
+            spare_fields: FieldSection::new(),
+            config,
+        };
+        connection.put_preface();
+        connection
+    }
+
+    /// RFC 9113 section 3.4: the client's octets, then SETTINGS; the connection's window beyond 65,535 follows.
+    fn put_preface(&mut self) {
+        let out = self.outbox.tail();
+        if self.role == Role::Client {
+            out.extend_from_slice(frame::PREFACE);
+        }
+        frame::put_settings(out, &self.local.entries());
+        if let Some(increment) = self.recv_window.grow(self.config.connection_window_size) {
+            frame::put_window_update(out, 0, increment);
+        }
+    }
+
+    /// What waits to be written, cut so far. A server speaks only after the client's 24 octets came, for before them the
+    /// client may turn out to speak something else.
+    pub fn transmit(&self) -> &[u8] {
+        if self.awaits_preface() { &[] } else { self.outbox.as_slice() }
+    }
+
+    /// Whether there is output, or some could be cut.
+    pub fn has_output(&self) -> bool {
+        !self.transmit().is_empty() || (!self.schedule.is_empty() && self.send_window.available() > 0)
+    }
+
+    /// Server: whether the client's 24 octets are still to come.
+    pub fn awaits_preface(&self) -> bool {
+        self.phase == Phase::Preface
+    }
+
+    /// The peer does not speak HTTP/2: it gets these octets instead of all that waits, and the connection has failed.
+    pub fn answer_instead(&mut self, octets: &[u8]) {
+        self.outbox.clear();
+        self.outbox.extend(octets);
+        self.phase = Phase::Failed;
+    }
+
+    /// `n` octets of [`transmit`](Self::transmit) left.
+    pub fn sent(&mut self, n: usize) {
+        self.octets_sent += self.outbox.consume(n) as u64;
+        self.answers.advance(self.octets_sent);
+    }
+
+    /// Whether so much output waits that no further input should be taken in. DATA stops at the high mark, so what
+    /// lies beyond are answers to a peer that asks and does not read.
+    pub fn is_congested(&self) -> bool {
+        self.outbox.len() >= self.config.outbox_high_mark.saturating_mul(2)
+    }
+
+    /// Whether an error ended the connection.
+    pub fn has_failed(&self) -> bool {
+        self.phase == Phase::Failed
+    }
+
+    /// Whether the peer's first SETTINGS came.
+    pub fn is_established(&self) -> bool {
+        self.peer_settings_seen
+    }
+
+    /// What the peer announced.
+    pub fn peer_settings(&self) -> &PeerSettings {
+        &self.peer
+    }
+
+    /// The seed of its hashes: for [`FieldLine::new`](crate::fields::FieldLine::new).
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Streams that are open in at least one direction.
+    pub fn open_streams(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// The identifier of a stream on the wire.
+    pub fn stream_id(&self, stream: StreamKey) -> Option<u32> {
+        Some(self.streams.slab.get(stream)?.id)
+    }
+
+    /// Attaches a number to a stream that its events will bear.
+    pub fn set_tag(&mut self, stream: StreamKey, tag: u64) {
+        if let Some(stream) = self.streams.slab.get_mut(stream) {
+            stream.tag = tag;
+        }
+    }
+
+    /// Octets of content that wait in a stream's queue.
+    pub fn queued(&self, stream: StreamKey) -> usize {
+        self.streams.slab.get(stream).map_or(0, |stream| stream.queue.len())
+    }
+
+    /// Octets that wait in the outbox and in all streams' queues. Walks all streams: for snapshots.
+    pub fn buffered(&self) -> usize {
+        self.outbox.len() + self.streams.slab.iter().map(|(_, stream)| stream.queue.len()).sum::<usize>()
+    }
+
+    /// Gives the memory of a field section back for the next one.
+    pub fn recycle(&mut self, mut fields: FieldSection) {
+        fields.clear();
+        self.spare_fields = fields;
+    }
+
+    /// Takes any stream out, without telling the peer: for an owner whose transport is gone. `None` where none is left.
+    pub fn abandon_stream(&mut self) -> Option<(StreamKey, u64)> {
+        let (_, key) = self.streams.keys().next_back()?;
+        let tag = self.streams.slab.get(key).map_or(0, |stream| stream.tag);
+        self.forget(key, crate::h2::state::ClosedBy::OurReset);
+        Some((key, tag))
+    }
+
+    /// Client: how many streams can be opened now. Before the peer's SETTINGS an assumption holds
+    /// (RFC 9113 section 6.5.2), later the peer's limit, and always our own.
+    pub fn open_slots(&self) -> u32 {
+        let ended =
+            self.phase == Phase::Failed || self.goaway_sent.is_some() || self.goaway_received.is_some();
+        if ended || self.role == Role::Server || self.next_stream_id > frame_id_max() {
+            return 0;
+        }
+        let limit = match (self.peer_settings_seen, self.peer.max_concurrent_streams) {
+            (false, _) => self.config.assumed_max_concurrent_streams,
+            (true, None) => u32::MAX,
+            (true, Some(limit)) => limit,
+        };
+        limit.min(self.config.max_concurrent_streams_cap).saturating_sub(self.streams.len() as u32)
+    }
+
+    /// Whether a GOAWAY of ours named the last stream that is served.
+    pub fn goaway_is_final(&self) -> bool {
+        self.goaway_sent.is_some_and(|last| last != frame_id_max())
+    }
+
+    /// Whether new streams can ever be opened again: no GOAWAY in either direction, identifiers left.
+    pub fn is_going_away(&self) -> bool {
+        self.phase == Phase::Failed
+            || self.goaway_sent.is_some()
+            || self.goaway_received.is_some()
+            || self.next_stream_id > frame_id_max()
+    }
+
+    /// The error ends the connection: GOAWAY is queued (RFC 9113 section 5.4.1), nothing else will be. Streams stay
+    /// until [`abandon_stream`](Self::abandon_stream) took them.
+    pub fn fail(&mut self, error: ConnectionError) {
+        if self.phase == Phase::Failed {
+            return;
+        }
+        self.put_goaway(self.last_peer_stream_id, error.code());
+        self.phase = Phase::Failed;
+    }
+
+    /// Announces that the connection ends soon: first with the highest identifier, so that requests on their way are
+    /// still served (RFC 9113 section 6.8).
+    pub fn announce_goaway(&mut self) {
+        if self.goaway_sent.is_none() && self.phase != Phase::Failed {
+            self.put_goaway(frame_id_max(), ErrorCode::NO_ERROR);
+        }
+    }
+
+    /// Says which streams will be served; later ones are ignored.
+    pub fn goaway(&mut self) {
+        if self.goaway_sent.is_none_or(|last| last > self.last_peer_stream_id) && self.phase != Phase::Failed
+        {
+            self.put_goaway(self.last_peer_stream_id, ErrorCode::NO_ERROR);
+        }
+    }
+
+    fn put_goaway(&mut self, last_stream_id: u32, error_code: ErrorCode) {
+        // RFC 9113 section 6.8: the last stream identifier never increases.
+        let last_stream_id = self.goaway_sent.map_or(last_stream_id, |last| last.min(last_stream_id));
+        self.goaway_sent = Some(last_stream_id);
+        frame::put_goaway(self.outbox.tail(), last_stream_id, error_code, &[]);
+    }
+
+    /// Sends a PING.
+    pub fn ping(&mut self, payload: [u8; 8]) {
+        if self.phase != Phase::Failed {
+            frame::put_ping(self.outbox.tail(), payload, false);
+        }
+    }
+
+    /// An answer to the peer was put into the outbox.
+    pub(crate) fn count_answer(&mut self) -> Result<(), ConnectionError> {
+        self.answers.push(self.octets_sent + self.outbox.len() as u64);
+        if self.answers.len() > self.config.max_queued_control_frames as usize {
+            return Err(ConnectionError::ControlFramesQueued);
+        }
+        Ok(())
+    }
+
+    /// Takes a stream out of every list.
+    pub(crate) fn forget(&mut self, key: StreamKey, by: crate::h2::state::ClosedBy) -> Option<Stream> {
+        self.schedule.remove(&mut self.streams, key);
+        self.streams.remove(key, by)
+    }
+}
+
+/// The highest stream identifier (RFC 9113 section 5.1.1).
+pub(crate) const fn frame_id_max() -> u32 {
+    0x7fff_ffff
+}

@@ -1,0 +1,196 @@
+//! What [`Client`](super::Client) and [`Server`](super::Server) share: an inbox beside the connection, and the way
+//! between field sections and the types of the `http` crate.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, request, uri};
+
+use crate::fields::{FieldLine, FieldName, FieldSection};
+use crate::h2::connection::Connection;
+use crate::outbox::OctetQueue;
+
+/// A connection with the octets that it has not taken yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) connection: Connection,
+    pub(crate) inbox: OctetQueue,
+}
+
+impl Endpoint {
+    pub(crate) fn new(connection: Connection) -> Self {
+        Self { connection, inbox: OctetQueue::default() }
+    }
+
+    /// Cuts what the windows allow and shows what waits.
+    pub(crate) fn transmit(&mut self) -> Option<&[u8]> {
+        while self.connection.cut().is_some() {}
+        Some(self.connection.transmit()).filter(|octets| !octets.is_empty())
+    }
+}
+
+/// The methods that a client and a server have in common.
+macro_rules! common_methods {
+    () => {
+        /// Octets from the transport. Take the events afterwards.
+        pub fn handle_recv(&mut self, octets: &[u8]) {
+            self.endpoint.inbox.extend(octets);
+        }
+
+        /// Octets for the transport; `None` where none waits. Report what left with
+        /// [`handle_sent`](Self::handle_sent).
+        pub fn poll_transmit(&mut self) -> Option<&[u8]> {
+            self.endpoint.transmit()
+        }
+
+        /// `n` octets of [`poll_transmit`](Self::poll_transmit) left.
+        pub fn handle_sent(&mut self, n: usize) {
+            self.endpoint.connection.sent(n);
+        }
+
+        /// Appends content to the message on this stream; `end` ends it. Everything is taken: what the peer's windows
+        /// do not allow waits in memory, so look at [`queued`](Self::queued) before sending more.
+        ///
+        /// # Errors
+        ///
+        /// The stream is gone, or its message has ended.
+        pub fn send_data(&mut self, stream: StreamKey, data: &[u8], end: bool) -> Result<(), StreamGone> {
+            self.endpoint.connection.send_data(stream, data, end).map(|_| ())
+        }
+
+        /// Ends the message with trailers.
+        ///
+        /// # Errors
+        ///
+        /// The stream is gone, or its message has ended.
+        pub fn send_trailers(
+            &mut self,
+            stream: StreamKey,
+            trailers: &http::HeaderMap,
+        ) -> Result<(), StreamGone> {
+            let mut fields = crate::fields::FieldSection::new();
+            endpoint::push_headers(&mut fields, trailers, self.endpoint.connection.seed());
+            self.endpoint.connection.send_trailers(stream, fields)
+        }
+
+        /// Octets of content that wait for the peer's windows or for their turn.
+        pub fn queued(&self, stream: StreamKey) -> usize {
+            self.endpoint.connection.queued(stream)
+        }
+
+        /// Gives the window of received content back to its sender, once the octets are dealt with.
+        pub fn release(&mut self, stream: StreamKey, credit: Credit<Both>) {
+            self.endpoint.connection.release(stream, credit);
+        }
+
+        /// Resets a stream.
+        pub fn reset(&mut self, stream: StreamKey, error_code: ErrorCode) {
+            if let Err(error) = self.endpoint.connection.reset(stream, error_code) {
+                self.endpoint.connection.fail(error);
+            }
+        }
+
+        /// Sends a PING; its answer is an event.
+        pub fn ping(&mut self, payload: [u8; 8]) {
+            self.endpoint.connection.ping(payload);
+        }
+
+        /// Says that no new stream will be served or opened; those that exist go on (RFC 9113 section 6.8).
+        pub fn goaway(&mut self) {
+            self.endpoint.connection.goaway();
+        }
+
+        /// Whether the connection ended with an error: send what waits, then close.
+        pub fn has_failed(&self) -> bool {
+            self.endpoint.connection.has_failed()
+        }
+
+        /// Streams that are open in at least one direction.
+        pub fn open_streams(&self) -> usize {
+            self.endpoint.connection.open_streams()
+        }
+
+        /// The identifier of a stream on the wire.
+        pub fn stream_id(&self, stream: StreamKey) -> Option<u32> {
+            self.endpoint.connection.stream_id(stream)
+        }
+    };
+}
+pub(crate) use common_methods;
+
+/// Appends header fields; a sensitive value is marked never to be indexed (RFC 7541 section 7.1.3).
+pub(crate) fn push_headers(fields: &mut FieldSection, headers: &HeaderMap, seed: u64) {
+    for (name, value) in headers {
+        let line = FieldLine::new(name.as_str().as_bytes(), value.as_bytes(), seed);
+        fields.push(if value.is_sensitive() { line.never_indexed() } else { line });
+    }
+}
+
+/// The fields of a request (RFC 9113 section 8.3.1).
+pub(crate) fn request_fields(request: &Request<()>, seed: u64) -> FieldSection {
+    let mut fields = FieldSection::new();
+    let mut push = |name: &[u8], value: &[u8]| fields.push(FieldLine::new(name, value, seed));
+    let uri = request.uri();
+    let connect = request.method() == http::Method::CONNECT;
+    push(b":method", request.method().as_str().as_bytes());
+    if !connect {
+        push(b":scheme", uri.scheme_str().unwrap_or("http").as_bytes());
+    }
+    if let Some(authority) = uri.authority() {
+        push(b":authority", authority.as_str().as_bytes());
+    }
+    if !connect {
+        push(b":path", uri.path_and_query().map_or("/", uri::PathAndQuery::as_str).as_bytes());
+    }
+    push_headers(&mut fields, request.headers(), seed);
+    fields
+}
+
+/// The fields of a response (RFC 9113 section 8.3.2).
+pub(crate) fn response_fields(response: &Response<()>, seed: u64) -> FieldSection {
+    let mut fields = FieldSection::new();
+    fields.push(FieldLine::new(b":status", response.status().as_str().as_bytes(), seed));
+    push_headers(&mut fields, response.headers(), seed);
+    fields
+}
+
+/// A request as the `http` crate knows it. `None` where that crate does not take what HTTP allows.
+pub(crate) fn to_request(fields: &FieldSection) -> Option<Request<()>> {
+    let mut parts = request::Builder::new();
+    let mut target = uri::Builder::new();
+    for line in fields.iter() {
+        match line.facts.name {
+            FieldName::Method => parts = parts.method(line.value),
+            FieldName::Scheme => target = target.scheme(line.value),
+            FieldName::Authority => target = target.authority(line.value),
+            FieldName::Path => target = target.path_and_query(line.value),
+            _ => {}
+        }
+    }
+    let uri = target.build().ok().or_else(|| origin_form(fields))?;
+    let mut request = parts.uri(uri).body(()).ok()?;
+    *request.headers_mut() = to_headers(fields)?;
+    Some(request)
+}
+
+/// A request without authority has only a path.
+fn origin_form(fields: &FieldSection) -> Option<Uri> {
+    Uri::try_from(fields.value_of(FieldName::Path)?).ok()
+}
+
+/// A response as the `http` crate knows it. `None` where that crate does not take what HTTP allows.
+pub(crate) fn to_response(fields: &FieldSection) -> Option<Response<()>> {
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::from_bytes(fields.value_of(FieldName::Status)?).ok()?;
+    *response.headers_mut() = to_headers(fields)?;
+    Some(response)
+}
+
+/// All fields but the pseudo-header fields.
+pub(crate) fn to_headers(fields: &FieldSection) -> Option<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    for line in fields.iter().filter(|line| !line.facts.name.is_pseudo()) {
+        let name = HeaderName::from_bytes(line.name).ok()?;
+        let mut value = HeaderValue::from_bytes(line.value).ok()?;
+        value.set_sensitive(line.never_indexed);
+        headers.try_append(name, value).ok()?;
+    }
+    Some(headers)
+}

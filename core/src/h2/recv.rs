@@ -1,0 +1,346 @@
+//! Octets to events: the next frame is decoded on demand, against the present state.
+
+use crate::error::{ConnectionError, StreamError};
+use crate::frame::{self, DEFAULT_MAX_FRAME_SIZE, Frame, FrameError, FrameHeader, FrameType, HEADER_LEN};
+use crate::h2::connection::{Connection, OpenBlock, Phase};
+use crate::h2::event::{Event, Input};
+use crate::h2::settings::Role;
+use crate::h2::state::{ClosedBy, FrameKind, StreamEvent, Violation, closed_recv};
+use crate::h2::streams::{Expected, Stream, StreamKey};
+use crate::window::Credit;
+
+/// Where a frame's stream stands.
+pub(crate) enum Target {
+    /// It exists.
+    Live(StreamKey),
+    /// It existed once.
+    Closed(ClosedBy),
+    /// Nobody opened it yet.
+    Idle,
+}
+
+pub(crate) type Received<'a> = Result<Option<Event<'a>>, ConnectionError>;
+
+impl Connection {
+    /// Takes whole frames from `input` until one means something to the owner. `None`: more octets are needed.
+    ///
+    /// # Errors
+    ///
+    /// The connection has ended: GOAWAY with the error's code is in the outbox; further input is discarded.
+    pub fn poll_event<'a>(&mut self, input: &mut Input<'a>) -> Received<'a> {
+        match self.next_event(input) {
+            Err(error) => {
+                input.take_all();
+                self.fail(error);
+                Err(error)
+            }
+            event => event,
+        }
+    }
+
+    fn next_event<'a>(&mut self, input: &mut Input<'a>) -> Received<'a> {
+        loop {
+            if let Some(event) = self.next_excluded() {
+                return Ok(Some(event));
+            }
+            match self.phase {
+                Phase::Failed => {
+                    input.take_all();
+                    return Ok(None);
+                }
+                Phase::Preface => {
+                    if !self.take_preface(input)? {
+                        return Ok(None);
+                    }
+                }
+                Phase::Settings | Phase::Open => {}
+            }
+            let Some((header, payload)) = take_frame(input)? else { return Ok(None) };
+            if let Some(event) = self.recv_frame(header, payload)? {
+                return Ok(Some(event));
+            }
+        }
+    }
+
+    /// RFC 9113 section 3.4. Told as early as the octets differ.
+    fn take_preface(&mut self, input: &mut Input<'_>) -> Result<bool, ConnectionError> {
+        let octets = input.remaining();
+        let n = octets.len().min(frame::PREFACE.len());
+        if octets[..n] != frame::PREFACE[..n] {
+            return Err(ConnectionError::PrefaceInvalid);
+        }
+        let whole = input.take(frame::PREFACE.len()).is_some();
+        if whole {
+            self.phase = Phase::Settings;
+        }
+        Ok(whole)
+    }
+
+    fn recv_frame<'a>(&mut self, header: FrameHeader, payload: &'a [u8]) -> Received<'a> {
+        if self.phase == Phase::Settings {
+            let is_settings =
+                header.frame_type == FrameType::Settings && header.flags & frame::flags::ACK == 0;
+            if !is_settings {
+                return Err(ConnectionError::SettingsNotFirst);
+            }
+        }
+        if let Some(block) = &self.open_block
+            && (header.frame_type != FrameType::Continuation || header.stream_id != block.stream_id)
+        {
+            return Err(ConnectionError::ContinuationExpected);
+        }
+        match frame::parse(header, payload) {
+            Ok(frame) => self.recv_parsed(frame),
+            Err(FrameError::Connection(error)) => Err(error),
+            Err(FrameError::Stream(stream_id, error)) => match self.target(stream_id)? {
+                Target::Live(key) => self.fail_stream(key, error),
+                Target::Closed(_) | Target::Idle => Ok(None),
+            },
+        }
+    }
+
+    fn recv_parsed<'a>(&mut self, frame: Frame<'a>) -> Received<'a> {
+        match frame {
+            Frame::Data { stream_id, data, padding, end_stream, .. } => {
+                self.recv_data(stream_id, data, padding, end_stream)
+            }
+            Frame::Headers { stream_id, fragment, end_stream, end_headers, dependency } => {
+                let self_dependent = dependency == Some(stream_id);
+                if end_headers {
+                    return self.recv_block(stream_id, fragment, end_stream, self_dependent);
+                }
+                self.open_block = Some(Box::new(OpenBlock {
+                    stream_id,
+                    end_stream,
+                    self_dependent,
+                    continuations: 0,
+                    fragments: fragment.to_vec(),
+                }));
+                Ok(None)
+            }
+            Frame::Continuation { fragment, end_headers, .. } => {
+                self.recv_continuation(fragment, end_headers)
+            }
+            Frame::Priority { stream_id, dependency } => match self.target(stream_id)? {
+                Target::Live(key) if dependency == stream_id => {
+                    self.fail_stream(key, StreamError::PrioritySelf)
+                }
+                Target::Live(_) | Target::Closed(_) | Target::Idle => Ok(None),
+            },
+            Frame::RstStream { stream_id, error_code } => {
+                let Some((key, stream)) = self.recv_on(stream_id, FrameKind::RstStream)? else {
+                    return Ok(None);
+                };
+                let tag = stream.tag;
+                self.forget(key, ClosedBy::PeerReset);
+                Ok(Some(Event::Reset { stream: key, tag, error_code }))
+            }
+            Frame::Settings { entries } => {
+                let change = self.peer.apply(self.role, entries, self.config.max_settings)?;
+                self.apply_settings(change)
+            }
+            Frame::SettingsAck => {
+                let acknowledged = self.local.acknowledge()?;
+                self.decoder.set_max_table_size(acknowledged.header_table_size);
+                self.resize_recv_windows(acknowledged.window_delta);
+                Ok(None)
+            }
+            // RFC 9113 section 8.4: we disabled push, and a client must not send it at all.
+            Frame::PushPromise { .. } => Err(ConnectionError::PushPromise),
+            Frame::Ping { payload } => {
+                frame::put_ping(self.outbox.tail(), payload, true);
+                self.count_answer()?;
+                Ok(None)
+            }
+            Frame::PingAck { payload } => Ok(Some(Event::PingAck { payload })),
+            Frame::GoAway { last_stream_id, error_code, .. } => {
+                self.recv_goaway(last_stream_id)?;
+                Ok(Some(Event::GoAway { last_stream_id, error_code }))
+            }
+            Frame::WindowUpdate { stream_id: 0, increment } => self.recv_connection_window_update(increment),
+            Frame::WindowUpdate { stream_id, increment } => {
+                self.recv_stream_window_update(stream_id, increment)
+            }
+            Frame::Unknown { .. } => Ok(None),
+        }
+    }
+
+    /// Where the stream with this identifier stands (RFC 9113 section 5.1.1).
+    pub(crate) fn target(&self, stream_id: u32) -> Result<Target, ConnectionError> {
+        if let Some(key) = self.streams.find(stream_id) {
+            return Ok(Target::Live(key));
+        }
+        let ours = stream_id % 2 == 1 && self.role == Role::Client;
+        let theirs = stream_id % 2 == 1 && self.role == Role::Server;
+        let used =
+            (ours && stream_id < self.next_stream_id) || (theirs && stream_id <= self.last_peer_stream_id);
+        Ok(if used { Target::Closed(self.streams.closed_by(stream_id)) } else { Target::Idle })
+    }
+
+    /// A frame that needs a stream and may be discarded for a closed one. `None`: it was discarded.
+    fn recv_on(
+        &mut self,
+        stream_id: u32,
+        kind: FrameKind,
+    ) -> Result<Option<(StreamKey, &mut Stream)>, ConnectionError> {
+        match self.target(stream_id)? {
+            Target::Live(key) => Ok(self.streams.slab.get_mut(key).map(|stream| (key, stream))),
+            Target::Closed(by) => closed_recv(by, kind).map(|()| None),
+            Target::Idle => Err(ConnectionError::StreamIdle),
+        }
+    }
+
+    fn recv_data<'a>(&mut self, stream_id: u32, data: &'a [u8], padding: u32, end: bool) -> Received<'a> {
+        // RFC 9113 section 6.9.1: every octet counts, padding and discarded frames included.
+        let octets = data.len() as u32 + padding;
+        self.recv_window.receive(octets).map_err(|_| ConnectionError::WindowExceeded)?;
+        let Some((key, stream)) = self.recv_on(stream_id, FrameKind::Data { end })? else {
+            self.release_connection(Credit::new(octets));
+            return Ok(None);
+        };
+        let tag = stream.tag;
+        if let Err(error) = check_data(stream, data.len() as u32, octets, end) {
+            self.release_connection(Credit::new(octets));
+            return self.fail_stream(key, error);
+        }
+        self.release(key, Credit::new(padding));
+        self.close_if_over(key);
+        Ok(Some(Event::Data { stream: key, tag, data, credit: Credit::new(data.len() as u32), end }))
+    }
+
+    /// RFC 9113 section 6.10, within a budget that holds frame by frame (section 10.5.1).
+    fn recv_continuation<'a>(&mut self, fragment: &[u8], end_headers: bool) -> Received<'a> {
+        let Some(block) = &mut self.open_block else { return Err(ConnectionError::ContinuationUnexpected) };
+        block.continuations += 1;
+        let useless = fragment.is_empty() && !end_headers;
+        if block.continuations > self.config.max_continuations || useless {
+            return Err(ConnectionError::ContinuationTooMany);
+        }
+        // A block is rarely longer than what it decodes to; twice the limit is no honest one.
+        if block.fragments.len() + fragment.len() > 2 * self.config.max_header_list_size as usize {
+            return Err(ConnectionError::FieldBlockTooLarge);
+        }
+        block.fragments.extend_from_slice(fragment);
+        if !end_headers {
+            return Ok(None);
+        }
+        let Some(block) = self.open_block.take() else { return Ok(None) };
+        self.recv_block(block.stream_id, &block.fragments, block.end_stream, block.self_dependent)
+    }
+
+    fn apply_settings<'a>(&mut self, change: crate::h2::settings::SettingsChange) -> Received<'a> {
+        if let Some(change) = change.header_table_size {
+            self.encoder.set_peer_max_table_size(change.smallest);
+            self.encoder.set_peer_max_table_size(change.last);
+        }
+        if change.window_delta != 0 {
+            let keys: Vec<StreamKey> = self.streams.keys().map(|(_, key)| key).collect();
+            for key in keys {
+                let Some(stream) = self.streams.slab.get_mut(key) else { continue };
+                let widened = stream.send_window.widen(change.window_delta);
+                widened.map_err(|_| ConnectionError::InitialWindowSizeOverflow)?;
+                self.schedule.wake(&mut self.streams, key);
+            }
+        }
+        self.peer_settings_seen = true;
+        self.phase = Phase::Open;
+        frame::put_settings_ack(self.outbox.tail());
+        self.count_answer()?;
+        Ok(Some(Event::Settings))
+    }
+
+    /// RFC 9113 section 6.9.2, from our side: the peer counts by the new size now.
+    fn resize_recv_windows(&mut self, delta: i64) {
+        let size = i64::from(self.initial_recv_window) + delta;
+        self.initial_recv_window = u32::try_from(size).unwrap_or(0);
+        if delta != 0 {
+            let keys: Vec<StreamKey> = self.streams.keys().map(|(_, key)| key).collect();
+            for key in keys {
+                if let Some(stream) = self.streams.slab.get_mut(key) {
+                    stream.recv_window.resize(delta);
+                }
+            }
+        }
+    }
+
+    fn recv_connection_window_update<'a>(&mut self, increment: u32) -> Received<'a> {
+        if increment == 0 {
+            return Err(ConnectionError::WindowUpdateZero);
+        }
+        self.send_window.widen(increment.into()).map_err(|_| ConnectionError::WindowOverflow)?;
+        Ok(None)
+    }
+
+    fn recv_stream_window_update<'a>(&mut self, stream_id: u32, increment: u32) -> Received<'a> {
+        let Some((key, stream)) = self.recv_on(stream_id, FrameKind::WindowUpdate)? else { return Ok(None) };
+        if increment == 0 {
+            return self.fail_stream(key, StreamError::WindowUpdateZero);
+        }
+        if stream.send_window.widen(increment.into()).is_err() {
+            return self.fail_stream(key, StreamError::WindowOverflow);
+        }
+        self.schedule.wake(&mut self.streams, key);
+        Ok(None)
+    }
+
+    fn recv_goaway(&mut self, last_stream_id: u32) -> Result<(), ConnectionError> {
+        // RFC 9113 section 6.8: the identifier must not increase.
+        if self.goaway_received.is_some_and(|last| last_stream_id > last) {
+            return Err(ConnectionError::GoAwayIncreased);
+        }
+        self.goaway_received = Some(last_stream_id);
+        if self.role == Role::Client {
+            self.excluded.clear();
+            let excluded =
+                self.streams.keys().rev().take_while(|&(id, _)| id > last_stream_id).map(|(_, key)| key);
+            self.excluded.extend(excluded);
+        }
+        Ok(())
+    }
+
+    fn next_excluded<'a>(&mut self) -> Option<Event<'a>> {
+        while let Some(key) = self.excluded.pop() {
+            if let Some(stream) = self.forget(key, ClosedBy::OurReset) {
+                return Some(Event::Unprocessed { stream: key, tag: stream.tag });
+            }
+        }
+        None
+    }
+
+    /// RFC 9113 section 5.4.2: RST_STREAM, and the connection goes on.
+    pub(crate) fn fail_stream<'a>(&mut self, key: StreamKey, error: StreamError) -> Received<'a> {
+        let Some(stream) = self.streams.slab.get(key) else { return Ok(None) };
+        let tag = stream.tag;
+        self.reset(key, error.code())?;
+        Ok(Some(Event::Failed { stream: key, tag, error }))
+    }
+}
+
+/// The next whole frame.
+fn take_frame<'a>(input: &mut Input<'a>) -> Result<Option<(FrameHeader, &'a [u8])>, ConnectionError> {
+    let Some(header) = input.remaining().first_chunk::<HEADER_LEN>() else { return Ok(None) };
+    let header = FrameHeader::decode(header);
+    // We never announce another size. The frame is refused before its octets are awaited.
+    header.check_length(DEFAULT_MAX_FRAME_SIZE)?;
+    let Some(octets) = input.take(HEADER_LEN + header.length as usize) else { return Ok(None) };
+    Ok(Some((header, &octets[HEADER_LEN..])))
+}
+
+/// Windows, state and content-length of a DATA frame (RFC 9113 sections 5.1, 6.9.1, 8.1.1).
+fn check_data(stream: &mut Stream, content: u32, octets: u32, end: bool) -> Result<(), StreamError> {
+    let state = match stream.state.next(StreamEvent::Recv(FrameKind::Data { end })) {
+        Ok(state) => state,
+        Err(Violation::Stream(error)) => return Err(error),
+        Err(Violation::Connection(_) | Violation::Ours) => return Err(StreamError::HalfClosed),
+    };
+    stream.recv_window.receive(octets).map_err(|_| StreamError::WindowExceeded)?;
+    let Expected::Content { left } = &mut stream.expected else { return Err(StreamError::DataBeforeHeaders) };
+    if let Some(left) = left {
+        *left = left.checked_sub(content.into()).ok_or(StreamError::ContentLengthMismatch)?;
+        if end && *left > 0 {
+            return Err(StreamError::ContentLengthMismatch);
+        }
+    }
+    stream.state = state;
+    Ok(())
+}

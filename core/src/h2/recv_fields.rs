@@ -1,0 +1,195 @@
+//! Field blocks to messages: heads, interim responses and trailers (RFC 9113 sections 4.3 and 8.1).
+
+use crate::error::{ConnectionError, StreamError};
+use crate::fields::FieldSection;
+use crate::frame;
+use crate::h2::connection::Connection;
+use crate::h2::event::Event;
+use crate::h2::recv::{Received, Target};
+use crate::h2::settings::Role;
+use crate::h2::state::{ClosedBy, FrameKind, State, StreamEvent, Violation, closed_recv};
+use crate::h2::streams::{Expected, Stream, StreamKey};
+use crate::hpack::{Decoded, SectionLimits};
+use crate::message::{self, RequestRules, ResponseHead};
+use crate::window::{RecvWindow, SendWindow};
+
+/// A decoded field section.
+struct Section {
+    fields: FieldSection,
+    end: bool,
+    /// Beyond our limits: decoded for the table's sake, and dropped.
+    too_large: bool,
+}
+
+impl Connection {
+    /// A whole field block. It is decoded whatever becomes of its stream, so that the tables stay in step.
+    pub(crate) fn recv_block<'a>(
+        &mut self,
+        stream_id: u32,
+        block: &[u8],
+        end: bool,
+        self_dependent: bool,
+    ) -> Received<'a> {
+        let target = self.target(stream_id)?;
+        self.check_target(stream_id, &target, end)?;
+        let limits = SectionLimits { size: self.config.max_header_list_size, fields: self.config.max_fields };
+        let mut fields = core::mem::take(&mut self.spare_fields);
+        let decoded = self.decoder.decode(block, limits, &mut fields);
+        let too_large = match decoded.map_err(|_| ConnectionError::Compression)? {
+            Decoded::Whole => false,
+            Decoded::OverLimit(_) => true,
+        };
+        let section = Section { fields, end, too_large };
+        match target {
+            Target::Live(key) if self_dependent => self.fail_stream(key, StreamError::PrioritySelf),
+            Target::Live(key) => self.recv_section(key, section),
+            Target::Closed(_) => self.discard(section),
+            Target::Idle => {
+                self.last_peer_stream_id = stream_id;
+                // RFC 9113 section 6.8: behind our GOAWAY streams are ignored.
+                if self.goaway_sent.is_some_and(|last| stream_id > last) {
+                    return self.discard(section);
+                }
+                if self_dependent {
+                    return self.refuse(stream_id, section, StreamError::PrioritySelf);
+                }
+                self.recv_request(stream_id, section)
+            }
+        }
+    }
+
+    /// Errors that need no decoding, for the connection ends with them.
+    fn check_target(&self, stream_id: u32, target: &Target, end: bool) -> Result<(), ConnectionError> {
+        match target {
+            Target::Live(_) => Ok(()),
+            Target::Closed(by) => closed_recv(*by, FrameKind::Headers { end }),
+            // RFC 9113 section 5.1.1: the server opens even ones, and only by push, which is off.
+            Target::Idle if self.role == Role::Client => Err(ConnectionError::StreamIdle),
+            Target::Idle if stream_id.is_multiple_of(2) => Err(ConnectionError::StreamIdParity),
+            Target::Idle => Ok(()),
+        }
+    }
+
+    /// Server: a new stream.
+    fn recv_request<'a>(&mut self, stream_id: u32, section: Section) -> Received<'a> {
+        if self.streams.len() >= self.config.max_concurrent_streams as usize {
+            return self.refuse(stream_id, section, StreamError::StreamLimit);
+        }
+        let Section { fields, end, too_large } = section;
+        let mut stream = self.new_stream(stream_id);
+        stream.state = if end { State::HalfClosedRemote } else { State::Open };
+        if too_large {
+            stream.expected = Expected::Content { left: None };
+            let stream = self.streams.insert(stream);
+            self.recycle(fields);
+            return Ok(Some(Event::RequestTooLarge { stream }));
+        }
+        let rules =
+            RequestRules { extended_connect: false, authority_required: self.config.authority_required };
+        let Ok(head) = message::request(&fields, &rules) else {
+            return self.refuse(stream_id, Section { fields, end, too_large }, StreamError::Malformed);
+        };
+        if end && head.content_length.is_some_and(|length| length > 0) {
+            let section = Section { fields, end, too_large };
+            return self.refuse(stream_id, section, StreamError::ContentLengthMismatch);
+        }
+        stream.expected = Expected::Content { left: head.content_length };
+        let stream = self.streams.insert(stream);
+        Ok(Some(Event::Request { stream, head, fields, end }))
+    }
+
+    /// A section on a stream that exists: a response head or trailers.
+    fn recv_section<'a>(&mut self, key: StreamKey, section: Section) -> Received<'a> {
+        let Some(stream) = self.streams.slab.get_mut(key) else { return self.discard(section) };
+        let kind = FrameKind::Headers { end: section.end };
+        match stream.state.next(StreamEvent::Recv(kind)) {
+            Ok(state) => stream.state = state,
+            Err(Violation::Stream(error)) => return self.fail_with(key, section, error),
+            Err(Violation::Connection(error)) => return Err(error),
+            Err(Violation::Ours) => return Err(ConnectionError::Internal),
+        }
+        match stream.expected {
+            Expected::Head => self.recv_response(key, section),
+            Expected::Content { left } => self.recv_trailers(key, section, left),
+        }
+    }
+
+    fn recv_response<'a>(&mut self, key: StreamKey, section: Section) -> Received<'a> {
+        if section.too_large {
+            return self.fail_with(key, section, StreamError::FieldsTooLarge);
+        }
+        let Ok(head) = message::response(&section.fields) else {
+            return self.fail_with(key, section, StreamError::Malformed);
+        };
+        let max_interim = self.config.max_interim_responses;
+        let Some(stream) = self.streams.slab.get_mut(key) else { return self.discard(section) };
+        let tag = stream.tag;
+        if head.status < 200 {
+            stream.interim_responses += 1;
+            let error = match (section.end, stream.interim_responses > max_interim) {
+                (true, _) => StreamError::InterimEnded,
+                (false, true) => StreamError::InterimTooMany,
+                (false, false) => {
+                    return Ok(Some(Event::Interim { stream: key, tag, head, fields: section.fields }));
+                }
+            };
+            return self.fail_with(key, section, error);
+        }
+        let left = expected_content(stream, &head);
+        stream.expected = Expected::Content { left };
+        if section.end && left.is_some_and(|left| left > 0) {
+            return self.fail_with(key, section, StreamError::ContentLengthMismatch);
+        }
+        self.close_if_over(key);
+        Ok(Some(Event::Response { stream: key, tag, head, fields: section.fields, end: section.end }))
+    }
+
+    fn recv_trailers<'a>(&mut self, key: StreamKey, section: Section, left: Option<u64>) -> Received<'a> {
+        let error = if !section.end {
+            Some(StreamError::TrailersWithoutEnd)
+        } else if section.too_large {
+            Some(StreamError::FieldsTooLarge)
+        } else if message::trailers(&section.fields).is_err() {
+            Some(StreamError::Malformed)
+        } else if left.is_some_and(|left| left > 0) {
+            Some(StreamError::ContentLengthMismatch)
+        } else {
+            None
+        };
+        if let Some(error) = error {
+            return self.fail_with(key, section, error);
+        }
+        let tag = self.streams.slab.get(key).map_or(0, |stream| stream.tag);
+        self.close_if_over(key);
+        Ok(Some(Event::Trailers { stream: key, tag, fields: section.fields }))
+    }
+
+    pub(crate) fn new_stream(&self, id: u32) -> Stream {
+        let recv_window = RecvWindow::new(self.initial_recv_window);
+        Stream::new(id, State::Idle, recv_window, SendWindow::new(self.peer.initial_window_size))
+    }
+
+    fn discard<'a>(&mut self, section: Section) -> Received<'a> {
+        self.recycle(section.fields);
+        Ok(None)
+    }
+
+    fn fail_with<'a>(&mut self, key: StreamKey, section: Section, error: StreamError) -> Received<'a> {
+        self.recycle(section.fields);
+        self.fail_stream(key, error)
+    }
+
+    /// Resets a stream that its owner never heard of.
+    fn refuse<'a>(&mut self, stream_id: u32, section: Section, error: StreamError) -> Received<'a> {
+        self.streams.remember(stream_id, ClosedBy::OurReset);
+        frame::put_rst_stream(self.outbox.tail(), stream_id, error.code());
+        self.count_answer()?;
+        self.discard(section)
+    }
+}
+
+/// How much content must follow (RFC 9113 section 8.1.1): none to HEAD and with 204 and 304 (RFC 9110 section 6.4.1),
+/// whatever content-length says.
+fn expected_content(stream: &Stream, head: &ResponseHead) -> Option<u64> {
+    if stream.head_request || matches!(head.status, 204 | 304) { Some(0) } else { head.content_length }
+}

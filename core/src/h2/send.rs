@@ -1,0 +1,272 @@
+//! Commands to frames. HEADERS are encoded when commanded, for the order of encoding is the order on the wire; DATA that
+//! cannot leave at once waits in its stream and is cut when the owner asks.
+
+use core::fmt;
+
+use crate::error::{ConnectionError, ErrorCode};
+use crate::fields::FieldSection;
+use crate::frame::{self, DEFAULT_MAX_FRAME_SIZE};
+use crate::h2::connection::{Connection, Phase, frame_id_max};
+use crate::h2::settings::Role;
+use crate::h2::state::{ClosedBy, FrameKind, StreamEvent};
+use crate::h2::streams::StreamKey;
+use crate::window::{Both, ConnectionLevel, Credit, StreamLevel};
+
+/// Why no stream could be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// A server opens no streams: we never push.
+    NotClient,
+    /// The peer's limit or our own is reached; later there may be room.
+    NoSlot,
+    /// The connection is going away, failed, or has no stream identifiers left: take another.
+    GoingAway,
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotClient => "only clients open streams",
+            Self::NoSlot => "the limit of concurrent streams is reached",
+            Self::GoingAway => "the connection takes no new streams",
+        })
+    }
+}
+
+impl core::error::Error for OpenError {}
+
+/// The stream is closed, or its sending side is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamGone;
+
+impl fmt::Display for StreamGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the stream is closed for sending")
+    }
+}
+
+impl core::error::Error for StreamGone {}
+
+/// What [`Connection::cut`] put into the outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Its stream. Stale where the cut closed it.
+    pub stream: StreamKey,
+    /// The owner's tag.
+    pub tag: u64,
+    /// Octets of content.
+    pub octets: u32,
+    /// The message ends with it.
+    pub end: bool,
+}
+
+impl Connection {
+    /// Client: opens a stream with a request head.
+    pub fn open(&mut self, fields: &FieldSection, end: bool) -> Result<StreamKey, OpenError> {
+        if self.role == Role::Server {
+            return Err(OpenError::NotClient);
+        }
+        if self.is_going_away() {
+            return Err(OpenError::GoingAway);
+        }
+        if self.open_slots() == 0 {
+            return Err(OpenError::NoSlot);
+        }
+        let id = self.next_stream_id;
+        self.next_stream_id += 2;
+        let mut stream = self.new_stream(id);
+        stream.head_request = fields.value_of(crate::fields::FieldName::Method) == Some(b"HEAD");
+        let key = self.streams.insert(stream);
+        // An idle stream takes HEADERS.
+        let _ = self.send_fields(key, fields, end);
+        Ok(key)
+    }
+
+    /// Server: an interim or final response head. With `end`, a final one without content.
+    pub fn send_head(&mut self, key: StreamKey, fields: &FieldSection, end: bool) -> Result<(), StreamGone> {
+        self.send_fields(key, fields, end)
+    }
+
+    /// Ends the message with a trailer section, behind all content.
+    pub fn send_trailers(&mut self, key: StreamKey, fields: FieldSection) -> Result<(), StreamGone> {
+        let stream = self.streams.slab.get_mut(key).filter(|stream| !stream.end_queued).ok_or(StreamGone)?;
+        if stream.queue.is_empty() {
+            return self.send_fields(key, &fields, true);
+        }
+        stream.trailers = Some(Box::new(fields));
+        stream.end_queued = true;
+        Ok(())
+    }
+
+    fn send_fields(&mut self, key: StreamKey, fields: &FieldSection, end: bool) -> Result<(), StreamGone> {
+        self.transition(key, FrameKind::Headers { end })?;
+        let stream = self.streams.slab.get_mut(key).ok_or(StreamGone)?;
+        let (encoder, id) = (&mut self.encoder, stream.id);
+        frame::put_field_block(self.outbox.tail(), id, end, self.peer.max_frame_size, |out| {
+            encoder.encode(fields, out);
+        });
+        self.close_if_over(key);
+        Ok(())
+    }
+
+    /// Appends content; `end` ends the message. What the windows and the outbox allow is cut at once, if no other
+    /// stream waits for its turn; the rest waits. Returns how many octets were cut.
+    pub fn send_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<usize, StreamGone> {
+        let stream = self.streams.slab.get_mut(key).filter(|stream| !stream.end_queued).ok_or(StreamGone)?;
+        if !stream.state.may_send() {
+            return Err(StreamGone);
+        }
+        let mut now = 0;
+        if stream.queue.is_empty() {
+            now = self.cut_at_once(key, data, end)?;
+            if now == data.len() {
+                return Ok(now);
+            }
+        }
+        if let Some(stream) = self.streams.slab.get_mut(key) {
+            stream.queue.extend(&data[now..]);
+            stream.end_queued = end;
+            self.schedule.wake(&mut self.streams, key);
+        }
+        Ok(now)
+    }
+
+    /// The short way of content that nothing stands in the way of. Returns the octets cut; all of them, and the end,
+    /// or a part and no end.
+    fn cut_at_once(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<usize, StreamGone> {
+        let mut done = 0;
+        loop {
+            let Some(stream) = self.streams.slab.get(key) else { return Ok(done) };
+            let rest = &data[done..];
+            // D4: the end alone needs neither window nor turn.
+            let blocked = !self.schedule.is_empty() || self.outbox.len() >= self.config.outbox_high_mark;
+            let room = stream.send_window.available().min(self.send_window.available());
+            let n = rest.len().min(room).min(DEFAULT_MAX_FRAME_SIZE as usize);
+            if (n == 0 || blocked) && !rest.is_empty() {
+                return Ok(done);
+            }
+            let last = n == rest.len();
+            if n > 0 || (last && end) {
+                self.put_data(key, &rest[..n], last && end)?;
+            }
+            done += n;
+            if last {
+                return Ok(done);
+            }
+        }
+    }
+
+    fn put_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<(), StreamGone> {
+        self.transition(key, FrameKind::Data { end })?;
+        let stream = self.streams.slab.get_mut(key).ok_or(StreamGone)?;
+        stream.send_window.take(data.len());
+        self.send_window.take(data.len());
+        stream.end_queued |= end;
+        frame::put_data(self.outbox.tail(), stream.id, data, end);
+        self.close_if_over(key);
+        Ok(())
+    }
+
+    /// Cuts the next frame from the stream whose turn it is, unless the outbox is full or no window is open.
+    pub fn cut(&mut self) -> Option<Cut> {
+        loop {
+            if self.outbox.len() >= self.config.outbox_high_mark {
+                return None;
+            }
+            let key = self.schedule.front()?;
+            let Some(stream) = self.streams.slab.get_mut(key) else {
+                self.schedule.remove(&mut self.streams, key);
+                continue;
+            };
+            let room = stream.send_window.available().min(self.send_window.available());
+            let n = stream.queue.len().min(room).min(DEFAULT_MAX_FRAME_SIZE as usize);
+            if n == 0 && !stream.queue.is_empty() {
+                if stream.send_window.available() > 0 {
+                    return None;
+                }
+                self.schedule.turn_over(&mut self.streams, key);
+                continue;
+            }
+            return Some(self.cut_frame(key, n));
+        }
+    }
+
+    /// One frame of `n` octets, or the trailers, or the bare end.
+    fn cut_frame(&mut self, key: StreamKey, n: usize) -> Cut {
+        let mut cut = Cut { stream: key, tag: 0, octets: n as u32, end: false };
+        let Some(stream) = self.streams.slab.get_mut(key) else { return cut };
+        cut.tag = stream.tag;
+        let mut queue = core::mem::take(&mut stream.queue);
+        let last = n == queue.len();
+        let trailers = if last { stream.trailers.take() } else { None };
+        cut.end = last && stream.end_queued;
+        let end_in_data = cut.end && trailers.is_none();
+        // A stream with something queued is open for sending, so that neither call can fail.
+        if n > 0 || end_in_data {
+            let _ = self.put_data(key, &queue.as_slice()[..n], end_in_data);
+        }
+        if let Some(trailers) = trailers {
+            let _ = self.send_fields(key, &trailers, true);
+        }
+        queue.consume(n);
+        if let Some(stream) = self.streams.slab.get_mut(key) {
+            stream.queue = queue;
+            self.schedule.turn_over(&mut self.streams, key);
+        }
+        cut
+    }
+
+    /// Resets a stream and drops what waits in it; nothing happens where it is gone already.
+    pub fn reset(&mut self, key: StreamKey, error_code: ErrorCode) -> Result<(), ConnectionError> {
+        let Some(stream) = self.forget(key, ClosedBy::OurReset) else { return Ok(()) };
+        if self.phase == Phase::Failed {
+            return Ok(());
+        }
+        frame::put_rst_stream(self.outbox.tail(), stream.id, error_code);
+        self.count_answer()
+    }
+
+    /// Gives received octets back on both levels.
+    pub fn release(&mut self, key: StreamKey, credit: Credit<Both>) {
+        let (stream, connection) = credit.split();
+        self.release_stream(key, stream);
+        self.release_connection(connection);
+    }
+
+    /// Gives received octets back to their stream, if it is still there and the peer may still send on it.
+    pub fn release_stream(&mut self, key: StreamKey, credit: Credit<StreamLevel>) {
+        let Some(stream) = self.streams.slab.get_mut(key).filter(|stream| stream.state.may_recv()) else {
+            return;
+        };
+        if let Some(increment) = stream.recv_window.release(credit.octets())
+            && self.phase != Phase::Failed
+        {
+            frame::put_window_update(self.outbox.tail(), stream.id, increment);
+        }
+    }
+
+    /// Gives received octets back to the connection.
+    pub fn release_connection(&mut self, credit: Credit<ConnectionLevel>) {
+        if let Some(increment) = self.recv_window.release(credit.octets())
+            && self.phase != Phase::Failed
+        {
+            frame::put_window_update(self.outbox.tail(), 0, increment);
+        }
+    }
+
+    fn transition(&mut self, key: StreamKey, kind: FrameKind) -> Result<(), StreamGone> {
+        let failed = self.phase == Phase::Failed;
+        let stream = self.streams.slab.get_mut(key).filter(|_| !failed).ok_or(StreamGone)?;
+        stream.state = stream.state.next(StreamEvent::Send(kind)).map_err(|_| StreamGone)?;
+        Ok(())
+    }
+
+    /// Both sides have ended: the stream is over.
+    pub(crate) fn close_if_over(&mut self, key: StreamKey) {
+        if self.streams.slab.get(key).is_some_and(|stream| stream.state.is_closed()) {
+            self.forget(key, ClosedBy::EndStream);
+        }
+    }
+}
+
+const _: () = assert!(frame_id_max() < u32::MAX - 1, "the next identifier after the last does not overflow");

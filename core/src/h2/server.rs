@@ -1,0 +1,176 @@
+//! The server's side of a connection, in the types of the `http` crate.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+
+use crate::config::{ConfigError, ConnectionConfig};
+use crate::error::{ConnectionError, ErrorCode, StreamError};
+use crate::h2::connection::Connection;
+use crate::h2::endpoint::{self, Endpoint, common_methods};
+use crate::h2::event::{Event, Input};
+use crate::h2::send::StreamGone;
+use crate::h2::settings::Role;
+use crate::h2::streams::StreamKey;
+use crate::window::{Both, Credit};
+
+/// The server's side of one HTTP/2 connection, without sockets. For an example see [`Client`](super::Client).
+#[derive(Clone, Debug)]
+pub struct Server {
+    endpoint: Endpoint,
+}
+
+/// What a server learns.
+#[derive(Debug)]
+pub enum ServerEvent {
+    /// A request's head.
+    Request {
+        /// Its stream.
+        stream: StreamKey,
+        /// Method, URI and fields.
+        request: Request<()>,
+        /// There is no content.
+        end: bool,
+    },
+    /// A request whose head exceeds the limits. The stream waits for an answer: 431, say.
+    RequestTooLarge {
+        /// Its stream.
+        stream: StreamKey,
+    },
+    /// Content.
+    Data {
+        /// The request's stream.
+        stream: StreamKey,
+        /// The octets.
+        data: Bytes,
+        /// Their window: give it back with [`Server::release`].
+        credit: Credit<Both>,
+        /// The request ends here.
+        end: bool,
+    },
+    /// Trailers; the request ends here.
+    Trailers {
+        /// The request's stream.
+        stream: StreamKey,
+        /// The fields.
+        trailers: HeaderMap,
+    },
+    /// The client reset the stream.
+    Reset {
+        /// The stream that was.
+        stream: StreamKey,
+        /// The client's reason.
+        error_code: ErrorCode,
+    },
+    /// The client broke a rule on this stream, which we reset.
+    Failed {
+        /// The stream that was.
+        stream: StreamKey,
+        /// The rule.
+        error: StreamError,
+    },
+    /// The client's SETTINGS came.
+    Settings,
+    /// The client goes away.
+    GoAway {
+        /// The last stream of ours that it may have processed: 0, for we open none.
+        last_stream_id: u32,
+        /// Its reason.
+        error_code: ErrorCode,
+    },
+    /// The answer to [`Server::ping`].
+    PingAck {
+        /// What was sent.
+        payload: [u8; 8],
+    },
+}
+
+impl Server {
+    /// A server whose transport stands.
+    ///
+    /// # Errors
+    ///
+    /// A value of the configuration lies outside its range.
+    pub fn new(config: ConnectionConfig, seed: u64) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Self { endpoint: Endpoint::new(Connection::new(Role::Server, Arc::new(config), seed, 0)) })
+    }
+
+    /// Sends an interim or the final response's head; with `end` the whole response.
+    ///
+    /// # Errors
+    ///
+    /// The stream is gone, or its message has ended.
+    pub fn send_response(
+        &mut self,
+        stream: StreamKey,
+        response: &Response<()>,
+        end: bool,
+    ) -> Result<(), StreamGone> {
+        let fields = endpoint::response_fields(response, self.endpoint.connection.seed());
+        self.endpoint.connection.send_head(stream, &fields, end)
+    }
+
+    /// Says that the connection will end, while requests that are on their way are still served: the first of the two
+    /// steps of RFC 9113 section 6.8; [`goaway`](Self::goaway) is the second.
+    pub fn announce_goaway(&mut self) {
+        self.endpoint.connection.announce_goaway();
+    }
+
+    /// The next event, or `None` until more octets come.
+    ///
+    /// # Errors
+    ///
+    /// The connection has ended; GOAWAY waits to be transmitted.
+    pub fn poll_event(&mut self) -> Result<Option<ServerEvent>, ConnectionError> {
+        loop {
+            let Endpoint { connection, inbox } = &mut self.endpoint;
+            let mut input = Input::new(inbox.as_slice());
+            let event = connection
+                .poll_event(&mut input)
+                .map(|event| event.map(|event| translate(connection, event)));
+            let taken = inbox.len() - input.remaining().len();
+            inbox.consume(taken);
+            match event? {
+                Some(Some(event)) => return Ok(Some(event)),
+                Some(None) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    common_methods!();
+}
+
+/// `None`: the event is not for a server.
+fn translate(connection: &mut Connection, event: Event<'_>) -> Option<ServerEvent> {
+    Some(match event {
+        Event::Request { stream, fields, end, .. } => match endpoint::to_request(&fields) {
+            Some(request) => ServerEvent::Request { stream, request, end },
+            None => malformed(connection, stream),
+        },
+        Event::RequestTooLarge { stream } => ServerEvent::RequestTooLarge { stream },
+        Event::Data { stream, data, credit, end, .. } => {
+            ServerEvent::Data { stream, data: Bytes::copy_from_slice(data), credit, end }
+        }
+        Event::Trailers { stream, fields, .. } => match endpoint::to_headers(&fields) {
+            Some(trailers) => ServerEvent::Trailers { stream, trailers },
+            None => malformed(connection, stream),
+        },
+        Event::Reset { stream, error_code, .. } => ServerEvent::Reset { stream, error_code },
+        Event::Failed { stream, error, .. } => ServerEvent::Failed { stream, error },
+        Event::Settings => ServerEvent::Settings,
+        Event::GoAway { last_stream_id, error_code } => ServerEvent::GoAway { last_stream_id, error_code },
+        Event::PingAck { payload } => ServerEvent::PingAck { payload },
+        Event::Interim { .. } | Event::Response { .. } | Event::Unprocessed { .. } => return None,
+    })
+}
+
+/// HTTP allows what the `http` crate does not take.
+fn malformed(connection: &mut Connection, stream: StreamKey) -> ServerEvent {
+    if let Err(error) = connection.reset(stream, ErrorCode::PROTOCOL_ERROR) {
+        connection.fail(error);
+    }
+    ServerEvent::Failed { stream, error: StreamError::Malformed }
+}

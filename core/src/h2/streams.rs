@@ -1,0 +1,147 @@
+//! The streams of one connection: found by key in constant time, by identifier by bisection.
+
+use crate::fields::FieldSection;
+use crate::h2::state::{ClosedBy, State};
+use crate::key::{Key, Slab};
+use crate::list::{Linked, Links};
+use crate::outbox::OctetQueue;
+use crate::window::{RecvWindow, SendWindow};
+
+/// The address of a stream; stale once the stream is closed on both sides.
+pub type StreamKey = Key<Stream>;
+
+/// What may come next of the peer's message (RFC 9113 section 8.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// A header section: of the request, of an interim or of the final response.
+    Head,
+    /// Content and trailers. `left` counts down what content-length promised.
+    Content { left: Option<u64> },
+}
+
+/// One stream.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    pub(crate) id: u32,
+    pub(crate) state: State,
+    pub(crate) tag: u64,
+    pub(crate) recv_window: RecvWindow,
+    pub(crate) send_window: SendWindow,
+    pub(crate) expected: Expected,
+    pub(crate) interim_responses: u32,
+    /// Client: the request was HEAD, so that its response has no content whatever content-length says.
+    pub(crate) head_request: bool,
+    /// Content that waits for its window or its turn.
+    pub(crate) queue: OctetQueue,
+    /// The message ends behind `queue` and `trailers`, or has ended: the owner may append nothing more.
+    pub(crate) end_queued: bool,
+    pub(crate) trailers: Option<Box<FieldSection>>,
+    pub(crate) ready: Links,
+}
+
+impl Stream {
+    pub(crate) fn new(id: u32, state: State, recv_window: RecvWindow, send_window: SendWindow) -> Self {
+        Self {
+            id,
+            state,
+            tag: 0,
+            recv_window,
+            send_window,
+            expected: Expected::Head,
+            interim_responses: 0,
+            head_request: false,
+            queue: OctetQueue::default(),
+            end_queued: false,
+            trailers: None,
+            ready: Links::default(),
+        }
+    }
+
+    /// Whether something waits to be cut.
+    pub(crate) fn has_output(&self) -> bool {
+        !self.queue.is_empty() || (self.end_queued && self.state.may_send())
+    }
+
+    /// Whether something could be cut now as far as this stream's own window goes. An end without octets needs none.
+    pub(crate) fn can_send(&self) -> bool {
+        if self.queue.is_empty() { self.has_output() } else { self.send_window.available() > 0 }
+    }
+}
+
+/// Names the list of streams that have something to send.
+#[derive(Clone, Debug)]
+pub(crate) enum Ready {}
+
+impl Linked<Ready> for Stream {
+    fn links(&self) -> &Links {
+        &self.ready
+    }
+    fn links_mut(&mut self) -> &mut Links {
+        &mut self.ready
+    }
+}
+
+/// How many closed streams are remembered, to tell a peer's late frame from its mistake.
+const REMEMBERED: usize = 32;
+
+/// The streams of one connection.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Streams {
+    pub(crate) slab: Slab<Stream>,
+    /// By identifier. Identifiers only grow, so that insertion is at the end; removal moves less than the stream limit.
+    by_id: Vec<(u32, StreamKey)>,
+    /// The last streams that closed, in a ring.
+    closed: Vec<(u32, ClosedBy)>,
+    closed_at: usize,
+}
+
+impl Streams {
+    pub(crate) fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    pub(crate) fn insert(&mut self, stream: Stream) -> StreamKey {
+        let id = stream.id;
+        let key = self.slab.insert(stream);
+        debug_assert!(self.by_id.last().is_none_or(|&(last, _)| last < id));
+        self.by_id.push((id, key));
+        key
+    }
+
+    pub(crate) fn find(&self, id: u32) -> Option<StreamKey> {
+        // The newest stream is the likeliest.
+        match self.by_id.last() {
+            Some(&(last, key)) if last == id => Some(key),
+            _ => self.by_id.binary_search_by_key(&id, |&(id, _)| id).ok().map(|at| self.by_id[at].1),
+        }
+    }
+
+    /// Takes a closed stream out and remembers how it closed. It must not be in a list any more.
+    pub(crate) fn remove(&mut self, key: StreamKey, by: ClosedBy) -> Option<Stream> {
+        let stream = self.slab.remove(key)?;
+        if let Ok(at) = self.by_id.binary_search_by_key(&stream.id, |&(id, _)| id) {
+            self.by_id.remove(at);
+        }
+        self.remember(stream.id, by);
+        Some(stream)
+    }
+
+    pub(crate) fn remember(&mut self, id: u32, by: ClosedBy) {
+        if self.closed.len() < REMEMBERED {
+            self.closed.push((id, by));
+        } else {
+            self.closed[self.closed_at] = (id, by);
+            self.closed_at = (self.closed_at + 1) % REMEMBERED;
+        }
+    }
+
+    /// How a stream closed that existed once.
+    pub(crate) fn closed_by(&self, id: u32) -> ClosedBy {
+        self.closed.iter().rev().find(|&&(other, _)| other == id).map_or(ClosedBy::Forgotten, |&(_, by)| by)
+    }
+
+    /// Streams in the order of their identifiers.
+    pub(crate) fn keys(&self) -> impl DoubleEndedIterator<Item = (u32, StreamKey)> {
+        self.by_id.iter().copied()
+    }
+}

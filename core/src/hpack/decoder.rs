@@ -1,0 +1,309 @@
+//! From field blocks to field sections (RFC 7541 section 3).
+
+use super::dynamic_table::DynamicTable;
+use super::static_table::{self, STATIC_ENTRIES};
+use super::{DecodeError, huffman, integer};
+use crate::fields::{FIELD_OVERHEAD, FieldFacts, FieldSection, Origin};
+
+/// How large a decoded field section may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SectionLimits {
+    /// Its size with 32 octets a line (RFC 9113 section 6.5.2), in octets.
+    pub size: u32,
+    /// How many lines, each cookie crumb counted.
+    pub fields: u32,
+}
+
+/// What came of a block that could be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decoded {
+    /// The whole section is there.
+    Whole,
+    /// The section exceeds a limit and was dropped. The tables are in step: the connection can go on.
+    OverLimit(LimitHit),
+}
+
+/// Which limit a section exceeded first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitHit {
+    /// [`SectionLimits::size`].
+    Size,
+    /// [`SectionLimits::fields`].
+    Fields,
+}
+
+/// A peer may announce at most the smallest and the last of the sizes that it passed through (RFC 7541 section 4.2).
+const SIZE_UPDATES_MAX: u32 = 2;
+
+/// Decodes the field blocks of one direction of a connection. Allocates nothing until an entry enters its table.
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    table: DynamicTable<FieldFacts>,
+    seed: u64,
+    identity: u32,
+    /// Our SETTINGS_HEADER_TABLE_SIZE, as far as the peer knows it.
+    table_size_limit: u32,
+    /// The next block must start with an update to at most this size.
+    size_update_due: Option<u32>,
+}
+
+impl Decoder {
+    /// A decoder whose table may take up to `max_table_size` octets: for HTTP/2 the
+    /// [default](super::DEFAULT_TABLE_SIZE), until our own SETTINGS are acknowledged.
+    ///
+    /// `seed` as for [`FieldFacts::of`]. `identity` names this decoder in [`Origin`]s: no two decoders whose lines may
+    /// reach the same encoder may ever bear the same.
+    pub fn new(max_table_size: u32, seed: u64, identity: u32) -> Self {
+        Self {
+            table: DynamicTable::new(max_table_size),
+            seed,
+            identity,
+            table_size_limit: max_table_size,
+            size_update_due: None,
+        }
+    }
+
+    /// Our SETTINGS_HEADER_TABLE_SIZE is now `octets`: the peer acknowledged it. If that is less than the table may
+    /// use now, the next block must start by saying so (RFC 9113 section 4.3.1, RFC 7541 section 4.2). If it is more,
+    /// the table grows when the peer says so.
+    pub fn set_max_table_size(&mut self, octets: u32) {
+        self.table_size_limit = octets;
+        let due = self.size_update_due.unwrap_or(self.table.max_size());
+        if octets < due {
+            self.size_update_due = Some(octets);
+        }
+    }
+
+    /// Decodes one whole block into `out`, which is cleared first. A section beyond `limits` is not kept, but decoded
+    /// to its end so that the table follows the peer's.
+    ///
+    /// Lines that need not be well-formed HTTP pass: see [`FieldFacts::well_formed`]. Lines that came as never indexed
+    /// are marked. The work is linear in the octets of the block and of the lines it names.
+    ///
+    /// # Errors
+    ///
+    /// A block that is no HPACK. The decoder is then of no further use, and `out` is empty.
+    pub fn decode(
+        &mut self,
+        block: &[u8],
+        limits: SectionLimits,
+        out: &mut FieldSection,
+    ) -> Result<Decoded, DecodeError> {
+        out.clear();
+        let mut section = Section { out, limits, hit: None };
+        match self.decode_block(block, &mut section) {
+            Ok(()) => Ok(section.hit.map_or(Decoded::Whole, Decoded::OverLimit)),
+            Err(error) => {
+                out.clear();
+                Err(error)
+            }
+        }
+    }
+
+    /// The size of the dynamic table (RFC 7541 section 4.1), in octets.
+    pub fn table_size(&self) -> usize {
+        self.table.size()
+    }
+
+    /// How many entries the dynamic table has.
+    pub fn entry_count(&self) -> usize {
+        self.table.len()
+    }
+
+    /// The entries of the dynamic table, newest first: names and values.
+    pub fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.table.iter().map(|line| line.octets.split_at(line.name_len))
+    }
+
+    /// Octets of memory that the table holds on to.
+    pub fn capacity(&self) -> usize {
+        self.table.capacity()
+    }
+
+    fn decode_block(&mut self, block: &[u8], section: &mut Section<'_>) -> Result<(), DecodeError> {
+        let mut rest = self.size_updates(block)?;
+        while let Some(&first) = rest.first() {
+            rest = match first {
+                0x80.. => self.indexed_field(rest, section)?,
+                0x40.. => self.literal_with_indexing(rest, section)?,
+                0x20.. => return Err(DecodeError::SizeUpdateMisplaced),
+                0x10.. => self.literal_not_indexed(rest, section, true)?,
+                0x00.. => self.literal_not_indexed(rest, section, false)?,
+            };
+        }
+        Ok(())
+    }
+
+    /// RFC 7541 sections 4.2 and 6.3. Returns the block behind the updates.
+    fn size_updates<'b>(&mut self, block: &'b [u8]) -> Result<&'b [u8], DecodeError> {
+        let mut rest = block;
+        let mut count = 0;
+        while let Some(0x20..0x40) = rest.first() {
+            let size = take_integer(&mut rest, 5)?;
+            count += 1;
+            if count > SIZE_UPDATES_MAX {
+                return Err(DecodeError::SizeUpdatesTooMany);
+            }
+            if size > self.table_size_limit {
+                return Err(DecodeError::SizeUpdateTooLarge);
+            }
+            self.table.resize(size);
+            self.size_update_due = self.size_update_due.filter(|&due| size > due);
+        }
+        if self.size_update_due.is_some() { Err(DecodeError::SizeUpdateMissing) } else { Ok(rest) }
+    }
+
+    /// RFC 7541 section 6.1.
+    #[inline]
+    fn indexed_field<'b>(
+        &self,
+        mut rest: &'b [u8],
+        section: &mut Section<'_>,
+    ) -> Result<&'b [u8], DecodeError> {
+        let index = take_integer(&mut rest, 7)?;
+        if index > STATIC_ENTRIES {
+            let number = self.table.number_at(index).ok_or(DecodeError::IndexUnknown)?;
+            let line = self.table.get(number).ok_or(DecodeError::IndexUnknown)?;
+            section.push(line.octets, line.name_len, line.note, Origin::of_entry(self.identity, number));
+        } else {
+            let line = static_table::get(index).ok_or(DecodeError::IndexZero)?;
+            section.push(line.octets, line.name_len, line.facts, Origin::NONE);
+        }
+        Ok(rest)
+    }
+
+    /// RFC 7541 section 6.2.1.
+    fn literal_with_indexing<'b>(
+        &mut self,
+        rest: &'b [u8],
+        section: &mut Section<'_>,
+    ) -> Result<&'b [u8], DecodeError> {
+        let (literal, rest) = self.literal(rest, 6, section)?;
+        let (name, value) = literal.split(section);
+        let facts = literal.name_facts.with_value(value, self.seed);
+        let number = self.table.insert(name, value, facts);
+        let origin = number.map_or(Origin::NONE, |number| Origin::of_entry(self.identity, number));
+        section.push_drafted(&literal, facts, false, origin);
+        Ok(rest)
+    }
+
+    /// RFC 7541 sections 6.2.2 and 6.2.3.
+    fn literal_not_indexed<'b>(
+        &self,
+        rest: &'b [u8],
+        section: &mut Section<'_>,
+        never_indexed: bool,
+    ) -> Result<&'b [u8], DecodeError> {
+        let (literal, rest) = self.literal(rest, 4, section)?;
+        let (_, value) = literal.split(section);
+        let facts = literal.name_facts.with_value(value, self.seed);
+        section.push_drafted(&literal, facts, never_indexed, Origin::NONE);
+        Ok(rest)
+    }
+
+    /// Decodes name and value of a literal representation into the draft of `section`.
+    fn literal<'b>(
+        &self,
+        mut rest: &'b [u8],
+        prefix: u32,
+        section: &mut Section<'_>,
+    ) -> Result<(Literal, &'b [u8]), DecodeError> {
+        let index = take_integer(&mut rest, prefix)?;
+        let draft = section.out.draft();
+        let start = draft.len();
+        let name_facts = if index > STATIC_ENTRIES {
+            let number = self.table.number_at(index).ok_or(DecodeError::IndexUnknown)?;
+            let line = self.table.get(number).ok_or(DecodeError::IndexUnknown)?;
+            draft.extend_from_slice(line.name());
+            line.note
+        } else if let Some(line) = static_table::get(index) {
+            draft.extend_from_slice(line.name());
+            line.facts
+        } else {
+            take_string(&mut rest, draft)?;
+            FieldFacts::of_name(&draft[start..], self.seed)
+        };
+        let value_start = draft.len();
+        take_string(&mut rest, draft)?;
+        Ok((Literal { start, value_start, name_facts }, rest))
+    }
+}
+
+/// A literal whose octets are the last in the draft.
+struct Literal {
+    start: usize,
+    value_start: usize,
+    name_facts: FieldFacts,
+}
+
+impl Literal {
+    /// Name and value.
+    fn split<'a>(&self, section: &'a mut Section<'_>) -> (&'a [u8], &'a [u8]) {
+        let draft = section.out.draft();
+        (&draft[self.start..self.value_start], &draft[self.value_start..])
+    }
+}
+
+/// The section that is being decoded, within its limits.
+struct Section<'a> {
+    out: &'a mut FieldSection,
+    limits: SectionLimits,
+    hit: Option<LimitHit>,
+}
+
+impl Section<'_> {
+    #[inline]
+    fn push(&mut self, octets: &[u8], name_len: usize, facts: FieldFacts, origin: Origin) {
+        if self.admits(octets.len()) {
+            self.out.push_joined(octets, name_len, facts, origin);
+        }
+    }
+
+    fn push_drafted(&mut self, literal: &Literal, facts: FieldFacts, never_indexed: bool, origin: Origin) {
+        let Literal { start, value_start, .. } = *literal;
+        let len = self.out.draft().len() - start;
+        if self.admits(len) {
+            self.out.push_drafted(start, value_start - start, facts, never_indexed, origin);
+        } else {
+            self.out.draft().clear();
+        }
+    }
+
+    /// Whether another line of `len` octets may be kept. If not, none is from now on.
+    #[inline]
+    fn admits(&mut self, len: usize) -> bool {
+        if self.hit.is_some() {
+            return false;
+        }
+        self.hit = if self.out.len() >= self.limits.fields as usize {
+            Some(LimitHit::Fields)
+        } else if self.out.size() + len + FIELD_OVERHEAD > self.limits.size as usize {
+            Some(LimitHit::Size)
+        } else {
+            return true;
+        };
+        self.out.clear();
+        false
+    }
+}
+
+#[inline]
+fn take_integer(rest: &mut &[u8], prefix: u32) -> Result<u32, DecodeError> {
+    let (value, len) = integer::decode(rest, prefix)?;
+    *rest = &rest[len..];
+    Ok(value)
+}
+
+/// Appends a string literal to `out` (RFC 7541 section 5.2).
+fn take_string(rest: &mut &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    let huffman_coded = rest.first().is_some_and(|first| first & 0x80 != 0);
+    let len = take_integer(rest, 7)? as usize;
+    let Some((string, behind)) = rest.split_at_checked(len) else { return Err(DecodeError::Truncated) };
+    *rest = behind;
+    if huffman_coded {
+        huffman::decode(string, out)
+    } else {
+        out.extend_from_slice(string);
+        Ok(())
+    }
+}

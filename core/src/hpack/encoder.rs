@@ -1,0 +1,277 @@
+//! From field sections to field blocks (RFC 7541 sections 2 and 6).
+
+use super::dynamic_table::DynamicTable;
+use super::{DEFAULT_TABLE_SIZE, Indexing, IndexingPolicy, huffman, integer};
+use crate::fields::{FieldLine, FieldSection, Origin};
+
+/// How far a search follows a chain. Longer chains take a peer that sees the seed, or luck; giving up only costs octets.
+const SEARCH_STEPS_MAX: usize = 16;
+/// How many translations are remembered. Must be a power of two.
+const TRANSLATIONS: usize = 64;
+
+/// Encodes the field blocks of one direction of a connection. Allocates nothing until an entry enters its table.
+#[derive(Clone, Debug)]
+pub struct Encoder {
+    table: DynamicTable<Links>,
+    /// The newest entry in each class of lines, in each class of names; empty until used.
+    heads: Vec<Head>,
+    /// What lines of decoders were translated to; empty until used.
+    translations: Vec<Translation>,
+    policy: IndexingPolicy,
+    table_size_cap: u32,
+    /// The smallest size that the table had to take since the last block, and the last one.
+    smallest_table_size: u32,
+    table_size: u32,
+}
+
+/// Numbers of entries, modulo 2^32, 0 for none. They are hints: what they name is compared before it is believed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Head {
+    line: u32,
+    name: u32,
+}
+
+/// What the encoder keeps with an entry: its hashes, and the entry before it in the same class of lines and of names.
+/// Entries die oldest first, so a chain that reaches a dead one is at its end and nothing is ever unlinked.
+#[derive(Clone, Copy, Debug)]
+struct Links {
+    line_hash: u32,
+    name_hash: u32,
+    older: Head,
+}
+
+/// An entry of a decoder and the number of our entry for the same line. Origins and numbers are never used twice and
+/// entries never change, so all that can become of this is that our entry dies.
+#[derive(Clone, Copy, Debug, Default)]
+struct Translation {
+    origin: Origin,
+    number: u64,
+}
+
+impl Encoder {
+    /// An encoder with the default policy whose table never takes more than `max_table_size` octets, whatever the peer
+    /// allows.
+    pub fn new(max_table_size: u32) -> Self {
+        Self::with_policy(max_table_size, IndexingPolicy::default())
+    }
+
+    /// An encoder with a policy of its own.
+    pub fn with_policy(max_table_size: u32, policy: IndexingPolicy) -> Self {
+        let table_size = max_table_size.min(DEFAULT_TABLE_SIZE);
+        Self {
+            table: DynamicTable::new(DEFAULT_TABLE_SIZE),
+            heads: Vec::new(),
+            translations: Vec::new(),
+            policy,
+            table_size_cap: max_table_size,
+            smallest_table_size: table_size,
+            table_size,
+        }
+    }
+
+    /// The peer's SETTINGS_HEADER_TABLE_SIZE is now `octets`. Takes effect with the next block, which announces what it
+    /// changes (RFC 7541 section 4.2).
+    pub fn set_peer_max_table_size(&mut self, octets: u32) {
+        self.table_size = octets.min(self.table_size_cap);
+        self.smallest_table_size = self.smallest_table_size.min(self.table_size);
+    }
+
+    /// Appends the block of a whole section to `out`. Once encoded, a block must be sent.
+    pub fn encode(&mut self, fields: &FieldSection, out: &mut Vec<u8>) {
+        self.begin(out);
+        for line in fields.iter() {
+            self.line(&line, out);
+        }
+    }
+
+    /// Starts a block: appends the dynamic table size updates that are due, if any. Lines follow by
+    /// [`line`](Self::line).
+    pub fn begin(&mut self, out: &mut Vec<u8>) {
+        let (smallest, last) = (self.smallest_table_size, self.table_size);
+        if smallest < self.table.max_size() && smallest < last {
+            self.update_size(smallest, out);
+        }
+        if last != self.table.max_size() {
+            self.update_size(last, out);
+        }
+        self.smallest_table_size = last;
+    }
+
+    /// Appends a line to the block that was begun. Its facts must have been computed with the seed of all others.
+    #[inline]
+    pub fn line(&mut self, line: &FieldLine<'_>, out: &mut Vec<u8>) {
+        if line.never_indexed {
+            self.literal(line, Indexing::Never, out);
+        } else if line.facts.static_line != 0 {
+            integer::encode(line.facts.static_line.into(), 7, 0x80, out);
+        } else if let Some(index) = self.translated(line) {
+            integer::encode(index, 7, 0x80, out);
+        } else {
+            self.search(line, out);
+        }
+    }
+
+    /// The size of the dynamic table (RFC 7541 section 4.1), in octets.
+    pub fn table_size(&self) -> usize {
+        self.table.size()
+    }
+
+    /// How many entries the dynamic table has.
+    pub fn entry_count(&self) -> usize {
+        self.table.len()
+    }
+
+    /// The entries of the dynamic table, newest first: names and values.
+    pub fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.table.iter().map(|line| line.octets.split_at(line.name_len))
+    }
+
+    /// Octets of memory that the tables hold on to.
+    pub fn capacity(&self) -> usize {
+        self.table.capacity()
+            + self.heads.capacity() * size_of::<Head>()
+            + self.translations.capacity() * size_of::<Translation>()
+    }
+
+    /// RFC 7541 section 6.3.
+    fn update_size(&mut self, size: u32, out: &mut Vec<u8>) {
+        self.table.resize(size);
+        integer::encode(size as usize, 5, 0x20, out);
+    }
+
+    /// The index of our entry for the line, as far as it is remembered.
+    #[inline]
+    fn translated(&self, line: &FieldLine<'_>) -> Option<usize> {
+        let remembered = self.translations.get(translation_slot(line.origin))?;
+        if remembered.origin != line.origin || line.origin == Origin::NONE {
+            return None;
+        }
+        let index = self.table.index_of(remembered.number)?;
+        debug_assert!(self.table.get(remembered.number).is_some_and(|own| own.is(line.name, line.value)));
+        Some(index)
+    }
+
+    fn search(&mut self, line: &FieldLine<'_>, out: &mut Vec<u8>) {
+        let indexing = self.policy.decide(line, self.table.max_size());
+        if indexing != Indexing::Index {
+            return self.literal(line, indexing, out);
+        }
+        let found = self.find_line(line);
+        let number = match found {
+            Some((number, index)) => {
+                integer::encode(index, 7, 0x80, out);
+                Some(number)
+            }
+            None => {
+                self.literal(line, Indexing::Index, out);
+                self.insert(line)
+            }
+        };
+        if let Some(number) = number
+            && line.origin != Origin::NONE
+        {
+            self.remember(Translation { origin: line.origin, number });
+        }
+    }
+
+    /// RFC 7541 section 6.2.
+    fn literal(&self, line: &FieldLine<'_>, indexing: Indexing, out: &mut Vec<u8>) {
+        let name_index = match line.facts.static_name {
+            0 => self.find_name(line).unwrap_or(0),
+            static_name => static_name.into(),
+        };
+        match indexing {
+            Indexing::Index => integer::encode(name_index, 6, 0x40, out),
+            Indexing::WithoutIndexing => integer::encode(name_index, 4, 0x00, out),
+            Indexing::Never => integer::encode(name_index, 4, 0x10, out),
+        }
+        if name_index == 0 {
+            string(line.name, out);
+        }
+        string(line.value, out);
+    }
+
+    /// Number and index of the entry that is this line.
+    fn find_line(&self, line: &FieldLine<'_>) -> Option<(u64, usize)> {
+        let mut low = self.heads.get(self.class(line.facts.line_hash))?.line;
+        for _ in 0..SEARCH_STEPS_MAX {
+            let number = self.full_number(low);
+            let entry = self.table.get(number)?;
+            if entry.note.line_hash == line.facts.line_hash && entry.is(line.name, line.value) {
+                return Some((number, self.table.index_of(number)?));
+            }
+            low = entry.note.older.line;
+        }
+        None
+    }
+
+    /// The index of the newest entry with the name of this line.
+    fn find_name(&self, line: &FieldLine<'_>) -> Option<usize> {
+        let mut low = self.heads.get(self.class(line.facts.name_hash))?.name;
+        for _ in 0..SEARCH_STEPS_MAX {
+            let number = self.full_number(low);
+            let entry = self.table.get(number)?;
+            if entry.note.name_hash == line.facts.name_hash && entry.name() == line.name {
+                return self.table.index_of(number);
+            }
+            low = entry.note.older.name;
+        }
+        None
+    }
+
+    fn insert(&mut self, line: &FieldLine<'_>) -> Option<u64> {
+        if self.heads.is_empty() {
+            self.heads = vec![Head::default(); classes(self.table_size_cap)];
+        }
+        let (line_hash, name_hash) = (line.facts.line_hash, line.facts.name_hash);
+        let (line_class, name_class) = (self.class(line_hash), self.class(name_hash));
+        let older = Head { line: self.heads[line_class].line, name: self.heads[name_class].name };
+        let number = self.table.insert(line.name, line.value, Links { line_hash, name_hash, older })?;
+        self.heads[line_class].line = number as u32;
+        // Names of the static table are never looked for here.
+        if line.facts.static_name == 0 {
+            self.heads[name_class].name = number as u32;
+        }
+        Some(number)
+    }
+
+    fn remember(&mut self, translation: Translation) {
+        if self.translations.is_empty() {
+            self.translations = vec![Translation::default(); TRANSLATIONS];
+        }
+        self.translations[translation_slot(translation.origin)] = translation;
+    }
+
+    /// The class of a hash, an index of `heads` unless that is empty.
+    fn class(&self, hash: u32) -> usize {
+        hash as usize & self.heads.len().wrapping_sub(1)
+    }
+
+    /// The number of a living entry from its low half.
+    fn full_number(&self, low: u32) -> u64 {
+        let newest = self.table.inserted();
+        newest.wrapping_sub(u64::from((newest as u32).wrapping_sub(low)))
+    }
+}
+
+/// How many classes keep chains short in a table of this size, whose entries take 32 octets at least: a power of two.
+fn classes(table_size: u32) -> usize {
+    (table_size as usize / 64).clamp(16, 1024).next_power_of_two()
+}
+
+#[inline]
+fn translation_slot(origin: Origin) -> usize {
+    (origin.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - TRANSLATIONS.ilog2())) as usize
+}
+
+/// RFC 7541 section 5.2: Huffman-coded where that is shorter.
+fn string(octets: &[u8], out: &mut Vec<u8>) {
+    let coded_len = huffman::encoded_len(octets);
+    if coded_len < octets.len() {
+        integer::encode(coded_len, 7, 0x80, out);
+        huffman::encode(octets, out);
+    } else {
+        integer::encode(octets.len(), 7, 0x00, out);
+        out.extend_from_slice(octets);
+    }
+}

@@ -1,0 +1,308 @@
+//! The life of a request, in values that are moved: `Arrived`, frozen, live, finished, settled.
+//!
+//! *Authority is a value, an address is a key.* A request stands in one slab, in exactly one [`Place`], and the place owns
+//! what may be done: a [`Frozen`] can be thawed and nothing else, a [`Live`] can be finished or frozen again, a [`Finished`]
+//! can be settled. What must not happen does not compile:
+//!
+//! Thawing needs a permit, and moves the frozen request:
+//! ```
+//! # use shuntyard_core::{engine::Permit, h2::StreamKey, key::ConnId, request::{Frozen, Live}};
+//! fn thaw(frozen: Frozen, permit: Permit, conn: ConnId, stream: StreamKey) -> Live {
+//!     frozen.thaw(permit, conn, stream)
+//! }
+//! ```
+//! ```compile_fail
+//! # use shuntyard_core::{engine::Permit, h2::StreamKey, key::ConnId, request::{Frozen, Live}};
+//! fn thaw_twice(frozen: Frozen, a: Permit, b: Permit, conn: ConnId, stream: StreamKey) -> (Live, Live) {
+//!     (frozen.thaw(a, conn, stream), frozen.thaw(b, conn, stream))
+//! }
+//! ```
+//! A live request is finished once, and settling wants the proof:
+//! ```
+//! # use shuntyard_core::{fields::FieldSection, request::{Finished, Live}};
+//! fn finish(live: Live) -> (Finished, FieldSection) {
+//!     live.finish()
+//! }
+//! ```
+//! ```compile_fail
+//! # use shuntyard_core::{fields::FieldSection, request::{Finished, Live}};
+//! fn finish_twice(live: Live) -> ((Finished, FieldSection), (Finished, FieldSection)) {
+//!     (live.finish(), live.finish())
+//! }
+//! ```
+//! ```compile_fail
+//! # use shuntyard_core::request::Finished;
+//! fn forge() -> Finished {
+//!     Finished { permit: None }
+//! }
+//! ```
+//! ```compile_fail
+//! # use shuntyard_core::{h2::StreamKey, request::Frozen};
+//! fn write_while_frozen(frozen: &Frozen) -> StreamKey {
+//!     frozen.stream()
+//! }
+//! ```
+
+use crate::address::Address;
+use crate::deadline::DeadlineKey;
+use crate::engine::Permit;
+use crate::fields::FieldSection;
+use crate::h2::StreamKey;
+use crate::key::{ConnId, Key};
+use crate::list::{Linked, Links};
+use crate::message::RequestHead;
+use crate::outbox::OctetQueue;
+use crate::record::{EndRecord, Outcome, RequestId};
+use crate::time::Instant;
+use crate::window::{Both, Credit, StreamLevel};
+
+/// The address of a request.
+pub type RequestKey = Key<Request>;
+
+/// Whom an engine answers to: the stream of a client's connection in this gateway.
+///
+/// Requests that cross to another worker will have a second kind of address; nobody but this type knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrontAddress {
+    /// The client's connection.
+    pub conn: ConnId,
+    /// Its stream.
+    pub stream: StreamKey,
+}
+
+/// A request whose head is complete and which nobody has seen yet.
+#[derive(Debug)]
+pub struct Arrived {
+    /// Names it in records.
+    pub id: RequestId,
+    /// Where its response goes.
+    pub front: FrontAddress,
+    /// What its fields say.
+    pub head: RequestHead,
+    /// Its fields, as they will leave.
+    pub fields: FieldSection,
+    /// It has no content.
+    pub end: bool,
+    /// When it came.
+    pub at: Instant,
+}
+
+impl Arrived {
+    /// Divides the request: what goes to an engine, and what stays to wait for the response.
+    pub fn freeze(self) -> Request {
+        let Self { id, front, head, fields, end, at } = self;
+        let awaiting = Awaiting {
+            id,
+            front,
+            head,
+            content: OctetQueue::default(),
+            content_end: end,
+            trailers: None,
+            request_credit: Credit::none(),
+            response_credit: Credit::none(),
+            response: ResponsePhase::Awaited,
+            deadline: None,
+            content_given: false,
+            request_octets: 0,
+            response_octets: 0,
+            attempts: 0,
+            endpoint: None,
+            accepted: at,
+            thawed: None,
+            responded: None,
+        };
+        Request { awaiting, place: Place::Frozen(Frozen { fields }), queue: Links::default() }
+    }
+}
+
+/// A request on its way to an engine: its head. Nothing of it is emitted to anyone; its content waits with
+/// [`Awaiting`], bounded by the window that the client was given.
+#[derive(Debug)]
+pub struct Frozen {
+    fields: FieldSection,
+}
+
+impl Frozen {
+    /// The head to send.
+    pub fn fields(&self) -> &FieldSection {
+        &self.fields
+    }
+
+    /// The engine gave it a stream.
+    pub fn thaw(self, permit: Permit, conn: ConnId, stream: StreamKey) -> Live {
+        Live { fields: self.fields, permit, conn, stream }
+    }
+
+    /// It will never be thawed.
+    pub fn abandon(self) -> (Finished, FieldSection) {
+        (Finished { permit: None }, self.fields)
+    }
+}
+
+/// A request that has a stream of a backend connection.
+#[derive(Debug)]
+pub struct Live {
+    /// Kept until it ends, for it may have to be sent again.
+    fields: FieldSection,
+    permit: Permit,
+    conn: ConnId,
+    stream: StreamKey,
+}
+
+impl Live {
+    /// The backend connection.
+    pub fn conn(&self) -> ConnId {
+        self.conn
+    }
+
+    /// Its stream.
+    pub fn stream(&self) -> StreamKey {
+        self.stream
+    }
+
+    /// The backend provably did not process it: it may go to another engine.
+    pub fn refreeze(self) -> (Frozen, Permit) {
+        (Frozen { fields: self.fields }, self.permit)
+    }
+
+    /// Nothing more will be exchanged with the backend about it. The memory stays reserved while octets of the response
+    /// wait for the client.
+    pub fn finish(self) -> (Finished, FieldSection) {
+        (Finished { permit: Some(self.permit) }, self.fields)
+    }
+}
+
+/// The proof that no engine holds the request any more.
+#[derive(Debug)]
+pub struct Finished {
+    permit: Option<Permit>,
+}
+
+/// Where a request is. It owns what may be done with the request there.
+#[derive(Debug)]
+pub enum Place {
+    /// On its way to an engine.
+    Frozen(Frozen),
+    /// On a backend stream.
+    Live(Live),
+    /// Done with the backend; what is left of the response leaves.
+    Finished(Finished),
+    /// Being moved, inside one step.
+    Moving,
+}
+
+impl Place {
+    /// Takes the authority out, to put another in.
+    pub fn take(&mut self) -> Self {
+        core::mem::replace(self, Self::Moving)
+    }
+}
+
+/// How far the response has come on its way to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponsePhase {
+    /// Nothing but interim responses was passed on.
+    Awaited,
+    /// The final head with this status was passed on.
+    Begun(u16),
+    /// The gateway answers by itself, with this status.
+    Local(u16, crate::record::Cause),
+}
+
+/// What stays with the front stream until the request is over: its content while nobody takes it, the credit owed to
+/// both sides, and the duties of its end.
+#[derive(Debug)]
+pub struct Awaiting {
+    /// Names it in records.
+    pub id: RequestId,
+    /// Where the response goes.
+    pub front: FrontAddress,
+    /// What the request's fields say.
+    pub head: RequestHead,
+    /// Content that no engine has taken yet.
+    pub content: OctetQueue,
+    /// The client has ended the request.
+    pub content_end: bool,
+    /// Trailers that no engine has taken yet.
+    pub trailers: Option<FieldSection>,
+    /// Owed to the client for content that has not left.
+    pub request_credit: Credit<Both>,
+    /// Owed to the backend's stream for content that has not left.
+    pub response_credit: Credit<StreamLevel>,
+    /// How far the response has come.
+    pub response: ResponsePhase,
+    /// The deadline of the queue or of the response.
+    pub deadline: Option<DeadlineKey<crate::engine::DeadlineTarget>>,
+    /// Content was given to a backend, and not kept: the request cannot be sent again.
+    pub content_given: bool,
+    /// Octets of content received.
+    pub request_octets: u64,
+    /// Octets of content sent.
+    pub response_octets: u64,
+    /// How often it was thawed.
+    pub attempts: u32,
+    /// The endpoint of the last attempt, by its place in the configuration.
+    pub endpoint: Option<usize>,
+    /// When the head was complete.
+    pub accepted: Instant,
+    /// When it was last thawed.
+    pub thawed: Option<Instant>,
+    /// When the final response head was passed on.
+    pub responded: Option<Instant>,
+}
+
+impl Awaiting {
+    /// The one completion of a request. The permit, if it ever had one, goes back to the ledger.
+    pub fn settle(
+        &self,
+        finished: Finished,
+        outcome: Outcome,
+        client: Address,
+        endpoint: Option<Address>,
+        now: Instant,
+    ) -> (EndRecord, Option<Permit>) {
+        let status = match self.response {
+            ResponsePhase::Awaited => 0,
+            ResponsePhase::Begun(status) | ResponsePhase::Local(status, _) => status,
+        };
+        let record = EndRecord {
+            request: self.id,
+            client,
+            status,
+            outcome,
+            request_octets: self.request_octets,
+            response_octets: self.response_octets,
+            attempts: self.attempts,
+            endpoint,
+            accepted: self.accepted,
+            thawed: self.thawed,
+            responded: self.responded,
+            ended: now,
+        };
+        (record, finished.permit)
+    }
+}
+
+/// A request of the gateway: what waits, and where the rest is.
+#[derive(Debug)]
+pub struct Request {
+    /// What stays with the front.
+    pub awaiting: Awaiting,
+    /// Where it is.
+    pub place: Place,
+    /// Its place in the queue while it is frozen.
+    queue: Links,
+}
+
+/// Names the queue of frozen requests.
+#[derive(Debug)]
+pub enum Queued {}
+
+impl Linked<Queued> for Request {
+    fn links(&self) -> &Links {
+        &self.queue
+    }
+    fn links_mut(&mut self) -> &mut Links {
+        &mut self.queue
+    }
+}
