@@ -238,12 +238,7 @@ impl BackendConn {
             let ends = serving.sent + n as u64 == total;
             if n > 0 {
                 let octets = truth::content(serving.rid, Direction::Response, serving.sent, n);
-                self.endpoint.peer.send_data(
-                    stream,
-                    octets,
-                    pace.padding,
-                    ends && !exchange.response.trailers,
-                );
+                self.endpoint.peer.send_data(stream, octets, padding, ends && !exchange.response.trailers);
                 serving.sent += n as u64;
             }
             if ends {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use shuntyard_core::config::Config;
+use shuntyard_core::time::Duration;
 
 use crate::net::PipePolicy;
 use crate::refcodec::hpack::Indexing;
@@ -41,7 +42,12 @@ impl Scenario {
             session.leave.is_some()
                 || session.exchanges.iter().any(|e| e.request.cancel.is_some() || e.response.reset.is_some())
         };
-        self.sessions.iter().any(session) || self.backends.iter().any(|backend| backend.fault.is_some())
+        let timeouts = &self.config.timeouts;
+        let tight = timeouts.response.min(timeouts.queue) < Duration::from_secs(10)
+            || self.config.upstream.max_queued < 1000;
+        tight
+            || self.sessions.iter().any(session)
+            || self.backends.iter().any(|backend| backend.fault.is_some())
     }
 }
 

@@ -23,8 +23,6 @@ pub enum Wake {
     Gateway(usize),
     /// The attempt to connect this link has its answer.
     ConnectAnswer(usize),
-    /// Something that belongs to the whole run: drain, end of the safety phase.
-    Phase(u8),
 }
 
 /// The clock and the queue.

@@ -52,7 +52,7 @@ pub fn malformed(section: Section, fields: &[Field]) -> Option<String> {
             let status = value_of(fields, ":status").unwrap_or_default();
             let fine = status.len() == 3
                 && status.iter().all(u8::is_ascii_digit)
-                && status >= b"100"
+                && status >= b"100".as_slice()
                 && status != b"101";
             (!fine).then(|| format!(":status {:?} (8.3.2, 8.6)", String::from_utf8_lossy(status)))
         }
