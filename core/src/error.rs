@@ -112,6 +112,7 @@ causes! {
         StreamIdle = PROTOCOL_ERROR, "a frame came for an idle stream (5.1)";
         StreamClosed = STREAM_CLOSED, "a frame came for a stream that its sender had ended (5.1)";
         PaddingTooLong = PROTOCOL_ERROR, "padding is as long as the frame or longer (6.1, 6.2)";
+        PrioritySize = FRAME_SIZE_ERROR, "a PRIORITY frame for no open stream is not 5 octets long (6.3)";
         RstStreamSize = FRAME_SIZE_ERROR, "a RST_STREAM frame is not 4 octets long (6.4)";
         SettingsSize = FRAME_SIZE_ERROR, "a SETTINGS frame is not a multiple of 6 octets long (6.5)";
         SettingsAckNotEmpty = FRAME_SIZE_ERROR, "a SETTINGS acknowledgement carries settings (6.5)";

@@ -232,15 +232,15 @@ impl FieldSection {
         let start = self.octets.len();
         self.octets.extend_from_slice(line.name);
         self.octets.extend_from_slice(line.value);
-        self.push_drafted(start, line.name.len(), line.facts, line.never_indexed, line.origin);
+        self.push_drafted(start, line.name.len(), &line.facts, line.never_indexed, line.origin);
     }
 
     /// Appends a line whose name and value lie side by side.
     #[inline]
-    pub(crate) fn push_joined(&mut self, octets: &[u8], name_len: usize, facts: FieldFacts, origin: Origin) {
+    pub(crate) fn push_joined(&mut self, octets: &[u8], name_len: usize, facts: &FieldFacts, origin: Origin) {
         let start = self.octets.len();
         self.octets.extend_from_slice(octets);
-        self.push_drafted(start, name_len, facts, false, origin);
+        self.push_entry(start, name_len, octets.len() - name_len, facts, false, origin);
     }
 
     /// Where the octets of a line can be composed behind those of the lines before, for
@@ -250,22 +250,34 @@ impl FieldSection {
     }
 
     /// Makes a line of the octets drafted from `start` on.
-    #[inline]
     pub(crate) fn push_drafted(
         &mut self,
         start: usize,
         name_len: usize,
-        facts: FieldFacts,
+        facts: &FieldFacts,
         never_indexed: bool,
         origin: Origin,
     ) {
-        let len = self.octets.len() - start;
-        self.size += len + FIELD_OVERHEAD;
+        let value_len = self.octets.len() - start - name_len;
+        self.push_entry(start, name_len, value_len, facts, never_indexed, origin);
+    }
+
+    #[inline]
+    fn push_entry(
+        &mut self,
+        start: usize,
+        name_len: usize,
+        value_len: usize,
+        facts: &FieldFacts,
+        never_indexed: bool,
+        origin: Origin,
+    ) {
+        self.size += name_len + value_len + FIELD_OVERHEAD;
         self.entries.push(Entry {
             start: start as u32,
             name_len: name_len as u32,
-            value_len: (len - name_len) as u32,
-            facts,
+            value_len: value_len as u32,
+            facts: *facts,
             never_indexed,
             origin,
         });
@@ -345,6 +357,16 @@ mod tests {
         for good in [&b""[..], b"a b", b"a\tb", b"\xff\x80", b"\x01"] {
             assert!(FieldFacts::of(b"x", good, 0).well_formed, "{good:?}");
         }
+    }
+
+    #[test]
+    fn an_origin_never_stands_for_two_entries() {
+        let last = u64::from(u32::MAX);
+        assert!(
+            Origin::of_entry(0, 1) != Origin::NONE && Origin::of_entry(0, last) != Origin::of_entry(1, last)
+        );
+        assert_eq!(Origin::of_entry(7, last + 1), Origin::NONE);
+        assert_eq!(Origin::of_entry(7, last + 2), Origin::NONE);
     }
 
     #[test]

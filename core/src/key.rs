@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_stale_key_finds_nothing_although_its_place_is_used_again() {
-        let mut slab = Slab::default();
+        let mut slab = Slab::<&str>::default();
         let first = slab.insert("a");
         assert_eq!(slab.remove(first), Some("a"));
         let second = slab.insert("b");
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn places_are_reused_before_new_ones_are_made() {
-        let mut slab = Slab::default();
+        let mut slab = Slab::<i32>::default();
         let keys: Vec<_> = (0..10).map(|n| slab.insert(n)).collect();
         keys.iter().for_each(|&key| assert!(slab.remove(key).is_some()));
         assert!(slab.is_empty());

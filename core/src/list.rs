@@ -168,7 +168,7 @@ mod tests {
     proptest! {
         #[test]
         fn behaves_like_a_deque(operations in prop::collection::vec((0..6u8, 0..8usize), 0..200)) {
-            let mut slab = Slab::default();
+            let mut slab = Slab::<Entry>::default();
             let keys: Vec<_> = (0..8).map(|_| slab.insert(Entry::default())).collect();
             let (mut list, mut model) = (List::<Entry, Queue>::default(), VecDeque::new());
             for (operation, n) in operations {

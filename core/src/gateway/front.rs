@@ -64,10 +64,6 @@ impl Gateway {
         }
         if let Some(entry) = self.conns.get_mut(front.conn) {
             entry.h2.set_tag(front.stream, tag_of(key));
-            // The section's memory went with the request; the next one gets some that came back.
-            if let Some(spare) = self.spare_fields.pop() {
-                entry.h2.recycle(spare);
-            }
         }
         if head.method == Method::Connect {
             return self.fail_request(key, Cause::NotServed, now);
@@ -153,10 +149,11 @@ impl Gateway {
     }
 
     /// Keeps the memory of a section for the next one.
-    pub(super) fn keep_spare(&mut self, fields: FieldSection) {
+    pub(super) fn keep_spare(&mut self, mut fields: FieldSection) {
         const SPARES_MAX: usize = 64;
         const SPARE_OCTETS_MAX: usize = 16 << 10;
-        if self.spare_fields.len() < SPARES_MAX && fields.capacity() <= SPARE_OCTETS_MAX {
+        if (1..=SPARE_OCTETS_MAX).contains(&fields.capacity()) && self.spare_fields.len() < SPARES_MAX {
+            fields.clear();
             self.spare_fields.push(fields);
         }
     }

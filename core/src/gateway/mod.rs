@@ -310,6 +310,11 @@ impl Gateway {
                 entry.paused = true;
                 break;
             }
+            if entry.h2.lacks_spare()
+                && let Some(spare) = self.spare_fields.pop()
+            {
+                entry.h2.recycle(spare);
+            }
             let is_front = entry.is_front();
             match entry.h2.poll_event(&mut input) {
                 Ok(Some(event)) if is_front => self.front_event(id, event, now),
@@ -320,6 +325,8 @@ impl Gateway {
         }
         if let Some(entry) = self.conns.get_mut(id) {
             entry.inbox.extend_from_slice(input.remaining());
+            let spare = entry.h2.take_spare();
+            self.keep_spare(spare);
         }
         self.touch(id);
     }

@@ -214,6 +214,16 @@ impl Connection {
         self.spare_fields = fields;
     }
 
+    /// Takes the memory for the next field section out: many connections can share it. Empty where there is none.
+    pub fn take_spare(&mut self) -> FieldSection {
+        core::mem::take(&mut self.spare_fields)
+    }
+
+    /// Whether the next field section would be made of new memory.
+    pub fn lacks_spare(&self) -> bool {
+        self.spare_fields.capacity() == 0
+    }
+
     /// Takes any stream out, without telling the peer: for an owner whose transport is gone. `None` where none is left.
     pub fn abandon_stream(&mut self) -> Option<(StreamKey, u64)> {
         let (_, key) = self.streams.keys().next_back()?;

@@ -94,7 +94,8 @@ impl Connection {
             Err(FrameError::Connection(error)) => Err(error),
             Err(FrameError::Stream(stream_id, error)) => match self.target(stream_id)? {
                 Target::Live(key) => self.fail_stream(key, error),
-                Target::Closed(_) | Target::Idle => Ok(None),
+                // Only PRIORITY errs this way. A stream that cannot be reset takes the connection with it (5.4.1).
+                Target::Closed(_) | Target::Idle => Err(ConnectionError::PrioritySize),
             },
         }
     }

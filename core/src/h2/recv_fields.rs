@@ -1,7 +1,7 @@
 //! Field blocks to messages: heads, interim responses and trailers (RFC 9113 sections 4.3 and 8.1).
 
 use crate::error::{ConnectionError, StreamError};
-use crate::fields::FieldSection;
+use crate::fields::{FieldName, FieldSection};
 use crate::frame;
 use crate::h2::connection::Connection;
 use crate::h2::event::Event;
@@ -19,6 +19,12 @@ struct Section {
     end: bool,
     /// Beyond our limits: decoded for the table's sake, and dropped.
     too_large: bool,
+}
+
+impl Section {
+    fn is_request(&self) -> bool {
+        self.fields.value_of(FieldName::Method).is_some()
+    }
 }
 
 impl Connection {
@@ -43,6 +49,10 @@ impl Connection {
         match target {
             Target::Live(key) if self_dependent => self.fail_stream(key, StreamError::PrioritySelf),
             Target::Live(key) => self.recv_section(key, section),
+            // A request on an identifier that was passed over (RFC 9113 section 5.1.1). Trailers may be late.
+            Target::Closed(ClosedBy::Forgotten) if section.is_request() => {
+                Err(ConnectionError::StreamIdDecreased)
+            }
             Target::Closed(_) => self.discard(section),
             Target::Idle => {
                 self.last_peer_stream_id = stream_id;

@@ -90,7 +90,8 @@ impl Decoder {
         out: &mut FieldSection,
     ) -> Result<Decoded, DecodeError> {
         out.clear();
-        let mut section = Section { out, limits, hit: None };
+        let mut section =
+            Section { out, size_left: limits.size as usize, fields_left: limits.fields, hit: None };
         match self.decode_block(block, &mut section) {
             Ok(()) => Ok(section.hit.map_or(Decoded::Whole, Decoded::OverLimit)),
             Err(error) => {
@@ -121,25 +122,34 @@ impl Decoder {
     }
 
     fn decode_block(&mut self, block: &[u8], section: &mut Section<'_>) -> Result<(), DecodeError> {
-        let mut rest = self.size_updates(block)?;
-        while let Some(&first) = rest.first() {
-            rest = match first {
-                0x80.. => self.indexed_field(rest, section)?,
-                0x40.. => self.literal_with_indexing(rest, section)?,
+        let mut rest = block;
+        self.size_updates(&mut rest)?;
+        while let Some((&first, behind)) = rest.split_first() {
+            match first {
+                0x80.. => {
+                    // Almost every index fits the prefix.
+                    let index = if first < 0xff {
+                        rest = behind;
+                        (first & 0x7f).into()
+                    } else {
+                        take_integer(&mut rest, 7)?
+                    };
+                    self.indexed_field(index, section)?;
+                }
+                0x40.. => self.literal_with_indexing(&mut rest, section)?,
                 0x20.. => return Err(DecodeError::SizeUpdateMisplaced),
-                0x10.. => self.literal_not_indexed(rest, section, true)?,
-                0x00.. => self.literal_not_indexed(rest, section, false)?,
-            };
+                0x10.. => self.literal_not_indexed(&mut rest, section, true)?,
+                0x00.. => self.literal_not_indexed(&mut rest, section, false)?,
+            }
         }
         Ok(())
     }
 
-    /// RFC 7541 sections 4.2 and 6.3. Returns the block behind the updates.
-    fn size_updates<'b>(&mut self, block: &'b [u8]) -> Result<&'b [u8], DecodeError> {
-        let mut rest = block;
+    /// RFC 7541 sections 4.2 and 6.3.
+    fn size_updates(&mut self, rest: &mut &[u8]) -> Result<(), DecodeError> {
         let mut count = 0;
         while let Some(0x20..0x40) = rest.first() {
-            let size = take_integer(&mut rest, 5)?;
+            let size = take_integer(rest, 5)?;
             count += 1;
             if count > SIZE_UPDATES_MAX {
                 return Err(DecodeError::SizeUpdatesTooMany);
@@ -150,82 +160,75 @@ impl Decoder {
             self.table.resize(size);
             self.size_update_due = self.size_update_due.filter(|&due| size > due);
         }
-        if self.size_update_due.is_some() { Err(DecodeError::SizeUpdateMissing) } else { Ok(rest) }
+        if self.size_update_due.is_some() { Err(DecodeError::SizeUpdateMissing) } else { Ok(()) }
     }
 
     /// RFC 7541 section 6.1.
     #[inline]
-    fn indexed_field<'b>(
-        &self,
-        mut rest: &'b [u8],
-        section: &mut Section<'_>,
-    ) -> Result<&'b [u8], DecodeError> {
-        let index = take_integer(&mut rest, 7)?;
+    fn indexed_field(&self, index: u32, section: &mut Section<'_>) -> Result<(), DecodeError> {
         if index > STATIC_ENTRIES {
-            let number = self.table.number_at(index).ok_or(DecodeError::IndexUnknown)?;
-            let line = self.table.get(number).ok_or(DecodeError::IndexUnknown)?;
+            let (number, line) = self.table.at(index).ok_or(DecodeError::IndexUnknown)?;
             section.push(line.octets, line.name_len, line.note, Origin::of_entry(self.identity, number));
         } else {
             let line = static_table::get(index).ok_or(DecodeError::IndexZero)?;
-            section.push(line.octets, line.name_len, line.facts, Origin::NONE);
+            section.push(line.octets, line.name_len, &line.facts, Origin::NONE);
         }
-        Ok(rest)
+        Ok(())
     }
 
     /// RFC 7541 section 6.2.1.
-    fn literal_with_indexing<'b>(
+    fn literal_with_indexing(
         &mut self,
-        rest: &'b [u8],
+        rest: &mut &[u8],
         section: &mut Section<'_>,
-    ) -> Result<&'b [u8], DecodeError> {
-        let (literal, rest) = self.literal(rest, 6, section)?;
+    ) -> Result<(), DecodeError> {
+        let literal = self.literal(rest, 6, section)?;
         let (name, value) = literal.split(section);
         let facts = literal.name_facts.with_value(value, self.seed);
         let number = self.table.insert(name, value, facts);
         let origin = number.map_or(Origin::NONE, |number| Origin::of_entry(self.identity, number));
         section.push_drafted(&literal, facts, false, origin);
-        Ok(rest)
+        Ok(())
     }
 
     /// RFC 7541 sections 6.2.2 and 6.2.3.
-    fn literal_not_indexed<'b>(
+    fn literal_not_indexed(
         &self,
-        rest: &'b [u8],
+        rest: &mut &[u8],
         section: &mut Section<'_>,
         never_indexed: bool,
-    ) -> Result<&'b [u8], DecodeError> {
-        let (literal, rest) = self.literal(rest, 4, section)?;
+    ) -> Result<(), DecodeError> {
+        let literal = self.literal(rest, 4, section)?;
         let (_, value) = literal.split(section);
         let facts = literal.name_facts.with_value(value, self.seed);
         section.push_drafted(&literal, facts, never_indexed, Origin::NONE);
-        Ok(rest)
+        Ok(())
     }
 
     /// Decodes name and value of a literal representation into the draft of `section`.
-    fn literal<'b>(
+    fn literal(
         &self,
-        mut rest: &'b [u8],
+        rest: &mut &[u8],
         prefix: u32,
         section: &mut Section<'_>,
-    ) -> Result<(Literal, &'b [u8]), DecodeError> {
-        let index = take_integer(&mut rest, prefix)?;
+    ) -> Result<Literal, DecodeError> {
+        let index = take_integer(rest, prefix)?;
         let draft = section.out.draft();
         let start = draft.len();
         let name_facts = if index > STATIC_ENTRIES {
-            let number = self.table.number_at(index).ok_or(DecodeError::IndexUnknown)?;
-            let line = self.table.get(number).ok_or(DecodeError::IndexUnknown)?;
+            let (_, line) = self.table.at(index).ok_or(DecodeError::IndexUnknown)?;
             draft.extend_from_slice(line.name());
-            line.note
+            *line.note
         } else if let Some(line) = static_table::get(index) {
             draft.extend_from_slice(line.name());
             line.facts
         } else {
-            take_string(&mut rest, draft)?;
+            take_string(rest, draft)?;
             FieldFacts::of_name(&draft[start..], self.seed)
         };
         let value_start = draft.len();
-        take_string(&mut rest, draft)?;
-        Ok((Literal { start, value_start, name_facts }, rest))
+        take_string(rest, draft)?;
+        Ok(Literal { start, value_start, name_facts })
     }
 }
 
@@ -244,16 +247,17 @@ impl Literal {
     }
 }
 
-/// The section that is being decoded, within its limits.
+/// The section that is being decoded, and what its limits leave.
 struct Section<'a> {
     out: &'a mut FieldSection,
-    limits: SectionLimits,
+    size_left: usize,
+    fields_left: u32,
     hit: Option<LimitHit>,
 }
 
 impl Section<'_> {
     #[inline]
-    fn push(&mut self, octets: &[u8], name_len: usize, facts: FieldFacts, origin: Origin) {
+    fn push(&mut self, octets: &[u8], name_len: usize, facts: &FieldFacts, origin: Origin) {
         if self.admits(octets.len()) {
             self.out.push_joined(octets, name_len, facts, origin);
         }
@@ -263,27 +267,29 @@ impl Section<'_> {
         let Literal { start, value_start, .. } = *literal;
         let len = self.out.draft().len() - start;
         if self.admits(len) {
-            self.out.push_drafted(start, value_start - start, facts, never_indexed, origin);
-        } else {
-            self.out.draft().clear();
+            self.out.push_drafted(start, value_start - start, &facts, never_indexed, origin);
         }
     }
 
     /// Whether another line of `len` octets may be kept. If not, none is from now on.
     #[inline]
     fn admits(&mut self, len: usize) -> bool {
-        if self.hit.is_some() {
-            return false;
-        }
-        self.hit = if self.out.len() >= self.limits.fields as usize {
-            Some(LimitHit::Fields)
-        } else if self.out.size() + len + FIELD_OVERHEAD > self.limits.size as usize {
-            Some(LimitHit::Size)
+        let size = len + FIELD_OVERHEAD;
+        if self.fields_left > 0 && size <= self.size_left {
+            self.fields_left -= 1;
+            self.size_left -= size;
+            true
         } else {
-            return true;
-        };
+            self.refuse();
+            false
+        }
+    }
+
+    #[cold]
+    fn refuse(&mut self) {
+        self.hit.get_or_insert(if self.fields_left == 0 { LimitHit::Fields } else { LimitHit::Size });
+        self.fields_left = 0;
         self.out.clear();
-        false
     }
 }
 

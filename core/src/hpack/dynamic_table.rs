@@ -21,7 +21,7 @@ pub(super) struct DynamicTable<T> {
     inserted: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Entry<T> {
     position: u32,
     name_len: u32,
@@ -41,12 +41,12 @@ impl<T> Entry<T> {
 }
 
 /// A living entry, borrowed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Line<'a, T> {
     /// The name, and the value behind it.
     pub(super) octets: &'a [u8],
     pub(super) name_len: usize,
-    pub(super) note: T,
+    pub(super) note: &'a T,
 }
 
 impl<'a, T> Line<'a, T> {
@@ -59,7 +59,7 @@ impl<'a, T> Line<'a, T> {
     }
 }
 
-impl<T: Copy> DynamicTable<T> {
+impl<T> DynamicTable<T> {
     /// An empty table. Allocates nothing.
     pub(super) fn new(max_size: u32) -> Self {
         Self { octets: Vec::new(), entries: VecDeque::new(), base: 0, max_size, size: 0, inserted: 0 }
@@ -94,25 +94,29 @@ impl<T: Copy> DynamicTable<T> {
         (age < self.entries.len() as u64).then(|| age as usize + STATIC_ENTRIES as usize + 1)
     }
 
-    /// The number of the entry that a block names by `index` above those of the static table, if it lives.
+    /// The entry that a block names by `index`, which is above those of the static table, and its number.
     #[inline]
-    pub(super) fn number_at(&self, index: u32) -> Option<u64> {
-        let age = index.checked_sub(STATIC_ENTRIES + 1)?;
-        ((age as usize) < self.entries.len()).then(|| self.inserted - u64::from(age))
+    pub(super) fn at(&self, index: u32) -> Option<(u64, Line<'_, T>)> {
+        let place = self.entries.len().checked_sub((index - STATIC_ENTRIES) as usize)?;
+        let line = self.line(self.entries.get(place)?);
+        Some((self.inserted - u64::from(index - STATIC_ENTRIES - 1), line))
     }
 
     /// The entry with this number, if it lives.
     #[inline]
     pub(super) fn get(&self, number: u64) -> Option<Line<'_, T>> {
-        let age = self.inserted.wrapping_sub(number);
-        let from_oldest = (self.entries.len() as u64).checked_sub(age.checked_add(1)?)?;
-        let entry = self.entries.get(from_oldest as usize)?;
+        let index = self.index_of(number)? - STATIC_ENTRIES as usize;
+        self.entries.get(self.entries.len() - index).map(|entry| self.line(entry))
+    }
+
+    #[inline]
+    fn line<'a>(&'a self, entry: &'a Entry<T>) -> Line<'a, T> {
         let start = entry.position.wrapping_sub(self.base) as usize;
-        Some(Line {
-            octets: &self.octets[start..start + entry.octets_len()],
+        Line {
+            octets: &self.octets[start..][..entry.octets_len()],
             name_len: entry.name_len as usize,
-            note: entry.note,
-        })
+            note: &entry.note,
+        }
     }
 
     /// Living entries, newest first.
@@ -206,7 +210,8 @@ mod tests {
         assert!(table.get(1).is_none() && table.get(5).is_none() && table.get(0).is_none());
         assert!(table.get(2).is_some_and(|line| line.is(b"b", b"1")));
         assert_eq!((table.index_of(4), table.index_of(2), table.index_of(1)), (Some(62), Some(64), None));
-        assert_eq!((table.number_at(62), table.number_at(64), table.number_at(65)), (Some(4), Some(2), None));
+        let number_at = |index| table.at(index).map(|(number, _)| number);
+        assert_eq!((number_at(62), number_at(64), number_at(65)), (Some(4), Some(2), None));
         assert_eq!(table.index_of(5), None);
     }
 

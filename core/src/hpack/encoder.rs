@@ -153,19 +153,15 @@ impl Encoder {
 
     fn search(&mut self, line: &FieldLine<'_>, out: &mut Vec<u8>) {
         let indexing = self.policy.decide(line, self.table.max_size());
-        if indexing != Indexing::Index {
+        if indexing == Indexing::Never {
             return self.literal(line, indexing, out);
         }
-        let found = self.find_line(line);
-        let number = match found {
-            Some((number, index)) => {
-                integer::encode(index, 7, 0x80, out);
-                Some(number)
-            }
-            None => {
-                self.literal(line, Indexing::Index, out);
-                self.insert(line)
-            }
+        let number = if let Some((number, index)) = self.find_line(line) {
+            integer::encode(index, 7, 0x80, out);
+            Some(number)
+        } else {
+            self.literal(line, indexing, out);
+            if indexing == Indexing::Index { self.insert(line) } else { None }
         };
         if let Some(number) = number
             && line.origin != Origin::NONE

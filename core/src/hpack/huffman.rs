@@ -2,7 +2,7 @@
 
 use super::DecodeError;
 use super::huffman_table::{
-    CODES, EOS, LENGTHS, LIMITS, LONGEST, PLACES, SHORT_BITS, SHORT_CODES, SHORTEST, SYMBOLS_BY_CODE,
+    CODES, LENGTHS, LIMITS, LONGEST, PLACES, SHORT_BITS, SHORT_CODES, SHORTEST, SYMBOLS_BY_CODE,
 };
 
 /// How many octets the code of `octets` takes.
@@ -75,11 +75,14 @@ impl Symbols<'_> {
     #[inline]
     fn take(&mut self) -> Result<(), DecodeError> {
         let (symbol, length) = self.next();
-        if symbol == EOS {
-            return Err(DecodeError::HuffmanEos);
-        }
+        self.put(symbol, length)
+    }
+
+    #[inline]
+    fn put(&mut self, symbol: Option<u8>, length: usize) -> Result<(), DecodeError> {
+        let Some(octet) = symbol else { return Err(DecodeError::HuffmanEos) };
         // In range: there is room for as many symbols as codes of the shortest length.
-        self.target[self.written] = symbol as u8;
+        self.target[self.written] = octet;
         self.written += 1;
         self.bits <<= length;
         self.held -= length;
@@ -89,12 +92,11 @@ impl Symbols<'_> {
     /// Decodes what is left and checks the padding. Returns how many symbols there were.
     fn finish(mut self) -> Result<usize, DecodeError> {
         while self.held > 0 {
+            let (symbol, length) = self.next();
             let held = self.bits >> (64 - self.held);
-            let ones = held == (1 << self.held) - 1;
-            let (_, length) = self.next();
             if length <= self.held {
-                self.take()?;
-            } else if !ones {
+                self.put(symbol, length)?;
+            } else if held != (1 << self.held) - 1 {
                 return Err(DecodeError::HuffmanPaddingInvalid);
             } else if self.held > 7 {
                 return Err(DecodeError::HuffmanPaddingTooLong);
@@ -105,22 +107,23 @@ impl Symbols<'_> {
         Ok(self.written)
     }
 
-    /// The symbol whose code stands topmost, and the length of its code.
+    /// The symbol whose code stands topmost, `None` for EOS, and the length of its code.
     #[inline]
-    fn next(&self) -> (u16, usize) {
+    fn next(&self) -> (Option<u8>, usize) {
         let short = SHORT_CODES[(self.bits >> (64 - SHORT_BITS)) as usize];
-        if short != 0 { (short >> 4, usize::from(short & 0xf)) } else { self.next_long() }
+        if short != 0 { (Some((short >> 4) as u8), usize::from(short & 0xf)) } else { self.next_long() }
     }
 
     #[cold]
-    fn next_long(&self) -> (u16, usize) {
+    fn next_long(&self) -> (Option<u8>, usize) {
         let top = self.bits >> 32;
         let mut length = SHORT_BITS + 1;
         while length < LONGEST && top >= LIMITS[length] {
             length += 1;
         }
         let code = (top >> (32 - length)) as u32;
-        (SYMBOLS_BY_CODE[(code - PLACES[length]) as usize], length)
+        let symbol = SYMBOLS_BY_CODE[(code - PLACES[length]) as usize];
+        (u8::try_from(symbol).ok(), length)
     }
 }
 

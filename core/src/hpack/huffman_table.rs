@@ -2,10 +2,8 @@
 //!
 //! The code is canonical: symbols in order of length, then of value, bear consecutive codes. So the lengths say it all.
 
-/// Symbols: 256 octets and EOS.
+/// Symbols: 256 octets and EOS, which must never be coded.
 pub(super) const SYMBOLS: usize = 257;
-/// The symbol that must never be coded.
-pub(super) const EOS: u16 = 256;
 /// The length of the shortest code, in bits.
 pub(super) const SHORTEST: usize = 5;
 /// The length of the longest code, in bits.

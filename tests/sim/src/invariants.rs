@@ -129,7 +129,7 @@ pub fn w3_no_credit_is_lost(ledger: &mut Ledger, police: &Police) -> Result<(), 
     }
     let (window, configured) = (police.receive_window(), police.configured_window());
     ledger.check("W3", window * 2 >= configured, || {
-        format!("a receive window of {window} at rest, configured {configured}")
+        format!("{}: a receive window of {window} at rest, configured {configured}", police.describe())
     })
 }
 

@@ -52,7 +52,9 @@ impl Police {
                 self.streams.insert(stream, self.new_stream(rid));
                 ledger.heads += 1;
                 if let Some(rid) = rid {
-                    ledger.trace(rid).front = Some((self.link, stream));
+                    let trace = ledger.trace(rid);
+                    trace.front = Some((self.link, stream));
+                    trace.client_gone |= self.peer_gone;
                 }
             }
             Side::Front => {}

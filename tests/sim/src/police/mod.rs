@@ -92,6 +92,7 @@ pub struct Police {
     last_goaway: Option<u32>,
     peer_goaway_known: bool,
     ended_by_gateway: bool,
+    peer_gone: bool,
     /// Octets that waited for the socket when the gateway was last asked.
     unsent: u64,
 }
@@ -126,6 +127,7 @@ impl Police {
             last_goaway: None,
             peer_goaway_known: false,
             ended_by_gateway: false,
+            peer_gone: false,
             unsent: 0,
         }
     }
@@ -158,6 +160,7 @@ impl Police {
 
     /// The peer is gone, whether the gateway has noticed or not. After the gateway's own end that excuses nothing.
     pub fn gone(&mut self, ledger: &mut Ledger) {
+        self.peer_gone |= !self.ended_by_gateway;
         for (&stream, entry) in &self.streams {
             let Some(rid) = entry.rid else { continue };
             match self.side {
@@ -199,6 +202,12 @@ impl Police {
         65_535 + i64::try_from(self.growth).expect("a window is less than 2^31")
     }
 
+    /// The link, and its account on the connection's level.
+    pub fn describe(&self) -> String {
+        let (received, credited) = (self.received, self.credited);
+        format!("link {} ({:?}), {received} octets received, {credited} credited", self.link, self.side)
+    }
+
     /// Streams on which either side is not done.
     pub fn open_streams(&self) -> usize {
         self.streams.values().filter(|stream| stream.is_open()).count()
@@ -209,9 +218,9 @@ impl Police {
         self.streams.get(&stream).map(|entry| entry.credited.saturating_sub(entry.padding))
     }
 
-    /// Octets that waited for the socket when the gateway was last asked, less what was written since.
+    /// Octets that wait for the socket, those of a frame that has left in part included.
     pub(crate) fn unsent(&self) -> u64 {
-        self.unsent
+        self.unsent + self.outbound.reader.pending() as u64
     }
 
     fn new_stream(&self, rid: Option<u64>) -> Stream {

@@ -1,0 +1,209 @@
+//! The socket of one connection: what the poll said about it, and the system calls on it.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
+
+use mio::event::Source;
+use mio::net::{TcpStream, UnixStream};
+use mio::{Interest, Registry, Token};
+use shuntyard_core::address::Address;
+use shuntyard_core::gateway::{Closed, ConnId};
+
+/// A connected or connecting socket of either family.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Stream {
+    /// Begins to connect. The socket becomes writable when the outcome is known.
+    pub(crate) fn connect(target: &Address) -> io::Result<Self> {
+        match target {
+            Address::Inet(address) => TcpStream::connect(*address).map(Self::tcp),
+            Address::Unix(path) => UnixStream::connect(&**path).map(Self::Unix),
+        }
+    }
+
+    /// A TCP socket that sends at once what is written: frames are gathered before they are written.
+    pub(crate) fn tcp(stream: TcpStream) -> Self {
+        // A socket whose peer is gone already refuses; reading from it tells why.
+        let _ = stream.set_nodelay(true);
+        Self::Tcp(stream)
+    }
+
+    /// `None` while the connection is being made.
+    pub(crate) fn connect_outcome(&self) -> Option<io::Result<()>> {
+        let (error, peer) = match self {
+            Self::Tcp(stream) => (stream.take_error(), stream.peer_addr().map(drop)),
+            Self::Unix(stream) => (stream.take_error(), stream.peer_addr().map(drop)),
+        };
+        match (error, peer) {
+            (Ok(Some(error)) | Err(error), _) => Some(Err(error)),
+            (Ok(None), Ok(())) => Some(Ok(())),
+            (Ok(None), Err(error)) if error.kind() == io::ErrorKind::NotConnected => None,
+            (Ok(None), Err(error)) => Some(Err(error)),
+        }
+    }
+
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(buffer),
+            Self::Unix(stream) => stream.read(buffer),
+        }
+    }
+
+    pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write_vectored(slices),
+            Self::Unix(stream) => stream.write_vectored(slices),
+        }
+    }
+
+    pub(crate) fn shutdown_write(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+        }
+    }
+
+    fn source(&mut self) -> &mut dyn Source {
+        match self {
+            Self::Tcp(stream) => stream,
+            Self::Unix(stream) => stream,
+        }
+    }
+}
+
+/// How a failure to connect is told to the gateway.
+pub(crate) fn connect_failure(error: &io::Error) -> Closed {
+    match error.kind() {
+        // A Unix socket that nobody has bound is no less refused than a port that nobody listens on.
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Closed::ConnectRefused,
+        io::ErrorKind::TimedOut => Closed::ConnectTimedOut,
+        _ => Closed::ConnectFailed,
+    }
+}
+
+/// How a failure to read or to write is told to the gateway.
+pub(crate) fn transfer_failure(error: &io::Error) -> Closed {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
+            Closed::Reset
+        }
+        _ => Closed::Failed,
+    }
+}
+
+/// A connection's socket with what is known about its readiness. Polling is edge-triggered: a flag stays up until a system call proves it wrong.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    pub(crate) conn: ConnId,
+    pub(crate) stream: Stream,
+    /// It was accepted, not made.
+    front: bool,
+    /// The outcome of connecting is not known yet.
+    pub(crate) connecting: bool,
+    /// There may be input.
+    pub(crate) readable: bool,
+    /// The poll has said that no input will follow: a short read is no reason to stop, the end is still to be read.
+    pub(crate) read_closed: bool,
+    /// The end of the input has been read.
+    pub(crate) ended: bool,
+    /// The poll has said that the connection is broken.
+    pub(crate) failed: bool,
+    /// The gateway wants no input.
+    pub(crate) paused: bool,
+    /// It stands in the ready list.
+    pub(crate) listed: bool,
+    /// There may be room for output.
+    pub(crate) writable: bool,
+    /// The gateway has output.
+    pub(crate) has_output: bool,
+    /// It stands in the list of sockets to write to.
+    pub(crate) dirty: bool,
+}
+
+impl Socket {
+    fn new(conn: ConnId, stream: Stream, connecting: bool) -> Self {
+        Self {
+            conn,
+            stream,
+            front: !connecting,
+            connecting,
+            readable: false,
+            read_closed: false,
+            ended: false,
+            failed: false,
+            paused: false,
+            listed: false,
+            writable: !connecting,
+            has_output: false,
+            dirty: false,
+        }
+    }
+
+    /// Whether its turn should come: there is something to read, or to learn.
+    pub(crate) fn wants_turn(&self) -> bool {
+        if self.ended { self.failed } else { self.readable && !self.paused }
+    }
+
+    /// Whether it should be written to.
+    pub(crate) fn wants_write(&self) -> bool {
+        self.has_output && self.writable
+    }
+}
+
+/// The sockets of a worker, each at the place that the slab of the gateway gave to its connection.
+#[derive(Debug, Default)]
+pub(crate) struct Sockets {
+    places: Vec<Option<Socket>>,
+}
+
+impl Sockets {
+    /// Registers the socket with the poll and keeps it. Where registering fails, the socket is closed.
+    pub(crate) fn add(
+        &mut self,
+        registry: &Registry,
+        conn: ConnId,
+        mut stream: Stream,
+        connecting: bool,
+    ) -> io::Result<()> {
+        let place = place(conn);
+        registry.register(stream.source(), Token(place), Interest::READABLE | Interest::WRITABLE)?;
+        if self.places.len() <= place {
+            self.places.resize_with(place + 1, || None);
+        }
+        self.places[place] = Some(Socket::new(conn, stream, connecting));
+        Ok(())
+    }
+
+    /// The socket of the connection, unless it is gone.
+    pub(crate) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Socket> {
+        self.places.get_mut(place(conn))?.as_mut().filter(|socket| socket.conn == conn)
+    }
+
+    /// The socket that an event of the poll is about.
+    pub(crate) fn by_token(&mut self, token: Token) -> Option<&mut Socket> {
+        self.places.get_mut(token.0)?.as_mut()
+    }
+
+    /// How many of them were accepted. Counts them: not for each event.
+    pub(crate) fn fronts(&self) -> usize {
+        self.places.iter().flatten().filter(|socket| socket.front).count()
+    }
+
+    /// Closes the socket of the connection.
+    pub(crate) fn remove(&mut self, registry: &Registry, conn: ConnId) {
+        let Some(place) = self.places.get_mut(place(conn)) else { return };
+        if let Some(mut socket) = place.take_if(|socket| socket.conn == conn) {
+            // Closing the descriptor takes it out of the poll in any case.
+            let _ = registry.deregister(socket.stream.source());
+        }
+    }
+}
+
+/// The slab's index of the connection: the lower half of its id.
+fn place(conn: ConnId) -> usize {
+    conn.to_bits() as u32 as usize
+}

@@ -1,0 +1,435 @@
+//! One worker: a thread's poll, listeners, sockets and gateway, and the loop that drives them.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::mpsc::Receiver;
+
+use mio::event::Event;
+use mio::{Events, Poll, Token};
+use shuntyard_core::gateway::{Action, Closed, Command, ConnId, Connected, Gateway, RecvBuf};
+use shuntyard_core::time::{Duration, Instant};
+
+use crate::clock::{Clock, wall_clock};
+use crate::listener::{BACKLOG, Listener};
+use crate::socket::{Sockets, Stream, connect_failure, transfer_failure};
+use crate::{Notice, Observer};
+
+/// Octets read from one socket before the others have their turn.
+const TURN_OCTETS: usize = 256 << 10;
+/// Connections accepted from one listener before the sockets have their turn.
+const TURN_ACCEPTS: usize = 64;
+/// Events taken from the kernel at a time.
+const EVENTS: usize = 1024;
+/// Pieces of output in one system call.
+const SLICES: usize = 8;
+/// How long a worker that ran out of descriptors accepts nothing.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often the gateway is told the civil time, at most.
+const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The token of the waker.
+pub(crate) const WAKE: Token = Token(usize::MAX);
+
+/// The token of the listener with this number. Connections have the slab's indices, far below.
+pub(crate) fn listener_token(number: usize) -> Token {
+    Token(usize::MAX - 1 - number)
+}
+
+/// What a worker is told from outside of its thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Order {
+    /// Finish what is there.
+    Drain(Duration),
+    /// End at once.
+    Stop,
+}
+
+/// A thread's share of the server. It shares nothing with the others.
+pub(crate) struct Worker {
+    gateway: Gateway,
+    poll: Poll,
+    listeners: Vec<Listener>,
+    sockets: Sockets,
+    /// Connections whose turn to read, or to learn how connecting went, has come. Each stands here once at most.
+    ready: VecDeque<ConnId>,
+    /// Connections with output and room for it. Each stands here once at most.
+    dirty: Vec<ConnId>,
+    orders: Receiver<Order>,
+    woken: bool,
+    /// Whether the gateway takes new connections.
+    accepting: bool,
+    /// Until when nothing is accepted for lack of descriptors.
+    accept_pause: Option<Instant>,
+    clock: Clock,
+    /// When this turn began. The clock is read once a turn.
+    now: Instant,
+    wall_clock_told: Instant,
+    observer: Option<Observer>,
+    /// The end: so many connections were cut.
+    done: Option<u32>,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        gateway: Gateway,
+        poll: Poll,
+        listeners: Vec<Listener>,
+        orders: Receiver<Order>,
+        clock: Clock,
+        observer: Option<Observer>,
+    ) -> Self {
+        let now = clock.now();
+        Self {
+            gateway,
+            poll,
+            listeners,
+            sockets: Sockets::default(),
+            ready: VecDeque::new(),
+            dirty: Vec::new(),
+            orders,
+            woken: false,
+            accepting: true,
+            accept_pause: None,
+            clock,
+            now,
+            wall_clock_told: now,
+            observer,
+            done: None,
+        }
+    }
+
+    /// Serves until it is drained or stopped; says how many connections were cut.
+    pub(crate) fn run(mut self) -> io::Result<u32> {
+        let mut events = Events::with_capacity(EVENTS);
+        self.settle();
+        loop {
+            if let Some(cut) = self.done {
+                return Ok(cut);
+            }
+            match self.poll.poll(&mut events, self.patience()) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            }
+            self.now = self.clock.now();
+            self.turn(&events);
+        }
+    }
+
+    /// All that is ready is read first; then each connection with output is written to once.
+    fn turn(&mut self, events: &Events) {
+        self.tell_wall_clock();
+        for event in events {
+            self.note(event);
+        }
+        self.accept();
+        for _ in 0..self.ready.len() {
+            if let Some(conn) = self.ready.pop_front() {
+                self.serve(conn);
+            }
+        }
+        if self.gateway.poll_timeout().is_some_and(|at| at <= self.now) {
+            self.gateway.handle_timeout(self.now);
+        }
+        self.settle();
+        if std::mem::take(&mut self.woken) {
+            self.obey();
+        }
+    }
+
+    /// How long the poll may sleep.
+    fn patience(&self) -> Option<Duration> {
+        let may_accept = self.accepting && self.accept_pause.is_none();
+        if !self.ready.is_empty() || (may_accept && self.listeners.iter().any(|listener| listener.ready)) {
+            return Some(Duration::ZERO);
+        }
+        let accept_again = self.accept_pause.filter(|_| self.accepting);
+        let until = self.gateway.poll_timeout().into_iter().chain(accept_again).min()?;
+        Some(until.saturating_since(self.now))
+    }
+
+    fn tell_wall_clock(&mut self) {
+        if self.now.saturating_since(self.wall_clock_told) >= WALL_CLOCK_INTERVAL {
+            self.wall_clock_told = self.now;
+            self.gateway.handle_command(Command::WallClock(wall_clock(self.now)), self.now);
+        }
+    }
+}
+
+/// What comes in.
+impl Worker {
+    /// Writes down what an event says. Nothing is closed meanwhile, so that no event meets another connection than its own.
+    fn note(&mut self, event: &Event) {
+        let token = event.token();
+        if token == WAKE {
+            self.woken = true;
+            return;
+        }
+        let Some(socket) = self.sockets.by_token(token) else {
+            let number = usize::MAX - 1 - token.0;
+            if let Some(listener) = self.listeners.get_mut(number) {
+                listener.ready = true;
+            }
+            return;
+        };
+        let over = event.is_error() || event.is_read_closed();
+        socket.readable |= event.is_readable() || over;
+        socket.read_closed |= over;
+        socket.writable |= !socket.connecting && (event.is_writable() || event.is_error());
+        socket.failed |= event.is_error();
+        let conn = socket.conn;
+        if (socket.connecting || socket.wants_turn()) && !std::mem::replace(&mut socket.listed, true) {
+            self.ready.push_back(conn);
+        }
+        if socket.wants_write() && !std::mem::replace(&mut socket.dirty, true) {
+            self.dirty.push(conn);
+        }
+    }
+
+    fn accept(&mut self) {
+        if self.accept_pause.is_some_and(|until| until <= self.now) {
+            self.accept_pause = None;
+        }
+        for number in 0..self.listeners.len() {
+            for _ in 0..TURN_ACCEPTS {
+                if !self.accept_one(number) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Accepts a connection from the listener. Says whether there may be another.
+    fn accept_one(&mut self, number: usize) -> bool {
+        let may_accept = self.accepting && self.accept_pause.is_none();
+        let Some(listener) = self.listeners.get_mut(number).filter(|listener| may_accept && listener.ready)
+        else {
+            return false;
+        };
+        match listener.accept() {
+            Ok((stream, info)) => {
+                let conn = self.gateway.handle_accept(info, self.now);
+                self.add(conn, stream, false);
+                // The gateway may have had enough with this one.
+                self.act();
+                true
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => {
+                    listener.ready = false;
+                    false
+                }
+                // The client that was next in the queue has gone.
+                io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => true,
+                _ => {
+                    let listener = listener.address().clone();
+                    self.accept_pause = Some(self.now + ACCEPT_PAUSE);
+                    self.observe(Notice::AcceptPaused { listener, error, pause: ACCEPT_PAUSE });
+                    false
+                }
+            },
+        }
+    }
+
+    /// A connection's turn: to learn how connecting went, or to read.
+    fn serve(&mut self, conn: ConnId) {
+        let Some(socket) = self.sockets.get_mut(conn) else { return };
+        socket.listed = false;
+        if socket.connecting {
+            self.finish_connecting(conn);
+        } else if socket.ended {
+            self.close(conn, Closed::Reset);
+        } else {
+            self.read(conn);
+        }
+    }
+
+    fn finish_connecting(&mut self, conn: ConnId) {
+        let Some(socket) = self.sockets.get_mut(conn) else { return };
+        match socket.stream.connect_outcome() {
+            None => {}
+            Some(Err(error)) => self.close(conn, connect_failure(&error)),
+            Some(Ok(())) => {
+                socket.connecting = false;
+                socket.writable = true;
+                self.gateway.handle_connected(conn, Connected::default(), self.now);
+                self.read(conn);
+            }
+        }
+    }
+
+    fn read(&mut self, conn: ConnId) {
+        let Some(socket) = self.sockets.get_mut(conn) else { return };
+        let mut octets = 0;
+        while socket.readable {
+            if octets >= TURN_OCTETS {
+                socket.listed = true;
+                self.ready.push_back(conn);
+                return;
+            }
+            let buffer = match self.gateway.recv_buf(conn) {
+                RecvBuf::Buffer(buffer) => buffer,
+                RecvBuf::Pause => {
+                    socket.paused = true;
+                    return;
+                }
+                RecvBuf::Gone => return,
+            };
+            let room = buffer.len();
+            match socket.stream.read(buffer) {
+                Ok(0) => {
+                    socket.readable = false;
+                    socket.ended = true;
+                    self.gateway.handle_read_closed(conn, self.now);
+                }
+                Ok(n) => {
+                    octets += n;
+                    // Where the end is queued behind these octets no other event will tell of it.
+                    socket.readable = n == room || socket.read_closed;
+                    self.gateway.handle_recv(conn, n, self.now);
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => socket.readable = false,
+                    io::ErrorKind::Interrupted => {}
+                    _ => return self.close(conn, transfer_failure(&error)),
+                },
+            }
+        }
+    }
+
+    /// Does what was ordered from outside.
+    fn obey(&mut self) {
+        while let Ok(order) = self.orders.try_recv() {
+            match order {
+                Order::Drain(deadline) => self.drain(deadline),
+                Order::Stop => {
+                    self.drain(Duration::ZERO);
+                    self.gateway.handle_timeout(self.now);
+                    self.settle();
+                    let fronts = u32::try_from(self.sockets.fronts()).unwrap_or(u32::MAX);
+                    self.done.get_or_insert(fronts);
+                }
+            }
+        }
+    }
+
+    fn drain(&mut self, deadline: Duration) {
+        // Whoever stands in the kernel's queue is connected as far as they know: they are served, not reset.
+        for number in 0..self.listeners.len() {
+            self.listeners[number].ready = true;
+            for _ in 0..BACKLOG {
+                if !self.accept_one(number) {
+                    break;
+                }
+            }
+        }
+        for mut listener in self.listeners.drain(..) {
+            listener.deregister(self.poll.registry());
+        }
+        self.gateway.handle_command(Command::Drain { deadline }, self.now);
+        self.settle();
+    }
+}
+
+/// What goes out.
+impl Worker {
+    /// Does what the gateway asks for and writes its output, until it asks for nothing more.
+    fn settle(&mut self) {
+        loop {
+            self.act();
+            if self.dirty.is_empty() {
+                return;
+            }
+            let mut dirty = std::mem::take(&mut self.dirty);
+            for conn in dirty.drain(..) {
+                self.write(conn);
+            }
+            // Writing adds nothing to the list: only actions do.
+            self.dirty = dirty;
+        }
+    }
+
+    fn act(&mut self) {
+        while let Some(action) = self.gateway.poll_action() {
+            match action {
+                Action::Connect { conn, target } => match Stream::connect(&target) {
+                    Ok(stream) => self.add(conn, stream, true),
+                    Err(error) => self.gateway.handle_closed(conn, connect_failure(&error), self.now),
+                },
+                Action::Readable(conn) => self.resume(conn),
+                Action::Writable(conn) => self.expect_output(conn),
+                Action::Shutdown(conn) => {
+                    if let Some(socket) = self.sockets.get_mut(conn) {
+                        // A peer that is gone already shows itself by reading.
+                        let _ = socket.stream.shutdown_write();
+                    }
+                }
+                Action::Close(conn) => self.sockets.remove(self.poll.registry(), conn),
+                Action::Accepting(accepting) => self.accepting = accepting,
+                Action::Record(record) => self.observe(Notice::Record(record)),
+                Action::Drained { cut } => self.done = Some(cut),
+            }
+        }
+    }
+
+    fn add(&mut self, conn: ConnId, stream: Stream, connecting: bool) {
+        if let Err(error) = self.sockets.add(self.poll.registry(), conn, stream, connecting) {
+            let why = if connecting { connect_failure(&error) } else { Closed::Failed };
+            self.gateway.handle_closed(conn, why, self.now);
+        }
+    }
+
+    fn resume(&mut self, conn: ConnId) {
+        let Some(socket) = self.sockets.get_mut(conn) else { return };
+        socket.paused = false;
+        if socket.wants_turn() && !std::mem::replace(&mut socket.listed, true) {
+            self.ready.push_back(conn);
+        }
+    }
+
+    fn expect_output(&mut self, conn: ConnId) {
+        let Some(socket) = self.sockets.get_mut(conn) else { return };
+        socket.has_output = true;
+        if socket.wants_write() && !std::mem::replace(&mut socket.dirty, true) {
+            self.dirty.push(conn);
+        }
+    }
+
+    /// Writes until there is nothing more or no room.
+    fn write(&mut self, conn: ConnId) {
+        let Some(socket) = self.sockets.get_mut(conn) else { return };
+        socket.dirty = false;
+        while socket.writable {
+            let Some(transmit) = self.gateway.poll_transmit(conn, self.now) else {
+                socket.has_output = false;
+                return;
+            };
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let filled = transmit.chunks_vectored(&mut slices);
+            let slices = &slices[..filled];
+            match socket.stream.write_vectored(slices) {
+                Ok(n) => {
+                    socket.writable = n == slices.iter().map(|slice| slice.len()).sum::<usize>();
+                    self.gateway.handle_sent(conn, n, self.now);
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => socket.writable = false,
+                    io::ErrorKind::Interrupted => {}
+                    _ => return self.close(conn, transfer_failure(&error)),
+                },
+            }
+        }
+    }
+
+    /// Closes a connection whose transport has failed.
+    fn close(&mut self, conn: ConnId, why: Closed) {
+        self.sockets.remove(self.poll.registry(), conn);
+        self.gateway.handle_closed(conn, why, self.now);
+    }
+
+    fn observe(&self, notice: Notice) {
+        if let Some(observer) = &self.observer {
+            observer(notice);
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! What must hold of encoder and decoder over any sequence of blocks and table sizes.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+use shuntyard_core::fields::{FieldLine, FieldSection, Origin};
+use shuntyard_core::hpack::{Decoded, Decoder, Encoder, Indexing, IndexingPolicy, SectionLimits};
+
+const SEED: u64 = 0x7541;
+const NO_LIMITS: SectionLimits = SectionLimits { size: u32::MAX, fields: u32::MAX };
+
+#[derive(Clone, Debug)]
+struct OwnedLine {
+    name: Vec<u8>,
+    value: Vec<u8>,
+    never_indexed: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Block(Vec<OwnedLine>),
+    /// The decoder's side changes SETTINGS_HEADER_TABLE_SIZE.
+    TableSize(u32),
+}
+
+const NAMES: [&str; 16] = [
+    ":method",
+    ":path",
+    ":status",
+    "accept-encoding",
+    "authorization",
+    "cookie",
+    "date",
+    "etag",
+    "set-cookie",
+    "te",
+    "x-a",
+    "x-b",
+    "x-c",
+    "x-longer-name-of-a-field",
+    "X-Not-Well-Formed",
+    "",
+];
+const VALUES: [&str; 14] = [
+    "",
+    "GET",
+    "/",
+    "200",
+    "201",
+    "gzip, deflate",
+    "a",
+    "b",
+    "c",
+    "d",
+    "trailers",
+    "Mon, 21 Oct 2013 20:13:21 GMT",
+    "a value of some more than twenty octets",
+    "^^^\u{20ac}\\^",
+];
+
+fn name() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![9 => prop::sample::select(&NAMES[..]).prop_map(Vec::from), 1 => vec(any::<u8>(), 0..40)]
+}
+
+fn value() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        16 => prop::sample::select(&VALUES[..]).prop_map(Vec::from),
+        3 => vec(any::<u8>(), 0..200),
+        1 => (0_usize..5000).prop_map(|len| vec![b'v'; len]),
+    ]
+}
+
+fn line() -> impl Strategy<Value = OwnedLine> {
+    (name(), value(), prop::bool::weighted(0.05)).prop_map(|(name, value, never_indexed)| OwnedLine {
+        name,
+        value,
+        never_indexed,
+    })
+}
+
+fn table_size() -> impl Strategy<Value = u32> {
+    prop_oneof![Just(0), 0_u32..300, 0_u32..8192, Just(4096), Just(u32::MAX)]
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![5 => vec(line(), 0..12).prop_map(Step::Block), 1 => table_size().prop_map(Step::TableSize)];
+    vec(step, 0..60)
+}
+
+fn section(lines: &[OwnedLine]) -> FieldSection {
+    let mut fields = FieldSection::new();
+    for line in lines {
+        let made = FieldLine::new(&line.name, &line.value, SEED);
+        fields.push(FieldLine { never_indexed: line.never_indexed, ..made });
+    }
+    fields
+}
+
+fn encoded(encoder: &mut Encoder, fields: &FieldSection) -> Vec<u8> {
+    let mut block = Vec::new();
+    encoder.encode(fields, &mut block);
+    block
+}
+
+fn decoded(decoder: &mut Decoder, block: &[u8]) -> FieldSection {
+    let mut fields = FieldSection::new();
+    assert_eq!(decoder.decode(block, NO_LIMITS, &mut fields), Ok(Decoded::Whole));
+    fields
+}
+
+/// What arrives of what is sent: the policy may add the never-indexed mark.
+fn expected(sent: &FieldSection) -> FieldSection {
+    let mut fields = FieldSection::new();
+    for line in sent.iter() {
+        let never = line.facts.static_line == 0
+            && IndexingPolicy::default().decide(&line, u32::MAX) == Indexing::Never;
+        fields.push(FieldLine { never_indexed: line.never_indexed || never, ..line });
+    }
+    fields
+}
+
+fn assert_same_tables(encoder: &Encoder, decoder: &Decoder) {
+    assert!(encoder.entries().eq(decoder.entries()));
+    assert_eq!(encoder.table_size(), decoder.table_size());
+    let size: usize = decoder.entries().map(|(name, value)| name.len() + value.len() + 32).sum();
+    assert_eq!((decoder.table_size(), decoder.entries().count()), (size, decoder.entry_count()));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        ..ProptestConfig::with_cases(400)
+    })]
+
+    #[test]
+    fn what_is_encoded_is_decoded_and_the_tables_stay_equal(steps in steps(), cap in table_size()) {
+        let (mut encoder, mut decoder) = (Encoder::new(cap), Decoder::new(4096, SEED, 1));
+        let mut limit = 4096;
+        for step in &steps {
+            match step {
+                Step::Block(lines) => {
+                    let sent = section(lines);
+                    let received = decoded(&mut decoder, &encoded(&mut encoder, &sent));
+                    prop_assert_eq!(&received, &expected(&sent));
+                    for (a, b) in received.iter().zip(sent.iter()) {
+                        prop_assert_eq!(a.facts, b.facts);
+                    }
+                    assert_same_tables(&encoder, &decoder);
+                    prop_assert!(decoder.table_size() <= limit.min(cap) as usize);
+                }
+                Step::TableSize(size) => {
+                    limit = *size;
+                    encoder.set_peer_max_table_size(limit);
+                    decoder.set_max_table_size(limit);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn limits_keep_the_tables_in_step(
+        steps in steps(),
+        limits in vec((0_u32..400, 0_u32..8), 60),
+    ) {
+        let (mut encoder, mut whole) = (Encoder::new(4096), Decoder::new(4096, SEED, 1));
+        let (mut limited, mut none) = (Decoder::new(4096, SEED, 1), Decoder::new(4096, SEED, 1));
+        for (step, (size, fields)) in steps.iter().zip(limits) {
+            match step {
+                Step::Block(lines) => {
+                    let block = encoded(&mut encoder, &section(lines));
+                    let all = decoded(&mut whole, &block);
+                    let mut kept = FieldSection::new();
+                    let result = limited.decode(&block, SectionLimits { size, fields }, &mut kept).unwrap();
+                    if all.size() <= size as usize && all.len() <= fields as usize {
+                        prop_assert_eq!((result, &kept), (Decoded::Whole, &all));
+                    } else {
+                        prop_assert!(matches!(result, Decoded::OverLimit(_)));
+                        prop_assert!(kept.is_empty());
+                    }
+                    none.decode(&block, SectionLimits { size: 0, fields: 0 }, &mut kept).unwrap();
+                    prop_assert!(whole.entries().eq(limited.entries()) && whole.entries().eq(none.entries()));
+                }
+                Step::TableSize(size) => {
+                    encoder.set_peer_max_table_size(*size);
+                    for decoder in [&mut whole, &mut limited, &mut none] {
+                        decoder.set_max_table_size(*size);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A gateway: several connections in, one out. Translations are a short cut to where the search leads, no more.
+    #[test]
+    fn translations_change_nothing(
+        blocks in vec((0_usize..4, vec(line(), 0..12)), 0..80),
+        in_size in table_size(),
+        out_sizes in vec(prop::option::weighted(0.1, table_size()), 80),
+    ) {
+        let mut inward: Vec<_> = (0..4).map(|identity| {
+            let mut encoder = Encoder::new(65_536);
+            let mut decoder = Decoder::new(4096, SEED, identity);
+            encoder.set_peer_max_table_size(in_size);
+            decoder.set_max_table_size(in_size);
+            (encoder, decoder)
+        }).collect();
+        let (mut outward, mut searching) = (Encoder::new(4096), Encoder::new(4096));
+        let mut last = Decoder::new(4096, SEED, 9);
+        for ((connection, lines), out_size) in blocks.iter().zip(out_sizes) {
+            if let Some(size) = out_size {
+                outward.set_peer_max_table_size(size);
+                searching.set_peer_max_table_size(size);
+                last.set_max_table_size(size);
+            }
+            let (encoder, decoder) = &mut inward[*connection];
+            let sent = section(lines);
+            let relayed = decoded(decoder, &encoded(encoder, &sent));
+            let block = encoded(&mut outward, &relayed);
+            let mut searched = Vec::new();
+            searching.begin(&mut searched);
+            for line in relayed.iter() {
+                searching.line(&FieldLine { origin: Origin::NONE, ..line }, &mut searched);
+            }
+            prop_assert_eq!(&block, &searched);
+            prop_assert_eq!(decoded(&mut last, &block), expected(&sent));
+            assert_same_tables(&outward, &last);
+        }
+    }
+
+    #[test]
+    fn no_octets_make_the_decoder_panic(
+        blocks in vec((vec(any::<u8>(), 0..200), table_size()), 1..8),
+        limits in (0_u32..2000, 0_u32..20),
+    ) {
+        let mut decoder = Decoder::new(4096, SEED, 1);
+        let mut fields = FieldSection::new();
+        for (block, size) in &blocks {
+            let (size_limit, field_limit) = limits;
+            let limits = SectionLimits { size: size_limit, fields: field_limit };
+            if decoder.decode(block, limits, &mut fields).is_err() {
+                prop_assert!(fields.is_empty());
+                break;
+            }
+            prop_assert!(fields.size() <= size_limit as usize && fields.len() <= field_limit as usize);
+            decoder.set_max_table_size(*size);
+        }
+    }
+
+    #[test]
+    fn no_damage_to_a_block_makes_the_decoder_panic(
+        before in vec(line(), 0..12),
+        lines in vec(line(), 1..12),
+        damage in vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+        end in any::<prop::sample::Index>(),
+    ) {
+        let (mut encoder, mut decoder) = (Encoder::new(4096), Decoder::new(4096, SEED, 1));
+        decoded(&mut decoder, &encoded(&mut encoder, &section(&before)));
+        let mut block = encoded(&mut encoder, &section(&lines));
+        for (at, octet) in &damage {
+            let at = at.index(block.len());
+            block[at] = *octet;
+        }
+        block.truncate(end.index(block.len() + 1));
+        let mut fields = FieldSection::new();
+        let result = decoder.decode(&block, NO_LIMITS, &mut fields);
+        prop_assert!(result.is_ok() || fields.is_empty());
+        prop_assert!(decoder.table_size() <= 4096);
+    }
+}

@@ -1,0 +1,177 @@
+//! A gateway between clients and backends, joined by memory: every step of the contract, no time passing.
+#![allow(unreachable_pub, reason = "a module of test binaries")]
+
+use std::collections::BTreeMap;
+
+use shuntyard_core::config::{Config, ConnectionConfig};
+use shuntyard_core::gateway::{Accepted, Action, ConnId, Connected, Gateway, RecvBuf};
+use shuntyard_core::h2::{Client, Server};
+use shuntyard_core::record::{EndRecord, Record};
+use shuntyard_core::time::{Instant, WallClock};
+
+/// The other end of one of the gateway's connections.
+pub enum Peer {
+    Client(Box<Client>),
+    Backend(Box<Server>),
+}
+
+/// The gateway and everybody around it.
+pub struct Memory {
+    pub gateway: Gateway,
+    pub now: Instant,
+    pub peers: BTreeMap<ConnId, Peer>,
+    /// Connections that asked to be written to.
+    writable: Vec<ConnId>,
+    pub closed: Vec<ConnId>,
+    pub records: Vec<EndRecord>,
+    pub started: usize,
+    pub drained: Option<u32>,
+    pub backend_config: ConnectionConfig,
+    /// Dials are refused.
+    pub refuse: bool,
+}
+
+impl Memory {
+    pub fn new(change: impl FnOnce(&mut Config)) -> Self {
+        let endpoint: core::net::SocketAddr = "127.0.0.1:9000".parse().expect("an address");
+        let mut config = Config::new(vec![endpoint.into()]);
+        config.records = true;
+        change(&mut config);
+        let now = Instant::ZERO;
+        let wall = WallClock { at: now, unix_seconds: 784_111_777 };
+        Self {
+            gateway: Gateway::new(config, 7, now, wall).expect("a valid configuration"),
+            now,
+            peers: BTreeMap::new(),
+            writable: Vec::new(),
+            closed: Vec::new(),
+            records: Vec::new(),
+            started: 0,
+            drained: None,
+            backend_config: ConnectionConfig::default(),
+            refuse: false,
+        }
+    }
+
+    pub fn connect(&mut self, config: ConnectionConfig) -> ConnId {
+        let peer: core::net::SocketAddr = "127.0.0.1:50000".parse().expect("an address");
+        let id = self.gateway.handle_accept(Accepted { peer: peer.into(), local: peer.into() }, self.now);
+        let client = Client::new(config, 1).expect("a valid configuration");
+        self.peers.insert(id, Peer::Client(Box::new(client)));
+        id
+    }
+
+    pub fn client(&mut self, id: ConnId) -> &mut Client {
+        match self.peers.get_mut(&id) {
+            Some(Peer::Client(client)) => client,
+            _ => panic!("{id:?} is no client"),
+        }
+    }
+
+    pub fn backends(&self) -> Vec<ConnId> {
+        self.peers.iter().filter(|(_, peer)| matches!(peer, Peer::Backend(_))).map(|(&id, _)| id).collect()
+    }
+
+    pub fn backend(&mut self, id: ConnId) -> &mut Server {
+        match self.peers.get_mut(&id) {
+            Some(Peer::Backend(server)) => server,
+            _ => panic!("{id:?} is no backend"),
+        }
+    }
+
+    /// Does what the gateway asks for.
+    pub fn act(&mut self) {
+        while let Some(action) = self.gateway.poll_action() {
+            match action {
+                Action::Connect { conn, .. } if self.refuse => {
+                    self.gateway.handle_closed(
+                        conn,
+                        shuntyard_core::gateway::Closed::ConnectRefused,
+                        self.now,
+                    );
+                }
+                Action::Connect { conn, .. } => {
+                    let server = Server::new(self.backend_config.clone(), 2).expect("a valid configuration");
+                    self.peers.insert(conn, Peer::Backend(Box::new(server)));
+                    self.gateway.handle_connected(conn, Connected {}, self.now);
+                }
+                Action::Writable(conn) => self.writable.push(conn),
+                Action::Close(conn) => {
+                    self.closed.push(conn);
+                    self.peers.remove(&conn);
+                }
+                Action::Record(record) => match *record {
+                    Record::Started { .. } => self.started += 1,
+                    Record::Ended(record) => self.records.push(record),
+                },
+                Action::Drained { cut } => self.drained = Some(cut),
+                Action::Readable(_) | Action::Shutdown(_) | Action::Accepting(_) => {}
+            }
+        }
+    }
+
+    /// Carries octets both ways until nobody has any. What arrives waits for `poll_event` of its client or server.
+    pub fn settle(&mut self) {
+        loop {
+            self.act();
+            let mut moved = false;
+            for conn in std::mem::take(&mut self.writable) {
+                moved |= self.write(conn);
+            }
+            for conn in self.peers.keys().copied().collect::<Vec<_>>() {
+                moved |= self.read(conn);
+            }
+            if !moved {
+                break;
+            }
+        }
+    }
+
+    fn write(&mut self, conn: ConnId) -> bool {
+        let mut moved = false;
+        while let Some(transmit) = self.gateway.poll_transmit(conn, self.now) {
+            let octets = transmit.chunk().to_vec();
+            match self.peers.get_mut(&conn) {
+                Some(Peer::Client(client)) => client.handle_recv(&octets),
+                Some(Peer::Backend(server)) => server.handle_recv(&octets),
+                None => {}
+            }
+            self.gateway.handle_sent(conn, octets.len(), self.now);
+            moved = true;
+        }
+        moved
+    }
+
+    fn read(&mut self, conn: ConnId) -> bool {
+        let octets = match self.peers.get_mut(&conn) {
+            Some(Peer::Client(client)) => take(client.poll_transmit(), 1 << 16),
+            Some(Peer::Backend(server)) => take(server.poll_transmit(), 1 << 16),
+            None => return false,
+        };
+        if octets.is_empty() {
+            return false;
+        }
+        let RecvBuf::Buffer(buffer) = self.gateway.recv_buf(conn) else { return false };
+        let n = octets.len().min(buffer.len());
+        buffer[..n].copy_from_slice(&octets[..n]);
+        self.gateway.handle_recv(conn, n, self.now);
+        match self.peers.get_mut(&conn) {
+            Some(Peer::Client(client)) => client.handle_sent(n),
+            Some(Peer::Backend(server)) => server.handle_sent(n),
+            None => {}
+        }
+        self.act();
+        true
+    }
+
+    /// The other end of a connection vanishes.
+    pub fn kill(&mut self, conn: ConnId) {
+        self.peers.remove(&conn);
+        self.gateway.handle_closed(conn, shuntyard_core::gateway::Closed::Reset, self.now);
+        self.settle();
+    }
+}
+
+fn take(octets: Option<&[u8]>, max: usize) -> Vec<u8> {
+    octets.map_or(Vec::new(), |octets| octets[..octets.len().min(max)].to_vec())
+}

@@ -1,0 +1,142 @@
+//! How the program fails: one message with help on stderr, and an exit code.
+
+use std::fmt;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use shuntyard_core::address::Address;
+use shuntyard_core::config::ConfigError;
+use shuntyard_mio::BindError;
+
+use crate::address::Unsupported;
+
+/// Why the program ends otherwise than well. Bad usage is not among it: clap ends the program itself, with 2.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// An address could not be taken.
+    Listen { address: Address, error: io::Error },
+    /// The name of an address to listen on stands for nothing.
+    ListenName { name: String, reason: String },
+    /// The name of a backend stands for nothing.
+    BackendName { url: String, reason: String },
+    /// A backend that this version cannot speak with.
+    BackendScheme { url: String, unsupported: Unsupported },
+    /// A value outside its range.
+    Config(ConfigError),
+    /// The system refused something that the program cannot do without.
+    System { what: &'static str, error: io::Error },
+    /// The drain ran out of time.
+    Cut { connections: u32 },
+}
+
+impl Failure {
+    /// 1: it failed; 3: requests were cut; 78 (EX_CONFIG): starting it again won't help.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Listen { .. } | Self::System { .. } => 1,
+            Self::Cut { .. } => 3,
+            Self::ListenName { .. }
+            | Self::BackendName { .. }
+            | Self::BackendScheme { .. }
+            | Self::Config(_) => 78,
+        })
+    }
+
+    /// Writes the message to stderr.
+    pub(crate) fn report(&self) {
+        let mut stderr = io::stderr().lock();
+        let [red, cyan, plain] = if colour() { ["\x1b[1;31m", "\x1b[1;36m", "\x1b[0m"] } else { [""; 3] };
+        // Nobody is left to tell when stderr is closed.
+        let _ = writeln!(stderr, "{red}error{plain}: {self}");
+        if let Some(help) = self.help() {
+            let _ = writeln!(stderr, "  = {cyan}help{plain}: {help}");
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Listen { address, error } => listen_help(address, error),
+            Self::ListenName { .. } => {
+                Some("listen on an address of this machine, as in 127.0.0.1:8080 or [::]:8080".to_owned())
+            }
+            Self::BackendName { .. } => {
+                Some("names are resolved once, at start: check the spelling and /etc/resolv.conf".to_owned())
+            }
+            Self::BackendScheme { .. } => {
+                Some("HTTP/2 with prior knowledge over plain TCP is served: write h2c://HOST:PORT".to_owned())
+            }
+            Self::Config(_) | Self::System { .. } => None,
+            Self::Cut { .. } => Some("a longer --drain-timeout lets them finish".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen { address, error } => write!(f, "cannot listen on {address}: {}", plainly(error)),
+            Self::ListenName { name, reason } => write!(f, "cannot listen on {name}: {reason}"),
+            Self::BackendName { url, reason } => write!(f, "cannot resolve backend {url}: {reason}"),
+            Self::BackendScheme { url, unsupported: Unsupported::Tls } => {
+                write!(f, "backend {url}: this version does not speak TLS with backends")
+            }
+            Self::BackendScheme { url, unsupported: Unsupported::Http1 } => {
+                write!(f, "backend {url}: this version does not speak HTTP/1.1 with backends")
+            }
+            Self::Config(error) => error.fmt(f),
+            Self::System { what, error } => write!(f, "{what}: {}", plainly(error)),
+            Self::Cut { connections: 1 } => f.write_str("the drain timed out: 1 connection was cut"),
+            Self::Cut { connections } => {
+                write!(f, "the drain timed out: {connections} connections were cut")
+            }
+        }
+    }
+}
+
+impl From<BindError> for Failure {
+    fn from(error: BindError) -> Self {
+        match error {
+            BindError::Config(error) => Self::Config(error),
+            BindError::Listen { address, error } => Self::Listen { address, error },
+            BindError::Poll(error) => Self::System { what: "cannot poll", error },
+        }
+    }
+}
+
+/// Whether stderr shows colour (https://no-color.org).
+fn colour() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// The system's words in lower case and without a number, where the cause has a name.
+fn plainly(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::AddrInUse => "address already in use".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "address not available".to_owned(),
+        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn listen_help(address: &Address, error: &io::Error) -> Option<String> {
+    let help = match (error.kind(), address) {
+        (io::ErrorKind::PermissionDenied, Address::Inet(address)) if address.port() < 1024 => {
+            "ports below 1024 need CAP_NET_BIND_SERVICE; take a higher one, or \
+             `setcap cap_net_bind_service=+ep` on the program"
+                .to_owned()
+        }
+        (io::ErrorKind::PermissionDenied, Address::Unix(_)) => {
+            "the folder must be writable for this user".to_owned()
+        }
+        (io::ErrorKind::AddrInUse, Address::Inet(address)) => {
+            format!("`ss -ltnp 'sport = :{}'` shows who listens there", address.port())
+        }
+        (io::ErrorKind::AddrInUse, Address::Unix(path)) => {
+            format!("somebody answers there, or {path} is not a socket")
+        }
+        (io::ErrorKind::AddrNotAvailable, _) => "`ip address` shows this machine's addresses".to_owned(),
+        _ => return None,
+    };
+    Some(help)
+}

@@ -1,0 +1,95 @@
+//! `shuntyard run`: from the command line to a server and its end.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::io::{self, Write as _};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use shuntyard_core::address::Address;
+use shuntyard_core::config::Config;
+use shuntyard_mio::{Notice, Observer, Options, Server};
+
+use crate::address::{Endpoint, ListenAddress};
+use crate::cli::{Adapter, RunArgs};
+use crate::failure::Failure;
+use crate::signals;
+
+/// Serves until a signal has drained the server.
+pub(crate) fn run(args: RunArgs) -> Result<(), Failure> {
+    let config = Config::new(all(&args.backend, Endpoint::resolve)?);
+    let options = Options {
+        listen: all(&args.listen, ListenAddress::resolve)?,
+        workers: args.workers.unwrap_or_else(processors),
+        seed: seed(),
+        observer: Some(observer()),
+    };
+    match args.adapter {
+        Adapter::Mio => run_mio(config, options, args.drain_timeout),
+    }
+}
+
+fn run_mio(config: Config, options: Options, drain_timeout: Duration) -> Result<(), Failure> {
+    let server = Server::bind(config, options)?;
+    let (first, second) = (server.handle(), server.handle());
+    signals::watch(
+        move |signal| {
+            say(&format!("{signal}: draining for {drain_timeout:?} at most; once more to end now"));
+            first.drain(drain_timeout);
+        },
+        move |signal| {
+            say(&format!("{signal}: ending now"));
+            second.stop();
+        },
+    )
+    .map_err(|error| Failure::System { what: "cannot watch for signals", error })?;
+    for address in server.local_addrs() {
+        say(&format!("listening on {address} (HTTP/2 with prior knowledge)"));
+    }
+    let exit = server.run().map_err(|error| Failure::System { what: "the event loop failed", error })?;
+    match exit.cut {
+        0 => Ok(()),
+        connections => Err(Failure::Cut { connections }),
+    }
+}
+
+/// The addresses of all, each of them once.
+fn all<T>(
+    values: &[T],
+    resolve: impl Fn(&T) -> Result<Vec<Address>, Failure>,
+) -> Result<Vec<Address>, Failure> {
+    let mut addresses = Vec::new();
+    for value in values {
+        for address in resolve(value)? {
+            let port_to_be_picked = matches!(&address, Address::Inet(address) if address.port() == 0);
+            if port_to_be_picked || !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+    }
+    Ok(addresses)
+}
+
+fn processors() -> NonZeroUsize {
+    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// Different with every start: std seeds its hasher from the system's randomness.
+fn seed() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+fn observer() -> Observer {
+    Arc::new(|notice| {
+        if let Notice::AcceptPaused { listener, error, pause } = notice {
+            say(&format!("cannot accept on {listener} for {pause:?}: {error}"));
+        }
+    })
+}
+
+/// One line to stderr. Nobody is left to tell when it is closed.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}

@@ -1,0 +1,3 @@
+//! The program between real clients and real servers.
+
+fn main() {}
