@@ -1,11 +1,14 @@
 //! An adapter as the contract wants it: events in, actions done, sleep until `poll_timeout` and nothing sooner.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::IoSlice;
 use std::net::SocketAddr;
 
 use shuntyard_core::address::Address;
 use shuntyard_core::config::ConfigError;
-use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, Connected, Gateway, RecvBuf};
+use shuntyard_core::gateway::{
+    Accepted, Action, Closed, Command, ConnId, Connected, Gateway, RecvBuf, Transmit,
+};
 use shuntyard_core::time::{Duration, Instant, WallClock};
 
 use crate::ledger::Violation;
@@ -128,6 +131,7 @@ impl Adapter {
             }
             ConnectAnswer::Refused => {
                 self.forget(id);
+                stage.links[link].close(End::Initiator, &mut stage.world);
                 self.quiet = false;
                 self.gateway.handle_closed(id, Closed::ConnectRefused, now);
             }
@@ -320,16 +324,15 @@ impl Adapter {
             let Some(&conn) = self.conns.get(&id).filter(|conn| conn.writable) else { return Ok(moved) };
             let now = instant(stage.now());
             let Some(transmit) = self.gateway.poll_transmit(id, now) else {
-                stage.police[conn.link].waiting(0);
                 if let Some(conn) = self.conns.get_mut(&id) {
                     conn.writable = false;
                 }
                 return Ok(moved);
             };
-            let chunk = transmit.chunk();
-            stage.police[conn.link].waiting(transmit.remaining());
-            let most = chunk.len().min(self.plan.write_max.max(1));
-            let octets = chunk[..most].to_vec();
+            let most = transmit.remaining().min(self.plan.write_max.max(1));
+            let shown = stage.police[conn.link].waiting();
+            let octets = octets_of(&transmit, 0, most);
+            stage.emitted(conn.link, &octets_of(&transmit, shown, transmit.remaining()))?;
             match stage.links[conn.link].write(conn.end, &octets, &mut stage.world) {
                 Write::Taken(0) => {
                     // Full: the link wakes us when there is room.
@@ -339,7 +342,7 @@ impl Adapter {
                     moved = true;
                     self.octets += n as u64;
                     self.hash = fnv(fnv(self.hash, &id.to_bits().to_le_bytes()), &octets[..n]);
-                    stage.emitted(conn.link, &octets[..n])?;
+                    stage.sent(conn.link, &octets[..n]);
                     self.gateway.handle_sent(id, n, now);
                 }
                 Write::Reset => {
@@ -356,6 +359,21 @@ impl Adapter {
             log.push(format!("{now} {text}"));
         }
     }
+}
+
+/// The octets `from..to` of what waits to be written.
+fn octets_of(transmit: &Transmit<'_>, mut from: usize, to: usize) -> Vec<u8> {
+    let mut slices = [IoSlice::new(&[]); 8];
+    let filled = transmit.chunks_vectored(&mut slices);
+    let mut wanted = to.saturating_sub(from);
+    let mut octets = Vec::with_capacity(wanted);
+    for slice in &slices[..filled] {
+        let rest = &slice[from.min(slice.len())..];
+        from = from.saturating_sub(slice.len());
+        octets.extend_from_slice(&rest[..wanted.min(rest.len())]);
+        wanted -= wanted.min(rest.len());
+    }
+    octets
 }
 
 /// The core's word for a moment of the world.

@@ -158,6 +158,9 @@ impl Client {
 
     fn open_streams(&mut self, endpoint: &mut Endpoint, world: &mut World) {
         while self.next < self.answers.len() && self.may_open(endpoint) && endpoint.has_room() {
+            if self.session.patient && !endpoint.peer.has_settings() {
+                return;
+            }
             let limit = endpoint.peer.max_concurrent.map_or(100, |limit| limit as usize);
             if self.open.len() >= self.session.concurrency.clamp(1, limit.max(1)) || limit == 0 {
                 return;

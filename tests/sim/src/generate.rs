@@ -94,7 +94,7 @@ fn config(seed: u64, backends: &[Backend], faults: &[FaultKind]) -> Config {
         connection.encoder_table_size = *choices.pick(&[4096, 4096, 0, 33, 65_536]);
         connection.initial_window_size = *choices.pick(&[65_535, 65_535, 1, 100, 16_384, 1 << 20]);
         connection.connection_window_size = *choices.pick(&[1 << 20, 65_535, 65_536]);
-        connection.outbox_high_mark = *choices.pick(&[128 << 10, 128 << 10, 1, 1000, 16_384]);
+        connection.outbox_high_mark = *choices.pick(&[128 << 10, 128 << 10, 100, 1000, 16_384]);
     }
     config.front.max_concurrent_streams = *choices.pick(&[100, 100, 1, 2, 7]);
     config.backend.assumed_max_concurrent_streams = *choices.pick(&[100, 1, 2]);
@@ -220,6 +220,7 @@ fn session(seed: u64, n: u64, rid: u64, smallest: u32, small_pieces: bool, fault
     Session {
         start: choices.between(0, 3 * MILLI),
         concurrency: *choices.pick(&[100, 100, 1, 3]),
+        patient: choices.chance(70),
         peer,
         network,
         exchanges: (rid..rid + count).map(|rid| exchange(seed, rid, most, faults)).collect(),

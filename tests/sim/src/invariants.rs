@@ -60,7 +60,8 @@ pub fn d2_content_is_true(ledger: &mut Ledger, rid: u64, first_wrong: Option<u64
 
 /// **E2** (after every step). From freeze to thaw nothing of a request is emitted: its client sees nothing but a local
 /// final error. So whatever of a backend's response leaves, that response must have come on the last attempt; and what the
-/// gateway says by itself is a final error.
+/// gateway says by itself is a final error. (That error may follow interim responses which were passed on while the request
+/// was live: RFC 9110 section 15.2 lets any final response follow them. An earlier version forbade it.)
 pub fn e2_a_frozen_request_shows_nothing(ledger: &mut Ledger, rid: u64) -> Result<(), Violation> {
     let trace = ledger.trace(rid).clone();
     let last = trace.attempts.last().cloned().unwrap_or_default();
@@ -70,7 +71,7 @@ pub fn e2_a_frozen_request_shows_nothing(ledger: &mut Ledger, rid: u64) -> Resul
     let fine = match trace.head {
         None => true,
         Some(Head::Backend) => last.head,
-        Some(Head::Local(status)) => (400..600).contains(&status) && trace.interim == 0,
+        Some(Head::Local(status)) => (400..600).contains(&status),
     };
     ledger.check("E2", fine, || format!("request {rid}: a response from nowhere: {trace:?}"))
 }
@@ -113,8 +114,8 @@ fn credit_beyond_content(trace: &Trace, police: &[Police]) -> Option<Result<(), 
         return None;
     }
     let (front, backend) = (&police[front], &police[attempt.link]);
-    let uploaded = (front.credit_of(stream)?, attempt.request_sent + backend.unsent());
-    let downloaded = (backend.credit_of(attempt.stream)?, trace.sent + front.unsent());
+    let uploaded = (front.credit_of(stream)?, attempt.request_sent);
+    let downloaded = (backend.credit_of(attempt.stream)?, trace.sent);
     let fine = |(credit, cut): (u64, u64)| credit <= cut;
     let message =
         || format!("credit and octets cut: upload {uploaded:?}, download {downloaded:?} of {trace:?}");

@@ -49,6 +49,8 @@ pub struct Attempt {
     pub left_out: bool,
     /// The connection is gone.
     pub lost: bool,
+    /// It went before any octet of the request left.
+    pub never_left: bool,
 }
 
 impl Attempt {
@@ -57,9 +59,9 @@ impl Attempt {
         self.reset_by_gateway || self.ended || self.reset.is_some() || self.left_out || self.lost
     }
 
-    /// Whether the backend said that it did not process it.
+    /// Whether the backend said that it did not process it, or cannot have seen it.
     pub fn is_unprocessed(&self) -> bool {
-        self.left_out || self.reset == Some(crate::refcodec::frame::REFUSED_STREAM)
+        self.left_out || self.never_left || self.reset == Some(crate::refcodec::frame::REFUSED_STREAM)
     }
 }
 

@@ -74,6 +74,7 @@ pub struct Peer {
     initial_window: u32,
     block: Option<(u32, Vec<u8>, bool)>,
     pings_out: u32,
+    settings_came: bool,
     next_stream: u32,
 }
 
@@ -96,6 +97,7 @@ impl Peer {
             initial_window: 65_535,
             block: None,
             pings_out: 0,
+            settings_came: false,
             next_stream: 1,
             plan,
         };
@@ -139,6 +141,11 @@ impl Peer {
     pub fn send_ping(&mut self) {
         self.pings_out += 1;
         self.send(&Frame::Ping { ack: false, opaque: u64::from(self.pings_out).to_be_bytes() });
+    }
+
+    /// Whether the other end's SETTINGS came.
+    pub fn has_settings(&self) -> bool {
+        self.settings_came
     }
 
     /// Whether every SETTINGS and PING was acknowledged.
@@ -341,6 +348,7 @@ impl Peer {
     }
 
     fn apply(&mut self, settings: &[(u16, u32)]) -> Result<(), String> {
+        self.settings_came = true;
         for &(id, value) in settings {
             match id {
                 frame::HEADER_TABLE_SIZE => self.encoder.set_limit(value as usize),

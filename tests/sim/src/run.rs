@@ -8,6 +8,7 @@ use crate::client::{Answer, Client};
 use crate::invariants;
 use crate::ledger::{Ledger, Violation};
 use crate::net::End;
+use crate::refcodec::frame::REFUSED_STREAM;
 use crate::scenario::{Exchange, Scenario};
 use crate::stage::Stage;
 use crate::truth;
@@ -212,7 +213,8 @@ impl Run {
         for client in &self.clients {
             for (exchange, answer) in client.session().exchanges.iter().zip(&client.answers) {
                 invariants::d2_content_is_true(&mut self.stage.ledger, exchange.rid, answer.first_wrong)?;
-                judge(&mut self.stage.ledger, exchange, answer, exact)?;
+                let refused = answer.reset == Some(REFUSED_STREAM) && !client.session().patient;
+                judge(&mut self.stage.ledger, exchange, answer, exact && !refused)?;
             }
         }
         Ok(())

@@ -75,6 +75,8 @@ pub struct Session {
     pub start: Nanos,
     /// Streams that it keeps open at a time.
     pub concurrency: usize,
+    /// Whether it waits for the gateway's SETTINGS before its first request. Who does not may be refused.
+    pub patient: bool,
     /// How it speaks HTTP/2.
     pub peer: PeerPlan,
     /// From client to gateway, from gateway to client.
@@ -323,6 +325,7 @@ impl Session {
         Self {
             start: 0,
             concurrency: 100,
+            patient: true,
             peer: PeerPlan::default(),
             network: [PipePolicy::default(); 2],
             exchanges,

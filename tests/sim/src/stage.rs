@@ -150,12 +150,17 @@ impl Stage {
         self.police[link].delivered(octets, quiet, &mut self.ledger)
     }
 
-    /// Octets were written by the gateway.
+    /// The gateway shows octets that it wants to write: what it emits, in the words of the invariants.
     pub fn emitted(&mut self, link: usize, octets: &[u8]) -> Result<(), Violation> {
+        self.police[link].emitted(octets, &mut self.ledger)
+    }
+
+    /// Octets left for the link.
+    pub fn sent(&mut self, link: usize, octets: &[u8]) {
+        self.police[link].sent(octets.len());
         if self.keep_outputs {
             self.outputs[link].extend_from_slice(octets);
         }
-        self.police[link].emitted(octets, &mut self.ledger)
     }
 
     /// The present moment.

@@ -56,6 +56,8 @@ struct Stream {
     declared: Option<u64>,
     /// Octets of content that the gateway sent.
     sent: u64,
+    /// Where in its output the gateway's HEADERS began.
+    head_at: u64,
     reset_by_gateway: bool,
     ended_by_peer: bool,
     /// RST_STREAM came.
@@ -93,8 +95,12 @@ pub struct Police {
     peer_goaway_known: bool,
     ended_by_gateway: bool,
     peer_gone: bool,
-    /// Octets that waited for the socket when the gateway was last asked.
-    unsent: u64,
+    /// Where in its output the gateway's next frame begins, and where its last HEADERS began.
+    outbound_at: u64,
+    block_at: u64,
+    /// Octets that the gateway showed, and those of them that left.
+    shown: u64,
+    sent: u64,
 }
 
 impl Police {
@@ -128,34 +134,43 @@ impl Police {
             peer_goaway_known: false,
             ended_by_gateway: false,
             peer_gone: false,
-            unsent: 0,
+            outbound_at: if side == Side::Backend { 24 } else { 0 },
+            block_at: 0,
+            shown: 0,
+            sent: 0,
         }
-    }
-
-    /// The gateway was asked for output and shows this much.
-    pub fn waiting(&mut self, octets: usize) {
-        self.unsent = octets as u64;
     }
 
     /// Octets were delivered to the gateway. Where it was `quiet` before (nothing left to do or to write), whatever leaves
     /// from now on was made in knowledge of the first frame; of the frames behind it that cannot be said.
     pub fn delivered(&mut self, octets: &[u8], quiet: bool, ledger: &mut Ledger) -> Result<(), Violation> {
         self.inbound.reader.push(octets);
-        let mut known = quiet && self.unsent == 0;
+        let mut known = quiet && self.waiting() == 0;
         while let Some(frame) = next(&mut self.inbound.reader, "SIM")? {
             self.frame_in(frame, std::mem::take(&mut known), ledger)?;
         }
         Ok(())
     }
 
-    /// Octets were written by the gateway.
+    /// The gateway shows octets that it wants to write, each once: from here on it cannot take them back. They may leave
+    /// much later, or never.
     pub fn emitted(&mut self, octets: &[u8], ledger: &mut Ledger) -> Result<(), Violation> {
-        self.unsent = self.unsent.saturating_sub(octets.len() as u64);
         self.outbound.reader.push(octets);
+        self.shown += octets.len() as u64;
         while let Some(frame) = next(&mut self.outbound.reader, "C4")? {
             self.frame_out(frame, ledger)?;
         }
         Ok(())
+    }
+
+    /// Octets left.
+    pub fn sent(&mut self, octets: usize) {
+        self.sent += octets as u64;
+    }
+
+    /// Octets that were shown and have not left.
+    pub fn waiting(&self) -> usize {
+        usize::try_from(self.shown - self.sent).expect("an outbox fits memory")
     }
 
     /// The peer is gone, whether the gateway has noticed or not. After the gateway's own end that excuses nothing.
@@ -169,6 +184,7 @@ impl Police {
                 Side::Backend => {
                     if let Some(attempt) = ledger.attempt(rid, self.link, stream) {
                         attempt.lost = true;
+                        attempt.never_left = self.sent <= entry.head_at;
                     }
                 }
             }
@@ -213,14 +229,9 @@ impl Police {
         self.streams.values().filter(|stream| stream.is_open()).count()
     }
 
-    /// Stream, request, octets of it (without padding) that were credited, and octets that wait for the socket.
+    /// Octets of a stream's content (without padding) that were credited.
     pub(crate) fn credit_of(&self, stream: u32) -> Option<u64> {
         self.streams.get(&stream).map(|entry| entry.credited.saturating_sub(entry.padding))
-    }
-
-    /// Octets that wait for the socket, those of a frame that has left in part included.
-    pub(crate) fn unsent(&self) -> u64 {
-        self.unsent + self.outbound.reader.pending() as u64
     }
 
     fn new_stream(&self, rid: Option<u64>) -> Stream {
@@ -233,6 +244,7 @@ impl Police {
             progress: Progress::Nothing,
             declared: None,
             sent: 0,
+            head_at: 0,
             reset_by_gateway: false,
             ended_by_peer: false,
             reset_by_peer: false,

@@ -11,6 +11,11 @@ use crate::truth::{self, Direction};
 impl Police {
     pub(super) fn frame_out(&mut self, frame: Frame, ledger: &mut Ledger) -> Result<(), Violation> {
         self.outbound.frames += 1;
+        let at = self.outbound_at;
+        self.outbound_at += frame.encode().len() as u64;
+        if matches!(frame, Frame::Headers { .. }) {
+            self.block_at = at;
+        }
         let first = self.outbound.frames == 1;
         let opens_well = !first || matches!(frame, Frame::Settings { ack: false, .. });
         let link = self.link;
