@@ -85,9 +85,9 @@ impl fmt::Display for Failure {
             }
             Self::Config(error) => error.fmt(f),
             Self::System { what, error } => write!(f, "{what}: {}", plainly(error)),
-            Self::Cut { connections: 1 } => f.write_str("the drain timed out: 1 connection was cut"),
+            Self::Cut { connections: 1 } => f.write_str("1 connection was cut before its requests were done"),
             Self::Cut { connections } => {
-                write!(f, "the drain timed out: {connections} connections were cut")
+                write!(f, "{connections} connections were cut before their requests were done")
             }
         }
     }

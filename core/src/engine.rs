@@ -1,21 +1,7 @@
 //! An engine: the owner of one backend connection, from the order to connect until the connection is given up.
 
 use crate::h2::Connection;
-use crate::key::ConnId;
-use crate::request::RequestKey;
-
-/// What a deadline is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeadlineTarget {
-    /// A connection.
-    Conn(ConnId),
-    /// A request.
-    Request(RequestKey),
-    /// The drain of the whole gateway.
-    Drain,
-    /// The pause after a dial that failed.
-    Redial,
-}
+use crate::ledger::{Ledger, Permit};
 
 /// How far an engine has come. What the peer says moves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,65 +56,5 @@ impl Engine {
     /// A stream for one request: a free slot under the peer's limit, and the memory for what the backend may send on it.
     pub fn permit(&self, connection: &Connection, ledger: &mut Ledger, octets: u32) -> Option<Permit> {
         if self.free_slots(connection) == 0 { None } else { ledger.reserve(octets) }
-    }
-}
-
-/// The right to open one backend stream, with the memory reserved that its window promises. It goes back to the
-/// [`Ledger`]; it can be neither copied nor made.
-///
-/// ```compile_fail
-/// let permit = shuntyard_core::engine::Permit { octets: 0 };
-/// ```
-#[must_use = "a permit that is not given back is memory lost"]
-#[derive(Debug)]
-pub struct Permit {
-    octets: u32,
-}
-
-/// The worker's account of memory that windows have promised: the memory is there before the window is.
-#[derive(Clone, Debug)]
-pub struct Ledger {
-    limit: u64,
-    reserved: u64,
-}
-
-impl Ledger {
-    /// An account of `limit` octets.
-    pub const fn new(limit: u64) -> Self {
-        Self { limit, reserved: 0 }
-    }
-
-    /// Octets reserved.
-    pub const fn reserved(&self) -> u64 {
-        self.reserved
-    }
-
-    fn reserve(&mut self, octets: u32) -> Option<Permit> {
-        let reserved = self.reserved.checked_add(octets.into()).filter(|&reserved| reserved <= self.limit)?;
-        self.reserved = reserved;
-        Some(Permit { octets })
-    }
-
-    /// The stream is over and nothing of it is buffered any more.
-    pub const fn give_back(&mut self, permit: Permit) {
-        let Permit { octets } = permit;
-        self.reserved = self.reserved.saturating_sub(octets as u64);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_ledger_is_never_overdrawn() {
-        let mut ledger = Ledger::new(100);
-        let first = ledger.reserve(60).expect("there is room");
-        assert!(ledger.reserve(41).is_none());
-        let second = ledger.reserve(40).expect("exactly enough");
-        ledger.give_back(first);
-        assert_eq!(ledger.reserved(), 40);
-        ledger.give_back(second);
-        assert_eq!(ledger.reserved(), 0);
     }
 }

@@ -1,5 +1,6 @@
 //! The pure core of shuntyard.
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types))]
 
 // Floor 0: words.
 pub mod address;
@@ -11,9 +12,9 @@ pub mod time;
 // Floor 1: storage.
 pub mod deadline;
 pub mod key;
+pub mod ledger;
 pub mod list;
 pub mod outbox;
-pub mod record;
 pub mod window;
 
 // Floor 2: codecs.
@@ -25,8 +26,13 @@ pub mod message;
 // Floors 3 and 4: one HTTP/2 connection.
 pub mod h2;
 
-// Floors 5 to 7: the life of a request, engines, the gateway.
-pub mod engine;
-pub mod gateway;
-pub mod registry;
+// Floor 5: the life of a request.
+pub mod record;
 pub mod request;
+
+// Floor 6: engines.
+pub mod engine;
+pub mod registry;
+
+// Floor 7: the gateway.
+pub mod gateway;

@@ -1,7 +1,7 @@
 //! Octets that wait to leave, in order.
 
-/// A queue of octets in one piece of memory: appended behind, consumed in front. It holds no memory while empty, so
-/// that an idle connection costs nothing.
+/// A queue of octets in one piece of memory: appended behind, consumed in front. While empty it keeps little memory, and
+/// none after [`release_memory`](Self::release_memory).
 #[derive(Clone, Debug, Default)]
 pub struct OctetQueue {
     octets: Vec<u8>,
@@ -10,6 +10,8 @@ pub struct OctetQueue {
 
 /// Small enough for a handful of control frames, large enough that growing from it takes few steps.
 const FIRST_CAPACITY: usize = 1024;
+/// What an empty queue may keep for what comes next.
+const KEPT_CAPACITY: usize = 64 << 10;
 
 impl OctetQueue {
     /// How many octets wait.
@@ -55,14 +57,25 @@ impl OctetQueue {
         let n = n.min(self.len());
         self.start += n;
         if self.is_empty() {
-            *self = Self::default();
+            self.clear();
         }
         n
     }
 
     /// Drops everything.
     pub fn clear(&mut self) {
-        *self = Self::default();
+        self.octets.clear();
+        self.start = 0;
+        if self.octets.capacity() > KEPT_CAPACITY {
+            self.octets = Vec::new();
+        }
+    }
+
+    /// Gives the memory of an empty queue back.
+    pub fn release_memory(&mut self) {
+        if self.is_empty() {
+            *self = Self::default();
+        }
     }
 }
 
@@ -86,6 +99,8 @@ mod tests {
                 prop_assert_eq!(queue.len(), sent - taken);
             }
             queue.consume(usize::MAX);
+            prop_assert!(queue.capacity() <= KEPT_CAPACITY);
+            queue.release_memory();
             prop_assert_eq!(queue.capacity(), 0);
         }
     }

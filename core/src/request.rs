@@ -6,13 +6,13 @@
 //!
 //! Thawing needs a permit, and moves the frozen request:
 //! ```
-//! # use shuntyard_core::{engine::Permit, h2::StreamKey, key::ConnId, request::{Frozen, Live}};
+//! # use shuntyard_core::{h2::StreamKey, key::ConnId, ledger::Permit, request::{Frozen, Live}};
 //! fn thaw(frozen: Frozen, permit: Permit, conn: ConnId, stream: StreamKey) -> Live {
 //!     frozen.thaw(permit, conn, stream)
 //! }
 //! ```
 //! ```compile_fail
-//! # use shuntyard_core::{engine::Permit, h2::StreamKey, key::ConnId, request::{Frozen, Live}};
+//! # use shuntyard_core::{h2::StreamKey, key::ConnId, ledger::Permit, request::{Frozen, Live}};
 //! fn thaw_twice(frozen: Frozen, a: Permit, b: Permit, conn: ConnId, stream: StreamKey) -> (Live, Live) {
 //!     (frozen.thaw(a, conn, stream), frozen.thaw(b, conn, stream))
 //! }
@@ -45,10 +45,10 @@
 
 use crate::address::Address;
 use crate::deadline::DeadlineKey;
-use crate::engine::Permit;
 use crate::fields::FieldSection;
 use crate::h2::StreamKey;
 use crate::key::{ConnId, Key};
+use crate::ledger::Permit;
 use crate::list::{Linked, Links};
 use crate::message::RequestHead;
 use crate::outbox::OctetQueue;
@@ -209,6 +209,19 @@ pub enum ResponsePhase {
     Local(u16, crate::record::Cause),
 }
 
+/// What a deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeadlineTarget {
+    /// A connection.
+    Conn(ConnId),
+    /// A request.
+    Request(RequestKey),
+    /// The drain of the whole gateway.
+    Drain,
+    /// The pause after a dial that failed.
+    Redial,
+}
+
 /// What stays with the front stream until the request is over: its content while nobody takes it, the credit owed to
 /// both sides, and the duties of its end.
 #[derive(Debug)]
@@ -232,7 +245,7 @@ pub struct Awaiting {
     /// How far the response has come.
     pub response: ResponsePhase,
     /// The deadline of the queue or of the response.
-    pub deadline: Option<DeadlineKey<crate::engine::DeadlineTarget>>,
+    pub deadline: Option<DeadlineKey<DeadlineTarget>>,
     /// Content was given to a backend, and not kept: the request cannot be sent again.
     pub content_given: bool,
     /// Octets of content received.
@@ -292,6 +305,30 @@ pub struct Request {
     pub place: Place,
     /// Its place in the queue while it is frozen.
     queue: Links,
+}
+
+impl Request {
+    /// Takes the request off its backend stream, if it is on one, to put it elsewhere.
+    pub fn take_live(&mut self) -> Option<Live> {
+        match self.place.take() {
+            Place::Live(live) => Some(live),
+            place @ (Place::Frozen(_) | Place::Finished(_) | Place::Moving) => {
+                self.place = place;
+                None
+            }
+        }
+    }
+
+    /// Takes the request out of the queue's hands, if it is frozen, to put it elsewhere.
+    pub fn take_frozen(&mut self) -> Option<Frozen> {
+        match self.place.take() {
+            Place::Frozen(frozen) => Some(frozen),
+            place @ (Place::Live(_) | Place::Finished(_) | Place::Moving) => {
+                self.place = place;
+                None
+            }
+        }
+    }
 }
 
 /// Names the queue of frozen requests.

@@ -296,3 +296,54 @@ fn b67_a_drain_lets_requests_finish() {
     assert_eq!(memory.drained, Some(0));
     assert_eq!(memory.gateway.view(), Default::default());
 }
+
+#[test]
+fn fifty_slow_readers_beside_fifty_fast_ones() {
+    const CONTENT: usize = 16 << 20;
+    let mut memory = Memory::new(|_| {});
+    let clients: Vec<ConnId> = (0..100).map(|_| memory.connect(ConnectionConfig::default())).collect();
+    for &client in &clients {
+        memory.client(client).send_request(&get("/"), true).expect("a slot");
+    }
+    memory.settle();
+    let backend = memory.backends()[0];
+    let mut left: Vec<(StreamKey, usize)> =
+        requests(&mut memory, backend).into_iter().map(|(stream, _)| (stream, CONTENT)).collect();
+    assert_eq!(left.len(), 100, "all of them share one backend connection");
+    for &(stream, _) in &left {
+        memory.backend(backend).send_response(stream, &ok(), false).expect("an open stream");
+    }
+    let (slow, fast) = clients.split_at(50);
+    let chunk = vec![7; 64 << 10];
+    let mut received = std::collections::BTreeMap::new();
+    while fast.iter().any(|client| received.get(client).is_none_or(|&octets| octets < CONTENT)) {
+        let before: usize = received.values().sum();
+        for (stream, left) in &mut left {
+            let server = memory.backend(backend);
+            if *left > 0 && server.queued(*stream) == 0 {
+                *left -= chunk.len();
+                server.send_data(*stream, &chunk, *left == 0).expect("an open stream");
+            }
+        }
+        memory.settle();
+        requests(&mut memory, backend);
+        for &client in fast {
+            while let Some(event) = memory.client(client).poll_event().expect("a sound connection") {
+                if let ClientEvent::Data { stream, data, credit, .. } = event {
+                    *received.entry(client).or_insert(0) += data.len();
+                    memory.client(client).release(stream, credit);
+                }
+            }
+        }
+        memory.settle();
+        requests(&mut memory, backend);
+        assert!(received.values().sum::<usize>() > before, "the fast ones stand still");
+    }
+    for &client in slow {
+        let octets: usize = events(&mut memory, client)
+            .iter()
+            .map(|event| if let ClientEvent::Data { data, .. } = event { data.len() } else { 0 })
+            .sum();
+        assert!(octets <= 65_535, "{octets} octets for a client that never gave any back");
+    }
+}

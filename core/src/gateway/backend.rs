@@ -138,7 +138,7 @@ impl Gateway {
     /// (RFC 9113 section 8.1).
     fn backend_done(&mut self, key: RequestKey, now: Instant) {
         let Some(request) = self.requests.get_mut(key) else { return };
-        let Place::Live(live) = request.place.take() else { return };
+        let Some(live) = request.take_live() else { return };
         let (conn, stream) = (live.conn(), live.stream());
         let (finished, fields) = live.finish();
         request.place = Place::Finished(finished);
@@ -157,7 +157,7 @@ impl Gateway {
         if !intact || awaiting.attempts >= max_attempts {
             return self.fail_request(key, cause, now);
         }
-        let Place::Live(live) = request.place.take() else { return };
+        let Some(live) = request.take_live() else { return };
         let conn = live.conn();
         let (frozen, permit) = live.refreeze();
         request.place = Place::Frozen(frozen);

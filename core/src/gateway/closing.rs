@@ -1,7 +1,7 @@
 //! The ends of connections, and of the gateway.
 
 use crate::error::ConnectionError;
-use crate::gateway::conn::{Life, Side};
+use crate::gateway::conn::{Conn, Life, Side};
 use crate::gateway::deadlines::Kind;
 use crate::gateway::front::key_of;
 use crate::gateway::{Action, ConnId, Gateway};
@@ -27,7 +27,7 @@ impl Gateway {
             entry.h2.fail(error);
         }
         self.abandon_streams(id, Cause::BackendProtocol, now);
-        self.close_gracefully(id, now);
+        self.close_gracefully(id, Cause::BackendProtocol, now);
     }
 
     /// Ends every request on the connection: of a client, because it is gone; of a backend, for `cause`.
@@ -55,18 +55,18 @@ impl Gateway {
             Side::Backend(_) => entry.h2.is_going_away(),
         };
         if departing {
-            self.close_gracefully(id, now);
+            self.close_gracefully(id, Cause::ConnectionTerminated, now);
         }
     }
 
-    /// Says GOAWAY, flushes, shuts down, lingers, closes.
-    pub(super) fn close_gracefully(&mut self, id: ConnId, now: Instant) {
+    /// Says GOAWAY, flushes, shuts down, lingers, closes. How long the flush takes is up to the peer's progress.
+    pub(super) fn close_gracefully(&mut self, id: ConnId, cause: Cause, now: Instant) {
         let Some(entry) = self.conns.get_mut(id).filter(|entry| entry.life == Life::Open) else { return };
         entry.h2.goaway();
         entry.life = Life::Flushing;
-        self.retire_engine(id);
-        // A peer that never takes the last octets is not waited for longer than one that does.
-        self.arm_conn(id, Kind::Linger, now);
+        let deadline = entry.deadline.take();
+        self.cancel_deadline(deadline);
+        self.retire_engine(id, cause, now);
         self.touch(id);
         self.flush(id, now);
     }
@@ -117,7 +117,15 @@ impl Gateway {
         }
     }
 
-    /// The transport is gone, or is given up: what the connection carried ends for `cause`.
+    /// Gives a connection up that has lost its use: tells the adapter to close it, and ends what it carried.
+    pub(super) fn cut_conn(&mut self, id: ConnId, cause: Cause, now: Instant) {
+        if self.conns.get(id).is_some() {
+            self.actions.push_back(Action::Close(id));
+            self.remove_conn(id, cause, now);
+        }
+    }
+
+    /// The transport is gone: what the connection carried ends for `cause`.
     pub(super) fn remove_conn(&mut self, id: ConnId, cause: Cause, now: Instant) {
         self.abandon_streams(id, cause, now);
         let engine = self.conns.get(id).and_then(|entry| match &entry.side {
@@ -157,7 +165,7 @@ impl Gateway {
         }
         self.drain = Some(Drain { deadline, cut: 0, reported: false });
         self.pace_accepting();
-        let target = crate::engine::DeadlineTarget::Drain;
+        let target = crate::request::DeadlineTarget::Drain;
         for kind in [Kind::DrainStep, Kind::Drain] {
             let at = now + self.duration(kind);
             self.deadlines.arm(kind as u8, at, target);
@@ -185,7 +193,7 @@ impl Gateway {
     /// The second step, for clients that did not answer.
     pub(super) fn finish_goaway(&mut self, now: Instant) {
         for id in self.conn_ids() {
-            if self.conns.get(id).is_some_and(super::conn::Conn::is_front) {
+            if self.conns.get(id).is_some_and(Conn::is_front) {
                 self.name_last_stream(id, now);
             }
         }
@@ -205,15 +213,16 @@ impl Gateway {
 
     /// The deadline of the drain: whoever is still there is cut.
     pub(super) fn cut_drain(&mut self, now: Instant) {
-        for id in self.conn_ids() {
+        // Clients first: a backend that is cut would end their streams, and nobody could say any more whose were open.
+        let (fronts, backends): (Vec<_>, Vec<_>) =
+            self.conn_ids().into_iter().partition(|&id| self.conns.get(id).is_some_and(Conn::is_front));
+        for id in fronts.into_iter().chain(backends) {
             let Some(entry) = self.conns.get(id) else { continue };
             let in_use = entry.h2.open_streams() > 0 && entry.is_front();
             if let Some(drain) = &mut self.drain {
                 drain.cut += u32::from(in_use);
             }
-            self.abandon_streams(id, Cause::Draining, now);
-            self.retire_engine(id);
-            self.close_now(id);
+            self.cut_conn(id, Cause::Draining, now);
         }
         self.go_on_draining();
     }
@@ -233,8 +242,12 @@ impl Gateway {
             return;
         }
         for id in self.conn_ids() {
-            self.retire_engine(id);
             let Some(entry) = self.conns.get_mut(id) else { continue };
+            if let Some(engine) = entry.engine_mut() {
+                engine.drain();
+                let endpoint = engine.endpoint;
+                let _ = self.registry.deregister(endpoint, id);
+            }
             match entry.life {
                 Life::Connecting => self.close_now(id),
                 Life::Open => {

@@ -2,8 +2,9 @@
 
 use crate::address::Address;
 use crate::deadline::DeadlineKey;
-use crate::engine::{DeadlineTarget, Engine};
+use crate::engine::Engine;
 use crate::h2::Connection;
+use crate::request::DeadlineTarget;
 use crate::time::Instant;
 
 /// How far the life of a connection has come.

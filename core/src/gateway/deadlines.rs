@@ -1,11 +1,10 @@
 //! What ends when a deadline comes.
 
-use crate::engine::DeadlineTarget;
 use crate::error::{ConnectionError, ErrorCode};
 use crate::gateway::conn::Side;
 use crate::gateway::{ConnId, Gateway};
 use crate::record::Cause;
-use crate::request::{Place, RequestKey};
+use crate::request::{DeadlineTarget, Place, RequestKey};
 use crate::time::{Duration, Instant};
 
 /// The kinds of deadlines. All of one kind last equally long, so that their list stays in order by itself.
@@ -129,10 +128,7 @@ impl Gateway {
         let Some(entry) = self.conns.get_mut(id) else { return };
         entry.deadline = None;
         match kind {
-            Kind::Connect => {
-                self.close_now(id);
-                self.remove_conn(id, Cause::ConnectionTimeout, now);
-            }
+            Kind::Connect => self.cut_conn(id, Cause::ConnectionTimeout, now),
             Kind::Preface => self.expire_preface(id, now),
             Kind::FrontIdle | Kind::BackendIdle => self.expire_idle(id, kind, now),
             Kind::Linger => self.close_now(id),
@@ -155,7 +151,7 @@ impl Gateway {
         }
         entry.h2.fail(ConnectionError::PrefaceTimeout);
         self.abandon_streams(id, Cause::BackendProtocol, now);
-        self.close_gracefully(id, now);
+        self.close_gracefully(id, Cause::BackendProtocol, now);
     }
 
     fn expire_idle(&mut self, id: ConnId, kind: Kind, now: Instant) {
@@ -168,7 +164,7 @@ impl Gateway {
         if now.saturating_since(since) < limit {
             return self.arm_conn(id, kind, since);
         }
-        self.close_gracefully(id, now);
+        self.close_gracefully(id, Cause::ConnectionTerminated, now);
     }
 
     fn rearm_idle(&mut self, id: ConnId, kind: Kind, since: Instant, now: Instant) {
@@ -194,8 +190,7 @@ impl Gateway {
             Side::Front { .. } => Cause::ConnectionTerminated,
             Side::Backend(_) => Cause::ResponseTimeout,
         };
-        self.close_now(id);
-        self.remove_conn(id, cause, now);
+        self.cut_conn(id, cause, now);
     }
 
     fn expire_request(&mut self, key: RequestKey, now: Instant) {

@@ -40,9 +40,12 @@ impl Gateway {
         let Some(entry) = self.conns.get_mut(conn) else { return false };
         let Side::Backend(engine) = &entry.side else { return false };
         let endpoint = engine.endpoint;
-        let Some(permit) = engine.permit(&entry.h2, &mut self.ledger, window) else { return false };
         let Some(request) = self.requests.get_mut(key) else { return false };
-        let Place::Frozen(frozen) = request.place.take() else { return false };
+        let Some(permit) = engine.permit(&entry.h2, &mut self.ledger, window) else { return false };
+        let Some(frozen) = request.take_frozen() else {
+            self.ledger.give_back(permit);
+            return false;
+        };
         let awaiting = &mut request.awaiting;
         let end = awaiting.content_end && awaiting.content.is_empty() && awaiting.trailers.is_none();
         let stream = match entry.h2.open(frozen.fields(), end) {
@@ -111,16 +114,16 @@ impl Gateway {
         }
     }
 
-    /// The engine takes nothing new; what is live goes on.
-    pub(super) fn retire_engine(&mut self, conn: ConnId) {
+    /// The engine takes nothing new; what is live goes on. `cause` is for those who wait, should nobody else serve them.
+    pub(super) fn retire_engine(&mut self, conn: ConnId, cause: Cause, now: Instant) {
         let Some(engine) = self.conns.get_mut(conn).and_then(Conn::engine_mut) else { return };
         engine.drain();
         let endpoint = engine.endpoint;
-        let _ = self.registry.deregister(endpoint, conn);
+        self.engine_gone(endpoint, conn, cause, now);
     }
 
     pub(super) fn backend_goes_away(&mut self, conn: ConnId, now: Instant) {
-        self.retire_engine(conn);
+        self.retire_engine(conn, Cause::ConnectionTerminated, now);
         self.stream_ended(conn, now);
     }
 
@@ -132,7 +135,7 @@ impl Gateway {
         if !self.registry.is_deserted() {
             self.registry.pause_dialling();
             let at = now + self.duration(Kind::Redial);
-            self.deadlines.arm(Kind::Redial as u8, at, crate::engine::DeadlineTarget::Redial);
+            self.deadlines.arm(Kind::Redial as u8, at, crate::request::DeadlineTarget::Redial);
         } else if self.registry.all_failed() {
             while let Some(key) = self.registry.next() {
                 self.fail_request(key, cause, now);

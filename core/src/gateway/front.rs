@@ -1,6 +1,5 @@
 //! What clients send: requests are frozen, their content is relayed or waits.
 
-use crate::engine::DeadlineTarget;
 use crate::fields::FieldSection;
 use crate::gateway::deadlines::Kind;
 use crate::gateway::{ConnId, Gateway, forward};
@@ -8,7 +7,7 @@ use crate::h2::{Event, StreamKey};
 use crate::key::Key;
 use crate::message::{Method, RequestHead};
 use crate::record::{Cause, Outcome, Record, RequestId};
-use crate::request::{Arrived, FrontAddress, Place, RequestKey};
+use crate::request::{Arrived, DeadlineTarget, FrontAddress, Place, RequestKey};
 use crate::time::Instant;
 use crate::window::{Both, Credit};
 

@@ -50,13 +50,13 @@ pub use view::View;
 
 use crate::config::{Config, ConfigError};
 use crate::deadline::Deadlines;
-use crate::engine::{DeadlineTarget, Ledger};
 use crate::fields::FieldSection;
 use crate::h2::{Connection, Input, Role};
 use crate::key::Slab;
+use crate::ledger::Ledger;
 pub use crate::record::{Cause, EndRecord, Outcome, Record, RequestId};
 use crate::registry::Registry;
-use crate::request::Request;
+use crate::request::{DeadlineTarget, Request};
 use crate::time::{Instant, WallClock};
 use conn::{Conn, Life, Side};
 use deadlines::Kind;
@@ -132,7 +132,7 @@ impl Gateway {
         self.fronts += 1;
         self.arm_conn(id, Kind::Preface, now);
         if self.drain.is_some() || self.fronts > self.config.max_fronts as usize {
-            self.close_gracefully(id, now);
+            self.close_gracefully(id, Cause::Draining, now);
         }
         self.pace_accepting();
         self.touch(id);
@@ -198,7 +198,7 @@ impl Gateway {
         match entry.life {
             Life::Connecting | Life::Open => {
                 self.abandon_streams(conn, Cause::ConnectionTerminated, now);
-                self.close_gracefully(conn, now);
+                self.close_gracefully(conn, Cause::ConnectionTerminated, now);
             }
             Life::Flushing => {}
             Life::Lingering => self.close_now(conn),
@@ -266,6 +266,8 @@ impl Gateway {
     /// Octets to write to a connection. DATA is cut here, so that the moment of asking is an input too.
     pub fn poll_transmit(&mut self, conn: ConnId, now: Instant) -> Option<Transmit<'_>> {
         self.fill_outbox(conn, now);
+        // What left may have freed memory for those who wait.
+        self.dispatch(now);
         self.flush(conn, now);
         let entry = self.conns.get_mut(conn)?;
         if entry.life == Life::Connecting || entry.h2.transmit().is_empty() {
@@ -325,6 +327,9 @@ impl Gateway {
         }
         if let Some(entry) = self.conns.get_mut(id) {
             entry.inbox.extend_from_slice(input.remaining());
+            if entry.inbox.is_empty() {
+                entry.inbox = Vec::new();
+            }
             let spare = entry.h2.take_spare();
             self.keep_spare(spare);
         }

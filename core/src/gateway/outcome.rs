@@ -34,7 +34,6 @@ impl Gateway {
         if let Some((conn, stream)) = backend {
             self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
         }
-        self.leave_place(key, now);
         self.settle(key, outcome, now);
     }
 
@@ -74,6 +73,7 @@ impl Gateway {
 
     /// The one completion: the record is written, everything the request held is given back.
     fn settle(&mut self, key: RequestKey, outcome: Outcome, now: Instant) {
+        self.leave_place(key, now);
         self.disarm_request(key);
         let Some(mut request) = self.requests.remove(key) else { return };
         let front = request.awaiting.front;

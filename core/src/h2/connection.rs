@@ -69,7 +69,8 @@ pub struct Connection {
     pub(crate) goaway_sent: Option<u32>,
     /// The last stream identifier of the peer's latest GOAWAY.
     pub(crate) goaway_received: Option<u32>,
-    /// Streams that the peer's GOAWAY excluded, still to be told to the owner, the newest first.
+    /// Streams that the peer's GOAWAY excluded, still to be told to the owner, the newest first: whoever
+    /// queues them again in front of others keeps their order.
     pub(crate) excluded: Vec<StreamKey>,
     pub(crate) outbox: OctetQueue,
     /// Octets that ever entered the outbox, and that ever left it.
@@ -153,6 +154,9 @@ impl Connection {
     pub fn sent(&mut self, n: usize) {
         self.octets_sent += self.outbox.consume(n) as u64;
         self.answers.advance(self.octets_sent);
+        if self.streams.len() == 0 {
+            self.outbox.release_memory();
+        }
     }
 
     /// Whether so much output waits that no further input should be taken in. DATA stops at the high mark, so what

@@ -292,8 +292,7 @@ impl Connection {
         self.goaway_received = Some(last_stream_id);
         if self.role == Role::Client {
             self.excluded.clear();
-            let excluded =
-                self.streams.keys().rev().take_while(|&(id, _)| id > last_stream_id).map(|(_, key)| key);
+            let excluded = self.streams.keys().filter(|&(id, _)| id > last_stream_id).map(|(_, key)| key);
             self.excluded.extend(excluded);
         }
         Ok(())

@@ -1,0 +1,44 @@
+//! The core is pure: what it may depend on stands here, and what of std it must not touch in `core/clippy.toml`.
+
+use std::path::Path;
+use std::process::Command;
+
+/// The crates that the core may be built from, itself included. `itoa` is a part of `http`.
+const ALLOWED: &[&str] = &["bytes", "http", "itoa", "shuntyard-core"];
+
+#[test]
+fn the_core_depends_on_what_is_allowed_and_nothing_else() {
+    let Some(tree) = cargo(&["tree", "-p", "shuntyard-core", "-e", "normal", "--prefix", "none"]) else {
+        return;
+    };
+    let mut found: Vec<&str> = tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    found.sort_unstable();
+    found.dedup();
+    assert_eq!(found, ALLOWED, "\n{tree}");
+}
+
+#[test]
+fn the_core_has_no_build_script_and_no_features() {
+    let manifest = include_str!("../Cargo.toml");
+    for section in ["[build-dependencies", "[features", "build ="] {
+        assert!(!manifest.lines().any(|line| line.starts_with(section)), "core/Cargo.toml has {section}");
+    }
+    assert!(!Path::new(env!("CARGO_MANIFEST_DIR")).join("build.rs").exists());
+    let lib = include_str!("../src/lib.rs");
+    assert!(lib.contains("#![forbid(unsafe_code)]"));
+}
+
+/// What cargo prints, or nothing where it cannot be asked: a test binary may run where no toolchain is.
+fn cargo(args: &[&str]) -> Option<String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(args).args(["--offline", "--locked"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    match command.output() {
+        Ok(output) if output.status.success() => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
+        Ok(output) => panic!("cargo {args:?}: {}", String::from_utf8_lossy(&output.stderr)),
+        Err(error) => {
+            eprintln!("SKIPPED: cargo cannot be run here: {error}");
+            None
+        }
+    }
+}

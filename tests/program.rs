@@ -1,0 +1,171 @@
+//! The program as its operator sees it: arguments, messages, exit codes, signals.
+
+mod process;
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::Output;
+
+use process::{PATIENCE, Process, Program, run, shuntyard};
+
+/// A backend that nobody asks.
+const BACKEND: [&str; 2] = ["--backend", "h2c://127.0.0.1:9"];
+
+/// Preface, SETTINGS and `GET http://a/` on stream 1.
+const REQUEST: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\
+    \0\0\0\x04\0\0\0\0\0\
+    \0\0\x06\x01\x05\0\0\0\x01\x82\x86\x84\x01\x01a";
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A program with a request under way that its backend never answers.
+fn program_with_hanging_request(args: &[&str]) -> (Program, [TcpStream; 2]) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let backend = format!("h2c://{}", listener.local_addr().unwrap());
+    let program = Program::start(&[&["--backend", &backend], args].concat());
+    let mut client = TcpStream::connect(("127.0.0.1", program.port())).unwrap();
+    client.write_all(REQUEST).unwrap();
+    let (mut upstream, _) = listener.accept().unwrap();
+    upstream.set_read_timeout(Some(PATIENCE)).unwrap();
+    // The request has arrived when its HEADERS have: behind the preface, the only frame of type 1 on stream 1.
+    let mut octets: Vec<u8> = Vec::new();
+    while !octets.windows(7).any(|head| head[0] == 1 && head[2..] == [0, 0, 0, 1, 0x82]) {
+        let mut buffer = [0; 1024];
+        let n = upstream.read(&mut buffer).unwrap();
+        assert_ne!(n, 0, "the gateway ended its connection: {octets:?}");
+        octets.extend(&buffer[..n]);
+    }
+    (program, [client, upstream])
+}
+
+#[test]
+fn version_goes_to_stdout() {
+    for args in [["version"], ["--version"]] {
+        let output = run(&mut shuntyard(&args));
+        assert_eq!(output.status.code(), Some(0));
+        let expected = format!("shuntyard {}\n", env!("CARGO_PKG_VERSION"));
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+    }
+}
+
+#[test]
+fn bad_usage_ends_with_2_and_says_what_is_wrong() {
+    let cases: [(&[&str], &str); 8] = [
+        (&[], "Usage: shuntyard"),
+        (&["run"], "--backend <URL>"),
+        (&["run", "--bakend", "h2c://127.0.0.1:9"], "--bakend"),
+        (&["run", "--backend", "127.0.0.1:9"], "a backend is a URL"),
+        (&["run", "--backend", "ftp://127.0.0.1:9"], "unknown scheme ftp"),
+        (&["run", BACKEND[0], BACKEND[1], "--listen", "8080"], "HOST:PORT"),
+        (&["run", BACKEND[0], BACKEND[1], "--workers", "0"], "between 1 and 1024"),
+        (&["run", BACKEND[0], BACKEND[1], "--drain-timeout", "25"], "unit"),
+    ];
+    for (args, words) in cases {
+        let output = run(&mut shuntyard(args));
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(stderr(&output).contains(words), "{args:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_taken_port_ends_with_1_and_one_message() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    for workers in ["1", "2"] {
+        let listen = ["run", "--listen", &address.to_string(), "--workers", workers];
+        let output = run(&mut shuntyard(&[&listen[..], &BACKEND].concat()));
+        assert_eq!(output.status.code(), Some(1));
+        let port = address.port();
+        let expected = format!(
+            "error: cannot listen on {address}: address already in use\n  \
+             = help: `ss -ltnp 'sport = :{port}'` shows who listens there\n"
+        );
+        assert_eq!(stderr(&output), expected);
+    }
+}
+
+#[test]
+fn a_backend_that_cannot_be_served_ends_with_78_and_says_why() {
+    let cases = [
+        ("https://127.0.0.1:9", "does not speak TLS with backends"),
+        ("h2://127.0.0.1:9", "does not speak TLS with backends"),
+        ("http://127.0.0.1:9", "does not speak HTTP/1.1 with backends"),
+        // RFC 6761 section 6.4: this name never exists.
+        ("h2c://nobody.invalid:9", "cannot resolve backend h2c://nobody.invalid:9"),
+    ];
+    for (backend, words) in cases {
+        let args = ["run", "--listen", "127.0.0.1:0", "--backend", backend];
+        let output = run(&mut shuntyard(&args));
+        assert_eq!(output.status.code(), Some(78), "{backend}");
+        let message = stderr(&output);
+        assert!(message.starts_with("error: ") && message.contains(words), "{message}");
+        assert!(message.contains(backend) && message.contains("\n  = help: "), "{message}");
+    }
+}
+
+#[test]
+fn each_listener_is_named_and_variables_stand_in_for_flags() {
+    let mut command = shuntyard(&["run"]);
+    command
+        .env("SHUNTYARD_LISTEN", "127.0.0.1:0,127.0.0.1:0")
+        .env("SHUNTYARD_BACKEND", "h2c://127.0.0.1:9,h2c://127.0.0.1:10")
+        .env("SHUNTYARD_WORKERS", "2");
+    let mut process = Process::spawn(&mut command);
+    let ports = process.find_lines("two listeners", 2, |line| {
+        let rest = line.strip_prefix("listening on 127.0.0.1:")?;
+        rest.strip_suffix(" (HTTP/2 with prior knowledge)")?.parse::<u16>().ok()
+    });
+    assert_ne!(ports[0], ports[1]);
+    for port in ports {
+        TcpStream::connect(("127.0.0.1", port)).unwrap();
+    }
+    process.signal("TERM");
+    assert_eq!(process.wait().code(), Some(0));
+}
+
+#[test]
+fn each_signal_drains_an_idle_program_which_ends_well() {
+    for signal in ["TERM", "INT", "QUIT"] {
+        let mut program = Program::start(&BACKEND);
+        program.process.signal(signal);
+        assert_eq!(program.process.wait().code(), Some(0), "{signal}");
+        let expected = format!("SIG{signal}: draining for 25s at most; once more to end now");
+        assert!(program.process.log().contains(&expected), "{}", program.process.log());
+    }
+}
+
+#[test]
+fn a_drain_that_runs_out_of_time_ends_with_3() {
+    let (mut program, _streams) = program_with_hanging_request(&["--drain-timeout", "100ms"]);
+    program.process.signal("TERM");
+    assert_eq!(program.process.wait().code(), Some(3));
+    assert!(
+        program.process.log().contains("error: 1 connection was cut before its requests were done"),
+        "{}",
+        program.process.log()
+    );
+}
+
+#[test]
+fn a_second_signal_ends_a_drain() {
+    let (mut program, _streams) = program_with_hanging_request(&["--drain-timeout", "24h"]);
+    program.process.signal("TERM");
+    program.process.find_line("the drain", |line| line.starts_with("SIGTERM: draining").then_some(()));
+    program.process.signal("INT");
+    assert_eq!(program.process.wait().code(), Some(3));
+}
+
+#[test]
+fn a_client_of_http_1_gets_an_answer_it_understands() {
+    let program = Program::start(&BACKEND);
+    let mut client = TcpStream::connect(("127.0.0.1", program.port())).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 505 ") && answer.contains("HTTP/2"), "{answer}");
+    drop(client);
+    program.end();
+}
