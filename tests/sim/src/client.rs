@@ -101,7 +101,8 @@ impl Client {
     /// Whether every exchange is over, or cannot begin any more.
     pub fn is_done(&self) -> bool {
         self.endpoint.as_ref().is_some_and(|endpoint| {
-            self.open.is_empty() && (self.next == self.answers.len() || !self.may_open(endpoint))
+            let written = endpoint.peer.output().is_empty() || endpoint.finished || endpoint.has_left();
+            written && self.open.is_empty() && (self.next == self.answers.len() || !self.may_open(endpoint))
         })
     }
 
@@ -136,7 +137,7 @@ impl Client {
         self.open_streams(endpoint, world);
         self.send_content(endpoint, world);
         endpoint.write(link, world);
-        self.cancel_at(endpoint);
+        self.cancel_at(endpoint, world);
         endpoint.write(link, world);
         let leaves = self.session.leave.filter(|&(at, _)| at <= world.now());
         let done = endpoint.finished && endpoint.peer.output().is_empty();
@@ -275,7 +276,7 @@ impl Client {
         }
     }
 
-    fn cancel_at(&mut self, endpoint: &mut Endpoint) {
+    fn cancel_at(&mut self, endpoint: &mut Endpoint, world: &mut World) {
         let due: Vec<u32> = self
             .open
             .iter()
@@ -287,6 +288,8 @@ impl Client {
             self.sending.remove(&stream);
             self.answers[at].cancelled = true;
             endpoint.peer.reset(stream, CANCEL);
+            // There is room for the next request now.
+            world.wake(world.now(), self.me);
         }
     }
 

@@ -50,7 +50,7 @@ pub fn generate(seed: u64) -> Scenario {
         .map(|n| backend(seed, u8::try_from(n).expect("at most 3"), &faults))
         .collect();
     let config = config(seed, &backends, &faults);
-    let smallest = backends.iter().map(|backend| backend.peer.initial_window + backend.peer.window_at_open);
+    let smallest = backends.iter().map(|backend| smallest_window(&backend.peer));
     let smallest = smallest
         .chain([config.front.initial_window_size, config.backend.initial_window_size])
         .min()
@@ -78,6 +78,13 @@ pub fn generate(seed: u64) -> Scenario {
 fn affordable(window: u32, small_pieces: bool) -> u64 {
     let by_window = u64::from(window).saturating_mul(100).clamp(1, 400_000);
     if small_pieces { by_window.min(4000) } else { by_window }
+}
+
+/// The smallest window that the peer opens a stream with at any time.
+fn smallest_window(peer: &PeerPlan) -> u32 {
+    let later = peer.later_settings.iter().flat_map(|(_, settings)| settings);
+    let later = later.filter(|(id, _)| *id == frame::INITIAL_WINDOW_SIZE).map(|&(_, value)| value);
+    (peer.initial_window + peer.window_at_open).min(later.min().unwrap_or(u32::MAX)).max(1)
 }
 
 fn is_costly(policy: &PipePolicy) -> bool {
@@ -210,11 +217,7 @@ fn session(seed: u64, n: u64, rid: u64, smallest: u32, small_pieces: bool, fault
     let mut choices = Choices::new(seed, format!("session{n}"));
     let peer = peer(&mut choices);
     let network = [network(&mut choices), network(&mut choices)];
-    let window = smallest.min(peer.initial_window + peer.window_at_open);
-    let window =
-        peer.later_settings.iter().flat_map(|(_, settings)| settings).fold(window, |window, &(id, value)| {
-            if id == frame::INITIAL_WINDOW_SIZE { window.min(value) } else { window }
-        });
+    let window = smallest.min(smallest_window(&peer));
     let most = affordable(window, small_pieces || network.iter().any(is_costly));
     let count = *choices.pick(&[1, 2, 5, 10, 20]);
     Session {
@@ -278,14 +281,14 @@ fn exchange(seed: u64, rid: u64, most: u64, faults: &[FaultKind]) -> Exchange {
     exchange
 }
 
+/// Thinking and padding are for short content: a frame may carry as little as one octet where windows are small.
 fn pace(choices: &mut Choices, content: u64) -> Pace {
-    let frame = *choices.pick(&[16_384, 16_384, 1000, 100_000, 20]);
     let think = *choices.pick(&[0, 0, 0, 100 * MICRO]);
-    let frames = content / frame as u64;
+    let padding = *choices.pick(&[None, None, None, Some(0), Some(40), Some(255)]);
     Pace {
-        frame,
-        padding: *choices.pick(&[None, None, None, Some(0), Some(40), Some(255)]),
-        think: if frames > 100 { 0 } else { think },
+        frame: *choices.pick(&[16_384, 16_384, 1000, 100_000, 20]),
+        padding: if content > 20_000 { None } else { padding },
+        think: if content > 1000 { 0 } else { think },
     }
 }
 

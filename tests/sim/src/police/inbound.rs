@@ -55,6 +55,7 @@ impl Police {
                     let trace = ledger.trace(rid);
                     trace.front = Some((self.link, stream));
                     trace.client_gone |= self.peer_gone;
+                    trace.left_out |= self.last_goaway.is_some_and(|last| stream > last);
                 }
             }
             Side::Front => {}
