@@ -58,6 +58,26 @@ pub(crate) struct RunArgs {
     pub(crate) drain_timeout: Duration,
 }
 
+/// What `demo` takes. It becomes a [`Command`] together with what runs it.
+#[derive(Args, Debug)]
+pub(crate) struct DemoArgs {
+    /// How long it lasts, in seconds
+    #[arg(long, env = "SHUNTYARD_SECONDS", value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) seconds: u64,
+
+    /// Clients at a time
+    #[arg(long, env = "SHUNTYARD_CLIENTS", value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) clients: u32,
+
+    /// Print a JSON object a second and a summary, on a terminal too
+    #[arg(long, env = "SHUNTYARD_JSON")]
+    pub(crate) json: bool,
+
+    /// Stay up afterwards, for other clients
+    #[arg(long, env = "SHUNTYARD_KEEP")]
+    pub(crate) keep: bool,
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Adapter {
     /// A hand-rolled event loop

@@ -103,7 +103,7 @@ impl From<BindError> for Failure {
     }
 }
 
-/// Whether stderr shows colour (https://no-color.org).
+/// Whether stderr shows colour (<https://no-color.org>).
 fn colour() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -4,9 +4,9 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;
@@ -16,6 +16,9 @@ use crate::address::{Endpoint, ListenAddress};
 use crate::cli::{Adapter, RunArgs};
 use crate::failure::Failure;
 use crate::signals;
+
+/// The same trouble is told again after this time.
+const NOTICE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Serves until a signal has drained the server.
 pub(crate) fn run(args: RunArgs) -> Result<(), Failure> {
@@ -82,9 +85,14 @@ fn seed() -> u64 {
 }
 
 fn observer() -> Observer {
-    Arc::new(|notice| {
-        if let Notice::AcceptPaused { listener, error, pause } = notice {
-            say(&format!("cannot accept on {listener} for {pause:?}: {error}"));
+    let last_said = Mutex::new(None::<Instant>);
+    Arc::new(move |notice| {
+        let Notice::AcceptPaused { listener, error, .. } = notice else { return };
+        // Another worker may be about to say the same.
+        let Ok(mut last_said) = last_said.try_lock() else { return };
+        if last_said.is_none_or(|at| at.elapsed() >= NOTICE_INTERVAL) {
+            *last_said = Some(Instant::now());
+            say(&format!("cannot accept on {listener}: {error}; trying again"));
         }
     })
 }

@@ -4,7 +4,7 @@ mod process;
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::process::Output;
+use std::process::{Command, Output};
 
 use process::{PATIENCE, Process, Program, run, shuntyard};
 
@@ -168,4 +168,32 @@ fn a_client_of_http_1_gets_an_answer_it_understands() {
     assert!(answer.starts_with("HTTP/1.1 505 ") && answer.contains("HTTP/2"), "{answer}");
     drop(client);
     program.end();
+}
+
+/// Connections wait in the kernel's queue until there are descriptors again.
+#[test]
+fn a_program_without_descriptors_says_so_and_goes_on_when_it_has_some() {
+    let program = shuntyard(&["run", "--listen", "127.0.0.1:0", "--workers", "1", BACKEND[0], BACKEND[1]]);
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", r#"ulimit -n 40; exec "$@""#, "sh"])
+        .arg(program.get_program())
+        .args(program.get_args());
+    let mut process = Process::spawn(&mut command);
+    let port = process.find_line("the port", |line| {
+        line.strip_prefix("listening on 127.0.0.1:")?.split(' ').next()?.parse::<u16>().ok()
+    });
+    let connect = || TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let held: Vec<_> = (0..60).map(|_| connect()).collect();
+    process.find_line("trouble", |line| line.starts_with("cannot accept on 127.0.0.1:").then_some(()));
+    let mut client = connect();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    drop(held);
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 505 "), "{answer}");
+    process.signal("TERM");
+    drop(client);
+    assert_eq!(process.wait().code(), Some(0), "{}", process.log());
 }

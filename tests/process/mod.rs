@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// What should happen and has not by then never will. Nothing is measured by it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A child that runs beside the test.
 pub(crate) struct Process {
@@ -165,10 +165,10 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// `shuntyard run` on a port that the kernel picks, with one worker and these arguments.
+    /// `shuntyard run` on a port that the kernel picks with these arguments, and one worker if they don't say.
     pub(crate) fn start(args: &[&str]) -> Self {
-        let always = ["run", "--listen", "127.0.0.1:0", "--workers", "1"];
-        let process = Process::spawn(&mut shuntyard(&[&always, args].concat()));
+        let mut command = shuntyard(&[&["run", "--listen", "127.0.0.1:0"], args].concat());
+        let process = Process::spawn(command.env("SHUNTYARD_WORKERS", "1"));
         let port = process.find_line("the line that names the port", |line| {
             let rest = line.strip_prefix("listening on 127.0.0.1:")?;
             rest.strip_suffix(" (HTTP/2 with prior knowledge)")?.parse().ok()

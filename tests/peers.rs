@@ -1,3 +1,0 @@
-//! The program between real clients and real servers.
-
-fn main() {}

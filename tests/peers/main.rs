@@ -1,0 +1,48 @@
+//! The program between real clients and real servers: curl, nghttp2's tools, httpwg.
+//!
+//! `cargo test --test peers` runs what finds its peers in PATH or in `$SHUNTYARD_PEERS/bin` and skips the rest.
+//! `REQUIRE_PEERS=1` makes a missing peer a failure; `SHUNTYARD_LARGE=1` sends 1 GiB where 64 MiB do otherwise.
+
+mod content;
+mod failures;
+mod httpwg;
+mod load;
+mod nghttpd;
+#[path = "../process/mod.rs"]
+mod process;
+mod requests;
+mod runner;
+mod trailers;
+
+use runner::{Case, case};
+
+const CASES: &[Case] = &[
+    case("requests::curl_get", &["curl", "nghttpd"], requests::curl_get),
+    case("requests::curl_head", &["curl", "nghttpd"], requests::curl_head),
+    case("requests::curl_post", &["curl", "nghttpd"], requests::curl_post),
+    case("requests::curl_not_found", &["curl", "nghttpd"], requests::curl_not_found),
+    case("requests::many_curls", &["curl", "nghttpd"], requests::many_curls),
+    case("requests::curl_over_a_unix_socket", &["curl", "nghttpd"], requests::curl_over_a_unix_socket),
+    case("requests::curl_speaking_http_1", &["curl"], requests::curl_speaking_http_1),
+    case("requests::nghttp_get", &["nghttp", "nghttpd"], requests::nghttp_get),
+    case("requests::nghttp_head", &["nghttp", "nghttpd"], requests::nghttp_head),
+    case("requests::nghttp_post", &["nghttp", "nghttpd"], requests::nghttp_post),
+    case("content::large_download", &["curl", "nghttpd"], content::large_download),
+    case("content::large_upload", &["curl", "nghttpd"], content::large_upload),
+    case("content::large_content_with_nghttp", &["nghttp", "nghttpd"], content::large_content_with_nghttp),
+    case("trailers::of_a_response", &["nghttp", "nghttpd"], trailers::of_a_response),
+    case("trailers::of_a_request", &["nghttp", "nghttpd"], trailers::of_a_request),
+    case("load::streams_share_connections", &["h2load", "nghttpd"], load::streams_share_connections),
+    case("load::one_client_needs_one_connection", &["h2load", "nghttpd"], load::one_connection),
+    case("load::posts", &["h2load", "nghttpd"], load::posts),
+    case("load::several_workers", &["h2load", "nghttpd"], load::several_workers),
+    case("failures::killed_client", &["curl", "nghttpd"], failures::killed_client),
+    case("failures::killed_backend", &["curl", "nghttpd"], failures::killed_backend),
+    case("failures::backend_lost_in_mid_request", &["curl"], failures::backend_lost_in_mid_request),
+    case("failures::drain_in_mid_download", &["curl", "nghttpd"], failures::drain_in_mid_download),
+    case("httpwg::conformance", &["httpwg", "nghttpd"], httpwg::conformance),
+];
+
+fn main() -> std::process::ExitCode {
+    runner::run(CASES)
+}
