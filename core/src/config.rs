@@ -132,6 +132,32 @@ impl Default for Timeouts {
     }
 }
 
+impl Timeouts {
+    /// Checks that each lasts a millisecond at least and a year at most: one that is over when it is armed would never
+    /// let its watcher rest.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let Self { preface, connect, response, queue, front_idle, backend_idle, linger, write_stall } = self;
+        let all = [
+            ("timeouts.preface, in ms", preface),
+            ("timeouts.connect, in ms", connect),
+            ("timeouts.response, in ms", response),
+            ("timeouts.queue, in ms", queue),
+            ("timeouts.front_idle, in ms", front_idle),
+            ("timeouts.backend_idle, in ms", backend_idle),
+            ("timeouts.linger, in ms", linger),
+            ("timeouts.write_stall, in ms", write_stall),
+        ];
+        for (name, timeout) in all {
+            let (value, min, max) =
+                (u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX), 1, 366 * 86_400_000);
+            if !(min..=max).contains(&value) {
+                return Err(ConfigError { name, value, min, max });
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Where requests go: one upstream with its endpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamConfig {
@@ -195,6 +221,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.front.validate()?;
         self.backend.validate()?;
+        self.timeouts.validate()?;
         let range = |name, value: u64, min: u64, max: u64| {
             if (min..=max).contains(&value) { Ok(()) } else { Err(ConfigError { name, value, min, max }) }
         };

@@ -53,9 +53,10 @@ pub(super) struct Conn {
     pub(super) deadline: Option<DeadlineKey<DeadlineTarget>>,
     /// Output that the peer does not take.
     pub(super) write_deadline: Option<DeadlineKey<DeadlineTarget>>,
-    /// When the last stream ended, or octets left the last time: the deadlines are looked at lazily.
+    /// When the last stream ended: the deadline is looked at lazily.
     pub(super) idle_since: Instant,
-    pub(super) sent_at: Instant,
+    /// Since when output waits without progress; `None` where none waits.
+    pub(super) waiting_since: Option<Instant>,
 }
 
 impl Conn {
@@ -72,7 +73,7 @@ impl Conn {
             deadline: None,
             write_deadline: None,
             idle_since: now,
-            sent_at: now,
+            waiting_since: None,
         }
     }
 

@@ -190,17 +190,18 @@ impl Gateway {
     /// The peer has shut its sending direction down. Over HTTP/2 that ends the connection: without the peer's
     /// WINDOW_UPDATE frames nothing of length could be sent to it any more.
     pub fn handle_read_closed(&mut self, conn: ConnId, now: Instant) {
-        let Some(entry) = self.conns.get_mut(conn).filter(|entry| !entry.read_closed) else {
+        let standing = |entry: &&mut Conn| entry.life != Life::Connecting && !entry.read_closed;
+        let Some(entry) = self.conns.get_mut(conn).filter(standing) else {
             self.ignored_events += 1;
             return;
         };
         entry.read_closed = true;
         match entry.life {
-            Life::Connecting | Life::Open => {
+            Life::Open => {
                 self.abandon_streams(conn, Cause::ConnectionTerminated, now);
                 self.close_gracefully(conn, Cause::ConnectionTerminated, now);
             }
-            Life::Flushing => {}
+            Life::Connecting | Life::Flushing => {}
             Life::Lingering => self.close_now(conn),
         }
         self.dispatch(now);
@@ -213,7 +214,9 @@ impl Gateway {
             return;
         };
         entry.h2.sent(n);
-        entry.sent_at = now;
+        if n > 0 {
+            entry.waiting_since = Some(now);
+        }
         if entry.paused && !entry.h2.is_congested() {
             entry.paused = false;
             let inbox = core::mem::take(&mut entry.inbox);
