@@ -143,8 +143,10 @@ impl Gateway {
         let (conn, stream) = (live.conn(), live.stream());
         let (finished, fields) = live.finish();
         request.place = Place::Finished(finished);
+        let (front, dropped) = (request.awaiting.front, request.awaiting.request_credit.take(u32::MAX));
         self.keep_section(fields);
         self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
+        self.release_front(front, dropped);
         self.stream_ended(conn, now);
     }
 

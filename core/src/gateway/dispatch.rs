@@ -83,7 +83,7 @@ impl Gateway {
         let trailers = awaiting.trailers.take();
         let end = awaiting.content_end && trailers.is_none();
         let Some(entry) = self.conns.get_mut(conn) else { return };
-        awaiting.content_given |= !content.is_empty();
+        awaiting.content_given |= !content.is_empty() || trailers.is_some();
         // The stream was opened a moment ago: it takes content.
         let cut = entry.h2.send_data(stream, content.as_slice(), end).unwrap_or(0);
         if let Some(trailers) = trailers {

@@ -123,6 +123,7 @@ impl Gateway {
             Place::Frozen(_) => request.awaiting.trailers = Some(fields),
             Place::Live(live) => {
                 let (conn, stream) = (live.conn(), live.stream());
+                request.awaiting.content_given = true;
                 if let Some(entry) = self.conns.get_mut(conn) {
                     // A stream that is gone has failed its request already, or will with the next event.
                     let _ = entry.h2.send_trailers(stream, fields);

@@ -182,7 +182,7 @@ pub const OK: [u8; 1] = [0x88];
 /// What a connection told its owner, without the borrowed octets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
-    Request { key: StreamKey, fields: Vec<(String, String)>, end: bool },
+    Request { id: u32, key: StreamKey, fields: Vec<(String, String)>, end: bool },
     TooLarge { key: StreamKey },
     Interim { key: StreamKey, status: u16 },
     Response { key: StreamKey, status: u16, fields: Vec<(String, String)>, end: bool },
@@ -197,11 +197,14 @@ pub enum Told {
 }
 
 impl Told {
-    fn of(event: &Event<'_>) -> Self {
+    fn of(event: &Event<'_>, connection: &Connection) -> Self {
         match event {
-            Event::Request { stream, fields, end, .. } => {
-                Self::Request { key: *stream, fields: lines(fields), end: *end }
-            }
+            Event::Request { stream, fields, end, .. } => Self::Request {
+                id: connection.stream_id(*stream).expect("a new stream"),
+                key: *stream,
+                fields: lines(fields),
+                end: *end,
+            },
             Event::RequestTooLarge { stream } => Self::TooLarge { key: *stream },
             Event::Interim { stream, head, .. } => Self::Interim { key: *stream, status: head.status },
             Event::Response { stream, head, fields, end, .. } => {
@@ -275,7 +278,7 @@ impl Subject {
         let error = loop {
             match self.connection.poll_event(&mut input) {
                 Ok(Some(event)) => {
-                    told.push(Told::of(&event));
+                    told.push(Told::of(&event, &self.connection));
                     if let Event::Data { stream, credit, .. } = event {
                         self.credit(stream, credit);
                     }
