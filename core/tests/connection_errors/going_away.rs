@@ -44,8 +44,8 @@ fn rfc9113_6_8_streams_above_the_last_were_not_processed() {
     assert_eq!(told, vec![Told::GoAway { last: 0x7fff_ffff, code: ErrorCode::NO_ERROR }]);
     assert_eq!(subject.connection.open(&request("GET"), true), Err(OpenError::GoingAway));
     let told = subject.hear(&goaway(3, ErrorCode::NO_ERROR));
-    let unprocessed = [keys[2], keys[3]].map(|key| Told::Unprocessed { key });
-    assert_eq!(told[1..], unprocessed, "in the order in which they were opened");
+    let unprocessed = [keys[3], keys[2]].map(|key| Told::Unprocessed { key });
+    assert_eq!(told[1..], unprocessed, "the newest first: whoever queues them again in front keeps their order");
     assert_eq!(subject.connection.open_streams(), 2);
     // Nothing of a stream that is gone is sent, and what may come for it is discarded.
     assert_eq!(
