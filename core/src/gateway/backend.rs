@@ -51,7 +51,7 @@ impl Gateway {
             }
             self.touch(front.conn);
         }
-        self.keep_spare(fields);
+        self.keep_section(fields);
     }
 
     fn response_head(
@@ -68,6 +68,7 @@ impl Gateway {
             request.awaiting.responded = Some(now);
             forward::response(&mut fields, &self.via, head.content_length_repeated);
             self.disarm_request(key);
+            self.lend_outbox(front.conn);
             if let Some(entry) = self.conns.get_mut(front.conn) {
                 let _ = entry.h2.send_head(front.stream, &fields, end);
             }
@@ -77,7 +78,7 @@ impl Gateway {
                 self.response_left(key, now);
             }
         }
-        self.keep_spare(fields);
+        self.keep_section(fields);
     }
 
     fn response_content(
@@ -120,7 +121,7 @@ impl Gateway {
 
     fn response_trailers(&mut self, key: RequestKey, fields: FieldSection, now: Instant) {
         let Some(front) = self.requests.get(key).map(|request| request.awaiting.front) else {
-            return self.keep_spare(fields);
+            return self.keep_section(fields);
         };
         let mut all_left = false;
         if let Some(entry) = self.conns.get_mut(front.conn) {
@@ -142,7 +143,7 @@ impl Gateway {
         let (conn, stream) = (live.conn(), live.stream());
         let (finished, fields) = live.finish();
         request.place = Place::Finished(finished);
-        self.keep_spare(fields);
+        self.keep_section(fields);
         self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
         self.stream_ended(conn, now);
     }

@@ -37,6 +37,7 @@ impl Gateway {
     /// Gives the request a stream. `false`: no memory for its window, or no slot after all; it stays frozen.
     fn thaw(&mut self, key: RequestKey, conn: ConnId, now: Instant) -> bool {
         let window = self.config.backend.initial_window_size;
+        self.lend_outbox(conn);
         let Some(entry) = self.conns.get_mut(conn) else { return false };
         let Side::Backend(engine) = &entry.side else { return false };
         let endpoint = engine.endpoint;

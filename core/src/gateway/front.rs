@@ -117,7 +117,7 @@ impl Gateway {
     }
 
     fn request_trailers(&mut self, key: RequestKey, fields: FieldSection, now: Instant) {
-        let Some(request) = self.requests.get_mut(key) else { return self.keep_spare(fields) };
+        let Some(request) = self.requests.get_mut(key) else { return self.keep_section(fields) };
         request.awaiting.content_end = true;
         match &request.place {
             Place::Frozen(_) => request.awaiting.trailers = Some(fields),
@@ -132,7 +132,7 @@ impl Gateway {
                 }
                 self.touch(conn);
             }
-            Place::Finished(_) | Place::Moving => self.keep_spare(fields),
+            Place::Finished(_) | Place::Moving => self.keep_section(fields),
         }
     }
 
@@ -145,16 +145,6 @@ impl Gateway {
             entry.h2.release(front.stream, credit);
         }
         self.touch(front.conn);
-    }
-
-    /// Keeps the memory of a section for the next one.
-    pub(super) fn keep_spare(&mut self, mut fields: FieldSection) {
-        const SPARES_MAX: usize = 64;
-        const SPARE_OCTETS_MAX: usize = 16 << 10;
-        if (1..=SPARE_OCTETS_MAX).contains(&fields.capacity()) && self.spare_fields.len() < SPARES_MAX {
-            fields.clear();
-            self.spare_fields.push(fields);
-        }
     }
 
     fn answer_too_large(&mut self, conn: ConnId, stream: StreamKey, now: Instant) {

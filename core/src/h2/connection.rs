@@ -135,8 +135,8 @@ impl Connection {
 
     /// Whether there is output, or some could be cut.
     pub fn has_output(&self) -> bool {
-        let may_cut = self.phase != Phase::Failed && self.send_window.available() > 0;
-        !self.transmit().is_empty() || (may_cut && !self.schedule.is_empty())
+        let cuttable = !self.schedule.is_empty() && self.send_window.available() > 0;
+        !self.transmit().is_empty() || (cuttable && self.phase != Phase::Failed)
     }
 
     /// Server: whether the client's 24 octets are still to come.
@@ -155,9 +155,21 @@ impl Connection {
     pub fn sent(&mut self, n: usize) {
         self.octets_sent += self.outbox.consume(n) as u64;
         self.answers.advance(self.octets_sent);
-        if self.streams.len() == 0 {
-            self.outbox.release_memory();
-        }
+    }
+
+    /// Takes the memory of an empty outbox away: many connections can share it.
+    pub fn take_outbox_memory(&mut self) -> Vec<u8> {
+        self.outbox.take_memory()
+    }
+
+    /// Gives memory to an outbox that has none.
+    pub fn give_outbox_memory(&mut self, memory: Vec<u8>) {
+        self.outbox.give_memory(memory);
+    }
+
+    /// Octets of memory that the outbox holds.
+    pub fn outbox_capacity(&self) -> usize {
+        self.outbox.capacity()
     }
 
     /// Whether so much output waits that no further input should be taken in. DATA stops at the high mark, so what
@@ -308,11 +320,15 @@ impl Connection {
 
     /// An answer to the peer was put into the outbox.
     pub(crate) fn count_answer(&mut self) -> Result<(), ConnectionError> {
+        let room = self.check_room_for_answer();
         self.answers.push(self.octets_sent + self.outbox.len() as u64);
-        if self.answers.len() > self.config.max_queued_control_frames as usize {
-            return Err(ConnectionError::ControlFramesQueued);
-        }
-        Ok(())
+        room
+    }
+
+    /// Whether one more answer may wait in the outbox.
+    pub(crate) fn check_room_for_answer(&self) -> Result<(), ConnectionError> {
+        let full = self.answers.len() >= self.config.max_queued_control_frames as usize;
+        if full { Err(ConnectionError::ControlFramesQueued) } else { Ok(()) }
     }
 
     /// Takes a stream out of every list.
