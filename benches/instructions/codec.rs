@@ -28,8 +28,12 @@ pub(crate) const ALL: &[(&str, Run)] = &[
 
 /// Twelve fields, with a path that changes.
 fn requests() -> Vec<FieldSection> {
-    let path = |n: usize| format!("/articles/2026/11/item-{}?ref={n}", n * 7919 % 10_007);
-    (0..64).map(|n| work::request("GET", &path(n), BROWSER, SEED)).collect()
+    let mut fields = FieldSection::new();
+    let section = |path: &String| {
+        work::put_request(&mut fields, "GET", path, BROWSER, SEED);
+        fields.clone()
+    };
+    work::paths(64).iter().map(section).collect()
 }
 
 /// `cold`: each block by an encoder that has seen none.
@@ -74,6 +78,8 @@ pub(crate) struct Pair {
     client: Connection,
     server: Connection,
     paths: Vec<String>,
+    /// Where sections are made.
+    fields: FieldSection,
     asked: usize,
     answered: usize,
 }
@@ -83,7 +89,8 @@ fn pair(warm_up: usize, n: usize) -> String {
     let mut pair = Pair {
         client: connection(Role::Client),
         server: connection(Role::Server),
-        paths: (0..64).map(|n| format!("/articles/2026/11/item-{}?ref={n}", n * 7919 % 10_007)).collect(),
+        paths: work::paths(64),
+        fields: FieldSection::new(),
         asked: 0,
         answered: 0,
     };
@@ -101,12 +108,12 @@ fn pair(warm_up: usize, n: usize) -> String {
 impl Pair {
     /// The client asks as much as it may, the server answers all it hears. Says how many octets went to and fro.
     ///
-    /// Field sections are made anew for each message, for that is what an owner of connections does.
+    /// A field section is made for each message, for an owner of connections has to do that too.
     pub(crate) fn exchange(&mut self) -> usize {
-        let Self { client, server, paths, asked, answered } = self;
+        let Self { client, server, paths, fields: made, asked, answered } = self;
         while client.open_streams() < STREAMS {
-            let fields = work::request("GET", &paths[*asked % paths.len()], BROWSER, SEED);
-            if client.open(&fields, true).is_err() {
+            work::put_request(made, "GET", &paths[*asked % paths.len()], BROWSER, SEED);
+            if client.open(made, true).is_err() {
                 break;
             }
             *asked += 1;
@@ -114,7 +121,8 @@ impl Pair {
         let there = carry(client, server, |server, event| match event {
             Event::Request { stream, fields, .. } => {
                 server.recycle(fields);
-                server.send_head(stream, &work::response(CONTENT.len(), SEED), false).expect("a new stream");
+                work::put_response(made, "100", SEED);
+                server.send_head(stream, made, false).expect("the stream is new");
                 server.send_data(stream, &CONTENT, true).expect("the response was begun now");
             }
             event => assert!(matches!(event, Event::Settings), "nobody asked for {event:?}"),

@@ -50,7 +50,7 @@ pub(crate) const BROWSER: &[(&str, &str)] = &[
     ("sec-fetch-mode", "navigate"),
 ];
 
-pub(crate) const RESPONSE: &[(&str, &str)] = &[
+const RESPONSE: &[(&str, &str)] = &[
     (":status", "200"),
     ("server", "nghttpd nghttp2/1.52.0"),
     ("date", "Mon, 23 Nov 2026 08:00:00 GMT"),
@@ -63,31 +63,41 @@ pub(crate) const RESPONSE: &[(&str, &str)] = &[
 impl Request {
     /// The header sections that are sent in turn.
     pub(crate) fn sections(&self, seed: u64) -> Vec<FieldSection> {
-        let path = |n: usize| match self.paths {
-            1 => "/".to_owned(),
-            _ => format!("/articles/2026/11/item-{}?ref={n}", n * 7919 % 10_007),
+        let paths = if self.paths == 1 { vec!["/".to_owned()] } else { paths(self.paths) };
+        let section = |path: &String| {
+            let mut fields = FieldSection::new();
+            put_request(&mut fields, self.method, path, self.fields, seed);
+            fields
         };
-        (0..self.paths).map(|n| request(self.method, &path(n), self.fields, seed)).collect()
+        paths.iter().map(section).collect()
     }
 }
 
-pub(crate) fn request(method: &str, path: &str, fields: &[(&str, &str)], seed: u64) -> FieldSection {
+pub(crate) fn paths(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("/articles/2026/11/item-{}?ref={n}", n * 7919 % 10_007)).collect()
+}
+
+/// The pseudo-header fields of a request, then `fields`, in place of what `out` holds.
+pub(crate) fn put_request(
+    out: &mut FieldSection,
+    method: &str,
+    path: &str,
+    fields: &[(&str, &str)],
+    seed: u64,
+) {
     let pseudo =
         [(":method", method), (":scheme", "http"), (":authority", "127.0.0.1:8080"), (":path", path)];
-    section(pseudo.iter().chain(fields).copied(), seed)
+    put(out, pseudo.iter().chain(fields), seed);
 }
 
-/// The response's header section; nobody but the reader of a table cares for its `content-length` more than for the others.
-pub(crate) fn response(content: usize, seed: u64) -> FieldSection {
-    let content_length = content.to_string();
-    let last = ("content-length", content_length.as_str());
-    section(RESPONSE.iter().copied().chain([last]), seed)
+/// The header section of a response, in place of what `out` holds.
+pub(crate) fn put_response(out: &mut FieldSection, content_length: &str, seed: u64) {
+    put(out, RESPONSE.iter().chain([&("content-length", content_length)]), seed);
 }
 
-fn section<'a>(lines: impl Iterator<Item = (&'a str, &'a str)>, seed: u64) -> FieldSection {
-    let mut fields = FieldSection::new();
+fn put<'a>(out: &mut FieldSection, lines: impl Iterator<Item = &'a (&'a str, &'a str)>, seed: u64) {
+    out.clear();
     for (name, value) in lines {
-        fields.push(FieldLine::new(name.as_bytes(), value.as_bytes(), seed));
+        out.push(FieldLine::new(name.as_bytes(), value.as_bytes(), seed));
     }
-    fields
 }

@@ -8,7 +8,7 @@ use shuntyard_core::address::Address;
 use shuntyard_core::config::{Config, ConnectionConfig};
 use shuntyard_core::fields::FieldSection;
 use shuntyard_core::gateway::{Accepted, Action, ConnId, Connected, Gateway, RecvBuf};
-use shuntyard_core::h2::{Connection, Event, Input, Role};
+use shuntyard_core::h2::{Connection, Event, Input, Role, StreamKey};
 use shuntyard_core::time::{Duration, Instant, WallClock};
 
 use crate::measured;
@@ -217,11 +217,13 @@ impl Peer {
 
 impl Script {
     fn new(work: &Work) -> Self {
+        let mut response = FieldSection::new();
+        work::put_response(&mut response, &work.response.to_string(), SEED);
         Self {
             requests: work.request.sections(SEED),
             next_request: 0,
             request_content: vec![b'q'; work.request.content],
-            response: work::response(work.response, SEED),
+            response,
             response_content: vec![b'a'; work.response],
             streams: work.streams,
         }
@@ -237,7 +239,7 @@ impl Script {
         }
     }
 
-    fn answer(&self, connection: &mut Connection, stream: shuntyard_core::h2::StreamKey) {
+    fn answer(&self, connection: &mut Connection, stream: StreamKey) {
         connection.send_head(stream, &self.response, false).expect("the stream waits for a response");
         connection.send_data(stream, &self.response_content, true).expect("the response was begun now");
     }

@@ -58,16 +58,10 @@ pub(super) enum End {
 }
 
 impl Gateway {
-    /// Listens on a port that the kernel picks. `streams` is what the origins allow on a connection.
-    pub(super) fn start(
-        origins: &[SocketAddr],
-        workers: NonZeroUsize,
-        streams: u32,
-    ) -> Result<Self, Failure> {
+    /// Listens on a port that the kernel picks.
+    pub(super) fn start(origins: &[SocketAddr], workers: NonZeroUsize) -> Result<Self, Failure> {
         let mut config = Config::new(origins.iter().copied().map(Address::Inet).collect());
         config.records = true;
-        // Before the first SETTINGS of an origin came, no more than it will allow: what has content cannot be sent twice.
-        config.backend.assumed_max_concurrent_streams = streams;
         let account = Arc::new(Account::default());
         let writer = Arc::clone(&account);
         let mut options = Options::new(vec![Address::Inet(([127, 0, 0, 1], 0).into())]);

@@ -58,7 +58,7 @@ pub(crate) fn run(args: DemoArgs) -> Result<(), Failure> {
     let addresses: Vec<SocketAddr> = origins.iter().map(|origin| origin.address).collect();
     let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(WORKERS);
     let workers = NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN);
-    let gateway = Gateway::start(&addresses, workers, limit.into())?;
+    let gateway = Gateway::start(&addresses, workers)?;
     let load =
         Load { gateway: gateway.address, clients: args.clients.into(), streams: STREAMS, patience: PATIENCE };
     let clients =
@@ -72,7 +72,7 @@ pub(crate) fn run(args: DemoArgs) -> Result<(), Failure> {
         summary.promises.iter().filter(|promise| !promise.held).map(|promise| promise.name).collect();
     story.screen.conclude(&summary);
     if args.keep && !interrupted {
-        keep(&mut story, &addresses, workers, limit.into())?;
+        keep(&mut story, &addresses, workers)?;
     }
     kept(broken)
 }
@@ -94,13 +94,8 @@ fn watch_signals() -> Result<Receiver<()>, Failure> {
 }
 
 /// Serves whoever comes, with a gateway like the one that was drained, until a signal.
-fn keep(
-    story: &mut Story,
-    origins: &[SocketAddr],
-    workers: NonZeroUsize,
-    streams: u32,
-) -> Result<(), Failure> {
-    let mut gateway = Gateway::start(origins, workers, streams)?;
+fn keep(story: &mut Story, origins: &[SocketAddr], workers: NonZeroUsize) -> Result<(), Failure> {
+    let mut gateway = Gateway::start(origins, workers)?;
     let elapsed = story.elapsed();
     story.screen.say(elapsed, "a gateway like the one that drained stays up, until a signal; try:");
     let path = "content/1/1000?trailers";

@@ -207,6 +207,7 @@ mod tests {
         }
         assert!(lines(&snapshot(), 80, true).iter().any(|line| line.contains(GREEN)));
         let whole = lines(&snapshot(), 200, false);
+        assert!(whole.iter().all(|line| line.len() <= 80), "a usual terminal shows all");
         assert!(whole.iter().any(|line| line.contains("1,234,567") && line.contains("12.3 GB")));
     }
 
@@ -221,16 +222,14 @@ mod tests {
             times: Times::default(),
             retried: 0,
             drained: 128,
-            meanwhile: vec!["an origin was slow", "the gateway was drained"],
+            meanwhile: vec!["an origin was slow", "the gateway drained"],
             promises: vec![Promise { name: "no request fails", held: false }],
             complaints: vec!["request 7 was reset".to_owned()],
         };
         let text = conclusion(&summary, false);
-        assert!(
-            text.contains(
-                "1 of 803,114 requests failed while an origin was slow and the gateway was drained"
-            )
-        );
+        assert!(text.contains("\n1 of 803,114 requests failed\n"), "{text}");
+        assert!(text.contains("\nwhile an origin was slow, and the gateway drained.\n"), "{text}");
+        assert!(text.lines().all(|line| line.len() <= 80), "{text}");
         assert!(text.contains("BROKEN  no request fails") && text.contains("request 7 was reset"));
         summary.promises[0].held = true;
         assert!(!conclusion(&summary, false).contains("BROKEN"));

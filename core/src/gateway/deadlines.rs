@@ -58,8 +58,8 @@ impl Kind {
 /// How long clients get to see the first GOAWAY of a drain before the second names the last stream: a round trip, amply.
 const DRAIN_STEP: Duration = Duration::from_millis(500);
 
-/// How long a dial that failed keeps the next one off, while other engines serve the queue.
-const REDIAL: Duration = Duration::from_millis(200);
+/// How long an endpoint whose dial failed is left alone, unless there is nobody else.
+const REDIAL: Duration = Duration::from_secs(1);
 
 impl Gateway {
     pub(super) fn duration(&self, kind: Kind) -> Duration {
@@ -121,7 +121,7 @@ impl Gateway {
             DeadlineTarget::Request(key) => self.expire_request(key, now),
             DeadlineTarget::Drain if kind == Kind::DrainStep => self.finish_goaway(now),
             DeadlineTarget::Drain => self.cut_drain(now),
-            DeadlineTarget::Redial => self.registry.may_dial_again(),
+            DeadlineTarget::Redial(endpoint) => self.registry.rested(endpoint),
         }
     }
 

@@ -101,17 +101,20 @@ impl Gateway {
         let Some(endpoint) = self.registry.dial_target() else { return };
         let Some(target) = self.config.upstream.endpoints.get(endpoint).cloned() else { return };
         let h2 = self.new_connection(Role::Client);
-        let side = Side::Backend(Engine::new(endpoint));
+        let side = Side::Backend(Engine::new(endpoint, self.registry.remembered_streams_max(endpoint)));
         let conn = self.conns.insert(Conn::new(h2, side, Life::Connecting, now));
         self.registry.register(endpoint, conn);
         self.arm_conn(conn, Kind::Connect, now);
         self.actions.push_back(Action::Connect { conn, target });
     }
 
-    /// The backend's limits are known: another engine may be ordered if they do not suffice.
+    /// The backend's limits are known: what they allow is thawed, and another engine may be ordered if they do not
+    /// suffice.
     pub(super) fn settings_came(&mut self, conn: ConnId) {
-        if let Some(Side::Backend(engine)) = self.conns.get(conn).map(|entry| &entry.side) {
-            self.registry.established(engine.endpoint, conn);
+        let Some(entry) = self.conns.get(conn) else { return };
+        let streams_max = entry.h2.peer_settings().max_concurrent_streams;
+        if let Side::Backend(engine) = &entry.side {
+            self.registry.limit_told(engine.endpoint, conn, streams_max);
         }
     }
 
@@ -133,11 +136,9 @@ impl Gateway {
         if !self.registry.deregister(endpoint, conn) {
             return;
         }
-        if !self.registry.is_deserted() {
-            self.registry.pause_dialling();
-            let at = now + self.duration(Kind::Redial);
-            self.deadlines.arm(Kind::Redial as u8, at, crate::request::DeadlineTarget::Redial);
-        } else if self.registry.all_failed() {
+        let at = now + self.duration(Kind::Redial);
+        self.deadlines.arm(Kind::Redial as u8, at, crate::request::DeadlineTarget::Redial(endpoint));
+        if self.registry.all_failed() {
             while let Some(key) = self.registry.next() {
                 self.fail_request(key, cause, now);
             }

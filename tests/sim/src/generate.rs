@@ -101,6 +101,7 @@ fn config(seed: u64, backends: &[Backend], faults: &[FaultKind]) -> Config {
         connection.encoder_table_size = *choices.pick(&[4096, 4096, 0, 33, 65_536]);
         connection.initial_window_size = *choices.pick(&[65_535, 65_535, 1, 100, 16_384, 1 << 20]);
         connection.connection_window_size = *choices.pick(&[1 << 20, 65_535, 65_536]);
+        // Not less: below the size of its own first flight a gateway stops reading before it has written anything.
         connection.outbox_high_mark = *choices.pick(&[128 << 10, 128 << 10, 100, 1000, 16_384]);
     }
     config.front.max_concurrent_streams = *choices.pick(&[100, 100, 1, 2, 7]);

@@ -65,7 +65,7 @@ pub fn run(scenario: &Scenario) -> Result<Report, Box<Failure>> {
 pub fn run_with(scenario: &Scenario, keep: bool) -> Result<Report, Box<Failure>> {
     let mut run = Run::new(scenario, keep)
         .map_err(|violation| Box::new(Failure { violation, seed: scenario.seed, at: 0, log: Vec::new() }))?;
-    match run.to_the_end(scenario) {
+    match run.play(scenario) {
         Ok(()) => Ok(run.report()),
         Err(violation) => {
             let (at, log) = (run.stage.now(), run.adapter.log().to_vec());
@@ -109,7 +109,7 @@ impl Run {
         Ok(Self { stage, adapter, clients, links, steps: 0 })
     }
 
-    fn to_the_end(&mut self, scenario: &Scenario) -> Result<(), Violation> {
+    fn play(&mut self, scenario: &Scenario) -> Result<(), Violation> {
         self.until(scenario.safety, |run| run.clients.iter().all(Client::is_done))?;
         let open: Vec<usize> = (0..self.clients.len()).filter(|&at| !self.clients[at].is_done()).collect();
         self.stage.ledger.check("LIVE", open.is_empty(), || format!("clients {open:?} wait for ever"))?;
@@ -265,4 +265,39 @@ fn judge(ledger: &mut Ledger, exchange: &Exchange, answer: &Answer, exact: bool)
 
 fn nanos(duration: shuntyard_core::time::Duration) -> Nanos {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::refcodec::field;
+
+    fn judged(answer: &Answer, exact: bool) -> Result<(), Violation> {
+        judge(&mut Ledger::default(), &Exchange::get(1, 10), answer, exact)
+    }
+
+    #[test]
+    fn l7_answers_that_are_not_the_scripts() {
+        let head = truth::response_head(&Exchange::get(1, 10));
+        let right = Answer { head: Some(head.clone()), content: 10, ended: true, ..Answer::default() };
+        judged(&right, true).unwrap();
+        judged(&Answer { reset: Some(8), ..Answer::default() }, false).unwrap();
+        let local = |status: &str| Answer {
+            head: Some(vec![field(":status", status)]),
+            ended: true,
+            ..Answer::default()
+        };
+        judged(&local("503"), false).unwrap();
+        for (wrong, exact) in [
+            (Answer::default(), true),
+            (local("503"), true),
+            (local("200"), false),
+            (Answer { content: 9, ..right.clone() }, false),
+            (Answer { trailers: Some(vec![]), ..right.clone() }, false),
+            (Answer { interim: vec![vec![]], ..right.clone() }, false),
+            (Answer { head: Some(head[..2].to_vec()), ..right }, false),
+        ] {
+            assert_eq!(judged(&wrong, exact).map_err(|violation| violation.id), Err("L7"), "{wrong:?}");
+        }
+    }
 }

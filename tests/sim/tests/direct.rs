@@ -58,7 +58,7 @@ fn mixed(count: u64) -> Vec<Exchange> {
         exchange.response.interim = u8::try_from(rid % 3).unwrap();
         exchange.response.trailers = rid % 4 == 1;
         exchange.request.trailers = rid % 5 == 1;
-        exchange.request.declare_length = rid % 3 == 0;
+        exchange.request.declare_length = rid.is_multiple_of(3);
         exchange.response.pace.padding = (rid % 7 == 3).then_some(200);
         exchange.request.pace.frame = 1 + usize::try_from(rid).unwrap() * 1000;
         exchange

@@ -24,7 +24,6 @@ fn swarm() {
     let (mut requests, mut complete, mut steps, mut attempts) = (0, 0, 0, 0);
     let mut failures: Vec<Failure> = Vec::new();
     for seed in first..first + count {
-        let began = std::time::Instant::now();
         match run(&generate(seed)) {
             Ok(report) => {
                 requests += report.answers.len();
@@ -35,9 +34,6 @@ fn swarm() {
                 report.checks.into_iter().for_each(|(id, n)| *checks.entry(id).or_default() += n);
             }
             Err(failure) => failures.push(*failure),
-        }
-        if began.elapsed().as_millis() > 500 {
-            println!("slow {seed} {:?}", began.elapsed());
         }
     }
     println!("{requests} requests, {complete} answered by backends, {attempts} attempts, {steps} steps");

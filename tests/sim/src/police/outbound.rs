@@ -105,7 +105,9 @@ impl Police {
         })?;
         self.highest = stream;
         let rid = truth::rid_of(fields);
-        self.streams.insert(stream, self.new_stream(rid));
+        let mut entry = self.new_stream(rid);
+        entry.head_at = self.block_at;
+        self.streams.insert(stream, entry);
         let Some(rid) = rid else {
             return ledger.check("D2", false, || format!("{name}: a request without x-rid"));
         };
