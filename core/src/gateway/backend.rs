@@ -34,7 +34,7 @@ impl Gateway {
             }
             Event::Failed { tag, .. } => self.fail_request(key_of(tag), Cause::BackendProtocol, now),
             Event::Unprocessed { tag, .. } => self.unprocessed(key_of(tag), Cause::ConnectionTerminated, now),
-            Event::Settings => self.settings_came(conn),
+            Event::Settings => self.settings_came(conn, now),
             Event::GoAway { .. } => self.backend_goes_away(conn, now),
             // We send no PING to backends yet.
             Event::PingAck { .. } => {}
@@ -180,7 +180,7 @@ impl Gateway {
             let (front, credit) = (awaiting.front, awaiting.request_credit.take(cut.octets));
             self.release_front(front, credit);
             if cut.end {
-                self.arm_request(key, Kind::Response, now);
+                self.await_response(key, now);
             }
             return;
         }

@@ -35,8 +35,9 @@ impl Gateway {
             Event::Reset { tag, .. } => self.client_gone(key_of(tag), Outcome::ClientGone, now),
             Event::Failed { tag, .. } => self.client_gone(key_of(tag), Outcome::ClientError, now),
             Event::PingAck { .. } => self.goaway_was_seen(conn, now),
-            // Nothing follows from them: windows are the connection's own affair, and we open no streams to clients.
-            Event::Settings | Event::GoAway { .. } => {}
+            Event::Settings => self.established(conn, now),
+            // We open no streams to clients.
+            Event::GoAway { .. } => {}
             Event::Interim { .. } | Event::Response { .. } | Event::Unprocessed { .. } => {
                 self.ignored_events += 1
             }
@@ -105,7 +106,7 @@ impl Gateway {
                     awaiting.request_credit.merge(credit);
                     self.release_front(front, left);
                     if end && cut == data.len() {
-                        self.arm_request(key, Kind::Response, now);
+                        self.await_response(key, now);
                     }
                 } else {
                     self.release_front(front, credit);
@@ -128,7 +129,7 @@ impl Gateway {
                     // A stream that is gone has failed its request already, or will with the next event.
                     let _ = entry.h2.send_trailers(stream, fields);
                     if entry.h2.queued(stream) == 0 {
-                        self.arm_request(key, Kind::Response, now);
+                        self.await_response(key, now);
                     }
                 }
                 self.touch(conn);

@@ -125,10 +125,11 @@ impl Gateway {
         })
     }
 
-    /// A client's connection was accepted. Past the limit of clients, or in a drain, it is told to go away at once.
+    /// A client's connection was accepted. Past the limit of clients, or in a drain, it is closed at once, before a word is
+    /// said: what it speaks is not known yet.
     pub fn handle_accept(&mut self, info: Accepted, now: Instant) -> ConnId {
         let h2 = self.new_connection(Role::Server);
-        let id = self.conns.insert(Conn::new(h2, Side::Front { peer: info.peer }, Life::Open, now));
+        let id = self.conns.insert(Conn::new(h2, Side::Front { peer: info.peer }, Life::Open));
         self.fronts += 1;
         self.arm_conn(id, Kind::Preface, now);
         if self.drain.is_some() || self.fronts > self.config.max_fronts as usize {

@@ -178,6 +178,11 @@ impl Connection {
         self.outbox.len() >= self.config.outbox_high_mark.saturating_mul(2)
     }
 
+    /// What the peer may send on a stream that is opened now, in octets: the larger of what it goes by and what it will.
+    pub fn stream_recv_window(&self) -> u32 {
+        self.initial_recv_window.max(self.config.initial_window_size)
+    }
+
     /// Whether an error ended the connection.
     pub fn has_failed(&self) -> bool {
         self.phase == Phase::Failed
@@ -254,7 +259,7 @@ impl Connection {
     pub fn open_slots(&self) -> u32 {
         let ended =
             self.phase == Phase::Failed || self.goaway_sent.is_some() || self.goaway_received.is_some();
-        if ended || self.role == Role::Server || self.next_stream_id > frame_id_max() {
+        if ended || self.role == Role::Server || self.next_stream_id > stream_id_max() {
             return 0;
         }
         let limit = match (self.peer_settings_seen, self.peer.max_concurrent_streams) {
@@ -267,7 +272,7 @@ impl Connection {
 
     /// Whether a GOAWAY of ours named the last stream that is served.
     pub fn goaway_is_final(&self) -> bool {
-        self.goaway_sent.is_some_and(|last| last != frame_id_max())
+        self.goaway_sent.is_some_and(|last| last != stream_id_max())
     }
 
     /// Whether new streams can ever be opened again: no GOAWAY in either direction, identifiers left.
@@ -275,7 +280,7 @@ impl Connection {
         self.phase == Phase::Failed
             || self.goaway_sent.is_some()
             || self.goaway_received.is_some()
-            || self.next_stream_id > frame_id_max()
+            || self.next_stream_id > stream_id_max()
     }
 
     /// The error ends the connection: GOAWAY is queued (RFC 9113 section 5.4.1), nothing else will be. Streams stay
@@ -292,7 +297,7 @@ impl Connection {
     /// still served (RFC 9113 section 6.8).
     pub fn announce_goaway(&mut self) {
         if self.goaway_sent.is_none() && self.phase != Phase::Failed {
-            self.put_goaway(frame_id_max(), ErrorCode::NO_ERROR);
+            self.put_goaway(stream_id_max(), ErrorCode::NO_ERROR);
         }
     }
 
@@ -339,6 +344,6 @@ impl Connection {
 }
 
 /// The highest stream identifier (RFC 9113 section 5.1.1).
-pub(crate) const fn frame_id_max() -> u32 {
+pub(crate) const fn stream_id_max() -> u32 {
     0x7fff_ffff
 }

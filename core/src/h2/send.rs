@@ -6,7 +6,7 @@ use core::fmt;
 use crate::error::{ConnectionError, ErrorCode};
 use crate::fields::{FieldName, FieldSection};
 use crate::frame::{self, DEFAULT_MAX_FRAME_SIZE};
-use crate::h2::connection::{Connection, Phase, frame_id_max};
+use crate::h2::connection::{Connection, Phase, stream_id_max};
 use crate::h2::settings::Role;
 use crate::h2::state::{ClosedBy, FrameKind, StreamEvent};
 use crate::h2::streams::StreamKey;
@@ -85,6 +85,10 @@ impl Connection {
 
     /// Server: an interim or final response head. With `end`, a final one without content.
     pub fn send_head(&mut self, key: StreamKey, fields: &FieldSection, end: bool) -> Result<(), StreamGone> {
+        // Behind content only trailers may come (RFC 9113 section 8.1), and those have a way of their own.
+        if self.streams.slab.get(key).is_none_or(|stream| stream.has_output()) {
+            return Err(StreamGone);
+        }
         self.send_fields(key, fields, end)
     }
 
@@ -272,7 +276,7 @@ impl Connection {
     }
 }
 
-const _: () = assert!(frame_id_max() < u32::MAX - 1, "the next identifier after the last does not overflow");
+const _: () = assert!(stream_id_max() < u32::MAX - 1, "the next identifier after the last does not overflow");
 
 #[cfg(test)]
 mod tests {
@@ -286,19 +290,19 @@ mod tests {
     #[test]
     fn rfc9113_5_1_1_identifiers_run_out() {
         let mut client = Connection::new(Role::Client, Arc::new(ConnectionConfig::default()), 1, 0);
-        client.next_stream_id = frame_id_max() - 2;
+        client.next_stream_id = stream_id_max() - 2;
         let mut fields = FieldSection::new();
         for (name, value) in [(":method", "GET"), (":scheme", "http"), (":path", "/")] {
             fields.push(FieldLine::new(name.as_bytes(), value.as_bytes(), 1));
         }
         let keys = [(); 2].map(|()| client.open(&fields, true).expect("the last two"));
-        assert_eq!(keys.map(|key| client.stream_id(key)), [Some(frame_id_max() - 2), Some(frame_id_max())]);
+        assert_eq!(keys.map(|key| client.stream_id(key)), [Some(stream_id_max() - 2), Some(stream_id_max())]);
         assert_eq!(client.open(&fields, true), Err(OpenError::GoingAway));
         assert_eq!((client.open_slots(), client.is_going_away(), client.open_streams()), (0, true, 2));
         // The streams that were opened go on.
         let mut octets = Vec::new();
         frame::put_settings(&mut octets, &[]);
-        frame::put_field_block(&mut octets, frame_id_max(), true, DEFAULT_MAX_FRAME_SIZE, |block| {
+        frame::put_field_block(&mut octets, stream_id_max(), true, DEFAULT_MAX_FRAME_SIZE, |block| {
             block.push(0x88)
         });
         let mut input = Input::new(&octets);

@@ -49,7 +49,7 @@ impl Replay {
         config.ledger_octets = script.ledger_octets;
         config.front.outbox_high_mark = script.outbox_high_mark;
         config.backend.outbox_high_mark = script.outbox_high_mark;
-        config.recv_buffer_octets = 32 << 10;
+        config.recv_buffer_octets = 33 << 10;
         let now = Instant::from_nanos(base);
         let wall = WallClock { at: now, unix_seconds: 784_111_777 };
         Self {

@@ -108,7 +108,7 @@ fn config(seed: u64, backends: &[Backend], faults: &[FaultKind]) -> Config {
     config.backend.assumed_max_concurrent_streams = *choices.pick(&[100, 1, 2]);
     config.backend.max_concurrent_streams_cap = *choices.pick(&[250, 250, 1, 3]);
     config.upstream.max_connections_per_endpoint = *choices.pick(&[16, 1, 2]);
-    config.recv_buffer_octets = *choices.pick(&[256 << 10, 32 << 10]);
+    config.recv_buffer_octets = *choices.pick(&[256 << 10, 33 << 10]);
     let window = u64::from(config.backend.initial_window_size);
     config.ledger_octets = *choices.pick(&[1 << 30, 1 << 30, window * 3, window]);
     let timeouts = &mut config.timeouts;
