@@ -154,3 +154,34 @@ fn t5_no_timeout_is_zero() {
     let error = config.validate().expect_err("nothing lasts no time");
     assert!(matches!(error, ConfigError::OutOfRange { name: "front_idle", value: 0, .. }), "{error}");
 }
+
+/// E9: a client that opens and resets streams as fast as it can (CVE-2023-44487) costs the others nothing: neither their
+/// backend connection nor memory without limit.
+#[test]
+fn e9_rapid_resets_disturb_nobody_else() {
+    let mut memory = Memory::new(|_| {});
+    let victim = memory.connect(ConnectionConfig::default());
+    memory.client(victim).send_request(&request("GET"), true).expect("a slot");
+    memory.settle();
+    let backend = memory.backends()[0];
+    let stream = arrived(&mut memory, backend);
+    let attacker = memory.connect(ConnectionConfig::default());
+    memory.settle();
+    // The backend reads nothing meanwhile.
+    for _ in 0..50 {
+        for _ in 0..100 {
+            let stream = memory.client(attacker).send_request(&request("GET"), true).expect("a slot");
+            memory.client(attacker).reset(stream, ErrorCode::CANCEL);
+        }
+        let octets = memory.client(attacker).poll_transmit().expect("requests").to_vec();
+        memory.client(attacker).handle_sent(octets.len());
+        read(&mut memory, attacker, &octets);
+    }
+    assert!(memory.gateway.view().buffered_octets < 512 << 10, "{:?}", memory.gateway.view());
+    memory.settle();
+    assert_eq!(memory.backends().first(), Some(&backend), "the shared connection stands");
+    memory.backend(backend).send_response(stream, &ok(), true).expect("an open stream");
+    memory.settle();
+    let record = memory.records.iter().find(|record| record.request.0 == 0).expect("the victim's record");
+    assert_eq!(record.status, 200);
+}

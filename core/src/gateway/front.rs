@@ -165,11 +165,10 @@ impl Gateway {
         conn: ConnId,
         stream: StreamKey,
         code: crate::error::ErrorCode,
-        now: Instant,
+        _now: Instant,
     ) {
-        let result = self.conns.get_mut(conn).map(|entry| entry.h2.reset(stream, code));
-        if let Some(Err(error)) = result {
-            self.connection_failed(conn, error, now);
+        if let Some(entry) = self.conns.get_mut(conn) {
+            entry.h2.reset(stream, code);
         }
         self.touch(conn);
     }

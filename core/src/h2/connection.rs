@@ -255,11 +255,13 @@ impl Connection {
     }
 
     /// Client: how many streams can be opened now. Before the peer's SETTINGS an assumption holds
-    /// (RFC 9113 section 6.5.2), later the peer's limit, and always our own.
+    /// (RFC 9113 section 6.5.2), later the peer's limit, and always our own. None while the outbox is congested: requests
+    /// that nobody takes, each followed by its reset, would fill it without limit.
     pub fn open_slots(&self) -> u32 {
         let ended =
             self.phase == Phase::Failed || self.goaway_sent.is_some() || self.goaway_received.is_some();
-        if ended || self.role == Role::Server || self.next_stream_id > stream_id_max() {
+        if ended || self.is_congested() || self.role == Role::Server || self.next_stream_id > stream_id_max()
+        {
             return 0;
         }
         let limit = match (self.peer_settings_seen, self.peer.max_concurrent_streams) {

@@ -82,9 +82,7 @@ macro_rules! common_methods {
 
         /// Resets a stream.
         pub fn reset(&mut self, stream: StreamKey, error_code: ErrorCode) {
-            if let Err(error) = self.endpoint.connection.reset(stream, error_code) {
-                self.endpoint.connection.fail(error);
-            }
+            self.endpoint.connection.reset(stream, error_code);
         }
 
         /// Sends a PING; its answer is an event.

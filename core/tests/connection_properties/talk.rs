@@ -363,7 +363,7 @@ impl Talk {
         let Some(message) = messages.iter().rev().nth(message) else { return };
         let key = message.key.expect("a key");
         if subject.connection.stream_id(key).is_some() {
-            subject.connection.reset(key, ErrorCode::CANCEL).expect("room for an answer");
+            subject.connection.reset(key, ErrorCode::CANCEL);
             reset.insert(message.id);
         }
     }
