@@ -86,6 +86,7 @@ impl Gateway {
         if !entry.h2.transmit().is_empty() {
             return self.arm_write_stall(id, now);
         }
+        entry.waiting_since = None;
         if entry.life != Life::Flushing {
             return;
         }

@@ -53,14 +53,14 @@ pub(super) struct Conn {
     pub(super) deadline: Option<DeadlineKey<DeadlineTarget>>,
     /// Output that the peer does not take.
     pub(super) write_deadline: Option<DeadlineKey<DeadlineTarget>>,
-    /// When octets left the last time.
-    pub(super) sent_at: Instant,
+    /// Since when output waits without progress; `None` where none waits.
+    pub(super) waiting_since: Option<Instant>,
     /// The peer's SETTINGS came.
     pub(super) established: bool,
 }
 
 impl Conn {
-    pub(super) fn new(h2: Connection, side: Side, life: Life, now: Instant) -> Self {
+    pub(super) fn new(h2: Connection, side: Side, life: Life) -> Self {
         Self {
             h2,
             side,
@@ -72,7 +72,7 @@ impl Conn {
             discarded: 0,
             deadline: None,
             write_deadline: None,
-            sent_at: now,
+            waiting_since: None,
             established: false,
         }
     }

@@ -111,15 +111,16 @@ impl Gateway {
         }
     }
 
-    /// The peer must take output within each period, or the connection ends: one and a half periods after the last octet
-    /// left on average, two at most. Nothing is armed or cancelled for each write.
+    /// The peer must take output, or the connection ends. Looked at lazily: it is armed once and moves on by itself, so that
+    /// nothing is armed or cancelled for each write.
     pub(super) fn arm_write_stall(&mut self, id: ConnId, now: Instant) {
         let at = now + self.duration(Kind::WriteStall);
-        let Some(entry) = self.conns.get_mut(id).filter(|entry| entry.write_deadline.is_none()) else {
-            return;
-        };
-        entry.sent_at = now;
-        entry.write_deadline = Some(self.deadlines.arm(Kind::WriteStall as u8, at, DeadlineTarget::Conn(id)));
+        let Some(entry) = self.conns.get_mut(id) else { return };
+        entry.waiting_since.get_or_insert(now);
+        if entry.write_deadline.is_none() {
+            let target = DeadlineTarget::Conn(id);
+            entry.write_deadline = Some(self.deadlines.arm(Kind::WriteStall as u8, at, target));
+        }
     }
 
     pub(super) fn expire(&mut self, kind: Kind, target: DeadlineTarget, now: Instant) {
@@ -186,11 +187,9 @@ impl Gateway {
         let limit = self.duration(Kind::WriteStall);
         let Some(entry) = self.conns.get_mut(id) else { return };
         entry.write_deadline = None;
-        if entry.h2.transmit().is_empty() {
-            return;
-        }
-        if now.saturating_since(entry.sent_at) < limit {
-            let (at, target) = (now + limit, DeadlineTarget::Conn(id));
+        let Some(since) = entry.waiting_since else { return };
+        if now.saturating_since(since) < limit {
+            let (at, target) = (since + limit, DeadlineTarget::Conn(id));
             entry.write_deadline = Some(self.deadlines.arm(Kind::WriteStall as u8, at, target));
             return;
         }

@@ -88,9 +88,8 @@ impl Gateway {
         if let Some(trailers) = trailers {
             let _ = entry.h2.send_trailers(stream, trailers);
         }
-        let (front, credit) = (awaiting.front, awaiting.request_credit.take(cut as u32));
         let all_left = awaiting.content_end && cut == content.len();
-        self.release_front(front, credit);
+        self.release_request(key, cut as u32);
         if all_left {
             self.await_response(key, now);
         }
@@ -101,7 +100,7 @@ impl Gateway {
         let Some(target) = self.config.upstream.endpoints.get(endpoint).cloned() else { return };
         let h2 = self.new_connection(Role::Client);
         let side = Side::Backend(Engine::new(endpoint, self.registry.remembered_streams_max(endpoint)));
-        let conn = self.conns.insert(Conn::new(h2, side, Life::Connecting, now));
+        let conn = self.conns.insert(Conn::new(h2, side, Life::Connecting));
         self.registry.register(endpoint, conn);
         self.arm_conn(conn, Kind::Connect, now);
         self.actions.push_back(Action::Connect { conn, target });

@@ -77,6 +77,8 @@ pub struct Gateway {
     requests: Slab<Request>,
     registry: Registry,
     ledger: Ledger,
+    /// The account of clients' stream windows.
+    uploads: Ledger,
     deadlines: Deadlines<DeadlineTarget, { Kind::COUNT }>,
     actions: VecDeque<Action>,
     /// The one buffer that sockets are read into. What is no whole frame moves to its connection.
@@ -111,6 +113,7 @@ impl Gateway {
             requests: Slab::default(),
             registry: Registry::new(config.upstream.clone()),
             ledger: Ledger::new(config.ledger_octets),
+            uploads: Ledger::new(config.upload_ledger_octets),
             deadlines: Deadlines::default(),
             actions: VecDeque::new(),
             recv_buffer: Vec::new(),
@@ -129,7 +132,7 @@ impl Gateway {
     /// said: what it speaks is not known yet.
     pub fn handle_accept(&mut self, info: Accepted, now: Instant) -> ConnId {
         let h2 = self.new_connection(Role::Server);
-        let id = self.conns.insert(Conn::new(h2, Side::Front { peer: info.peer }, Life::Open, now));
+        let id = self.conns.insert(Conn::new(h2, Side::Front { peer: info.peer }, Life::Open));
         self.fronts += 1;
         self.arm_conn(id, Kind::Preface, now);
         if self.drain.is_some() || self.fronts > self.config.max_fronts as usize {
@@ -191,17 +194,18 @@ impl Gateway {
     /// The peer has shut its sending direction down. Over HTTP/2 that ends the connection: without the peer's
     /// WINDOW_UPDATE frames nothing of length could be sent to it any more.
     pub fn handle_read_closed(&mut self, conn: ConnId, now: Instant) {
-        let Some(entry) = self.conns.get_mut(conn).filter(|entry| !entry.read_closed) else {
+        let standing = |entry: &&mut Conn| entry.life != Life::Connecting && !entry.read_closed;
+        let Some(entry) = self.conns.get_mut(conn).filter(standing) else {
             self.ignored_events += 1;
             return;
         };
         entry.read_closed = true;
         match entry.life {
-            Life::Connecting | Life::Open => {
+            Life::Open => {
                 self.abandon_streams(conn, Cause::ConnectionTerminated, now);
                 self.close_gracefully(conn, Cause::ConnectionTerminated, now);
             }
-            Life::Flushing => {}
+            Life::Connecting | Life::Flushing => {}
             Life::Lingering => self.close_now(conn),
         }
         self.dispatch(now);
@@ -214,7 +218,9 @@ impl Gateway {
             return;
         };
         entry.h2.sent(n);
-        entry.sent_at = now;
+        if n > 0 {
+            entry.waiting_since = Some(now);
+        }
         if entry.paused && !entry.h2.is_congested() {
             entry.paused = false;
             let inbox = core::mem::take(&mut entry.inbox);
