@@ -27,7 +27,7 @@ fn scenario(seed: u64, towards_gateway: Segmentation) -> Scenario {
 
 /// Actions other than those that speak of reading and writing.
 fn effects(report: &Report) -> Vec<&String> {
-    let hints = [" Writable(", " Readable(", " read ", " wrote "];
+    let hints = [" Writable(", " Readable(", " link "];
     report.log.iter().filter(|line| !hints.iter().any(|hint| line.contains(hint))).collect()
 }
 
