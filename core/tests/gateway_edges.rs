@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Request, Response};
 use memory::Memory;
-use shuntyard_core::config::{ConfigError, ConnectionConfig};
+use shuntyard_core::config::{Config, ConfigError, ConnectionConfig};
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::gateway::{Action, Connected, RecvBuf};
 use shuntyard_core::h2::{ServerEvent, StreamKey};
@@ -120,7 +120,11 @@ fn t4_output_stalls_from_the_moment_at_which_it_waits() {
             }
         }
     }
-    assert_eq!(closed_at, Some(118_500), "60 seconds after the response was there");
+    let closed_at = closed_at.expect("a client that takes nothing is given up");
+    assert!(
+        (118_500..=178_500).contains(&closed_at),
+        "one period to two after the response was there: {closed_at}"
+    );
 }
 
 #[test]
@@ -145,8 +149,8 @@ fn x6_a_fin_on_a_connection_that_does_not_stand_is_ignored() {
 /// A deadline that is over when it is armed would be armed again for ever.
 #[test]
 fn t5_no_timeout_is_zero() {
-    let mut config = shuntyard_core::config::Config::new(vec![]);
+    let mut config = Config::new(vec![]);
     config.timeouts.front_idle = Duration::ZERO;
-    let error = ConfigError::OutOfRange { name: "front_idle", value: 0, min: 1, max: 86_400_000 };
-    assert_eq!(config.validate(), Err(error));
+    let error = config.validate().expect_err("nothing lasts no time");
+    assert!(matches!(error, ConfigError::OutOfRange { name: "front_idle", value: 0, .. }), "{error}");
 }

@@ -94,6 +94,7 @@ impl Gateway {
             return self.close_now(id);
         }
         entry.life = Life::Lingering;
+        entry.inbox = Vec::new();
         self.actions.push_back(Action::Shutdown(id));
         if core::mem::take(&mut entry.paused) {
             self.actions.push_back(Action::Readable(id));

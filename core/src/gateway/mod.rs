@@ -330,6 +330,8 @@ impl Gateway {
                 Ok(None) => break,
                 Err(error) => return self.connection_failed(id, error, now),
             }
+            // After each event, for how many came at once must not matter.
+            self.dispatch(now);
         }
         if let Some(entry) = self.conns.get_mut(id) {
             entry.inbox.extend_from_slice(input.remaining());
