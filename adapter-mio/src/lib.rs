@@ -46,7 +46,7 @@ use std::sync::mpsc::channel;
 use mio::{Poll, Waker};
 #[doc(inline)]
 pub use shuntyard_adapter::{BindError, Exit, Handle, Notice, Observer, Options};
-use shuntyard_adapter::{Equipment, Order, equip, run_threads};
+use shuntyard_adapter::{Desk, Equipment, equip, run_threads};
 use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;
 
@@ -117,10 +117,7 @@ impl fmt::Debug for Server {
 }
 
 /// A worker and the desk that takes its orders.
-fn employ(
-    equipment: Equipment,
-    observer: Option<Observer>,
-) -> io::Result<(Worker, Box<dyn Fn(Order) + Send + Sync>)> {
+fn employ(equipment: Equipment, observer: Option<Observer>) -> io::Result<(Worker, Desk)> {
     let Equipment { gateway, listeners, clock } = equipment;
     let poll = Poll::new()?;
     let waker = Waker::new(poll.registry(), WAKE)?;

@@ -11,7 +11,7 @@ pub struct Handle {
 }
 
 /// Takes the orders for one worker, and wakes it. A worker that has ended needs none.
-type Desk = Box<dyn Fn(Order) + Send + Sync>;
+pub type Desk = Box<dyn Fn(Order) + Send + Sync>;
 
 /// What a worker is told from outside of its thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub enum Order {
 
 impl Handle {
     /// Gives orders through these desks, one a worker.
-    pub fn new(desks: Vec<Box<dyn Fn(Order) + Send + Sync>>) -> Self {
+    pub fn new(desks: Vec<Desk>) -> Self {
         Self { desks: desks.into() }
     }
 

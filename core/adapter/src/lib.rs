@@ -22,7 +22,7 @@ mod threads;
 
 pub use clock::{Clock, wall_clock};
 pub use failure::{connect_failure, transfer_failure};
-pub use handle::{Handle, Order};
+pub use handle::{Desk, Handle, Order};
 pub use listener::{BACKLOG, ListenSocket, Listener, SocketFile};
 pub use threads::run_threads;
 
