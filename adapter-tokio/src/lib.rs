@@ -70,6 +70,7 @@ use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::unbounded_channel;
+use tokio::task::{JoinError, JoinSet, LocalSet};
 
 mod alarm;
 mod connection;
@@ -139,14 +140,15 @@ impl Server {
     /// # Panics
     /// Where it is polled outside of a tokio runtime with I/O and time enabled.
     pub async fn serve(self) -> io::Result<Exit> {
-        let local = tokio::task::LocalSet::new();
-        let tasks: Vec<_> =
-            self.workers.into_iter().map(|worker| local.spawn_local(worker.serve())).collect();
+        let (local, mut tasks) = (LocalSet::new(), JoinSet::new());
+        for worker in self.workers {
+            tasks.spawn_local_on(worker.serve(), &local);
+        }
+        // A server with fewer workers than it should have would look healthy: the first failure ends all.
         let ends = async {
             let mut exit = Exit { cut: 0 };
-            for task in tasks {
-                let outcome = task.await.map_err(io::Error::other)?;
-                exit.cut = exit.cut.saturating_add(outcome?.cut);
+            while let Some(outcome) = tasks.join_next().await {
+                exit.cut = exit.cut.saturating_add(outcome_of(outcome)?.cut);
             }
             Ok(exit)
         };
@@ -177,6 +179,17 @@ fn employ(equipment: Equipment, observer: Option<Observer>) -> (Worker, Desk) {
         let _ = sender.send(order);
     };
     (Worker::new(equipment, orders, observer), Box::new(desk))
+}
+
+/// A task's own outcome; its panic goes on here.
+fn outcome_of<T>(outcome: Result<io::Result<T>, JoinError>) -> io::Result<T> {
+    match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(cancelled) => Err(io::Error::other(cancelled)),
+        },
+    }
 }
 
 fn runtime() -> io::Result<Runtime> {

@@ -14,7 +14,7 @@ use tokio::task::LocalSet;
 
 use crate::listener::{Listener, accept};
 use crate::yard::Yard;
-use crate::{alarm, listener};
+use crate::{alarm, listener, outcome_of};
 
 /// A thread's share of a [`Server`](crate::Server). It shares nothing with the others.
 pub struct Worker {
@@ -43,11 +43,7 @@ impl Worker {
         // Whatever ends this future ends its tasks: they are in a set of their own.
         let tasks = LocalSet::new();
         let desk = tasks.spawn_local(self.work());
-        match tasks.run_until(desk).await {
-            Ok(outcome) => outcome,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(error) => Err(io::Error::other(error)),
-        }
+        outcome_of(tasks.run_until(desk).await)
     }
 
     async fn work(self) -> io::Result<Exit> {
