@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::address::{Endpoint, ListenAddress};
@@ -19,6 +20,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve clients and pass their requests on to backends
     Run(RunArgs),
+    /// Show what the gateway promises: origins, gateway and clients in one process, every octet verified
+    Demo(DemoArgs),
     /// Print the version
     Version,
 }
@@ -58,23 +61,34 @@ pub(crate) struct RunArgs {
     pub(crate) drain_timeout: Duration,
 }
 
-/// What `demo` takes. It becomes a [`Command`] together with what runs it.
 #[derive(Args, Debug)]
 pub(crate) struct DemoArgs {
-    /// How long it lasts, in seconds
-    #[arg(long, env = "SHUNTYARD_SECONDS", value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub(crate) seconds: u64,
+    /// How long it lasts, about
+    #[arg(
+        long,
+        env = "SHUNTYARD_SECONDS",
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=86_400),
+        default_value_t = 20
+    )]
+    pub(crate) seconds: u32,
 
-    /// Clients at a time
-    #[arg(long, env = "SHUNTYARD_CLIENTS", value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub(crate) clients: u32,
+    /// Clients, each with a connection and 8 requests under way
+    #[arg(
+        long,
+        env = "SHUNTYARD_CLIENTS",
+        value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..=100),
+        default_value_t = 16
+    )]
+    pub(crate) clients: u16,
 
-    /// Print a JSON object a second and a summary, on a terminal too
-    #[arg(long, env = "SHUNTYARD_JSON")]
+    /// Print JSON, an object a line, instead of a table (so it does where stdout is no terminal)
+    #[arg(long, env = "SHUNTYARD_JSON", value_parser = FalseyValueParser::new())]
     pub(crate) json: bool,
 
-    /// Stay up afterwards, for other clients
-    #[arg(long, env = "SHUNTYARD_KEEP")]
+    /// Stay up at the end until a signal, and print addresses for curl
+    #[arg(long, env = "SHUNTYARD_KEEP", value_parser = FalseyValueParser::new())]
     pub(crate) keep: bool,
 }
 

@@ -27,13 +27,15 @@ pub(crate) enum Failure {
     System { what: &'static str, error: io::Error },
     /// The drain ran out of time.
     Cut { connections: u32 },
+    /// The demo saw that these promises do not hold.
+    PromisesBroken { names: Vec<&'static str> },
 }
 
 impl Failure {
     /// 1: it failed; 3: requests were cut; 78 (EX_CONFIG): starting it again won't help.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Listen { .. } | Self::System { .. } => 1,
+            Self::Listen { .. } | Self::System { .. } | Self::PromisesBroken { .. } => 1,
             Self::Cut { .. } => 3,
             Self::ListenName { .. }
             | Self::BackendName { .. }
@@ -65,7 +67,7 @@ impl Failure {
             Self::BackendScheme { .. } => {
                 Some("HTTP/2 with prior knowledge over plain TCP is served: write h2c://HOST:PORT".to_owned())
             }
-            Self::Config(_) | Self::System { .. } => None,
+            Self::Config(_) | Self::System { .. } | Self::PromisesBroken { .. } => None,
             Self::Cut { .. } => Some("a longer --drain-timeout lets them finish".to_owned()),
         }
     }
@@ -85,6 +87,7 @@ impl fmt::Display for Failure {
             }
             Self::Config(error) => error.fmt(f),
             Self::System { what, error } => write!(f, "{what}: {}", plainly(error)),
+            Self::PromisesBroken { names } => write!(f, "promises were broken: {}", names.join("; ")),
             Self::Cut { connections: 1 } => f.write_str("1 connection was cut before its requests were done"),
             Self::Cut { connections } => {
                 write!(f, "{connections} connections were cut before their requests were done")

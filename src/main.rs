@@ -7,6 +7,7 @@ use clap::Parser as _;
 
 mod address;
 mod cli;
+mod demo;
 mod failure;
 mod run;
 mod signals;
@@ -16,6 +17,7 @@ use cli::{Cli, Command};
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => run::run(args),
+        Command::Demo(args) => demo::run(args),
         Command::Version => {
             // Whoever closed stdout does not want to know.
             let _ = writeln!(std::io::stdout(), "shuntyard {}", env!("CARGO_PKG_VERSION"));

@@ -173,7 +173,7 @@ fn admit(yard: &Rc<Yard>, state: &mut State, incoming: Incoming, local: Address)
         Incoming::Tcp(stream, _) => yard.spawn(Connection::new(yard.clone(), conn, stream)),
         Incoming::Unix(stream) => yard.spawn(Connection::new(yard.clone(), conn, stream)),
     };
-    state.sockets.insert(conn, Socket::new(task, true));
+    state.sockets.insert(conn, Socket::new(task));
     // The gateway may have had enough with this one.
     yard.act(state);
 }

@@ -9,8 +9,6 @@ use tokio::task::AbortHandle;
 pub(crate) struct Socket {
     task: AbortHandle,
     waker: Option<Waker>,
-    /// It was accepted, not made.
-    front: bool,
     /// The gateway wants no input.
     pub(crate) paused: bool,
     /// The gateway has output.
@@ -20,8 +18,8 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(crate) fn new(task: AbortHandle, front: bool) -> Self {
-        Self { task, waker: None, front, paused: false, has_output: false, shutdown: false }
+    pub(crate) fn new(task: AbortHandle) -> Self {
+        Self { task, waker: None, paused: false, has_output: false, shutdown: false }
     }
 
     /// The task that is being polled is the one to wake.
@@ -76,11 +74,6 @@ impl Sockets {
         if let Some(socket) = self.remove(conn) {
             socket.task.abort();
         }
-    }
-
-    /// How many of them were accepted. Counts them: not for each event.
-    pub(crate) fn fronts(&self) -> usize {
-        self.places.iter().flatten().filter(|(_, socket)| socket.front).count()
     }
 }
 

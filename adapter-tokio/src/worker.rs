@@ -88,7 +88,7 @@ fn stop(yard: &Rc<Yard>) {
     drain(yard, Duration::ZERO);
     yard.turn(|state| state.gateway.handle_timeout(state.now));
     yard.turn(|state| {
-        let fronts = u32::try_from(state.sockets.fronts()).unwrap_or(u32::MAX);
+        let fronts = u32::try_from(state.gateway.view().fronts).unwrap_or(u32::MAX);
         state.end(fronts);
     });
 }

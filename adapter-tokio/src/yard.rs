@@ -85,7 +85,7 @@ impl Yard {
             match action {
                 Action::Connect { conn, target } => {
                     let task = self.spawn(connect(self.clone(), conn, target));
-                    state.sockets.insert(conn, Socket::new(task, false));
+                    state.sockets.insert(conn, Socket::new(task));
                 }
                 Action::Readable(conn) => state.sockets.rouse(conn, |socket| socket.paused = false),
                 Action::Writable(conn) => state.sockets.rouse(conn, |socket| socket.has_output = true),

@@ -37,7 +37,7 @@ pub struct ConnectionConfig {
     pub max_interim_responses: u32,
     /// Whether a request must say its authority, in `:authority` or in `host`: who guesses one routes by accident.
     pub authority_required: bool,
-    /// Octets in the outbox above which no DATA is cut and no input is read, in octets.
+    /// Octets in the outbox above which no DATA is cut; at twice as many no input is read.
     pub outbox_high_mark: usize,
     /// How many streams a client opens before the server's first SETTINGS came. RFC 9113 6.5.2 recommends 100 or more.
     pub assumed_max_concurrent_streams: u32,
@@ -70,9 +70,6 @@ impl Default for ConnectionConfig {
 impl ConnectionConfig {
     /// Checks every value against its range.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let range = |name, value: u64, min: u64, max: u64| {
-            if (min..=max).contains(&value) { Ok(()) } else { Err(ConfigError { name, value, min, max }) }
-        };
         let max_window = u64::from(MAX_WINDOW);
         range("header_table_size", self.header_table_size.into(), 0, 65_536)?;
         range("encoder_table_size", self.encoder_table_size.into(), 0, 65_536)?;
@@ -132,6 +129,25 @@ impl Default for Timeouts {
     }
 }
 
+impl Timeouts {
+    /// Checks that each lies between a millisecond and a day.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let all = [
+            ("preface", self.preface),
+            ("connect", self.connect),
+            ("response", self.response),
+            ("queue", self.queue),
+            ("front_idle", self.front_idle),
+            ("backend_idle", self.backend_idle),
+            ("linger", self.linger),
+            ("write_stall", self.write_stall),
+        ];
+        all.into_iter().try_for_each(|(name, duration)| {
+            range(name, u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), 1, 86_400_000)
+        })
+    }
+}
+
 /// Where requests go: one upstream with its endpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamConfig {
@@ -167,7 +183,7 @@ pub struct Config {
     pub max_fronts: u32,
     /// Octets of backend stream windows that may be promised at a time: the worker's byte ledger.
     pub ledger_octets: u64,
-    /// Octets that one `recv_buf` offers at most. At least 32 KiB, so that the largest frame fits twice.
+    /// Octets that one `recv_buf` offers at most. At least 33 KiB, so that the largest frame fits twice.
     pub recv_buffer_octets: usize,
     /// The name in `via` fields (RFC 9110 section 7.6.3).
     pub via: String,
@@ -195,9 +211,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.front.validate()?;
         self.backend.validate()?;
-        let range = |name, value: u64, min: u64, max: u64| {
-            if (min..=max).contains(&value) { Ok(()) } else { Err(ConfigError { name, value, min, max }) }
-        };
+        self.timeouts.validate()?;
         range("endpoints", self.upstream.endpoints.len() as u64, 1, 1024)?;
         range("max_connections_per_endpoint", self.upstream.max_connections_per_endpoint.into(), 1, 1024)?;
         range("max_attempts", self.upstream.max_attempts.into(), 1, 1000)?;
@@ -209,28 +223,85 @@ impl Config {
             u64::from(self.backend.initial_window_size).max(1),
             1 << 40,
         )?;
-        range("recv_buffer_octets", self.recv_buffer_octets as u64, 32 << 10, 16 << 20)?;
-        range("via", self.via.len() as u64, 1, 256)
+        range("recv_buffer_octets", self.recv_buffer_octets as u64, 33 << 10, 16 << 20)?;
+        range("via", self.via.len() as u64, 1, 256)?;
+        token("via", &self.via)
     }
 }
 
-/// A value of the configuration lies outside its range.
+fn range(name: &'static str, value: u64, min: u64, max: u64) -> Result<(), ConfigError> {
+    if (min..=max).contains(&value) { Ok(()) } else { Err(ConfigError::OutOfRange { name, value, min, max }) }
+}
+
+/// RFC 9110 section 5.6.2.
+fn token(name: &'static str, text: &str) -> Result<(), ConfigError> {
+    let is_token = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet);
+    if text.bytes().all(is_token) { Ok(()) } else { Err(ConfigError::NotToken { name }) }
+}
+
+/// What is wrong with a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConfigError {
-    /// The field.
-    pub name: &'static str,
-    /// Its value.
-    pub value: u64,
-    /// The smallest value allowed.
-    pub min: u64,
-    /// The largest value allowed.
-    pub max: u64,
+pub enum ConfigError {
+    /// A number lies outside its range.
+    OutOfRange {
+        /// The field.
+        name: &'static str,
+        /// Its value; of a duration, in milliseconds; of a list or a text, its length.
+        value: u64,
+        /// The smallest value allowed.
+        min: u64,
+        /// The largest value allowed.
+        max: u64,
+    },
+    /// A text has characters that no token has (RFC 9110 section 5.6.2).
+    NotToken {
+        /// The field.
+        name: &'static str,
+    },
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is {}, but must lie between {} and {}", self.name, self.value, self.min, self.max)
+        match self {
+            Self::OutOfRange { name, value, min, max } => {
+                write!(f, "{name} is {value}, but must lie between {min} and {max}")
+            }
+            Self::NotToken { name } => {
+                write!(f, "{name} may have letters, digits and !#$%&'*+-.^_`|~ only")
+            }
+        }
     }
 }
 
 impl core::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config::new(vec![Address::unspecified()])
+    }
+
+    #[test]
+    fn defaults_are_valid() {
+        assert_eq!(config().validate(), Ok(()));
+    }
+
+    #[test]
+    fn a_deadline_of_no_time_would_never_end() {
+        let mut config = config();
+        config.timeouts.front_idle = Duration::ZERO;
+        let error = ConfigError::OutOfRange { name: "front_idle", value: 0, min: 1, max: 86_400_000 };
+        assert_eq!(config.validate(), Err(error));
+    }
+
+    #[test]
+    fn via_is_a_token() {
+        let mut config = config();
+        config.via = "a\r\nb".to_owned();
+        assert_eq!(config.validate(), Err(ConfigError::NotToken { name: "via" }));
+        config.via = String::new();
+        assert!(config.validate().is_err());
+    }
+}

@@ -20,12 +20,14 @@ pub struct Engine {
     /// The endpoint, by its place in the configuration.
     pub endpoint: usize,
     phase: EnginePhase,
+    /// The streams that may be open before the peer's SETTINGS came.
+    streams_assumed: u32,
 }
 
 impl Engine {
-    /// An engine whose connection was ordered.
-    pub const fn new(endpoint: usize) -> Self {
-        Self { endpoint, phase: EnginePhase::Connecting }
+    /// An engine whose connection was ordered. Until the peer's SETTINGS come, at most `streams_assumed` streams are open.
+    pub const fn new(endpoint: usize, streams_assumed: u32) -> Self {
+        Self { endpoint, phase: EnginePhase::Connecting, streams_assumed }
     }
 
     /// How far it has come.
@@ -48,7 +50,11 @@ impl Engine {
     /// How many requests could be thawed now, by the peer's limit and our own (RFC 9113 section 5.1.2).
     pub fn free_slots(&self, connection: &Connection) -> u32 {
         match self.phase {
-            EnginePhase::Open => connection.open_slots(),
+            EnginePhase::Open if connection.is_established() => connection.open_slots(),
+            EnginePhase::Open => {
+                let left = self.streams_assumed.saturating_sub(connection.open_streams() as u32);
+                connection.open_slots().min(left)
+            }
             EnginePhase::Connecting | EnginePhase::Draining => 0,
         }
     }

@@ -1,7 +1,7 @@
 //! Octets that wait to leave, in order.
 
-/// A queue of octets in one piece of memory: appended behind, consumed in front. While empty it keeps little memory, and
-/// none after [`release_memory`](Self::release_memory).
+/// A queue of octets in one piece of memory: appended behind, consumed in front. While empty it keeps little memory,
+/// which [`take_memory`](Self::take_memory) takes away.
 #[derive(Clone, Debug, Default)]
 pub struct OctetQueue {
     octets: Vec<u8>,
@@ -71,10 +71,16 @@ impl OctetQueue {
         }
     }
 
-    /// Gives the memory of an empty queue back.
-    pub fn release_memory(&mut self) {
-        if self.is_empty() {
-            *self = Self::default();
+    /// Takes the memory of an empty queue away, for another to use.
+    pub fn take_memory(&mut self) -> Vec<u8> {
+        if self.is_empty() { core::mem::take(self).octets } else { Vec::new() }
+    }
+
+    /// Gives memory to a queue that has none.
+    pub fn give_memory(&mut self, mut memory: Vec<u8>) {
+        if self.octets.capacity() == 0 {
+            memory.clear();
+            self.octets = memory;
         }
     }
 }
@@ -100,7 +106,7 @@ mod tests {
             }
             queue.consume(usize::MAX);
             prop_assert!(queue.capacity() <= KEPT_CAPACITY);
-            queue.release_memory();
+            queue.take_memory();
             prop_assert_eq!(queue.capacity(), 0);
         }
     }

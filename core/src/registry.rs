@@ -11,6 +11,10 @@ struct Endpoint {
     engines: Vec<ConnId>,
     /// A dial that has not led to the peer's SETTINGS yet: there is one at a time.
     dialling: Option<ConnId>,
+    /// Its last dial failed a moment ago.
+    resting: bool,
+    /// The streams that it allowed at a time when it was last asked: what holds on a new connection until it is told.
+    streams_max: Option<u32>,
 }
 
 /// What serves one backend key.
@@ -21,17 +25,13 @@ pub struct Registry {
     endpoints: Vec<Endpoint>,
     /// Whose turn it is to be dialled.
     next_endpoint: usize,
-    /// Dials that failed since the last that did not.
-    failed_dials: usize,
-    /// A dial failed a moment ago.
-    pausing: bool,
 }
 
 impl Registry {
     /// No engine, an empty queue.
     pub fn new(config: UpstreamConfig) -> Self {
         let endpoints = config.endpoints.iter().map(|_| Endpoint::default()).collect();
-        Self { config, queue: List::default(), endpoints, next_endpoint: 0, failed_dials: 0, pausing: false }
+        Self { config, queue: List::default(), endpoints, next_endpoint: 0 }
     }
 
     /// What it was made from.
@@ -77,14 +77,18 @@ impl Registry {
     /// Where to dial next, if another engine is allowed: endpoints take turns, those with fewer engines first, and each
     /// has one dial under way at most (a limit of streams that is not known yet cannot be divided).
     pub fn dial_target(&self) -> Option<usize> {
-        if self.pausing || self.endpoints.iter().any(|endpoint| endpoint.dialling.is_some()) {
+        if self.endpoints.iter().any(|endpoint| endpoint.dialling.is_some()) {
             return None;
         }
         let count = self.endpoints.len();
         let max = self.config.max_connections_per_endpoint as usize;
+        let deserted = self.is_deserted();
+        let all_rest = self.endpoints.iter().all(|endpoint| endpoint.resting);
         (0..count)
             .map(|n| (self.next_endpoint + n) % count)
             .filter(|&n| self.endpoints[n].engines.len() < max)
+            // A request that finds nobody at all is worth a try all the same.
+            .filter(|&n| !self.endpoints[n].resting || (deserted && all_rest))
             .min_by_key(|&n| self.endpoints[n].engines.len())
     }
 
@@ -97,36 +101,40 @@ impl Registry {
         }
     }
 
-    /// The dial led to a connection whose peer has said its limits.
-    pub fn established(&mut self, endpoint: usize, conn: ConnId) {
-        if let Some(endpoint) = self.endpoints.get_mut(endpoint).filter(|other| other.dialling == Some(conn))
-        {
+    /// How many streams a new connection to the endpoint may open before its SETTINGS came: what it allowed before, and
+    /// none where nothing is known. A backend that allows few must not be met with many.
+    pub fn remembered_streams_max(&self, endpoint: usize) -> u32 {
+        self.endpoints.get(endpoint).and_then(|endpoint| endpoint.streams_max).unwrap_or(0)
+    }
+
+    /// The peer said its limit.
+    pub fn limit_told(&mut self, endpoint: usize, conn: ConnId, streams_max: Option<u32>) {
+        let Some(endpoint) = self.endpoints.get_mut(endpoint) else { return };
+        endpoint.streams_max = Some(streams_max.unwrap_or(u32::MAX));
+        if endpoint.dialling == Some(conn) {
             endpoint.dialling = None;
-            self.failed_dials = 0;
+            endpoint.resting = false;
         }
     }
 
     /// An engine is gone or takes nothing new: removed by identity, never by its endpoint (F3). Says whether its dial had
-    /// not succeeded yet.
+    /// not succeeded yet: then the endpoint rests until [`rested`](Self::rested).
     pub fn deregister(&mut self, endpoint: usize, conn: ConnId) -> bool {
         let Some(endpoint) = self.endpoints.get_mut(endpoint) else { return false };
         endpoint.engines.retain(|&other| other != conn);
         let dialling = endpoint.dialling == Some(conn);
         if dialling {
             endpoint.dialling = None;
-            self.failed_dials += 1;
+            endpoint.resting = true;
         }
         dialling
     }
 
-    /// A dial failed while other engines go on: wait a little before the next.
-    pub fn pause_dialling(&mut self) {
-        self.pausing = true;
-    }
-
-    /// The pause is over.
-    pub fn may_dial_again(&mut self) {
-        self.pausing = false;
+    /// The endpoint may be dialled again.
+    pub fn rested(&mut self, endpoint: usize) {
+        if let Some(endpoint) = self.endpoints.get_mut(endpoint) {
+            endpoint.resting = false;
+        }
     }
 
     /// Whether there is no engine, not even one that connects.
@@ -134,12 +142,8 @@ impl Registry {
         self.endpoints.iter().all(|endpoint| endpoint.engines.is_empty())
     }
 
-    /// Whether every endpoint was tried in vain. Asking starts the next round.
-    pub fn all_failed(&mut self) -> bool {
-        let failed = self.failed_dials >= self.endpoints.len();
-        if failed {
-            self.failed_dials = 0;
-        }
-        failed
+    /// Whether every endpoint was tried in vain a moment ago, and none has an engine.
+    pub fn all_failed(&self) -> bool {
+        self.is_deserted() && self.endpoints.iter().all(|endpoint| endpoint.resting)
     }
 }

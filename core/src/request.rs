@@ -219,7 +219,7 @@ pub enum DeadlineTarget {
     /// The drain of the whole gateway.
     Drain,
     /// The pause after a dial that failed.
-    Redial,
+    Redial(usize),
 }
 
 /// What stays with the front stream until the request is over: its content while nobody takes it, the credit owed to

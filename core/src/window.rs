@@ -74,9 +74,9 @@ impl RecvWindow {
         self.pending
     }
 
-    /// Octets of a frame arrived.
+    /// Octets of a frame arrived. None need no window, even of a negative one.
     pub fn receive(&mut self, octets: u32) -> Result<(), Exceeded> {
-        if i64::from(octets) > i64::from(self.available) {
+        if octets > 0 && i64::from(octets) > i64::from(self.available) {
             return Err(Exceeded);
         }
         self.available -= octets as i32;

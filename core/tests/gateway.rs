@@ -347,3 +347,68 @@ fn fifty_slow_readers_beside_fifty_fast_ones() {
         assert!(octets <= 65_535, "{octets} octets for a client that never gave any back");
     }
 }
+
+/// Answers everything that arrives, round after round, and counts what the client gets with this status.
+fn answer_all(memory: &mut Memory, client: ConnId, status: u16) -> usize {
+    for _ in 0..30 {
+        memory.settle();
+        for backend in memory.backends() {
+            for (stream, _) in requests(memory, backend) {
+                memory.backend(backend).send_response(stream, &ok(), true).expect("an open stream");
+            }
+        }
+    }
+    events(memory, client)
+        .iter()
+        .filter(
+            |event| matches!(event, ClientEvent::Response { response, .. } if response.status() == status),
+        )
+        .count()
+}
+
+#[test]
+fn b28_a_backend_that_allows_few_streams_is_never_met_with_many() {
+    let mut memory = Memory::new(|_| {});
+    memory.backend_config.max_concurrent_streams = 4;
+    let client = memory.connect(ConnectionConfig::default());
+    for n in 0..20 {
+        let stream = memory.client(client).send_request(&post(&format!("/{n}")), false).expect("a slot");
+        memory.client(client).send_data(stream, b"content", true).expect("an open stream");
+    }
+    assert_eq!(answer_all(&mut memory, client, 200), 20);
+    assert!(memory.records.iter().all(|record| record.attempts == 1), "no stream was refused");
+}
+
+#[test]
+fn an_endpoint_that_is_dead_does_not_keep_the_others_from_growing() {
+    let dead: core::net::SocketAddr = "127.0.0.1:1".parse().expect("an address");
+    let mut memory = Memory::new(|config| config.upstream.endpoints.insert(0, dead.into()));
+    memory.dead = Some(dead.into());
+    memory.backend_config.max_concurrent_streams = 1;
+    let client = memory.connect(ConnectionConfig::default());
+    for n in 0..10 {
+        memory.client(client).send_request(&get(&format!("/{n}")), true).expect("a slot");
+    }
+    for _ in 0..30 {
+        memory.settle();
+        memory.backends().iter().for_each(|&backend| _ = requests(&mut memory, backend));
+    }
+    assert_eq!(memory.backends().len(), 10, "one engine a request that is not answered");
+    assert_eq!(memory.dials.iter().filter(|&target| *target == dead.into()).count(), 1);
+}
+
+#[test]
+fn a_backend_that_closes_at_once_is_not_dialled_for_ever() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect(ConnectionConfig::default());
+    memory.client(client).send_request(&get("/"), true).expect("a slot");
+    for _ in 0..10 {
+        memory.settle();
+        for backend in memory.backends() {
+            memory.peers.remove(&backend);
+            memory.gateway.handle_read_closed(backend, memory.now);
+        }
+    }
+    assert_eq!(memory.dials.len(), 1);
+    assert_eq!(memory.records[0].outcome, Outcome::LocalReply(Cause::ConnectionTerminated));
+}

@@ -34,7 +34,7 @@ impl Gateway {
             }
             Event::Failed { tag, .. } => self.fail_request(key_of(tag), Cause::BackendProtocol, now),
             Event::Unprocessed { tag, .. } => self.unprocessed(key_of(tag), Cause::ConnectionTerminated, now),
-            Event::Settings => self.settings_came(conn),
+            Event::Settings => self.settings_came(conn, now),
             Event::GoAway { .. } => self.backend_goes_away(conn, now),
             // We send no PING to backends yet.
             Event::PingAck { .. } => {}
@@ -51,7 +51,7 @@ impl Gateway {
             }
             self.touch(front.conn);
         }
-        self.keep_spare(fields);
+        self.keep_section(fields);
     }
 
     fn response_head(
@@ -68,6 +68,7 @@ impl Gateway {
             request.awaiting.responded = Some(now);
             forward::response(&mut fields, &self.via, head.content_length_repeated);
             self.disarm_request(key);
+            self.lend_outbox(front.conn);
             if let Some(entry) = self.conns.get_mut(front.conn) {
                 let _ = entry.h2.send_head(front.stream, &fields, end);
             }
@@ -77,7 +78,7 @@ impl Gateway {
                 self.response_left(key, now);
             }
         }
-        self.keep_spare(fields);
+        self.keep_section(fields);
     }
 
     fn response_content(
@@ -120,7 +121,7 @@ impl Gateway {
 
     fn response_trailers(&mut self, key: RequestKey, fields: FieldSection, now: Instant) {
         let Some(front) = self.requests.get(key).map(|request| request.awaiting.front) else {
-            return self.keep_spare(fields);
+            return self.keep_section(fields);
         };
         let mut all_left = false;
         if let Some(entry) = self.conns.get_mut(front.conn) {
@@ -142,8 +143,10 @@ impl Gateway {
         let (conn, stream) = (live.conn(), live.stream());
         let (finished, fields) = live.finish();
         request.place = Place::Finished(finished);
-        self.keep_spare(fields);
+        let (front, dropped) = (request.awaiting.front, request.awaiting.request_credit.take(u32::MAX));
+        self.keep_section(fields);
         self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
+        self.release_front(front, dropped);
         self.stream_ended(conn, now);
     }
 
@@ -177,7 +180,7 @@ impl Gateway {
             let (front, credit) = (awaiting.front, awaiting.request_credit.take(cut.octets));
             self.release_front(front, credit);
             if cut.end {
-                self.arm_request(key, Kind::Response, now);
+                self.await_response(key, now);
             }
             return;
         }

@@ -45,8 +45,7 @@ impl Gateway {
 
     /// A stream of the connection ended: it may have been the last that a departing connection waited for.
     pub(super) fn stream_ended(&mut self, id: ConnId, now: Instant) {
-        let Some(entry) = self.conns.get_mut(id) else { return };
-        entry.idle_since = now;
+        let Some(entry) = self.conns.get(id) else { return };
         if entry.life != Life::Open || entry.h2.open_streams() > 0 {
             return;
         }
@@ -56,6 +55,8 @@ impl Gateway {
         };
         if departing {
             self.close_gracefully(id, Cause::ConnectionTerminated, now);
+        } else {
+            self.arm_idle(id, now);
         }
     }
 
@@ -204,12 +205,8 @@ impl Gateway {
     fn name_last_stream(&mut self, id: ConnId, now: Instant) {
         if let Some(entry) = self.conns.get_mut(id).filter(|entry| entry.life == Life::Open) {
             entry.h2.goaway();
-            let idle_since = entry.idle_since;
             self.touch(id);
             self.stream_ended(id, now);
-            if let Some(entry) = self.conns.get_mut(id) {
-                entry.idle_since = idle_since;
-            }
         }
     }
 

@@ -53,9 +53,10 @@ pub(super) struct Conn {
     pub(super) deadline: Option<DeadlineKey<DeadlineTarget>>,
     /// Output that the peer does not take.
     pub(super) write_deadline: Option<DeadlineKey<DeadlineTarget>>,
-    /// When the last stream ended, or octets left the last time: the deadlines are looked at lazily.
-    pub(super) idle_since: Instant,
+    /// When octets left the last time.
     pub(super) sent_at: Instant,
+    /// The peer's SETTINGS came.
+    pub(super) established: bool,
 }
 
 impl Conn {
@@ -71,8 +72,8 @@ impl Conn {
             discarded: 0,
             deadline: None,
             write_deadline: None,
-            idle_since: now,
             sent_at: now,
+            established: false,
         }
     }
 

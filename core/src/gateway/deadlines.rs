@@ -4,7 +4,7 @@ use crate::error::{ConnectionError, ErrorCode};
 use crate::gateway::conn::Side;
 use crate::gateway::{ConnId, Gateway};
 use crate::record::Cause;
-use crate::request::{DeadlineTarget, Place, RequestKey};
+use crate::request::{DeadlineTarget, Place, Request, RequestKey, ResponsePhase};
 use crate::time::{Duration, Instant};
 
 /// The kinds of deadlines. All of one kind last equally long, so that their list stays in order by itself.
@@ -58,8 +58,8 @@ impl Kind {
 /// How long clients get to see the first GOAWAY of a drain before the second names the last stream: a round trip, amply.
 const DRAIN_STEP: Duration = Duration::from_millis(500);
 
-/// How long a dial that failed keeps the next one off, while other engines serve the queue.
-const REDIAL: Duration = Duration::from_millis(200);
+/// How long an endpoint whose dial failed is left alone, unless there is nobody else.
+const REDIAL: Duration = Duration::from_secs(1);
 
 impl Gateway {
     pub(super) fn duration(&self, kind: Kind) -> Duration {
@@ -97,13 +97,22 @@ impl Gateway {
         request.awaiting.deadline = Some(self.deadlines.arm(kind as u8, at, DeadlineTarget::Request(key)));
     }
 
+    /// The whole request is on its way: the backend owes a response head, unless it has given it already.
+    pub(super) fn await_response(&mut self, key: RequestKey, now: Instant) {
+        let awaited = |request: &Request| request.awaiting.response == ResponsePhase::Awaited;
+        if self.requests.get(key).is_some_and(awaited) {
+            self.arm_request(key, Kind::Response, now);
+        }
+    }
+
     pub(super) fn disarm_request(&mut self, key: RequestKey) {
         if let Some(old) = self.requests.get_mut(key).and_then(|request| request.awaiting.deadline.take()) {
             self.deadlines.cancel(old);
         }
     }
 
-    /// The peer must take output, or the connection ends. Looked at lazily: it is armed once and moves on by itself.
+    /// The peer must take output within each period, or the connection ends: one and a half periods after the last octet
+    /// left on average, two at most. Nothing is armed or cancelled for each write.
     pub(super) fn arm_write_stall(&mut self, id: ConnId, now: Instant) {
         let at = now + self.duration(Kind::WriteStall);
         let Some(entry) = self.conns.get_mut(id).filter(|entry| entry.write_deadline.is_none()) else {
@@ -120,7 +129,7 @@ impl Gateway {
             DeadlineTarget::Request(key) => self.expire_request(key, now),
             DeadlineTarget::Drain if kind == Kind::DrainStep => self.finish_goaway(now),
             DeadlineTarget::Drain => self.cut_drain(now),
-            DeadlineTarget::Redial => self.registry.may_dial_again(),
+            DeadlineTarget::Redial(endpoint) => self.registry.rested(endpoint),
         }
     }
 
@@ -130,7 +139,7 @@ impl Gateway {
         match kind {
             Kind::Connect => self.cut_conn(id, Cause::ConnectionTimeout, now),
             Kind::Preface => self.expire_preface(id, now),
-            Kind::FrontIdle | Kind::BackendIdle => self.expire_idle(id, kind, now),
+            Kind::FrontIdle | Kind::BackendIdle => self.expire_idle(id, now),
             Kind::Linger => self.close_now(id),
             Kind::WriteStall
             | Kind::Queue
@@ -141,36 +150,36 @@ impl Gateway {
         }
     }
 
-    /// RFC 9113 section 3.4, within a deadline; afterwards idleness is what counts.
+    /// RFC 9113 section 3.4, within a deadline.
     fn expire_preface(&mut self, id: ConnId, now: Instant) {
         let Some(entry) = self.conns.get_mut(id) else { return };
-        if entry.h2.is_established() {
-            let kind = if entry.is_front() { Kind::FrontIdle } else { Kind::BackendIdle };
-            let since = entry.idle_since;
-            return self.rearm_idle(id, kind, since, now);
-        }
         entry.h2.fail(ConnectionError::PrefaceTimeout);
         self.abandon_streams(id, Cause::BackendProtocol, now);
         self.close_gracefully(id, Cause::BackendProtocol, now);
     }
 
-    fn expire_idle(&mut self, id: ConnId, kind: Kind, now: Instant) {
-        let limit = self.duration(kind);
-        let Some(entry) = self.conns.get_mut(id) else { return };
-        if entry.h2.open_streams() > 0 {
-            return self.arm_conn(id, kind, now);
-        }
-        let since = entry.idle_since;
-        if now.saturating_since(since) < limit {
-            return self.arm_conn(id, kind, since);
-        }
-        self.close_gracefully(id, Cause::ConnectionTerminated, now);
+    /// The peer's preface is complete: idleness is what counts from now on.
+    pub(super) fn established(&mut self, id: ConnId, now: Instant) {
+        let Some(entry) = self.conns.get_mut(id).filter(|entry| !entry.established) else { return };
+        entry.established = true;
+        let preface = entry.deadline.take();
+        self.cancel_deadline(preface);
+        self.arm_idle(id, now);
     }
 
-    fn rearm_idle(&mut self, id: ConnId, kind: Kind, since: Instant, now: Instant) {
-        // Never in the past: a deadline that has come is looked at in the next step, not again in this one.
-        let from = if now.saturating_since(since) < self.duration(kind) { since } else { now };
-        self.arm_conn(id, kind, from);
+    /// A connection without streams may stay so for a while.
+    pub(super) fn arm_idle(&mut self, id: ConnId, now: Instant) {
+        let Some(entry) = self.conns.get(id).filter(|entry| entry.established) else { return };
+        if entry.h2.open_streams() == 0 {
+            self.arm_conn(id, if entry.is_front() { Kind::FrontIdle } else { Kind::BackendIdle }, now);
+        }
+    }
+
+    /// Streams that came since leave the deadline armed, for it costs less to look here; the last of them arms it anew.
+    fn expire_idle(&mut self, id: ConnId, now: Instant) {
+        if self.conns.get(id).is_some_and(|entry| entry.h2.open_streams() == 0) {
+            self.close_gracefully(id, Cause::ConnectionTerminated, now);
+        }
     }
 
     fn expire_write_stall(&mut self, id: ConnId, now: Instant) {
@@ -181,8 +190,7 @@ impl Gateway {
             return;
         }
         if now.saturating_since(entry.sent_at) < limit {
-            let at = entry.sent_at + limit;
-            let target = DeadlineTarget::Conn(id);
+            let (at, target) = (now + limit, DeadlineTarget::Conn(id));
             entry.write_deadline = Some(self.deadlines.arm(Kind::WriteStall as u8, at, target));
             return;
         }

@@ -36,10 +36,10 @@ impl Gateway {
 
     /// Gives the request a stream. `false`: no memory for its window, or no slot after all; it stays frozen.
     fn thaw(&mut self, key: RequestKey, conn: ConnId, now: Instant) -> bool {
-        let window = self.config.backend.initial_window_size;
+        self.lend_outbox(conn);
         let Some(entry) = self.conns.get_mut(conn) else { return false };
         let Side::Backend(engine) = &entry.side else { return false };
-        let endpoint = engine.endpoint;
+        let (endpoint, window) = (engine.endpoint, entry.h2.stream_recv_window());
         let Some(request) = self.requests.get_mut(key) else { return false };
         let Some(permit) = engine.permit(&entry.h2, &mut self.ledger, window) else { return false };
         let Some(frozen) = request.take_frozen() else {
@@ -63,7 +63,7 @@ impl Gateway {
         awaiting.thawed = Some(now);
         self.registry.withdraw(&mut self.requests, key);
         if end {
-            self.arm_request(key, Kind::Response, now);
+            self.await_response(key, now);
         } else {
             self.give_content(key, now);
         }
@@ -82,7 +82,7 @@ impl Gateway {
         let trailers = awaiting.trailers.take();
         let end = awaiting.content_end && trailers.is_none();
         let Some(entry) = self.conns.get_mut(conn) else { return };
-        awaiting.content_given |= !content.is_empty();
+        awaiting.content_given |= !content.is_empty() || trailers.is_some();
         // The stream was opened a moment ago: it takes content.
         let cut = entry.h2.send_data(stream, content.as_slice(), end).unwrap_or(0);
         if let Some(trailers) = trailers {
@@ -92,7 +92,7 @@ impl Gateway {
         let all_left = awaiting.content_end && cut == content.len();
         self.release_front(front, credit);
         if all_left {
-            self.arm_request(key, Kind::Response, now);
+            self.await_response(key, now);
         }
     }
 
@@ -100,17 +100,21 @@ impl Gateway {
         let Some(endpoint) = self.registry.dial_target() else { return };
         let Some(target) = self.config.upstream.endpoints.get(endpoint).cloned() else { return };
         let h2 = self.new_connection(Role::Client);
-        let side = Side::Backend(Engine::new(endpoint));
+        let side = Side::Backend(Engine::new(endpoint, self.registry.remembered_streams_max(endpoint)));
         let conn = self.conns.insert(Conn::new(h2, side, Life::Connecting, now));
         self.registry.register(endpoint, conn);
         self.arm_conn(conn, Kind::Connect, now);
         self.actions.push_back(Action::Connect { conn, target });
     }
 
-    /// The backend's limits are known: another engine may be ordered if they do not suffice.
-    pub(super) fn settings_came(&mut self, conn: ConnId) {
-        if let Some(Side::Backend(engine)) = self.conns.get(conn).map(|entry| &entry.side) {
-            self.registry.established(engine.endpoint, conn);
+    /// The backend's limits are known: what they allow is thawed, and another engine may be ordered if they do not
+    /// suffice.
+    pub(super) fn settings_came(&mut self, conn: ConnId, now: Instant) {
+        self.established(conn, now);
+        let Some(entry) = self.conns.get(conn) else { return };
+        let streams_max = entry.h2.peer_settings().max_concurrent_streams;
+        if let Side::Backend(engine) = &entry.side {
+            self.registry.limit_told(engine.endpoint, conn, streams_max);
         }
     }
 
@@ -132,11 +136,9 @@ impl Gateway {
         if !self.registry.deregister(endpoint, conn) {
             return;
         }
-        if !self.registry.is_deserted() {
-            self.registry.pause_dialling();
-            let at = now + self.duration(Kind::Redial);
-            self.deadlines.arm(Kind::Redial as u8, at, crate::request::DeadlineTarget::Redial);
-        } else if self.registry.all_failed() {
+        let at = now + self.duration(Kind::Redial);
+        self.deadlines.arm(Kind::Redial as u8, at, crate::request::DeadlineTarget::Redial(endpoint));
+        if self.registry.all_failed() {
             while let Some(key) = self.registry.next() {
                 self.fail_request(key, cause, now);
             }

@@ -35,8 +35,9 @@ impl Gateway {
             Event::Reset { tag, .. } => self.client_gone(key_of(tag), Outcome::ClientGone, now),
             Event::Failed { tag, .. } => self.client_gone(key_of(tag), Outcome::ClientError, now),
             Event::PingAck { .. } => self.goaway_was_seen(conn, now),
-            // Nothing follows from them: windows are the connection's own affair, and we open no streams to clients.
-            Event::Settings | Event::GoAway { .. } => {}
+            Event::Settings => self.established(conn, now),
+            // We open no streams to clients.
+            Event::GoAway { .. } => {}
             Event::Interim { .. } | Event::Response { .. } | Event::Unprocessed { .. } => {
                 self.ignored_events += 1
             }
@@ -105,7 +106,7 @@ impl Gateway {
                     awaiting.request_credit.merge(credit);
                     self.release_front(front, left);
                     if end && cut == data.len() {
-                        self.arm_request(key, Kind::Response, now);
+                        self.await_response(key, now);
                     }
                 } else {
                     self.release_front(front, credit);
@@ -117,22 +118,23 @@ impl Gateway {
     }
 
     fn request_trailers(&mut self, key: RequestKey, fields: FieldSection, now: Instant) {
-        let Some(request) = self.requests.get_mut(key) else { return self.keep_spare(fields) };
+        let Some(request) = self.requests.get_mut(key) else { return self.keep_section(fields) };
         request.awaiting.content_end = true;
         match &request.place {
             Place::Frozen(_) => request.awaiting.trailers = Some(fields),
             Place::Live(live) => {
                 let (conn, stream) = (live.conn(), live.stream());
+                request.awaiting.content_given = true;
                 if let Some(entry) = self.conns.get_mut(conn) {
                     // A stream that is gone has failed its request already, or will with the next event.
                     let _ = entry.h2.send_trailers(stream, fields);
                     if entry.h2.queued(stream) == 0 {
-                        self.arm_request(key, Kind::Response, now);
+                        self.await_response(key, now);
                     }
                 }
                 self.touch(conn);
             }
-            Place::Finished(_) | Place::Moving => self.keep_spare(fields),
+            Place::Finished(_) | Place::Moving => self.keep_section(fields),
         }
     }
 
@@ -145,16 +147,6 @@ impl Gateway {
             entry.h2.release(front.stream, credit);
         }
         self.touch(front.conn);
-    }
-
-    /// Keeps the memory of a section for the next one.
-    pub(super) fn keep_spare(&mut self, mut fields: FieldSection) {
-        const SPARES_MAX: usize = 64;
-        const SPARE_OCTETS_MAX: usize = 16 << 10;
-        if (1..=SPARE_OCTETS_MAX).contains(&fields.capacity()) && self.spare_fields.len() < SPARES_MAX {
-            fields.clear();
-            self.spare_fields.push(fields);
-        }
     }
 
     fn answer_too_large(&mut self, conn: ConnId, stream: StreamKey, now: Instant) {

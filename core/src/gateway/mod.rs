@@ -40,6 +40,7 @@ mod front;
 mod outcome;
 mod preface;
 mod reply;
+mod spare;
 mod view;
 
 use std::collections::VecDeque;
@@ -50,7 +51,6 @@ pub use view::View;
 
 use crate::config::{Config, ConfigError};
 use crate::deadline::Deadlines;
-use crate::fields::FieldSection;
 use crate::h2::{Connection, Input, Role};
 use crate::key::Slab;
 use crate::ledger::Ledger;
@@ -83,7 +83,7 @@ pub struct Gateway {
     recv_buffer: Vec<u8>,
     /// Whom the buffer was lent to, and behind how many octets of that connection's inbox.
     lent: Option<(ConnId, usize)>,
-    spare_fields: Vec<FieldSection>,
+    spare: spare::Spare,
     next_request: u64,
     next_identity: u32,
     accepting: bool,
@@ -115,7 +115,7 @@ impl Gateway {
             actions: VecDeque::new(),
             recv_buffer: Vec::new(),
             lent: None,
-            spare_fields: Vec::new(),
+            spare: spare::Spare::default(),
             next_request: 0,
             next_identity: 0,
             accepting: true,
@@ -125,7 +125,8 @@ impl Gateway {
         })
     }
 
-    /// A client's connection was accepted. Past the limit of clients, or in a drain, it is told to go away at once.
+    /// A client's connection was accepted. Past the limit of clients, or in a drain, it is closed at once, before a word is
+    /// said: what it speaks is not known yet.
     pub fn handle_accept(&mut self, info: Accepted, now: Instant) -> ConnId {
         let h2 = self.new_connection(Role::Server);
         let id = self.conns.insert(Conn::new(h2, Side::Front { peer: info.peer }, Life::Open, now));
@@ -272,6 +273,7 @@ impl Gateway {
         let entry = self.conns.get_mut(conn)?;
         if entry.life == Life::Connecting || entry.h2.transmit().is_empty() {
             entry.announced = false;
+            self.keep_outbox(conn);
             return None;
         }
         Some(Transmit { pieces: [self.conns.get(conn)?.h2.transmit(), &[]] })
@@ -298,6 +300,7 @@ impl Gateway {
 
     /// Takes every whole frame, unless the connection's output is held back; what is left moves to its inbox.
     fn receive(&mut self, id: ConnId, octets: &[u8], now: Instant) {
+        self.lend_outbox(id);
         let mut input = Input::new(octets);
         loop {
             let Some(entry) = self.conns.get_mut(id) else { return };
@@ -312,12 +315,9 @@ impl Gateway {
                 entry.paused = true;
                 break;
             }
-            if entry.h2.lacks_spare()
-                && let Some(spare) = self.spare_fields.pop()
-            {
-                entry.h2.recycle(spare);
-            }
             let is_front = entry.is_front();
+            self.lend_section(id);
+            let Some(entry) = self.conns.get_mut(id) else { return };
             match entry.h2.poll_event(&mut input) {
                 Ok(Some(event)) if is_front => self.front_event(id, event, now),
                 Ok(Some(event)) => self.backend_event(id, event, now),
@@ -331,7 +331,7 @@ impl Gateway {
                 entry.inbox = Vec::new();
             }
             let spare = entry.h2.take_spare();
-            self.keep_spare(spare);
+            self.keep_section(spare);
         }
         self.touch(id);
     }

@@ -58,13 +58,13 @@ impl Gateway {
                 let (finished, fields) = frozen.abandon();
                 request.place = Place::Finished(finished);
                 self.registry.withdraw(&mut self.requests, key);
-                self.keep_spare(fields);
+                self.keep_section(fields);
             }
             Place::Live(live) => {
                 let conn = live.conn();
                 let (finished, fields) = live.finish();
                 request.place = Place::Finished(finished);
-                self.keep_spare(fields);
+                self.keep_section(fields);
                 self.stream_ended(conn, now);
             }
             place @ (Place::Finished(_) | Place::Moving) => request.place = place,

@@ -135,8 +135,8 @@ impl Connection {
 
     /// Whether there is output, or some could be cut.
     pub fn has_output(&self) -> bool {
-        let may_cut = self.phase != Phase::Failed && self.send_window.available() > 0;
-        !self.transmit().is_empty() || (may_cut && !self.schedule.is_empty())
+        let cuttable = !self.schedule.is_empty() && self.send_window.available() > 0;
+        !self.transmit().is_empty() || (cuttable && self.phase != Phase::Failed)
     }
 
     /// Server: whether the client's 24 octets are still to come.
@@ -155,15 +155,32 @@ impl Connection {
     pub fn sent(&mut self, n: usize) {
         self.octets_sent += self.outbox.consume(n) as u64;
         self.answers.advance(self.octets_sent);
-        if self.streams.len() == 0 {
-            self.outbox.release_memory();
-        }
+    }
+
+    /// Takes the memory of an empty outbox away: many connections can share it.
+    pub fn take_outbox_memory(&mut self) -> Vec<u8> {
+        self.outbox.take_memory()
+    }
+
+    /// Gives memory to an outbox that has none.
+    pub fn give_outbox_memory(&mut self, memory: Vec<u8>) {
+        self.outbox.give_memory(memory);
+    }
+
+    /// Octets of memory that the outbox holds.
+    pub fn outbox_capacity(&self) -> usize {
+        self.outbox.capacity()
     }
 
     /// Whether so much output waits that no further input should be taken in. DATA stops at the high mark, so what
     /// lies beyond are answers to a peer that asks and does not read.
     pub fn is_congested(&self) -> bool {
         self.outbox.len() >= self.config.outbox_high_mark.saturating_mul(2)
+    }
+
+    /// What the peer may send on a stream that is opened now, in octets: the larger of what it goes by and what it will.
+    pub fn stream_recv_window(&self) -> u32 {
+        self.initial_recv_window.max(self.config.initial_window_size)
     }
 
     /// Whether an error ended the connection.
@@ -242,7 +259,7 @@ impl Connection {
     pub fn open_slots(&self) -> u32 {
         let ended =
             self.phase == Phase::Failed || self.goaway_sent.is_some() || self.goaway_received.is_some();
-        if ended || self.role == Role::Server || self.next_stream_id > frame_id_max() {
+        if ended || self.role == Role::Server || self.next_stream_id > stream_id_max() {
             return 0;
         }
         let limit = match (self.peer_settings_seen, self.peer.max_concurrent_streams) {
@@ -255,7 +272,7 @@ impl Connection {
 
     /// Whether a GOAWAY of ours named the last stream that is served.
     pub fn goaway_is_final(&self) -> bool {
-        self.goaway_sent.is_some_and(|last| last != frame_id_max())
+        self.goaway_sent.is_some_and(|last| last != stream_id_max())
     }
 
     /// Whether new streams can ever be opened again: no GOAWAY in either direction, identifiers left.
@@ -263,7 +280,7 @@ impl Connection {
         self.phase == Phase::Failed
             || self.goaway_sent.is_some()
             || self.goaway_received.is_some()
-            || self.next_stream_id > frame_id_max()
+            || self.next_stream_id > stream_id_max()
     }
 
     /// The error ends the connection: GOAWAY is queued (RFC 9113 section 5.4.1), nothing else will be. Streams stay
@@ -280,7 +297,7 @@ impl Connection {
     /// still served (RFC 9113 section 6.8).
     pub fn announce_goaway(&mut self) {
         if self.goaway_sent.is_none() && self.phase != Phase::Failed {
-            self.put_goaway(frame_id_max(), ErrorCode::NO_ERROR);
+            self.put_goaway(stream_id_max(), ErrorCode::NO_ERROR);
         }
     }
 
@@ -308,11 +325,15 @@ impl Connection {
 
     /// An answer to the peer was put into the outbox.
     pub(crate) fn count_answer(&mut self) -> Result<(), ConnectionError> {
+        let room = self.check_room_for_answer();
         self.answers.push(self.octets_sent + self.outbox.len() as u64);
-        if self.answers.len() > self.config.max_queued_control_frames as usize {
-            return Err(ConnectionError::ControlFramesQueued);
-        }
-        Ok(())
+        room
+    }
+
+    /// Whether one more answer may wait in the outbox.
+    pub(crate) fn check_room_for_answer(&self) -> Result<(), ConnectionError> {
+        let full = self.answers.len() >= self.config.max_queued_control_frames as usize;
+        if full { Err(ConnectionError::ControlFramesQueued) } else { Ok(()) }
     }
 
     /// Takes a stream out of every list.
@@ -323,6 +344,6 @@ impl Connection {
 }
 
 /// The highest stream identifier (RFC 9113 section 5.1.1).
-pub(crate) const fn frame_id_max() -> u32 {
+pub(crate) const fn stream_id_max() -> u32 {
     0x7fff_ffff
 }

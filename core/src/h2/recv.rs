@@ -55,7 +55,7 @@ impl Connection {
                 }
                 Phase::Settings | Phase::Open => {}
             }
-            let Some((header, payload)) = take_frame(input)? else { return Ok(None) };
+            let Some((header, payload)) = self.take_frame(input)? else { return Ok(None) };
             if let Some(event) = self.recv_frame(header, payload)? {
                 return Ok(Some(event));
             }
@@ -76,14 +76,25 @@ impl Connection {
         Ok(whole)
     }
 
-    fn recv_frame<'a>(&mut self, header: FrameHeader, payload: &'a [u8]) -> Received<'a> {
-        if self.phase == Phase::Settings {
-            let is_settings =
-                header.frame_type == FrameType::Settings && header.flags & frame::flags::ACK == 0;
-            if !is_settings {
-                return Err(ConnectionError::SettingsNotFirst);
-            }
+    /// The next whole frame.
+    fn take_frame<'a>(
+        &self,
+        input: &mut Input<'a>,
+    ) -> Result<Option<(FrameHeader, &'a [u8])>, ConnectionError> {
+        let Some(header) = input.remaining().first_chunk::<HEADER_LEN>() else { return Ok(None) };
+        let header = FrameHeader::decode(header);
+        let is_settings = header.frame_type == FrameType::Settings && header.flags & frame::flags::ACK == 0;
+        // First of all: what is no HTTP/2 seems to be a frame of absurd length.
+        if self.phase == Phase::Settings && !is_settings {
+            return Err(ConnectionError::SettingsNotFirst);
         }
+        // We never announce another size. The frame is refused before its octets are awaited.
+        header.check_length(DEFAULT_MAX_FRAME_SIZE)?;
+        let Some(octets) = input.take(HEADER_LEN + header.length as usize) else { return Ok(None) };
+        Ok(Some((header, &octets[HEADER_LEN..])))
+    }
+
+    fn recv_frame<'a>(&mut self, header: FrameHeader, payload: &'a [u8]) -> Received<'a> {
         if let Some(block) = &self.open_block
             && (header.frame_type != FrameType::Continuation || header.stream_id != block.stream_id)
         {
@@ -260,6 +271,8 @@ impl Connection {
                 if let Some(stream) = self.streams.slab.get_mut(key) {
                     stream.recv_window.resize(delta);
                 }
+                // What was too little to announce may be all that a smaller window waits for.
+                self.release_stream(key, Credit::none());
             }
         }
     }
@@ -311,19 +324,11 @@ impl Connection {
     pub(crate) fn fail_stream<'a>(&mut self, key: StreamKey, error: StreamError) -> Received<'a> {
         let Some(stream) = self.streams.slab.get(key) else { return Ok(None) };
         let tag = stream.tag;
+        // An error of the connection leaves the stream to its owner, who would not hear of it otherwise.
+        self.check_room_for_answer()?;
         self.reset(key, error.code())?;
         Ok(Some(Event::Failed { stream: key, tag, error }))
     }
-}
-
-/// The next whole frame.
-fn take_frame<'a>(input: &mut Input<'a>) -> Result<Option<(FrameHeader, &'a [u8])>, ConnectionError> {
-    let Some(header) = input.remaining().first_chunk::<HEADER_LEN>() else { return Ok(None) };
-    let header = FrameHeader::decode(header);
-    // We never announce another size. The frame is refused before its octets are awaited.
-    header.check_length(DEFAULT_MAX_FRAME_SIZE)?;
-    let Some(octets) = input.take(HEADER_LEN + header.length as usize) else { return Ok(None) };
-    Ok(Some((header, &octets[HEADER_LEN..])))
 }
 
 /// Windows, state and content-length of a DATA frame (RFC 9113 sections 5.1, 6.9.1, 8.1.1).
@@ -334,7 +339,11 @@ fn check_data(stream: &mut Stream, content: u32, octets: u32, end: bool) -> Resu
         Err(Violation::Connection(_) | Violation::Ours) => return Err(StreamError::HalfClosed),
     };
     stream.recv_window.receive(octets).map_err(|_| StreamError::WindowExceeded)?;
-    let Expected::Content { left } = &mut stream.expected else { return Err(StreamError::DataBeforeHeaders) };
+    let left = match &mut stream.expected {
+        Expected::Head => return Err(StreamError::DataBeforeHeaders),
+        Expected::Content { left } => left.as_mut(),
+        Expected::Tunnel => None,
+    };
     if let Some(left) = left {
         *left = left.checked_sub(content.into()).ok_or(StreamError::ContentLengthMismatch)?;
         if end && *left > 0 {

@@ -10,7 +10,7 @@ use crate::h2::settings::Role;
 use crate::h2::state::{ClosedBy, FrameKind, State, StreamEvent, Violation, closed_recv};
 use crate::h2::streams::{Expected, Stream, StreamKey};
 use crate::hpack::{Decoded, SectionLimits};
-use crate::message::{self, RequestRules, ResponseHead};
+use crate::message::{self, Method, RequestRules, ResponseHead};
 use crate::window::{RecvWindow, SendWindow};
 
 /// A decoded field section.
@@ -103,7 +103,10 @@ impl Connection {
             let section = Section { fields, end, too_large };
             return self.refuse(stream_id, section, StreamError::ContentLengthMismatch);
         }
-        stream.expected = Expected::Content { left: head.content_length };
+        stream.expected = match head.method {
+            Method::Connect => Expected::Tunnel,
+            _ => Expected::Content { left: head.content_length },
+        };
         let stream = self.streams.insert(stream);
         Ok(Some(Event::Request { stream, head, fields, end }))
     }
@@ -121,6 +124,7 @@ impl Connection {
         match stream.expected {
             Expected::Head => self.recv_response(key, section),
             Expected::Content { left } => self.recv_trailers(key, section, left),
+            Expected::Tunnel => self.fail_with(key, section, StreamError::Malformed),
         }
     }
 
@@ -145,9 +149,8 @@ impl Connection {
             };
             return self.fail_with(key, section, error);
         }
-        let left = expected_content(stream, &head);
-        stream.expected = Expected::Content { left };
-        if section.end && left.is_some_and(|left| left > 0) {
+        stream.expected = expected_content(stream.method, &head);
+        if section.end && matches!(stream.expected, Expected::Content { left: Some(1..) }) {
             return self.fail_with(key, section, StreamError::ContentLengthMismatch);
         }
         self.close_if_over(key);
@@ -198,8 +201,12 @@ impl Connection {
     }
 }
 
-/// How much content must follow (RFC 9113 section 8.1.1): none to HEAD and with 204 and 304 (RFC 9110 section 6.4.1),
-/// whatever content-length says.
-fn expected_content(stream: &Stream, head: &ResponseHead) -> Option<u64> {
-    if stream.head_request || matches!(head.status, 204 | 304) { Some(0) } else { head.content_length }
+/// What must follow (RFC 9113 section 8.1.1): no content to HEAD and with 204 and 304 (RFC 9110 section 6.4.1), whatever
+/// content-length says; octets without a length where CONNECT succeeded.
+fn expected_content(method: Option<Method>, head: &ResponseHead) -> Expected {
+    match (method, head.status) {
+        (Some(Method::Connect), 200..=299) => Expected::Tunnel,
+        (Some(Method::Head), _) | (_, 204 | 304) => Expected::Content { left: Some(0) },
+        _ => Expected::Content { left: head.content_length },
+    }
 }

@@ -4,12 +4,13 @@
 use core::fmt;
 
 use crate::error::{ConnectionError, ErrorCode};
-use crate::fields::FieldSection;
+use crate::fields::{FieldName, FieldSection};
 use crate::frame::{self, DEFAULT_MAX_FRAME_SIZE};
-use crate::h2::connection::{Connection, Phase, frame_id_max};
+use crate::h2::connection::{Connection, Phase, stream_id_max};
 use crate::h2::settings::Role;
 use crate::h2::state::{ClosedBy, FrameKind, StreamEvent};
 use crate::h2::streams::StreamKey;
+use crate::message::Method;
 use crate::window::{Both, ConnectionLevel, Credit, StreamLevel};
 
 /// Why no stream could be opened.
@@ -75,7 +76,7 @@ impl Connection {
         let id = self.next_stream_id;
         self.next_stream_id += 2;
         let mut stream = self.new_stream(id);
-        stream.head_request = fields.value_of(crate::fields::FieldName::Method) == Some(b"HEAD");
+        stream.method = fields.value_of(FieldName::Method).and_then(Method::from_token);
         let key = self.streams.insert(stream);
         // An idle stream takes HEADERS.
         let _ = self.send_fields(key, fields, end);
@@ -84,6 +85,10 @@ impl Connection {
 
     /// Server: an interim or final response head. With `end`, a final one without content.
     pub fn send_head(&mut self, key: StreamKey, fields: &FieldSection, end: bool) -> Result<(), StreamGone> {
+        // Behind content only trailers may come (RFC 9113 section 8.1), and those have a way of their own.
+        if self.streams.slab.get(key).is_none_or(|stream| stream.has_output()) {
+            return Err(StreamGone);
+        }
         self.send_fields(key, fields, end)
     }
 
@@ -112,8 +117,9 @@ impl Connection {
     /// Appends content; `end` ends the message. What the windows and the outbox allow is cut at once, if no other
     /// stream waits for its turn; the rest waits. Returns how many octets were cut.
     pub fn send_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<usize, StreamGone> {
+        let failed = self.phase == Phase::Failed;
         let stream = self.streams.slab.get_mut(key).filter(|stream| !stream.end_queued).ok_or(StreamGone)?;
-        if !stream.state.may_send() {
+        if failed || !stream.state.may_send() {
             return Err(StreamGone);
         }
         let mut now = 0;
@@ -171,7 +177,7 @@ impl Connection {
     /// connection has failed.
     pub fn cut(&mut self) -> Option<Cut> {
         loop {
-            if self.phase == Phase::Failed || self.outbox.len() >= self.config.outbox_high_mark {
+            if self.outbox.len() >= self.config.outbox_high_mark || self.phase == Phase::Failed {
                 return None;
             }
             let key = self.schedule.front()?;
@@ -202,7 +208,7 @@ impl Connection {
         let trailers = if last { stream.trailers.take() } else { None };
         cut.end = last && stream.end_queued;
         let end_in_data = cut.end && trailers.is_none();
-        // A stream with something queued is open for sending, so that neither call can fail.
+        // A stream with something queued is open for sending, and the connection has not failed: neither call can.
         if n > 0 || end_in_data {
             let _ = self.put_data(key, &queue.as_slice()[..n], end_in_data);
         }
@@ -270,4 +276,37 @@ impl Connection {
     }
 }
 
-const _: () = assert!(frame_id_max() < u32::MAX - 1, "the next identifier after the last does not overflow");
+const _: () = assert!(stream_id_max() < u32::MAX - 1, "the next identifier after the last does not overflow");
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::ConnectionConfig;
+    use crate::fields::FieldLine;
+    use crate::h2::Input;
+
+    #[test]
+    fn rfc9113_5_1_1_identifiers_run_out() {
+        let mut client = Connection::new(Role::Client, Arc::new(ConnectionConfig::default()), 1, 0);
+        client.next_stream_id = stream_id_max() - 2;
+        let mut fields = FieldSection::new();
+        for (name, value) in [(":method", "GET"), (":scheme", "http"), (":path", "/")] {
+            fields.push(FieldLine::new(name.as_bytes(), value.as_bytes(), 1));
+        }
+        let keys = [(); 2].map(|()| client.open(&fields, true).expect("the last two"));
+        assert_eq!(keys.map(|key| client.stream_id(key)), [Some(stream_id_max() - 2), Some(stream_id_max())]);
+        assert_eq!(client.open(&fields, true), Err(OpenError::GoingAway));
+        assert_eq!((client.open_slots(), client.is_going_away(), client.open_streams()), (0, true, 2));
+        // The streams that were opened go on.
+        let mut octets = Vec::new();
+        frame::put_settings(&mut octets, &[]);
+        frame::put_field_block(&mut octets, stream_id_max(), true, DEFAULT_MAX_FRAME_SIZE, |block| {
+            block.push(0x88)
+        });
+        let mut input = Input::new(&octets);
+        while let Ok(Some(_)) = client.poll_event(&mut input) {}
+        assert_eq!((client.has_failed(), client.open_streams(), client.open_slots()), (false, 1, 0));
+    }
+}

@@ -4,6 +4,7 @@ use crate::fields::FieldSection;
 use crate::h2::state::{ClosedBy, State};
 use crate::key::{Key, Slab};
 use crate::list::{Linked, Links};
+use crate::message::Method;
 use crate::outbox::OctetQueue;
 use crate::window::{RecvWindow, SendWindow};
 
@@ -17,6 +18,8 @@ pub(crate) enum Expected {
     Head,
     /// Content and trailers. `left` counts down what content-length promised.
     Content { left: Option<u64> },
+    /// DATA of a CONNECT tunnel, nothing else (section 8.5).
+    Tunnel,
 }
 
 /// One stream.
@@ -29,8 +32,8 @@ pub struct Stream {
     pub(crate) send_window: SendWindow,
     pub(crate) expected: Expected,
     pub(crate) interim_responses: u32,
-    /// Client: the request was HEAD, so that its response has no content whatever content-length says.
-    pub(crate) head_request: bool,
+    /// Client: the request's method, on which depends what its response may hold.
+    pub(crate) method: Option<Method>,
     /// Content that waits for its window or its turn.
     pub(crate) queue: OctetQueue,
     /// The message ends behind `queue` and `trailers`, or has ended: the owner may append nothing more.
@@ -49,7 +52,7 @@ impl Stream {
             send_window,
             expected: Expected::Head,
             interim_responses: 0,
-            head_request: false,
+            method: None,
             queue: OctetQueue::default(),
             end_queued: false,
             trailers: None,

@@ -1,11 +1,12 @@
 //! A gateway between clients and backends, joined by memory: every step of the contract, no time passing.
 #![allow(unreachable_pub, reason = "a module of test binaries")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use shuntyard_core::address::Address;
 use shuntyard_core::config::{Config, ConnectionConfig};
 use shuntyard_core::gateway::{Accepted, Action, ConnId, Connected, Gateway, RecvBuf};
-use shuntyard_core::h2::{Client, Server};
+use shuntyard_core::h2::{Client, Server, ServerEvent};
 use shuntyard_core::record::{EndRecord, Record};
 use shuntyard_core::time::{Instant, WallClock};
 
@@ -27,8 +28,13 @@ pub struct Memory {
     pub started: usize,
     pub drained: Option<u32>,
     pub backend_config: ConnectionConfig,
+    /// Backends that have read the preface.
+    greeted: BTreeSet<ConnId>,
     /// Dials are refused.
     pub refuse: bool,
+    /// Dials to this endpoint are refused.
+    pub dead: Option<Address>,
+    pub dials: Vec<Address>,
 }
 
 impl Memory {
@@ -49,7 +55,10 @@ impl Memory {
             started: 0,
             drained: None,
             backend_config: ConnectionConfig::default(),
+            greeted: BTreeSet::new(),
             refuse: false,
+            dead: None,
+            dials: Vec::new(),
         }
     }
 
@@ -83,14 +92,16 @@ impl Memory {
     pub fn act(&mut self) {
         while let Some(action) = self.gateway.poll_action() {
             match action {
-                Action::Connect { conn, .. } if self.refuse => {
+                Action::Connect { conn, target } if self.refuse || self.dead.as_ref() == Some(&target) => {
+                    self.dials.push(target);
                     self.gateway.handle_closed(
                         conn,
                         shuntyard_core::gateway::Closed::ConnectRefused,
                         self.now,
                     );
                 }
-                Action::Connect { conn, .. } => {
+                Action::Connect { conn, target } => {
+                    self.dials.push(target);
                     let server = Server::new(self.backend_config.clone(), 2).expect("a valid configuration");
                     self.peers.insert(conn, Peer::Backend(Box::new(server)));
                     self.gateway.handle_connected(conn, Connected {}, self.now);
@@ -133,7 +144,14 @@ impl Memory {
             let octets = transmit.chunk().to_vec();
             match self.peers.get_mut(&conn) {
                 Some(Peer::Client(client)) => client.handle_recv(&octets),
-                Some(Peer::Backend(server)) => server.handle_recv(&octets),
+                Some(Peer::Backend(server)) => {
+                    server.handle_recv(&octets);
+                    // The gateway waits for SETTINGS, which a server sends once it has read the preface.
+                    if self.greeted.insert(conn) {
+                        let event = server.poll_event();
+                        assert!(matches!(event, Ok(Some(ServerEvent::Settings))), "{event:?}");
+                    }
+                }
                 None => {}
             }
             self.gateway.handle_sent(conn, octets.len(), self.now);

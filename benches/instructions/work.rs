@@ -1,0 +1,103 @@
+//! What clients ask for and what the backend answers.
+
+use shuntyard_core::fields::{FieldLine, FieldSection};
+
+/// One kind of traffic: so many clients, each with so many requests under way at any time.
+pub(crate) struct Work {
+    pub(crate) name: &'static str,
+    pub(crate) clients: usize,
+    pub(crate) streams: usize,
+    pub(crate) request: Request,
+    /// Octets of each response.
+    pub(crate) response: usize,
+    /// Whether the gateway writes records.
+    pub(crate) records: bool,
+}
+
+pub(crate) struct Request {
+    method: &'static str,
+    fields: &'static [(&'static str, &'static str)],
+    /// One path after the other, over and over.
+    paths: usize,
+    /// Octets of each request.
+    pub(crate) content: usize,
+}
+
+const GET: Request =
+    Request { method: "GET", fields: &[("user-agent", "h2load nghttp2/1.52.0")], paths: 1, content: 0 };
+const W1: Work = Work { name: "W1", clients: 10, streams: 32, request: GET, response: 100, records: false };
+
+pub(crate) const ALL: &[Work] = &[
+    W1,
+    Work { name: "W1r", records: true, ..W1 },
+    Work { name: "W1h", request: Request { fields: BROWSER, ..GET }, ..W1 },
+    Work { name: "W1v", request: Request { fields: BROWSER, paths: 64, ..GET }, ..W1 },
+    Work { name: "W2", clients: 1, streams: 100, ..W1 },
+    Work { name: "W3", streams: 10, response: 64 << 10, ..W1 },
+    Work { name: "W4", request: Request { method: "POST", fields: UPLOAD, content: 1 << 10, ..GET }, ..W1 },
+];
+
+const UPLOAD: &[(&str, &str)] = &[("user-agent", "h2load nghttp2/1.52.0"), ("content-length", "1024")];
+
+pub(crate) const BROWSER: &[(&str, &str)] = &[
+    ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+    ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+    ("accept-language", "en-US,en;q=0.5"),
+    ("accept-encoding", "gzip, deflate, br, zstd"),
+    ("cookie", "session=4f3c2a1b9d8e7f60514233241506978a; theme=dark; _ga=GA1.1.1234567890.1700000000"),
+    ("referer", "https://www.example.com/articles/2026/11/some-long-title"),
+    ("sec-fetch-dest", "document"),
+    ("sec-fetch-mode", "navigate"),
+];
+
+const RESPONSE: &[(&str, &str)] = &[
+    (":status", "200"),
+    ("server", "nghttpd nghttp2/1.52.0"),
+    ("date", "Mon, 23 Nov 2026 08:00:00 GMT"),
+    ("content-type", "text/plain; charset=utf-8"),
+    ("cache-control", "public, max-age=3600"),
+    ("etag", "\"5f3e-8a7b6c5d4e3f2\""),
+    ("vary", "accept-encoding"),
+];
+
+impl Request {
+    /// The header sections that are sent in turn.
+    pub(crate) fn sections(&self, seed: u64) -> Vec<FieldSection> {
+        let paths = if self.paths == 1 { vec!["/".to_owned()] } else { paths(self.paths) };
+        let section = |path: &String| {
+            let mut fields = FieldSection::new();
+            put_request(&mut fields, self.method, path, self.fields, seed);
+            fields
+        };
+        paths.iter().map(section).collect()
+    }
+}
+
+pub(crate) fn paths(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("/articles/2026/11/item-{}?ref={n}", n * 7919 % 10_007)).collect()
+}
+
+/// The pseudo-header fields of a request, then `fields`, in place of what `out` holds.
+pub(crate) fn put_request(
+    out: &mut FieldSection,
+    method: &str,
+    path: &str,
+    fields: &[(&str, &str)],
+    seed: u64,
+) {
+    let pseudo =
+        [(":method", method), (":scheme", "http"), (":authority", "127.0.0.1:8080"), (":path", path)];
+    put(out, pseudo.iter().chain(fields), seed);
+}
+
+/// The header section of a response, in place of what `out` holds.
+pub(crate) fn put_response(out: &mut FieldSection, content_length: &str, seed: u64) {
+    put(out, RESPONSE.iter().chain([&("content-length", content_length)]), seed);
+}
+
+fn put<'a>(out: &mut FieldSection, lines: impl Iterator<Item = &'a (&'a str, &'a str)>, seed: u64) {
+    out.clear();
+    for (name, value) in lines {
+        out.push(FieldLine::new(name.as_bytes(), value.as_bytes(), seed));
+    }
+}

@@ -1,0 +1,250 @@
+//! A gateway between clients and backends that are joined to it by memory, driven as an adapter drives it: in each turn
+//! what arrived is read, then every connection with output is written to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use shuntyard_core::address::Address;
+use shuntyard_core::config::{Config, ConnectionConfig};
+use shuntyard_core::fields::FieldSection;
+use shuntyard_core::gateway::{Accepted, Action, ConnId, Connected, Gateway, RecvBuf};
+use shuntyard_core::h2::{Connection, Event, Input, Role, StreamKey};
+use shuntyard_core::time::{Duration, Instant, WallClock};
+
+use crate::measured;
+use crate::work::{self, Work};
+
+/// Keys the hashes of all peers.
+const SEED: u64 = 1;
+/// The time of a turn, as if the machine had something else to do too.
+const TURN: Duration = Duration::from_micros(100);
+
+/// `warm_up` requests, then `requests` that count.
+pub(crate) fn run(work: &'static Work, warm_up: usize, requests: usize) -> String {
+    let mut world = World::new(work);
+    world.serve_until(warm_up);
+    let before = world.tally.answered;
+    measured::from_here();
+    world.serve_until(before + requests);
+    let Tally { answered, records } = world.tally;
+    let backends = world.peers.values().filter(|peer| peer.role == Role::Server).count();
+    let records = if work.records { format!(", {records} records") } else { String::new() };
+    format!(
+        "{} requests answered after {before}, {} octets each, {backends} backend connections{records}",
+        answered - before,
+        work.response
+    )
+}
+
+struct World {
+    work: &'static Work,
+    gateway: Gateway,
+    now: Instant,
+    peers: BTreeMap<ConnId, Peer>,
+    /// Connections that the gateway has output for.
+    dirty: Vec<ConnId>,
+    script: Script,
+    tally: Tally,
+}
+
+/// What the peers send.
+struct Script {
+    requests: Vec<FieldSection>,
+    next_request: usize,
+    request_content: Vec<u8>,
+    response: FieldSection,
+    response_content: Vec<u8>,
+    /// Requests that each client has under way.
+    streams: usize,
+}
+
+/// What came of it.
+#[derive(Default)]
+struct Tally {
+    answered: usize,
+    records: usize,
+}
+
+/// A client or a backend.
+struct Peer {
+    role: Role,
+    connection: Connection,
+    inbox: Vec<u8>,
+}
+
+impl World {
+    fn new(work: &'static Work) -> Self {
+        let now = Instant::ZERO;
+        let mut config = Config::new(vec![address(9000)]);
+        config.records = work.records;
+        let wall = WallClock { at: now, unix_seconds: 1_795_420_800 };
+        let mut world = Self {
+            work,
+            gateway: Gateway::new(config, SEED, now, wall).expect("the defaults are valid"),
+            now,
+            peers: BTreeMap::new(),
+            dirty: Vec::new(),
+            script: Script::new(work),
+            tally: Tally::default(),
+        };
+        for _ in 0..work.clients {
+            let info = Accepted { peer: address(50_000), local: address(8080) };
+            let conn = world.gateway.handle_accept(info, now);
+            world.peers.insert(conn, Peer::new(Role::Client));
+        }
+        world
+    }
+
+    fn serve_until(&mut self, answered: usize) {
+        while self.tally.answered < answered {
+            self.turn();
+        }
+    }
+
+    fn turn(&mut self) {
+        self.now = self.now + TURN;
+        for peer in self.peers.values_mut() {
+            peer.react(&mut self.script, &mut self.tally);
+        }
+        let mut moved = false;
+        for (&conn, peer) in &mut self.peers {
+            moved |= read(&mut self.gateway, conn, peer, self.now);
+        }
+        measured::timeout(&mut self.gateway, self.now);
+        loop {
+            self.act();
+            if self.dirty.is_empty() {
+                break;
+            }
+            let mut dirty = std::mem::take(&mut self.dirty);
+            for conn in dirty.drain(..) {
+                moved |= self.write(conn);
+            }
+            self.dirty = dirty;
+        }
+        assert!(moved, "{}: nothing moves any more", self.work.name);
+    }
+
+    fn act(&mut self) {
+        while let Some(action) = measured::act(&mut self.gateway) {
+            match action {
+                Action::Connect { conn, .. } => {
+                    self.peers.insert(conn, Peer::new(Role::Server));
+                    self.gateway.handle_connected(conn, Connected::default(), self.now);
+                }
+                Action::Writable(conn) => self.dirty.push(conn),
+                Action::Record(_) => self.tally.records += 1,
+                // Reading is tried in each turn anyway.
+                Action::Readable(_) => {}
+                Action::Close(_) | Action::Shutdown(_) | Action::Accepting(_) | Action::Drained { .. } => {
+                    panic!("{}: nobody asked for {action:?}", self.work.name)
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, conn: ConnId) -> bool {
+        let Some(peer) = self.peers.get_mut(&conn) else { return false };
+        let mut moved = false;
+        while let Some(transmit) = measured::transmit(&mut self.gateway, conn, self.now) {
+            let octets = transmit.chunk();
+            peer.inbox.extend_from_slice(octets);
+            let n = octets.len();
+            measured::sent(&mut self.gateway, conn, n, self.now);
+            moved = true;
+        }
+        moved
+    }
+}
+
+/// Carries to the gateway what a peer has sent, as far as one read takes it.
+fn read(gateway: &mut Gateway, conn: ConnId, peer: &mut Peer, now: Instant) -> bool {
+    let octets = peer.connection.transmit();
+    if octets.is_empty() {
+        return false;
+    }
+    let RecvBuf::Buffer(buffer) = measured::lend(gateway, conn) else { return false };
+    let n = octets.len().min(buffer.len());
+    buffer[..n].copy_from_slice(&octets[..n]);
+    measured::recv(gateway, conn, n, now);
+    peer.connection.sent(n);
+    true
+}
+
+impl Peer {
+    fn new(role: Role) -> Self {
+        let connection = Connection::new(role, Arc::new(ConnectionConfig::default()), SEED, 0);
+        Self { role, connection, inbox: Vec::new() }
+    }
+
+    /// Takes what has arrived and puts what follows from it into the outbox.
+    fn react(&mut self, script: &mut Script, tally: &mut Tally) {
+        let Self { role, connection, inbox } = self;
+        let mut input = Input::new(inbox);
+        while let Some(event) = connection.poll_event(&mut input).expect("the gateway speaks HTTP/2") {
+            match event {
+                Event::Request { stream, fields, end, .. } => {
+                    connection.recycle(fields);
+                    if end {
+                        script.answer(connection, stream);
+                    }
+                }
+                Event::Response { fields, head, .. } => {
+                    assert_eq!(head.status, 200);
+                    connection.recycle(fields);
+                }
+                Event::Data { stream, credit, end, .. } => {
+                    connection.release(stream, credit);
+                    match role {
+                        Role::Server if end => script.answer(connection, stream),
+                        Role::Server => {}
+                        Role::Client => tally.answered += usize::from(end),
+                    }
+                }
+                Event::Settings => {}
+                // Among them `Failed`, which is what becomes of content shorter or longer than `content-length` says.
+                event => panic!("nobody asked for {event:?}"),
+            }
+        }
+        let taken = inbox.len() - input.remaining().len();
+        inbox.drain(..taken);
+        while *role == Role::Client && connection.open_streams() < script.streams {
+            script.ask(connection);
+        }
+        while connection.cut().is_some() {}
+    }
+}
+
+impl Script {
+    fn new(work: &Work) -> Self {
+        let mut response = FieldSection::new();
+        work::put_response(&mut response, &work.response.to_string(), SEED);
+        Self {
+            requests: work.request.sections(SEED),
+            next_request: 0,
+            request_content: vec![b'q'; work.request.content],
+            response,
+            response_content: vec![b'a'; work.response],
+            streams: work.streams,
+        }
+    }
+
+    fn ask(&mut self, connection: &mut Connection) {
+        let fields = &self.requests[self.next_request];
+        self.next_request = (self.next_request + 1) % self.requests.len();
+        let end = self.request_content.is_empty();
+        let stream = connection.open(fields, end).expect("fewer streams than the gateway allows");
+        if !end {
+            connection.send_data(stream, &self.request_content, true).expect("the stream was opened now");
+        }
+    }
+
+    fn answer(&self, connection: &mut Connection, stream: StreamKey) {
+        connection.send_head(stream, &self.response, false).expect("the stream waits for a response");
+        connection.send_data(stream, &self.response_content, true).expect("the response was begun now");
+    }
+}
+
+fn address(port: u16) -> Address {
+    Address::from(std::net::SocketAddr::from(([127, 0, 0, 1], port)))
+}

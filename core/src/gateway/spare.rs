@@ -1,0 +1,66 @@
+//! Memory that passes from one connection to the next, so that neither idle connections hold any nor busy ones ask for it.
+
+use crate::fields::FieldSection;
+use crate::gateway::{ConnId, Gateway};
+
+/// What one piece may hold to be worth keeping, in octets.
+const PIECE_OCTETS_MAX: usize = 64 << 10;
+/// What all pieces of one kind may hold together, in octets: some thousand requests' sections.
+const OCTETS_MAX: usize = 4 << 20;
+
+/// What waits for use.
+#[derive(Debug, Default)]
+pub(super) struct Spare {
+    sections: Vec<FieldSection>,
+    section_octets: usize,
+    outboxes: Vec<Vec<u8>>,
+    outbox_octets: usize,
+}
+
+/// Whether a piece of this capacity is kept beside pieces of `held` octets.
+fn is_worth_keeping(capacity: usize, held: usize) -> bool {
+    (1..=PIECE_OCTETS_MAX).contains(&capacity) && held + capacity <= OCTETS_MAX
+}
+
+impl Gateway {
+    /// Keeps the memory of a section for the next one.
+    pub(super) fn keep_section(&mut self, mut fields: FieldSection) {
+        if is_worth_keeping(fields.capacity(), self.spare.section_octets) {
+            fields.clear();
+            self.spare.section_octets += fields.capacity();
+            self.spare.sections.push(fields);
+        }
+    }
+
+    /// Lends memory for the next section that is decoded on the connection.
+    pub(super) fn lend_section(&mut self, id: ConnId) {
+        if let Some(entry) = self.conns.get_mut(id)
+            && entry.h2.lacks_spare()
+            && let Some(spare) = self.spare.sections.pop()
+        {
+            self.spare.section_octets -= spare.capacity();
+            entry.h2.recycle(spare);
+        }
+    }
+
+    /// Lends memory for what the connection is about to send.
+    pub(super) fn lend_outbox(&mut self, id: ConnId) {
+        if let Some(entry) = self.conns.get_mut(id)
+            && entry.h2.outbox_capacity() == 0
+            && let Some(spare) = self.spare.outboxes.pop()
+        {
+            self.spare.outbox_octets -= spare.capacity();
+            entry.h2.give_outbox_memory(spare);
+        }
+    }
+
+    /// Takes back what an empty outbox holds.
+    pub(super) fn keep_outbox(&mut self, id: ConnId) {
+        let Some(entry) = self.conns.get_mut(id) else { return };
+        let memory = entry.h2.take_outbox_memory();
+        if is_worth_keeping(memory.capacity(), self.spare.outbox_octets) {
+            self.spare.outbox_octets += memory.capacity();
+            self.spare.outboxes.push(memory);
+        }
+    }
+}

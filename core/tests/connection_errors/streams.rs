@@ -1,0 +1,195 @@
+//! Section 5.1: frames in every state of a stream, identifiers, and how many streams there may be.
+
+use shuntyard_core::config::ConnectionConfig;
+use shuntyard_core::error::{ConnectionError as Fatal, ErrorCode, StreamError};
+use shuntyard_core::h2::Role;
+
+use crate::wire::*;
+use crate::*;
+
+const PROTOCOL_ERROR: ErrorCode = ErrorCode::PROTOCOL_ERROR;
+const STREAM_CLOSED: ErrorCode = ErrorCode::STREAM_CLOSED;
+
+#[test]
+fn rfc9113_5_1_idle() {
+    let idle = |what, octets| (what, octets, Fatal::StreamIdle, PROTOCOL_ERROR);
+    end_the_connection(
+        &BOTH,
+        vec![
+            idle("DATA", data(IDLE, b"x", true)),
+            idle("RST_STREAM", rst_stream(IDLE, ErrorCode::CANCEL)),
+            idle("WINDOW_UPDATE", window_update(IDLE, 1)),
+            idle("WINDOW_UPDATE with an increment of 0", window_update(IDLE, 0)),
+            idle("DATA on a stream that only a server could open", data(2, b"x", true)),
+            idle("WINDOW_UPDATE on such a stream", window_update(2, 1)),
+        ],
+    );
+    end_the_connection(
+        &[Role::Client],
+        vec![
+            idle("a response to no request", headers(IDLE, &OK, true)),
+            idle("a stream that the server opens", headers(2, &OK, true)),
+        ],
+    );
+}
+
+#[test]
+fn rfc9113_5_1_half_closed_remote() {
+    let closed = |what, octets| (what, octets, StreamError::HalfClosed, STREAM_CLOSED);
+    reset_one_stream(
+        &[Role::Server],
+        HALF_CLOSED,
+        vec![
+            closed("DATA", data(HALF_CLOSED, b"x", false)),
+            closed("DATA with END_STREAM", data(HALF_CLOSED, b"x", true)),
+            closed("HEADERS", headers(HALF_CLOSED, &get(), true)),
+            closed("trailers", headers(HALF_CLOSED, &line("a", "b"), true)),
+        ],
+    );
+    let mut streams = streams(Role::Server);
+    let allowed = [window_update(HALF_CLOSED, 9), priority(HALF_CLOSED, OPEN)];
+    assert_eq!(streams.subject.hear(&allowed.concat()), vec![]);
+    streams.subject.respond(streams.keys[1], true);
+    assert_eq!(streams.subject.speak().len(), 1);
+    nothing_else_is_disturbed(streams, "WINDOW_UPDATE and PRIORITY");
+}
+
+#[test]
+fn rfc9113_5_1_closed_by_its_sender() {
+    let closed = |what, octets| (what, octets, Fatal::StreamClosed, STREAM_CLOSED);
+    let mut rows = Vec::new();
+    for stream_id in [ENDED, RESET_BY_PEER] {
+        rows.push(closed("DATA", data(stream_id, b"x", false)));
+        rows.push(closed("DATA with END_STREAM", data(stream_id, b"", true)));
+        rows.push(closed("HEADERS", headers(stream_id, &OK, true)));
+    }
+    end_the_connection(&BOTH, rows);
+    for role in BOTH {
+        let mut streams = streams(role);
+        for stream_id in [ENDED, RESET_BY_PEER] {
+            let allowed = [
+                window_update(stream_id, 1),
+                window_update(stream_id, 0),
+                rst_stream(stream_id, ErrorCode::CANCEL),
+                priority(stream_id, OPEN),
+                priority(stream_id, stream_id),
+            ];
+            assert_eq!(streams.subject.hear(&allowed.concat()), vec![]);
+        }
+        assert_eq!(streams.subject.speak(), vec![]);
+        nothing_else_is_disturbed(streams, "frames that may have crossed the end");
+    }
+}
+
+#[test]
+fn rfc9113_5_1_closed_by_us() {
+    for role in BOTH {
+        let mut streams = streams(role);
+        // The field block is decoded although nobody wants it (4.3): entry 62 is its line from now on.
+        let late = [
+            headers(RESET_BY_US, &[&OK[..], &kept_line("x-late", "two")].concat(), false),
+            data(RESET_BY_US, &[1; 16_384], false),
+            headers(RESET_BY_US, &line("a", "b"), true),
+            rst_stream(RESET_BY_US, ErrorCode::CANCEL),
+            window_update(RESET_BY_US, 0x7fff_ffff),
+        ];
+        assert_eq!(streams.subject.hear(&late.concat()), vec![]);
+        assert_eq!(streams.subject.speak(), vec![]);
+        let block = if role == Role::Server { get() } else { OK.to_vec() };
+        let block = [&block[..], &[NEWEST, NEWEST + 1]].concat();
+        if role == Role::Client {
+            streams.subject.open("GET", true);
+        }
+        let told = streams.subject.hear(&headers(IDLE, &block, true));
+        let ([Told::Request { fields, .. }] | [Told::Response { fields, .. }]) = &told[..] else {
+            panic!("{told:?}")
+        };
+        let tail: Vec<_> = fields.iter().rev().take(2).map(|(_, value)| value.as_str()).collect();
+        assert_eq!(tail, ["one", "two"]);
+    }
+}
+
+#[test]
+fn rfc9113_5_1_1_identifiers() {
+    end_the_connection(
+        &[Role::Server],
+        vec![("an even identifier", headers(12, &get(), true), Fatal::StreamIdParity, PROTOCOL_ERROR)],
+    );
+    let mut subject = streams(Role::Server).subject;
+    let decreased = [headers(21, &get(), true), headers(13, &get(), true)].concat();
+    ends_the_connection(
+        &mut subject,
+        "13 behind 21",
+        &decreased,
+        Fatal::StreamIdDecreased,
+        PROTOCOL_ERROR,
+        21,
+    );
+    // What was passed over is closed (5.1.1): frames for it are no frames for an idle stream.
+    let mut subject = streams(Role::Server).subject;
+    subject.hear(&headers(21, &get(), true));
+    let late =
+        [data(13, b"x", true), rst_stream(15, ErrorCode::CANCEL), window_update(17, 1), priority(19, 1)];
+    assert_eq!(subject.hear(&late.concat()), vec![]);
+    // The last identifier of all.
+    let told = subject.hear(&headers(0x7fff_ffff, &get(), true));
+    assert!(matches!(told[..], [Told::Request { .. }]));
+}
+
+#[test]
+fn rfc9113_5_1_1_a_stream_identifier_is_not_used_twice() {
+    let mut subject = Subject::server();
+    for id in (1..=201).step_by(2) {
+        let told = subject.hear(&headers(id, &get(), true));
+        let [Told::Request { key, .. }] = told[..] else { panic!("{told:?}") };
+        subject.respond(key, true);
+    }
+    subject.speak();
+    ends_the_connection(
+        &mut subject,
+        "stream 1 again",
+        &headers(1, &get(), true),
+        Fatal::StreamIdDecreased,
+        PROTOCOL_ERROR,
+        201,
+    );
+}
+
+#[test]
+fn rfc9113_5_1_2_streams_beyond_our_limit_are_refused() {
+    let config = ConnectionConfig { max_concurrent_streams: 2, ..ConnectionConfig::default() };
+    let mut subject = Subject::with(Role::Server, config, &[]);
+    let first = subject.hear(&headers(1, &get(), true));
+    let [Told::Request { key: first, .. }] = first[..] else { panic!("{first:?}") };
+    subject.hear(&headers(3, &post(), false));
+    let told = subject.hear(&headers(5, &[post(), kept_line("x-refused", "kept")].concat(), false));
+    assert_eq!(told, vec![], "the owner never hears of it");
+    let said = subject.speak();
+    assert_eq!((said.len(), said[0].frame_type, said[0].stream_id), (1, RST_STREAM, 5));
+    assert_eq!(said[0].word(0), ErrorCode::REFUSED_STREAM.0);
+    // What the client sent before it heard of that is discarded; 8.7: nothing of it was processed.
+    assert_eq!(
+        subject.hear(&[data(5, &[0; 9000], false), headers(5, &line("a", "b"), true)].concat()),
+        vec![]
+    );
+    subject.respond(first, true);
+    let told = subject.hear(&headers(7, &[get(), vec![NEWEST]].concat(), true));
+    let [Told::Request { fields, .. }] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(fields.last(), Some(&("x-refused".to_owned(), "kept".to_owned())), "the tables are in step");
+}
+
+#[test]
+fn rfc7540_5_3_1_a_stream_cannot_depend_on_itself() {
+    reset_one_stream(
+        &BOTH,
+        HALF_CLOSED,
+        vec![("PRIORITY", priority(HALF_CLOSED, HALF_CLOSED), StreamError::PrioritySelf, PROTOCOL_ERROR)],
+    );
+    let mut streams = streams(Role::Server);
+    let payload = [&IDLE.to_be_bytes()[..], &[0], &get()].concat();
+    let told =
+        streams.subject.hear(&frame(HEADERS, WITH_PRIORITY | END_HEADERS | END_STREAM, IDLE, &payload));
+    assert_eq!(told, vec![]);
+    only_reset(&mut streams.subject, IDLE, PROTOCOL_ERROR, "HEADERS");
+    nothing_else_is_disturbed(streams, "HEADERS");
+}

@@ -1,0 +1,142 @@
+//! The gateway of the demo: the same as `shuntyard run` has, on real sockets, with an account of its requests.
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use shuntyard_core::address::Address;
+use shuntyard_core::config::Config;
+use shuntyard_core::gateway::{Outcome, Record};
+use shuntyard_mio::{Exit, Handle, Notice, Options, Server};
+
+use crate::failure::Failure;
+
+/// A gateway that runs.
+#[derive(Debug)]
+pub(super) struct Gateway {
+    pub(super) address: SocketAddr,
+    account: Arc<Account>,
+    handle: Handle,
+    thread: Option<JoinHandle<io::Result<Exit>>>,
+}
+
+/// What the gateway wrote down about its requests.
+#[derive(Debug, Default)]
+struct Account {
+    started: AtomicU64,
+    complete: AtomicU64,
+    incomplete: AtomicU64,
+    retried: AtomicU64,
+}
+
+/// The account at a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Balance {
+    /// Requests that began.
+    pub(super) started: u64,
+    /// Requests whose response left whole.
+    pub(super) complete: u64,
+    /// Requests that ended otherwise.
+    pub(super) incomplete: u64,
+    /// Requests that were handed to a backend more than once.
+    pub(super) retried: u64,
+}
+
+/// How the gateway ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// It was drained; so many connections were cut.
+    Drained { cut: u32 },
+    /// Its event loop failed.
+    Failed(io::Error),
+    /// A thread panicked.
+    Panicked,
+}
+
+impl Gateway {
+    /// Listens on a port that the kernel picks.
+    pub(super) fn start(origins: &[SocketAddr], workers: NonZeroUsize) -> Result<Self, Failure> {
+        let mut config = Config::new(origins.iter().copied().map(Address::Inet).collect());
+        config.records = true;
+        let account = Arc::new(Account::default());
+        let writer = Arc::clone(&account);
+        let mut options = Options::new(vec![Address::Inet(([127, 0, 0, 1], 0).into())]);
+        options.workers = workers;
+        options.observer = Some(Arc::new(move |notice| {
+            if let Notice::Record(record) = notice {
+                writer.note(&record);
+            }
+        }));
+        let server = Server::bind(config, options)?;
+        let Some(&Address::Inet(address)) = server.local_addrs().first() else {
+            let error = io::ErrorKind::AddrNotAvailable.into();
+            return Err(Failure::System { what: "cannot listen", error });
+        };
+        let handle = server.handle();
+        let thread = thread::Builder::new()
+            .name("gateway".to_owned())
+            .spawn(move || server.run())
+            .map_err(|error| Failure::System { what: "cannot start a thread", error })?;
+        Ok(Self { address, account, handle, thread: Some(thread) })
+    }
+
+    pub(super) fn balance(&self) -> Balance {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let Account { started, complete, incomplete, retried } = &*self.account;
+        Balance {
+            started: read(started),
+            complete: read(complete),
+            incomplete: read(incomplete),
+            retried: read(retried),
+        }
+    }
+
+    /// Lets what is under way finish, for so long.
+    pub(super) fn drain(&self, deadline: Duration) {
+        self.handle.drain(deadline);
+    }
+
+    /// Ends it, whatever is under way.
+    pub(super) fn stop(&self) {
+        self.handle.stop();
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// How it ended. `None`: it has not, or that was told already.
+    pub(super) fn end(&mut self) -> Option<End> {
+        let thread = self.thread.take_if(|thread| thread.is_finished())?;
+        Some(match thread.join() {
+            Ok(Ok(Exit { cut })) => End::Drained { cut },
+            Ok(Err(error)) => End::Failed(error),
+            Err(_) => End::Panicked,
+        })
+    }
+}
+
+impl Account {
+    fn note(&self, record: &Record) {
+        let add = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed);
+        match record {
+            Record::Started { .. } => add(&self.started),
+            Record::Ended(end) => {
+                if end.attempts > 1 {
+                    add(&self.retried);
+                }
+                match end.outcome {
+                    Outcome::Complete => add(&self.complete),
+                    Outcome::LocalReply(_)
+                    | Outcome::Truncated(_)
+                    | Outcome::ClientGone
+                    | Outcome::ClientError => add(&self.incomplete),
+                }
+            }
+        };
+    }
+}

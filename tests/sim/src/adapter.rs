@@ -1,0 +1,382 @@
+//! An adapter as the contract wants it: events in, actions done, sleep until `poll_timeout` and nothing sooner.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::IoSlice;
+use std::net::SocketAddr;
+
+use shuntyard_core::address::Address;
+use shuntyard_core::config::ConfigError;
+use shuntyard_core::gateway::{
+    Accepted, Action, Closed, Command, ConnId, Connected, Gateway, RecvBuf, Transmit,
+};
+use shuntyard_core::time::{Duration, Instant, WallClock};
+
+use crate::ledger::Violation;
+use crate::net::{End, Read, Write};
+use crate::rng::{FNV_START, fnv};
+use crate::scenario::{AdapterPlan, Scenario};
+use crate::stage::{ConnectAnswer, Stage};
+use crate::world::Nanos;
+
+#[derive(Clone, Copy, Debug)]
+struct Conn {
+    link: usize,
+    end: End,
+    connecting: bool,
+    paused: bool,
+    read_closed: bool,
+    writable: bool,
+}
+
+/// The gateway with its sockets.
+#[derive(Debug)]
+pub struct Adapter {
+    gateway: Gateway,
+    plan: AdapterPlan,
+    conns: BTreeMap<ConnId, Conn>,
+    by_link: BTreeMap<usize, ConnId>,
+    /// Links on which something may be read or written.
+    ready: BTreeSet<usize>,
+    /// Clients that wait to be accepted.
+    backlog: Vec<usize>,
+    accepting: bool,
+    hash: u64,
+    log: Option<Vec<String>>,
+    /// No event has gone in since there was nothing left to do or to write.
+    quiet: bool,
+    /// `Action::Drained` came, with this many connections cut.
+    pub drained: Option<u32>,
+    /// Actions executed.
+    pub actions: u64,
+    /// Octets written.
+    pub octets: u64,
+}
+
+/// How often the gateway may ask for something at one moment before it is said to spin.
+const TURNS_MAX: u32 = 100_000;
+
+impl Adapter {
+    /// An adapter with a new gateway.
+    pub fn new(scenario: &Scenario) -> Result<Self, ConfigError> {
+        let wall = WallClock { at: Instant::ZERO, unix_seconds: 1_700_000_000 };
+        let gateway = Gateway::new(scenario.config.clone(), scenario.seed, Instant::ZERO, wall)?;
+        Ok(Self {
+            gateway,
+            plan: scenario.adapter,
+            conns: BTreeMap::new(),
+            by_link: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            backlog: Vec::new(),
+            accepting: true,
+            hash: FNV_START,
+            log: None,
+            quiet: false,
+            drained: None,
+            actions: 0,
+            octets: 0,
+        })
+    }
+
+    /// Keeps the log of actions as text, not only its hash.
+    pub fn keep_log(&mut self) {
+        self.log = Some(Vec::new());
+    }
+
+    /// The log of actions, where it is kept.
+    pub fn log(&self) -> &[String] {
+        self.log.as_deref().unwrap_or_default()
+    }
+
+    /// The running hash over actions and transmitted octets (X1).
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// The gateway, to look at.
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// Connections that are open here.
+    pub fn open(&self) -> usize {
+        self.conns.len()
+    }
+
+    /// When the gateway wants to be woken.
+    pub fn next_at(&self) -> Option<Nanos> {
+        self.gateway.poll_timeout().map(Instant::as_nanos)
+    }
+
+    /// A client's connection waits at the listener.
+    pub fn offer(&mut self, link: usize) {
+        self.backlog.push(link);
+    }
+
+    /// Something may have happened on a link.
+    pub fn ready(&mut self, link: usize) {
+        self.ready.insert(link);
+    }
+
+    /// A connect has its answer.
+    pub fn connect_answer(&mut self, link: usize, stage: &mut Stage) {
+        let (Some(&id), Some(answer)) = (self.by_link.get(&link), stage.connect_answer(link)) else { return };
+        let now = instant(stage.now());
+        match answer {
+            ConnectAnswer::Stands => {
+                if let Some(conn) = self.conns.get_mut(&id) {
+                    conn.connecting = false;
+                }
+                self.quiet = false;
+                self.gateway.handle_connected(id, Connected::default(), now);
+            }
+            ConnectAnswer::Refused => {
+                self.forget(id);
+                stage.links[link].close(End::Initiator, &mut stage.world);
+                self.quiet = false;
+                self.gateway.handle_closed(id, Closed::ConnectRefused, now);
+            }
+        }
+    }
+
+    /// The operator wants a drain.
+    pub fn drain(&mut self, deadline: Nanos, now: Nanos) {
+        self.quiet = false;
+        self.gateway
+            .handle_command(Command::Drain { deadline: Duration::from_nanos(deadline) }, instant(now));
+    }
+
+    /// Does all there is to do at this moment.
+    pub fn turn(&mut self, stage: &mut Stage) -> Result<(), Violation> {
+        for _ in 0..TURNS_MAX {
+            self.accept(stage);
+            let mut busy = self.read_ready(stage)?;
+            busy |= self.settle(stage)?;
+            if self.next_at().is_some_and(|at| at <= stage.now()) {
+                self.quiet = false;
+                self.gateway.handle_timeout(instant(stage.now()));
+                self.settle(stage)?;
+                // Leftover work makes the timeout "now" and must move something; else time never goes on.
+                busy = true;
+            }
+            if !busy {
+                self.quiet = true;
+                return Ok(());
+            }
+        }
+        let message = format!("the gateway spins at {} ns, timeout {:?}", stage.now(), self.next_at());
+        Err(Violation { id: "T5", message })
+    }
+
+    fn accept(&mut self, stage: &mut Stage) {
+        if !self.accepting {
+            return;
+        }
+        for link in std::mem::take(&mut self.backlog) {
+            let port = u16::try_from(link % 60_000).expect("less than 2^16") + 1024;
+            let peer = SocketAddr::from(([192, 0, 2, 1], port));
+            let local = SocketAddr::from(([192, 0, 2, 9], 80));
+            let info = Accepted { peer: peer.into(), local: local.into() };
+            self.quiet = false;
+            let id = self.gateway.handle_accept(info, instant(stage.now()));
+            self.add(id, link, End::Acceptor, false);
+            self.ready.insert(link);
+        }
+    }
+
+    fn add(&mut self, id: ConnId, link: usize, end: End, connecting: bool) {
+        let conn = Conn { link, end, connecting, paused: false, read_closed: false, writable: false };
+        self.conns.insert(id, conn);
+        self.by_link.insert(link, id);
+    }
+
+    fn forget(&mut self, id: ConnId) -> Option<Conn> {
+        let conn = self.conns.remove(&id)?;
+        self.by_link.remove(&conn.link);
+        Some(conn)
+    }
+
+    fn read_ready(&mut self, stage: &mut Stage) -> Result<bool, Violation> {
+        let mut busy = false;
+        for link in std::mem::take(&mut self.ready) {
+            let Some(&id) = self.by_link.get(&link) else { continue };
+            while self.read_once(id, stage)? {
+                busy = true;
+                if self.plan.eager {
+                    self.settle(stage)?;
+                }
+            }
+        }
+        Ok(busy)
+    }
+
+    /// Reads one piece; whether there may be more.
+    fn read_once(&mut self, id: ConnId, stage: &mut Stage) -> Result<bool, Violation> {
+        let Some(conn) = self.conns.get_mut(&id) else { return Ok(false) };
+        if conn.connecting || conn.paused || conn.read_closed {
+            return Ok(false);
+        }
+        let now = instant(stage.now());
+        let buffer = match self.gateway.recv_buf(id) {
+            RecvBuf::Buffer(buffer) => buffer,
+            RecvBuf::Pause => {
+                conn.paused = true;
+                return Ok(false);
+            }
+            RecvBuf::Gone => return Ok(false),
+        };
+        let most = buffer.len().min(self.plan.read_max.max(1));
+        match stage.links[conn.link].read(conn.end, most, &mut stage.world) {
+            Read::Octets(octets) => {
+                buffer[..octets.len()].copy_from_slice(&octets);
+                stage.delivered(conn.link, &octets, std::mem::take(&mut self.quiet))?;
+                self.gateway.handle_recv(id, octets.len(), now);
+            }
+            Read::Nothing => return Ok(false),
+            Read::Fin => {
+                conn.read_closed = true;
+                self.quiet = false;
+                self.gateway.handle_read_closed(id, now);
+            }
+            Read::Reset => {
+                self.lost(id, stage);
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The transport is gone.
+    fn lost(&mut self, id: ConnId, stage: &mut Stage) {
+        let Some(conn) = self.forget(id) else { return };
+        stage.links[conn.link].close(conn.end, &mut stage.world);
+        stage.police[conn.link].gone(&mut stage.ledger);
+        self.quiet = false;
+        self.gateway.handle_closed(id, Closed::Reset, instant(stage.now()));
+    }
+
+    /// Takes and executes actions, and writes, until there is none; whether there was any.
+    fn settle(&mut self, stage: &mut Stage) -> Result<bool, Violation> {
+        let mut busy = false;
+        for _ in 0..TURNS_MAX {
+            let mut quiet = true;
+            while let Some(action) = self.gateway.poll_action() {
+                (quiet, busy) = (false, true);
+                self.execute(action, stage)?;
+            }
+            let writable: Vec<ConnId> =
+                self.conns.iter().filter(|(_, conn)| conn.writable).map(|(&id, _)| id).collect();
+            for id in writable {
+                quiet &= !self.transmit(id, stage)?;
+            }
+            if quiet {
+                return Ok(busy);
+            }
+        }
+        Err(Violation { id: "T5", message: format!("actions without end at {} ns", stage.now()) })
+    }
+
+    fn execute(&mut self, action: Action, stage: &mut Stage) -> Result<(), Violation> {
+        self.actions += 1;
+        self.note(stage.now(), &format!("{action:?}"));
+        match action {
+            Action::Connect { conn, target } => {
+                let Address::Inet(target) = target else {
+                    return Err(Violation { id: "SIM", message: format!("connect to {target}") });
+                };
+                let link = stage.connect_backend(target);
+                self.add(conn, link, End::Initiator, true);
+            }
+            Action::Readable(id) => {
+                if let Some(conn) = self.conns.get_mut(&id) {
+                    conn.paused = false;
+                    self.ready.insert(conn.link);
+                }
+            }
+            Action::Writable(id) => {
+                if let Some(conn) = self.conns.get_mut(&id) {
+                    conn.writable = true;
+                }
+            }
+            Action::Shutdown(id) => {
+                if let Some(conn) = self.conns.get(&id) {
+                    stage.links[conn.link].finish(conn.end, &mut stage.world);
+                    stage.police[conn.link].ended_by_gateway(&mut stage.ledger);
+                }
+            }
+            Action::Close(id) => {
+                if let Some(conn) = self.forget(id) {
+                    stage.abandon_connect(conn.link);
+                    stage.links[conn.link].close(conn.end, &mut stage.world);
+                    stage.police[conn.link].ended_by_gateway(&mut stage.ledger);
+                }
+            }
+            Action::Accepting(accepting) => self.accepting = accepting,
+            Action::Record(record) => stage.ledger.record(&record)?,
+            Action::Drained { cut } => self.drained = Some(cut),
+        }
+        Ok(())
+    }
+
+    /// Writes what there is until the gateway has no more or the pipe is full; whether anything left.
+    fn transmit(&mut self, id: ConnId, stage: &mut Stage) -> Result<bool, Violation> {
+        let mut moved = false;
+        loop {
+            let Some(&conn) = self.conns.get(&id).filter(|conn| conn.writable) else { return Ok(moved) };
+            let now = instant(stage.now());
+            let Some(transmit) = self.gateway.poll_transmit(id, now) else {
+                if let Some(conn) = self.conns.get_mut(&id) {
+                    conn.writable = false;
+                }
+                return Ok(moved);
+            };
+            let most = transmit.remaining().min(self.plan.write_max.max(1));
+            let shown = stage.police[conn.link].waiting();
+            let octets = octets_of(&transmit, 0, most);
+            stage.emitted(conn.link, &octets_of(&transmit, shown, transmit.remaining()))?;
+            match stage.links[conn.link].write(conn.end, &octets, &mut stage.world) {
+                Write::Taken(0) => {
+                    // Full: the link wakes us when there is room.
+                    return Ok(moved);
+                }
+                Write::Taken(n) => {
+                    moved = true;
+                    self.octets += n as u64;
+                    self.hash = fnv(fnv(self.hash, &id.to_bits().to_le_bytes()), &octets[..n]);
+                    stage.sent(conn.link, &octets[..n]);
+                    self.gateway.handle_sent(id, n, now);
+                }
+                Write::Reset => {
+                    self.lost(id, stage);
+                    return Ok(true);
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, now: Nanos, text: &str) {
+        self.hash = fnv(fnv(self.hash, &now.to_le_bytes()), text.as_bytes());
+        if let Some(log) = &mut self.log {
+            log.push(format!("{now} {text}"));
+        }
+    }
+}
+
+/// The octets `from..to` of what waits to be written.
+fn octets_of(transmit: &Transmit<'_>, mut from: usize, to: usize) -> Vec<u8> {
+    let mut slices = [IoSlice::new(&[]); 8];
+    let filled = transmit.chunks_vectored(&mut slices);
+    let mut wanted = to.saturating_sub(from);
+    let mut octets = Vec::with_capacity(wanted);
+    for slice in &slices[..filled] {
+        let rest = &slice[from.min(slice.len())..];
+        from = from.saturating_sub(slice.len());
+        octets.extend_from_slice(&rest[..wanted.min(rest.len())]);
+        wanted -= wanted.min(rest.len());
+    }
+    octets
+}
+
+/// The core's word for a moment of the world.
+pub fn instant(at: Nanos) -> Instant {
+    Instant::from_nanos(at)
+}

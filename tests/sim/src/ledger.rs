@@ -1,0 +1,175 @@
+//! What crossed the gateway's sockets, request by request: the ground on which invariants stand.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use shuntyard_core::gateway::{Record, RequestId};
+
+use crate::backend::Scripts;
+
+/// A broken promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The invariant.
+    pub id: &'static str,
+    /// What was seen.
+    pub message: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.id, self.message)
+    }
+}
+
+/// One request on one backend stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attempt {
+    /// The link of the backend connection.
+    pub link: usize,
+    /// The stream.
+    pub stream: u32,
+    /// Octets of the request's content that left for the backend.
+    pub request_sent: u64,
+    /// END_STREAM left for the backend.
+    pub request_ended: bool,
+    /// The gateway reset the stream.
+    pub reset_by_gateway: bool,
+    /// Interim responses that came.
+    pub interim: u32,
+    /// The final response's head came.
+    pub head: bool,
+    /// Octets of content that came.
+    pub received: u64,
+    /// END_STREAM came.
+    pub ended: bool,
+    /// RST_STREAM came with this code.
+    pub reset: Option<u32>,
+    /// GOAWAY came and does not cover the stream.
+    pub left_out: bool,
+    /// The connection is gone.
+    pub lost: bool,
+    /// It went before any octet of the request left.
+    pub never_left: bool,
+}
+
+impl Attempt {
+    /// Whether nothing more can come of it.
+    pub fn is_over(&self) -> bool {
+        self.reset_by_gateway || self.ended || self.reset.is_some() || self.left_out || self.lost
+    }
+
+    /// Whether the backend said that it did not process it, or cannot have seen it.
+    pub fn is_unprocessed(&self) -> bool {
+        self.left_out || self.never_left || self.reset == Some(crate::refcodec::frame::REFUSED_STREAM)
+    }
+}
+
+/// What the client's side saw leave as the head of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// A backend's.
+    Backend,
+    /// The gateway's own, with this status.
+    Local(u16),
+}
+
+/// One request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trace {
+    /// Link and stream of the client.
+    pub front: Option<(usize, u32)>,
+    /// Octets of content that came from the client.
+    pub received: u64,
+    /// The client's END_STREAM came.
+    pub request_ended: bool,
+    /// The client reset the stream or its connection is gone.
+    pub client_gone: bool,
+    /// Interim responses that left for the client.
+    pub interim: u32,
+    /// The final response's head that left for the client.
+    pub head: Option<Head>,
+    /// Octets of content that left for the client.
+    pub sent: u64,
+    /// END_STREAM left for the client.
+    pub ended: bool,
+    /// RST_STREAM left for the client with this code.
+    pub reset: Option<u32>,
+    /// The gateway's GOAWAY does not cover the stream.
+    pub left_out: bool,
+    /// On backends, in order.
+    pub attempts: Vec<Attempt>,
+}
+
+impl Trace {
+    /// Whether the client has its answer, or wants none.
+    pub fn is_answered(&self) -> bool {
+        self.ended || self.reset.is_some() || self.client_gone || self.left_out
+    }
+}
+
+/// All requests, the gateway's records about them, and how often each check was made.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// What is true of each request.
+    pub scripts: Scripts,
+    /// By number.
+    pub traces: BTreeMap<u64, Trace>,
+    /// Heads of requests that came from clients.
+    pub heads: u64,
+    /// Records that began a request.
+    pub started: BTreeSet<RequestId>,
+    /// Records that ended one.
+    pub ended: BTreeSet<RequestId>,
+    /// Checks made, by id.
+    pub checks: BTreeMap<&'static str, u64>,
+}
+
+impl Ledger {
+    /// A ledger for these requests.
+    pub fn new(scripts: Scripts) -> Self {
+        Self { scripts, ..Self::default() }
+    }
+
+    /// Counts a check, and fails where it does not hold.
+    pub fn check(
+        &mut self,
+        id: &'static str,
+        holds: bool,
+        message: impl FnOnce() -> String,
+    ) -> Result<(), Violation> {
+        *self.checks.entry(id).or_default() += 1;
+        if holds { Ok(()) } else { Err(Violation { id, message: message() }) }
+    }
+
+    /// L1: each request has exactly one start record and at most one end record, the start first.
+    pub fn record(&mut self, record: &Record) -> Result<(), Violation> {
+        match record {
+            Record::Started { request, .. } => {
+                let fresh = self.started.insert(*request);
+                self.check("L1", fresh, || format!("{request:?} started twice"))?;
+                let (started, heads) = (self.started.len() as u64, self.heads);
+                self.check("L1", started <= heads, || {
+                    format!("{started} requests started, {heads} heads came")
+                })
+            }
+            Record::Ended(end) => {
+                let known = self.started.contains(&end.request);
+                self.check("L1", known, || format!("{:?} ended and never started", end.request))?;
+                let fresh = self.ended.insert(end.request);
+                self.check("L1", fresh, || format!("{:?} ended twice", end.request))
+            }
+        }
+    }
+
+    /// The trace of a request.
+    pub fn trace(&mut self, rid: u64) -> &mut Trace {
+        self.traces.entry(rid).or_default()
+    }
+
+    /// The attempt of a request on a backend's stream.
+    pub fn attempt(&mut self, rid: u64, link: usize, stream: u32) -> Option<&mut Attempt> {
+        let attempts = &mut self.traces.get_mut(&rid)?.attempts;
+        attempts.iter_mut().rev().find(|attempt| (attempt.link, attempt.stream) == (link, stream))
+    }
+}

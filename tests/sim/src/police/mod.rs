@@ -1,0 +1,298 @@
+//! A passive monitor of one connection at the gateway's socket boundary.
+//!
+//! It sees exactly what was delivered to the core and what the core emitted, decodes both with `refcodec`, keeps its own
+//! account of windows, limits and acknowledgements, and raises on any emission that breaks a rule.
+
+mod inbound;
+mod outbound;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::ledger::{Ledger, Violation};
+use crate::refcodec::Field;
+use crate::refcodec::frame::{Frame, Reader};
+use crate::refcodec::hpack::Decoder;
+
+/// Which side of the gateway a connection is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Towards a client.
+    Front,
+    /// Towards a backend.
+    Backend,
+}
+
+/// One direction: frames and field blocks.
+#[derive(Clone, Debug)]
+struct Half {
+    reader: Reader,
+    decoder: Decoder,
+    /// Stream, octets and END_STREAM of a field block that is not whole.
+    block: Option<(u32, Vec<u8>, bool)>,
+    frames: u64,
+}
+
+/// How far the message that the gateway sends on a stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Nothing,
+    Head,
+    Ended,
+}
+
+#[derive(Clone, Debug)]
+struct Stream {
+    rid: Option<u64>,
+    /// What the gateway may send.
+    window: i64,
+    /// Flow-controlled octets that came.
+    received: u64,
+    /// Of these: padding.
+    padding: u64,
+    /// Octets that the gateway gave back.
+    credited: u64,
+    progress: Progress,
+    /// The head that the gateway sent announced this much content.
+    declared: Option<u64>,
+    /// Octets of content that the gateway sent.
+    sent: u64,
+    /// Where in its output the gateway's HEADERS began.
+    head_at: u64,
+    reset_by_gateway: bool,
+    ended_by_peer: bool,
+    /// RST_STREAM came.
+    reset_by_peer: bool,
+    /// What leaves now was made in knowledge of it.
+    reset_known: bool,
+    /// What leaves now was made in knowledge of the peer's end.
+    end_known: bool,
+}
+
+/// The monitor of one connection.
+#[derive(Clone, Debug)]
+pub struct Police {
+    link: usize,
+    side: Side,
+    inbound: Half,
+    outbound: Half,
+    streams: BTreeMap<u32, Stream>,
+    /// What the gateway may send on the connection.
+    window: i64,
+    /// The peer's settings in force: acknowledged by the gateway, in the order of its output.
+    initial_window: i64,
+    max_concurrent: Option<u32>,
+    assumed_max_concurrent: u32,
+    peer_settings: VecDeque<Vec<(u16, u32)>>,
+    peer_pings: VecDeque<[u8; 8]>,
+    gateway_settings: VecDeque<Vec<(u16, u32)>>,
+    /// Flow-controlled octets that came, and credit for them.
+    received: u64,
+    credited: u64,
+    /// Credit beyond what came that the configuration allows the connection to begin with.
+    growth: u64,
+    highest: u32,
+    last_goaway: Option<u32>,
+    peer_goaway_known: bool,
+    ended_by_gateway: bool,
+    peer_gone: bool,
+    /// Where in its output the gateway's next frame begins, and where its last HEADERS began.
+    outbound_at: u64,
+    block_at: u64,
+    /// Octets that the gateway showed, and those of them that left.
+    shown: u64,
+    sent: u64,
+}
+
+impl Police {
+    /// A monitor of a connection that has just begun. `growth` is by how much the gateway's connection window may exceed
+    /// 65,535; `assumed` how many streams it may open before SETTINGS came.
+    pub fn new(link: usize, side: Side, growth: u64, assumed: u32) -> Self {
+        let half = |preface| Half {
+            reader: Reader::new(preface),
+            decoder: Decoder::default(),
+            block: None,
+            frames: 0,
+        };
+        Self {
+            link,
+            side,
+            inbound: half(side == Side::Front),
+            outbound: half(side == Side::Backend),
+            streams: BTreeMap::new(),
+            window: 65_535,
+            initial_window: 65_535,
+            max_concurrent: None,
+            assumed_max_concurrent: assumed,
+            peer_settings: VecDeque::new(),
+            peer_pings: VecDeque::new(),
+            gateway_settings: VecDeque::new(),
+            received: 0,
+            credited: 0,
+            growth,
+            highest: 0,
+            last_goaway: None,
+            peer_goaway_known: false,
+            ended_by_gateway: false,
+            peer_gone: false,
+            outbound_at: if side == Side::Backend { 24 } else { 0 },
+            block_at: 0,
+            shown: 0,
+            sent: 0,
+        }
+    }
+
+    /// Octets were delivered to the gateway. Where it was `quiet` before (nothing left to do or to write), whatever leaves
+    /// from now on was made in knowledge of the first frame; of the frames behind it that cannot be said.
+    pub fn delivered(&mut self, octets: &[u8], quiet: bool, ledger: &mut Ledger) -> Result<(), Violation> {
+        self.inbound.reader.push(octets);
+        let mut known = quiet && self.waiting() == 0;
+        while let Some(frame) = next(&mut self.inbound.reader, "SIM")? {
+            self.frame_in(frame, std::mem::take(&mut known), ledger)?;
+        }
+        Ok(())
+    }
+
+    /// The gateway shows octets that it wants to write, each once: from here on it cannot take them back. They may leave
+    /// much later, or never.
+    pub fn emitted(&mut self, octets: &[u8], ledger: &mut Ledger) -> Result<(), Violation> {
+        self.outbound.reader.push(octets);
+        self.shown += octets.len() as u64;
+        while let Some(frame) = next(&mut self.outbound.reader, "C4")? {
+            self.frame_out(frame, ledger)?;
+        }
+        Ok(())
+    }
+
+    /// Octets left.
+    pub fn sent(&mut self, octets: usize) {
+        self.sent += octets as u64;
+    }
+
+    /// Octets that were shown and have not left.
+    pub fn waiting(&self) -> usize {
+        usize::try_from(self.shown - self.sent).expect("an outbox fits memory")
+    }
+
+    /// The peer is gone, whether the gateway has noticed or not. After the gateway's own end that excuses nothing.
+    pub fn gone(&mut self, ledger: &mut Ledger) {
+        self.peer_gone |= !self.ended_by_gateway;
+        for (&stream, entry) in &self.streams {
+            let Some(rid) = entry.rid else { continue };
+            match self.side {
+                Side::Front if self.ended_by_gateway => {}
+                Side::Front => ledger.trace(rid).client_gone = true,
+                Side::Backend => {
+                    if let Some(attempt) = ledger.attempt(rid, self.link, stream) {
+                        attempt.lost = true;
+                        attempt.never_left = self.sent <= entry.head_at;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The gateway has ended its sending direction or the whole connection.
+    pub fn ended_by_gateway(&mut self, ledger: &mut Ledger) {
+        self.ended_by_gateway = true;
+        if self.side == Side::Backend {
+            self.gone(ledger);
+        }
+    }
+
+    /// C5: nothing waits for an acknowledgement. Asked when the world is at rest.
+    pub fn unacknowledged(&self) -> Option<String> {
+        let (settings, pings) = (self.peer_settings.len(), self.peer_pings.len());
+        (settings + pings > 0 && self.last_goaway.is_none()).then(|| {
+            format!("link {}: {settings} SETTINGS and {pings} PINGs are not acknowledged", self.link)
+        })
+    }
+
+    /// The connection-level receive window that the gateway leaves open now.
+    pub fn receive_window(&self) -> i64 {
+        let as_signed = |octets: u64| i64::try_from(octets).expect("no run moves 2^63 octets");
+        65_535 + as_signed(self.credited) - as_signed(self.received)
+    }
+
+    /// The receive window that the configuration asks for.
+    pub fn configured_window(&self) -> i64 {
+        65_535 + i64::try_from(self.growth).expect("a window is less than 2^31")
+    }
+
+    /// The link, and its account on the connection's level.
+    pub fn describe(&self) -> String {
+        let (received, credited) = (self.received, self.credited);
+        format!("link {} ({:?}), {received} octets received, {credited} credited", self.link, self.side)
+    }
+
+    /// Streams on which either side is not done.
+    pub fn open_streams(&self) -> usize {
+        self.streams.values().filter(|stream| stream.is_open()).count()
+    }
+
+    /// Octets of a stream's content (without padding) that were credited.
+    pub(crate) fn credit_of(&self, stream: u32) -> Option<u64> {
+        self.streams.get(&stream).map(|entry| entry.credited.saturating_sub(entry.padding))
+    }
+
+    fn new_stream(&self, rid: Option<u64>) -> Stream {
+        Stream {
+            rid,
+            window: self.initial_window,
+            received: 0,
+            padding: 0,
+            credited: 0,
+            progress: Progress::Nothing,
+            declared: None,
+            sent: 0,
+            head_at: 0,
+            reset_by_gateway: false,
+            ended_by_peer: false,
+            reset_by_peer: false,
+            reset_known: false,
+            end_known: false,
+        }
+    }
+
+    fn name(&self, stream: u32) -> String {
+        format!("link {} ({:?}), stream {stream}", self.link, self.side)
+    }
+}
+
+impl Stream {
+    fn is_open(&self) -> bool {
+        let over = self.progress == Progress::Ended && self.ended_by_peer;
+        !(over || self.reset_by_gateway || self.reset_by_peer)
+    }
+}
+
+impl Half {
+    /// Puts HEADERS and CONTINUATION together; the fields once the block is whole.
+    fn fields(&mut self, frame: &Frame) -> Result<Option<(u32, Vec<Field>, bool)>, String> {
+        let (stream, octets, end, whole) = match (frame, self.block.take()) {
+            (Frame::Headers { stream, block, end, end_headers, .. }, None) => {
+                (*stream, block.clone(), *end, *end_headers)
+            }
+            (Frame::Continuation { stream, block, end_headers }, Some((open, mut before, end)))
+                if open == *stream =>
+            {
+                before.extend(block);
+                (open, before, end, *end_headers)
+            }
+            (Frame::Continuation { .. }, _) => return Err("CONTINUATION without its HEADERS".into()),
+            (_, Some((open, ..))) => {
+                return Err(format!("a frame interrupts the field block of stream {open}"));
+            }
+            (_, None) => return Ok(None),
+        };
+        if !whole {
+            self.block = Some((stream, octets, end));
+            return Ok(None);
+        }
+        let lines = self.decoder.decode(&octets).map_err(|error| error.to_string())?;
+        Ok(Some((stream, lines.into_iter().map(|line| line.field).collect(), end)))
+    }
+}
+
+fn next(reader: &mut Reader, id: &'static str) -> Result<Option<Frame>, Violation> {
+    reader.next_frame().map_err(|error| Violation { id, message: error.to_string() })
+}

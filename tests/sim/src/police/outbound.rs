@@ -1,0 +1,348 @@
+//! What the gateway emitted: judged frame by frame.
+
+use super::{Police, Progress, Side};
+use crate::invariants;
+use crate::ledger::{Attempt, Head, Ledger, Violation};
+use crate::refcodec::frame::{self, Frame};
+use crate::refcodec::message::{self, Section};
+use crate::refcodec::{Field, value_of};
+use crate::truth::{self, Direction};
+
+impl Police {
+    pub(super) fn frame_out(&mut self, frame: Frame, ledger: &mut Ledger) -> Result<(), Violation> {
+        self.outbound.frames += 1;
+        let at = self.outbound_at;
+        self.outbound_at += frame.encode().len() as u64;
+        if matches!(frame, Frame::Headers { .. }) {
+            self.block_at = at;
+        }
+        let first = self.outbound.frames == 1;
+        let opens_well = !first || matches!(frame, Frame::Settings { ack: false, .. });
+        let link = self.link;
+        ledger.check("C4", opens_well, || format!("link {link}: the first frame is {frame:?} (9113 3.4)"))?;
+        let whole = self.outbound.fields(&frame).map_err(|text| Violation { id: "C4", message: text });
+        ledger.check("C4", whole.is_ok(), || format!("link {link}: {}", whole.as_ref().unwrap_err()))?;
+        if let Some((stream, fields, end)) = whole? {
+            self.fields_out(stream, fields, end, ledger)?;
+        }
+        match frame {
+            Frame::Data { stream, content, padding, end } => {
+                self.data_out(stream, &content, padding, end, ledger)
+            }
+            Frame::RstStream { stream, code } => self.reset_out(stream, code, ledger),
+            Frame::Settings { ack: true, .. } => self.acknowledge(ledger),
+            Frame::Settings { settings, .. } => {
+                self.gateway_settings.push_back(settings);
+                Ok(())
+            }
+            Frame::Ping { ack: true, opaque } => {
+                let expected = self.peer_pings.pop_front();
+                ledger.check("C5", expected == Some(opaque), || {
+                    format!("link {link}: a PING answer {opaque:?}, due was {expected:?} (9113 6.7)")
+                })
+            }
+            Frame::GoAway { last_stream, .. } => self.goaway_out(last_stream, ledger),
+            Frame::WindowUpdate { stream, increment } => self.credit_out(stream, increment, ledger),
+            Frame::PushPromise { stream } => {
+                ledger.check("C4", false, || format!("PUSH_PROMISE on {stream}"))
+            }
+            Frame::Headers { .. }
+            | Frame::Continuation { .. }
+            | Frame::Priority { .. }
+            | Frame::Ping { .. }
+            | Frame::Unknown { .. } => Ok(()),
+        }
+    }
+
+    fn fields_out(
+        &mut self,
+        stream: u32,
+        fields: Vec<Field>,
+        end: bool,
+        ledger: &mut Ledger,
+    ) -> Result<(), Violation> {
+        if self.side == Side::Backend && stream > self.highest {
+            self.open_out(stream, &fields, ledger)?;
+        }
+        self.stream_takes_frames(stream, ledger)?;
+        let name = self.name(stream);
+        let progress = self.stream(stream).map_or(Progress::Nothing, |entry| entry.progress);
+        let section = match (progress, self.side) {
+            (Progress::Nothing, Side::Front) => Section::Response,
+            (Progress::Nothing, Side::Backend) => Section::Request,
+            _ => Section::Trailers,
+        };
+        let malformed = message::malformed(section, &fields);
+        ledger.check("A1", malformed.is_none(), || format!("{name}: {}", malformed.unwrap_or_default()))?;
+        let interim =
+            section == Section::Response && value_of(&fields, ":status").is_some_and(|s| s.starts_with(b"1"));
+        ledger.check("L5", !(interim && end), || {
+            format!("{name}: an interim response with END_STREAM (9113 8.1)")
+        })?;
+        ledger.check("L5", section != Section::Trailers || end, || {
+            format!("{name}: trailers without END_STREAM")
+        })?;
+        let entry = self.streams.get_mut(&stream).expect("the stream was just checked");
+        if section != Section::Trailers && !interim {
+            entry.progress = Progress::Head;
+            entry.declared = message::content_length(&fields).unwrap_or_default();
+        }
+        self.sections_are_true(stream, section, interim, &fields, ledger)?;
+        if end { self.end_out(stream, ledger) } else { Ok(()) }
+    }
+
+    /// A request goes to a backend.
+    fn open_out(&mut self, stream: u32, fields: &[Field], ledger: &mut Ledger) -> Result<(), Violation> {
+        let name = self.name(stream);
+        ledger.check("C4", stream % 2 == 1, || format!("{name}: an even stream (9113 5.1.1)"))?;
+        ledger.check("R6", !self.peer_goaway_known, || {
+            format!("{name}: opened after GOAWAY came (9113 6.8)")
+        })?;
+        let open = self.open_streams();
+        let limit = self.max_concurrent.map_or(self.assumed_max_concurrent, |limit| limit) as usize;
+        ledger.check("C6", open < limit, || {
+            format!("{name}: opened with {open} streams open, limit {limit}")
+        })?;
+        self.highest = stream;
+        let rid = truth::rid_of(fields);
+        let mut entry = self.new_stream(rid);
+        entry.head_at = self.block_at;
+        self.streams.insert(stream, entry);
+        let Some(rid) = rid else {
+            return ledger.check("D2", false, || format!("{name}: a request without x-rid"));
+        };
+        invariants::r3_only_unprocessed_requests_are_sent_again(ledger, rid)?;
+        ledger.trace(rid).attempts.push(Attempt { link: self.link, stream, ..Attempt::default() });
+        Ok(())
+    }
+
+    /// L4, C4: the stream is open for what the gateway sends.
+    fn stream_takes_frames(&mut self, stream: u32, ledger: &mut Ledger) -> Result<(), Violation> {
+        let name = self.name(stream);
+        let Some(entry) = self.stream(stream) else {
+            return ledger.check("C4", false, || format!("{name}: a frame on an idle stream (9113 5.1)"));
+        };
+        let (ended, reset, known) =
+            (entry.progress == Progress::Ended, entry.reset_by_gateway, entry.reset_known);
+        ledger.check("L5", !ended, || format!("{name}: a frame after END_STREAM (9113 5.1)"))?;
+        ledger.check("C4", !reset, || format!("{name}: a frame after RST_STREAM (9113 6.4)"))?;
+        ledger.check("L4", !known, || format!("{name}: a frame after the peer reset the stream (9113 5.1)"))
+    }
+
+    /// D2, E2, L8: fields are those of the stream's request, and of a backend only where a backend has answered.
+    fn sections_are_true(
+        &mut self,
+        stream: u32,
+        section: Section,
+        interim: bool,
+        fields: &[Field],
+        ledger: &mut Ledger,
+    ) -> Result<(), Violation> {
+        let name = self.name(stream);
+        let Some(rid) = self.stream(stream).and_then(|entry| entry.rid) else { return Ok(()) };
+        let scripts = ledger.scripts.clone();
+        let Some(exchange) = scripts.get(&rid) else { return Ok(()) };
+        let local = ledger.trace(rid).head.is_some_and(|head| head != Head::Backend);
+        let expected = match (section, self.side) {
+            (Section::Request, _) => truth::request_head(exchange),
+            (Section::Response, _) if truth::rid_of(fields).is_none() => {
+                let status =
+                    value_of(fields, ":status").and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+                ledger.trace(rid).head = Some(Head::Local(status.unwrap_or_default()));
+                return invariants::e2_a_frozen_request_shows_nothing(ledger, rid);
+            }
+            (Section::Response, _) if interim => truth::interim_head(exchange),
+            (Section::Response, _) => truth::response_head(exchange),
+            (Section::Trailers, Side::Front) if local => Vec::new(),
+            (Section::Trailers, Side::Front) => truth::trailers(exchange, Direction::Response),
+            (Section::Trailers, Side::Backend) => truth::trailers(exchange, Direction::Request),
+        };
+        let difference = truth::field_difference(rid, &expected, fields);
+        ledger.check("D2", difference.is_none(), || format!("{name}: {}", difference.unwrap_or_default()))?;
+        if section == Section::Response {
+            let trace = ledger.trace(rid);
+            trace.interim += u32::from(interim);
+            if !interim {
+                trace.head = Some(Head::Backend);
+            }
+            invariants::e2_a_frozen_request_shows_nothing(ledger, rid)?;
+        }
+        Ok(())
+    }
+
+    fn data_out(
+        &mut self,
+        stream: u32,
+        content: &[u8],
+        padding: Option<u8>,
+        end: bool,
+        ledger: &mut Ledger,
+    ) -> Result<(), Violation> {
+        self.stream_takes_frames(stream, ledger)?;
+        let name = self.name(stream);
+        let length = content.len() as i64 + padding.map_or(0, |pad| i64::from(pad) + 1);
+        let window = self.window;
+        let entry = self.streams.get_mut(&stream).expect("the stream was just checked");
+        let (of_stream, head) = (entry.window, entry.progress == Progress::Head);
+        ledger.check("L5", head, || format!("{name}: DATA before the head (9113 8.1)"))?;
+        ledger.check("W1", length == 0 || (length <= of_stream && length <= window), || {
+            format!("{name}: {length} octets at windows {of_stream} and {window} (9113 6.9.1)")
+        })?;
+        entry.window -= length;
+        self.window -= length;
+        let from = entry.sent;
+        entry.sent += content.len() as u64;
+        if let Some(rid) = entry.rid {
+            self.content_out(rid, stream, from, content, ledger)?;
+        }
+        if end { self.end_out(stream, ledger) } else { Ok(()) }
+    }
+
+    fn content_out(
+        &self,
+        rid: u64,
+        stream: u32,
+        from: u64,
+        content: &[u8],
+        ledger: &mut Ledger,
+    ) -> Result<(), Violation> {
+        let (name, length) = (self.name(stream), content.len() as u64);
+        let direction = match self.side {
+            Side::Front => {
+                let trace = ledger.trace(rid);
+                trace.sent += length;
+                if trace.head != Some(Head::Backend) {
+                    return Ok(());
+                }
+                Direction::Response
+            }
+            Side::Backend => {
+                if let Some(attempt) = ledger.attempt(rid, self.link, stream) {
+                    attempt.request_sent += length;
+                }
+                Direction::Request
+            }
+        };
+        let wrong = truth::first_wrong(rid, direction, from, content);
+        ledger.check("D2", wrong.is_none(), || {
+            format!(
+                "{name}: {direction:?} content of request {rid} is wrong at octet {}",
+                wrong.unwrap_or_default()
+            )
+        })?;
+        invariants::d1_content_is_a_prefix(ledger, rid)
+    }
+
+    fn end_out(&mut self, stream: u32, ledger: &mut Ledger) -> Result<(), Violation> {
+        let name = self.name(stream);
+        let entry = self.streams.get_mut(&stream).expect("the stream was just checked");
+        entry.progress = Progress::Ended;
+        let (declared, sent, rid) = (entry.declared, entry.sent, entry.rid);
+        let bodiless = self.side == Side::Front && sent == 0;
+        ledger.check("L5", bodiless || declared.is_none_or(|length| length == sent), || {
+            format!("{name}: {sent} octets of content, content-length {declared:?} (9113 8.1.1)")
+        })?;
+        let Some(rid) = rid else { return Ok(()) };
+        match self.side {
+            Side::Front => ledger.trace(rid).ended = true,
+            Side::Backend => {
+                if let Some(attempt) = ledger.attempt(rid, self.link, stream) {
+                    attempt.request_ended = true;
+                }
+            }
+        }
+        invariants::d1_content_is_a_prefix(ledger, rid)
+    }
+
+    fn reset_out(&mut self, stream: u32, code: u32, ledger: &mut Ledger) -> Result<(), Violation> {
+        let (name, link, side) = (self.name(stream), self.link, self.side);
+        let Some(entry) = self.stream(stream) else {
+            return ledger.check("C4", false, || format!("{name}: RST_STREAM on an idle stream (9113 6.4)"));
+        };
+        let (again, answer) = (entry.reset_by_gateway, entry.reset_known);
+        let closed = entry.progress == Progress::Ended && entry.end_known;
+        entry.reset_by_gateway = true;
+        let rid = entry.rid;
+        ledger.check("C4", !again, || format!("{name}: a second RST_STREAM"))?;
+        ledger.check("C4", !answer, || format!("{name}: RST_STREAM in answer to RST_STREAM (9113 5.4.2)"))?;
+        ledger.check("C4", !closed, || format!("{name}: RST_STREAM on a closed stream"))?;
+        let Some(rid) = rid else { return Ok(()) };
+        match side {
+            Side::Front => {
+                let trace = ledger.trace(rid);
+                if !trace.ended {
+                    trace.reset = Some(code);
+                }
+            }
+            Side::Backend => {
+                if let Some(attempt) = ledger.attempt(rid, link, stream) {
+                    attempt.reset_by_gateway = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The gateway acknowledges SETTINGS: what it emits from now on obeys them.
+    fn acknowledge(&mut self, ledger: &mut Ledger) -> Result<(), Violation> {
+        let link = self.link;
+        let settings = self.peer_settings.pop_front();
+        ledger.check("C5", settings.is_some(), || {
+            format!("link {link}: a SETTINGS acknowledgement for none")
+        })?;
+        for (id, value) in settings.unwrap_or_default() {
+            match id {
+                frame::HEADER_TABLE_SIZE => self.outbound.decoder.set_limit(value as usize),
+                frame::MAX_FRAME_SIZE => self.outbound.reader.max_frame_size = value as usize,
+                frame::MAX_CONCURRENT_STREAMS => self.max_concurrent = Some(value),
+                frame::INITIAL_WINDOW_SIZE => {
+                    let change = i64::from(value) - self.initial_window;
+                    self.initial_window = value.into();
+                    self.streams.values_mut().for_each(|entry| entry.window += change);
+                }
+                _ => {}
+            }
+        }
+        if self.max_concurrent.is_none() {
+            // SETTINGS that name no limit set none (9113 6.5.2).
+            self.max_concurrent = Some(u32::MAX);
+        }
+        Ok(())
+    }
+
+    fn goaway_out(&mut self, last_stream: u32, ledger: &mut Ledger) -> Result<(), Violation> {
+        let (link, before) = (self.link, self.last_goaway);
+        ledger.check("C7", before.is_none_or(|before| last_stream <= before), || {
+            format!("link {link}: GOAWAY {last_stream} after {before:?} (9113 6.8)")
+        })?;
+        self.last_goaway = Some(last_stream);
+        if self.side == Side::Front {
+            for (_, entry) in self.streams.range(last_stream.saturating_add(1)..) {
+                if let Some(rid) = entry.rid {
+                    ledger.trace(rid).left_out = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn credit_out(&mut self, stream: u32, increment: u32, ledger: &mut Ledger) -> Result<(), Violation> {
+        let name = self.name(stream);
+        ledger.check("C4", increment > 0, || format!("{name}: WINDOW_UPDATE of 0 (9113 6.9)"))?;
+        if stream == 0 {
+            self.credited += u64::from(increment);
+            let (credited, received, growth) = (self.credited, self.received, self.growth);
+            return ledger.check("W3", credited <= received + growth, || {
+                format!("{name}: {credited} octets credited, {received} received, {growth} to begin with")
+            });
+        }
+        let Some(entry) = self.stream(stream) else {
+            return ledger
+                .check("C4", false, || format!("{name}: WINDOW_UPDATE on an idle stream (9113 5.1)"));
+        };
+        entry.credited += u64::from(increment);
+        let (credited, received) = (entry.credited, entry.received);
+        ledger
+            .check("W3", credited <= received, || format!("{name}: {credited} octets credited of {received}"))
+    }
+}

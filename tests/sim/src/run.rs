@@ -1,0 +1,303 @@
+//! One run: the safety phase, rest, the drain, and what must hold at each.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::adapter::Adapter;
+use crate::client::{Answer, Client};
+use crate::invariants;
+use crate::ledger::{Ledger, Violation};
+use crate::net::End;
+use crate::refcodec::frame::REFUSED_STREAM;
+use crate::scenario::{Exchange, Scenario};
+use crate::stage::Stage;
+use crate::truth;
+use crate::world::{Nanos, SECOND, Wake};
+
+/// What a run without violation leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The running hash over the gateway's actions and octets (X1).
+    pub hash: u64,
+    /// What became of each request.
+    pub answers: BTreeMap<u64, Answer>,
+    /// How often each check was made.
+    pub checks: BTreeMap<&'static str, u64>,
+    /// What the gateway wrote on each link, where it was asked to be kept.
+    pub outputs: Vec<Vec<u8>>,
+    /// The log of actions, where it was asked to be kept.
+    pub log: Vec<String>,
+    /// Moments at which something happened.
+    pub steps: u64,
+    /// Octets that the gateway wrote.
+    pub octets: u64,
+    /// Attempts on backends.
+    pub attempts: u64,
+    /// When it ended, in virtual time.
+    pub ended: Nanos,
+}
+
+/// A run that broke a promise.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The promise.
+    pub violation: Violation,
+    /// The scenario's seed.
+    pub seed: u64,
+    /// When, in virtual time.
+    pub at: Nanos,
+    /// The last actions, where the log was kept.
+    pub log: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "seed {} at {} ns: {}", self.seed, self.at, self.violation)
+    }
+}
+
+/// Runs a scenario.
+pub fn run(scenario: &Scenario) -> Result<Report, Box<Failure>> {
+    run_with(scenario, false)
+}
+
+/// Runs a scenario and, where `keep`, keeps the log of actions and each link's output.
+pub fn run_with(scenario: &Scenario, keep: bool) -> Result<Report, Box<Failure>> {
+    let mut run = Run::new(scenario, keep)
+        .map_err(|violation| Box::new(Failure { violation, seed: scenario.seed, at: 0, log: Vec::new() }))?;
+    match run.play(scenario) {
+        Ok(()) => Ok(run.report()),
+        Err(violation) => {
+            let (at, log) = (run.stage.now(), run.adapter.log().to_vec());
+            Err(Box::new(Failure { violation, seed: scenario.seed, at, log }))
+        }
+    }
+}
+
+/// How long after the last answer the world is let come to rest.
+const REST: Nanos = SECOND;
+/// Moments in one run at most.
+const STEPS_MAX: u64 = 5_000_000;
+
+struct Run {
+    stage: Stage,
+    adapter: Adapter,
+    clients: Vec<Client>,
+    links: Vec<Option<usize>>,
+    steps: u64,
+}
+
+impl Run {
+    fn new(scenario: &Scenario, keep: bool) -> Result<Self, Violation> {
+        let refused =
+            |error| Violation { id: "SIM", message: format!("the configuration is refused: {error}") };
+        let mut stage = Stage::new(scenario);
+        stage.keep_outputs = keep;
+        let mut adapter = Adapter::new(scenario).map_err(refused)?;
+        if keep {
+            adapter.keep_log();
+        }
+        let mut clients = Vec::new();
+        for (at, session) in scenario.sessions.iter().enumerate() {
+            clients.push(Client::new(session.clone(), Wake::Client(at)));
+            stage.world.wake(session.start, Wake::Client(at));
+            if let Some((leave, _)) = session.leave {
+                stage.world.wake(leave, Wake::Client(at));
+            }
+        }
+        let links = vec![None; clients.len()];
+        Ok(Self { stage, adapter, clients, links, steps: 0 })
+    }
+
+    fn play(&mut self, scenario: &Scenario) -> Result<(), Violation> {
+        self.until(scenario.safety, |run| run.clients.iter().all(Client::is_done))?;
+        let open: Vec<usize> = (0..self.clients.len()).filter(|&at| !self.clients[at].is_done()).collect();
+        self.stage.ledger.check("LIVE", open.is_empty(), || format!("clients {open:?} wait for ever"))?;
+        self.until(self.stage.now() + REST, |_| false)?;
+        self.at_rest()?;
+        self.stage.healed = true;
+        self.adapter.drain(scenario.drain, self.stage.now());
+        let linger = nanos(scenario.config.timeouts.linger);
+        self.until(self.stage.now() + scenario.drain + linger + REST, |run| run.adapter.drained.is_some())?;
+        let (drained, links) = (self.adapter.drained.is_some(), self.adapter.open());
+        let view = self.adapter.gateway().view();
+        invariants::q1_nothing_is_left(&mut self.stage.ledger, drained, links, &view)?;
+        invariants::l1_every_request_has_ended(&mut self.stage.ledger)?;
+        invariants::e6_no_request_is_lost(&mut self.stage.ledger)?;
+        self.answers_are_true(scenario)
+    }
+
+    /// Steps until `done`, or until nothing happens before `limit`.
+    fn until(&mut self, limit: Nanos, done: impl Fn(&Self) -> bool) -> Result<(), Violation> {
+        loop {
+            self.step()?;
+            if done(self) {
+                return Ok(());
+            }
+            let next = [self.stage.world.next_at(), self.adapter.next_at()].into_iter().flatten().min();
+            match next {
+                Some(at) if at <= limit => self.stage.world.advance(at),
+                _ => {
+                    self.stage.world.advance(limit);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Everything that happens at this moment.
+    fn step(&mut self) -> Result<(), Violation> {
+        self.steps += 1;
+        let steps = self.steps;
+        self.stage.ledger.check("LIVE", steps < STEPS_MAX, || format!("no end after {steps} steps"))?;
+        while let Some(wake) = self.stage.world.pop_due() {
+            self.dispatch(wake)?;
+        }
+        self.adapter.turn(&mut self.stage)?;
+        if self.stage.world.next_at().is_none_or(|at| at > self.stage.now()) {
+            let view = self.adapter.gateway().view();
+            invariants::l3_places_add_up(&mut self.stage.ledger, &view)?;
+            let Stage { ledger, police, .. } = &mut self.stage;
+            invariants::w3_credit_follows_content(ledger, police)?;
+        }
+        Ok(())
+    }
+
+    fn dispatch(&mut self, wake: Wake) -> Result<(), Violation> {
+        let stage = &mut self.stage;
+        let wrong =
+            |who: String| move |message| Violation { id: "PEER", message: format!("{who} sees: {message}") };
+        match wake {
+            Wake::Client(at) => {
+                let link = *self.links[at].get_or_insert_with(|| {
+                    let link = stage.connect_client(at, self.clients[at].session());
+                    self.adapter.offer(link);
+                    link
+                });
+                let result = self.clients[at].wake(&mut stage.links[link], &mut stage.world);
+                result.map_err(wrong(format!("client {at}")))?;
+                if stage.links[link].is_over(End::Initiator, stage.world.now()) {
+                    stage.client_left(link);
+                }
+            }
+            Wake::Backend(link) => {
+                stage.wake_backend(link).map_err(wrong(format!("the backend on link {link}")))?
+            }
+            Wake::Gateway(link) => self.adapter.ready(link),
+            Wake::ConnectAnswer(link) => self.adapter.connect_answer(link, stage),
+        }
+        Ok(())
+    }
+
+    /// Nothing is asked any more and everything had time to arrive.
+    fn at_rest(&mut self) -> Result<(), Violation> {
+        let Stage { ledger, police, links, world, .. } = &mut self.stage;
+        for (link, police) in links.iter().zip(police) {
+            let over = |end| link.is_over(end, world.now());
+            if !over(End::Initiator) && !over(End::Acceptor) {
+                invariants::c5_everything_is_acknowledged(ledger, police)?;
+                invariants::w3_no_credit_is_lost(ledger, police)?;
+            }
+        }
+        for (at, client) in self.clients.iter().enumerate() {
+            ledger.check("C5", client.is_acknowledged(), || {
+                format!("client {at} waits for an acknowledgement")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// L7, D2: what the clients got.
+    fn answers_are_true(&mut self, scenario: &Scenario) -> Result<(), Violation> {
+        let exact = !scenario.has_faults();
+        for client in &self.clients {
+            for (exchange, answer) in client.session().exchanges.iter().zip(&client.answers) {
+                invariants::d2_content_is_true(&mut self.stage.ledger, exchange.rid, answer.first_wrong)?;
+                let refused = answer.reset == Some(REFUSED_STREAM) && !client.session().patient;
+                judge(&mut self.stage.ledger, exchange, answer, exact && !refused)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn report(self) -> Report {
+        let pair = |client: &Client| {
+            let rids = client.session().exchanges.iter().map(|exchange| exchange.rid);
+            rids.zip(client.answers.clone()).collect::<Vec<_>>()
+        };
+        Report {
+            hash: self.adapter.hash(),
+            answers: self.clients.iter().flat_map(pair).collect(),
+            attempts: self.stage.ledger.traces.values().map(|trace| trace.attempts.len() as u64).sum(),
+            checks: self.stage.ledger.checks.clone(),
+            outputs: self.stage.outputs.clone(),
+            log: self.adapter.log().to_vec(),
+            steps: self.steps,
+            octets: self.adapter.octets,
+            ended: self.stage.now(),
+        }
+    }
+}
+
+/// L7: untouched by faults, the answer is exactly the script's; touched, it is that, or the gateway's own error, or nothing.
+fn judge(ledger: &mut Ledger, exchange: &Exchange, answer: &Answer, exact: bool) -> Result<(), Violation> {
+    let rid = exchange.rid;
+    if exact {
+        ledger
+            .check("L7", answer.ended && answer.is_from_backend(), || format!("request {rid}: {answer:?}"))?;
+    }
+    if !answer.ended {
+        return Ok(());
+    }
+    if !answer.is_from_backend() {
+        let status = answer.status().unwrap_or_default();
+        return ledger.check("L7", matches!(status, 502..=504), || {
+            format!("request {rid}: the gateway says {status}")
+        });
+    }
+    let difference =
+        truth::field_difference(rid, &truth::response_head(exchange), answer.head.as_deref().unwrap_or(&[]));
+    let whole = answer.content == truth::response_length(exchange)
+        && answer.trailers.is_some() == exchange.response.trailers
+        && answer.interim.len() == usize::from(exchange.response.interim);
+    ledger.check("L7", whole && difference.is_none(), || format!("request {rid}: {difference:?}, {answer:?}"))
+}
+
+fn nanos(duration: shuntyard_core::time::Duration) -> Nanos {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::refcodec::field;
+
+    fn judged(answer: &Answer, exact: bool) -> Result<(), Violation> {
+        judge(&mut Ledger::default(), &Exchange::get(1, 10), answer, exact)
+    }
+
+    #[test]
+    fn l7_answers_that_are_not_the_scripts() {
+        let head = truth::response_head(&Exchange::get(1, 10));
+        let right = Answer { head: Some(head.clone()), content: 10, ended: true, ..Answer::default() };
+        judged(&right, true).unwrap();
+        judged(&Answer { reset: Some(8), ..Answer::default() }, false).unwrap();
+        let local = |status: &str| Answer {
+            head: Some(vec![field(":status", status)]),
+            ended: true,
+            ..Answer::default()
+        };
+        judged(&local("503"), false).unwrap();
+        for (wrong, exact) in [
+            (Answer::default(), true),
+            (local("503"), true),
+            (local("200"), false),
+            (Answer { content: 9, ..right.clone() }, false),
+            (Answer { trailers: Some(vec![]), ..right.clone() }, false),
+            (Answer { interim: vec![vec![]], ..right.clone() }, false),
+            (Answer { head: Some(head[..2].to_vec()), ..right }, false),
+        ] {
+            assert_eq!(judged(&wrong, exact).map_err(|violation| violation.id), Err("L7"), "{wrong:?}");
+        }
+    }
+}

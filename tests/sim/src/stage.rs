@@ -1,0 +1,182 @@
+//! What the gateway's adapter and the model peers act on: time, links, and the monitors at the gateway's sockets.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use crate::backend::{BackendConn, Scripts};
+use crate::ledger::{Ledger, Violation};
+use crate::net::{End, Link, PipePolicy};
+use crate::police::{Police, Side};
+use crate::scenario::{Backend, BackendFault, Scenario, Session};
+use crate::world::{Nanos, Wake, World};
+
+/// How an attempt to connect ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectAnswer {
+    /// It stands.
+    Stands,
+    /// It was refused.
+    Refused,
+}
+
+/// The world around the gateway.
+#[derive(Debug)]
+pub struct Stage {
+    /// Time.
+    pub world: World,
+    /// Every connection there ever was.
+    pub links: Vec<Link>,
+    /// The monitor of each link at the gateway's socket.
+    pub police: Vec<Police>,
+    /// What crossed the sockets.
+    pub ledger: Ledger,
+    /// Octets that the gateway wrote on each link, where they are kept.
+    pub outputs: Vec<Vec<u8>>,
+    /// Whether they are kept.
+    pub keep_outputs: bool,
+    /// The model backend on each link that a backend accepted.
+    pub backend_conns: BTreeMap<usize, BackendConn>,
+    /// The answer of each connect that is under way.
+    answers: BTreeMap<usize, (usize, ConnectAnswer)>,
+    seed: u64,
+    backends: Vec<Backend>,
+    /// Attempts to connect to each backend.
+    attempts: Vec<u32>,
+    scripts: Scripts,
+    front_growth: u64,
+    backend_growth: u64,
+    assumed: u32,
+    /// Faults are over: everything new is healthy.
+    pub healed: bool,
+}
+
+impl Stage {
+    /// The stage of a scenario, nobody on it yet.
+    pub fn new(scenario: &Scenario) -> Self {
+        let scripts = Scripts::new(scenario.exchanges());
+        let growth = |config: &shuntyard_core::config::ConnectionConfig| {
+            u64::from(config.connection_window_size) - 65_535
+        };
+        Self {
+            world: World::default(),
+            links: Vec::new(),
+            police: Vec::new(),
+            ledger: Ledger::new(Scripts::clone(&scripts)),
+            outputs: Vec::new(),
+            keep_outputs: false,
+            backend_conns: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            seed: scenario.seed,
+            attempts: vec![0; scenario.backends.len()],
+            backends: scenario.backends.clone(),
+            scripts,
+            front_growth: growth(&scenario.config.front),
+            backend_growth: growth(&scenario.config.backend),
+            assumed: scenario.config.backend.assumed_max_concurrent_streams,
+            healed: false,
+        }
+    }
+
+    /// A client connects to the gateway: the number of the link.
+    pub fn connect_client(&mut self, client: usize, session: &Session) -> usize {
+        let link = self.links.len();
+        let wakes = [Wake::Client(client), Wake::Gateway(link)];
+        self.add(Link::new(self.seed, &format!("client{client}"), session.network, wakes), Side::Front);
+        link
+    }
+
+    /// The gateway connects to an address: the number of the link. The answer wakes `ConnectAnswer`.
+    pub fn connect_backend(&mut self, target: SocketAddr) -> usize {
+        let link = self.links.len();
+        let at = self.backends.iter().position(|backend| backend.address == target);
+        let Some(at) = at else {
+            let wakes = [Wake::Gateway(link), Wake::Backend(link)];
+            self.add(Link::new(self.seed, "nowhere", [PipePolicy::default(); 2], wakes), Side::Backend);
+            self.answers.insert(link, (0, ConnectAnswer::Refused));
+            self.world.wake(self.world.now(), Wake::ConnectAnswer(link));
+            return link;
+        };
+        self.attempts[at] += 1;
+        let fault = self.fault(at);
+        let backend = &self.backends[at];
+        let mut network = backend.network;
+        if let Some(BackendFault::ResetAfter(octets)) = fault {
+            network[End::Acceptor as usize].reset_after = Some(octets);
+        }
+        let label = format!("backend{at}.{}", self.attempts[at]);
+        let answer =
+            if fault == Some(BackendFault::Refuse) { ConnectAnswer::Refused } else { ConnectAnswer::Stands };
+        self.world.wake(self.world.now() + backend.connect_delay, Wake::ConnectAnswer(link));
+        self.answers.insert(link, (at, answer));
+        self.add(
+            Link::new(self.seed, &label, network, [Wake::Gateway(link), Wake::Backend(link)]),
+            Side::Backend,
+        );
+        link
+    }
+
+    /// The answer that is due on a link. Where the connection stands, a model backend is on its other end now.
+    pub fn connect_answer(&mut self, link: usize) -> Option<ConnectAnswer> {
+        let (at, answer) = self.answers.remove(&link)?;
+        if answer == ConnectAnswer::Stands {
+            let fault = self.fault(at);
+            let me = Wake::Backend(link);
+            let conn =
+                BackendConn::new(self.backends[at].clone(), fault, self.scripts.clone(), me, &mut self.world);
+            self.backend_conns.insert(link, conn);
+            self.world.wake(self.world.now(), me);
+        }
+        Some(answer)
+    }
+
+    /// A connect that is given up: no answer will come.
+    pub fn abandon_connect(&mut self, link: usize) {
+        self.answers.remove(&link);
+    }
+
+    /// A model backend looks at its link.
+    pub fn wake_backend(&mut self, link: usize) -> Result<(), String> {
+        let Some(conn) = self.backend_conns.get_mut(&link) else { return Ok(()) };
+        conn.wake(&mut self.links[link], &mut self.world)
+    }
+
+    /// The client on a link is gone, whether the gateway has noticed or not.
+    pub fn client_left(&mut self, link: usize) {
+        self.police[link].gone(&mut self.ledger);
+    }
+
+    /// Octets were delivered to the gateway; `quiet` where it had nothing left to do or to write before.
+    pub fn delivered(&mut self, link: usize, octets: &[u8], quiet: bool) -> Result<(), Violation> {
+        self.police[link].delivered(octets, quiet, &mut self.ledger)
+    }
+
+    /// The gateway shows octets that it wants to write: what it emits, in the words of the invariants.
+    pub fn emitted(&mut self, link: usize, octets: &[u8]) -> Result<(), Violation> {
+        self.police[link].emitted(octets, &mut self.ledger)
+    }
+
+    /// Octets left for the link.
+    pub fn sent(&mut self, link: usize, octets: &[u8]) {
+        self.police[link].sent(octets.len());
+        if self.keep_outputs {
+            self.outputs[link].extend_from_slice(octets);
+        }
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Nanos {
+        self.world.now()
+    }
+
+    fn fault(&self, backend: usize) -> Option<BackendFault> {
+        let (connections, fault) = self.backends[backend].fault?;
+        (self.attempts[backend] <= connections && !self.healed).then_some(fault)
+    }
+
+    fn add(&mut self, link: Link, side: Side) {
+        let growth = if side == Side::Front { self.front_growth } else { self.backend_growth };
+        self.police.push(Police::new(self.links.len(), side, growth, self.assumed));
+        self.outputs.push(Vec::new());
+        self.links.push(link);
+    }
+}

@@ -1,0 +1,169 @@
+//! What is true of request N: its fields and its content are pure functions of N and of the script.
+//!
+//! Every octet of content proves whose it is and where it belongs, so nothing needs to be stored to be compared.
+
+use crate::refcodec::{Field, field, value_of};
+use crate::rng::mix;
+use crate::scenario::{Exchange, Method, ResponseKind};
+
+/// Which way content goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the client.
+    Request,
+    /// From the backend.
+    Response,
+}
+
+/// The octets `from..from + length` of request `rid`'s content in one direction.
+pub fn content(rid: u64, direction: Direction, from: u64, length: usize) -> Vec<u8> {
+    let key = mix(rid.wrapping_mul(4) + 1 + direction as u64);
+    let mut octets = Vec::with_capacity(length + 16);
+    let first = from / 8;
+    for word in (first..).take(length / 8 + 2) {
+        octets.extend(mix(key ^ word.wrapping_mul(0x9e37_79b9_7f4a_7c15)).to_le_bytes());
+    }
+    octets.drain(..usize::try_from(from % 8).expect("less than 8"));
+    octets.truncate(length);
+    octets
+}
+
+/// The first offset at which `octets`, said to begin at `from`, are not the content of `rid`.
+pub fn first_wrong(rid: u64, direction: Direction, from: u64, octets: &[u8]) -> Option<u64> {
+    let expected = content(rid, direction, from, octets.len());
+    octets.iter().zip(expected).position(|(&seen, right)| seen != right).map(|at| from + at as u64)
+}
+
+/// A value that names the request it belongs to.
+fn tag(rid: u64, place: &str) -> String {
+    format!("r{rid}.{place}.{:x}", mix(rid) & 0xffff)
+}
+
+/// The request that a tagged value belongs to.
+pub fn tagged(value: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(value).ok()?;
+    text.strip_prefix('r')?.split_once('.')?.0.parse().ok()
+}
+
+/// The request that a field section names in `x-rid`.
+pub fn rid_of(fields: &[Field]) -> Option<u64> {
+    std::str::from_utf8(value_of(fields, "x-rid")?).ok()?.parse().ok()
+}
+
+/// The head of the request.
+pub fn request_head(exchange: &Exchange) -> Vec<Field> {
+    let (rid, request) = (exchange.rid, &exchange.request);
+    let method = match request.method {
+        Method::Get => "GET",
+        Method::Head => "HEAD",
+        Method::Post => "POST",
+    };
+    let mut fields = vec![
+        field(":method", method),
+        field(":scheme", "http"),
+        field(":authority", "sim.example"),
+        field(":path", format!("/r/{rid}?tag={}", tag(rid, "path"))),
+        field("x-rid", rid.to_string()),
+        field("x-tag", tag(rid, "request")),
+        field("user-agent", "shuntyard-sim"),
+    ];
+    if request.declare_length {
+        fields.push(field("content-length", request.content.to_string()));
+    }
+    fields.push(field("x-last", tag(rid, "request-last")));
+    fields
+}
+
+/// An interim response.
+pub fn interim_head(exchange: &Exchange) -> Vec<Field> {
+    let rid = exchange.rid;
+    vec![field(":status", "103"), field("x-rid", rid.to_string()), field("x-tag", tag(rid, "interim"))]
+}
+
+/// The head of the final response.
+pub fn response_head(exchange: &Exchange) -> Vec<Field> {
+    let (rid, response) = (exchange.rid, &exchange.response);
+    let mut fields = vec![
+        field(":status", response.status.to_string()),
+        field("x-rid", rid.to_string()),
+        field("x-tag", tag(rid, "response")),
+        field("content-type", "application/octet-stream"),
+    ];
+    if response.declare_length && !bodiless_status(response.status) {
+        fields.push(field("content-length", represented_length(exchange).to_string()));
+    }
+    fields.push(field("x-last", tag(rid, "response-last")));
+    fields
+}
+
+/// Trailers of either direction.
+pub fn trailers(exchange: &Exchange, direction: Direction) -> Vec<Field> {
+    let place = match direction {
+        Direction::Request => "request-trailer",
+        Direction::Response => "response-trailer",
+    };
+    vec![field("x-trailer", tag(exchange.rid, place))]
+}
+
+/// How many octets of content the response carries.
+pub fn response_length(exchange: &Exchange) -> u64 {
+    let none = exchange.request.method == Method::Head || bodiless_status(exchange.response.status);
+    if none { 0 } else { represented_length(exchange) }
+}
+
+fn represented_length(exchange: &Exchange) -> u64 {
+    match exchange.response.kind {
+        ResponseKind::Echo => exchange.request.content,
+        ResponseKind::Sink => exchange.rid % 50,
+        ResponseKind::Source(octets) => octets,
+    }
+}
+
+fn bodiless_status(status: u16) -> bool {
+    matches!(status, 204 | 304)
+}
+
+/// What is wrong with a field section that should carry `sent` of request `rid` and whatever a gateway may add, if anything.
+pub fn field_difference(rid: u64, sent: &[Field], seen: &[Field]) -> Option<String> {
+    let mut rest = seen.iter();
+    for (name, value) in sent {
+        if !rest.any(|(other, octets)| other == name && octets == value) {
+            let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+            return Some(format!("{name}: {value} is missing or out of order"));
+        }
+    }
+    let foreign = seen.iter().find(|(_, value)| tagged(value).is_some_and(|owner| owner != rid));
+    foreign
+        .map(|(_, value)| format!("the value {} belongs to another request", String::from_utf8_lossy(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_proves_owner_direction_and_offset() {
+        let whole = content(7, Direction::Request, 0, 100);
+        for from in 0..90 {
+            assert_eq!(content(7, Direction::Request, from as u64, 10), whole[from..from + 10]);
+        }
+        assert_eq!(first_wrong(7, Direction::Request, 40, &whole[40..]), None);
+        assert_eq!(
+            first_wrong(7, Direction::Request, 0, &[&whole[..9], &whole[10..]].concat()).map(|at| at < 30),
+            Some(true)
+        );
+        assert!(first_wrong(8, Direction::Request, 0, &whole).is_some());
+        assert!(first_wrong(7, Direction::Response, 0, &whole).is_some());
+    }
+
+    #[test]
+    fn field_differences_are_found() {
+        let sent = [field("x-a", tag(1, "a")), field("x-b", "2")];
+        let added = [field("x-a", tag(1, "a")), field("via", "2 x"), field("x-b", "2")];
+        assert_eq!(field_difference(1, &sent, &added), None);
+        assert!(field_difference(1, &sent, &added[..2]).is_some());
+        assert!(field_difference(1, &[], &[field("x-c", tag(2, "c"))]).is_some());
+        assert_eq!(tagged(b"r12.a.b"), Some(12));
+        assert_eq!(tagged(b"round.trip"), None);
+    }
+}

@@ -1,0 +1,165 @@
+//! Each invariant that spans connections fires on a violation made by hand.
+
+use shuntyard_core::gateway::{Record, RequestId, View};
+use shuntyard_core::time::Instant;
+use shuntyard_sim::invariants;
+use shuntyard_sim::ledger::{Attempt, Head, Ledger, Trace, Violation};
+use shuntyard_sim::police::{Police, Side};
+use shuntyard_sim::refcodec::frame::{Frame, PREFACE};
+
+fn assert_breaks(id: &str, outcome: Result<(), Violation>) {
+    assert_eq!(outcome.expect_err("nothing was noticed").id, id);
+}
+
+fn started(n: u64) -> Record {
+    Record::Started { request: RequestId(n), at: Instant::ZERO }
+}
+
+/// A ledger in which one head came and its request was started.
+fn with_one() -> Ledger {
+    let mut ledger = Ledger { heads: 1, ..Ledger::default() };
+    ledger.record(&started(0)).unwrap();
+    ledger
+}
+
+#[test]
+fn l1_one_start_and_one_end() {
+    assert_breaks("L1", Ledger::default().record(&started(0)));
+    assert_breaks("L1", with_one().record(&started(0)));
+    let mut ledger = with_one();
+    assert_breaks("L1", invariants::l1_every_request_has_ended(&mut ledger));
+    ledger.ended.insert(RequestId(0));
+    invariants::l1_every_request_has_ended(&mut ledger).unwrap();
+    ledger.trace(7).attempts.push(Attempt::default());
+    ledger.trace(8).attempts.push(Attempt::default());
+    assert_breaks("L1", invariants::l1_every_request_has_ended(&mut ledger));
+}
+
+#[test]
+fn l3_places() {
+    let view = |requests, frozen, queued, live| View { requests, frozen, queued, live, ..View::default() };
+    invariants::l3_places_add_up(&mut with_one(), &view(1, 1, 1, 0)).unwrap();
+    invariants::l3_places_add_up(&mut with_one(), &view(1, 0, 0, 1)).unwrap();
+    for wrong in [view(1, 0, 0, 0), view(1, 1, 1, 1), view(1, 1, 0, 0), view(0, 0, 0, 0), view(2, 1, 1, 1)] {
+        assert_breaks("L3", invariants::l3_places_add_up(&mut with_one(), &wrong));
+    }
+}
+
+#[test]
+fn e6_lost_requests() {
+    let mut ledger = Ledger::default();
+    ledger.trace(1).front = Some((0, 1));
+    assert_breaks("E6", invariants::e6_no_request_is_lost(&mut ledger));
+    for answered in [
+        Trace { ended: true, ..Trace::default() },
+        Trace { reset: Some(7), ..Trace::default() },
+        Trace { client_gone: true, ..Trace::default() },
+        Trace { left_out: true, ..Trace::default() },
+    ] {
+        ledger.traces.insert(1, Trace { front: Some((0, 1)), ..answered });
+        invariants::e6_no_request_is_lost(&mut ledger).unwrap();
+    }
+}
+
+#[test]
+fn d1_d2_e2_on_traces() {
+    let attempt = Attempt { received: 10, head: true, ..Attempt::default() };
+    let trace = Trace { head: Some(Head::Backend), sent: 10, attempts: vec![attempt], ..Trace::default() };
+    let judge = |trace: &Trace, rule: fn(&mut Ledger, u64) -> Result<(), Violation>| {
+        let mut ledger = Ledger::default();
+        ledger.traces.insert(1, trace.clone());
+        rule(&mut ledger, 1)
+    };
+    judge(&trace, invariants::d1_content_is_a_prefix).unwrap();
+    judge(&trace, invariants::e2_a_frozen_request_shows_nothing).unwrap();
+    assert_breaks("D1", judge(&Trace { sent: 11, ..trace.clone() }, invariants::d1_content_is_a_prefix));
+    assert_breaks("D1", judge(&Trace { ended: true, ..trace.clone() }, invariants::d1_content_is_a_prefix));
+    let nowhere = Trace { attempts: vec![], ..trace.clone() };
+    assert_breaks("E2", judge(&nowhere, invariants::e2_a_frozen_request_shows_nothing));
+    let interim = Trace { interim: 1, ..trace };
+    assert_breaks("E2", judge(&interim, invariants::e2_a_frozen_request_shows_nothing));
+    assert_breaks("D2", invariants::d2_content_is_true(&mut Ledger::default(), 1, Some(3)));
+}
+
+/// A front (link 0) whose client sent 100 octets on stream 1 and got `credit` of them back, and an idle backend (link 1).
+fn with_credit(credit: u32) -> (Ledger, [Police; 2]) {
+    let mut ledger = Ledger::default();
+    let mut police = [Police::new(0, Side::Front, 1000, 1), Police::new(1, Side::Backend, 0, 1)];
+    let headers = Frame::Headers {
+        stream: 1,
+        block: vec![],
+        padding: None,
+        priority: None,
+        end_headers: true,
+        end: false,
+    };
+    let content = Frame::Data { stream: 1, content: vec![0; 100], padding: None, end: false };
+    let inbound = [PREFACE.to_vec(), headers.encode(), content.encode()].concat();
+    police[0].delivered(&inbound, true, &mut ledger).unwrap();
+    let settings = Frame::Settings { ack: false, settings: vec![] };
+    police[0].emitted(&settings.encode(), &mut ledger).unwrap();
+    police[0].emitted(&Frame::WindowUpdate { stream: 1, increment: credit }.encode(), &mut ledger).unwrap();
+    (ledger, police)
+}
+
+#[test]
+fn w3_credit_runs_no_further_than_content() {
+    for (forwarded, fine) in [(60, true), (59, false)] {
+        let (mut ledger, police) = with_credit(60);
+        let attempt = Attempt { link: 1, stream: 1, request_sent: forwarded, ..Attempt::default() };
+        let trace = Trace { front: Some((0, 1)), received: 100, attempts: vec![attempt], ..Trace::default() };
+        ledger.traces.insert(1, trace);
+        let mut backend_and_front = police;
+        open_backend_stream(&mut backend_and_front[1]);
+        let result = invariants::w3_credit_follows_content(&mut ledger, &backend_and_front);
+        if fine { result.unwrap() } else { assert_breaks("W3", result) }
+    }
+}
+
+fn open_backend_stream(police: &mut Police) {
+    let mut ledger = Ledger::default();
+    let fields = [(":method", "GET"), (":scheme", "http"), (":path", "/"), ("x-rid", "9")];
+    let fields: Vec<_> =
+        fields.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect();
+    let mut encoder = shuntyard_sim::refcodec::hpack::Encoder::default();
+    let block = encoder.encode(&fields, shuntyard_sim::refcodec::hpack::Indexing::Without);
+    let headers =
+        Frame::Headers { stream: 1, block, padding: None, priority: None, end_headers: true, end: false };
+    let settings = Frame::Settings { ack: false, settings: vec![] };
+    police.emitted(&[PREFACE.to_vec(), settings.encode(), headers.encode()].concat(), &mut ledger).unwrap();
+}
+
+#[test]
+fn w3_no_credit_is_lost_at_rest() {
+    let (mut ledger, mut police) = with_credit(1);
+    // With the stream open content may be held.
+    invariants::w3_no_credit_is_lost(&mut ledger, &police[0]).unwrap();
+    police[0].emitted(&Frame::RstStream { stream: 1, code: 8 }.encode(), &mut ledger).unwrap();
+    invariants::w3_no_credit_is_lost(&mut ledger, &police[0]).unwrap();
+    let content = Frame::Data { stream: 1, content: vec![0; 16_384], padding: None, end: false }.encode();
+    for _ in 0..3 {
+        police[0].delivered(&content, true, &mut ledger).unwrap();
+    }
+    assert_breaks("W3", invariants::w3_no_credit_is_lost(&mut ledger, &police[0]));
+}
+
+#[test]
+fn c5_at_rest() {
+    let (mut ledger, mut police) = with_credit(1);
+    invariants::c5_everything_is_acknowledged(&mut ledger, &police[0]).unwrap();
+    let ping = Frame::Ping { ack: false, opaque: [0; 8] };
+    police[0].delivered(&ping.encode(), true, &mut ledger).unwrap();
+    assert_breaks("C5", invariants::c5_everything_is_acknowledged(&mut ledger, &police[0]));
+}
+
+#[test]
+fn q1_and_x1() {
+    let mut ledger = Ledger::default();
+    invariants::q1_nothing_is_left(&mut ledger, true, 0, &View::default()).unwrap();
+    let left = View { engines: 1, ..View::default() };
+    assert_breaks("Q1", invariants::q1_nothing_is_left(&mut ledger, false, 0, &View::default()));
+    assert_breaks("Q1", invariants::q1_nothing_is_left(&mut ledger, true, 1, &View::default()));
+    assert_breaks("Q1", invariants::q1_nothing_is_left(&mut ledger, true, 0, &left));
+    invariants::x1_runs_are_equal(&mut ledger, 1, 1).unwrap();
+    assert_breaks("X1", invariants::x1_runs_are_equal(&mut ledger, 1, 2));
+}
