@@ -96,6 +96,8 @@ pub(crate) struct DemoArgs {
 pub(crate) enum Adapter {
     /// A hand-rolled event loop
     Mio,
+    /// A tokio runtime on each thread
+    Tokio,
 }
 
 /// The most threads that anybody asks for on purpose.

@@ -4,9 +4,9 @@ use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
+use shuntyard_adapter::BindError;
 use shuntyard_core::address::Address;
 use shuntyard_core::config::ConfigError;
-use shuntyard_mio::BindError;
 
 use crate::address::Unsupported;
 

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use shuntyard_adapter::{BindError, Exit, Handle, Notice, Observer, Options};
 use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;
-use shuntyard_mio::{Notice, Observer, Options, Server};
 
 use crate::address::{Endpoint, ListenAddress};
 use crate::cli::{Adapter, RunArgs};
@@ -29,13 +29,8 @@ pub(crate) fn run(args: RunArgs) -> Result<(), Failure> {
         seed: seed(),
         observer: Some(observer()),
     };
-    match args.adapter {
-        Adapter::Mio => run_mio(config, options, args.drain_timeout),
-    }
-}
-
-fn run_mio(config: Config, options: Options, drain_timeout: Duration) -> Result<(), Failure> {
-    let server = Server::bind(config, options)?;
+    let server = Server::bind(args.adapter, config, options)?;
+    let drain_timeout = args.drain_timeout;
     let (first, second) = (server.handle(), server.handle());
     signals::watch(
         move |signal| {
@@ -55,6 +50,42 @@ fn run_mio(config: Config, options: Options, drain_timeout: Duration) -> Result<
     match exit.cut {
         0 => Ok(()),
         connections => Err(Failure::Cut { connections }),
+    }
+}
+
+/// A server on either adapter.
+enum Server {
+    Mio(shuntyard_mio::Server),
+    Tokio(shuntyard_tokio::Server),
+}
+
+impl Server {
+    fn bind(adapter: Adapter, config: Config, options: Options) -> Result<Self, BindError> {
+        match adapter {
+            Adapter::Mio => shuntyard_mio::Server::bind(config, options).map(Self::Mio),
+            Adapter::Tokio => shuntyard_tokio::Server::bind(config, options).map(Self::Tokio),
+        }
+    }
+
+    fn local_addrs(&self) -> &[Address] {
+        match self {
+            Self::Mio(server) => server.local_addrs(),
+            Self::Tokio(server) => server.local_addrs(),
+        }
+    }
+
+    fn handle(&self) -> Handle {
+        match self {
+            Self::Mio(server) => server.handle(),
+            Self::Tokio(server) => server.handle(),
+        }
+    }
+
+    fn run(self) -> io::Result<Exit> {
+        match self {
+            Self::Mio(server) => server.run(),
+            Self::Tokio(server) => server.run(),
+        }
     }
 }
 

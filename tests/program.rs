@@ -173,7 +173,14 @@ fn a_client_of_http_1_gets_an_answer_it_understands() {
 /// Connections wait in the kernel's queue until there are descriptors again.
 #[test]
 fn a_program_without_descriptors_says_so_and_goes_on_when_it_has_some() {
-    let program = shuntyard(&["run", "--listen", "127.0.0.1:0", "--workers", "1", BACKEND[0], BACKEND[1]]);
+    for adapter in ["mio", "tokio"] {
+        run_out_of_descriptors(adapter);
+    }
+}
+
+fn run_out_of_descriptors(adapter: &str) {
+    let always = ["run", "--adapter", adapter, "--listen", "127.0.0.1:0", "--workers", "1"];
+    let program = shuntyard(&[&always[..], &BACKEND].concat());
     let mut command = Command::new("sh");
     command
         .args(["-c", r#"ulimit -n 40; exec "$@""#, "sh"])

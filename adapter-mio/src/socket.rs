@@ -7,7 +7,7 @@ use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 use shuntyard_core::address::Address;
-use shuntyard_core::gateway::{Closed, ConnId};
+use shuntyard_core::gateway::ConnId;
 
 /// A connected or connecting socket of either family.
 #[derive(Debug)]
@@ -72,26 +72,6 @@ impl Stream {
             Self::Tcp(stream) => stream,
             Self::Unix(stream) => stream,
         }
-    }
-}
-
-/// How a failure to connect is told to the gateway.
-pub(crate) fn connect_failure(error: &io::Error) -> Closed {
-    match error.kind() {
-        // A Unix socket that nobody has bound is no less refused than a port that nobody listens on.
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Closed::ConnectRefused,
-        io::ErrorKind::TimedOut => Closed::ConnectTimedOut,
-        _ => Closed::ConnectFailed,
-    }
-}
-
-/// How a failure to read or to write is told to the gateway.
-pub(crate) fn transfer_failure(error: &io::Error) -> Closed {
-    match error.kind() {
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
-            Closed::Reset
-        }
-        _ => Closed::Failed,
     }
 }
 

@@ -6,26 +6,19 @@ use std::sync::mpsc::Receiver;
 
 use mio::event::Event;
 use mio::{Events, Poll, Token};
+use shuntyard_adapter::{
+    ACCEPT_PAUSE, BACKLOG, Clock, Order, SLICES, TURN_ACCEPTS, TURN_OCTETS, WALL_CLOCK_INTERVAL,
+    connect_failure, transfer_failure, wall_clock,
+};
 use shuntyard_core::gateway::{Action, Closed, Command, ConnId, Connected, Gateway, RecvBuf};
 use shuntyard_core::time::{Duration, Instant};
 
-use crate::clock::{Clock, wall_clock};
-use crate::listener::{BACKLOG, Listener};
-use crate::socket::{Sockets, Stream, connect_failure, transfer_failure};
+use crate::listener::Listener;
+use crate::socket::{Sockets, Stream};
 use crate::{Notice, Observer};
 
-/// Octets read from one socket before the others have their turn.
-const TURN_OCTETS: usize = 256 << 10;
-/// Connections accepted from one listener before the sockets have their turn.
-const TURN_ACCEPTS: usize = 64;
 /// Events taken from the kernel at a time.
 const EVENTS: usize = 1024;
-/// Pieces of output in one system call.
-const SLICES: usize = 8;
-/// How long a worker that ran out of descriptors accepts nothing.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How often the gateway is told the civil time, at most.
-const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The token of the waker.
 pub(crate) const WAKE: Token = Token(usize::MAX);
@@ -33,15 +26,6 @@ pub(crate) const WAKE: Token = Token(usize::MAX);
 /// The token of the listener with this number. Connections have the slab's indices, far below.
 pub(crate) fn listener_token(number: usize) -> Token {
     Token(usize::MAX - 1 - number)
-}
-
-/// What a worker is told from outside of its thread.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Order {
-    /// Finish what is there.
-    Drain(Duration),
-    /// End at once.
-    Stop,
 }
 
 /// A thread's share of the server. It shares nothing with the others.

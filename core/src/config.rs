@@ -183,6 +183,9 @@ pub struct Config {
     pub max_fronts: u32,
     /// Octets of backend stream windows that may be promised at a time: the worker's byte ledger.
     pub ledger_octets: u64,
+    /// Octets of clients' stream windows for which memory is kept, so that uploads that wait do not stop others of the same
+    /// client; above that they do.
+    pub upload_ledger_octets: u64,
     /// Octets that one `recv_buf` offers at most. At least 33 KiB, so that the largest frame fits twice.
     pub recv_buffer_octets: usize,
     /// The name in `via` fields (RFC 9110 section 7.6.3).
@@ -201,6 +204,7 @@ impl Config {
             upstream: UpstreamConfig::new(endpoints),
             max_fronts: 100_000,
             ledger_octets: 1 << 30,
+            upload_ledger_octets: 256 << 20,
             recv_buffer_octets: 256 << 10,
             via: "shuntyard".to_owned(),
             records: false,
@@ -223,6 +227,7 @@ impl Config {
             u64::from(self.backend.initial_window_size).max(1),
             1 << 40,
         )?;
+        range("upload_ledger_octets", self.upload_ledger_octets, 0, 1 << 40)?;
         range("recv_buffer_octets", self.recv_buffer_octets as u64, 33 << 10, 16 << 20)?;
         range("via", self.via.len() as u64, 1, 256)?;
         token("via", &self.via)

@@ -48,13 +48,13 @@ use crate::deadline::DeadlineKey;
 use crate::fields::FieldSection;
 use crate::h2::StreamKey;
 use crate::key::{ConnId, Key};
-use crate::ledger::Permit;
+use crate::ledger::{Permit, Reservation};
 use crate::list::{Linked, Links};
 use crate::message::RequestHead;
 use crate::outbox::OctetQueue;
 use crate::record::{EndRecord, Outcome, RequestId};
 use crate::time::Instant;
-use crate::window::{Both, Credit, StreamLevel};
+use crate::window::{ConnectionLevel, Credit, StreamLevel};
 
 /// The address of a request.
 pub type RequestKey = Key<Request>;
@@ -98,7 +98,9 @@ impl Arrived {
             content: OctetQueue::default(),
             content_end: end,
             trailers: None,
+            upload: None,
             request_credit: Credit::none(),
+            request_connection_credit: Credit::none(),
             response_credit: Credit::none(),
             response: ResponsePhase::Awaited,
             deadline: None,
@@ -238,8 +240,13 @@ pub struct Awaiting {
     pub content_end: bool,
     /// Trailers that no engine has taken yet.
     pub trailers: Option<FieldSection>,
-    /// Owed to the client for content that has not left.
-    pub request_credit: Credit<Both>,
+    /// The memory for content that waits. With it the client's connection gets its credit at once, so that an upload that
+    /// cannot go on does not stop the others.
+    pub upload: Option<Reservation>,
+    /// Owed to the client's stream for content that has not left.
+    pub request_credit: Credit<StreamLevel>,
+    /// Owed to the client's connection for content that has not left: only without that memory.
+    pub request_connection_credit: Credit<ConnectionLevel>,
     /// Owed to the backend's stream for content that has not left.
     pub response_credit: Credit<StreamLevel>,
     /// How far the response has come.

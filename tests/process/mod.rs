@@ -38,6 +38,11 @@ impl Process {
         Self { child, log }
     }
 
+    /// Its process identifier.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
@@ -146,12 +151,13 @@ fn wait(child: &mut Child, log: &Log) -> ExitStatus {
     }
 }
 
-/// The built program with these arguments and without this environment's own settings for it.
+/// The built program with these arguments and without this environment's own settings for it, but for the adapter:
+/// `SHUNTYARD_ADAPTER=tokio cargo test` tries the other one.
 pub(crate) fn shuntyard(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shuntyard"));
     command.args(args);
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("SHUNTYARD_") {
+        if name.to_string_lossy().starts_with("SHUNTYARD_") && name != "SHUNTYARD_ADAPTER" {
             command.env_remove(name);
         }
     }

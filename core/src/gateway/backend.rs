@@ -143,10 +143,9 @@ impl Gateway {
         let (conn, stream) = (live.conn(), live.stream());
         let (finished, fields) = live.finish();
         request.place = Place::Finished(finished);
-        let (front, dropped) = (request.awaiting.front, request.awaiting.request_credit.take(u32::MAX));
         self.keep_section(fields);
         self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
-        self.release_front(front, dropped);
+        self.release_request(key, u32::MAX);
         self.stream_ended(conn, now);
     }
 
@@ -177,8 +176,7 @@ impl Gateway {
         let Some(request) = self.requests.get_mut(key) else { return };
         let awaiting = &mut request.awaiting;
         if !is_front {
-            let (front, credit) = (awaiting.front, awaiting.request_credit.take(cut.octets));
-            self.release_front(front, credit);
+            self.release_request(key, cut.octets);
             if cut.end {
                 self.await_response(key, now);
             }

@@ -111,8 +111,8 @@ impl Gateway {
         }
     }
 
-    /// The peer must take output within each period, or the connection ends: one and a half periods after output began
-    /// to wait on average, two at most. Nothing is armed or cancelled for each write.
+    /// The peer must take output, or the connection ends. Looked at lazily: it is armed once and moves on by itself, so that
+    /// nothing is armed or cancelled for each write.
     pub(super) fn arm_write_stall(&mut self, id: ConnId, now: Instant) {
         let at = now + self.duration(Kind::WriteStall);
         let Some(entry) = self.conns.get_mut(id) else { return };
@@ -189,7 +189,7 @@ impl Gateway {
         entry.write_deadline = None;
         let Some(since) = entry.waiting_since else { return };
         if now.saturating_since(since) < limit {
-            let (at, target) = (now + limit, DeadlineTarget::Conn(id));
+            let (at, target) = (since + limit, DeadlineTarget::Conn(id));
             entry.write_deadline = Some(self.deadlines.arm(Kind::WriteStall as u8, at, target));
             return;
         }

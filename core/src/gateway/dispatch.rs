@@ -88,9 +88,8 @@ impl Gateway {
         if let Some(trailers) = trailers {
             let _ = entry.h2.send_trailers(stream, trailers);
         }
-        let (front, credit) = (awaiting.front, awaiting.request_credit.take(cut as u32));
         let all_left = awaiting.content_end && cut == content.len();
-        self.release_front(front, credit);
+        self.release_request(key, cut as u32);
         if all_left {
             self.await_response(key, now);
         }

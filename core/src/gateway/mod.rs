@@ -77,6 +77,8 @@ pub struct Gateway {
     requests: Slab<Request>,
     registry: Registry,
     ledger: Ledger,
+    /// The account of clients' stream windows.
+    uploads: Ledger,
     deadlines: Deadlines<DeadlineTarget, { Kind::COUNT }>,
     actions: VecDeque<Action>,
     /// The one buffer that sockets are read into. What is no whole frame moves to its connection.
@@ -111,6 +113,7 @@ impl Gateway {
             requests: Slab::default(),
             registry: Registry::new(config.upstream.clone()),
             ledger: Ledger::new(config.ledger_octets),
+            uploads: Ledger::new(config.upload_ledger_octets),
             deadlines: Deadlines::default(),
             actions: VecDeque::new(),
             recv_buffer: Vec::new(),

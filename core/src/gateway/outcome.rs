@@ -75,10 +75,12 @@ impl Gateway {
     fn settle(&mut self, key: RequestKey, outcome: Outcome, now: Instant) {
         self.leave_place(key, now);
         self.disarm_request(key);
+        self.release_request(key, u32::MAX);
         let Some(mut request) = self.requests.remove(key) else { return };
         let front = request.awaiting.front;
-        let credit = request.awaiting.request_credit.take(u32::MAX);
-        self.release_front(front, credit);
+        if let Some(upload) = request.awaiting.upload.take() {
+            self.uploads.give_back(upload);
+        }
         if let Place::Finished(finished) = request.place {
             let client = match self.conns.get(front.conn).map(|entry| &entry.side) {
                 Some(Side::Front { peer }) if self.config.records => peer.clone(),

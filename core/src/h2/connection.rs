@@ -175,7 +175,7 @@ impl Connection {
     /// Whether so much output waits that no further input should be taken in. DATA stops at the high mark, so what
     /// lies beyond are answers to a peer that asks and does not read.
     pub fn is_congested(&self) -> bool {
-        self.outbox.len() >= self.config.outbox_high_mark.saturating_mul(2)
+        self.transmit().len() >= self.config.outbox_high_mark.saturating_mul(2)
     }
 
     /// What the peer may send on a stream that is opened now, in octets: the larger of what it goes by and what it will.

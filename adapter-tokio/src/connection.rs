@@ -1,0 +1,199 @@
+//! The task of one connection: it owns the socket, reads and writes.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use shuntyard_adapter::{SLICES, TURN_OCTETS, connect_failure, transfer_failure};
+use shuntyard_core::address::Address;
+use shuntyard_core::gateway::{Closed, ConnId, Connected, RecvBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::yard::{State, Yard};
+
+/// A connected socket of either family.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + 'static {
+    /// Whether there may be input. Otherwise the task is woken when there is.
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Whether there may be room for output. Otherwise the task is woken when there is.
+    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
+impl Stream for TcpStream {
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_read_ready(cx)
+    }
+
+    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_write_ready(cx)
+    }
+}
+
+impl Stream for UnixStream {
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_read_ready(cx)
+    }
+
+    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_write_ready(cx)
+    }
+}
+
+/// A TCP socket sends at once what is written: frames are gathered before they are written.
+pub(crate) fn without_delay(stream: TcpStream) -> TcpStream {
+    // A socket whose peer is gone already refuses; reading from it tells why.
+    let _ = stream.set_nodelay(true);
+    stream
+}
+
+/// Makes a connection and serves it.
+pub(crate) async fn connect(yard: Rc<Yard>, conn: ConnId, target: Address) {
+    match target {
+        Address::Inet(target) => {
+            let outcome = TcpStream::connect(target).await.map(without_delay);
+            serve_connected(yard, conn, outcome).await;
+        }
+        Address::Unix(path) => serve_connected(yard, conn, UnixStream::connect(&*path).await).await,
+    }
+}
+
+async fn serve_connected(yard: Rc<Yard>, conn: ConnId, outcome: io::Result<impl Stream>) {
+    match outcome {
+        Ok(stream) => {
+            yard.turn(|state| state.gateway.handle_connected(conn, Connected::default(), state.now));
+            Connection::new(yard, conn, stream).await;
+        }
+        Err(error) => yard.turn(|state| state.fail(conn, connect_failure(&error))),
+    }
+}
+
+/// Serves a connection until the gateway closes it or its transport fails.
+pub(crate) struct Connection<S> {
+    yard: Rc<Yard>,
+    conn: ConnId,
+    stream: S,
+    /// The end of the input has been read.
+    ended: bool,
+}
+
+/// Why a connection's task ends.
+enum End {
+    /// The gateway has closed the connection.
+    Gone,
+    /// Its transport has failed.
+    Failed(Closed),
+}
+
+impl<S> Connection<S> {
+    pub(crate) fn new(yard: Rc<Yard>, conn: ConnId, stream: S) -> Self {
+        Self { yard, conn, stream, ended: false }
+    }
+}
+
+impl<S: Stream> Future for Connection<S> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let connection = self.get_mut();
+        let yard = connection.yard.clone();
+        yard.turn(|state| match connection.serve(state, cx) {
+            Ok(()) => Poll::Pending,
+            Err(End::Gone) => Poll::Ready(()),
+            Err(End::Failed(why)) => {
+                state.fail(connection.conn, why);
+                Poll::Ready(())
+            }
+        })
+    }
+}
+
+impl<S: Stream> Connection<S> {
+    /// A turn. Writing comes first: what reading makes of output waits until the others' turns have added theirs.
+    fn serve(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
+        state.sockets.get_mut(self.conn).ok_or(End::Gone)?.remember(cx);
+        self.write(state, cx)?;
+        self.shut_down(state, cx)?;
+        self.read(state, cx)
+    }
+
+    /// Writes until there is nothing more or no room.
+    fn write(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
+        let socket = state.sockets.get_mut(self.conn).ok_or(End::Gone)?;
+        while socket.has_output && Stream::poll_write_ready(&self.stream, cx).is_ready() {
+            let Some(transmit) = state.gateway.poll_transmit(self.conn, state.now) else {
+                socket.has_output = false;
+                break;
+            };
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let filled = transmit.chunks_vectored(&mut slices);
+            match Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..filled]) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(n)) => state.gateway.handle_sent(self.conn, n, state.now),
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Poll::Ready(Err(error)) => return Err(End::Failed(transfer_failure(&error))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Shuts the sending direction down where the gateway has asked for it.
+    fn shut_down(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
+        let socket = state.sockets.get_mut(self.conn).ok_or(End::Gone)?;
+        if std::mem::take(&mut socket.shutdown) {
+            // Never pending: it is one system call. A peer that is gone already shows itself by reading.
+            let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
+        }
+        Ok(())
+    }
+
+    /// Reads until there is nothing more, the gateway wants no more, or it is the others' turn.
+    fn read(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
+        let socket = state.sockets.get_mut(self.conn).ok_or(End::Gone)?;
+        let mut octets = 0;
+        while !socket.paused && !self.ended {
+            if octets >= TURN_OCTETS {
+                cx.waker().wake_by_ref();
+                break;
+            }
+            if Stream::poll_read_ready(&self.stream, cx).is_pending() {
+                break;
+            }
+            let mut buffer = match state.gateway.recv_buf(self.conn) {
+                RecvBuf::Buffer(buffer) => ReadBuf::new(buffer),
+                RecvBuf::Pause => {
+                    socket.paused = true;
+                    break;
+                }
+                RecvBuf::Gone => return Err(End::Gone),
+            };
+            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(())) => match buffer.filled().len() {
+                    0 => {
+                        self.ended = true;
+                        state.gateway.handle_read_closed(self.conn, state.now);
+                    }
+                    n => {
+                        octets += n;
+                        state.gateway.handle_recv(self.conn, n, state.now);
+                    }
+                },
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Poll::Ready(Err(error)) => return Err(End::Failed(transfer_failure(&error))),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// The connection's transport has failed, or was never made.
+    fn fail(&mut self, conn: ConnId, why: Closed) {
+        self.sockets.remove(conn);
+        self.gateway.handle_closed(conn, why, self.now);
+    }
+}

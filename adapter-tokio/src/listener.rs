@@ -1,0 +1,184 @@
+//! Listening sockets: the task that accepts from one of them.
+
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use shuntyard_adapter::{ACCEPT_PAUSE, BACKLOG, ListenSocket, SocketFile, TURN_ACCEPTS};
+use shuntyard_core::address::Address;
+use shuntyard_core::gateway::Accepted;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+use crate::Notice;
+use crate::connection::{Connection, without_delay};
+use crate::sockets::Socket;
+use crate::yard::{State, Yard};
+
+/// One worker's share of a listening address.
+pub(crate) struct Listener {
+    /// Goes before the socket does.
+    file: Option<Arc<SocketFile>>,
+    socket: Listening,
+    address: Address,
+    waker: Option<Waker>,
+}
+
+enum Listening {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+enum Incoming {
+    Tcp(TcpStream, std::net::SocketAddr),
+    Unix(UnixStream),
+}
+
+impl Listener {
+    /// Gives the socket to the runtime.
+    pub(crate) fn new(listener: shuntyard_adapter::Listener) -> io::Result<Self> {
+        let socket = match listener.socket {
+            ListenSocket::Tcp(socket) => Listening::Tcp(TcpListener::from_std(socket)?),
+            ListenSocket::Unix(socket) => Listening::Unix(UnixListener::from_std(socket)?),
+        };
+        Ok(Self { file: listener.file, socket, address: listener.address, waker: None })
+    }
+
+    /// Wakes its task.
+    pub(crate) fn rouse(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Incoming>> {
+        match &self.socket {
+            Listening::Tcp(socket) => {
+                socket.poll_accept(cx).map_ok(|(stream, peer)| Incoming::Tcp(without_delay(stream), peer))
+            }
+            Listening::Unix(socket) => socket.poll_accept(cx).map_ok(|(stream, _)| Incoming::Unix(stream)),
+        }
+    }
+}
+
+impl Listening {
+    /// Takes the socket back from the runtime.
+    fn into_std(self) -> io::Result<ListenSocket> {
+        match self {
+            Self::Tcp(socket) => socket.into_std().map(ListenSocket::Tcp),
+            Self::Unix(socket) => socket.into_std().map(ListenSocket::Unix),
+        }
+    }
+}
+
+/// Accepts from the listener of this number until nobody listens any more.
+pub(crate) async fn accept(yard: Rc<Yard>, number: usize) {
+    while let Some((listener, error)) =
+        poll_fn(|cx| yard.turn(|state| poll_accept(&yard, state, number, cx))).await
+    {
+        yard.observe(Notice::AcceptPaused { listener, error, pause: ACCEPT_PAUSE });
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+}
+
+/// A listener's turn. Ready where accepting must pause because the system refuses, or at its end with `None`.
+fn poll_accept(
+    yard: &Rc<Yard>,
+    state: &mut State,
+    number: usize,
+    cx: &mut Context<'_>,
+) -> Poll<Option<(Address, io::Error)>> {
+    for _ in 0..TURN_ACCEPTS {
+        let Some(listener) = state.listeners.get_mut(number) else { return Poll::Ready(None) };
+        if !state.accepting {
+            listener.waker = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        match std::task::ready!(listener.poll_accept(cx)) {
+            Ok(incoming) => {
+                let local = listener.address.clone();
+                admit(yard, state, incoming, local);
+            }
+            Err(error) if is_transient(&error) => {}
+            Err(error) => return Poll::Ready(Some((listener.address.clone(), error))),
+        }
+    }
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}
+
+/// Accepts what stands in the kernel's queues, then closes the listeners.
+pub(crate) fn accept_rest(yard: &Rc<Yard>) {
+    yard.turn(|state| {
+        for listener in std::mem::take(&mut state.listeners) {
+            let Listener { file, socket, address, .. } = listener;
+            let outcome = socket.into_std().and_then(|socket| {
+                let outcome = accept_queue(yard, state, &socket, &address);
+                drop(file);
+                outcome
+            });
+            if let Err(error) = outcome {
+                yard.observe(Notice::AcceptPaused { listener: address, error, pause: ACCEPT_PAUSE });
+            }
+        }
+    });
+}
+
+/// Accepts until nobody waits. The runtime may not know yet that somebody does: the system is asked.
+fn accept_queue(
+    yard: &Rc<Yard>,
+    state: &mut State,
+    socket: &ListenSocket,
+    local: &Address,
+) -> io::Result<()> {
+    for _ in 0..BACKLOG {
+        if !state.accepting {
+            break;
+        }
+        match accept_now(socket) {
+            Ok(incoming) => admit(yard, state, incoming, local.clone()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) if is_transient(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn accept_now(socket: &ListenSocket) -> io::Result<Incoming> {
+    match socket {
+        ListenSocket::Tcp(socket) => {
+            let (stream, peer) = socket.accept()?;
+            stream.set_nonblocking(true)?;
+            Ok(Incoming::Tcp(without_delay(TcpStream::from_std(stream)?), peer))
+        }
+        ListenSocket::Unix(socket) => {
+            let (stream, _) = socket.accept()?;
+            stream.set_nonblocking(true)?;
+            Ok(Incoming::Unix(UnixStream::from_std(stream)?))
+        }
+    }
+}
+
+/// Tells the gateway of a connection and starts its task.
+fn admit(yard: &Rc<Yard>, state: &mut State, incoming: Incoming, local: Address) {
+    // Clients of Unix sockets have no name as a rule; they are known by where they came in.
+    let peer = match &incoming {
+        Incoming::Tcp(_, peer) => Address::Inet(*peer),
+        Incoming::Unix(_) => local.clone(),
+    };
+    let conn = state.gateway.handle_accept(Accepted { peer, local }, state.now);
+    let task = match incoming {
+        Incoming::Tcp(stream, _) => yard.spawn(Connection::new(yard.clone(), conn, stream)),
+        Incoming::Unix(stream) => yard.spawn(Connection::new(yard.clone(), conn, stream)),
+    };
+    state.sockets.insert(conn, Socket::new(task));
+    // The gateway may have had enough with this one.
+    yard.act(state);
+}
+
+/// Whether the next connection may well be accepted: the client that was next in the queue has gone.
+fn is_transient(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted)
+}

@@ -1,0 +1,83 @@
+//! What is known about each socket, and how its task is woken.
+
+use std::task::{Context, Waker};
+
+use shuntyard_core::gateway::ConnId;
+use tokio::task::AbortHandle;
+
+/// What a connection's task has to do. The socket itself belongs to the task.
+pub(crate) struct Socket {
+    task: AbortHandle,
+    waker: Option<Waker>,
+    /// The gateway wants no input.
+    pub(crate) paused: bool,
+    /// The gateway has output.
+    pub(crate) has_output: bool,
+    /// The sending direction is to be shut down.
+    pub(crate) shutdown: bool,
+}
+
+impl Socket {
+    pub(crate) fn new(task: AbortHandle) -> Self {
+        Self { task, waker: None, paused: false, has_output: false, shutdown: false }
+    }
+
+    /// The task that is being polled is the one to wake.
+    pub(crate) fn remember(&mut self, cx: &Context<'_>) {
+        match &mut self.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => self.waker = Some(cx.waker().clone()),
+        }
+    }
+}
+
+/// The sockets of a worker, each at the place that the slab of the gateway gave to its connection.
+#[derive(Default)]
+pub(crate) struct Sockets {
+    places: Vec<Option<(ConnId, Socket)>>,
+}
+
+impl Sockets {
+    pub(crate) fn insert(&mut self, conn: ConnId, socket: Socket) {
+        let place = place(conn);
+        if self.places.len() <= place {
+            self.places.resize_with(place + 1, || None);
+        }
+        self.places[place] = Some((conn, socket));
+    }
+
+    /// The socket of the connection, unless it is gone.
+    pub(crate) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Socket> {
+        let (owner, socket) = self.places.get_mut(place(conn))?.as_mut()?;
+        (*owner == conn).then_some(socket)
+    }
+
+    /// Changes what is known about a socket and wakes its task.
+    pub(crate) fn rouse(&mut self, conn: ConnId, change: impl FnOnce(&mut Socket)) {
+        if let Some(socket) = self.get_mut(conn) {
+            change(socket);
+            // A task that has not begun yet will look by itself.
+            if let Some(waker) = &socket.waker {
+                waker.wake_by_ref();
+            }
+        }
+    }
+
+    /// Forgets the socket. Its task ends by itself.
+    pub(crate) fn remove(&mut self, conn: ConnId) -> Option<Socket> {
+        let place = self.places.get_mut(place(conn))?;
+        place.take_if(|(owner, _)| *owner == conn).map(|(_, socket)| socket)
+    }
+
+    /// Closes the socket, or gives up making it.
+    pub(crate) fn close(&mut self, conn: ConnId) {
+        if let Some(socket) = self.remove(conn) {
+            socket.task.abort();
+        }
+    }
+}
+
+/// The slab's index of the connection: the lower half of its id.
+fn place(conn: ConnId) -> usize {
+    conn.to_bits() as u32 as usize
+}

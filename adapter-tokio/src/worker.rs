@@ -1,0 +1,94 @@
+//! One worker: its tasks from their beginning to their end.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use shuntyard_adapter::{Equipment, Exit, Observer, Order};
+use shuntyard_core::gateway::Command;
+use shuntyard_core::time::Duration;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::LocalSet;
+
+use crate::listener::{Listener, accept};
+use crate::yard::Yard;
+use crate::{alarm, listener, outcome_of};
+
+/// A thread's share of a [`Server`](crate::Server). It shares nothing with the others.
+pub struct Worker {
+    equipment: Equipment,
+    orders: UnboundedReceiver<Order>,
+    observer: Option<Observer>,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        equipment: Equipment,
+        orders: UnboundedReceiver<Order>,
+        observer: Option<Observer>,
+    ) -> Self {
+        Self { equipment, orders, observer }
+    }
+
+    /// Serves until it is drained or stopped. Dropping the future closes everything at once.
+    ///
+    /// # Errors
+    /// The system's, where the runtime does not take a listener.
+    ///
+    /// # Panics
+    /// Where it is polled outside of a tokio runtime with I/O and time enabled.
+    pub async fn serve(self) -> io::Result<Exit> {
+        // Whatever ends this future ends its tasks: they are in a set of their own.
+        let tasks = LocalSet::new();
+        let desk = tasks.spawn_local(self.work());
+        outcome_of(tasks.run_until(desk).await)
+    }
+
+    async fn work(self) -> io::Result<Exit> {
+        let Self { equipment, mut orders, observer } = self;
+        let Equipment { gateway, listeners, clock } = equipment;
+        let listeners: Vec<_> = listeners.into_iter().map(Listener::new).collect::<io::Result<_>>()?;
+        let numbers = 0..listeners.len();
+        let yard = Rc::new(Yard::new(gateway, listeners, clock, observer));
+        for number in numbers {
+            yard.spawn(accept(yard.clone(), number));
+        }
+        yard.spawn(alarm::ring(yard.clone()));
+        let cut = poll_fn(|cx| poll_desk(&yard, &mut orders, cx)).await;
+        Ok(Exit { cut })
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker").field("listeners", &self.equipment.listeners).finish_non_exhaustive()
+    }
+}
+
+/// Obeys what is ordered from outside. Ready at the end, with the connections that were cut.
+fn poll_desk(yard: &Rc<Yard>, orders: &mut UnboundedReceiver<Order>, cx: &mut Context<'_>) -> Poll<u32> {
+    while let Poll::Ready(Some(order)) = orders.poll_recv(cx) {
+        match order {
+            Order::Drain(deadline) => drain(yard, deadline),
+            Order::Stop => stop(yard),
+        }
+    }
+    yard.poll_end(cx)
+}
+
+fn drain(yard: &Rc<Yard>, deadline: Duration) {
+    // Whoever stands in the kernel's queue is connected as far as they know: they are served, not reset.
+    listener::accept_rest(yard);
+    yard.turn(|state| state.gateway.handle_command(Command::Drain { deadline }, state.now));
+}
+
+fn stop(yard: &Rc<Yard>) {
+    drain(yard, Duration::ZERO);
+    yard.turn(|state| state.gateway.handle_timeout(state.now));
+    yard.turn(|state| {
+        let fronts = u32::try_from(state.gateway.view().fronts).unwrap_or(u32::MAX);
+        state.end(fronts);
+    });
+}

@@ -1,0 +1,168 @@
+//! What the tasks of one worker share: the gateway, and what is known about sockets. Each has its turn with it.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::thread;
+
+use shuntyard_adapter::{Clock, Observer, WALL_CLOCK_INTERVAL, wall_clock};
+use shuntyard_core::gateway::{Action, Command, Gateway};
+use shuntyard_core::time::Instant;
+use tokio::task::{AbortHandle, spawn_local};
+
+use crate::Notice;
+use crate::alarm::Alarm;
+use crate::connection::connect;
+use crate::listener::Listener;
+use crate::sockets::{Socket, Sockets};
+
+/// A worker's tasks meet here, one at a time: no turn lasts across an await.
+pub(crate) struct Yard {
+    state: RefCell<State>,
+    clock: Clock,
+    observer: Option<Observer>,
+}
+
+pub(crate) struct State {
+    pub(crate) gateway: Gateway,
+    pub(crate) sockets: Sockets,
+    /// Nobody listens any more in a drain.
+    pub(crate) listeners: Vec<Listener>,
+    /// Whether the gateway takes new connections.
+    pub(crate) accepting: bool,
+    pub(crate) alarm: Alarm,
+    /// When this turn began. The clock is read once a turn.
+    pub(crate) now: Instant,
+    wall_clock_told: Instant,
+    desk: Option<Waker>,
+    end: Option<End>,
+}
+
+#[derive(Clone, Copy)]
+enum End {
+    /// So many connections were cut.
+    Done(u32),
+    /// A task has panicked.
+    Broken,
+}
+
+impl Yard {
+    pub(crate) fn new(
+        gateway: Gateway,
+        listeners: Vec<Listener>,
+        clock: Clock,
+        observer: Option<Observer>,
+    ) -> Self {
+        let now = clock.now();
+        let state = State {
+            gateway,
+            sockets: Sockets::default(),
+            listeners,
+            accepting: true,
+            alarm: Alarm::default(),
+            now,
+            wall_clock_told: now,
+            desk: None,
+            end: None,
+        };
+        Self { state: RefCell::new(state), clock, observer }
+    }
+
+    /// A turn: tells the gateway of `events`, then does what it asks for.
+    pub(crate) fn turn<T>(self: &Rc<Self>, events: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state.borrow_mut();
+        state.now = self.clock.now();
+        state.tell_wall_clock();
+        let outcome = events(&mut state);
+        self.act(&mut state);
+        outcome
+    }
+
+    /// Does what the gateway asks for.
+    pub(crate) fn act(self: &Rc<Self>, state: &mut State) {
+        while let Some(action) = state.gateway.poll_action() {
+            match action {
+                Action::Connect { conn, target } => {
+                    let task = self.spawn(connect(self.clone(), conn, target));
+                    state.sockets.insert(conn, Socket::new(task));
+                }
+                Action::Readable(conn) => state.sockets.rouse(conn, |socket| socket.paused = false),
+                Action::Writable(conn) => state.sockets.rouse(conn, |socket| socket.has_output = true),
+                Action::Shutdown(conn) => state.sockets.rouse(conn, |socket| socket.shutdown = true),
+                Action::Close(conn) => state.sockets.close(conn),
+                Action::Accepting(accepting) => {
+                    state.accepting = accepting;
+                    state.listeners.iter_mut().for_each(Listener::rouse);
+                }
+                Action::Record(record) => self.observe(Notice::Record(record)),
+                Action::Drained { cut } => state.end(cut),
+            }
+        }
+        state.alarm.advance(state.gateway.poll_timeout());
+    }
+
+    /// Starts a task. Where it panics, the worker does.
+    pub(crate) fn spawn(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) -> AbortHandle {
+        let guard = BreakOnPanic(self.clone());
+        let task = async move {
+            let _guard = guard;
+            task.await;
+        };
+        spawn_local(task).abort_handle()
+    }
+
+    pub(crate) fn observe(&self, notice: Notice) {
+        if let Some(observer) = &self.observer {
+            observer(notice);
+        }
+    }
+
+    /// Ready when the worker's time is over, with the connections that were cut.
+    pub(crate) fn poll_end(&self, cx: &Context<'_>) -> Poll<u32> {
+        let mut state = self.state.borrow_mut();
+        match state.end {
+            Some(End::Done(cut)) => Poll::Ready(cut),
+            Some(End::Broken) => {
+                drop(state);
+                panic!("a task of this worker has panicked");
+            }
+            None => {
+                state.desk = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl State {
+    /// The worker's time is over, unless it was already.
+    pub(crate) fn end(&mut self, cut: u32) {
+        self.end.get_or_insert(End::Done(cut));
+        if let Some(waker) = self.desk.take() {
+            waker.wake();
+        }
+    }
+
+    fn tell_wall_clock(&mut self) {
+        if self.now.saturating_since(self.wall_clock_told) >= WALL_CLOCK_INTERVAL {
+            self.wall_clock_told = self.now;
+            self.gateway.handle_command(Command::WallClock(wall_clock(self.now)), self.now);
+        }
+    }
+}
+
+/// The runtime keeps a task's panic to itself, and a gateway that was left in the middle of something would serve on.
+struct BreakOnPanic(Rc<Yard>);
+
+impl Drop for BreakOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let mut state = self.0.state.borrow_mut();
+            state.end = Some(End::Broken);
+            if let Some(waker) = state.desk.take() {
+                waker.wake();
+            }
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! What the system says of a failed connection, in the words of the contract.
+
+use std::io;
+
+use shuntyard_core::gateway::Closed;
+
+/// How a failure to connect is told to the gateway.
+pub fn connect_failure(error: &io::Error) -> Closed {
+    match error.kind() {
+        // A Unix socket that nobody has bound is no less refused than a port that nobody listens on.
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Closed::ConnectRefused,
+        io::ErrorKind::TimedOut => Closed::ConnectTimedOut,
+        _ => Closed::ConnectFailed,
+    }
+}
+
+/// How a failure to read or to write is told to the gateway.
+pub fn transfer_failure(error: &io::Error) -> Closed {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
+            Closed::Reset
+        }
+        _ => Closed::Failed,
+    }
+}

@@ -1,0 +1,167 @@
+//! What the adapters of [`shuntyard_core`] share, so that it stands once: options, notices and errors, how addresses
+//! are taken, the clock, orders from other threads, and how fair a turn is. It drives no socket.
+//!
+//! Whoever serves uses `shuntyard-mio` or `shuntyard-tokio`, which show what of this is theirs to show. Whoever writes
+//! an adapter of their own may begin here.
+
+use std::fmt;
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shuntyard_core::address::Address;
+use shuntyard_core::config::{Config, ConfigError};
+use shuntyard_core::gateway::{Gateway, Record};
+
+mod clock;
+mod failure;
+mod handle;
+mod listener;
+mod threads;
+
+pub use clock::{Clock, wall_clock};
+pub use failure::{connect_failure, transfer_failure};
+pub use handle::{Desk, Handle, Order};
+pub use listener::{BACKLOG, ListenSocket, Listener, SocketFile};
+pub use threads::run_threads;
+
+/// Octets read from one socket before the others have their turn.
+pub const TURN_OCTETS: usize = 256 << 10;
+/// Connections accepted from one listener before the sockets have their turn.
+pub const TURN_ACCEPTS: usize = 64;
+/// Pieces of output in one system call.
+pub const SLICES: usize = 8;
+/// How long a worker that ran out of descriptors accepts nothing.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often the gateway is told the civil time, at most.
+pub const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How a server stands on this machine. What it does for its clients is in [`Config`].
+#[derive(Clone)]
+pub struct Options {
+    /// Where clients connect to. Port 0 is a port that the kernel picks. Every worker listens on all of them.
+    pub listen: Vec<Address>,
+    /// Threads, each with a gateway of its own: the limits of [`Config`] hold for each of them.
+    pub workers: NonZeroUsize,
+    /// Seeds the gateways' random choices. The worker's number is added to it.
+    pub seed: u64,
+    /// Is told of records and of trouble. Runs on the workers' threads, so it must not block.
+    pub observer: Option<Observer>,
+}
+
+impl Options {
+    /// One worker, seed 0, no observer.
+    pub fn new(listen: Vec<Address>) -> Self {
+        Self { listen, workers: NonZeroUsize::MIN, seed: 0, observer: None }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("listen", &self.listen)
+            .field("workers", &self.workers)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Is told what a server notices.
+pub type Observer = Arc<dyn Fn(Notice) + Send + Sync>;
+
+/// What a server noticed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Notice {
+    /// A gateway wrote something down ([`Config::records`]).
+    Record(Box<Record>),
+    /// A connection could not be accepted, as a rule because the process has no descriptor left (EMFILE).
+    /// It waits in the kernel's queue; the worker tries again after the pause.
+    AcceptPaused {
+        /// Where the connection waits.
+        listener: Address,
+        /// What the system said.
+        error: io::Error,
+        /// How long nothing is accepted.
+        pause: Duration,
+    },
+}
+
+/// Why a server could not be made.
+#[derive(Debug)]
+pub enum BindError {
+    /// The configuration is not valid.
+    Config(ConfigError),
+    /// An address could not be taken.
+    Listen {
+        /// The address.
+        address: Address,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The system gave no poll.
+    Poll(io::Error),
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => write!(f, "the configuration is not valid: {error}"),
+            Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
+            Self::Poll(error) => write!(f, "cannot make a poll: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Config(error) => Some(error),
+            Self::Listen { error, .. } | Self::Poll(error) => Some(error),
+        }
+    }
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// Connections that were cut before their work was done, over all workers.
+    pub cut: u32,
+}
+
+/// What one worker begins with.
+#[derive(Debug)]
+pub struct Equipment {
+    /// Its gateway.
+    pub gateway: Gateway,
+    /// Its share of every address.
+    pub listeners: Vec<Listener>,
+    /// The clock of all workers.
+    pub clock: Clock,
+}
+
+/// Takes the addresses and makes the gateways: what every worker begins with.
+///
+/// # Errors
+/// A value of the configuration outside its range; an address that is taken. Nothing stays bound then.
+pub fn equip(config: &Config, options: &Options) -> Result<Vec<Equipment>, BindError> {
+    config.validate().map_err(BindError::Config)?;
+    let mut shares: Vec<Vec<Listener>> = Vec::new();
+    shares.resize_with(options.workers.get(), Vec::new);
+    for address in &options.listen {
+        let listeners = Listener::bind(address, options.workers.get())
+            .map_err(|error| BindError::Listen { address: address.clone(), error })?;
+        for (share, listener) in shares.iter_mut().zip(listeners) {
+            share.push(listener);
+        }
+    }
+    let clock = Clock::start();
+    let equip = |(number, listeners)| {
+        let now = clock.now();
+        let seed = options.seed.wrapping_add(number);
+        let gateway = Gateway::new(config.clone(), seed, now, wall_clock(now)).map_err(BindError::Config)?;
+        Ok(Equipment { gateway, listeners, clock })
+    };
+    (0..).zip(shares).map(equip).collect()
+}

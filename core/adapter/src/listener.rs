@@ -1,0 +1,162 @@
+//! Listening sockets: how an address is taken, by one worker or by several.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+
+use shuntyard_core::address::Address;
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Connections that the kernel completes before they are accepted. The kernel lowers it to its own limit (`somaxconn`).
+pub const BACKLOG: i32 = 4096;
+
+/// One worker's share of a listening address. It does not block.
+#[derive(Debug)]
+pub struct Listener {
+    /// The name of a Unix socket. It goes before the socket is closed: whoever finds the name finds somebody who answers.
+    pub file: Option<Arc<SocketFile>>,
+    /// The socket.
+    pub socket: ListenSocket,
+    /// Where it listens, with the port that the kernel picked.
+    pub address: Address,
+}
+
+/// A listening socket of either family.
+#[derive(Debug)]
+pub enum ListenSocket {
+    /// IPv4 or IPv6.
+    Tcp(TcpListener),
+    /// A Unix socket.
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// Takes the address for `workers` workers.
+    ///
+    /// Workers get sockets of their own through SO_REUSEPORT (IPv4, IPv6), or share one (Unix).
+    ///
+    /// # Errors
+    /// The system's; `AddrInUse` where anybody else listens there, even somebody who would share (SO_REUSEPORT).
+    pub fn bind(address: &Address, workers: usize) -> io::Result<Vec<Self>> {
+        match address {
+            Address::Inet(address) => bind_inet(*address, workers),
+            Address::Unix(path) => bind_unix(path, workers),
+        }
+    }
+}
+
+fn bind_inet(address: SocketAddr, workers: usize) -> io::Result<Vec<Listener>> {
+    // With SO_REUSEPORT alone a second program would take its share of a port that is in use, and nobody would notice.
+    let alone = bound(address, false)?;
+    if workers == 1 {
+        return Ok(vec![listen(alone)?]);
+    }
+    drop(alone);
+    let first = listen(bound(address, true)?)?;
+    let Address::Inet(taken) = first.address else { return Ok(vec![first]) };
+    let rest = (1..workers).map(|_| listen(bound(taken, true)?));
+    std::iter::once(Ok(first)).chain(rest).collect()
+}
+
+fn bound(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    // Connections of a former process in TIME_WAIT don't keep the port.
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn listen(socket: Socket) -> io::Result<Listener> {
+    socket.listen(BACKLOG)?;
+    let listener = TcpListener::from(socket);
+    let address = Address::Inet(listener.local_addr()?);
+    Ok(Listener { file: None, socket: ListenSocket::Tcp(listener), address })
+}
+
+fn bind_unix(path: &Arc<str>, workers: usize) -> io::Result<Vec<Listener>> {
+    remove_stale_file(path)?;
+    let listener = UnixListener::bind(&**path)?;
+    let file = Arc::new(SocketFile(path.clone()));
+    listener.set_nonblocking(true)?;
+    (0..workers)
+        .map(|_| {
+            let socket = ListenSocket::Unix(listener.try_clone()?);
+            Ok(Listener { file: Some(file.clone()), socket, address: Address::Unix(path.clone()) })
+        })
+        .collect()
+}
+
+/// A socket file outlives a program that was killed. It goes if it is a socket and nobody answers there.
+fn remove_stale_file(path: &str) -> io::Result<()> {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    if !is_socket {
+        return Ok(());
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+        Ok(_) | Err(_) => Err(io::ErrorKind::AddrInUse.into()),
+    }
+}
+
+/// The name of a Unix socket in the file system; removed when the last worker stops listening.
+#[derive(Debug)]
+pub struct SocketFile(Arc<str>);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Gone already is as good.
+        let _ = std::fs::remove_file(&*self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn any_port() -> Address {
+        Address::Inet(([127, 0, 0, 1], 0).into())
+    }
+
+    #[test]
+    fn workers_share_the_port_that_the_kernel_picked_and_nobody_else_gets_it() {
+        let listeners = Listener::bind(&any_port(), 3).unwrap();
+        assert_eq!(listeners.len(), 3);
+        let taken = listeners[0].address.clone();
+        assert!(listeners.iter().all(|listener| listener.address == taken));
+        for workers in [1, 2] {
+            let error = Listener::bind(&taken, workers).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        }
+        drop(listeners);
+        assert_eq!(Listener::bind(&taken, 2).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_unix_socket_is_taken_while_somebody_answers_and_its_file_goes_with_the_last_listener() {
+        let folder = std::env::temp_dir().join(format!("shuntyard-adapter-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("listener.sock");
+        let address = Address::Unix(path.to_str().unwrap().into());
+
+        let mut listeners = Listener::bind(&address, 2).unwrap();
+        assert_eq!(Listener::bind(&address, 1).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        listeners.pop();
+        assert!(path.exists());
+        listeners.pop();
+        assert!(!path.exists());
+
+        // The std type leaves its file behind, as a killed program does.
+        drop(UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        assert_eq!(Listener::bind(&address, 1).unwrap().len(), 1);
+
+        std::fs::write(&path, "not a socket").unwrap();
+        assert!(Listener::bind(&address, 1).is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"not a socket");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -1,0 +1,87 @@
+//! The threads of a server's workers: they end together.
+
+use std::io;
+use std::thread;
+
+use crate::{Exit, Handle};
+
+/// Runs every worker on a thread of its own and waits for all. `work` says how many connections were cut.
+/// Where one of them fails, the others are stopped.
+///
+/// # Errors
+/// The first worker's that failed, or the system's, where it gives no thread.
+///
+/// # Panics
+/// Where a worker does.
+pub fn run_threads<W: Send>(
+    workers: Vec<W>,
+    handle: &Handle,
+    work: impl Fn(W) -> io::Result<u32> + Sync,
+) -> io::Result<Exit> {
+    let work = &work;
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..)
+            .zip(workers)
+            .map(|(number, worker)| {
+                thread::Builder::new().name(format!("worker-{number}")).spawn_scoped(scope, move || {
+                    let _stop = StopOthersOnFailure(handle);
+                    let outcome = work(worker);
+                    if outcome.is_err() {
+                        handle.stop();
+                    }
+                    outcome
+                })
+            })
+            .collect();
+        if threads.iter().any(Result::is_err) {
+            handle.stop();
+        }
+        let mut exit = Exit { cut: 0 };
+        for thread in threads {
+            let outcome = thread?.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            exit.cut = exit.cut.saturating_add(outcome?);
+        }
+        Ok(exit)
+    })
+}
+
+/// A server with fewer workers than it should have would look healthy.
+struct StopOthersOnFailure<'a>(&'a Handle);
+
+impl Drop for StopOthersOnFailure<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.stop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn cuts_are_added_up() {
+        let exit = run_threads(vec![1, 2, 3], &Handle::new(Vec::new()), Ok).unwrap();
+        assert_eq!(exit, Exit { cut: 6 });
+    }
+
+    #[test]
+    fn one_that_fails_stops_the_others() {
+        let stopped: &'static AtomicBool = Box::leak(Box::default());
+        let handle = Handle::new(vec![Box::new(|_| stopped.store(true, Ordering::Relaxed))]);
+        let work = |fails: bool| {
+            if fails {
+                return Err(io::ErrorKind::OutOfMemory.into());
+            }
+            while !stopped.load(Ordering::Relaxed) {
+                thread::yield_now();
+            }
+            Ok(0)
+        };
+        let error = run_threads(vec![false, true, false], &handle, work).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
+    }
+}

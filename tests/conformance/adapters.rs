@@ -1,0 +1,155 @@
+//! The adapters under test, and a server on one of them.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use shuntyard_adapter::{BindError, Exit, Handle, Notice, Observer, Options};
+use shuntyard_core::address::Address;
+use shuntyard_core::config::Config;
+use shuntyard_core::gateway::Record;
+
+use crate::peers::{PATIENCE, any_port};
+
+/// What an adapter is for the suite.
+pub(crate) trait Adapter {
+    fn bind(&self, config: Config, options: Options) -> Result<Bound, BindError>;
+}
+
+/// A server that listens and does not run yet.
+pub(crate) struct Bound {
+    pub(crate) addresses: Vec<Address>,
+    pub(crate) handle: Handle,
+    run: Box<dyn FnOnce() -> io::Result<Exit> + Send>,
+}
+
+impl Bound {
+    pub(crate) fn run(self) -> Exit {
+        (self.run)().expect("the system refuses nothing here")
+    }
+}
+
+/// The hand-rolled event loop.
+pub(crate) struct Mio;
+
+impl Adapter for Mio {
+    fn bind(&self, config: Config, options: Options) -> Result<Bound, BindError> {
+        let server = shuntyard_mio::Server::bind(config, options)?;
+        Ok(Bound {
+            addresses: server.local_addrs().to_vec(),
+            handle: server.handle(),
+            run: Box::new(|| server.run()),
+        })
+    }
+}
+
+/// tokio with threads and runtimes of the adapter's own.
+pub(crate) struct Tokio;
+
+impl Adapter for Tokio {
+    fn bind(&self, config: Config, options: Options) -> Result<Bound, BindError> {
+        let server = shuntyard_tokio::Server::bind(config, options)?;
+        Ok(Bound {
+            addresses: server.local_addrs().to_vec(),
+            handle: server.handle(),
+            run: Box::new(|| server.run()),
+        })
+    }
+}
+
+/// tokio on a runtime of somebody else's, who has more than one thread.
+pub(crate) struct TokioEmbedded;
+
+impl Adapter for TokioEmbedded {
+    fn bind(&self, config: Config, options: Options) -> Result<Bound, BindError> {
+        let server = shuntyard_tokio::Server::bind(config, options)?;
+        let run = |server: shuntyard_tokio::Server| {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(1).enable_io().enable_time().build()?.block_on(server.serve())
+        };
+        Ok(Bound {
+            addresses: server.local_addrs().to_vec(),
+            handle: server.handle(),
+            run: Box::new(move || run(server)),
+        })
+    }
+}
+
+/// A server on a thread of its own, which keeps account of its requests.
+pub(crate) struct Running {
+    pub(crate) address: Address,
+    pub(crate) handle: Handle,
+    thread: JoinHandle<Exit>,
+    account: Arc<Account>,
+}
+
+/// Every request that was accepted ends exactly once, whatever happens.
+#[derive(Default)]
+struct Account {
+    started: AtomicU64,
+    ended: AtomicU64,
+}
+
+impl Running {
+    /// One worker on a port that the kernel picks.
+    pub(crate) fn start(adapter: &dyn Adapter, config: Config) -> Self {
+        Self::start_with(adapter, config, Options::new(vec![any_port()]))
+    }
+
+    pub(crate) fn start_workers(adapter: &dyn Adapter, config: Config, workers: usize) -> Self {
+        let workers = NonZeroUsize::new(workers).unwrap();
+        Self::start_with(adapter, config, Options { workers, ..Options::new(vec![any_port()]) })
+    }
+
+    pub(crate) fn start_with(adapter: &dyn Adapter, config: Config, options: Options) -> Self {
+        let account = Arc::<Account>::default();
+        let config = Config { records: true, ..config };
+        let options = Options { observer: Some(account.clone().observer()), ..options };
+        let bound = adapter.bind(config, options).unwrap();
+        let (address, handle) = (bound.addresses[0].clone(), bound.handle.clone());
+        Self { address, handle, thread: thread::spawn(|| bound.run()), account }
+    }
+
+    /// Drains it; it must end without a cut.
+    pub(crate) fn end(self) {
+        self.handle.drain(PATIENCE);
+        assert_eq!(self.wait(), Exit { cut: 0 });
+    }
+
+    /// Drains it with a deadline that must cut so many connections.
+    pub(crate) fn cut(self, deadline: Duration, connections: u32) {
+        self.handle.drain(deadline);
+        assert_eq!(self.wait(), Exit { cut: connections });
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(self) -> Exit {
+        let exit = self.thread.join().unwrap();
+        let [started, ended] =
+            [&self.account.started, &self.account.ended].map(|count| count.load(Ordering::Relaxed));
+        assert_eq!(started, ended, "requests accepted and requests ended");
+        exit
+    }
+
+    /// Requests accepted so far.
+    pub(crate) fn requests(&self) -> u64 {
+        self.account.started.load(Ordering::Relaxed)
+    }
+}
+
+impl Account {
+    fn observer(self: Arc<Self>) -> Observer {
+        Arc::new(move |notice| {
+            if let Notice::Record(record) = notice {
+                let count = match *record {
+                    Record::Started { .. } => &self.started,
+                    Record::Ended(_) => &self.ended,
+                };
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    }
+}

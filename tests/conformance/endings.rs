@@ -1,0 +1,221 @@
+//! The ends of streams, connections and servers.
+
+use std::io::ErrorKind;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use http::StatusCode;
+use shuntyard_adapter::{Exit, Options};
+use shuntyard_core::config::Config;
+use shuntyard_core::error::ErrorCode;
+use shuntyard_core::h2::ClientEvent;
+
+use crate::adapters::{Adapter, Running};
+use crate::on_every_adapter;
+use crate::peers::{Origin, PATIENCE, Peer, any_port, backend, has_input, inet, nobody};
+
+on_every_adapter! {
+    a_client_that_shuts_its_direction_down_hears_goaway_and_the_end,
+    a_backend_that_ends_its_connection_right_behind_its_answer_has_answered,
+    a_stream_that_the_client_resets_is_reset_at_the_backend,
+    a_client_that_resets_its_connection_frees_its_backend_stream,
+    a_backend_that_vanishes_fails_its_requests_and_the_next_one_finds_another_connection,
+    a_drain_waits_for_requests_and_accepts_nobody_new,
+    a_drain_serves_who_stands_in_the_queue,
+    a_drain_that_runs_out_of_time_cuts_and_says_so,
+    a_stop_does_not_wait,
+    what_is_ordered_before_running_is_done_when_it_runs,
+    a_worker_that_panics_ends_the_server,
+}
+
+fn a_client_that_shuts_its_direction_down_hears_goaway_and_the_end(adapter: &dyn Adapter) {
+    let (origin, config) = Origin::start();
+    let server = Running::start(adapter, config);
+    let mut client = Peer::connect(&server.address);
+    assert_eq!(client.ask("/").status, StatusCode::OK);
+    client.shut_down();
+    let mut goaway = false;
+    while let Some(event) = client.next() {
+        goaway |= matches!(event, ClientEvent::GoAway { error_code: ErrorCode::NO_ERROR, .. });
+    }
+    assert!(goaway);
+    server.end();
+    origin.end();
+}
+
+fn a_backend_that_ends_its_connection_right_behind_its_answer_has_answered(adapter: &dyn Adapter) {
+    let (listener, config) = backend();
+    let server = Running::start(adapter, config);
+    let mut client = Peer::connect(&server.address);
+    for path in ["/first", "/second"] {
+        let asked = client.get(path);
+        let mut upstream = Peer::accept(&listener);
+        let (stream, _) = upstream.request();
+        upstream.answer(stream, path.as_bytes());
+        upstream.shut_down();
+        assert_eq!(client.response(asked).content, path.as_bytes());
+        // The end was read although it came with the last octets.
+        upstream.read_to_end();
+    }
+    drop(client);
+    server.end();
+}
+
+fn a_stream_that_the_client_resets_is_reset_at_the_backend(adapter: &dyn Adapter) {
+    let (listener, config) = backend();
+    let server = Running::start(adapter, config);
+    let mut client = Peer::connect(&server.address);
+    let asked = client.get("/reset");
+    let mut upstream = Peer::accept(&listener);
+    let (stream, _) = upstream.request();
+    client.http.reset(asked, ErrorCode::CANCEL);
+    client.flush();
+    assert_eq!(upstream.reset(), (stream, ErrorCode::CANCEL));
+    // The connections of both go on.
+    let asked = client.get("/next");
+    let (stream, _) = upstream.request();
+    upstream.answer(stream, b"");
+    assert_eq!(client.response(asked).status, StatusCode::OK);
+    drop((client, upstream));
+    server.end();
+}
+
+fn a_client_that_resets_its_connection_frees_its_backend_stream(adapter: &dyn Adapter) {
+    let (listener, config) = backend();
+    let server = Running::start(adapter, config);
+    let socket = TcpStream::connect(inet(&server.address)).unwrap();
+    let mut client = Peer::on(Box::new(socket.try_clone().unwrap()));
+    client.get("/gone");
+    let mut upstream = Peer::accept(&listener);
+    let (stream, _) = upstream.request();
+    // What was sent to it is still unread, so that closing it resets the connection.
+    while !has_input(&socket) {
+        thread::yield_now();
+    }
+    drop((client, socket));
+    assert_eq!(upstream.reset().0, stream);
+    drop(upstream);
+    server.end();
+}
+
+fn a_backend_that_vanishes_fails_its_requests_and_the_next_one_finds_another_connection(
+    adapter: &dyn Adapter,
+) {
+    let (listener, config) = backend();
+    let server = Running::start(adapter, config);
+    let mut client = Peer::connect(&server.address);
+    let lost = [client.post("/a"), client.post("/b")];
+    for &stream in &lost {
+        // With a part of their content gone they cannot be sent again.
+        client.http.send_data(stream, b"part", false).unwrap();
+    }
+    let mut upstream = Peer::accept(&listener);
+    for _ in &lost {
+        upstream.request();
+    }
+    // Once their content has come too, nothing is left to be sent elsewhere.
+    let mut parts = 0;
+    while parts < lost.len() {
+        client.flush();
+        parts +=
+            upstream.find(|event| matches!(event, shuntyard_core::h2::ServerEvent::Data { .. }).then_some(1));
+    }
+    drop(upstream);
+    for answer in client.responses(&lost) {
+        assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
+    }
+    let asked = client.get("/next");
+    let mut upstream = Peer::accept(&listener);
+    let (stream, path) = upstream.request();
+    assert_eq!(path, "/next");
+    upstream.answer(stream, b"");
+    assert_eq!(client.response(asked).status, StatusCode::OK);
+    drop((client, upstream));
+    server.end();
+}
+
+fn a_drain_waits_for_requests_and_accepts_nobody_new(adapter: &dyn Adapter) {
+    let (listener, config) = backend();
+    let server = Running::start(adapter, config);
+    let mut client = Peer::connect(&server.address);
+    let asked = client.get("/patient");
+    let mut upstream = Peer::accept(&listener);
+    let (stream, _) = upstream.request();
+    server.handle.drain(PATIENCE);
+    client.find(|event| matches!(event, ClientEvent::GoAway { .. }).then_some(()));
+    let refused = TcpStream::connect(inet(&server.address)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    upstream.answer(stream, b"done");
+    assert_eq!(client.response(asked).content, b"done");
+    client.read_to_end();
+    upstream.read_to_end();
+    assert_eq!(server.wait(), Exit { cut: 0 });
+}
+
+/// They are connected as far as they know: closing the listener must not reset them.
+fn a_drain_serves_who_stands_in_the_queue(adapter: &dyn Adapter) {
+    let (origin, config) = Origin::start();
+    let bound = adapter.bind(config, Options::new(vec![any_port()])).unwrap();
+    let mut clients: Vec<_> = (0..5).map(|_| Peer::connect(&bound.addresses[0])).collect();
+    let asked: Vec<_> = clients.iter_mut().map(|client| client.get("/queued")).collect();
+    bound.handle.drain(PATIENCE);
+    let server = thread::spawn(|| bound.run());
+    for (client, stream) in clients.iter_mut().zip(asked) {
+        assert_eq!(client.response(stream).content, b"/queued");
+        client.read_to_end();
+    }
+    drop(clients);
+    assert_eq!(server.join().unwrap(), Exit { cut: 0 });
+    origin.end();
+}
+
+fn a_drain_that_runs_out_of_time_cuts_and_says_so(adapter: &dyn Adapter) {
+    let (listener, config) = backend();
+    let server = Running::start(adapter, config);
+    let mut hanging = [(); 2].map(|()| Peer::connect(&server.address));
+    for client in &mut hanging {
+        client.get("/hanging");
+    }
+    let _idle = Peer::connect(&server.address);
+    let mut upstream = Peer::accept(&listener);
+    for _ in &hanging {
+        upstream.request();
+    }
+    server.cut(Duration::from_millis(50), 2);
+}
+
+fn a_stop_does_not_wait(adapter: &dyn Adapter) {
+    let (listener, config) = backend();
+    let server = Running::start_workers(adapter, config, 3);
+    let mut hanging = Peer::connect(&server.address);
+    hanging.get("/hanging");
+    let mut upstream = Peer::accept(&listener);
+    upstream.request();
+    server.handle.drain(Duration::from_secs(3600));
+    server.handle.stop();
+    assert_eq!(server.wait(), Exit { cut: 1 });
+}
+
+fn what_is_ordered_before_running_is_done_when_it_runs(adapter: &dyn Adapter) {
+    let bound = adapter.bind(nobody(), Options::new(vec![any_port()])).unwrap();
+    bound.handle.drain(PATIENCE);
+    assert_eq!(bound.run(), Exit { cut: 0 });
+}
+
+/// A server that went on with a broken gateway would look healthy. Here the observer is to blame.
+fn a_worker_that_panics_ends_the_server(adapter: &dyn Adapter) {
+    let config = Config { records: true, ..nobody() };
+    let options = Options {
+        workers: 2.try_into().unwrap(),
+        observer: Some(Arc::new(|_| panic!("this is a test"))),
+        ..Options::new(vec![any_port()])
+    };
+    let bound = adapter.bind(config, options).unwrap();
+    let mut client = Peer::connect(&bound.addresses[0]);
+    let server = thread::spawn(|| bound.run());
+    client.http.send_request(&http::Request::get("http://a/").body(()).unwrap(), true).unwrap();
+    client.flush();
+    assert!(server.join().is_err());
+}

@@ -1,0 +1,31 @@
+//! What every adapter owes to its clients, backends and operator: one suite, run by each of them on real sockets.
+//!
+//! A test is a function of an [`Adapter`](adapters::Adapter); `on_every_adapter!` makes one test of it for each. Peers are
+//! blocking sockets around the core's own `Client` and `Server`. No test goes by the clock: what should come is waited
+//! for, and what must not come is looked for when something later has come.
+
+mod adapters;
+mod contents;
+mod endings;
+mod exchanges;
+mod limits;
+mod peers;
+#[path = "../process/mod.rs"]
+mod process;
+mod programs;
+
+/// Makes tests of functions that take an adapter.
+macro_rules! on_every_adapter {
+    ($($test:ident,)+) => {
+        mod mio {
+            $(#[test] fn $test() { super::$test(&crate::adapters::Mio); })+
+        }
+        mod tokio {
+            $(#[test] fn $test() { super::$test(&crate::adapters::Tokio); })+
+        }
+        mod tokio_embedded {
+            $(#[test] fn $test() { super::$test(&crate::adapters::TokioEmbedded); })+
+        }
+    };
+}
+use on_every_adapter;
