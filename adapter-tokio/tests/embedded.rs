@@ -1,0 +1,118 @@
+//! The gateway in a program that has a tokio runtime and a service of its own.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use shuntyard_core::address::Address;
+use shuntyard_core::config::Config;
+use shuntyard_tokio::{Exit, Options, Server};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+
+/// No test waits longer than this for an octet that should come.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn server() -> (Server, SocketAddr) {
+    let nobody = Address::from(SocketAddr::from(([127, 0, 0, 1], 9)));
+    let any_port = Address::from(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let server = Server::bind(Config::new(vec![nobody]), Options::new(vec![any_port])).unwrap();
+    let Address::Inet(address) = server.local_addrs()[0] else { panic!("it is no port") };
+    (server, address)
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+fn ask_over_http_1(address: SocketAddr) -> String {
+    let mut answer = String::new();
+    let mut client = connect(address);
+    client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    client.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Greets whoever connects.
+async fn greet(listener: TcpListener) {
+    loop {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"hello").await.unwrap();
+    }
+}
+
+#[test]
+fn a_program_serves_its_own_service_and_the_gateway_on_one_thread() {
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build().unwrap();
+    let exit = runtime.block_on(async {
+        let own = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let own_address = own.local_addr().unwrap();
+        let (server, gateway_address) = server();
+        let handle = server.handle();
+        let clients = thread::spawn(move || {
+            for _ in 0..3 {
+                let mut greeting = String::new();
+                connect(own_address).read_to_string(&mut greeting).unwrap();
+                assert_eq!(greeting, "hello");
+                assert!(ask_over_http_1(gateway_address).starts_with("HTTP/1.1 505 "));
+            }
+            handle.drain(PATIENCE);
+        });
+        let exit = tokio::select! {
+            exit = server.serve() => exit.unwrap(),
+            () = greet(own) => unreachable!("it serves for ever"),
+        };
+        clients.join().unwrap();
+        exit
+    });
+    assert_eq!(exit, Exit { cut: 0 });
+}
+
+#[test]
+fn workers_go_to_runtimes_that_are_there_already() {
+    let (server, address) = server();
+    let handle = server.handle();
+    let workers = server.into_workers();
+    let threads: Vec<_> = workers
+        .into_iter()
+        .map(|worker| {
+            thread::spawn(|| {
+                let runtime = Builder::new_current_thread().enable_io().enable_time().build().unwrap();
+                runtime.block_on(worker.serve()).unwrap()
+            })
+        })
+        .collect();
+    assert!(ask_over_http_1(address).starts_with("HTTP/1.1 505 "));
+    handle.drain(PATIENCE);
+    for thread in threads {
+        assert_eq!(thread.join().unwrap(), Exit { cut: 0 });
+    }
+}
+
+#[test]
+fn dropping_the_future_closes_listeners_and_connections() {
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build().unwrap();
+    let (server, address) = server();
+    let mut client = runtime.block_on(async {
+        let client = tokio::task::spawn_blocking(move || {
+            let mut client = connect(address);
+            client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+            // The server's SETTINGS begin: the connection is served.
+            client.read_exact(&mut [0; 9]).unwrap();
+            client
+        });
+        tokio::select! {
+            exit = server.serve() => panic!("it ended: {exit:?}"),
+            client = client => client.unwrap(),
+        }
+    });
+    let refused = TcpStream::connect(address).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    // Closed in one way or another.
+    let ended = client.read_to_end(&mut Vec::new());
+    assert!(ended.is_ok() || ended.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
+}
