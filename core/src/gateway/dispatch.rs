@@ -12,12 +12,28 @@ use crate::time::Instant;
 
 impl Gateway {
     /// Thaws requests while engines have slots and the ledger has memory; then orders one more engine, if one may be.
+    /// Whoever still waits, waits against a deadline.
     pub(super) fn dispatch(&mut self, now: Instant) {
         while let Some(key) = self.registry.next() {
-            let Some(conn) = self.least_loaded() else { return self.dial(now) };
+            let Some(conn) = self.least_loaded() else {
+                self.dial(now);
+                break;
+            };
             if !self.thaw(key, conn, now) {
-                return;
+                break;
             }
+        }
+        self.arm_newcomers(now);
+    }
+
+    /// Requests that came since the last time stand together at the end of the queue.
+    fn arm_newcomers(&mut self, now: Instant) {
+        let mut newest = self.registry.last();
+        while let Some(key) = newest
+            && self.requests.get(key).is_some_and(|request| request.awaiting.deadline.is_none())
+        {
+            self.arm_request(key, Kind::Queue, now);
+            newest = self.registry.before(&self.requests, key);
         }
     }
 

@@ -1,7 +1,6 @@
 //! What clients send: requests are frozen, their content is relayed or waits.
 
 use crate::fields::FieldSection;
-use crate::gateway::deadlines::Kind;
 use crate::gateway::{ConnId, Gateway, forward};
 use crate::h2::{Event, StreamKey};
 use crate::key::Key;
@@ -77,10 +76,6 @@ impl Gateway {
             return self.fail_request(key, Cause::QueueLimit, now);
         }
         self.registry.submit(&mut self.requests, key);
-        self.dispatch(now);
-        if self.requests.get(key).is_some_and(|request| matches!(request.place, Place::Frozen(_))) {
-            self.arm_request(key, Kind::Queue, now);
-        }
     }
 
     /// The octets go on at once, or wait with the request: bounded by the window that the client was given.

@@ -89,6 +89,8 @@ pub struct Gateway {
     next_request: u64,
     next_identity: u32,
     accepting: bool,
+    /// Since when something happened after which a frozen request might be thawed.
+    dispatch_at: Option<Instant>,
     drain: Option<closing::Drain>,
     ignored_events: u64,
 }
@@ -122,6 +124,7 @@ impl Gateway {
             next_request: 0,
             next_identity: 0,
             accepting: true,
+            dispatch_at: None,
             drain: None,
             ignored_events: 0,
             config,
@@ -155,7 +158,7 @@ impl Gateway {
         }
         self.arm_conn(conn, Kind::Preface, now);
         self.touch(conn);
-        self.dispatch(now);
+        self.dispatch_at = Some(now);
     }
 
     /// Where to read to.
@@ -188,7 +191,7 @@ impl Gateway {
         }
         self.receive(conn, &buffer[..filled], now);
         self.recv_buffer = buffer;
-        self.dispatch(now);
+        self.dispatch_at = Some(now);
     }
 
     /// The peer has shut its sending direction down. Over HTTP/2 that ends the connection: without the peer's
@@ -208,7 +211,7 @@ impl Gateway {
             Life::Connecting | Life::Flushing => {}
             Life::Lingering => self.close_now(conn),
         }
-        self.dispatch(now);
+        self.dispatch_at = Some(now);
     }
 
     /// `n` octets of what `poll_transmit` showed left. Only this advances the output.
@@ -228,7 +231,7 @@ impl Gateway {
             if self.conns.get(conn).is_some_and(|entry| !entry.paused) {
                 self.actions.push_back(Action::Readable(conn));
             }
-            self.dispatch(now);
+            self.dispatch_at = Some(now);
         }
         self.flush(conn, now);
     }
@@ -245,7 +248,7 @@ impl Gateway {
             Closed::Reset | Closed::Failed => Cause::ConnectionTerminated,
         };
         self.remove_conn(conn, cause, now);
-        self.dispatch(now);
+        self.dispatch_at = Some(now);
     }
 
     /// It is the time that `poll_timeout` named, or later. Earlier calls do nothing.
@@ -253,7 +256,7 @@ impl Gateway {
         while let Some((kind, target)) = self.deadlines.pop_expired(now) {
             self.expire(Kind::from_index(kind), target, now);
         }
-        self.dispatch(now);
+        self.dispatch_at = Some(now);
     }
 
     /// The operator wants something.
@@ -262,11 +265,17 @@ impl Gateway {
             Command::Drain { deadline } => self.begin_drain(deadline, now),
             Command::WallClock(wall) => self.wall = wall,
         }
-        self.dispatch(now);
+        self.dispatch_at = Some(now);
     }
 
     /// The next thing to do.
+    ///
+    /// Frozen requests are thawed here, when output is asked for, and not while input comes: a GOAWAY behind the frame that
+    /// freed a slot is heeded, and how the input was cut changes nothing.
     pub fn poll_action(&mut self) -> Option<Action> {
+        if let Some(now) = self.dispatch_at.take() {
+            self.dispatch(now);
+        }
         self.actions.pop_front()
     }
 
@@ -274,7 +283,7 @@ impl Gateway {
     pub fn poll_transmit(&mut self, conn: ConnId, now: Instant) -> Option<Transmit<'_>> {
         self.fill_outbox(conn, now);
         // What left may have freed memory for those who wait.
-        self.dispatch(now);
+        self.dispatch_at = Some(now);
         self.flush(conn, now);
         let entry = self.conns.get_mut(conn)?;
         if entry.life == Life::Connecting || entry.h2.transmit().is_empty() {
@@ -330,8 +339,6 @@ impl Gateway {
                 Ok(None) => break,
                 Err(error) => return self.connection_failed(id, error, now),
             }
-            // After each event, for how many came at once must not matter.
-            self.dispatch(now);
         }
         if let Some(entry) = self.conns.get_mut(id) {
             entry.inbox.extend_from_slice(input.remaining());
