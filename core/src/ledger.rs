@@ -19,6 +19,15 @@ pub struct Reservation {
     octets: u32,
 }
 
+impl Reservation {
+    /// Divides off what exceeds `octets`.
+    pub(crate) fn trim(&mut self, octets: u32) -> Self {
+        let surplus = self.octets.saturating_sub(octets);
+        self.octets -= surplus;
+        Self { octets: surplus }
+    }
+}
+
 impl Permit {
     /// The right to open a stream goes with the memory for it.
     pub(crate) const fn new(reservation: Reservation) -> Self {

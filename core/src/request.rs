@@ -33,7 +33,7 @@
 //! ```compile_fail
 //! # use shuntyard_core::request::Finished;
 //! fn forge() -> Finished {
-//!     Finished { permit: None }
+//!     Finished { held: None }
 //! }
 //! ```
 //! ```compile_fail
@@ -137,7 +137,7 @@ impl Frozen {
 
     /// It will never be thawed.
     pub fn abandon(self) -> (Finished, FieldSection) {
-        (Finished { permit: None }, self.fields)
+        (Finished { held: None }, self.fields)
     }
 }
 
@@ -170,14 +170,21 @@ impl Live {
     /// Nothing more will be exchanged with the backend about it. The memory stays reserved while octets of the response
     /// wait for the client.
     pub fn finish(self) -> (Finished, FieldSection) {
-        (Finished { permit: Some(self.permit) }, self.fields)
+        (Finished { held: Some(self.permit.into()) }, self.fields)
     }
 }
 
 /// The proof that no engine holds the request any more.
 #[derive(Debug)]
 pub struct Finished {
-    permit: Option<Permit>,
+    held: Option<Reservation>,
+}
+
+impl Finished {
+    /// Only so many octets of the response still wait: the rest of the memory goes back to the ledger.
+    pub fn trim(&mut self, octets: u32) -> Option<Reservation> {
+        self.held.as_mut().map(|held| held.trim(octets))
+    }
 }
 
 /// Where a request is. It owns what may be done with the request there.
@@ -272,7 +279,7 @@ pub struct Awaiting {
 }
 
 impl Awaiting {
-    /// The one completion of a request. The permit, if it ever had one, goes back to the ledger.
+    /// The one completion of a request. The memory that it held, if any, goes back to the ledger.
     pub fn settle(
         &self,
         finished: Finished,
@@ -280,7 +287,7 @@ impl Awaiting {
         client: Address,
         endpoint: Option<Address>,
         now: Instant,
-    ) -> (EndRecord, Option<Permit>) {
+    ) -> (EndRecord, Option<Reservation>) {
         let status = match self.response {
             ResponsePhase::Awaited => 0,
             ResponsePhase::Begun(status) | ResponsePhase::Local(status, _) => status,
@@ -299,7 +306,7 @@ impl Awaiting {
             responded: self.responded,
             ended: now,
         };
-        (record, finished.permit)
+        (record, finished.held)
     }
 }
 

@@ -141,7 +141,12 @@ impl Gateway {
         let Some(request) = self.requests.get_mut(key) else { return };
         let Some(live) = request.take_live() else { return };
         let (conn, stream) = (live.conn(), live.stream());
-        let (finished, fields) = live.finish();
+        let (mut finished, fields) = live.finish();
+        let front = request.awaiting.front;
+        let waiting = self.conns.get(front.conn).map_or(0, |entry| entry.h2.queued(front.stream));
+        if let Some(surplus) = finished.trim(waiting as u32) {
+            self.ledger.give_back(surplus);
+        }
         request.place = Place::Finished(finished);
         self.keep_section(fields);
         self.reset_stream(conn, stream, ErrorCode::CANCEL, now);

@@ -88,9 +88,9 @@ impl Gateway {
             };
             let endpoint = request.awaiting.endpoint.filter(|_| self.config.records);
             let endpoint = endpoint.and_then(|n| self.config.upstream.endpoints.get(n).cloned());
-            let (record, permit) = request.awaiting.settle(finished, outcome, client, endpoint, now);
-            if let Some(permit) = permit {
-                self.ledger.give_back(permit);
+            let (record, held) = request.awaiting.settle(finished, outcome, client, endpoint, now);
+            if let Some(held) = held {
+                self.ledger.give_back(held);
             }
             if self.config.records {
                 self.actions.push_back(Action::Record(Box::new(Record::Ended(record))));

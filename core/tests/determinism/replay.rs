@@ -35,6 +35,7 @@ pub struct Replay {
     backlog: BTreeMap<ConnId, Vec<u8>>,
     pub outcome: Outcome,
     noisy: bool,
+    eager: bool,
     /// For the recorder: connections ordered, and connections closed.
     dials: Vec<ConnId>,
     closed: Vec<ConnId>,
@@ -61,14 +62,21 @@ impl Replay {
             backlog: BTreeMap::new(),
             outcome: Outcome::default(),
             noisy: false,
+            eager: false,
             dials: Vec::new(),
             closed: Vec::new(),
         }
     }
 
+    /// Does what the gateway asks for before each input. When actions are asked for is an input too: frozen requests are
+    /// thawed then.
+    pub fn eager(self) -> Self {
+        Self { eager: true, ..self }
+    }
+
     /// Plays events without meaning between the others.
     pub fn with_noise(self) -> Self {
-        Self { noisy: true, ..self }
+        Self { noisy: true, ..self.eager() }
     }
 
     pub fn conns(&self) -> &BTreeSet<ConnId> {
@@ -94,7 +102,7 @@ impl Replay {
     }
 
     pub fn play(&mut self, input: &Input, cut: &mut impl FnMut(usize) -> Vec<usize>) {
-        if self.noisy || matches!(input, Input::Closed(_) | Input::ReadClosed(_)) {
+        if self.eager || matches!(input, Input::Closed(_) | Input::ReadClosed(_)) {
             // Connections that the gateway has closed meanwhile are known to be gone.
             self.act();
         }
