@@ -4,6 +4,7 @@ use crate::address::Address;
 use crate::deadline::DeadlineKey;
 use crate::engine::Engine;
 use crate::h2::Connection;
+use crate::outbox::OctetQueue;
 use crate::request::DeadlineTarget;
 use crate::time::Instant;
 
@@ -40,7 +41,7 @@ pub(super) struct Conn {
     pub(super) side: Side,
     pub(super) life: Life,
     /// Octets received that do not make a whole frame, or that wait because reading is paused.
-    pub(super) inbox: Vec<u8>,
+    pub(super) inbox: OctetQueue,
     /// The adapter was told to leave the socket alone.
     pub(super) paused: bool,
     /// The adapter was told of output, and has not seen its end since.
@@ -65,7 +66,7 @@ impl Conn {
             h2,
             side,
             life,
-            inbox: Vec::new(),
+            inbox: OctetQueue::default(),
             paused: false,
             announced: false,
             read_closed: false,

@@ -173,7 +173,7 @@ impl Gateway {
             self.recv_buffer.resize(self.config.recv_buffer_octets, 0);
         }
         let held = entry.inbox.len();
-        self.recv_buffer[..held].copy_from_slice(&entry.inbox);
+        self.recv_buffer[..held].copy_from_slice(entry.inbox.as_slice());
         self.lent = Some((conn, held));
         RecvBuf::Buffer(&mut self.recv_buffer[held..])
     }
@@ -187,9 +187,14 @@ impl Gateway {
         let buffer = core::mem::take(&mut self.recv_buffer);
         let filled = held.saturating_add(n).min(buffer.len());
         if let Some(entry) = self.conns.get_mut(lent_to) {
-            entry.inbox.clear();
+            entry.inbox.consume(held);
         }
-        self.receive(conn, &buffer[..filled], now);
+        let left = self.receive(conn, &buffer[..filled], now);
+        if let Some(entry) = self.conns.get_mut(conn)
+            && left > 0
+        {
+            entry.inbox.extend(&buffer[filled - left..filled]);
+        }
         self.recv_buffer = buffer;
         self.dispatch_at = Some(now);
     }
@@ -224,10 +229,16 @@ impl Gateway {
         if n > 0 {
             entry.waiting_since = Some(now);
         }
-        if entry.paused && !entry.h2.is_congested() {
+        if entry.paused && entry.h2.has_room() {
             entry.paused = false;
-            let inbox = core::mem::take(&mut entry.inbox);
-            self.receive(conn, &inbox, now);
+            let mut inbox = core::mem::take(&mut entry.inbox);
+            let left = self.receive(conn, inbox.as_slice(), now);
+            inbox.consume(inbox.len() - left);
+            if let Some(entry) = self.conns.get_mut(conn)
+                && left > 0
+            {
+                entry.inbox = inbox;
+            }
             if self.conns.get(conn).is_some_and(|entry| !entry.paused) {
                 self.actions.push_back(Action::Readable(conn));
             }
@@ -313,42 +324,42 @@ impl Gateway {
         Connection::new(role, Arc::clone(config), self.seed, self.next_identity)
     }
 
-    /// Takes every whole frame, unless the connection's output is held back; what is left moves to its inbox.
-    fn receive(&mut self, id: ConnId, octets: &[u8], now: Instant) {
+    /// Takes every whole frame, unless the connection's output is held back; says how many octets are left for its inbox.
+    fn receive(&mut self, id: ConnId, octets: &[u8], now: Instant) -> usize {
         self.lend_outbox(id);
         let mut input = Input::new(octets);
         loop {
-            let Some(entry) = self.conns.get_mut(id) else { return };
+            let Some(entry) = self.conns.get_mut(id) else { return 0 };
             if entry.life == Life::Lingering || entry.life == Life::Flushing && entry.h2.has_failed() {
-                return self.discard(id, input.remaining().len(), now);
+                self.discard(id, input.remaining().len(), now);
+                return 0;
             }
             if entry.h2.awaits_preface() && !self.check_preface(id, input.remaining()) {
                 break;
             }
-            let Some(entry) = self.conns.get_mut(id) else { return };
+            self.lend_section(id);
+            let Some(entry) = self.conns.get_mut(id) else { return 0 };
             if entry.h2.is_congested() {
                 entry.paused = true;
                 break;
             }
             let is_front = entry.is_front();
-            self.lend_section(id);
-            let Some(entry) = self.conns.get_mut(id) else { return };
             match entry.h2.poll_event(&mut input) {
                 Ok(Some(event)) if is_front => self.front_event(id, event, now),
                 Ok(Some(event)) => self.backend_event(id, event, now),
                 Ok(None) => break,
-                Err(error) => return self.connection_failed(id, error, now),
+                Err(error) => {
+                    self.connection_failed(id, error, now);
+                    return 0;
+                }
             }
         }
         if let Some(entry) = self.conns.get_mut(id) {
-            entry.inbox.extend_from_slice(input.remaining());
-            if entry.inbox.is_empty() {
-                entry.inbox = Vec::new();
-            }
             let spare = entry.h2.take_spare();
             self.keep_section(spare);
         }
         self.touch(id);
+        input.remaining().len()
     }
 
     /// Cuts what windows and outbox allow, and gives the other side credit for it.

@@ -178,6 +178,12 @@ impl Connection {
         self.transmit().len() >= self.config.outbox_high_mark.saturating_mul(2)
     }
 
+    /// Whether so much of the output has left that input may be taken in again: well below the mark at which it stopped, so
+    /// that a peer that takes little at a time does not make us stop and go with each octet.
+    pub fn has_room(&self) -> bool {
+        self.transmit().len() <= self.config.outbox_high_mark
+    }
+
     /// What the peer may send on a stream that is opened now, in octets: the larger of what it goes by and what it will.
     pub fn stream_recv_window(&self) -> u32 {
         self.initial_recv_window.max(self.config.initial_window_size)
