@@ -110,8 +110,10 @@ pub struct Timeouts {
     pub backend_idle: Duration,
     /// A connection that is being closed: how long the peer's input is discarded.
     pub linger: Duration,
-    /// Output waits and the peer takes none of it.
+    /// Output waits and the peer takes none of it: of a connection, or of a stream whose window stays closed.
     pub write_stall: Duration,
+    /// A stream whose response has begun, or whose request has not ended, and on which no content moves either way.
+    pub stream_idle: Duration,
 }
 
 impl Default for Timeouts {
@@ -125,6 +127,7 @@ impl Default for Timeouts {
             backend_idle: Duration::from_secs(60),
             linger: Duration::from_secs(2),
             write_stall: Duration::from_secs(60),
+            stream_idle: Duration::from_secs(300),
         }
     }
 }
@@ -141,6 +144,7 @@ impl Timeouts {
             ("backend_idle", self.backend_idle),
             ("linger", self.linger),
             ("write_stall", self.write_stall),
+            ("stream_idle", self.stream_idle),
         ];
         all.into_iter().try_for_each(|(name, duration)| {
             range(name, u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), 1, 86_400_000)
@@ -164,7 +168,7 @@ pub struct UpstreamConfig {
 impl UpstreamConfig {
     /// An upstream with these endpoints and default limits.
     pub fn new(endpoints: Vec<Address>) -> Self {
-        Self { endpoints, max_connections_per_endpoint: 16, max_attempts: 8, max_queued: 10_000 }
+        Self { endpoints, max_connections_per_endpoint: 16, max_attempts: 32, max_queued: 10_000 }
     }
 }
 

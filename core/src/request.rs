@@ -104,6 +104,7 @@ impl Arrived {
             response_credit: Credit::none(),
             response: ResponsePhase::Awaited,
             deadline: None,
+            progress_at: at,
             content_given: false,
             request_octets: 0,
             response_octets: 0,
@@ -260,6 +261,8 @@ pub struct Awaiting {
     pub response: ResponsePhase,
     /// The deadline of the queue or of the response.
     pub deadline: Option<DeadlineKey<DeadlineTarget>>,
+    /// When content moved the last time, either way.
+    pub progress_at: Instant,
     /// Content was given to a backend, and not kept: the request cannot be sent again.
     pub content_given: bool,
     /// Octets of content received.

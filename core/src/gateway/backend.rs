@@ -67,7 +67,7 @@ impl Gateway {
             request.awaiting.response = ResponsePhase::Begun(head.status);
             request.awaiting.responded = Some(now);
             forward::response(&mut fields, &self.via, head.content_length_repeated);
-            self.disarm_request(key);
+            self.watch_progress(key, now);
             self.lend_outbox(front.conn);
             if let Some(entry) = self.conns.get_mut(front.conn) {
                 let _ = entry.h2.send_head(front.stream, &fields, end);
@@ -104,6 +104,9 @@ impl Gateway {
             };
         let left = owed.take(cut as u32);
         request.awaiting.response_octets += cut as u64;
+        if cut > 0 {
+            request.awaiting.progress_at = now;
+        }
         request.awaiting.response_credit.merge(owed);
         if left.octets() > 0
             && let Some(entry) = self.conns.get_mut(conn)
@@ -180,6 +183,9 @@ impl Gateway {
         let is_front = self.conns.get(conn).is_some_and(super::conn::Conn::is_front);
         let Some(request) = self.requests.get_mut(key) else { return };
         let awaiting = &mut request.awaiting;
+        if cut.octets > 0 {
+            awaiting.progress_at = now;
+        }
         if !is_front {
             self.release_request(key, cut.octets);
             if cut.end {

@@ -26,6 +26,8 @@ pub(super) enum Kind {
     Queue,
     /// A backend owes a response head.
     Response,
+    /// Content does not move.
+    Progress,
     /// The pause after a dial that failed.
     Redial,
     /// The second GOAWAY of a drain.
@@ -35,7 +37,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Connect,
         Self::Preface,
         Self::FrontIdle,
@@ -44,6 +46,7 @@ impl Kind {
         Self::WriteStall,
         Self::Queue,
         Self::Response,
+        Self::Progress,
         Self::Redial,
         Self::DrainStep,
         Self::Drain,
@@ -71,6 +74,7 @@ impl Gateway {
             Kind::BackendIdle => timeouts.backend_idle,
             Kind::Linger => timeouts.linger,
             Kind::WriteStall => timeouts.write_stall,
+            Kind::Progress => timeouts.write_stall.min(timeouts.stream_idle),
             Kind::Queue => timeouts.queue,
             Kind::Response => timeouts.response,
             Kind::Redial => REDIAL,
@@ -127,6 +131,7 @@ impl Gateway {
         match target {
             DeadlineTarget::Conn(id) if kind == Kind::WriteStall => self.expire_write_stall(id, now),
             DeadlineTarget::Conn(id) => self.expire_conn(id, kind, now),
+            DeadlineTarget::Request(key) if kind == Kind::Progress => self.expire_progress(key, now),
             DeadlineTarget::Request(key) => self.expire_request(key, now),
             DeadlineTarget::Drain if kind == Kind::DrainStep => self.finish_goaway(now),
             DeadlineTarget::Drain => self.cut_drain(now),
@@ -145,6 +150,7 @@ impl Gateway {
             Kind::WriteStall
             | Kind::Queue
             | Kind::Response
+            | Kind::Progress
             | Kind::Redial
             | Kind::DrainStep
             | Kind::Drain => {}
@@ -198,6 +204,30 @@ impl Gateway {
             Side::Backend(_) => Cause::ResponseTimeout,
         };
         self.cut_conn(id, cause, now);
+    }
+
+    /// Content is on its way, in either direction. Looked at lazily, once a period.
+    pub(super) fn watch_progress(&mut self, key: RequestKey, now: Instant) {
+        if let Some(request) = self.requests.get_mut(key) {
+            request.awaiting.progress_at = now;
+            self.arm_request(key, Kind::Progress, now);
+        }
+    }
+
+    fn expire_progress(&mut self, key: RequestKey, now: Instant) {
+        let Some(request) = self.requests.get(key) else { return };
+        let front = request.awaiting.front;
+        let waits = self.conns.get(front.conn).is_some_and(|entry| entry.h2.queued(front.stream) > 0);
+        let timeouts = &self.config.timeouts;
+        let limit = if waits { timeouts.write_stall } else { timeouts.stream_idle };
+        if now.saturating_since(request.awaiting.progress_at) < limit {
+            return self.arm_request(key, Kind::Progress, now);
+        }
+        if let Place::Live(live) = &request.place {
+            let (conn, stream) = (live.conn(), live.stream());
+            self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
+        }
+        self.stall(key, now);
     }
 
     fn expire_request(&mut self, key: RequestKey, now: Instant) {

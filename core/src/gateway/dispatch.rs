@@ -108,6 +108,8 @@ impl Gateway {
         self.release_request(key, cut as u32);
         if all_left {
             self.await_response(key, now);
+        } else {
+            self.watch_progress(key, now);
         }
     }
 

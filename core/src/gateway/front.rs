@@ -94,6 +94,9 @@ impl Gateway {
         };
         let awaiting = &mut request.awaiting;
         awaiting.request_octets += data.len() as u64;
+        if !data.is_empty() {
+            awaiting.progress_at = now;
+        }
         awaiting.content_end |= end;
         let mut left = (Credit::none(), Credit::none());
         if awaiting.upload.is_some() {

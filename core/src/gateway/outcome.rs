@@ -25,6 +25,17 @@ impl Gateway {
         }
     }
 
+    /// Content has stood still for too long.
+    pub(super) fn stall(&mut self, key: RequestKey, now: Instant) {
+        let Some(request) = self.requests.get(key) else { return };
+        let front = request.awaiting.front;
+        if request.awaiting.response == ResponsePhase::Awaited {
+            return self.fail_request(key, Cause::StreamIdle, now);
+        }
+        self.reset_stream(front.conn, front.stream, ErrorCode::CANCEL, now);
+        self.settle(key, Outcome::Truncated(Cause::StreamIdle), now);
+    }
+
     /// The client's stream is gone: the backend hears of it at once.
     pub(super) fn client_gone(&mut self, key: RequestKey, outcome: Outcome, now: Instant) {
         let backend = self.requests.get(key).and_then(|request| match &request.place {

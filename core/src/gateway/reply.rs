@@ -30,6 +30,8 @@ impl Gateway {
         self.touch(front.conn);
         if all_left {
             self.response_left(key, now);
+        } else {
+            self.watch_progress(key, now);
         }
     }
 

@@ -35,7 +35,6 @@ pub struct Replay {
     backlog: BTreeMap<ConnId, Vec<u8>>,
     pub outcome: Outcome,
     noisy: bool,
-    eager: bool,
     /// For the recorder: connections ordered, and connections closed.
     dials: Vec<ConnId>,
     closed: Vec<ConnId>,
@@ -62,21 +61,14 @@ impl Replay {
             backlog: BTreeMap::new(),
             outcome: Outcome::default(),
             noisy: false,
-            eager: false,
             dials: Vec::new(),
             closed: Vec::new(),
         }
     }
 
-    /// Does what the gateway asks for before each input. When actions are asked for is an input too: frozen requests are
-    /// thawed then.
-    pub fn eager(self) -> Self {
-        Self { eager: true, ..self }
-    }
-
     /// Plays events without meaning between the others.
     pub fn with_noise(self) -> Self {
-        Self { noisy: true, ..self.eager() }
+        Self { noisy: true, ..self }
     }
 
     pub fn conns(&self) -> &BTreeSet<ConnId> {
@@ -102,10 +94,8 @@ impl Replay {
     }
 
     pub fn play(&mut self, input: &Input, cut: &mut impl FnMut(usize) -> Vec<usize>) {
-        if self.eager || matches!(input, Input::Closed(_) | Input::ReadClosed(_)) {
-            // Connections that the gateway has closed meanwhile are known to be gone.
-            self.act();
-        }
+        // When actions are asked for is an input too, for frozen requests are thawed then: always before each input.
+        self.act();
         if self.noisy {
             self.make_noise();
         }
