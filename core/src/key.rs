@@ -118,6 +118,10 @@ impl<T, M> Slab<T, M> {
                 u32::try_from(self.slots.len()).expect("fewer than 2^32 entries: every slab has a limit");
             let key = Key { index, generation: 0, marker: PhantomData };
             let value = value(key);
+            // Most slabs of a connection's streams never hold a second entry.
+            if self.slots.is_empty() {
+                self.slots.reserve_exact(1);
+            }
             self.slots.push(Slot { generation: 0, state: State::Used(value) });
             return key;
         }

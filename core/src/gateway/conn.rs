@@ -89,3 +89,15 @@ impl Conn {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What every idle connection costs beside its compression tables.
+    #[test]
+    fn a_connection_stays_small() {
+        assert!(size_of::<Conn>() <= 1200, "{} octets", size_of::<Conn>());
+        assert!(size_of::<crate::h2::Stream>() <= 256, "{} octets", size_of::<crate::h2::Stream>());
+    }
+}

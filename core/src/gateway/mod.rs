@@ -54,6 +54,7 @@ use crate::deadline::Deadlines;
 use crate::h2::{Connection, Input, Role};
 use crate::key::Slab;
 use crate::ledger::Ledger;
+use crate::outbox::OctetQueue;
 pub use crate::record::{Cause, EndRecord, Outcome, Record, RequestId};
 use crate::registry::Registry;
 use crate::request::{DeadlineTarget, Request};
@@ -187,7 +188,8 @@ impl Gateway {
         let buffer = core::mem::take(&mut self.recv_buffer);
         let filled = held.saturating_add(n).min(buffer.len());
         if let Some(entry) = self.conns.get_mut(lent_to) {
-            entry.inbox.consume(held);
+            // What is left goes into memory of its own size; an idle connection holds none.
+            entry.inbox = OctetQueue::default();
         }
         let left = self.receive(conn, &buffer[..filled], now);
         if let Some(entry) = self.conns.get_mut(conn)
@@ -358,6 +360,7 @@ impl Gateway {
             let spare = entry.h2.take_spare();
             self.keep_section(spare);
         }
+        self.keep_outbox(id);
         self.touch(id);
         input.remaining().len()
     }

@@ -5,6 +5,8 @@ use crate::gateway::{ConnId, Gateway};
 
 /// What one piece may hold to be worth keeping, in octets.
 const PIECE_OCTETS_MAX: usize = 64 << 10;
+/// How many outboxes are kept: so many connections are rarely written to in one turn.
+const OUTBOXES_MAX: usize = 256;
 /// What all pieces of one kind may hold together, in octets: some thousand requests' sections.
 const OCTETS_MAX: usize = 4 << 20;
 
@@ -58,7 +60,8 @@ impl Gateway {
     pub(super) fn keep_outbox(&mut self, id: ConnId) {
         let Some(entry) = self.conns.get_mut(id) else { return };
         let memory = entry.h2.take_outbox_memory();
-        if is_worth_keeping(memory.capacity(), self.spare.outbox_octets) {
+        let wanted = self.spare.outboxes.len() < OUTBOXES_MAX;
+        if wanted && is_worth_keeping(memory.capacity(), self.spare.outbox_octets) {
             self.spare.outbox_octets += memory.capacity();
             self.spare.outboxes.push(memory);
         }
