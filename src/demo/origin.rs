@@ -27,6 +27,7 @@ const BUFFER_OCTETS: usize = 64 << 10;
 enum Order {
     Pace(Pace),
     Leave,
+    Renew,
     Return,
     Stop,
 }
@@ -103,6 +104,11 @@ impl Origin {
         self.order(Order::Pace(pace));
     }
 
+    /// Says GOAWAY on its connections, finishes what is under way and takes new ones.
+    pub(super) fn renew(&self) {
+        self.order(Order::Renew);
+    }
+
     /// Stops listening, says GOAWAY and finishes what is under way.
     pub(super) fn leave(&self) {
         self.order(Order::Leave);
@@ -176,6 +182,7 @@ impl House {
                     Order::Pace(Pace::Swift) => self.status.state = State::Serving,
                     Order::Pace(Pace::Slow) => self.status.state = State::Slow,
                     Order::Leave => self.leave()?,
+                    Order::Renew => self.sessions.values_mut().for_each(Session::leave),
                     Order::Return => self.come_back()?,
                     Order::Stop => return Ok(()),
                 }

@@ -18,6 +18,8 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// What a drain that is over time, or clients that give up, may take in addition.
 const GRACE: Duration = Duration::from_secs(3);
 /// How long an origin that came back may be idle before it is made needed.
+/// How often origins renew their connections for that.
+const RENEWALS: usize = 8;
 const NEED: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(50);
 const REDRAW: Duration = Duration::from_millis(200);
@@ -150,22 +152,23 @@ impl Story {
         Ok(())
     }
 
-    /// The gateway makes connections as it needs them: where it needs none for a while, slow origins change that.
+    /// The gateway makes connections as it needs them: where it needs none for a while, an origin that renews its own changes
+    /// that, and who has fewest is asked first.
     fn is_used_again(&mut self, back: usize) -> Result<bool, Cut> {
         let before = self.origins[back].status().answered;
         let used = move |story: &Self| story.origins[back].status().answered > before;
-        if self.wait(NEED, used)? {
-            return Ok(true);
+        for round in 0..RENEWALS {
+            if self.wait(NEED, used)? {
+                return Ok(true);
+            }
+            let other = round % back;
+            self.origins[other].renew();
+            self.say(&format!(
+                "origin {} says GOAWAY on its connections and takes new ones",
+                self.origins[other].name
+            ));
         }
-        let pace = |story: &Self, pace| {
-            let others = story.origins.iter().enumerate().filter(|&(n, _)| n != back);
-            others.for_each(|(_, origin)| origin.pace(pace));
-        };
-        pace(self, Pace::Slow);
-        self.say("the other origins turn slow, so that one more is needed");
-        let used = self.wait(PATIENCE, used);
-        pace(self, Pace::Swift);
-        used
+        self.wait(PATIENCE, used)
     }
 
     /// Drains the gateway under load. How many requests finished meanwhile.
