@@ -1,6 +1,6 @@
 //! Binds [`shuntyard_core`] to sockets with a hand-rolled [`mio`] event loop.
 //!
-//! A [`Server`] has a number of workers. Each is a thread with a poll, listening sockets and a [`Gateway`] of its own;
+//! A [`Server`] has a number of workers. Each is a thread with a poll, listening sockets and a [`Gateway`](shuntyard_core::gateway::Gateway) of its own;
 //! they share nothing. The kernel spreads connections over them (SO_REUSEPORT).
 //!
 //! ```no_run

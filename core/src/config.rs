@@ -110,8 +110,10 @@ pub struct Timeouts {
     pub backend_idle: Duration,
     /// A connection that is being closed: how long the peer's input is discarded.
     pub linger: Duration,
-    /// Output waits and the peer takes none of it.
+    /// Output waits and the peer takes none of it: of a connection, or of a stream whose window stays closed.
     pub write_stall: Duration,
+    /// A stream whose response has begun, or whose request has not ended, and on which no content moves either way.
+    pub stream_idle: Duration,
 }
 
 impl Default for Timeouts {
@@ -125,6 +127,7 @@ impl Default for Timeouts {
             backend_idle: Duration::from_secs(60),
             linger: Duration::from_secs(2),
             write_stall: Duration::from_secs(60),
+            stream_idle: Duration::from_secs(300),
         }
     }
 }
@@ -141,6 +144,7 @@ impl Timeouts {
             ("backend_idle", self.backend_idle),
             ("linger", self.linger),
             ("write_stall", self.write_stall),
+            ("stream_idle", self.stream_idle),
         ];
         all.into_iter().try_for_each(|(name, duration)| {
             range(name, u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), 1, 86_400_000)
@@ -164,7 +168,7 @@ pub struct UpstreamConfig {
 impl UpstreamConfig {
     /// An upstream with these endpoints and default limits.
     pub fn new(endpoints: Vec<Address>) -> Self {
-        Self { endpoints, max_connections_per_endpoint: 16, max_attempts: 8, max_queued: 10_000 }
+        Self { endpoints, max_connections_per_endpoint: 16, max_attempts: 32, max_queued: 10_000 }
     }
 }
 
@@ -183,6 +187,9 @@ pub struct Config {
     pub max_fronts: u32,
     /// Octets of backend stream windows that may be promised at a time: the worker's byte ledger.
     pub ledger_octets: u64,
+    /// Octets of clients' stream windows for which memory is kept, so that uploads that wait do not stop others of the same
+    /// client; above that they do.
+    pub upload_ledger_octets: u64,
     /// Octets that one `recv_buf` offers at most. At least 33 KiB, so that the largest frame fits twice.
     pub recv_buffer_octets: usize,
     /// The name in `via` fields (RFC 9110 section 7.6.3).
@@ -201,6 +208,7 @@ impl Config {
             upstream: UpstreamConfig::new(endpoints),
             max_fronts: 100_000,
             ledger_octets: 1 << 30,
+            upload_ledger_octets: 256 << 20,
             recv_buffer_octets: 256 << 10,
             via: "shuntyard".to_owned(),
             records: false,
@@ -223,6 +231,7 @@ impl Config {
             u64::from(self.backend.initial_window_size).max(1),
             1 << 40,
         )?;
+        range("upload_ledger_octets", self.upload_ledger_octets, 0, 1 << 40)?;
         range("recv_buffer_octets", self.recv_buffer_octets as u64, 33 << 10, 16 << 20)?;
         range("via", self.via.len() as u64, 1, 256)?;
         token("via", &self.via)

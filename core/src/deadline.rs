@@ -1,4 +1,7 @@
-//! Deadlines in ordered lists, one a kind: arming and cancelling in constant time where a kind has one duration.
+//! Deadlines in ordered lists, one a kind: arming and cancelling in constant time where a kind has one duration. A deadline
+//! that ends long before others of its kind stands in a tree instead.
+
+use std::collections::BTreeMap;
 
 use crate::key::{Key, Slab};
 use crate::list::{Linked, Links, List};
@@ -15,6 +18,8 @@ pub struct Deadline<T> {
     kind: u8,
     target: T,
     links: Links,
+    /// Its place in the tree, where it is not in a list.
+    place: Option<u64>,
 }
 
 impl<T> Linked<Kind> for Deadline<T> {
@@ -35,11 +40,21 @@ pub type DeadlineKey<T> = Key<Deadline<T>>;
 pub struct Deadlines<T, const N: usize> {
     slab: Slab<Deadline<T>>,
     lists: [List<Deadline<T>, Kind>; N],
+    early: BTreeMap<(Instant, u64), DeadlineKey<T>>,
+    places: u64,
 }
+
+/// How far from the end of a list its place is looked for.
+const STEPS_MAX: usize = 8;
 
 impl<T, const N: usize> Default for Deadlines<T, N> {
     fn default() -> Self {
-        Self { slab: Slab::default(), lists: core::array::from_fn(|_| List::default()) }
+        Self {
+            slab: Slab::default(),
+            lists: core::array::from_fn(|_| List::default()),
+            early: BTreeMap::new(),
+            places: 0,
+        }
     }
 }
 
@@ -58,40 +73,55 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
     pub fn arm(&mut self, kind: u8, at: Instant, target: T) -> DeadlineKey<T> {
         let list = &mut self.lists[kind as usize];
         let mut after = list.back();
+        let mut steps = 0;
         while let Some(key) = after
             && self.slab.get(key).is_some_and(|other| other.at > at)
+            && steps < STEPS_MAX
         {
             after = list.before(&self.slab, key);
+            steps += 1;
         }
-        let key = self.slab.insert(Deadline { at, kind, target, links: Links::default() });
-        list.insert_after(&mut self.slab, after, key);
+        let key = self.slab.insert(Deadline { at, kind, target, links: Links::default(), place: None });
+        if steps < STEPS_MAX {
+            list.insert_after(&mut self.slab, after, key);
+        } else {
+            self.places += 1;
+            self.early.insert((at, self.places), key);
+            if let Some(deadline) = self.slab.get_mut(key) {
+                deadline.place = Some(self.places);
+            }
+        }
         key
     }
 
     /// Disarms a deadline; a stale key is fine.
     pub fn cancel(&mut self, key: DeadlineKey<T>) {
-        if let Some(kind) = self.slab.get(key).map(|deadline| deadline.kind) {
-            self.lists[kind as usize].unlink(&mut self.slab, key);
-            self.slab.remove(key);
+        let Some(deadline) = self.slab.get(key) else { return };
+        match deadline.place {
+            Some(place) => _ = self.early.remove(&(deadline.at, place)),
+            None => _ = self.lists[deadline.kind as usize].unlink(&mut self.slab, key),
         }
+        self.slab.remove(key);
     }
 
     /// The earliest deadline.
     pub fn next(&self) -> Option<Instant> {
-        self.lists.iter().filter_map(|list| Some(self.slab.get(list.front()?)?.at)).min()
+        Some(self.slab.get(self.first()?)?.at)
     }
 
     /// Takes the earliest deadline, if it has come.
     pub fn pop_expired(&mut self, now: Instant) -> Option<(u8, T)> {
-        let key = self
-            .lists
-            .iter()
-            .filter_map(List::front)
-            .min_by_key(|&key| self.slab.get(key).map(|deadline| deadline.at))
-            .filter(|&key| self.slab.get(key).is_some_and(|deadline| deadline.at <= now))?;
-        let found = self.slab.get(key).map(|deadline| (deadline.kind, deadline.target));
+        let key = self.first()?;
+        let deadline = self.slab.get(key).filter(|deadline| deadline.at <= now)?;
+        let found = (deadline.kind, deadline.target);
         self.cancel(key);
-        found
+        Some(found)
+    }
+
+    fn first(&self) -> Option<DeadlineKey<T>> {
+        let early = self.early.first_key_value().map(|(_, &key)| key);
+        let heads = self.lists.iter().filter_map(List::front).chain(early);
+        heads.min_by_key(|&key| self.slab.get(key).map(|deadline| deadline.at))
     }
 }
 
@@ -114,5 +144,17 @@ mod tests {
         assert_eq!(deadlines.pop_expired(at(40)), Some((1, 2)));
         assert_eq!(deadlines.pop_expired(at(40)), Some((0, 3)));
         assert!(deadlines.is_empty() && deadlines.next().is_none());
+    }
+
+    #[test]
+    fn many_that_end_early_are_found_and_cancelled_too() {
+        let mut deadlines = Deadlines::<u64, 1>::default();
+        let at = Instant::from_nanos;
+        let keys: Vec<_> = (0..1000).rev().map(|n| deadlines.arm(0, at(n), n)).collect();
+        keys.iter().skip(1).step_by(2).for_each(|&key| deadlines.cancel(key));
+        assert_eq!(deadlines.len(), 500);
+        let order: Vec<u64> =
+            core::iter::from_fn(|| deadlines.pop_expired(at(1000)).map(|(_, target)| target)).collect();
+        assert_eq!(order, (0..1000).filter(|n| n % 2 == 1).collect::<Vec<_>>());
     }
 }

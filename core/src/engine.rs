@@ -61,6 +61,6 @@ impl Engine {
 
     /// A stream for one request: a free slot under the peer's limit, and the memory for what the backend may send on it.
     pub fn permit(&self, connection: &Connection, ledger: &mut Ledger, octets: u32) -> Option<Permit> {
-        if self.free_slots(connection) == 0 { None } else { ledger.reserve(octets) }
+        if self.free_slots(connection) == 0 { None } else { ledger.reserve(octets).map(Permit::new) }
     }
 }

@@ -4,12 +4,41 @@
 /// [`Ledger`]; it can be neither copied nor made.
 ///
 /// ```compile_fail
-/// let permit = shuntyard_core::ledger::Permit { octets: 0 };
+/// let reservation = shuntyard_core::ledger::Reservation { octets: 0 };
 /// ```
 #[must_use = "a permit that is not given back is memory lost"]
 #[derive(Debug)]
 pub struct Permit {
+    reservation: Reservation,
+}
+
+/// Memory that is kept free for what a peer may send. It goes back to the [`Ledger`] it came from.
+#[must_use = "a reservation that is not given back is memory lost"]
+#[derive(Debug)]
+pub struct Reservation {
     octets: u32,
+}
+
+impl Reservation {
+    /// Divides off what exceeds `octets`.
+    pub(crate) fn trim(&mut self, octets: u32) -> Self {
+        let surplus = self.octets.saturating_sub(octets);
+        self.octets -= surplus;
+        Self { octets: surplus }
+    }
+}
+
+impl Permit {
+    /// The right to open a stream goes with the memory for it.
+    pub(crate) const fn new(reservation: Reservation) -> Self {
+        Self { reservation }
+    }
+}
+
+impl From<Permit> for Reservation {
+    fn from(permit: Permit) -> Self {
+        permit.reservation
+    }
 }
 
 /// The worker's account of memory that windows have promised: the memory is there before the window is.
@@ -31,16 +60,16 @@ impl Ledger {
     }
 
     /// The memory for one stream's window, unless the account has not so much left.
-    pub(crate) fn reserve(&mut self, octets: u32) -> Option<Permit> {
+    pub(crate) fn reserve(&mut self, octets: u32) -> Option<Reservation> {
         let reserved = self.reserved.checked_add(octets.into()).filter(|&reserved| reserved <= self.limit)?;
         self.reserved = reserved;
-        Some(Permit { octets })
+        Some(Reservation { octets })
     }
 
     /// The stream is over and nothing of it is buffered any more.
-    pub const fn give_back(&mut self, permit: Permit) {
-        let Permit { octets } = permit;
-        self.reserved = self.reserved.saturating_sub(octets as u64);
+    pub fn give_back(&mut self, reservation: impl Into<Reservation>) {
+        let Reservation { octets } = reservation.into();
+        self.reserved = self.reserved.saturating_sub(octets.into());
     }
 }
 

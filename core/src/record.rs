@@ -50,6 +50,8 @@ pub enum Cause {
     BackendReset(ErrorCode),
     /// No response head in time.
     ResponseTimeout,
+    /// No content moved on the stream for too long, in either direction, or the client's window stayed closed.
+    StreamIdle,
     /// The backend broke the protocol.
     BackendProtocol,
     /// The response head exceeds the limits.
@@ -71,6 +73,7 @@ impl Cause {
             Self::ConnectionTerminated => (502, "connection_terminated"),
             Self::BackendReset(_) => (502, "http_response_incomplete"),
             Self::ResponseTimeout => (504, "http_response_timeout"),
+            Self::StreamIdle => (408, "http_request_error"),
             Self::BackendProtocol => (502, "http_protocol_error"),
             Self::ResponseHeadTooLarge => (502, "http_response_header_section_size"),
             Self::QueueLimit => (503, "connection_limit_reached"),

@@ -64,6 +64,16 @@ impl Registry {
         self.queue.front()
     }
 
+    /// The request that came last.
+    pub fn last(&self) -> Option<RequestKey> {
+        self.queue.back()
+    }
+
+    /// The request before this one in the queue.
+    pub fn before(&self, requests: &Slab<Request>, key: RequestKey) -> Option<RequestKey> {
+        self.queue.before(requests, key)
+    }
+
     /// A request waits no longer.
     pub fn withdraw(&mut self, requests: &mut Slab<Request>, key: RequestKey) {
         self.queue.unlink(requests, key);

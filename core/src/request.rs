@@ -33,7 +33,7 @@
 //! ```compile_fail
 //! # use shuntyard_core::request::Finished;
 //! fn forge() -> Finished {
-//!     Finished { permit: None }
+//!     Finished { held: None }
 //! }
 //! ```
 //! ```compile_fail
@@ -48,13 +48,13 @@ use crate::deadline::DeadlineKey;
 use crate::fields::FieldSection;
 use crate::h2::StreamKey;
 use crate::key::{ConnId, Key};
-use crate::ledger::Permit;
+use crate::ledger::{Permit, Reservation};
 use crate::list::{Linked, Links};
 use crate::message::RequestHead;
 use crate::outbox::OctetQueue;
 use crate::record::{EndRecord, Outcome, RequestId};
 use crate::time::Instant;
-use crate::window::{Both, Credit, StreamLevel};
+use crate::window::{ConnectionLevel, Credit, StreamLevel};
 
 /// The address of a request.
 pub type RequestKey = Key<Request>;
@@ -98,10 +98,13 @@ impl Arrived {
             content: OctetQueue::default(),
             content_end: end,
             trailers: None,
+            upload: None,
             request_credit: Credit::none(),
+            request_connection_credit: Credit::none(),
             response_credit: Credit::none(),
             response: ResponsePhase::Awaited,
             deadline: None,
+            progress_at: at,
             content_given: false,
             request_octets: 0,
             response_octets: 0,
@@ -135,7 +138,7 @@ impl Frozen {
 
     /// It will never be thawed.
     pub fn abandon(self) -> (Finished, FieldSection) {
-        (Finished { permit: None }, self.fields)
+        (Finished { held: None }, self.fields)
     }
 }
 
@@ -168,14 +171,21 @@ impl Live {
     /// Nothing more will be exchanged with the backend about it. The memory stays reserved while octets of the response
     /// wait for the client.
     pub fn finish(self) -> (Finished, FieldSection) {
-        (Finished { permit: Some(self.permit) }, self.fields)
+        (Finished { held: Some(self.permit.into()) }, self.fields)
     }
 }
 
 /// The proof that no engine holds the request any more.
 #[derive(Debug)]
 pub struct Finished {
-    permit: Option<Permit>,
+    held: Option<Reservation>,
+}
+
+impl Finished {
+    /// Only so many octets of the response still wait: the rest of the memory goes back to the ledger.
+    pub fn trim(&mut self, octets: u32) -> Option<Reservation> {
+        self.held.as_mut().map(|held| held.trim(octets))
+    }
 }
 
 /// Where a request is. It owns what may be done with the request there.
@@ -238,14 +248,21 @@ pub struct Awaiting {
     pub content_end: bool,
     /// Trailers that no engine has taken yet.
     pub trailers: Option<FieldSection>,
-    /// Owed to the client for content that has not left.
-    pub request_credit: Credit<Both>,
+    /// The memory for content that waits. With it the client's connection gets its credit at once, so that an upload that
+    /// cannot go on does not stop the others.
+    pub upload: Option<Reservation>,
+    /// Owed to the client's stream for content that has not left.
+    pub request_credit: Credit<StreamLevel>,
+    /// Owed to the client's connection for content that has not left: only without that memory.
+    pub request_connection_credit: Credit<ConnectionLevel>,
     /// Owed to the backend's stream for content that has not left.
     pub response_credit: Credit<StreamLevel>,
     /// How far the response has come.
     pub response: ResponsePhase,
     /// The deadline of the queue or of the response.
     pub deadline: Option<DeadlineKey<DeadlineTarget>>,
+    /// When content moved the last time, either way.
+    pub progress_at: Instant,
     /// Content was given to a backend, and not kept: the request cannot be sent again.
     pub content_given: bool,
     /// Octets of content received.
@@ -265,7 +282,7 @@ pub struct Awaiting {
 }
 
 impl Awaiting {
-    /// The one completion of a request. The permit, if it ever had one, goes back to the ledger.
+    /// The one completion of a request. The memory that it held, if any, goes back to the ledger.
     pub fn settle(
         &self,
         finished: Finished,
@@ -273,7 +290,7 @@ impl Awaiting {
         client: Address,
         endpoint: Option<Address>,
         now: Instant,
-    ) -> (EndRecord, Option<Permit>) {
+    ) -> (EndRecord, Option<Reservation>) {
         let status = match self.response {
             ResponsePhase::Awaited => 0,
             ResponsePhase::Begun(status) | ResponsePhase::Local(status, _) => status,
@@ -292,7 +309,7 @@ impl Awaiting {
             responded: self.responded,
             ended: now,
         };
-        (record, finished.permit)
+        (record, finished.held)
     }
 }
 

@@ -412,3 +412,50 @@ fn a_backend_that_closes_at_once_is_not_dialled_for_ever() {
     assert_eq!(memory.dials.len(), 1);
     assert_eq!(memory.records[0].outcome, Outcome::LocalReply(Cause::ConnectionTerminated));
 }
+
+#[test]
+fn b51_uploads_that_wait_frozen_do_not_stop_the_one_that_goes_on() {
+    let mut memory = Memory::new(|config| {
+        config.front.connection_window_size = 65_535;
+        config.upstream.max_connections_per_endpoint = 1;
+    });
+    memory.backend_config.max_concurrent_streams = 1;
+    let client = memory.connect(ConnectionConfig::default());
+    let first = memory.client(client).send_request(&post("/live"), false).expect("a slot");
+    memory.settle();
+    for n in 0..4 {
+        let stream = memory.client(client).send_request(&post(&format!("/{n}")), false).expect("a slot");
+        memory.client(client).send_data(stream, &[1; 60_000], true).expect("an open stream");
+    }
+    memory.settle();
+    memory.client(client).send_data(first, &vec![2; 500_000], true).expect("an open stream");
+    assert_eq!(answer_all_read(&mut memory, client), 5);
+    assert_eq!(memory.gateway.view().reserved_octets, 0);
+}
+
+/// Answers each request once it was read whole; counts the answers.
+fn answer_all_read(memory: &mut Memory, client: ConnId) -> usize {
+    let mut answers = 0;
+    for _ in 0..200 {
+        memory.settle();
+        for backend in memory.backends() {
+            let mut whole = Vec::new();
+            while let Some(event) = memory.backend(backend).poll_event().expect("a sound connection") {
+                if let ServerEvent::Data { stream, credit, end, .. } = event {
+                    memory.backend(backend).release(stream, credit);
+                    whole.extend(end.then_some(stream));
+                }
+            }
+            for stream in whole {
+                memory.backend(backend).send_response(stream, &ok(), true).expect("an open stream");
+            }
+        }
+        answers += events(memory, client)
+            .iter()
+            .filter(
+                |event| matches!(event, ClientEvent::Response { response, .. } if response.status() == 200),
+            )
+            .count();
+    }
+    answers
+}

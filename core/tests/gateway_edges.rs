@@ -1,12 +1,13 @@
 //! The gateway where two things happen at once, or none where one was expected.
 
+#[allow(dead_code, reason = "shared with other test binaries")]
 mod memory;
 
 use core::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Request, Response};
 use memory::Memory;
-use shuntyard_core::config::ConnectionConfig;
+use shuntyard_core::config::{Config, ConfigError, ConnectionConfig};
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::gateway::{Action, Connected, RecvBuf};
 use shuntyard_core::h2::{ServerEvent, StreamKey};
@@ -90,4 +91,97 @@ fn w4_an_upload_that_lost_its_use_is_credited_at_once() {
     while let Ok(Some(_)) = memory.client(client).poll_event() {}
     memory.settle();
     assert_eq!(memory.client(client).queued(second), 0, "nothing holds the second upload up");
+}
+
+/// Time in which there was nothing to write is no stall.
+#[test]
+fn t4_output_stalls_from_the_moment_at_which_it_waits() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect(ConnectionConfig::default());
+    memory.client(client).send_request(&request("GET"), true).expect("a slot");
+    memory.settle();
+    let backend = memory.backends()[0];
+    let stream = arrived(&mut memory, backend);
+    // A long poll is answered after 58.5 seconds, and the client's socket is full.
+    memory.now = at_ms(58_500);
+    memory.gateway.handle_timeout(memory.now);
+    memory.backend(backend).send_response(stream, &ok(), true).expect("an open stream");
+    let octets = memory.backend(backend).poll_transmit().expect("a response").to_vec();
+    read(&mut memory, backend, &octets);
+    assert!(memory.gateway.poll_transmit(client, memory.now).is_some());
+    let mut closed_at = None;
+    for ms in (59_000..200_000).step_by(500) {
+        // Told again and again that nothing left.
+        memory.gateway.handle_sent(client, 0, at_ms(ms));
+        memory.gateway.handle_timeout(at_ms(ms));
+        while let Some(action) = memory.gateway.poll_action() {
+            if action == Action::Close(client) {
+                closed_at.get_or_insert(ms);
+            }
+        }
+    }
+    let closed_at = closed_at.expect("a client that takes nothing is given up");
+    assert!(
+        (118_500..=178_500).contains(&closed_at),
+        "one period to two after the response was there: {closed_at}"
+    );
+}
+
+#[test]
+fn x6_a_fin_on_a_connection_that_does_not_stand_is_ignored() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect(ConnectionConfig::default());
+    memory.client(client).send_request(&request("GET"), true).expect("a slot");
+    let octets = memory.client(client).poll_transmit().expect("a request").to_vec();
+    read(&mut memory, client, &octets);
+    let actions: Vec<_> = std::iter::from_fn(|| memory.gateway.poll_action()).collect();
+    let dialled = actions.iter().find_map(|action| match action {
+        Action::Connect { conn, .. } => Some(*conn),
+        _ => None,
+    });
+    let dialled = dialled.expect("a dial");
+    memory.gateway.handle_read_closed(dialled, memory.now);
+    assert_eq!(memory.gateway.ignored_events(), 1);
+    memory.gateway.handle_connected(dialled, Connected {}, memory.now);
+    assert!(matches!(memory.gateway.recv_buf(dialled), RecvBuf::Buffer(_)));
+}
+
+/// A deadline that is over when it is armed would be armed again for ever.
+#[test]
+fn t5_no_timeout_is_zero() {
+    let mut config = Config::new(vec![]);
+    config.timeouts.front_idle = Duration::ZERO;
+    let error = config.validate().expect_err("nothing lasts no time");
+    assert!(matches!(error, ConfigError::OutOfRange { name: "front_idle", value: 0, .. }), "{error}");
+}
+
+/// E9: a client that opens and resets streams as fast as it can (CVE-2023-44487) costs the others nothing: neither their
+/// backend connection nor memory without limit.
+#[test]
+fn e9_rapid_resets_disturb_nobody_else() {
+    let mut memory = Memory::new(|_| {});
+    let victim = memory.connect(ConnectionConfig::default());
+    memory.client(victim).send_request(&request("GET"), true).expect("a slot");
+    memory.settle();
+    let backend = memory.backends()[0];
+    let stream = arrived(&mut memory, backend);
+    let attacker = memory.connect(ConnectionConfig::default());
+    memory.settle();
+    // The backend reads nothing meanwhile.
+    for _ in 0..50 {
+        for _ in 0..100 {
+            let stream = memory.client(attacker).send_request(&request("GET"), true).expect("a slot");
+            memory.client(attacker).reset(stream, ErrorCode::CANCEL);
+        }
+        let octets = memory.client(attacker).poll_transmit().expect("requests").to_vec();
+        memory.client(attacker).handle_sent(octets.len());
+        read(&mut memory, attacker, &octets);
+    }
+    assert!(memory.gateway.view().buffered_octets < 512 << 10, "{:?}", memory.gateway.view());
+    memory.settle();
+    assert_eq!(memory.backends().first(), Some(&backend), "the shared connection stands");
+    memory.backend(backend).send_response(stream, &ok(), true).expect("an open stream");
+    memory.settle();
+    let record = memory.records.iter().find(|record| record.request.0 == 0).expect("the victim's record");
+    assert_eq!(record.status, 200);
 }

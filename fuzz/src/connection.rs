@@ -199,7 +199,7 @@ impl Owner {
             Event::Data { stream, data, credit, .. } => {
                 assert_eq!(credit.octets() as usize, data.len());
                 if self.is(RESETS) && !data.is_empty() {
-                    let _ = self.connection.reset(stream, shuntyard_core::error::ErrorCode::CANCEL);
+                    self.connection.reset(stream, shuntyard_core::error::ErrorCode::CANCEL);
                 }
                 if self.is(KEEPS_CREDIT) {
                     self.owed.push((stream, credit));

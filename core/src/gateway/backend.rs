@@ -67,7 +67,7 @@ impl Gateway {
             request.awaiting.response = ResponsePhase::Begun(head.status);
             request.awaiting.responded = Some(now);
             forward::response(&mut fields, &self.via, head.content_length_repeated);
-            self.disarm_request(key);
+            self.watch_progress(key, now);
             self.lend_outbox(front.conn);
             if let Some(entry) = self.conns.get_mut(front.conn) {
                 let _ = entry.h2.send_head(front.stream, &fields, end);
@@ -104,6 +104,9 @@ impl Gateway {
             };
         let left = owed.take(cut as u32);
         request.awaiting.response_octets += cut as u64;
+        if cut > 0 {
+            request.awaiting.progress_at = now;
+        }
         request.awaiting.response_credit.merge(owed);
         if left.octets() > 0
             && let Some(entry) = self.conns.get_mut(conn)
@@ -141,12 +144,16 @@ impl Gateway {
         let Some(request) = self.requests.get_mut(key) else { return };
         let Some(live) = request.take_live() else { return };
         let (conn, stream) = (live.conn(), live.stream());
-        let (finished, fields) = live.finish();
+        let (mut finished, fields) = live.finish();
+        let front = request.awaiting.front;
+        let waiting = self.conns.get(front.conn).map_or(0, |entry| entry.h2.queued(front.stream));
+        if let Some(surplus) = finished.trim(waiting as u32) {
+            self.ledger.give_back(surplus);
+        }
         request.place = Place::Finished(finished);
-        let (front, dropped) = (request.awaiting.front, request.awaiting.request_credit.take(u32::MAX));
         self.keep_section(fields);
         self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
-        self.release_front(front, dropped);
+        self.release_request(key, u32::MAX);
         self.stream_ended(conn, now);
     }
 
@@ -176,9 +183,11 @@ impl Gateway {
         let is_front = self.conns.get(conn).is_some_and(super::conn::Conn::is_front);
         let Some(request) = self.requests.get_mut(key) else { return };
         let awaiting = &mut request.awaiting;
+        if cut.octets > 0 {
+            awaiting.progress_at = now;
+        }
         if !is_front {
-            let (front, credit) = (awaiting.front, awaiting.request_credit.take(cut.octets));
-            self.release_front(front, credit);
+            self.release_request(key, cut.octets);
             if cut.end {
                 self.await_response(key, now);
             }

@@ -86,6 +86,7 @@ impl Gateway {
         if !entry.h2.transmit().is_empty() {
             return self.arm_write_stall(id, now);
         }
+        entry.waiting_since = None;
         if entry.life != Life::Flushing {
             return;
         }
@@ -93,6 +94,7 @@ impl Gateway {
             return self.close_now(id);
         }
         entry.life = Life::Lingering;
+        entry.inbox = Default::default();
         self.actions.push_back(Action::Shutdown(id));
         if core::mem::take(&mut entry.paused) {
             self.actions.push_back(Action::Readable(id));
@@ -103,7 +105,7 @@ impl Gateway {
     /// Input of a departing connection.
     pub(super) fn discard(&mut self, id: ConnId, octets: usize, _now: Instant) {
         let Some(entry) = self.conns.get_mut(id) else { return };
-        entry.inbox = Vec::new();
+        entry.inbox = Default::default();
         entry.discarded = entry.discarded.saturating_add(octets);
         if entry.discarded > LINGER_OCTETS_MAX {
             self.close_now(id);

@@ -4,6 +4,7 @@ use crate::address::Address;
 use crate::deadline::DeadlineKey;
 use crate::engine::Engine;
 use crate::h2::Connection;
+use crate::outbox::OctetQueue;
 use crate::request::DeadlineTarget;
 use crate::time::Instant;
 
@@ -40,7 +41,7 @@ pub(super) struct Conn {
     pub(super) side: Side,
     pub(super) life: Life,
     /// Octets received that do not make a whole frame, or that wait because reading is paused.
-    pub(super) inbox: Vec<u8>,
+    pub(super) inbox: OctetQueue,
     /// The adapter was told to leave the socket alone.
     pub(super) paused: bool,
     /// The adapter was told of output, and has not seen its end since.
@@ -53,26 +54,26 @@ pub(super) struct Conn {
     pub(super) deadline: Option<DeadlineKey<DeadlineTarget>>,
     /// Output that the peer does not take.
     pub(super) write_deadline: Option<DeadlineKey<DeadlineTarget>>,
-    /// When octets left the last time.
-    pub(super) sent_at: Instant,
+    /// Since when output waits without progress; `None` where none waits.
+    pub(super) waiting_since: Option<Instant>,
     /// The peer's SETTINGS came.
     pub(super) established: bool,
 }
 
 impl Conn {
-    pub(super) fn new(h2: Connection, side: Side, life: Life, now: Instant) -> Self {
+    pub(super) fn new(h2: Connection, side: Side, life: Life) -> Self {
         Self {
             h2,
             side,
             life,
-            inbox: Vec::new(),
+            inbox: OctetQueue::default(),
             paused: false,
             announced: false,
             read_closed: false,
             discarded: 0,
             deadline: None,
             write_deadline: None,
-            sent_at: now,
+            waiting_since: None,
             established: false,
         }
     }

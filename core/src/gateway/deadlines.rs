@@ -26,6 +26,8 @@ pub(super) enum Kind {
     Queue,
     /// A backend owes a response head.
     Response,
+    /// Content does not move.
+    Progress,
     /// The pause after a dial that failed.
     Redial,
     /// The second GOAWAY of a drain.
@@ -35,7 +37,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Connect,
         Self::Preface,
         Self::FrontIdle,
@@ -44,6 +46,7 @@ impl Kind {
         Self::WriteStall,
         Self::Queue,
         Self::Response,
+        Self::Progress,
         Self::Redial,
         Self::DrainStep,
         Self::Drain,
@@ -71,6 +74,7 @@ impl Gateway {
             Kind::BackendIdle => timeouts.backend_idle,
             Kind::Linger => timeouts.linger,
             Kind::WriteStall => timeouts.write_stall,
+            Kind::Progress => timeouts.write_stall.min(timeouts.stream_idle),
             Kind::Queue => timeouts.queue,
             Kind::Response => timeouts.response,
             Kind::Redial => REDIAL,
@@ -111,21 +115,23 @@ impl Gateway {
         }
     }
 
-    /// The peer must take output within each period, or the connection ends: one and a half periods after the last octet
-    /// left on average, two at most. Nothing is armed or cancelled for each write.
+    /// The peer must take output, or the connection ends. Looked at lazily: it is armed once and moves on by itself, so that
+    /// nothing is armed or cancelled for each write.
     pub(super) fn arm_write_stall(&mut self, id: ConnId, now: Instant) {
         let at = now + self.duration(Kind::WriteStall);
-        let Some(entry) = self.conns.get_mut(id).filter(|entry| entry.write_deadline.is_none()) else {
-            return;
-        };
-        entry.sent_at = now;
-        entry.write_deadline = Some(self.deadlines.arm(Kind::WriteStall as u8, at, DeadlineTarget::Conn(id)));
+        let Some(entry) = self.conns.get_mut(id) else { return };
+        entry.waiting_since.get_or_insert(now);
+        if entry.write_deadline.is_none() {
+            let target = DeadlineTarget::Conn(id);
+            entry.write_deadline = Some(self.deadlines.arm(Kind::WriteStall as u8, at, target));
+        }
     }
 
     pub(super) fn expire(&mut self, kind: Kind, target: DeadlineTarget, now: Instant) {
         match target {
             DeadlineTarget::Conn(id) if kind == Kind::WriteStall => self.expire_write_stall(id, now),
             DeadlineTarget::Conn(id) => self.expire_conn(id, kind, now),
+            DeadlineTarget::Request(key) if kind == Kind::Progress => self.expire_progress(key, now),
             DeadlineTarget::Request(key) => self.expire_request(key, now),
             DeadlineTarget::Drain if kind == Kind::DrainStep => self.finish_goaway(now),
             DeadlineTarget::Drain => self.cut_drain(now),
@@ -144,6 +150,7 @@ impl Gateway {
             Kind::WriteStall
             | Kind::Queue
             | Kind::Response
+            | Kind::Progress
             | Kind::Redial
             | Kind::DrainStep
             | Kind::Drain => {}
@@ -186,11 +193,9 @@ impl Gateway {
         let limit = self.duration(Kind::WriteStall);
         let Some(entry) = self.conns.get_mut(id) else { return };
         entry.write_deadline = None;
-        if entry.h2.transmit().is_empty() {
-            return;
-        }
-        if now.saturating_since(entry.sent_at) < limit {
-            let (at, target) = (now + limit, DeadlineTarget::Conn(id));
+        let Some(since) = entry.waiting_since else { return };
+        if now.saturating_since(since) < limit {
+            let (at, target) = (since + limit, DeadlineTarget::Conn(id));
             entry.write_deadline = Some(self.deadlines.arm(Kind::WriteStall as u8, at, target));
             return;
         }
@@ -199,6 +204,30 @@ impl Gateway {
             Side::Backend(_) => Cause::ResponseTimeout,
         };
         self.cut_conn(id, cause, now);
+    }
+
+    /// Content is on its way, in either direction. Looked at lazily, once a period.
+    pub(super) fn watch_progress(&mut self, key: RequestKey, now: Instant) {
+        if let Some(request) = self.requests.get_mut(key) {
+            request.awaiting.progress_at = now;
+            self.arm_request(key, Kind::Progress, now);
+        }
+    }
+
+    fn expire_progress(&mut self, key: RequestKey, now: Instant) {
+        let Some(request) = self.requests.get(key) else { return };
+        let front = request.awaiting.front;
+        let waits = self.conns.get(front.conn).is_some_and(|entry| entry.h2.queued(front.stream) > 0);
+        let timeouts = &self.config.timeouts;
+        let limit = if waits { timeouts.write_stall } else { timeouts.stream_idle };
+        if now.saturating_since(request.awaiting.progress_at) < limit {
+            return self.arm_request(key, Kind::Progress, now);
+        }
+        if let Place::Live(live) = &request.place {
+            let (conn, stream) = (live.conn(), live.stream());
+            self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
+        }
+        self.stall(key, now);
     }
 
     fn expire_request(&mut self, key: RequestKey, now: Instant) {

@@ -12,12 +12,28 @@ use crate::time::Instant;
 
 impl Gateway {
     /// Thaws requests while engines have slots and the ledger has memory; then orders one more engine, if one may be.
+    /// Whoever still waits, waits against a deadline.
     pub(super) fn dispatch(&mut self, now: Instant) {
         while let Some(key) = self.registry.next() {
-            let Some(conn) = self.least_loaded() else { return self.dial(now) };
+            let Some(conn) = self.least_loaded() else {
+                self.dial(now);
+                break;
+            };
             if !self.thaw(key, conn, now) {
-                return;
+                break;
             }
+        }
+        self.arm_newcomers(now);
+    }
+
+    /// Requests that came since the last time stand together at the end of the queue.
+    fn arm_newcomers(&mut self, now: Instant) {
+        let mut newest = self.registry.last();
+        while let Some(key) = newest
+            && self.requests.get(key).is_some_and(|request| request.awaiting.deadline.is_none())
+        {
+            self.arm_request(key, Kind::Queue, now);
+            newest = self.registry.before(&self.requests, key);
         }
     }
 
@@ -88,11 +104,12 @@ impl Gateway {
         if let Some(trailers) = trailers {
             let _ = entry.h2.send_trailers(stream, trailers);
         }
-        let (front, credit) = (awaiting.front, awaiting.request_credit.take(cut as u32));
         let all_left = awaiting.content_end && cut == content.len();
-        self.release_front(front, credit);
+        self.release_request(key, cut as u32);
         if all_left {
             self.await_response(key, now);
+        } else {
+            self.watch_progress(key, now);
         }
     }
 
@@ -101,7 +118,7 @@ impl Gateway {
         let Some(target) = self.config.upstream.endpoints.get(endpoint).cloned() else { return };
         let h2 = self.new_connection(Role::Client);
         let side = Side::Backend(Engine::new(endpoint, self.registry.remembered_streams_max(endpoint)));
-        let conn = self.conns.insert(Conn::new(h2, side, Life::Connecting, now));
+        let conn = self.conns.insert(Conn::new(h2, side, Life::Connecting));
         self.registry.register(endpoint, conn);
         self.arm_conn(conn, Kind::Connect, now);
         self.actions.push_back(Action::Connect { conn, target });

@@ -1,7 +1,6 @@
 //! What clients send: requests are frozen, their content is relayed or waits.
 
 use crate::fields::FieldSection;
-use crate::gateway::deadlines::Kind;
 use crate::gateway::{ConnId, Gateway, forward};
 use crate::h2::{Event, StreamKey};
 use crate::key::Key;
@@ -9,7 +8,7 @@ use crate::message::{Method, RequestHead};
 use crate::record::{Cause, Outcome, Record, RequestId};
 use crate::request::{Arrived, DeadlineTarget, FrontAddress, Place, RequestKey};
 use crate::time::Instant;
-use crate::window::{Both, Credit};
+use crate::window::{Both, ConnectionLevel, Credit, StreamLevel};
 
 /// Streams bear the key of their request; 0 is for streams that have none.
 pub(super) const fn tag_of(key: RequestKey) -> u64 {
@@ -64,6 +63,11 @@ impl Gateway {
         }
         if let Some(entry) = self.conns.get_mut(front.conn) {
             entry.h2.set_tag(front.stream, tag_of(key));
+            let window = entry.h2.stream_recv_window();
+            let upload = if end { None } else { self.uploads.reserve(window) };
+            if let Some(request) = self.requests.get_mut(key) {
+                request.awaiting.upload = upload;
+            }
         }
         if head.method == Method::Connect {
             return self.fail_request(key, Cause::NotServed, now);
@@ -72,10 +76,6 @@ impl Gateway {
             return self.fail_request(key, Cause::QueueLimit, now);
         }
         self.registry.submit(&mut self.requests, key);
-        self.dispatch(now);
-        if self.requests.get(key).is_some_and(|request| matches!(request.place, Place::Frozen(_))) {
-            self.arm_request(key, Kind::Queue, now);
-        }
     }
 
     /// The octets go on at once, or wait with the request: bounded by the window that the client was given.
@@ -84,37 +84,49 @@ impl Gateway {
         front: FrontAddress,
         key: RequestKey,
         data: &[u8],
-        mut credit: Credit<Both>,
+        credit: Credit<Both>,
         end: bool,
         now: Instant,
     ) {
-        let Some(request) = self.requests.get_mut(key) else { return self.release_front(front, credit) };
+        let (mut owed, mut connection) = credit.split();
+        let Some(request) = self.requests.get_mut(key) else {
+            return self.release_front(front, owed, connection);
+        };
         let awaiting = &mut request.awaiting;
         awaiting.request_octets += data.len() as u64;
+        if !data.is_empty() {
+            awaiting.progress_at = now;
+        }
         awaiting.content_end |= end;
+        let mut left = (Credit::none(), Credit::none());
+        if awaiting.upload.is_some() {
+            left.1.merge(connection.take(u32::MAX));
+        }
         match &request.place {
-            Place::Frozen(_) => {
-                awaiting.content.extend(data);
-                awaiting.request_credit.merge(credit);
-            }
+            Place::Frozen(_) => awaiting.content.extend(data),
             Place::Live(live) => {
                 let (conn, stream) = (live.conn(), live.stream());
                 awaiting.content_given |= !data.is_empty();
                 let sent = self.conns.get_mut(conn).map(|entry| entry.h2.send_data(stream, data, end));
-                if let Some(Ok(cut)) = sent {
-                    let left = credit.take(cut as u32);
-                    awaiting.request_credit.merge(credit);
-                    self.release_front(front, left);
-                    if end && cut == data.len() {
-                        self.await_response(key, now);
-                    }
-                } else {
-                    self.release_front(front, credit);
+                // A stream that is gone has failed its request already, or will with the next event.
+                let cut = sent.and_then(Result::ok).unwrap_or(data.len());
+                left.0.merge(owed.take(cut as u32));
+                left.1.merge(connection.take(cut as u32));
+                if end && cut == data.len() {
+                    self.await_response(key, now);
                 }
                 self.touch(conn);
             }
-            Place::Finished(_) | Place::Moving => self.release_front(front, credit),
+            Place::Finished(_) | Place::Moving => {
+                left.0.merge(owed.take(u32::MAX));
+                left.1.merge(connection.take(u32::MAX));
+            }
         }
+        if let Some(request) = self.requests.get_mut(key) {
+            request.awaiting.request_credit.merge(owed);
+            request.awaiting.request_connection_credit.merge(connection);
+        }
+        self.release_front(front, left.0, left.1);
     }
 
     fn request_trailers(&mut self, key: RequestKey, fields: FieldSection, now: Instant) {
@@ -138,13 +150,27 @@ impl Gateway {
         }
     }
 
-    /// Gives the client's octets back: what is left of the stream, and always the connection.
-    pub(super) fn release_front(&mut self, front: FrontAddress, credit: Credit<Both>) {
-        if credit.octets() == 0 {
+    /// Content of the request has left, or never will: the client gets its windows back.
+    pub(super) fn release_request(&mut self, key: RequestKey, octets: u32) {
+        let Some(request) = self.requests.get_mut(key) else { return };
+        let awaiting = &mut request.awaiting;
+        let (front, stream) = (awaiting.front, awaiting.request_credit.take(octets));
+        let connection = awaiting.request_connection_credit.take(octets);
+        self.release_front(front, stream, connection);
+    }
+
+    fn release_front(
+        &mut self,
+        front: FrontAddress,
+        stream: Credit<StreamLevel>,
+        connection: Credit<ConnectionLevel>,
+    ) {
+        if stream.octets() == 0 && connection.octets() == 0 {
             return;
         }
         if let Some(entry) = self.conns.get_mut(front.conn) {
-            entry.h2.release(front.stream, credit);
+            entry.h2.release_stream(front.stream, stream);
+            entry.h2.release_connection(connection);
         }
         self.touch(front.conn);
     }
@@ -165,11 +191,10 @@ impl Gateway {
         conn: ConnId,
         stream: StreamKey,
         code: crate::error::ErrorCode,
-        now: Instant,
+        _now: Instant,
     ) {
-        let result = self.conns.get_mut(conn).map(|entry| entry.h2.reset(stream, code));
-        if let Some(Err(error)) = result {
-            self.connection_failed(conn, error, now);
+        if let Some(entry) = self.conns.get_mut(conn) {
+            entry.h2.reset(stream, code);
         }
         self.touch(conn);
     }

@@ -77,6 +77,8 @@ pub struct Gateway {
     requests: Slab<Request>,
     registry: Registry,
     ledger: Ledger,
+    /// The account of clients' stream windows.
+    uploads: Ledger,
     deadlines: Deadlines<DeadlineTarget, { Kind::COUNT }>,
     actions: VecDeque<Action>,
     /// The one buffer that sockets are read into. What is no whole frame moves to its connection.
@@ -87,6 +89,8 @@ pub struct Gateway {
     next_request: u64,
     next_identity: u32,
     accepting: bool,
+    /// Since when something happened after which a frozen request might be thawed.
+    dispatch_at: Option<Instant>,
     drain: Option<closing::Drain>,
     ignored_events: u64,
 }
@@ -111,6 +115,7 @@ impl Gateway {
             requests: Slab::default(),
             registry: Registry::new(config.upstream.clone()),
             ledger: Ledger::new(config.ledger_octets),
+            uploads: Ledger::new(config.upload_ledger_octets),
             deadlines: Deadlines::default(),
             actions: VecDeque::new(),
             recv_buffer: Vec::new(),
@@ -119,6 +124,7 @@ impl Gateway {
             next_request: 0,
             next_identity: 0,
             accepting: true,
+            dispatch_at: None,
             drain: None,
             ignored_events: 0,
             config,
@@ -129,7 +135,7 @@ impl Gateway {
     /// said: what it speaks is not known yet.
     pub fn handle_accept(&mut self, info: Accepted, now: Instant) -> ConnId {
         let h2 = self.new_connection(Role::Server);
-        let id = self.conns.insert(Conn::new(h2, Side::Front { peer: info.peer }, Life::Open, now));
+        let id = self.conns.insert(Conn::new(h2, Side::Front { peer: info.peer }, Life::Open));
         self.fronts += 1;
         self.arm_conn(id, Kind::Preface, now);
         if self.drain.is_some() || self.fronts > self.config.max_fronts as usize {
@@ -152,7 +158,7 @@ impl Gateway {
         }
         self.arm_conn(conn, Kind::Preface, now);
         self.touch(conn);
-        self.dispatch(now);
+        self.dispatch_at = Some(now);
     }
 
     /// Where to read to.
@@ -167,7 +173,7 @@ impl Gateway {
             self.recv_buffer.resize(self.config.recv_buffer_octets, 0);
         }
         let held = entry.inbox.len();
-        self.recv_buffer[..held].copy_from_slice(&entry.inbox);
+        self.recv_buffer[..held].copy_from_slice(entry.inbox.as_slice());
         self.lent = Some((conn, held));
         RecvBuf::Buffer(&mut self.recv_buffer[held..])
     }
@@ -181,30 +187,36 @@ impl Gateway {
         let buffer = core::mem::take(&mut self.recv_buffer);
         let filled = held.saturating_add(n).min(buffer.len());
         if let Some(entry) = self.conns.get_mut(lent_to) {
-            entry.inbox.clear();
+            entry.inbox.consume(held);
         }
-        self.receive(conn, &buffer[..filled], now);
+        let left = self.receive(conn, &buffer[..filled], now);
+        if let Some(entry) = self.conns.get_mut(conn)
+            && left > 0
+        {
+            entry.inbox.extend(&buffer[filled - left..filled]);
+        }
         self.recv_buffer = buffer;
-        self.dispatch(now);
+        self.dispatch_at = Some(now);
     }
 
     /// The peer has shut its sending direction down. Over HTTP/2 that ends the connection: without the peer's
     /// WINDOW_UPDATE frames nothing of length could be sent to it any more.
     pub fn handle_read_closed(&mut self, conn: ConnId, now: Instant) {
-        let Some(entry) = self.conns.get_mut(conn).filter(|entry| !entry.read_closed) else {
+        let standing = |entry: &&mut Conn| entry.life != Life::Connecting && !entry.read_closed;
+        let Some(entry) = self.conns.get_mut(conn).filter(standing) else {
             self.ignored_events += 1;
             return;
         };
         entry.read_closed = true;
         match entry.life {
-            Life::Connecting | Life::Open => {
+            Life::Open => {
                 self.abandon_streams(conn, Cause::ConnectionTerminated, now);
                 self.close_gracefully(conn, Cause::ConnectionTerminated, now);
             }
-            Life::Flushing => {}
+            Life::Connecting | Life::Flushing => {}
             Life::Lingering => self.close_now(conn),
         }
-        self.dispatch(now);
+        self.dispatch_at = Some(now);
     }
 
     /// `n` octets of what `poll_transmit` showed left. Only this advances the output.
@@ -214,15 +226,23 @@ impl Gateway {
             return;
         };
         entry.h2.sent(n);
-        entry.sent_at = now;
-        if entry.paused && !entry.h2.is_congested() {
+        if n > 0 {
+            entry.waiting_since = Some(now);
+        }
+        if entry.paused && entry.h2.has_room() {
             entry.paused = false;
-            let inbox = core::mem::take(&mut entry.inbox);
-            self.receive(conn, &inbox, now);
+            let mut inbox = core::mem::take(&mut entry.inbox);
+            let left = self.receive(conn, inbox.as_slice(), now);
+            inbox.consume(inbox.len() - left);
+            if let Some(entry) = self.conns.get_mut(conn)
+                && left > 0
+            {
+                entry.inbox = inbox;
+            }
             if self.conns.get(conn).is_some_and(|entry| !entry.paused) {
                 self.actions.push_back(Action::Readable(conn));
             }
-            self.dispatch(now);
+            self.dispatch_at = Some(now);
         }
         self.flush(conn, now);
     }
@@ -239,7 +259,7 @@ impl Gateway {
             Closed::Reset | Closed::Failed => Cause::ConnectionTerminated,
         };
         self.remove_conn(conn, cause, now);
-        self.dispatch(now);
+        self.dispatch_at = Some(now);
     }
 
     /// It is the time that `poll_timeout` named, or later. Earlier calls do nothing.
@@ -247,7 +267,7 @@ impl Gateway {
         while let Some((kind, target)) = self.deadlines.pop_expired(now) {
             self.expire(Kind::from_index(kind), target, now);
         }
-        self.dispatch(now);
+        self.dispatch_at = Some(now);
     }
 
     /// The operator wants something.
@@ -256,11 +276,17 @@ impl Gateway {
             Command::Drain { deadline } => self.begin_drain(deadline, now),
             Command::WallClock(wall) => self.wall = wall,
         }
-        self.dispatch(now);
+        self.dispatch_at = Some(now);
     }
 
     /// The next thing to do.
+    ///
+    /// Frozen requests are thawed here, when output is asked for, and not while input comes: a GOAWAY behind the frame that
+    /// freed a slot is heeded, and how the input was cut changes nothing.
     pub fn poll_action(&mut self) -> Option<Action> {
+        if let Some(now) = self.dispatch_at.take() {
+            self.dispatch(now);
+        }
         self.actions.pop_front()
     }
 
@@ -268,7 +294,7 @@ impl Gateway {
     pub fn poll_transmit(&mut self, conn: ConnId, now: Instant) -> Option<Transmit<'_>> {
         self.fill_outbox(conn, now);
         // What left may have freed memory for those who wait.
-        self.dispatch(now);
+        self.dispatch_at = Some(now);
         self.flush(conn, now);
         let entry = self.conns.get_mut(conn)?;
         if entry.life == Life::Connecting || entry.h2.transmit().is_empty() {
@@ -298,42 +324,42 @@ impl Gateway {
         Connection::new(role, Arc::clone(config), self.seed, self.next_identity)
     }
 
-    /// Takes every whole frame, unless the connection's output is held back; what is left moves to its inbox.
-    fn receive(&mut self, id: ConnId, octets: &[u8], now: Instant) {
+    /// Takes every whole frame, unless the connection's output is held back; says how many octets are left for its inbox.
+    fn receive(&mut self, id: ConnId, octets: &[u8], now: Instant) -> usize {
         self.lend_outbox(id);
         let mut input = Input::new(octets);
         loop {
-            let Some(entry) = self.conns.get_mut(id) else { return };
+            let Some(entry) = self.conns.get_mut(id) else { return 0 };
             if entry.life == Life::Lingering || entry.life == Life::Flushing && entry.h2.has_failed() {
-                return self.discard(id, input.remaining().len(), now);
+                self.discard(id, input.remaining().len(), now);
+                return 0;
             }
             if entry.h2.awaits_preface() && !self.check_preface(id, input.remaining()) {
                 break;
             }
-            let Some(entry) = self.conns.get_mut(id) else { return };
+            self.lend_section(id);
+            let Some(entry) = self.conns.get_mut(id) else { return 0 };
             if entry.h2.is_congested() {
                 entry.paused = true;
                 break;
             }
             let is_front = entry.is_front();
-            self.lend_section(id);
-            let Some(entry) = self.conns.get_mut(id) else { return };
             match entry.h2.poll_event(&mut input) {
                 Ok(Some(event)) if is_front => self.front_event(id, event, now),
                 Ok(Some(event)) => self.backend_event(id, event, now),
                 Ok(None) => break,
-                Err(error) => return self.connection_failed(id, error, now),
+                Err(error) => {
+                    self.connection_failed(id, error, now);
+                    return 0;
+                }
             }
         }
         if let Some(entry) = self.conns.get_mut(id) {
-            entry.inbox.extend_from_slice(input.remaining());
-            if entry.inbox.is_empty() {
-                entry.inbox = Vec::new();
-            }
             let spare = entry.h2.take_spare();
             self.keep_section(spare);
         }
         self.touch(id);
+        input.remaining().len()
     }
 
     /// Cuts what windows and outbox allow, and gives the other side credit for it.

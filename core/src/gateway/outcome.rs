@@ -25,6 +25,17 @@ impl Gateway {
         }
     }
 
+    /// Content has stood still for too long.
+    pub(super) fn stall(&mut self, key: RequestKey, now: Instant) {
+        let Some(request) = self.requests.get(key) else { return };
+        let front = request.awaiting.front;
+        if request.awaiting.response == ResponsePhase::Awaited {
+            return self.fail_request(key, Cause::StreamIdle, now);
+        }
+        self.reset_stream(front.conn, front.stream, ErrorCode::CANCEL, now);
+        self.settle(key, Outcome::Truncated(Cause::StreamIdle), now);
+    }
+
     /// The client's stream is gone: the backend hears of it at once.
     pub(super) fn client_gone(&mut self, key: RequestKey, outcome: Outcome, now: Instant) {
         let backend = self.requests.get(key).and_then(|request| match &request.place {
@@ -75,10 +86,12 @@ impl Gateway {
     fn settle(&mut self, key: RequestKey, outcome: Outcome, now: Instant) {
         self.leave_place(key, now);
         self.disarm_request(key);
+        self.release_request(key, u32::MAX);
         let Some(mut request) = self.requests.remove(key) else { return };
         let front = request.awaiting.front;
-        let credit = request.awaiting.request_credit.take(u32::MAX);
-        self.release_front(front, credit);
+        if let Some(upload) = request.awaiting.upload.take() {
+            self.uploads.give_back(upload);
+        }
         if let Place::Finished(finished) = request.place {
             let client = match self.conns.get(front.conn).map(|entry| &entry.side) {
                 Some(Side::Front { peer }) if self.config.records => peer.clone(),
@@ -86,9 +99,9 @@ impl Gateway {
             };
             let endpoint = request.awaiting.endpoint.filter(|_| self.config.records);
             let endpoint = endpoint.and_then(|n| self.config.upstream.endpoints.get(n).cloned());
-            let (record, permit) = request.awaiting.settle(finished, outcome, client, endpoint, now);
-            if let Some(permit) = permit {
-                self.ledger.give_back(permit);
+            let (record, held) = request.awaiting.settle(finished, outcome, client, endpoint, now);
+            if let Some(held) = held {
+                self.ledger.give_back(held);
             }
             if self.config.records {
                 self.actions.push_back(Action::Record(Box::new(Record::Ended(record))));

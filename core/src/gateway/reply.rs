@@ -17,7 +17,6 @@ impl Gateway {
         let (front, is_head) = (awaiting.front, awaiting.head.method == crate::message::Method::Head);
         awaiting.response = ResponsePhase::Local(status, cause);
         awaiting.content.clear();
-        let credit = awaiting.request_credit.take(u32::MAX);
         let mut all_left = true;
         if let Some(entry) = self.conns.get_mut(front.conn)
             && entry.h2.send_head(front.stream, &fields, is_head).is_ok()
@@ -27,10 +26,12 @@ impl Gateway {
             awaiting.response_octets += cut as u64;
             all_left = cut == content.len();
         }
-        self.release_front(front, credit);
+        self.release_request(key, u32::MAX);
         self.touch(front.conn);
         if all_left {
             self.response_left(key, now);
+        } else {
+            self.watch_progress(key, now);
         }
     }
 

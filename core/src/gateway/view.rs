@@ -24,7 +24,7 @@ pub struct View {
     pub queued: usize,
     /// Octets in outboxes, inboxes, streams' queues and frozen requests.
     pub buffered_octets: usize,
-    /// Octets reserved in the ledger.
+    /// Octets reserved in both ledgers.
     pub reserved_octets: u64,
     /// Deadlines armed.
     pub deadlines: usize,
@@ -39,7 +39,7 @@ impl Gateway {
             engines: self.registry.engines().count(),
             requests: self.requests.len(),
             queued: self.registry.queued(),
-            reserved_octets: self.ledger.reserved(),
+            reserved_octets: self.ledger.reserved() + self.uploads.reserved(),
             deadlines: self.deadlines.len(),
             ..View::default()
         };

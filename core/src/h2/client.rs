@@ -211,7 +211,8 @@ fn translate(connection: &mut Connection, event: Event<'_>) -> Option<ClientEven
 
 /// HTTP allows what the `http` crate does not take.
 fn malformed(connection: &mut Connection, stream: StreamKey) -> ClientEvent {
-    if let Err(error) = connection.reset(stream, ErrorCode::PROTOCOL_ERROR) {
+    connection.reset(stream, ErrorCode::PROTOCOL_ERROR);
+    if let Err(error) = connection.count_answer() {
         connection.fail(error);
     }
     ClientEvent::Failed { stream, error: StreamError::Malformed }

@@ -175,7 +175,13 @@ impl Connection {
     /// Whether so much output waits that no further input should be taken in. DATA stops at the high mark, so what
     /// lies beyond are answers to a peer that asks and does not read.
     pub fn is_congested(&self) -> bool {
-        self.outbox.len() >= self.config.outbox_high_mark.saturating_mul(2)
+        self.transmit().len() >= self.config.outbox_high_mark.saturating_mul(2)
+    }
+
+    /// Whether so much of the output has left that input may be taken in again: well below the mark at which it stopped, so
+    /// that a peer that takes little at a time does not make us stop and go with each octet.
+    pub fn has_room(&self) -> bool {
+        self.transmit().len() <= self.config.outbox_high_mark
     }
 
     /// What the peer may send on a stream that is opened now, in octets: the larger of what it goes by and what it will.
@@ -255,11 +261,13 @@ impl Connection {
     }
 
     /// Client: how many streams can be opened now. Before the peer's SETTINGS an assumption holds
-    /// (RFC 9113 section 6.5.2), later the peer's limit, and always our own.
+    /// (RFC 9113 section 6.5.2), later the peer's limit, and always our own. None while the outbox is congested: requests
+    /// that nobody takes, each followed by its reset, would fill it without limit.
     pub fn open_slots(&self) -> u32 {
         let ended =
             self.phase == Phase::Failed || self.goaway_sent.is_some() || self.goaway_received.is_some();
-        if ended || self.role == Role::Server || self.next_stream_id > stream_id_max() {
+        if ended || self.is_congested() || self.role == Role::Server || self.next_stream_id > stream_id_max()
+        {
             return 0;
         }
         let limit = match (self.peer_settings_seen, self.peer.max_concurrent_streams) {

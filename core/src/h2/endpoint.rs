@@ -1,7 +1,7 @@
 //! What [`Client`](super::Client) and [`Server`](super::Server) share: an inbox beside the connection, and the way
 //! between field sections and the types of the `http` crate.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, request, uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, request, uri};
 
 use crate::fields::{FieldLine, FieldName, FieldSection};
 use crate::h2::connection::Connection;
@@ -82,9 +82,7 @@ macro_rules! common_methods {
 
         /// Resets a stream.
         pub fn reset(&mut self, stream: StreamKey, error_code: ErrorCode) {
-            if let Err(error) = self.endpoint.connection.reset(stream, error_code) {
-                self.endpoint.connection.fail(error);
-            }
+            self.endpoint.connection.reset(stream, error_code);
         }
 
         /// Sends a PING; its answer is an event.
@@ -115,11 +113,16 @@ macro_rules! common_methods {
 }
 pub(crate) use common_methods;
 
-/// Appends header fields; a sensitive value is marked never to be indexed (RFC 7541 section 7.1.3).
+/// Appends header fields but those that mean something to one hop of HTTP/1 only (RFC 9113 section 8.2.2); a sensitive
+/// value is marked never to be indexed (RFC 7541 section 7.1.3).
 pub(crate) fn push_headers(fields: &mut FieldSection, headers: &HeaderMap, seed: u64) {
     for (name, value) in headers {
         let line = FieldLine::new(name.as_str().as_bytes(), value.as_bytes(), seed);
-        fields.push(if value.is_sensitive() { line.never_indexed() } else { line });
+        match line.facts.name {
+            FieldName::ConnectionSpecific => {}
+            FieldName::Te if !value.as_bytes().eq_ignore_ascii_case(b"trailers") => {}
+            _ => fields.push(if value.is_sensitive() { line.never_indexed() } else { line }),
+        }
     }
 }
 
@@ -164,20 +167,27 @@ pub(crate) fn to_request(fields: &FieldSection) -> Option<Request<()>> {
             _ => {}
         }
     }
-    let uri = target.build().ok().or_else(|| origin_form(fields))?;
-    let mut request = parts.uri(uri).body(()).ok()?;
+    let uri = match target.build() {
+        Ok(uri) => uri,
+        Err(_) => origin_form(fields)?,
+    };
+    let mut request = parts.uri(uri).version(Version::HTTP_2).body(()).ok()?;
     *request.headers_mut() = to_headers(fields)?;
     Some(request)
 }
 
-/// A request without authority has only a path.
+/// A request without authority has only a path. One with an authority must not lose it.
 fn origin_form(fields: &FieldSection) -> Option<Uri> {
+    if fields.value_of(FieldName::Authority).is_some() {
+        return None;
+    }
     Uri::try_from(fields.value_of(FieldName::Path)?).ok()
 }
 
 /// A response as the `http` crate knows it. `None` where that crate does not take what HTTP allows.
 pub(crate) fn to_response(fields: &FieldSection) -> Option<Response<()>> {
     let mut response = Response::new(());
+    *response.version_mut() = Version::HTTP_2;
     *response.status_mut() = StatusCode::from_bytes(fields.value_of(FieldName::Status)?).ok()?;
     *response.headers_mut() = to_headers(fields)?;
     Some(response)

@@ -326,7 +326,8 @@ impl Connection {
         let tag = stream.tag;
         // An error of the connection leaves the stream to its owner, who would not hear of it otherwise.
         self.check_room_for_answer()?;
-        self.reset(key, error.code())?;
+        self.reset(key, error.code());
+        self.count_answer()?;
         Ok(Some(Event::Failed { stream: key, tag, error }))
     }
 }

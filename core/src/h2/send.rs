@@ -3,7 +3,7 @@
 
 use core::fmt;
 
-use crate::error::{ConnectionError, ErrorCode};
+use crate::error::ErrorCode;
 use crate::fields::{FieldName, FieldSection};
 use crate::frame::{self, DEFAULT_MAX_FRAME_SIZE};
 use crate::h2::connection::{Connection, Phase, stream_id_max};
@@ -224,13 +224,12 @@ impl Connection {
     }
 
     /// Resets a stream and drops what waits in it; nothing happens where it is gone already.
-    pub fn reset(&mut self, key: StreamKey, error_code: ErrorCode) -> Result<(), ConnectionError> {
-        let Some(stream) = self.forget(key, ClosedBy::OurReset) else { return Ok(()) };
-        if self.phase == Phase::Failed {
-            return Ok(());
+    pub fn reset(&mut self, key: StreamKey, error_code: ErrorCode) {
+        if let Some(stream) = self.forget(key, ClosedBy::OurReset)
+            && self.phase != Phase::Failed
+        {
+            frame::put_rst_stream(self.outbox.tail(), stream.id, error_code);
         }
-        frame::put_rst_stream(self.outbox.tail(), stream.id, error_code);
-        self.count_answer()
     }
 
     /// Gives received octets back on both levels.

@@ -169,7 +169,8 @@ fn translate(connection: &mut Connection, event: Event<'_>) -> Option<ServerEven
 
 /// HTTP allows what the `http` crate does not take.
 fn malformed(connection: &mut Connection, stream: StreamKey) -> ServerEvent {
-    if let Err(error) = connection.reset(stream, ErrorCode::PROTOCOL_ERROR) {
+    connection.reset(stream, ErrorCode::PROTOCOL_ERROR);
+    if let Err(error) = connection.count_answer() {
         connection.fail(error);
     }
     ServerEvent::Failed { stream, error: StreamError::Malformed }

@@ -274,7 +274,7 @@ fn rfc9113_5_2_windows_are_kept_while_others_wait() {
     subject.hear(&window_update(1, 40_000));
     assert_eq!(content(&subject.speak()), (25_535, false), "the rest of the connection's window");
     // A reset returns nothing that was sent, and the turn passes on.
-    subject.connection.reset(keys[0], ErrorCode::CANCEL).expect("room for an answer");
+    subject.connection.reset(keys[0], ErrorCode::CANCEL);
     subject.hear(&[window_update(5, 40_000), window_update(0, 40_000)].concat());
     assert_eq!(content(&subject.speak()), (40_000, true));
 }
@@ -307,4 +307,18 @@ fn rfc9113_6_9_2_credit_is_announced_when_the_window_shrinks_below_it() {
         said.iter().map(|frame| (frame.frame_type, frame.stream_id, frame.word(0))).collect();
     assert_eq!(updates, [(WINDOW_UPDATE, 1, 300)], "the client is at -200 octets");
     assert_eq!(subject.hear(&data(1, &[7; 100], true)).len(), 1);
+}
+
+#[test]
+fn streams_take_turns_of_one_frame() {
+    let mut subject =
+        Subject::with(Role::Client, ConnectionConfig::default(), &[(INITIAL_WINDOW_SIZE, 1 << 20)]);
+    let first = subject.open("POST", false);
+    subject.connection.send_data(first, &[0; 150_000], true).expect("an open stream");
+    let second = subject.open("POST", false);
+    subject.connection.send_data(second, &[0; 150_000], true).expect("an open stream");
+    subject.speak();
+    subject.hear(&window_update(0, 1 << 20));
+    let order: Vec<_> = subject.speak().iter().map(|frame| frame.stream_id).collect();
+    assert!(order[..10].windows(2).all(|pair| pair[0] != pair[1]), "{order:?}");
 }

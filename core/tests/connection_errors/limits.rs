@@ -130,11 +130,14 @@ fn rfc9113_10_5_settings_in_one_frame() {
     }
 }
 
+/// Something to ask for the `n`th time.
+type Question = fn(u32) -> Vec<u8>;
+
 /// A peer that asks and never reads is not answered for ever; one that reads may go on asking.
 #[test]
 fn rfc9113_10_5_answers_that_wait() {
     let config = ConnectionConfig { max_queued_control_frames: 20, ..ConnectionConfig::default() };
-    let questions: [(&str, fn(u32) -> Vec<u8>); 3] = [
+    let questions: [(_, Question); 3] = [
         ("PING", |_| ping(b"12345678")),
         ("SETTINGS", |_| settings(&[])),
         ("bad requests", |n| headers(2 * n + 1, &[0x82], true)),
@@ -195,4 +198,20 @@ fn rfc9113_5_4_1_queues_of_a_failed_connection_are_not_sent() {
         assert!(!subject.connection.has_output());
         assert!(subject.connection.send_data(key, b"more", true).is_err());
     }
+}
+
+/// What the owner commands is no answer, and is bounded by the outbox: nothing new is opened while it is congested.
+#[test]
+fn requests_and_resets_that_nobody_takes_come_to_an_end() {
+    let mut subject = Subject::client();
+    let mut opened = 0;
+    while let Ok(key) = subject.connection.open(&request("GET"), true) {
+        subject.connection.reset(key, ErrorCode::CANCEL);
+        opened += 1;
+        assert!(subject.connection.buffered() < 300_000);
+    }
+    assert!(opened > 2000 && !subject.connection.has_failed(), "{opened} were opened");
+    assert_eq!(subject.connection.open_slots(), 0);
+    subject.speak();
+    assert_eq!(subject.connection.open_slots(), 250);
 }

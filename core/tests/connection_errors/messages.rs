@@ -1,9 +1,10 @@
 //! Sections 8.1 to 8.5: well-formed messages. What makes a single section malformed is tested exhaustively beside
 //! `message`; here each cause is met once on the wire, and with it the rules that span several frames.
 
+use http::Request;
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::error::{ErrorCode, StreamError};
-use shuntyard_core::h2::Role;
+use shuntyard_core::h2::{Client, Role, Server, ServerEvent};
 
 use crate::wire::*;
 use crate::*;
@@ -365,4 +366,45 @@ fn rfc9113_8_5_a_tunnel_carries_data_only() {
     subject.connection.open(&fields, false).expect("a slot");
     let told = subject.hear(&[headers(1, &status("403"), false), headers(1, &line("a", "b"), true)].concat());
     assert!(matches!(told[..], [Told::Response { .. }, Told::Trailers { .. }]), "{told:?}");
+}
+
+/// The types of the `http` crate on their way in and out.
+#[test]
+fn rfc9113_8_2_2_clients_and_servers_send_no_connection_specific_fields() {
+    let hop =
+        [("connection", "close"), ("keep-alive", "1"), ("transfer-encoding", "chunked"), ("te", "gzip")];
+    let mut client = Client::new(ConnectionConfig::default(), 1).expect("a valid configuration");
+    let mut server = Server::new(ConnectionConfig::default(), 2).expect("a valid configuration");
+    let request = hop
+        .iter()
+        .fold(Request::get("http://a.example/"), |request, (name, value)| request.header(*name, *value));
+    let request = request.header("accept", "*/*").body(()).expect("a request");
+    client.send_request(&request, true).expect("a slot");
+    server.handle_recv(client.poll_transmit().expect("a request"));
+    let mut got = None;
+    while let Some(event) = server.poll_event().expect("no error") {
+        if let ServerEvent::Request { request, .. } = event {
+            got = Some(request);
+        }
+    }
+    let got = got.expect("a well-formed request");
+    assert_eq!((got.version(), got.headers().len()), (http::Version::HTTP_2, 1));
+}
+
+#[test]
+fn a_server_never_drops_an_authority() {
+    for (authority, uri) in [("a.example:81", Some("http://a.example:81/")), ("a%41.example", None)] {
+        let mut server = Server::new(ConnectionConfig::default(), 2).expect("a valid configuration");
+        let block = [&[0x82, 0x86, 0x84][..], &line(":authority", authority)].concat();
+        server.handle_recv(&[PREFACE, &settings(&[]), &headers(1, &block, true)].concat());
+        let mut told = Vec::new();
+        while let Some(event) = server.poll_event().expect("no error") {
+            told.push(event);
+        }
+        match (told.last(), uri) {
+            (Some(ServerEvent::Request { request, .. }), Some(uri)) => assert_eq!(request.uri(), uri),
+            (Some(ServerEvent::Failed { error: StreamError::Malformed, .. }), None) => {}
+            other => panic!("{other:?}"),
+        }
+    }
 }

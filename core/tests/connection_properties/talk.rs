@@ -7,78 +7,8 @@ use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::h2::{Role, StreamKey};
 
+use crate::steps::{Ending, Step, config, step};
 use crate::wire::*;
-
-/// What happens next; `side` 0 is the client, 1 the server.
-#[derive(Clone, Debug)]
-enum Step {
-    /// A request, with this much content each way, in parts of this size.
-    Open {
-        contents: [usize; 2],
-        ending: Ending,
-    },
-    /// More of a message of this side is handed to its connection.
-    Push {
-        side: usize,
-        message: usize,
-        octets: usize,
-    },
-    /// Octets leave the connection.
-    Emit {
-        side: usize,
-        octets: usize,
-    },
-    /// Octets arrive at the other side.
-    Deliver {
-        side: usize,
-        octets: usize,
-    },
-    /// The owner gives credit back.
-    Release {
-        side: usize,
-        octets: u32,
-    },
-    Reset {
-        side: usize,
-        message: usize,
-    },
-}
-
-/// How messages end.
-#[derive(Clone, Copy, Debug)]
-enum Ending {
-    WithContent,
-    EmptyFrame,
-    Trailers,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let ending = prop::sample::select(&[Ending::WithContent, Ending::EmptyFrame, Ending::Trailers][..]);
-    let octets = || prop_oneof![1..40usize, 1..40_000usize];
-    let side = || 0..2usize;
-    prop_oneof![
-        3 => (any::<[u16; 2]>(), ending).prop_map(|(parts, ending)| Step::Open { contents: parts.map(usize::from), ending }),
-        6 => (side(), 0..8usize, octets()).prop_map(|(side, message, octets)| Step::Push { side, message, octets }),
-        6 => (side(), octets()).prop_map(|(side, octets)| Step::Emit { side, octets }),
-        6 => (side(), octets()).prop_map(|(side, octets)| Step::Deliver { side, octets }),
-        4 => (side(), 1..40_000u32).prop_map(|(side, octets)| Step::Release { side, octets }),
-        1 => (side(), 0..8usize).prop_map(|(side, message)| Step::Reset { side, message }),
-    ]
-}
-
-fn config() -> impl Strategy<Value = ConnectionConfig> {
-    let window = prop::sample::select(&[1u32, 37, 1000, 16_384, 65_535, 100_000][..]);
-    let connection = prop::sample::select(&[65_535u32, 70_000, 1 << 20][..]);
-    let mark = prop::sample::select(&[1usize, 1000, 128 << 10][..]);
-    let streams = prop::sample::select(&[1u32, 3, 100][..]);
-    (window, connection, mark, streams).prop_map(|(window, connection, mark, streams)| ConnectionConfig {
-        initial_window_size: window,
-        connection_window_size: connection,
-        outbox_high_mark: mark,
-        max_concurrent_streams: streams,
-        ..ConnectionConfig::default()
-    })
-}
 
 /// One message: what its sender has handed over, and what its receiver has got.
 #[derive(Clone, Debug)]
@@ -422,7 +352,8 @@ impl Talk {
             octets -= part.octets();
             connection.release(*key, part);
             if credit.octets() == 0 {
-                held.remove(0);
+                let (_, empty) = held.remove(0);
+                assert_eq!(empty.octets(), 0);
             }
         }
     }
@@ -432,7 +363,7 @@ impl Talk {
         let Some(message) = messages.iter().rev().nth(message) else { return };
         let key = message.key.expect("a key");
         if subject.connection.stream_id(key).is_some() {
-            subject.connection.reset(key, ErrorCode::CANCEL).expect("room for an answer");
+            subject.connection.reset(key, ErrorCode::CANCEL);
             reset.insert(message.id);
         }
     }

@@ -183,6 +183,7 @@ impl Memory {
     }
 
     /// The other end of a connection vanishes.
+    #[allow(dead_code, reason = "not every test binary kills")]
     pub fn kill(&mut self, conn: ConnId) {
         self.peers.remove(&conn);
         self.gateway.handle_closed(conn, shuntyard_core::gateway::Closed::Reset, self.now);

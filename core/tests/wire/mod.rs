@@ -88,8 +88,12 @@ pub fn take_frames(octets: &mut Vec<u8>) -> Vec<Frame> {
     frames
 }
 
+fn ended(end: bool) -> u8 {
+    if end { END_STREAM } else { 0 }
+}
+
 pub fn data(stream_id: u32, content: &[u8], end: bool) -> Vec<u8> {
-    frame(DATA, u8::from(end) * END_STREAM, stream_id, content)
+    frame(DATA, ended(end), stream_id, content)
 }
 
 /// DATA with `padding` octets of padding behind the content.
@@ -97,11 +101,11 @@ pub fn padded_data(stream_id: u32, content: &[u8], padding: u8, end: bool) -> Ve
     let mut payload = vec![padding];
     payload.extend(content);
     payload.extend(vec![0; padding.into()]);
-    frame(DATA, PADDED | u8::from(end) * END_STREAM, stream_id, &payload)
+    frame(DATA, PADDED | ended(end), stream_id, &payload)
 }
 
 pub fn headers(stream_id: u32, block: &[u8], end: bool) -> Vec<u8> {
-    frame(HEADERS, END_HEADERS | u8::from(end) * END_STREAM, stream_id, block)
+    frame(HEADERS, END_HEADERS | ended(end), stream_id, block)
 }
 
 pub fn rst_stream(stream_id: u32, code: ErrorCode) -> Vec<u8> {

@@ -41,7 +41,6 @@ pub struct Adapter {
     backlog: Vec<usize>,
     accepting: bool,
     hash: u64,
-    log: Option<Vec<String>>,
     /// No event has gone in since there was nothing left to do or to write.
     quiet: bool,
     /// `Action::Drained` came, with this many connections cut.
@@ -69,22 +68,11 @@ impl Adapter {
             backlog: Vec::new(),
             accepting: true,
             hash: FNV_START,
-            log: None,
             quiet: false,
             drained: None,
             actions: 0,
             octets: 0,
         })
-    }
-
-    /// Keeps the log of actions as text, not only its hash.
-    pub fn keep_log(&mut self) {
-        self.log = Some(Vec::new());
-    }
-
-    /// The log of actions, where it is kept.
-    pub fn log(&self) -> &[String] {
-        self.log.as_deref().unwrap_or_default()
     }
 
     /// The running hash over actions and transmitted octets (X1).
@@ -277,7 +265,9 @@ impl Adapter {
 
     fn execute(&mut self, action: Action, stage: &mut Stage) -> Result<(), Violation> {
         self.actions += 1;
-        self.note(stage.now(), &format!("{action:?}"));
+        let text = format!("{action:?}");
+        self.hash = fnv(fnv(self.hash, &stage.now().to_le_bytes()), text.as_bytes());
+        stage.ledger.note(|| text);
         match action {
             Action::Connect { conn, target } => {
                 let Address::Inet(target) = target else {
@@ -350,13 +340,6 @@ impl Adapter {
                     return Ok(true);
                 }
             }
-        }
-    }
-
-    fn note(&mut self, now: Nanos, text: &str) {
-        self.hash = fnv(fnv(self.hash, &now.to_le_bytes()), text.as_bytes());
-        if let Some(log) = &mut self.log {
-            log.push(format!("{now} {text}"));
         }
     }
 }

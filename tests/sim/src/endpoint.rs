@@ -88,12 +88,17 @@ impl Endpoint {
 
     /// Writes what waits, as much as the link takes.
     pub fn write(&mut self, link: &mut Link, world: &mut World) {
+        let was_full = !self.has_room();
         while !self.left && !self.lost && !self.peer.output().is_empty() {
             match link.write(self.end, self.peer.output(), world) {
                 Write::Taken(0) => break,
                 Write::Taken(n) => self.peer.sent(n),
                 Write::Reset => (self.finished, self.lost) = (true, true),
             }
+        }
+        if was_full && self.has_room() {
+            // Whatever was not made for want of room can be made now.
+            world.wake(world.now(), self.me);
         }
     }
 

@@ -101,8 +101,7 @@ fn config(seed: u64, backends: &[Backend], faults: &[FaultKind]) -> Config {
         connection.encoder_table_size = *choices.pick(&[4096, 4096, 0, 33, 65_536]);
         connection.initial_window_size = *choices.pick(&[65_535, 65_535, 1, 100, 16_384, 1 << 20]);
         connection.connection_window_size = *choices.pick(&[1 << 20, 65_535, 65_536]);
-        // Not less: below the size of its own first flight a gateway stops reading before it has written anything.
-        connection.outbox_high_mark = *choices.pick(&[128 << 10, 128 << 10, 100, 1000, 16_384]);
+        connection.outbox_high_mark = *choices.pick(&[128 << 10, 128 << 10, 1, 100, 1000, 16_384]);
     }
     config.front.max_concurrent_streams = *choices.pick(&[100, 100, 1, 2, 7]);
     config.backend.assumed_max_concurrent_streams = *choices.pick(&[100, 1, 2]);
@@ -116,7 +115,7 @@ fn config(seed: u64, backends: &[Backend], faults: &[FaultKind]) -> Config {
         timeouts.response =
             *choices.pick(&[Duration::from_millis(1), Duration::from_millis(50), Duration::from_secs(1)]);
         timeouts.queue = *choices.pick(&[Duration::from_millis(2), Duration::from_millis(100)]);
-        timeouts.connect = *choices.pick(&[Duration::from_micros(100), Duration::from_secs(1)]);
+        timeouts.connect = *choices.pick(&[Duration::from_millis(1), Duration::from_secs(1)]);
         config.upstream.max_queued = *choices.pick(&[1, 3, 10_000]);
         config.upstream.max_attempts = *choices.pick(&[1, 2, 8]);
     } else {

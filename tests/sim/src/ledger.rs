@@ -6,6 +6,7 @@ use std::fmt;
 use shuntyard_core::gateway::{Record, RequestId};
 
 use crate::backend::Scripts;
+use crate::world::Nanos;
 
 /// A broken promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,6 +124,10 @@ pub struct Ledger {
     pub ended: BTreeSet<RequestId>,
     /// Checks made, by id.
     pub checks: BTreeMap<&'static str, u64>,
+    /// What happened at the gateway's boundary, one line each, where it is kept.
+    pub log: Option<Vec<String>>,
+    /// The present moment, for the log.
+    pub now: Nanos,
 }
 
 impl Ledger {
@@ -159,6 +164,13 @@ impl Ledger {
                 let fresh = self.ended.insert(end.request);
                 self.check("L1", fresh, || format!("{:?} ended twice", end.request))
             }
+        }
+    }
+
+    /// Adds a line to the log, where it is kept.
+    pub fn note(&mut self, line: impl FnOnce() -> String) {
+        if let Some(log) = &mut self.log {
+            log.push(format!("{} {}", self.now, line()));
         }
     }
 

@@ -25,7 +25,7 @@ pub struct Report {
     pub checks: BTreeMap<&'static str, u64>,
     /// What the gateway wrote on each link, where it was asked to be kept.
     pub outputs: Vec<Vec<u8>>,
-    /// The log of actions, where it was asked to be kept.
+    /// Actions and frames in order, where they were asked to be kept.
     pub log: Vec<String>,
     /// Moments at which something happened.
     pub steps: u64,
@@ -46,7 +46,7 @@ pub struct Failure {
     pub seed: u64,
     /// When, in virtual time.
     pub at: Nanos,
-    /// The last actions, where the log was kept.
+    /// Actions and frames in order, where they were kept.
     pub log: Vec<String>,
 }
 
@@ -61,14 +61,14 @@ pub fn run(scenario: &Scenario) -> Result<Report, Box<Failure>> {
     run_with(scenario, false)
 }
 
-/// Runs a scenario and, where `keep`, keeps the log of actions and each link's output.
+/// Runs a scenario and, where `keep`, keeps the log of actions and frames and each link's output.
 pub fn run_with(scenario: &Scenario, keep: bool) -> Result<Report, Box<Failure>> {
     let mut run = Run::new(scenario, keep)
         .map_err(|violation| Box::new(Failure { violation, seed: scenario.seed, at: 0, log: Vec::new() }))?;
     match run.play(scenario) {
         Ok(()) => Ok(run.report()),
         Err(violation) => {
-            let (at, log) = (run.stage.now(), run.adapter.log().to_vec());
+            let (at, log) = (run.stage.now(), run.stage.ledger.log.take().unwrap_or_default());
             Err(Box::new(Failure { violation, seed: scenario.seed, at, log }))
         }
     }
@@ -93,10 +93,8 @@ impl Run {
             |error| Violation { id: "SIM", message: format!("the configuration is refused: {error}") };
         let mut stage = Stage::new(scenario);
         stage.keep_outputs = keep;
-        let mut adapter = Adapter::new(scenario).map_err(refused)?;
-        if keep {
-            adapter.keep_log();
-        }
+        let adapter = Adapter::new(scenario).map_err(refused)?;
+        stage.ledger.log = keep.then(Vec::new);
         let mut clients = Vec::new();
         for (at, session) in scenario.sessions.iter().enumerate() {
             clients.push(Client::new(session.clone(), Wake::Client(at)));
@@ -149,6 +147,7 @@ impl Run {
     fn step(&mut self) -> Result<(), Violation> {
         self.steps += 1;
         let steps = self.steps;
+        self.stage.ledger.now = self.stage.now();
         self.stage.ledger.check("LIVE", steps < STEPS_MAX, || format!("no end after {steps} steps"))?;
         while let Some(wake) = self.stage.world.pop_due() {
             self.dispatch(wake)?;
@@ -231,7 +230,7 @@ impl Run {
             attempts: self.stage.ledger.traces.values().map(|trace| trace.attempts.len() as u64).sum(),
             checks: self.stage.ledger.checks.clone(),
             outputs: self.stage.outputs.clone(),
-            log: self.adapter.log().to_vec(),
+            log: self.stage.ledger.log.clone().unwrap_or_default(),
             steps: self.steps,
             octets: self.adapter.octets,
             ended: self.stage.now(),

@@ -1,5 +1,5 @@
 //! Many seeds against the real gateway. `SHUNTYARD_SEEDS=n` runs n of them, `SHUNTYARD_FIRST=n` begins at n,
-//! `SHUNTYARD_SEED=n` replays one and shows its last actions.
+//! `SHUNTYARD_SEED=n` replays one and shows its last actions and frames.
 
 use std::collections::BTreeMap;
 
@@ -53,7 +53,7 @@ fn replay(seed: u64) {
     match run_with(&scenario, true) {
         Ok(report) => println!("seed {seed}: fine, hash {:016x}, {} steps", report.hash, report.steps),
         Err(failure) => {
-            failure.log.iter().rev().take(60).rev().for_each(|line| println!("{line}"));
+            failure.log.iter().rev().take(200).rev().for_each(|line| println!("{line}"));
             panic!("{failure}");
         }
     }

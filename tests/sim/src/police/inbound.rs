@@ -13,6 +13,8 @@ impl Police {
         known: bool,
         ledger: &mut Ledger,
     ) -> Result<(), Violation> {
+        let link = self.link;
+        ledger.note(|| format!("link {link} in: {frame}"));
         let whole = self.inbound.fields(&frame).map_err(|message| Violation { id: "SIM", message })?;
         if let Some((stream, fields, end)) = whole {
             self.fields_in(stream, &fields, ledger);

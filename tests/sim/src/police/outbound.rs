@@ -19,6 +19,7 @@ impl Police {
         let first = self.outbound.frames == 1;
         let opens_well = !first || matches!(frame, Frame::Settings { ack: false, .. });
         let link = self.link;
+        ledger.note(|| format!("link {link} out: {frame}"));
         ledger.check("C4", opens_well, || format!("link {link}: the first frame is {frame:?} (9113 3.4)"))?;
         let whole = self.outbound.fields(&frame).map_err(|text| Violation { id: "C4", message: text });
         ledger.check("C4", whole.is_ok(), || format!("link {link}: {}", whole.as_ref().unwrap_err()))?;

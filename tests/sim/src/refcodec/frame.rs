@@ -131,6 +131,31 @@ pub enum Frame {
     },
 }
 
+impl fmt::Display for Frame {
+    /// One line for people: lengths in place of octets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stream = self.stream();
+        match self {
+            Self::Data { content, end, .. } => {
+                write!(f, "DATA {stream}, {} octets, end {end}", content.len())
+            }
+            Self::Headers { block, end, .. } => {
+                write!(f, "HEADERS {stream}, {} octets, end {end}", block.len())
+            }
+            Self::RstStream { code, .. } => write!(f, "RST_STREAM {stream}, code {code}"),
+            Self::Settings { ack: true, .. } => write!(f, "SETTINGS ack"),
+            Self::Settings { settings, .. } => write!(f, "SETTINGS {settings:?}"),
+            Self::GoAway { last_stream, code, .. } => write!(f, "GOAWAY last {last_stream}, code {code}"),
+            Self::WindowUpdate { increment, .. } => write!(f, "WINDOW_UPDATE {stream}, {increment}"),
+            Self::Ping { ack, .. } => write!(f, "PING ack {ack}"),
+            Self::Continuation { block, .. } => write!(f, "CONTINUATION {stream}, {} octets", block.len()),
+            Self::Priority { .. } => write!(f, "PRIORITY {stream}"),
+            Self::PushPromise { .. } => write!(f, "PUSH_PROMISE {stream}"),
+            Self::Unknown { kind, .. } => write!(f, "type {kind} on {stream}"),
+        }
+    }
+}
+
 /// Why octets are not a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FrameError(pub String);

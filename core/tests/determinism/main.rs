@@ -1,0 +1,75 @@
+//! The gateway as a pure function of its inputs: the same again, in another thread, cut differently, at another time,
+//! among events that mean nothing. proptest prints the seed of a failure.
+
+mod record;
+mod replay;
+
+use proptest::prelude::*;
+use record::{Script, Step, session, step};
+use replay::{Outcome, Replay};
+
+const MARKS: &[usize] = &[1, 300, 5000, 128 << 10];
+
+/// Runs a script as it was recorded.
+fn run(script: &Script) -> Outcome {
+    Replay::new(script, 0).run(script, |_| vec![])
+}
+
+/// `marks`: how much output may wait before reading is paused.
+fn scripts(marks: &'static [usize]) -> impl Strategy<Value = Script> {
+    let marks = prop::sample::select(marks);
+    let ledger = prop::sample::select(&[65_535u64, 150_000, 1 << 30][..]);
+    let steps: BoxedStrategy<Vec<Step>> = prop::collection::vec(step(), 1..50).boxed();
+    (marks, ledger, steps).prop_map(|(mark, ledger, steps)| session(mark, ledger, &steps))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+
+    #[test]
+    fn x1_the_same_inputs_give_the_same_octets(script in scripts(MARKS)) {
+        let first = run(&script);
+        let again = script.clone();
+        let second = std::thread::spawn(move || run(&again)).join().expect("no panic");
+        prop_assert_eq!(first, second);
+    }
+
+    /// X2, where all of them are taken: however the octets of one moment are cut, what comes out before the next is the same for each connection, and so
+    /// are the other actions.
+    #[test]
+    fn x2_cuts_change_nothing(script in scripts(&[128 << 10]), sizes in prop::collection::vec(1..3000usize, 1..12)) {
+        let whole = run(&script);
+        prop_assume!(!whole.paused);
+        let mut sizes = sizes.into_iter().cycle();
+        let cut = Replay::new(&script, 0).run(&script, |_| vec![sizes.next().unwrap_or(1)]);
+        prop_assert_eq!(&whole, &cut);
+        let single = Replay::new(&script, 0).run(&script, |octets| vec![1; octets.min(3000)]);
+        prop_assert_eq!(&whole, &single);
+    }
+
+    #[test]
+    fn x3_another_beginning_of_time_changes_nothing(script in scripts(MARKS), hours in 1..100_000u64) {
+        let shifted = Replay::new(&script, hours * 3_600_000_000_000).run(&script, |_| vec![]);
+        prop_assert_eq!(run(&script), shifted);
+    }
+
+    #[test]
+    fn x6_events_without_meaning_change_nothing_and_are_counted(script in scripts(MARKS)) {
+        let mut outcome = Replay::new(&script, 0).with_noise().run(&script, |_| vec![]);
+        let expected = run(&script);
+        prop_assert_eq!(expected.ignored, 0);
+        prop_assert_eq!(outcome.ignored, outcome.noise);
+        (outcome.ignored, outcome.noise) = (0, 0);
+        prop_assert_eq!(expected, outcome);
+    }
+
+    /// Q1, Q2, L1: a drain ends by its deadline, nothing is left, and every request was started and ended once.
+    #[test]
+    fn q1_after_a_drain_nothing_is_left(script in scripts(MARKS)) {
+        let outcome = run(&script);
+        prop_assert_eq!(outcome.view, Default::default());
+        let count = |start: &str| outcome.actions.iter().filter(|action| action.starts_with(start)).count();
+        prop_assert_eq!(count("RequestId("), count("EndRecord"));
+        prop_assert_eq!(count("Drained"), 1);
+    }
+}
