@@ -29,6 +29,8 @@ fn program_with_hanging_request(args: &[&str]) -> (Program, [TcpStream; 2]) {
     client.write_all(REQUEST).unwrap();
     let (mut upstream, _) = listener.accept().unwrap();
     upstream.set_read_timeout(Some(PATIENCE)).unwrap();
+    // Its SETTINGS: no request comes before them.
+    upstream.write_all(b"\0\0\0\x04\0\0\0\0\0").unwrap();
     // The request has arrived when its HEADERS have: behind the preface, the only frame of type 1 on stream 1.
     let mut octets: Vec<u8> = Vec::new();
     while !octets.windows(7).any(|head| head[0] == 1 && head[2..] == [0, 0, 0, 1, 0x82]) {

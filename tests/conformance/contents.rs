@@ -13,6 +13,7 @@ on_every_adapter! {
     a_download_arrives_whole_at_a_slow_reader,
     an_upload_arrives_whole_at_a_slow_reader,
     a_reader_that_stands_still_holds_nobody_else_up,
+    input_waits_while_output_does,
 }
 
 /// More than windows, outboxes and the buffers of the kernel together.
@@ -156,4 +157,37 @@ fn a_reader_that_stands_still_holds_nobody_else_up(adapter: &dyn Adapter) {
     drop((quick, still));
     server.end();
     upstream.join().unwrap();
+}
+
+/// With an outbox of next to nothing the answers to frames hold reading back, until they have left.
+fn input_waits_while_output_does(adapter: &dyn Adapter) {
+    const PINGS: usize = 20_000;
+    let (listener, mut config) = backend();
+    config.front.outbox_high_mark = 64;
+    config.backend.outbox_high_mark = 64;
+    config.recv_buffer_octets = 34 << 10;
+    config.front.max_queued_control_frames = 1_000_000;
+    let server = Running::start(adapter, config);
+    let mut client = Peer::connect(&server.address);
+    client.find(|event| matches!(event, ClientEvent::Settings).then_some(()));
+    client.flush();
+    // From now on the client itself has nothing to say that could come in between.
+    let mut writer = client.stream.try_clone();
+    let pings = thread::spawn(move || {
+        let ping = [&[0, 0, 8, 6, 0, 0, 0, 0, 0], &[7; 8][..]].concat();
+        for _ in 0..PINGS / 1000 {
+            writer.write_all(&ping.repeat(1000)).unwrap();
+        }
+    });
+    for _ in 0..PINGS {
+        client.find(|event| matches!(event, ClientEvent::PingAck { payload: [7, ..] }).then_some(()));
+    }
+    pings.join().unwrap();
+    let asked = client.get("/after");
+    let mut upstream = Peer::accept(&listener);
+    let (stream, _) = upstream.request();
+    upstream.answer(stream, b"after");
+    assert_eq!(client.response(asked).content, b"after");
+    drop((client, upstream));
+    server.end();
 }

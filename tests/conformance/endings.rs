@@ -137,20 +137,24 @@ fn a_backend_that_vanishes_fails_its_requests_and_the_next_one_finds_another_con
 }
 
 fn a_drain_waits_for_requests_and_accepts_nobody_new(adapter: &dyn Adapter) {
-    let (listener, config) = backend();
+    let (listener, mut config) = backend();
+    // The end that peers read is the sending direction shut down, not the connection closed after a while.
+    config.timeouts.linger = 100 * PATIENCE;
     let server = Running::start(adapter, config);
     let mut client = Peer::connect(&server.address);
     let asked = client.get("/patient");
     let mut upstream = Peer::accept(&listener);
     let (stream, _) = upstream.request();
-    server.handle.drain(PATIENCE);
+    server.handle.drain(100 * PATIENCE);
     client.find(|event| matches!(event, ClientEvent::GoAway { .. }).then_some(()));
     let refused = TcpStream::connect(inet(&server.address)).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     upstream.answer(stream, b"done");
     assert_eq!(client.response(asked).content, b"done");
     client.read_to_end();
+    drop(client);
     upstream.read_to_end();
+    drop(upstream);
     assert_eq!(server.wait(), Exit { cut: 0 });
 }
 

@@ -43,17 +43,26 @@ pub(crate) fn nobody() -> Config {
 /// A connected socket.
 pub(crate) trait Stream: Read + Write + Send {
     fn shut_down(&self, how: Shutdown);
+    fn try_clone(&self) -> Box<dyn Stream>;
 }
 
 impl Stream for TcpStream {
     fn shut_down(&self, how: Shutdown) {
         self.shutdown(how).unwrap();
     }
+
+    fn try_clone(&self) -> Box<dyn Stream> {
+        Box::new(self.try_clone().unwrap())
+    }
 }
 
 impl Stream for UnixStream {
     fn shut_down(&self, how: Shutdown) {
         self.shutdown(how).unwrap();
+    }
+
+    fn try_clone(&self) -> Box<dyn Stream> {
+        Box::new(self.try_clone().unwrap())
     }
 }
 
@@ -161,7 +170,12 @@ impl<E: Endpoint> Peer<E> {
 
     fn read(&mut self) -> io::Result<usize> {
         let mut buffer = [0; 64 << 10];
-        let n = self.stream.read(&mut buffer[..self.read_octets])?;
+        let n = loop {
+            match self.stream.read(&mut buffer[..self.read_octets]) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                outcome => break outcome?,
+            }
+        };
         self.http.handle_recv(&buffer[..n]);
         Ok(n)
     }
