@@ -103,7 +103,7 @@ impl Gateway {
     }
 
     /// Input of a departing connection.
-    pub(super) fn discard(&mut self, id: ConnId, octets: usize, _now: Instant) {
+    pub(super) fn discard(&mut self, id: ConnId, octets: usize) {
         let Some(entry) = self.conns.get_mut(id) else { return };
         entry.inbox = Default::default();
         entry.discarded = entry.discarded.saturating_add(octets);

@@ -333,7 +333,7 @@ impl Gateway {
         loop {
             let Some(entry) = self.conns.get_mut(id) else { return 0 };
             if entry.life == Life::Lingering || entry.life == Life::Flushing && entry.h2.has_failed() {
-                self.discard(id, input.remaining().len(), now);
+                self.discard(id, input.remaining().len());
                 return 0;
             }
             if entry.h2.awaits_preface() && !self.check_preface(id, input.remaining()) {

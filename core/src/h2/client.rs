@@ -9,7 +9,7 @@ use crate::config::{ConfigError, ConnectionConfig};
 use crate::error::{ConnectionError, ErrorCode, StreamError};
 use crate::h2::connection::Connection;
 use crate::h2::endpoint::{self, Endpoint, common_methods};
-use crate::h2::event::{Event, Input};
+use crate::h2::event::Event;
 use crate::h2::send::{OpenError, StreamGone};
 use crate::h2::settings::Role;
 use crate::h2::streams::StreamKey;
@@ -162,20 +162,7 @@ impl Client {
     ///
     /// The connection has ended; GOAWAY waits to be transmitted.
     pub fn poll_event(&mut self) -> Result<Option<ClientEvent>, ConnectionError> {
-        loop {
-            let Endpoint { connection, inbox } = &mut self.endpoint;
-            let mut input = Input::new(inbox.as_slice());
-            let event = connection
-                .poll_event(&mut input)
-                .map(|event| event.map(|event| translate(connection, event)));
-            let taken = inbox.len() - input.remaining().len();
-            inbox.consume(taken);
-            match event? {
-                Some(Some(event)) => return Ok(Some(event)),
-                Some(None) => {}
-                None => return Ok(None),
-            }
-        }
+        self.endpoint.poll(translate)
     }
 
     common_methods!();

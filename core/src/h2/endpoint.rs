@@ -3,8 +3,10 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, request, uri};
 
+use crate::error::ConnectionError;
 use crate::fields::{FieldLine, FieldName, FieldSection};
 use crate::h2::connection::Connection;
+use crate::h2::event::{Event, Input};
 use crate::outbox::OctetQueue;
 
 /// A connection with the octets that it has not taken yet.
@@ -17,6 +19,27 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     pub(crate) fn new(connection: Connection) -> Self {
         Self { connection, inbox: OctetQueue::default() }
+    }
+
+    /// The next event that `translate` makes something of.
+    pub(crate) fn poll<T>(
+        &mut self,
+        translate: impl Fn(&mut Connection, Event<'_>) -> Option<T>,
+    ) -> Result<Option<T>, ConnectionError> {
+        loop {
+            let Self { connection, inbox } = self;
+            let mut input = Input::new(inbox.as_slice());
+            let event = connection
+                .poll_event(&mut input)
+                .map(|event| event.map(|event| translate(connection, event)));
+            let taken = inbox.len() - input.remaining().len();
+            inbox.consume(taken);
+            match event? {
+                Some(Some(event)) => return Ok(Some(event)),
+                Some(None) => {}
+                None => return Ok(None),
+            }
+        }
     }
 
     /// Cuts what the windows allow and shows what waits.
