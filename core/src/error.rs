@@ -118,7 +118,6 @@ causes! {
         SettingsAckNotEmpty = FRAME_SIZE_ERROR, "a SETTINGS acknowledgement carries settings (6.5)";
         SettingsAckUnexpected = PROTOCOL_ERROR, "a SETTINGS acknowledgement for no SETTINGS frame (6.5.3)";
         SettingsTooMany = ENHANCE_YOUR_CALM, "a SETTINGS frame carries more settings than the limit (10.5)";
-        SettingsTimeout = SETTINGS_TIMEOUT, "our SETTINGS frame was not acknowledged in time (6.5.3)";
         EnablePushInvalid = PROTOCOL_ERROR, "SETTINGS_ENABLE_PUSH is neither 0 nor 1, or 1 from a server (6.5.2)";
         InitialWindowSizeInvalid = FLOW_CONTROL_ERROR, "SETTINGS_INITIAL_WINDOW_SIZE exceeds 2^31-1 (6.5.2)";
         MaxFrameSizeInvalid = PROTOCOL_ERROR, "SETTINGS_MAX_FRAME_SIZE lies outside 2^14 to 2^24-1 (6.5.2)";
@@ -138,9 +137,7 @@ causes! {
         FieldBlockTooLarge = ENHANCE_YOUR_CALM, "a field block exceeds the budget for decoding it (10.5.1)";
         Compression = COMPRESSION_ERROR, "a field block cannot be decompressed (4.3)";
         ControlFramesQueued = ENHANCE_YOUR_CALM, "more answers to control frames are queued than the limit (10.5)";
-        Flood = ENHANCE_YOUR_CALM, "the peer spent its budget for frames without use (10.5)";
         PrefaceTimeout = PROTOCOL_ERROR, "the connection preface did not come in time (3.4)";
-        IdleTimeout = NO_ERROR, "nothing happened on the connection for too long (9.1)";
         Internal = INTERNAL_ERROR, "a condition of our own";
     }
 }
