@@ -33,7 +33,7 @@
 //! - 1, storage: [`deadline`], [`key`], [`ledger`], [`list`], [`outbox`], [`window`]
 //! - 2, codecs: [`fields`], [`frame`], [`hpack`], [`message`]
 //! - 3 and 4, one HTTP/2 connection: [`h2`]
-//! - 5, the life of a request: [`record`], [`request`]
+//! - 5, the life of a request: [`record`], [`request`], [`routes`]
 //! - 6, engines: [`engine`], [`registry`]
 //! - 7, the gateway: [`gateway`]
 //!
@@ -77,6 +77,7 @@ pub mod request;
 // Floor 6: engines.
 pub mod engine;
 pub mod registry;
+pub mod routes;
 
 // Floor 7: the gateway.
 pub mod gateway;
