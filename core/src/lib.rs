@@ -73,11 +73,11 @@ pub mod h2;
 // Floor 5: the life of a request.
 pub mod record;
 pub mod request;
+pub mod routes;
 
 // Floor 6: engines.
 pub mod engine;
 pub mod registry;
-pub mod routes;
 
 // Floor 7: the gateway.
 pub mod gateway;
