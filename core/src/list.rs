@@ -35,13 +35,16 @@ pub trait Linked<L>: Sized {
     fn links_mut(&mut self) -> &mut Links;
 }
 
+/// A list owns nothing of these types.
+type Marker<T, L, M> = PhantomData<fn() -> (T, L, M)>;
+
 /// A doubly linked queue through the entries of one slab, whose keys are of type `Key<M>`.
 #[derive(Debug)]
 pub struct List<T, L, M = T> {
     head: u64,
     tail: u64,
     len: usize,
-    marker: PhantomData<fn() -> (T, L, M)>,
+    marker: Marker<T, L, M>,
 }
 
 impl<T, L, M> Clone for List<T, L, M> {

@@ -401,6 +401,8 @@ impl Gateway {
         }
         self.keep_outbox(id);
         self.touch(id);
+        // An acknowledgement of SETTINGS shrinks the windows of new streams to what the ledger has memory for.
+        self.slot_freed(id);
         input.remaining().len()
     }
 
