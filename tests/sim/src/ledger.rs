@@ -172,6 +172,10 @@ impl Ledger {
                     format!("{started} requests started, {heads} heads came")
                 })
             }
+            Record::Attempt(attempt) => {
+                let open = self.started.contains(&attempt.request) && !self.ended.contains(&attempt.request);
+                self.check("L1", open, || format!("attempt of {:?}, which is not open", attempt.request))
+            }
             Record::Ended(end) => {
                 let known = self.started.contains(&end.request);
                 self.check("L1", known, || format!("{:?} ended and never started", end.request))?;
