@@ -7,7 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use shuntyard_core::config::Config;
+use shuntyard_core::address::Address;
+use shuntyard_core::config::{
+    Balance, Config, EndpointConfig, Host, PathPattern, RouteConfig, Saturation, Scope, UpstreamConfig,
+};
 use shuntyard_core::frame::PREFACE;
 use shuntyard_core::gateway::{
     Accepted, Action, Closed, Command, ConnId, Connected, Gateway, Record, RecvBuf, View,
@@ -42,7 +45,6 @@ struct Hostile<'a> {
     gone: Vec<ConnId>,
     hash: u64,
     started: BTreeSet<String>,
-    ended: u64,
     drained: u32,
 }
 
@@ -68,7 +70,6 @@ impl<'a> Hostile<'a> {
             gone: Vec::new(),
             hash: FNV_START,
             started: BTreeSet::new(),
-            ended: 0,
             drained: 0,
         }
     }
@@ -252,6 +253,13 @@ impl<'a> Hostile<'a> {
     fn command(&mut self) {
         let command = match self.octets.octet() {
             0..=7 => Command::Drain { deadline: Duration::from_millis(self.octets.u16().into()) },
+            8..=99 => {
+                let name = self.octets.pick(&["b.test", "b.test", "nobody.test"]).into();
+                let count = self.octets.octet() % 3;
+                let address = |n: u8| SocketAddr::from(([10, 0, 1, n], 80)).into();
+                Command::Resolved { name, port: 80, addresses: (0..count).map(address).collect() }
+            }
+            100..=199 => Command::Configure(Box::new(config(&mut self.octets))),
             _ => {
                 let unix_seconds = self.octets.u32().into();
                 Command::WallClock(WallClock { at: self.now, unix_seconds })
@@ -289,11 +297,17 @@ impl<'a> Hostile<'a> {
                 }
                 Record::Ended(end) => {
                     assert!(self.started.remove(&format!("{:?}", end.request)), "L1: {text}");
-                    self.ended += 1;
+                }
+                Record::Attempt(attempt) => {
+                    assert!(self.started.contains(&format!("{:?}", attempt.request)), "L1: {text}");
                 }
             },
             Action::Drained { .. } => self.drained += 1,
-            Action::Readable(_) | Action::Writable(_) | Action::Shutdown(_) | Action::Accepting(_) => {}
+            Action::Readable(_)
+            | Action::Writable(_)
+            | Action::Shutdown(_)
+            | Action::Accepting(_)
+            | Action::Resolve { .. } => {}
         }
     }
 
@@ -337,25 +351,45 @@ impl<'a> Hostile<'a> {
     }
 }
 
-/// Small limits, so that few events reach them.
+/// Small limits, so that few events reach them; one upstream of addresses, and one with a name among them.
 fn config(octets: &mut Octets<'_>) -> Config {
-    let endpoints = [1, 2].map(|n| SocketAddr::from(([10, 0, 0, n], 80)).into());
-    let mut config = Config::new(endpoints.to_vec());
+    let address = |n: u8| EndpointConfig::from(Address::from(SocketAddr::from(([10, 0, 0, n], 80))));
+    let name = EndpointConfig { host: Host::Name { name: "b.test".into(), port: 80 } };
+    let first = upstream("first", vec![address(1), address(2)], octets);
+    let mut config = Config::of_upstream(first);
+    config.upstreams.push(upstream("second", vec![name, address(3)], octets));
+    let mut route = RouteConfig::any("second", "second");
+    route.path = PathPattern::Prefix("/b".into());
+    config.routes.insert(0, route);
     config.records = true;
     for connection in [&mut config.front, &mut config.backend] {
         connection.initial_window_size = octets.pick(&[65_535, 0, 1, 100, 1 << 20]);
         connection.outbox_high_mark = octets.pick(&[128 << 10, 1, 100, 5000]);
         connection.max_concurrent_streams = octets.pick(&[100, 1, 3]);
-        connection.assumed_max_concurrent_streams = octets.pick(&[100, 1, 2]);
         connection.header_table_size = octets.pick(&[4096, 0, 100]);
     }
-    config.upstream.max_connections_per_endpoint = octets.pick(&[16, 1, 2]);
-    config.upstream.max_queued = octets.pick(&[10_000, 1, 2]);
-    config.upstream.max_attempts = octets.pick(&[32, 1, 2]);
-    config.ledger_octets =
-        octets.pick(&[1 << 30, 65_535, 200_000]).max(config.backend.initial_window_size.into());
+    let least = config.backend.initial_window_size.max(1).into();
+    config.ledger_octets = octets.pick(&[1 << 30, 65_535, 200_000]).max(least);
     config.upload_ledger_octets = octets.pick(&[1 << 30, 0, 65_535]);
     config.max_fronts = octets.pick(&[100, 1, 3]);
-    config.recv_buffer_octets = octets.pick(&[256 << 10, 33 << 10]);
+    config.recv_buffer_octets = octets.pick(&[33 << 10, 256 << 10]);
     config
+}
+
+fn upstream(name: &str, endpoints: Vec<EndpointConfig>, octets: &mut Octets<'_>) -> UpstreamConfig {
+    let mut upstream = UpstreamConfig::new(name, Vec::new());
+    upstream.endpoints = endpoints;
+    upstream.share = octets.pick(&[Scope::Worker, Scope::Client, Scope::None]);
+    upstream.on_saturation = octets.pick(&[Saturation::Dial, Saturation::Queue, Saturation::Refuse]);
+    upstream.balance = octets.pick(&[Balance::LeastActive, Balance::RoundRobin]);
+    upstream.connections_max = octets.pick(&[16, 1, 2]);
+    upstream.connections_min = octets.pick(&[0, 0, 1]);
+    upstream.assumed_streams = octets.pick(&[0, 1, 100]);
+    upstream.queue_max = octets.pick(&[10_000, 1, 2]);
+    upstream.queue_timeout = octets.pick(&[Duration::from_secs(10), Duration::from_millis(1)]);
+    upstream.retry.attempts = octets.pick(&[2, 1, 5]);
+    upstream.retry.unprocessed_attempts = octets.pick(&[32, 1, 2]);
+    upstream.retry.budget_percent = octets.pick(&[20, 0, 100]);
+    upstream.retry.replay_octets = octets.pick(&[64 << 10, 0, 10]);
+    upstream
 }

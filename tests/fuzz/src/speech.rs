@@ -135,8 +135,8 @@ enum Head {
 fn fields(kind: Head, octets: &mut Octets<'_>) -> Vec<Field> {
     let mut fields = match kind {
         Head::Request => {
-            let method = octets.pick(METHODS);
-            let all = [(":method", method), (":scheme", "http"), (":authority", "a"), (":path", "/")];
+            let (method, path) = (octets.pick(METHODS), octets.pick(&["/", "/b"]));
+            let all = [(":method", method), (":scheme", "http"), (":authority", "a"), (":path", path)];
             let taken = if method == "CONNECT" { vec![all[0], (":authority", "a:1")] } else { all.to_vec() };
             taken.into_iter().map(|(name, value)| field(name, value)).collect()
         }

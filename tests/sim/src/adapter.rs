@@ -269,6 +269,8 @@ impl Adapter {
         self.hash = fnv(fnv(self.hash, &stage.now().to_le_bytes()), text.as_bytes());
         stage.ledger.note(|| text);
         match action {
+            // Model backends have addresses, not names.
+            Action::Resolve { .. } => {}
             Action::Connect { conn, target } => {
                 let Address::Inet(target) = target else {
                     return Err(Violation { id: "SIM", message: format!("connect to {target}") });

@@ -106,7 +106,7 @@ fn config(seed: u64, backends: &[Backend], faults: &[FaultKind]) -> Config {
     config.front.max_concurrent_streams = *choices.pick(&[100, 100, 1, 2, 7]);
     config.backend.assumed_max_concurrent_streams = *choices.pick(&[100, 1, 2]);
     config.backend.max_concurrent_streams_cap = *choices.pick(&[250, 250, 1, 3]);
-    config.upstream.max_connections_per_endpoint = *choices.pick(&[16, 1, 2]);
+    config.upstreams[0].connections_max = *choices.pick(&[16, 1, 2]);
     config.recv_buffer_octets = *choices.pick(&[256 << 10, 33 << 10]);
     let window = u64::from(config.backend.initial_window_size);
     config.ledger_octets = *choices.pick(&[1 << 30, 1 << 30, window * 3, window]);
@@ -114,13 +114,15 @@ fn config(seed: u64, backends: &[Backend], faults: &[FaultKind]) -> Config {
     if faults.contains(&FaultKind::Tight) {
         timeouts.response =
             *choices.pick(&[Duration::from_millis(1), Duration::from_millis(50), Duration::from_secs(1)]);
-        timeouts.queue = *choices.pick(&[Duration::from_millis(2), Duration::from_millis(100)]);
+        config.upstreams[0].queue_timeout =
+            *choices.pick(&[Duration::from_millis(2), Duration::from_millis(100)]);
         timeouts.connect = *choices.pick(&[Duration::from_millis(1), Duration::from_secs(1)]);
-        config.upstream.max_queued = *choices.pick(&[1, 3, 10_000]);
-        config.upstream.max_attempts = *choices.pick(&[1, 2, 8]);
+        config.upstreams[0].queue_max = *choices.pick(&[1, 3, 10_000]);
+        config.upstreams[0].retry.unprocessed_attempts = *choices.pick(&[1, 2, 8]);
     } else {
         // So long that nothing but a fault reaches them.
-        (timeouts.response, timeouts.queue) = (Duration::from_secs(200), Duration::from_secs(200));
+        (timeouts.response, config.upstreams[0].queue_timeout) =
+            (Duration::from_secs(200), Duration::from_secs(200));
     }
     config
 }

@@ -43,8 +43,8 @@ impl Scenario {
                 || session.exchanges.iter().any(|e| e.request.cancel.is_some() || e.response.reset.is_some())
         };
         let timeouts = &self.config.timeouts;
-        let tight = timeouts.response.min(timeouts.queue) < Duration::from_secs(10)
-            || self.config.upstream.max_queued < 1000;
+        let tight = timeouts.response.min(self.config.upstreams[0].queue_timeout) < Duration::from_secs(10)
+            || self.config.upstreams[0].queue_max < 1000;
         tight
             || self.sessions.iter().any(session)
             || self.backends.iter().any(|backend| backend.fault.is_some())
