@@ -52,7 +52,9 @@ impl Gateway {
         }
         let departing = match &entry.side {
             Side::Front { .. } => entry.h2.goaway_is_final(),
-            Side::Backend(_) => entry.h2.is_going_away(),
+            Side::Backend(engine) => {
+                entry.h2.is_going_away() || engine.phase() == crate::engine::EnginePhase::Draining
+            }
         };
         if departing {
             self.close_gracefully(id, Cause::ConnectionTerminated, now);
