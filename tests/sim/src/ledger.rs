@@ -124,6 +124,8 @@ pub struct Ledger {
     pub ended: BTreeSet<RequestId>,
     /// Checks made, by id.
     pub checks: BTreeMap<&'static str, u64>,
+    /// The same by the RFC's requirement that the check shows.
+    pub requirements: BTreeMap<&'static str, u64>,
     /// What happened at the gateway's boundary, one line each, where it is kept.
     pub log: Option<Vec<String>>,
     /// The present moment, for the log.
@@ -145,6 +147,18 @@ impl Ledger {
     ) -> Result<(), Violation> {
         *self.checks.entry(id).or_default() += 1;
         if holds { Ok(()) } else { Err(Violation { id, message: message() }) }
+    }
+
+    /// As [`check`](Self::check), and counts the requirements of RFCs that it shows.
+    pub fn require(
+        &mut self,
+        requirements: &[&'static str],
+        id: &'static str,
+        holds: bool,
+        message: impl FnOnce() -> String,
+    ) -> Result<(), Violation> {
+        requirements.iter().for_each(|requirement| *self.requirements.entry(requirement).or_default() += 1);
+        self.check(id, holds, message)
     }
 
     /// L1: each request has exactly one start record and at most one end record, the start first.

@@ -23,6 +23,8 @@ pub struct Report {
     pub answers: BTreeMap<u64, Answer>,
     /// How often each check was made.
     pub checks: BTreeMap<&'static str, u64>,
+    /// The same by requirement of an RFC.
+    pub requirements: BTreeMap<&'static str, u64>,
     /// What the gateway wrote on each link, where it was asked to be kept.
     pub outputs: Vec<Vec<u8>>,
     /// Actions and frames in order, where they were asked to be kept.
@@ -229,6 +231,7 @@ impl Run {
             answers: self.clients.iter().flat_map(pair).collect(),
             attempts: self.stage.ledger.traces.values().map(|trace| trace.attempts.len() as u64).sum(),
             checks: self.stage.ledger.checks.clone(),
+            requirements: self.stage.ledger.requirements.clone(),
             outputs: self.stage.outputs.clone(),
             log: self.stage.ledger.log.clone().unwrap_or_default(),
             steps: self.steps,

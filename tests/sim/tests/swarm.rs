@@ -21,6 +21,7 @@ fn swarm() {
         (from_env("SHUNTYARD_FIRST").unwrap_or(0), from_env("SHUNTYARD_SEEDS").unwrap_or(300));
     println!("seeds {first} to {}", first + count);
     let mut checks: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut requirements: BTreeMap<&str, u64> = BTreeMap::new();
     let (mut requests, mut complete, mut steps, mut attempts) = (0, 0, 0, 0);
     let mut failures: Vec<Failure> = Vec::new();
     for seed in first..first + count {
@@ -32,6 +33,7 @@ fn swarm() {
                 steps += report.steps;
                 attempts += report.attempts;
                 report.checks.into_iter().for_each(|(id, n)| *checks.entry(id).or_default() += n);
+                report.requirements.into_iter().for_each(|(id, n)| *requirements.entry(id).or_default() += n);
             }
             Err(failure) => failures.push(*failure),
         }
@@ -45,6 +47,7 @@ fn swarm() {
         failures.len(),
         failures[0].seed
     );
+    requirements.iter().for_each(|(id, times)| shuntyard_requirements::counted(id, *times));
 }
 
 fn replay(seed: u64) {

@@ -157,10 +157,12 @@ impl Police {
     pub fn emitted(&mut self, octets: &[u8], ledger: &mut Ledger) -> Result<(), Violation> {
         self.outbound.reader.push(octets);
         self.shown += octets.len() as u64;
-        while let Some(frame) = next(&mut self.outbound.reader, "C4")? {
+        loop {
+            let read = next(&mut self.outbound.reader, "C4");
+            ledger.require(&["9113-4.1-01"], "C4", read.is_ok(), || format!("{:?}", read.as_ref().err()))?;
+            let Some(frame) = read? else { return Ok(()) };
             self.frame_out(frame, ledger)?;
         }
-        Ok(())
     }
 
     /// Octets left.

@@ -8,6 +8,20 @@ use crate::refcodec::message::{self, Section};
 use crate::refcodec::{Field, value_of};
 use crate::truth::{self, Direction};
 
+/// What a field section that is well-formed obeys (9113 8.2 and 8.3).
+const WELL_FORMED: [&str; 10] = [
+    "9113-8.1-03",
+    "9113-8.1.1-02",
+    "9113-8.2-01",
+    "9113-8.2.1-08",
+    "9113-8.2.2-01",
+    "9113-8.3-01",
+    "9113-8.3-02",
+    "9113-8.3-03",
+    "9113-8.3-05",
+    "9113-8.3-07",
+];
+
 impl Police {
     pub(super) fn frame_out(&mut self, frame: Frame, ledger: &mut Ledger) -> Result<(), Violation> {
         self.outbound.frames += 1;
@@ -20,9 +34,14 @@ impl Police {
         let opens_well = !first || matches!(frame, Frame::Settings { ack: false, .. });
         let link = self.link;
         ledger.note(|| format!("link {link} out: {frame}"));
-        ledger.check("C4", opens_well, || format!("link {link}: the first frame is {frame:?} (9113 3.4)"))?;
+        ledger.require(&["9113-3.4-01", "9113-3.4-02", "9113-6.5-01"], "C4", opens_well, || {
+            format!("link {link}: the first frame is {frame:?} (9113 3.4)")
+        })?;
         let whole = self.outbound.fields(&frame).map_err(|text| Violation { id: "C4", message: text });
-        ledger.check("C4", whole.is_ok(), || format!("link {link}: {}", whole.as_ref().unwrap_err()))?;
+        let contiguous = ["9113-4.3-01", "9113-6.2-03", "9113-6.10-01", "9113-8.1-02"];
+        ledger.require(&contiguous, "C4", whole.is_ok(), || {
+            format!("link {link}: {}", whole.as_ref().unwrap_err())
+        })?;
         if let Some((stream, fields, end)) = whole? {
             self.fields_out(stream, fields, end, ledger)?;
         }
@@ -38,7 +57,7 @@ impl Police {
             }
             Frame::Ping { ack: true, opaque } => {
                 let expected = self.peer_pings.pop_front();
-                ledger.check("C5", expected == Some(opaque), || {
+                ledger.require(&["9113-6.7-02"], "C5", expected == Some(opaque), || {
                     format!("link {link}: a PING answer {opaque:?}, due was {expected:?} (9113 6.7)")
                 })
             }
@@ -74,7 +93,9 @@ impl Police {
             _ => Section::Trailers,
         };
         let malformed = message::malformed(section, &fields);
-        ledger.check("A1", malformed.is_none(), || format!("{name}: {}", malformed.unwrap_or_default()))?;
+        ledger.require(&WELL_FORMED, "A1", malformed.is_none(), || {
+            format!("{name}: {}", malformed.unwrap_or_default())
+        })?;
         let interim =
             section == Section::Response && value_of(&fields, ":status").is_some_and(|s| s.starts_with(b"1"));
         ledger.check("L5", !(interim && end), || {
@@ -95,13 +116,15 @@ impl Police {
     /// A request goes to a backend.
     fn open_out(&mut self, stream: u32, fields: &[Field], ledger: &mut Ledger) -> Result<(), Violation> {
         let name = self.name(stream);
-        ledger.check("C4", stream % 2 == 1, || format!("{name}: an even stream (9113 5.1.1)"))?;
-        ledger.check("R6", !self.peer_goaway_known, || {
+        ledger.require(&["9113-5.1.1-01"], "C4", stream % 2 == 1, || {
+            format!("{name}: an even stream (9113 5.1.1)")
+        })?;
+        ledger.require(&["9113-6.8-01"], "R6", !self.peer_goaway_known, || {
             format!("{name}: opened after GOAWAY came (9113 6.8)")
         })?;
         let open = self.open_streams();
         let limit = self.max_concurrent.map_or(self.assumed_max_concurrent, |limit| limit) as usize;
-        ledger.check("C6", open < limit, || {
+        ledger.require(&["9113-5.1.2-01"], "C6", open < limit, || {
             format!("{name}: opened with {open} streams open, limit {limit}")
         })?;
         self.highest = stream;
@@ -125,9 +148,15 @@ impl Police {
         };
         let (ended, reset, known) =
             (entry.progress == Progress::Ended, entry.reset_by_gateway, entry.reset_known);
-        ledger.check("L5", !ended, || format!("{name}: a frame after END_STREAM (9113 5.1)"))?;
-        ledger.check("C4", !reset, || format!("{name}: a frame after RST_STREAM (9113 6.4)"))?;
-        ledger.check("L4", !known, || format!("{name}: a frame after the peer reset the stream (9113 5.1)"))
+        ledger.require(&["9113-5.1-09"], "L5", !ended, || {
+            format!("{name}: a frame after END_STREAM (9113 5.1)")
+        })?;
+        ledger.require(&["9113-5.1-09"], "C4", !reset, || {
+            format!("{name}: a frame after RST_STREAM (9113 6.4)")
+        })?;
+        ledger.require(&["9113-6.4-01"], "L4", !known, || {
+            format!("{name}: a frame after the peer reset the stream (9113 5.1)")
+        })
     }
 
     /// D2, E2, L8: fields are those of the stream's request, and of a backend only where a backend has answered.
@@ -186,7 +215,8 @@ impl Police {
         let entry = self.streams.get_mut(&stream).expect("the stream was just checked");
         let (of_stream, head) = (entry.window, entry.progress == Progress::Head);
         ledger.check("L5", head, || format!("{name}: DATA before the head (9113 8.1)"))?;
-        ledger.check("W1", length == 0 || (length <= of_stream && length <= window), || {
+        let windows = ["9113-5.2.1-02", "9113-6.9.1-01", "9113-6.9.2-02"];
+        ledger.require(&windows, "W1", length == 0 || (length <= of_stream && length <= window), || {
             format!("{name}: {length} octets at windows {of_stream} and {window} (9113 6.9.1)")
         })?;
         entry.window -= length;
@@ -240,9 +270,12 @@ impl Police {
         entry.progress = Progress::Ended;
         let (declared, sent, rid) = (entry.declared, entry.sent, entry.rid);
         let bodiless = self.side == Side::Front && sent == 0;
-        ledger.check("L5", bodiless || declared.is_none_or(|length| length == sent), || {
-            format!("{name}: {sent} octets of content, content-length {declared:?} (9113 8.1.1)")
-        })?;
+        ledger.require(
+            &["9110-8.6-09"],
+            "L5",
+            bodiless || declared.is_none_or(|length| length == sent),
+            || format!("{name}: {sent} octets of content, content-length {declared:?} (9113 8.1.1)"),
+        )?;
         let Some(rid) = rid else { return Ok(()) };
         match self.side {
             Side::Front => ledger.trace(rid).ended = true,
@@ -264,8 +297,10 @@ impl Police {
         let closed = entry.progress == Progress::Ended && entry.end_known;
         entry.reset_by_gateway = true;
         let rid = entry.rid;
-        ledger.check("C4", !again, || format!("{name}: a second RST_STREAM"))?;
-        ledger.check("C4", !answer, || format!("{name}: RST_STREAM in answer to RST_STREAM (9113 5.4.2)"))?;
+        ledger.require(&["9113-5.4.2-02"], "C4", !again, || format!("{name}: a second RST_STREAM"))?;
+        ledger.require(&["9113-5.4.2-04"], "C4", !answer, || {
+            format!("{name}: RST_STREAM in answer to RST_STREAM (9113 5.4.2)")
+        })?;
         ledger.check("C4", !closed, || format!("{name}: RST_STREAM on a closed stream"))?;
         let Some(rid) = rid else { return Ok(()) };
         match side {
@@ -288,7 +323,7 @@ impl Police {
     fn acknowledge(&mut self, ledger: &mut Ledger) -> Result<(), Violation> {
         let link = self.link;
         let settings = self.peer_settings.pop_front();
-        ledger.check("C5", settings.is_some(), || {
+        ledger.require(&["9113-6.5.3-04"], "C5", settings.is_some(), || {
             format!("link {link}: a SETTINGS acknowledgement for none")
         })?;
         for (id, value) in settings.unwrap_or_default() {
@@ -313,7 +348,7 @@ impl Police {
 
     fn goaway_out(&mut self, last_stream: u32, ledger: &mut Ledger) -> Result<(), Violation> {
         let (link, before) = (self.link, self.last_goaway);
-        ledger.check("C7", before.is_none_or(|before| last_stream <= before), || {
+        ledger.require(&["9113-6.8-06"], "C7", before.is_none_or(|before| last_stream <= before), || {
             format!("link {link}: GOAWAY {last_stream} after {before:?} (9113 6.8)")
         })?;
         self.last_goaway = Some(last_stream);
