@@ -9,3 +9,4 @@ mod queue;
 mod registration;
 mod reload;
 mod scopes;
+mod upkeep;

@@ -47,6 +47,8 @@ pub struct Memory {
     pub hold_connects: bool,
     /// Backends say nothing by themselves.
     pub mute_backends: bool,
+    /// What the gateway wrote to each connection since somebody looked.
+    sent: BTreeMap<ConnId, Vec<u8>>,
     held: Vec<ConnId>,
     config: Config,
 }
@@ -77,6 +79,7 @@ impl Memory {
             dials: Vec::new(),
             hold_connects: false,
             mute_backends: false,
+            sent: BTreeMap::new(),
             held: Vec::new(),
             config,
         }
@@ -169,6 +172,7 @@ impl Memory {
         let mut moved = false;
         while let Some(transmit) = self.gateway.poll_transmit(conn, self.now) {
             let octets = transmit.chunk().to_vec();
+            self.sent.entry(conn).or_default().extend_from_slice(&octets);
             match self.peers.get_mut(&conn) {
                 Some(Peer::Client(client)) => client.handle_recv(&octets),
                 Some(Peer::Backend(server)) => {
@@ -233,6 +237,18 @@ impl Memory {
         let command = Command::Configure(Box::new(self.config.clone()));
         self.gateway.handle_command(command, self.now);
         self.settle();
+    }
+
+    /// Takes what the gateway wrote to a connection since the last time: whole frames, where all output was taken.
+    #[allow(dead_code, reason = "not every test binary reads frames")]
+    pub fn sent_to(&mut self, conn: ConnId) -> Vec<u8> {
+        self.sent.remove(&conn).unwrap_or_default()
+    }
+
+    /// The backend falls silent, without a word.
+    #[allow(dead_code, reason = "not every test binary has silent backends")]
+    pub fn mute(&mut self, conn: ConnId) {
+        self.peers.insert(conn, Peer::Mute);
     }
 
     /// Gives the gateway octets as if the other end of a connection had sent them.
