@@ -7,7 +7,7 @@ use memory::Memory;
 use memory::talk::{events, get, ok, post, requests};
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::error::ErrorCode;
-use shuntyard_core::h2::{ClientEvent, ServerEvent};
+use shuntyard_core::h2::{ClientEvent, ServerEvent, StreamKey};
 use shuntyard_core::key::ConnId;
 use shuntyard_core::record::{Cause, Outcome};
 

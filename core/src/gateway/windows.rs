@@ -59,14 +59,12 @@ impl Gateway {
         };
         let (conn, stream) = (live.conn(), live.stream());
         let received = live.attempt.response_octets;
-        let Some((available, size)) = self.conns.get(conn).and_then(|entry| entry.h2.recv_window(stream))
-        else {
+        let Some(size) = self.conns.get(conn).and_then(|entry| entry.h2.recv_window_size(stream)) else {
             return;
         };
-        let used_up = i64::from(available) < i64::from(size / 4);
         let by = size.min(max.saturating_sub(size));
         // A short response is over before a larger window could help it.
-        if !used_up || by == 0 || received < 2 * u64::from(size) {
+        if by == 0 || received < 2 * u64::from(size) {
             return;
         }
         let Some(front) = self.requests.get(key).map(|request| request.awaiting.front) else { return };
