@@ -183,6 +183,8 @@ fn route(route: Route) -> Option<RouteConfig> {
         host: route.host,
         path: route.path,
         timeout: route.timeout,
+        request_headers: route.request_headers,
+        response_headers: route.response_headers,
         ..RouteConfig::any(name, Arc::<str>::from(route.upstream?.value))
     })
 }

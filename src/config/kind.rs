@@ -79,7 +79,8 @@ pub(super) struct List<K> {
 /// A value and its place, for those that others refer to.
 pub(super) struct At<K>(pub(super) K);
 
-fn wrong_type<T>(
+/// The value has another type than expected.
+pub(super) fn wrong_type<T>(
     key: &str,
     value: &Spanned<DeValue<'_>>,
     expected: &str,

@@ -5,18 +5,18 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use shuntyard_core::config::{
-    Balance, Config, ConnectionConfig, HostPattern, MAX_WINDOW, PathPattern, RetryConfig, Saturation, Scope,
-    UpstreamConfig,
+    Balance, Config, ConnectionConfig, HeaderRule, HostPattern, MAX_WINDOW, PathPattern, RetryConfig,
+    Saturation, Scope, UpstreamConfig,
 };
 
 use crate::address::{EndpointAddress, ListenAddress};
 use crate::cli::{Adapter, MAX_WORKERS};
-use crate::config::Defaults;
 use crate::config::code::Code;
 use crate::config::kind::{At, Fraction, List, Number, Size, Text, Time, Words};
 use crate::config::pattern::{parse_host, parse_path, write_host, write_path};
 use crate::config::problem::{Problem, Span};
 use crate::config::section::{Located, Section};
+use crate::config::{Defaults, header};
 
 /// What stands in a file, value by value.
 #[derive(Debug)]
@@ -43,6 +43,8 @@ pub(super) struct Route {
     /// `None` where it is missing or wrong, which has been said.
     pub(super) upstream: Option<Located<String>>,
     pub(super) timeout: Option<Duration>,
+    pub(super) request_headers: Vec<HeaderRule>,
+    pub(super) response_headers: Vec<HeaderRule>,
 }
 
 /// An `[upstream.NAME]`.
@@ -193,6 +195,10 @@ fn route(section: &mut Section<'_, '_>) -> Route {
     let upstream = section.required("upstream", "who serves its requests", &NAME, "\"app\"");
     let what = "from a request's head to the end of its response; without it, no such limit";
     let timeout = section.optional("timeout", what, &TIME, "\"15s\"");
+    let what = "changes of the head that the backend gets";
+    let request_headers = section.group("request_headers", what, header::rules);
+    let what = "changes of the head that the client gets of the backend's response";
+    let response_headers = section.group("response_headers", what, header::rules);
     Route {
         at: section.at(),
         name: name.map(|found| found.value),
@@ -200,6 +206,8 @@ fn route(section: &mut Section<'_, '_>) -> Route {
         path: path.map(|found| found.value).unwrap_or_default(),
         upstream,
         timeout: timeout.map(|found| found.value),
+        request_headers,
+        response_headers,
     }
 }
 

@@ -33,7 +33,8 @@ fn help(name: &str, own: &Declared, all: &[Declared]) -> String {
         None => {}
     }
     let groups = all.iter().filter_map(|section| group_of(&section.header, &own.header));
-    let keys: Vec<_> = own.keys.iter().map(|key| key.name).chain(groups).collect();
+    let mut keys: Vec<_> = own.keys.iter().map(|key| key.name).chain(groups).collect();
+    keys.dedup();
     if let Some(meant) = similar(name, keys.iter().copied()) {
         return format!("did you mean `{meant}`?");
     }

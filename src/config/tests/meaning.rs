@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use shuntyard_core::address::Address;
 use shuntyard_core::config::{
-    Balance, Config, Host, HostPattern, PathPattern, Saturation, Scope, UpstreamConfig,
+    Balance, Config, HeaderRule, Host, HostPattern, PathPattern, Saturation, Scope, UpstreamConfig,
 };
 
 use super::{parsed, snapshot, valid};
@@ -69,6 +69,18 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!(routes[0].host, HostPattern::Exact("api.example.com".into()));
     assert_eq!(routes[0].path, PathPattern::Prefix("/v1/".into()));
     assert_eq!((&*routes[0].upstream, routes[0].timeout), ("api", Some(Duration::from_secs(15))));
+    let told = |rules: &[HeaderRule]| -> Vec<String> {
+        let told = |rule: &HeaderRule| match rule {
+            HeaderRule::Set { name, value } => format!("{name} = {value}"),
+            HeaderRule::Add { name, value } => format!("{name} + {value}"),
+            HeaderRule::Remove { name } => format!("- {name}"),
+        };
+        rules.iter().map(told).collect()
+    };
+    let expected = ["- x-debug", "x-env = test", "x-forwarded-proto = http", "x-tag + a", "x-tag + b"];
+    assert_eq!(told(&routes[0].request_headers), expected);
+    let expected = ["- server", "x-served-by = yard", "cache-control + no-store"];
+    assert_eq!(told(&routes[0].response_headers), expected);
     assert_eq!(&*routes[1].name, "*.example.com/ping");
     assert_eq!(routes[1].host, HostPattern::Below("example.com".into()));
     assert_eq!(routes[1].path, PathPattern::Exact("/ping".into()));

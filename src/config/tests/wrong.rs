@@ -68,6 +68,7 @@ fn keys_that_nobody_reads_or_misses() {
             ("a key that is misspelt", upstream!("on_saturatoin = \"queue\"")),
             ("a key of another section", upstream!("idle_timeout = \"10s\"")),
             ("a key behind a section", upstream!("workers = 4")),
+            ("a key that is nowhere", upstream!("colour = \"red\"")),
             (
                 "a section that is misspelt",
                 "[[listener]]\naddress = \":80\"\n[[route]]\nupstream = \"app\"\n[upstream.app]\nendpoints = [\"app:80\"]\n",
@@ -160,6 +161,12 @@ fn values_that_are_written_otherwise() {
             ("a path without slash", route!("path = \"v1/\"")),
             ("a path with a star", route!("path = \"/v1/*\"")),
             ("a path with a query", route!("path = \"/v1?x\"")),
+            (
+                "rules for fields that are none",
+                route!(
+                    "request_headers = { remove = [\"x y\", \"Host\"], set = { x-a = \" a\", x-b = [\"b\"] }, add = { x-c = 1 } }"
+                ),
+            ),
             ("a word that is misspelt", upstream!("balance = \"least_active\"")),
             ("a word that is unknown", upstream!("balance = \"random\"")),
         ]),
