@@ -10,6 +10,7 @@
 //! | HTTP/2 as a client, without a runtime | [`h2::Client`] |
 //! | HTTP/2 as a server, likewise | [`h2::Server`] |
 //! | a gateway on an event loop of your own | [`gateway::Gateway`]: the contract is on its module's page |
+//! | code of your own on the way of each request | [`hooks::Hooks`] |
 //! | field compression | [`hpack::Encoder`], [`hpack::Decoder`] |
 //! | frames | [`frame::parse`], and `put_*` beside it |
 //! | the rules of well-formed messages | [`message::request`], [`message::response`], [`message::trailers`] |
@@ -33,7 +34,7 @@
 //! - 1, storage: [`deadline`], [`key`], [`ledger`], [`list`], [`outbox`], [`window`]
 //! - 2, codecs: [`fields`], [`frame`], [`hpack`], [`message`]
 //! - 3 and 4, one HTTP/2 connection: [`h2`]
-//! - 5, the life of a request: [`record`], [`request`], [`routes`]
+//! - 5, the life of a request: [`hooks`], [`record`], [`request`], [`routes`]
 //! - 6, engines: [`engine`], [`registry`]
 //! - 7, the gateway: [`gateway`]
 //!
@@ -71,6 +72,7 @@ pub mod message;
 pub mod h2;
 
 // Floor 5: the life of a request.
+pub mod hooks;
 pub mod record;
 pub mod request;
 pub mod routes;
