@@ -44,6 +44,8 @@
 //! ```
 
 mod awaiting;
+mod replay;
+mod retry;
 
 use std::sync::Arc;
 
@@ -56,6 +58,8 @@ use crate::record::RequestId;
 use crate::routes::Route;
 use crate::time::Instant;
 pub use awaiting::{Awaiting, DeadlineTarget, Queued, Request, ResponsePhase};
+pub use replay::Replay;
+pub use retry::{Loss, next_attempt};
 
 /// The address of a request.
 pub type RequestKey = Key<Request>;
@@ -137,6 +141,8 @@ pub struct Attempt {
     pub stream: StreamKey,
     /// The stream's identifier on the wire.
     pub stream_id: u32,
+    /// Where its head begins, in the octets that the connection sends.
+    pub head_at: u64,
     /// When it began.
     pub thawed: Instant,
     /// When the end of the request had been cut for the backend.

@@ -2,13 +2,12 @@
 
 use crate::error::{ErrorCode, StreamError};
 use crate::fields::FieldSection;
-use crate::gateway::deadlines::Kind;
 use crate::gateway::front::key_of;
 use crate::gateway::{ConnId, Gateway, forward};
 use crate::h2::{Cut, Event, StreamKey};
 use crate::message::ResponseHead;
 use crate::record::{AttemptOutcome, Cause};
-use crate::request::{Place, RequestKey, ResponsePhase};
+use crate::request::{Loss, Place, RequestKey, ResponsePhase};
 use crate::time::Instant;
 use crate::window::{Both, Credit};
 
@@ -23,17 +22,17 @@ impl Gateway {
                 self.response_content((conn, stream), key_of(tag), data, credit, end, now);
             }
             Event::Trailers { tag, fields, .. } => self.response_trailers(key_of(tag), fields, now),
-            Event::Reset { tag, error_code: ErrorCode::REFUSED_STREAM, .. } => {
-                self.unprocessed(key_of(tag), Cause::BackendReset(ErrorCode::REFUSED_STREAM), now);
-            }
             Event::Reset { tag, error_code, .. } => {
-                self.fail_request(key_of(tag), Cause::BackendReset(error_code), now);
+                let loss = Loss::of_stream(error_code);
+                self.attempt_lost(key_of(tag), loss, Cause::BackendReset(error_code), now);
             }
             Event::Failed { tag, error: StreamError::FieldsTooLarge, .. } => {
                 self.fail_request(key_of(tag), Cause::ResponseHeadTooLarge, now);
             }
             Event::Failed { tag, .. } => self.fail_request(key_of(tag), Cause::BackendProtocol, now),
-            Event::Unprocessed { tag, .. } => self.unprocessed(key_of(tag), Cause::ConnectionTerminated, now),
+            Event::Unprocessed { tag, .. } => {
+                self.attempt_lost(key_of(tag), Loss::Unprocessed, Cause::ConnectionTerminated, now);
+            }
             Event::Settings => self.settings_came(conn, now),
             Event::GoAway { .. } => self.backend_goes_away(conn, now),
             // We send no PING to backends yet.
@@ -43,8 +42,10 @@ impl Gateway {
     }
 
     fn interim_response(&mut self, key: RequestKey, fields: FieldSection) {
-        let front = self.requests.get(key).map(|request| request.awaiting.front);
-        if let Some(front) = front {
+        if let Some(request) = self.requests.get_mut(key) {
+            let front = request.awaiting.front;
+            // L8: what is seen of one attempt rules another out.
+            request.awaiting.replay.end(&mut self.replays);
             if let Some(entry) = self.conns.get_mut(front.conn) {
                 // A front that is gone has ended its request.
                 let _ = entry.h2.send_head(front.stream, &fields, false);
@@ -66,6 +67,7 @@ impl Gateway {
             let front = request.awaiting.front;
             request.awaiting.response = ResponsePhase::Begun(head.status);
             request.awaiting.responded = Some(now);
+            request.awaiting.replay.end(&mut self.replays);
             if let Some(live) = request.live_mut() {
                 live.attempt.responded = Some(now);
             }
@@ -168,31 +170,6 @@ impl Gateway {
         self.stream_ended(conn, now);
     }
 
-    /// The backend says that it did not process the request: it may be sent again (RFC 9113 section 8.7), if nothing of
-    /// it was given away and nothing of a response was passed on.
-    fn unprocessed(&mut self, key: RequestKey, cause: Cause, now: Instant) {
-        let Some(request) = self.requests.get_mut(key) else { return };
-        let awaiting = &mut request.awaiting;
-        let intact = !awaiting.content_given && awaiting.response == ResponsePhase::Awaited;
-        let upstream = awaiting.route.as_ref().and_then(|route| self.registry.upstream(route.upstream));
-        let attempts_max = upstream.map_or(0, |upstream| upstream.config().retry.unprocessed_attempts);
-        if !intact || awaiting.attempts >= attempts_max {
-            return self.fail_attempt(key, AttemptOutcome::Unprocessed(cause), cause, now);
-        }
-        awaiting.frozen = now;
-        let (id, lane) = (awaiting.id, awaiting.lane);
-        let Some(live) = request.take_live() else { return };
-        let (frozen, permit, attempt) = live.refreeze();
-        request.place = Place::Frozen(frozen);
-        self.give_back(permit);
-        self.attempt_over(id, &attempt, AttemptOutcome::Unprocessed(cause), 0, now);
-        if let Some(lane) = lane {
-            self.registry.resubmit(&mut self.requests, key, lane);
-        }
-        self.arm_request(key, Kind::Queue, now);
-        self.stream_ended(attempt.conn, now);
-    }
-
     /// Octets of content were cut for one side: the other side gets its credit.
     pub(super) fn content_left(&mut self, conn: ConnId, cut: Cut, now: Instant) {
         let key = key_of(cut.tag);
@@ -206,7 +183,7 @@ impl Gateway {
             if let Some(live) = request.live_mut() {
                 live.attempt.request_octets += u64::from(cut.octets);
             }
-            self.release_request(key, cut.octets);
+            self.content_cut(key, cut.octets);
             if cut.end {
                 self.request_sent(key, now);
             }

@@ -137,6 +137,7 @@ impl Gateway {
         };
         let awaiting = &mut request.awaiting;
         let end = awaiting.content_end && awaiting.content.is_empty() && awaiting.trailers.is_none();
+        let head_at = entry.h2.octets_queued();
         let changed = self.spare.changed(frozen.fields(), awaiting.route.as_deref());
         let opened = entry.h2.open(changed.as_ref().unwrap_or(frozen.fields()), end);
         self.spare.keep_section(changed.unwrap_or_default());
@@ -155,6 +156,7 @@ impl Gateway {
             conn,
             stream,
             stream_id: entry.h2.stream_id(stream).unwrap_or(0),
+            head_at,
             thawed: now,
             sent: None,
             responded: None,
@@ -186,15 +188,17 @@ impl Gateway {
         let trailers = awaiting.trailers.take();
         let end = awaiting.content_end && trailers.is_none();
         let Some(entry) = self.conns.get_mut(conn) else { return };
-        awaiting.content_given |= !content.is_empty() || trailers.is_some();
         // The stream was opened a moment ago: it takes content.
         let cut = entry.h2.send_data(stream, content.as_slice(), end).unwrap_or(0);
         live.attempt.request_octets += cut as u64;
+        let all_left = awaiting.content_end && cut == content.len();
+        let max = awaiting.route.as_ref().map_or(0, |of| self.registry.replay_octets(of.upstream));
+        awaiting.replay.keep_all(content, max, &mut self.replays);
         if let Some(trailers) = trailers {
+            awaiting.replay.keep_trailers(&trailers);
             let _ = entry.h2.send_trailers(stream, trailers);
         }
-        let all_left = awaiting.content_end && cut == content.len();
-        self.release_request(key, cut as u32);
+        self.content_cut(key, cut as u32);
         if all_left {
             self.request_sent(key, now);
         } else {

@@ -41,6 +41,7 @@ mod front;
 mod outcome;
 mod preface;
 mod reply;
+mod retry;
 mod spare;
 mod view;
 
@@ -83,6 +84,9 @@ pub struct Gateway {
     ledger: Ledger,
     /// The account of clients' stream windows.
     uploads: Ledger,
+    /// The account of content that is kept to be sent again.
+    replays: Ledger,
+    random: crate::random::Random,
     deadlines: Deadlines<DeadlineTarget, { Kind::COUNT }>,
     actions: VecDeque<Action>,
     /// The one buffer that sockets are read into. What is no whole frame moves to its connection.
@@ -110,7 +114,8 @@ impl Gateway {
     /// A value of the configuration lies outside its range.
     pub fn new(config: Config, seed: u64, _now: Instant, wall: WallClock) -> Result<Self, ConfigError> {
         config.validate()?;
-        let seed = crate::random::Random::new(seed).next_u64();
+        let mut random = crate::random::Random::new(seed);
+        let seed = random.next_u64();
         let mut gateway = Self {
             front_config: Arc::new(config.front.clone()),
             backend_config: Arc::new(config.backend.clone()),
@@ -124,6 +129,8 @@ impl Gateway {
             routes: Routes::default(),
             ledger: Ledger::new(config.ledger_octets),
             uploads: Ledger::new(config.upload_ledger_octets),
+            replays: Ledger::new(config.replay_ledger_octets),
+            random,
             deadlines: Deadlines::default(),
             actions: VecDeque::new(),
             recv_buffer: Vec::new(),
@@ -399,6 +406,7 @@ impl Gateway {
             let spare = entry.h2.take_spare();
             self.keep_section(spare);
         }
+        self.watch_field_block(id, input.remaining(), now);
         self.keep_outbox(id);
         self.touch(id);
         // An acknowledgement of SETTINGS shrinks the windows of new streams to what the ledger has memory for.

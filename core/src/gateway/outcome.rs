@@ -76,6 +76,7 @@ impl Gateway {
         match request.place.take() {
             Place::Frozen(frozen) => {
                 request.place = Place::Finished(frozen.abandon());
+                request.awaiting.paused = false;
                 if let Some(lane) = request.awaiting.lane {
                     self.registry.withdraw(&mut self.requests, key, lane);
                 }
@@ -86,11 +87,8 @@ impl Gateway {
                 request.place = Place::Finished(finished);
                 let (id, status) =
                     (request.awaiting.id, attempt.responded.map_or(0, |_| request.awaiting.status()));
-                match how {
-                    AttemptOutcome::Complete | AttemptOutcome::Unprocessed(_) => {}
-                    AttemptOutcome::Failed(_) | AttemptOutcome::Abandoned => {
-                        request.awaiting.maybe_executed += 1
-                    }
+                if attempt.responded.is_none() {
+                    request.awaiting.count(how);
                 }
                 self.attempt_over(id, &attempt, how, status, now);
                 self.stream_ended(conn, now);
@@ -150,6 +148,8 @@ impl Gateway {
         if let Some(upload) = request.awaiting.upload.take() {
             self.uploads.give_back(upload);
         }
+        request.awaiting.replay.settle(&mut self.replays);
+        self.cancel_deadline(request.awaiting.total.take());
         if let Place::Finished(finished) = request.place {
             let (fields, held) = finished.settle();
             if let Some(held) = held {

@@ -10,13 +10,18 @@ impl Gateway {
     /// Answers in place of the backend. What the client still sends is discarded.
     pub(super) fn answer_locally(&mut self, key: RequestKey, cause: Cause, now: Instant) {
         let (status, error) = cause.status();
-        let content = format!("{status} {error}\n");
+        let content = match cause {
+            // Nobody knows whether it was HEAD.
+            Cause::RequestHeadTooLarge => String::new(),
+            _ => format!("{status} {error}\n"),
+        };
         let fields = self.local_head(status, content.as_bytes(), error, now);
         let Some(request) = self.requests.get_mut(key) else { return };
         let awaiting = &mut request.awaiting;
-        let (front, is_head) = (awaiting.front, awaiting.head.method == crate::message::Method::Head);
+        let (front, is_head) = (awaiting.front, content.is_empty() || awaiting.head.method == crate::message::Method::Head);
         awaiting.response = ResponsePhase::Local(status, cause);
         awaiting.content.clear();
+        awaiting.replay.end(&mut self.replays);
         let mut all_left = true;
         if let Some(entry) = self.conns.get_mut(front.conn)
             && entry.h2.send_head(front.stream, &fields, is_head).is_ok()

@@ -5,6 +5,7 @@ use crate::key::{EndpointKey, EndpointMarker, EntryKey, EntryMarker, Slab};
 use crate::list::List;
 use crate::registry::endpoint::Endpoint;
 use crate::registry::entry::{Entry, Waiting};
+use crate::registry::retry::RetryBudget;
 
 /// How an endpoint stands among those of its upstream: the lowest is the best. The second number decides among equals.
 pub type Rank = (u32, usize);
@@ -24,6 +25,8 @@ pub struct Upstream {
     pub(super) waiting: List<Entry, Waiting, EntryMarker>,
     /// Requests in the queues of all entries.
     pub(super) queued: usize,
+    /// Retries that it allows.
+    pub(super) retries: RetryBudget,
     /// A new configuration has it no more: what it has is finished.
     pub(super) retired: bool,
 }
@@ -37,6 +40,7 @@ impl Upstream {
             shared: None,
             waiting: List::default(),
             queued: 0,
+            retries: RetryBudget::default(),
             retired: false,
             config,
         };

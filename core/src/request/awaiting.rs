@@ -9,10 +9,10 @@ use crate::ledger::Reservation;
 use crate::list::{Linked, Links};
 use crate::message::RequestHead;
 use crate::outbox::OctetQueue;
-use crate::record::{Cause, RequestId};
-use crate::request::{Arrived, FrontAddress, Frozen, Live, Place, RequestKey};
+use crate::record::{AttemptOutcome, Cause, RequestId};
+use crate::request::{Arrived, Attempt, FrontAddress, Frozen, Live, Place, Replay, RequestKey};
 use crate::routes::Route;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::window::{ConnectionLevel, Credit, StreamLevel};
 
 /// How far the response has come on its way to the client.
@@ -76,8 +76,16 @@ pub struct Awaiting {
     pub deadline: Option<DeadlineKey<DeadlineTarget>>,
     /// When content moved the last time, either way.
     pub progress_at: Instant,
-    /// Content was given to a backend, and not kept: the request cannot be sent again.
-    pub content_given: bool,
+    /// The deadline of the whole exchange, where the route has one.
+    pub total: Option<DeadlineKey<DeadlineTarget>>,
+    /// What a backend was given, for another attempt.
+    pub replay: Replay,
+    /// It was refused, and rests before it goes back to the queue.
+    pub paused: bool,
+    /// The endpoint that failed it last: another one is preferred.
+    pub avoid: Option<EndpointKey>,
+    /// How long it waited frozen before it was thawed the last time.
+    pub waited: Duration,
     /// Octets of content received.
     pub request_octets: u64,
     /// Octets of content sent.
@@ -116,7 +124,11 @@ impl Awaiting {
             response: ResponsePhase::Awaited,
             deadline: None,
             progress_at: at,
-            content_given: false,
+            total: None,
+            replay: Replay::default(),
+            paused: false,
+            avoid: None,
+            waited: Duration::ZERO,
             request_octets: 0,
             response_octets: 0,
             attempts: 0,
@@ -126,6 +138,22 @@ impl Awaiting {
             thawed: None,
             responded: None,
         }
+    }
+
+    /// An attempt is over of whose response nothing was passed on.
+    pub fn count(&mut self, how: AttemptOutcome) {
+        match how {
+            AttemptOutcome::Complete | AttemptOutcome::Unprocessed(_) => {}
+            AttemptOutcome::Failed(_) | AttemptOutcome::Abandoned => self.maybe_executed += 1,
+        }
+    }
+
+    /// The attempt was lost, and the request waits again, with all that was given away.
+    pub fn take_back(&mut self, attempt: &Attempt, now: Instant) {
+        self.waited += attempt.thawed.saturating_since(self.frozen);
+        self.frozen = now;
+        self.avoid = Some(attempt.endpoint);
+        (self.content, self.trailers) = self.replay.take(self.request_credit.octets());
     }
 
     /// The status that the client got, or 0 where none left.
