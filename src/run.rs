@@ -24,10 +24,10 @@ const NOTICE_INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) fn run(args: RunArgs) -> Result<(), Failure> {
     let config = Config::new(all(&args.backend, Endpoint::resolve)?);
     let options = Options {
-        listen: all(&args.listen, ListenAddress::resolve)?,
         workers: args.workers.unwrap_or_else(processors),
         seed: seed(),
         observer: Some(observer()),
+        ..Options::new(all(&args.listen, ListenAddress::resolve)?)
     };
     let server = Server::bind(args.adapter, config, options)?;
     let drain_timeout = args.drain_timeout;

@@ -46,7 +46,7 @@ use std::sync::mpsc::channel;
 
 use mio::{Poll, Waker};
 #[doc(inline)]
-pub use shuntyard_adapter::{BindError, Exit, Handle, Notice, Observer, Options};
+pub use shuntyard_adapter::{BindError, Exit, Handle, MakeHooks, Notice, Observer, Options};
 use shuntyard_adapter::{Desk, Equipment, equip, run_threads};
 use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;

@@ -65,7 +65,7 @@ use std::io;
 use std::sync::Arc;
 
 #[doc(inline)]
-pub use shuntyard_adapter::{BindError, Exit, Handle, Notice, Observer, Options};
+pub use shuntyard_adapter::{BindError, Exit, Handle, MakeHooks, Notice, Observer, Options};
 use shuntyard_adapter::{Desk, Equipment, equip, run_threads};
 use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;

@@ -324,7 +324,9 @@ impl FieldSection {
     /// Gives the first line with this name another value, where it is; says whether there is one. Not for
     /// [`FieldName::Other`].
     pub(crate) fn replace_value(&mut self, name: FieldName, value: &[u8], seed: u64) -> bool {
-        let Some(entry) = self.entries.iter_mut().find(|entry| entry.facts.name == name) else { return false };
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.facts.name == name) else {
+            return false;
+        };
         let (old, name_len) = (entry.start as usize, entry.name_len as usize);
         entry.start = self.octets.len() as u32;
         self.octets.extend_from_within(old..old + name_len);

@@ -69,6 +69,7 @@ use crate::message::{RequestHead, ResponseHead};
 use crate::record::{Record, RequestId};
 use crate::time::Instant;
 pub use head::{FieldError, HeadMut};
+pub(crate) use head::{answer_head, is_bare};
 pub use relay::{OUTPUT_OCTETS, Relay, Step, Transform};
 
 /// Code on the way of each request. Every method has a default that changes nothing.

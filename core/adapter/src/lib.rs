@@ -13,6 +13,7 @@ use std::time::Duration;
 use shuntyard_core::address::Address;
 use shuntyard_core::config::{Config, ConfigError};
 use shuntyard_core::gateway::{Gateway, Record};
+use shuntyard_core::hooks::Hooks;
 
 mod clock;
 mod failure;
@@ -50,12 +51,14 @@ pub struct Options {
     pub seed: u64,
     /// Is told of records and of trouble. Runs on the workers' threads, so it must not block.
     pub observer: Option<Observer>,
+    /// Makes the hooks of each worker, which knows nothing of the others'.
+    pub hooks: Option<MakeHooks>,
 }
 
 impl Options {
-    /// One worker, seed 0, no observer.
+    /// One worker, seed 0, no observer, no hooks.
     pub fn new(listen: Vec<Address>) -> Self {
-        Self { listen, workers: NonZeroUsize::MIN, seed: 0, observer: None }
+        Self { listen, workers: NonZeroUsize::MIN, seed: 0, observer: None, hooks: None }
     }
 }
 
@@ -71,6 +74,9 @@ impl fmt::Debug for Options {
 
 /// Is told what a server notices.
 pub type Observer = Arc<dyn Fn(Notice) + Send + Sync>;
+
+/// Makes the hooks of the worker with this number, counted from 0.
+pub type MakeHooks = Arc<dyn Fn(usize) -> Box<dyn Hooks> + Send + Sync>;
 
 /// What a server noticed.
 #[derive(Debug)]
@@ -159,10 +165,14 @@ pub fn equip(config: &Config, options: &Options) -> Result<Vec<Equipment>, BindE
         }
     }
     let clock = Clock::start();
-    let equip = |(number, listeners)| {
+    let equip = |(number, listeners): (usize, _)| {
         let now = clock.now();
-        let seed = options.seed.wrapping_add(number);
-        let gateway = Gateway::new(config.clone(), seed, now, wall_clock(now)).map_err(BindError::Config)?;
+        let seed = options.seed.wrapping_add(number as u64);
+        let mut gateway =
+            Gateway::new(config.clone(), seed, now, wall_clock(now)).map_err(BindError::Config)?;
+        if let Some(make) = &options.hooks {
+            gateway = gateway.with_hooks(make(number));
+        }
         Ok(Equipment { gateway, listeners, clock })
     };
     (0..).zip(shares).map(equip).collect()

@@ -53,7 +53,7 @@ impl Gateway {
         awaiting.paused = !pause.is_zero();
         let (id, left) = (awaiting.id, self.queue_time_left(key));
         self.give_back(permit);
-        self.attempt_over(id, &attempt, how, 0, now);
+        self.attempt_over(id, &attempt, how, now);
         if pause.is_zero() {
             self.back_to_queue(key, now);
         } else {

@@ -246,7 +246,9 @@ mod tests {
 
     fn fields(pairs: &[(&str, &str)]) -> FieldSection {
         let mut fields = FieldSection::new();
-        pairs.iter().for_each(|(name, value)| fields.push(FieldLine::new(name.as_bytes(), value.as_bytes(), SEED)));
+        pairs
+            .iter()
+            .for_each(|(name, value)| fields.push(FieldLine::new(name.as_bytes(), value.as_bytes(), SEED)));
         fields
     }
 
@@ -255,7 +257,17 @@ mod tests {
         let mut section = fields(&[(":method", "GET"), ("content-length", "5"), ("a", "1")]);
         let before = section.clone();
         let mut head = HeadMut::new(&mut section, (), SEED);
-        for name in [":path", ":method", ":x", "connection", "te", "transfer-encoding", "content-length", "host", "via"] {
+        for name in [
+            ":path",
+            ":method",
+            ":x",
+            "connection",
+            "te",
+            "transfer-encoding",
+            "content-length",
+            "host",
+            "via",
+        ] {
             assert_eq!(head.set(name, "1"), Err(FieldError::Reserved), "{name}");
             assert_eq!(head.add(name, "1"), Err(FieldError::Reserved), "{name}");
             assert_eq!(head.remove(name), Err(FieldError::Reserved), "{name}");
@@ -272,12 +284,14 @@ mod tests {
 
     #[test]
     fn a_changed_target_stays_in_front_and_is_alone() {
-        let pairs = [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/"), ("host", "a")];
+        let pairs =
+            [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/"), ("host", "a")];
         let mut section = fields(&pairs);
         let head = message::request(&section, &RequestRules::default()).expect("it is well-formed");
         let mut request = HeadMut::new(&mut section, head, SEED);
         assert_eq!((request.set_path("/b?c"), request.set_authority("b:1")), (Ok(()), Ok(())));
-        let expected = fields(&[(":method", "GET"), (":scheme", "http"), (":authority", "b:1"), (":path", "/b?c")]);
+        let expected =
+            fields(&[(":method", "GET"), (":scheme", "http"), (":authority", "b:1"), (":path", "/b?c")]);
         assert_eq!((section.size(), &section), (expected.size(), &expected));
         let facts = |fields: &FieldSection| fields.iter().map(|line| line.facts).collect::<Vec<_>>();
         assert_eq!(facts(&section), facts(&expected));
