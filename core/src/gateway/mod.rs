@@ -43,6 +43,8 @@ mod preface;
 mod reply;
 mod retry;
 mod spare;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::collections::VecDeque;
