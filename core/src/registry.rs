@@ -319,12 +319,7 @@ impl Registry {
     /// A way to serve the entry's next request that is better than an engine whose endpoint has the rank `best`; any way
     /// where there is none. An endpoint without a connection of this entry is one; an idle connection is adopted before
     /// another is made.
-    pub fn better_way(
-        &self,
-        entry: EntryKey,
-        best: Option<Rank>,
-        avoid: Option<EndpointKey>,
-    ) -> Option<Way> {
+    pub fn better_way(&self, entry: EntryKey, best: Option<Rank>, avoid: Option<EndpointKey>) -> Option<Way> {
         let entry = self.entries.get(entry)?;
         let upstream = self.upstreams.get(entry.upstream)?;
         // Dials that are under way serve requests that wait already.

@@ -32,7 +32,8 @@ pub(crate) fn run(
     stream.set_nodelay(true).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let mut client = Client::new(ConnectionConfig::default(), 1).unwrap();
-    let (mut open, mut answers): (BTreeMap<StreamKey, (usize, Answer)>, _) = Default::default();
+    let mut open: BTreeMap<StreamKey, (usize, Answer)> = BTreeMap::new();
+    let mut answers = BTreeMap::new();
     let (mut next, total) = (numbers.start, numbers.len());
     let mut buffer = vec![0; 64 << 10];
     while answers.len() < total {

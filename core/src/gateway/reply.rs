@@ -18,7 +18,8 @@ impl Gateway {
         let fields = self.local_head(status, content.as_bytes(), error, now);
         let Some(request) = self.requests.get_mut(key) else { return };
         let awaiting = &mut request.awaiting;
-        let (front, is_head) = (awaiting.front, content.is_empty() || awaiting.head.method == crate::message::Method::Head);
+        let (front, is_head) =
+            (awaiting.front, content.is_empty() || awaiting.head.method == crate::message::Method::Head);
         awaiting.response = ResponsePhase::Local(status, cause);
         awaiting.content.clear();
         awaiting.replay.end(&mut self.replays);

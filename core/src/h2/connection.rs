@@ -172,7 +172,9 @@ impl Connection {
 
     /// Whether the peer has begun a field block and not ended it, where `rest` is its input that makes no whole frame.
     pub fn is_in_field_block(&self, rest: &[u8]) -> bool {
-        let begins = rest.get(3).is_some_and(|&octet| frame::FrameType::from_octet(octet) == frame::FrameType::Headers);
+        let begins = rest
+            .get(3)
+            .is_some_and(|&octet| frame::FrameType::from_octet(octet) == frame::FrameType::Headers);
         self.open_block.is_some() || (begins && self.phase == Phase::Open)
     }
 

@@ -218,7 +218,11 @@ fn a_field_block_that_does_not_end_costs_the_client_its_connection() {
         }
     };
     assert_eq!(goaway, ErrorCode::ENHANCE_YOUR_CALM);
-    assert_eq!(reset(&mut memory, backend), Some(ErrorCode::CANCEL), "the other request lost its client: {other:?}");
+    assert_eq!(
+        reset(&mut memory, backend),
+        Some(ErrorCode::CANCEL),
+        "the other request lost its client: {other:?}"
+    );
 }
 
 /// Each block has its own ten seconds, and nothing is left of a deadline that was met.

@@ -120,7 +120,9 @@ fn w3_content_that_is_sent_again_is_not_credited_again() {
     for attempt in 0..4 {
         // What comes of the content is not read: the backend gives no window back.
         let refused = loop {
-            if let Some(ServerEvent::Request { stream, .. }) = memory.backend(backend).poll_event().expect("sound") {
+            if let Some(ServerEvent::Request { stream, .. }) =
+                memory.backend(backend).poll_event().expect("sound")
+            {
                 break stream;
             }
         };
@@ -149,7 +151,11 @@ fn b56_beyond_the_replay_buffer_a_request_is_sent_once() {
         assert!(arrived(&mut memory, backend).is_empty());
         assert!(is_error(&seen(&mut memory, client, stream), REFUSED));
         let record = &memory.records[0];
-        assert_eq!((record.attempts, record.maybe_executed), (1, 0), "it was not executed, and the record says so");
+        assert_eq!(
+            (record.attempts, record.maybe_executed),
+            (1, 0),
+            "it was not executed, and the record says so"
+        );
         assert!(is_at_rest(&memory));
     }
 }

@@ -36,13 +36,7 @@ pub(crate) fn send(
 }
 
 /// The head of a request.
-pub(crate) fn begin(
-    memory: &mut Memory,
-    client: ConnId,
-    method: Method,
-    path: &str,
-    end: bool,
-) -> StreamKey {
+pub(crate) fn begin(memory: &mut Memory, client: ConnId, method: Method, path: &str, end: bool) -> StreamKey {
     let uri = format!("http://example.com{path}");
     let request = Request::builder().method(method).uri(uri).body(()).expect("a request");
     memory.client(client).send_request(&request, end).expect("a slot")
