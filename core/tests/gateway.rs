@@ -131,7 +131,7 @@ fn b62_a_client_that_resets_frees_its_backend_stream() {
 
 #[test]
 fn a_lost_backend_is_502_and_the_next_request_dials_anew() {
-    let mut memory = Memory::new(|_| {});
+    let mut memory = Memory::new(|config| config.upstreams[0].retry.attempts = 1);
     let client = memory.connect(ConnectionConfig::default());
     memory.client(client).send_request(&get("/1"), true).expect("a slot");
     memory.settle();

@@ -110,7 +110,7 @@ impl Gateway {
     /// Arms the one deadline of a request, in place of the one before.
     pub(super) fn arm_request(&mut self, key: RequestKey, kind: Kind, now: Instant) {
         self.disarm_request(key);
-        let duration = if kind == Kind::Queue { self.queue_time_left(key) } else { self.duration(kind) };
+        let duration = if kind == Kind::Queue { self.queue_time_left(key, now) } else { self.duration(kind) };
         let at = now + duration;
         let Some(request) = self.requests.get_mut(key) else { return };
         request.awaiting.deadline = Some(self.deadlines.arm(kind as u8, at, DeadlineTarget::Request(key)));

@@ -62,8 +62,9 @@ impl Gateway {
     /// The engine for the entry's next request: of those with a free slot the one whose endpoint ranks best, and there the
     /// one with the fewest streams. An endpoint that ranks better without having an engine gets one.
     fn engine_for(&mut self, entry: EntryKey, now: Instant) -> Option<ConnId> {
-        let best = self.best_seat(entry);
-        match self.registry.better_way(entry, best.map(|(rank, _)| rank)) {
+        let avoid = self.avoided(entry);
+        let best = self.best_seat(entry, avoid);
+        match self.registry.better_way(entry, best.map(|(rank, _)| rank), avoid) {
             Some(Way::Adopt(endpoint)) => self.adopt(entry, endpoint).or(best.map(|(_, conn)| conn)),
             Some(Way::Dial(endpoint)) => {
                 self.dial(entry, endpoint, now);
@@ -73,13 +74,18 @@ impl Gateway {
         }
     }
 
-    fn best_seat(&self, entry: EntryKey) -> Option<(Rank, ConnId)> {
+    /// The endpoint that has failed the entry's next request.
+    fn avoided(&self, entry: EntryKey) -> Option<EndpointKey> {
+        self.requests.get(self.registry.next_request(entry)?)?.awaiting.avoid
+    }
+
+    fn best_seat(&self, entry: EntryKey, avoid: Option<EndpointKey>) -> Option<(Rank, ConnId)> {
         let entry = self.registry.entry(entry)?;
         entry
             .seats
             .iter()
             .filter_map(|&Seat { conn, endpoint, .. }| {
-                let rank = self.registry.rank(entry.upstream, endpoint)?;
+                let rank = self.registry.rank(entry.upstream, endpoint, avoid)?;
                 let streams = self.streams_where_free(conn)?;
                 Some(((rank, streams), conn))
             })
@@ -109,7 +115,7 @@ impl Gateway {
         if self.registry.is_refused(entry) {
             return self.fail_queue(entry, Cause::QueueLimit, now);
         }
-        if let Some(endpoint) = self.registry.last_resort(entry) {
+        if let Some(endpoint) = self.registry.last_resort(entry, self.avoided(entry)) {
             return self.dial(entry, endpoint, now);
         }
         self.resolve_for(entry);
@@ -202,6 +208,10 @@ impl Gateway {
             self.request_sent(key, now);
         } else {
             self.give_content(key, now);
+        }
+        // B64: it had the last identifier.
+        if self.conns.get(conn).is_some_and(|entry| entry.h2.is_going_away()) {
+            self.retire_engine(conn, Cause::ConnectionTerminated, now);
         }
         self.touch(conn);
         Thawed::Yes

@@ -45,6 +45,8 @@ mod relay;
 mod reply;
 mod retry;
 mod spare;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::collections::VecDeque;

@@ -51,7 +51,7 @@ impl Gateway {
         awaiting.count(how);
         awaiting.take_back(&attempt, now);
         awaiting.paused = !pause.is_zero();
-        let (id, left) = (awaiting.id, self.queue_time_left(key));
+        let (id, left) = (awaiting.id, self.queue_time_left(key, now));
         self.give_back(permit);
         self.attempt_over(id, &attempt, how, now);
         if pause.is_zero() {
@@ -79,11 +79,12 @@ impl Gateway {
     }
 
     /// How long the request may still wait frozen: what it has waited before counts.
-    pub(super) fn queue_time_left(&self, key: RequestKey) -> Duration {
+    pub(super) fn queue_time_left(&self, key: RequestKey, now: Instant) -> Duration {
         let left = || {
             let awaiting = &self.requests.get(key)?.awaiting;
             let upstream = self.registry.upstream(awaiting.route.as_ref()?.upstream)?;
-            Some(upstream.config().queue_timeout.saturating_sub(awaiting.waited))
+            let waited = awaiting.waited + now.saturating_since(awaiting.frozen);
+            Some(upstream.config().queue_timeout.saturating_sub(waited))
         };
         left().unwrap_or_default()
     }

@@ -1,7 +1,7 @@
 //! What an upstream allows by way of retries, and the way back into its queue.
 
-use crate::key::{LaneKey, Slab, UpstreamKey};
-use crate::registry::Registry;
+use crate::key::{EndpointKey, LaneKey, Slab, UpstreamKey};
+use crate::registry::{Rank, Registry};
 use crate::request::{Request, RequestKey};
 use crate::time::{Duration, Instant};
 
@@ -71,6 +71,17 @@ impl Registry {
         let Some(of) = self.upstreams.get_mut(upstream) else { return false };
         let percent = of.config().retry.budget_percent;
         of.retries.withdraw(percent, now)
+    }
+
+    /// An endpoint's rank for the entry's next request, which prefers any other to the one that failed it.
+    pub fn rank(
+        &self,
+        upstream: UpstreamKey,
+        endpoint: EndpointKey,
+        avoid: Option<EndpointKey>,
+    ) -> Option<Rank> {
+        let upstream = self.upstreams.get(upstream)?;
+        upstream.endpoint(endpoint).map(|of| upstream.rank(endpoint, of, avoid))
     }
 
     /// A request that was live waits again, at the place that it had by its age (B66). `false`: there is no queue any more

@@ -138,20 +138,24 @@ impl Upstream {
         self.endpoints.iter()
     }
 
-    /// How an endpoint stands for the next request.
-    pub fn rank(&self, endpoint: &Endpoint) -> Rank {
-        match self.config.balance {
+    /// How an endpoint stands for the next request. One that has failed it is the last of all.
+    pub fn rank(&self, key: EndpointKey, endpoint: &Endpoint, avoid: Option<EndpointKey>) -> Rank {
+        let rank = match self.config.balance {
             Balance::LeastActive => (endpoint.active, endpoint.place),
             Balance::RoundRobin => {
                 let count = self.order.len().max(1);
                 (((endpoint.place + count - self.turn) % count) as u32, 0)
             }
-        }
+        };
+        if avoid == Some(key) { (u32::MAX, rank.1) } else { rank }
     }
 
     /// The endpoints with their ranks for the next request.
-    pub(super) fn ranked(&self) -> impl Iterator<Item = (Rank, EndpointKey, &Endpoint)> {
-        self.endpoints().map(|(key, endpoint)| (self.rank(endpoint), key, endpoint))
+    pub(super) fn ranked(
+        &self,
+        avoid: Option<EndpointKey>,
+    ) -> impl Iterator<Item = (Rank, EndpointKey, &Endpoint)> {
+        self.endpoints().map(move |(key, endpoint)| (self.rank(key, endpoint, avoid), key, endpoint))
     }
 
     /// A request was given to the endpoint.

@@ -36,6 +36,10 @@ pub struct Memory {
     greeted: BTreeSet<ConnId>,
     /// Dials are refused.
     pub refuse: bool,
+    /// Dials are not answered...
+    pub hold: bool,
+    /// ... but kept here.
+    pub held: Vec<ConnId>,
     /// Dials to this endpoint are refused.
     pub dead: Option<Address>,
     pub dials: Vec<Address>,
@@ -68,6 +72,8 @@ impl Memory {
             backend_config: ConnectionConfig::default(),
             greeted: BTreeSet::new(),
             refuse: false,
+            hold: false,
+            held: Vec::new(),
             dead: None,
             dials: Vec::new(),
         }
@@ -110,6 +116,10 @@ impl Memory {
                         shuntyard_core::gateway::Closed::ConnectRefused,
                         self.now,
                     );
+                }
+                Action::Connect { conn, target } if self.hold => {
+                    self.dials.push(target);
+                    self.held.push(conn);
                 }
                 Action::Connect { conn, target } => {
                     self.dials.push(target);
