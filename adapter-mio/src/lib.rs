@@ -23,6 +23,22 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Hooks
+//!
+//! Code of one's own on the way of each request ([`shuntyard_core::hooks`]) is given by a factory, for each worker has its own:
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use shuntyard_core::hooks::Hooks;
+//! # use shuntyard_mio::Options;
+//! struct Nothing;
+//! impl Hooks for Nothing {}
+//! let options = Options { hooks: Some(Arc::new(|_worker| Box::new(Nothing))), ..Options::new(vec![]) };
+//! # let _ = options;
+//! ```
+//!
+//! The example `hooked` has hooks that change heads and content: `cargo run -p shuntyard-mio --example hooked LISTEN BACKEND`.
+//!
 //! # One turn of a worker
 //!
 //! ```text

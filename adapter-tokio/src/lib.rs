@@ -46,6 +46,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! The example `embedded` is such a program, with a service of its own beside the gateway:
+//! `cargo run -p shuntyard-tokio --example embedded LISTEN BACKEND GREETER`. [`Options::hooks`] puts code of the program on the
+//! way of each request ([`shuntyard_core::hooks`]).
+//!
 //! # The tasks of a worker
 //!
 //! ```text
