@@ -148,6 +148,10 @@ impl Gateway {
         end: bool,
         now: Instant,
     ) -> Result<Incoming, Instead> {
+        let unchanged = Ok(Incoming { status: head.status, relay: None });
+        if self.hooks.0.is_none() {
+            return unchanged;
+        }
         let seed = self.seed;
         let live = self.requests.get_mut(key).and_then(Request::live_mut).map(|live| live.attempt);
         let at = live.map(|attempt| (attempt.number, attempt.upstream, attempt.endpoint));
@@ -156,7 +160,7 @@ impl Gateway {
             let verdict = hooks.response(context, &mut response)?;
             Ok::<_, HookFailed>((verdict, response.into_transform(), request.awaiting.head.method))
         });
-        let Some(asked) = asked else { return Ok(Incoming { status: head.status, relay: None }) };
+        let Some(asked) = asked else { return unchanged };
         let (verdict, transform, method) = asked?;
         verdict.go_on()?;
         let head = message::response(fields).map_err(|_| Instead::Failure)?;

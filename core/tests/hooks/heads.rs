@@ -1,5 +1,6 @@
 //! Hooks that see and change heads, answer by themselves, fail, and see the end.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -389,4 +390,91 @@ fn b81_a_hook_sees_every_end_although_nobody_asked_for_records() {
         (end.request, end.request, AttemptOutcome::Complete)
     );
     assert_eq!((end.status, end.outcome), (200, Outcome::Complete));
+}
+
+/// What a program counts for each route, on both sides.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Figures {
+    requests: u64,
+    attempts: u64,
+    client_octets: (u64, u64),
+    backend_octets: (u64, u64),
+    first_octet: Duration,
+    last_octet: Duration,
+}
+
+#[derive(Default)]
+struct Counting {
+    routes: BTreeMap<u64, String>,
+    figures: Arc<Mutex<BTreeMap<String, Figures>>>,
+}
+
+impl Hooks for Counting {
+    fn arrived(&mut self, context: &Context<'_>, _: &FieldSection) -> Verdict {
+        self.routes.insert(context.request.0, context.route.unwrap_or_default().to_owned());
+        Verdict::Forward
+    }
+
+    fn record(&mut self, record: &Record) {
+        let mut figures = self.figures.lock().unwrap();
+        match record {
+            Record::Started { .. } => {}
+            Record::Attempt(attempt) => {
+                let figures = figures.entry(self.routes[&attempt.request.0].clone()).or_default();
+                figures.attempts += 1;
+                figures.backend_octets.0 += attempt.request_octets;
+                figures.backend_octets.1 += attempt.response_octets;
+            }
+            Record::Ended(end) => {
+                let route = self.routes.remove(&end.request.0).expect("it has arrived, and ends once");
+                let figures = figures.entry(route).or_default();
+                figures.requests += 1;
+                figures.client_octets.0 += end.request_octets;
+                figures.client_octets.1 += end.response_octets;
+                figures.first_octet += end.responded.unwrap_or(end.ended).saturating_since(end.accepted);
+                figures.last_octet += end.ended.saturating_since(end.accepted);
+            }
+        }
+    }
+}
+
+#[test]
+fn b80_figures_that_a_hook_counts_for_each_route_add_up_to_the_log() {
+    let hooks = Counting::default();
+    let figures = Arc::clone(&hooks.figures);
+    let route = |name: &str| RouteConfig {
+        path: PathPattern::Prefix(format!("/{name}").into()),
+        ..RouteConfig::any(name, "default")
+    };
+    let routes = vec![route("one"), route("two")];
+    let mut memory =
+        Memory::of(|config| config.routes = routes, |gateway| gateway.with_hooks(Box::new(hooks)));
+    let client = memory.connect(ConnectionConfig::default());
+    for n in 0..12 {
+        let uri = format!("http://a/{}", if n % 3 == 0 { "one" } else { "two" });
+        let request = Request::post(uri).body(()).expect("a request");
+        let stream = memory.client(client).send_request(&request, false).expect("a slot");
+        memory.client(client).send_data(stream, &vec![1; 100 * n], true).expect("an open stream");
+        memory.settle();
+        let backend = memory.backends()[0];
+        pass(&mut memory, Duration::from_millis(7));
+        let (stream, _) = requests(&mut memory, backend).remove(0);
+        memory.backend(backend).send_response(stream, &Response::new(()), false).expect("an open stream");
+        memory.settle();
+        pass(&mut memory, Duration::from_millis(5));
+        memory.backend(backend).send_data(stream, &vec![2; 1000 * n], true).expect("an open stream");
+        memory.settle();
+    }
+    let figures = figures.lock().unwrap();
+    assert_eq!((figures["one"].requests, figures["two"].requests), (4, 8));
+    assert_eq!(figures["one"].first_octet, Duration::from_millis(4 * 7));
+    assert_eq!(figures["two"].last_octet, Duration::from_millis(8 * 12));
+    let sum = |of: fn(&Figures) -> u64| figures.values().map(of).sum::<u64>();
+    let (ends, attempts) = (&memory.records, &memory.attempts);
+    assert_eq!((sum(|of| of.requests), sum(|of| of.attempts)), (ends.len() as u64, attempts.len() as u64));
+    assert_eq!(sum(|of| of.client_octets.0), ends.iter().map(|end| end.request_octets).sum());
+    assert_eq!(sum(|of| of.client_octets.1), ends.iter().map(|end| end.response_octets).sum());
+    assert_eq!(sum(|of| of.backend_octets.0), attempts.iter().map(|attempt| attempt.request_octets).sum());
+    assert_eq!(sum(|of| of.backend_octets.1), attempts.iter().map(|attempt| attempt.response_octets).sum());
+    assert_eq!(sum(|of| of.client_octets.1), 66_000);
 }
