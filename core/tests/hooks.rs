@@ -103,6 +103,10 @@ fn b81_header_rules_start_from_the_original_head_in_each_attempt() {
         assert_eq!(values(request.headers(), "cookie"), [""; 0], "attempt {attempt}");
         memory.backend(backend).reset(stream, ErrorCode::REFUSED_STREAM);
         memory.settle();
+        // The pause before the third.
+        memory.now = memory.now + core::time::Duration::from_millis(10);
+        memory.gateway.handle_timeout(memory.now);
+        memory.settle();
     }
 }
 
