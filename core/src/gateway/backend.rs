@@ -131,6 +131,7 @@ impl Gateway {
                 Some(Ok(cut)) => cut,
                 Some(Err(_)) | None => data.len(),
             };
+        let taken_at_once = cut == data.len() && !end;
         let left = owed.take(cut as u32);
         request.awaiting.response_octets += cut as u64;
         if cut > 0 {
@@ -143,6 +144,9 @@ impl Gateway {
             entry.h2.release_stream(stream, left);
         }
         self.touch(front.conn);
+        if taken_at_once {
+            self.widen_for_fast_client(key);
+        }
         if end {
             self.backend_done(key, now);
             if cut == data.len() {
@@ -184,7 +188,7 @@ impl Gateway {
         let surplus = finished.trim(waiting as u32);
         request.place = Place::Finished(finished);
         if let Some(surplus) = surplus {
-            self.give_back(surplus);
+            self.give_back(front.conn, surplus);
         }
         self.attempt_over(id, &attempt, AttemptOutcome::Complete, now);
         self.reset_stream(conn, stream, ErrorCode::CANCEL, now);

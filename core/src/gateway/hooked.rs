@@ -73,7 +73,7 @@ impl Gateway {
 
     /// A request came. Says whether a hook has answered it.
     pub(super) fn answered_on_arrival(&mut self, key: RequestKey, now: Instant) -> bool {
-        let verdict = self.ask(key, None, now, |hooks, context, request| match &request.place {
+        let verdict = self.ask_hooks(key, None, now, |hooks, context, request| match &request.place {
             Place::Frozen(frozen) => hooks.arrived(context, frozen.fields()),
             Place::Live(_) | Place::Finished(_) | Place::Moving => Verdict::Forward,
         });
@@ -103,7 +103,7 @@ impl Gateway {
             return Ok(Outgoing::default());
         };
         let (head, at, seed) = (awaiting.head, (awaiting.attempts + 1, upstream, endpoint), self.seed);
-        let asked = self.ask(key, Some(at), now, |hooks, context, _| {
+        let asked = self.ask_hooks(key, Some(at), now, |hooks, context, _| {
             let mut request = HeadMut::new(&mut fields, head, seed);
             let verdict = hooks.request(context, &mut request)?;
             Ok((verdict, request.into_transform()))
@@ -155,7 +155,7 @@ impl Gateway {
         let seed = self.seed;
         let live = self.requests.get_mut(key).and_then(Request::live_mut).map(|live| live.attempt);
         let at = live.map(|attempt| (attempt.number, attempt.upstream, attempt.endpoint));
-        let asked = self.ask(key, at, now, |hooks, context, request| {
+        let asked = self.ask_hooks(key, at, now, |hooks, context, request| {
             let mut response = HeadMut::new(fields, head, seed);
             let verdict = hooks.response(context, &mut response)?;
             Ok::<_, HookFailed>((verdict, response.into_transform(), request.awaiting.head.method))
@@ -208,7 +208,7 @@ impl Gateway {
     }
 
     /// Asks the hooks about a request; `None` where there are none.
-    fn ask<T>(
+    fn ask_hooks<T>(
         &mut self,
         key: RequestKey,
         at: Option<At>,

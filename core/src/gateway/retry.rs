@@ -51,8 +51,9 @@ impl Gateway {
         awaiting.count(how);
         awaiting.take_back(&attempt, now);
         awaiting.paused = !pause.is_zero();
-        let (id, left) = (awaiting.id, self.queue_time_left(key, now));
-        self.give_back(permit);
+        let (id, front) = (awaiting.id, awaiting.front.conn);
+        let left = self.queue_time_left(key, now);
+        self.give_back(front, permit);
         self.attempt_over(id, &attempt, how, now);
         if pause.is_zero() {
             self.back_to_queue(key, now);

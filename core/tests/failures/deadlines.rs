@@ -153,7 +153,7 @@ fn b59_a_response_that_stands_still_is_reset() {
 /// A request for which the gateway has dialled, and has no answer.
 fn dialled() -> (Memory, ConnId, StreamKey, ConnId) {
     let (mut memory, client) = with_client(|_| {});
-    memory.hold = true;
+    memory.hold_connects = true;
     let stream = send(&mut memory, client, Method::GET, "/", b"");
     let dialled = memory.held[0];
     (memory, client, stream, dialled)

@@ -15,7 +15,7 @@ use shuntyard_core::window::{Both, Credit};
 
 use crate::memory::Memory;
 use crate::transforms::*;
-use crate::{get, pass, post, requests, response};
+use crate::{get, post, requests, response};
 
 type Make = fn() -> Box<dyn Transform>;
 
@@ -364,7 +364,7 @@ fn b81_content_is_transformed_anew_for_each_attempt() {
     assert_eq!(exchange.to_backend.content.len(), 45_000);
     exchange.memory.backend(exchange.backend).reset(exchange.backend_stream, ErrorCode::REFUSED_STREAM);
     exchange.memory.settle();
-    pass(&mut exchange.memory, Duration::from_secs(2));
+    exchange.memory.wait(Duration::from_secs(2));
     let arrived = loop {
         match exchange.memory.backend(exchange.backend).poll_event().expect("a sound connection") {
             Some(ServerEvent::Request { stream, .. }) => break stream,

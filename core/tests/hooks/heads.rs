@@ -15,7 +15,7 @@ use shuntyard_core::message::{RequestHead, ResponseHead};
 use shuntyard_core::record::{AttemptOutcome, Cause, Outcome, Record};
 
 use crate::memory::Memory;
-use crate::{get, pass, post, requests, response, values};
+use crate::{get, post, requests, response, values};
 
 type Forward = Result<Verdict, HookFailed>;
 
@@ -100,7 +100,7 @@ fn b81_a_hook_sees_and_changes_the_request_once_per_attempt() {
         assert_eq!(request.headers().get("cookie"), None);
         memory.backend(backend).reset(stream, ErrorCode::REFUSED_STREAM);
         memory.settle();
-        pass(&mut memory, Duration::from_secs(2));
+        memory.wait(Duration::from_secs(2));
     }
     let of = |attempt| {
         format!(
@@ -457,11 +457,11 @@ fn b80_figures_that_a_hook_counts_for_each_route_add_up_to_the_log() {
         memory.client(client).send_data(stream, &vec![1; 100 * n], true).expect("an open stream");
         memory.settle();
         let backend = memory.backends()[0];
-        pass(&mut memory, Duration::from_millis(7));
+        memory.wait(Duration::from_millis(7));
         let (stream, _) = requests(&mut memory, backend).remove(0);
         memory.backend(backend).send_response(stream, &Response::new(()), false).expect("an open stream");
         memory.settle();
-        pass(&mut memory, Duration::from_millis(5));
+        memory.wait(Duration::from_millis(5));
         memory.backend(backend).send_data(stream, &vec![2; 1000 * n], true).expect("an open stream");
         memory.settle();
     }

@@ -7,8 +7,6 @@ mod memory;
 mod rules;
 mod transforms;
 
-use std::time::Duration;
-
 use http::{HeaderMap, Request, Response};
 use memory::Memory;
 use shuntyard_core::h2::{ClientEvent, ServerEvent, StreamKey};
@@ -52,15 +50,4 @@ fn response(memory: &mut Memory, client: ConnId) -> Response<()> {
 
 fn values<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
     headers.get_all(name).iter().map(|value| value.to_str().expect("a text")).collect()
-}
-
-/// Time passes; whatever is due meanwhile happens when it is due.
-fn pass(memory: &mut Memory, time: Duration) {
-    let until = memory.now + time;
-    while let Some(at) = memory.gateway.poll_timeout().filter(|&at| at <= until) {
-        memory.now = memory.now.max(at);
-        memory.gateway.handle_timeout(memory.now);
-        memory.settle();
-    }
-    memory.now = until;
 }

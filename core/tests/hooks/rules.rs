@@ -9,7 +9,7 @@ use shuntyard_core::gateway::Gateway;
 use shuntyard_core::time::{Instant, WallClock};
 
 use crate::memory::Memory;
-use crate::{get, pass, requests, response, values};
+use crate::{get, requests, response, values};
 
 fn set(name: &str, value: &str) -> HeaderRule {
     HeaderRule::Set { name: name.into(), value: value.into() }
@@ -70,7 +70,7 @@ fn b81_header_rules_start_from_the_original_head_in_each_attempt() {
         assert_eq!(values(request.headers(), "cookie"), [""; 0], "attempt {attempt}");
         memory.backend(backend).reset(stream, ErrorCode::REFUSED_STREAM);
         memory.settle();
-        pass(&mut memory, Duration::from_secs(2));
+        memory.wait(Duration::from_secs(2));
     }
 }
 
