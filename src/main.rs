@@ -9,6 +9,7 @@ mod address;
 mod cli;
 mod demo;
 mod failure;
+mod replay;
 mod run;
 mod signals;
 
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => run::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::Replay(args) => replay::run(args),
         Command::Version => {
             // Whoever closed stdout does not want to know.
             let _ = writeln!(std::io::stdout(), "shuntyard {}", env!("CARGO_PKG_VERSION"));

@@ -28,6 +28,7 @@ pub(crate) fn run(args: RunArgs) -> Result<(), Failure> {
         workers: args.workers.unwrap_or_else(processors),
         seed: seed(),
         observer: Some(observer()),
+        recording: args.record.options(),
     };
     let server = Server::bind(args.adapter, config, options)?;
     let drain_timeout = args.drain_timeout;
@@ -118,7 +119,13 @@ fn seed() -> u64 {
 fn observer() -> Observer {
     let last_said = Mutex::new(None::<Instant>);
     Arc::new(move |notice| {
-        let Notice::AcceptPaused { listener, error, .. } = notice else { return };
+        let (listener, error) = match notice {
+            Notice::AcceptPaused { listener, error, .. } => (listener, error),
+            Notice::RecordingEnded { file, error } => {
+                return say(&format!("nothing more is recorded to {}: {error}", file.display()));
+            }
+            _ => return,
+        };
         // Another worker may be about to say the same.
         let Ok(mut last_said) = last_said.try_lock() else { return };
         if last_said.is_none_or(|at| at.elapsed() >= NOTICE_INTERVAL) {

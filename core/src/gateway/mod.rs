@@ -38,6 +38,8 @@ mod dispatch;
 mod engines;
 mod forward;
 mod front;
+#[cfg(feature = "observe")]
+mod observe;
 mod outcome;
 mod preface;
 mod reply;
