@@ -148,7 +148,7 @@ impl Gateway {
     /// Upstreams and routes as the configuration has them now. Names are looked up before the first request needs them.
     fn route_anew(&mut self) {
         self.registry.configure(&self.config.upstreams);
-        self.routes = Routes::new(&self.config.routes, |name| self.registry.find(name));
+        self.routes = Routes::new(&self.config.routes, self.seed, |name| self.registry.find(name));
         let upstreams: Vec<_> = self.registry.upstreams().map(|(key, _)| key).collect();
         upstreams.into_iter().for_each(|upstream| self.resolve_unknown(upstream));
     }
