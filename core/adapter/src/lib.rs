@@ -30,7 +30,8 @@ pub use failure::{connect_failure, transfer_failure};
 pub use handle::{Desk, Handle, Order};
 pub use listener::{BACKLOG, ListenSocket, Listener, SocketFile};
 pub use recording::{
-    Damage, Difference, Input, Recorded, RecordingOptions, ReplayError, Replayed, replay, replay_octets,
+    Damage, Difference, Input, Recorded, RecordingOptions, ReplayError, Replayed, StreamName, explain,
+    replay, replay_octets,
 };
 pub use resolve::{addresses_of, resolve};
 pub use threads::run_threads;

@@ -6,6 +6,7 @@
 
 mod chunk;
 mod content;
+mod explain;
 mod fold;
 mod input;
 mod recorded;
@@ -15,8 +16,12 @@ mod witness;
 mod word;
 
 pub use chunk::Damage;
+pub use explain::{StreamName, explain};
 pub use input::Input;
 pub use recorded::Recorded;
 pub use recorder::RecordingOptions;
 pub(crate) use recorder::{Preamble, Recorder};
 pub use replay::{Difference, ReplayError, Replayed, replay, replay_octets};
+
+#[cfg(test)]
+mod tests;

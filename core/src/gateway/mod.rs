@@ -50,6 +50,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 pub use contract::{Accepted, Action, Closed, Command, ConnId, ConnMarker, Connected, RecvBuf, Transmit};
+#[cfg(feature = "observe")]
+pub use observe::{Glance, Wait, Whereabouts};
 pub use view::View;
 
 use crate::config::{Config, ConfigError};

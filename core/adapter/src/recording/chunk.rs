@@ -6,7 +6,8 @@
 //! | 8 | number of the chunk, from 0 |
 //! | 4 | octets of its payload |
 //! | 8 | the hash over actions and octets behind its last input |
-//! | 8 | checksum over all of the above but the first four, and the payload |
+//! | 8 | checksum over the three numbers before it |
+//! | 8 | checksum over the payload |
 //! | .. | payload: whole inputs; of chunk 0: the preamble |
 //!
 //! Numbers of fixed size are little-endian. A chunk that is not whole at the end of the file is where the recording was
@@ -21,7 +22,9 @@ use std::path::Path;
 use crate::recording::fold::Fold;
 
 const MAGIC: [u8; 4] = *b"SYRC";
-const HEADER: usize = 32;
+const HEADER: usize = 40;
+/// Octets of it in front of its checksum.
+const HEAD: usize = 24;
 
 /// A recording that is written.
 #[derive(Debug)]
@@ -50,7 +53,8 @@ impl Writer {
         chunk.extend(self.number.to_le_bytes());
         chunk.extend(len.to_le_bytes());
         chunk.extend(hash.to_le_bytes());
-        chunk.extend(checksum(&chunk[MAGIC.len()..], payload).to_le_bytes());
+        chunk.extend(checksum(&chunk[MAGIC.len()..HEAD]).to_le_bytes());
+        chunk.extend(checksum(payload).to_le_bytes());
         chunk.extend_from_slice(payload);
         self.file.write_all(&chunk)?;
         (self.number, self.written) = (self.number + 1, self.written + size);
@@ -58,10 +62,9 @@ impl Writer {
     }
 }
 
-fn checksum(head: &[u8], payload: &[u8]) -> u64 {
+fn checksum(octets: &[u8]) -> u64 {
     let mut fold = Fold::default();
-    fold.write(head);
-    fold.write(payload);
+    fold.write(octets);
     fold.0
 }
 
@@ -106,18 +109,16 @@ pub(crate) fn chunks(file: &[u8]) -> Result<(Vec<Chunk<'_>>, bool), Damage> {
         }
         let Some((header, behind)) = rest.split_at_checked(HEADER) else { return Ok((chunks, true)) };
         let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|n| header[at + n]));
-        let len = u32::from_le_bytes(std::array::from_fn(|n| header[12 + n])) as usize;
+        if word(HEAD) != checksum(&header[MAGIC.len()..HEAD]) {
+            return Err(damage(at + HEADER, "the checksum of its header is another"));
+        }
         if word(4) != number {
             return Err(damage(at + HEADER, "its number is not the next"));
         }
-        let Some(payload) = behind.get(..len) else {
-            // A length that was damaged must not pass for the end: nothing of another chunk may follow.
-            let another = behind.windows(MAGIC.len()).any(|window| window == MAGIC);
-            let what = "its length leads beyond the end of the file";
-            return if another { Err(damage(file.len(), what)) } else { Ok((chunks, true)) };
-        };
-        if word(24) != checksum(&header[MAGIC.len()..24], payload) {
-            return Err(damage(at + HEADER + len, "its checksum is another"));
+        let len = u32::from_le_bytes(std::array::from_fn(|n| header[12 + n])) as usize;
+        let Some(payload) = behind.get(..len) else { return Ok((chunks, true)) };
+        if word(HEAD + 8) != checksum(payload) {
+            return Err(damage(at + HEADER + len, "the checksum of its payload is another"));
         }
         chunks.push(Chunk { hash: word(16), payload });
         at += HEADER + len;

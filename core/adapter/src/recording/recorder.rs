@@ -3,8 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use shuntyard_core::config::Config;
-use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId};
+use shuntyard_core::config::{Config, ConfigError};
+use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, Gateway};
 use shuntyard_core::time::{Duration, Instant, WallClock};
 
 use crate::recording::chunk::Writer;
@@ -55,6 +55,11 @@ impl Preamble {
         self.now.put(out);
         self.wall.put(out);
         self.config.put(out);
+    }
+
+    /// The gateway that it begins with.
+    pub(crate) fn gateway(&self) -> Result<Gateway, ConfigError> {
+        Gateway::new(self.config.clone(), self.seed, self.now, self.wall)
     }
 
     /// The preamble behind the format's number.

@@ -8,7 +8,7 @@ use shuntyard_core::config::ConfigError;
 use shuntyard_core::gateway::{Connected, Gateway, RecvBuf};
 use shuntyard_core::time::Instant;
 
-use crate::recording::chunk::{Damage, chunks};
+use crate::recording::chunk::{Chunk, Damage, chunks};
 use crate::recording::input::{Entry, Input};
 use crate::recording::recorder::{FORMAT, Preamble};
 use crate::recording::witness::Witness;
@@ -92,48 +92,78 @@ pub fn replay(path: &Path) -> Result<Replayed, ReplayError> {
 /// # Errors
 /// Octets that are not as they were written.
 pub fn replay_octets(file: &[u8]) -> Result<Replayed, ReplayError> {
-    watched(file, |_, _, _, _| {})
-}
-
-/// Replays, and shows the gateway after each input.
-pub(crate) fn watched(
-    file: &[u8],
-    mut watch: impl FnMut(&mut Gateway, u64, Instant, &Input),
-) -> Result<Replayed, ReplayError> {
-    let (chunks, broken_off) = chunks(file)?;
-    let (first, rest) = chunks.split_first().ok_or(ReplayError::NoRecording)?;
-    let mut payload = first.payload;
-    let format = u64::take(&mut payload).ok_or(ReplayError::NoRecording)?;
-    if format != FORMAT {
-        return Err(ReplayError::Format(format));
-    }
-    let preamble = Preamble::take(&mut payload).ok_or(ReplayError::NoRecording)?;
-    let mut replay = Replay::new(&preamble)?;
-    for (number, chunk) in (1_u64..).zip(rest) {
-        let mut payload = chunk.payload;
-        while !payload.is_empty() && replay.difference.is_none() {
-            let entry = Entry::take(&mut payload).ok_or(Damage {
-                chunk: number,
-                begin: 0,
-                end: file.len() as u64,
-                what: "an input in it cannot be read",
-            })?;
-            replay.play(&entry);
-            watch(&mut replay.gateway, replay.inputs - 1, replay.now, &entry.input);
+    let recording = Recording::read(file)?;
+    let preamble = &recording.preamble;
+    let mut replay = Replay::new(preamble)?;
+    recording.each(|step| {
+        match step {
+            Step::Input(entry) => replay.play(&entry),
+            Step::ChunkEnd { hash } if hash != replay.witness.fold.0 => {
+                replay.differs("the end of a chunk".to_owned());
+            }
+            Step::ChunkEnd { .. } => {}
         }
-        if replay.difference.is_none() && replay.witness.fold.0 != chunk.hash {
-            replay.differs("the end of a chunk".to_owned());
-        }
-    }
+        replay.difference.is_none()
+    })?;
     Ok(Replayed {
-        version: preamble.version,
+        version: preamble.version.clone(),
         content: preamble.content,
         inputs: replay.inputs,
         nanos: replay.now.as_nanos() - preamble.now.as_nanos(),
         hash: replay.witness.fold.0,
         difference: replay.difference,
-        broken_off,
+        broken_off: recording.broken_off,
     })
+}
+
+/// A file, all of whose chunks are as they were written.
+pub(crate) struct Recording<'a> {
+    pub(crate) preamble: Preamble,
+    chunks: Vec<Chunk<'a>>,
+    broken_off: bool,
+}
+
+/// What stands in a recording.
+pub(crate) enum Step {
+    Input(Entry),
+    /// What the hash was there.
+    ChunkEnd {
+        hash: u64,
+    },
+}
+
+impl<'a> Recording<'a> {
+    pub(crate) fn read(file: &'a [u8]) -> Result<Self, ReplayError> {
+        let (mut chunks, broken_off) = chunks(file)?;
+        if chunks.is_empty() {
+            return Err(ReplayError::NoRecording);
+        }
+        let mut payload = chunks.remove(0).payload;
+        let format = u64::take(&mut payload).ok_or(ReplayError::NoRecording)?;
+        if format != FORMAT {
+            return Err(ReplayError::Format(format));
+        }
+        let preamble = Preamble::take(&mut payload).ok_or(ReplayError::NoRecording)?;
+        Ok(Self { preamble, chunks, broken_off })
+    }
+
+    /// Shows every step, until `show` has had enough.
+    pub(crate) fn each(&self, mut show: impl FnMut(Step) -> bool) -> Result<(), ReplayError> {
+        for chunk in &self.chunks {
+            let mut payload = chunk.payload;
+            while !payload.is_empty() {
+                // Its checksum is right: another version has written something that this one does not know.
+                let entry = Entry::take(&mut payload).ok_or(ReplayError::NoRecording)?;
+                if !show(Step::Input(entry)) {
+                    return Ok(());
+                }
+            }
+            if !show(Step::ChunkEnd { hash: chunk.hash }) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
 }
 
 struct Replay {
@@ -146,11 +176,10 @@ struct Replay {
 
 impl Replay {
     fn new(preamble: &Preamble) -> Result<Self, ReplayError> {
-        let Preamble { content, seed, now, wall, config, .. } = preamble;
         Ok(Self {
-            gateway: Gateway::new(config.clone(), *seed, *now, *wall).map_err(ReplayError::Config)?,
-            witness: Witness::new(*content),
-            now: *now,
+            gateway: preamble.gateway().map_err(ReplayError::Config)?,
+            witness: Witness::new(preamble.content),
+            now: preamble.now,
             inputs: 0,
             difference: None,
         })
@@ -158,34 +187,14 @@ impl Replay {
 
     fn play(&mut self, entry: &Entry) {
         self.now = self.now + entry.since;
-        let now = self.now;
         let Self { gateway, witness, .. } = self;
-        let mut possible = true;
-        match &entry.input {
-            Input::Accept(info) => witness.accepted(gateway.handle_accept(info.clone(), now)),
-            Input::Connected(conn) => gateway.handle_connected(*conn, Connected::default(), now),
-            Input::Received(conn, octets) => match gateway.recv_buf(*conn) {
-                RecvBuf::Buffer(buffer) if buffer.len() >= octets.len() => {
-                    buffer[..octets.len()].copy_from_slice(octets);
-                    witness.received(*conn, octets, |_, _| {});
-                    gateway.handle_recv(*conn, octets.len(), now);
-                }
-                RecvBuf::Buffer(_) | RecvBuf::Pause | RecvBuf::Gone => possible = false,
-            },
-            Input::ReadClosed(conn) => gateway.handle_read_closed(*conn, now),
-            Input::Transmit(conn) => {
-                witness.shown(gateway.poll_transmit(*conn, now).map_or(0, |shown| shown.remaining()));
+        let possible = match &entry.input {
+            Input::Actions(n) => {
+                (0..*n).for_each(|_| witness.acted(gateway.poll_action().as_ref()));
+                true
             }
-            Input::Sent(conn, n) => {
-                let shown = gateway.shown(*conn);
-                witness.sent(*conn, &shown[..(*n).min(shown.len())]);
-                gateway.handle_sent(*conn, *n, now);
-            }
-            Input::Closed(conn, why) => gateway.handle_closed(*conn, *why, now),
-            Input::Timeout => gateway.handle_timeout(now),
-            Input::Command(command) => gateway.handle_command(command.clone(), now),
-            Input::Actions(n) => (0..*n).for_each(|_| witness.acted(gateway.poll_action().as_ref())),
-        }
+            input => tell(gateway, input, self.now, witness),
+        };
         let agrees = entry.check.is_none_or(|check| check == witness.fold.check());
         if !possible || !agrees {
             self.differs(entry.input.to_string());
@@ -196,4 +205,33 @@ impl Replay {
     fn differs(&mut self, what: String) {
         self.difference = Some(Difference { input: self.inputs, at: self.now, what });
     }
+}
+
+/// Tells the gateway what was recorded; whether it could be told. Actions are for the caller to ask for.
+pub(crate) fn tell(gateway: &mut Gateway, input: &Input, now: Instant, witness: &mut Witness) -> bool {
+    match input {
+        Input::Accept(info) => witness.accepted(gateway.handle_accept(info.clone(), now)),
+        Input::Connected(conn) => gateway.handle_connected(*conn, Connected::default(), now),
+        Input::Received(conn, octets) => match gateway.recv_buf(*conn) {
+            RecvBuf::Buffer(buffer) if buffer.len() >= octets.len() => {
+                buffer[..octets.len()].copy_from_slice(octets);
+                gateway.handle_recv(*conn, octets.len(), now);
+            }
+            RecvBuf::Buffer(_) | RecvBuf::Pause | RecvBuf::Gone => return false,
+        },
+        Input::ReadClosed(conn) => gateway.handle_read_closed(*conn, now),
+        Input::Transmit(conn) => {
+            witness.shown(gateway.poll_transmit(*conn, now).map_or(0, |shown| shown.remaining()));
+        }
+        Input::Sent(conn, n) => {
+            let shown = gateway.shown(*conn);
+            witness.sent(*conn, &shown[..(*n).min(shown.len())]);
+            gateway.handle_sent(*conn, *n, now);
+        }
+        Input::Closed(conn, why) => gateway.handle_closed(*conn, *why, now),
+        Input::Timeout => gateway.handle_timeout(now),
+        Input::Command(command) => gateway.handle_command(command.clone(), now),
+        Input::Actions(_) => {}
+    }
+    true
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use shuntyard_core::address::Address;
 use shuntyard_core::config::{
-    Balance, Config, ConnectionConfig, EndpointConfig, Host, HostPattern, PathPattern, RetryConfig,
-    RouteConfig, Saturation, Scope, Timeouts, UpstreamConfig,
+    Balance, Config, ConnectionConfig, EndpointConfig, HeaderRule, Host, HostPattern, PathPattern,
+    RetryConfig, RouteConfig, Saturation, Scope, Timeouts, UpstreamConfig,
 };
 use shuntyard_core::gateway::{Accepted, Closed, Command, ConnId};
 use shuntyard_core::time::{Instant, WallClock};
@@ -206,12 +206,13 @@ structs! {
     }
     EndpointConfig { host }
     RetryConfig { attempts, unprocessed_attempts, budget_percent, replay_octets }
-    RouteConfig { name, host, path, upstream, timeout }
+    RouteConfig { name, host, path, upstream, timeout, request_headers, response_headers }
 }
 
 enums! {
     Address { 0 = Inet(address), 1 = Unix(path) }
     Host { 0 = Address(address), 1 = Name { name, port } }
+    HeaderRule { 0 = Set { name, value }, 1 = Add { name, value }, 2 = Remove { name } }
     Scope { 0 = Client, 1 = Worker, 2 = None }
     Saturation { 0 = Dial, 1 = Queue, 2 = Refuse }
     Balance { 0 = LeastActive, 1 = RoundRobin }
