@@ -100,7 +100,7 @@ impl World {
         }
         let backends: Vec<_> = self.backends.keys().copied().collect();
         for id in backends {
-            let Some(octets) = self.backends.get_mut(&id).and_then(|server| speak(server)) else { continue };
+            let Some(octets) = self.backends.get_mut(&id).and_then(speak) else { continue };
             self.hear(id, &octets);
         }
         while let Some(action) = self.gateway.poll_action() {
