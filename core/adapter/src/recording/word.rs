@@ -188,17 +188,18 @@ structs! {
     Accepted { peer, local }
     WallClock { at, unix_seconds }
     Config {
-        front, backend, timeouts, upstreams, routes, max_fronts, ledger_octets, upload_ledger_octets,
+        front, backend, timeouts, upstreams, routes, max_fronts, ledger_octets, ledger_front_octets, upload_ledger_octets,
         recv_buffer_octets, via, records
     }
     ConnectionConfig {
         header_table_size, encoder_table_size, max_concurrent_streams, initial_window_size,
         connection_window_size, max_header_list_size, max_fields, max_continuations, max_settings,
         max_queued_control_frames, max_interim_responses, authority_required, outbox_high_mark,
-        assumed_max_concurrent_streams, max_concurrent_streams_cap
+        assumed_max_concurrent_streams, max_concurrent_streams_cap, stream_window_max
     }
     Timeouts {
-        preface, connect, response, front_idle, backend_idle, linger, write_stall, stream_idle
+        preface, connect, response, front_idle, backend_idle, linger, write_stall, stream_idle, front_age, backend_age,
+        suspect_idle, suspect_silent, ping
     }
     UpstreamConfig {
         name, endpoints, balance, share, on_saturation, connections_min, connections_max, assumed_streams,
