@@ -6,11 +6,15 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 mod address;
+mod check;
 mod cli;
+mod config;
 mod demo;
 mod failure;
+mod reload;
 mod replay;
 mod run;
+mod settings;
 mod signals;
 
 use cli::{Cli, Command};
@@ -18,6 +22,11 @@ use cli::{Cli, Command};
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => run::run(args),
+        Command::Check(args) => check::check(&args),
+        Command::Config(command) => {
+            check::show(command);
+            Ok(())
+        }
         Command::Demo(args) => demo::run(args),
         Command::Replay(args) => replay::run(args),
         Command::Version => {

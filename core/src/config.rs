@@ -1,5 +1,6 @@
 //! Every limit and every threshold, with its default and its reason; validated once.
 
+mod bound;
 mod connection;
 mod header_rule;
 mod route;
@@ -9,6 +10,7 @@ mod upstream;
 use core::fmt;
 use std::sync::Arc;
 
+pub use bound::MemoryBound;
 pub use connection::ConnectionConfig;
 pub use header_rule::HeaderRule;
 pub use route::{HostPattern, PathPattern, RouteConfig};

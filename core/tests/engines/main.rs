@@ -4,6 +4,7 @@
 mod memory;
 
 mod endpoints;
+mod memory_bound;
 mod pool;
 mod queue;
 mod registration;

@@ -230,6 +230,12 @@ impl Memory {
         self.settle();
     }
 
+    /// What the gateway was made from.
+    #[allow(dead_code, reason = "not every test binary asks")]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// The operator changes the configuration.
     #[allow(dead_code, reason = "not every test binary has an operator")]
     pub fn reconfigure(&mut self, change: impl FnOnce(&mut Config)) {
