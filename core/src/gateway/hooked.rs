@@ -41,7 +41,7 @@ pub(super) struct Incoming {
 
 /// What a hook has made of a message that does not go on.
 pub(super) enum Instead {
-    Answer(http::Response<Bytes>),
+    Answer(Box<http::Response<Bytes>>),
     Failure,
 }
 
@@ -55,7 +55,7 @@ impl Verdict {
     fn go_on(self) -> Result<(), Instead> {
         match self {
             Self::Forward => Ok(()),
-            Self::Answer(answer) => Err(Instead::Answer(answer)),
+            Self::Answer(answer) => Err(Instead::Answer(Box::new(answer))),
         }
     }
 }

@@ -41,6 +41,8 @@ mod forward;
 mod front;
 mod hooked;
 mod minimum;
+#[cfg(feature = "observe")]
+mod observe;
 mod outcome;
 mod preface;
 mod relay;
@@ -57,6 +59,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 pub use contract::{Accepted, Action, Closed, Command, ConnId, ConnMarker, Connected, RecvBuf, Transmit};
+#[cfg(feature = "observe")]
+pub use observe::{Glance, Wait, Whereabouts};
 pub use view::View;
 
 use crate::config::{Config, ConfigError};
