@@ -56,12 +56,15 @@ impl Executed {
     }
 }
 
+/// A connection, and the thread that serves it.
+type Served = (UnixStream, JoinHandle<()>);
+
 /// A backend. It can be killed, with its connections, and come back at its address.
 pub(crate) struct Backend {
     path: PathBuf,
     manner: Manner,
     executed: Arc<Executed>,
-    connections: Arc<Mutex<Vec<(UnixStream, JoinHandle<()>)>>>,
+    connections: Arc<Mutex<Vec<Served>>>,
     ending: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     /// Connections that it has accepted.
