@@ -162,7 +162,10 @@ fn rfc9209_2_the_gateway_names_itself_by_a_token_or_a_string() {
     for (via, member) in
         [("front.example", "front.example"), ("9front", "\"9front\""), ("_front", "\"_front\"")]
     {
-        let mut rig = Rig::new(|config| config.via = via.to_owned());
+        let mut rig = Rig::new(|config| {
+            config.via = via.to_owned();
+            config.upstreams[0].retry.attempts = 1;
+        });
         rig.client_says(&headers(1, &get(), true));
         let backend = rig.backend();
         rig.lose(backend);
