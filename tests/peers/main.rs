@@ -11,6 +11,7 @@ mod load;
 mod nghttpd;
 #[path = "../process/mod.rs"]
 mod process;
+mod recording;
 mod requests;
 mod runner;
 mod servers;
@@ -48,6 +49,10 @@ const CASES: &[Case] = &[
         "idle::makes_no_system_calls",
         &["curl", "nghttpd", "strace", "timeout"],
         idle::makes_no_system_calls,
+    case(
+        "recording::recordings_replay_to_the_same",
+        &["curl", "h2load", "nghttpd"],
+        recording::recordings_replay_to_the_same,
     ),
     case("httpwg::conformance", &["httpwg", "nghttpd"], httpwg::conformance),
 ];
