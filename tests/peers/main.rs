@@ -49,6 +49,7 @@ const CASES: &[Case] = &[
         "idle::makes_no_system_calls",
         &["curl", "nghttpd", "strace", "timeout"],
         idle::makes_no_system_calls,
+    ),
     case(
         "recording::recordings_replay_to_the_same",
         &["curl", "h2load", "nghttpd"],
