@@ -56,12 +56,15 @@ impl Executed {
     }
 }
 
+/// A connection that stands, or stood, and the thread that serves it.
+type Open = (UnixStream, JoinHandle<()>);
+
 /// A backend. It can be killed, with its connections, and come back at its address.
 pub(crate) struct Backend {
     path: PathBuf,
     manner: Manner,
     executed: Arc<Executed>,
-    connections: Arc<Mutex<Vec<(UnixStream, JoinHandle<()>)>>>,
+    connections: Arc<Mutex<Vec<Open>>>,
     ending: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     /// Connections that it has accepted.
