@@ -76,6 +76,10 @@ pub enum Cause {
     NoRoute,
     /// The request is one that this gateway does not serve.
     NotServed,
+    /// A hook answered, with a status of its own.
+    HookAnswered,
+    /// A hook failed, or made what is not well-formed.
+    HookFailed,
 }
 
 impl Cause {
@@ -97,6 +101,9 @@ impl Cause {
             Self::RequestHeadTooLarge => (431, "http_request_error"),
             Self::NoRoute => (404, "destination_not_found"),
             Self::NotServed => (501, "http_request_error"),
+            // The answer is the hook's.
+            Self::HookAnswered => (500, "proxy_internal_response"),
+            Self::HookFailed => (500, "proxy_internal_error"),
         }
     }
 }

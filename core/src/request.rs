@@ -51,6 +51,7 @@ use std::sync::Arc;
 
 use crate::fields::FieldSection;
 use crate::h2::StreamKey;
+use crate::hooks::Relay;
 use crate::key::{ConnId, EndpointKey, Key, UpstreamKey};
 use crate::ledger::{Permit, Reservation};
 use crate::message::RequestHead;
@@ -117,7 +118,7 @@ impl Frozen {
 
     /// The engine gave it a stream.
     pub fn thaw(self, permit: Permit, attempt: Attempt) -> Live {
-        Live { fields: self.fields, permit, attempt }
+        Live { fields: self.fields, permit, attempt, relay: None }
     }
 
     /// It will never be thawed.
@@ -149,6 +150,8 @@ pub struct Attempt {
     pub sent: Option<Instant>,
     /// When the head of the final response came.
     pub responded: Option<Instant>,
+    /// Its status, or 0.
+    pub status: u16,
     /// Octets of content cut for the backend.
     pub request_octets: u64,
     /// Octets of content that came from the backend.
@@ -163,6 +166,8 @@ pub struct Live {
     permit: Permit,
     /// What is known of the attempt so far.
     pub attempt: Attempt,
+    /// What the content of this attempt passes through.
+    pub relay: Option<Box<Relay>>,
 }
 
 impl Live {

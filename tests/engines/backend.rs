@@ -56,15 +56,15 @@ impl Executed {
     }
 }
 
-/// A connection that stands, or stood, and the thread that serves it.
-type Open = (UnixStream, JoinHandle<()>);
+/// A connection, and the thread that serves it.
+type Served = (UnixStream, JoinHandle<()>);
 
 /// A backend. It can be killed, with its connections, and come back at its address.
 pub(crate) struct Backend {
     path: PathBuf,
     manner: Manner,
     executed: Arc<Executed>,
-    connections: Arc<Mutex<Vec<Open>>>,
+    connections: Arc<Mutex<Vec<Served>>>,
     ending: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     /// Connections that it has accepted.

@@ -3,11 +3,12 @@
 use crate::error::{ErrorCode, StreamError};
 use crate::fields::FieldSection;
 use crate::gateway::front::key_of;
+use crate::gateway::hooked::Incoming;
 use crate::gateway::{ConnId, Gateway, forward};
 use crate::h2::{Cut, Event, StreamKey};
 use crate::message::ResponseHead;
 use crate::record::{AttemptOutcome, Cause};
-use crate::request::{Loss, Place, RequestKey, ResponsePhase};
+use crate::request::{Loss, Place, Request, RequestKey, ResponsePhase};
 use crate::time::Instant;
 use crate::window::{Both, Credit};
 
@@ -63,14 +64,23 @@ impl Gateway {
         end: bool,
         now: Instant,
     ) {
+        if let Some(live) = self.requests.get_mut(key).and_then(Request::live_mut) {
+            live.attempt.responded = Some(now);
+            live.attempt.status = head.status;
+        }
+        let Incoming { status, relay } = match self.incoming(key, head, &mut fields, end, now) {
+            Ok(incoming) => incoming,
+            Err(instead) => {
+                self.keep_section(fields);
+                return self.answer_instead(key, instead, now);
+            }
+        };
         if let Some(request) = self.requests.get_mut(key) {
             let front = request.awaiting.front;
-            request.awaiting.response = ResponsePhase::Begun(head.status);
+            request.awaiting.response = ResponsePhase::Begun(status);
             request.awaiting.responded = Some(now);
+            request.awaiting.relay = relay;
             request.awaiting.replay.end(&mut self.replays);
-            if let Some(live) = request.live_mut() {
-                live.attempt.responded = Some(now);
-            }
             if let Some(route) = &request.awaiting.route {
                 route.response_headers.apply(&mut fields);
             }
@@ -108,6 +118,14 @@ impl Gateway {
             live.attempt.response_octets += data.len() as u64;
         }
         let front = request.awaiting.front;
+        if let Some(relay) = &mut request.awaiting.relay {
+            relay.put(data, end);
+            request.awaiting.response_credit.merge(owed);
+            if end {
+                self.backend_done(key, now);
+            }
+            return self.relay_response(key, now);
+        }
         let cut =
             match self.conns.get_mut(front.conn).map(|entry| entry.h2.send_data(front.stream, data, end)) {
                 Some(Ok(cut)) => cut,
@@ -138,9 +156,13 @@ impl Gateway {
     }
 
     fn response_trailers(&mut self, key: RequestKey, fields: FieldSection, now: Instant) {
-        let Some(front) = self.requests.get(key).map(|request| request.awaiting.front) else {
-            return self.keep_section(fields);
-        };
+        let Some(request) = self.requests.get_mut(key) else { return self.keep_section(fields) };
+        let front = request.awaiting.front;
+        if let Some(relay) = &mut request.awaiting.relay {
+            relay.put_trailers(fields);
+            self.backend_done(key, now);
+            return self.relay_response(key, now);
+        }
         let mut all_left = false;
         if let Some(entry) = self.conns.get_mut(front.conn) {
             all_left = entry.h2.queued(front.stream) == 0;
@@ -160,15 +182,15 @@ impl Gateway {
         let Some(live) = request.take_live() else { return };
         let (conn, stream) = (live.conn(), live.stream());
         let (mut finished, attempt) = live.finish();
-        let (id, status) = (request.awaiting.id, request.awaiting.status());
-        let front = request.awaiting.front;
-        let waiting = self.conns.get(front.conn).map_or(0, |entry| entry.h2.queued(front.stream));
+        let (id, front) = (request.awaiting.id, request.awaiting.front);
+        let relayed = request.awaiting.relay.as_ref().map_or(0, |relay| relay.waiting());
+        let waiting = relayed + self.conns.get(front.conn).map_or(0, |entry| entry.h2.queued(front.stream));
         let surplus = finished.trim(waiting as u32);
         request.place = Place::Finished(finished);
         if let Some(surplus) = surplus {
             self.give_back(front.conn, surplus);
         }
-        self.attempt_over(id, &attempt, AttemptOutcome::Complete, status, now);
+        self.attempt_over(id, &attempt, AttemptOutcome::Complete, now);
         self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
         self.release_request(key, u32::MAX);
         self.stream_ended(conn, now);
@@ -184,26 +206,30 @@ impl Gateway {
             awaiting.progress_at = now;
         }
         if !is_front {
-            if let Some(live) = request.live_mut() {
-                live.attempt.request_octets += u64::from(cut.octets);
-            }
-            self.content_cut(key, cut.octets);
-            if cut.end {
-                self.request_sent(key, now);
-            }
-            return;
+            return self.request_left(key, cut, now);
         }
         awaiting.response_octets += u64::from(cut.octets);
-        let credit = awaiting.response_credit.take(cut.octets);
-        if let Place::Live(live) = &request.place {
-            let (conn, stream) = (live.conn(), live.stream());
-            if let Some(entry) = self.conns.get_mut(conn) {
-                entry.h2.release_stream(stream, credit);
-            }
-            self.touch(conn);
+        match awaiting.relay {
+            None => self.release_response(key, cut.octets),
+            Some(_) => self.relay_response(key, now),
         }
         if cut.end {
             self.response_left(key, now);
+        }
+    }
+
+    /// Content was cut for a backend.
+    fn request_left(&mut self, key: RequestKey, cut: Cut, now: Instant) {
+        let Some(live) = self.requests.get_mut(key).and_then(Request::live_mut) else {
+            return self.content_cut(key, cut.octets);
+        };
+        live.attempt.request_octets += u64::from(cut.octets);
+        match live.relay {
+            None => self.content_cut(key, cut.octets),
+            Some(_) => self.relay_request(key, now),
+        }
+        if cut.end {
+            self.request_sent(key, now);
         }
     }
 }

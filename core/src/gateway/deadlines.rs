@@ -322,7 +322,7 @@ impl Gateway {
     }
 
     /// Nobody waits for the backend any more (B58).
-    fn cancel_backend(&mut self, key: RequestKey, now: Instant) {
+    pub(super) fn cancel_backend(&mut self, key: RequestKey, now: Instant) {
         let live = self.requests.get_mut(key).and_then(Request::live_mut);
         if let Some((conn, stream)) = live.map(|live| (live.conn(), live.stream())) {
             self.reset_stream(conn, stream, ErrorCode::CANCEL, now);

@@ -73,6 +73,9 @@ impl Gateway {
         if head.method == Method::Connect {
             return self.fail_request(key, Cause::NotServed, now);
         }
+        if self.answered_on_arrival(key, now) {
+            return;
+        }
         let Some(upstream) = upstream else { return self.fail_request(key, Cause::NoRoute, now) };
         if !self.registry.has_room(upstream) {
             return self.fail_request(key, Cause::QueueLimit, now);
@@ -93,10 +96,7 @@ impl Gateway {
         let id = RequestId(self.next_request);
         self.next_request += 1;
         let key = self.requests.insert(Arrived { id, front, head, route, fields, end, at: now }.freeze());
-        if self.config.records {
-            let record = Record::Started { request: id, at: now };
-            self.actions.push_back(crate::gateway::Action::Record(Box::new(record)));
-        }
+        self.write_record(Record::Started { request: id, at: now });
         if let Some(entry) = self.conns.get_mut(front.conn) {
             entry.h2.set_tag(front.stream, tag_of(key));
         }
@@ -158,6 +158,7 @@ impl Gateway {
         }
         awaiting.content_end |= end;
         let mut left = (Credit::none(), Credit::none());
+        let mut relayed = false;
         if awaiting.upload.is_some() {
             left.1.merge(connection.take(u32::MAX));
         }
@@ -167,16 +168,21 @@ impl Gateway {
                 let (conn, stream) = (live.conn(), live.stream());
                 let max = awaiting.route.as_ref().map_or(0, |of| self.registry.replay_octets(of.upstream));
                 awaiting.replay.keep(data, max, &mut self.replays);
-                let sent = self.conns.get_mut(conn).map(|entry| entry.h2.send_data(stream, data, end));
-                // A stream that is gone has failed its request already, or will with the next event.
-                let cut = sent.and_then(Result::ok).unwrap_or(data.len());
-                live.attempt.request_octets += cut as u64;
-                left.0.merge(owed.take(cut as u32));
-                left.1.merge(connection.take(cut as u32));
-                if end && cut == data.len() {
-                    self.request_sent(key, now);
+                if let Some(relay) = &mut live.relay {
+                    relay.put(data, end);
+                    relayed = true;
+                } else {
+                    let sent = self.conns.get_mut(conn).map(|entry| entry.h2.send_data(stream, data, end));
+                    // A stream that is gone has failed its request already, or will with the next event.
+                    let cut = sent.and_then(Result::ok).unwrap_or(data.len());
+                    live.attempt.request_octets += cut as u64;
+                    left.0.merge(owed.take(cut as u32));
+                    left.1.merge(connection.take(cut as u32));
+                    if end && cut == data.len() {
+                        self.request_sent(key, now);
+                    }
+                    self.touch(conn);
                 }
-                self.touch(conn);
             }
             Place::Finished(_) | Place::Moving => {
                 left.0.merge(owed.take(u32::MAX));
@@ -188,6 +194,9 @@ impl Gateway {
             request.awaiting.request_connection_credit.merge(connection);
         }
         self.release_front(front, left.0, left.1);
+        if relayed {
+            self.relay_request(key, now);
+        }
     }
 
     fn request_trailers(&mut self, key: RequestKey, fields: FieldSection, now: Instant) {
@@ -198,6 +207,10 @@ impl Gateway {
             Place::Live(live) => {
                 let (conn, stream) = (live.conn(), live.stream());
                 request.awaiting.replay.keep_trailers(&fields);
+                if let Some(relay) = &mut live.relay {
+                    relay.put_trailers(fields);
+                    return self.relay_request(key, now);
+                }
                 if let Some(entry) = self.conns.get_mut(conn) {
                     // A stream that is gone has failed its request already, or will with the next event.
                     let _ = entry.h2.send_trailers(stream, fields);

@@ -39,11 +39,13 @@ mod dispatch;
 mod engines;
 mod forward;
 mod front;
+mod hooked;
 mod minimum;
 #[cfg(feature = "observe")]
 mod observe;
 mod outcome;
 mod preface;
+mod relay;
 mod reply;
 mod retry;
 mod spare;
@@ -106,6 +108,10 @@ pub struct Gateway {
     /// Whom the buffer was lent to, and behind how many octets of that connection's inbox.
     lent: Option<(ConnId, usize)>,
     spare: spare::Spare,
+    /// The hooks of whoever embeds the gateway.
+    hooks: hooked::Hooked,
+    /// Where transforms put their output, one after the other.
+    output: Vec<u8>,
     next_request: u64,
     next_engine: u64,
     /// Requests that came since frozen ones were last looked at.
@@ -148,6 +154,8 @@ impl Gateway {
             recv_buffer: Vec::new(),
             lent: None,
             spare: spare::Spare::default(),
+            hooks: hooked::Hooked::default(),
+            output: Vec::new(),
             next_request: 0,
             next_engine: 1,
             newcomers: Vec::new(),

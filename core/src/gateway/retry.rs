@@ -54,7 +54,7 @@ impl Gateway {
         let (id, front) = (awaiting.id, awaiting.front.conn);
         let left = self.queue_time_left(key, now);
         self.give_back(front, permit);
-        self.attempt_over(id, &attempt, how, 0, now);
+        self.attempt_over(id, &attempt, how, now);
         if pause.is_zero() {
             self.back_to_queue(key, now);
         } else {

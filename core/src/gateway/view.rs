@@ -52,6 +52,7 @@ impl Gateway {
             }
             view.queued += usize::from(request.awaiting.paused);
             view.buffered_octets += request.awaiting.content.len() + request.awaiting.replay.len();
+            view.buffered_octets += request.relayed_octets();
         }
         for (_, conn) in self.conns.iter() {
             view.buffered_octets += conn.inbox.len() + conn.h2.buffered();

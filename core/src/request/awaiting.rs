@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::deadline::DeadlineKey;
 use crate::fields::FieldSection;
+use crate::hooks::Relay;
 use crate::key::{ConnId, EndpointKey, LaneKey, UpstreamKey};
 use crate::ledger::Reservation;
 use crate::list::{Linked, Links};
@@ -70,6 +71,8 @@ pub struct Awaiting {
     pub request_connection_credit: Credit<ConnectionLevel>,
     /// Owed to the backend's stream for content that has not left.
     pub response_credit: Credit<StreamLevel>,
+    /// What the content of the response passes through.
+    pub relay: Option<Box<Relay>>,
     /// How far the response has come.
     pub response: ResponsePhase,
     /// The deadline of the queue or of the response.
@@ -121,6 +124,7 @@ impl Awaiting {
             request_credit: Credit::none(),
             request_connection_credit: Credit::none(),
             response_credit: Credit::none(),
+            relay: None,
             response: ResponsePhase::Awaited,
             deadline: None,
             progress_at: at,
@@ -201,6 +205,16 @@ impl Request {
                 None
             }
         }
+    }
+
+    /// Octets that wait to be transformed, both ways.
+    pub fn relayed_octets(&self) -> usize {
+        let outgoing = match &self.place {
+            Place::Live(live) => live.relay.as_deref(),
+            Place::Frozen(_) | Place::Finished(_) | Place::Moving => None,
+        };
+        let relays = [outgoing, self.awaiting.relay.as_deref()];
+        relays.into_iter().flatten().map(Relay::waiting).sum()
     }
 
     /// The request's stream of a backend, where it has one.

@@ -35,7 +35,9 @@ impl Loss {
             | Cause::NameUnresolved
             | Cause::NoEndpoint
             | Cause::NoRoute
-            | Cause::NotServed => Self::Final,
+            | Cause::NotServed
+            | Cause::HookAnswered
+            | Cause::HookFailed => Self::Final,
         }
     }
 
