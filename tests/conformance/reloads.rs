@@ -102,7 +102,8 @@ fn a_new_configuration_applies_from_the_next_request_and_drops_none(adapter: &dy
     drop(client);
     let attempts = server.attempts();
     server.end();
-    (first.end(), second.end());
+    first.end();
+    second.end();
     let mut used: Vec<_> = attempts().iter().map(|attempt| attempt.endpoint.clone()).collect();
     used.sort();
     used.dedup();
@@ -194,6 +195,7 @@ fn a_hangup_reloads_the_file_under_load() {
         drop(client);
         process.signal("TERM");
         assert_eq!(process.wait().code(), Some(0), "{}", process.log());
-        (first.end(), second.end());
+        first.end();
+        second.end();
     }
 }
