@@ -1,6 +1,6 @@
 //! Several upstreams, their endpoints, and where these are.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::net::TcpListener;
 
 use http::StatusCode;
@@ -9,8 +9,7 @@ use shuntyard_core::address::Address;
 use shuntyard_core::config::{
     Config, EndpointConfig, HeaderRule, Host, HostPattern, PathPattern, RouteConfig, UpstreamConfig,
 };
-use shuntyard_core::error::ErrorCode;
-use shuntyard_core::gateway::{AttemptOutcome, Cause};
+use shuntyard_core::gateway::AttemptOutcome;
 use shuntyard_core::h2::ServerEvent;
 
 use crate::adapters::{Adapter, Running};
@@ -141,11 +140,11 @@ fn an_endpoint_that_dies_hands_its_requests_to_the_other_and_records_name_both(a
     client.http.send_data(asked, b"", true).unwrap();
     client.flush();
     let mut upstream = Peer::accept(&dying);
-    let (stream, _) = upstream.request();
+    upstream.request();
     drop(dying);
-    upstream.http.reset(stream, ErrorCode::REFUSED_STREAM);
-    upstream.shut_down();
-    // A close with input that nobody read would be a reset, which overtakes what was sent.
+    // GOAWAY, and the last stream that it has processed is none.
+    upstream.flush();
+    upstream.stream.write_all(b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0").unwrap();
     upstream.read_to_end();
     drop(upstream);
     let answer = client.response(asked);
@@ -157,15 +156,18 @@ fn an_endpoint_that_dies_hands_its_requests_to_the_other_and_records_name_both(a
     origin.end();
     let told: Vec<_> = attempts()
         .iter()
-        .map(|attempt| (attempt.request.0, attempt.number, attempt.endpoint.to_string(), attempt.outcome))
+        .map(|attempt| {
+            let complete = match attempt.outcome {
+                AttemptOutcome::Complete => true,
+                AttemptOutcome::Unprocessed(_) => false,
+                other => panic!("{other:?}"),
+            };
+            (attempt.request.0, attempt.number, attempt.endpoint.to_string(), complete)
+        })
         .collect();
     assert_eq!(
         told,
-        [
-            (0, 1, dying_name, AttemptOutcome::Unprocessed(Cause::BackendReset(ErrorCode::REFUSED_STREAM))),
-            (0, 2, living_name.clone(), AttemptOutcome::Complete),
-            (1, 1, living_name, AttemptOutcome::Complete),
-        ]
+        [(0, 1, dying_name, false), (0, 2, living_name.clone(), true), (1, 1, living_name, true),]
     );
 }
 
