@@ -364,6 +364,8 @@ fn of_memory(limits: &mut Section<'_, '_>, config: &mut Config) {
     let what = "memory for uploads that wait; above it, those of one client stop each other";
     let uploads = Size { min: 1, max: 1 << 40 };
     limits.take("request_memory", what, &uploads, &mut config.upload_ledger_octets);
+    let what = "memory for content that may have to be sent again; above it, a request is sent once";
+    limits.take("replay_memory", what, &Size { min: 0, max: 1 << 40 }, &mut config.replay_ledger_octets);
     let least = u64::from(config.backend.initial_window_size);
     let pools = [
         ("response_memory", config.ledger_octets, memory),
@@ -382,6 +384,7 @@ fn of_time(limits: &mut Section<'_, '_>, config: &mut Config) {
     let times = &mut config.timeouts;
     let mut take = |name, what, place: &mut Duration| limits.take(name, what, &TIME, place);
     take("preface_timeout", "from accept to the client's SETTINGS", &mut times.preface);
+    take("header_timeout", "a request's head, from its first octet to its last", &mut times.field_block);
     take("idle_timeout", "a client connection without requests", &mut times.front_idle);
     take("backend_idle_timeout", "a backend connection without requests", &mut times.backend_idle);
     take("connect_timeout", "until a backend connection stands", &mut times.connect);
@@ -398,6 +401,4 @@ fn of_time(limits: &mut Section<'_, '_>, config: &mut Config) {
     let what = "a backend connection that is silent so long while requests wait is sent a PING";
     take("suspect_silent", what, &mut times.suspect_silent);
     take("ping_timeout", "the answer to a PING; then the connection is given up", &mut times.ping);
-    let instead = "leave it out: preface_timeout, idle_timeout and stream_idle_timeout hold such clients";
-    limits.later("header_timeout", "a deadline for request heads", instead);
 }

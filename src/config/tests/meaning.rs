@@ -54,8 +54,10 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!(backend.stream_window_max, 512 << 10);
     assert_eq!(file.config.ledger_front_octets, 32 << 20);
     assert_eq!((file.config.ledger_octets, file.config.upload_ledger_octets), (2 << 30, 64 << 20));
+    assert_eq!(file.config.replay_ledger_octets, 16 << 20);
     let times = [
         timeouts.preface,
+        timeouts.field_block,
         timeouts.front_idle,
         timeouts.backend_idle,
         timeouts.connect,
@@ -69,7 +71,7 @@ fn every_key_arrives_where_it_belongs() {
         timeouts.suspect_silent,
         timeouts.ping,
     ];
-    assert_eq!(times, [11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23].map(Duration::from_secs));
+    assert_eq!(times, [11, 24, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23].map(Duration::from_secs));
 
     assert_eq!(routes.len(), 3);
     assert_eq!(&*routes[0].name, "api");
