@@ -23,11 +23,11 @@ const NOTICE_INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let settings = Settings::new(&args)?;
     let options = Options {
-        listen: settings.listen.clone(),
         workers: settings.workers,
         seed: seed(),
         observer: Some(observer()),
         recording: args.record.clone().options(),
+        ..Options::new(settings.listen.clone())
     };
     let server = Server::bind(settings.adapter, settings.config.clone(), options)?;
     watch_signals(&server, args, settings)
