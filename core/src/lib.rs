@@ -33,7 +33,7 @@
 //! - 1, storage: [`deadline`], [`key`], [`ledger`], [`list`], [`outbox`], [`window`]
 //! - 2, codecs: [`fields`], [`frame`], [`hpack`], [`message`]
 //! - 3 and 4, one HTTP/2 connection: [`h2`]
-//! - 5, the life of a request: [`record`], [`request`], [`routes`]
+//! - 5, the life of a request: [`counters`], [`record`], [`request`], [`routes`]
 //! - 6, engines: [`engine`], [`registry`]
 //! - 7, the gateway: [`gateway`]
 //!
@@ -71,6 +71,7 @@ pub mod message;
 pub mod h2;
 
 // Floor 5: the life of a request.
+pub mod counters;
 pub mod record;
 pub mod request;
 pub mod routes;

@@ -37,6 +37,8 @@ pub struct Registry {
     lanes: Slab<Lane, LaneMarker>,
     ready: List<Entry, Ready, EntryMarker>,
     starved: List<Entry, Starved, EntryMarker>,
+    /// What happened at upstreams that are gone.
+    pub gone: crate::counters::EndpointCounters,
 }
 
 /// Where the next request of an entry may go beside the engines that the entry has.
@@ -85,7 +87,9 @@ impl Registry {
         if let Some(entry) = upstream.shared {
             self.forget_entry(entry);
         }
-        self.upstreams.remove(key);
+        if let Some(upstream) = self.upstreams.remove(key) {
+            self.gone.merge(&upstream.gone);
+        }
     }
 
     /// The upstream that new requests of this name go to.
@@ -102,6 +106,11 @@ impl Registry {
     /// An upstream, unless it is gone.
     pub fn upstream(&self, key: UpstreamKey) -> Option<&Upstream> {
         self.upstreams.get(key)
+    }
+
+    /// An upstream, unless it is gone.
+    pub fn upstream_mut(&mut self, key: UpstreamKey) -> Option<&mut Upstream> {
+        self.upstreams.get_mut(key)
     }
 
     /// An endpoint, unless it is gone.
@@ -343,7 +352,7 @@ impl Registry {
                     return Some((rank, Way::Adopt(key)));
                 }
                 let may_dial = !endpoint.resting && !enough_dials && !entry.has_engine_at(key);
-                (may_dial && has_room(upstream, endpoint)).then_some((rank, Way::Dial(key)))
+                (may_dial && upstream.may_connect(endpoint)).then_some((rank, Way::Dial(key)))
             })
             .min_by_key(|&(rank, _)| rank)
             .map(|(_, way)| way)
@@ -359,7 +368,7 @@ impl Registry {
         let enough_dials = entry.dials() >= entry.queued;
         upstream
             .ranked()
-            .filter(|(_, _, endpoint)| has_room(upstream, endpoint))
+            .filter(|(_, _, endpoint)| upstream.may_connect(endpoint))
             .filter(|(_, key, endpoint)| {
                 let dialling = entry.seats.iter().any(|seat| seat.dialling && seat.endpoint == *key);
                 deserted || (dials && !endpoint.resting && !dialling && !enough_dials)
@@ -487,9 +496,4 @@ impl Registry {
         self.wake_upstream(upstream);
         self.forget_if_over(upstream);
     }
-}
-
-/// Whether the endpoint may have one more connection, and it is known where it is.
-fn has_room(upstream: &Upstream, endpoint: &Endpoint) -> bool {
-    endpoint.connections < upstream.config().connections_max && !endpoint.is_unresolved()
 }

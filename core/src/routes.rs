@@ -17,6 +17,8 @@ pub struct Route {
     pub name: Arc<str>,
     /// Who serves its requests.
     pub upstream: UpstreamKey,
+    /// Where its requests are counted.
+    pub number: u32,
     /// From a request's head to the end of its response.
     pub timeout: Option<Duration>,
 }
@@ -34,13 +36,19 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// A table of these routes. A route whose upstream `find` does not know is left out.
-    pub fn new(configs: &[RouteConfig], find: impl Fn(&str) -> Option<UpstreamKey>) -> Self {
+    /// A table of these routes. A route whose upstream `find` does not know is left out; `number` says where the requests
+    /// of a name are counted.
+    pub fn new(
+        configs: &[RouteConfig],
+        find: impl Fn(&str) -> Option<UpstreamKey>,
+        mut number: impl FnMut(&Arc<str>) -> u32,
+    ) -> Self {
         let mut table = Self::default();
         for config in configs {
             let Some(upstream) = find(&config.upstream) else { continue };
             let place = table.routes.len() as u32;
-            let route = Route { name: Arc::clone(&config.name), upstream, timeout: config.timeout };
+            let number = number(&config.name);
+            let route = Route { name: Arc::clone(&config.name), upstream, number, timeout: config.timeout };
             table.routes.push((config.path.clone(), Arc::new(route)));
             let lower = |host: &str| host.to_ascii_lowercase().into_bytes().into_boxed_slice();
             match &config.host {
@@ -111,7 +119,7 @@ mod tests {
             })
             .collect();
         let key = Slab::<(), crate::key::UpstreamMarker>::default().insert(());
-        Routes::new(&configs, |_| Some(key))
+        Routes::new(&configs, |_| Some(key), |_| 0)
     }
 
     fn name<'a>(routes: &'a Routes, authority: &str, path: &str) -> Option<&'a str> {

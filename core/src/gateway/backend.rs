@@ -29,10 +29,12 @@ impl Gateway {
             Event::Reset { tag, error_code, .. } => {
                 self.fail_request(key_of(tag), Cause::BackendReset(error_code), now);
             }
-            Event::Failed { tag, error: StreamError::FieldsTooLarge, .. } => {
-                self.fail_request(key_of(tag), Cause::ResponseHeadTooLarge, now);
+            Event::Failed { tag, error, .. } => {
+                self.count_stream_error(conn, error);
+                let too_large = error == StreamError::FieldsTooLarge;
+                let cause = if too_large { Cause::ResponseHeadTooLarge } else { Cause::BackendProtocol };
+                self.fail_request(key_of(tag), cause, now);
             }
-            Event::Failed { tag, .. } => self.fail_request(key_of(tag), Cause::BackendProtocol, now),
             Event::Unprocessed { tag, .. } => self.unprocessed(key_of(tag), Cause::ConnectionTerminated, now),
             Event::Settings => self.settings_came(conn, now),
             Event::GoAway { .. } => self.backend_goes_away(conn, now),
@@ -151,7 +153,7 @@ impl Gateway {
         let Some(live) = request.take_live() else { return };
         let (conn, stream) = (live.conn(), live.stream());
         let (mut finished, attempt) = live.finish();
-        let (id, status) = (request.awaiting.id, request.awaiting.status());
+        let status = request.awaiting.status();
         let front = request.awaiting.front;
         let waiting = self.conns.get(front.conn).map_or(0, |entry| entry.h2.queued(front.stream));
         let surplus = finished.trim(waiting as u32);
@@ -159,7 +161,7 @@ impl Gateway {
         if let Some(surplus) = surplus {
             self.give_back(surplus);
         }
-        self.attempt_over(id, &attempt, AttemptOutcome::Complete, status, now);
+        self.attempt_over(key, &attempt, AttemptOutcome::Complete, status, now);
         self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
         self.release_request(key, u32::MAX);
         self.stream_ended(conn, now);
@@ -177,12 +179,12 @@ impl Gateway {
             return self.fail_attempt(key, AttemptOutcome::Unprocessed(cause), cause, now);
         }
         awaiting.frozen = now;
-        let (id, lane) = (awaiting.id, awaiting.lane);
+        let lane = awaiting.lane;
         let Some(live) = request.take_live() else { return };
         let (frozen, permit, attempt) = live.refreeze();
         request.place = Place::Frozen(frozen);
         self.give_back(permit);
-        self.attempt_over(id, &attempt, AttemptOutcome::Unprocessed(cause), 0, now);
+        self.attempt_over(key, &attempt, AttemptOutcome::Unprocessed(cause), 0, now);
         if let Some(lane) = lane {
             self.registry.resubmit(&mut self.requests, key, lane);
         }

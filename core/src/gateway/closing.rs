@@ -26,6 +26,7 @@ impl Gateway {
         if let Some(entry) = self.conns.get_mut(id) {
             entry.h2.fail(error);
         }
+        self.count_connection_error(id, error);
         self.abandon_streams(id, Cause::BackendProtocol, now);
         self.close_gracefully(id, Cause::BackendProtocol, now);
     }
@@ -141,6 +142,7 @@ impl Gateway {
         let Some(entry) = self.conns.remove(id) else { return };
         self.cancel_deadline(entry.deadline);
         self.cancel_deadline(entry.write_deadline);
+        self.count_closed(&entry);
         match entry.side {
             Side::Front { lanes, .. } => {
                 self.fronts -= 1;

@@ -61,10 +61,12 @@ pub(super) struct Conn {
     pub(super) waiting_since: Option<Instant>,
     /// The peer's SETTINGS came.
     pub(super) established: bool,
+    /// When it was accepted, or ordered.
+    pub(super) since: Instant,
 }
 
 impl Conn {
-    pub(super) fn new(h2: Connection, side: Side, life: Life) -> Self {
+    pub(super) fn new(h2: Connection, side: Side, life: Life, now: Instant) -> Self {
         Self {
             h2,
             side,
@@ -78,6 +80,7 @@ impl Conn {
             write_deadline: None,
             waiting_since: None,
             established: false,
+            since: now,
         }
     }
 

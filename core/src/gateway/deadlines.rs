@@ -181,6 +181,7 @@ impl Gateway {
     fn expire_preface(&mut self, id: ConnId, now: Instant) {
         let Some(entry) = self.conns.get_mut(id) else { return };
         entry.h2.fail(ConnectionError::PrefaceTimeout);
+        self.count_connection_error(id, ConnectionError::PrefaceTimeout);
         self.abandon_streams(id, Cause::BackendProtocol, now);
         self.close_gracefully(id, Cause::BackendProtocol, now);
     }

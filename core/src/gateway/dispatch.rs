@@ -1,5 +1,6 @@
 //! Frozen requests to engines: thaw where there is a slot, adopt or dial where there is none.
 
+use crate::counters::Limit;
 use crate::engine::Engine;
 use crate::gateway::conn::{Conn, Life, Side};
 use crate::gateway::deadlines::Kind;
@@ -46,7 +47,10 @@ impl Gateway {
             let Some(conn) = self.engine_for(entry, now) else { return self.saturated(entry, now) };
             match self.thaw(key, conn, now) {
                 Thawed::Yes => {}
-                Thawed::Starved => return self.registry.starve(entry),
+                Thawed::Starved => {
+                    self.account.hit(Limit::Ledger);
+                    return self.registry.starve(entry);
+                }
                 Thawed::NoSlot => return,
             }
         }
@@ -158,8 +162,9 @@ impl Gateway {
             request_octets: 0,
             response_octets: 0,
         };
-        let lane = awaiting.lane;
+        let (lane, frozen_at, again) = (awaiting.lane, awaiting.frozen, awaiting.last_failure.take());
         request.place = Place::Live(frozen.thaw(permit, attempt));
+        self.count_thaw(&attempt, frozen_at, again);
         if let Some(lane) = lane {
             self.registry.thawed(&mut self.requests, key, lane, endpoint);
         }
@@ -209,7 +214,8 @@ impl Gateway {
         let h2 = self.new_connection(Role::Client);
         let engine = Engine::new(self.next_engine, upstream, endpoint, entry, limits);
         self.next_engine += 1;
-        let conn = self.conns.insert(Conn::new(h2, Side::Backend(engine), Life::Connecting));
+        self.count_dial(&engine);
+        let conn = self.conns.insert(Conn::new(h2, Side::Backend(engine), Life::Connecting, now));
         self.registry.register(entry, endpoint, conn);
         self.arm_conn(conn, Kind::Connect, now);
         self.actions.push_back(Action::Connect { conn, target });

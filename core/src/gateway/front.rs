@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::counters::Limit;
 use crate::fields::{FieldName, FieldSection};
 use crate::gateway::conn::Side;
 use crate::gateway::{ConnId, Gateway, forward};
@@ -36,7 +37,10 @@ impl Gateway {
             }
             Event::Trailers { tag, fields, .. } => self.request_trailers(key_of(tag), fields, now),
             Event::Reset { tag, .. } => self.client_gone(key_of(tag), Outcome::ClientGone, now),
-            Event::Failed { tag, .. } => self.client_gone(key_of(tag), Outcome::ClientError, now),
+            Event::Failed { tag, error, .. } => {
+                self.count_stream_error(conn, error);
+                self.client_gone(key_of(tag), Outcome::ClientError, now);
+            }
             Event::PingAck { .. } => self.goaway_was_seen(conn, now),
             Event::Settings => self.established(conn, now),
             // We open no streams to clients.
@@ -60,6 +64,7 @@ impl Gateway {
         self.next_request += 1;
         let route = self.route_of(&fields);
         let upstream = route.as_ref().map(|route| route.upstream);
+        self.account.route(route.as_ref().map(|route| route.number)).started += 1;
         let key = self.requests.insert(Arrived { id, front, head, route, fields, end, at: now }.freeze());
         if self.config.records {
             self.actions.push_back(crate::gateway::Action::Record(Box::new(Record::Started {
@@ -71,6 +76,9 @@ impl Gateway {
             entry.h2.set_tag(front.stream, tag_of(key));
             let window = entry.h2.stream_recv_window();
             let upload = if end { None } else { self.uploads.reserve(window) };
+            if !end && upload.is_none() {
+                self.account.hit(Limit::UploadLedger);
+            }
             if let Some(request) = self.requests.get_mut(key) {
                 request.awaiting.upload = upload;
             }
@@ -80,6 +88,7 @@ impl Gateway {
         }
         let Some(upstream) = upstream else { return self.fail_request(key, Cause::NoRoute, now) };
         if !self.registry.has_room(upstream) {
+            self.account.hit(Limit::Queue);
             return self.fail_request(key, Cause::QueueLimit, now);
         }
         self.submit(key, upstream, front.conn);
@@ -203,6 +212,7 @@ impl Gateway {
     }
 
     fn answer_too_large(&mut self, conn: ConnId, stream: StreamKey, now: Instant) {
+        self.account.hit(Limit::RequestHead);
         let fields = self.local_head(431, &[], "http_request_error", now);
         if let Some(entry) = self.conns.get_mut(conn) {
             // The stream was made a moment ago.

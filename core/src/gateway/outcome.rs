@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::address::Address;
 use crate::error::ErrorCode;
 use crate::fields::FieldSection;
-use crate::gateway::conn::{Conn, Side};
+use crate::gateway::conn::Conn;
 use crate::gateway::{Action, Gateway};
-use crate::record::{AttemptOutcome, AttemptRecord, Cause, EndRecord, Outcome, Record, RequestId};
+use crate::record::{AttemptOutcome, AttemptRecord, Cause, EndRecord, Outcome, Record};
 use crate::request::{Attempt, Awaiting, Place, RequestKey, ResponsePhase};
 use crate::time::Instant;
 
@@ -84,15 +83,14 @@ impl Gateway {
                 let conn = live.conn();
                 let (finished, attempt) = live.finish();
                 request.place = Place::Finished(finished);
-                let (id, status) =
-                    (request.awaiting.id, attempt.responded.map_or(0, |_| request.awaiting.status()));
+                let status = attempt.responded.map_or(0, |_| request.awaiting.status());
                 match how {
                     AttemptOutcome::Complete | AttemptOutcome::Unprocessed(_) => {}
                     AttemptOutcome::Failed(_) | AttemptOutcome::Abandoned => {
                         request.awaiting.maybe_executed += 1
                     }
                 }
-                self.attempt_over(id, &attempt, how, status, now);
+                self.attempt_over(key, &attempt, how, status, now);
                 self.stream_ended(conn, now);
             }
             place @ (Place::Finished(_) | Place::Moving) => request.place = place,
@@ -102,7 +100,7 @@ impl Gateway {
     /// A backend is done with a request, one way or the other.
     pub(super) fn attempt_over(
         &mut self,
-        request: RequestId,
+        key: RequestKey,
         attempt: &Attempt,
         outcome: AttemptOutcome,
         status: u16,
@@ -110,13 +108,17 @@ impl Gateway {
     ) {
         let &Attempt { upstream, endpoint, .. } = attempt;
         self.registry.stream_over(upstream, endpoint);
+        let Some(request) = self.requests.get_mut(key) else { return };
+        request.awaiting.last_failure = outcome.cause();
+        let id = request.awaiting.id;
+        self.count_attempt(attempt, status, (key, outcome), now);
         if !self.config.records {
             return;
         }
         let engine =
             self.conns.get_mut(attempt.conn).and_then(Conn::engine_mut).map_or(0, |engine| engine.number);
         let record = AttemptRecord {
-            request,
+            request: id,
             number: attempt.number,
             upstream: self
                 .registry
@@ -155,6 +157,7 @@ impl Gateway {
             if let Some(held) = held {
                 self.give_back(held);
             }
+            self.count_end(&request.awaiting, outcome, now);
             self.write_end(&request.awaiting, fields, outcome, now);
         }
         self.stream_ended(front.conn, now);
@@ -164,13 +167,9 @@ impl Gateway {
         if !self.config.records {
             return self.keep_section(fields);
         }
-        let client = match self.conns.get(awaiting.front.conn).map(|entry| &entry.side) {
-            Some(Side::Front { peer, .. }) => peer.clone(),
-            Some(Side::Backend(_)) | None => Address::unspecified(),
-        };
         let record = EndRecord {
             request: awaiting.id,
-            client,
+            client: self.client_of(awaiting.front.conn),
             fields,
             route: awaiting.route.as_ref().map(|route| Arc::clone(&route.name)),
             status: awaiting.status(),

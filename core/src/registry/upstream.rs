@@ -1,6 +1,7 @@
 //! One upstream: its endpoints, and which of them is the best for the next request.
 
 use crate::config::{Balance, EndpointConfig, Scope, UpstreamConfig};
+use crate::counters::{EndpointCounters, UpstreamCounters};
 use crate::key::{EndpointKey, EndpointMarker, EntryKey, EntryMarker, Slab};
 use crate::list::List;
 use crate::registry::endpoint::Endpoint;
@@ -26,6 +27,10 @@ pub struct Upstream {
     pub(super) queued: usize,
     /// A new configuration has it no more: what it has is finished.
     pub(super) retired: bool,
+    /// What happened to its requests.
+    pub counters: UpstreamCounters,
+    /// What happened at endpoints that are gone.
+    pub gone: EndpointCounters,
 }
 
 impl Upstream {
@@ -38,6 +43,8 @@ impl Upstream {
             waiting: List::default(),
             queued: 0,
             retired: false,
+            counters: UpstreamCounters::default(),
+            gone: EndpointCounters::default(),
             config,
         };
         let keys =
@@ -84,8 +91,15 @@ impl Upstream {
     fn retire_endpoint(&mut self, key: EndpointKey) {
         let Some(endpoint) = self.endpoints.get_mut(key) else { return };
         endpoint.retired = true;
-        if endpoint.connections == 0 {
-            self.endpoints.remove(key);
+        self.remove_if_over(key);
+    }
+
+    fn remove_if_over(&mut self, key: EndpointKey) {
+        let over = |endpoint: &Endpoint| endpoint.retired && endpoint.connections == 0;
+        if self.endpoints.get(key).is_some_and(over)
+            && let Some(endpoint) = self.endpoints.remove(key)
+        {
+            self.gone.merge(&endpoint.counters);
         }
     }
 
@@ -115,13 +129,21 @@ impl Upstream {
         self.endpoints.get_mut(key)
     }
 
+    /// Requests in the queues of all its entries.
+    pub fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Whether a new configuration has it no more.
+    pub fn is_retired(&self) -> bool {
+        self.retired
+    }
+
     /// A connection of the endpoint is gone.
     pub(super) fn connection_gone(&mut self, key: EndpointKey) {
         let Some(endpoint) = self.endpoints.get_mut(key) else { return };
         endpoint.connections = endpoint.connections.saturating_sub(1);
-        if endpoint.retired && endpoint.connections == 0 {
-            self.endpoints.remove(key);
-        }
+        self.remove_if_over(key);
     }
 
     /// The endpoints in the order of the configuration.
@@ -160,6 +182,11 @@ impl Upstream {
         if let Some(endpoint) = self.endpoints.get_mut(key) {
             endpoint.active += 1;
         }
+    }
+
+    /// Whether the endpoint may have one more connection, and it is known where it is.
+    pub(super) fn may_connect(&self, endpoint: &Endpoint) -> bool {
+        endpoint.connections < self.config.connections_max && !endpoint.is_unresolved()
     }
 
     /// How many streams a connection of this upstream carries at most, beside the peer's and the gateway's limits.
