@@ -1,6 +1,7 @@
 //! Every limit and every threshold, with its default and its reason; validated once.
 
 mod connection;
+mod header_rule;
 mod route;
 mod timeouts;
 mod upstream;
@@ -9,6 +10,7 @@ use core::fmt;
 use std::sync::Arc;
 
 pub use connection::ConnectionConfig;
+pub use header_rule::HeaderRule;
 pub use route::{HostPattern, PathPattern, RouteConfig};
 pub use timeouts::Timeouts;
 pub use upstream::{Balance, EndpointConfig, Host, RetryConfig, Saturation, Scope, UpstreamConfig};
@@ -156,6 +158,21 @@ pub enum ConfigError {
         /// The field.
         name: &'static str,
     },
+    /// A header rule's name is no token in lower case (RFC 9113 section 8.2.1).
+    HeaderName {
+        /// The name.
+        name: Arc<str>,
+    },
+    /// A header rule touches a field that frames or routes messages, or that the gateway writes itself.
+    HeaderReserved {
+        /// The name.
+        name: Arc<str>,
+    },
+    /// A header rule's value has characters that no field value has, or blanks at an end (RFC 9110 section 5.5).
+    HeaderValue {
+        /// The name of the field.
+        name: Arc<str>,
+    },
 }
 
 impl fmt::Display for ConfigError {
@@ -170,6 +187,16 @@ impl fmt::Display for ConfigError {
             }
             Self::NotToken { name } => {
                 write!(f, "{name} may have letters, digits and !#$%&'*+-.^_`|~ only")
+            }
+            Self::HeaderName { name } => {
+                let name = name.escape_debug();
+                write!(f, "header `{name}` may have small letters, digits and !#$%&'*+-.^_`|~ only")
+            }
+            Self::HeaderReserved { name } => {
+                write!(f, "header `{name}` frames or routes messages, so that no rule may touch it")
+            }
+            Self::HeaderValue { name } => {
+                write!(f, "the value of header `{name}` has control characters, or a blank at an end")
             }
         }
     }

@@ -106,7 +106,7 @@ pub struct Frozen {
 }
 
 impl Frozen {
-    /// The head to send.
+    /// The original head: what is sent is made from it, anew for each attempt.
     pub fn fields(&self) -> &FieldSection {
         &self.fields
     }
@@ -185,7 +185,7 @@ impl Live {
 /// The proof that no engine holds the request any more.
 #[derive(Debug)]
 pub struct Finished {
-    /// The head as it was forwarded: for the end record.
+    /// The original head: for the end record.
     fields: FieldSection,
     held: Option<Reservation>,
 }

@@ -71,6 +71,9 @@ impl Gateway {
             if let Some(live) = request.live_mut() {
                 live.attempt.responded = Some(now);
             }
+            if let Some(route) = &request.awaiting.route {
+                route.response_headers.apply(&mut fields);
+            }
             forward::response(&mut fields, &self.via, head.content_length_repeated);
             self.watch_progress(key, now);
             self.lend_outbox(front.conn);

@@ -141,7 +141,10 @@ impl Gateway {
         };
         let awaiting = &mut request.awaiting;
         let end = awaiting.content_end && awaiting.content.is_empty() && awaiting.trailers.is_none();
-        let Ok(stream) = entry.h2.open(frozen.fields(), end) else {
+        let changed = self.spare.changed(frozen.fields(), awaiting.route.as_deref());
+        let opened = entry.h2.open(changed.as_ref().unwrap_or(frozen.fields()), end);
+        self.spare.keep_section(changed.unwrap_or_default());
+        let Ok(stream) = opened else {
             request.place = Place::Frozen(frozen);
             self.ledger.give_back(permit);
             return Thawed::NoSlot;

@@ -157,7 +157,7 @@ impl Gateway {
         self.registry.configure(&self.config.upstreams);
         let (registry, account) = (&self.registry, &mut self.account);
         let find = |name: &str| registry.find(name);
-        self.routes = Routes::new(&self.config.routes, find, |name| account.number(name));
+        self.routes = Routes::new(&self.config.routes, self.seed, find, |name| account.number(name));
         let upstreams: Vec<_> = self.registry.upstreams().map(|(key, _)| key).collect();
         upstreams.into_iter().for_each(|upstream| self.resolve_unknown(upstream));
     }
