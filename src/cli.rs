@@ -7,6 +7,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::address::{Endpoint, ListenAddress};
+use crate::observation::ObserveArgs;
 
 /// An HTTP/2 gateway
 #[derive(Debug, Parser)]
@@ -59,6 +60,9 @@ pub(crate) struct RunArgs {
         default_value = "25s"
     )]
     pub(crate) drain_timeout: Duration,
+
+    #[command(flatten)]
+    pub(crate) observe: ObserveArgs,
 }
 
 #[derive(Args, Debug)]
@@ -98,6 +102,16 @@ pub(crate) enum Adapter {
     Mio,
     /// A tokio runtime on each thread
     Tokio,
+}
+
+impl Adapter {
+    /// What it is called on the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Mio => "mio",
+            Self::Tokio => "tokio",
+        }
+    }
 }
 
 /// The most threads that anybody asks for on purpose.

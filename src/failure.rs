@@ -9,6 +9,7 @@ use shuntyard_core::address::Address;
 use shuntyard_core::config::ConfigError;
 
 use crate::address::Unsupported;
+use crate::admin;
 
 /// Why the program ends otherwise than well. Bad usage is not among it: clap ends the program itself, with 2.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) enum Failure {
     BackendName { url: String, reason: String },
     /// A backend that this version cannot speak with.
     BackendScheme { url: String, unsupported: Unsupported },
+    /// The admin address is none that is served.
+    AdminAddress { reason: admin::Refused },
     /// A value outside its range.
     Config(ConfigError),
     /// The system refused something that the program cannot do without.
@@ -40,6 +43,7 @@ impl Failure {
             Self::ListenName { .. }
             | Self::BackendName { .. }
             | Self::BackendScheme { .. }
+            | Self::AdminAddress { .. }
             | Self::Config(_) => 78,
         })
     }
@@ -67,7 +71,14 @@ impl Failure {
             Self::BackendScheme { .. } => {
                 Some("HTTP/2 with prior knowledge over plain TCP is served: write h2c://HOST:PORT".to_owned())
             }
-            Self::Config(_) | Self::System { .. } | Self::PromisesBroken { .. } => None,
+            Self::AdminAddress { reason: admin::Refused::Remote(_) } => Some(
+                "whoever can reach it sees everything; listen on 127.0.0.1, or say --admin-allow-remote"
+                    .to_owned(),
+            ),
+            Self::AdminAddress { .. }
+            | Self::Config(_)
+            | Self::System { .. }
+            | Self::PromisesBroken { .. } => None,
             Self::Cut { .. } => Some("a longer --drain-timeout lets them finish".to_owned()),
         }
     }
@@ -84,6 +95,12 @@ impl fmt::Display for Failure {
             }
             Self::BackendScheme { url, unsupported: Unsupported::Http1 } => {
                 write!(f, "backend {url}: this version does not speak HTTP/1.1 with backends")
+            }
+            Self::AdminAddress { reason: admin::Refused::NoPort } => {
+                f.write_str("the admin address is none of HOST:PORT")
+            }
+            Self::AdminAddress { reason: admin::Refused::Remote(address) } => {
+                write!(f, "the admin address {address} can be reached from other machines")
             }
             Self::Config(error) => error.fmt(f),
             Self::System { what, error } => write!(f, "{what}: {}", plainly(error)),

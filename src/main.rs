@@ -6,9 +6,13 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 mod address;
+mod admin;
 mod cli;
 mod demo;
+mod diagnostics;
 mod failure;
+mod log;
+mod observation;
 mod run;
 mod signals;
 

@@ -2,51 +2,52 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::io::{self, Write as _};
+use std::io;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
 
-use shuntyard_adapter::{BindError, Exit, Handle, Notice, Observer, Options};
+use shuntyard_adapter::{BindError, Exit, Handle, Options};
 use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;
 
 use crate::address::{Endpoint, ListenAddress};
 use crate::cli::{Adapter, RunArgs};
 use crate::failure::Failure;
+use crate::observation::Observation;
 use crate::signals;
-
-/// The same trouble is told again after this time.
-const NOTICE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Serves until a signal has drained the server.
 pub(crate) fn run(args: RunArgs) -> Result<(), Failure> {
-    let config = Config::new(all(&args.backend, Endpoint::resolve)?);
+    let mut observation = Observation::start(&args.observe)?;
+    let mut config = Config::new(all(&args.backend, Endpoint::resolve)?);
+    config.records = observation.wants_records();
     let options = Options {
         listen: all(&args.listen, ListenAddress::resolve)?,
         workers: args.workers.unwrap_or_else(processors),
         seed: seed(),
-        observer: Some(observer()),
+        observer: Some(observation.observer()),
     };
     let server = Server::bind(args.adapter, config, options)?;
     let drain_timeout = args.drain_timeout;
     let (first, second) = (server.handle(), server.handle());
     signals::watch(
         move |signal| {
-            say(&format!("{signal}: draining for {drain_timeout:?} at most; once more to end now"));
+            tracing::info!("{signal}: draining for {drain_timeout:?} at most; once more to end now");
             first.drain(drain_timeout);
         },
         move |signal| {
-            say(&format!("{signal}: ending now"));
+            tracing::info!("{signal}: ending now");
             second.stop();
         },
     )
     .map_err(|error| Failure::System { what: "cannot watch for signals", error })?;
     for address in server.local_addrs() {
-        say(&format!("listening on {address} (HTTP/2 with prior knowledge)"));
+        tracing::info!("listening on {address} (HTTP/2 with prior knowledge)");
     }
-    let exit = server.run().map_err(|error| Failure::System { what: "the event loop failed", error })?;
+    observation.attend(server.handle(), args.adapter.name())?;
+    let exit = server.run();
+    observation.end();
+    let exit = exit.map_err(|error| Failure::System { what: "the event loop failed", error })?;
     match exit.cut {
         0 => Ok(()),
         connections => Err(Failure::Cut { connections }),
@@ -113,22 +114,4 @@ fn processors() -> NonZeroUsize {
 /// Different with every start: std seeds its hasher from the system's randomness.
 fn seed() -> u64 {
     RandomState::new().build_hasher().finish()
-}
-
-fn observer() -> Observer {
-    let last_said = Mutex::new(None::<Instant>);
-    Arc::new(move |notice| {
-        let Notice::AcceptPaused { listener, error, .. } = notice else { return };
-        // Another worker may be about to say the same.
-        let Ok(mut last_said) = last_said.try_lock() else { return };
-        if last_said.is_none_or(|at| at.elapsed() >= NOTICE_INTERVAL) {
-            *last_said = Some(Instant::now());
-            say(&format!("cannot accept on {listener}: {error}; trying again"));
-        }
-    })
-}
-
-/// One line to stderr. Nobody is left to tell when it is closed.
-fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
 }

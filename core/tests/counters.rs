@@ -216,6 +216,7 @@ fn octets_and_requests_on_the_wire_are_counted_on_both_sides() {
     assert_eq!((of.fronts.len(), of.fronts[0].streams, of.fronts[0].frozen), (1, 3, 0));
     let engine = &of.upstreams[0].endpoints[0].engines[0];
     assert_eq!((engine.state, engine.streams, engine.slots), (EngineState::Open, 3, 2));
+    assert_eq!(of.upstreams[0].endpoints[0].engine_states[EngineState::Open as usize], 1);
     assert_eq!(
         of.links,
         [shuntyard_core::gateway::Link { front: of.fronts[0].id, engine: engine.number, streams: 3 }]

@@ -18,6 +18,9 @@ pub struct Handle {
 /// Takes the orders for one worker, and wakes it. A worker that has ended needs none.
 pub type Desk = Arc<dyn Fn(Order) + Send + Sync>;
 
+/// Looks at a gateway, and is told what time it is there.
+pub type Look = Box<dyn FnOnce(&Gateway, shuntyard_core::time::Instant) + Send>;
+
 /// What a worker is told from outside of its thread.
 pub enum Order {
     /// Finish what is there.
@@ -26,8 +29,8 @@ pub enum Order {
     Stop,
     /// Tell the gateway.
     Command(Command),
-    /// Show the gateway to somebody, and say what time it is.
-    Inspect(Box<dyn FnOnce(&Gateway, shuntyard_core::time::Instant) + Send>),
+    /// Show the gateway to somebody.
+    Inspect(Look),
 }
 
 impl Handle {

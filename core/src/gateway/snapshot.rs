@@ -123,6 +123,8 @@ pub struct EndpointSnapshot {
     pub active: u32,
     /// The streams that it allows on a connection, once it has said so.
     pub streams_max: Option<u32>,
+    /// Its connections by how they stand, in the order of [`EngineState::ALL`].
+    pub engine_states: [u32; EngineState::ALL.len()],
     /// Its connections, as many as were asked for.
     pub engines: Vec<EngineSnapshot>,
     /// What happened there, on connections that are gone and on those that are not.
@@ -142,6 +144,34 @@ pub enum EngineState {
     Idle,
     /// It finishes what it has.
     Draining,
+}
+
+impl EngineState {
+    /// Every state.
+    pub const ALL: [Self; 5] = [Self::Connecting, Self::Greeting, Self::Open, Self::Idle, Self::Draining];
+
+    /// A word for it, in figures.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Greeting => "greeting",
+            Self::Open => "open",
+            Self::Idle => "idle",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+impl EndpointState {
+    /// A word for it, in figures.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Unresolved => "unresolved",
+            Self::Resting => "resting",
+            Self::Retired => "retired",
+        }
+    }
 }
 
 /// One backend connection.
@@ -214,8 +244,10 @@ impl Gateway {
                     let endpoint = endpoints.zip(at).and_then(|(endpoints, &at)| endpoints.get_mut(at));
                     let Some(endpoint) = endpoint else { continue };
                     endpoint.counters.wire.traffic.merge(conn.h2.traffic());
+                    let engine = engine_snapshot(engine, conn, now);
+                    endpoint.engine_states[engine.state as usize] += 1;
                     if endpoint.engines.len() < connections_max {
-                        endpoint.engines.push(engine_snapshot(engine, conn, now));
+                        endpoint.engines.push(engine);
                     }
                 }
             }
@@ -296,6 +328,7 @@ fn endpoint_snapshot(endpoint: &Endpoint) -> EndpointSnapshot {
         idle: endpoint.idle.len() as u32,
         active: endpoint.active,
         streams_max: endpoint.streams_max,
+        engine_states: [0; EngineState::ALL.len()],
         engines: Vec::new(),
         counters: endpoint.counters.clone(),
     }
