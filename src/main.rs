@@ -7,13 +7,17 @@ use clap::Parser as _;
 
 mod address;
 mod admin;
+mod check;
 mod cli;
+mod config;
 mod demo;
 mod diagnostics;
 mod failure;
 mod log;
 mod observation;
+mod reload;
 mod run;
+mod settings;
 mod signals;
 
 use cli::{Cli, Command};
@@ -21,6 +25,11 @@ use cli::{Cli, Command};
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => run::run(args),
+        Command::Check(args) => check::check(&args),
+        Command::Config(command) => {
+            check::show(command);
+            Ok(())
+        }
         Command::Demo(args) => demo::run(args),
         Command::Version => {
             // Whoever closed stdout does not want to know.

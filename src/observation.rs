@@ -48,6 +48,14 @@ pub(crate) struct ObserveArgs {
     pub(crate) log_format: LogFormat,
 }
 
+impl ObserveArgs {
+    /// Whether the gateways must write records ([`Config::records`](shuntyard_core::config::Config::records)).
+    pub(crate) fn wants_records(&self) -> bool {
+        // With -v, requests that went wrong are told on the log's thread, not on the workers'.
+        self.access_log.is_some() || self.verbose > 0
+    }
+}
+
 /// What is open to see a server.
 pub(crate) struct Observation {
     log: Option<AccessLog>,
@@ -64,8 +72,7 @@ impl Observation {
             None => None,
         };
         let shown = args.access_log.is_some();
-        // With -v, requests that went wrong are told on the log's thread, not on the workers'.
-        let log = if shown || args.verbose > 0 {
+        let log = if args.wants_records() {
             let log = AccessLog::open(args.access_log.clone(), args.access_log_query);
             Some(log.map_err(|error| Failure::System { what: "cannot open the access log", error })?)
         } else {
@@ -73,11 +80,6 @@ impl Observation {
         };
         reopen_at_signal(log.as_ref())?;
         Ok(Self { log, admin, shown })
-    }
-
-    /// Whether the gateways must write records ([`Config::records`](shuntyard_core::config::Config::records)).
-    pub(crate) fn wants_records(&self) -> bool {
-        self.log.is_some()
     }
 
     /// Is told what the server notices.
@@ -125,7 +127,8 @@ fn admin_address(address: &ListenAddress, allow_remote: bool) -> Result<std::net
         Address::Inet(address) => Some(*address),
         Address::Unix(_) => None,
     };
-    let Some(address) = address.resolve()?.iter().find_map(inet) else {
+    let named = |reason| Failure::ListenName { name: address.to_string(), reason };
+    let Some(address) = address.resolve().map_err(named)?.iter().find_map(inet) else {
         return Err(Failure::AdminAddress { reason: admin::Refused::NoPort });
     };
     if address.ip().is_loopback() || allow_remote {

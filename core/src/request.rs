@@ -170,6 +170,16 @@ impl Live {
         self.attempt.stream
     }
 
+    /// Octets of memory reserved for what the backend may send.
+    pub fn reserved(&self) -> u32 {
+        self.permit.octets()
+    }
+
+    /// The stream's window grew by memory that the ledger has given.
+    pub fn widen(&mut self, by: Reservation) {
+        self.permit.widen(by);
+    }
+
     /// The backend did not process it, or may process it twice: it may go to another engine.
     pub fn refreeze(self) -> (Frozen, Permit, Attempt) {
         (Frozen { fields: self.fields }, self.permit, self.attempt)

@@ -30,6 +30,7 @@
 //! ```
 
 mod account;
+mod age;
 mod backend;
 mod closing;
 mod conn;
@@ -39,12 +40,15 @@ mod dispatch;
 mod engines;
 mod forward;
 mod front;
+mod minimum;
 mod outcome;
 mod preface;
 mod reply;
 mod snapshot;
 mod spare;
 mod view;
+mod vigil;
+mod windows;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -63,6 +67,7 @@ use crate::h2::{Connection, Input, Role};
 use crate::key::Slab;
 use crate::ledger::Ledger;
 use crate::outbox::OctetQueue;
+use crate::random::Random;
 pub use crate::record::{AttemptOutcome, AttemptRecord, Cause, EndRecord, Outcome, Record, RequestId};
 use crate::registry::{FrontLanes, Registry};
 use crate::request::{DeadlineTarget, Request, RequestKey};
@@ -80,6 +85,8 @@ pub struct Gateway {
     backend_config: Arc<crate::config::ConnectionConfig>,
     /// Keys the hashes of field lines.
     seed: u64,
+    /// Spreads what would happen to all at once.
+    random: Random,
     wall: WallClock,
     via: Via,
     conns: Slab<Conn, ConnMarker>,
@@ -116,13 +123,15 @@ impl Gateway {
     /// # Errors
     ///
     /// A value of the configuration lies outside its range.
-    pub fn new(config: Config, seed: u64, _now: Instant, wall: WallClock) -> Result<Self, ConfigError> {
+    pub fn new(config: Config, seed: u64, now: Instant, wall: WallClock) -> Result<Self, ConfigError> {
         config.validate()?;
-        let seed = crate::random::Random::new(seed).next_u64();
+        let mut random = Random::new(seed);
+        let seed = random.next_u64();
         let mut gateway = Self {
             front_config: Arc::new(config.front.clone()),
             backend_config: Arc::new(config.backend.clone()),
             seed,
+            random,
             wall,
             via: Via::new(&config.via, seed),
             conns: Slab::default(),
@@ -143,7 +152,7 @@ impl Gateway {
             newcomers: Vec::new(),
             next_identity: 0,
             accepting: true,
-            dispatch_at: None,
+            dispatch_at: Some(now),
             drain: None,
             ignored_events: 0,
             config,
@@ -169,6 +178,8 @@ impl Gateway {
         self.front_config = Arc::new(config.front.clone());
         self.backend_config = Arc::new(config.backend.clone());
         self.via = Via::new(&config.via, self.seed);
+        self.ledger.set_limit(config.ledger_octets);
+        self.uploads.set_limit(config.upload_ledger_octets);
         self.config = config;
         self.route_anew();
         self.retire_unwanted(now);
@@ -179,7 +190,7 @@ impl Gateway {
     /// said: what it speaks is not known yet.
     pub fn handle_accept(&mut self, info: Accepted, now: Instant) -> ConnId {
         let h2 = self.new_connection(Role::Server);
-        let side = Side::Front { peer: info.peer, lanes: FrontLanes::default() };
+        let side = Side::Front { peer: info.peer, lanes: FrontLanes::default(), reserved: 0, held: false };
         let id = self.conns.insert(Conn::new(h2, side, Life::Open, now));
         self.fronts += 1;
         self.account.front.opened += 1;
@@ -243,6 +254,7 @@ impl Gateway {
             // What is left goes into memory of its own size; an idle connection holds none.
             entry.inbox = OctetQueue::default();
         }
+        self.heard(conn, now);
         let left = self.receive(conn, &buffer[..filled], now);
         if let Some(entry) = self.conns.get_mut(conn)
             && left > 0

@@ -184,11 +184,6 @@ impl Upstream {
         }
     }
 
-    /// Whether the endpoint may have one more connection, and it is known where it is.
-    pub(super) fn may_connect(&self, endpoint: &Endpoint) -> bool {
-        endpoint.connections < self.config.connections_max && !endpoint.is_unresolved()
-    }
-
     /// How many streams a connection of this upstream carries at most, beside the peer's and the gateway's limits.
     pub(super) fn streams_cap(&self) -> u32 {
         match self.config.share {
