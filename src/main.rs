@@ -16,6 +16,7 @@ mod failure;
 mod log;
 mod observation;
 mod reload;
+mod replay;
 mod run;
 mod settings;
 mod signals;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Demo(args) => demo::run(args),
+        Command::Replay(args) => replay::run(args),
         Command::Version => {
             // Whoever closed stdout does not want to know.
             let _ = writeln!(std::io::stdout(), "shuntyard {}", env!("CARGO_PKG_VERSION"));

@@ -100,6 +100,9 @@ impl Observation {
                     tracing::warn!("cannot accept on {listener}: {error}; trying again");
                 }
             }
+            Notice::RecordingEnded { file, error } => {
+                tracing::warn!("nothing more is recorded to {}: {error}", file.display());
+            }
             _ => {}
         })
     }

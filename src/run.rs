@@ -26,6 +26,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
         workers: settings.workers,
         seed: seed(),
         observer: Some(observation.observer()),
+        recording: args.record.clone().options(),
     };
     let server = Server::bind(settings.adapter, settings.config.clone(), options)?;
     watch_signals(&server, args, settings)

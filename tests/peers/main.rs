@@ -12,6 +12,7 @@ mod load;
 mod nghttpd;
 #[path = "../process/mod.rs"]
 mod process;
+mod recording;
 mod requests;
 mod runner;
 mod trailers;
@@ -45,6 +46,11 @@ const CASES: &[Case] = &[
     case("figures::promtool", &["promtool", "h2load", "nghttpd"], figures::promtool),
     case("figures::python", &["prometheus-parse", "h2load", "nghttpd"], figures::python),
     case("figures::browser", &["chromium", "h2load", "nghttpd"], figures::browser),
+    case(
+        "recording::recordings_replay_to_the_same",
+        &["curl", "h2load", "nghttpd"],
+        recording::recordings_replay_to_the_same,
+    ),
     case("httpwg::conformance", &["httpwg", "nghttpd"], httpwg::conformance),
 ];
 

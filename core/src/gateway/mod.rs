@@ -41,6 +41,8 @@ mod engines;
 mod forward;
 mod front;
 mod minimum;
+#[cfg(feature = "observe")]
+mod observe;
 mod outcome;
 mod preface;
 mod reply;
@@ -54,6 +56,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 pub use contract::{Accepted, Action, Closed, Command, ConnId, ConnMarker, Connected, RecvBuf, Transmit};
+#[cfg(feature = "observe")]
+pub use observe::{Glance, Wait, Whereabouts};
 pub use snapshot::{
     EndpointSnapshot, EndpointState, EngineSnapshot, EngineState, FrontSnapshot, Link, RouteSnapshot,
     Snapshot, UpstreamSnapshot,
