@@ -22,11 +22,11 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let mut observation = Observation::start(&args.observe)?;
     let adapter = settings.adapter;
     let options = Options {
-        listen: settings.listen.clone(),
         workers: settings.workers,
         seed: seed(),
         observer: Some(observation.observer()),
         recording: args.record.clone().options(),
+        ..Options::new(settings.listen.clone())
     };
     let server = Server::bind(settings.adapter, settings.config.clone(), options)?;
     watch_signals(&server, args, settings)

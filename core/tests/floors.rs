@@ -29,7 +29,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "h2/server",
         ],
     ),
-    ("5 request", &["counters", "record", "request", "routes"]),
+    ("5 request", &["counters", "hooks", "record", "request", "routes"]),
     ("6 engine", &["engine", "registry"]),
     ("7 gateway", &["gateway"]),
 ];

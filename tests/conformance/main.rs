@@ -11,6 +11,7 @@ mod contents;
 mod endings;
 mod exchanges;
 mod figures;
+mod hooks;
 mod limits;
 mod peers;
 #[path = "../process/mod.rs"]

@@ -14,6 +14,7 @@ use std::time::Duration;
 use shuntyard_core::address::Address;
 use shuntyard_core::config::{Config, ConfigError};
 use shuntyard_core::gateway::{Gateway, Record};
+use shuntyard_core::hooks::Hooks;
 
 use recording::{Preamble, Recorder};
 
@@ -58,14 +59,17 @@ pub struct Options {
     pub seed: u64,
     /// Is told of records and of trouble. Runs on the workers' threads, so it must not block.
     pub observer: Option<Observer>,
+    /// Makes the hooks of each worker, which knows nothing of the others'. A recording does not hold them: whoever replays one
+    /// of a gateway with hooks needs the same hooks.
+    pub hooks: Option<MakeHooks>,
     /// Whether the gateways' inputs are recorded, and where.
     pub recording: Option<RecordingOptions>,
 }
 
 impl Options {
-    /// One worker, seed 0, no observer, no recording.
+    /// One worker, seed 0, no observer, no hooks, no recording.
     pub fn new(listen: Vec<Address>) -> Self {
-        Self { listen, workers: NonZeroUsize::MIN, seed: 0, observer: None, recording: None }
+        Self { listen, workers: NonZeroUsize::MIN, seed: 0, observer: None, hooks: None, recording: None }
     }
 }
 
@@ -82,6 +86,9 @@ impl fmt::Debug for Options {
 
 /// Is told what a server notices.
 pub type Observer = Arc<dyn Fn(Notice) + Send + Sync>;
+
+/// Makes the hooks of the worker with this number, counted from 0.
+pub type MakeHooks = Arc<dyn Fn(usize) -> Box<dyn Hooks> + Send + Sync>;
 
 /// What a server noticed.
 #[derive(Debug)]
@@ -196,7 +203,10 @@ pub fn equip(config: &Config, options: &Options) -> Result<Vec<Equipment>, BindE
 fn gateway(config: &Config, options: &Options, number: u64, clock: Clock) -> Result<Recorded, BindError> {
     let now = clock.now();
     let (seed, wall) = (options.seed.wrapping_add(number), wall_clock(now));
-    let gateway = Gateway::new(config.clone(), seed, now, wall).map_err(BindError::Config)?;
+    let mut gateway = Gateway::new(config.clone(), seed, now, wall).map_err(BindError::Config)?;
+    if let Some(make) = &options.hooks {
+        gateway = gateway.with_hooks(make(number as usize));
+    }
     let record = |recording: &RecordingOptions| {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let content = recording.content;

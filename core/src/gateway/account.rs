@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::address::Address;
 use crate::counters::{AttemptEnd, Limit, RequestEnd, RouteCounters, SideCounters};
 use crate::engine::Engine;
 use crate::error::{ConnectionError, StreamError};
@@ -85,7 +84,6 @@ impl Gateway {
     pub(super) fn count_attempt(
         &mut self,
         attempt: &Attempt,
-        status: u16,
         (request, outcome): (RequestKey, AttemptOutcome),
         now: Instant,
     ) {
@@ -94,7 +92,7 @@ impl Gateway {
         let Some(endpoint) = self.registry.endpoint_mut(attempt.upstream, attempt.endpoint) else { return };
         endpoint.counters.ended(&AttemptEnd {
             method: request.awaiting.head.method,
-            status,
+            status: attempt.status,
             outcome,
             request_octets: attempt.request_octets,
             response_octets: attempt.response_octets,
@@ -150,14 +148,6 @@ impl Gateway {
                 let endpoint = self.registry.endpoint_mut(engine.upstream, engine.endpoint)?;
                 Some(&mut endpoint.counters.wire)
             }
-        }
-    }
-
-    /// The client of a connection.
-    pub(super) fn client_of(&self, front: ConnId) -> Address {
-        match self.conns.get(front).map(|entry| &entry.side) {
-            Some(Side::Front { peer, .. }) => peer.clone(),
-            Some(Side::Backend(_)) | None => Address::unspecified(),
         }
     }
 }

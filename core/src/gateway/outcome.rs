@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::error::ErrorCode;
 use crate::fields::FieldSection;
+use crate::gateway::Gateway;
 use crate::gateway::conn::Conn;
-use crate::gateway::{Action, Gateway};
 use crate::record::{AttemptOutcome, AttemptRecord, Cause, EndRecord, Outcome, Record};
 use crate::request::{Attempt, Awaiting, Place, RequestKey, ResponsePhase};
 use crate::time::Instant;
@@ -70,11 +70,12 @@ impl Gateway {
     }
 
     /// Takes the request from wherever it is to where nobody but its front holds it.
-    fn leave_place(&mut self, key: RequestKey, how: AttemptOutcome, now: Instant) {
+    pub(super) fn leave_place(&mut self, key: RequestKey, how: AttemptOutcome, now: Instant) {
         let Some(request) = self.requests.get_mut(key) else { return };
         match request.place.take() {
             Place::Frozen(frozen) => {
                 request.place = Place::Finished(frozen.abandon());
+                request.awaiting.paused = false;
                 if let Some(lane) = request.awaiting.lane {
                     self.registry.withdraw(&mut self.requests, key, lane);
                 }
@@ -83,14 +84,10 @@ impl Gateway {
                 let conn = live.conn();
                 let (finished, attempt) = live.finish();
                 request.place = Place::Finished(finished);
-                let status = attempt.responded.map_or(0, |_| request.awaiting.status());
-                match how {
-                    AttemptOutcome::Complete | AttemptOutcome::Unprocessed(_) => {}
-                    AttemptOutcome::Failed(_) | AttemptOutcome::Abandoned => {
-                        request.awaiting.maybe_executed += 1
-                    }
+                if request.awaiting.response == ResponsePhase::Awaited {
+                    request.awaiting.count(how);
                 }
-                self.attempt_over(key, &attempt, how, status, now);
+                self.attempt_over(key, &attempt, how, now);
                 self.stream_ended(conn, now);
             }
             place @ (Place::Finished(_) | Place::Moving) => request.place = place,
@@ -103,7 +100,6 @@ impl Gateway {
         key: RequestKey,
         attempt: &Attempt,
         outcome: AttemptOutcome,
-        status: u16,
         now: Instant,
     ) {
         let &Attempt { upstream, endpoint, .. } = attempt;
@@ -111,8 +107,8 @@ impl Gateway {
         let Some(request) = self.requests.get_mut(key) else { return };
         request.awaiting.last_failure = outcome.cause();
         let id = request.awaiting.id;
-        self.count_attempt(attempt, status, (key, outcome), now);
-        if !self.config.records {
+        self.count_attempt(attempt, (key, outcome), now);
+        if !self.has_readers() {
             return;
         }
         let engine =
@@ -131,7 +127,7 @@ impl Gateway {
             engine,
             stream_id: attempt.stream_id,
             outcome,
-            status,
+            status: attempt.status,
             request_octets: attempt.request_octets,
             response_octets: attempt.response_octets,
             thawed: attempt.thawed,
@@ -139,7 +135,7 @@ impl Gateway {
             responded: attempt.responded,
             ended: now,
         };
-        self.actions.push_back(Action::Record(Box::new(Record::Attempt(record))));
+        self.write_record(Record::Attempt(record));
     }
 
     /// The one completion: the record is written, everything the request held is given back.
@@ -152,6 +148,8 @@ impl Gateway {
         if let Some(upload) = request.awaiting.upload.take() {
             self.uploads.give_back(upload);
         }
+        request.awaiting.replay.settle(&mut self.replays);
+        self.cancel_deadline(request.awaiting.total.take());
         if let Place::Finished(finished) = request.place {
             let (fields, held) = finished.settle();
             if let Some(held) = held {
@@ -164,7 +162,7 @@ impl Gateway {
     }
 
     fn write_end(&mut self, awaiting: &Awaiting, fields: FieldSection, outcome: Outcome, now: Instant) {
-        if !self.config.records {
+        if !self.has_readers() {
             return self.keep_section(fields);
         }
         let record = EndRecord {
@@ -184,6 +182,6 @@ impl Gateway {
             responded: awaiting.responded,
             ended: now,
         };
-        self.actions.push_back(Action::Record(Box::new(Record::Ended(record))));
+        self.write_record(Record::Ended(record));
     }
 }

@@ -223,6 +223,7 @@ impl Adapter {
             Read::Fin => {
                 conn.read_closed = true;
                 self.quiet = false;
+                stage.police[conn.link].finished(&mut stage.ledger);
                 self.gateway.handle_read_closed(id, now);
             }
             Read::Reset => {

@@ -118,7 +118,11 @@ fn config(seed: u64, backends: &[Backend], faults: &[FaultKind]) -> Config {
             *choices.pick(&[Duration::from_millis(2), Duration::from_millis(100)]);
         timeouts.connect = *choices.pick(&[Duration::from_millis(1), Duration::from_secs(1)]);
         config.upstreams[0].queue_max = *choices.pick(&[1, 3, 10_000]);
-        config.upstreams[0].retry.unprocessed_attempts = *choices.pick(&[1, 2, 8]);
+        let retry = &mut config.upstreams[0].retry;
+        retry.unprocessed_attempts = *choices.pick(&[1, 2, 8]);
+        retry.attempts = *choices.pick(&[2, 1, 5]);
+        retry.replay_octets = *choices.pick(&[64 << 10, 0, 100, 1000]);
+        config.replay_ledger_octets = *choices.pick(&[64 << 20, 0, 5000]);
     } else {
         // So long that nothing but a fault reaches them.
         (timeouts.response, config.upstreams[0].queue_timeout) =

@@ -6,6 +6,7 @@ use shuntyard_core::gateway::View;
 
 use crate::ledger::{Head, Ledger, Trace, Violation};
 use crate::police::Police;
+use crate::refcodec::frame;
 use crate::scenario::Method;
 
 /// **L1** (at the end). For every request there is exactly one start record and exactly one end record, start first; at the
@@ -77,7 +78,9 @@ pub fn e2_a_frozen_request_shows_nothing(ledger: &mut Ledger, rid: u64) -> Resul
 }
 
 /// **R2, R3** (when a request is sent again). Nothing of a response may have left for the client; the attempt before must be
-/// over; and a request that is not idempotent goes again only where the backend said that it did not process it.
+/// over; and a request that may have been executed goes again only if it is idempotent, and not where the backend asked for
+/// calm or for another protocol. (An earlier version allowed that only after the connection was lost; a stream that was
+/// reset is no different by RFC 9110 section 9.2.2.)
 pub fn r3_only_unprocessed_requests_are_sent_again(ledger: &mut Ledger, rid: u64) -> Result<(), Violation> {
     let trace = ledger.trace(rid).clone();
     let Some(last) = trace.attempts.last() else { return Ok(()) };
@@ -85,7 +88,9 @@ pub fn r3_only_unprocessed_requests_are_sent_again(ledger: &mut Ledger, rid: u64
     ledger.check("R2", clean, || format!("request {rid} again after a response began: {trace:?}"))?;
     ledger.check("R2", last.is_over(), || format!("request {rid} on two streams at a time: {trace:?}"))?;
     let idempotent = ledger.scripts.get(&rid).is_none_or(|exchange| exchange.request.method != Method::Post);
-    let may = last.is_unprocessed() || (last.lost && idempotent);
+    let final_codes = [frame::ENHANCE_YOUR_CALM, frame::HTTP_1_1_REQUIRED];
+    let broke = last.lost || last.reset.is_some_and(|code| !final_codes.contains(&code));
+    let may = last.is_unprocessed() || (broke && idempotent);
     ledger.check("R3", may, || format!("request {rid} again: {last:?}"))
 }
 

@@ -189,7 +189,7 @@ structs! {
     WallClock { at, unix_seconds }
     Config {
         front, backend, timeouts, upstreams, routes, max_fronts, ledger_octets, ledger_front_octets, upload_ledger_octets,
-        recv_buffer_octets, via, records
+        replay_ledger_octets, recv_buffer_octets, via, records
     }
     ConnectionConfig {
         header_table_size, encoder_table_size, max_concurrent_streams, initial_window_size,
@@ -198,7 +198,7 @@ structs! {
         assumed_max_concurrent_streams, max_concurrent_streams_cap, stream_window_max
     }
     Timeouts {
-        preface, connect, response, front_idle, backend_idle, linger, write_stall, stream_idle, front_age, backend_age,
+        preface, field_block, connect, response, front_idle, backend_idle, linger, write_stall, stream_idle, front_age, backend_age,
         suspect_idle, suspect_silent, ping
     }
     UpstreamConfig {
