@@ -27,7 +27,7 @@ pub(crate) struct Settings {
 impl Settings {
     /// Reads the file, if there is one. A start, a reload and a check all begin here.
     pub(crate) fn new(args: &ServeArgs) -> Result<Self, Failure> {
-        let from_file = match &args.config {
+        let mut from_file = match &args.config {
             Some(path) => config::load(path).map_err(Failure::Refused)?,
             None => FromFile::without_file(of_flags(args)?),
         };
@@ -38,6 +38,7 @@ impl Settings {
         if listen.is_empty() {
             listen.push(Address::Inet(DEFAULT_LISTEN.into()));
         }
+        from_file.config.records = args.observe.wants_records();
         from_file.config.validate().map_err(Failure::Config)?;
         Ok(Self {
             adapter: args.adapter.unwrap_or(from_file.adapter),
