@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use shuntyard_core::gateway::{Record, RequestId};
+use shuntyard_core::config::Config;
+use shuntyard_core::gateway::{EndRecord, Record, RequestId};
 
 use crate::backend::Scripts;
+use crate::refcodec::Field;
 use crate::world::Nanos;
 
 /// A broken promise.
@@ -20,6 +22,43 @@ pub struct Violation {
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.id, self.message)
+    }
+}
+
+/// How often each check was made. Ids are a letter and a number, so that counting needs no search.
+#[derive(Clone, Debug)]
+pub struct Checks {
+    counts: Vec<(&'static str, u64)>,
+}
+
+const NUMBERS: usize = 16;
+
+impl Default for Checks {
+    fn default() -> Self {
+        Self { counts: vec![("", 0); 26 * NUMBERS] }
+    }
+}
+
+impl Checks {
+    /// Counts a check, and fails where it does not hold.
+    pub fn check(
+        &mut self,
+        id: &'static str,
+        holds: bool,
+        message: impl FnOnce() -> String,
+    ) -> Result<(), Violation> {
+        let letter = usize::from(id.as_bytes()[0].saturating_sub(b'A')).min(25);
+        let digits = id.as_bytes()[1..].iter().take_while(|octet| octet.is_ascii_digit());
+        let number = digits.fold(0, |number, digit| number * 10 + usize::from(digit - b'0'));
+        let (name, count) = &mut self.counts[letter * NUMBERS + number.min(NUMBERS - 1)];
+        *name = id;
+        *count += 1;
+        if holds { Ok(()) } else { Err(Violation { id, message: message() }) }
+    }
+
+    /// The counts by id.
+    pub fn by_id(&self) -> BTreeMap<&'static str, u64> {
+        self.counts.iter().filter(|(_, count)| *count > 0).copied().collect()
     }
 }
 
@@ -52,6 +91,12 @@ pub struct Attempt {
     pub lost: bool,
     /// It went before any octet of the request left.
     pub never_left: bool,
+    /// The response is not a well-formed message.
+    pub malformed: bool,
+    /// The response's head announced this much content.
+    pub declared: Option<u64>,
+    /// The head of the request as it left for the backend.
+    pub fields: Vec<Field>,
 }
 
 impl Attempt {
@@ -98,6 +143,10 @@ pub struct Trace {
     pub reset: Option<u32>,
     /// The gateway's GOAWAY does not cover the stream.
     pub left_out: bool,
+    /// The request is not a well-formed message.
+    pub malformed: bool,
+    /// Lines of the request, and of responses, that came with the order never to index them.
+    pub never: [BTreeSet<Field>; 2],
     /// On backends, in order.
     pub attempts: Vec<Attempt>,
 }
@@ -122,8 +171,22 @@ pub struct Ledger {
     pub started: BTreeSet<RequestId>,
     /// Records that ended one.
     pub ended: BTreeSet<RequestId>,
-    /// Checks made, by id.
-    pub checks: BTreeMap<&'static str, u64>,
+    /// The records themselves.
+    pub end_records: Vec<EndRecord>,
+    /// Requests that may not be over: what the invariants of each step look at.
+    pub active: BTreeSet<u64>,
+    /// Links of clients that the gateway knows to be over.
+    pub fronts_over: BTreeSet<usize>,
+    /// Engines that the configuration allows.
+    pub engines_max: usize,
+    /// Attempts of one request that it allows.
+    pub attempts_max: usize,
+    /// Frozen requests that it allows.
+    pub queued_max: usize,
+    /// Endpoints that there are.
+    pub endpoints: usize,
+    /// Checks made.
+    pub checks: Checks,
     /// What happened at the gateway's boundary, one line each, where it is kept.
     pub log: Option<Vec<String>>,
     /// The present moment, for the log.
@@ -133,7 +196,18 @@ pub struct Ledger {
 impl Ledger {
     /// A ledger for these requests.
     pub fn new(scripts: Scripts) -> Self {
-        Self { scripts, ..Self::default() }
+        let most = usize::MAX;
+        Self { scripts, engines_max: most, attempts_max: most, queued_max: most, ..Self::default() }
+    }
+
+    /// The same with the limits of a configuration.
+    pub fn limited(mut self, config: &Config) -> Self {
+        let upstream = &config.upstream;
+        self.endpoints = upstream.endpoints.len();
+        self.engines_max = self.endpoints * upstream.max_connections_per_endpoint as usize;
+        self.attempts_max = upstream.max_attempts as usize;
+        self.queued_max = upstream.max_queued as usize;
+        self
     }
 
     /// Counts a check, and fails where it does not hold.
@@ -143,8 +217,7 @@ impl Ledger {
         holds: bool,
         message: impl FnOnce() -> String,
     ) -> Result<(), Violation> {
-        *self.checks.entry(id).or_default() += 1;
-        if holds { Ok(()) } else { Err(Violation { id, message: message() }) }
+        self.checks.check(id, holds, message)
     }
 
     /// L1: each request has exactly one start record and at most one end record, the start first.
@@ -162,6 +235,7 @@ impl Ledger {
                 let known = self.started.contains(&end.request);
                 self.check("L1", known, || format!("{:?} ended and never started", end.request))?;
                 let fresh = self.ended.insert(end.request);
+                self.end_records.push(end.clone());
                 self.check("L1", fresh, || format!("{:?} ended twice", end.request))
             }
         }

@@ -8,7 +8,7 @@ use shuntyard_sim::cut::Segmentation;
 use shuntyard_sim::net::{Link, PipePolicy};
 use shuntyard_sim::refcodec::frame;
 use shuntyard_sim::refcodec::hpack::Indexing;
-use shuntyard_sim::scenario::{Backend, BackendFault, Exchange, Leave, Phase, Scenario, Session};
+use shuntyard_sim::scenario::{Backend, BackendFault, Exchange, GoAwayLast, Leave, Phase, Scenario, Session};
 use shuntyard_sim::truth;
 use shuntyard_sim::world::{MICRO, MILLI, Wake, World};
 
@@ -111,7 +111,7 @@ fn an_early_response_ends_the_upload() {
 #[test]
 fn faults_have_the_outcome_they_should() {
     let mut backend = Backend::new(1);
-    backend.fault = Some((1, BackendFault::GoAway { after: 2, spare: true }));
+    backend.fault = Some((1, BackendFault::GoAway { after: 2, last: GoAwayLast::Before, code: 0 }));
     let mut session = Session::new(mixed(3));
     session.concurrency = 3;
     let client = run(session, backend.clone());

@@ -133,14 +133,14 @@ fn open_backend_stream(police: &mut Police) {
 fn w3_no_credit_is_lost_at_rest() {
     let (mut ledger, mut police) = with_credit(1);
     // With the stream open content may be held.
-    invariants::w3_no_credit_is_lost(&mut ledger, &police[0]).unwrap();
+    invariants::w4_no_credit_is_lost(&mut ledger, &police[0]).unwrap();
     police[0].emitted(&Frame::RstStream { stream: 1, code: 8 }.encode(), &mut ledger).unwrap();
-    invariants::w3_no_credit_is_lost(&mut ledger, &police[0]).unwrap();
+    invariants::w4_no_credit_is_lost(&mut ledger, &police[0]).unwrap();
     let content = Frame::Data { stream: 1, content: vec![0; 16_384], padding: None, end: false }.encode();
     for _ in 0..3 {
         police[0].delivered(&content, true, &mut ledger).unwrap();
     }
-    assert_breaks("W3", invariants::w3_no_credit_is_lost(&mut ledger, &police[0]));
+    assert_breaks("W3", invariants::w4_no_credit_is_lost(&mut ledger, &police[0]));
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use super::{Police, Progress, Side};
 use crate::invariants;
 use crate::ledger::{Attempt, Head, Ledger, Violation};
-use crate::refcodec::frame::{self, Frame};
+use crate::refcodec::frame::{self, Frame, STREAM_CLOSED};
+use crate::refcodec::hpack::Line;
 use crate::refcodec::message::{self, Section};
 use crate::refcodec::{Field, value_of};
 use crate::truth::{self, Direction};
@@ -21,10 +22,9 @@ impl Police {
         let link = self.link;
         ledger.note(|| format!("link {link} out: {frame}"));
         ledger.check("C4", opens_well, || format!("link {link}: the first frame is {frame:?} (9113 3.4)"))?;
-        let whole = self.outbound.fields(&frame).map_err(|text| Violation { id: "C4", message: text });
-        ledger.check("C4", whole.is_ok(), || format!("link {link}: {}", whole.as_ref().unwrap_err()))?;
-        if let Some((stream, fields, end)) = whole? {
-            self.fields_out(stream, fields, end, ledger)?;
+        let whole = self.block_out(&frame, ledger)?;
+        if let Some((stream, lines, end)) = whole {
+            self.fields_out(stream, lines, end, ledger)?;
         }
         match frame {
             Frame::Data { stream, content, padding, end } => {
@@ -42,7 +42,7 @@ impl Police {
                     format!("link {link}: a PING answer {opaque:?}, due was {expected:?} (9113 6.7)")
                 })
             }
-            Frame::GoAway { last_stream, .. } => self.goaway_out(last_stream, ledger),
+            Frame::GoAway { last_stream, code, .. } => self.goaway_out(last_stream, code, ledger),
             Frame::WindowUpdate { stream, increment } => self.credit_out(stream, increment, ledger),
             Frame::PushPromise { stream } => {
                 ledger.check("C4", false, || format!("PUSH_PROMISE on {stream}"))
@@ -55,13 +55,55 @@ impl Police {
         }
     }
 
+    /// C1, C2, C4: field blocks are contiguous, and a decoder of the peer's settings understands them: our table is its table,
+    /// for a wrong entry or size is a wrong field sooner or later, and those are judged by D2; a lowered limit is followed by
+    /// the size updates that RFC 7541 section 4.2 demands, or the decoder refuses the block.
+    fn block_out(
+        &mut self,
+        frame: &Frame,
+        ledger: &mut Ledger,
+    ) -> Result<Option<(u32, Vec<Line>, bool)>, Violation> {
+        let link = self.link;
+        let lowered = self.outbound.decoder.owes_update();
+        let whole = self.outbound.fields(frame);
+        let id = match &whole {
+            Ok(Some(_)) if lowered => "C2",
+            Ok(Some(_)) => "C1",
+            Ok(None) => "C4",
+            Err(text) if text.contains("size update") => "C2",
+            Err(text) if text.contains("CONTINUATION") || text.contains("interrupts") => "C4",
+            Err(_) => "C1",
+        };
+        ledger.check(id, whole.is_ok(), || format!("link {link}: {}", whole.as_ref().unwrap_err()))?;
+        Ok(whole.unwrap_or_default())
+    }
+
+    /// C3: a line that came with the order never to index it leaves with that order (7541 section 6.2.3).
+    fn never_indexed_stays(&self, rid: u64, lines: &[Line], ledger: &mut Ledger) -> Result<(), Violation> {
+        let Some(trace) = ledger.traces.get(&rid) else { return Ok(()) };
+        let never = &trace.never[usize::from(self.side == Side::Front)];
+        if never.is_empty() {
+            return Ok(());
+        }
+        let indexed = lines.iter().find(|line| !line.never_indexed && never.contains(&line.field));
+        let text = indexed.map(|line| format!("{}: {line:?} may be indexed now", self.name(0)));
+        ledger.check("C3", text.is_none(), || text.unwrap_or_default())
+    }
+
     fn fields_out(
         &mut self,
         stream: u32,
-        fields: Vec<Field>,
+        lines: Vec<Line>,
         end: bool,
         ledger: &mut Ledger,
     ) -> Result<(), Violation> {
+        let owner = lines.iter().find(|line| line.field.0 == b"x-rid").map(|line| &line.field.1);
+        let owner = owner.and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+        let owner = owner.or(self.streams.get(&stream).and_then(|entry| entry.rid));
+        if let Some(rid) = owner {
+            self.never_indexed_stays(rid, &lines, ledger)?;
+        }
+        let fields: Vec<Field> = lines.into_iter().map(|line| line.field).collect();
         if self.side == Side::Backend && stream > self.highest {
             self.open_out(stream, &fields, ledger)?;
         }
@@ -109,12 +151,16 @@ impl Police {
         let mut entry = self.new_stream(rid);
         entry.head_at = self.block_at;
         self.streams.insert(stream, entry);
+        self.follow(stream, ledger.now);
         let Some(rid) = rid else {
             return ledger.check("D2", false, || format!("{name}: a request without x-rid"));
         };
         invariants::r3_only_unprocessed_requests_are_sent_again(ledger, rid)?;
-        ledger.trace(rid).attempts.push(Attempt { link: self.link, stream, ..Attempt::default() });
-        Ok(())
+        let attempt = Attempt { link: self.link, stream, fields: fields.to_vec(), ..Attempt::default() };
+        ledger.trace(rid).attempts.push(attempt);
+        invariants::r4_r5_attempts_are_few_and_alike(ledger, rid)?;
+        invariants::e8_first_come_first_thawed(ledger, rid)?;
+        invariants::e10_nothing_is_asked_for_who_has_gone(ledger, rid)
     }
 
     /// L4, C4: the stream is open for what the gateway sends.
@@ -165,6 +211,7 @@ impl Police {
             trace.interim += u32::from(interim);
             if !interim {
                 trace.head = Some(Head::Backend);
+                invariants::l8_the_head_is_the_last_attempts(ledger, rid, fields)?;
             }
             invariants::e2_a_frozen_request_shows_nothing(ledger, rid)?;
         }
@@ -196,6 +243,10 @@ impl Police {
         if let Some(rid) = entry.rid {
             self.content_out(rid, stream, from, content, ledger)?;
         }
+        if self.window_changed && length > 0 {
+            // W1 was judged by the windows as they are since the change.
+            ledger.check("W7", of_stream >= length, || format!("{name}: {length} octets at window {of_stream}"))?;
+        }
         if end { self.end_out(stream, ledger) } else { Ok(()) }
     }
 
@@ -224,6 +275,11 @@ impl Police {
                 Direction::Request
             }
         };
+        if self.side == Side::Backend && ledger.trace(rid).attempts.len() > 1 {
+            // R1: sent again from offset 0, or D2 finds it wrong in what follows; and only what is still held (D1).
+            let again = ledger.attempt(rid, self.link, stream).map_or(0, |attempt| attempt.request_sent);
+            ledger.check("R1", again == from + length, || format!("{name}: request {rid} is sent again from {from}"))?;
+        }
         let wrong = truth::first_wrong(rid, direction, from, content);
         ledger.check("D2", wrong.is_none(), || {
             format!(
@@ -239,13 +295,17 @@ impl Police {
         let entry = self.streams.get_mut(&stream).expect("the stream was just checked");
         entry.progress = Progress::Ended;
         let (declared, sent, rid) = (entry.declared, entry.sent, entry.rid);
+        self.follow(stream, ledger.now);
         let bodiless = self.side == Side::Front && sent == 0;
         ledger.check("L5", bodiless || declared.is_none_or(|length| length == sent), || {
             format!("{name}: {sent} octets of content, content-length {declared:?} (9113 8.1.1)")
         })?;
         let Some(rid) = rid else { return Ok(()) };
         match self.side {
-            Side::Front => ledger.trace(rid).ended = true,
+            Side::Front => {
+                ledger.trace(rid).ended = true;
+                invariants::l6_only_whole_responses_end_cleanly(ledger, rid)?;
+            }
             Side::Backend => {
                 if let Some(attempt) = ledger.attempt(rid, self.link, stream) {
                     attempt.request_ended = true;
@@ -256,14 +316,16 @@ impl Police {
     }
 
     fn reset_out(&mut self, stream: u32, code: u32, ledger: &mut Ledger) -> Result<(), Violation> {
-        let (name, link, side) = (self.name(stream), self.link, self.side);
+        let (name, link, side, hostile) = (self.name(stream), self.link, self.side, self.hostile);
         let Some(entry) = self.stream(stream) else {
-            return ledger.check("C4", false, || format!("{name}: RST_STREAM on an idle stream (9113 6.4)"));
+            return ledger.check("C4", hostile, || format!("{name}: RST_STREAM on an idle stream (9113 6.4)"));
         };
         let (again, answer) = (entry.reset_by_gateway, entry.reset_known);
-        let closed = entry.progress == Progress::Ended && entry.end_known;
+        // A hostile peer may go on after its end: STREAM_CLOSED answers that (9113 section 5.1).
+        let closed = entry.progress == Progress::Ended && entry.end_known && !(hostile && code == STREAM_CLOSED);
         entry.reset_by_gateway = true;
         let rid = entry.rid;
+        self.follow(stream, ledger.now);
         ledger.check("C4", !again, || format!("{name}: a second RST_STREAM"))?;
         ledger.check("C4", !answer, || format!("{name}: RST_STREAM in answer to RST_STREAM (9113 5.4.2)"))?;
         ledger.check("C4", !closed, || format!("{name}: RST_STREAM on a closed stream"))?;
@@ -299,6 +361,7 @@ impl Police {
                 frame::INITIAL_WINDOW_SIZE => {
                     let change = i64::from(value) - self.initial_window;
                     self.initial_window = value.into();
+                    self.window_changed |= change != 0 && !self.open.is_empty();
                     self.streams.values_mut().for_each(|entry| entry.window += change);
                 }
                 _ => {}
@@ -311,14 +374,21 @@ impl Police {
         Ok(())
     }
 
-    fn goaway_out(&mut self, last_stream: u32, ledger: &mut Ledger) -> Result<(), Violation> {
+    fn goaway_out(&mut self, last_stream: u32, code: u32, ledger: &mut Ledger) -> Result<(), Violation> {
         let (link, before) = (self.link, self.last_goaway);
         ledger.check("C7", before.is_none_or(|before| last_stream <= before), || {
             format!("link {link}: GOAWAY {last_stream} after {before:?} (9113 6.8)")
         })?;
         self.last_goaway = Some(last_stream);
+        let failed = code != frame::NO_ERROR;
+        // N5: whoever keeps to the protocol never hits a budget, nor any other error.
+        ledger.check("N5", !failed || self.hostile || self.slow, || {
+            format!("link {link}: GOAWAY with code {code} to a peer that did nothing wrong")
+        })?;
         if self.side == Side::Front {
-            for (_, entry) in self.streams.range(last_stream.saturating_add(1)..) {
+            // An error ends the connection and with it every stream, answered or not.
+            let from = if failed { 0 } else { last_stream.saturating_add(1) };
+            for (_, entry) in self.streams.range(from..) {
                 if let Some(rid) = entry.rid {
                     ledger.trace(rid).left_out = true;
                 }

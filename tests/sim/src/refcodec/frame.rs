@@ -20,6 +20,8 @@ pub const MAX_HEADER_LIST_SIZE: u16 = 6;
 
 /// NO_ERROR (7).
 pub const NO_ERROR: u32 = 0;
+/// STREAM_CLOSED (7).
+pub const STREAM_CLOSED: u32 = 5;
 /// REFUSED_STREAM (7).
 pub const REFUSED_STREAM: u32 = 7;
 /// CANCEL (7).
