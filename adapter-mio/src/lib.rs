@@ -41,6 +41,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use mio::{Poll, Waker};
@@ -126,11 +127,11 @@ fn employ(equipment: Equipment, observer: Option<Observer>) -> io::Result<(Worke
         listener.register(poll.registry(), listener_token(number))?;
     }
     let (sender, orders) = channel();
-    let worker = Worker::new(gateway, poll, listeners, orders, clock, observer);
-    let desk = move |order| {
+    let desk: Desk = Arc::new(move |order| {
         // A worker that has ended needs no orders.
         let _ = sender.send(order);
         let _ = waker.wake();
-    };
-    Ok((worker, Box::new(desk)))
+    });
+    let worker = Worker::new(gateway, poll, listeners, (Arc::clone(&desk), orders), clock, observer);
+    Ok((worker, desk))
 }

@@ -7,8 +7,8 @@ use std::sync::mpsc::Receiver;
 use mio::event::Event;
 use mio::{Events, Poll, Token};
 use shuntyard_adapter::{
-    ACCEPT_PAUSE, BACKLOG, Clock, Order, SLICES, TURN_ACCEPTS, TURN_OCTETS, WALL_CLOCK_INTERVAL,
-    connect_failure, transfer_failure, wall_clock,
+    ACCEPT_PAUSE, BACKLOG, Clock, Desk, Order, SLICES, TURN_ACCEPTS, TURN_OCTETS, WALL_CLOCK_INTERVAL,
+    connect_failure, resolve, transfer_failure, wall_clock,
 };
 use shuntyard_core::gateway::{Action, Closed, Command, ConnId, Connected, Gateway, RecvBuf};
 use shuntyard_core::time::{Duration, Instant};
@@ -38,6 +38,8 @@ pub(crate) struct Worker {
     ready: VecDeque<ConnId>,
     /// Connections with output and room for it. Each stands here once at most.
     dirty: Vec<ConnId>,
+    /// Where answers of other threads are handed in.
+    desk: Desk,
     orders: Receiver<Order>,
     woken: bool,
     /// Whether the gateway takes new connections.
@@ -58,7 +60,7 @@ impl Worker {
         gateway: Gateway,
         poll: Poll,
         listeners: Vec<Listener>,
-        orders: Receiver<Order>,
+        (desk, orders): (Desk, Receiver<Order>),
         clock: Clock,
         observer: Option<Observer>,
     ) -> Self {
@@ -70,6 +72,7 @@ impl Worker {
             sockets: Sockets::default(),
             ready: VecDeque::new(),
             dirty: Vec::new(),
+            desk,
             orders,
             woken: false,
             accepting: true,
@@ -293,6 +296,11 @@ impl Worker {
                     let fronts = u32::try_from(self.sockets.fronts()).unwrap_or(u32::MAX);
                     self.done.get_or_insert(fronts);
                 }
+                Order::Command(command) => {
+                    self.gateway.handle_command(command, self.now);
+                    self.settle();
+                }
+                Order::Inspect(look) => look(&self.gateway),
             }
         }
     }
@@ -342,6 +350,7 @@ impl Worker {
                 },
                 Action::Readable(conn) => self.resume(conn),
                 Action::Writable(conn) => self.expect_output(conn),
+                Action::Resolve { name, port } => resolve(name, port, self.desk.clone()),
                 Action::Shutdown(conn) => {
                     if let Some(socket) = self.sockets.get_mut(conn) {
                         // A peer that is gone already shows itself by reading.

@@ -62,6 +62,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 #[doc(inline)]
 pub use shuntyard_adapter::{BindError, Exit, Handle, Notice, Observer, Options};
@@ -174,11 +175,11 @@ impl fmt::Debug for Server {
 /// A worker and the desk that takes its orders.
 fn employ(equipment: Equipment, observer: Option<Observer>) -> (Worker, Desk) {
     let (sender, orders) = unbounded_channel();
-    let desk = move |order| {
+    let desk: Desk = Arc::new(move |order| {
         // A worker that has ended needs no orders.
         let _ = sender.send(order);
-    };
-    (Worker::new(equipment, orders, observer), Box::new(desk))
+    });
+    (Worker::new(equipment, (Arc::clone(&desk), orders), observer), desk)
 }
 
 /// A task's own outcome; its panic goes on here.

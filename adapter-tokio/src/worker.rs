@@ -6,7 +6,7 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use shuntyard_adapter::{Equipment, Exit, Observer, Order};
+use shuntyard_adapter::{Desk, Equipment, Exit, Observer, Order};
 use shuntyard_core::gateway::Command;
 use shuntyard_core::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -19,6 +19,7 @@ use crate::{alarm, listener, outcome_of};
 /// A thread's share of a [`Server`](crate::Server). It shares nothing with the others.
 pub struct Worker {
     equipment: Equipment,
+    desk: Desk,
     orders: UnboundedReceiver<Order>,
     observer: Option<Observer>,
 }
@@ -26,10 +27,10 @@ pub struct Worker {
 impl Worker {
     pub(crate) fn new(
         equipment: Equipment,
-        orders: UnboundedReceiver<Order>,
+        (desk, orders): (Desk, UnboundedReceiver<Order>),
         observer: Option<Observer>,
     ) -> Self {
-        Self { equipment, orders, observer }
+        Self { equipment, desk, orders, observer }
     }
 
     /// Serves until it is drained or stopped. Dropping the future closes everything at once.
@@ -47,11 +48,11 @@ impl Worker {
     }
 
     async fn work(self) -> io::Result<Exit> {
-        let Self { equipment, mut orders, observer } = self;
+        let Self { equipment, desk, mut orders, observer } = self;
         let Equipment { gateway, listeners, clock } = equipment;
         let listeners: Vec<_> = listeners.into_iter().map(Listener::new).collect::<io::Result<_>>()?;
         let numbers = 0..listeners.len();
-        let yard = Rc::new(Yard::new(gateway, listeners, clock, observer));
+        let yard = Rc::new(Yard::new(gateway, listeners, clock, observer, desk));
         for number in numbers {
             yard.spawn(accept(yard.clone(), number));
         }
@@ -73,6 +74,10 @@ fn poll_desk(yard: &Rc<Yard>, orders: &mut UnboundedReceiver<Order>, cx: &mut Co
         match order {
             Order::Drain(deadline) => drain(yard, deadline),
             Order::Stop => stop(yard),
+            Order::Command(command) => {
+                yard.turn(|state| state.gateway.handle_command(command, state.now));
+            }
+            Order::Inspect(look) => yard.turn(|state| look(&state.gateway)),
         }
     }
     yard.poll_end(cx)

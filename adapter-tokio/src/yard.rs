@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use shuntyard_adapter::{Clock, Observer, WALL_CLOCK_INTERVAL, wall_clock};
+use shuntyard_adapter::{Clock, Desk, Observer, WALL_CLOCK_INTERVAL, resolve, wall_clock};
 use shuntyard_core::gateway::{Action, Command, Gateway};
 use shuntyard_core::time::Instant;
 use tokio::task::{AbortHandle, spawn_local};
@@ -22,6 +22,8 @@ pub(crate) struct Yard {
     state: RefCell<State>,
     clock: Clock,
     observer: Option<Observer>,
+    /// Where answers of other threads are handed in.
+    desk: Desk,
 }
 
 pub(crate) struct State {
@@ -53,6 +55,7 @@ impl Yard {
         listeners: Vec<Listener>,
         clock: Clock,
         observer: Option<Observer>,
+        desk: Desk,
     ) -> Self {
         let now = clock.now();
         let state = State {
@@ -66,7 +69,7 @@ impl Yard {
             desk: None,
             end: None,
         };
-        Self { state: RefCell::new(state), clock, observer }
+        Self { state: RefCell::new(state), clock, observer, desk }
     }
 
     /// A turn: tells the gateway of `events`, then does what it asks for.
@@ -89,6 +92,7 @@ impl Yard {
                 }
                 Action::Readable(conn) => state.sockets.rouse(conn, |socket| socket.paused = false),
                 Action::Writable(conn) => state.sockets.rouse(conn, |socket| socket.has_output = true),
+                Action::Resolve { name, port } => resolve(name, port, self.desk.clone()),
                 Action::Shutdown(conn) => state.sockets.rouse(conn, |socket| socket.shutdown = true),
                 Action::Close(conn) => state.sockets.close(conn),
                 Action::Accepting(accepting) => {

@@ -136,7 +136,11 @@ impl World {
                 Action::Record(_) => self.tally.records += 1,
                 // Reading is tried in each turn anyway.
                 Action::Readable(_) => {}
-                Action::Close(_) | Action::Shutdown(_) | Action::Accepting(_) | Action::Drained { .. } => {
+                Action::Close(_)
+                | Action::Shutdown(_)
+                | Action::Accepting(_)
+                | Action::Resolve { .. }
+                | Action::Drained { .. } => {
                     panic!("{}: nobody asked for {action:?}", self.work.name)
                 }
             }

@@ -1,6 +1,10 @@
 //! An engine: the owner of one backend connection, from the order to connect until the connection is given up.
+//!
+//! While it has requests it has a seat in an [entry](crate::registry::Entry) of the registry. Out of requests it has none:
+//! its connection is idle, with the session alive on it, until another entry adopts it.
 
 use crate::h2::Connection;
+use crate::key::{EndpointKey, EntryKey, UpstreamKey};
 use crate::ledger::{Ledger, Permit};
 
 /// How far an engine has come. What the peer says moves it.
@@ -15,19 +19,46 @@ pub enum EnginePhase {
 }
 
 /// An engine.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Engine {
-    /// The endpoint, by its place in the configuration.
-    pub endpoint: usize,
+    /// Numbers the backend connections of a gateway, for records.
+    pub number: u64,
+    /// The upstream.
+    pub upstream: UpstreamKey,
+    /// The endpoint, in its upstream.
+    pub endpoint: EndpointKey,
+    /// Whose requests it serves; `None` while it is idle, or drains, or connects for somebody who has gone.
+    pub entry: Option<EntryKey>,
+    /// Its connection waits at its endpoint for an entry that adopts it.
+    pub idle: bool,
     phase: EnginePhase,
     /// The streams that may be open before the peer's SETTINGS came.
     streams_assumed: u32,
+    /// The streams that may be open by the upstream's scope.
+    streams_cap: u32,
 }
 
 impl Engine {
-    /// An engine whose connection was ordered. Until the peer's SETTINGS come, at most `streams_assumed` streams are open.
-    pub const fn new(endpoint: usize, streams_assumed: u32) -> Self {
-        Self { endpoint, phase: EnginePhase::Connecting, streams_assumed }
+    /// An engine of the entry whose connection was ordered. At most `streams_cap` streams are ever open on it, and until the
+    /// peer's SETTINGS come at most `streams_assumed`.
+    pub const fn new(
+        number: u64,
+        upstream: UpstreamKey,
+        endpoint: EndpointKey,
+        entry: EntryKey,
+        (streams_assumed, streams_cap): (u32, u32),
+    ) -> Self {
+        let phase = EnginePhase::Connecting;
+        Self {
+            number,
+            upstream,
+            endpoint,
+            entry: Some(entry),
+            idle: false,
+            phase,
+            streams_assumed,
+            streams_cap,
+        }
     }
 
     /// How far it has come.
@@ -49,14 +80,12 @@ impl Engine {
 
     /// How many requests could be thawed now, by the peer's limit and our own (RFC 9113 section 5.1.2).
     pub fn free_slots(&self, connection: &Connection) -> u32 {
-        match self.phase {
-            EnginePhase::Open if connection.is_established() => connection.open_slots(),
-            EnginePhase::Open => {
-                let left = self.streams_assumed.saturating_sub(connection.open_streams() as u32);
-                connection.open_slots().min(left)
-            }
+        let limit = match self.phase {
+            EnginePhase::Open if connection.is_established() => self.streams_cap,
+            EnginePhase::Open => self.streams_assumed.min(self.streams_cap),
             EnginePhase::Connecting | EnginePhase::Draining => 0,
-        }
+        };
+        limit.saturating_sub(connection.open_streams() as u32).min(connection.open_slots())
     }
 
     /// A stream for one request: a free slot under the peer's limit, and the memory for what the backend may send on it.

@@ -336,6 +336,8 @@ impl Eq for FieldSection {}
 
 #[cfg(test)]
 mod tests {
+    use shuntyard_requirements::req;
+
     use super::*;
 
     #[test]
@@ -351,6 +353,7 @@ mod tests {
 
     #[test]
     fn rfc9113_8_2_1_values() {
+        req!("9113-8.2.1-02", "9113-8.2.1-05", "9113-8.2.1-06", "9110-5.5-04");
         for bad in [&b"\0"[..], b"a\nb", b"a\rb", b" a", b"a ", b"\ta", b"a\t", b" "] {
             assert!(!FieldFacts::of(b"x", bad, 0).well_formed, "{bad:?}");
         }

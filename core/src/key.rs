@@ -77,15 +77,50 @@ pub enum ConnMarker {}
 /// The address of one connection of a gateway, front or backend. Stale once the connection is gone.
 pub type ConnId = Key<ConnMarker>;
 
+/// Marks the keys of upstreams.
+#[derive(Debug)]
+pub enum UpstreamMarker {}
+
+/// The address of one upstream of a gateway. Stale once a new configuration has none of its name and its last
+/// connection is gone.
+pub type UpstreamKey = Key<UpstreamMarker>;
+
+/// Marks the keys of endpoints.
+#[derive(Debug)]
+pub enum EndpointMarker {}
+
+/// The address of an endpoint in its upstream.
+pub type EndpointKey = Key<EndpointMarker>;
+
+/// Marks the keys of registry entries.
+#[derive(Debug)]
+pub enum EntryMarker {}
+
+/// The address of one entry of the registry: a queue of frozen requests with its engines.
+pub type EntryKey = Key<EntryMarker>;
+
+/// Marks the keys of lanes.
+#[derive(Debug)]
+pub enum LaneMarker {}
+
+/// The address of one client connection's lane in a queue of frozen requests.
+pub type LaneKey = Key<LaneMarker>;
+
 /// Entries with stable addresses; insertion and removal in constant time, the last freed place is used first.
 ///
 /// `M` names the keys where lower floors must speak of entries that they cannot see.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Slab<T, M = T> {
     slots: Vec<Slot<T>>,
     free: u32,
     len: usize,
     marker: PhantomData<fn() -> M>,
+}
+
+impl<T: Clone, M> Clone for Slab<T, M> {
+    fn clone(&self) -> Self {
+        Self { slots: self.slots.clone(), free: self.free, len: self.len, marker: PhantomData }
+    }
 }
 
 impl<T, M> Default for Slab<T, M> {

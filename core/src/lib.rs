@@ -33,7 +33,7 @@
 //! - 1, storage: [`deadline`], [`key`], [`ledger`], [`list`], [`outbox`], [`window`]
 //! - 2, codecs: [`fields`], [`frame`], [`hpack`], [`message`]
 //! - 3 and 4, one HTTP/2 connection: [`h2`]
-//! - 5, the life of a request: [`record`], [`request`]
+//! - 5, the life of a request: [`record`], [`request`], [`routes`]
 //! - 6, engines: [`engine`], [`registry`]
 //! - 7, the gateway: [`gateway`]
 //!
@@ -73,6 +73,7 @@ pub mod h2;
 // Floor 5: the life of a request.
 pub mod record;
 pub mod request;
+pub mod routes;
 
 // Floor 6: engines.
 pub mod engine;

@@ -35,22 +35,31 @@ pub trait Linked<L>: Sized {
     fn links_mut(&mut self) -> &mut Links;
 }
 
-/// A doubly linked queue through the entries of one slab.
-#[derive(Clone, Debug)]
-pub struct List<T, L> {
+/// A list owns nothing of these types.
+type Marker<T, L, M> = PhantomData<fn() -> (T, L, M)>;
+
+/// A doubly linked queue through the entries of one slab, whose keys are of type `Key<M>`.
+#[derive(Debug)]
+pub struct List<T, L, M = T> {
     head: u64,
     tail: u64,
     len: usize,
-    marker: PhantomData<fn() -> (T, L)>,
+    marker: Marker<T, L, M>,
 }
 
-impl<T, L> Default for List<T, L> {
+impl<T, L, M> Clone for List<T, L, M> {
+    fn clone(&self) -> Self {
+        Self { head: self.head, tail: self.tail, len: self.len, marker: PhantomData }
+    }
+}
+
+impl<T, L, M> Default for List<T, L, M> {
     fn default() -> Self {
         Self { head: NONE, tail: NONE, len: 0, marker: PhantomData }
     }
 }
 
-impl<T: Linked<L>, L> List<T, L> {
+impl<T: Linked<L>, L, M> List<T, L, M> {
     /// How many entries are linked.
     pub const fn len(&self) -> usize {
         self.len
@@ -62,33 +71,33 @@ impl<T: Linked<L>, L> List<T, L> {
     }
 
     /// The first entry.
-    pub const fn front(&self) -> Option<Key<T>> {
+    pub const fn front(&self) -> Option<Key<M>> {
         if self.head == NONE { None } else { Some(Key::from_bits(self.head)) }
     }
 
     /// The last entry.
-    pub const fn back(&self) -> Option<Key<T>> {
+    pub const fn back(&self) -> Option<Key<M>> {
         if self.tail == NONE { None } else { Some(Key::from_bits(self.tail)) }
     }
 
     /// The entry before `key`.
-    pub fn before(&self, slab: &Slab<T>, key: Key<T>) -> Option<Key<T>> {
+    pub fn before(&self, slab: &Slab<T, M>, key: Key<M>) -> Option<Key<M>> {
         let prev = slab.get(key)?.links().prev;
         (prev != NONE).then(|| Key::from_bits(prev))
     }
 
     /// Links an entry at the end. Nothing happens where it is linked already or its key is stale.
-    pub fn push_back(&mut self, slab: &mut Slab<T>, key: Key<T>) {
+    pub fn push_back(&mut self, slab: &mut Slab<T, M>, key: Key<M>) {
         self.insert_after(slab, self.back(), key);
     }
 
     /// Links an entry at the front. Nothing happens where it is linked already or its key is stale.
-    pub fn push_front(&mut self, slab: &mut Slab<T>, key: Key<T>) {
+    pub fn push_front(&mut self, slab: &mut Slab<T, M>, key: Key<M>) {
         self.insert_after(slab, None, key);
     }
 
     /// Links an entry behind `after`, which is linked; at the front where it is `None`.
-    pub fn insert_after(&mut self, slab: &mut Slab<T>, after: Option<Key<T>>, key: Key<T>) {
+    pub fn insert_after(&mut self, slab: &mut Slab<T, M>, after: Option<Key<M>>, key: Key<M>) {
         let prev = after.map_or(NONE, Key::to_bits);
         let next = match after.and_then(|after| slab.get(after)) {
             Some(entry) => entry.links().next,
@@ -111,7 +120,7 @@ impl<T: Linked<L>, L> List<T, L> {
     }
 
     /// Unlinks an entry; says whether it was linked.
-    pub fn unlink(&mut self, slab: &mut Slab<T>, key: Key<T>) -> bool {
+    pub fn unlink(&mut self, slab: &mut Slab<T, M>, key: Key<M>) -> bool {
         let Some(links) = slab.get_mut(key).map(Linked::links_mut).filter(|links| links.linked) else {
             return false;
         };
@@ -129,14 +138,14 @@ impl<T: Linked<L>, L> List<T, L> {
     }
 
     /// Unlinks the first entry.
-    pub fn pop_front(&mut self, slab: &mut Slab<T>) -> Option<Key<T>> {
+    pub fn pop_front(&mut self, slab: &mut Slab<T, M>) -> Option<Key<M>> {
         let key = self.front()?;
         self.unlink(slab, key);
         Some(key)
     }
 
     /// Moves the first entry to the end.
-    pub fn rotate(&mut self, slab: &mut Slab<T>) {
+    pub fn rotate(&mut self, slab: &mut Slab<T, M>) {
         if self.len > 1
             && let Some(key) = self.pop_front(slab)
         {

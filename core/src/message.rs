@@ -214,7 +214,7 @@ pub fn trailers(fields: &FieldSection) -> Result<(), Malformed> {
     for line in fields.iter() {
         let name = line.facts.name;
         if name.is_pseudo() {
-            return Err(Malformed::PseudoInTrailers);
+            return Err(Malformed::PseudoInTrailers); // 9113-8.1-04
         }
         if !line.facts.well_formed {
             return Err(Malformed::BadField);
@@ -259,7 +259,7 @@ impl<'a> Lines<'a> {
             if !line.facts.name.is_pseudo() {
                 regular = true;
             } else if regular {
-                return Err(Malformed::PseudoAfterRegular);
+                return Err(Malformed::PseudoAfterRegular); // 9113-8.3-06
             }
             lines.take(line)?;
         }
@@ -275,7 +275,7 @@ impl<'a> Lines<'a> {
             FieldName::Protocol => once(&mut self.protocol, line.value),
             FieldName::Status => once(&mut self.status, line.value),
             FieldName::UnknownPseudo => Err(Malformed::UnknownPseudo),
-            FieldName::ConnectionSpecific => Err(Malformed::ConnectionSpecific),
+            FieldName::ConnectionSpecific => Err(Malformed::ConnectionSpecific), // 9113-8.2.2-02
             FieldName::Te if line.value.eq_ignore_ascii_case(b"trailers") => {
                 self.te = true;
                 Ok(())
@@ -319,6 +319,7 @@ impl<'a> Lines<'a> {
 }
 
 fn once<'a>(slot: &mut Option<&'a [u8]>, value: &'a [u8]) -> Result<(), Malformed> {
+    // 9113-8.3-08
     if slot.replace(value).is_some() { Err(Malformed::PseudoDoubled) } else { Ok(()) }
 }
 

@@ -1,7 +1,10 @@
 //! What is written down about a request: one start and one end, whatever happens.
 
+use std::sync::Arc;
+
 use crate::address::Address;
 use crate::error::ErrorCode;
+use crate::fields::{FieldName, FieldSection};
 use crate::time::Instant;
 
 /// Names one request for the life of a gateway; counts up from 0.
@@ -18,6 +21,8 @@ pub enum Record {
         /// When.
         at: Instant,
     },
+    /// A request was handed to a backend, and that is over: written once for each time, before the request's end.
+    Attempt(AttemptRecord),
     /// The request is over: written exactly once for each `Started`.
     Ended(EndRecord),
 }
@@ -60,6 +65,10 @@ pub enum Cause {
     QueueLimit,
     /// The gateway is draining.
     Draining,
+    /// No address is known for any endpoint's name.
+    NameUnresolved,
+    /// No route serves the request.
+    NoRoute,
     /// The request is one that this gateway does not serve.
     NotServed,
 }
@@ -78,9 +87,57 @@ impl Cause {
             Self::ResponseHeadTooLarge => (502, "http_response_header_section_size"),
             Self::QueueLimit => (503, "connection_limit_reached"),
             Self::Draining => (503, "proxy_internal_response"),
+            Self::NameUnresolved => (502, "dns_error"),
+            Self::NoRoute => (404, "destination_not_found"),
             Self::NotServed => (501, "http_request_error"),
         }
     }
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AttemptOutcome {
+    /// The response was received whole.
+    Complete,
+    /// The backend proved that it did not process the request (RFC 9113 section 8.7).
+    Unprocessed(Cause),
+    /// It failed, and the backend may have executed the request.
+    Failed(Cause),
+    /// The client lost interest, or the gateway did, and the backend may have executed the request.
+    Abandoned,
+}
+
+/// One handing over of a request to a backend.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttemptRecord {
+    /// The request.
+    pub request: RequestId,
+    /// Counted from 1.
+    pub number: u32,
+    /// The upstream's name.
+    pub upstream: Arc<str>,
+    /// The endpoint, as it is written in the configuration.
+    pub endpoint: Arc<str>,
+    /// The engine, by the number of its connection: counted up over the life of a gateway.
+    pub engine: u64,
+    /// The stream's identifier on the backend connection.
+    pub stream_id: u32,
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// The status of the backend's final response, or 0 where none came.
+    pub status: u16,
+    /// Octets of content that left for the backend.
+    pub request_octets: u64,
+    /// Octets of content that came from the backend.
+    pub response_octets: u64,
+    /// When it began.
+    pub thawed: Instant,
+    /// When the end of the request had been cut for the backend.
+    pub sent: Option<Instant>,
+    /// When the head of the final response came: the first octet from the backend.
+    pub responded: Option<Instant>,
+    /// When it ended: the last octet from the backend, where it was complete.
+    pub ended: Instant,
 }
 
 /// The one completion of a request.
@@ -90,6 +147,10 @@ pub struct EndRecord {
     pub request: RequestId,
     /// The client.
     pub client: Address,
+    /// The request's head, as it was forwarded.
+    pub fields: FieldSection,
+    /// The route, where one serves the request.
+    pub route: Option<Arc<str>>,
     /// The status that the client got, or 0 where none left.
     pub status: u16,
     /// How it ended.
@@ -100,14 +161,23 @@ pub struct EndRecord {
     pub response_octets: u64,
     /// How often it was handed to a backend.
     pub attempts: u32,
-    /// The endpoint of the last attempt.
-    pub endpoint: Option<Address>,
+    /// Of these: how many a backend may have executed although nothing of their response was passed on.
+    pub maybe_executed: u32,
     /// When the request's head was complete.
     pub accepted: Instant,
+    /// When it was last frozen: accepted, or taken back from a backend.
+    pub frozen: Instant,
     /// When it was last thawed.
     pub thawed: Option<Instant>,
-    /// When the final response head was passed on.
+    /// When the final response head was passed on: the first octet to the client.
     pub responded: Option<Instant>,
-    /// When it ended.
+    /// When it ended: the last octet to the client, where it was complete.
     pub ended: Instant,
+}
+
+impl EndRecord {
+    /// A value of the request's head; `None` where it has no such field.
+    pub fn field(&self, name: FieldName) -> Option<&[u8]> {
+        self.fields.value_of(name)
+    }
 }

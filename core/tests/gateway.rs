@@ -382,7 +382,9 @@ fn b28_a_backend_that_allows_few_streams_is_never_met_with_many() {
 #[test]
 fn an_endpoint_that_is_dead_does_not_keep_the_others_from_growing() {
     let dead: core::net::SocketAddr = "127.0.0.1:1".parse().expect("an address");
-    let mut memory = Memory::new(|config| config.upstream.endpoints.insert(0, dead.into()));
+    let mut memory = Memory::new(|config| {
+        config.upstreams[0].endpoints.insert(0, shuntyard_core::address::Address::from(dead).into())
+    });
     memory.dead = Some(dead.into());
     memory.backend_config.max_concurrent_streams = 1;
     let client = memory.connect(ConnectionConfig::default());
@@ -417,7 +419,7 @@ fn a_backend_that_closes_at_once_is_not_dialled_for_ever() {
 fn b51_uploads_that_wait_frozen_do_not_stop_the_one_that_goes_on() {
     let mut memory = Memory::new(|config| {
         config.front.connection_window_size = 65_535;
-        config.upstream.max_connections_per_endpoint = 1;
+        config.upstreams[0].connections_max = 1;
     });
     memory.backend_config.max_concurrent_streams = 1;
     let client = memory.connect(ConnectionConfig::default());

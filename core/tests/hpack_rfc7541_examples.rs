@@ -2,6 +2,7 @@
 
 use shuntyard_core::fields::{FieldLine, FieldSection};
 use shuntyard_core::hpack::{Decoded, Decoder, Encoder, Indexing, IndexingPolicy, SectionLimits};
+use shuntyard_requirements::req;
 
 const SEED: u64 = 0x7541;
 const NO_LIMITS: SectionLimits = SectionLimits { size: u32::MAX, fields: u32::MAX };
@@ -81,6 +82,7 @@ const C_2_4: Example = Example { block: "82", fields: &[(":method", "GET")], tab
 
 #[test]
 fn rfc7541_c_2_representations() {
+    req!("7541-3.2-01");
     for example in [C_2_1, C_2_2, C_2_3, C_2_4] {
         decode_all(4096, &[example]);
     }
@@ -156,6 +158,7 @@ fn rfc7541_c_3_requests_without_huffman() {
 
 #[test]
 fn rfc7541_c_4_requests_with_huffman() {
+    req!("7541-2.1-01", "7541-2.1-02", "7541-3.2-01");
     decode_all(4096, &C_4);
     encode_all(Encoder::new(4096), "", &C_4);
 }
@@ -243,6 +246,7 @@ fn rfc7541_c_5_responses_without_huffman() {
 
 #[test]
 fn rfc7541_c_6_responses_with_huffman() {
+    req!("7541-2.1-01", "7541-2.1-02", "7541-3.2-01");
     decode_all(256, &C_6);
     // The example indexes what our default does not, and has agreed on 256 octets beforehand: we announce them.
     let mut policy = IndexingPolicy::default();

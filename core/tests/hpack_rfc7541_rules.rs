@@ -2,6 +2,7 @@
 
 use shuntyard_core::fields::{FieldLine, FieldName, FieldSection, Origin};
 use shuntyard_core::hpack::{DecodeError, Decoded, Decoder, Encoder, LimitHit, SectionLimits};
+use shuntyard_requirements::req;
 
 const SEED: u64 = 0x7541;
 const NO_LIMITS: SectionLimits = SectionLimits { size: u32::MAX, fields: u32::MAX };
@@ -52,6 +53,7 @@ fn nothing_is_allocated_before_it_is_used() {
 
 #[test]
 fn rfc7541_2_3_2_duplicate_entries_are_legal() {
+    req!("7541-2.3.2-01");
     let mut decoder = decoder();
     let block = [indexed_literal("a", "b"), indexed_literal("a", "b"), vec![0xbe, 0xbf]].concat();
     assert_eq!(decode(&mut decoder, &block).map(|lines| lines.len()), Ok(4));
@@ -60,6 +62,7 @@ fn rfc7541_2_3_2_duplicate_entries_are_legal() {
 
 #[test]
 fn rfc7541_2_3_3_index_beyond_both_tables() {
+    req!("7541-2.3.3-01");
     let mut decoder = decoder();
     decode(&mut decoder, &indexed_literal("a", "b")).unwrap();
     assert_eq!(decode(&mut decoder, &[0xbe]), Ok(vec![("a".into(), "b".into())]));
@@ -72,6 +75,7 @@ fn rfc7541_2_3_3_index_beyond_both_tables() {
 
 #[test]
 fn rfc7541_4_2_the_encoder_announces_the_smallest_and_the_last_size() {
+    req!("7541-4.2-01", "7541-4.2-02", "7541-4.2-03", "7541-6.3-01");
     let mut encoder = Encoder::new(4096);
     encode(&mut encoder, &[line("a", "b")]);
     assert_eq!(encode(&mut encoder, &[]), [], "nothing changed");
@@ -96,6 +100,7 @@ fn rfc7541_4_2_the_encoder_announces_the_smallest_and_the_last_size() {
 
 #[test]
 fn rfc7541_4_2_an_encoder_with_a_cap_below_the_default_says_so() {
+    req!("7541-4.2-01", "7541-6.3-01");
     assert_eq!(encode(&mut Encoder::new(0), &[line("a", "b")]), [0x20, 0x00, 0x01, b'a', 0x01, b'b']);
     let mut large = Encoder::new(65_536);
     assert_eq!(encode(&mut large, &[]), [], "more than the default only where the peer allows it");
@@ -105,6 +110,7 @@ fn rfc7541_4_2_an_encoder_with_a_cap_below_the_default_says_so() {
 
 #[test]
 fn rfc7541_4_2_a_lowered_limit_must_be_announced() {
+    req!("7541-4.2-02");
     let lowered = || {
         let mut decoder = decoder();
         decode(&mut decoder, &indexed_literal("a", "b")).unwrap();
@@ -122,6 +128,7 @@ fn rfc7541_4_2_a_lowered_limit_must_be_announced() {
 
 #[test]
 fn rfc7541_4_2_the_smallest_of_several_limits_must_be_announced() {
+    req!("7541-4.2-03");
     let flapped = || {
         let mut decoder = decoder();
         decoder.set_max_table_size(100);
@@ -150,6 +157,7 @@ fn rfc7541_4_2_no_update_is_due_where_the_table_is_small_already() {
 
 #[test]
 fn rfc7541_4_2_updates_only_at_the_start_and_at_most_two() {
+    req!("7541-4.2-02");
     assert_eq!(decode(&mut decoder(), &[0x82, 0x20]), Err(DecodeError::SizeUpdateMisplaced));
     assert_eq!(decode(&mut decoder(), &[0x20, 0x21, 0x82]).map(|lines| lines.len()), Ok(1));
     assert_eq!(decode(&mut decoder(), &[0x20, 0x21, 0x22]), Err(DecodeError::SizeUpdatesTooMany));
@@ -168,6 +176,7 @@ fn rfc7541_4_4_a_name_may_come_from_an_entry_that_its_line_evicts() {
 
 #[test]
 fn rfc7541_5_1_integers_beyond_the_limits() {
+    req!("7541-5.1-01");
     for block in [&[0xff, 0x80, 0x80, 0x80, 0x80, 0x10][..], &[0xff, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00]] {
         assert_eq!(decode(&mut decoder(), block), Err(DecodeError::IntegerOverflow), "{block:x?}");
     }
@@ -177,6 +186,7 @@ fn rfc7541_5_1_integers_beyond_the_limits() {
 
 #[test]
 fn rfc7541_5_2_huffman_violations() {
+    req!("7541-5.2-01", "7541-5.2-02", "7541-5.2-03");
     for (string, error) in [
         (&[0xff, 0xff, 0xff, 0xff][..], DecodeError::HuffmanEos),
         (&[0x07, 0xff], DecodeError::HuffmanPaddingTooLong),
@@ -207,11 +217,13 @@ fn every_block_cut_short_is_truncated() {
 
 #[test]
 fn rfc7541_6_1_index_zero() {
+    req!("7541-6.1-01");
     assert_eq!(decode(&mut decoder(), &[0x80]), Err(DecodeError::IndexZero));
 }
 
 #[test]
 fn rfc7541_6_2_3_never_indexed_stays_never_indexed() {
+    req!("7541-6.2.3-01", "7541-6.2.3-02", "7541-6.2.3-03", "7541-7.1.3-01", "7541-7.1.3-02");
     let mut fields = FieldSection::new();
     let block =
         [&[0x10, 0x01, b'a', 0x01, b'b'][..], &[0x11, 0x01, b'h'], &[0x00, 0x01, b'c', 0x00]].concat();
@@ -226,6 +238,7 @@ fn rfc7541_6_2_3_never_indexed_stays_never_indexed() {
 
 #[test]
 fn rfc7541_7_1_3_not_even_where_the_table_or_the_static_table_has_the_line() {
+    req!("7541-6.2.3-02", "7541-7.1.3-01", "7541-7.1.3-02");
     let mut encoder = Encoder::new(4096);
     encode(&mut encoder, &[line("x-key", "value")]);
     let block = encode(&mut encoder, &[line("x-key", "value").never_indexed()]);
@@ -249,6 +262,7 @@ fn rfc7541_7_1_credentials_never_enter_the_table() {
 
 #[test]
 fn rfc7541_6_3_update_beyond_the_limit() {
+    req!("7541-6.3-02");
     assert_eq!(decode(&mut decoder(), &[0x3f, 0xe2, 0x1f]), Err(DecodeError::SizeUpdateTooLarge));
     assert_eq!(decode(&mut decoder(), &[0x3f, 0xe1, 0x1f]), Ok(vec![]));
 }

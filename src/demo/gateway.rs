@@ -125,6 +125,7 @@ impl Account {
         let add = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed);
         match record {
             Record::Started { .. } => add(&self.started),
+            Record::Attempt(_) => 0,
             Record::Ended(end) => {
                 if end.attempts > 1 {
                     add(&self.retried);

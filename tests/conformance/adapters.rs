@@ -146,6 +146,7 @@ impl Account {
             if let Notice::Record(record) = notice {
                 let count = match *record {
                     Record::Started { .. } => &self.started,
+                    Record::Attempt(_) => return,
                     Record::Ended(_) => &self.ended,
                 };
                 count.fetch_add(1, Ordering::Relaxed);

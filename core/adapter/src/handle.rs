@@ -1,25 +1,33 @@
-//! How a server is ended from outside of its threads.
+//! How a server is told things from outside of its threads.
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
-/// Ends a server from another thread. What is ordered before it runs is done when it runs.
+use shuntyard_core::config::{Config, ConfigError};
+use shuntyard_core::gateway::{Command, Gateway};
+
+/// Ends a server, changes its configuration and looks into it from another thread. What is ordered before it runs is done
+/// when it runs.
 #[derive(Clone)]
 pub struct Handle {
     desks: Arc<[Desk]>,
 }
 
 /// Takes the orders for one worker, and wakes it. A worker that has ended needs none.
-pub type Desk = Box<dyn Fn(Order) + Send + Sync>;
+pub type Desk = Arc<dyn Fn(Order) + Send + Sync>;
 
 /// What a worker is told from outside of its thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Finish what is there.
     Drain(Duration),
     /// End at once.
     Stop,
+    /// Tell the gateway.
+    Command(Command),
+    /// Show the gateway to somebody.
+    Inspect(Box<dyn FnOnce(&Gateway) + Send>),
 }
 
 impl Handle {
@@ -31,17 +39,52 @@ impl Handle {
     /// Lets every worker finish what is there and accept nothing new. After the deadline, counted from now,
     /// what is still unfinished is cut. The server ends when no connection is left.
     pub fn drain(&self, deadline: Duration) {
-        self.order(Order::Drain(deadline));
+        self.order(|| Order::Drain(deadline));
     }
 
     /// Ends now. What is unfinished is cut.
     pub fn stop(&self) {
-        self.order(Order::Stop);
+        self.order(|| Order::Stop);
     }
 
-    fn order(&self, order: Order) {
+    /// Gives every worker a new configuration: routes and upstreams apply from the next request, what concerns connections
+    /// applies to those that come. Listeners are not touched.
+    ///
+    /// # Errors
+    /// A configuration that cannot work; then nothing has changed.
+    pub fn configure(&self, config: &Config) -> Result<(), ConfigError> {
+        config.validate()?;
+        self.order(|| Order::Command(Command::Configure(Box::new(config.clone()))));
+        Ok(())
+    }
+
+    /// Looks into every worker's gateway, on its own thread: `look` should be short. Wakes the workers and waits for
+    /// `patience` at most; a worker that has ended, or is stuck, is missing in the answer.
+    pub fn inspect<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        look: impl Fn(&Gateway) -> T + Clone + Send + 'static,
+    ) -> Vec<T> {
+        let (sender, answers) = channel();
+        self.order(|| {
+            let (sender, look) = (sender.clone(), look.clone());
+            // Whoever asked may have lost patience.
+            Order::Inspect(Box::new(move |gateway| _ = sender.send(look(gateway))))
+        });
+        drop(sender);
+        let until = Instant::now() + patience;
+        let left = || until.saturating_duration_since(Instant::now());
+        std::iter::from_fn(|| answers.recv_timeout(left()).ok()).take(self.desks.len()).collect()
+    }
+
+    /// How many workers there are, those included that have ended.
+    pub fn workers(&self) -> usize {
+        self.desks.len()
+    }
+
+    fn order(&self, order: impl Fn() -> Order) {
         for desk in self.desks.iter() {
-            desk(order);
+            desk(order());
         }
     }
 }

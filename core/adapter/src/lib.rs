@@ -18,12 +18,14 @@ mod clock;
 mod failure;
 mod handle;
 mod listener;
+mod resolve;
 mod threads;
 
 pub use clock::{Clock, wall_clock};
 pub use failure::{connect_failure, transfer_failure};
 pub use handle::{Desk, Handle, Order};
 pub use listener::{BACKLOG, ListenSocket, Listener, SocketFile};
+pub use resolve::{addresses_of, resolve};
 pub use threads::run_threads;
 
 /// Octets read from one socket before the others have their turn.

@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn one_that_fails_stops_the_others() {
         let stopped: &'static AtomicBool = Box::leak(Box::default());
-        let handle = Handle::new(vec![Box::new(|_| stopped.store(true, Ordering::Relaxed))]);
+        let handle = Handle::new(vec![std::sync::Arc::new(|_| stopped.store(true, Ordering::Relaxed))]);
         let work = |fails: bool| {
             if fails {
                 return Err(io::ErrorKind::OutOfMemory.into());

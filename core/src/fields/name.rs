@@ -163,10 +163,13 @@ const TOKEN: [bool; 256] = {
 
 #[cfg(test)]
 mod tests {
+    use shuntyard_requirements::req;
+
     use super::*;
 
     #[test]
     fn rfc9113_8_2_1_names() {
+        req!("9113-8.2.1-02", "9113-8.2.1-03", "9113-8.2.1-04");
         let good = |name: &[u8]| is_well_formed(name, classify(name).0);
         for octet in 0..=255u8 {
             let allowed =

@@ -225,14 +225,14 @@ fn headers(header: FrameHeader, payload: &[u8]) -> Result<Frame<'_>, FrameError>
 fn priority(header: FrameHeader, payload: &[u8]) -> Result<Frame<'_>, FrameError> {
     let stream_id = stream(header)?;
     let &[d0, d1, d2, d3, _weight] = payload else {
-        return Err(FrameError::Stream(stream_id, StreamError::PrioritySize));
+        return Err(FrameError::Stream(stream_id, StreamError::PrioritySize)); // 9113-6.3-02
     };
     Ok(Frame::Priority { stream_id, dependency: u32::from_be_bytes([d0, d1, d2, d3]) & STREAM_ID_MASK })
 }
 
 fn rst_stream(header: FrameHeader, payload: &[u8]) -> Result<Frame<'_>, FrameError> {
     let stream_id = stream(header)?;
-    let octets = payload.try_into().map_err(|_| ConnectionError::RstStreamSize)?;
+    let octets = payload.try_into().map_err(|_| ConnectionError::RstStreamSize)?; // 9113-6.4-07
     Ok(Frame::RstStream { stream_id, error_code: ErrorCode(u32::from_be_bytes(octets)) })
 }
 
@@ -242,18 +242,18 @@ fn settings(header: FrameHeader, payload: &[u8]) -> Result<Frame<'_>, FrameError
         return if payload.is_empty() {
             Ok(Frame::SettingsAck)
         } else {
-            Err(ConnectionError::SettingsAckNotEmpty.into())
+            Err(ConnectionError::SettingsAckNotEmpty.into()) // 9113-6.5-04
         };
     }
     match payload.as_chunks::<6>() {
         (entries, []) => Ok(Frame::Settings { entries: SettingsEntries(entries) }),
-        _ => Err(ConnectionError::SettingsSize.into()),
+        _ => Err(ConnectionError::SettingsSize.into()), // 9113-6.5-08
     }
 }
 
 fn ping(header: FrameHeader, payload: &[u8]) -> Result<Frame<'_>, FrameError> {
     connection(header)?;
-    let payload = payload.try_into().map_err(|_| ConnectionError::PingSize)?;
+    let payload = payload.try_into().map_err(|_| ConnectionError::PingSize)?; // 9113-6.7-07
     Ok(if header.has(flags::ACK) { Frame::PingAck { payload } } else { Frame::Ping { payload } })
 }
 
@@ -271,18 +271,20 @@ fn goaway(header: FrameHeader, payload: &[u8]) -> Result<Frame<'_>, FrameError> 
 
 #[inline]
 fn window_update(header: FrameHeader, payload: &[u8]) -> Result<Frame<'_>, FrameError> {
-    let octets = payload.try_into().map_err(|_| ConnectionError::WindowUpdateSize)?;
+    let octets = payload.try_into().map_err(|_| ConnectionError::WindowUpdateSize)?; // 9113-6.9-06
     Ok(Frame::WindowUpdate {
         stream_id: header.stream_id,
         increment: u32::from_be_bytes(octets) & STREAM_ID_MASK,
     })
 }
 
+/// 9113-6.1-05, 9113-6.2-06, 9113-6.3-01, 9113-6.4-04, 9113-6.6-07, 9113-6.10-04
 #[inline]
 fn stream(header: FrameHeader) -> Result<u32, ConnectionError> {
     if header.stream_id == 0 { Err(ConnectionError::StreamIdZero) } else { Ok(header.stream_id) }
 }
 
+/// 9113-6.5-06, 9113-6.7-06, 9113-6.8-04
 #[inline]
 fn connection(header: FrameHeader) -> Result<(), ConnectionError> {
     if header.stream_id == 0 { Ok(()) } else { Err(ConnectionError::StreamIdNonZero) }
@@ -300,7 +302,7 @@ fn unpad(header: FrameHeader, payload: &[u8]) -> Result<(&[u8], u32), Connection
     let Some((content, _padding)) =
         rest.len().checked_sub(pad_length.into()).and_then(|end| rest.split_at_checked(end))
     else {
-        return Err(ConnectionError::PaddingTooLong);
+        return Err(ConnectionError::PaddingTooLong); // 9113-6.1-07, 9113-6.2-07
     };
     Ok((content, u32::from(pad_length) + 1))
 }

@@ -1,5 +1,7 @@
 //! RFC 9113 sections 4 and 6, tried exhaustively against a reference that was written down from the text.
 
+use shuntyard_requirements::req;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -118,6 +120,30 @@ fn assert_faithful(frame: &Frame<'_>, flags: u8, payload: &[u8]) {
 /// length, and each kind of stream identifier, the reserved bit included.
 #[test]
 fn rfc9113_6_every_header_gets_the_verdict_of_the_text() {
+    req!(
+        "9113-4.1-02",
+        "9113-4.1-03",
+        "9113-4.1-04",
+        "9113-4.2-02",
+        "9113-4.2-03",
+        "9113-6.1-05",
+        "9113-6.1-07",
+        "9113-6.2-06",
+        "9113-6.2-07",
+        "9113-6.3-01",
+        "9113-6.3-02",
+        "9113-6.4-04",
+        "9113-6.4-07",
+        "9113-6.5-04",
+        "9113-6.5-06",
+        "9113-6.5-08",
+        "9113-6.6-07",
+        "9113-6.7-06",
+        "9113-6.7-07",
+        "9113-6.8-04",
+        "9113-6.9-06",
+        "9113-6.10-04"
+    );
     const LENGTHS: [usize; 17] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 18, 300, 16_384];
     const STREAM_IDS: [u32; 5] = [0, 1, 2, 0x7fff_ffff, 0x8000_0000];
     let mut payload: Vec<u8> = (0..16_384u32).map(|i| (i % 251) as u8).collect();
@@ -153,6 +179,7 @@ fn try_one(frame_type: u8, flags: u8, wire_stream_id: u32, payload: &[u8]) {
 
 #[test]
 fn rfc9113_4_2_frames_above_the_limit() {
+    req!("9113-4.2-01", "9113-4.2-02");
     let header = |length| FrameHeader { length, frame_type: FrameType::Data, flags: 0, stream_id: 1 };
     assert_eq!(header(16_384).check_length(DEFAULT_MAX_FRAME_SIZE), Ok(()));
     let too_large = Err(ConnectionError::FrameTooLarge);

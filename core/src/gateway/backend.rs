@@ -7,7 +7,7 @@ use crate::gateway::front::key_of;
 use crate::gateway::{ConnId, Gateway, forward};
 use crate::h2::{Cut, Event, StreamKey};
 use crate::message::ResponseHead;
-use crate::record::Cause;
+use crate::record::{AttemptOutcome, Cause};
 use crate::request::{Place, RequestKey, ResponsePhase};
 use crate::time::Instant;
 use crate::window::{Both, Credit};
@@ -66,6 +66,9 @@ impl Gateway {
             let front = request.awaiting.front;
             request.awaiting.response = ResponsePhase::Begun(head.status);
             request.awaiting.responded = Some(now);
+            if let Some(live) = request.live_mut() {
+                live.attempt.responded = Some(now);
+            }
             forward::response(&mut fields, &self.via, head.content_length_repeated);
             self.watch_progress(key, now);
             self.lend_outbox(front.conn);
@@ -96,6 +99,9 @@ impl Gateway {
             entry.h2.release_connection(connection);
         }
         let Some(request) = self.requests.get_mut(key) else { return };
+        if let Some(live) = request.live_mut() {
+            live.attempt.response_octets += data.len() as u64;
+        }
         let front = request.awaiting.front;
         let cut =
             match self.conns.get_mut(front.conn).map(|entry| entry.h2.send_data(front.stream, data, end)) {
@@ -144,14 +150,16 @@ impl Gateway {
         let Some(request) = self.requests.get_mut(key) else { return };
         let Some(live) = request.take_live() else { return };
         let (conn, stream) = (live.conn(), live.stream());
-        let (mut finished, fields) = live.finish();
+        let (mut finished, attempt) = live.finish();
+        let (id, status) = (request.awaiting.id, request.awaiting.status());
         let front = request.awaiting.front;
         let waiting = self.conns.get(front.conn).map_or(0, |entry| entry.h2.queued(front.stream));
-        if let Some(surplus) = finished.trim(waiting as u32) {
-            self.ledger.give_back(surplus);
-        }
+        let surplus = finished.trim(waiting as u32);
         request.place = Place::Finished(finished);
-        self.keep_section(fields);
+        if let Some(surplus) = surplus {
+            self.give_back(surplus);
+        }
+        self.attempt_over(id, &attempt, AttemptOutcome::Complete, status, now);
         self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
         self.release_request(key, u32::MAX);
         self.stream_ended(conn, now);
@@ -160,21 +168,26 @@ impl Gateway {
     /// The backend says that it did not process the request: it may be sent again (RFC 9113 section 8.7), if nothing of
     /// it was given away and nothing of a response was passed on.
     fn unprocessed(&mut self, key: RequestKey, cause: Cause, now: Instant) {
-        let max_attempts = self.registry.config().max_attempts;
         let Some(request) = self.requests.get_mut(key) else { return };
-        let awaiting = &request.awaiting;
+        let awaiting = &mut request.awaiting;
         let intact = !awaiting.content_given && awaiting.response == ResponsePhase::Awaited;
-        if !intact || awaiting.attempts >= max_attempts {
-            return self.fail_request(key, cause, now);
+        let upstream = awaiting.route.as_ref().and_then(|route| self.registry.upstream(route.upstream));
+        let attempts_max = upstream.map_or(0, |upstream| upstream.config().retry.unprocessed_attempts);
+        if !intact || awaiting.attempts >= attempts_max {
+            return self.fail_attempt(key, AttemptOutcome::Unprocessed(cause), cause, now);
         }
+        awaiting.frozen = now;
+        let (id, lane) = (awaiting.id, awaiting.lane);
         let Some(live) = request.take_live() else { return };
-        let conn = live.conn();
-        let (frozen, permit) = live.refreeze();
+        let (frozen, permit, attempt) = live.refreeze();
         request.place = Place::Frozen(frozen);
-        self.ledger.give_back(permit);
-        self.registry.resubmit(&mut self.requests, key);
+        self.give_back(permit);
+        self.attempt_over(id, &attempt, AttemptOutcome::Unprocessed(cause), 0, now);
+        if let Some(lane) = lane {
+            self.registry.resubmit(&mut self.requests, key, lane);
+        }
         self.arm_request(key, Kind::Queue, now);
-        self.stream_ended(conn, now);
+        self.stream_ended(attempt.conn, now);
     }
 
     /// Octets of content were cut for one side: the other side gets its credit.
@@ -187,9 +200,12 @@ impl Gateway {
             awaiting.progress_at = now;
         }
         if !is_front {
+            if let Some(live) = request.live_mut() {
+                live.attempt.request_octets += u64::from(cut.octets);
+            }
             self.release_request(key, cut.octets);
             if cut.end {
-                self.await_response(key, now);
+                self.request_sent(key, now);
             }
             return;
         }

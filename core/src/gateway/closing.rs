@@ -45,6 +45,7 @@ impl Gateway {
 
     /// A stream of the connection ended: it may have been the last that a departing connection waited for.
     pub(super) fn stream_ended(&mut self, id: ConnId, now: Instant) {
+        self.slot_freed(id);
         let Some(entry) = self.conns.get(id) else { return };
         if entry.life != Life::Open || entry.h2.open_streams() > 0 {
             return;
@@ -57,6 +58,7 @@ impl Gateway {
             self.close_gracefully(id, Cause::ConnectionTerminated, now);
         } else {
             self.arm_idle(id, now);
+            self.run_out(id, now);
         }
     }
 
@@ -91,7 +93,7 @@ impl Gateway {
             return;
         }
         if entry.read_closed {
-            return self.close_now(id);
+            return self.close_now(id, now);
         }
         entry.life = Life::Lingering;
         entry.inbox = Default::default();
@@ -103,20 +105,20 @@ impl Gateway {
     }
 
     /// Input of a departing connection.
-    pub(super) fn discard(&mut self, id: ConnId, octets: usize) {
+    pub(super) fn discard(&mut self, id: ConnId, octets: usize, now: Instant) {
         let Some(entry) = self.conns.get_mut(id) else { return };
         entry.inbox = Default::default();
         entry.discarded = entry.discarded.saturating_add(octets);
         if entry.discarded > LINGER_OCTETS_MAX {
-            self.close_now(id);
+            self.close_now(id, now);
         }
     }
 
     /// Tells the adapter to close, and forgets the connection. Its streams must be gone.
-    pub(super) fn close_now(&mut self, id: ConnId) {
+    pub(super) fn close_now(&mut self, id: ConnId, now: Instant) {
         if self.conns.get(id).is_some() {
             self.actions.push_back(Action::Close(id));
-            self.forget_conn(id);
+            self.forget_conn(id, now);
         }
     }
 
@@ -131,25 +133,23 @@ impl Gateway {
     /// The transport is gone: what the connection carried ends for `cause`.
     pub(super) fn remove_conn(&mut self, id: ConnId, cause: Cause, now: Instant) {
         self.abandon_streams(id, cause, now);
-        let engine = self.conns.get(id).and_then(|entry| match &entry.side {
-            Side::Backend(engine) => Some(engine.endpoint),
-            Side::Front { .. } => None,
-        });
-        self.forget_conn(id);
-        if let Some(endpoint) = engine {
-            self.engine_gone(endpoint, id, cause, now);
-        }
+        self.retire_engine(id, cause, now);
+        self.forget_conn(id, now);
     }
 
-    fn forget_conn(&mut self, id: ConnId) {
+    fn forget_conn(&mut self, id: ConnId, now: Instant) {
         let Some(entry) = self.conns.remove(id) else { return };
         self.cancel_deadline(entry.deadline);
         self.cancel_deadline(entry.write_deadline);
-        if entry.is_front() {
-            self.fronts -= 1;
-            self.pace_accepting();
+        match entry.side {
+            Side::Front { lanes, .. } => {
+                self.fronts -= 1;
+                self.pace_accepting();
+                self.front_gone(lanes, now);
+            }
+            Side::Backend(engine) => self.registry.connection_gone(engine.upstream, engine.endpoint),
         }
-        self.go_on_draining();
+        self.go_on_draining(now);
     }
 
     /// Listeners rest while the table of clients is full, and for good in a drain.
@@ -185,7 +185,7 @@ impl Gateway {
                 self.touch(id);
             }
         }
-        self.go_on_draining();
+        self.go_on_draining(now);
     }
 
     /// The client answered a PING that followed our first GOAWAY.
@@ -225,11 +225,11 @@ impl Gateway {
             }
             self.cut_conn(id, Cause::Draining, now);
         }
-        self.go_on_draining();
+        self.go_on_draining(now);
     }
 
     /// Backends go when the last client has gone; with the last backend the drain is over.
-    fn go_on_draining(&mut self) {
+    fn go_on_draining(&mut self, now: Instant) {
         let Some(drain) = &mut self.drain else { return };
         if self.fronts > 0 || !self.requests.is_empty() {
             return;
@@ -243,14 +243,12 @@ impl Gateway {
             return;
         }
         for id in self.conn_ids() {
+            let Some(entry) = self.conns.get(id) else { continue };
+            let life = entry.life;
+            self.retire_engine(id, Cause::Draining, now);
             let Some(entry) = self.conns.get_mut(id) else { continue };
-            if let Some(engine) = entry.engine_mut() {
-                engine.drain();
-                let endpoint = engine.endpoint;
-                let _ = self.registry.deregister(endpoint, id);
-            }
-            match entry.life {
-                Life::Connecting => self.close_now(id),
+            match life {
+                Life::Connecting => self.close_now(id, now),
                 Life::Open => {
                     entry.h2.goaway();
                     entry.life = Life::Flushing;

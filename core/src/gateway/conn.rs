@@ -5,6 +5,7 @@ use crate::deadline::DeadlineKey;
 use crate::engine::Engine;
 use crate::h2::Connection;
 use crate::outbox::OctetQueue;
+use crate::registry::FrontLanes;
 use crate::request::DeadlineTarget;
 use crate::time::Instant;
 
@@ -29,6 +30,8 @@ pub(super) enum Side {
     Front {
         /// The client.
         peer: Address,
+        /// Where its frozen requests wait.
+        lanes: FrontLanes,
     },
     /// To a backend.
     Backend(Engine),

@@ -1,8 +1,10 @@
 //! The words of the contract between the gateway and whoever drives it: events in, actions out.
 
 use std::io::IoSlice;
+use std::sync::Arc;
 
 use crate::address::Address;
+use crate::config::Config;
 pub use crate::key::{ConnId, ConnMarker};
 use crate::record::Record;
 use crate::time::{Duration, WallClock};
@@ -60,6 +62,13 @@ pub enum Action {
     Readable(ConnId),
     /// There is output: take `poll_transmit`, write, report `handle_sent`, until `None` or until the socket is full.
     Writable(ConnId),
+    /// Find the addresses of a name, away from the event loop; then [`Command::Resolved`].
+    Resolve {
+        /// The name.
+        name: Arc<str>,
+        /// The port that the addresses are wanted with.
+        port: u16,
+    },
     /// All output has left: shut the sending direction down (SHUT_WR) and go on reading.
     Shutdown(ConnId),
     /// Close and forget the connection. Its id is stale now; no `handle_closed` is wanted.
@@ -85,6 +94,19 @@ pub enum Command {
     },
     /// The civil time, told again.
     WallClock(WallClock),
+    /// The addresses that [`Action::Resolve`] asked for. None: the name could not be resolved, or has none; those that
+    /// were known before stay in use.
+    Resolved {
+        /// The name.
+        name: Arc<str>,
+        /// The port.
+        port: u16,
+        /// What was found.
+        addresses: Vec<Address>,
+    },
+    /// A new configuration. Routes and upstreams apply from the next request on every connection; what concerns
+    /// connections applies to those that come. One that is not valid changes nothing.
+    Configure(Box<Config>),
 }
 
 /// Octets that wait to be written to one connection, in order. At most two pieces today; callers take any number.

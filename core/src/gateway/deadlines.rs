@@ -28,8 +28,10 @@ pub(super) enum Kind {
     Response,
     /// Content does not move.
     Progress,
-    /// The pause after a dial that failed.
-    Redial,
+    /// The pause of an endpoint after a dial that failed.
+    Rest,
+    /// The next look at a name.
+    Resolve,
     /// The second GOAWAY of a drain.
     DrainStep,
     /// The end of a drain.
@@ -37,7 +39,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Connect,
         Self::Preface,
         Self::FrontIdle,
@@ -47,7 +49,8 @@ impl Kind {
         Self::Queue,
         Self::Response,
         Self::Progress,
-        Self::Redial,
+        Self::Rest,
+        Self::Resolve,
         Self::DrainStep,
         Self::Drain,
     ];
@@ -61,8 +64,8 @@ impl Kind {
 /// How long clients get to see the first GOAWAY of a drain before the second names the last stream: a round trip, amply.
 const DRAIN_STEP: Duration = Duration::from_millis(500);
 
-/// How long an endpoint whose dial failed is left alone, unless there is nobody else.
-const REDIAL: Duration = Duration::from_secs(1);
+/// How often names are looked up again. The system's resolver tells no lifetime of its answers.
+const RESOLVE: Duration = Duration::from_secs(30);
 
 impl Gateway {
     pub(super) fn duration(&self, kind: Kind) -> Duration {
@@ -75,9 +78,10 @@ impl Gateway {
             Kind::Linger => timeouts.linger,
             Kind::WriteStall => timeouts.write_stall,
             Kind::Progress => timeouts.write_stall.min(timeouts.stream_idle),
-            Kind::Queue => timeouts.queue,
             Kind::Response => timeouts.response,
-            Kind::Redial => REDIAL,
+            Kind::Resolve => RESOLVE,
+            // Told by the upstream, and by the endpoint.
+            Kind::Queue | Kind::Rest => Duration::ZERO,
             Kind::DrainStep => DRAIN_STEP,
             Kind::Drain => self.drain.as_ref().map_or(Duration::ZERO, |drain| drain.deadline),
         }
@@ -96,7 +100,13 @@ impl Gateway {
     /// Arms the one deadline of a request, in place of the one before.
     pub(super) fn arm_request(&mut self, key: RequestKey, kind: Kind, now: Instant) {
         self.disarm_request(key);
-        let at = now + self.duration(kind);
+        let Some(request) = self.requests.get(key) else { return };
+        let upstream = || self.registry.upstream(request.awaiting.route.as_ref()?.upstream);
+        let duration = match kind {
+            Kind::Queue => upstream().map_or(Duration::ZERO, |of| of.config().queue_timeout),
+            _ => self.duration(kind),
+        };
+        let at = now + duration;
         let Some(request) = self.requests.get_mut(key) else { return };
         request.awaiting.deadline = Some(self.deadlines.arm(kind as u8, at, DeadlineTarget::Request(key)));
     }
@@ -107,6 +117,14 @@ impl Gateway {
         if self.requests.get(key).is_some_and(awaited) {
             self.arm_request(key, Kind::Response, now);
         }
+    }
+
+    /// The end of the request was cut for the backend.
+    pub(super) fn request_sent(&mut self, key: RequestKey, now: Instant) {
+        if let Some(live) = self.requests.get_mut(key).and_then(Request::live_mut) {
+            live.attempt.sent = Some(now);
+        }
+        self.await_response(key, now);
     }
 
     pub(super) fn disarm_request(&mut self, key: RequestKey) {
@@ -135,7 +153,8 @@ impl Gateway {
             DeadlineTarget::Request(key) => self.expire_request(key, now),
             DeadlineTarget::Drain if kind == Kind::DrainStep => self.finish_goaway(now),
             DeadlineTarget::Drain => self.cut_drain(now),
-            DeadlineTarget::Redial(endpoint) => self.registry.rested(endpoint),
+            DeadlineTarget::Rest(upstream, endpoint) => self.rested(upstream, endpoint),
+            DeadlineTarget::Resolve(upstream, endpoint) => self.resolve(upstream, endpoint),
         }
     }
 
@@ -146,12 +165,13 @@ impl Gateway {
             Kind::Connect => self.cut_conn(id, Cause::ConnectionTimeout, now),
             Kind::Preface => self.expire_preface(id, now),
             Kind::FrontIdle | Kind::BackendIdle => self.expire_idle(id, now),
-            Kind::Linger => self.close_now(id),
+            Kind::Linger => self.close_now(id, now),
             Kind::WriteStall
             | Kind::Queue
             | Kind::Response
             | Kind::Progress
-            | Kind::Redial
+            | Kind::Rest
+            | Kind::Resolve
             | Kind::DrainStep
             | Kind::Drain => {}
         }

@@ -1,4 +1,4 @@
-//! Frozen requests to engines: thaw where there is a slot, dial where there is none.
+//! Frozen requests to engines: thaw where there is a slot, adopt or dial where there is none.
 
 use crate::engine::Engine;
 use crate::gateway::conn::{Conn, Life, Side};
@@ -6,92 +6,177 @@ use crate::gateway::deadlines::Kind;
 use crate::gateway::front::tag_of;
 use crate::gateway::{Action, ConnId, Gateway};
 use crate::h2::Role;
+use crate::key::{EndpointKey, EntryKey};
 use crate::record::Cause;
-use crate::request::{Place, RequestKey};
+use crate::registry::{Rank, Seat, Way};
+use crate::request::{Attempt, Place, RequestKey};
 use crate::time::Instant;
 
+/// What came of an attempt to thaw.
+enum Thawed {
+    /// The request is live.
+    Yes,
+    /// The ledger has no memory for its window; it stays frozen.
+    Starved,
+    /// There was no slot after all; it stays frozen.
+    NoSlot,
+}
+
 impl Gateway {
-    /// Thaws requests while engines have slots and the ledger has memory; then orders one more engine, if one may be.
-    /// Whoever still waits, waits against a deadline.
+    /// Serves the entries for which something has changed. Whoever still waits after that, waits against a deadline.
     pub(super) fn dispatch(&mut self, now: Instant) {
-        while let Some(key) = self.registry.next() {
-            let Some(conn) = self.least_loaded() else {
-                self.dial(now);
-                break;
+        while let Some(entry) = self.registry.next_ready() {
+            self.serve(entry, now);
+        }
+        let mut newcomers = core::mem::take(&mut self.newcomers);
+        for key in newcomers.drain(..) {
+            let waits = |request: &crate::request::Request| {
+                matches!(request.place, Place::Frozen(_)) && request.awaiting.deadline.is_none()
             };
-            if !self.thaw(key, conn, now) {
-                break;
+            if self.requests.get(key).is_some_and(waits) {
+                self.arm_request(key, Kind::Queue, now);
             }
         }
-        self.arm_newcomers(now);
+        self.newcomers = newcomers;
     }
 
-    /// Requests that came since the last time stand together at the end of the queue.
-    fn arm_newcomers(&mut self, now: Instant) {
-        let mut newest = self.registry.last();
-        while let Some(key) = newest
-            && self.requests.get(key).is_some_and(|request| request.awaiting.deadline.is_none())
-        {
-            self.arm_request(key, Kind::Queue, now);
-            newest = self.registry.before(&self.requests, key);
+    /// Thaws requests of the entry while there are engines with slots and the ledger has memory; then sees to more engines.
+    fn serve(&mut self, entry: EntryKey, now: Instant) {
+        while let Some(key) = self.registry.next_request(entry) {
+            let Some(conn) = self.engine_for(entry, now) else { return self.saturated(entry, now) };
+            match self.thaw(key, conn, now) {
+                Thawed::Yes => {}
+                Thawed::Starved => return self.registry.starve(entry),
+                Thawed::NoSlot => return,
+            }
+        }
+        // What it did not need may serve the next.
+        self.registry.wake_next(entry);
+        self.registry.feed();
+    }
+
+    /// The engine for the entry's next request: of those with a free slot the one whose endpoint ranks best, and there the
+    /// one with the fewest streams. An endpoint that ranks better without having an engine gets one.
+    fn engine_for(&mut self, entry: EntryKey, now: Instant) -> Option<ConnId> {
+        let best = self.best_seat(entry);
+        match self.registry.better_way(entry, best.map(|(rank, _)| rank)) {
+            Some(Way::Adopt(endpoint)) => self.adopt(entry, endpoint).or(best.map(|(_, conn)| conn)),
+            Some(Way::Dial(endpoint)) => {
+                self.dial(entry, endpoint, now);
+                best.map(|(_, conn)| conn)
+            }
+            None => best.map(|(_, conn)| conn),
         }
     }
 
-    /// The engine with a free slot and the fewest streams.
-    fn least_loaded(&self) -> Option<ConnId> {
-        self.registry
-            .engines()
-            .filter_map(|conn| {
-                let entry = self.conns.get(conn)?;
-                let Side::Backend(engine) = &entry.side else { return None };
-                (engine.free_slots(&entry.h2) > 0).then(|| (entry.h2.open_streams(), conn))
+    fn best_seat(&self, entry: EntryKey) -> Option<(Rank, ConnId)> {
+        let entry = self.registry.entry(entry)?;
+        entry
+            .seats
+            .iter()
+            .filter_map(|&Seat { conn, endpoint, .. }| {
+                let rank = self.registry.rank(entry.upstream, endpoint)?;
+                let streams = self.streams_where_free(conn)?;
+                Some(((rank, streams), conn))
             })
-            .min_by_key(|&(streams, _)| streams)
-            .map(|(_, conn)| conn)
+            .min_by_key(|&(order, _)| order)
+            .map(|((rank, _), conn)| (rank, conn))
     }
 
-    /// Gives the request a stream. `false`: no memory for its window, or no slot after all; it stays frozen.
-    fn thaw(&mut self, key: RequestKey, conn: ConnId, now: Instant) -> bool {
+    /// The streams of a backend connection, if it has a free slot.
+    fn streams_where_free(&self, conn: ConnId) -> Option<usize> {
+        let entry = self.conns.get(conn)?;
+        let Side::Backend(engine) = &entry.side else { return None };
+        (engine.free_slots(&entry.h2) > 0).then(|| entry.h2.open_streams())
+    }
+
+    /// An idle connection gets an engine of the entry.
+    fn adopt(&mut self, entry: EntryKey, endpoint: EndpointKey) -> Option<ConnId> {
+        let conn = self.registry.adopt(entry, endpoint)?;
+        if let Some(engine) = self.conns.get_mut(conn).and_then(Conn::engine_mut) {
+            engine.entry = Some(entry);
+            engine.idle = false;
+        }
+        self.streams_where_free(conn).map(|_| conn)
+    }
+
+    /// No engine has a slot: one more is ordered, or those who wait are told, or they wait.
+    fn saturated(&mut self, entry: EntryKey, now: Instant) {
+        if self.registry.is_refused(entry) {
+            return self.fail_queue(entry, Cause::QueueLimit, now);
+        }
+        if let Some(endpoint) = self.registry.last_resort(entry) {
+            return self.dial(entry, endpoint, now);
+        }
+        self.resolve_for(entry);
+    }
+
+    /// Everybody in the queue is told.
+    pub(super) fn fail_queue(&mut self, entry: EntryKey, cause: Cause, now: Instant) {
+        let upstream = self.registry.entry(entry).map(|entry| entry.upstream);
+        while let Some(key) = self.registry.next_request(entry) {
+            self.fail_request(key, cause, now);
+        }
+        if let Some(upstream) = upstream {
+            self.registry.wake_upstream(upstream);
+        }
+    }
+
+    /// Gives the request a stream.
+    fn thaw(&mut self, key: RequestKey, conn: ConnId, now: Instant) -> Thawed {
         self.lend_outbox(conn);
-        let Some(entry) = self.conns.get_mut(conn) else { return false };
-        let Side::Backend(engine) = &entry.side else { return false };
-        let (endpoint, window) = (engine.endpoint, entry.h2.stream_recv_window());
-        let Some(request) = self.requests.get_mut(key) else { return false };
-        let Some(permit) = engine.permit(&entry.h2, &mut self.ledger, window) else { return false };
+        let Some(entry) = self.conns.get_mut(conn) else { return Thawed::NoSlot };
+        let Side::Backend(engine) = &entry.side else { return Thawed::NoSlot };
+        let (upstream, endpoint) = (engine.upstream, engine.endpoint);
+        let window = entry.h2.stream_recv_window();
+        let Some(request) = self.requests.get_mut(key) else { return Thawed::NoSlot };
+        let Some(permit) = engine.permit(&entry.h2, &mut self.ledger, window) else { return Thawed::Starved };
         let Some(frozen) = request.take_frozen() else {
             self.ledger.give_back(permit);
-            return false;
+            return Thawed::NoSlot;
         };
         let awaiting = &mut request.awaiting;
         let end = awaiting.content_end && awaiting.content.is_empty() && awaiting.trailers.is_none();
-        let stream = match entry.h2.open(frozen.fields(), end) {
-            Ok(stream) => stream,
-            Err(_) => {
-                request.place = Place::Frozen(frozen);
-                self.ledger.give_back(permit);
-                return false;
-            }
+        let Ok(stream) = entry.h2.open(frozen.fields(), end) else {
+            request.place = Place::Frozen(frozen);
+            self.ledger.give_back(permit);
+            return Thawed::NoSlot;
         };
         entry.h2.set_tag(stream, tag_of(key));
-        request.place = Place::Live(frozen.thaw(permit, conn, stream));
         awaiting.attempts += 1;
-        awaiting.endpoint = Some(endpoint);
         awaiting.thawed = Some(now);
-        self.registry.withdraw(&mut self.requests, key);
+        let attempt = Attempt {
+            number: awaiting.attempts,
+            upstream,
+            endpoint,
+            conn,
+            stream,
+            stream_id: entry.h2.stream_id(stream).unwrap_or(0),
+            thawed: now,
+            sent: None,
+            responded: None,
+            request_octets: 0,
+            response_octets: 0,
+        };
+        let lane = awaiting.lane;
+        request.place = Place::Live(frozen.thaw(permit, attempt));
+        if let Some(lane) = lane {
+            self.registry.thawed(&mut self.requests, key, lane, endpoint);
+        }
         if end {
-            self.await_response(key, now);
+            self.request_sent(key, now);
         } else {
             self.give_content(key, now);
         }
         self.touch(conn);
-        true
+        Thawed::Yes
     }
 
     /// What came of the content while the request was frozen follows its head.
     fn give_content(&mut self, key: RequestKey, now: Instant) {
         self.disarm_request(key);
         let Some(request) = self.requests.get_mut(key) else { return };
-        let Place::Live(live) = &request.place else { return };
+        let Place::Live(live) = &mut request.place else { return };
         let (conn, stream) = (live.conn(), live.stream());
         let awaiting = &mut request.awaiting;
         let content = core::mem::take(&mut awaiting.content);
@@ -101,64 +186,32 @@ impl Gateway {
         awaiting.content_given |= !content.is_empty() || trailers.is_some();
         // The stream was opened a moment ago: it takes content.
         let cut = entry.h2.send_data(stream, content.as_slice(), end).unwrap_or(0);
+        live.attempt.request_octets += cut as u64;
         if let Some(trailers) = trailers {
             let _ = entry.h2.send_trailers(stream, trailers);
         }
         let all_left = awaiting.content_end && cut == content.len();
         self.release_request(key, cut as u32);
         if all_left {
-            self.await_response(key, now);
+            self.request_sent(key, now);
         } else {
             self.watch_progress(key, now);
         }
     }
 
-    fn dial(&mut self, now: Instant) {
-        let Some(endpoint) = self.registry.dial_target() else { return };
-        let Some(target) = self.config.upstream.endpoints.get(endpoint).cloned() else { return };
+    fn dial(&mut self, entry: EntryKey, endpoint: EndpointKey, now: Instant) {
+        let Some(upstream) = self.registry.entry(entry).map(|entry| entry.upstream) else { return };
+        let cap = self.registry.streams_cap(upstream);
+        let assumed = self.registry.upstream(upstream).map_or(0, |of| of.config().assumed_streams);
+        let Some(of) = self.registry.endpoint_mut(upstream, endpoint) else { return };
+        let limits = (of.streams_max.unwrap_or(assumed), cap);
+        let Some(target) = of.take_address() else { return };
         let h2 = self.new_connection(Role::Client);
-        let side = Side::Backend(Engine::new(endpoint, self.registry.remembered_streams_max(endpoint)));
-        let conn = self.conns.insert(Conn::new(h2, side, Life::Connecting));
-        self.registry.register(endpoint, conn);
+        let engine = Engine::new(self.next_engine, upstream, endpoint, entry, limits);
+        self.next_engine += 1;
+        let conn = self.conns.insert(Conn::new(h2, Side::Backend(engine), Life::Connecting));
+        self.registry.register(entry, endpoint, conn);
         self.arm_conn(conn, Kind::Connect, now);
         self.actions.push_back(Action::Connect { conn, target });
-    }
-
-    /// The backend's limits are known: what they allow is thawed, and another engine may be ordered if they do not
-    /// suffice.
-    pub(super) fn settings_came(&mut self, conn: ConnId, now: Instant) {
-        self.established(conn, now);
-        let Some(entry) = self.conns.get(conn) else { return };
-        let streams_max = entry.h2.peer_settings().max_concurrent_streams;
-        if let Side::Backend(engine) = &entry.side {
-            self.registry.limit_told(engine.endpoint, conn, streams_max);
-        }
-    }
-
-    /// The engine takes nothing new; what is live goes on. `cause` is for those who wait, should nobody else serve them.
-    pub(super) fn retire_engine(&mut self, conn: ConnId, cause: Cause, now: Instant) {
-        let Some(engine) = self.conns.get_mut(conn).and_then(Conn::engine_mut) else { return };
-        engine.drain();
-        let endpoint = engine.endpoint;
-        self.engine_gone(endpoint, conn, cause, now);
-    }
-
-    pub(super) fn backend_goes_away(&mut self, conn: ConnId, now: Instant) {
-        self.retire_engine(conn, Cause::ConnectionTerminated, now);
-        self.stream_ended(conn, now);
-    }
-
-    /// An engine is gone. Where its dial had failed and nothing else serves the queue, everybody in it is told.
-    pub(super) fn engine_gone(&mut self, endpoint: usize, conn: ConnId, cause: Cause, now: Instant) {
-        if !self.registry.deregister(endpoint, conn) {
-            return;
-        }
-        let at = now + self.duration(Kind::Redial);
-        self.deadlines.arm(Kind::Redial as u8, at, crate::request::DeadlineTarget::Redial(endpoint));
-        if self.registry.all_failed() {
-            while let Some(key) = self.registry.next() {
-                self.fail_request(key, cause, now);
-            }
-        }
     }
 }

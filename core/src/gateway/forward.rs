@@ -33,7 +33,7 @@ pub(super) fn request(fields: &mut FieldSection, head: &RequestHead, via: &Via, 
     fields.push(via.line());
 }
 
-/// RFC 9113 section 8.3.1: who forwards over HTTP/2 says the authority in `:authority`.
+/// 9113-8.3.1-06: who forwards over HTTP/2 says the authority in `:authority`.
 fn with_authority(fields: &FieldSection, seed: u64) -> FieldSection {
     let mut whole = FieldSection::new();
     fields.iter().filter(|line| line.facts.name.is_pseudo()).for_each(|line| whole.push(line));

@@ -1,12 +1,16 @@
 //! What clients send: requests are frozen, their content is relayed or waits.
 
-use crate::fields::FieldSection;
+use std::sync::Arc;
+
+use crate::fields::{FieldName, FieldSection};
+use crate::gateway::conn::Side;
 use crate::gateway::{ConnId, Gateway, forward};
 use crate::h2::{Event, StreamKey};
-use crate::key::Key;
+use crate::key::{Key, UpstreamKey};
 use crate::message::{Method, RequestHead};
 use crate::record::{Cause, Outcome, Record, RequestId};
 use crate::request::{Arrived, DeadlineTarget, FrontAddress, Place, RequestKey};
+use crate::routes::Route;
 use crate::time::Instant;
 use crate::window::{Both, ConnectionLevel, Credit, StreamLevel};
 
@@ -54,7 +58,9 @@ impl Gateway {
         forward::request(&mut fields, &head, &self.via, self.seed);
         let id = RequestId(self.next_request);
         self.next_request += 1;
-        let key = self.requests.insert(Arrived { id, front, head, fields, end, at: now }.freeze());
+        let route = self.route_of(&fields);
+        let upstream = route.as_ref().map(|route| route.upstream);
+        let key = self.requests.insert(Arrived { id, front, head, route, fields, end, at: now }.freeze());
         if self.config.records {
             self.actions.push_back(crate::gateway::Action::Record(Box::new(Record::Started {
                 request: id,
@@ -72,10 +78,30 @@ impl Gateway {
         if head.method == Method::Connect {
             return self.fail_request(key, Cause::NotServed, now);
         }
-        if !self.registry.has_room() {
+        let Some(upstream) = upstream else { return self.fail_request(key, Cause::NoRoute, now) };
+        if !self.registry.has_room(upstream) {
             return self.fail_request(key, Cause::QueueLimit, now);
         }
-        self.registry.submit(&mut self.requests, key);
+        self.submit(key, upstream, front.conn);
+    }
+
+    /// Which route serves a request with these fields.
+    fn route_of(&self, fields: &FieldSection) -> Option<Arc<Route>> {
+        let host = || fields.value_of(FieldName::Host);
+        let authority = fields.value_of(FieldName::Authority).or_else(host).unwrap_or_default();
+        let path = fields.value_of(FieldName::Path).unwrap_or_default();
+        self.routes.find(authority, path).map(Arc::clone)
+    }
+
+    fn submit(&mut self, key: RequestKey, upstream: UpstreamKey, front: ConnId) {
+        let Some(Side::Front { lanes, .. }) = self.conns.get_mut(front).map(|entry| &mut entry.side) else {
+            return;
+        };
+        let lane = self.registry.submit(&mut self.requests, key, upstream, front, lanes);
+        if let Some(request) = self.requests.get_mut(key) {
+            request.awaiting.lane = lane;
+        }
+        self.newcomers.push(key);
     }
 
     /// The octets go on at once, or wait with the request: bounded by the window that the client was given.
@@ -102,7 +128,7 @@ impl Gateway {
         if awaiting.upload.is_some() {
             left.1.merge(connection.take(u32::MAX));
         }
-        match &request.place {
+        match &mut request.place {
             Place::Frozen(_) => awaiting.content.extend(data),
             Place::Live(live) => {
                 let (conn, stream) = (live.conn(), live.stream());
@@ -110,10 +136,11 @@ impl Gateway {
                 let sent = self.conns.get_mut(conn).map(|entry| entry.h2.send_data(stream, data, end));
                 // A stream that is gone has failed its request already, or will with the next event.
                 let cut = sent.and_then(Result::ok).unwrap_or(data.len());
+                live.attempt.request_octets += cut as u64;
                 left.0.merge(owed.take(cut as u32));
                 left.1.merge(connection.take(cut as u32));
                 if end && cut == data.len() {
-                    self.await_response(key, now);
+                    self.request_sent(key, now);
                 }
                 self.touch(conn);
             }
@@ -141,7 +168,7 @@ impl Gateway {
                     // A stream that is gone has failed its request already, or will with the next event.
                     let _ = entry.h2.send_trailers(stream, fields);
                     if entry.h2.queued(stream) == 0 {
-                        self.await_response(key, now);
+                        self.request_sent(key, now);
                     }
                 }
                 self.touch(conn);

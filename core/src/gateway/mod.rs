@@ -35,6 +35,7 @@ mod conn;
 mod contract;
 mod deadlines;
 mod dispatch;
+mod engines;
 mod forward;
 mod front;
 mod outcome;
@@ -55,9 +56,10 @@ use crate::h2::{Connection, Input, Role};
 use crate::key::Slab;
 use crate::ledger::Ledger;
 use crate::outbox::OctetQueue;
-pub use crate::record::{Cause, EndRecord, Outcome, Record, RequestId};
-use crate::registry::Registry;
-use crate::request::{DeadlineTarget, Request};
+pub use crate::record::{AttemptOutcome, AttemptRecord, Cause, EndRecord, Outcome, Record, RequestId};
+use crate::registry::{FrontLanes, Registry};
+use crate::request::{DeadlineTarget, Request, RequestKey};
+use crate::routes::Routes;
 use crate::time::{Instant, WallClock};
 use conn::{Conn, Life, Side};
 use deadlines::Kind;
@@ -77,6 +79,7 @@ pub struct Gateway {
     fronts: usize,
     requests: Slab<Request>,
     registry: Registry,
+    routes: Routes,
     ledger: Ledger,
     /// The account of clients' stream windows.
     uploads: Ledger,
@@ -88,6 +91,9 @@ pub struct Gateway {
     lent: Option<(ConnId, usize)>,
     spare: spare::Spare,
     next_request: u64,
+    next_engine: u64,
+    /// Requests that came since frozen ones were last looked at.
+    newcomers: Vec<RequestKey>,
     next_identity: u32,
     accepting: bool,
     /// Since when something happened after which a frozen request might be thawed.
@@ -105,7 +111,7 @@ impl Gateway {
     pub fn new(config: Config, seed: u64, _now: Instant, wall: WallClock) -> Result<Self, ConfigError> {
         config.validate()?;
         let seed = crate::random::Random::new(seed).next_u64();
-        Ok(Self {
+        let mut gateway = Self {
             front_config: Arc::new(config.front.clone()),
             backend_config: Arc::new(config.backend.clone()),
             seed,
@@ -114,7 +120,8 @@ impl Gateway {
             conns: Slab::default(),
             fronts: 0,
             requests: Slab::default(),
-            registry: Registry::new(config.upstream.clone()),
+            registry: Registry::default(),
+            routes: Routes::default(),
             ledger: Ledger::new(config.ledger_octets),
             uploads: Ledger::new(config.upload_ledger_octets),
             deadlines: Deadlines::default(),
@@ -123,20 +130,46 @@ impl Gateway {
             lent: None,
             spare: spare::Spare::default(),
             next_request: 0,
+            next_engine: 1,
+            newcomers: Vec::new(),
             next_identity: 0,
             accepting: true,
             dispatch_at: None,
             drain: None,
             ignored_events: 0,
             config,
-        })
+        };
+        gateway.route_anew();
+        Ok(gateway)
+    }
+
+    /// Upstreams and routes as the configuration has them now. Names are looked up before the first request needs them.
+    fn route_anew(&mut self) {
+        self.registry.configure(&self.config.upstreams);
+        self.routes = Routes::new(&self.config.routes, |name| self.registry.find(name));
+        let upstreams: Vec<_> = self.registry.upstreams().map(|(key, _)| key).collect();
+        upstreams.into_iter().for_each(|upstream| self.resolve_unknown(upstream));
+    }
+
+    fn configure(&mut self, config: Config, now: Instant) {
+        if config.validate().is_err() {
+            return;
+        }
+        self.front_config = Arc::new(config.front.clone());
+        self.backend_config = Arc::new(config.backend.clone());
+        self.via = Via::new(&config.via, self.seed);
+        self.config = config;
+        self.route_anew();
+        self.retire_unwanted(now);
+        self.pace_accepting();
     }
 
     /// A client's connection was accepted. Past the limit of clients, or in a drain, it is closed at once, before a word is
     /// said: what it speaks is not known yet.
     pub fn handle_accept(&mut self, info: Accepted, now: Instant) -> ConnId {
         let h2 = self.new_connection(Role::Server);
-        let id = self.conns.insert(Conn::new(h2, Side::Front { peer: info.peer }, Life::Open));
+        let side = Side::Front { peer: info.peer, lanes: FrontLanes::default() };
+        let id = self.conns.insert(Conn::new(h2, side, Life::Open));
         self.fronts += 1;
         self.arm_conn(id, Kind::Preface, now);
         if self.drain.is_some() || self.fronts > self.config.max_fronts as usize {
@@ -156,6 +189,9 @@ impl Gateway {
         entry.life = Life::Open;
         if let Some(engine) = entry.engine_mut() {
             engine.connected();
+            if let Some(entry) = engine.entry {
+                self.registry.wake(entry);
+            }
         }
         self.arm_conn(conn, Kind::Preface, now);
         self.touch(conn);
@@ -217,7 +253,7 @@ impl Gateway {
                 self.close_gracefully(conn, Cause::ConnectionTerminated, now);
             }
             Life::Connecting | Life::Flushing => {}
-            Life::Lingering => self.close_now(conn),
+            Life::Lingering => self.close_now(conn, now),
         }
         self.dispatch_at = Some(now);
     }
@@ -278,6 +314,8 @@ impl Gateway {
         match command {
             Command::Drain { deadline } => self.begin_drain(deadline, now),
             Command::WallClock(wall) => self.wall = wall,
+            Command::Resolved { name, port, addresses } => self.name_resolved((&name, port), &addresses, now),
+            Command::Configure(config) => self.configure(*config, now),
         }
         self.dispatch_at = Some(now);
     }
@@ -296,6 +334,7 @@ impl Gateway {
     /// Octets to write to a connection. DATA is cut here, so that the moment of asking is an input too.
     pub fn poll_transmit(&mut self, conn: ConnId, now: Instant) -> Option<Transmit<'_>> {
         self.fill_outbox(conn, now);
+        self.slot_freed(conn);
         // What left may have freed memory for those who wait.
         self.dispatch_at = Some(now);
         self.flush(conn, now);
@@ -334,7 +373,7 @@ impl Gateway {
         loop {
             let Some(entry) = self.conns.get_mut(id) else { return 0 };
             if entry.life == Life::Lingering || entry.life == Life::Flushing && entry.h2.has_failed() {
-                self.discard(id, input.remaining().len());
+                self.discard(id, input.remaining().len(), now);
                 return 0;
             }
             if entry.h2.awaits_preface() && !self.check_preface(id, input.remaining()) {
@@ -363,6 +402,8 @@ impl Gateway {
         }
         self.keep_outbox(id);
         self.touch(id);
+        // An acknowledgement of SETTINGS shrinks the windows of new streams to what the ledger has memory for.
+        self.slot_freed(id);
         input.remaining().len()
     }
 

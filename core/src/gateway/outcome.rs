@@ -1,17 +1,26 @@
 //! The ends of a request: every way leads to one settlement.
 
+use std::sync::Arc;
+
+use crate::address::Address;
 use crate::error::ErrorCode;
-use crate::gateway::conn::Side;
+use crate::fields::FieldSection;
+use crate::gateway::conn::{Conn, Side};
 use crate::gateway::{Action, Gateway};
-use crate::record::{Cause, Outcome, Record};
-use crate::request::{Place, RequestKey, ResponsePhase};
+use crate::record::{AttemptOutcome, AttemptRecord, Cause, EndRecord, Outcome, Record, RequestId};
+use crate::request::{Attempt, Awaiting, Place, RequestKey, ResponsePhase};
 use crate::time::Instant;
 
 impl Gateway {
     /// There will be no (whole) response from a backend. The client gets an answer of ours, or a reset where the
     /// response had begun: never a clean end.
     pub(super) fn fail_request(&mut self, key: RequestKey, cause: Cause, now: Instant) {
-        self.leave_place(key, now);
+        self.fail_attempt(key, AttemptOutcome::Failed(cause), cause, now);
+    }
+
+    /// The same, where the attempt that failed, if there was one, ended in a way of its own.
+    pub(super) fn fail_attempt(&mut self, key: RequestKey, how: AttemptOutcome, cause: Cause, now: Instant) {
+        self.leave_place(key, how, now);
         self.disarm_request(key);
         let Some(request) = self.requests.get_mut(key) else { return };
         let front = request.awaiting.front;
@@ -62,29 +71,78 @@ impl Gateway {
     }
 
     /// Takes the request from wherever it is to where nobody but its front holds it.
-    fn leave_place(&mut self, key: RequestKey, now: Instant) {
+    fn leave_place(&mut self, key: RequestKey, how: AttemptOutcome, now: Instant) {
         let Some(request) = self.requests.get_mut(key) else { return };
         match request.place.take() {
             Place::Frozen(frozen) => {
-                let (finished, fields) = frozen.abandon();
-                request.place = Place::Finished(finished);
-                self.registry.withdraw(&mut self.requests, key);
-                self.keep_section(fields);
+                request.place = Place::Finished(frozen.abandon());
+                if let Some(lane) = request.awaiting.lane {
+                    self.registry.withdraw(&mut self.requests, key, lane);
+                }
             }
             Place::Live(live) => {
                 let conn = live.conn();
-                let (finished, fields) = live.finish();
+                let (finished, attempt) = live.finish();
                 request.place = Place::Finished(finished);
-                self.keep_section(fields);
+                let (id, status) =
+                    (request.awaiting.id, attempt.responded.map_or(0, |_| request.awaiting.status()));
+                match how {
+                    AttemptOutcome::Complete | AttemptOutcome::Unprocessed(_) => {}
+                    AttemptOutcome::Failed(_) | AttemptOutcome::Abandoned => {
+                        request.awaiting.maybe_executed += 1
+                    }
+                }
+                self.attempt_over(id, &attempt, how, status, now);
                 self.stream_ended(conn, now);
             }
             place @ (Place::Finished(_) | Place::Moving) => request.place = place,
         }
     }
 
+    /// A backend is done with a request, one way or the other.
+    pub(super) fn attempt_over(
+        &mut self,
+        request: RequestId,
+        attempt: &Attempt,
+        outcome: AttemptOutcome,
+        status: u16,
+        now: Instant,
+    ) {
+        let &Attempt { upstream, endpoint, .. } = attempt;
+        self.registry.stream_over(upstream, endpoint);
+        if !self.config.records {
+            return;
+        }
+        let engine =
+            self.conns.get_mut(attempt.conn).and_then(Conn::engine_mut).map_or(0, |engine| engine.number);
+        let record = AttemptRecord {
+            request,
+            number: attempt.number,
+            upstream: self
+                .registry
+                .upstream(upstream)
+                .map_or_else(Default::default, |of| of.config().name.clone()),
+            endpoint: self
+                .registry
+                .endpoint(upstream, endpoint)
+                .map_or_else(Default::default, |of| of.label.clone()),
+            engine,
+            stream_id: attempt.stream_id,
+            outcome,
+            status,
+            request_octets: attempt.request_octets,
+            response_octets: attempt.response_octets,
+            thawed: attempt.thawed,
+            sent: attempt.sent,
+            responded: attempt.responded,
+            ended: now,
+        };
+        self.actions.push_back(Action::Record(Box::new(Record::Attempt(record))));
+    }
+
     /// The one completion: the record is written, everything the request held is given back.
     fn settle(&mut self, key: RequestKey, outcome: Outcome, now: Instant) {
-        self.leave_place(key, now);
+        self.leave_place(key, AttemptOutcome::Abandoned, now);
         self.disarm_request(key);
         self.release_request(key, u32::MAX);
         let Some(mut request) = self.requests.remove(key) else { return };
@@ -93,20 +151,46 @@ impl Gateway {
             self.uploads.give_back(upload);
         }
         if let Place::Finished(finished) = request.place {
-            let client = match self.conns.get(front.conn).map(|entry| &entry.side) {
-                Some(Side::Front { peer }) if self.config.records => peer.clone(),
-                _ => crate::address::Address::unspecified(),
-            };
-            let endpoint = request.awaiting.endpoint.filter(|_| self.config.records);
-            let endpoint = endpoint.and_then(|n| self.config.upstream.endpoints.get(n).cloned());
-            let (record, held) = request.awaiting.settle(finished, outcome, client, endpoint, now);
+            let (fields, held) = finished.settle();
             if let Some(held) = held {
-                self.ledger.give_back(held);
+                self.give_back(held);
             }
-            if self.config.records {
-                self.actions.push_back(Action::Record(Box::new(Record::Ended(record))));
-            }
+            self.write_end(&request.awaiting, fields, outcome, now);
         }
         self.stream_ended(front.conn, now);
+    }
+
+    fn write_end(&mut self, awaiting: &Awaiting, fields: FieldSection, outcome: Outcome, now: Instant) {
+        if !self.config.records {
+            return self.keep_section(fields);
+        }
+        let client = match self.conns.get(awaiting.front.conn).map(|entry| &entry.side) {
+            Some(Side::Front { peer, .. }) => peer.clone(),
+            Some(Side::Backend(_)) | None => Address::unspecified(),
+        };
+        let record = EndRecord {
+            request: awaiting.id,
+            client,
+            fields,
+            route: awaiting.route.as_ref().map(|route| Arc::clone(&route.name)),
+            status: awaiting.status(),
+            outcome,
+            request_octets: awaiting.request_octets,
+            response_octets: awaiting.response_octets,
+            attempts: awaiting.attempts,
+            maybe_executed: awaiting.maybe_executed,
+            accepted: awaiting.accepted,
+            frozen: awaiting.frozen,
+            thawed: awaiting.thawed,
+            responded: awaiting.responded,
+            ended: now,
+        };
+        self.actions.push_back(Action::Record(Box::new(Record::Ended(record))));
+    }
+
+    /// Memory of the ledger is free: the first that waits for it is looked at.
+    pub(super) fn give_back(&mut self, reservation: impl Into<crate::ledger::Reservation>) {
+        self.ledger.give_back(reservation);
+        self.registry.feed();
     }
 }

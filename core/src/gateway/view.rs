@@ -36,7 +36,7 @@ impl Gateway {
         let mut view = View {
             fronts: self.fronts,
             backends: self.conns.len() - self.fronts,
-            engines: self.registry.engines().count(),
+            engines: self.registry.entries().map(|(_, entry)| entry.seats.len()).sum(),
             requests: self.requests.len(),
             queued: self.registry.queued(),
             reserved_octets: self.ledger.reserved() + self.uploads.reserved(),

@@ -297,7 +297,7 @@ impl Connection {
         if self.phase == Phase::Failed {
             return;
         }
-        self.put_goaway(self.last_peer_stream_id, error.code());
+        self.put_goaway(self.last_peer_stream_id, error.code()); // 9113-5.4.1-01
         self.phase = Phase::Failed;
     }
 
@@ -318,7 +318,7 @@ impl Connection {
     }
 
     fn put_goaway(&mut self, last_stream_id: u32, error_code: ErrorCode) {
-        // RFC 9113 section 6.8: the last stream identifier never increases.
+        // 9113-6.8-06: the last stream identifier never increases.
         let last_stream_id = self.goaway_sent.map_or(last_stream_id, |last| last.min(last_stream_id));
         self.goaway_sent = Some(last_stream_id);
         frame::put_goaway(self.outbox.tail(), last_stream_id, error_code, &[]);

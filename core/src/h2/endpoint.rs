@@ -1,6 +1,9 @@
 //! What [`Client`](super::Client) and [`Server`](super::Server) share: an inbox beside the connection, and the way
 //! between field sections and the types of the `http` crate.
 
+use std::borrow::Cow;
+
+use http::header::{COOKIE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, request, uri};
 
 use crate::error::ConnectionError;
@@ -139,17 +142,20 @@ pub(crate) use common_methods;
 /// Appends header fields but those that mean something to one hop of HTTP/1 only (RFC 9113 section 8.2.2); a sensitive
 /// value is marked never to be indexed (RFC 7541 section 7.1.3).
 pub(crate) fn push_headers(fields: &mut FieldSection, headers: &HeaderMap, seed: u64) {
-    for (name, value) in headers {
-        let line = FieldLine::new(name.as_str().as_bytes(), value.as_bytes(), seed);
-        match line.facts.name {
-            FieldName::ConnectionSpecific => {}
-            FieldName::Te if !value.as_bytes().eq_ignore_ascii_case(b"trailers") => {}
-            _ => fields.push(if value.is_sensitive() { line.never_indexed() } else { line }),
-        }
+    headers.iter().for_each(|(name, value)| push_header(fields, name, value, seed));
+}
+
+fn push_header(fields: &mut FieldSection, name: &HeaderName, value: &HeaderValue, seed: u64) {
+    let line = FieldLine::new(name.as_str().as_bytes(), value.as_bytes(), seed);
+    match line.facts.name {
+        FieldName::ConnectionSpecific => {} // 9113-8.2.2-01
+        FieldName::Te if !value.as_bytes().eq_ignore_ascii_case(b"trailers") => {}
+        _ => fields.push(if value.is_sensitive() { line.never_indexed() } else { line }),
     }
 }
 
-/// The fields of a request (RFC 9113 section 8.3.1).
+/// The fields of a request (RFC 9113 section 8.3.1). The authority is said once, in `:authority`: `host` would be the
+/// same or wrong.
 pub(crate) fn request_fields(request: &Request<()>, seed: u64) -> FieldSection {
     let mut fields = FieldSection::new();
     let mut push = |name: &[u8], value: &[u8]| fields.push(FieldLine::new(name, value, seed));
@@ -159,14 +165,31 @@ pub(crate) fn request_fields(request: &Request<()>, seed: u64) -> FieldSection {
     if !connect {
         push(b":scheme", uri.scheme_str().unwrap_or("http").as_bytes());
     }
-    if let Some(authority) = uri.authority() {
-        push(b":authority", authority.as_str().as_bytes());
+    let host = || request.headers().get(HOST).map(HeaderValue::as_bytes);
+    if let Some(authority) = uri.authority().map(without_userinfo).or_else(host) {
+        push(b":authority", authority);
     }
     if !connect {
-        push(b":path", uri.path_and_query().map_or("/", uri::PathAndQuery::as_str).as_bytes());
+        push(b":path", path_of(uri).as_bytes());
     }
-    push_headers(&mut fields, request.headers(), seed);
+    for (name, value) in request.headers().iter().filter(|(name, _)| **name != HOST) {
+        push_header(&mut fields, name, value, seed);
+    }
     fields
+}
+
+/// 9113-8.3.1-09: user and password are not part of it.
+fn without_userinfo(authority: &uri::Authority) -> &[u8] {
+    let whole = authority.as_str();
+    whole.rsplit_once('@').map_or(whole, |(_, authority)| authority).as_bytes()
+}
+
+/// 9113-8.3.1-10: a target without a path has one of one character.
+fn path_of(uri: &Uri) -> Cow<'_, str> {
+    match uri.path_and_query().map_or("/", uri::PathAndQuery::as_str) {
+        query if query.starts_with('?') => Cow::Owned(format!("/{query}")),
+        path => Cow::Borrowed(path),
+    }
 }
 
 /// The fields of a response (RFC 9113 section 8.3.2).
@@ -195,8 +218,21 @@ pub(crate) fn to_request(fields: &FieldSection) -> Option<Request<()>> {
         Err(_) => origin_form(fields)?,
     };
     let mut request = parts.uri(uri).version(Version::HTTP_2).body(()).ok()?;
-    *request.headers_mut() = to_headers(fields)?;
+    *request.headers_mut() = with_one_cookie(to_headers(fields)?)?;
     Some(request)
+}
+
+/// 9113-8.2.3-02: cookie lines are one where somebody else than HTTP/2 looks at them.
+fn with_one_cookie(mut headers: HeaderMap) -> Option<HeaderMap> {
+    let crumbs: Vec<&HeaderValue> = headers.get_all(COOKIE).iter().collect();
+    if crumbs.len() > 1 {
+        let octets = crumbs.iter().map(|crumb| crumb.as_bytes()).collect::<Vec<_>>().join(&b"; "[..]);
+        let sensitive = crumbs.iter().any(|crumb| crumb.is_sensitive());
+        let mut joined = HeaderValue::from_bytes(&octets).ok()?;
+        joined.set_sensitive(sensitive);
+        headers.try_insert(COOKIE, joined).ok()?;
+    }
+    Some(headers)
 }
 
 /// A request without authority has only a path. One with an authority must not lose it.

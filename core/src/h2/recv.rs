@@ -67,7 +67,7 @@ impl Connection {
         let octets = input.remaining();
         let n = octets.len().min(frame::PREFACE.len());
         if octets[..n] != frame::PREFACE[..n] {
-            return Err(ConnectionError::PrefaceInvalid);
+            return Err(ConnectionError::PrefaceInvalid); // 9113-3.4-04
         }
         let whole = input.take(frame::PREFACE.len()).is_some();
         if whole {
@@ -86,7 +86,7 @@ impl Connection {
         let is_settings = header.frame_type == FrameType::Settings && header.flags & frame::flags::ACK == 0;
         // First of all: what is no HTTP/2 seems to be a frame of absurd length.
         if self.phase == Phase::Settings && !is_settings {
-            return Err(ConnectionError::SettingsNotFirst);
+            return Err(ConnectionError::SettingsNotFirst); // 9113-3.4-01, 9113-3.4-02
         }
         // We never announce another size. The frame is refused before its octets are awaited.
         header.check_length(DEFAULT_MAX_FRAME_SIZE)?;
@@ -98,7 +98,7 @@ impl Connection {
         if let Some(block) = &self.open_block
             && (header.frame_type != FrameType::Continuation || header.stream_id != block.stream_id)
         {
-            return Err(ConnectionError::ContinuationExpected);
+            return Err(ConnectionError::ContinuationExpected); // 9113-6.10-02, 9113-5.5-03
         }
         match frame::parse(header, payload) {
             Ok(frame) => self.recv_parsed(frame),
@@ -158,9 +158,9 @@ impl Connection {
                 Ok(None)
             }
             // RFC 9113 section 8.4: we disabled push, and a client must not send it at all.
-            Frame::PushPromise { .. } => Err(ConnectionError::PushPromise),
+            Frame::PushPromise { .. } => Err(ConnectionError::PushPromise), // 9113-6.6-09, 9113-8.4-07
             Frame::Ping { payload } => {
-                frame::put_ping(self.outbox.tail(), payload, true);
+                frame::put_ping(self.outbox.tail(), payload, true); // 9113-6.7-02
                 self.count_answer()?;
                 Ok(None)
             }
@@ -173,7 +173,7 @@ impl Connection {
             Frame::WindowUpdate { stream_id, increment } => {
                 self.recv_stream_window_update(stream_id, increment)
             }
-            Frame::Unknown { .. } => Ok(None),
+            Frame::Unknown { .. } => Ok(None), // 9113-4.1-02
         }
     }
 
@@ -198,7 +198,7 @@ impl Connection {
         match self.target(stream_id)? {
             Target::Live(key) => Ok(self.streams.slab.get_mut(key).map(|stream| (key, stream))),
             Target::Closed(by) => closed_recv(by, kind).map(|()| None),
-            Target::Idle => Err(ConnectionError::StreamIdle),
+            Target::Idle => Err(ConnectionError::StreamIdle), // 9113-5.1-01, 9113-6.4-06
         }
     }
 
@@ -207,7 +207,7 @@ impl Connection {
         let octets = data.len() as u32 + padding;
         self.recv_window.receive(octets).map_err(|_| ConnectionError::WindowExceeded)?;
         let Some((key, stream)) = self.recv_on(stream_id, FrameKind::Data { end })? else {
-            self.release_connection(Credit::new(octets));
+            self.release_connection(Credit::new(octets)); // 9113-6.9-05
             return Ok(None);
         };
         let tag = stream.tag;
@@ -222,6 +222,7 @@ impl Connection {
 
     /// RFC 9113 section 6.10, within a budget that holds frame by frame (section 10.5.1).
     fn recv_continuation<'a>(&mut self, fragment: &[u8], end_headers: bool) -> Received<'a> {
+        // 9113-6.10-06
         let Some(block) = &mut self.open_block else { return Err(ConnectionError::ContinuationUnexpected) };
         block.continuations += 1;
         let useless = fragment.is_empty() && !end_headers;
@@ -249,14 +250,14 @@ impl Connection {
             let keys: Vec<StreamKey> = self.streams.keys().map(|(_, key)| key).collect();
             for key in keys {
                 let Some(stream) = self.streams.slab.get_mut(key) else { continue };
-                let widened = stream.send_window.widen(change.window_delta);
+                let widened = stream.send_window.widen(change.window_delta); // 9113-6.9.2-01, 9113-6.9.2-03
                 widened.map_err(|_| ConnectionError::InitialWindowSizeOverflow)?;
                 self.schedule.wake(&mut self.streams, key);
             }
         }
         self.peer_settings_seen = true;
         self.phase = Phase::Open;
-        frame::put_settings_ack(self.outbox.tail());
+        frame::put_settings_ack(self.outbox.tail()); // 9113-6.5.3-04
         self.count_answer()?;
         Ok(Some(Event::Settings))
     }
@@ -279,7 +280,7 @@ impl Connection {
 
     fn recv_connection_window_update<'a>(&mut self, increment: u32) -> Received<'a> {
         if increment == 0 {
-            return Err(ConnectionError::WindowUpdateZero);
+            return Err(ConnectionError::WindowUpdateZero); // 9113-6.9-03
         }
         self.send_window.widen(increment.into()).map_err(|_| ConnectionError::WindowOverflow)?;
         Ok(None)
@@ -291,7 +292,7 @@ impl Connection {
             return self.fail_stream(key, StreamError::WindowUpdateZero);
         }
         if stream.send_window.widen(increment.into()).is_err() {
-            return self.fail_stream(key, StreamError::WindowOverflow);
+            return self.fail_stream(key, StreamError::WindowOverflow); // 9113-6.9.1-04
         }
         self.schedule.wake(&mut self.streams, key);
         Ok(None)

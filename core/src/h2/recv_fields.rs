@@ -51,7 +51,7 @@ impl Connection {
             Target::Live(key) => self.recv_section(key, section),
             // A request on an identifier that was passed over (RFC 9113 section 5.1.1). Trailers may be late.
             Target::Closed(ClosedBy::Forgotten) if section.is_request() => {
-                Err(ConnectionError::StreamIdDecreased)
+                Err(ConnectionError::StreamIdDecreased) // 9113-5.1.1-02, 9113-5.1.1-03
             }
             Target::Closed(_) => self.discard(section),
             Target::Idle => {
@@ -83,7 +83,7 @@ impl Connection {
     /// Server: a new stream.
     fn recv_request<'a>(&mut self, stream_id: u32, section: Section) -> Received<'a> {
         if self.streams.len() >= self.config.max_concurrent_streams as usize {
-            return self.refuse(stream_id, section, StreamError::StreamLimit);
+            return self.refuse(stream_id, section, StreamError::StreamLimit); // 9113-5.1.2-02
         }
         let Section { fields, end, too_large } = section;
         let mut stream = self.new_stream(stream_id);
@@ -159,7 +159,7 @@ impl Connection {
 
     fn recv_trailers<'a>(&mut self, key: StreamKey, section: Section, left: Option<u64>) -> Received<'a> {
         let error = if !section.end {
-            Some(StreamError::TrailersWithoutEnd)
+            Some(StreamError::TrailersWithoutEnd) // 9113-8.1-05
         } else if section.too_large {
             Some(StreamError::FieldsTooLarge)
         } else if message::trailers(&section.fields).is_err() {

@@ -279,6 +279,8 @@ const _: () = assert!(stream_id_max() < u32::MAX - 1, "the next identifier after
 
 #[cfg(test)]
 mod tests {
+    use shuntyard_requirements::req;
+
     use std::sync::Arc;
 
     use super::*;
@@ -288,6 +290,7 @@ mod tests {
 
     #[test]
     fn rfc9113_5_1_1_identifiers_run_out() {
+        req!("9113-5.1.1-01", "9113-5.1.1-02");
         let mut client = Connection::new(Role::Client, Arc::new(ConnectionConfig::default()), 1, 0);
         client.next_stream_id = stream_id_max() - 2;
         let mut fields = FieldSection::new();

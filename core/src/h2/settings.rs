@@ -134,6 +134,7 @@ impl PeerSettings {
             identifier::HEADER_TABLE_SIZE => self.header_table_size = value,
             identifier::ENABLE_PUSH => {
                 self.enable_push = flag(value).ok_or(ConnectionError::EnablePushInvalid)?;
+                // 9113-6.5.2-06
                 if self.enable_push && role == Role::Client {
                     return Err(ConnectionError::EnablePushInvalid);
                 }
@@ -141,13 +142,13 @@ impl PeerSettings {
             identifier::MAX_CONCURRENT_STREAMS => self.max_concurrent_streams = Some(value),
             identifier::INITIAL_WINDOW_SIZE => {
                 if value > MAX_WINDOW {
-                    return Err(ConnectionError::InitialWindowSizeInvalid);
+                    return Err(ConnectionError::InitialWindowSizeInvalid); // 9113-6.5.2-09
                 }
                 self.initial_window_size = value;
             }
             identifier::MAX_FRAME_SIZE => {
                 if !(DEFAULT_MAX_FRAME_SIZE..=MAX_FRAME_SIZE).contains(&value) {
-                    return Err(ConnectionError::MaxFrameSizeInvalid);
+                    return Err(ConnectionError::MaxFrameSizeInvalid); // 9113-6.5.2-11
                 }
                 self.max_frame_size = value;
             }
@@ -163,7 +164,7 @@ impl PeerSettings {
                 self.no_rfc7540_priorities =
                     flag(value).ok_or(ConnectionError::NoRfc7540PrioritiesInvalid)?;
             }
-            _ => {}
+            _ => {} // 9113-6.5.2-13
         }
         Ok(())
     }
@@ -234,6 +235,7 @@ impl LocalSettings {
             list.push(identifier::HEADER_TABLE_SIZE, self.header_table_size);
         }
         match self.role {
+            // 9113-6.5.2-04: a server never says 1, and so never says it.
             Role::Client => list.push(identifier::ENABLE_PUSH, 0),
             Role::Server => {
                 list.push(identifier::MAX_CONCURRENT_STREAMS, self.max_concurrent_streams);

@@ -198,6 +198,8 @@ pub const fn closed_recv(by: ClosedBy, frame: FrameKind) -> Result<(), Connectio
 
 #[cfg(test)]
 mod tests {
+    use shuntyard_requirements::req;
+
     use super::*;
 
     /// The columns of the table below.
@@ -246,6 +248,15 @@ mod tests {
 
     #[test]
     fn rfc9113_5_1_every_event_in_every_state() {
+        req!(
+            "9113-5.1-01",
+            "9113-5.1-08",
+            "9113-5.1-09",
+            "9113-5.1-14",
+            "9113-6.4-01",
+            "9113-6.4-05",
+            "9113-6.4-06"
+        );
         for (state, recv, send) in TABLE {
             let state = state.unwrap();
             for (frame, (recv, send)) in FRAMES.into_iter().zip(recv.into_iter().zip(send)) {

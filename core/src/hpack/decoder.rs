@@ -155,11 +155,12 @@ impl Decoder {
                 return Err(DecodeError::SizeUpdatesTooMany);
             }
             if size > self.table_size_limit {
-                return Err(DecodeError::SizeUpdateTooLarge);
+                return Err(DecodeError::SizeUpdateTooLarge); // 7541-6.3-02
             }
             self.table.resize(size);
             self.size_update_due = self.size_update_due.filter(|&due| size > due);
         }
+        // 7541-4.2-02, 9113-4.3.1-02
         if self.size_update_due.is_some() { Err(DecodeError::SizeUpdateMissing) } else { Ok(()) }
     }
 
@@ -170,7 +171,7 @@ impl Decoder {
             let (number, line) = self.table.at(index).ok_or(DecodeError::IndexUnknown)?;
             section.push(line.octets, line.name_len, line.note, Origin::of_entry(self.identity, number));
         } else {
-            let line = static_table::get(index).ok_or(DecodeError::IndexZero)?;
+            let line = static_table::get(index).ok_or(DecodeError::IndexZero)?; // 7541-6.1-01
             section.push(line.octets, line.name_len, &line.facts, Origin::NONE);
         }
         Ok(())

@@ -89,7 +89,7 @@ impl Encoder {
     pub fn begin(&mut self, out: &mut Vec<u8>) {
         let (smallest, last) = (self.smallest_table_size, self.table_size);
         if smallest < self.table.max_size() && smallest < last {
-            self.update_size(smallest, out);
+            self.update_size(smallest, out); // 7541-4.2-03
         }
         if last != self.table.max_size() {
             self.update_size(last, out);
@@ -101,7 +101,7 @@ impl Encoder {
     #[inline]
     pub fn line(&mut self, line: &FieldLine<'_>, out: &mut Vec<u8>) {
         if line.never_indexed {
-            self.literal(line, Indexing::Never, out);
+            self.literal(line, Indexing::Never, out); // 7541-6.2.3-03, 7541-7.1.3-02
         } else if line.facts.static_line != 0 {
             integer::encode(line.facts.static_line.into(), 7, 0x80, out);
         } else if let Some(index) = self.translated(line) {

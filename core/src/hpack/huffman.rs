@@ -97,9 +97,9 @@ impl Symbols<'_> {
             if length <= self.held {
                 self.put(symbol, length)?;
             } else if held != (1 << self.held) - 1 {
-                return Err(DecodeError::HuffmanPaddingInvalid);
+                return Err(DecodeError::HuffmanPaddingInvalid); // 7541-5.2-02
             } else if self.held > 7 {
-                return Err(DecodeError::HuffmanPaddingTooLong);
+                return Err(DecodeError::HuffmanPaddingTooLong); // 7541-5.2-01
             } else {
                 break;
             }

@@ -26,7 +26,7 @@ fn decode_continued(octets: &[u8], prefix_value: u8) -> Result<(u32, usize), Dec
             return Ok((value, at + 1));
         }
     }
-    Err(DecodeError::IntegerOverflow)
+    Err(DecodeError::IntegerOverflow) // 7541-5.1-01
 }
 
 /// Writes `value` behind a prefix of `prefix` bits (1 to 8); `pattern` fills the bits above the prefix.
@@ -52,6 +52,8 @@ const fn prefix_max(prefix: u32) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use shuntyard_requirements::req;
+
     use super::*;
 
     fn encoded(value: usize, prefix: u32, pattern: u8) -> Vec<u8> {
@@ -116,6 +118,7 @@ mod tests {
 
     #[test]
     fn rfc7541_5_1_too_large_or_too_long() {
+        req!("7541-5.1-01");
         let overflow = Err(DecodeError::IntegerOverflow);
         // 255 + (2^32 - 256) is the largest; one more does not fit.
         assert_eq!(decode(&[0xff, 0x80, 0xfe, 0xff, 0xff, 0x0f], 8), Ok((u32::MAX, 6)));

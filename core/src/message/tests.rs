@@ -1,5 +1,7 @@
 //! Heads and trailers, each bad one with its exact cause.
 
+use shuntyard_requirements::req;
+
 use super::*;
 
 mod random;
@@ -59,6 +61,7 @@ fn a_request_says_what_it_is() {
 
 #[test]
 fn rfc9113_8_2_1_fields() {
+    req!("9113-8.2.1-07");
     for bad in [
         "X-Upper a",
         " a",
@@ -85,6 +88,7 @@ fn rfc9113_8_2_1_fields() {
 
 #[test]
 fn rfc9113_8_2_2_connection_specific_fields() {
+    req!("9113-8.2.2-02");
     let names = ["connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade"];
     for name in names {
         let line = format!("{name} trailers");
@@ -96,6 +100,7 @@ fn rfc9113_8_2_2_connection_specific_fields() {
 
 #[test]
 fn rfc9113_8_2_2_te() {
+    req!("9113-8.2.2-03");
     for good in ["te trailers", "te TRAILERS"] {
         assert!(get_and(&[good]).is_ok());
         assert_eq!(response(&section([":status 200", good])), Err(Malformed::Te));
@@ -108,6 +113,16 @@ fn rfc9113_8_2_2_te() {
 
 #[test]
 fn rfc9113_8_3_pseudo_header_fields() {
+    req!(
+        "9113-8.1-04",
+        "9113-8.3-02",
+        "9113-8.3-03",
+        "9113-8.3-04",
+        "9113-8.3-05",
+        "9113-8.3-06",
+        "9113-8.3-07",
+        "9113-8.3-08"
+    );
     for (index, line) in GET.into_iter().enumerate() {
         let mut doubled = GET.to_vec();
         doubled.insert(index, line);
@@ -135,6 +150,7 @@ fn rfc9113_8_3_pseudo_header_fields() {
 
 #[test]
 fn rfc9113_8_3_1_what_a_request_must_have() {
+    req!("9113-8.3.1-12");
     assert_eq!(get_without(":method", &RULES), Err(Malformed::MethodMissing));
     assert_eq!(get_without(":scheme", &RULES), Err(Malformed::SchemeMissing));
     assert_eq!(get_without(":path", &RULES), Err(Malformed::PathMissing));
@@ -151,6 +167,7 @@ fn rfc9113_8_3_1_what_a_request_must_have() {
 
 #[test]
 fn rfc9113_8_3_1_method() {
+    req!("9113-8.3.1-12");
     let known = [
         ("GET", Method::Get),
         ("HEAD", Method::Head),
@@ -182,6 +199,7 @@ fn rfc9110_9_2_2_idempotent_methods() {
 
 #[test]
 fn rfc9113_8_3_1_scheme() {
+    req!("9113-8.3.1-12");
     for good in ["http", "https", "HTTPS", "HtTp", "a", "z39.50r", "coap+tcp", "a-b"] {
         assert!(get_with(&format!(":scheme {good}")).is_ok(), "{good}");
     }
@@ -192,6 +210,7 @@ fn rfc9113_8_3_1_scheme() {
 
 #[test]
 fn rfc9113_8_3_1_path() {
+    req!("9113-8.3.1-10", "9113-8.3.1-11", "9113-8.3.1-12", "9110-7.1-01");
     for good in ["/", "//", "/a/b?c=d&e", "/?", "/%00", "/a|b", "/*", "/~{}\"<>\\^`|"] {
         assert!(get_with(&format!(":path {good}")).is_ok(), "{good}");
     }
@@ -259,6 +278,7 @@ const BAD_AUTHORITIES: [&str; 27] = [
 
 #[test]
 fn rfc9113_8_3_1_authority() {
+    req!("9113-8.3.1-09", "9113-8.3.1-10", "9110-4.2.1-02", "9110-4.2.2-02", "9110-4.2.4-02");
     for good in GOOD_AUTHORITIES {
         assert!(get_with(&format!(":authority {good}")).is_ok(), "{good}");
     }
@@ -286,6 +306,7 @@ fn rfc9110_7_2_host() {
 
 #[test]
 fn rfc9113_8_3_1_host_names_what_authority_names() {
+    req!("9113-8.3.1-04", "9113-8.3.1-05");
     let cases = [
         ("https", "example.org", "example.org", true),
         ("https", "example.org", "EXAMPLE.ORG", true),
@@ -312,6 +333,7 @@ fn rfc9113_8_3_1_host_names_what_authority_names() {
 
 #[test]
 fn rfc9113_8_5_connect() {
+    req!("9113-8.5-01", "9110-9.3.6-02");
     let connect = |lines: &[&str]| {
         request(&section([":method CONNECT"].into_iter().chain(lines.iter().copied())), &RULES)
     };
@@ -336,6 +358,7 @@ fn rfc9113_8_5_connect() {
 
 #[test]
 fn rfc8441_4_extended_connect() {
+    req!("8441-4-02");
     const FULL: [&str; 5] =
         [":method CONNECT", ":protocol websocket", ":scheme https", ":authority example.org", ":path /chat"];
     let head = request(&section(FULL), &EXTENDED).unwrap();
@@ -358,6 +381,7 @@ fn rfc8441_4_extended_connect() {
 
 #[test]
 fn rfc9110_8_6_content_length() {
+    req!("9110-8.6-08", "9110-8.6-10");
     let lengths = [("0", 0), ("10", 10), ("0010", 10), ("18446744073709551615", u64::MAX)];
     for (value, length) in lengths {
         let head = get_and(&[&format!("content-length {value}")]).unwrap();
@@ -379,6 +403,7 @@ fn rfc9110_8_6_content_length() {
 
 #[test]
 fn rfc9113_8_3_2_status() {
+    req!("9113-8.3.2-01");
     for status in (100..=999).filter(|&status| status != 101) {
         let head = response(&section([format!(":status {status}").as_str()])).unwrap();
         assert_eq!(head, ResponseHead { status, content_length: None, content_length_repeated: false });
@@ -396,6 +421,7 @@ fn rfc9113_8_3_2_status() {
 
 #[test]
 fn rfc9110_8_6_responses_without_content() {
+    req!("9110-8.6-05");
     let with_length = |status: &str, length: &str| response(&section([status, length]));
     assert_eq!(with_length(":status 200", "content-length 3").unwrap().content_length, Some(3));
     assert!(with_length(":status 204", "content-length 0").is_ok());
@@ -412,6 +438,7 @@ fn rfc9110_8_6_responses_without_content() {
 
 #[test]
 fn rfc9110_6_5_1_trailers() {
+    req!("9113-8.1-04", "9110-6.5.1-02");
     assert_eq!(trailers(&FieldSection::new()), Ok(()));
     assert_eq!(trailers(&section(["grpc-status 0", "x-checksum abc", "set-cookie a=b"])), Ok(()));
     assert_eq!(trailers(&section(["a b", "content-length 0"])), Err(Malformed::HeadFieldInTrailers));

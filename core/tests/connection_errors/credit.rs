@@ -3,6 +3,7 @@
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::error::{ConnectionError as Fatal, ErrorCode, StreamError};
 use shuntyard_core::h2::Role;
+use shuntyard_requirements::req;
 
 use crate::wire::*;
 use crate::*;
@@ -14,6 +15,7 @@ const MAX: u32 = 0x7fff_ffff;
 
 #[test]
 fn rfc9113_6_9_window_update() {
+    req!("9113-6.9-03", "9113-6.9-06", "9113-6.9.1-03", "9113-6.9.1-04");
     let of_size = |size| frame(WINDOW_UPDATE, 0, OPEN, &vec![1; size]);
     end_the_connection(
         &BOTH,
@@ -59,6 +61,7 @@ fn rfc9113_6_9_window_update() {
 
 #[test]
 fn rfc9113_6_9_1_data_beyond_our_windows() {
+    req!("9113-6.9-02");
     // The stream's window: the connection goes on, and gets the octets back.
     let config = ConnectionConfig { initial_window_size: 1000, ..ConnectionConfig::default() };
     for octets in [
@@ -95,6 +98,7 @@ fn rfc9113_6_9_1_data_beyond_our_windows() {
 /// window of 64 KiB.
 #[test]
 fn rfc9113_6_9_dropped_data_is_credited_to_the_connection() {
+    req!("9113-6.8-09", "9113-6.9-05");
     let config = ConnectionConfig { connection_window_size: 65_535, ..ConnectionConfig::default() };
     for role in BOTH {
         let fresh = || {
@@ -142,6 +146,7 @@ fn connection_credit(said: &[Frame]) -> usize {
 
 #[test]
 fn rfc9113_6_9_errors_on_streams_credit_the_connection() {
+    req!("9113-6.9-05");
     let config = ConnectionConfig {
         connection_window_size: 65_535,
         max_concurrent_streams: 1000,
@@ -167,6 +172,7 @@ fn rfc9113_6_9_errors_on_streams_credit_the_connection() {
 /// Padding goes back at once and on both levels, although the content is held.
 #[test]
 fn rfc9113_6_9_padding_is_credited_on_both_levels() {
+    req!("9113-6.9-05");
     let config = ConnectionConfig { connection_window_size: 65_535, ..ConnectionConfig::default() };
     let mut subject = Subject::with(Role::Server, config, &[]);
     subject.keep_credit = true;
@@ -189,6 +195,15 @@ fn rfc9113_6_9_padding_is_credited_on_both_levels() {
 
 #[test]
 fn rfc9113_6_9_2_windows_follow_the_initial_size() {
+    req!(
+        "9113-5.2.1-02",
+        "9113-6.5-02",
+        "9113-6.5.3-01",
+        "9113-6.5.3-02",
+        "9113-6.9.1-01",
+        "9113-6.9.2-01",
+        "9113-6.9.2-02"
+    );
     let mut subject = Subject::with(Role::Client, ConnectionConfig::default(), &[(INITIAL_WINDOW_SIZE, 10)]);
     let key = subject.open("POST", false);
     subject.connection.send_data(key, &[1; 100], true).expect("an open stream");
@@ -215,6 +230,7 @@ fn content(said: &[Frame]) -> (usize, bool) {
 
 #[test]
 fn rfc9113_6_9_2_an_initial_size_that_overflows_a_window() {
+    req!("9113-6.9.2-03");
     for role in BOTH {
         let mut subject = streams(role).subject;
         subject.hear(&window_update(OPEN, 1));
@@ -234,6 +250,7 @@ fn rfc9113_6_9_2_an_initial_size_that_overflows_a_window() {
 
 #[test]
 fn rfc9113_6_9_1_an_empty_end_needs_no_window() {
+    req!("9113-5.2.1-02", "9113-6.9.1-01", "9113-6.9.1-02");
     let mut subject = Subject::with(Role::Client, ConnectionConfig::default(), &[(INITIAL_WINDOW_SIZE, 4)]);
     let key = subject.open("POST", false);
     subject.connection.send_data(key, b"1234", false).expect("an open stream");
@@ -262,6 +279,7 @@ fn rfc9113_6_9_1_an_empty_end_needs_no_window() {
 
 #[test]
 fn rfc9113_5_2_windows_are_kept_while_others_wait() {
+    req!("9113-5.2.1-02", "9113-6.9.1-01");
     let mut subject = Subject::with(Role::Client, ConnectionConfig::default(), &[(INITIAL_WINDOW_SIZE, 0)]);
     let keys = [1, 3, 5].map(|_| subject.open("POST", false));
     for key in keys {

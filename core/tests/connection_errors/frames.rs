@@ -3,6 +3,7 @@
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::error::{ConnectionError as Fatal, ErrorCode, StreamError};
 use shuntyard_core::h2::Role;
+use shuntyard_requirements::req;
 
 use crate::wire::*;
 use crate::*;
@@ -12,6 +13,7 @@ const FRAME_SIZE_ERROR: ErrorCode = ErrorCode::FRAME_SIZE_ERROR;
 
 #[test]
 fn rfc9113_3_4_the_preface() {
+    req!("9113-3.4-01", "9113-3.4-04", "9113-5.4-01", "9113-5.4-02", "9113-5.4-05", "9113-5.4.1-01");
     let rows: Vec<(&str, Role, Vec<u8>, Fatal)> = vec![
         ("a request of HTTP/1.1", Role::Server, b"GET / HTTP/1.1\r\n\r\n".to_vec(), Fatal::PrefaceInvalid),
         ("the first octet", Role::Server, b"Q".to_vec(), Fatal::PrefaceInvalid),
@@ -41,6 +43,7 @@ fn rfc9113_3_4_the_preface() {
 
 #[test]
 fn rfc9113_3_4_settings_come_first_and_are_acknowledged_after_the_preface() {
+    req!("9113-3.3-02", "9113-3.4-01", "9113-3.4-02", "9113-3.4-03", "9113-6.5-01", "9113-6.5-05");
     for role in BOTH {
         let mut subject = Subject::fresh(role, ConnectionConfig::default());
         let preface = if role == Role::Server { PREFACE } else { b"" };
@@ -55,6 +58,7 @@ fn rfc9113_3_4_settings_come_first_and_are_acknowledged_after_the_preface() {
 
 #[test]
 fn rfc9113_4_1_unknown_frames_unused_flags_and_the_reserved_bit_are_ignored() {
+    req!("9113-4.1-02", "9113-4.1-03", "9113-4.1-04", "9113-5.5-01", "9113-5.5-02");
     for role in BOTH {
         let mut streams = streams(role);
         for stream_id in [0, OPEN, ENDED, IDLE, IDLE + 1] {
@@ -80,6 +84,7 @@ fn rfc9113_4_1_unknown_frames_unused_flags_and_the_reserved_bit_are_ignored() {
 
 #[test]
 fn rfc9113_4_2_frame_sizes() {
+    req!("9113-4.2-01", "9113-4.2-02", "9113-4.2-03");
     let too_large = |frame_type, stream_id| frame(frame_type, 0, stream_id, &[0; 16_385]);
     let mut rows: Vec<Row<Fatal>> = (0..=CONTINUATION)
         .map(|frame_type| {
@@ -109,6 +114,7 @@ fn rfc9113_4_2_frame_sizes() {
 
 #[test]
 fn rfc9113_4_3_field_blocks() {
+    req!("9113-4.3-01", "9113-4.3-02", "9113-4.3-03", "9113-5.5-03", "9113-6.2-04", "9113-6.10-02");
     let open = frame(HEADERS, 0, IDLE, &[0x82]);
     let then = |next: Vec<u8>| [&open[..], &next].concat();
     let expected = |what, octets| (what, octets, Fatal::ContinuationExpected, PROTOCOL_ERROR);
@@ -145,6 +151,7 @@ fn rfc9113_4_3_field_blocks() {
 
 #[test]
 fn rfc9113_4_3_1_a_smaller_table_must_be_announced_after_the_acknowledgement() {
+    req!("9113-4.3.1-02");
     let config = ConnectionConfig { header_table_size: 100, ..ConnectionConfig::default() };
     let unacknowledged = || {
         let mut subject = Subject::fresh(Role::Server, config.clone());
@@ -176,6 +183,7 @@ fn rfc9113_4_3_1_a_smaller_table_must_be_announced_after_the_acknowledgement() {
 
 #[test]
 fn rfc9113_4_3_1_our_encoder_announces_a_smaller_table() {
+    req!("9113-4.3.1-01", "7541-4.2-02", "7541-4.2-03");
     let mut subject = Subject::with(Role::Client, ConnectionConfig::default(), &[]);
     let fields = section(&[(":method", "GET"), (":scheme", "http"), (":path", "/"), ("x-note", "kept")]);
     subject.connection.open(&fields, true).expect("a slot");
@@ -190,6 +198,7 @@ fn rfc9113_4_3_1_our_encoder_announces_a_smaller_table() {
 
 #[test]
 fn rfc9113_6_1_data() {
+    req!("9113-6.1-04", "9113-6.1-05", "9113-6.1-06", "9113-6.1-07");
     end_the_connection(
         &BOTH,
         vec![
@@ -231,6 +240,7 @@ fn rfc9113_6_1_data() {
 
 #[test]
 fn rfc9113_6_2_headers() {
+    req!("9113-6.2-05", "9113-6.2-06", "9113-6.2-07");
     end_the_connection(
         &BOTH,
         vec![
@@ -270,6 +280,7 @@ fn rfc9113_6_2_headers() {
 
 #[test]
 fn rfc9113_6_3_priority() {
+    req!("9113-6.3-01", "9113-6.3-02", "9218-2.1-06");
     end_the_connection(&BOTH, vec![("stream 0", priority(0, 1), Fatal::StreamIdZero, PROTOCOL_ERROR)]);
     reset_one_stream(
         &BOTH,
@@ -293,6 +304,7 @@ fn rfc9113_6_3_priority() {
 
 #[test]
 fn rfc9113_6_4_rst_stream() {
+    req!("9113-5.4.2-04", "9113-6.4-03", "9113-6.4-04", "9113-6.4-06", "9113-6.4-07", "9113-7-01");
     let of_size = |size| frame(RST_STREAM, 0, OPEN, &vec![0; size]);
     end_the_connection(
         &BOTH,
@@ -328,6 +340,7 @@ fn rfc9113_6_4_rst_stream() {
 
 #[test]
 fn rfc9113_6_6_push_promise() {
+    req!("9113-6.5.2-02", "9113-6.6-07", "9113-6.6-09", "9113-6.6-12", "9113-8.4-07");
     let promise = |stream_id, payload: &[u8]| frame(PUSH_PROMISE, END_HEADERS, stream_id, payload);
     let block = [&2u32.to_be_bytes()[..], &get()].concat();
     let refused = |what, octets| (what, octets, Fatal::PushPromise, PROTOCOL_ERROR);
@@ -346,6 +359,7 @@ fn rfc9113_6_6_push_promise() {
 
 #[test]
 fn rfc9113_6_7_ping() {
+    req!("9113-6.7-01", "9113-6.7-02", "9113-6.7-04", "9113-6.7-05", "9113-6.7-06", "9113-6.7-07");
     end_the_connection(
         &BOTH,
         vec![
@@ -375,6 +389,7 @@ fn rfc9113_6_7_ping() {
 
 #[test]
 fn rfc9113_6_10_continuation() {
+    req!("9113-6.10-03", "9113-6.10-04", "9113-6.10-05", "9113-6.10-06");
     let expected = |what, octets| (what, octets, Fatal::ContinuationUnexpected, PROTOCOL_ERROR);
     let continuation = |stream_id| frame(CONTINUATION, END_HEADERS, stream_id, &[0x82]);
     end_the_connection(

@@ -3,6 +3,7 @@
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::error::{ConnectionError as Fatal, ErrorCode};
 use shuntyard_core::h2::{OpenError, Role};
+use shuntyard_requirements::req;
 
 use crate::wire::*;
 use crate::*;
@@ -12,6 +13,7 @@ const FRAME_SIZE_ERROR: ErrorCode = ErrorCode::FRAME_SIZE_ERROR;
 
 #[test]
 fn rfc9113_6_8_goaway() {
+    req!("9113-6.8-04", "9113-7-01");
     end_the_connection(
         &BOTH,
         vec![
@@ -35,6 +37,7 @@ fn rfc9113_6_8_goaway() {
 
 #[test]
 fn rfc9113_6_8_streams_above_the_last_were_not_processed() {
+    req!("9113-6.8-01");
     let mut subject = Subject::with(Role::Client, ConnectionConfig::default(), &[(INITIAL_WINDOW_SIZE, 0)]);
     let keys = [1, 3, 5, 7].map(|_| subject.open("POST", false));
     subject.connection.send_data(keys[3], b"queued", true).expect("an open stream");
@@ -81,6 +84,15 @@ fn rfc9113_6_8_an_excluded_stream_that_its_owner_resets_is_told_once() {
 
 #[test]
 fn rfc9113_6_8_our_goaway_in_two_steps() {
+    req!(
+        "9113-5.4-03",
+        "9113-6.8-05",
+        "9113-6.8-06",
+        "9113-6.8-07",
+        "9113-6.8-08",
+        "9113-6.8-09",
+        "9113-8.7-03"
+    );
     let mut subject = Subject::server();
     subject.hear(&headers(1, &get(), true));
     subject.connection.announce_goaway();

@@ -3,6 +3,7 @@
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::error::{ConnectionError as Fatal, ErrorCode, StreamError};
 use shuntyard_core::h2::Role;
+use shuntyard_requirements::req;
 
 use crate::wire::*;
 use crate::*;
@@ -23,6 +24,7 @@ fn ended(fragment: &[u8]) -> Vec<u8> {
 
 #[test]
 fn rfc9113_10_5_1_continuation_frames() {
+    req!("9113-10.5-02", "9113-10.5-03");
     let block = get();
     let eight = |last: Vec<u8>| {
         let parts: Vec<_> = block[..8].iter().map(|octet| continued(&[*octet])).take(7).collect();
@@ -41,6 +43,7 @@ fn rfc9113_10_5_1_continuation_frames() {
 
 #[test]
 fn rfc9113_10_5_1_the_budget_of_a_field_block() {
+    req!("9113-10.5-02");
     let config = ConnectionConfig { max_header_list_size: 10_000, ..ConnectionConfig::default() };
     let server = || Subject::with(Role::Server, config.clone(), &[]);
     let long = line("a", &"x".repeat(19_000));
@@ -56,6 +59,7 @@ fn rfc9113_10_5_1_the_budget_of_a_field_block() {
 /// A section beyond the limits is answered on its stream, and the tables stay in step.
 #[test]
 fn rfc9113_10_5_1_field_section_size_and_count() {
+    req!("9113-10.5-02", "9113-10.5.1-02", "9113-6.5.2-12", "9110-5.4-01");
     let sizes =
         ConnectionConfig { max_header_list_size: 1000, max_fields: 10, ..ConnectionConfig::default() };
     let crumbs = [get(), line("cookie", "a=1").repeat(7)].concat();
@@ -95,6 +99,7 @@ fn rfc9113_10_5_1_field_section_size_and_count() {
 
 #[test]
 fn rfc9113_10_5_1_trailers_and_responses_beyond_the_limits() {
+    req!("9113-10.5.1-02");
     let config = ConnectionConfig { max_fields: 10, ..ConnectionConfig::default() };
     let many = [line("a", "b").repeat(11), kept_line("x-late", "two")].concat();
     let mut streams = server_streams(config.clone());
@@ -115,6 +120,7 @@ fn rfc9113_10_5_1_trailers_and_responses_beyond_the_limits() {
 
 #[test]
 fn rfc9113_10_5_settings_in_one_frame() {
+    req!("9113-10.5-02");
     for role in BOTH {
         let mut subject = Subject::with(role, ConnectionConfig::default(), &[]);
         assert_eq!(subject.hear(&settings(&[(0xf000, 1); 32])), vec![Told::Settings]);
@@ -136,6 +142,7 @@ type Question = fn(u32) -> Vec<u8>;
 /// A peer that asks and never reads is not answered for ever; one that reads may go on asking.
 #[test]
 fn rfc9113_10_5_answers_that_wait() {
+    req!("9113-10.5-02", "9113-10.5-03");
     let config = ConnectionConfig { max_queued_control_frames: 20, ..ConnectionConfig::default() };
     let questions: [(_, Question); 3] = [
         ("PING", |_| ping(b"12345678")),
@@ -179,6 +186,7 @@ fn rfc9113_10_5_interim_responses() {
 /// After an error nothing is cut any more: neither the queue's content nor its end.
 #[test]
 fn rfc9113_5_4_1_queues_of_a_failed_connection_are_not_sent() {
+    req!("9113-5.4.1-02");
     let theirs = [(INITIAL_WINDOW_SIZE, 1 << 20)];
     for trailers in [false, true] {
         let mut subject = Subject::with(Role::Server, ConnectionConfig::default(), &theirs);

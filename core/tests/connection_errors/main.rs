@@ -2,6 +2,7 @@
 //! code, as an error of the connection or of the stream, and in the second case with nothing else disturbed.
 
 mod credit;
+mod emission;
 mod frames;
 mod going_away;
 mod limits;

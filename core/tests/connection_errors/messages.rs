@@ -5,6 +5,7 @@ use http::Request;
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::error::{ErrorCode, StreamError};
 use shuntyard_core::h2::{Client, Role, Server, ServerEvent};
+use shuntyard_requirements::req;
 
 use crate::wire::*;
 use crate::*;
@@ -33,6 +34,15 @@ fn get_with(name: &str, value: &str) -> Vec<u8> {
 
 #[test]
 fn rfc9113_8_2_1_field_names_and_values() {
+    req!(
+        "9113-8.2.1-02",
+        "9113-8.2.1-03",
+        "9113-8.2.1-04",
+        "9113-8.2.1-05",
+        "9113-8.2.1-06",
+        "9113-8.2.1-07",
+        "9113-8.1.1-03"
+    );
     refuse(vec![
         ("an upper-case name", get_with("X-Upper", "1"), true),
         ("a space in a name", get_with("a b", "1"), true),
@@ -49,6 +59,7 @@ fn rfc9113_8_2_1_field_names_and_values() {
 
 #[test]
 fn rfc9113_8_2_2_connection_specific_fields() {
+    req!("9113-8.2.2-02", "9113-8.2.2-03", "9113-8.1.1-03");
     refuse(vec![
         ("connection", get_with("connection", "close"), true),
         ("proxy-connection", get_with("proxy-connection", "close"), true),
@@ -63,6 +74,20 @@ fn rfc9113_8_2_2_connection_specific_fields() {
 
 #[test]
 fn rfc9113_8_3_pseudo_header_fields() {
+    req!(
+        "9113-8.3-02",
+        "9113-8.3-04",
+        "9113-8.3-05",
+        "9113-8.3-06",
+        "9113-8.3-07",
+        "9113-8.3-08",
+        "9113-8.3.1-04",
+        "9113-8.3.1-09",
+        "9113-8.3.1-10",
+        "9113-8.3.1-12",
+        "9113-8.5-01",
+        "9113-8.1.1-03"
+    );
     refuse(vec![
         ("undefined", get_with(":undefined", "1"), true),
         (":status in a request", get_with(":status", "200"), true),
@@ -102,6 +127,7 @@ fn rfc9113_8_3_pseudo_header_fields() {
 
 #[test]
 fn rfc9113_8_1_1_content_length_of_requests() {
+    req!("9113-8.1.1-03");
     let long = |value: &str, end| ("content-length", [post(), line("content-length", value)].concat(), end);
     refuse(vec![long("1", true), long("-1", false), long("99999999999999999999", false), long("1,1", false)]);
     let cases: [(&str, Vec<Vec<u8>>, bool); 7] = [
@@ -143,6 +169,7 @@ fn rfc9113_8_1_1_content_length_of_requests() {
 
 #[test]
 fn rfc9113_8_1_trailers() {
+    req!("9113-8.1-04", "9113-8.1-05", "9113-8.3-03", "9110-6.5.1-02");
     let fails = |what, frames: Vec<u8>, error| (what, frames, error, PROTOCOL_ERROR);
     reset_open_stream(
         Role::Server,
@@ -206,6 +233,7 @@ fn status(value: &str) -> Vec<u8> {
 
 #[test]
 fn rfc9113_8_1_responses() {
+    req!("9113-8.1-05", "9113-8.1.1-05", "9113-8.3-02", "9113-8.3.2-01");
     let head = |block: &[u8], end| headers(HALF_CLOSED, block, end);
     let malformed = |what, octets| (what, octets, StreamError::Malformed, PROTOCOL_ERROR);
     let after_final = |octets: Vec<u8>| [head(&OK, false), octets].concat();
@@ -258,6 +286,7 @@ fn rfc9113_8_1_responses() {
 
 #[test]
 fn rfc9113_8_1_interim_responses_come_before_the_final_one() {
+    req!("9110-15.2-02");
     let mut subject = Subject::client();
     let key = subject.open("GET", true);
     let frames = [
@@ -280,6 +309,7 @@ fn rfc9113_8_1_interim_responses_come_before_the_final_one() {
 
 #[test]
 fn rfc9113_8_1_1_content_length_of_responses() {
+    req!("9113-8.1.1-01", "9113-8.1.1-03", "9113-8.1.1-05");
     let mismatch = |what, octets: Vec<u8>| (what, octets, StreamError::ContentLengthMismatch, PROTOCOL_ERROR);
     let five = |end| headers(HALF_CLOSED, &[&OK[..], &line("content-length", "5")].concat(), end);
     let content = |content: &[u8], end| data(HALF_CLOSED, content, end);
@@ -322,6 +352,7 @@ fn rfc9113_8_1_1_content_length_of_responses() {
 
 #[test]
 fn rfc9113_8_1_a_response_before_the_end_of_the_request() {
+    req!("9113-8.1-07");
     let mut subject = Subject::client();
     let key = subject.open("POST", false);
     subject.hear(&headers(1, &OK, true));
@@ -337,6 +368,7 @@ fn rfc9113_8_1_a_response_before_the_end_of_the_request() {
 
 #[test]
 fn rfc9113_8_5_a_tunnel_carries_data_only() {
+    req!("9113-8.5-02", "9110-9.3.6-07");
     let connect = [line(":method", "CONNECT"), line(":authority", "a.example:443")].concat();
     for block in [line("a", "b"), get()] {
         let mut subject = Subject::server();
@@ -371,6 +403,7 @@ fn rfc9113_8_5_a_tunnel_carries_data_only() {
 /// The types of the `http` crate on their way in and out.
 #[test]
 fn rfc9113_8_2_2_clients_and_servers_send_no_connection_specific_fields() {
+    req!("9113-8.2.2-01");
     let hop =
         [("connection", "close"), ("keep-alive", "1"), ("transfer-encoding", "chunked"), ("te", "gzip")];
     let mut client = Client::new(ConnectionConfig::default(), 1).expect("a valid configuration");

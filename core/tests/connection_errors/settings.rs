@@ -3,6 +3,7 @@
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::error::{ConnectionError as Fatal, ErrorCode};
 use shuntyard_core::h2::{OpenError, Role};
+use shuntyard_requirements::req;
 
 use crate::wire::*;
 use crate::*;
@@ -13,6 +14,7 @@ const FLOW_CONTROL_ERROR: ErrorCode = ErrorCode::FLOW_CONTROL_ERROR;
 
 #[test]
 fn rfc9113_6_5_settings() {
+    req!("9113-6.5-04", "9113-6.5-05", "9113-6.5-06", "9113-6.5-07", "9113-6.5-08");
     end_the_connection(
         &BOTH,
         vec![
@@ -38,6 +40,17 @@ fn rfc9113_6_5_settings() {
 
 #[test]
 fn rfc9113_6_5_2_values() {
+    req!(
+        "9113-5.5-01",
+        "9113-6.5-03",
+        "9113-6.5-07",
+        "9113-6.5.2-03",
+        "9113-6.5.2-06",
+        "9113-6.5.2-09",
+        "9113-6.5.2-11",
+        "9113-6.5.2-13",
+        "9113-6.5.3-03"
+    );
     let push = |value| settings(&[(ENABLE_PUSH, value)]);
     let window = |value| settings(&[(INITIAL_WINDOW_SIZE, value)]);
     let size = |value| settings(&[(MAX_FRAME_SIZE, value)]);
@@ -94,6 +107,7 @@ fn rfc9113_6_5_2_values() {
 
 #[test]
 fn rfc9113_6_5_2_our_own_first_settings() {
+    req!("9113-6.5.2-04", "9113-6.5.2-05", "9113-6.5.2-10", "9218-2.1-03");
     for role in BOTH {
         let mut subject = Subject::fresh(role, ConnectionConfig::default());
         if role == Role::Server {
@@ -121,6 +135,7 @@ fn rfc9113_6_5_2_our_own_first_settings() {
 
 #[test]
 fn rfc9113_6_5_3_each_frame_is_acknowledged_once_and_in_order() {
+    req!("9113-6.5.3-04", "9113-6.7-02");
     let mut subject = Subject::server();
     subject.hear(&[settings(&[]), ping(b"between.")].concat());
     subject.hear(&settings(&[(INITIAL_WINDOW_SIZE, 7)]));
@@ -131,6 +146,7 @@ fn rfc9113_6_5_3_each_frame_is_acknowledged_once_and_in_order() {
 /// Before the acknowledgement of ours the peer goes by the defaults, afterwards by what we announced.
 #[test]
 fn rfc9113_6_5_3_our_window_holds_from_the_acknowledgement_on() {
+    req!("9113-6.9.2-01", "9113-6.9.3-01", "9113-6.9.3-02");
     for (size, first, second) in [(100, 65_535, 100), (1 << 20, 65_535, 1 << 20)] {
         let config = ConnectionConfig {
             initial_window_size: size,
@@ -161,6 +177,7 @@ fn received(subject: &mut Subject, stream_id: u32, octets: usize) -> usize {
 
 #[test]
 fn rfc9113_5_1_2_the_peer_limits_our_streams() {
+    req!("9113-5.1.2-01", "9113-6.5-02", "9113-6.5.2-07", "9113-6.5.3-01");
     let theirs =
         |limit| Subject::with(Role::Client, ConnectionConfig::default(), &[(MAX_CONCURRENT_STREAMS, limit)]);
     let mut subject = theirs(2);

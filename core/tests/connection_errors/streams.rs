@@ -3,6 +3,7 @@
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::error::{ConnectionError as Fatal, ErrorCode, StreamError};
 use shuntyard_core::h2::Role;
+use shuntyard_requirements::req;
 
 use crate::wire::*;
 use crate::*;
@@ -12,6 +13,7 @@ const STREAM_CLOSED: ErrorCode = ErrorCode::STREAM_CLOSED;
 
 #[test]
 fn rfc9113_5_1_idle() {
+    req!("9113-5.1-01", "9113-5.1-02", "9113-5.1-14", "9113-5.4-05");
     let idle = |what, octets| (what, octets, Fatal::StreamIdle, PROTOCOL_ERROR);
     end_the_connection(
         &BOTH,
@@ -35,6 +37,7 @@ fn rfc9113_5_1_idle() {
 
 #[test]
 fn rfc9113_5_1_half_closed_remote() {
+    req!("9113-5.1-08", "9113-5.4-01", "9113-5.4.2-02", "9113-6.1-06", "9113-6.9-04");
     let closed = |what, octets| (what, octets, StreamError::HalfClosed, STREAM_CLOSED);
     reset_one_stream(
         &[Role::Server],
@@ -56,6 +59,7 @@ fn rfc9113_5_1_half_closed_remote() {
 
 #[test]
 fn rfc9113_5_1_closed_by_its_sender() {
+    req!("9113-5.1-10", "9113-6.1-06", "9113-6.9-04");
     let closed = |what, octets| (what, octets, Fatal::StreamClosed, STREAM_CLOSED);
     let mut rows = Vec::new();
     for stream_id in [ENDED, RESET_BY_PEER] {
@@ -83,6 +87,7 @@ fn rfc9113_5_1_closed_by_its_sender() {
 
 #[test]
 fn rfc9113_5_1_closed_by_us() {
+    req!("9113-5.1-11", "9113-5.4.2-01", "9113-6.4-02");
     for role in BOTH {
         let mut streams = streams(role);
         // The field block is decoded although nobody wants it (4.3): entry 62 is its line from now on.
@@ -111,6 +116,7 @@ fn rfc9113_5_1_closed_by_us() {
 
 #[test]
 fn rfc9113_5_1_1_identifiers() {
+    req!("9113-5.1.1-01", "9113-5.1.1-02", "9113-5.1.1-03");
     end_the_connection(
         &[Role::Server],
         vec![("an even identifier", headers(12, &get(), true), Fatal::StreamIdParity, PROTOCOL_ERROR)],
@@ -138,6 +144,7 @@ fn rfc9113_5_1_1_identifiers() {
 
 #[test]
 fn rfc9113_5_1_1_a_stream_identifier_is_not_used_twice() {
+    req!("9113-5.1.1-02", "9113-5.1.1-03");
     let mut subject = Subject::server();
     for id in (1..=201).step_by(2) {
         let told = subject.hear(&headers(id, &get(), true));
@@ -157,6 +164,7 @@ fn rfc9113_5_1_1_a_stream_identifier_is_not_used_twice() {
 
 #[test]
 fn rfc9113_5_1_2_streams_beyond_our_limit_are_refused() {
+    req!("9113-5.1.2-02", "9113-8.7-02", "9113-8.7-03");
     let config = ConnectionConfig { max_concurrent_streams: 2, ..ConnectionConfig::default() };
     let mut subject = Subject::with(Role::Server, config, &[]);
     let first = subject.hear(&headers(1, &get(), true));

@@ -216,8 +216,16 @@ impl Replay {
         let since = |at: Instant| Instant::from_nanos(at.as_nanos() - self.base);
         match record.clone() {
             Record::Started { request, at } => format!("{request:?} at {:?}", since(at)),
+            Record::Attempt(mut attempt) => {
+                attempt.thawed = since(attempt.thawed);
+                attempt.sent = attempt.sent.map(since);
+                attempt.responded = attempt.responded.map(since);
+                attempt.ended = since(attempt.ended);
+                format!("{attempt:?}")
+            }
             Record::Ended(mut end) => {
                 end.accepted = since(end.accepted);
+                end.frozen = since(end.frozen);
                 end.ended = since(end.ended);
                 end.thawed = end.thawed.map(since);
                 end.responded = end.responded.map(since);

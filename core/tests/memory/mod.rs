@@ -2,12 +2,13 @@
 #![allow(unreachable_pub, reason = "a module of test binaries")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use shuntyard_core::address::Address;
 use shuntyard_core::config::{Config, ConnectionConfig};
 use shuntyard_core::gateway::{Accepted, Action, ConnId, Connected, Gateway, RecvBuf};
 use shuntyard_core::h2::{Client, Server, ServerEvent};
-use shuntyard_core::record::{EndRecord, Record};
+use shuntyard_core::record::{AttemptRecord, EndRecord, Record};
 use shuntyard_core::time::{Instant, WallClock};
 
 /// The other end of one of the gateway's connections.
@@ -25,6 +26,9 @@ pub struct Memory {
     writable: Vec<ConnId>,
     pub closed: Vec<ConnId>,
     pub records: Vec<EndRecord>,
+    pub attempts: Vec<AttemptRecord>,
+    /// Names that were to be resolved.
+    pub lookups: Vec<(Arc<str>, u16)>,
     pub started: usize,
     pub drained: Option<u32>,
     pub backend_config: ConnectionConfig,
@@ -52,6 +56,8 @@ impl Memory {
             writable: Vec::new(),
             closed: Vec::new(),
             records: Vec::new(),
+            attempts: Vec::new(),
+            lookups: Vec::new(),
             started: 0,
             drained: None,
             backend_config: ConnectionConfig::default(),
@@ -113,8 +119,10 @@ impl Memory {
                 }
                 Action::Record(record) => match *record {
                     Record::Started { .. } => self.started += 1,
+                    Record::Attempt(record) => self.attempts.push(record),
                     Record::Ended(record) => self.records.push(record),
                 },
+                Action::Resolve { name, port } => self.lookups.push((name, port)),
                 Action::Drained { cut } => self.drained = Some(cut),
                 Action::Readable(_) | Action::Shutdown(_) | Action::Accepting(_) => {}
             }

@@ -126,6 +126,11 @@ impl Adapter {
         Some(due + self.lateness)
     }
 
+    /// Whether a timer is due and has not been brought.
+    pub fn is_late(&self, now: Nanos) -> bool {
+        self.gateway.poll_timeout().is_some_and(|at| at <= self.instant(now))
+    }
+
     /// The gateway's word for a moment of the world.
     fn instant(&self, at: Nanos) -> Instant {
         Instant::from_nanos(self.epoch + at)
@@ -161,6 +166,7 @@ impl Adapter {
             }
             ConnectAnswer::Refused => {
                 self.forget(id);
+                stage.police[link].lost();
                 stage.links[link].close(End::Initiator, &mut stage.world);
                 self.told();
                 self.gateway.handle_closed(id, Closed::ConnectRefused, now);
@@ -220,14 +226,6 @@ impl Adapter {
     fn address_of(link: usize) -> SocketAddr {
         let port = u16::try_from(link % PORTS).expect("less than 2^16") + PORT_FIRST;
         SocketAddr::from(([192, 0, 2, 1], port))
-    }
-
-    /// The link of a client with this address.
-    pub fn link_of(address: &Address) -> Option<usize> {
-        match address {
-            Address::Inet(address) => address.port().checked_sub(PORT_FIRST).map(usize::from),
-            _ => None,
-        }
     }
 
     fn add(&mut self, id: ConnId, link: usize, end: End, connecting: bool) {
@@ -331,13 +329,16 @@ impl Adapter {
         self.actions += 1;
         let text = self.without_epoch(&action);
         self.hash = fnv(fnv(self.hash, &stage.now().to_le_bytes()), text.as_bytes());
-        stage.ledger.note(|| text);
+        stage.ledger.note(|| in_short(&action, text));
         match action {
+            // Model backends have addresses, not names.
+            Action::Resolve { .. } => {}
             Action::Connect { conn, target } => {
                 let Address::Inet(target) = target else {
                     return Err(Violation { id: "SIM", message: format!("connect to {target}") });
                 };
                 let link = stage.connect_backend(target);
+                stage.ledger.dialled.push(link);
                 self.add(conn, link, End::Initiator, true);
             }
             Action::Readable(id) => {
@@ -385,8 +386,14 @@ impl Adapter {
         let mut record = record.clone();
         match &mut *record {
             Record::Started { at, .. } => since(at),
+            Record::Attempt(attempt) => {
+                since(&mut attempt.thawed);
+                since(&mut attempt.ended);
+                attempt.sent.iter_mut().chain(&mut attempt.responded).for_each(since);
+            }
             Record::Ended(end) => {
                 since(&mut end.accepted);
+                since(&mut end.frozen);
                 since(&mut end.ended);
                 end.thawed.iter_mut().chain(&mut end.responded).for_each(since);
             }
@@ -428,6 +435,16 @@ impl Adapter {
                 }
             }
         }
+    }
+}
+
+/// An action as a line of a log: a record without the request's fields.
+fn in_short(action: &Action, text: String) -> String {
+    let Action::Record(record) = action else { return text };
+    match &**record {
+        Record::Started { request, .. } => format!("{request:?} starts"),
+        Record::Attempt(a) => format!("{:?} attempt {} ends: {:?}", a.request, a.number, a.outcome),
+        Record::Ended(end) => format!("{:?} ends: {:?}, status {}", end.request, end.outcome, end.status),
     }
 }
 

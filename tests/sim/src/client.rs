@@ -115,7 +115,8 @@ impl Client {
             let over = endpoint.finished || endpoint.has_left() || endpoint.mute;
             let written = endpoint.peer.output().is_empty() || over;
             let acts = self.session.hostile.map_or(0, |(_, acts, _)| acts);
-            written && (over || self.acts == acts) && self.open.is_empty() && (self.next == self.answers.len() || !self.may_open(endpoint))
+            let rest = self.open.is_empty() && (self.next == self.answers.len() || !self.may_open(endpoint));
+            endpoint.deaf || (written && (over || self.acts == acts) && rest)
         })
     }
 

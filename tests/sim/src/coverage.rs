@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use shuntyard_core::config::{Balance, Saturation, Scope};
+
 use crate::cut::Segmentation;
 use crate::net::PipePolicy;
 use crate::refcodec::hpack::Indexing;
@@ -62,7 +64,17 @@ features! {
     Jitter => |s| pipes(s).any(|pipe| pipe.jitter > 0),
     TinyPipes => |s| pipes(s).any(|pipe| pipe.capacity < 500),
     TightTimeouts => |s| s.config.timeouts.response.as_millis() < 2000,
-    TightQueue => |s| s.config.upstream.max_queued < 100,
+    TightQueue => |s| s.config.upstreams.iter().any(|u| u.queue_max < 100),
+    ManyUpstreams => |s| s.config.upstreams.len() > 1,
+    OfClients => |s| s.config.upstreams.iter().any(|u| u.share == Scope::Client),
+    OfNobody => |s| s.config.upstreams.iter().any(|u| u.share == Scope::None),
+    SaturationQueues => |s| s.config.upstreams.iter().any(|u| u.on_saturation == Saturation::Queue),
+    SaturationRefuses => |s| s.config.upstreams.iter().any(|u| u.on_saturation == Saturation::Refuse),
+    RoundRobin => |s| s.config.upstreams.iter().any(|u| u.balance == Balance::RoundRobin),
+    KeptConnections => |s| s.config.upstreams.iter().any(|u| u.connections_min > 0),
+    AssumedStreams => |s| s.config.upstreams.iter().any(|u| u.assumed_streams > 0),
+    NoReplay => |s| s.config.upstreams.iter().any(|u| u.retry.replay_octets == 0),
+    RouteTimeout => |s| s.config.routes.iter().any(|r| r.timeout.is_some()),
     Jumps => |s| !s.jumps.is_empty(),
     LateTimers => |s| s.adapter.late > 0,
     HostileAdapter => |s| s.adapter.hostile > 0,

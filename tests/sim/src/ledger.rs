@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::SocketAddr;
 
-use shuntyard_core::config::Config;
-use shuntyard_core::gateway::{EndRecord, Record, RequestId};
+use shuntyard_core::config::{Config, UpstreamConfig};
+use shuntyard_core::gateway::{AttemptRecord, EndRecord, Record, RequestId};
 
 use crate::backend::Scripts;
 use crate::refcodec::Field;
@@ -26,18 +27,12 @@ impl fmt::Display for Violation {
 }
 
 /// How often each check was made. Ids are a letter and a number, so that counting needs no search.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Checks {
     counts: Vec<(&'static str, u64)>,
 }
 
 const NUMBERS: usize = 16;
-
-impl Default for Checks {
-    fn default() -> Self {
-        Self { counts: vec![("", 0); 26 * NUMBERS] }
-    }
-}
 
 impl Checks {
     /// Counts a check, and fails where it does not hold.
@@ -47,6 +42,9 @@ impl Checks {
         holds: bool,
         message: impl FnOnce() -> String,
     ) -> Result<(), Violation> {
+        if self.counts.is_empty() {
+            self.counts = vec![("", 0); 26 * NUMBERS];
+        }
         let letter = usize::from(id.as_bytes()[0].saturating_sub(b'A')).min(25);
         let digits = id.as_bytes()[1..].iter().take_while(|octet| octet.is_ascii_digit());
         let number = digits.fold(0, |number, digit| number * 10 + usize::from(digit - b'0'));
@@ -173,20 +171,32 @@ pub struct Ledger {
     pub ended: BTreeSet<RequestId>,
     /// The records themselves.
     pub end_records: Vec<EndRecord>,
+    /// Those of attempts.
+    pub attempt_records: Vec<AttemptRecord>,
     /// Requests that may not be over: what the invariants of each step look at.
     pub active: BTreeSet<u64>,
+    /// A drain was ordered.
+    pub draining: bool,
+    /// Links of connections that were ordered in this step.
+    pub dialled: Vec<usize>,
+    /// Requests that went to a backend in this step.
+    pub thawed: Vec<u64>,
     /// Links of clients that the gateway knows to be over.
     pub fronts_over: BTreeSet<usize>,
-    /// Engines that the configuration allows.
-    pub engines_max: usize,
-    /// Attempts of one request that it allows.
-    pub attempts_max: usize,
-    /// Frozen requests that it allows.
+    /// The upstreams.
+    pub upstreams: Vec<UpstreamConfig>,
+    /// Which of them serves each request, where one does.
+    pub upstream_of: BTreeMap<u64, usize>,
+    /// The address that each backend link leads to.
+    pub targets: BTreeMap<usize, SocketAddr>,
+    /// Frozen requests that the configuration allows.
     pub queued_max: usize,
     /// Endpoints that there are.
     pub endpoints: usize,
     /// Checks made.
     pub checks: Checks,
+    /// The same by the RFC's requirement that the check shows.
+    pub requirements: BTreeMap<&'static str, u64>,
     /// What happened at the gateway's boundary, one line each, where it is kept.
     pub log: Option<Vec<String>>,
     /// The present moment, for the log.
@@ -196,17 +206,16 @@ pub struct Ledger {
 impl Ledger {
     /// A ledger for these requests.
     pub fn new(scripts: Scripts) -> Self {
-        let most = usize::MAX;
-        Self { scripts, engines_max: most, attempts_max: most, queued_max: most, ..Self::default() }
+        Self { scripts, ..Self::default() }
     }
 
     /// The same with the limits of a configuration.
     pub fn limited(mut self, config: &Config) -> Self {
-        let upstream = &config.upstream;
-        self.endpoints = upstream.endpoints.len();
-        self.engines_max = self.endpoints * upstream.max_connections_per_endpoint as usize;
-        self.attempts_max = upstream.max_attempts as usize;
-        self.queued_max = upstream.max_queued as usize;
+        self.upstreams.clone_from(&config.upstreams);
+        for upstream in &config.upstreams {
+            self.endpoints += upstream.endpoints.len();
+            self.queued_max = self.queued_max.saturating_add(upstream.queue_max as usize);
+        }
         self
     }
 
@@ -220,6 +229,18 @@ impl Ledger {
         self.checks.check(id, holds, message)
     }
 
+    /// As [`check`](Self::check), and counts the requirements of RFCs that it shows.
+    pub fn require(
+        &mut self,
+        requirements: &[&'static str],
+        id: &'static str,
+        holds: bool,
+        message: impl FnOnce() -> String,
+    ) -> Result<(), Violation> {
+        requirements.iter().for_each(|requirement| *self.requirements.entry(requirement).or_default() += 1);
+        self.check(id, holds, message)
+    }
+
     /// L1: each request has exactly one start record and at most one end record, the start first.
     pub fn record(&mut self, record: &Record) -> Result<(), Violation> {
         match record {
@@ -231,6 +252,11 @@ impl Ledger {
                     format!("{started} requests started, {heads} heads came")
                 })
             }
+            Record::Attempt(attempt) => {
+                let known = self.started.contains(&attempt.request) && !self.ended.contains(&attempt.request);
+                self.attempt_records.push(attempt.clone());
+                self.check("L1", known, || format!("an attempt of no request: {attempt:?}"))
+            }
             Record::Ended(end) => {
                 let known = self.started.contains(&end.request);
                 self.check("L1", known, || format!("{:?} ended and never started", end.request))?;
@@ -239,6 +265,11 @@ impl Ledger {
                 self.check("L1", fresh, || format!("{:?} ended twice", end.request))
             }
         }
+    }
+
+    /// The upstream that serves a request.
+    pub fn upstream(&self, rid: u64) -> Option<&UpstreamConfig> {
+        self.upstreams.get(*self.upstream_of.get(&rid)?)
     }
 
     /// Adds a line to the log, where it is kept.

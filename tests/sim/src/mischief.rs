@@ -16,9 +16,17 @@ pub fn decoys(session: &Session) -> Vec<Exchange> {
     (0..acts).map(|act| decoy(session.n, act)).collect()
 }
 
+/// Decoys are numbered from here on.
+const DECOYS: u64 = 1_000_000_000;
+
+/// Whether a request is a hostile client's beside its script: its content is whatever the act wants.
+pub fn is_decoy(rid: u64) -> bool {
+    rid >= DECOYS
+}
+
 /// The request of one act.
 fn decoy(session: usize, act: u32) -> Exchange {
-    let mut decoy = Exchange::get(1_000_000_000 + session as u64 * 1_000_000 + u64::from(act), 10);
+    let mut decoy = Exchange::get(DECOYS + session as u64 * 1_000_000 + u64::from(act), 10);
     if act % 2 == 1 {
         decoy.request.method = crate::scenario::Method::Post;
     }

@@ -88,7 +88,8 @@ pub enum Write {
 
 #[derive(Clone, Debug)]
 enum Piece {
-    Octets(Vec<u8>),
+    /// Octets, and how many of them were read.
+    Octets(Vec<u8>, usize),
     Fin,
 }
 
@@ -155,10 +156,11 @@ impl Link {
             Some((at, _)) if *at > now => Read::Nothing,
             None => Read::Nothing,
             Some((_, Piece::Fin)) => Read::Fin,
-            Some((_, Piece::Octets(octets))) => {
-                let rest = octets.split_off(max.min(octets.len()));
-                let taken = std::mem::replace(octets, rest);
-                if octets.is_empty() {
+            Some((_, Piece::Octets(octets, from))) => {
+                let to = octets.len().min(from.saturating_add(max));
+                let taken = octets[*from..to].to_vec();
+                *from = to;
+                if to == octets.len() {
                     pipe.transit.pop_front();
                 }
                 pipe.used -= taken.len();
@@ -190,7 +192,7 @@ impl Link {
             let earliest = if pipe.last_arrival == 0 { 0 } else { pipe.last_arrival + pipe.policy.gap };
             let at = pipe.arrival(now).max(earliest);
             pipe.last_arrival = at;
-            pipe.transit.push_back((at, Piece::Octets(piece)));
+            pipe.transit.push_back((at, Piece::Octets(piece, 0)));
             world.wake(at, reader_wake);
         }
         let (reset_after, fin_after, written) = (pipe.policy.reset_after, pipe.policy.fin_after, pipe.written);

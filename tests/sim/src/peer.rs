@@ -62,6 +62,8 @@ pub struct Peer {
     decoder: Decoder,
     encoder: Encoder,
     out: Vec<u8>,
+    /// Octets at the begin of `out` that were written already.
+    written: usize,
     streams: BTreeMap<u32, Stream>,
     send_window: i64,
     used: u64,
@@ -87,6 +89,7 @@ impl Peer {
             decoder: Decoder::default(),
             encoder: Encoder::new(plan.huffman),
             out: if client { PREFACE.to_vec() } else { Vec::new() },
+            written: 0,
             streams: BTreeMap::new(),
             send_window: 65_535,
             used: 0,
@@ -118,12 +121,15 @@ impl Peer {
 
     /// Octets that wait to be written.
     pub fn output(&self) -> &[u8] {
-        &self.out
+        &self.out[self.written..]
     }
 
     /// `n` octets were written.
     pub fn sent(&mut self, n: usize) {
-        self.out.drain(..n);
+        self.written += n;
+        if self.written == self.out.len() || self.written > 64 << 10 {
+            self.out.drain(..std::mem::take(&mut self.written));
+        }
     }
 
     /// Sends SETTINGS.

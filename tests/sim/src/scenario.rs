@@ -1,10 +1,13 @@
 //! Plain data: everything that will happen in one run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use shuntyard_core::address::Address;
-use shuntyard_core::config::Config;
+use shuntyard_core::config::{
+    Config, EndpointConfig, Host, HostPattern, PathPattern, RouteConfig, Saturation, Scope, UpstreamConfig,
+};
 use shuntyard_core::time::Duration;
 
 use crate::net::PipePolicy;
@@ -42,22 +45,67 @@ impl Scenario {
 
     /// Whether anything in it may keep a request from its expected response.
     pub fn has_faults(&self) -> bool {
-        self.touches_all() || self.sessions.iter().any(|s| s.is_touched() || s.exchanges.iter().any(Exchange::is_touched))
+        let session = |s: &Session| s.is_touched() || s.exchanges.iter().any(Exchange::is_touched);
+        self.touches_all() || !self.touched_upstreams().is_empty() || self.sessions.iter().any(session)
     }
 
     /// Whether something in it may keep any request at all from its expected response: a fault that cannot be told to be
     /// some requests' only.
     pub fn touches_all(&self) -> bool {
-        self.has_tight_limits() || self.is_crowded() || !self.jumps.is_empty() || self.backends.iter().any(Backend::is_touched)
+        self.has_tight_limits() || self.is_crowded() || !self.jumps.is_empty()
+    }
+
+    /// The names of upstreams whose requests something may keep from their expected response.
+    pub fn touched_upstreams(&self) -> BTreeSet<Arc<str>> {
+        let sick = |endpoint: &EndpointConfig| match &endpoint.host {
+            Host::Address(Address::Inet(address)) => {
+                let backend = self.backends.iter().find(|backend| backend.address == *address);
+                backend.is_none_or(Backend::is_touched)
+            }
+            Host::Address(Address::Unix(_)) | Host::Name { .. } => true,
+        };
+        let tight = |upstream: &UpstreamConfig| {
+            upstream.queue_timeout < Duration::from_secs(100)
+                || upstream.queue_max < 1000
+                || upstream.on_saturation == Saturation::Refuse
+        };
+        let all = self.config.upstreams.iter();
+        all.filter(|u| tight(u) || u.endpoints.iter().any(sick)).map(|u| Arc::clone(&u.name)).collect()
+    }
+
+    /// The route that serves a request, by the words of its configuration: the first that matches.
+    pub fn route_of(&self, exchange: &Exchange) -> Option<&RouteConfig> {
+        let RequestPlan { host, path, .. } = &exchange.request;
+        self.config.routes.iter().find(|route| {
+            let host_fits = match &route.host {
+                HostPattern::Any => true,
+                HostPattern::Exact(name) => host.eq_ignore_ascii_case(name),
+                HostPattern::Below(domain) => {
+                    host.to_ascii_lowercase().ends_with(&format!(".{}", domain.to_ascii_lowercase()))
+                }
+            };
+            let path_fits = match &route.path {
+                PathPattern::Any => true,
+                PathPattern::Exact(whole) => path.as_str() == &**whole,
+                PathPattern::Prefix(begin) => path.starts_with(&**begin),
+            };
+            host_fits && path_fits
+        })
+    }
+
+    /// The upstream that serves a request.
+    pub fn upstream_of(&self, exchange: &Exchange) -> Option<&UpstreamConfig> {
+        let route = self.route_of(exchange)?;
+        self.config.upstreams.iter().find(|upstream| upstream.name == route.upstream)
     }
 
     /// Limits that healthy requests may fall to.
     fn has_tight_limits(&self) -> bool {
         let timeouts = &self.config.timeouts;
-        let all = [timeouts.response, timeouts.queue, timeouts.connect, timeouts.preface];
+        let all = [timeouts.response, timeouts.connect, timeouts.preface];
         let more = [timeouts.front_idle, timeouts.write_stall, timeouts.stream_idle];
-        all.into_iter().chain(more).any(|timeout| timeout < Duration::from_secs(5))
-            || self.config.upstream.max_queued < 1000
+        let routes = self.config.routes.iter().filter_map(|route| route.timeout);
+        all.into_iter().chain(more).chain(routes).any(|timeout| timeout < Duration::from_secs(5))
             || (self.config.max_fronts as usize) < self.sessions.len() + 1
     }
 
@@ -69,23 +117,26 @@ impl Scenario {
                 || s.exchanges.iter().any(|e| e.response.mischief == Some(ResponseMischief::Stops))
         };
         let few = |backend: &Backend| {
-            let later = backend.peer.later_settings.iter().map(|(.., value)| *value);
+            let limit = |&&(_, id, _): &&(Nanos, u16, u32)| id == crate::refcodec::frame::MAX_CONCURRENT_STREAMS;
+            let later = backend.peer.later_settings.iter().filter(limit).map(|(.., value)| *value);
             later.chain(backend.peer.max_concurrent).any(|limit| limit < 100)
         };
+        let narrow = |u: &UpstreamConfig| u.share != Scope::Worker || u.on_saturation != Saturation::Dial;
         self.sessions.iter().any(stands)
             && (self.config.backend.max_concurrent_streams_cap < 100
                 || self.config.ledger_octets < 64 << 20
+                || self.config.upstreams.iter().any(narrow)
                 || self.backends.iter().any(few))
     }
 }
 
 /// The endpoints of a configuration that have an IP address.
 pub fn inet_endpoints(config: &Config) -> Vec<SocketAddr> {
-    let inet = |address: &Address| match address {
-        Address::Inet(address) => Some(*address),
-        Address::Unix(_) => None,
+    let inet = |endpoint: &EndpointConfig| match &endpoint.host {
+        Host::Address(Address::Inet(address)) => Some(*address),
+        Host::Address(Address::Unix(_)) | Host::Name { .. } => None,
     };
-    config.upstream.endpoints.iter().filter_map(inet).collect()
+    config.upstreams.iter().flat_map(|upstream| &upstream.endpoints).filter_map(inet).collect()
 }
 
 /// What the contract leaves open to an adapter.
@@ -243,6 +294,10 @@ pub enum Method {
 pub struct RequestPlan {
     /// The method.
     pub method: Method,
+    /// The authority.
+    pub host: String,
+    /// The path, without the query.
+    pub path: String,
     /// Octets of content.
     pub content: u64,
     /// Whether `content-length` is sent.
@@ -501,7 +556,19 @@ pub enum BackendMischief {
     UnknownFrames,
 }
 
+impl ClientMischief {
+    /// Whether one act is hundreds of thousands of octets.
+    pub fn is_heavy(self) -> bool {
+        matches!(self, Self::WindowExceeded | Self::Continuations | Self::HeaderBomb | Self::Crumbs)
+    }
+}
+
 impl BackendMischief {
+    /// Whether it is hundreds of thousands of octets.
+    pub fn is_heavy(self) -> bool {
+        matches!(self, Self::WindowExceeded | Self::SettingsFlood | Self::PingFlood)
+    }
+
     /// Whether the protocol allows it, so that no request may suffer.
     pub fn is_allowed(self) -> bool {
         matches!(self, Self::UnknownFrames)
@@ -516,6 +583,8 @@ impl Exchange {
             rid,
             request: RequestPlan {
                 method: Method::Get,
+                host: "sim.example".to_owned(),
+                path: "/r".to_owned(),
                 content: 0,
                 declare_length: false,
                 trailers: false,
@@ -587,6 +656,14 @@ impl Backend {
             network: [PipePolicy::default(); 2],
             fault: None,
         }
+    }
+
+    /// Whether it allows no stream at some time.
+    pub fn may_allow_nothing(&self) -> bool {
+        let nothing = |&(_, id, value): &(Nanos, u16, u32)| {
+            id == crate::refcodec::frame::MAX_CONCURRENT_STREAMS && value == 0
+        };
+        self.peer.max_concurrent == Some(0) || self.peer.later_settings.iter().any(nothing)
     }
 
     /// Whether it may keep requests from their expected responses.

@@ -54,6 +54,17 @@ pub struct Stage {
     pub healed: bool,
 }
 
+/// The ledger of a scenario.
+fn ledger(scenario: &Scenario, scripts: &Scripts) -> Ledger {
+    let mut ledger = Ledger::new(Scripts::clone(scripts)).limited(&scenario.config);
+    for (&rid, exchange) in scripts.iter() {
+        let served = scenario.upstream_of(exchange);
+        let at = served.and_then(|of| scenario.config.upstreams.iter().position(|u| u.name == of.name));
+        ledger.upstream_of.extend(at.map(|at| (rid, at)));
+    }
+    ledger
+}
+
 impl Stage {
     /// The stage of a scenario, nobody on it yet.
     pub fn new(scenario: &Scenario) -> Self {
@@ -65,7 +76,7 @@ impl Stage {
             world: World::default(),
             links: Vec::new(),
             police: Vec::new(),
-            ledger: Ledger::new(Scripts::clone(&scripts)).limited(&scenario.config),
+            ledger: ledger(scenario, &scripts),
             outputs: Vec::new(),
             keep_outputs: false,
             backend_conns: BTreeMap::new(),
@@ -88,17 +99,18 @@ impl Stage {
         let link = self.links.len();
         let wakes = [Wake::Client(client), Wake::Gateway(link)];
         let pipes = Link::new(self.seed, &format!("client{}", session.n), session.network, wakes);
-        self.add(pipes, Side::Front, session.hostile.is_some());
+        self.add(pipes, Side::Front, session.hostile.is_some(), session.is_touched());
         link
     }
 
     /// The gateway connects to an address: the number of the link. The answer wakes `ConnectAnswer`.
     pub fn connect_backend(&mut self, target: SocketAddr) -> usize {
         let link = self.links.len();
+        self.ledger.targets.insert(link, target);
         let at = self.backends.iter().position(|backend| backend.address == target);
         let Some(at) = at else {
             let wakes = [Wake::Gateway(link), Wake::Backend(link)];
-            self.add(Link::new(self.seed, "nowhere", [PipePolicy::default(); 2], wakes), Side::Backend, false);
+            self.add(Link::new(self.seed, "nowhere", [PipePolicy::default(); 2], wakes), Side::Backend, false, false);
             self.answers.insert(link, (0, ConnectAnswer::Refused));
             self.world.wake(self.world.now(), Wake::ConnectAnswer(link));
             return link;
@@ -119,7 +131,7 @@ impl Stage {
         self.answers.insert(link, (at, answer));
         let hostile = matches!(fault, Some(BackendFault::Mischief { .. })) || self.scripts_are_hostile;
         let pipes = Link::new(self.seed, &label, network, [Wake::Gateway(link), Wake::Backend(link)]);
-        self.add(pipes, Side::Backend, hostile);
+        self.add(pipes, Side::Backend, hostile, fault.is_some());
         link
     }
 
@@ -196,10 +208,10 @@ impl Stage {
         self.over(link, end);
     }
 
-    fn add(&mut self, link: Link, side: Side, hostile: bool) {
+    fn add(&mut self, link: Link, side: Side, hostile: bool, slow: bool) {
         let growth = if side == Side::Front { self.front_growth } else { self.backend_growth };
         let police = Police::new(self.links.len(), side, growth, self.assumed);
-        self.police.push(police.tolerant(hostile).patient(self.slow));
+        self.police.push(police.tolerant(hostile).patient(self.slow || slow));
         self.outputs.push(Vec::new());
         self.links.push(link);
     }

@@ -29,6 +29,8 @@ pub struct Totals {
     pub faults: u64,
     /// How often each check was made.
     pub checks: BTreeMap<&'static str, u64>,
+    /// The same by requirement of an RFC.
+    pub requirements: BTreeMap<&'static str, u64>,
     /// Which features came together.
     pub coverage: Coverage,
     /// Failures, by seed.
@@ -50,6 +52,7 @@ impl Totals {
                 self.events += report.events;
                 self.octets += report.octets;
                 report.checks.into_iter().for_each(|(id, n)| *self.checks.entry(id).or_default() += n);
+                report.requirements.into_iter().for_each(|(id, n)| *self.requirements.entry(id).or_default() += n);
             }
             Err(failure) => _ = self.failures.insert(scenario.seed, *failure),
         }
@@ -65,6 +68,7 @@ impl Totals {
         self.octets += other.octets;
         self.faults += other.faults;
         other.checks.into_iter().for_each(|(id, n)| *self.checks.entry(id).or_default() += n);
+        other.requirements.into_iter().for_each(|(id, n)| *self.requirements.entry(id).or_default() += n);
         self.coverage.merge(other.coverage);
         self.failures.extend(other.failures);
     }

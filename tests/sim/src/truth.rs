@@ -62,8 +62,8 @@ pub fn request_head(exchange: &Exchange) -> Vec<Field> {
     let mut fields = vec![
         field(":method", method),
         field(":scheme", "http"),
-        field(":authority", "sim.example"),
-        field(":path", format!("/r/{rid}?tag={}", tag(rid, "path"))),
+        field(":authority", &request.host),
+        field(":path", format!("{}?{}", request.path, tag(rid, "path"))),
         field("x-rid", rid.to_string()),
         field("x-tag", tag(rid, "request")),
         field("user-agent", "shuntyard-sim"),

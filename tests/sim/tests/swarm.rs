@@ -48,6 +48,7 @@ fn seeds_without_a_violation() {
         println!("\n{}", shrink(&generate(failure.seed), failure.clone(), SHRINK_RUNS).report());
         panic!("{} of {} seeds failed", totals.failures.len(), totals.scenarios);
     }
+    totals.requirements.iter().for_each(|(id, times)| shuntyard_requirements::counted(id, *times));
     assert_eq!(invariants::never_checked(&totals.checks), [""; 0], "checks that were never made");
     if totals.scenarios >= ENOUGH {
         assert_eq!(totals.coverage.missing(), [], "pairs of features that never came together");

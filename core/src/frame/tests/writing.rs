@@ -1,5 +1,7 @@
 //! What is written is what section 6 shows, and is read back as what was meant.
 
+use shuntyard_requirements::req;
+
 use super::*;
 
 /// Reads all frames of `octets`, and fails if anything is left.
@@ -24,6 +26,7 @@ fn put(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 
 #[test]
 fn rfc9113_6_octets_of_each_frame() {
+    req!("9113-4.1-03", "9113-4.1-04", "9113-6.5-03", "9113-6.7-01", "9113-6.7-04");
     let out = put(|out| put_settings(out, &[(1, 2), (0xffff, u32::MAX)]));
     assert_eq!(out, [0, 0, 12, 4, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 255, 255, 255, 255, 255, 255]);
     assert_eq!(put(|out| put_settings(out, &[])), [0, 0, 0, 4, 0, 0, 0, 0, 0]);
@@ -72,6 +75,7 @@ fn rfc9113_6_what_is_written_is_read_back() {
 /// Every length of a block around every limit of a frame, on both sides of each cut.
 #[test]
 fn rfc9113_4_3_field_blocks_are_cut_where_the_frame_ends() {
+    req!("9113-4.1-01", "9113-4.3-01", "9113-6.2-03", "9113-6.10-01", "9113-8.1-02");
     for max_frame_size in 1..=12 {
         for length in 0..=40u8 {
             for end_stream in [false, true] {

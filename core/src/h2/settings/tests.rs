@@ -1,5 +1,7 @@
 //! One test a rule.
 
+use shuntyard_requirements::req;
+
 use super::identifier as id;
 use super::*;
 
@@ -17,6 +19,7 @@ const BOTH: [Role; 2] = [Role::Client, Role::Server];
 
 #[test]
 fn rfc9113_6_5_2_all_settings_are_taken_over() {
+    req!("9113-6.5-02");
     let entries = [
         (id::HEADER_TABLE_SIZE, 1),
         (id::ENABLE_PUSH, 0),
@@ -54,6 +57,7 @@ fn rfc9113_6_5_2_an_empty_frame_changes_nothing() {
 
 #[test]
 fn rfc9113_6_5_2_unknown_settings_are_ignored() {
+    req!("9113-6.5.2-13", "9113-6.5.3-03");
     let known = [1, 2, 3, 4, 5, 6, 8, 9];
     for identifier in (0..=u16::MAX).filter(|identifier| !known.contains(identifier)) {
         let (settings, change) = apply(Role::Client, &[(identifier, u32::MAX)]).unwrap();
@@ -63,6 +67,7 @@ fn rfc9113_6_5_2_unknown_settings_are_ignored() {
 
 #[test]
 fn rfc9113_6_5_2_enable_push() {
+    req!("9113-6.5.2-03", "9113-6.5.2-06");
     for role in BOTH {
         assert_eq!(cause(role, id::ENABLE_PUSH, 0), None);
         assert_eq!(cause(role, id::ENABLE_PUSH, 2), Some(ConnectionError::EnablePushInvalid));
@@ -74,6 +79,7 @@ fn rfc9113_6_5_2_enable_push() {
 
 #[test]
 fn rfc9113_6_5_2_initial_window_size() {
+    req!("9113-6.5.2-09");
     let invalid = Some(ConnectionError::InitialWindowSizeInvalid);
     for (value, expected) in [(0, None), (MAX_WINDOW, None), (MAX_WINDOW + 1, invalid), (u32::MAX, invalid)] {
         assert_eq!(cause(Role::Server, id::INITIAL_WINDOW_SIZE, value), expected, "{value}");
@@ -82,6 +88,7 @@ fn rfc9113_6_5_2_initial_window_size() {
 
 #[test]
 fn rfc9113_6_5_2_max_frame_size() {
+    req!("9113-6.5.2-11");
     let invalid = Some(ConnectionError::MaxFrameSizeInvalid);
     let cases = [(0, invalid), (16_383, invalid), (16_384, None), (16_777_215, None), (1 << 24, invalid)];
     for (value, expected) in cases {
@@ -91,6 +98,7 @@ fn rfc9113_6_5_2_max_frame_size() {
 
 #[test]
 fn rfc8441_3_enable_connect_protocol() {
+    req!("8441-3-01");
     let invalid = Some(ConnectionError::EnableConnectProtocolInvalid);
     for (value, expected) in [(0, None), (1, None), (2, invalid)] {
         assert_eq!(cause(Role::Client, id::ENABLE_CONNECT_PROTOCOL, value), expected, "{value}");
@@ -101,6 +109,7 @@ fn rfc8441_3_enable_connect_protocol() {
 
 #[test]
 fn rfc9218_2_1_no_rfc7540_priorities() {
+    req!("9218-2.1-01", "9218-2.1-02");
     assert_eq!(cause(Role::Client, id::NO_RFC7540_PRIORITIES, 1), None);
     let invalid = Some(ConnectionError::NoRfc7540PrioritiesInvalid);
     assert_eq!(cause(Role::Client, id::NO_RFC7540_PRIORITIES, 2), invalid);
@@ -108,6 +117,7 @@ fn rfc9218_2_1_no_rfc7540_priorities() {
 
 #[test]
 fn rfc9113_6_5_3_the_last_of_several_values_holds() {
+    req!("9113-6.5.3-02");
     let size = id::INITIAL_WINDOW_SIZE;
     let (settings, change) = apply(Role::Client, &[(size, 0), (size, MAX_WINDOW), (size, 10)]).unwrap();
     assert_eq!((settings.initial_window_size, change.window_delta), (10, 10 - 65_535));

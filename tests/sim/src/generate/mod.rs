@@ -66,9 +66,10 @@ fn traffic(scenario: &mut Scenario, faults: &Faults) {
         || scenario.adapter.read_max < 100
         || scenario.adapter.write_max < 100;
     let sessions = *choices.pick(&[1, 1, 2, 3, 5, 8, 20]);
+    let routes = scenario.config.routes.clone();
     let mut rid = 1;
     for n in 0..sessions {
-        let session = traffic::session(seed, n, rid, (smallest, small_pieces, sessions), faults);
+        let session = traffic::session(seed, n, rid, (smallest, small_pieces, sessions), faults, &routes);
         rid += session.exchanges.len() as u64;
         scenario.sessions.push(session);
     }

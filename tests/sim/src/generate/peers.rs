@@ -8,14 +8,14 @@ use crate::net::PipePolicy;
 use crate::refcodec::frame;
 use crate::refcodec::hpack::Indexing;
 use crate::rng::Choices;
-use crate::scenario::{Backend, PeerPlan};
+use crate::scenario::{Backend, BackendFault, PeerPlan};
 use crate::world::{MICRO, MILLI, Nanos, SECOND};
 
 pub(super) fn network(seed: u64, choices: &mut Choices) -> PipePolicy {
     let stalls = super::weight(seed, "stalls") / 4;
     let jitter = super::weight(seed, "jitter");
     PipePolicy {
-        capacity: *choices.pick(&[1 << 20, 1 << 20, 64 << 10, 5000, 300, 11, 1]),
+        capacity: *choices.pick(&[1 << 20, 1 << 20, 64 << 10, 5000, 300, 11]),
         delay: *choices.pick(&[50 * MICRO, 0, MICRO, 5 * MILLI]),
         jitter: if choices.chance(jitter) { *choices.pick(&[MILLI, 100 * MILLI]) } else { 0 },
         gap: *choices.pick(&[0, 0, 10 * MICRO]),
@@ -105,5 +105,10 @@ pub(super) fn backend(seed: u64, n: u8, address: SocketAddr, faults: &Faults) ->
     later.sort_by_key(|(at, ..)| *at);
     backend.network = [network(seed, &mut choices), network(seed, &mut choices)];
     backend.fault = faults.of_backend(&mut choices);
+    if let Some((_, BackendFault::Mischief { what, .. })) = backend.fault
+        && what.is_heavy()
+    {
+        backend.network = [PipePolicy::default(); 2];
+    }
     backend
 }

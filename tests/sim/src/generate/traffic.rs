@@ -1,6 +1,9 @@
 //! Clients and what they ask.
 
+use shuntyard_core::config::{HostPattern, PathPattern, RouteConfig};
+
 use super::faults::Faults;
+use crate::net::PipePolicy;
 use crate::rng::Choices;
 use crate::scenario::{Exchange, Method, Pace, ResponseKind, Session};
 use crate::world::{MICRO, MILLI};
@@ -13,6 +16,7 @@ pub(super) fn session(
     rid: u64,
     world: (u32, bool, usize),
     faults: &Faults,
+    routes: &[RouteConfig],
 ) -> Session {
     let (smallest, small_pieces, sessions) = world;
     let mut choices = Choices::new(seed, format!("session{n}"));
@@ -21,6 +25,14 @@ pub(super) fn session(
     let window = smallest.min(super::smallest_window(&peer));
     let small_pieces = small_pieces || network.iter().any(super::is_costly);
     let most = super::affordable(window, small_pieces, sessions);
+    let mut hostile = faults.hostile(&mut choices);
+    let mut network = network;
+    if let Some((_, acts, what)) = &mut hostile
+        && what.is_heavy()
+    {
+        *acts = (*acts).min(3);
+        network = [PipePolicy::default(); 2];
+    }
     let counts = if sessions > 5 { [1, 2, 3, 5, 10] } else { [1, 2, 5, 10, 40] };
     let count = *choices.pick(&counts);
     Session {
@@ -30,13 +42,13 @@ pub(super) fn session(
         patient: choices.chance(70),
         peer,
         network,
-        exchanges: (rid..rid + count).map(|rid| exchange(seed, rid, most, faults)).collect(),
+        exchanges: (rid..rid + count).map(|rid| exchange(seed, rid, most, faults, routes)).collect(),
         leave: faults.leave(&mut choices),
-        hostile: faults.hostile(&mut choices),
+        hostile,
     }
 }
 
-fn exchange(seed: u64, rid: u64, most: u64, faults: &Faults) -> Exchange {
+fn exchange(seed: u64, rid: u64, most: u64, faults: &Faults, routes: &[RouteConfig]) -> Exchange {
     let mut choices = Choices::new(seed, format!("exchange{rid}"));
     let mut exchange = Exchange::get(rid, 0);
     let size = |choices: &mut Choices| match choices.between(0, 5) {
@@ -46,6 +58,9 @@ fn exchange(seed: u64, rid: u64, most: u64, faults: &Faults) -> Exchange {
         _ => choices.between(1, most),
     };
     let request = &mut exchange.request;
+    if !routes.is_empty() {
+        (request.host, request.path) = wanted(choices.pick(routes));
+    }
     let methods = [Method::Get, Method::Get, Method::Post, Method::Post, Method::Put, Method::Head];
     request.method = *choices.pick(&methods);
     if matches!(request.method, Method::Post | Method::Put) {
@@ -76,6 +91,21 @@ fn exchange(seed: u64, rid: u64, most: u64, faults: &Faults) -> Exchange {
     exchange.response.reset = faults.stream_reset(&mut choices, most);
     exchange.response.mischief = faults.response_mischief(&mut choices);
     exchange
+}
+
+/// An authority and a path that a route serves.
+fn wanted(route: &RouteConfig) -> (String, String) {
+    let host = match &route.host {
+        HostPattern::Any => "sim.example".to_owned(),
+        HostPattern::Exact(host) => host.to_string(),
+        HostPattern::Below(domain) => format!("www.{domain}"),
+    };
+    let path = match &route.path {
+        PathPattern::Any => "/r".to_owned(),
+        PathPattern::Exact(path) => path.to_string(),
+        PathPattern::Prefix(begin) => format!("{begin}r"),
+    };
+    (host, path)
 }
 
 /// Thinking and padding are for short content: a frame may carry as little as one octet where windows are small.

@@ -2,26 +2,57 @@
 
 use std::collections::BTreeMap;
 
-use super::Scene;
-use crate::ledger::{Head, Ledger, Trace, Violation};
+use shuntyard_core::config::{Host, Scope, UpstreamConfig};
 
-/// **E1, E4, E7, E8, E12** (after every step), as far as counts show them.
+use super::Scene;
+use crate::ledger::{Attempt, Head, Ledger, Trace, Violation};
+
+/// **E1, E4, E5, E7, E8, E12** (after every step), as far as counts show them.
 ///
-/// E1: no more engines than the configuration allows to an endpoint. E4: whoever is frozen has an engine or a dial that it
-/// waits for. E7: an engine has a connection of its own, so there are no more engines than backend connections. E8: nobody is
-/// frozen while a usable connection has a free slot and the ledger has memory. E12: what is live is what has an attempt that
-/// is not over.
+/// E4: whoever is frozen has an engine or a dial that it waits for, or a connection whose backend allows no stream for now
+/// (one that carries nothing is deregistered even so; the next limit that its backend tells brings it back). E5: a backend
+/// connection that nobody uses is closed when its time is over. E7: an engine has a connection of its own, so there are no
+/// more engines than backend connections. E8: nobody is frozen while a connection that serves its kind has a free slot and
+/// the ledger has memory. E12: what is live is what has an attempt that is not over.
 pub fn e_engines_and_queue(scene: &mut Scene<'_>) -> Result<(), Violation> {
     let view = scene.view;
     scene.checks.check("E7", view.engines <= view.backends, || format!("{view:?}"))?;
-    let served = view.queued == 0 || view.engines > 0 || scene.draining;
+    let served = view.queued == 0 || view.engines + view.backends > 0 || scene.draining || scene.late;
     scene.checks.check("E4", served, || format!("requests wait for nobody: {view:?}"))?;
-    let most = scene.ledger.engines_max;
-    scene.checks.check("E1", view.engines <= most, || format!("{} engines of {most}", view.engines))?;
+    for &link in &scene.ledger.dialled {
+        e1_engines_are_few(scene, link)?;
+    }
+    e5_idle_connections_go(scene)?;
     e8_nobody_waits_beside_a_free_slot(scene)?;
     e12_assigned_is_queued_and_live(scene)
 }
 
+/// **E1** (after every step in which a connection was ordered). No more engines than the configuration allows to an
+/// endpoint. A connection that is going away is no engine any more.
+fn e1_engines_are_few(scene: &mut Scene<'_>, link: usize) -> Result<(), Violation> {
+    let (ledger, police) = (scene.ledger, scene.police);
+    let Some(&target) = ledger.targets.get(&link) else { return Ok(()) };
+    let upstreams = ledger.upstreams.iter().filter(|upstream| leads_to(ledger, link, upstream));
+    let most: usize = upstreams.map(|upstream| upstream.connections_max as usize).sum();
+    let engines = ledger.targets.iter().filter(|&(&at, &to)| to == target && police[at].is_engine()).count();
+    scene.checks.check("E1", engines <= most, || {
+        format!("link {link} is connection {engines} to {target}, at most {most} may be")
+    })
+}
+
+/// **E5** (after every step). An engine that nobody needs gives its connection up when the idle time is over. It may be
+/// looked at lazily: the deadline of an earlier idleness is noticed first.
+fn e5_idle_connections_go(scene: &mut Scene<'_>) -> Result<(), Violation> {
+    let idle = u64::try_from(scene.config.timeouts.backend_idle.as_nanos()).unwrap_or(u64::MAX);
+    let most = idle.saturating_mul(2) + scene.slack;
+    let now = scene.ledger.now;
+    let lazy = scene.police.iter().position(|police| police.idle_for(now).is_some_and(|time| time > most));
+    let kept = scene.config.upstreams.iter().any(|upstream| upstream.connections_min > 0);
+    scene.checks.check("E5", lazy.is_none() || kept, || format!("link {lazy:?} is idle and stays"))
+}
+
+/// Where requests are looked at: those that are frozen, beside the connections that carry others of their kind. An idle
+/// connection is not counted: the gateway may prefer another endpoint.
 fn e8_nobody_waits_beside_a_free_slot(scene: &mut Scene<'_>) -> Result<(), Violation> {
     let (view, config) = (scene.view, scene.config);
     let window = u64::from(config.backend.initial_window_size).max(65_535);
@@ -30,10 +61,61 @@ fn e8_nobody_waits_beside_a_free_slot(scene: &mut Scene<'_>) -> Result<(), Viola
         return Ok(());
     }
     let cap = config.backend.max_concurrent_streams_cap;
-    let free = scene.police.iter().position(|police| police.has_free_slot(cap));
-    scene.checks.check("E8", free.is_none(), || {
-        format!("{} requests are frozen while link {free:?} has a free slot: {view:?}", view.queued)
-    })
+    let free: Vec<usize> =
+        (0..scene.police.len()).filter(|&link| scene.police[link].has_free_slot(cap)).collect();
+    for &rid in &scene.ledger.active {
+        let trace = &scene.ledger.traces[&rid];
+        let frozen = trace.attempts.iter().all(Attempt::is_over) && trace.head.is_none() && !trace.malformed;
+        let (Some((front, _)), Some(upstream)) = (trace.front, scene.ledger.upstream(rid)) else { continue };
+        if !frozen || trace.is_answered() || scene.police[front].paused {
+            continue;
+        }
+        let serves = |link: &&usize| {
+            let police = &scene.police[**link];
+            let same_front = |rid: u64| scene.ledger.traces[&rid].front.is_some_and(|(at, _)| at == front);
+            police.open_streams() > 0
+                && leads_to(scene.ledger, **link, upstream)
+                && match upstream.share {
+                    Scope::Worker => true,
+                    Scope::Client => police.open_requests().all(same_front),
+                    Scope::None => false,
+                }
+        };
+        let unused = free.iter().find(serves);
+        scene.checks.check("E8", unused.is_none(), || {
+            format!("request {rid} is frozen while link {unused:?} has a free slot: {view:?}, {trace:?}")
+        })?;
+    }
+    Ok(())
+}
+
+fn leads_to(ledger: &Ledger, link: usize, upstream: &UpstreamConfig) -> bool {
+    let Some(&target) = ledger.targets.get(&link) else { return false };
+    let host = Host::Address(target.into());
+    upstream.endpoints.iter().any(|endpoint| endpoint.host == host)
+}
+
+/// **E11** (when a request goes to a backend). It goes where its route leads, and shares the connection with nobody that its
+/// upstream keeps apart: with no other client's requests, or with none at all. (TLS, which would add to the key, is not
+/// there.)
+pub fn e11_connections_are_shared_as_configured(
+    ledger: &mut Ledger,
+    rid: u64,
+    link: usize,
+    beside: &[u64],
+) -> Result<(), Violation> {
+    let Some(upstream) = ledger.upstream(rid).cloned() else {
+        return ledger.check("E11", false, || format!("request {rid} has no route and goes to link {link}"));
+    };
+    let right = leads_to(ledger, link, &upstream);
+    ledger.check("E11", right, || format!("request {rid} of {} goes to link {link}", upstream.name))?;
+    let front = |rid: &u64| ledger.traces.get(rid).and_then(|trace| trace.front).map(|(link, _)| link);
+    let apart = match upstream.share {
+        Scope::Worker => true,
+        Scope::Client => beside.iter().all(|other| front(other) == front(&rid)),
+        Scope::None => beside.is_empty(),
+    };
+    ledger.check("E11", apart, || format!("request {rid} shares link {link} with {beside:?}"))
 }
 
 fn e12_assigned_is_queued_and_live(scene: &mut Scene<'_>) -> Result<(), Violation> {
@@ -45,7 +127,7 @@ fn e12_assigned_is_queued_and_live(scene: &mut Scene<'_>) -> Result<(), Violatio
     for rid in &scene.ledger.active {
         let trace = &scene.ledger.traces[rid];
         let last = trace.attempts.last();
-        live += usize::from(last.is_some_and(|last| !last.is_over()) && !trace.is_answered());
+        live += usize::from(last.is_some_and(|last| !last.is_over()));
     }
     let view = scene.view;
     scene.checks.check("E12", live == view.live, || format!("{live} live by what crossed the wires, {view:?}"))
@@ -94,18 +176,23 @@ pub fn e6_no_request_is_lost(ledger: &mut Ledger) -> Result<(), Violation> {
     ledger.check("E6", lost.is_empty(), || format!("no answer to {lost:?}"))
 }
 
-/// **E8** (when a request gets its first stream). Requests of one front are thawed in the order in which they were frozen.
+/// **E8** (after every step). Requests of one front are thawed in the order in which they were frozen.
 /// Those that were live before go first of all and are not compared.
-pub fn e8_first_come_first_thawed(ledger: &mut Ledger, rid: u64) -> Result<(), Violation> {
+pub fn e8_first_come_first_thawed(scene: &mut Scene<'_>, rid: u64) -> Result<(), Violation> {
+    let ledger = scene.ledger;
     let trace = &ledger.traces[&rid];
+    let of = ledger.upstream_of.get(&rid);
     let (Some((link, stream)), 1) = (trace.front, trace.attempts.len()) else { return Ok(()) };
     let earlier = |other: &u64| {
+        if ledger.upstream_of.get(other) != of {
+            return false;
+        }
         let other = &ledger.traces[other];
         let frozen = other.attempts.is_empty() && !other.is_answered() && other.head.is_none() && !other.malformed;
         frozen && other.front.is_some_and(|(l, s)| l == link && s < stream)
     };
     let overtaken = ledger.active.iter().copied().find(earlier);
-    ledger.check("E8", overtaken.is_none(), || format!("request {rid} overtakes {overtaken:?}"))
+    scene.checks.check("E8", overtaken.is_none(), || format!("request {rid} overtakes {overtaken:?}"))
 }
 
 /// **E10** (when a request goes to a backend). Nothing is asked for a client that has gone, once the gateway knows it.

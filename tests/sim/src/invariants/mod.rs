@@ -45,6 +45,10 @@ pub struct Scene<'a> {
     pub next_timeout: Option<u64>,
     /// A drain was ordered.
     pub draining: bool,
+    /// A timer is due and has not been brought yet.
+    pub late: bool,
+    /// How late timers come at most, with some time for octets on their way.
+    pub slack: u64,
 }
 
 /// Everything that holds after every step. Says which requests are over and need not be looked at any more.
@@ -54,6 +58,9 @@ pub fn every_step(mut scene: Scene<'_>) -> Result<Vec<u64>, Violation> {
     e_engines_and_queue(scene)?;
     n_within_limits(scene)?;
     t_deadlines_are_armed(scene)?;
+    for &rid in &scene.ledger.thawed {
+        e8_first_come_first_thawed(scene, rid)?;
+    }
     let mut over = Vec::new();
     for &rid in &scene.ledger.active {
         let Some(trace) = scene.ledger.traces.get(&rid) else { continue };

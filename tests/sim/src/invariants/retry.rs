@@ -12,14 +12,18 @@ pub fn r3_only_unprocessed_requests_are_sent_again(ledger: &mut Ledger, rid: u64
     ledger.check("R2", clean, || format!("request {rid} again after a response began: {trace:?}"))?;
     ledger.check("R2", last.is_over(), || format!("request {rid} on two streams at a time: {trace:?}"))?;
     let idempotent = ledger.scripts.get(&rid).is_none_or(|exchange| exchange.request.method != Method::Post);
-    let may = last.is_unprocessed() || (last.lost && idempotent);
+    let may = last.is_unprocessed() || idempotent;
     ledger.check("R3", may, || format!("request {rid} again: {last:?}"))
 }
 
 /// **R4, R5** (when a request goes to a backend). One counter bounds all attempts together; every attempt has the same head.
 pub fn r4_r5_attempts_are_few_and_alike(ledger: &mut Ledger, rid: u64) -> Result<(), Violation> {
-    let (attempts, most) = (ledger.traces[&rid].attempts.len(), ledger.attempts_max);
-    ledger.check("R4", attempts <= most, || format!("request {rid} has {attempts} attempts of {most}"))?;
+    let attempts = &ledger.traces[&rid].attempts;
+    let (count, before) = (attempts.len(), &attempts[..attempts.len() - 1]);
+    let maybe_executed = before.iter().any(|attempt| !attempt.is_unprocessed());
+    let retry = ledger.upstream(rid).map(|upstream| upstream.retry.clone()).unwrap_or_default();
+    let most = if maybe_executed { retry.attempts } else { retry.unprocessed_attempts } as usize;
+    ledger.check("R4", count <= most.max(1), || format!("request {rid} has {count} attempts of {most}"))?;
     let [.., before, last] = ledger.traces[&rid].attempts.as_slice() else { return Ok(()) };
     let alike = before.fields == last.fields;
     let text = (!alike).then(|| format!("request {rid}: {:?} and {:?}", before.fields, last.fields));

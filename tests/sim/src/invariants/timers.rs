@@ -1,6 +1,6 @@
 //! Deadlines.
 
-use shuntyard_core::config::Config;
+use shuntyard_core::config::{Config, Saturation, UpstreamConfig};
 use shuntyard_core::gateway::{Cause, EndRecord, Outcome};
 use shuntyard_core::time::Duration;
 
@@ -35,13 +35,18 @@ pub fn t4_no_deadline_acts_early(
     let (waited, limit) = match cause {
         Cause::ResponseTimeout => (record.thawed.map_or(Duration::ZERO, since), config.timeouts.response),
         Cause::QueueLimit if record.ended > record.accepted && record.attempts == 0 => {
-            (since(record.accepted), config.timeouts.queue)
+            // A queue that is full, or a policy that lets nobody wait, need no time.
+            let full = |u: &UpstreamConfig| u.on_saturation == Saturation::Refuse || u.queue_max < 1000;
+            let refuses = config.upstreams.iter().any(full);
+            let limit = config.upstreams.iter().map(|upstream| upstream.queue_timeout).min();
+            (since(record.accepted), limit.filter(|_| !refuses).unwrap_or_default())
         }
         Cause::StreamIdle => {
             (since(record.accepted), config.timeouts.stream_idle.min(config.timeouts.write_stall))
         }
         _ => return Ok(()),
     };
+    let limit = config.routes.iter().filter_map(|route| route.timeout).fold(limit, Duration::min);
     // A backend that takes no output for too long is a response that does not come.
     let limit = if cause == Cause::ResponseTimeout { limit.min(config.timeouts.write_stall) } else { limit };
     ledger.check("T4", waited >= limit, || format!("after {waited:?} of {limit:?}: {record:?}"))

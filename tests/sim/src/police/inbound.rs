@@ -31,7 +31,9 @@ impl Police {
             Frame::RstStream { stream, code } => self.reset_in(stream, code, known, ledger),
             Frame::Settings { ack: true, .. } => self.acknowledged_in(),
             Frame::Settings { settings, .. } => {
-                self.established = true;
+                if !std::mem::replace(&mut self.established, true) {
+                    self.idle_since = ledger.now;
+                }
                 self.peer_settings.push_back(settings);
             }
             Frame::Ping { ack: false, opaque } => self.peer_pings.push_back(opaque),
@@ -80,8 +82,8 @@ impl Police {
                 self.follow(stream, ledger.now);
                 ledger.heads += 1;
                 let Some(rid) = rid else { return };
-                let (gone, left_out) =
-                    (self.peer_gone, self.last_goaway.is_some_and(|last| stream > last));
+                let left_out = self.ended_by_gateway || self.last_goaway.is_some_and(|last| stream > last);
+                let gone = self.peer_gone;
                 let (link, malformed) = (self.link, message::malformed(Section::Request, &fields).is_some());
                 let trace = ledger.trace(rid);
                 trace.front = Some((link, stream));
@@ -141,7 +143,7 @@ impl Police {
             Side::Front => ledger.trace(rid).received += content,
             Side::Backend => {
                 if let Some(attempt) = ledger.attempt(rid, self.link, stream) {
-                    attempt.malformed |= !attempt.head || late;
+                    attempt.malformed |= !attempt.head && !late;
                     if !late {
                         attempt.received += content;
                     }

@@ -215,10 +215,17 @@ impl Police {
     pub fn emitted(&mut self, octets: &[u8], ledger: &mut Ledger) -> Result<(), Violation> {
         self.outbound.reader.push(octets);
         self.shown += octets.len() as u64;
-        while let Some(frame) = next(&mut self.outbound.reader, "C4")? {
+        loop {
+            let read = next(&mut self.outbound.reader, "C4");
+            ledger.require(&["9113-4.1-01"], "C4", read.is_ok(), || format!("{:?}", read.as_ref().err()))?;
+            let Some(frame) = read? else { return Ok(()) };
             self.frame_out(frame, ledger)?;
         }
-        Ok(())
+    }
+
+    /// Whether the gateway has said nothing yet.
+    pub fn is_silent(&self) -> bool {
+        self.outbound.frames < 2
     }
 
     /// Whether the peer may break the protocol.
@@ -260,6 +267,11 @@ impl Police {
         self.over = true;
         if self.side == Side::Backend {
             self.gone(ledger);
+        } else if self.outbound.frames == 0 || ledger.draining {
+            // A client that is turned away before a word was said: none of its requests was looked at. And at the deadline of
+            // a drain whoever is left is cut.
+            let rids = self.streams.values().filter_map(|entry| entry.rid);
+            rids.for_each(|rid| ledger.trace(rid).left_out = true);
         }
     }
 
@@ -305,6 +317,22 @@ impl Police {
             && !self.peer_goaway_came
             && self.waiting() == 0;
         usable && self.max_concurrent.is_some_and(|limit| self.open.len() < limit.min(cap) as usize)
+    }
+
+    /// Whether it counts as an engine's: neither over nor going away.
+    pub fn is_engine(&self) -> bool {
+        !(self.over || self.peer_gone || self.peer_goaway_came || self.last_goaway.is_some() || self.ended_by_gateway)
+    }
+
+    /// For how long a backend connection has stood without a stream, if the gateway should give it up some time.
+    pub fn idle_for(&self, now: Nanos) -> Option<Nanos> {
+        let idle = self.side == Side::Backend && self.established && self.is_engine() && self.open.is_empty();
+        (idle && !self.inbound_broken).then(|| now.saturating_sub(self.idle_since))
+    }
+
+    /// The requests on streams that are open.
+    pub fn open_requests(&self) -> impl Iterator<Item = u64> {
+        self.open.iter().filter_map(|stream| self.streams.get(stream)?.rid)
     }
 
     /// Whether content of a stream could leave now: both windows are open and no output is in front of it.

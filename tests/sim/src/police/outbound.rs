@@ -3,11 +3,25 @@
 use super::{Police, Progress, Side};
 use crate::invariants;
 use crate::ledger::{Attempt, Head, Ledger, Violation};
-use crate::refcodec::frame::{self, Frame, STREAM_CLOSED};
+use crate::refcodec::frame::{self, Frame};
 use crate::refcodec::hpack::Line;
 use crate::refcodec::message::{self, Section};
 use crate::refcodec::{Field, value_of};
 use crate::truth::{self, Direction};
+
+/// What a field section that is well-formed obeys (9113 8.2 and 8.3).
+const WELL_FORMED: [&str; 10] = [
+    "9113-8.1-03",
+    "9113-8.1.1-02",
+    "9113-8.2-01",
+    "9113-8.2.1-08",
+    "9113-8.2.2-01",
+    "9113-8.3-01",
+    "9113-8.3-02",
+    "9113-8.3-03",
+    "9113-8.3-05",
+    "9113-8.3-07",
+];
 
 impl Police {
     pub(super) fn frame_out(&mut self, frame: Frame, ledger: &mut Ledger) -> Result<(), Violation> {
@@ -21,7 +35,9 @@ impl Police {
         let opens_well = !first || matches!(frame, Frame::Settings { ack: false, .. });
         let link = self.link;
         ledger.note(|| format!("link {link} out: {frame}"));
-        ledger.check("C4", opens_well, || format!("link {link}: the first frame is {frame:?} (9113 3.4)"))?;
+        ledger.require(&["9113-3.4-01", "9113-3.4-02", "9113-6.5-01"], "C4", opens_well, || {
+            format!("link {link}: the first frame is {frame:?} (9113 3.4)")
+        })?;
         let whole = self.block_out(&frame, ledger)?;
         if let Some((stream, lines, end)) = whole {
             self.fields_out(stream, lines, end, ledger)?;
@@ -38,7 +54,7 @@ impl Police {
             }
             Frame::Ping { ack: true, opaque } => {
                 let expected = self.peer_pings.pop_front();
-                ledger.check("C5", expected == Some(opaque), || {
+                ledger.require(&["9113-6.7-02"], "C5", expected == Some(opaque), || {
                     format!("link {link}: a PING answer {opaque:?}, due was {expected:?} (9113 6.7)")
                 })
             }
@@ -74,7 +90,10 @@ impl Police {
             Err(text) if text.contains("CONTINUATION") || text.contains("interrupts") => "C4",
             Err(_) => "C1",
         };
-        ledger.check(id, whole.is_ok(), || format!("link {link}: {}", whole.as_ref().unwrap_err()))?;
+        let contiguous = ["9113-4.3-01", "9113-6.2-03", "9113-6.10-01", "9113-8.1-02"];
+        ledger.require(&contiguous, id, whole.is_ok(), || {
+            format!("link {link}: {}", whole.as_ref().unwrap_err())
+        })?;
         Ok(whole.unwrap_or_default())
     }
 
@@ -116,7 +135,9 @@ impl Police {
             _ => Section::Trailers,
         };
         let malformed = message::malformed(section, &fields);
-        ledger.check("A1", malformed.is_none(), || format!("{name}: {}", malformed.unwrap_or_default()))?;
+        ledger.require(&WELL_FORMED, "A1", malformed.is_none(), || {
+            format!("{name}: {}", malformed.unwrap_or_default())
+        })?;
         let interim =
             section == Section::Response && value_of(&fields, ":status").is_some_and(|s| s.starts_with(b"1"));
         ledger.check("L5", !(interim && end), || {
@@ -137,13 +158,15 @@ impl Police {
     /// A request goes to a backend.
     fn open_out(&mut self, stream: u32, fields: &[Field], ledger: &mut Ledger) -> Result<(), Violation> {
         let name = self.name(stream);
-        ledger.check("C4", stream % 2 == 1, || format!("{name}: an even stream (9113 5.1.1)"))?;
-        ledger.check("R6", !self.peer_goaway_known, || {
+        ledger.require(&["9113-5.1.1-01"], "C4", stream % 2 == 1, || {
+            format!("{name}: an even stream (9113 5.1.1)")
+        })?;
+        ledger.require(&["9113-6.8-01"], "R6", !self.peer_goaway_known, || {
             format!("{name}: opened after GOAWAY came (9113 6.8)")
         })?;
         let open = self.open_streams();
         let limit = self.max_concurrent.map_or(self.assumed_max_concurrent, |limit| limit) as usize;
-        ledger.check("C6", open < limit, || {
+        ledger.require(&["9113-5.1.2-01"], "C6", open < limit, || {
             format!("{name}: opened with {open} streams open, limit {limit}")
         })?;
         self.highest = stream;
@@ -151,6 +174,7 @@ impl Police {
         let mut entry = self.new_stream(rid);
         entry.head_at = self.block_at;
         self.streams.insert(stream, entry);
+        let beside: Vec<u64> = self.open_requests().collect();
         self.follow(stream, ledger.now);
         let Some(rid) = rid else {
             return ledger.check("D2", false, || format!("{name}: a request without x-rid"));
@@ -158,8 +182,9 @@ impl Police {
         invariants::r3_only_unprocessed_requests_are_sent_again(ledger, rid)?;
         let attempt = Attempt { link: self.link, stream, fields: fields.to_vec(), ..Attempt::default() };
         ledger.trace(rid).attempts.push(attempt);
+        invariants::e11_connections_are_shared_as_configured(ledger, rid, self.link, &beside)?;
         invariants::r4_r5_attempts_are_few_and_alike(ledger, rid)?;
-        invariants::e8_first_come_first_thawed(ledger, rid)?;
+        ledger.thawed.push(rid);
         invariants::e10_nothing_is_asked_for_who_has_gone(ledger, rid)
     }
 
@@ -171,9 +196,15 @@ impl Police {
         };
         let (ended, reset, known) =
             (entry.progress == Progress::Ended, entry.reset_by_gateway, entry.reset_known);
-        ledger.check("L5", !ended, || format!("{name}: a frame after END_STREAM (9113 5.1)"))?;
-        ledger.check("C4", !reset, || format!("{name}: a frame after RST_STREAM (9113 6.4)"))?;
-        ledger.check("L4", !known, || format!("{name}: a frame after the peer reset the stream (9113 5.1)"))
+        ledger.require(&["9113-5.1-09"], "L5", !ended, || {
+            format!("{name}: a frame after END_STREAM (9113 5.1)")
+        })?;
+        ledger.require(&["9113-5.1-09"], "C4", !reset, || {
+            format!("{name}: a frame after RST_STREAM (9113 6.4)")
+        })?;
+        ledger.require(&["9113-6.4-01"], "L4", !known, || {
+            format!("{name}: a frame after the peer reset the stream (9113 5.1)")
+        })
     }
 
     /// D2, E2, L8: fields are those of the stream's request, and of a backend only where a backend has answered.
@@ -198,6 +229,8 @@ impl Police {
                 ledger.trace(rid).head = Some(Head::Local(status.unwrap_or_default()));
                 return invariants::e2_a_frozen_request_shows_nothing(ledger, rid);
             }
+            // What the backend says there is not the script's: it is the backend's fault and nobody else's.
+            (Section::Response | Section::Trailers, Side::Front) if exchange.response.mischief.is_some() => Vec::new(),
             (Section::Response, _) if interim => truth::interim_head(exchange),
             (Section::Response, _) => truth::response_head(exchange),
             (Section::Trailers, Side::Front) if local => Vec::new(),
@@ -233,7 +266,8 @@ impl Police {
         let entry = self.streams.get_mut(&stream).expect("the stream was just checked");
         let (of_stream, head) = (entry.window, entry.progress == Progress::Head);
         ledger.check("L5", head, || format!("{name}: DATA before the head (9113 8.1)"))?;
-        ledger.check("W1", length == 0 || (length <= of_stream && length <= window), || {
+        let windows = ["9113-5.2.1-02", "9113-6.9.1-01", "9113-6.9.2-02"];
+        ledger.require(&windows, "W1", length == 0 || (length <= of_stream && length <= window), || {
             format!("{name}: {length} octets at windows {of_stream} and {window} (9113 6.9.1)")
         })?;
         entry.window -= length;
@@ -280,6 +314,9 @@ impl Police {
             let again = ledger.attempt(rid, self.link, stream).map_or(0, |attempt| attempt.request_sent);
             ledger.check("R1", again == from + length, || format!("{name}: request {rid} is sent again from {from}"))?;
         }
+        if crate::mischief::is_decoy(rid) {
+            return invariants::d1_content_is_a_prefix(ledger, rid);
+        }
         let wrong = truth::first_wrong(rid, direction, from, content);
         ledger.check("D2", wrong.is_none(), || {
             format!(
@@ -297,9 +334,12 @@ impl Police {
         let (declared, sent, rid) = (entry.declared, entry.sent, entry.rid);
         self.follow(stream, ledger.now);
         let bodiless = self.side == Side::Front && sent == 0;
-        ledger.check("L5", bodiless || declared.is_none_or(|length| length == sent), || {
-            format!("{name}: {sent} octets of content, content-length {declared:?} (9113 8.1.1)")
-        })?;
+        ledger.require(
+            &["9110-8.6-09"],
+            "L5",
+            bodiless || declared.is_none_or(|length| length == sent),
+            || format!("{name}: {sent} octets of content, content-length {declared:?} (9113 8.1.1)"),
+        )?;
         let Some(rid) = rid else { return Ok(()) };
         match self.side {
             Side::Front => {
@@ -321,13 +361,15 @@ impl Police {
             return ledger.check("C4", hostile, || format!("{name}: RST_STREAM on an idle stream (9113 6.4)"));
         };
         let (again, answer) = (entry.reset_by_gateway, entry.reset_known);
-        // A hostile peer may go on after its end: STREAM_CLOSED answers that (9113 section 5.1).
-        let closed = entry.progress == Progress::Ended && entry.end_known && !(hostile && code == STREAM_CLOSED);
+        // A hostile peer may end with what is malformed, or go on after its end: RST_STREAM answers (9113 5.1, 8.1.1).
+        let closed = entry.progress == Progress::Ended && entry.end_known && !hostile;
         entry.reset_by_gateway = true;
         let rid = entry.rid;
         self.follow(stream, ledger.now);
-        ledger.check("C4", !again, || format!("{name}: a second RST_STREAM"))?;
-        ledger.check("C4", !answer, || format!("{name}: RST_STREAM in answer to RST_STREAM (9113 5.4.2)"))?;
+        ledger.require(&["9113-5.4.2-02"], "C4", !again, || format!("{name}: a second RST_STREAM"))?;
+        ledger.require(&["9113-5.4.2-04"], "C4", !answer, || {
+            format!("{name}: RST_STREAM in answer to RST_STREAM (9113 5.4.2)")
+        })?;
         ledger.check("C4", !closed, || format!("{name}: RST_STREAM on a closed stream"))?;
         let Some(rid) = rid else { return Ok(()) };
         match side {
@@ -350,7 +392,7 @@ impl Police {
     fn acknowledge(&mut self, ledger: &mut Ledger) -> Result<(), Violation> {
         let link = self.link;
         let settings = self.peer_settings.pop_front();
-        ledger.check("C5", settings.is_some(), || {
+        ledger.require(&["9113-6.5.3-04"], "C5", settings.is_some(), || {
             format!("link {link}: a SETTINGS acknowledgement for none")
         })?;
         for (id, value) in settings.unwrap_or_default() {
@@ -376,7 +418,7 @@ impl Police {
 
     fn goaway_out(&mut self, last_stream: u32, code: u32, ledger: &mut Ledger) -> Result<(), Violation> {
         let (link, before) = (self.link, self.last_goaway);
-        ledger.check("C7", before.is_none_or(|before| last_stream <= before), || {
+        ledger.require(&["9113-6.8-06"], "C7", before.is_none_or(|before| last_stream <= before), || {
             format!("link {link}: GOAWAY {last_stream} after {before:?} (9113 6.8)")
         })?;
         self.last_goaway = Some(last_stream);

@@ -3,7 +3,8 @@
 //! ```text
 //! scenario seed=42 drain=1000000
 //! config front.max_concurrent_streams=7 timeouts.response=50ms
-//! upstream endpoints=10.0.0.1:8080 max_attempts=2
+//! upstream name=default endpoints=10.0.0.1:8080 retry.attempts=2
+//! route name=default upstream=default
 //! backend address=10.0.0.1:8080 fault=1/goaway:1:newest:0
 //! session n=0 patient=false
 //!   exchange rid=1 request.method=POST request.content=30
@@ -16,7 +17,7 @@ pub(crate) mod word;
 
 use std::fmt;
 
-use shuntyard_core::config::Config;
+use shuntyard_core::config::{RouteConfig, UpstreamConfig};
 
 use crate::scenario::{AdapterPlan, Backend, Exchange, Scenario, Session};
 use tables::Fields;
@@ -47,7 +48,12 @@ pub fn print(scenario: &Scenario) -> String {
         line("config", &mut scenario.config, &mut plain.config),
         line("adapter", &mut scenario.adapter, &mut AdapterPlan::default()),
     ];
-    upstreams_mut(&mut scenario.config, |upstream| lines.push(line("upstream", upstream, &mut bare())));
+    for upstream in &mut scenario.config.upstreams {
+        lines.push(line("upstream", upstream, &mut UpstreamConfig::new("", Vec::new())));
+    }
+    for route in &mut scenario.config.routes {
+        lines.push(line("route", route, &mut RouteConfig::any("", "")));
+    }
     for backend in &mut scenario.backends {
         lines.push(line("backend", backend, &mut Backend::new(0)));
     }
@@ -59,16 +65,6 @@ pub fn print(scenario: &Scenario) -> String {
     }
     lines.retain(|line| line.contains(' '));
     lines.join("\n") + "\n"
-}
-
-/// An upstream as everything else is compared with: without endpoints.
-fn bare() -> shuntyard_core::config::UpstreamConfig {
-    shuntyard_core::config::UpstreamConfig::new(Vec::new())
-}
-
-/// Every upstream of a configuration, one after the other.
-fn upstreams_mut(config: &mut Config, mut visit: impl FnMut(&mut shuntyard_core::config::UpstreamConfig)) {
-    visit(&mut config.upstream);
 }
 
 fn line(kind: &str, part: &mut dyn Fields, plain: &mut dyn Fields) -> String {
@@ -85,6 +81,8 @@ fn line(kind: &str, part: &mut dyn Fields, plain: &mut dyn Fields) -> String {
 /// The scenario of a text.
 pub fn parse(text: &str) -> Result<Scenario, TextError> {
     let mut scenario = Scenario::new(0, Vec::new(), Vec::new());
+    scenario.config.upstreams.clear();
+    scenario.config.routes.clear();
     for (at, line) in text.lines().enumerate() {
         let mut words = line.split_whitespace();
         let Some(kind) = words.next().filter(|kind| !kind.starts_with('#')) else { continue };
@@ -103,7 +101,14 @@ fn read_line<'a>(
         "scenario" => set_all(scenario, words),
         "config" => set_all(&mut scenario.config, words),
         "adapter" => set_all(&mut scenario.adapter, words),
-        "upstream" => set_all(&mut scenario.config.upstream, words),
+        "upstream" => {
+            scenario.config.upstreams.push(UpstreamConfig::new("", Vec::new()));
+            set_all(scenario.config.upstreams.last_mut().expect("it was just pushed"), words)
+        }
+        "route" => {
+            scenario.config.routes.push(RouteConfig::any("", ""));
+            set_all(scenario.config.routes.last_mut().expect("it was just pushed"), words)
+        }
         "backend" => {
             scenario.backends.push(Backend::new(0));
             set_all(scenario.backends.last_mut().expect("it was just pushed"), words)

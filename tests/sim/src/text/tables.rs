@@ -1,6 +1,9 @@
 //! Which words each part of a scenario has. Every field is named here: a new one does not compile until it has a word.
 
-use shuntyard_core::config::{Config, ConnectionConfig, Timeouts, UpstreamConfig};
+use shuntyard_core::config::{
+    Balance, Config, ConnectionConfig, HostPattern, PathPattern, RetryConfig, RouteConfig, Saturation, Scope, Timeouts,
+    UpstreamConfig,
+};
 
 use super::word::{Slot, word_enum};
 use crate::cut::Segmentation;
@@ -44,18 +47,21 @@ fields!(ConnectionConfig, words: header_table_size encoder_table_size max_concur
     connection_window_size max_header_list_size max_fields max_continuations max_settings max_queued_control_frames
     max_interim_responses authority_required outbox_high_mark assumed_max_concurrent_streams
     max_concurrent_streams_cap, parts: , elsewhere: );
-fields!(Timeouts, words: preface connect response queue front_idle backend_idle linger write_stall stream_idle,
+fields!(Timeouts, words: preface connect response front_idle backend_idle linger write_stall stream_idle,
     parts: , elsewhere: );
-fields!(UpstreamConfig, words: endpoints max_connections_per_endpoint max_attempts max_queued, parts: , elsewhere: );
+fields!(RetryConfig, words: attempts unprocessed_attempts budget_percent replay_octets, parts: , elsewhere: );
+fields!(UpstreamConfig, words: name endpoints balance share on_saturation connections_min connections_max
+    assumed_streams queue_max queue_timeout, parts: retry, elsewhere: );
+fields!(RouteConfig, words: name host path upstream timeout, parts: , elsewhere: );
 fields!(Config, words: max_fronts ledger_octets upload_ledger_octets recv_buffer_octets via records,
-    parts: front backend timeouts, elsewhere: upstream);
+    parts: front backend timeouts, elsewhere: upstreams routes);
 fields!(AdapterPlan, words: eager write_max read_max hostile late spurious, parts: , elsewhere: );
 fields!(PipePolicy, words: capacity delay jitter gap segmentation short_writes stall reset_after fin_after,
     parts: , elsewhere: );
 fields!(PeerPlan, words: initial_window window_at_open connection_extra grant_percent max_frame header_table
     max_concurrent indexing huffman block_max read later_settings pings, parts: , elsewhere: );
 fields!(Pace, words: frame padding think, parts: , elsewhere: );
-fields!(RequestPlan, words: method content declare_length trailers extras expect cancel, parts: pace, elsewhere: );
+fields!(RequestPlan, words: method host path content declare_length trailers extras expect cancel, parts: pace, elsewhere: );
 fields!(ResponsePlan, words: status kind early delay interim declare_length trailers reset mischief,
     parts: pace, elsewhere: );
 fields!(Exchange, words: rid, parts: request response, elsewhere: );
@@ -97,6 +103,11 @@ impl Fields for Backend {
 
 fields!(Scenario, words: seed safety drain jumps, parts: , elsewhere: config sessions backends adapter);
 
+word_enum!(Balance { "least-active" => LeastActive, "round-robin" => RoundRobin });
+word_enum!(Scope { "client" => Client, "worker" => Worker, "none" => None });
+word_enum!(Saturation { "dial" => Dial, "queue" => Queue, "refuse" => Refuse });
+word_enum!(HostPattern { "any" => Any, "exact" => Exact(host), "below" => Below(host) });
+word_enum!(PathPattern { "any" => Any, "exact" => Exact(path), "prefix" => Prefix(path) });
 word_enum!(Segmentation {
     "whole" => Whole, "fixed" => Fixed(n), "random" => Random(n), "frames" => FrameBoundary,
 });

@@ -1,8 +1,10 @@
 //! Values as single words: what stands behind `=` in the text form of a scenario.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use shuntyard_core::address::Address;
+use shuntyard_core::config::{EndpointConfig, Host};
 use shuntyard_core::time::Duration;
 
 /// A value that is written as one word, without spaces.
@@ -51,6 +53,29 @@ impl Word for String {
     }
     fn from_word(word: &str) -> Option<Self> {
         Some(word.to_owned())
+    }
+}
+
+impl Word for Arc<str> {
+    fn to_word(&self) -> String {
+        self.to_string()
+    }
+    fn from_word(word: &str) -> Option<Self> {
+        Some(word.into())
+    }
+}
+
+/// An endpoint by its address, or by its name and port.
+impl Word for EndpointConfig {
+    fn to_word(&self) -> String {
+        self.host.to_string()
+    }
+    fn from_word(word: &str) -> Option<Self> {
+        if let Some(address) = Address::from_word(word) {
+            return Some(address.into());
+        }
+        let (name, port) = word.rsplit_once(':')?;
+        Some(Self { host: Host::Name { name: name.into(), port: port.parse().ok()? } })
     }
 }
 

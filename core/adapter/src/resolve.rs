@@ -1,0 +1,69 @@
+//! Names are resolved off the loop: the system's resolver blocks.
+
+use std::io;
+use std::net::ToSocketAddrs;
+use std::sync::Arc;
+use std::thread;
+
+use shuntyard_core::address::Address;
+use shuntyard_core::gateway::Command;
+
+use crate::{Desk, Order};
+
+/// Looks a name up on a thread of its own and hands what was found in at the desk. A gateway asks for a name once at a
+/// time, so there are no more threads than names.
+pub fn resolve(name: Arc<str>, port: u16, desk: Desk) {
+    let answer = {
+        let (name, desk) = (Arc::clone(&name), Arc::clone(&desk));
+        move |addresses| desk(Order::Command(Command::Resolved { name: Arc::clone(&name), port, addresses }))
+    };
+    let lookup = {
+        let answer = answer.clone();
+        move || answer(addresses_of(&name, port).unwrap_or_default())
+    };
+    if thread::Builder::new().name("resolver".to_owned()).spawn(lookup).is_err() {
+        // The gateway asks again when somebody needs the name.
+        answer(Vec::new());
+    }
+}
+
+/// The addresses of a name, each once, in the order in which the system prefers them.
+///
+/// # Errors
+/// The system's: no such name, or nobody could be asked.
+pub fn addresses_of(name: &str, port: u16) -> io::Result<Vec<Address>> {
+    let mut addresses: Vec<Address> = Vec::new();
+    for address in (name, port).to_socket_addrs()? {
+        let address = Address::Inet(address);
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    Ok(addresses)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn resolved(name: &str) -> Vec<Address> {
+        let (sender, answers) = channel();
+        resolve(name.into(), 80, Arc::new(move |order| _ = sender.send(order)));
+        match answers.recv_timeout(Duration::from_secs(60)).expect("an answer, whatever it is") {
+            Order::Command(Command::Resolved { name: of, port: 80, addresses }) if *of == *name => addresses,
+            _ => panic!("another order"),
+        }
+    }
+
+    #[test]
+    fn names_are_found_or_not_and_somebody_is_told_either_way() {
+        let addresses = resolved("localhost");
+        assert!(
+            addresses.iter().any(|address| matches!(address, Address::Inet(at) if at.ip().is_loopback()))
+        );
+        assert_eq!(resolved("no such name"), []);
+    }
+}

@@ -1,0 +1,86 @@
+//! What one HTTP/2 connection announces and tolerates.
+
+use crate::config::{ConfigError, DEFAULT_WINDOW, MAX_WINDOW, range};
+
+/// What one HTTP/2 connection announces and tolerates, in either role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionConfig {
+    /// SETTINGS_HEADER_TABLE_SIZE that we announce, in octets. 0 to 65,536.
+    pub header_table_size: u32,
+    /// The largest dynamic table that our encoder uses although the peer allows more, in octets. 0 to 65,536.
+    pub encoder_table_size: u32,
+    /// SETTINGS_MAX_CONCURRENT_STREAMS that a server announces. 1 to 2^31-1. nghttpx and HAProxy: 100.
+    pub max_concurrent_streams: u32,
+    /// SETTINGS_INITIAL_WINDOW_SIZE that we announce, in octets. 0 to 2^31-1.
+    pub initial_window_size: u32,
+    /// The connection's receive window, in octets. 65,535 to 2^31-1 (it cannot start lower, RFC 9113 6.9.2).
+    pub connection_window_size: u32,
+    /// SETTINGS_MAX_HEADER_LIST_SIZE that we announce and hold, with 32 octets a field (6.5.2). nghttpx: 64 KiB.
+    pub max_header_list_size: u32,
+    /// Fields of one section, each cookie crumb counted. Envoy and nghttpx: 100; Sozu: 128.
+    pub max_fields: u32,
+    /// CONTINUATION frames of one field block. nghttp2: 8.
+    pub max_continuations: u32,
+    /// Settings in one SETTINGS frame. nghttp2: 32.
+    pub max_settings: u32,
+    /// Answers to control frames (acknowledgements, resets) that may wait in the outbox. nghttp2: 1000.
+    pub max_queued_control_frames: u32,
+    /// Interim responses before the final one. Go: 5 by count, others by octets.
+    pub max_interim_responses: u32,
+    /// Whether a request must say its authority, in `:authority` or in `host`: who guesses one routes by accident.
+    pub authority_required: bool,
+    /// Octets in the outbox above which no DATA is cut; at twice as many no input is read.
+    pub outbox_high_mark: usize,
+    /// How many streams a client opens before the server's first SETTINGS came. RFC 9113 6.5.2 recommends 100 or more.
+    pub assumed_max_concurrent_streams: u32,
+    /// How many streams a client opens where the server allows more or announces no limit.
+    pub max_concurrent_streams_cap: u32,
+}
+
+impl Default for ConnectionConfig {
+    fn default() -> Self {
+        Self {
+            header_table_size: 4096,
+            encoder_table_size: 4096,
+            max_concurrent_streams: 100,
+            initial_window_size: DEFAULT_WINDOW,
+            connection_window_size: 1 << 20,
+            max_header_list_size: 64 << 10,
+            max_fields: 128,
+            max_continuations: 8,
+            max_settings: 32,
+            max_queued_control_frames: 1000,
+            max_interim_responses: 16,
+            authority_required: true,
+            outbox_high_mark: 128 << 10,
+            assumed_max_concurrent_streams: 100,
+            max_concurrent_streams_cap: 250,
+        }
+    }
+}
+
+impl ConnectionConfig {
+    /// Checks every value against its range.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let max_window = u64::from(MAX_WINDOW);
+        range("header_table_size", self.header_table_size.into(), 0, 65_536)?;
+        range("encoder_table_size", self.encoder_table_size.into(), 0, 65_536)?;
+        range("max_concurrent_streams", self.max_concurrent_streams.into(), 1, max_window)?;
+        range("initial_window_size", self.initial_window_size.into(), 0, max_window)?;
+        range(
+            "connection_window_size",
+            self.connection_window_size.into(),
+            DEFAULT_WINDOW.into(),
+            max_window,
+        )?;
+        range("max_header_list_size", self.max_header_list_size.into(), 256, 16 << 20)?;
+        range("max_fields", self.max_fields.into(), 8, 65_535)?;
+        range("max_continuations", self.max_continuations.into(), 0, 1024)?;
+        range("max_settings", self.max_settings.into(), 6, 2730)?;
+        range("max_queued_control_frames", self.max_queued_control_frames.into(), 8, 1_000_000)?;
+        range("max_interim_responses", self.max_interim_responses.into(), 1, 1000)?;
+        range("outbox_high_mark", self.outbox_high_mark as u64, 1, 1 << 30)?;
+        range("assumed_max_concurrent_streams", self.assumed_max_concurrent_streams.into(), 1, max_window)?;
+        range("max_concurrent_streams_cap", self.max_concurrent_streams_cap.into(), 1, max_window)
+    }
+}

@@ -1,0 +1,76 @@
+//! Routes: which upstream serves a request.
+
+use std::sync::Arc;
+
+use crate::config::{ConfigError, range, range_duration};
+use crate::time::Duration;
+
+/// One route. Of the routes of a configuration the first that matches serves a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteConfig {
+    /// Names it in records and figures. Not empty.
+    pub name: Arc<str>,
+    /// The authorities that it serves.
+    pub host: HostPattern,
+    /// The paths that it serves.
+    pub path: PathPattern,
+    /// The name of the upstream.
+    pub upstream: Arc<str>,
+    /// From a request's head to the end of its response; `None` for no such limit. A millisecond to a day.
+    pub timeout: Option<Duration>,
+}
+
+/// Which hosts a route serves. Ports are not looked at, nor upper and lower case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum HostPattern {
+    /// All, and requests that name none.
+    #[default]
+    Any,
+    /// This one.
+    Exact(Arc<str>),
+    /// Every name below this domain (`example.com` for `*.example.com`), not the domain itself.
+    Below(Arc<str>),
+}
+
+/// Which paths a route serves: octet by octet, without the query.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PathPattern {
+    /// All.
+    #[default]
+    Any,
+    /// This one.
+    Exact(Arc<str>),
+    /// All that begin so.
+    Prefix(Arc<str>),
+}
+
+impl RouteConfig {
+    /// A route that serves every request.
+    pub fn any(name: impl Into<Arc<str>>, upstream: impl Into<Arc<str>>) -> Self {
+        Self {
+            name: name.into(),
+            host: HostPattern::Any,
+            path: PathPattern::Any,
+            upstream: upstream.into(),
+            timeout: None,
+        }
+    }
+
+    /// Checks every value against its range.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        range("route name", self.name.len() as u64, 1, 256)?;
+        match &self.host {
+            HostPattern::Any => {}
+            HostPattern::Exact(host) | HostPattern::Below(host) => {
+                range("route host", host.len() as u64, 1, 253)?;
+            }
+        }
+        match &self.path {
+            PathPattern::Any => {}
+            PathPattern::Exact(path) | PathPattern::Prefix(path) => {
+                range("route path", path.len() as u64, 1, 4096)?;
+            }
+        }
+        self.timeout.map_or(Ok(()), |timeout| range_duration("route timeout", timeout))
+    }
+}

@@ -1,0 +1,165 @@
+//! Upstreams: where requests go, and how many at a time.
+
+use core::fmt;
+use std::sync::Arc;
+
+use crate::address::Address;
+use crate::config::{ConfigError, range, range_duration};
+use crate::time::Duration;
+
+/// A group of endpoints that serve the same requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamConfig {
+    /// Names it in routes, records and figures. Not empty, and unique.
+    pub name: Arc<str>,
+    /// The endpoints, HTTP/2 with prior knowledge. 1 to 1024.
+    pub endpoints: Vec<EndpointConfig>,
+    /// Which endpoint gets the next request.
+    pub balance: Balance,
+    /// Who may share a backend connection.
+    pub share: Scope,
+    /// What happens to a request when every engine is full.
+    pub on_saturation: Saturation,
+    /// Connections to one endpoint, of one worker, that are kept although nobody needs them. 0 to 1024.
+    pub connections_min: u32,
+    /// Connections to one endpoint, of one worker. 1 to 100,000.
+    pub connections_max: u32,
+    /// How many streams a connection may open before its backend's SETTINGS came, where no earlier connection to the
+    /// endpoint has told. 0 waits for the SETTINGS; RFC 9113 section 6.5.2 would let one assume 100.
+    pub assumed_streams: u32,
+    /// Frozen requests that may wait. 1 to 1,000,000; one more is answered 503.
+    pub queue_max: u32,
+    /// How long a request may wait frozen. A millisecond to a day.
+    pub queue_timeout: Duration,
+    /// When a request is sent again.
+    pub retry: RetryConfig,
+}
+
+/// One endpoint of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointConfig {
+    /// Where it is.
+    pub host: Host,
+}
+
+/// Where an endpoint is: an address, or a name that somebody has to resolve.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Host {
+    /// An address.
+    Address(Address),
+    /// A name. The gateway asks for its addresses with [`Action::Resolve`](crate::gateway::Action::Resolve).
+    Name {
+        /// The name, without port.
+        name: Arc<str>,
+        /// The port.
+        port: u16,
+    },
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Name { name, port } => write!(f, "{name}:{port}"),
+        }
+    }
+}
+
+impl From<Address> for EndpointConfig {
+    fn from(address: Address) -> Self {
+        Self { host: Host::Address(address) }
+    }
+}
+
+/// Who may share an engine, and with it a backend connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// The requests of one client connection.
+    Client,
+    /// All clients of a worker.
+    #[default]
+    Worker,
+    /// Nobody: a connection carries one request at a time.
+    None,
+}
+
+/// What happens to a request when every engine is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Saturation {
+    /// One more connection is made, up to the maximum; then it waits.
+    #[default]
+    Dial,
+    /// It waits for a stream of the one connection that each endpoint has.
+    Queue,
+    /// It is answered 503.
+    Refuse,
+}
+
+/// Which endpoint gets the next request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Balance {
+    /// The one with the fewest requests under way; of equals, the one that comes first.
+    #[default]
+    LeastActive,
+    /// Each in turn.
+    RoundRobin,
+}
+
+/// When a request is sent again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryConfig {
+    /// How often a request is handed to a backend at most, where an earlier attempt may have been executed: such an
+    /// attempt is followed by another one only if the method is idempotent (RFC 9110 section 9.2.2). 1 to 100.
+    pub attempts: u32,
+    /// How often a request is handed to a backend at most, where every attempt was proved not to have been processed
+    /// (RFC 9113 section 8.7). 1 to 1000.
+    pub unprocessed_attempts: u32,
+    /// Retries of requests that may have been executed, in percent of all requests of the upstream. 0 to 100.
+    pub budget_percent: u32,
+    /// Octets of a request's content that are kept to be sent again. 0 to 2^30.
+    pub replay_octets: u32,
+}
+
+impl Default for RetryConfig {
+    fn default() -> Self {
+        Self { attempts: 2, unprocessed_attempts: 32, budget_percent: 20, replay_octets: 64 << 10 }
+    }
+}
+
+impl UpstreamConfig {
+    /// An upstream with these endpoints and default limits.
+    pub fn new(name: impl Into<Arc<str>>, endpoints: Vec<Address>) -> Self {
+        Self {
+            name: name.into(),
+            endpoints: endpoints.into_iter().map(EndpointConfig::from).collect(),
+            balance: Balance::default(),
+            share: Scope::default(),
+            on_saturation: Saturation::default(),
+            connections_min: 0,
+            connections_max: 16,
+            assumed_streams: 0,
+            queue_max: 10_000,
+            queue_timeout: Duration::from_secs(10),
+            retry: RetryConfig::default(),
+        }
+    }
+
+    /// Checks every value against its range.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        range("upstream name", self.name.len() as u64, 1, 256)?;
+        range("endpoints", self.endpoints.len() as u64, 1, 1024)?;
+        range("connections_min", self.connections_min.into(), 0, 1024)?;
+        range(
+            "connections_max",
+            self.connections_max.into(),
+            u64::from(self.connections_min.max(1)),
+            100_000,
+        )?;
+        range("queue_max", self.queue_max.into(), 1, 1_000_000)?;
+        range_duration("queue_timeout", self.queue_timeout)?;
+        range("retry attempts", self.retry.attempts.into(), 1, 100)?;
+        range("unprocessed_attempts", self.retry.unprocessed_attempts.into(), 1, 1000)?;
+        range("budget_percent", self.retry.budget_percent.into(), 0, 100)?;
+        range("replay_octets", self.retry.replay_octets.into(), 0, 1 << 30)
+    }
+}

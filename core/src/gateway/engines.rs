@@ -1,0 +1,203 @@
+//! What becomes of engines: their limits are told, they run out of requests, their backend goes away.
+
+use crate::engine::EnginePhase;
+use crate::gateway::conn::{Conn, Life, Side};
+use crate::gateway::deadlines::Kind;
+use crate::gateway::{Action, ConnId, Gateway};
+use crate::key::{EndpointKey, EntryKey, UpstreamKey};
+use crate::record::Cause;
+use crate::registry::{FrontLanes, Seat};
+use crate::request::DeadlineTarget;
+use crate::time::Instant;
+
+impl Gateway {
+    /// The backend's limits are known: what they allow is thawed, and another engine may be ordered if they do not
+    /// suffice.
+    pub(super) fn settings_came(&mut self, conn: ConnId, now: Instant) {
+        let first = self.conns.get(conn).is_some_and(|entry| !entry.established);
+        self.established(conn, now);
+        let Some(entry) = self.conns.get(conn) else { return };
+        let streams_max = entry.h2.peer_settings().max_concurrent_streams;
+        if let Side::Backend(engine) = &entry.side {
+            let seat = Seat { conn, endpoint: engine.endpoint, dialling: first };
+            self.registry.limit_told(engine.upstream, engine.entry, seat, streams_max);
+        }
+        self.run_out(conn, now);
+    }
+
+    /// An engine without requests is deregistered: whoever needs its connection next adopts it (B31, B33).
+    pub(super) fn run_out(&mut self, conn: ConnId, now: Instant) {
+        let Some(entry) = self.conns.get_mut(conn) else { return };
+        let unused = entry.established && entry.life == Life::Open && entry.h2.open_streams() == 0;
+        let may_rest =
+            |engine: &&mut crate::engine::Engine| engine.phase() == EnginePhase::Open && !engine.idle;
+        let Some(engine) = entry.engine_mut().filter(|_| unused).filter(may_rest) else { return };
+        let (upstream, endpoint) = (engine.upstream, engine.endpoint);
+        engine.idle = true;
+        let of = engine.entry.take();
+        if !self.registry.deregister(of, upstream, endpoint, conn) {
+            self.close_gracefully(conn, Cause::ConnectionTerminated, now);
+        }
+    }
+
+    /// A slot of the backend connection may be free: a stream has ended, or output has left that there was no room behind.
+    pub(super) fn slot_freed(&mut self, conn: ConnId) {
+        if let Some(Side::Backend(engine)) = self.conns.get(conn).map(|entry| &entry.side)
+            && let Some(entry) = engine.entry
+        {
+            self.registry.wake(entry);
+        }
+    }
+
+    /// A client is gone. In scope `client` its engines are out of requests with it.
+    pub(super) fn front_gone(&mut self, lanes: FrontLanes, now: Instant) {
+        for Seat { conn, .. } in self.registry.forget_front(lanes) {
+            if let Some(engine) = self.conns.get_mut(conn).and_then(Conn::engine_mut) {
+                engine.entry = None;
+            }
+            self.run_out(conn, now);
+        }
+    }
+
+    /// Engines of endpoints that the configuration has no more take nothing new.
+    pub(super) fn retire_unwanted(&mut self, now: Instant) {
+        let unwanted = |conn: &Conn| match &conn.side {
+            Side::Backend(engine) => {
+                self.registry.endpoint(engine.upstream, engine.endpoint).is_none_or(|of| of.retired)
+            }
+            Side::Front { .. } => false,
+        };
+        let conns: Vec<_> = self.conns.iter().filter(|(_, conn)| unwanted(conn)).map(|(id, _)| id).collect();
+        for conn in conns {
+            self.retire_engine(conn, Cause::ConnectionTerminated, now);
+            self.stream_ended(conn, now);
+        }
+    }
+
+    /// The engine takes nothing new; what is live goes on. `cause` is for those who wait, should nobody else serve them.
+    pub(super) fn retire_engine(&mut self, conn: ConnId, cause: Cause, now: Instant) {
+        let Some(entry) = self.conns.get_mut(conn) else { return };
+        let dialling = !entry.established;
+        let Some(engine) = entry.engine_mut() else { return };
+        let again = engine.phase() == EnginePhase::Draining;
+        engine.drain();
+        let (upstream, endpoint) = (engine.upstream, engine.endpoint);
+        if core::mem::take(&mut engine.idle) {
+            return self.registry.leave_idle(upstream, endpoint, conn);
+        }
+        let entry = engine.entry.take();
+        if dialling && !again {
+            self.rest_endpoint(upstream, endpoint, now);
+        }
+        if let Some(entry) = entry {
+            self.engine_gone(conn, entry, cause, now);
+        }
+    }
+
+    /// An entry has lost an engine. Where its dial had failed and nothing else serves the queue, everybody in it is told.
+    fn engine_gone(&mut self, conn: ConnId, entry: EntryKey, cause: Cause, now: Instant) {
+        let dial_failed = self.registry.unseat(entry, conn);
+        if dial_failed && self.registry.is_hopeless(entry) {
+            self.fail_queue(entry, cause, now);
+        } else {
+            self.registry.wake(entry);
+        }
+    }
+
+    fn rest_endpoint(&mut self, upstream: UpstreamKey, endpoint: EndpointKey, now: Instant) {
+        let Some(of) = self.registry.endpoint_mut(upstream, endpoint) else { return };
+        if of.resting {
+            return;
+        }
+        let rest = of.failed();
+        let target = DeadlineTarget::Rest(upstream, endpoint);
+        self.deadlines.arm(Kind::Rest as u8, now + rest, target);
+    }
+
+    /// The endpoint may be dialled again.
+    pub(super) fn rested(&mut self, upstream: UpstreamKey, endpoint: EndpointKey) {
+        if let Some(of) = self.registry.endpoint_mut(upstream, endpoint) {
+            of.resting = false;
+        }
+        self.registry.wake_upstream(upstream);
+    }
+
+    /// The backend said GOAWAY.
+    pub(super) fn backend_goes_away(&mut self, conn: ConnId, now: Instant) {
+        self.retire_engine(conn, Cause::ConnectionTerminated, now);
+        self.stream_ended(conn, now);
+    }
+
+    /// Asks for the addresses of the endpoints that the entry might use, where none is known.
+    pub(super) fn resolve_for(&mut self, entry: EntryKey) {
+        let Some(upstream) = self.registry.entry(entry).map(|entry| entry.upstream) else { return };
+        self.resolve_unknown(upstream);
+    }
+
+    /// Asks for the addresses of the upstream's endpoints where none is known.
+    pub(super) fn resolve_unknown(&mut self, upstream: UpstreamKey) {
+        let Some(of) = self.registry.upstream(upstream) else { return };
+        let unknown: Vec<_> =
+            of.endpoints().filter(|(_, endpoint)| endpoint.is_unresolved()).map(|(key, _)| key).collect();
+        for endpoint in unknown {
+            self.resolve(upstream, endpoint);
+        }
+    }
+
+    /// Asks for the addresses of one endpoint, unless somebody asks already.
+    pub(super) fn resolve(&mut self, upstream: UpstreamKey, endpoint: EndpointKey) {
+        let Some(of) = self.registry.endpoint_mut(upstream, endpoint) else { return };
+        if let crate::config::Host::Name { name, port } = &of.config.host
+            && !of.resolving
+        {
+            of.resolving = true;
+            self.actions.push_back(Action::Resolve { name: std::sync::Arc::clone(name), port: *port });
+        }
+    }
+
+    /// Addresses were found for a name, or none.
+    pub(super) fn name_resolved(
+        &mut self,
+        (name, port): (&str, u16),
+        addresses: &[crate::address::Address],
+        now: Instant,
+    ) {
+        for (upstream, endpoint) in self.endpoints_named(name, port) {
+            let Some(of) = self.registry.endpoint_mut(upstream, endpoint) else { continue };
+            of.resolved(addresses.to_vec());
+            let unresolved = of.is_unresolved();
+            let again = now + self.duration(Kind::Resolve);
+            self.deadlines.arm(Kind::Resolve as u8, again, DeadlineTarget::Resolve(upstream, endpoint));
+            if unresolved {
+                self.rest_endpoint(upstream, endpoint, now);
+                self.fail_hopeless(upstream, now);
+            } else {
+                self.rested(upstream, endpoint);
+            }
+        }
+    }
+
+    fn endpoints_named(&self, name: &str, port: u16) -> Vec<(UpstreamKey, EndpointKey)> {
+        let named = |host: &crate::config::Host| matches!(host, crate::config::Host::Name { name: own, port: at } if **own == *name && *at == port);
+        let endpoints = self.registry.upstreams().flat_map(|(upstream, of)| {
+            of.all_endpoints().map(move |(endpoint, of)| (upstream, endpoint, of))
+        });
+        endpoints
+            .filter(|(_, _, of)| of.resolving && named(&of.config.host))
+            .map(|(upstream, endpoint, _)| (upstream, endpoint))
+            .collect()
+    }
+
+    /// Whoever waits for an upstream that cannot be found anywhere is told.
+    fn fail_hopeless(&mut self, upstream: UpstreamKey, now: Instant) {
+        let entries: Vec<_> = self
+            .registry
+            .entries()
+            .filter(|(key, entry)| entry.upstream == upstream && self.registry.is_hopeless(*key))
+            .map(|(key, _)| key)
+            .collect();
+        for entry in entries {
+            self.fail_queue(entry, Cause::NameUnresolved, now);
+        }
+    }
+}

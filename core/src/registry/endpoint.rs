@@ -1,0 +1,103 @@
+//! One endpoint of an upstream: its addresses, its connections in numbers, and what is known of its health.
+
+use std::sync::Arc;
+
+use crate::address::Address;
+use crate::config::{EndpointConfig, Host};
+use crate::key::ConnId;
+use crate::time::Duration;
+
+/// How long an endpoint whose dial failed is left alone the first time. It doubles with each failure that follows.
+const REST_MIN: Duration = Duration::from_secs(1);
+/// How long an endpoint is left alone at most.
+const REST_MAX: Duration = Duration::from_secs(30);
+
+/// An endpoint.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// Where it is, as the configuration has it.
+    pub config: EndpointConfig,
+    /// The same as a word, for records and figures.
+    pub label: Arc<str>,
+    /// Its place in the configuration.
+    pub(super) place: usize,
+    /// Where it can be dialled. Empty while its name is not resolved.
+    addresses: Vec<Address>,
+    /// Whose turn it is to be dialled.
+    next_address: usize,
+    /// Whether the adapter was asked for its addresses and has not answered.
+    pub resolving: bool,
+    /// Its connections, from the order to connect to their end.
+    pub connections: u32,
+    /// Connections that no engine owns, the one that was used last at the end.
+    pub idle: Vec<ConnId>,
+    /// Requests on its streams.
+    pub active: u32,
+    /// Its last dial failed a moment ago.
+    pub resting: bool,
+    /// Dials that failed since one succeeded.
+    failures: u32,
+    /// The streams that it allowed at a time when it was last asked: what holds on a new connection until it is told.
+    pub streams_max: Option<u32>,
+    /// A new configuration has it no more.
+    pub retired: bool,
+}
+
+impl Endpoint {
+    /// An endpoint that nobody has dialled yet.
+    pub fn new(config: EndpointConfig) -> Self {
+        let addresses = match &config.host {
+            Host::Address(address) => vec![address.clone()],
+            Host::Name { .. } => Vec::new(),
+        };
+        Self {
+            label: config.host.to_string().into(),
+            config,
+            place: 0,
+            addresses,
+            next_address: 0,
+            resolving: false,
+            connections: 0,
+            idle: Vec::new(),
+            active: 0,
+            resting: false,
+            failures: 0,
+            streams_max: None,
+            retired: false,
+        }
+    }
+
+    /// Whether somebody has to say where it is before it can be dialled.
+    pub fn is_unresolved(&self) -> bool {
+        self.addresses.is_empty()
+    }
+
+    /// Where it was found to be. An empty answer changes nothing: the last known addresses may still be right.
+    pub fn resolved(&mut self, addresses: Vec<Address>) {
+        self.resolving = false;
+        if !addresses.is_empty() {
+            self.addresses = addresses;
+        }
+    }
+
+    /// The address to dial; each in turn.
+    pub fn take_address(&mut self) -> Option<Address> {
+        let address = self.addresses.get(self.next_address % self.addresses.len().max(1)).cloned();
+        self.next_address = self.next_address.wrapping_add(1);
+        address
+    }
+
+    /// A dial failed. Says how long the endpoint rests.
+    pub fn failed(&mut self) -> Duration {
+        self.resting = true;
+        let rest = REST_MIN.saturating_mul(1 << self.failures.min(5)).min(REST_MAX);
+        self.failures = self.failures.saturating_add(1);
+        rest
+    }
+
+    /// A backend answered.
+    pub fn succeeded(&mut self) {
+        self.resting = false;
+        self.failures = 0;
+    }
+}

@@ -1,0 +1,137 @@
+//! An entry of the registry: one queue of frozen requests, and the engines that pull from it.
+//!
+//! The queue has a lane for each client connection. Clients take turns, whoever has asked for more has to wait longer
+//! (F44, I3); within a lane the order is that of arrival.
+
+use crate::key::{ConnId, EndpointKey, EntryKey, LaneKey, UpstreamKey};
+use crate::list::{Linked, Links, List};
+use crate::request::{Queued, Request};
+
+/// What serves one backend key: an upstream, and in scope `client` one client connection.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The upstream.
+    pub upstream: UpstreamKey,
+    /// In scope `client`: whose requests it serves.
+    pub front: Option<ConnId>,
+    /// Lanes with requests, in turn.
+    pub lanes: List<Lane, Turn, crate::key::LaneMarker>,
+    /// Requests in all lanes.
+    pub queued: usize,
+    /// The engines.
+    pub seats: Vec<Seat>,
+    waiting: Links,
+    ready: Links,
+    starved: Links,
+}
+
+/// An engine's place in an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// The engine, by its connection.
+    pub conn: ConnId,
+    /// The endpoint that it is connected to.
+    pub endpoint: EndpointKey,
+    /// Its backend's SETTINGS have not come yet: there is one such engine for each endpoint, since a limit that is not
+    /// known cannot be divided.
+    pub dialling: bool,
+}
+
+impl Entry {
+    /// An entry without engines and requests.
+    pub fn new(upstream: UpstreamKey, front: Option<ConnId>) -> Self {
+        Self {
+            upstream,
+            front,
+            lanes: List::default(),
+            queued: 0,
+            seats: Vec::new(),
+            waiting: Links::default(),
+            ready: Links::default(),
+            starved: Links::default(),
+        }
+    }
+
+    /// Whether an engine of this entry is connected, or connecting, to the endpoint.
+    pub fn has_engine_at(&self, endpoint: EndpointKey) -> bool {
+        self.seats.iter().any(|seat| seat.endpoint == endpoint)
+    }
+
+    /// Engines whose limits are not known yet.
+    pub fn dials(&self) -> usize {
+        self.seats.iter().filter(|seat| seat.dialling).count()
+    }
+}
+
+/// One client connection's requests in a queue.
+#[derive(Clone, Debug)]
+pub struct Lane {
+    /// The queue.
+    pub entry: EntryKey,
+    /// The requests, in order of arrival.
+    pub requests: List<Request, Queued>,
+    turn: Links,
+}
+
+impl Lane {
+    /// A lane without requests.
+    pub fn new(entry: EntryKey) -> Self {
+        Self { entry, requests: List::default(), turn: Links::default() }
+    }
+}
+
+/// The lanes that a client connection has, one for each upstream that it uses.
+#[derive(Clone, Debug, Default)]
+pub struct FrontLanes(pub(super) Vec<(UpstreamKey, LaneKey)>);
+
+/// Names the list of lanes with requests.
+#[derive(Debug)]
+pub enum Turn {}
+
+impl Linked<Turn> for Lane {
+    fn links(&self) -> &Links {
+        &self.turn
+    }
+    fn links_mut(&mut self) -> &mut Links {
+        &mut self.turn
+    }
+}
+
+/// Names the list of an upstream's entries with requests.
+#[derive(Debug)]
+pub enum Waiting {}
+
+impl Linked<Waiting> for Entry {
+    fn links(&self) -> &Links {
+        &self.waiting
+    }
+    fn links_mut(&mut self) -> &mut Links {
+        &mut self.waiting
+    }
+}
+
+/// Names the list of entries for which something has changed.
+#[derive(Debug)]
+pub enum Ready {}
+
+impl Linked<Ready> for Entry {
+    fn links(&self) -> &Links {
+        &self.ready
+    }
+    fn links_mut(&mut self) -> &mut Links {
+        &mut self.ready
+    }
+}
+
+/// Names the list of entries that wait for memory of the ledger.
+#[derive(Debug)]
+pub enum Starved {}
+
+impl Linked<Starved> for Entry {
+    fn links(&self) -> &Links {
+        &self.starved
+    }
+    fn links_mut(&mut self) -> &mut Links {
+        &mut self.starved
+    }
+}

@@ -1,0 +1,177 @@
+//! One upstream: its endpoints, and which of them is the best for the next request.
+
+use crate::config::{Balance, EndpointConfig, Scope, UpstreamConfig};
+use crate::key::{EndpointKey, EndpointMarker, EntryKey, EntryMarker, Slab};
+use crate::list::List;
+use crate::registry::endpoint::Endpoint;
+use crate::registry::entry::{Entry, Waiting};
+
+/// How an endpoint stands among those of its upstream: the lowest is the best. The second number decides among equals.
+pub type Rank = (u32, usize);
+
+/// An upstream.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    config: UpstreamConfig,
+    endpoints: Slab<Endpoint, EndpointMarker>,
+    /// In the order of the configuration.
+    order: Vec<EndpointKey>,
+    /// Balance `round-robin`: whose turn it is.
+    turn: usize,
+    /// The entry of all clients; none in scope `client`.
+    pub(super) shared: Option<EntryKey>,
+    /// Entries with requests, in turn.
+    pub(super) waiting: List<Entry, Waiting, EntryMarker>,
+    /// Requests in the queues of all entries.
+    pub(super) queued: usize,
+    /// A new configuration has it no more: what it has is finished.
+    pub(super) retired: bool,
+}
+
+impl Upstream {
+    pub(super) fn new(config: UpstreamConfig) -> Self {
+        let mut upstream = Self {
+            endpoints: Slab::default(),
+            order: Vec::new(),
+            turn: 0,
+            shared: None,
+            waiting: List::default(),
+            queued: 0,
+            retired: false,
+            config,
+        };
+        let keys =
+            upstream.config.endpoints.iter().map(|of| upstream.endpoints.insert(Endpoint::new(of.clone())));
+        upstream.order = keys.collect();
+        upstream.number_places();
+        upstream
+    }
+
+    fn number_places(&mut self) {
+        for (place, &key) in self.order.iter().enumerate() {
+            if let Some(endpoint) = self.endpoints.get_mut(key) {
+                endpoint.place = place;
+            }
+        }
+    }
+
+    /// What it was made from.
+    pub fn config(&self) -> &UpstreamConfig {
+        &self.config
+    }
+
+    /// A new configuration, of the same scope. Endpoints that it has no more are retired, their connections finish.
+    pub(super) fn reconfigure(&mut self, config: UpstreamConfig) {
+        let order = config.endpoints.iter().map(|of| match self.find(of) {
+            Some(key) => key,
+            None => self.endpoints.insert(Endpoint::new(of.clone())),
+        });
+        let order: Vec<_> = order.collect();
+        for key in core::mem::replace(&mut self.order, order) {
+            if !self.order.contains(&key) {
+                self.retire_endpoint(key);
+            }
+        }
+        self.number_places();
+        self.config = config;
+        self.turn = 0;
+    }
+
+    fn find(&self, config: &EndpointConfig) -> Option<EndpointKey> {
+        self.order.iter().copied().find(|&key| self.endpoint(key).is_some_and(|of| of.config == *config))
+    }
+
+    fn retire_endpoint(&mut self, key: EndpointKey) {
+        let Some(endpoint) = self.endpoints.get_mut(key) else { return };
+        endpoint.retired = true;
+        if endpoint.connections == 0 {
+            self.endpoints.remove(key);
+        }
+    }
+
+    /// Nothing new comes. Once what waits has been served, its endpoints are retired.
+    pub(super) fn retire(&mut self) {
+        self.retired = true;
+        if self.queued > 0 {
+            return;
+        }
+        for key in core::mem::take(&mut self.order) {
+            self.retire_endpoint(key);
+        }
+    }
+
+    /// Whether nothing is left of it.
+    pub(super) fn is_over(&self) -> bool {
+        self.retired && self.queued == 0 && self.endpoints.is_empty()
+    }
+
+    /// An endpoint, unless it is gone.
+    pub fn endpoint(&self, key: EndpointKey) -> Option<&Endpoint> {
+        self.endpoints.get(key)
+    }
+
+    /// An endpoint, unless it is gone.
+    pub fn endpoint_mut(&mut self, key: EndpointKey) -> Option<&mut Endpoint> {
+        self.endpoints.get_mut(key)
+    }
+
+    /// A connection of the endpoint is gone.
+    pub(super) fn connection_gone(&mut self, key: EndpointKey) {
+        let Some(endpoint) = self.endpoints.get_mut(key) else { return };
+        endpoint.connections = endpoint.connections.saturating_sub(1);
+        if endpoint.retired && endpoint.connections == 0 {
+            self.endpoints.remove(key);
+        }
+    }
+
+    /// The endpoints in the order of the configuration.
+    pub fn endpoints(&self) -> impl Iterator<Item = (EndpointKey, &Endpoint)> {
+        self.order.iter().filter_map(|&key| Some((key, self.endpoints.get(key)?)))
+    }
+
+    /// All endpoints, those included that the configuration has no more. Walks everything: for snapshots.
+    pub fn all_endpoints(&self) -> impl Iterator<Item = (EndpointKey, &Endpoint)> {
+        self.endpoints.iter()
+    }
+
+    /// How an endpoint stands for the next request.
+    pub fn rank(&self, endpoint: &Endpoint) -> Rank {
+        match self.config.balance {
+            Balance::LeastActive => (endpoint.active, endpoint.place),
+            Balance::RoundRobin => {
+                let count = self.order.len().max(1);
+                (((endpoint.place + count - self.turn) % count) as u32, 0)
+            }
+        }
+    }
+
+    /// The endpoints with their ranks for the next request.
+    pub(super) fn ranked(&self) -> impl Iterator<Item = (Rank, EndpointKey, &Endpoint)> {
+        self.endpoints().map(|(key, endpoint)| (self.rank(endpoint), key, endpoint))
+    }
+
+    /// A request was given to the endpoint.
+    pub(super) fn served_by(&mut self, key: EndpointKey) {
+        if self.config.balance == Balance::RoundRobin
+            && let Some(place) = self.order.iter().position(|&other| other == key)
+        {
+            self.turn = (place + 1) % self.order.len();
+        }
+        if let Some(endpoint) = self.endpoints.get_mut(key) {
+            endpoint.active += 1;
+        }
+    }
+
+    /// How many streams a connection of this upstream carries at most, beside the peer's and the gateway's limits.
+    pub(super) fn streams_cap(&self) -> u32 {
+        match self.config.share {
+            Scope::Client | Scope::Worker => u32::MAX,
+            Scope::None => 1,
+        }
+    }
+
+    /// Whether every endpoint was tried in vain a moment ago.
+    pub(super) fn all_rest(&self) -> bool {
+        self.endpoints().all(|(_, endpoint)| endpoint.resting)
+    }
+}

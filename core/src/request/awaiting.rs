@@ -1,0 +1,198 @@
+//! What waits for a response, whoever has the rest of the request.
+
+use std::sync::Arc;
+
+use crate::deadline::DeadlineKey;
+use crate::fields::FieldSection;
+use crate::key::{ConnId, EndpointKey, LaneKey, UpstreamKey};
+use crate::ledger::Reservation;
+use crate::list::{Linked, Links};
+use crate::message::RequestHead;
+use crate::outbox::OctetQueue;
+use crate::record::{Cause, RequestId};
+use crate::request::{Arrived, FrontAddress, Frozen, Live, Place, RequestKey};
+use crate::routes::Route;
+use crate::time::Instant;
+use crate::window::{ConnectionLevel, Credit, StreamLevel};
+
+/// How far the response has come on its way to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponsePhase {
+    /// Nothing but interim responses was passed on.
+    Awaited,
+    /// The final head with this status was passed on.
+    Begun(u16),
+    /// The gateway answers by itself, with this status.
+    Local(u16, Cause),
+}
+
+/// What a deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeadlineTarget {
+    /// A connection.
+    Conn(ConnId),
+    /// A request.
+    Request(RequestKey),
+    /// The drain of the whole gateway.
+    Drain,
+    /// The pause of an endpoint after a dial that failed.
+    Rest(UpstreamKey, EndpointKey),
+    /// The next look at an endpoint's name.
+    Resolve(UpstreamKey, EndpointKey),
+}
+
+/// What stays with the front stream until the request is over: its content while nobody takes it, the credit owed to
+/// both sides, and the duties of its end.
+#[derive(Debug)]
+pub struct Awaiting {
+    /// Names it in records.
+    pub id: RequestId,
+    /// Where the response goes.
+    pub front: FrontAddress,
+    /// What the request's fields say.
+    pub head: RequestHead,
+    /// Who serves it; `None`: nobody does.
+    pub route: Option<Arc<Route>>,
+    /// Its lane in the queue of frozen requests, once it was there.
+    pub lane: Option<LaneKey>,
+    /// Content that no engine has taken yet.
+    pub content: OctetQueue,
+    /// The client has ended the request.
+    pub content_end: bool,
+    /// Trailers that no engine has taken yet.
+    pub trailers: Option<FieldSection>,
+    /// The memory for content that waits. With it the client's connection gets its credit at once, so that an upload that
+    /// cannot go on does not stop the others.
+    pub upload: Option<Reservation>,
+    /// Owed to the client's stream for content that has not left.
+    pub request_credit: Credit<StreamLevel>,
+    /// Owed to the client's connection for content that has not left: only without that memory.
+    pub request_connection_credit: Credit<ConnectionLevel>,
+    /// Owed to the backend's stream for content that has not left.
+    pub response_credit: Credit<StreamLevel>,
+    /// How far the response has come.
+    pub response: ResponsePhase,
+    /// The deadline of the queue or of the response.
+    pub deadline: Option<DeadlineKey<DeadlineTarget>>,
+    /// When content moved the last time, either way.
+    pub progress_at: Instant,
+    /// Content was given to a backend, and not kept: the request cannot be sent again.
+    pub content_given: bool,
+    /// Octets of content received.
+    pub request_octets: u64,
+    /// Octets of content sent.
+    pub response_octets: u64,
+    /// How often it was thawed.
+    pub attempts: u32,
+    /// Of these attempts: how many a backend may have executed although no response of theirs was passed on.
+    pub maybe_executed: u32,
+    /// When the head was complete.
+    pub accepted: Instant,
+    /// When it was last frozen.
+    pub frozen: Instant,
+    /// When it was last thawed.
+    pub thawed: Option<Instant>,
+    /// When the final response head was passed on.
+    pub responded: Option<Instant>,
+}
+
+impl Awaiting {
+    /// What waits for the response to this request.
+    pub(super) fn new(arrived: &Arrived) -> Self {
+        let at = arrived.at;
+        Self {
+            id: arrived.id,
+            front: arrived.front,
+            head: arrived.head,
+            route: arrived.route.clone(),
+            lane: None,
+            content: OctetQueue::default(),
+            content_end: arrived.end,
+            trailers: None,
+            upload: None,
+            request_credit: Credit::none(),
+            request_connection_credit: Credit::none(),
+            response_credit: Credit::none(),
+            response: ResponsePhase::Awaited,
+            deadline: None,
+            progress_at: at,
+            content_given: false,
+            request_octets: 0,
+            response_octets: 0,
+            attempts: 0,
+            maybe_executed: 0,
+            accepted: at,
+            frozen: at,
+            thawed: None,
+            responded: None,
+        }
+    }
+
+    /// The status that the client got, or 0 where none left.
+    pub fn status(&self) -> u16 {
+        match self.response {
+            ResponsePhase::Awaited => 0,
+            ResponsePhase::Begun(status) | ResponsePhase::Local(status, _) => status,
+        }
+    }
+}
+
+/// A request of the gateway: what waits, and where the rest is.
+#[derive(Debug)]
+pub struct Request {
+    /// What stays with the front.
+    pub awaiting: Awaiting,
+    /// Where it is.
+    pub place: Place,
+    /// Its place in its lane while it is frozen.
+    queue: Links,
+}
+
+impl Request {
+    pub(super) fn new(awaiting: Awaiting, place: Place) -> Self {
+        Self { awaiting, place, queue: Links::default() }
+    }
+
+    /// Takes the request off its backend stream, if it is on one, to put it elsewhere.
+    pub fn take_live(&mut self) -> Option<Live> {
+        match self.place.take() {
+            Place::Live(live) => Some(live),
+            place @ (Place::Frozen(_) | Place::Finished(_) | Place::Moving) => {
+                self.place = place;
+                None
+            }
+        }
+    }
+
+    /// Takes the request out of the queue's hands, if it is frozen, to put it elsewhere.
+    pub fn take_frozen(&mut self) -> Option<Frozen> {
+        match self.place.take() {
+            Place::Frozen(frozen) => Some(frozen),
+            place @ (Place::Live(_) | Place::Finished(_) | Place::Moving) => {
+                self.place = place;
+                None
+            }
+        }
+    }
+
+    /// The request's stream of a backend, where it has one.
+    pub fn live_mut(&mut self) -> Option<&mut Live> {
+        match &mut self.place {
+            Place::Live(live) => Some(live),
+            Place::Frozen(_) | Place::Finished(_) | Place::Moving => None,
+        }
+    }
+}
+
+/// Names the lane of frozen requests.
+#[derive(Debug)]
+pub enum Queued {}
+
+impl Linked<Queued> for Request {
+    fn links(&self) -> &Links {
+        &self.queue
+    }
+    fn links_mut(&mut self) -> &mut Links {
+        &mut self.queue
+    }
+}

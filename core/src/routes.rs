@@ -1,0 +1,143 @@
+//! The routing table: which upstream serves a request.
+//!
+//! The first route that matches wins. Routes are indexed by their hosts, so that a request is compared with those of
+//! its own host only, and with those for all hosts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::config::{HostPattern, PathPattern, RouteConfig};
+use crate::key::UpstreamKey;
+use crate::time::Duration;
+
+/// A route as a request bears it: it stays as it was when the request came.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Names it in records and figures.
+    pub name: Arc<str>,
+    /// Who serves its requests.
+    pub upstream: UpstreamKey,
+    /// From a request's head to the end of its response.
+    pub timeout: Option<Duration>,
+}
+
+/// All routes, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Routes {
+    routes: Vec<(PathPattern, Arc<Route>)>,
+    /// Routes for all hosts, by their places.
+    any: Vec<u32>,
+    /// By the host, in lower case.
+    exact: BTreeMap<Box<[u8]>, Vec<u32>>,
+    /// By the domain below which hosts must be, in lower case.
+    below: BTreeMap<Box<[u8]>, Vec<u32>>,
+}
+
+impl Routes {
+    /// A table of these routes. A route whose upstream `find` does not know is left out.
+    pub fn new(configs: &[RouteConfig], find: impl Fn(&str) -> Option<UpstreamKey>) -> Self {
+        let mut table = Self::default();
+        for config in configs {
+            let Some(upstream) = find(&config.upstream) else { continue };
+            let place = table.routes.len() as u32;
+            let route = Route { name: Arc::clone(&config.name), upstream, timeout: config.timeout };
+            table.routes.push((config.path.clone(), Arc::new(route)));
+            let lower = |host: &str| host.to_ascii_lowercase().into_bytes().into_boxed_slice();
+            match &config.host {
+                HostPattern::Any => table.any.push(place),
+                HostPattern::Exact(host) => table.exact.entry(lower(host)).or_default().push(place),
+                HostPattern::Below(domain) => table.below.entry(lower(domain)).or_default().push(place),
+            }
+        }
+        table
+    }
+
+    /// The route of a request, by its authority and its path with query. `None`: nobody serves it.
+    pub fn find(&self, authority: &[u8], path: &[u8]) -> Option<&Arc<Route>> {
+        let path = path.split(|&octet| octet == b'?').next().unwrap_or(path);
+        let mut best = self.first(&self.any, path);
+        if !self.exact.is_empty() || !self.below.is_empty() {
+            let host = host_of(authority).to_ascii_lowercase();
+            let exact = self.exact.get(&host[..]).and_then(|places| self.first(places, path));
+            best = earlier(best, exact);
+            if !self.below.is_empty() {
+                for dot in (0..host.len()).filter(|&at| host[at] == b'.') {
+                    let below = self.below.get(&host[dot + 1..]).and_then(|places| self.first(places, path));
+                    best = earlier(best, below);
+                }
+            }
+        }
+        best.and_then(|place| self.routes.get(place as usize)).map(|(_, route)| route)
+    }
+
+    fn first(&self, places: &[u32], path: &[u8]) -> Option<u32> {
+        places.iter().copied().find(|&place| {
+            self.routes.get(place as usize).is_some_and(|(pattern, _)| match pattern {
+                PathPattern::Any => true,
+                PathPattern::Exact(exact) => path == exact.as_bytes(),
+                PathPattern::Prefix(prefix) => path.starts_with(prefix.as_bytes()),
+            })
+        })
+    }
+}
+
+fn earlier(a: Option<u32>, b: Option<u32>) -> Option<u32> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// The host of an authority: without its port, and without the brackets that an IPv6 address has there.
+fn host_of(authority: &[u8]) -> &[u8] {
+    if let Some(rest) = authority.strip_prefix(b"[") {
+        return rest.split(|&octet| octet == b']').next().unwrap_or(rest);
+    }
+    authority.split(|&octet| octet == b':').next().unwrap_or(authority)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Slab;
+
+    fn table(routes: &[(&str, HostPattern, PathPattern)]) -> Routes {
+        let configs: Vec<_> = routes
+            .iter()
+            .map(|(name, host, path)| RouteConfig {
+                host: host.clone(),
+                path: path.clone(),
+                ..RouteConfig::any(*name, "site")
+            })
+            .collect();
+        let key = Slab::<(), crate::key::UpstreamMarker>::default().insert(());
+        Routes::new(&configs, |_| Some(key))
+    }
+
+    fn name<'a>(routes: &'a Routes, authority: &str, path: &str) -> Option<&'a str> {
+        routes.find(authority.as_bytes(), path.as_bytes()).map(|route| &*route.name)
+    }
+
+    #[test]
+    fn the_first_route_that_matches_wins() {
+        let exact = |host: &str| HostPattern::Exact(host.into());
+        let prefix = |path: &str| PathPattern::Prefix(path.into());
+        let routes = table(&[
+            ("old", exact("api.example.com"), prefix("/v1/")),
+            ("sub", HostPattern::Below("example.com".into()), prefix("/v1/")),
+            ("ping", HostPattern::Any, PathPattern::Exact("/ping".into())),
+            ("api", exact("API.example.com"), PathPattern::Any),
+            ("v6", exact("::1"), PathPattern::Any),
+        ]);
+        assert_eq!(name(&routes, "api.example.com", "/v1/users?x=/"), Some("old"));
+        assert_eq!(name(&routes, "Api.Example.com:8443", "/v1/"), Some("old"));
+        assert_eq!(name(&routes, "api.example.com", "/v1"), Some("api"));
+        assert_eq!(name(&routes, "a.b.example.com", "/v1/"), Some("sub"));
+        assert_eq!(name(&routes, "example.com", "/v1/"), None);
+        assert_eq!(name(&routes, "notexample.com", "/v1/"), None);
+        assert_eq!(name(&routes, "api.example.com", "/ping?now"), Some("ping"));
+        assert_eq!(name(&routes, "", "/ping"), Some("ping"));
+        assert_eq!(name(&routes, "[::1]:80", "/"), Some("v6"));
+        assert_eq!(name(&routes, "elsewhere", "/"), None);
+    }
+}

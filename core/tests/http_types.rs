@@ -1,0 +1,185 @@
+//! What a client and a server of the `http` crate's types make of messages: the octets are made and read by hand.
+
+#[path = "wire/mod.rs"]
+mod wire;
+
+use http::{Method, Request, Response, Uri, header};
+use shuntyard_core::config::ConnectionConfig;
+use shuntyard_core::fields::FieldSection;
+use shuntyard_core::h2::{Client, Server, ServerEvent};
+use shuntyard_core::hpack::{Decoder, SectionLimits};
+use shuntyard_requirements::req;
+use wire::*;
+
+/// The field lines of the first HEADERS frame among these octets.
+fn first_section(octets: &[u8]) -> Vec<(String, String)> {
+    let mut octets = octets.strip_prefix(PREFACE).unwrap_or(octets).to_vec();
+    let frames = take_frames(&mut octets);
+    let headers = frames.iter().find(|frame| frame.frame_type == HEADERS).expect("a field block");
+    let (mut decoder, mut fields) = (Decoder::new(4096, 1, 0), FieldSection::new());
+    let limits = SectionLimits { size: u32::MAX, fields: u32::MAX };
+    decoder.decode(&headers.payload, limits, &mut fields).expect("a field block of ours");
+    let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+    fields.iter().map(|line| (text(line.name), text(line.value))).collect()
+}
+
+/// What a client sends for a request.
+fn sent(request: &Request<()>) -> Vec<(String, String)> {
+    let mut client = Client::new(ConnectionConfig::default(), 1).expect("a valid configuration");
+    client.send_request(request, true).expect("a slot");
+    first_section(client.poll_transmit().expect("a request"))
+}
+
+fn get(uri: &str) -> Request<()> {
+    let uri: Uri = uri.parse().expect("a URI");
+    Request::get(uri).body(()).expect("a request")
+}
+
+/// The value of the only line with this name.
+fn value<'a>(lines: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let mut values = lines.iter().filter(|(other, _)| other == name).map(|(_, value)| value.as_str());
+    let value = values.next();
+    assert_eq!(values.next(), None, "{name} stands there once");
+    value
+}
+
+/// What a server tells of a request with these field lines.
+fn received(block: &[u8]) -> Request<()> {
+    let mut server = Server::new(ConnectionConfig::default(), 2).expect("a valid configuration");
+    server.handle_recv(&[PREFACE, &settings(&[]), &headers(1, block, true)].concat());
+    while let Some(event) = server.poll_event().expect("no error") {
+        if let ServerEvent::Request { request, .. } = event {
+            return request;
+        }
+    }
+    panic!("no request came")
+}
+
+#[test]
+fn rfc9113_8_3_1_a_client_says_the_authority_once() {
+    req!("9113-8.3.1-02", "9113-8.3.1-03");
+    let lines = sent(&get("http://a.example:81/x"));
+    assert_eq!((value(&lines, ":authority"), value(&lines, "host")), (Some("a.example:81"), None));
+    // The URI names the target; a `host` that differs must not stand beside it.
+    for host in ["b.example", "a.example:81"] {
+        let mut request = get("http://a.example:81/x");
+        request.headers_mut().insert(header::HOST, host.parse().expect("a value"));
+        let lines = sent(&request);
+        assert_eq!(
+            (value(&lines, ":authority"), value(&lines, "host")),
+            (Some("a.example:81"), None),
+            "{host}"
+        );
+    }
+    // Without an authority in the URI, `host` has it.
+    let mut request = get("/x");
+    request.headers_mut().insert(header::HOST, "b.example".parse().expect("a value"));
+    let lines = sent(&request);
+    assert_eq!((value(&lines, ":authority"), value(&lines, "host")), (Some("b.example"), None));
+    // Without any, there is none to convey.
+    let lines = sent(&get("/x"));
+    assert_eq!((value(&lines, ":authority"), value(&lines, "host")), (None, None));
+}
+
+#[test]
+fn rfc9113_8_3_1_a_client_sends_no_userinfo() {
+    req!("9113-8.3.1-09", "9110-4.2.4-01");
+    let lines = sent(&get("http://me:secret@a.example:81/"));
+    assert_eq!(value(&lines, ":authority"), Some("a.example:81"));
+}
+
+#[test]
+fn rfc9113_8_3_1_a_client_sends_a_path() {
+    req!("9113-8.3.1-10", "9113-8.3.1-11", "9113-8.3.1-12");
+    for (uri, path) in [
+        ("http://a.example", "/"),
+        ("http://a.example/", "/"),
+        ("http://a.example?q=1", "/?q=1"),
+        ("http://a.example/b?q=1", "/b?q=1"),
+        ("/b", "/b"),
+    ] {
+        let lines = sent(&get(uri));
+        assert_eq!(value(&lines, ":path"), Some(path), "{uri}");
+        assert_eq!(
+            (value(&lines, ":method"), value(&lines, ":scheme")),
+            (Some("GET"), Some("http")),
+            "{uri}"
+        );
+    }
+    // OPTIONS of a server as a whole. The `http` crate writes that as the URI "*" and the authority in `host`.
+    let request = Request::options("*").header(header::HOST, "a.example").body(()).expect("a request");
+    let lines = sent(&request);
+    assert_eq!((value(&lines, ":path"), value(&lines, ":authority")), (Some("*"), Some("a.example")));
+}
+
+#[test]
+fn rfc9113_8_5_a_client_sends_connect_without_scheme_and_path() {
+    req!("9113-8.5-01");
+    let request =
+        Request::builder().method(Method::CONNECT).uri("a.example:443").body(()).expect("a request");
+    let lines = sent(&request);
+    let line = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(lines, [line(":method", "CONNECT"), line(":authority", "a.example:443")]);
+}
+
+#[test]
+fn rfc9113_8_2_names_are_lower_case_on_the_wire() {
+    req!("9113-8.2-01");
+    let mut request = get("http://a.example/");
+    let name: header::HeaderName = "X-Upper-Case".parse().expect("a name");
+    request.headers_mut().insert(name, "Value".parse().expect("a value"));
+    assert_eq!(value(&sent(&request), "x-upper-case"), Some("Value"));
+    let mut server = Server::new(ConnectionConfig::default(), 2).expect("a valid configuration");
+    server.handle_recv(&[PREFACE, &settings(&[]), &headers(1, &wire::get(), true)].concat());
+    while let Some(event) = server.poll_event().expect("no error") {
+        if let ServerEvent::Request { stream, .. } = event {
+            let response = Response::builder().header("X-Upper", "1").body(()).expect("a response");
+            server.send_response(stream, &response, true).expect("an open stream");
+        }
+    }
+    assert_eq!(value(&first_section(server.poll_transmit().expect("a response")), "x-upper"), Some("1"));
+}
+
+#[test]
+fn rfc9113_8_3_messages_of_ours_have_the_defined_pseudo_header_fields_only() {
+    req!("9113-8.3-01", "9113-8.3-05");
+    let lines = sent(&get("http://a.example/"));
+    let names: Vec<&str> = lines.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, [":method", ":scheme", ":authority", ":path"]);
+}
+
+#[test]
+fn rfc9113_8_2_3_a_server_joins_cookie_lines() {
+    req!("9113-8.2.3-02");
+    let crumbs = [
+        wire::get(),
+        line("cookie", "a=1"),
+        line("x-between", "here"),
+        line("cookie", "b=2; c=3"),
+        line("cookie", "d=4"),
+    ];
+    let request = received(&crumbs.concat());
+    let cookies: Vec<_> = request.headers().get_all(header::COOKIE).iter().collect();
+    assert_eq!(cookies, ["a=1; b=2; c=3; d=4"]);
+    assert_eq!(request.headers().get("x-between").expect("the line between"), "here");
+    let request = received(&[wire::get(), line("cookie", "a=1")].concat());
+    assert_eq!(request.headers().get(header::COOKIE).expect("one line"), "a=1");
+}
+
+/// A cookie is a secret for HPACK, joined or not.
+#[test]
+fn rfc7541_7_1_3_joined_cookies_stay_never_indexed() {
+    req!("7541-6.2.3-03");
+    let never = [&[0x1f, 17][..], &[3], b"b=2"].concat();
+    let request = received(&[wire::get(), line("cookie", "a=1"), never].concat());
+    let cookie = request.headers().get(header::COOKIE).expect("a cookie");
+    assert!(cookie == "a=1; b=2" && cookie.is_sensitive(), "{cookie:?}");
+}
+
+/// `host` may say the same in other words; the target is what `:authority` says.
+#[test]
+fn rfc9113_8_3_1_a_server_takes_the_target_from_authority() {
+    req!("9113-8.3.1-01");
+    let block = [&[0x82, 0x86, 0x84][..], &line(":authority", "a.example"), &line("host", "A.EXAMPLE:80")];
+    assert_eq!(received(&block.concat()).uri(), "http://a.example/");
+}
