@@ -1,6 +1,8 @@
 //! Every limit and every threshold, with its default and its reason; validated once.
 
+mod bound;
 mod connection;
+mod header_rule;
 mod route;
 mod timeouts;
 mod upstream;
@@ -8,7 +10,9 @@ mod upstream;
 use core::fmt;
 use std::sync::Arc;
 
+pub use bound::MemoryBound;
 pub use connection::ConnectionConfig;
+pub use header_rule::HeaderRule;
 pub use route::{HostPattern, PathPattern, RouteConfig};
 pub use timeouts::Timeouts;
 pub use upstream::{Balance, EndpointConfig, Host, RetryConfig, Saturation, Scope, UpstreamConfig};
@@ -38,6 +42,9 @@ pub struct Config {
     pub max_fronts: u32,
     /// Octets of backend stream windows that may be promised at a time: the worker's byte ledger.
     pub ledger_octets: u64,
+    /// Octets of that ledger that the requests of one client connection may hold: what exceeds it waits frozen, and disturbs
+    /// no other client.
+    pub ledger_front_octets: u64,
     /// Octets of clients' stream windows for which memory is kept, so that uploads that wait do not stop others of the same
     /// client; above that they do.
     pub upload_ledger_octets: u64,
@@ -65,6 +72,7 @@ impl Config {
             upstreams: vec![upstream],
             max_fronts: 100_000,
             ledger_octets: 1 << 30,
+            ledger_front_octets: 64 << 20,
             upload_ledger_octets: 256 << 20,
             recv_buffer_octets: 256 << 10,
             via: "shuntyard".to_owned(),
@@ -89,6 +97,8 @@ impl Config {
             u64::from(self.backend.initial_window_size).max(1),
             1 << 40,
         )?;
+        let window = u64::from(self.backend.initial_window_size).max(1);
+        range("ledger_front_octets", self.ledger_front_octets, window, 1 << 40)?;
         range("upload_ledger_octets", self.upload_ledger_octets, 0, 1 << 40)?;
         range("recv_buffer_octets", self.recv_buffer_octets as u64, 33 << 10, 16 << 20)?;
         range("via", self.via.len() as u64, 1, 256)?;
@@ -156,6 +166,21 @@ pub enum ConfigError {
         /// The field.
         name: &'static str,
     },
+    /// A header rule's name is no token in lower case (RFC 9113 section 8.2.1).
+    HeaderName {
+        /// The name.
+        name: Arc<str>,
+    },
+    /// A header rule touches a field that frames or routes messages, or that the gateway writes itself.
+    HeaderReserved {
+        /// The name.
+        name: Arc<str>,
+    },
+    /// A header rule's value has characters that no field value has, or blanks at an end (RFC 9110 section 5.5).
+    HeaderValue {
+        /// The name of the field.
+        name: Arc<str>,
+    },
 }
 
 impl fmt::Display for ConfigError {
@@ -170,6 +195,16 @@ impl fmt::Display for ConfigError {
             }
             Self::NotToken { name } => {
                 write!(f, "{name} may have letters, digits and !#$%&'*+-.^_`|~ only")
+            }
+            Self::HeaderName { name } => {
+                let name = name.escape_debug();
+                write!(f, "header `{name}` may have small letters, digits and !#$%&'*+-.^_`|~ only")
+            }
+            Self::HeaderReserved { name } => {
+                write!(f, "header `{name}` frames or routes messages, so that no rule may touch it")
+            }
+            Self::HeaderValue { name } => {
+                write!(f, "the value of header `{name}` has control characters, or a blank at an end")
             }
         }
     }

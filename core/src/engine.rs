@@ -39,26 +39,17 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine of the entry whose connection was ordered. At most `streams_cap` streams are ever open on it, and until the
+    /// An engine whose connection was ordered, of the entry if it is for one. At most `streams_cap` streams are ever open on it, and until the
     /// peer's SETTINGS come at most `streams_assumed`.
     pub const fn new(
         number: u64,
         upstream: UpstreamKey,
         endpoint: EndpointKey,
-        entry: EntryKey,
+        entry: Option<EntryKey>,
         (streams_assumed, streams_cap): (u32, u32),
     ) -> Self {
         let phase = EnginePhase::Connecting;
-        Self {
-            number,
-            upstream,
-            endpoint,
-            entry: Some(entry),
-            idle: false,
-            phase,
-            streams_assumed,
-            streams_cap,
-        }
+        Self { number, upstream, endpoint, entry, idle: false, phase, streams_assumed, streams_cap }
     }
 
     /// How far it has come.

@@ -4,8 +4,10 @@
 //! table holds: when the entry is inserted), and copied with the line from then on. Nobody looks at the octets of an
 //! indexed field again.
 
+mod change;
 mod name;
 
+pub use change::FieldChanges;
 pub use name::FieldName;
 
 /// Overhead of a field line in the size of a section (RFC 9113 section 6.5.2) and of a table entry (RFC 7541 section 4.1).
@@ -309,6 +311,21 @@ impl FieldSection {
             kept
         });
         self.size = size;
+    }
+
+    /// Removes the lines with this name, of which these facts are known.
+    pub(crate) fn remove(&mut self, name: &[u8], facts: &FieldFacts) {
+        let same = |entry: &Entry| entry.facts.name_hash == facts.name_hash;
+        if self.entries.iter().any(same) {
+            self.retain(|line| line.facts.name_hash != facts.name_hash || line.name != name);
+        }
+    }
+
+    /// Makes the section equal to another one, in its own memory.
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        self.octets.clone_from(&other.octets);
+        self.entries.clone_from(&other.entries);
+        self.size = other.size;
     }
 
     fn line(&self, entry: &Entry) -> FieldLine<'_> {

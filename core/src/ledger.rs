@@ -26,12 +26,32 @@ impl Reservation {
         self.octets -= surplus;
         Self { octets: surplus }
     }
+
+    /// How much.
+    pub const fn octets(&self) -> u32 {
+        self.octets
+    }
+
+    /// Joins two.
+    pub(crate) const fn merge(&mut self, other: Self) {
+        self.octets = self.octets.saturating_add(other.octets);
+    }
 }
 
 impl Permit {
     /// The right to open a stream goes with the memory for it.
     pub(crate) const fn new(reservation: Reservation) -> Self {
         Self { reservation }
+    }
+
+    /// The memory that goes with it.
+    pub(crate) const fn octets(&self) -> u32 {
+        self.reservation.octets
+    }
+
+    /// The stream's window grows, inside the ledger.
+    pub(crate) const fn widen(&mut self, by: Reservation) {
+        self.reservation.merge(by);
     }
 }
 
@@ -52,6 +72,16 @@ impl Ledger {
     /// An account of `limit` octets.
     pub const fn new(limit: u64) -> Self {
         Self { limit, reserved: 0 }
+    }
+
+    /// Octets that it may promise.
+    pub const fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Another limit. Where more is promised already, nothing is taken back; nothing is promised until it has been given back.
+    pub const fn set_limit(&mut self, limit: u64) {
+        self.limit = limit;
     }
 
     /// Octets reserved.

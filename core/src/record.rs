@@ -147,7 +147,7 @@ pub struct EndRecord {
     pub request: RequestId,
     /// The client.
     pub client: Address,
-    /// The request's head, as it was forwarded.
+    /// The request's head as the client sent it, and our `via`. Header rules leave no trace in it.
     pub fields: FieldSection,
     /// The route, where one serves the request.
     pub route: Option<Arc<str>>,

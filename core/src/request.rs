@@ -106,7 +106,7 @@ pub struct Frozen {
 }
 
 impl Frozen {
-    /// The head to send.
+    /// The original head: what is sent is made from it, anew for each attempt.
     pub fn fields(&self) -> &FieldSection {
         &self.fields
     }
@@ -170,6 +170,16 @@ impl Live {
         self.attempt.stream
     }
 
+    /// Octets of memory reserved for what the backend may send.
+    pub fn reserved(&self) -> u32 {
+        self.permit.octets()
+    }
+
+    /// The stream's window grew by memory that the ledger has given.
+    pub fn widen(&mut self, by: Reservation) {
+        self.permit.widen(by);
+    }
+
     /// The backend did not process it, or may process it twice: it may go to another engine.
     pub fn refreeze(self) -> (Frozen, Permit, Attempt) {
         (Frozen { fields: self.fields }, self.permit, self.attempt)
@@ -185,7 +195,7 @@ impl Live {
 /// The proof that no engine holds the request any more.
 #[derive(Debug)]
 pub struct Finished {
-    /// The head as it was forwarded: for the end record.
+    /// The original head: for the end record.
     fields: FieldSection,
     held: Option<Reservation>,
 }

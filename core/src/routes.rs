@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::{HostPattern, PathPattern, RouteConfig};
+use crate::fields::FieldChanges;
 use crate::key::UpstreamKey;
 use crate::time::Duration;
 
@@ -19,6 +20,10 @@ pub struct Route {
     pub upstream: UpstreamKey,
     /// From a request's head to the end of its response.
     pub timeout: Option<Duration>,
+    /// What changes about the head that a backend gets.
+    pub request_headers: FieldChanges,
+    /// What changes about the head that a backend answers with.
+    pub response_headers: FieldChanges,
 }
 
 /// All routes, in order.
@@ -34,13 +39,20 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// A table of these routes. A route whose upstream `find` does not know is left out.
-    pub fn new(configs: &[RouteConfig], find: impl Fn(&str) -> Option<UpstreamKey>) -> Self {
+    /// A table of these routes. A route whose upstream `find` does not know is left out. `seed` keys the hashes of field
+    /// lines.
+    pub fn new(configs: &[RouteConfig], seed: u64, find: impl Fn(&str) -> Option<UpstreamKey>) -> Self {
         let mut table = Self::default();
         for config in configs {
             let Some(upstream) = find(&config.upstream) else { continue };
             let place = table.routes.len() as u32;
-            let route = Route { name: Arc::clone(&config.name), upstream, timeout: config.timeout };
+            let route = Route {
+                name: Arc::clone(&config.name),
+                upstream,
+                timeout: config.timeout,
+                request_headers: FieldChanges::new(&config.request_headers, seed),
+                response_headers: FieldChanges::new(&config.response_headers, seed),
+            };
             table.routes.push((config.path.clone(), Arc::new(route)));
             let lower = |host: &str| host.to_ascii_lowercase().into_bytes().into_boxed_slice();
             match &config.host {
@@ -111,7 +123,7 @@ mod tests {
             })
             .collect();
         let key = Slab::<(), crate::key::UpstreamMarker>::default().insert(());
-        Routes::new(&configs, |_| Some(key))
+        Routes::new(&configs, 0, |_| Some(key))
     }
 
     fn name<'a>(routes: &'a Routes, authority: &str, path: &str) -> Option<&'a str> {

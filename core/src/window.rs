@@ -69,6 +69,11 @@ impl RecvWindow {
         self.available
     }
 
+    /// What the window is restored to.
+    pub const fn size(self) -> u32 {
+        self.size
+    }
+
     /// Octets released and not yet announced.
     pub const fn pending(self) -> u32 {
         self.pending

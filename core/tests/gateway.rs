@@ -2,48 +2,14 @@
 
 mod memory;
 
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Response};
 use memory::Memory;
+use memory::talk::{events, get, ok, post, requests};
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::h2::{ClientEvent, ServerEvent, StreamKey};
 use shuntyard_core::key::ConnId;
 use shuntyard_core::record::{Cause, Outcome};
-
-fn get(path: &str) -> Request<()> {
-    Request::get(format!("http://example.com{path}")).body(()).expect("a request")
-}
-
-fn post(path: &str) -> Request<()> {
-    Request::post(format!("http://example.com{path}")).body(()).expect("a request")
-}
-
-fn ok() -> Response<()> {
-    Response::builder().status(200).body(()).expect("a response")
-}
-
-/// Requests that reached a backend, whose events are dropped otherwise.
-fn requests(memory: &mut Memory, backend: ConnId) -> Vec<(StreamKey, Request<()>)> {
-    let mut requests = Vec::new();
-    while let Some(event) = memory.backend(backend).poll_event().expect("a sound connection") {
-        match event {
-            ServerEvent::Request { stream, request, .. } => requests.push((stream, request)),
-            ServerEvent::Data { stream, credit, .. } => memory.backend(backend).release(stream, credit),
-            _ => {}
-        }
-    }
-    requests
-}
-
-fn events(memory: &mut Memory, client: ConnId) -> Vec<ClientEvent> {
-    let mut events = Vec::new();
-    while let Some(event) = memory.client(client).poll_event().expect("a sound connection") {
-        if !matches!(event, ClientEvent::Settings) {
-            events.push(event);
-        }
-    }
-    events
-}
 
 #[test]
 fn a_request_and_its_response_pass() {

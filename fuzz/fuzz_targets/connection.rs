@@ -1,4 +1,4 @@
-//! Any octets, cut anywhere, into one HTTP/2 connection of either role.
+//! The body is `shuntyard_fuzz_bodies::connection`, which says what holds.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| shuntyard_fuzz::connection::run(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| shuntyard_fuzz_bodies::connection::run(data));

@@ -13,6 +13,9 @@ pub struct ConnectionConfig {
     pub max_concurrent_streams: u32,
     /// SETTINGS_INITIAL_WINDOW_SIZE that we announce, in octets. 0 to 2^31-1.
     pub initial_window_size: u32,
+    /// What a stream's receive window grows to while the client takes the content as fast as it comes, in octets: on
+    /// connections to backends, inside the ledger. Where it is below the initial window, that stays. 0 to 2^31-1.
+    pub stream_window_max: u32,
     /// The connection's receive window, in octets. 65,535 to 2^31-1 (it cannot start lower, RFC 9113 6.9.2).
     pub connection_window_size: u32,
     /// SETTINGS_MAX_HEADER_LIST_SIZE that we announce and hold, with 32 octets a field (6.5.2). nghttpx: 64 KiB.
@@ -44,6 +47,7 @@ impl Default for ConnectionConfig {
             encoder_table_size: 4096,
             max_concurrent_streams: 100,
             initial_window_size: DEFAULT_WINDOW,
+            stream_window_max: 1 << 20,
             connection_window_size: 1 << 20,
             max_header_list_size: 64 << 10,
             max_fields: 128,
@@ -67,6 +71,7 @@ impl ConnectionConfig {
         range("encoder_table_size", self.encoder_table_size.into(), 0, 65_536)?;
         range("max_concurrent_streams", self.max_concurrent_streams.into(), 1, max_window)?;
         range("initial_window_size", self.initial_window_size.into(), 0, max_window)?;
+        range("stream_window_max", self.stream_window_max.into(), 0, max_window)?;
         range(
             "connection_window_size",
             self.connection_window_size.into(),

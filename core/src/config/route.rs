@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::{ConfigError, range, range_duration};
+use crate::config::{ConfigError, HeaderRule, range, range_duration};
 use crate::time::Duration;
 
 /// One route. Of the routes of a configuration the first that matches serves a request.
@@ -18,6 +18,11 @@ pub struct RouteConfig {
     pub upstream: Arc<str>,
     /// From a request's head to the end of its response; `None` for no such limit. A millisecond to a day.
     pub timeout: Option<Duration>,
+    /// Changes of the head that a backend gets, made anew for each attempt. At most 256.
+    pub request_headers: Vec<HeaderRule>,
+    /// Changes of the final response head of a backend. What the gateway answers by itself stays as it is: a rule that
+    /// lets caches keep a page would let them keep its absence. At most 256.
+    pub response_headers: Vec<HeaderRule>,
 }
 
 /// Which hosts a route serves. Ports are not looked at, nor upper and lower case.
@@ -53,6 +58,8 @@ impl RouteConfig {
             path: PathPattern::Any,
             upstream: upstream.into(),
             timeout: None,
+            request_headers: Vec::new(),
+            response_headers: Vec::new(),
         }
     }
 
@@ -70,6 +77,10 @@ impl RouteConfig {
             PathPattern::Exact(path) | PathPattern::Prefix(path) => {
                 range("route path", path.len() as u64, 1, 4096)?;
             }
+        }
+        for rules in [&self.request_headers, &self.response_headers] {
+            range("header rules", rules.len() as u64, 0, 256)?;
+            rules.iter().try_for_each(HeaderRule::validate)?;
         }
         self.timeout.map_or(Ok(()), |timeout| range_duration("route timeout", timeout))
     }

@@ -16,6 +16,18 @@ pub struct Timeouts {
     pub front_idle: Duration,
     /// A backend connection without any stream.
     pub backend_idle: Duration,
+    /// A connection of a client, from its begin: then it is asked to leave, so that balancers can spread clients anew. A tenth
+    /// more or less, so that not all go at once.
+    pub front_age: Duration,
+    /// A backend connection, from its begin: then it takes no more requests. A tenth more or less.
+    pub backend_age: Duration,
+    /// A backend connection on which nothing was heard for so long is suspected when it is used again: the request goes
+    /// out at once, and a PING with it.
+    pub suspect_idle: Duration,
+    /// A backend connection on which nothing was heard for so long while streams wait is suspected.
+    pub suspect_silent: Duration,
+    /// How long the answer to a PING may take before the connection is given up.
+    pub ping: Duration,
     /// A connection that is being closed: how long the peer's input is discarded.
     pub linger: Duration,
     /// Output waits and the peer takes none of it: of a connection, or of a stream whose window stays closed.
@@ -32,6 +44,11 @@ impl Default for Timeouts {
             response: Duration::from_secs(60),
             front_idle: Duration::from_secs(75),
             backend_idle: Duration::from_secs(60),
+            front_age: Duration::from_secs(3600),
+            backend_age: Duration::from_secs(3600),
+            suspect_idle: Duration::from_secs(1),
+            suspect_silent: Duration::from_secs(20),
+            ping: Duration::from_secs(5),
             linger: Duration::from_secs(2),
             write_stall: Duration::from_secs(60),
             stream_idle: Duration::from_secs(300),
@@ -48,6 +65,11 @@ impl Timeouts {
             ("response", self.response),
             ("front_idle", self.front_idle),
             ("backend_idle", self.backend_idle),
+            ("front_age", self.front_age),
+            ("backend_age", self.backend_age),
+            ("suspect_idle", self.suspect_idle),
+            ("suspect_silent", self.suspect_silent),
+            ("ping", self.ping),
             ("linger", self.linger),
             ("write_stall", self.write_stall),
             ("stream_idle", self.stream_idle),

@@ -69,6 +69,9 @@ impl Gateway {
             if let Some(live) = request.live_mut() {
                 live.attempt.responded = Some(now);
             }
+            if let Some(route) = &request.awaiting.route {
+                route.response_headers.apply(&mut fields);
+            }
             forward::response(&mut fields, &self.via, head.content_length_repeated);
             self.watch_progress(key, now);
             self.lend_outbox(front.conn);
@@ -108,6 +111,7 @@ impl Gateway {
                 Some(Ok(cut)) => cut,
                 Some(Err(_)) | None => data.len(),
             };
+        let taken_at_once = cut == data.len() && !end;
         let left = owed.take(cut as u32);
         request.awaiting.response_octets += cut as u64;
         if cut > 0 {
@@ -120,6 +124,9 @@ impl Gateway {
             entry.h2.release_stream(stream, left);
         }
         self.touch(front.conn);
+        if taken_at_once {
+            self.widen_for_fast_client(key);
+        }
         if end {
             self.backend_done(key, now);
             if cut == data.len() {
@@ -157,7 +164,7 @@ impl Gateway {
         let surplus = finished.trim(waiting as u32);
         request.place = Place::Finished(finished);
         if let Some(surplus) = surplus {
-            self.give_back(surplus);
+            self.give_back(front.conn, surplus);
         }
         self.attempt_over(id, &attempt, AttemptOutcome::Complete, status, now);
         self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
@@ -177,11 +184,11 @@ impl Gateway {
             return self.fail_attempt(key, AttemptOutcome::Unprocessed(cause), cause, now);
         }
         awaiting.frozen = now;
-        let (id, lane) = (awaiting.id, awaiting.lane);
+        let (id, lane, front) = (awaiting.id, awaiting.lane, awaiting.front);
         let Some(live) = request.take_live() else { return };
         let (frozen, permit, attempt) = live.refreeze();
         request.place = Place::Frozen(frozen);
-        self.give_back(permit);
+        self.give_back(front.conn, permit);
         self.attempt_over(id, &attempt, AttemptOutcome::Unprocessed(cause), 0, now);
         if let Some(lane) = lane {
             self.registry.resubmit(&mut self.requests, key, lane);

@@ -52,7 +52,9 @@ impl Gateway {
         }
         let departing = match &entry.side {
             Side::Front { .. } => entry.h2.goaway_is_final(),
-            Side::Backend(_) => entry.h2.is_going_away(),
+            Side::Backend(engine) => {
+                entry.h2.is_going_away() || engine.phase() == crate::engine::EnginePhase::Draining
+            }
         };
         if departing {
             self.close_gracefully(id, Cause::ConnectionTerminated, now);
@@ -67,8 +69,8 @@ impl Gateway {
         let Some(entry) = self.conns.get_mut(id).filter(|entry| entry.life == Life::Open) else { return };
         entry.h2.goaway();
         entry.life = Life::Flushing;
-        let deadline = entry.deadline.take();
-        self.cancel_deadline(deadline);
+        let deadlines = [entry.deadline.take(), entry.age_deadline.take()];
+        deadlines.into_iter().for_each(|deadline| self.cancel_deadline(deadline));
         self.retire_engine(id, cause, now);
         self.touch(id);
         self.flush(id, now);
@@ -141,6 +143,8 @@ impl Gateway {
         let Some(entry) = self.conns.remove(id) else { return };
         self.cancel_deadline(entry.deadline);
         self.cancel_deadline(entry.write_deadline);
+        self.cancel_deadline(entry.age_deadline);
+        self.cancel_deadline(entry.vigil.deadline());
         match entry.side {
             Side::Front { lanes, .. } => {
                 self.fronts -= 1;
@@ -190,7 +194,7 @@ impl Gateway {
 
     /// The client answered a PING that followed our first GOAWAY.
     pub(super) fn goaway_was_seen(&mut self, id: ConnId, now: Instant) {
-        if self.drain.is_some() {
+        if self.conns.get(id).is_some_and(|entry| entry.h2.is_going_away()) {
             self.name_last_stream(id, now);
         }
     }
@@ -204,7 +208,7 @@ impl Gateway {
         }
     }
 
-    fn name_last_stream(&mut self, id: ConnId, now: Instant) {
+    pub(super) fn name_last_stream(&mut self, id: ConnId, now: Instant) {
         if let Some(entry) = self.conns.get_mut(id).filter(|entry| entry.life == Life::Open) {
             entry.h2.goaway();
             self.touch(id);

@@ -3,6 +3,7 @@
 use crate::address::Address;
 use crate::deadline::DeadlineKey;
 use crate::engine::Engine;
+use crate::gateway::vigil::Vigil;
 use crate::h2::Connection;
 use crate::outbox::OctetQueue;
 use crate::registry::FrontLanes;
@@ -32,6 +33,10 @@ pub(super) enum Side {
         peer: Address,
         /// Where its frozen requests wait.
         lanes: FrontLanes,
+        /// What its requests have reserved of the ledger.
+        reserved: u64,
+        /// They have reserved as much as one client may: its lanes take no turns.
+        held: bool,
     },
     /// To a backend.
     Backend(Engine),
@@ -57,6 +62,10 @@ pub(super) struct Conn {
     pub(super) deadline: Option<DeadlineKey<DeadlineTarget>>,
     /// Output that the peer does not take.
     pub(super) write_deadline: Option<DeadlineKey<DeadlineTarget>>,
+    /// The end of its time.
+    pub(super) age_deadline: Option<DeadlineKey<DeadlineTarget>>,
+    /// Whether a backend is still there.
+    pub(super) vigil: Vigil,
     /// Since when output waits without progress; `None` where none waits.
     pub(super) waiting_since: Option<Instant>,
     /// The peer's SETTINGS came.
@@ -64,7 +73,7 @@ pub(super) struct Conn {
 }
 
 impl Conn {
-    pub(super) fn new(h2: Connection, side: Side, life: Life) -> Self {
+    pub(super) fn new(h2: Connection, side: Side, life: Life, now: Instant) -> Self {
         Self {
             h2,
             side,
@@ -76,6 +85,8 @@ impl Conn {
             discarded: 0,
             deadline: None,
             write_deadline: None,
+            age_deadline: None,
+            vigil: Vigil::new(now),
             waiting_since: None,
             established: false,
         }

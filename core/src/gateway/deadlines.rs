@@ -32,6 +32,10 @@ pub(super) enum Kind {
     Rest,
     /// The next look at a name.
     Resolve,
+    /// A connection has had its time.
+    Age,
+    /// A backend was asked whether it is still there, or is looked at.
+    Vigil,
     /// The second GOAWAY of a drain.
     DrainStep,
     /// The end of a drain.
@@ -39,7 +43,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 15] = [
         Self::Connect,
         Self::Preface,
         Self::FrontIdle,
@@ -51,6 +55,8 @@ impl Kind {
         Self::Progress,
         Self::Rest,
         Self::Resolve,
+        Self::Age,
+        Self::Vigil,
         Self::DrainStep,
         Self::Drain,
     ];
@@ -80,8 +86,8 @@ impl Gateway {
             Kind::Progress => timeouts.write_stall.min(timeouts.stream_idle),
             Kind::Response => timeouts.response,
             Kind::Resolve => RESOLVE,
-            // Told by the upstream, and by the endpoint.
-            Kind::Queue | Kind::Rest => Duration::ZERO,
+            // Told by others than the timeouts alone.
+            Kind::Queue | Kind::Rest | Kind::Age | Kind::Vigil => Duration::ZERO,
             Kind::DrainStep => DRAIN_STEP,
             Kind::Drain => self.drain.as_ref().map_or(Duration::ZERO, |drain| drain.deadline),
         }
@@ -148,6 +154,8 @@ impl Gateway {
     pub(super) fn expire(&mut self, kind: Kind, target: DeadlineTarget, now: Instant) {
         match target {
             DeadlineTarget::Conn(id) if kind == Kind::WriteStall => self.expire_write_stall(id, now),
+            DeadlineTarget::Conn(id) if kind == Kind::Age => self.expire_age(id, now),
+            DeadlineTarget::Conn(id) if kind == Kind::Vigil => self.expire_vigil(id, now),
             DeadlineTarget::Conn(id) => self.expire_conn(id, kind, now),
             DeadlineTarget::Request(key) if kind == Kind::Progress => self.expire_progress(key, now),
             DeadlineTarget::Request(key) => self.expire_request(key, now),
@@ -172,6 +180,8 @@ impl Gateway {
             | Kind::Progress
             | Kind::Rest
             | Kind::Resolve
+            | Kind::Age
+            | Kind::Vigil
             | Kind::DrainStep
             | Kind::Drain => {}
         }
@@ -191,6 +201,7 @@ impl Gateway {
         entry.established = true;
         let preface = entry.deadline.take();
         self.cancel_deadline(preface);
+        self.arm_age(id, now);
         self.arm_idle(id, now);
     }
 
@@ -204,7 +215,9 @@ impl Gateway {
 
     /// Streams that came since leave the deadline armed, for it costs less to look here; the last of them arms it anew.
     fn expire_idle(&mut self, id: ConnId, now: Instant) {
-        if self.conns.get(id).is_some_and(|entry| entry.h2.open_streams() == 0) {
+        if self.is_wanted_idle(id) {
+            self.arm_idle(id, now);
+        } else if self.conns.get(id).is_some_and(|entry| entry.h2.open_streams() == 0) {
             self.close_gracefully(id, Cause::ConnectionTerminated, now);
         }
     }

@@ -1,11 +1,9 @@
 //! Frozen requests to engines: thaw where there is a slot, adopt or dial where there is none.
 
-use crate::engine::Engine;
-use crate::gateway::conn::{Conn, Life, Side};
+use crate::gateway::conn::{Conn, Side};
 use crate::gateway::deadlines::Kind;
 use crate::gateway::front::tag_of;
-use crate::gateway::{Action, ConnId, Gateway};
-use crate::h2::Role;
+use crate::gateway::{ConnId, Gateway};
 use crate::key::{EndpointKey, EntryKey};
 use crate::record::Cause;
 use crate::registry::{Rank, Seat, Way};
@@ -18,6 +16,8 @@ enum Thawed {
     Yes,
     /// The ledger has no memory for its window; it stays frozen.
     Starved,
+    /// Its client has reserved as much as one client may; it stays frozen, and the next client has its turn.
+    Held,
     /// There was no slot after all; it stays frozen.
     NoSlot,
 }
@@ -25,6 +25,7 @@ enum Thawed {
 impl Gateway {
     /// Serves the entries for which something has changed. Whoever still waits after that, waits against a deadline.
     pub(super) fn dispatch(&mut self, now: Instant) {
+        self.keep_minimum(now);
         while let Some(entry) = self.registry.next_ready() {
             self.serve(entry, now);
         }
@@ -45,7 +46,7 @@ impl Gateway {
         while let Some(key) = self.registry.next_request(entry) {
             let Some(conn) = self.engine_for(entry, now) else { return self.saturated(entry, now) };
             match self.thaw(key, conn, now) {
-                Thawed::Yes => {}
+                Thawed::Yes | Thawed::Held => {}
                 Thawed::Starved => return self.registry.starve(entry),
                 Thawed::NoSlot => return,
             }
@@ -62,7 +63,7 @@ impl Gateway {
         match self.registry.better_way(entry, best.map(|(rank, _)| rank)) {
             Some(Way::Adopt(endpoint)) => self.adopt(entry, endpoint).or(best.map(|(_, conn)| conn)),
             Some(Way::Dial(endpoint)) => {
-                self.dial(entry, endpoint, now);
+                self.dial_for(entry, endpoint, now);
                 best.map(|(_, conn)| conn)
             }
             None => best.map(|(_, conn)| conn),
@@ -106,9 +107,15 @@ impl Gateway {
             return self.fail_queue(entry, Cause::QueueLimit, now);
         }
         if let Some(endpoint) = self.registry.last_resort(entry) {
-            return self.dial(entry, endpoint, now);
+            return self.dial_for(entry, endpoint, now);
         }
         self.resolve_for(entry);
+    }
+
+    fn dial_for(&mut self, entry: EntryKey, endpoint: EndpointKey, now: Instant) {
+        if let Some(upstream) = self.registry.entry(entry).map(|entry| entry.upstream) {
+            self.dial(upstream, endpoint, Some(entry), now);
+        }
     }
 
     /// Everybody in the queue is told.
@@ -125,10 +132,18 @@ impl Gateway {
     /// Gives the request a stream.
     fn thaw(&mut self, key: RequestKey, conn: ConnId, now: Instant) -> Thawed {
         self.lend_outbox(conn);
-        let Some(entry) = self.conns.get_mut(conn) else { return Thawed::NoSlot };
+        let Some(entry) = self.conns.get(conn) else { return Thawed::NoSlot };
         let Side::Backend(engine) = &entry.side else { return Thawed::NoSlot };
         let (upstream, endpoint) = (engine.upstream, engine.endpoint);
         let window = entry.h2.stream_recv_window();
+        let Some(request) = self.requests.get(key) else { return Thawed::NoSlot };
+        let front = request.awaiting.front.conn;
+        if !self.share_allows(front, window) {
+            self.hold_lane(front, key);
+            return Thawed::Held;
+        }
+        let Some(entry) = self.conns.get_mut(conn) else { return Thawed::NoSlot };
+        let Side::Backend(engine) = &entry.side else { return Thawed::NoSlot };
         let Some(request) = self.requests.get_mut(key) else { return Thawed::NoSlot };
         let Some(permit) = engine.permit(&entry.h2, &mut self.ledger, window) else { return Thawed::Starved };
         let Some(frozen) = request.take_frozen() else {
@@ -137,7 +152,10 @@ impl Gateway {
         };
         let awaiting = &mut request.awaiting;
         let end = awaiting.content_end && awaiting.content.is_empty() && awaiting.trailers.is_none();
-        let Ok(stream) = entry.h2.open(frozen.fields(), end) else {
+        let changed = self.spare.changed(frozen.fields(), awaiting.route.as_deref());
+        let opened = entry.h2.open(changed.as_ref().unwrap_or(frozen.fields()), end);
+        self.spare.keep_section(changed.unwrap_or_default());
+        let Ok(stream) = opened else {
             request.place = Place::Frozen(frozen);
             self.ledger.give_back(permit);
             return Thawed::NoSlot;
@@ -168,6 +186,8 @@ impl Gateway {
         } else {
             self.give_content(key, now);
         }
+        self.charge(front, window);
+        self.watch(conn, now);
         self.touch(conn);
         Thawed::Yes
     }
@@ -197,21 +217,5 @@ impl Gateway {
         } else {
             self.watch_progress(key, now);
         }
-    }
-
-    fn dial(&mut self, entry: EntryKey, endpoint: EndpointKey, now: Instant) {
-        let Some(upstream) = self.registry.entry(entry).map(|entry| entry.upstream) else { return };
-        let cap = self.registry.streams_cap(upstream);
-        let assumed = self.registry.upstream(upstream).map_or(0, |of| of.config().assumed_streams);
-        let Some(of) = self.registry.endpoint_mut(upstream, endpoint) else { return };
-        let limits = (of.streams_max.unwrap_or(assumed), cap);
-        let Some(target) = of.take_address() else { return };
-        let h2 = self.new_connection(Role::Client);
-        let engine = Engine::new(self.next_engine, upstream, endpoint, entry, limits);
-        self.next_engine += 1;
-        let conn = self.conns.insert(Conn::new(h2, Side::Backend(engine), Life::Connecting));
-        self.registry.register(entry, endpoint, conn);
-        self.arm_conn(conn, Kind::Connect, now);
-        self.actions.push_back(Action::Connect { conn, target });
     }
 }

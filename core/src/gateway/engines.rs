@@ -119,6 +119,7 @@ impl Gateway {
         if let Some(of) = self.registry.endpoint_mut(upstream, endpoint) {
             of.resting = false;
         }
+        self.registry.look_for_short(upstream);
         self.registry.wake_upstream(upstream);
     }
 

@@ -29,6 +29,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod age;
 mod backend;
 mod closing;
 mod conn;
@@ -38,11 +39,14 @@ mod dispatch;
 mod engines;
 mod forward;
 mod front;
+mod minimum;
 mod outcome;
 mod preface;
 mod reply;
 mod spare;
 mod view;
+mod vigil;
+mod windows;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -56,6 +60,7 @@ use crate::h2::{Connection, Input, Role};
 use crate::key::Slab;
 use crate::ledger::Ledger;
 use crate::outbox::OctetQueue;
+use crate::random::Random;
 pub use crate::record::{AttemptOutcome, AttemptRecord, Cause, EndRecord, Outcome, Record, RequestId};
 use crate::registry::{FrontLanes, Registry};
 use crate::request::{DeadlineTarget, Request, RequestKey};
@@ -73,6 +78,8 @@ pub struct Gateway {
     backend_config: Arc<crate::config::ConnectionConfig>,
     /// Keys the hashes of field lines.
     seed: u64,
+    /// Spreads what would happen to all at once.
+    random: Random,
     wall: WallClock,
     via: Via,
     conns: Slab<Conn, ConnMarker>,
@@ -108,13 +115,15 @@ impl Gateway {
     /// # Errors
     ///
     /// A value of the configuration lies outside its range.
-    pub fn new(config: Config, seed: u64, _now: Instant, wall: WallClock) -> Result<Self, ConfigError> {
+    pub fn new(config: Config, seed: u64, now: Instant, wall: WallClock) -> Result<Self, ConfigError> {
         config.validate()?;
-        let seed = crate::random::Random::new(seed).next_u64();
+        let mut random = Random::new(seed);
+        let seed = random.next_u64();
         let mut gateway = Self {
             front_config: Arc::new(config.front.clone()),
             backend_config: Arc::new(config.backend.clone()),
             seed,
+            random,
             wall,
             via: Via::new(&config.via, seed),
             conns: Slab::default(),
@@ -134,7 +143,7 @@ impl Gateway {
             newcomers: Vec::new(),
             next_identity: 0,
             accepting: true,
-            dispatch_at: None,
+            dispatch_at: Some(now),
             drain: None,
             ignored_events: 0,
             config,
@@ -146,7 +155,7 @@ impl Gateway {
     /// Upstreams and routes as the configuration has them now. Names are looked up before the first request needs them.
     fn route_anew(&mut self) {
         self.registry.configure(&self.config.upstreams);
-        self.routes = Routes::new(&self.config.routes, |name| self.registry.find(name));
+        self.routes = Routes::new(&self.config.routes, self.seed, |name| self.registry.find(name));
         let upstreams: Vec<_> = self.registry.upstreams().map(|(key, _)| key).collect();
         upstreams.into_iter().for_each(|upstream| self.resolve_unknown(upstream));
     }
@@ -158,6 +167,8 @@ impl Gateway {
         self.front_config = Arc::new(config.front.clone());
         self.backend_config = Arc::new(config.backend.clone());
         self.via = Via::new(&config.via, self.seed);
+        self.ledger.set_limit(config.ledger_octets);
+        self.uploads.set_limit(config.upload_ledger_octets);
         self.config = config;
         self.route_anew();
         self.retire_unwanted(now);
@@ -168,8 +179,8 @@ impl Gateway {
     /// said: what it speaks is not known yet.
     pub fn handle_accept(&mut self, info: Accepted, now: Instant) -> ConnId {
         let h2 = self.new_connection(Role::Server);
-        let side = Side::Front { peer: info.peer, lanes: FrontLanes::default() };
-        let id = self.conns.insert(Conn::new(h2, side, Life::Open));
+        let side = Side::Front { peer: info.peer, lanes: FrontLanes::default(), reserved: 0, held: false };
+        let id = self.conns.insert(Conn::new(h2, side, Life::Open, now));
         self.fronts += 1;
         self.arm_conn(id, Kind::Preface, now);
         if self.drain.is_some() || self.fronts > self.config.max_fronts as usize {
@@ -228,6 +239,7 @@ impl Gateway {
             // What is left goes into memory of its own size; an idle connection holds none.
             entry.inbox = OctetQueue::default();
         }
+        self.heard(conn, now);
         let left = self.receive(conn, &buffer[..filled], now);
         if let Some(entry) = self.conns.get_mut(conn)
             && left > 0

@@ -153,7 +153,7 @@ impl Gateway {
         if let Place::Finished(finished) = request.place {
             let (fields, held) = finished.settle();
             if let Some(held) = held {
-                self.give_back(held);
+                self.give_back(front.conn, held);
             }
             self.write_end(&request.awaiting, fields, outcome, now);
         }
@@ -186,11 +186,5 @@ impl Gateway {
             ended: now,
         };
         self.actions.push_back(Action::Record(Box::new(Record::Ended(record))));
-    }
-
-    /// Memory of the ledger is free: the first that waits for it is looked at.
-    pub(super) fn give_back(&mut self, reservation: impl Into<crate::ledger::Reservation>) {
-        self.ledger.give_back(reservation);
-        self.registry.feed();
     }
 }

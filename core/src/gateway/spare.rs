@@ -2,6 +2,7 @@
 
 use crate::fields::FieldSection;
 use crate::gateway::{ConnId, Gateway};
+use crate::routes::Route;
 
 /// What one piece may hold to be worth keeping, in octets.
 const PIECE_OCTETS_MAX: usize = 64 << 10;
@@ -24,24 +25,45 @@ fn is_worth_keeping(capacity: usize, held: usize) -> bool {
     (1..=PIECE_OCTETS_MAX).contains(&capacity) && held + capacity <= OCTETS_MAX
 }
 
-impl Gateway {
+impl Spare {
     /// Keeps the memory of a section for the next one.
     pub(super) fn keep_section(&mut self, mut fields: FieldSection) {
-        if is_worth_keeping(fields.capacity(), self.spare.section_octets) {
+        if is_worth_keeping(fields.capacity(), self.section_octets) {
             fields.clear();
-            self.spare.section_octets += fields.capacity();
-            self.spare.sections.push(fields);
+            self.section_octets += fields.capacity();
+            self.sections.push(fields);
         }
+    }
+
+    /// Memory for a section. New, where none is kept.
+    pub(super) fn take_section(&mut self) -> FieldSection {
+        let section = self.sections.pop().unwrap_or_default();
+        self.section_octets -= section.capacity();
+        section
+    }
+
+    /// The head that a backend gets, where the route changes it. The original stays, for the next attempt starts from it.
+    pub(super) fn changed(&mut self, original: &FieldSection, route: Option<&Route>) -> Option<FieldSection> {
+        let changes = route.map(|route| &route.request_headers).filter(|changes| !changes.is_empty())?;
+        let mut fields = self.take_section();
+        fields.copy_from(original);
+        changes.apply(&mut fields);
+        Some(fields)
+    }
+}
+
+impl Gateway {
+    /// Keeps the memory of a section for the next one.
+    pub(super) fn keep_section(&mut self, fields: FieldSection) {
+        self.spare.keep_section(fields);
     }
 
     /// Lends memory for the next section that is decoded on the connection.
     pub(super) fn lend_section(&mut self, id: ConnId) {
         if let Some(entry) = self.conns.get_mut(id)
             && entry.h2.lacks_spare()
-            && let Some(spare) = self.spare.sections.pop()
         {
-            self.spare.section_octets -= spare.capacity();
-            entry.h2.recycle(spare);
+            entry.h2.recycle(self.spare.take_section());
         }
     }
 

@@ -251,6 +251,25 @@ impl Connection {
         }
     }
 
+    /// What the stream's receive window is restored to; nothing where the peer may send no more.
+    pub fn recv_window_size(&self, key: StreamKey) -> Option<u32> {
+        let stream = self.streams.slab.get(key).filter(|stream| stream.state.may_recv())?;
+        Some(stream.recv_window.size())
+    }
+
+    /// The stream's window grows by so much, at once and for good. The owner has the memory for it.
+    pub fn widen_recv_window(&mut self, key: StreamKey, by: u32) {
+        let Some(stream) = self.streams.slab.get_mut(key).filter(|stream| stream.state.may_recv()) else {
+            return;
+        };
+        let size = stream.recv_window.size().saturating_add(by);
+        if let Some(increment) = stream.recv_window.grow(size)
+            && self.phase != Phase::Failed
+        {
+            frame::put_window_update(self.outbox.tail(), stream.id, increment);
+        }
+    }
+
     /// Gives received octets back to the connection.
     pub fn release_connection(&mut self, credit: Credit<ConnectionLevel>) {
         if let Some(increment) = self.recv_window.release(credit.octets())

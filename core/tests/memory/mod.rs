@@ -1,19 +1,23 @@
 //! A gateway between clients and backends, joined by memory: every step of the contract, no time passing.
 #![allow(unreachable_pub, reason = "a module of test binaries")]
 
+pub mod talk;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use shuntyard_core::address::Address;
 use shuntyard_core::config::{Config, ConnectionConfig};
-use shuntyard_core::gateway::{Accepted, Action, ConnId, Connected, Gateway, RecvBuf};
+use shuntyard_core::gateway::{Accepted, Action, Command, ConnId, Connected, Gateway, RecvBuf};
 use shuntyard_core::h2::{Client, Server, ServerEvent};
 use shuntyard_core::record::{AttemptRecord, EndRecord, Record};
-use shuntyard_core::time::{Instant, WallClock};
+use shuntyard_core::time::{Duration, Instant, WallClock};
 
 /// The other end of one of the gateway's connections.
 pub enum Peer {
     Client(Box<Client>),
+    /// A backend that says what the test says, and nothing else.
+    Mute,
     Backend(Box<Server>),
 }
 
@@ -39,6 +43,14 @@ pub struct Memory {
     /// Dials to this endpoint are refused.
     pub dead: Option<Address>,
     pub dials: Vec<Address>,
+    /// Dials are neither answered nor refused until [`release_connects`](Self::release_connects).
+    pub hold_connects: bool,
+    /// Backends say nothing by themselves.
+    pub mute_backends: bool,
+    /// What the gateway wrote to each connection since somebody looked.
+    sent: BTreeMap<ConnId, Vec<u8>>,
+    held: Vec<ConnId>,
+    config: Config,
 }
 
 impl Memory {
@@ -50,7 +62,7 @@ impl Memory {
         let now = Instant::ZERO;
         let wall = WallClock { at: now, unix_seconds: 784_111_777 };
         Self {
-            gateway: Gateway::new(config, 7, now, wall).expect("a valid configuration"),
+            gateway: Gateway::new(config.clone(), 7, now, wall).expect("a valid configuration"),
             now,
             peers: BTreeMap::new(),
             writable: Vec::new(),
@@ -65,6 +77,11 @@ impl Memory {
             refuse: false,
             dead: None,
             dials: Vec::new(),
+            hold_connects: false,
+            mute_backends: false,
+            sent: BTreeMap::new(),
+            held: Vec::new(),
+            config,
         }
     }
 
@@ -84,7 +101,11 @@ impl Memory {
     }
 
     pub fn backends(&self) -> Vec<ConnId> {
-        self.peers.iter().filter(|(_, peer)| matches!(peer, Peer::Backend(_))).map(|(&id, _)| id).collect()
+        self.peers
+            .iter()
+            .filter(|(_, peer)| matches!(peer, Peer::Backend(_) | Peer::Mute))
+            .map(|(&id, _)| id)
+            .collect()
     }
 
     pub fn backend(&mut self, id: ConnId) -> &mut Server {
@@ -108,9 +129,10 @@ impl Memory {
                 }
                 Action::Connect { conn, target } => {
                     self.dials.push(target);
-                    let server = Server::new(self.backend_config.clone(), 2).expect("a valid configuration");
-                    self.peers.insert(conn, Peer::Backend(Box::new(server)));
-                    self.gateway.handle_connected(conn, Connected {}, self.now);
+                    self.held.push(conn);
+                    if !self.hold_connects {
+                        self.accept_held();
+                    }
                 }
                 Action::Writable(conn) => self.writable.push(conn),
                 Action::Close(conn) => {
@@ -150,6 +172,7 @@ impl Memory {
         let mut moved = false;
         while let Some(transmit) = self.gateway.poll_transmit(conn, self.now) {
             let octets = transmit.chunk().to_vec();
+            self.sent.entry(conn).or_default().extend_from_slice(&octets);
             match self.peers.get_mut(&conn) {
                 Some(Peer::Client(client)) => client.handle_recv(&octets),
                 Some(Peer::Backend(server)) => {
@@ -160,7 +183,7 @@ impl Memory {
                         assert!(matches!(event, Ok(Some(ServerEvent::Settings))), "{event:?}");
                     }
                 }
-                None => {}
+                Some(Peer::Mute) | None => {}
             }
             self.gateway.handle_sent(conn, octets.len(), self.now);
             moved = true;
@@ -172,7 +195,7 @@ impl Memory {
         let octets = match self.peers.get_mut(&conn) {
             Some(Peer::Client(client)) => take(client.poll_transmit(), 1 << 16),
             Some(Peer::Backend(server)) => take(server.poll_transmit(), 1 << 16),
-            None => return false,
+            Some(Peer::Mute) | None => return false,
         };
         if octets.is_empty() {
             return false;
@@ -184,10 +207,75 @@ impl Memory {
         match self.peers.get_mut(&conn) {
             Some(Peer::Client(client)) => client.handle_sent(n),
             Some(Peer::Backend(server)) => server.handle_sent(n),
-            None => {}
+            Some(Peer::Mute) | None => {}
         }
         self.act();
         true
+    }
+
+    fn accept_held(&mut self) {
+        for conn in std::mem::take(&mut self.held) {
+            let server = Server::new(self.backend_config.clone(), 2).expect("a valid configuration");
+            let peer = if self.mute_backends { Peer::Mute } else { Peer::Backend(Box::new(server)) };
+            self.peers.insert(conn, peer);
+            self.gateway.handle_connected(conn, Connected {}, self.now);
+        }
+    }
+
+    /// The dials that were held succeed.
+    #[allow(dead_code, reason = "not every test binary holds them")]
+    pub fn release_connects(&mut self) {
+        self.hold_connects = false;
+        self.accept_held();
+        self.settle();
+    }
+
+    /// What the gateway was made from.
+    #[allow(dead_code, reason = "not every test binary asks")]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The operator changes the configuration.
+    #[allow(dead_code, reason = "not every test binary has an operator")]
+    pub fn reconfigure(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+        let command = Command::Configure(Box::new(self.config.clone()));
+        self.gateway.handle_command(command, self.now);
+        self.settle();
+    }
+
+    /// Takes what the gateway wrote to a connection since the last time: whole frames, where all output was taken.
+    #[allow(dead_code, reason = "not every test binary reads frames")]
+    pub fn sent_to(&mut self, conn: ConnId) -> Vec<u8> {
+        self.sent.remove(&conn).unwrap_or_default()
+    }
+
+    /// The backend falls silent, without a word.
+    #[allow(dead_code, reason = "not every test binary has silent backends")]
+    pub fn mute(&mut self, conn: ConnId) {
+        self.peers.insert(conn, Peer::Mute);
+    }
+
+    /// Gives the gateway octets as if the other end of a connection had sent them.
+    #[allow(dead_code, reason = "not every test binary forges frames")]
+    pub fn inject(&mut self, conn: ConnId, octets: &[u8]) {
+        let RecvBuf::Buffer(buffer) = self.gateway.recv_buf(conn) else { panic!("{conn:?} takes nothing") };
+        buffer[..octets.len()].copy_from_slice(octets);
+        self.gateway.handle_recv(conn, octets.len(), self.now);
+        self.settle();
+    }
+
+    /// Time passes; whatever is due meanwhile happens when it is due.
+    #[allow(dead_code, reason = "not every test binary waits")]
+    pub fn wait(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some(at) = self.gateway.poll_timeout().filter(|&at| at <= until) {
+            self.now = self.now.max(at);
+            self.gateway.handle_timeout(self.now);
+            self.settle();
+        }
+        self.now = until;
     }
 
     /// The other end of a connection vanishes.

@@ -2,6 +2,7 @@
 //!
 //! [`Voice`] makes decoders comparable. The crate `hpack` speaks for valid blocks only: it accepts much that is wrong.
 
+pub mod differences;
 mod nghttp2;
 pub mod stories;
 

@@ -6,26 +6,9 @@ use std::sync::Mutex;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use shuntyard_core::hpack::{DecodeError, Encoder};
+use shuntyard_core::hpack::Encoder;
+use shuntyard_hpack_voices::differences::{Difference, WE_ARE_LAXER, WE_ARE_STRICTER};
 use shuntyard_hpack_voices::{property, section, strict};
-
-/// What we refuse and the other accepts, an example, and why we do.
-const WE_ARE_STRICTER: &[(&str, DecodeError, &[u8], &str)] = &[
-    ("nghttp2", DecodeError::SizeUpdatesTooMany, &[0x20, 0x21, 0x22], "an encoder has reason for two (4.2)"),
-    ("loona-hpack", DecodeError::SizeUpdatesTooMany, &[0x20, 0x21, 0x22, 0x82], "the same"),
-    ("loona-hpack", DecodeError::SizeUpdateMisplaced, &[0x82, 0x20, 0x82], "it must come first (4.2)"),
-];
-
-/// What the other refuses, in its words, and we accept, an example, and why we do.
-const WE_ARE_LAXER: &[(&str, &str, &[u8], &str)] = &[
-    ("loona-hpack", "SizeUpdateAtEnd", &[0x20], "at the end, but first as well (4.2)"),
-    (
-        "loona-hpack",
-        "TooManyOctets",
-        &[0x3f, 0x80, 0x80, 0x80, 0x80, 0x00, 0x82],
-        "it stops below 2^32; both are limits of the implementation (5.1)",
-    ),
-];
 
 /// Representations and pieces of them, right and wrong; dynamic indices around the end of a small table.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
@@ -90,13 +73,13 @@ fn compare(before: &[u8], block: &[u8]) -> Result<(), TestCaseError> {
             (Ok(ours), Ok(theirs)) => prop_assert_eq!(ours, &theirs, "{}", who),
             (Err(_), Err(_)) => {}
             (Err(error), Ok(_)) => {
-                let allowed =
-                    WE_ARE_STRICTER.iter().any(|entry| entry.0 == who && format!("{:?}", entry.1) == *error);
+                let allowed = WE_ARE_STRICTER.iter().any(|entry| entry.voice == who && entry.error == *error);
                 prop_assert!(allowed, "{who} accepts: {error}");
                 count(format!("{who} accepts: {error}"));
             }
             (Ok(_), Err(error)) => {
-                let allowed = WE_ARE_LAXER.iter().any(|entry| entry.0 == who && error.contains(entry.1));
+                let allowed =
+                    WE_ARE_LAXER.iter().any(|entry| entry.voice == who && error.contains(entry.error));
                 prop_assert!(allowed, "{who} refuses: {error}");
                 count(format!("{who} refuses: {error}"));
             }
@@ -142,20 +125,26 @@ fn verdicts_agree_on_all_short_blocks() {
 
 #[test]
 fn every_difference_on_the_list_is_real() {
-    let verdicts = |block: &[u8], who: &str| {
+    let verdicts = |difference: &Difference| {
         let mut voices = strict();
-        let other = voices.iter().position(|voice| voice.name() == who).unwrap();
-        (voices[0].decode(block), voices[other].decode(block))
+        voices.iter_mut().for_each(|voice| voice.set_max_table_size(difference.limit));
+        let other = voices.iter().position(|voice| voice.name() == difference.voice).unwrap();
+        (voices[0].decode(difference.example), voices[other].decode(difference.example))
     };
-    for (who, error, block, _) in WE_ARE_STRICTER {
-        let (ours, theirs) = verdicts(block, who);
-        assert!(ours == Err(format!("{error:?}")) && theirs.is_ok(), "{who}: {ours:?} {theirs:?}");
-    }
-    for (who, error, block, _) in WE_ARE_LAXER {
-        let (ours, theirs) = verdicts(block, who);
+    for difference in WE_ARE_STRICTER {
+        let (ours, theirs) = verdicts(difference);
         assert!(
-            ours.is_ok() && theirs.as_ref().is_err_and(|theirs| theirs.contains(error)),
-            "{who}: {theirs:?}"
+            ours.as_ref().is_err_and(|ours| ours == difference.error) && theirs.is_ok(),
+            "{}: {ours:?} {theirs:?}",
+            difference.voice
+        );
+    }
+    for difference in WE_ARE_LAXER {
+        let (ours, theirs) = verdicts(difference);
+        assert!(
+            ours.is_ok() && theirs.as_ref().is_err_and(|theirs| theirs.contains(difference.error)),
+            "{}: {theirs:?}",
+            difference.voice
         );
     }
 }

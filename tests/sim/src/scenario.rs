@@ -688,7 +688,7 @@ impl Scenario {
             sessions,
             backends,
             adapter: AdapterPlan::default(),
-            safety: 600 * SECOND,
+            safety: 7200 * SECOND,
             drain: 5 * SECOND,
             jumps: Vec::new(),
         }

@@ -47,6 +47,7 @@ pub struct Stage {
     scripts_are_hostile: bool,
     front_growth: u64,
     backend_growth: u64,
+    stream_growth: u64,
     assumed: u32,
     /// Deadlines may come before peers do what they wait for.
     slow: bool,
@@ -88,6 +89,7 @@ impl Stage {
             scripts,
             front_growth: growth(&scenario.config.front),
             backend_growth: growth(&scenario.config.backend),
+            stream_growth: stream_growth(&scenario.config.backend),
             assumed: scenario.config.backend.assumed_max_concurrent_streams,
             slow: scenario.touches_all(),
             healed: false,
@@ -210,9 +212,17 @@ impl Stage {
 
     fn add(&mut self, link: Link, side: Side, hostile: bool, slow: bool) {
         let growth = if side == Side::Front { self.front_growth } else { self.backend_growth };
-        let police = Police::new(self.links.len(), side, growth, self.assumed);
+        let mut police = Police::new(self.links.len(), side, growth, self.assumed);
+        if side == Side::Backend {
+            police.stream_growth = self.stream_growth;
+        }
         self.police.push(police.tolerant(hostile).patient(self.slow || slow));
         self.outputs.push(Vec::new());
         self.links.push(link);
     }
+}
+
+/// By how much a backend's stream window may grow beyond its initial size.
+fn stream_growth(config: &shuntyard_core::config::ConnectionConfig) -> u64 {
+    u64::from(config.stream_window_max.saturating_sub(config.initial_window_size))
 }

@@ -22,7 +22,8 @@ fn buffered_octets_max(scene: &Scene<'_>) -> u64 {
     let frame = 16_384 + 9;
     let conn = |mark: usize| 2 * mark as u64 + 2 * frame + config.recv_buffer_octets as u64 + (128 << 10);
     let windows =
-        u64::from(config.front.initial_window_size).max(65_535) + u64::from(config.backend.initial_window_size).max(65_535);
+        u64::from(config.front.initial_window_size).max(65_535)
+            + u64::from(config.backend.initial_window_size.max(config.backend.stream_window_max)).max(65_535);
     scene.view.fronts as u64 * conn(config.front.outbox_high_mark)
         + scene.view.backends as u64 * conn(config.backend.outbox_high_mark)
         + scene.view.requests as u64 * windows

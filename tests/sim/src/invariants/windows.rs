@@ -52,7 +52,8 @@ pub fn w5_what_is_held_fits_the_window(
     if scene.police[last.link].is_hostile() {
         return Ok(());
     }
-    let window = u64::from(scene.config.backend.initial_window_size).max(65_535);
+    let config = &scene.config.backend;
+    let window = u64::from(config.initial_window_size.max(config.stream_window_max)).max(65_535);
     let held = last.received.saturating_sub(trace.sent);
     scene.checks.check("W5", held <= window, || format!("response {rid}: {held} octets held, window {window}"))
 }

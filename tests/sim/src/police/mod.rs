@@ -90,6 +90,8 @@ pub struct Police {
     credited: u64,
     /// Credit beyond what came that the configuration allows the connection to begin with.
     growth: u64,
+    /// By how much the window of a stream may grow beyond its initial size.
+    pub(crate) stream_growth: u64,
     highest: u32,
     last_goaway: Option<u32>,
     peer_goaway_known: bool,
@@ -150,6 +152,7 @@ impl Police {
             received: 0,
             credited: 0,
             growth,
+            stream_growth: 0,
             highest: 0,
             last_goaway: None,
             peer_goaway_known: false,
@@ -362,7 +365,8 @@ impl Police {
 
     /// Octets of a stream's content (without padding) that were credited.
     pub(crate) fn credit_of(&self, stream: u32) -> Option<u64> {
-        self.streams.get(&stream).map(|entry| entry.credited.saturating_sub(entry.padding))
+        let own = |entry: &Stream| entry.credited.saturating_sub(entry.padding + self.stream_growth);
+        self.streams.get(&stream).map(own)
     }
 
     fn new_stream(&self, rid: Option<u64>) -> Stream {

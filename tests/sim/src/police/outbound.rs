@@ -449,12 +449,13 @@ impl Police {
                 format!("{name}: {credited} octets credited, {received} received, {growth} to begin with")
             });
         }
+        let growth = self.stream_growth;
         let Some(entry) = self.stream(stream) else {
             return ledger
                 .check("C4", false, || format!("{name}: WINDOW_UPDATE on an idle stream (9113 5.1)"));
         };
         entry.credited += u64::from(increment);
-        let (credited, received) = (entry.credited, entry.received);
+        let (credited, received) = (entry.credited, entry.received + growth);
         ledger
             .check("W3", credited <= received, || format!("{name}: {credited} octets credited of {received}"))
     }

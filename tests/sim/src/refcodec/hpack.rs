@@ -135,12 +135,19 @@ impl Decoder {
                 self.size_update(take_integer(&mut rest, 5)?)?;
                 continue;
             }
-            if let Some(limit) = self.update_needed {
-                return error(format!("no table size update to {limit} or less came first (4.2)"));
-            }
+            self.update_came()?;
             lines.push(self.line(first, &mut rest)?);
         }
+        // A block without any line, too, has to begin with it (RFC 9113 section 4.3.1).
+        self.update_came()?;
         Ok(lines)
+    }
+
+    fn update_came(&self) -> Result<(), HpackError> {
+        match self.update_needed {
+            Some(limit) => error(format!("no table size update to {limit} or less came first (4.2)")),
+            None => Ok(()),
+        }
     }
 
     fn size_update(&mut self, size: usize) -> Result<(), HpackError> {

@@ -1,4 +1,4 @@
-//! Which words each part of a scenario has. Every field is named here: a new one does not compile until it has a word.
+//! Which words each part of a scenario has. Every field is named here.
 
 use shuntyard_core::config::{
     Balance, Config, ConnectionConfig, HostPattern, PathPattern, RetryConfig, RouteConfig, Saturation, Scope, Timeouts,
@@ -27,13 +27,13 @@ fn within<'a>(part: &'static str, fields: Vec<Named<'a>>) -> impl Iterator<Item 
     fields.into_iter().map(move |(name, slot)| (format!("{part}.{name}"), slot))
 }
 
-/// `words` are values; `parts` have fields of their own; `elsewhere` has lines of its own.
+/// `words` are values; `parts` have fields of their own; `elsewhere` has lines of its own, or none. The core's types may have
+/// fields that are not named here: a test finds them.
 macro_rules! fields {
     ($type:ident, words: $($word:ident)*, parts: $($part:ident)*, elsewhere: $($other:ident)*) => {
         impl Fields for $type {
             fn fields(&mut self) -> Vec<Named<'_>> {
-                #[allow(unused_variables)]
-                let Self { $($word,)* $($part,)* $($other: _,)* } = self;
+                let Self { $($word,)* $($part,)* $($other: _,)* .. } = self;
                 let mut all: Vec<Named<'_>> = vec![$((stringify!($word).to_owned(), $word as &mut dyn Slot)),*];
                 $(all.extend(within(stringify!($part), $part.fields()));)*
                 all.shrink_to_fit();
@@ -44,16 +44,18 @@ macro_rules! fields {
 }
 
 fields!(ConnectionConfig, words: header_table_size encoder_table_size max_concurrent_streams initial_window_size
-    connection_window_size max_header_list_size max_fields max_continuations max_settings max_queued_control_frames
+    stream_window_max connection_window_size max_header_list_size max_fields max_continuations max_settings max_queued_control_frames
     max_interim_responses authority_required outbox_high_mark assumed_max_concurrent_streams
     max_concurrent_streams_cap, parts: , elsewhere: );
-fields!(Timeouts, words: preface connect response front_idle backend_idle linger write_stall stream_idle,
+fields!(Timeouts, words: preface connect response front_idle front_age backend_idle backend_age suspect_idle
+    suspect_silent ping linger write_stall stream_idle,
     parts: , elsewhere: );
 fields!(RetryConfig, words: attempts unprocessed_attempts budget_percent replay_octets, parts: , elsewhere: );
 fields!(UpstreamConfig, words: name endpoints balance share on_saturation connections_min connections_max
     assumed_streams queue_max queue_timeout, parts: retry, elsewhere: );
-fields!(RouteConfig, words: name host path upstream timeout, parts: , elsewhere: );
-fields!(Config, words: max_fronts ledger_octets upload_ledger_octets recv_buffer_octets via records,
+fields!(RouteConfig, words: name host path upstream timeout, parts: ,
+    elsewhere: request_headers response_headers);
+fields!(Config, words: max_fronts ledger_octets ledger_front_octets upload_ledger_octets recv_buffer_octets via records,
     parts: front backend timeouts, elsewhere: upstreams routes);
 fields!(AdapterPlan, words: eager write_max read_max hostile late spurious, parts: , elsewhere: );
 fields!(PipePolicy, words: capacity delay jitter gap segmentation short_writes stall reset_after fin_after,
@@ -154,3 +156,43 @@ word_enum!(ResponseMischief {
     "stops" => Stops, "uppercase" => Uppercase, "connection-field" => ConnectionField,
     "interim-with-end" => InterimWithEnd,
 });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of a struct's own fields, as its debug form has them.
+    fn names(debug: &str) -> Vec<String> {
+        let own = debug.lines().filter_map(|line| line.strip_prefix("    "));
+        let own = own.filter(|line| !line.starts_with([' ', '}', ']', ')']));
+        own.filter_map(|line| line.split_once(':')).map(|(name, _)| name.to_owned()).collect()
+    }
+
+    fn assert_complete(part: &mut dyn Fields, debug: &str, elsewhere: &[&str]) {
+        let mut there: Vec<String> = part
+            .fields()
+            .into_iter()
+            .map(|(name, _)| name.split('.').next().unwrap_or_default().to_owned())
+            .chain(elsewhere.iter().map(|&name| name.to_owned()))
+            .collect();
+        there.dedup();
+        let missing: Vec<String> = names(debug).into_iter().filter(|name| !there.contains(name)).collect();
+        assert!(missing.is_empty(), "without a word: {missing:?}");
+    }
+
+    #[test]
+    fn every_limit_of_the_core_has_a_word() {
+        let mut config = Config::new(Vec::new());
+        let debug = format!("{config:#?}");
+        assert!(names(&debug).len() > 5, "{debug}");
+        assert_complete(&mut config, &debug, &["upstreams", "routes"]);
+        let (debug, front) = (format!("{:#?}", config.front), &mut config.front);
+        assert_complete(front, &debug, &[]);
+        let (debug, timeouts) = (format!("{:#?}", config.timeouts), &mut config.timeouts);
+        assert_complete(timeouts, &debug, &[]);
+        let (debug, upstream) = (format!("{:#?}", config.upstreams[0]), &mut config.upstreams[0]);
+        assert_complete(upstream, &debug, &[]);
+        let (debug, route) = (format!("{:#?}", config.routes[0]), &mut config.routes[0]);
+        assert_complete(route, &debug, &["request_headers", "response_headers"]);
+    }
+}

@@ -169,3 +169,13 @@ fn broken_blocks_are_refused() {
         assert!(Decoder::default().decode(&octets(block)).is_err(), "{block}");
     }
 }
+
+#[test]
+fn a_lowered_limit_is_told_even_in_an_empty_block() {
+    let mut decoder = Decoder::default();
+    decoder.set_limit(100);
+    assert!(decoder.clone().decode(&[]).is_err());
+    assert!(decoder.clone().decode(&[0x82]).is_err());
+    assert_eq!(decoder.decode(&[0x3f, 0x45]), Ok(vec![]), "100");
+    assert_eq!(decoder.decode(&[]), Ok(vec![]));
+}

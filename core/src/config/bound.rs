@@ -1,0 +1,83 @@
+//! The memory that a configuration can come to, as a formula.
+
+use crate::config::{Config, ConnectionConfig};
+
+/// What a gateway of some configuration may hold at most, in octets. Nothing that a peer sends exceeds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryBound {
+    /// The terms of the sum, the largest first, each with its name.
+    pub terms: Vec<(&'static str, u64)>,
+}
+
+/// The state of a connection beside its buffers and tables: structures, and slabs of streams that have grown.
+const CONNECTION_OCTETS: u64 = 4 << 10;
+/// The state of a request beside its fields and content: its own, and that of its two streams.
+const REQUEST_OCTETS: u64 = 2 << 10;
+/// What is kept for use between connections: [`gateway`](crate::gateway) keeps two kinds of pieces, 4 MiB of each.
+const SPARE_OCTETS: u64 = 8 << 20;
+/// A frame of the largest size that we announce, with its head.
+const FRAME_OCTETS: u64 = 16_384 + 9;
+
+impl MemoryBound {
+    /// The sum.
+    pub fn total(&self) -> u64 {
+        self.terms.iter().fold(0, |sum, &(_, octets)| sum.saturating_add(octets))
+    }
+}
+
+impl Config {
+    /// The memory that one gateway (one worker) may come to:
+    ///
+    /// ```text
+    ///   ledger                                     what backends may send
+    /// + upload ledger                              what clients sent and nobody took, and what is kept to be sent again
+    /// + fronts x (connection window + connection)  clients without memory of that ledger; outbox, inbox, tables
+    /// + fronts x streams x (2 sections + request)  heads and trailers
+    /// + connections x connection                   backends
+    /// + shared buffers
+    /// ```
+    ///
+    /// It is what hostile clients can drive a gateway to that takes as many of them as it may. Ordinary ones stay orders of
+    /// magnitude below. What bounds it in practice is `max_fronts`.
+    ///
+    /// ```
+    /// use shuntyard_core::config::Config;
+    ///
+    /// let mut config = Config::new(Vec::new());
+    /// config.max_fronts = 1000;
+    /// let thousand = config.memory_bound().total();
+    /// config.max_fronts = 2000;
+    /// assert!(config.memory_bound().total() > thousand);
+    /// ```
+    pub fn memory_bound(&self) -> MemoryBound {
+        let fronts = u64::from(self.max_fronts);
+        let streams = fronts.saturating_mul(self.front.max_concurrent_streams.into());
+        let section = 2 * u64::from(self.front.max_header_list_size.max(self.backend.max_header_list_size));
+        let front = connection(&self.front).saturating_add(self.front.connection_window_size.into());
+        let connections = self.upstreams.iter().fold(0u64, |sum, upstream| {
+            let most = u64::from(upstream.connections_max).saturating_mul(upstream.endpoints.len() as u64);
+            sum.saturating_add(most)
+        });
+        let mut terms = vec![
+            ("content from backends", self.ledger_octets),
+            ("content from clients, and content kept for retries", self.upload_ledger_octets),
+            ("client connections", fronts.saturating_mul(front)),
+            ("requests", streams.saturating_mul(section + REQUEST_OCTETS)),
+            ("backend connections", connections.saturating_mul(connection(&self.backend))),
+            ("shared buffers", self.recv_buffer_octets as u64 + SPARE_OCTETS),
+        ];
+        terms.sort_by_key(|&(_, octets)| core::cmp::Reverse(octets));
+        MemoryBound { terms }
+    }
+}
+
+/// Outbox, inbox, tables and state. Reading stops where the outbox holds twice its mark; what one read then still adds are
+/// answers and heads, of which one frame and one section bound the last.
+fn connection(config: &ConnectionConfig) -> u64 {
+    let outbox = 2 * config.outbox_high_mark as u64 + FRAME_OCTETS + u64::from(config.max_header_list_size);
+    let block = u64::from(config.max_continuations).saturating_add(1).saturating_mul(FRAME_OCTETS);
+    let inbox = FRAME_OCTETS.saturating_add(block.min(config.max_header_list_size.into()));
+    // An entry is counted with 32 octets of its own (RFC 7541 section 4.1), which its index takes.
+    let tables = 2 * (u64::from(config.header_table_size) + u64::from(config.encoder_table_size));
+    outbox.saturating_add(inbox).saturating_add(tables).saturating_add(CONNECTION_OCTETS)
+}

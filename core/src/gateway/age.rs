@@ -1,0 +1,61 @@
+//! The age of connections: clients are asked to leave, backend connections take no more requests.
+//!
+//! Balancers spread connections, not requests; one that lasts for ever pins its load to where it once went.
+
+use crate::gateway::conn::{Life, Side};
+use crate::gateway::deadlines::Kind;
+use crate::gateway::{ConnId, Gateway};
+use crate::record::Cause;
+use crate::request::DeadlineTarget;
+use crate::time::{Duration, Instant};
+
+impl Gateway {
+    /// The connection stands: it may last so long, a tenth more or less.
+    pub(super) fn arm_age(&mut self, id: ConnId, now: Instant) {
+        let Some(entry) = self.conns.get(id) else { return };
+        let age = match entry.side {
+            Side::Front { .. } => self.config.timeouts.front_age,
+            Side::Backend(_) => self.config.timeouts.backend_age,
+        };
+        let at = now + self.jittered(age);
+        self.arm_age_at(id, at);
+    }
+
+    fn arm_age_at(&mut self, id: ConnId, at: Instant) {
+        let key = self.deadlines.arm(Kind::Age as u8, at, DeadlineTarget::Conn(id));
+        let old = self.conns.get_mut(id).and_then(|entry| entry.age_deadline.replace(key));
+        self.cancel_deadline(old);
+    }
+
+    /// A tenth more or less, so that what began together does not end together.
+    fn jittered(&mut self, duration: Duration) -> Duration {
+        let tenth = duration / 10;
+        let span = u64::try_from(tenth.as_nanos()).unwrap_or(u64::MAX).saturating_mul(2).saturating_add(1);
+        let more = Duration::from_nanos(self.random.next_u64() % span);
+        (duration - tenth).saturating_add(more)
+    }
+
+    /// A client hears first that the end is near, and a while later which stream was the last (RFC 9113 section 6.8). A
+    /// backend connection takes no new requests.
+    pub(super) fn expire_age(&mut self, id: ConnId, now: Instant) {
+        let Some(entry) = self.conns.get_mut(id) else { return };
+        entry.age_deadline = None;
+        if entry.life != Life::Open {
+            return;
+        }
+        match entry.side {
+            Side::Front { .. } if entry.h2.is_going_away() => self.name_last_stream(id, now),
+            Side::Front { .. } => {
+                entry.h2.announce_goaway();
+                entry.h2.ping(*b"too old.");
+                let at = now + self.duration(Kind::DrainStep);
+                self.arm_age_at(id, at);
+                self.touch(id);
+            }
+            Side::Backend(_) => {
+                self.retire_engine(id, Cause::ConnectionTerminated, now);
+                self.stream_ended(id, now);
+            }
+        }
+    }
+}

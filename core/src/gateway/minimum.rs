@@ -1,0 +1,54 @@
+//! Connections that are kept although nobody needs them now: the minimum of each endpoint.
+
+use crate::engine::Engine;
+use crate::gateway::conn::{Conn, Life, Side};
+use crate::gateway::deadlines::Kind;
+use crate::gateway::{Action, ConnId, Gateway};
+use crate::h2::Role;
+use crate::key::{EndpointKey, EntryKey, UpstreamKey};
+use crate::time::Instant;
+
+impl Gateway {
+    /// Orders connections for endpoints that have fewer than they should: to each one at a time.
+    pub(super) fn keep_minimum(&mut self, now: Instant) {
+        while let Some(upstream) = self.registry.next_short() {
+            if self.drain.is_some() {
+                continue;
+            }
+            for endpoint in self.registry.short_endpoints(upstream) {
+                self.dial(upstream, endpoint, None, now);
+            }
+        }
+    }
+
+    /// Whether the endpoint of an idle connection wants to keep it.
+    pub(super) fn is_wanted_idle(&self, conn: ConnId) -> bool {
+        let Some(Side::Backend(engine)) = self.conns.get(conn).map(|entry| &entry.side) else { return false };
+        let Some(upstream) = self.registry.upstream(engine.upstream) else { return false };
+        let endpoint = upstream.endpoint(engine.endpoint);
+        self.drain.is_none()
+            && endpoint.is_some_and(|of| !of.retired && of.connections <= upstream.config().connections_min)
+    }
+
+    /// Orders a connection, for an engine of the entry, or for whoever needs it next.
+    pub(super) fn dial(
+        &mut self,
+        upstream: UpstreamKey,
+        endpoint: EndpointKey,
+        entry: Option<EntryKey>,
+        now: Instant,
+    ) {
+        let cap = self.registry.streams_cap(upstream);
+        let assumed = self.registry.upstream(upstream).map_or(0, |of| of.config().assumed_streams);
+        let Some(of) = self.registry.endpoint_mut(upstream, endpoint) else { return };
+        let limits = (of.streams_max.unwrap_or(assumed), cap);
+        let Some(target) = of.take_address() else { return };
+        let h2 = self.new_connection(Role::Client);
+        let engine = Engine::new(self.next_engine, upstream, endpoint, entry, limits);
+        self.next_engine += 1;
+        let conn = self.conns.insert(Conn::new(h2, Side::Backend(engine), Life::Connecting, now));
+        self.registry.register(upstream, endpoint, entry, conn);
+        self.arm_conn(conn, Kind::Connect, now);
+        self.actions.push_back(Action::Connect { conn, target });
+    }
+}

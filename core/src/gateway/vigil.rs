@@ -1,0 +1,107 @@
+//! Whether backends are still there: a PING on suspicion, one at a time.
+//!
+//! A connection is suspected when it is used again after a while in which nothing was heard, or when nothing is heard while
+//! streams wait. Requests go out all the same; where no answer comes, the connection is given up. In one silence a backend
+//! is asked once: there are servers that take a second question for abuse.
+
+use crate::deadline::DeadlineKey;
+use crate::gateway::conn::Life;
+use crate::gateway::deadlines::Kind;
+use crate::gateway::{ConnId, Gateway};
+use crate::record::Cause;
+use crate::request::DeadlineTarget;
+use crate::time::Instant;
+
+/// What is known of the peer's life.
+#[derive(Clone, Debug)]
+pub(super) struct Vigil {
+    /// When it was last heard.
+    heard: Instant,
+    /// Whether it was asked since it was heard last.
+    asked: bool,
+    /// Until it must have answered, or until the next look at it.
+    deadline: Option<DeadlineKey<DeadlineTarget>>,
+    /// Whether the deadline is that of an answer.
+    pinged: bool,
+}
+
+impl Vigil {
+    pub(super) const fn new(now: Instant) -> Self {
+        Self { heard: now, asked: false, deadline: None, pinged: false }
+    }
+
+    /// The connection is gone.
+    pub(super) const fn deadline(&self) -> Option<DeadlineKey<DeadlineTarget>> {
+        self.deadline
+    }
+}
+
+impl Gateway {
+    /// Octets came from a backend, whatever they say.
+    pub(super) fn heard(&mut self, conn: ConnId, now: Instant) {
+        let Some(entry) = self.conns.get_mut(conn).filter(|entry| !entry.is_front()) else { return };
+        let vigil = &mut entry.vigil;
+        vigil.heard = now;
+        if core::mem::take(&mut vigil.pinged) {
+            let deadline = vigil.deadline.take();
+            self.cancel_deadline(deadline);
+            self.look_later(conn);
+        } else {
+            entry.vigil.asked = false;
+        }
+    }
+
+    /// A request was given to the connection.
+    pub(super) fn watch(&mut self, conn: ConnId, now: Instant) {
+        let limit = self.config.timeouts.suspect_idle;
+        let Some(entry) = self.conns.get(conn) else { return };
+        if entry.established && now.saturating_since(entry.vigil.heard) >= limit {
+            self.ask(conn, now);
+        } else if entry.vigil.deadline.is_none() {
+            self.look_later(conn);
+        }
+    }
+
+    /// Looks at the connection once nothing was heard for a while.
+    fn look_later(&mut self, conn: ConnId) {
+        let Some(entry) = self.conns.get(conn) else { return };
+        let at = entry.vigil.heard + self.config.timeouts.suspect_silent;
+        self.arm_vigil(conn, at);
+    }
+
+    fn arm_vigil(&mut self, conn: ConnId, at: Instant) {
+        let key = self.deadlines.arm(Kind::Vigil as u8, at, DeadlineTarget::Conn(conn));
+        let old = self.conns.get_mut(conn).and_then(|entry| entry.vigil.deadline.replace(key));
+        self.cancel_deadline(old);
+    }
+
+    /// B5, B7, F24: one PING, and no other before the answer.
+    fn ask(&mut self, conn: ConnId, now: Instant) {
+        let limit = self.config.timeouts.ping;
+        let Some(entry) = self.conns.get_mut(conn).filter(|entry| !entry.vigil.asked) else { return };
+        entry.vigil.asked = true;
+        entry.vigil.pinged = true;
+        entry.h2.ping(*b"in there");
+        self.arm_vigil(conn, now + limit);
+        self.touch(conn);
+    }
+
+    /// The answer is overdue, or it is time for a look.
+    pub(super) fn expire_vigil(&mut self, conn: ConnId, now: Instant) {
+        let Some(entry) = self.conns.get_mut(conn) else { return };
+        entry.vigil.deadline = None;
+        if entry.vigil.pinged {
+            return self.cut_conn(conn, Cause::ConnectionTerminated, now);
+        }
+        let wanted = entry.life == Life::Open && entry.established && entry.h2.open_streams() > 0;
+        if !wanted || entry.vigil.asked {
+            return;
+        }
+        let silent = now.saturating_since(entry.vigil.heard);
+        if silent >= self.config.timeouts.suspect_silent {
+            self.ask(conn, now);
+        } else {
+            self.look_later(conn);
+        }
+    }
+}

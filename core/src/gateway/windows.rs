@@ -1,0 +1,85 @@
+//! Windows that backends are given, and the memory for them: the worker's ledger, with a share for each client.
+
+use crate::gateway::conn::Side;
+use crate::gateway::{ConnId, Gateway};
+use crate::ledger::Reservation;
+use crate::request::RequestKey;
+
+impl Gateway {
+    /// Whether the client's requests may reserve so many octets more.
+    pub(super) fn share_allows(&self, front: ConnId, octets: u32) -> bool {
+        let limit = self.config.ledger_front_octets;
+        match self.conns.get(front).map(|entry| &entry.side) {
+            Some(Side::Front { reserved, .. }) => reserved.saturating_add(octets.into()) <= limit,
+            Some(Side::Backend(_)) | None => true,
+        }
+    }
+
+    /// The client's requests have reserved so many octets more.
+    pub(super) fn charge(&mut self, front: ConnId, octets: u32) {
+        if let Some(Side::Front { reserved, .. }) = self.conns.get_mut(front).map(|entry| &mut entry.side) {
+            *reserved += u64::from(octets);
+        }
+    }
+
+    /// The client's lanes take no turns until some of what it has reserved is given back.
+    pub(super) fn hold_lane(&mut self, front: ConnId, key: RequestKey) {
+        let lane = self.requests.get(key).and_then(|request| request.awaiting.lane);
+        if let Some(Side::Front { held, .. }) = self.conns.get_mut(front).map(|entry| &mut entry.side)
+            && let Some(lane) = lane
+        {
+            *held = true;
+            self.registry.hold(lane);
+        }
+    }
+
+    /// Memory of the ledger is free: the client's own requests may go on, and the first of all that wait for memory is
+    /// looked at.
+    pub(super) fn give_back(&mut self, front: ConnId, reservation: impl Into<Reservation>) {
+        let reservation = reservation.into();
+        if let Some(Side::Front { reserved, held, lanes, .. }) =
+            self.conns.get_mut(front).map(|entry| &mut entry.side)
+        {
+            *reserved = reserved.saturating_sub(reservation.octets().into());
+            if core::mem::take(held) {
+                self.registry.release(lanes);
+            }
+        }
+        self.ledger.give_back(reservation);
+        self.registry.feed();
+    }
+
+    /// Content that the client takes as fast as it comes gets a larger window: twice as large each time that twice the
+    /// window has passed, where the ledger and the client's share have memory for it. What limits such a stream is the
+    /// window, or the backend, which a larger window does not hurt.
+    pub(super) fn widen_for_fast_client(&mut self, key: RequestKey) {
+        let max = self.backend_config.stream_window_max;
+        let Some(live) = self.requests.get_mut(key).and_then(crate::request::Request::live_mut) else {
+            return;
+        };
+        let (conn, stream) = (live.conn(), live.stream());
+        let received = live.attempt.response_octets;
+        let Some(size) = self.conns.get(conn).and_then(|entry| entry.h2.recv_window_size(stream)) else {
+            return;
+        };
+        let by = size.min(max.saturating_sub(size));
+        // A short response is over before a larger window could help it.
+        if by == 0 || received < 2 * u64::from(size) {
+            return;
+        }
+        let Some(front) = self.requests.get(key).map(|request| request.awaiting.front) else { return };
+        let waits = self.conns.get(front.conn).is_none_or(|entry| entry.h2.queued(front.stream) > 0);
+        if waits || !self.share_allows(front.conn, by) {
+            return;
+        }
+        let Some(more) = self.ledger.reserve(by) else { return };
+        self.charge(front.conn, by);
+        if let Some(live) = self.requests.get_mut(key).and_then(crate::request::Request::live_mut) {
+            live.widen(more);
+        }
+        if let Some(entry) = self.conns.get_mut(conn) {
+            entry.h2.widen_recv_window(stream, by);
+        }
+        self.touch(conn);
+    }
+}

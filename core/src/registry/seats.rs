@@ -1,0 +1,191 @@
+//! The engines of the registry: where the next request may go, who takes a seat, who leaves it.
+
+use crate::config::Saturation;
+use crate::key::{ConnId, EndpointKey, EntryKey, UpstreamKey};
+use crate::registry::{Endpoint, Rank, Registry, Seat, Upstream};
+
+/// Where the next request of an entry may go beside the engines that the entry has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Connections are idle at the endpoint: one can be adopted.
+    Adopt(EndpointKey),
+    /// A connection to the endpoint can be ordered.
+    Dial(EndpointKey),
+}
+
+/// The engines.
+impl Registry {
+    /// A way to serve the entry's next request that is better than an engine whose endpoint has the rank `best`; any way
+    /// where there is none. An endpoint without a connection of this entry is one; an idle connection is adopted before
+    /// another is made.
+    pub fn better_way(&self, entry: EntryKey, best: Option<Rank>) -> Option<Way> {
+        let entry = self.entries.get(entry)?;
+        let upstream = self.upstreams.get(entry.upstream)?;
+        // Dials that are under way serve requests that wait already.
+        let enough_dials = entry.dials() >= entry.queued;
+        upstream
+            .ranked()
+            // Equals stay where a connection is.
+            .filter(|(rank, ..)| best.is_none_or(|best| rank.0 < best.0))
+            .filter_map(|(rank, key, endpoint)| {
+                if !endpoint.idle.is_empty() {
+                    return Some((rank, Way::Adopt(key)));
+                }
+                let may_dial = !endpoint.resting && !enough_dials && !entry.has_engine_at(key);
+                (may_dial && has_room(upstream, endpoint)).then_some((rank, Way::Dial(key)))
+            })
+            .min_by_key(|&(rank, _)| rank)
+            .map(|(_, way)| way)
+    }
+
+    /// What is left where no engine has a slot and [`better_way`](Self::better_way) found nothing: one more connection to an
+    /// endpoint that has some, if the policy dials; or a try in spite of everything, where there is nobody at all.
+    pub fn last_resort(&self, entry: EntryKey) -> Option<EndpointKey> {
+        let entry = self.entries.get(entry)?;
+        let upstream = self.upstreams.get(entry.upstream)?;
+        let deserted = entry.seats.is_empty() && upstream.all_rest();
+        let dials = upstream.config().on_saturation == Saturation::Dial;
+        let enough_dials = entry.dials() >= entry.queued;
+        upstream
+            .ranked()
+            .filter(|(_, _, endpoint)| has_room(upstream, endpoint))
+            .filter(|(_, key, endpoint)| {
+                let dialling = entry.seats.iter().any(|seat| seat.dialling && seat.endpoint == *key);
+                deserted || (dials && !endpoint.resting && !dialling && !enough_dials)
+            })
+            .min_by_key(|&(rank, ..)| rank)
+            .map(|(_, key, _)| key)
+    }
+
+    /// Whether the entry's requests wait in vain: no engine, none on its way, and every endpoint was tried a moment ago.
+    pub fn is_hopeless(&self, entry: EntryKey) -> bool {
+        let Some(entry) = self.entries.get(entry) else { return false };
+        let all_rest = |upstream: &Upstream| upstream.all_rest();
+        entry.seats.is_empty() && self.upstreams.get(entry.upstream).is_none_or(all_rest)
+    }
+
+    /// Whether the entry's requests must not wait: every engine is full, none is on its way, and the policy is to refuse.
+    pub fn is_refused(&self, entry: EntryKey) -> bool {
+        let Some(entry) = self.entries.get(entry) else { return false };
+        let refuses = |of: &Upstream| of.config().on_saturation == Saturation::Refuse;
+        !entry.seats.is_empty()
+            && entry.dials() == 0
+            && self.upstreams.get(entry.upstream).is_some_and(refuses)
+    }
+
+    /// An endpoint's rank for the next request.
+    pub fn rank(&self, upstream: UpstreamKey, endpoint: EndpointKey) -> Option<Rank> {
+        let upstream = self.upstreams.get(upstream)?;
+        upstream.endpoint(endpoint).map(|endpoint| upstream.rank(endpoint))
+    }
+
+    /// How many streams a connection of the upstream carries at most by its scope.
+    pub fn streams_cap(&self, upstream: UpstreamKey) -> u32 {
+        self.upstreams.get(upstream).map_or(0, Upstream::streams_cap)
+    }
+
+    /// A connection was ordered, for an engine of the entry or for whoever needs it next.
+    pub fn register(
+        &mut self,
+        upstream: UpstreamKey,
+        endpoint: EndpointKey,
+        entry: Option<EntryKey>,
+        conn: ConnId,
+    ) {
+        if let Some(of) = self.endpoint_mut(upstream, endpoint) {
+            of.connections += 1;
+        }
+        if let Some(entry) = entry.and_then(|entry| self.entries.get_mut(entry)) {
+            entry.seats.push(Seat { conn, endpoint, dialling: true });
+        }
+    }
+
+    /// An idle connection gets an engine of the entry. `None`: the endpoint has none.
+    pub fn adopt(&mut self, entry: EntryKey, endpoint: EndpointKey) -> Option<ConnId> {
+        let entry = self.entries.get_mut(entry)?;
+        let conn = self.upstreams.get_mut(entry.upstream)?.endpoint_mut(endpoint)?.idle.pop()?;
+        entry.seats.push(Seat { conn, endpoint, dialling: false });
+        Some(conn)
+    }
+
+    /// The engine is out of requests: it is deregistered, and its connection is idle from now on, in one step (B31). Says
+    /// whether its endpoint still wants the connection.
+    pub fn deregister(
+        &mut self,
+        entry: Option<EntryKey>,
+        upstream: UpstreamKey,
+        endpoint: EndpointKey,
+        conn: ConnId,
+    ) -> bool {
+        if let Some(entry) = entry {
+            self.unseat(entry, conn);
+        }
+        let Some(endpoint) = self.endpoint_mut(upstream, endpoint).filter(|endpoint| !endpoint.retired)
+        else {
+            return false;
+        };
+        endpoint.idle.push(conn);
+        self.wake_upstream(upstream);
+        true
+    }
+
+    /// An engine leaves its entry, by its identity and never by its key (F3). Says whether its backend had not told its
+    /// limits yet.
+    pub fn unseat(&mut self, entry: EntryKey, conn: ConnId) -> bool {
+        let Some(entry) = self.entries.get_mut(entry) else { return false };
+        let Some(at) = entry.seats.iter().position(|seat| seat.conn == conn) else { return false };
+        entry.seats.swap_remove(at).dialling
+    }
+
+    /// An idle connection is idle no longer.
+    pub fn leave_idle(&mut self, upstream: UpstreamKey, endpoint: EndpointKey, conn: ConnId) {
+        if let Some(endpoint) = self.endpoint_mut(upstream, endpoint) {
+            endpoint.idle.retain(|&other| other != conn);
+        }
+    }
+
+    /// A backend said its limit.
+    pub fn limit_told(
+        &mut self,
+        upstream: UpstreamKey,
+        entry: Option<EntryKey>,
+        seat: Seat,
+        streams_max: Option<u32>,
+    ) {
+        if let Some(endpoint) = self.endpoint_mut(upstream, seat.endpoint) {
+            endpoint.streams_max = Some(streams_max.unwrap_or(u32::MAX));
+            if seat.dialling {
+                endpoint.succeeded();
+                self.look_for_short(upstream);
+            }
+        }
+        let Some(entry) = entry else { return };
+        let seats = self.entries.get_mut(entry).map(|entry| &mut entry.seats);
+        if let Some(seat) = seats.and_then(|seats| seats.iter_mut().find(|other| other.conn == seat.conn)) {
+            seat.dialling = false;
+        }
+        self.wake(entry);
+    }
+
+    /// A request's stream of the endpoint is gone.
+    pub fn stream_over(&mut self, upstream: UpstreamKey, endpoint: EndpointKey) {
+        if let Some(endpoint) = self.endpoint_mut(upstream, endpoint) {
+            endpoint.active = endpoint.active.saturating_sub(1);
+        }
+    }
+
+    /// A connection of the endpoint is gone.
+    pub fn connection_gone(&mut self, upstream: UpstreamKey, endpoint: EndpointKey) {
+        if let Some(of) = self.upstreams.get_mut(upstream) {
+            of.connection_gone(endpoint);
+        }
+        self.look_for_short(upstream);
+        self.wake_upstream(upstream);
+        self.forget_if_over(upstream);
+    }
+}
+
+/// Whether the endpoint may have one more connection, and it is known where it is.
+fn has_room(upstream: &Upstream, endpoint: &Endpoint) -> bool {
+    endpoint.connections < upstream.config().connections_max && !endpoint.is_unresolved()
+}

@@ -1,0 +1,154 @@
+//! Which endpoint gets the next request, and what is known of endpoints.
+
+use std::collections::BTreeMap;
+
+use shuntyard_core::address::{Address, SocketAddr};
+use shuntyard_core::config::{Balance, ConnectionConfig, EndpointConfig, Host};
+use shuntyard_core::gateway::Command;
+use shuntyard_core::record::{Cause, Outcome};
+use shuntyard_core::time::Duration;
+
+use crate::memory::Memory;
+use crate::memory::talk::{answer_all, ask, get};
+
+fn address(port: u16) -> Address {
+    SocketAddr::from(([127, 0, 0, 1], port)).into()
+}
+
+fn three(balance: Balance) -> Memory {
+    Memory::new(|config| {
+        config.upstreams[0].balance = balance;
+        config.upstreams[0].endpoints = (9001..=9003).map(|port| address(port).into()).collect();
+    })
+}
+
+/// Requests by endpoint, of those that have ended.
+fn shares(memory: &Memory) -> Vec<usize> {
+    let mut shares = BTreeMap::<&str, usize>::new();
+    for attempt in &memory.attempts {
+        *shares.entry(&attempt.endpoint).or_default() += 1;
+    }
+    shares.into_values().collect()
+}
+
+#[test]
+fn least_active_spreads_what_is_under_way() {
+    let mut memory = three(Balance::LeastActive);
+    let client = memory.connect(ConnectionConfig::default());
+    for n in 0..30 {
+        ask(&mut memory, client, &format!("/{n}"));
+    }
+    answer_all(&mut memory);
+    assert_eq!(shares(&memory), [10, 10, 10]);
+    assert_eq!(memory.dials.len(), 3);
+}
+
+#[test]
+fn round_robin_takes_each_in_turn() {
+    let mut memory = three(Balance::RoundRobin);
+    let client = memory.connect(ConnectionConfig::default());
+    for n in 0..31 {
+        ask(&mut memory, client, &format!("/{n}"));
+        answer_all(&mut memory);
+    }
+    let shares = shares(&memory);
+    assert!(shares.iter().all(|&share| (9..=12).contains(&share)), "{shares:?}");
+}
+
+#[test]
+fn one_request_after_the_other_needs_one_connection() {
+    let mut memory = three(Balance::LeastActive);
+    let client = memory.connect(ConnectionConfig::default());
+    for n in 0..10 {
+        ask(&mut memory, client, &format!("/{n}"));
+        answer_all(&mut memory);
+    }
+    assert_eq!(memory.dials.len(), 1);
+}
+
+#[test]
+fn b53_an_endpoint_that_refuses_is_passed_over_and_rests_longer_each_time() {
+    let mut memory = three(Balance::LeastActive);
+    memory.dead = Some(address(9001));
+    let client = memory.connect(ConnectionConfig::default());
+    for second in 0..20 {
+        ask(&mut memory, client, &format!("/{second}"));
+        answer_all(&mut memory);
+        memory.wait(Duration::from_secs(1));
+    }
+    assert_eq!(memory.records.len(), 20);
+    assert!(memory.records.iter().all(|record| record.outcome == Outcome::Complete));
+}
+
+#[test]
+fn b53_where_all_refuse_those_who_wait_are_told_once_each_was_tried() {
+    let mut memory = three(Balance::LeastActive);
+    memory.refuse = true;
+    let client = memory.connect(ConnectionConfig::default());
+    for n in 0..7 {
+        memory.client(client).send_request(&get(&format!("/{n}")), true).expect("a slot");
+    }
+    memory.settle();
+    assert_eq!(memory.dials, [address(9001), address(9002), address(9003)]);
+    assert_eq!(memory.records.len(), 7);
+    let refused = Outcome::LocalReply(Cause::ConnectionRefused);
+    assert!(memory.records.iter().all(|record| record.outcome == refused && record.attempts == 0));
+}
+
+fn named() -> Memory {
+    let host = Host::Name { name: "backend.example".into(), port: 9000 };
+    Memory::new(|config| config.upstreams[0].endpoints = vec![EndpointConfig { host }])
+}
+
+fn resolved(memory: &mut Memory, addresses: Vec<Address>) {
+    let command = Command::Resolved { name: "backend.example".into(), port: 9000, addresses };
+    memory.gateway.handle_command(command, memory.now);
+    memory.settle();
+}
+
+#[test]
+fn a_name_is_resolved_before_it_is_dialled_and_requests_wait_for_it() {
+    let mut memory = named();
+    memory.settle();
+    assert_eq!(memory.lookups, [("backend.example".into(), 9000)], "asked for at once");
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/");
+    assert_eq!((memory.dials.len(), memory.gateway.view().frozen), (0, 1));
+    resolved(&mut memory, vec![address(9001), address(9002)]);
+    assert_eq!(memory.dials, [address(9001)]);
+    assert_eq!(answer_all(&mut memory), ["/"]);
+    assert_eq!(&*memory.attempts[0].endpoint, "backend.example:9000");
+}
+
+#[test]
+fn another_address_of_the_name_is_tried_where_one_refuses() {
+    let mut memory = named();
+    memory.dead = Some(address(9001));
+    memory.settle();
+    resolved(&mut memory, vec![address(9001), address(9002)]);
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/");
+    memory.wait(Duration::from_secs(2));
+    ask(&mut memory, client, "/again");
+    assert!(memory.dials.contains(&address(9002)));
+    assert!(answer_all(&mut memory).contains(&"/again".to_owned()));
+}
+
+#[test]
+fn a_name_that_nobody_knows_is_502_dns_error() {
+    let mut memory = named();
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/1");
+    resolved(&mut memory, Vec::new());
+    assert_eq!(memory.records[0].outcome, Outcome::LocalReply(Cause::NameUnresolved));
+    // The next request asks again, and a name that was known stays known.
+    memory.wait(Duration::from_secs(1));
+    ask(&mut memory, client, "/2");
+    assert_eq!(memory.lookups.len(), 2);
+    resolved(&mut memory, vec![address(9001)]);
+    memory.wait(Duration::from_secs(40));
+    assert!(memory.lookups.len() > 2, "looked up from time to time");
+    resolved(&mut memory, Vec::new());
+    ask(&mut memory, client, "/3");
+    assert!(answer_all(&mut memory).contains(&"/3".to_owned()));
+}

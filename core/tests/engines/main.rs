@@ -1,0 +1,13 @@
+//! Request engines by the numbers of their behaviours: register, freeze, hand over, thaw, multiplex, deregister.
+
+#[path = "../memory/mod.rs"]
+mod memory;
+
+mod endpoints;
+mod memory_bound;
+mod pool;
+mod queue;
+mod registration;
+mod reload;
+mod scopes;
+mod upkeep;

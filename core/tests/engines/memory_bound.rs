@@ -1,0 +1,90 @@
+//! Memory stays under the bound that the configuration tells, queues what has no reservation, and comes back.
+
+use shuntyard_core::config::ConnectionConfig;
+use shuntyard_core::h2::ServerEvent;
+use shuntyard_core::key::ConnId;
+
+use crate::memory::Memory;
+use crate::memory::talk::{events, get, ok, post};
+
+const CLIENTS: usize = 50;
+const STREAMS: usize = 40;
+
+/// Sends as much of a response as the backend may for every request that came.
+fn flood(memory: &mut Memory) -> usize {
+    let mut answered = 0;
+    for backend in memory.backends() {
+        let mut arrived = Vec::new();
+        while let Some(event) = memory.backend(backend).poll_event().expect("a sound connection") {
+            if let ServerEvent::Request { stream, .. } = event {
+                arrived.push(stream);
+            }
+        }
+        for stream in arrived {
+            answered += 1;
+            memory.backend(backend).send_response(stream, &ok(), false).expect("an open stream");
+            memory.backend(backend).send_data(stream, &vec![7; 200_000], true).expect("an open stream");
+        }
+    }
+    memory.settle();
+    answered
+}
+
+#[test]
+fn b49_f1_clients_that_do_not_read_hold_no_more_than_the_bound() {
+    let mut memory = Memory::new(|config| {
+        config.ledger_octets = 100 * 65_535;
+        config.ledger_front_octets = 10 * 65_535;
+        config.upload_ledger_octets = 1 << 20;
+        config.max_fronts = 50;
+    });
+    let bound = memory.config().memory_bound();
+    let deaf = ConnectionConfig { initial_window_size: 0, ..ConnectionConfig::default() };
+    let clients: Vec<ConnId> = (0..CLIENTS).map(|_| memory.connect(deaf.clone())).collect();
+    memory.settle();
+    for &client in &clients {
+        for n in 0..STREAMS {
+            memory.client(client).send_request(&get(&format!("/{n}")), true).expect("a slot");
+        }
+    }
+    memory.settle();
+    while flood(&mut memory) > 0 {}
+    let view = memory.gateway.view();
+    assert_eq!(view.requests, CLIENTS * STREAMS);
+    assert!(view.frozen >= CLIENTS * STREAMS - 100, "what has no reservation waits: {view:?}");
+    assert!(view.live + view.finished > 50, "{view:?}");
+    let held = |name: &str| bound.terms.iter().find(|(of, _)| *of == name).expect("a term").1;
+    assert!(view.reserved_octets <= held("content from backends"));
+    assert!((view.buffered_octets as u64) < bound.total());
+    // Content alone, without outboxes: what the ledger promised.
+    let outboxes = CLIENTS * 2 * 128 * 1024;
+    assert!(view.buffered_octets as u64 <= held("content from backends") + outboxes as u64, "{view:?}");
+    for client in clients {
+        memory.kill(client);
+    }
+    let view = memory.gateway.view();
+    assert_eq!(
+        (view.requests, view.reserved_octets, view.buffered_octets),
+        (0, 0, 0),
+        "everything is given back"
+    );
+}
+
+#[test]
+fn b49_uploads_that_no_backend_reads_hold_no_more_than_their_windows() {
+    let mut memory = Memory::new(|config| {
+        config.upload_ledger_octets = 0;
+        config.front.connection_window_size = 200_000;
+        config.upstreams[0].retry.replay_octets = 0;
+    });
+    let client = memory.connect(ConnectionConfig::default());
+    memory.backend_config.initial_window_size = 0;
+    for n in 0..10 {
+        let stream = memory.client(client).send_request(&post(&format!("/{n}")), false).expect("a slot");
+        memory.client(client).send_data(stream, &[1; 100_000], true).expect("an open stream");
+    }
+    memory.settle();
+    let view = memory.gateway.view();
+    assert!(view.buffered_octets <= 200_000, "{view:?}");
+    assert!(events(&mut memory, client).is_empty());
+}

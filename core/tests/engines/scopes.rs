@@ -1,0 +1,141 @@
+//! Who shares an engine: one client, all of a worker, nobody.
+
+use std::collections::BTreeMap;
+
+use shuntyard_core::config::{ConnectionConfig, Saturation, Scope};
+use shuntyard_core::key::ConnId;
+
+use crate::memory::Memory;
+use crate::memory::talk::{answer_all, ask, events, requests};
+
+fn scoped(scope: Scope) -> Memory {
+    Memory::new(|config| config.upstreams[0].share = scope)
+}
+
+/// Three clients with four requests each, all under way at once. Says to how many connections they went.
+fn connections_for_twelve(scope: Scope) -> usize {
+    let mut memory = scoped(scope);
+    let clients: Vec<ConnId> = (0..3).map(|_| memory.connect(ConnectionConfig::default())).collect();
+    for n in 0..4 {
+        for &client in &clients {
+            ask(&mut memory, client, &format!("/{n}"));
+        }
+    }
+    assert_eq!(memory.gateway.view().live, 12);
+    let connections = memory.backends().len();
+    assert_eq!(memory.gateway.view().engines, connections);
+    assert_eq!(answer_all(&mut memory).len(), 12);
+    for client in clients {
+        assert_eq!(events(&mut memory, client).len(), 4, "{scope:?}");
+    }
+    assert_eq!(memory.gateway.view().engines, 0, "B33, {scope:?}");
+    connections
+}
+
+#[test]
+fn b16_scopes_differ_in_connections_and_in_nothing_that_a_client_sees() {
+    assert_eq!(connections_for_twelve(Scope::Worker), 1);
+    assert_eq!(connections_for_twelve(Scope::Client), 3);
+    assert_eq!(connections_for_twelve(Scope::None), 12);
+}
+
+#[test]
+fn b16_in_scope_client_no_stream_is_beside_anothers() {
+    let mut memory = scoped(Scope::Client);
+    let clients: Vec<ConnId> = (0..4).map(|_| memory.connect(ConnectionConfig::default())).collect();
+    for round in 0..3 {
+        for (n, &client) in clients.iter().enumerate() {
+            memory
+                .client(client)
+                .send_request(&crate::memory::talk::get(&format!("/client-{n}/{round}")), true)
+                .expect("a slot");
+        }
+    }
+    memory.settle();
+    let mut seen = BTreeMap::<ConnId, Vec<String>>::new();
+    for backend in memory.backends() {
+        for (_, request) in requests(&mut memory, backend) {
+            let client = request.uri().path().split('/').nth(1).expect("a client").to_owned();
+            seen.entry(backend).or_default().push(client);
+        }
+    }
+    assert_eq!(seen.len(), 4);
+    for clients in seen.values() {
+        assert_eq!(clients.len(), 3);
+        assert!(clients.iter().all(|client| *client == clients[0]), "{clients:?}");
+    }
+}
+
+#[test]
+fn scope_none_carries_one_request_at_a_time_and_uses_connections_again() {
+    let mut memory = scoped(Scope::None);
+    let client = memory.connect(ConnectionConfig::default());
+    for n in 0..3 {
+        ask(&mut memory, client, &format!("/{n}"));
+        answer_all(&mut memory);
+    }
+    assert_eq!(memory.dials.len(), 1);
+    let streams: Vec<_> = memory.attempts.iter().map(|attempt| attempt.stream_id).collect();
+    assert_eq!(streams, [1, 3, 5], "B2");
+}
+
+#[test]
+fn e1_scope_client_with_policy_queue_has_one_engine_a_client() {
+    let mut memory = Memory::new(|config| {
+        config.upstreams[0].share = Scope::Client;
+        config.upstreams[0].on_saturation = Saturation::Queue;
+    });
+    memory.backend_config.max_concurrent_streams = 1;
+    let clients: Vec<ConnId> = (0..2).map(|_| memory.connect(ConnectionConfig::default())).collect();
+    for n in 0..5 {
+        for &client in &clients {
+            ask(&mut memory, client, &format!("/{n}"));
+        }
+    }
+    assert_eq!(memory.gateway.view().engines, 2);
+    assert_eq!(memory.gateway.view().queued, 8);
+    let mut answered = 0;
+    while answered < 10 {
+        let paths = answer_all(&mut memory);
+        assert_eq!(paths.len(), 2, "one a client at a time");
+        answered += paths.len();
+    }
+    assert_eq!(memory.dials.len(), 2);
+}
+
+#[test]
+fn b37_a_client_that_goes_takes_its_engines_along_and_leaves_the_connection() {
+    let mut memory = scoped(Scope::Client);
+    let (gone, stays) =
+        (memory.connect(ConnectionConfig::default()), memory.connect(ConnectionConfig::default()));
+    ask(&mut memory, gone, "/gone");
+    ask(&mut memory, stays, "/stays");
+    memory.kill(gone);
+    let view = memory.gateway.view();
+    assert_eq!((view.engines, view.live, view.backends), (1, 1, 2));
+    // The connection passes to another client's engine: identity is no part of the key.
+    let next = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, next, "/next");
+    assert_eq!(memory.dials.len(), 2);
+    memory.kill(next);
+    memory.kill(stays);
+    assert_eq!(memory.gateway.view().engines, 0);
+    assert_eq!(memory.gateway.view().requests, 0);
+}
+
+#[test]
+fn b37_a_client_that_goes_while_its_engine_connects_leaves_no_trace() {
+    let mut memory = scoped(Scope::Client);
+    let client = memory.connect(ConnectionConfig::default());
+    memory.client(client).send_request(&crate::memory::talk::get("/"), true).expect("a slot");
+    memory.hold_connects = true;
+    memory.settle();
+    assert_eq!(memory.gateway.view().engines, 1);
+    memory.kill(client);
+    assert_eq!((memory.gateway.view().engines, memory.gateway.view().requests), (0, 0));
+    memory.release_connects();
+    let next = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, next, "/next");
+    assert_eq!(answer_all(&mut memory), ["/next"]);
+    assert_eq!(memory.dials.len(), 1, "the connection that was made for nobody is used");
+}

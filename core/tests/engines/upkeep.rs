@@ -1,0 +1,253 @@
+//! What keeps engines in good order: shares of memory, windows that grow, PING on suspicion, age, a minimum.
+
+use shuntyard_core::config::ConnectionConfig;
+use shuntyard_core::h2::ClientEvent;
+use shuntyard_core::key::ConnId;
+use shuntyard_core::record::{Cause, Outcome};
+use shuntyard_core::time::Duration;
+
+use crate::memory::Memory;
+use crate::memory::talk::{answer_all, ask, events, get, ok, requests};
+
+/// Frames of a type, and without the ACK flag where the type has one, that a peer has got since it was asked last.
+fn frames(memory: &mut Memory, conn: ConnId, of: u8) -> usize {
+    let taken = memory.sent_to(conn);
+    let mut rest = taken.strip_prefix(shuntyard_core::frame::PREFACE).unwrap_or(&taken);
+    let mut count = 0;
+    while let Some((head, tail)) = rest.split_at_checked(9) {
+        let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+        count += usize::from(head[3] == of && (of != PING || head[4] & 1 == 0));
+        rest = &tail[length.min(tail.len())..];
+    }
+    count
+}
+
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+
+fn pings(memory: &mut Memory, backend: ConnId) -> usize {
+    frames(memory, backend, PING)
+}
+
+#[test]
+fn b05_reuse_after_a_while_asks_once_and_the_request_goes_out_at_once() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/1");
+    answer_all(&mut memory);
+    let backend = memory.backends()[0];
+    memory.sent_to(backend);
+    memory.wait(Duration::from_secs(2));
+    ask(&mut memory, client, "/2");
+    assert_eq!(requests(&mut memory, backend).len(), 1);
+    assert_eq!(pings(&mut memory, backend), 1);
+}
+
+#[test]
+fn b06_reuse_within_a_second_asks_nothing() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/1");
+    answer_all(&mut memory);
+    let backend = memory.backends()[0];
+    memory.sent_to(backend);
+    memory.wait(Duration::from_millis(900));
+    ask(&mut memory, client, "/2");
+    assert_eq!(pings(&mut memory, backend), 0);
+}
+
+/// A backend that has fallen silent with one request under way.
+fn silent() -> (Memory, ConnId, ConnId) {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/1");
+    answer_all(&mut memory);
+    let backend = memory.backends()[0];
+    memory.sent_to(backend);
+    memory.wait(Duration::from_secs(2));
+    memory.mute(backend);
+    (memory, client, backend)
+}
+
+#[test]
+fn b07_f24_there_is_no_second_ping_before_the_answer() {
+    let (mut memory, client, backend) = silent();
+    for n in 0..5 {
+        ask(&mut memory, client, &format!("/{n}"));
+        memory.wait(Duration::from_millis(500));
+    }
+    assert_eq!(pings(&mut memory, backend), 1);
+}
+
+#[test]
+fn b09_a_ping_without_an_answer_ends_the_connection() {
+    let (mut memory, client, backend) = silent();
+    ask(&mut memory, client, "/lost");
+    memory.wait(Duration::from_secs(6));
+    assert!(memory.closed.contains(&backend));
+    assert_eq!(memory.gateway.view().live, 0);
+    // The next request has a fresh connection.
+    ask(&mut memory, client, "/next");
+    assert!(answer_all(&mut memory).contains(&"/next".to_owned()));
+}
+
+#[test]
+fn a_backend_that_answers_pings_is_asked_once_in_a_silence() {
+    let mut memory = Memory::new(|config| {
+        config.timeouts.response = Duration::from_secs(300);
+        config.timeouts.suspect_silent = Duration::from_secs(20);
+    });
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/slow");
+    let backend = memory.backends()[0];
+    memory.sent_to(backend);
+    for _ in 0..200 {
+        memory.wait(Duration::from_secs(1));
+        requests(&mut memory, backend);
+        memory.settle();
+    }
+    assert_eq!(pings(&mut memory, backend), 1);
+    assert_eq!(memory.gateway.view().live, 1);
+}
+
+#[test]
+fn b49_a_client_holds_no_more_memory_than_its_share_and_disturbs_nobody() {
+    let mut memory = Memory::new(|config| config.ledger_front_octets = 10 * 65_535);
+    let greedy = memory.connect(ConnectionConfig::default());
+    for n in 0..50 {
+        memory.client(greedy).send_request(&get(&format!("/greedy/{n}")), true).expect("a slot");
+    }
+    memory.settle();
+    assert_eq!((memory.gateway.view().live, memory.gateway.view().frozen), (10, 40));
+    let modest = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, modest, "/modest");
+    assert_eq!(memory.gateway.view().live, 11);
+    let mut served = 0;
+    while served < 51 {
+        let n = answer_all(&mut memory).len();
+        assert!(n > 0, "{served} served, and then nobody");
+        served += n;
+    }
+    let view = memory.gateway.view();
+    assert_eq!((view.reserved_octets, view.frozen), (0, 0));
+}
+
+/// A backend that sends as much as it may, to a client that takes all. Says the largest window that the backend had.
+fn largest_window(memory: &mut Memory) -> usize {
+    let client = memory.connect(ConnectionConfig {
+        initial_window_size: 1 << 30,
+        connection_window_size: 1 << 30,
+        ..ConnectionConfig::default()
+    });
+    let stream = ask(memory, client, "/large");
+    let backend = memory.backends()[0];
+    let (at, _) = requests(memory, backend)[0];
+    memory.backend(backend).send_response(at, &ok(), false).expect("an open stream");
+    memory.backend(backend).send_data(at, &vec![7; 16 << 20], true).expect("an open stream");
+    let (mut got, mut largest) = (0, 0);
+    for round in 0.. {
+        assert!(round < 10_000, "{got} octets after {round} rounds");
+        if got == 16 << 20 {
+            break;
+        }
+        requests(memory, backend);
+        memory.settle();
+        largest = largest.max(memory.gateway.view().reserved_octets);
+        for event in events(memory, client) {
+            if let ClientEvent::Data { data, credit, .. } = event {
+                got += data.len();
+                memory.client(client).release(stream, credit);
+            }
+        }
+    }
+    assert_eq!(memory.gateway.view().reserved_octets, 0, "it shrinks back");
+    usize::try_from(largest).expect("a size")
+}
+
+#[test]
+fn b44_f39_a_window_that_is_used_up_grows_inside_the_ledger() {
+    let mut memory = Memory::new(|_| {});
+    assert_eq!(largest_window(&mut memory), 1 << 20);
+    let mut memory = Memory::new(|config| config.ledger_octets = 300_000);
+    let largest = largest_window(&mut memory);
+    assert!((65_536..=300_000).contains(&largest), "{largest}");
+    let mut memory = Memory::new(|config| config.backend.stream_window_max = 65_535);
+    assert_eq!(largest_window(&mut memory), 65_535);
+}
+
+#[test]
+fn b78_connections_have_an_age_and_requests_move_to_the_next() {
+    let mut memory = Memory::new(|config| {
+        config.timeouts.backend_age = Duration::from_secs(100);
+        config.timeouts.response = Duration::from_secs(1000);
+        config.timeouts.suspect_silent = Duration::from_secs(1000);
+    });
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/long");
+    memory.wait(Duration::from_secs(111));
+    ask(&mut memory, client, "/young");
+    assert_eq!(memory.dials.len(), 2);
+    assert_eq!(answer_all(&mut memory).len(), 2, "what is under way on the old one is finished");
+    assert!(memory.records.iter().all(|record| record.outcome == Outcome::Complete));
+}
+
+#[test]
+fn a_client_whose_time_is_over_is_asked_to_leave_and_loses_nothing() {
+    let mut memory = Memory::new(|config| {
+        config.timeouts.front_age = Duration::from_secs(100);
+        config.timeouts.suspect_idle = Duration::from_secs(1000);
+    });
+    let client = memory.connect(ConnectionConfig::default());
+    memory.settle();
+    let mut seconds = 0;
+    while !memory.closed.contains(&client) {
+        assert!(seconds < 130, "nobody asked it to leave");
+        // Once it was told of the end, it asks for nothing more.
+        if memory.client(client).send_request(&get("/"), true).is_ok() {
+            memory.settle();
+            answer_all(&mut memory);
+        }
+        memory.wait(Duration::from_secs(1));
+        seconds += 1;
+    }
+    assert!((90..=113).contains(&seconds), "after {seconds} seconds");
+    assert_eq!(
+        frames(&mut memory, client, GOAWAY),
+        2,
+        "B55: first that the end is near, then the last stream"
+    );
+    assert!(memory.records.iter().all(|record| record.outcome == Outcome::Complete));
+}
+
+#[test]
+fn b78_a_minimum_of_connections_is_kept_and_used() {
+    let mut memory = Memory::new(|config| config.upstreams[0].connections_min = 2);
+    memory.settle();
+    for backend in memory.backends() {
+        while memory.backend(backend).poll_event().expect("a sound connection").is_some() {}
+    }
+    memory.settle();
+    assert_eq!(memory.gateway.view().backends, 2, "before the first request");
+    assert_eq!(memory.gateway.view().engines, 0);
+    let gone = memory.backends()[0];
+    memory.kill(gone);
+    assert_eq!(memory.gateway.view().backends, 2, "one that is gone is replaced");
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/");
+    assert_eq!(answer_all(&mut memory), ["/"]);
+    memory.wait(Duration::from_secs(130));
+    assert_eq!(memory.gateway.view().backends, 2, "idleness does not end them");
+    assert_eq!(memory.dials.len(), 3);
+}
+
+#[test]
+fn a_minimum_does_not_dial_a_dead_endpoint_without_end() {
+    let mut memory = Memory::new(|config| config.upstreams[0].connections_min = 1);
+    memory.refuse = true;
+    memory.settle();
+    memory.wait(Duration::from_secs(60));
+    assert!((5..=8).contains(&memory.dials.len()), "{} dials in a minute", memory.dials.len());
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/");
+    assert_eq!(memory.records[0].outcome, Outcome::LocalReply(Cause::ConnectionRefused));
+}
