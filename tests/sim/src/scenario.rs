@@ -69,8 +69,12 @@ impl Scenario {
                 || upstream.queue_max < 1000
                 || upstream.on_saturation == Saturation::Refuse
         };
-        let all = self.config.upstreams.iter();
-        all.filter(|u| tight(u) || u.endpoints.iter().any(sick)).map(|u| Arc::clone(&u.name)).collect()
+        // DATA behind the end of a stream ends the connection (RFC 9113 section 5.1), and with it everybody on it.
+        let ends_all = |e: &&Exchange| e.response.mischief == Some(ResponseMischief::DataAfterEnd);
+        let exchanges = self.sessions.iter().flat_map(|session| &session.exchanges).filter(ends_all);
+        let hit: BTreeSet<_> = exchanges.filter_map(|e| Some(Arc::clone(&self.upstream_of(e)?.name))).collect();
+        let sick = |u: &UpstreamConfig| tight(u) || hit.contains(&u.name) || u.endpoints.iter().any(sick);
+        self.config.upstreams.iter().filter(|u| sick(u)).map(|u| Arc::clone(&u.name)).collect()
     }
 
     /// The route that serves a request, by the words of its configuration: the first that matches.

@@ -19,7 +19,9 @@ pub(super) fn draw(config: &mut Config, seed: u64, backends: &[Backend], faults:
     config.recv_buffer_octets = *choices.pick(&[256 << 10, 33 << 10]);
     let window = u64::from(config.backend.initial_window_size).max(1);
     let needed = window.max(65_535);
-    config.ledger_octets = *choices.pick(&[needed * 64, needed * 64, needed * 3, needed]);
+    let ample = (needed * 64).max(1 << 30);
+    config.ledger_octets = *choices.pick(&[ample, ample, needed * 3, needed]);
+    config.ledger_front_octets = *choices.pick(&[ample, ample, needed * 2, needed]);
     config.upload_ledger_octets = *choices.pick(&[256 << 20, 256 << 20, 65_535, 0]);
     upstreams(config, &mut choices, backends);
     timeouts(config, &mut choices);

@@ -9,7 +9,7 @@ use crate::ledger::{Attempt, Head, Ledger, Trace, Violation};
 
 /// **E1, E4, E5, E7, E8, E12** (after every step), as far as counts show them.
 ///
-/// E4: whoever is frozen has an engine or a dial that it waits for, or a connection whose backend allows no stream for now
+/// E4: whoever is frozen waits for memory, or has an engine or a dial that it waits for, or a connection whose backend allows no stream for now
 /// (one that carries nothing is deregistered even so; the next limit that its backend tells brings it back). E5: a backend
 /// connection that nobody uses is closed when its time is over. E7: an engine has a connection of its own, so there are no
 /// more engines than backend connections. E8: nobody is frozen while a connection that serves its kind has a free slot and
@@ -17,7 +17,11 @@ use crate::ledger::{Attempt, Head, Ledger, Trace, Violation};
 pub fn e_engines_and_queue(scene: &mut Scene<'_>) -> Result<(), Violation> {
     let view = scene.view;
     scene.checks.check("E7", view.engines <= view.backends, || format!("{view:?}"))?;
-    let served = view.queued == 0 || view.engines + view.backends > 0 || scene.draining || scene.late;
+    let served = view.queued == 0
+        || view.engines + view.backends > 0
+        || scene.draining
+        || scene.late
+        || !has_memory(scene);
     scene.checks.check("E4", served, || format!("requests wait for nobody: {view:?}"))?;
     for &link in &scene.ledger.dialled {
         e1_engines_are_few(scene, link)?;
@@ -51,12 +55,18 @@ fn e5_idle_connections_go(scene: &mut Scene<'_>) -> Result<(), Violation> {
     scene.checks.check("E5", lazy.is_none() || kept, || format!("link {lazy:?} is idle and stays"))
 }
 
-/// Where requests are looked at: those that are frozen, beside the connections that carry others of their kind. An idle
+/// Whether there is memory for every request there is and one more, so that nobody can be waiting for it.
+fn has_memory(scene: &Scene<'_>) -> bool {
+    let config = scene.config;
+    let window = u64::from(config.backend.initial_window_size.max(config.backend.stream_window_max)).max(65_535);
+    scene.view.requests as u64 * window + window <= config.ledger_octets.min(config.ledger_front_octets)
+}
+
+/// Where requests are looked at, and only while memory cannot be what they wait for: those that are frozen, beside the connections that carry others of their kind. An idle
 /// connection is not counted: the gateway may prefer another endpoint.
 fn e8_nobody_waits_beside_a_free_slot(scene: &mut Scene<'_>) -> Result<(), Violation> {
     let (view, config) = (scene.view, scene.config);
-    let window = u64::from(config.backend.initial_window_size).max(65_535);
-    let memory = view.reserved_octets + window <= config.ledger_octets;
+    let memory = has_memory(scene);
     if view.queued == 0 || !memory || scene.draining {
         return Ok(());
     }

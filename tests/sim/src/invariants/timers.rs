@@ -17,7 +17,8 @@ pub fn t_deadlines_are_armed(scene: &mut Scene<'_>) -> Result<(), Violation> {
         format!("nothing will ever wake the gateway: {view:?}")
     })?;
     scene.checks.check("T2", view.deadlines >= view.frozen, || format!("frozen without a deadline: {view:?}"))?;
-    let most = 2 * (view.fronts + view.backends) + view.requests + scene.ledger.endpoints + 4;
+    // Of a connection: its phase, its output, its age, its PING. Of a request: what it waits for, and its route's limit.
+    let most = 4 * (view.fronts + view.backends) + 2 * view.requests + 2 * scene.ledger.endpoints + 4;
     scene.checks.check("T3", view.deadlines <= most, || format!("{view:?}, at most {most} deadlines"))
 }
 
