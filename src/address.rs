@@ -1,21 +1,36 @@
 //! Addresses as an operator writes them, and what the system's resolver makes of them.
 
-use std::net::ToSocketAddrs as _;
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::str::FromStr;
 
 use shuntyard_core::address::Address;
+use shuntyard_core::config::Host;
 
 use crate::failure::Failure;
 
-/// The value of a `--listen`.
+/// Where clients connect to: the value of a `--listen`, or of an `address` in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ListenAddress(Place);
+pub(crate) struct ListenAddress(Listen);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Listen {
+    /// Every address of this machine.
+    Everywhere {
+        port: u16,
+    },
+    At(Place),
+}
+
+/// Where a backend is: an entry of `endpoints` in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EndpointAddress(Place);
 
 /// The value of a `--backend`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     url: String,
-    place: Result<Place, Unsupported>,
+    address: Result<EndpointAddress, Unsupported>,
 }
 
 /// A scheme that is understood and not served.
@@ -38,14 +53,70 @@ impl FromStr for ListenAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        text.parse().map(Self)
+        match text.strip_prefix(':').and_then(|port| port.parse().ok()) {
+            Some(port) => Ok(Self(Listen::Everywhere { port })),
+            None => text.parse().map(Listen::At).map(Self),
+        }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Listen::Everywhere { port } => write!(f, ":{port}"),
+            Listen::At(place) => place.fmt(f),
+        }
     }
 }
 
 impl ListenAddress {
-    /// All addresses that the name stands for.
-    pub(crate) fn resolve(&self) -> Result<Vec<Address>, Failure> {
-        self.0.resolve().map_err(|reason| Failure::ListenName { name: self.0.to_string(), reason })
+    /// All addresses that the name stands for. An error says why there are none, in words.
+    pub(crate) fn resolve(&self) -> Result<Vec<Address>, String> {
+        match &self.0 {
+            Listen::Everywhere { port } => Ok(vec![Address::Inet(everywhere(*port))]),
+            Listen::At(place) => place.resolve(),
+        }
+    }
+}
+
+/// A socket on the unspecified IPv6 address serves IPv4 as well. Where the system has no IPv6, IPv4 is all there is.
+fn everywhere(port: u16) -> SocketAddr {
+    let has_ipv6 = socket2::Socket::new(socket2::Domain::IPV6, socket2::Type::STREAM, None).is_ok();
+    let host = if has_ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    SocketAddr::new(host, port)
+}
+
+impl FromStr for EndpointAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some((scheme, _)) = text.split_once("://") {
+            return Err(format!("it has a scheme, {scheme}://"));
+        }
+        let place: Place = text.parse()?;
+        match place {
+            Place::Inet(_, 0) => Err("nobody listens on port 0".to_owned()),
+            Place::Inet(..) | Place::Unix(_) => Ok(Self(place)),
+        }
+    }
+}
+
+impl fmt::Display for EndpointAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl EndpointAddress {
+    /// The endpoint, as a name where it has one.
+    pub(crate) fn host(&self) -> Host {
+        match &self.0 {
+            Place::Unix(path) => Host::Address(Address::Unix(path.as_str().into())),
+            Place::Inet(host, port) => match host.parse() {
+                Ok(ip) => Host::Address(Address::Inet(SocketAddr::new(ip, *port))),
+                Err(_) => Host::Name { name: host.as_str().into(), port: *port },
+            },
+        }
     }
 }
 
@@ -56,23 +127,21 @@ impl FromStr for Endpoint {
         let Some((scheme, place)) = text.split_once("://") else {
             return Err("a backend is a URL, as in h2c://127.0.0.1:9000".to_owned());
         };
-        let place = match scheme {
+        let address = match scheme {
             "h2c" => Ok(place.strip_suffix('/').unwrap_or(place).parse()?),
             "https" | "h2" => Err(Unsupported::Tls),
             "http" => Err(Unsupported::Http1),
             _ => return Err(format!("unknown scheme {scheme}: write h2c://")),
         };
-        Ok(Self { url: text.to_owned(), place })
+        Ok(Self { url: text.to_owned(), address })
     }
 }
 
 impl Endpoint {
-    /// All addresses that the name stands for.
-    pub(crate) fn resolve(&self) -> Result<Vec<Address>, Failure> {
-        match &self.place {
-            Ok(place) => {
-                place.resolve().map_err(|reason| Failure::BackendName { url: self.url.clone(), reason })
-            }
+    /// Where it is.
+    pub(crate) fn host(&self) -> Result<Host, Failure> {
+        match &self.address {
+            Ok(address) => Ok(address.host()),
             Err(unsupported) => {
                 Err(Failure::BackendScheme { url: self.url.clone(), unsupported: *unsupported })
             }
@@ -96,15 +165,25 @@ impl FromStr for Place {
         let port = port.parse().map_err(|_| format!("{port:?} is no port (0 to 65535)"))?;
         let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         let host = bracketed.unwrap_or(host);
-        if host.is_empty() || (bracketed.is_none() && host.contains(':')) || host.contains(['/', '@', '?']) {
+        if host.is_empty() || (bracketed.is_none() && host.contains(':')) {
             return Err(usage());
+        }
+        // The zone of a link-local IPv6 address stands behind a percent sign.
+        let of_host = |octet: u8| octet.is_ascii_alphanumeric() || b"-._:%".contains(&octet);
+        if host.len() > 253 || !host.bytes().all(of_host) {
+            return Err("the host has characters that no host has".to_owned());
+        }
+        if host.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.')
+            && host.parse::<Ipv4Addr>().is_err()
+        {
+            return Err(format!("{host} is no IPv4 address"));
         }
         Ok(Self::Inet(host.to_owned(), port))
     }
 }
 
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Inet(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
             Self::Inet(host, port) => write!(f, "{host}:{port}"),
@@ -148,21 +227,38 @@ mod tests {
     }
 
     #[test]
-    fn addresses_need_no_resolver() {
+    fn listeners_are_addresses_of_this_machine() {
         let listen: ListenAddress = "[::1]:443".parse().unwrap();
         assert_eq!(listen.resolve().unwrap(), [Address::Inet("[::1]:443".parse().unwrap())]);
-        let backend: Endpoint = "h2c://unix:/run/a.sock".parse().unwrap();
-        assert_eq!(backend.resolve().unwrap(), [Address::Unix("/run/a.sock".into())]);
-        let backend: Endpoint = "h2c://127.0.0.1:9/".parse().unwrap();
-        assert_eq!(backend.resolve().unwrap(), [Address::Inet("127.0.0.1:9".parse().unwrap())]);
+        let everywhere: ListenAddress = ":8080".parse().unwrap();
+        assert_eq!(everywhere.to_string(), ":8080");
+        let addresses = everywhere.resolve().unwrap();
+        assert!(
+            matches!(&addresses[..], [Address::Inet(at)] if at.ip().is_unspecified() && at.port() == 8080)
+        );
+        assert!(":http".parse::<ListenAddress>().is_err());
+    }
+
+    #[test]
+    fn endpoints_are_addresses_or_names() {
+        let host = |text: &str| text.parse::<EndpointAddress>().unwrap().host();
+        assert_eq!(host("127.0.0.1:9"), Host::Address(Address::Inet("127.0.0.1:9".parse().unwrap())));
+        assert_eq!(host("[::1]:9"), Host::Address(Address::Inet("[::1]:9".parse().unwrap())));
+        assert_eq!(host("unix:/run/a.sock"), Host::Address(Address::Unix("/run/a.sock".into())));
+        assert_eq!(host("app:9"), Host::Name { name: "app".into(), port: 9 });
+        for wrong in ["h2c://a:1", "a:0", ":1", "300.0.0.1:1", "a b:1"] {
+            assert!(wrong.parse::<EndpointAddress>().is_err(), "{wrong}");
+        }
     }
 
     #[test]
     fn schemes_that_are_not_served_are_told_from_unknown_ones() {
+        let h2c: Endpoint = "h2c://127.0.0.1:9/".parse().unwrap();
+        assert_eq!(h2c.address.unwrap().to_string(), "127.0.0.1:9");
         let https: Endpoint = "https://app:443".parse().unwrap();
-        assert_eq!(https.place, Err(Unsupported::Tls));
+        assert_eq!(https.address, Err(Unsupported::Tls));
         let http: Endpoint = "http://app:80".parse().unwrap();
-        assert_eq!(http.place, Err(Unsupported::Http1));
+        assert_eq!(http.address, Err(Unsupported::Http1));
         assert!("ftp://app:21".parse::<Endpoint>().is_err());
         assert!("app:9000".parse::<Endpoint>().is_err());
     }

@@ -1,12 +1,16 @@
 //! The command line. Every flag is an environment variable too: `--drain-timeout` is SHUNTYARD_DRAIN_TIMEOUT.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use shuntyard_core::config::Scope;
+
 use crate::address::{Endpoint, ListenAddress};
+use crate::config::{Code, parse_time};
 
 /// An HTTP/2 gateway
 #[derive(Debug, Parser)]
@@ -19,46 +23,69 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve clients and pass their requests on to backends
-    Run(RunArgs),
+    Run(ServeArgs),
+    /// Say everything that is wrong with a configuration, as `run` would; nothing is started
+    Check(ServeArgs),
+    /// What a configuration may say
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Show what the gateway promises: origins, gateway and clients in one process, every octet verified
     Demo(DemoArgs),
     /// Print the version
     Version,
 }
 
-#[derive(Args, Debug)]
-pub(crate) struct RunArgs {
-    /// What drives the sockets
-    #[arg(long, env = "SHUNTYARD_ADAPTER", value_enum, default_value_t = Adapter::Mio)]
-    pub(crate) adapter: Adapter,
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print every key with its meaning, unit, range and default, as a configuration
+    Reference,
+    /// Print what an error code means; without a code, what each of them means
+    Explain {
+        /// The code, as in G0103
+        #[arg(value_name = "CODE")]
+        code: Option<Code>,
+    },
+}
+
+/// Flags come before variables, these before the file, and that before the defaults.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ServeArgs {
+    /// The configuration file (TOML), which SIGHUP reads again; `shuntyard config reference` shows its keys
+    #[arg(short, long, env = "SHUNTYARD_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// What drives the sockets [default: mio]
+    #[arg(long, env = "SHUNTYARD_ADAPTER", value_enum)]
+    pub(crate) adapter: Option<Adapter>,
 
     /// Threads that serve, each with connections of its own [default: the number of processors]
     #[arg(long, env = "SHUNTYARD_WORKERS", value_name = "N", value_parser = workers)]
     pub(crate) workers: Option<NonZeroUsize>,
 
-    /// Where clients connect to: HOST:PORT or unix:/PATH; may be repeated (variable: separated by commas)
-    #[arg(
-        long,
-        env = "SHUNTYARD_LISTEN",
-        value_name = "ADDRESS",
-        value_delimiter = ',',
-        default_value = "127.0.0.1:8080"
-    )]
+    /// Where clients connect to: HOST:PORT, :PORT or unix:/PATH; may be repeated (variable: separated by commas)
+    /// [default: 127.0.0.1:8080]
+    #[arg(long, env = "SHUNTYARD_LISTEN", value_name = "ADDRESS", value_delimiter = ',')]
     pub(crate) listen: Vec<ListenAddress>,
 
-    /// Where requests go: h2c://HOST:PORT or h2c://unix:/PATH; may be repeated (variable: separated by commas)
-    #[arg(long, env = "SHUNTYARD_BACKEND", value_name = "URL", value_delimiter = ',', required = true)]
-    pub(crate) backend: Vec<Endpoint>,
-
-    /// How long SIGTERM and SIGINT wait for requests that are under way, as in 500ms, 25s, 5m
+    /// Without a file, where requests go: h2c://HOST:PORT or h2c://unix:/PATH; may be repeated (variable: separated by
+    /// commas)
     #[arg(
         long,
-        env = "SHUNTYARD_DRAIN_TIMEOUT",
-        value_name = "TIME",
-        value_parser = duration,
-        default_value = "25s"
+        env = "SHUNTYARD_BACKEND",
+        value_name = "URL",
+        value_delimiter = ',',
+        required_unless_present = "config",
+        conflicts_with = "config"
     )]
-    pub(crate) drain_timeout: Duration,
+    pub(crate) backend: Vec<Endpoint>,
+
+    /// Without a file, who may share a backend connection [default: worker]
+    #[arg(long, env = "SHUNTYARD_SHARE", value_enum, conflicts_with = "config")]
+    pub(crate) share: Option<Share>,
+
+    /// How long SIGTERM and SIGINT wait for requests that are under way, as in 500ms, 25s, 5m [default: 25s]
+    #[arg(long, env = "SHUNTYARD_DRAIN_TIMEOUT", value_name = "TIME", value_parser = parse_time)]
+    pub(crate) drain_timeout: Option<Duration>,
 }
 
 #[derive(Args, Debug)]
@@ -92,7 +119,27 @@ pub(crate) struct DemoArgs {
     pub(crate) keep: bool,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Share {
+    /// The requests of one client connection
+    Client,
+    /// All clients of a worker
+    Worker,
+    /// Nobody: a connection carries one request at a time
+    None,
+}
+
+impl From<Share> for Scope {
+    fn from(share: Share) -> Self {
+        match share {
+            Share::Client => Self::Client,
+            Share::Worker => Self::Worker,
+            Share::None => Self::None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Adapter {
     /// A hand-rolled event loop
     Mio,
@@ -101,30 +148,13 @@ pub(crate) enum Adapter {
 }
 
 /// The most threads that anybody asks for on purpose.
-const MAX_WORKERS: usize = 1024;
+pub(crate) const MAX_WORKERS: usize = 1024;
 
 fn workers(text: &str) -> Result<NonZeroUsize, String> {
     match text.parse() {
         Ok(workers) if workers <= NonZeroUsize::MIN.saturating_add(MAX_WORKERS - 1) => Ok(workers),
         _ => Err(format!("not a number between 1 and {MAX_WORKERS}")),
     }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: u64 =
-        digits.parse().map_err(|_| "not a time: write it with its unit, as in 25s".to_owned())?;
-    let unit = match &text[digits.len()..] {
-        "ms" => Duration::from_millis(1),
-        "s" => Duration::from_secs(1),
-        "m" => Duration::from_secs(60),
-        "h" => Duration::from_secs(3600),
-        _ => return Err("not a time: its unit is one of ms, s, m, h".to_owned()),
-    };
-    u32::try_from(number)
-        .ok()
-        .and_then(|number| unit.checked_mul(number))
-        .ok_or_else(|| "too long a time".to_owned())
 }
 
 #[cfg(test)]
@@ -147,17 +177,6 @@ mod tests {
                 let variable = format!("SHUNTYARD_{}", flag.to_uppercase().replace('-', "_"));
                 assert_eq!(arg.get_env().and_then(|name| name.to_str()), Some(variable.as_str()));
             }
-        }
-    }
-
-    #[test]
-    fn times_have_units() {
-        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(duration("25s"), Ok(Duration::from_secs(25)));
-        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
-        assert_eq!(duration("0s"), Ok(Duration::ZERO));
-        for wrong in ["", "25", "s", "-1s", "1.5s", "25 s", "25x", "5000000000s", "ä"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
         }
     }
 }

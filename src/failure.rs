@@ -9,6 +9,7 @@ use shuntyard_core::address::Address;
 use shuntyard_core::config::ConfigError;
 
 use crate::address::Unsupported;
+use crate::config::Refused;
 
 /// Why the program ends otherwise than well. Bad usage is not among it: clap ends the program itself, with 2.
 #[derive(Debug)]
@@ -17,10 +18,10 @@ pub(crate) enum Failure {
     Listen { address: Address, error: io::Error },
     /// The name of an address to listen on stands for nothing.
     ListenName { name: String, reason: String },
-    /// The name of a backend stands for nothing.
-    BackendName { url: String, reason: String },
     /// A backend that this version cannot speak with.
     BackendScheme { url: String, unsupported: Unsupported },
+    /// A configuration file with errors, or none.
+    Refused(Refused),
     /// A value outside its range.
     Config(ConfigError),
     /// The system refused something that the program cannot do without.
@@ -37,16 +38,17 @@ impl Failure {
         ExitCode::from(match self {
             Self::Listen { .. } | Self::System { .. } | Self::PromisesBroken { .. } => 1,
             Self::Cut { .. } => 3,
-            Self::ListenName { .. }
-            | Self::BackendName { .. }
-            | Self::BackendScheme { .. }
-            | Self::Config(_) => 78,
+            Self::ListenName { .. } | Self::BackendScheme { .. } | Self::Refused(_) | Self::Config(_) => 78,
         })
     }
 
     /// Writes the message to stderr.
     pub(crate) fn report(&self) {
         let mut stderr = io::stderr().lock();
+        if let Self::Refused(refused) = self {
+            let _ = stderr.write_all(refused.draw(colour()).as_bytes());
+            return;
+        }
         let [red, cyan, plain] = if colour() { ["\x1b[1;31m", "\x1b[1;36m", "\x1b[0m"] } else { [""; 3] };
         // Nobody is left to tell when stderr is closed.
         let _ = writeln!(stderr, "{red}error{plain}: {self}");
@@ -61,13 +63,10 @@ impl Failure {
             Self::ListenName { .. } => {
                 Some("listen on an address of this machine, as in 127.0.0.1:8080 or [::]:8080".to_owned())
             }
-            Self::BackendName { .. } => {
-                Some("names are resolved once, at start: check the spelling and /etc/resolv.conf".to_owned())
-            }
             Self::BackendScheme { .. } => {
                 Some("HTTP/2 with prior knowledge over plain TCP is served: write h2c://HOST:PORT".to_owned())
             }
-            Self::Config(_) | Self::System { .. } | Self::PromisesBroken { .. } => None,
+            Self::Refused(_) | Self::Config(_) | Self::System { .. } | Self::PromisesBroken { .. } => None,
             Self::Cut { .. } => Some("a longer --drain-timeout lets them finish".to_owned()),
         }
     }
@@ -78,13 +77,13 @@ impl fmt::Display for Failure {
         match self {
             Self::Listen { address, error } => write!(f, "cannot listen on {address}: {}", plainly(error)),
             Self::ListenName { name, reason } => write!(f, "cannot listen on {name}: {reason}"),
-            Self::BackendName { url, reason } => write!(f, "cannot resolve backend {url}: {reason}"),
             Self::BackendScheme { url, unsupported: Unsupported::Tls } => {
                 write!(f, "backend {url}: this version does not speak TLS with backends")
             }
             Self::BackendScheme { url, unsupported: Unsupported::Http1 } => {
                 write!(f, "backend {url}: this version does not speak HTTP/1.1 with backends")
             }
+            Self::Refused(refused) => write!(f, "{} in {}", refused.count(), refused.name()),
             Self::Config(error) => error.fmt(f),
             Self::System { what, error } => write!(f, "{what}: {}", plainly(error)),
             Self::PromisesBroken { names } => write!(f, "promises were broken: {}", names.join("; ")),
@@ -112,12 +111,13 @@ fn colour() -> bool {
 }
 
 /// The system's words in lower case and without a number, where the cause has a name.
-fn plainly(error: &io::Error) -> String {
+pub(crate) fn plainly(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         io::ErrorKind::AddrInUse => "address already in use".to_owned(),
         io::ErrorKind::AddrNotAvailable => "address not available".to_owned(),
         io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
         _ => error.to_string(),
     }
 }

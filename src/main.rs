@@ -6,10 +6,14 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 mod address;
+mod check;
 mod cli;
+mod config;
 mod demo;
 mod failure;
+mod reload;
 mod run;
+mod settings;
 mod signals;
 
 use cli::{Cli, Command};
@@ -17,6 +21,11 @@ use cli::{Cli, Command};
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => run::run(args),
+        Command::Check(args) => check::check(&args),
+        Command::Config(command) => {
+            check::show(command);
+            Ok(())
+        }
         Command::Demo(args) => demo::run(args),
         Command::Version => {
             // Whoever closed stdout does not want to know.

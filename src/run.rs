@@ -1,48 +1,36 @@
-//! `shuntyard run`: from the command line to a server and its end.
+//! `shuntyard run`: from the settings to a server and its end.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::{self, Write as _};
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use shuntyard_adapter::{BindError, Exit, Handle, Notice, Observer, Options};
 use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;
 
-use crate::address::{Endpoint, ListenAddress};
-use crate::cli::{Adapter, RunArgs};
+use crate::cli::{Adapter, ServeArgs};
 use crate::failure::Failure;
-use crate::signals;
+use crate::reload::Current;
+use crate::settings::Settings;
+use crate::signals::{self, Reactions};
 
 /// The same trouble is told again after this time.
 const NOTICE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Serves until a signal has drained the server.
-pub(crate) fn run(args: RunArgs) -> Result<(), Failure> {
-    let config = Config::new(all(&args.backend, Endpoint::resolve)?);
+pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
+    let settings = Settings::new(&args)?;
     let options = Options {
-        listen: all(&args.listen, ListenAddress::resolve)?,
-        workers: args.workers.unwrap_or_else(processors),
+        listen: settings.listen.clone(),
+        workers: settings.workers,
         seed: seed(),
         observer: Some(observer()),
     };
-    let server = Server::bind(args.adapter, config, options)?;
-    let drain_timeout = args.drain_timeout;
-    let (first, second) = (server.handle(), server.handle());
-    signals::watch(
-        move |signal| {
-            say(&format!("{signal}: draining for {drain_timeout:?} at most; once more to end now"));
-            first.drain(drain_timeout);
-        },
-        move |signal| {
-            say(&format!("{signal}: ending now"));
-            second.stop();
-        },
-    )
-    .map_err(|error| Failure::System { what: "cannot watch for signals", error })?;
+    let server = Server::bind(settings.adapter, settings.config.clone(), options)?;
+    watch_signals(&server, args, settings)
+        .map_err(|error| Failure::System { what: "cannot watch for signals", error })?;
     for address in server.local_addrs() {
         say(&format!("listening on {address} (HTTP/2 with prior knowledge)"));
     }
@@ -51,6 +39,24 @@ pub(crate) fn run(args: RunArgs) -> Result<(), Failure> {
         0 => Ok(()),
         connections => Err(Failure::Cut { connections }),
     }
+}
+
+fn watch_signals(server: &Server, args: ServeArgs, settings: Settings) -> io::Result<()> {
+    let (first, second) = (server.handle(), server.handle());
+    let current = Arc::new(Current::new(args, settings, server.handle()));
+    let reloaded = Arc::clone(&current);
+    signals::watch(Reactions {
+        first: Box::new(move |signal| {
+            let timeout = current.drain_timeout();
+            say(&format!("{signal}: draining for {timeout:?} at most; once more to end now"));
+            first.drain(timeout);
+        }),
+        second: Box::new(move |signal| {
+            say(&format!("{signal}: ending now"));
+            second.stop();
+        }),
+        hangup: Some(Box::new(move || reloaded.reload().iter().for_each(|line| say(line)))),
+    })
 }
 
 /// A server on either adapter.
@@ -87,27 +93,6 @@ impl Server {
             Self::Tokio(server) => server.run(),
         }
     }
-}
-
-/// The addresses of all, each of them once.
-fn all<T>(
-    values: &[T],
-    resolve: impl Fn(&T) -> Result<Vec<Address>, Failure>,
-) -> Result<Vec<Address>, Failure> {
-    let mut addresses = Vec::new();
-    for value in values {
-        for address in resolve(value)? {
-            let port_to_be_picked = matches!(&address, Address::Inet(address) if address.port() == 0);
-            if port_to_be_picked || !addresses.contains(&address) {
-                addresses.push(address);
-            }
-        }
-    }
-    Ok(addresses)
-}
-
-fn processors() -> NonZeroUsize {
-    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
 /// Different with every start: std seeds its hasher from the system's randomness.

@@ -1,29 +1,39 @@
-//! Signals: the first one drains, the second one ends the program.
+//! Signals: the first one drains, the second one ends the program, SIGHUP reloads.
 
 use std::io;
 use std::thread;
 
-use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// Calls `on_first` at the first SIGTERM, SIGINT or SIGQUIT and `on_second` at the second one, on a thread of its own.
-/// From then on the signals have their usual effect. Their names are told to both.
-pub(crate) fn watch(
-    on_first: impl FnOnce(&str) + Send + 'static,
-    on_second: impl FnOnce(&str) + Send + 'static,
-) -> io::Result<()> {
+/// What is done at which signal. The names of the signals that end the program are told.
+pub(crate) struct Reactions {
+    /// At the first SIGTERM, SIGINT or SIGQUIT.
+    pub(crate) first: Box<dyn FnOnce(&str) + Send>,
+    /// At the second one. From then on the signals have their usual effect.
+    pub(crate) second: Box<dyn FnOnce(&str) + Send>,
+    /// At every SIGHUP. `None`: it ends the program, as usual.
+    pub(crate) hangup: Option<Box<dyn Fn() + Send>>,
+}
+
+/// Reacts to signals on a thread of its own.
+pub(crate) fn watch(reactions: Reactions) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT])?;
+    if reactions.hangup.is_some() {
+        signals.add_signal(SIGHUP)?;
+    }
     let watch = move || {
-        let mut arrivals = signals.forever();
-        if let Some(signal) = arrivals.next() {
-            on_first(name(signal));
-        }
-        if let Some(signal) = arrivals.next() {
-            on_second(name(signal));
-        }
-        if let Some(signal) = arrivals.next() {
-            // What should have ended by now has not.
-            let _ = signal_hook::low_level::emulate_default_handler(signal);
+        let Reactions { first, second, hangup } = reactions;
+        let (mut first, mut second) = (Some(first), Some(second));
+        for signal in signals.forever() {
+            if let Some(react) = hangup.as_ref().filter(|_| signal == SIGHUP) {
+                react();
+            } else if let Some(react) = first.take().or_else(|| second.take()) {
+                react(name(signal));
+            } else {
+                // What should have ended by now has not.
+                let _ = signal_hook::low_level::emulate_default_handler(signal);
+            }
         }
     };
     thread::Builder::new().name("signals".to_owned()).spawn(watch).map(drop)

@@ -105,6 +105,8 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -117,5 +119,42 @@ mod tests {
         assert_eq!(ledger.reserved(), 40);
         ledger.give_back(second);
         assert_eq!(ledger.reserved(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_reserved_is_what_is_outstanding(
+            limit in 0..5000_u64,
+            steps in proptest::collection::vec((0..3_u8, any::<prop::sample::Index>(), 0..2000_u32), 0..200),
+        ) {
+            let mut ledger = Ledger::new(limit);
+            let mut outstanding: Vec<Reservation> = Vec::new();
+            for (step, at, octets) in steps {
+                let reserved = ledger.reserved();
+                match step {
+                    0 => match ledger.reserve(octets) {
+                        Some(reservation) => outstanding.push(Permit::new(reservation).into()),
+                        None => prop_assert!(reserved + u64::from(octets) > limit),
+                    },
+                    1 if !outstanding.is_empty() => {
+                        let at = at.index(outstanding.len());
+                        ledger.give_back(outstanding.swap_remove(at));
+                    }
+                    2 if !outstanding.is_empty() => {
+                        let at = at.index(outstanding.len());
+                        let before = outstanding[at].octets;
+                        let surplus = outstanding[at].trim(octets);
+                        prop_assert_eq!(outstanding[at].octets, before.min(octets));
+                        ledger.give_back(surplus);
+                    }
+                    _ => {}
+                }
+                let sum: u64 = outstanding.iter().map(|reservation| u64::from(reservation.octets)).sum();
+                prop_assert_eq!(ledger.reserved(), sum);
+                prop_assert!(sum <= limit);
+            }
+            outstanding.into_iter().for_each(|reservation| ledger.give_back(reservation));
+            prop_assert_eq!(ledger.reserved(), 0);
+        }
     }
 }

@@ -12,6 +12,7 @@
 //! | a gateway on an event loop of your own | [`gateway::Gateway`]: the contract is on its module's page |
 //! | field compression | [`hpack::Encoder`], [`hpack::Decoder`] |
 //! | frames | [`frame::parse`], and `put_*` beside it |
+//! | property tests of what you build on it | the module `strategies`, with the feature `proptest` |
 //! | the rules of well-formed messages | [`message::request`], [`message::response`], [`message::trailers`] |
 //!
 //! ```
@@ -31,7 +32,7 @@
 //!
 //! - 0, words: [`address`], [`config`], [`error`], [`random`], [`time`]
 //! - 1, storage: [`deadline`], [`key`], [`ledger`], [`list`], [`outbox`], [`window`]
-//! - 2, codecs: [`fields`], [`frame`], [`hpack`], [`message`]
+//! - 2, codecs: [`fields`], [`frame`], [`hpack`], [`message`], and strategies to draw what they take
 //! - 3 and 4, one HTTP/2 connection: [`h2`]
 //! - 5, the life of a request: [`record`], [`request`], [`routes`]
 //! - 6, engines: [`engine`], [`registry`]
@@ -66,6 +67,8 @@ pub mod fields;
 pub mod frame;
 pub mod hpack;
 pub mod message;
+#[cfg(feature = "proptest")]
+pub mod strategies;
 
 // Floors 3 and 4: one HTTP/2 connection.
 pub mod h2;

@@ -188,6 +188,8 @@ impl Credit<Both> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -224,5 +226,129 @@ mod tests {
         assert_eq!(window.release(1), Some(1));
         let mut window = RecvWindow::new(0);
         assert_eq!(window.release(0), None);
+    }
+
+    /// Around every edge of the range, exactly what arithmetic without limits says.
+    #[test]
+    fn rfc9113_6_9_1_windows_at_the_edges_of_their_range() {
+        let max = i64::from(MAX_WINDOW);
+        let sizes = [0, 1, 2, 65_535, max - 1, max];
+        let changes = (-2..=2).flat_map(|d| [d, d + max, d - max, d + 65_535, d - 65_535]);
+        for (size, first) in
+            sizes.into_iter().flat_map(|size| changes.clone().map(move |first| (size, first)))
+        {
+            for second in changes.clone() {
+                let mut window = SendWindow::new(size as u32);
+                let mut model = size;
+                for change in [first, second] {
+                    let fits = (-max - 1..=max).contains(&(model + change));
+                    assert_eq!(window.widen(change).is_ok(), fits, "{size} {first} {second}");
+                    model += if fits { change } else { 0 };
+                    assert_eq!(i64::from(window.get()), model);
+                    assert_eq!(window.available() as i64, model.max(0));
+                }
+            }
+        }
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Receive(u32),
+        Release(u32),
+        Resize(i32),
+        Grow(u32),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let octets = || prop_oneof![0..4_u32, 0..20_000_u32, 0..=MAX_WINDOW];
+        prop_oneof![
+            4 => octets().prop_map(Step::Receive),
+            4 => octets().prop_map(Step::Release),
+            1 => (-70_000..70_000_i32).prop_map(Step::Resize),
+            1 => octets().prop_map(Step::Grow),
+        ]
+    }
+
+    proptest! {
+        /// W3: what was received is announced, owed, or still held; the peer counts what we count.
+        #[test]
+        fn no_octet_is_credited_twice_or_lost(size in 0..=MAX_WINDOW, steps in proptest::collection::vec(step(), 0..200)) {
+            let mut window = RecvWindow::new(size);
+            let (mut peer, mut target, mut held, mut owed) = (i64::from(size), i64::from(size), 0_i64, 0_i64);
+            for step in steps {
+                match step {
+                    Step::Receive(octets) => {
+                        let fits = octets == 0 || i64::from(octets) <= peer;
+                        prop_assert_eq!(window.receive(octets).is_ok(), fits);
+                        if fits {
+                            peer -= i64::from(octets);
+                            held += i64::from(octets);
+                        }
+                    }
+                    Step::Release(octets) => {
+                        let octets = i64::from(octets).min(held);
+                        held -= octets;
+                        owed += octets;
+                        match window.release(octets as u32) {
+                            Some(increment) => {
+                                prop_assert!(increment > 0 && i64::from(increment) == owed, "all that is owed");
+                                peer += owed;
+                                owed = 0;
+                            }
+                            None => prop_assert!(owed == 0 || owed * 2 < target, "{owed} of {target} are owed"),
+                        }
+                    }
+                    Step::Resize(delta) => {
+                        // SETTINGS_INITIAL_WINDOW_SIZE stays within its range, and so must the window.
+                        let delta = i64::from(delta).clamp(-target, i64::from(MAX_WINDOW) - target);
+                        window.resize(delta);
+                        target += delta;
+                        peer += delta;
+                    }
+                    Step::Grow(octets) => {
+                        let more = i64::from(octets) - target;
+                        let increment = window.grow(octets);
+                        prop_assert_eq!(increment.map(i64::from), Some(more).filter(|&more| more > 0));
+                        target += more.max(0);
+                        peer += more.max(0);
+                    }
+                }
+                prop_assert_eq!((i64::from(window.available()), i64::from(window.pending())), (peer, owed));
+                prop_assert_eq!(peer + held + owed, target);
+            }
+        }
+
+        #[test]
+        fn sending_takes_what_is_there_and_no_more(size: u32, steps in proptest::collection::vec((any::<bool>(), -200_000..=i64::from(u32::MAX)), 0..100)) {
+            let mut window = SendWindow::new(size);
+            let mut model = i64::from(size.min(MAX_WINDOW));
+            for (take, octets) in steps {
+                if take {
+                    let octets = octets.unsigned_abs().min(window.available() as u64);
+                    window.take(octets as usize);
+                    model -= octets as i64;
+                } else if window.widen(octets).is_ok() {
+                    model += octets;
+                }
+                prop_assert_eq!(i64::from(window.get()), model);
+                prop_assert!(model <= i64::from(MAX_WINDOW));
+            }
+        }
+
+        #[test]
+        fn credit_is_divided_and_joined_without_loss(octets in 0..=MAX_WINDOW, parts in proptest::collection::vec(any::<u32>(), 0..20)) {
+            let mut rest = Credit::<Both>::new(octets);
+            let mut joined = Credit::none();
+            for part in parts {
+                let before = rest.octets();
+                let taken = rest.take(part);
+                prop_assert_eq!(taken.octets(), part.min(before));
+                joined.merge(taken);
+                prop_assert_eq!(rest.octets() + joined.octets(), octets);
+            }
+            joined.merge(rest);
+            let (stream, connection) = joined.split();
+            prop_assert_eq!((stream.octets(), connection.octets()), (octets, octets));
+        }
     }
 }

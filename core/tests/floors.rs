@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, &[&str])] = &[
     ("0 words", &["address", "config", "error", "random", "time"]),
     ("1 storage", &["deadline", "key", "ledger", "list", "outbox", "window"]),
-    ("2 codecs", &["fields", "frame", "hpack", "message"]),
+    ("2 codecs", &["fields", "frame", "hpack", "message", "strategies"]),
     ("3 stream", &["h2/budget", "h2/event", "h2/schedule", "h2/settings", "h2/state", "h2/streams"]),
     (
         "4 connection",

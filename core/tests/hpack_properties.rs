@@ -5,96 +5,27 @@ use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use shuntyard_core::fields::{FieldLine, FieldSection, Origin};
 use shuntyard_core::hpack::{Decoded, Decoder, Encoder, Indexing, IndexingPolicy, SectionLimits};
+use shuntyard_core::strategies::{self, Line, any_line, header_table_size};
 use shuntyard_requirements::req;
 
 const SEED: u64 = 0x7541;
 const NO_LIMITS: SectionLimits = SectionLimits { size: u32::MAX, fields: u32::MAX };
 
 #[derive(Clone, Debug)]
-struct OwnedLine {
-    name: Vec<u8>,
-    value: Vec<u8>,
-    never_indexed: bool,
-}
-
-#[derive(Clone, Debug)]
 enum Step {
-    Block(Vec<OwnedLine>),
+    Block(Vec<Line>),
     /// The decoder's side changes SETTINGS_HEADER_TABLE_SIZE.
     TableSize(u32),
 }
 
-const NAMES: [&str; 16] = [
-    ":method",
-    ":path",
-    ":status",
-    "accept-encoding",
-    "authorization",
-    "cookie",
-    "date",
-    "etag",
-    "set-cookie",
-    "te",
-    "x-a",
-    "x-b",
-    "x-c",
-    "x-longer-name-of-a-field",
-    "X-Not-Well-Formed",
-    "",
-];
-const VALUES: [&str; 14] = [
-    "",
-    "GET",
-    "/",
-    "200",
-    "201",
-    "gzip, deflate",
-    "a",
-    "b",
-    "c",
-    "d",
-    "trailers",
-    "Mon, 21 Oct 2013 20:13:21 GMT",
-    "a value of some more than twenty octets",
-    "^^^\u{20ac}\\^",
-];
-
-fn name() -> impl Strategy<Value = Vec<u8>> {
-    prop_oneof![9 => prop::sample::select(&NAMES[..]).prop_map(Vec::from), 1 => vec(any::<u8>(), 0..40)]
-}
-
-fn value() -> impl Strategy<Value = Vec<u8>> {
-    prop_oneof![
-        16 => prop::sample::select(&VALUES[..]).prop_map(Vec::from),
-        3 => vec(any::<u8>(), 0..200),
-        1 => (0_usize..5000).prop_map(|len| vec![b'v'; len]),
-    ]
-}
-
-fn line() -> impl Strategy<Value = OwnedLine> {
-    (name(), value(), prop::bool::weighted(0.05)).prop_map(|(name, value, never_indexed)| OwnedLine {
-        name,
-        value,
-        never_indexed,
-    })
-}
-
-fn table_size() -> impl Strategy<Value = u32> {
-    prop_oneof![Just(0), 0_u32..300, 0_u32..8192, Just(4096), Just(u32::MAX)]
-}
-
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![5 => vec(line(), 0..12).prop_map(Step::Block), 1 => table_size().prop_map(Step::TableSize)];
+    let size = header_table_size().prop_map(Step::TableSize);
+    let step = prop_oneof![5 => vec(any_line(), 0..12).prop_map(Step::Block), 1 => size];
     vec(step, 0..60)
 }
 
-fn section(lines: &[OwnedLine]) -> FieldSection {
-    let mut fields = FieldSection::new();
-    for line in lines {
-        let made = FieldLine::new(&line.name, &line.value, SEED);
-        fields.push(FieldLine { never_indexed: line.never_indexed, ..made });
-    }
-    fields
+fn section(lines: &[Line]) -> FieldSection {
+    strategies::section(lines, SEED)
 }
 
 fn encoded(encoder: &mut Encoder, fields: &FieldSection) -> Vec<u8> {
@@ -134,7 +65,7 @@ proptest! {
     })]
 
     #[test]
-    fn what_is_encoded_is_decoded_and_the_tables_stay_equal(steps in steps(), cap in table_size()) {
+    fn what_is_encoded_is_decoded_and_the_tables_stay_equal(steps in steps(), cap in header_table_size()) {
         req!("7541-2.1-01", "7541-2.1-02", "7541-4.2-01");
         let (mut encoder, mut decoder) = (Encoder::new(cap), Decoder::new(4096, SEED, 1));
         let mut limit = 4096;
@@ -195,9 +126,9 @@ proptest! {
     /// A gateway: several connections in, one out. Translations are a short cut to where the search leads, no more.
     #[test]
     fn translations_change_nothing(
-        blocks in vec((0_usize..4, vec(line(), 0..12)), 0..80),
-        in_size in table_size(),
-        out_sizes in vec(prop::option::weighted(0.1, table_size()), 80),
+        blocks in vec((0_usize..4, vec(any_line(), 0..12)), 0..80),
+        in_size in header_table_size(),
+        out_sizes in vec(prop::option::weighted(0.1, header_table_size()), 80),
     ) {
         let mut inward: Vec<_> = (0..4).map(|identity| {
             let mut encoder = Encoder::new(65_536);
@@ -231,7 +162,7 @@ proptest! {
 
     #[test]
     fn no_octets_make_the_decoder_panic(
-        blocks in vec((vec(any::<u8>(), 0..200), table_size()), 1..8),
+        blocks in vec((vec(any::<u8>(), 0..200), header_table_size()), 1..8),
         limits in (0_u32..2000, 0_u32..20),
     ) {
         let mut decoder = Decoder::new(4096, SEED, 1);
@@ -250,8 +181,8 @@ proptest! {
 
     #[test]
     fn no_damage_to_a_block_makes_the_decoder_panic(
-        before in vec(line(), 0..12),
-        lines in vec(line(), 1..12),
+        before in vec(any_line(), 0..12),
+        lines in vec(any_line(), 1..12),
         damage in vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
         end in any::<prop::sample::Index>(),
     ) {

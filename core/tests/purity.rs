@@ -18,10 +18,17 @@ fn the_core_depends_on_what_is_allowed_and_nothing_else() {
     assert_eq!(found, ALLOWED, "\n{tree}");
 }
 
+/// What may be switched on, for tests only. Nothing is on by default.
+const FEATURES: &[&str] = &["proptest = [\"dep:proptest\"]"];
+
 #[test]
-fn the_core_has_no_build_script_and_no_features() {
+fn the_core_has_no_build_script_and_few_features() {
     let manifest = include_str!("../Cargo.toml");
-    for section in ["[build-dependencies", "[features", "build ="] {
+    let features = manifest.split("[features]").nth(1).and_then(|rest| rest.split("\n[").next());
+    let lines = features.unwrap_or_default().lines().map(str::trim);
+    let found: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    assert_eq!(found, FEATURES);
+    for section in ["[build-dependencies", "build ="] {
         assert!(!manifest.lines().any(|line| line.starts_with(section)), "core/Cargo.toml has {section}");
     }
     assert!(!Path::new(env!("CARGO_MANIFEST_DIR")).join("build.rs").exists());

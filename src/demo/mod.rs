@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::cli::DemoArgs;
 use crate::failure::Failure;
-use crate::signals;
+use crate::signals::{self, Reactions};
 
 mod client;
 mod content;
@@ -88,8 +88,12 @@ fn watch_signals() -> Result<Receiver<()>, Failure> {
         // A story that is over listens no longer.
         let _ = sender.send(());
     };
-    signals::watch(on_first, |_| std::process::exit(1))
-        .map_err(|error| Failure::System { what: "cannot watch for signals", error })?;
+    signals::watch(Reactions {
+        first: Box::new(on_first),
+        second: Box::new(|_| std::process::exit(1)),
+        hangup: None,
+    })
+    .map_err(|error| Failure::System { what: "cannot watch for signals", error })?;
     Ok(receiver)
 }
 

@@ -1,5 +1,7 @@
 //! What a gateway owes to the fields of a message that it forwards (RFC 9110 section 7.6, RFC 9113 section 8).
 
+use std::borrow::Cow;
+
 use crate::fields::{FieldFacts, FieldLine, FieldName, FieldSection, Origin};
 use crate::message::RequestHead;
 use crate::time::imf_fixdate;
@@ -59,6 +61,15 @@ fn keep_one_content_length(fields: &mut FieldSection, repeated: bool) {
         fields.retain(|line| {
             line.facts.name != FieldName::ContentLength || !core::mem::replace(&mut seen, true)
         });
+    }
+}
+
+/// 9209-2-01: the gateway's name as a token of structured fields, which begin with a letter, or as a string.
+pub(super) fn token_or_string(name: &str) -> Cow<'_, str> {
+    if name.starts_with(|first: char| first.is_ascii_alphabetic()) {
+        Cow::Borrowed(name)
+    } else {
+        Cow::Owned(format!("\"{name}\""))
     }
 }
 

@@ -37,7 +37,7 @@ impl Gateway {
 
     pub(super) fn local_head(&self, status: u16, content: &[u8], error: &str, now: Instant) -> FieldSection {
         let mut fields = FieldSection::new();
-        let proxy_status = format!("{}; error={error}", self.config.via);
+        let proxy_status = format!("{}; error={error}", forward::token_or_string(&self.config.via));
         let seconds = self.wall.unix_seconds_at(now);
         forward::local_response(&mut fields, status, content, &proxy_status, seconds, self.seed);
         fields

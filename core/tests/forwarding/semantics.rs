@@ -155,6 +155,22 @@ fn rfc9110_15_6_answers_of_the_gateway_say_when_and_why() {
     assert_eq!(said[0].value("content-length"), Some(&*octets.len().to_string()));
 }
 
+/// A name that no token of structured fields begins like (RFC 8941 section 3.3.4) is said as a string.
+#[test]
+fn rfc9209_2_the_gateway_names_itself_by_a_token_or_a_string() {
+    req!("9209-2-01");
+    for (via, member) in
+        [("front.example", "front.example"), ("9front", "\"9front\""), ("_front", "\"_front\"")]
+    {
+        let mut rig = Rig::new(|config| config.via = via.to_owned());
+        rig.client_says(&headers(1, &get(), true));
+        let backend = rig.backend();
+        rig.lose(backend);
+        let expected = format!("{member}; error=connection_terminated");
+        assert_eq!(rig.said_to_client()[0].value("proxy-status"), Some(&*expected));
+    }
+}
+
 #[test]
 fn rfc9110_9_3_2_an_answer_to_head_has_no_content() {
     req!("9110-9.3.2-01");

@@ -57,7 +57,7 @@ impl Named {
             let arguments = code.split_once("req!(").map(|(_, arguments)| arguments);
             inside_req |= arguments.is_some();
             for id in ids(code, '"') {
-                let place = format!("{stem}::{function}");
+                let place = if function.is_empty() { stem.to_owned() } else { format!("{stem}::{function}") };
                 if inside_req {
                     self.tests.entry(id.to_owned()).or_default().insert(place);
                 } else if file.starts_with(POLICE) {

@@ -3,30 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-
-/// The lines that a valid request consists of, drawn at random.
-fn valid_request() -> impl Strategy<Value = Vec<(&'static [u8], Vec<u8>)>> {
-    (
-        "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,12}".prop_filter("CONNECT has a form of its own", |m| m != "CONNECT"),
-        "[A-Za-z][A-Za-z0-9+.-]{0,6}",
-        "[A-Za-z0-9._~!$&'()*+,;=-]{1,20}(:[0-9]{0,4})?",
-        "/[!\"$-~]{0,40}",
-    )
-        .prop_map(|(method, scheme, authority, path)| {
-            vec![
-                (&b":method"[..], method.into_bytes()),
-                (b":scheme", scheme.into_bytes()),
-                (b":authority", authority.into_bytes()),
-                (b":path", path.into_bytes()),
-            ]
-        })
-}
-
-fn of_lines(lines: &[(&[u8], Vec<u8>)]) -> FieldSection {
-    let mut fields = FieldSection::new();
-    lines.iter().for_each(|(name, value)| fields.push(FieldLine::new(name, value, 0)));
-    fields
-}
+use crate::strategies::{
+    Line, flawed_request, request as valid_request, response as valid_response, section,
+    trailers as valid_trailers,
+};
 
 proptest! {
     #[test]
@@ -37,15 +17,31 @@ proptest! {
         octet in prop::sample::select((0..=b' ').chain(0x7f..=0xff).collect::<Vec<u8>>()),
         insert in any::<bool>(),
     ) {
-        prop_assert!(request(&of_lines(&lines), &RULES).is_ok());
-        let value = &mut lines[line].1;
+        prop_assert!(request(&section(&lines, 0), &RULES).is_ok());
+        let value = &mut lines[line].value;
         if insert {
             value.insert(at.index(value.len() + 1), octet);
         } else {
             let at = at.index(value.len());
             value[at] = octet;
         }
-        prop_assert!(request(&of_lines(&lines), &RULES).is_err());
+        prop_assert!(request(&section(&lines, 0), &RULES).is_err());
+    }
+
+    #[test]
+    fn what_is_well_formed_passes(request_lines in valid_request(), response_lines in valid_response(), trailer_lines in valid_trailers()) {
+        prop_assert!(request(&section(&request_lines, 0), &RULES).is_ok());
+        prop_assert!(response(&section(&response_lines, 0)).is_ok());
+        prop_assert_eq!(trailers(&section(&trailer_lines, 0)), Ok(()));
+        // Neither passes for another.
+        prop_assert!(response(&section(&request_lines, 0)).is_err());
+        prop_assert!(request(&section(&response_lines, 0), &RULES).is_err());
+        prop_assert_eq!(trailers(&section(&request_lines, 0)), Err(Malformed::PseudoInTrailers));
+    }
+
+    #[test]
+    fn one_flaw_is_found_wherever_it_stands((lines, flaw) in flawed_request()) {
+        prop_assert_eq!(request(&section(&lines, 0), &RULES), Err(flaw));
     }
 
     #[test]
@@ -61,7 +57,8 @@ proptest! {
             prop::collection::vec(any::<u8>(), 0..12),
         ), 0..8),
     ) {
-        let fields = of_lines(&lines);
+        let lines: Vec<Line> = lines.iter().map(|(name, value)| Line::new(name, value)).collect();
+        let fields = section(&lines, 0);
         for rules in [RULES, EXTENDED, LENIENT] {
             // What passes strict rules passes lenient ones.
             if request(&fields, &RULES).is_ok() {

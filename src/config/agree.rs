@@ -1,0 +1,190 @@
+//! What must hold between the values of a file: names that refer to each other, things that are there twice.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use shuntyard_core::address::Address;
+use shuntyard_core::config::{Config, EndpointConfig, HostPattern, PathPattern, RouteConfig, UpstreamConfig};
+
+use crate::config::code::Code;
+use crate::config::pattern::{write_host, write_path};
+use crate::config::problem::{Problem, Span};
+use crate::config::sections::{Document, Route, Upstream};
+use crate::config::similar::similar;
+
+/// The addresses to listen on and the configuration of the core, which are right if nothing is added to the problems.
+pub(super) fn agree(document: Document, problems: &mut Vec<Problem>) -> (Vec<Address>, Config) {
+    let listen = listeners(&document, problems);
+    routes_lead_somewhere(&document, problems);
+    every_route_is_reached(&document.routes, problems);
+    let Document { routes, upstreams, mut config, .. } = document;
+    config.upstreams = upstreams.into_iter().map(|upstream| with_endpoints(upstream, problems)).collect();
+    config.routes = routes.into_iter().filter_map(route).collect();
+    (listen, config)
+}
+
+fn listeners(document: &Document, problems: &mut Vec<Problem>) -> Vec<Address> {
+    let mut taken: Vec<(Address, Span)> = Vec::new();
+    for listen in &document.listen {
+        let addresses = listen.value.resolve().unwrap_or_else(|reason| {
+            let title = format!("cannot listen on {}: {reason}", listen.value);
+            let problem = Problem::new(Code::NameUnresolved, title, listen.at.clone());
+            let help = "listen on an address of this machine, as in \"127.0.0.1:8080\" or \":8080\"";
+            problems.push(problem.label("this name has no address").help(help));
+            Vec::new()
+        });
+        let overlap = |address: &&Address| taken.iter().any(|(other, _)| overlaps(address, other));
+        if let Some(address) = addresses.iter().find(overlap) {
+            let other = taken.iter().find(|(other, _)| overlaps(address, other));
+            let title = format!("two listeners take {}", listen.value);
+            let mut problem =
+                Problem::new(Code::ListenerTwice, title, listen.at.clone()).label("and again here");
+            if let Some((_, first)) = other {
+                problem = problem.related(first.clone(), "taken here");
+            }
+            problems.push(problem.help("take one of them out"));
+            continue;
+        }
+        taken.extend(addresses.into_iter().map(|address| (address, listen.at.clone())));
+    }
+    taken.into_iter().map(|(address, _)| address).collect()
+}
+
+/// Whether the system would refuse the second of these.
+fn overlaps(a: &Address, b: &Address) -> bool {
+    match (a, b) {
+        (Address::Unix(a), Address::Unix(b)) => a == b,
+        (Address::Inet(a), Address::Inet(b)) => {
+            // The unspecified IPv6 address takes IPv4 along.
+            let takes = |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+            let same = a.ip() == b.ip() || takes(a.ip(), b.ip()) || takes(b.ip(), a.ip());
+            a.port() != 0 && a.port() == b.port() && same
+        }
+        (Address::Unix(_), Address::Inet(_)) | (Address::Inet(_), Address::Unix(_)) => false,
+    }
+}
+
+fn routes_lead_somewhere(document: &Document, problems: &mut Vec<Problem>) {
+    if !document.has_route {
+        let problem =
+            Problem::of_file(Code::NoRoute, "there is no [[route]]: every request would be answered 404");
+        let name = document.upstreams.first().map_or("app", |upstream| &upstream.name.value);
+        problems.push(problem.help(format!("[[route]] with `upstream = {name:?}` serves everything")));
+    }
+    let places: BTreeMap<&str, &Span> =
+        document.upstreams.iter().map(|upstream| (&*upstream.name.value, &upstream.name.at)).collect();
+    for route in &document.routes {
+        let Some(upstream) = &route.upstream else { continue };
+        let name = &*upstream.value;
+        if places.contains_key(name) {
+            continue;
+        }
+        let title = format!("route refers to upstream `{name}`, which is not defined");
+        let problem = Problem::new(Code::UpstreamUndefined, title, upstream.at.clone())
+            .label(format!("no [upstream.{name}] section"));
+        let meant = similar(name, places.keys().copied());
+        problems.push(match meant.and_then(|meant| places.get(meant).map(|at| (meant, at))) {
+            Some((meant, at)) => problem
+                .related((*at).clone(), "a similar name is defined here")
+                .help(format!("did you mean `{meant}`?")),
+            None => problem.help(format!("define it: [upstream.{name}] with its `endpoints`")),
+        });
+    }
+}
+
+/// The paths of one host's routes, with the places of these routes.
+#[derive(Default)]
+struct Paths<'a> {
+    any: Option<&'a Span>,
+    exact: BTreeMap<&'a str, &'a Span>,
+    prefix: BTreeMap<&'a str, &'a Span>,
+}
+
+impl<'a> Paths<'a> {
+    fn add(&mut self, path: &'a PathPattern, at: &'a Span) {
+        match path {
+            PathPattern::Any => _ = self.any.get_or_insert(at),
+            PathPattern::Exact(path) => _ = self.exact.entry(path).or_insert(at),
+            PathPattern::Prefix(path) => _ = self.prefix.entry(path).or_insert(at),
+        }
+    }
+
+    /// The route that serves whatever one of this path would.
+    fn covering(&self, path: &PathPattern) -> Option<&'a Span> {
+        let beginning = |path: &str| {
+            let ends = path.match_indices('/').map(|(slash, _)| slash + 1);
+            ends.filter_map(|end| self.prefix.get(&path[..end])).next().copied()
+        };
+        let found = match path {
+            PathPattern::Any => None,
+            PathPattern::Exact(path) => self.exact.get(&**path).copied().or_else(|| beginning(path)),
+            PathPattern::Prefix(path) => beginning(path),
+        };
+        self.any.or(found)
+    }
+}
+
+/// A host, with whether all below it are meant; `None` for all.
+type HostKey<'a> = Option<(&'a str, bool)>;
+
+fn every_route_is_reached(routes: &[Route], problems: &mut Vec<Problem>) {
+    let mut above: BTreeMap<HostKey<'_>, Paths<'_>> = BTreeMap::new();
+    for route in routes {
+        let own = match &route.host {
+            HostPattern::Any => None,
+            HostPattern::Exact(host) => Some((&**host, false)),
+            HostPattern::Below(domain) => Some((&**domain, true)),
+        };
+        let domains =
+            own.into_iter().flat_map(|(host, _)| host.match_indices('.').map(|(dot, _)| &host[dot + 1..]));
+        let wider = domains.map(|domain| Some((domain, true)));
+        let covering = [None, own]
+            .into_iter()
+            .chain(wider)
+            .filter_map(|host| above.get(&host)?.covering(&route.path))
+            .min_by_key(|at| at.start);
+        if let Some(at) = covering {
+            let title = "this route serves nothing: one above it serves all that it would";
+            let problem = Problem::new(Code::NeverReached, title, route.at.clone()).label("never reached");
+            let help = "the first route that matches wins: move this one up, or take it out";
+            problems.push(problem.related(at.clone(), "this one matches first").help(help));
+            continue;
+        }
+        above.entry(own).or_default().add(&route.path, &route.at);
+    }
+}
+
+fn with_endpoints(upstream: Upstream, problems: &mut Vec<Problem>) -> UpstreamConfig {
+    let Upstream { endpoints, mut config, .. } = upstream;
+    let mut seen = BTreeMap::new();
+    for endpoint in endpoints {
+        let host = endpoint.value.host();
+        if let Some(first) = seen.get(&host) {
+            let title = format!("{} is an endpoint twice", endpoint.value);
+            let problem = Problem::new(Code::EndpointTwice, title, endpoint.at).label("and again here");
+            problems.push(problem.related(Span::clone(first), "listed here").help("take one of them out"));
+            continue;
+        }
+        seen.insert(host.clone(), endpoint.at);
+        config.endpoints.push(EndpointConfig { host });
+    }
+    config
+}
+
+/// `None` where its upstream is missing, which has been said.
+fn route(route: Route) -> Option<RouteConfig> {
+    let name = route.name.unwrap_or_else(|| {
+        let mut name = write_host(&route.host) + &write_path(&route.path);
+        name.truncate(256);
+        name
+    });
+    Some(RouteConfig {
+        host: route.host,
+        path: route.path,
+        timeout: route.timeout,
+        request_headers: route.request_headers,
+        response_headers: route.response_headers,
+        ..RouteConfig::any(name, Arc::<str>::from(route.upstream?.value))
+    })
+}

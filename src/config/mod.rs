@@ -1,0 +1,152 @@
+//! The configuration file: TOML in, the core's configuration out, or everything that is wrong with it.
+//!
+//! ```text
+//!   text --toml--> tables with spans --sections--> values with spans --agree--> Config
+//!                        |                   |                     |
+//!                        +-------------------+---------------------+--> Problems, drawn with their places
+//! ```
+//!
+//! Each key is declared where it is read (`sections`), so the reference is what an empty file declares.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::Duration;
+
+use shuntyard_core::address::Address;
+use shuntyard_core::config::Config;
+use toml::de::DeTable;
+
+mod agree;
+mod code;
+mod header;
+mod kind;
+mod pattern;
+mod problem;
+mod reference;
+mod section;
+mod sections;
+mod similar;
+#[cfg(test)]
+mod tests;
+mod unknown;
+mod value;
+
+pub(crate) use code::Code;
+pub(crate) use problem::Refused;
+pub(crate) use reference::reference;
+pub(crate) use value::parse_time;
+
+use crate::cli::Adapter;
+use problem::{Problem, Source};
+use section::{Report, Section};
+
+/// What a file says.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct FromFile {
+    pub(crate) adapter: Adapter,
+    /// `None`: one for each processor.
+    pub(crate) workers: Option<NonZeroUsize>,
+    /// May be empty.
+    pub(crate) listen: Vec<Address>,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) config: Config,
+}
+
+impl FromFile {
+    /// What holds where there is no file, with this configuration of the core.
+    pub(crate) fn without_file(config: Config) -> Self {
+        let Defaults { adapter, drain_timeout } = Defaults::VALUE;
+        Self { adapter, workers: None, listen: Vec::new(), drain_timeout, config }
+    }
+}
+
+/// What the program has defaults for. Those of the core are in the core.
+struct Defaults {
+    adapter: Adapter,
+    drain_timeout: Duration,
+}
+
+impl Defaults {
+    const VALUE: Self = Self { adapter: Adapter::Mio, drain_timeout: Duration::from_secs(25) };
+}
+
+/// Larger files are something else.
+const MAX_OCTETS: u64 = 16 << 20;
+
+/// Reads a file: syntax, values, and what must hold between them. Binds nothing.
+pub(crate) fn load(path: &Path) -> Result<FromFile, Refused> {
+    let name = path.display().to_string();
+    let mut octets = Vec::new();
+    let refused = |code, title: String, help: Option<&str>| {
+        let problem = Problem::of_file(code, title);
+        let problem = help.into_iter().fold(problem, Problem::help);
+        Refused::new(Source { name: name.clone(), text: String::new() }, vec![problem])
+    };
+    let read = File::open(path).and_then(|file| file.take(MAX_OCTETS + 1).read_to_end(&mut octets));
+    if let Err(error) = read {
+        let title = format!("cannot read the configuration: {}", crate::failure::plainly(&error));
+        let help = match error.kind() {
+            io::ErrorKind::PermissionDenied => Some("the file must be readable for the user of this program"),
+            _ => None,
+        };
+        return Err(refused(Code::Unreadable, title, help));
+    }
+    if octets.len() as u64 > MAX_OCTETS {
+        return Err(refused(Code::Unreadable, "the file has more than 16 MiB".to_owned(), None));
+    }
+    match String::from_utf8(octets) {
+        Ok(text) => parse(Source { name, text }),
+        Err(error) => {
+            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = valid.iter().filter(|&&octet| octet == b'\n').count() + 1;
+            let title = format!("the file is no text: line {line} has octets that are not UTF-8");
+            Err(refused(Code::Unreadable, title, None))
+        }
+    }
+}
+
+fn parse(source: Source) -> Result<FromFile, Refused> {
+    match read(&source.text, &mut Report::default()) {
+        Ok(from_file) => Ok(from_file),
+        Err(problems) => Err(Refused::new(source, problems)),
+    }
+}
+
+/// Reads a text. What is declared on the way goes to the report.
+fn read(text: &str, report: &mut Report) -> Result<FromFile, Vec<Problem>> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        return Err(errors.iter().map(|error| syntax(text, error)).collect());
+    }
+    let what = "keys without a section come first";
+    let document = Section::read_document(report, what, table.get_ref(), sections::document);
+    let (adapter, workers, drain_timeout) = (document.adapter, document.workers, document.drain_timeout);
+    let mut problems = unknown::problems(report);
+    problems.append(&mut report.problems);
+    let (listen, config) = agree::agree(document, &mut problems);
+    if problems.is_empty()
+        // Every key has been held against its range; this is about the whole, such as the number of routes.
+        && let Err(error) = config.validate()
+    {
+        problems.push(Problem::of_file(Code::OutOfRange, error.to_string()));
+    }
+    if problems.is_empty() {
+        Ok(FromFile { adapter, workers, listen, drain_timeout, config })
+    } else {
+        Err(problems)
+    }
+}
+
+fn syntax(text: &str, error: &toml::de::Error) -> Problem {
+    let title = format!("not TOML: {}", error.message());
+    let Some(at) = error.span() else { return Problem::of_file(Code::NotToml, title) };
+    let unquoted =
+        text.get(at.clone()).filter(|_| error.message().starts_with("string values must be quoted"));
+    let problem = Problem::new(Code::NotToml, title, at);
+    match unquoted.filter(|word| !word.is_empty()) {
+        Some(word) => problem.help(format!("write it in quotes: \"{word}\"")),
+        None => problem,
+    }
+}

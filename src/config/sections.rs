@@ -1,0 +1,385 @@
+//! The sections of the file: every key with its meaning, its kind, its range, and where its value goes.
+//! Defaults are those of the core.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use shuntyard_core::config::{
+    Balance, Config, ConnectionConfig, HeaderRule, HostPattern, MAX_WINDOW, PathPattern, RetryConfig,
+    Saturation, Scope, UpstreamConfig,
+};
+
+use crate::address::{EndpointAddress, ListenAddress};
+use crate::cli::{Adapter, MAX_WORKERS};
+use crate::config::code::Code;
+use crate::config::kind::{At, Fraction, List, Number, Size, Text, Time, Words};
+use crate::config::pattern::{parse_host, parse_path, write_host, write_path};
+use crate::config::problem::{Problem, Span};
+use crate::config::section::{Located, Section};
+use crate::config::{Defaults, header};
+
+/// What stands in a file, value by value.
+#[derive(Debug)]
+pub(super) struct Document {
+    pub(super) adapter: Adapter,
+    pub(super) workers: Option<NonZeroUsize>,
+    pub(super) drain_timeout: Duration,
+    pub(super) listen: Vec<Located<ListenAddress>>,
+    /// Whether there is any, be it a wrong one.
+    pub(super) has_route: bool,
+    pub(super) routes: Vec<Route>,
+    pub(super) upstreams: Vec<Upstream>,
+    /// All that has a default in the core; upstreams and routes are still to come.
+    pub(super) config: Config,
+}
+
+/// A `[[route]]`.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) at: Span,
+    pub(super) name: Option<String>,
+    pub(super) host: HostPattern,
+    pub(super) path: PathPattern,
+    /// `None` where it is missing or wrong, which has been said.
+    pub(super) upstream: Option<Located<String>>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) request_headers: Vec<HeaderRule>,
+    pub(super) response_headers: Vec<HeaderRule>,
+}
+
+/// An `[upstream.NAME]`.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    pub(super) name: Located<String>,
+    pub(super) endpoints: Vec<Located<EndpointAddress>>,
+    /// The rest of it; endpoints are still to come.
+    pub(super) config: UpstreamConfig,
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+const TIME: Time = Time { min: Duration::from_millis(1), max: DAY };
+const WINDOW: Size<u32> = Size { min: 1, max: MAX_WINDOW };
+const CONNECTION_WINDOW: Size<u32> = Size { min: 65_535, max: MAX_WINDOW };
+const LISTEN: Text<ListenAddress> = Text {
+    what: "an address to listen on",
+    code: Code::NotAddress,
+    parse: |text| text.parse(),
+    write: ListenAddress::to_string,
+    help: "write \"HOST:PORT\", \"[IPv6]:PORT\", \":PORT\" for all addresses, or \"unix:/PATH\"",
+};
+const ENDPOINT: Text<EndpointAddress> = Text {
+    what: "an endpoint",
+    code: Code::NotAddress,
+    parse: |text| text.parse(),
+    write: EndpointAddress::to_string,
+    help: "write \"HOST:PORT\", \"[IPv6]:PORT\" or \"unix:/PATH\"",
+};
+const HOST: Text<HostPattern> = Text {
+    what: "a host or \"*.DOMAIN\"",
+    code: Code::BadHost,
+    parse: parse_host,
+    write: write_host,
+    help: "write a host (\"api.example.com\"), or \"*.example.com\" for all below a domain",
+};
+const PATH: Text<PathPattern> = Text {
+    what: "a path",
+    code: Code::BadPath,
+    parse: parse_path,
+    write: write_path,
+    help: "write one path (\"/ping\"), or with a slash at its end all that begin so (\"/v1/\")",
+};
+const NAME: Text<String> = Text {
+    what: "a name of 1 to 256 octets",
+    code: Code::OutOfRange,
+    parse: |text| match text.len() {
+        1..=256 => Ok(text.to_owned()),
+        length => Err(format!("it has {length} octets")),
+    },
+    write: String::clone,
+    help: "names are for people and for figures: keep them short",
+};
+/// RFC 9110 section 5.6.2.
+const TOKEN: Text<String> = Text {
+    what: "a token of 1 to 256 characters (RFC 9110 section 5.6.2)",
+    code: Code::OutOfRange,
+    parse: |text| {
+        let of_token = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet);
+        match text.len() {
+            1..=256 if text.bytes().all(of_token) => Ok(text.to_owned()),
+            1..=256 => Err("it has other characters than letters, digits and !#$%&'*+-.^_`|~".to_owned()),
+            length => Err(format!("it has {length} octets")),
+        }
+    },
+    write: String::clone,
+    help: "one word, as in \"shuntyard\"",
+};
+
+/// All of a file.
+pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
+    let mut config = Config::of_upstream(UpstreamConfig::new("none", Vec::new()));
+    config.upstreams.clear();
+    config.routes.clear();
+    let Defaults { mut adapter, mut drain_timeout } = Defaults::VALUE;
+    let adapters = Words { words: &[("mio", Adapter::Mio), ("tokio", Adapter::Tokio)], later: &[] };
+    section.take("adapter", "what drives the sockets", &adapters, &mut adapter);
+    let threads = Number { min: 1, max: MAX_WORKERS as u32, of: "threads" };
+    let what = "threads that serve, each with connections of its own; without it, one for each processor";
+    let workers = section
+        .optional("workers", what, &threads, "2")
+        .and_then(|found| NonZeroUsize::new(usize::try_from(found.value).ok()?));
+    section.take("via", "the name in `via` fields (RFC 9110 section 7.6.3)", &TOKEN, &mut config.via);
+    let instead = "leave it out: there is no status page and there are no figures yet";
+    section.later("admin", "an admin address", instead);
+    let listen = section.list("listen", "where clients connect to; without any: 127.0.0.1:8080", listen);
+    let what = "which upstream serves a request: the first route that matches, top to bottom";
+    let routes = section.list("route", what, route);
+    let upstreams = section.named("upstream", "a group of endpoints that serve the same requests", upstream);
+    section.group(
+        "limits",
+        "limits of each worker, each with a default; 0 is an error, not \"off\"",
+        |limits| {
+            of_connections(limits, &mut config);
+            of_memory(limits, &mut config);
+            of_time(limits, &mut config);
+        },
+    );
+    section.group("drain", "the end: SIGTERM, SIGINT and SIGQUIT let requests finish", |drain| {
+        let until_cut = Time { min: Duration::ZERO, max: DAY };
+        drain.take("timeout", "after so long connections are closed", &until_cut, &mut drain_timeout);
+        drain.later("ready_delay", "a readiness page", "leave it out: a drain begins at once");
+    });
+    section.later("access_log", "access logs", "leave it out: nothing is written about requests yet");
+    Document {
+        adapter,
+        workers,
+        drain_timeout,
+        listen: listen.into_iter().flatten().collect(),
+        has_route: section.has("route"),
+        routes,
+        upstreams,
+        config,
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+struct PriorKnowledge;
+
+const WITHOUT_TLS: &str = "leave it out, and put something that ends TLS in between";
+
+fn listen(section: &mut Section<'_, '_>) -> Option<Located<ListenAddress>> {
+    let what = "HOST:PORT, [IPv6]:PORT, :PORT for all addresses, or unix:/PATH";
+    let address = section.required("address", what, &LISTEN, "\":8080\"");
+    let protocols = List {
+        of: Words {
+            words: &[("h2c", PriorKnowledge)],
+            later: &[("h2", "TLS"), ("http/1.1", "HTTP/1.1"), ("h3", "HTTP/3")],
+        },
+        min: 1,
+        max: 4,
+    };
+    section.take("protocols", "what is spoken there", &protocols, &mut vec![PriorKnowledge]);
+    section.later("tls", "TLS", WITHOUT_TLS);
+    let instead = "leave it out: the peer of a connection is taken for the client";
+    section.later("accept_proxy_protocol", "the PROXY protocol", instead);
+    section.later("trusted_proxies", "trust in forwarding fields", instead);
+    address
+}
+
+fn route(section: &mut Section<'_, '_>) -> Route {
+    let what = "names it in records and figures; without it, host and path do";
+    let name = section.optional("name", what, &NAME, "\"api\"");
+    let what = "the host that it serves, or *.DOMAIN for all below a domain; without it, all";
+    let host = section.optional("host", what, &HOST, "\"api.example.com\"");
+    let what = "the path that it serves, or with a slash at its end all that begin so; without it, all";
+    let path = section.optional("path", what, &PATH, "\"/v1/\"");
+    let upstream = section.required("upstream", "who serves its requests", &NAME, "\"app\"");
+    let what = "from a request's head to the end of its response; without it, no such limit";
+    let timeout = section.optional("timeout", what, &TIME, "\"15s\"");
+    let what = "changes of the head that the backend gets";
+    let request_headers = section.group("request_headers", what, header::rules);
+    let what = "changes of the head that the client gets of the backend's response";
+    let response_headers = section.group("response_headers", what, header::rules);
+    Route {
+        at: section.at(),
+        name: name.map(|found| found.value),
+        host: host.map(|found| found.value).unwrap_or_default(),
+        path: path.map(|found| found.value).unwrap_or_default(),
+        upstream,
+        timeout: timeout.map(|found| found.value),
+        request_headers,
+        response_headers,
+    }
+}
+
+fn upstream(section: &mut Section<'_, '_>, name: Located<&str>) -> Upstream {
+    let mut config = UpstreamConfig::new(name.value, Vec::new());
+    if !(1..=256).contains(&name.value.len()) {
+        let title = "the name of an upstream must have between 1 and 256 octets";
+        section.refuse(Problem::new(Code::OutOfRange, title, name.at.clone()));
+    }
+    let endpoints = List { of: At(ENDPOINT), min: 1, max: 1024 };
+    let what = "HOST:PORT, [IPv6]:PORT or unix:/PATH; names are resolved while serving";
+    let endpoints = section.required("endpoints", what, &endpoints, "[\"127.0.0.1:9000\"]");
+    let protocol = Words {
+        words: &[("h2c", PriorKnowledge)],
+        later: &[("h2", "TLS"), ("auto", "TLS"), ("http/1.1", "HTTP/1.1")],
+    };
+    let what = "what is spoken there: HTTP/2 with prior knowledge";
+    section.take("protocol", what, &protocol, &mut { PriorKnowledge });
+    let balance = Words {
+        words: &[("least-active", Balance::LeastActive), ("round-robin", Balance::RoundRobin)],
+        later: &[],
+    };
+    section.take("balance", "which endpoint gets the next request", &balance, &mut config.balance);
+    let share = Words {
+        words: &[("client", Scope::Client), ("worker", Scope::Worker), ("none", Scope::None)],
+        later: &[("process", "connections that workers share")],
+    };
+    let what = "who may share a connection: the requests of one client, all of a worker, or nobody";
+    section.take("share", what, &share, &mut config.share);
+    let saturation = Words {
+        words: &[("dial", Saturation::Dial), ("queue", Saturation::Queue), ("refuse", Saturation::Refuse)],
+        later: &[],
+    };
+    let what = "when every connection is full: make one more, wait, or answer 503";
+    section.take("on_saturation", what, &saturation, &mut config.on_saturation);
+    let streams = Number { min: 0, max: MAX_WINDOW, of: "streams" };
+    let what = "what a new connection may open before its backend told a limit; 0 waits for it";
+    section.take("assumed_streams", what, &streams, &mut config.assumed_streams);
+    connections(section, &mut config);
+    section.group("queue", "requests that wait for a stream", |queue| {
+        let length = Number { min: 1, max: 1_000_000, of: "requests" };
+        queue.take("max", "how many; one more is answered 503", &length, &mut config.queue_max);
+        queue.take("timeout", "how long; then they are answered 503", &TIME, &mut config.queue_timeout);
+    });
+    section.group("retry", "when a request is sent again", |group| retry(group, &mut config.retry));
+    let without = "leave it out: an endpoint rests for a second after a connection that could not be made";
+    section.later("tls", "TLS", WITHOUT_TLS);
+    section.later("outlier", "outlier detection", without);
+    section.later("health", "health checks", without);
+    section.later("discover", "discovery", "list the endpoints; a SIGHUP reads the file again");
+    let instead = "leave it out: there is no readiness page";
+    section.later("required_for_ready", "a readiness page", instead);
+    Upstream {
+        name: Located { value: name.value.to_owned(), at: name.at },
+        endpoints: endpoints.map(|found| found.value).unwrap_or_default(),
+        config,
+    }
+}
+
+fn connections(section: &mut Section<'_, '_>, config: &mut UpstreamConfig) {
+    section.group("connections", "connections to one endpoint, of one worker", |group| {
+        let kept = Number { min: 0, max: 1024, of: "connections" };
+        let min = group.take("min", "kept although nobody needs them", &kept, &mut config.connections_min);
+        let made = Number { min: 1, max: 100_000, of: "connections" };
+        let max = group.take("max", "made at most", &made, &mut config.connections_max);
+        let (least, most) = (config.connections_min, config.connections_max);
+        let Some(place) = min.clone().or_else(|| max.clone()).filter(|_| least > most) else { return };
+        let title = format!("`min` is {least}, which is more than `max`, {most}");
+        let problem = Problem::new(Code::Contradiction, title, place);
+        group.refuse(match max.filter(|_| min.is_some()) {
+            Some(max) => problem.label("more than are made").related(max, "no more than these"),
+            None => problem.label(format!("the other one is {}", if min.is_some() { most } else { least })),
+        });
+    });
+}
+
+fn retry(group: &mut Section<'_, '_>, retry: &mut RetryConfig) {
+    let attempts = Number { min: 1, max: 100, of: "attempts" };
+    let what = "in all, where an earlier one may have been executed; idempotent methods only";
+    group.take("attempts", what, &attempts, &mut retry.attempts);
+    let unprocessed = Number { min: 1, max: 1000, of: "attempts" };
+    let what = "in all, where backends proved that they processed none (RFC 9113 section 8.7)";
+    group.take("unprocessed_attempts", what, &unprocessed, &mut retry.unprocessed_attempts);
+    let what =
+        "the part of the upstream's requests that may be sent again although they may have been executed";
+    group.take("budget", what, &Fraction, &mut retry.budget_percent);
+    let buffer = Size { min: 0, max: 1 << 30 };
+    let what = "content of one request that is kept to be sent again";
+    group.take("replay_buffer", what, &buffer, &mut retry.replay_octets);
+}
+
+fn of_connections(limits: &mut Section<'_, '_>, config: &mut Config) {
+    let fronts = Number { min: 1, max: 10_000_000, of: "connections" };
+    limits.take(
+        "max_connections",
+        "connections of clients; one more waits to be accepted",
+        &fronts,
+        &mut config.max_fronts,
+    );
+    let streams = Number { min: 1, max: MAX_WINDOW, of: "streams" };
+    let what = "requests of one client connection at a time";
+    limits.take("max_concurrent_streams", what, &streams, &mut config.front.max_concurrent_streams);
+    let of_both = |config: &mut Config, apply: &dyn Fn(&mut ConnectionConfig)| {
+        apply(&mut config.front);
+        apply(&mut config.backend);
+    };
+    let list = Size { min: 256, max: 16 << 20 };
+    let mut size = config.front.max_header_list_size;
+    let what = "all fields of one request or response, with 32 octets each (RFC 9113 section 6.5.2)";
+    limits.take("max_header_list_size", what, &list, &mut size);
+    of_both(config, &|side| side.max_header_list_size = size);
+    let fields = Number { min: 8, max: 65_535, of: "fields" };
+    let mut count = config.front.max_fields;
+    limits.take("max_header_fields", "fields of one request or response", &fields, &mut count);
+    of_both(config, &|side| side.max_fields = count);
+    let frames = Number { min: 1, max: 1024, of: "frames" };
+    let mut continuations = config.front.max_continuations;
+    limits.take("max_continuations", "CONTINUATION frames of one field block", &frames, &mut continuations);
+    of_both(config, &|side| side.max_continuations = continuations);
+    let interim = Number { min: 1, max: 1000, of: "responses" };
+    let what = "interim responses (1xx) before the final one";
+    limits.take("max_interim_responses", what, &interim, &mut config.backend.max_interim_responses);
+    let instead = "leave it out: deadlines and the limit of streams hold such clients";
+    limits.later("max_stream_resets_per_second", "budgets by rate", instead);
+}
+
+fn of_memory(limits: &mut Section<'_, '_>, config: &mut Config) {
+    let what = "content of one request that a client may send ahead";
+    limits.take("request_window", what, &WINDOW, &mut config.front.initial_window_size);
+    let what = "content that a client connection may send ahead in all";
+    limits.take(
+        "request_connection_window",
+        what,
+        &CONNECTION_WINDOW,
+        &mut config.front.connection_window_size,
+    );
+    let what = "content of one response that a backend may send ahead";
+    let window = limits.take("response_window", what, &WINDOW, &mut config.backend.initial_window_size);
+    let what = "content that a backend connection may send ahead in all";
+    limits.take(
+        "response_connection_window",
+        what,
+        &CONNECTION_WINDOW,
+        &mut config.backend.connection_window_size,
+    );
+    let what = "memory for responses that wait for clients; a request is sent on when its window fits in";
+    let memory =
+        limits.take("response_memory", what, &Size { min: 1, max: 1 << 40 }, &mut config.ledger_octets);
+    let what = "memory for uploads that wait; above it, those of one client stop each other";
+    let uploads = Size { min: 1, max: 1 << 40 };
+    limits.take("request_memory", what, &uploads, &mut config.upload_ledger_octets);
+    if config.ledger_octets < u64::from(config.backend.initial_window_size)
+        && let Some(at) = memory.or(window)
+    {
+        let title = "`response_memory` is less than one `response_window`, so no request could be sent on";
+        limits.refuse(Problem::new(Code::Contradiction, title, at).label("together too little"));
+    }
+}
+
+fn of_time(limits: &mut Section<'_, '_>, config: &mut Config) {
+    let times = &mut config.timeouts;
+    let mut take = |name, what, place: &mut Duration| limits.take(name, what, &TIME, place);
+    take("preface_timeout", "from accept to the client's SETTINGS", &mut times.preface);
+    take("idle_timeout", "a client connection without requests", &mut times.front_idle);
+    take("backend_idle_timeout", "a backend connection without requests", &mut times.backend_idle);
+    take("connect_timeout", "until a backend connection stands", &mut times.connect);
+    take("response_timeout", "from the end of a request to the head of its response", &mut times.response);
+    take("stream_idle_timeout", "a request or response whose content stands still", &mut times.stream_idle);
+    take("write_timeout", "a peer that takes no output", &mut times.write_stall);
+    take("linger_timeout", "how long input is discarded after the end", &mut times.linger);
+    let instead = "leave it out: preface_timeout, idle_timeout and stream_idle_timeout hold such clients";
+    limits.later("header_timeout", "a deadline for request heads", instead);
+    let instead = "leave it out: connections end when they are idle, or at a drain";
+    limits.later("max_connection_age", "an age for connections", instead);
+}

@@ -1,0 +1,206 @@
+use std::time::Duration;
+
+use shuntyard_core::address::Address;
+use shuntyard_core::config::{
+    Balance, Config, HeaderRule, Host, HostPattern, PathPattern, Saturation, Scope, UpstreamConfig,
+};
+
+use super::{parsed, snapshot, valid};
+use crate::cli::Adapter;
+use crate::config::reference::{LEAST, reference};
+use crate::config::section::{Report, Standing};
+
+#[test]
+fn three_lines_are_enough_and_all_else_is_the_cores_default() {
+    let mut upstream = UpstreamConfig::new("app", vec![Address::Inet("127.0.0.1:9000".parse().unwrap())]);
+    let mut expected = Config::of_upstream(upstream.clone());
+    expected.routes[0].name = "*".into();
+    assert_eq!(valid(LEAST).config, expected);
+    let Address::Inet(listen) = &valid(LEAST).listen[0] else { panic!("a Unix socket") };
+    assert_eq!((listen.port(), listen.ip().is_unspecified()), (8080, true));
+
+    let without_listen = LEAST.lines().skip(2).collect::<Vec<_>>().join("\n");
+    assert_eq!(valid(&without_listen).listen, []);
+    upstream.share = Scope::None;
+    assert_eq!(valid(&format!("{LEAST}share = \"none\"\n")).config.upstreams, [upstream]);
+}
+
+/// Every value is another than the default, so each of them has arrived.
+#[test]
+fn every_key_arrives_where_it_belongs() {
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/full.toml")).unwrap();
+    let file = valid(&text);
+    assert_eq!((file.adapter, file.workers.unwrap().get()), (Adapter::Tokio, 3));
+    assert_eq!(file.drain_timeout, Duration::from_secs(7));
+    assert_eq!(
+        file.listen,
+        [
+            Address::Inet("127.0.0.1:8443".parse().unwrap()),
+            Address::Inet("[::1]:8443".parse().unwrap()),
+            Address::Unix("/run/shuntyard.sock".into())
+        ]
+    );
+    let Config { front, backend, timeouts, upstreams, routes, .. } = &file.config;
+    assert_eq!(file.config.via, "yard-1");
+    assert_eq!(file.config.max_fronts, 500);
+    assert_eq!((front.max_concurrent_streams, backend.max_concurrent_streams), (50, 1));
+    assert_eq!([front.max_header_list_size, backend.max_header_list_size], [32 << 10; 2]);
+    assert_eq!([front.max_fields, backend.max_fields], [64; 2]);
+    assert_eq!([front.max_continuations, backend.max_continuations], [4; 2]);
+    assert_eq!(backend.max_interim_responses, 8);
+    assert_eq!((front.initial_window_size, front.connection_window_size), (128 << 10, 2 << 20));
+    assert_eq!((backend.initial_window_size, backend.connection_window_size), (256 << 10, 4 << 20));
+    assert_eq!((file.config.ledger_octets, file.config.upload_ledger_octets), (2 << 30, 64 << 20));
+    let times = [
+        timeouts.preface,
+        timeouts.front_idle,
+        timeouts.backend_idle,
+        timeouts.connect,
+        timeouts.response,
+        timeouts.stream_idle,
+        timeouts.write_stall,
+        timeouts.linger,
+    ];
+    assert_eq!(times, [11, 12, 13, 14, 15, 16, 17, 18].map(Duration::from_secs));
+
+    assert_eq!(routes.len(), 3);
+    assert_eq!(&*routes[0].name, "api");
+    assert_eq!(routes[0].host, HostPattern::Exact("api.example.com".into()));
+    assert_eq!(routes[0].path, PathPattern::Prefix("/v1/".into()));
+    assert_eq!((&*routes[0].upstream, routes[0].timeout), ("api", Some(Duration::from_secs(15))));
+    let told = |rules: &[HeaderRule]| -> Vec<String> {
+        let told = |rule: &HeaderRule| match rule {
+            HeaderRule::Set { name, value } => format!("{name} = {value}"),
+            HeaderRule::Add { name, value } => format!("{name} + {value}"),
+            HeaderRule::Remove { name } => format!("- {name}"),
+        };
+        rules.iter().map(told).collect()
+    };
+    let expected = ["- x-debug", "x-env = test", "x-forwarded-proto = http", "x-tag + a", "x-tag + b"];
+    assert_eq!(told(&routes[0].request_headers), expected);
+    let expected = ["- server", "x-served-by = yard", "cache-control + no-store"];
+    assert_eq!(told(&routes[0].response_headers), expected);
+    assert_eq!(&*routes[1].name, "*.example.com/ping");
+    assert_eq!(routes[1].host, HostPattern::Below("example.com".into()));
+    assert_eq!(routes[1].path, PathPattern::Exact("/ping".into()));
+    assert_eq!(
+        (&*routes[2].name, &routes[2].host, &routes[2].path),
+        ("*", &HostPattern::Any, &PathPattern::Any)
+    );
+
+    let [api, site] = &upstreams[..] else { panic!("two upstreams") };
+    assert_eq!((&*api.name, api.balance, api.share), ("api", Balance::RoundRobin, Scope::Client));
+    assert_eq!((api.on_saturation, api.assumed_streams), (Saturation::Queue, 10));
+    assert_eq!((api.connections_min, api.connections_max), (1, 8));
+    assert_eq!((api.queue_max, api.queue_timeout), (1000, Duration::from_secs(9)));
+    assert_eq!((api.retry.attempts, api.retry.unprocessed_attempts), (3, 5));
+    assert_eq!((api.retry.budget_percent, api.retry.replay_octets), (29, 32 << 10));
+    let hosts: Vec<_> = api.endpoints.iter().map(|endpoint| endpoint.host.to_string()).collect();
+    assert_eq!(hosts, ["10.0.0.11:8443", "[2001:db8::1]:8443", "unix:/run/api.sock", "api.internal:8443"]);
+    assert!(matches!(api.endpoints[3].host, Host::Name { port: 8443, .. }));
+    assert_eq!(site.on_saturation, Saturation::Refuse);
+    assert_eq!(
+        UpstreamConfig { endpoints: Vec::new(), on_saturation: Saturation::Dial, ..site.clone() },
+        UpstreamConfig::new("site", Vec::new())
+    );
+}
+
+#[test]
+fn the_reference_is_a_configuration_that_says_the_defaults() {
+    assert_eq!(valid(&reference()), valid(LEAST));
+    snapshot("reference", &reference());
+}
+
+/// A key that the full example lacks would not be held by the test above it.
+#[test]
+fn the_reference_and_the_full_example_have_every_key() {
+    let mut report = Report::default();
+    super::super::read(LEAST, &mut report).unwrap();
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/full.toml")).unwrap();
+    let (full, mut full_report) = (text.clone(), Report::default());
+    super::super::read(&full, &mut full_report).unwrap();
+    let reference = reference();
+    let mut keys = 0;
+    for section in &report.declared {
+        assert!(reference.contains(&section.header), "{}", section.header);
+        for key in &section.keys {
+            let line = match &key.standing {
+                Standing::Default(value) | Standing::Required(value) => format!("\n{} = {value}\n", key.name),
+                Standing::Absent(value) => format!("\n# {} = {value}\n", key.name),
+            };
+            assert!(reference.contains(&line), "{line}");
+            assert!(text.lines().any(|line| line.starts_with(&format!("{} = ", key.name))), "{}", key.name);
+            keys += 1;
+        }
+        for (name, _) in &section.later {
+            assert!(reference.contains(&format!("# not yet: {name} (")), "{name}");
+        }
+    }
+    assert!(keys > 40, "{keys}");
+}
+
+/// The keys' ranges are those of the core: at both ends it takes the value.
+#[test]
+fn ranges_are_those_of_the_core() {
+    let mut report = Report::default();
+    super::super::read(LEAST, &mut report).unwrap();
+    let mut tried = 0;
+    for section in &report.declared {
+        for key in &section.keys {
+            let Some((_, range)) = key.kind.split_once(", ") else { continue };
+            let Some((min, rest)) = range.split_once(" to ") else { continue };
+            let max = rest.split(' ').next().unwrap();
+            for value in [min, max] {
+                let number = value.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.');
+                let value = if number { value.to_owned() } else { format!("\"{value}\"") };
+                let line = format!("{} = {value}\n", key.name);
+                let companion = match key.name {
+                    // What must not be less than the other one.
+                    "max" if section.header.ends_with("connections]") => "",
+                    "min" => "max = 1024\n",
+                    "response_window" => "response_memory = \"4GiB\"\n",
+                    "response_memory" => "response_window = \"1B\"\n",
+                    _ => "",
+                };
+                let text = match section.header.as_str() {
+                    "" => format!("{line}{LEAST}"),
+                    "[[listen]]" => continue,
+                    "[[route]]" => LEAST.replace("[[route]]\n", &format!("[[route]]\n{line}")),
+                    "[upstream.app]" => format!("{LEAST}{line}"),
+                    header => format!("{LEAST}{header}\n{line}{companion}"),
+                };
+                valid(&text);
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 60, "{tried}");
+}
+
+#[test]
+fn the_same_path_on_other_hosts_is_no_contradiction() {
+    let routes = "\
+        [[route]]\nhost = \"a.example.com\"\npath = \"/v1\"\nupstream = \"app\"\n\
+        [[route]]\nhost = \"*.example.com\"\npath = \"/v1\"\nupstream = \"app\"\n\
+        [[route]]\nhost = \"example.com\"\npath = \"/v1\"\nupstream = \"app\"\n\
+        [[route]]\nhost = \"example.com\"\npath = \"/v1/\"\nupstream = \"app\"\n\
+        [[route]]\npath = \"/v1/\"\nupstream = \"app\"\n\
+        [[route]]\nupstream = \"app\"\n[upstream.app]\nendpoints = [\"a:1\"]\n";
+    assert_eq!(valid(routes).config.routes.len(), 6);
+}
+
+#[test]
+fn an_error_is_no_panic_whatever_the_text_is() {
+    // Every beginning of a text, and every text with an octet less.
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/full.toml")).unwrap();
+    for (at, _) in text.char_indices() {
+        for text in [text[..at].to_owned(), format!("{}{}", &text[..at], &text[at + 1..])] {
+            if let Err(refused) = parsed(&text) {
+                assert!(refused.draw(false).contains("error[G0"), "{text}");
+            }
+        }
+    }
+}

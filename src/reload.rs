@@ -1,0 +1,118 @@
+//! SIGHUP: the configuration is read again. One with errors changes nothing.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use shuntyard_adapter::Handle;
+
+use crate::cli::ServeArgs;
+use crate::failure::Failure;
+use crate::settings::Settings;
+
+/// The configuration that is served, and how it can be replaced.
+pub(crate) struct Current {
+    args: ServeArgs,
+    handle: Handle,
+    state: Mutex<State>,
+}
+
+struct State {
+    settings: Settings,
+    /// Counts from 1, which the program started with.
+    revision: u64,
+    since: Instant,
+}
+
+impl Current {
+    /// What the server of this handle was made with.
+    pub(crate) fn new(args: ServeArgs, settings: Settings, handle: Handle) -> Self {
+        Self { args, handle, state: Mutex::new(State { settings, revision: 1, since: Instant::now() }) }
+    }
+
+    /// How long a drain may take.
+    pub(crate) fn drain_timeout(&self) -> Duration {
+        self.state().settings.drain_timeout
+    }
+
+    /// Reads the file again and serves what it says now, if nothing is wrong with it. Says what came of it.
+    pub(crate) fn reload(&self) -> Vec<String> {
+        let Some(path) = &self.args.config else {
+            return vec!["SIGHUP: there is no configuration file to read again".to_owned()];
+        };
+        let mut state = self.state();
+        let next = Settings::new(&self.args).and_then(|next| {
+            self.handle.configure(&next.config).map_err(Failure::Config)?;
+            Ok(next)
+        });
+        match next {
+            Ok(next) => state.replace(next, path),
+            Err(failure) => vec![state.keep(&failure)],
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A state that is replaced as a whole is whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn replace(&mut self, next: Settings, path: &Path) -> Vec<String> {
+        let before = std::mem::replace(&mut self.settings, next);
+        self.revision += 1;
+        self.since = Instant::now();
+        let now = &mut self.settings;
+        let revision = self.revision;
+        let mut lines = vec![format!("reloaded {}: revision {revision}, {}", path.display(), now.summary())];
+        let mut fixed = |what, changed| {
+            if changed {
+                lines.push(format!(
+                    "reload: {what} changed in the file, which needs a restart; the old one stays"
+                ));
+            }
+        };
+        fixed("listen", now.listen != before.listen);
+        fixed("workers", now.workers != before.workers);
+        fixed("adapter", now.adapter != before.adapter);
+        // What runs is what the next reload is compared with.
+        let Settings { listen, workers, adapter, .. } = before;
+        (now.listen, now.workers, now.adapter) = (listen, workers, adapter);
+        lines
+    }
+
+    fn keep(&self, failure: &Failure) -> String {
+        let Self { revision, since, .. } = self;
+        let ago = ago(since.elapsed());
+        match failure {
+            Failure::Refused(_) => format!(
+                "reload refused, still serving revision {revision} (loaded {ago} ago): {failure}, run `shuntyard check` \
+                 to see them"
+            ),
+            failure => {
+                format!("reload refused, still serving revision {revision} (loaded {ago} ago): {failure}")
+            }
+        }
+    }
+}
+
+/// A time in its largest unit.
+fn ago(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..60 => format!("{seconds}s"),
+        seconds @ 60..3600 => format!("{}m", seconds / 60),
+        seconds @ 3600..86_400 => format!("{}h", seconds / 3600),
+        seconds => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_their_largest_unit() {
+        let told = [0, 59, 60, 7199, 10_800, 200_000].map(|seconds| ago(Duration::from_secs(seconds)));
+        assert_eq!(told, ["0s", "59s", "1m", "1h", "3h", "2d"]);
+    }
+}

@@ -1,0 +1,99 @@
+//! What the program serves with: flags and variables first, then the file, then the defaults.
+
+use std::num::NonZeroUsize;
+use std::thread;
+use std::time::Duration;
+
+use shuntyard_core::address::Address;
+use shuntyard_core::config::{Config, EndpointConfig, UpstreamConfig};
+
+use crate::cli::{Adapter, ServeArgs};
+use crate::config::{self, FromFile};
+use crate::failure::Failure;
+
+/// Where clients connect to if nobody says.
+const DEFAULT_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 8080);
+
+/// Everything that is decided before a server is made.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Settings {
+    pub(crate) adapter: Adapter,
+    pub(crate) workers: NonZeroUsize,
+    pub(crate) listen: Vec<Address>,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) config: Config,
+}
+
+impl Settings {
+    /// Reads the file, if there is one. A start, a reload and a check all begin here.
+    pub(crate) fn new(args: &ServeArgs) -> Result<Self, Failure> {
+        let from_file = match &args.config {
+            Some(path) => config::load(path).map_err(Failure::Refused)?,
+            None => FromFile::without_file(of_flags(args)?),
+        };
+        let mut listen = listeners(args)?;
+        if listen.is_empty() {
+            listen = from_file.listen;
+        }
+        if listen.is_empty() {
+            listen.push(Address::Inet(DEFAULT_LISTEN.into()));
+        }
+        from_file.config.validate().map_err(Failure::Config)?;
+        Ok(Self {
+            adapter: args.adapter.unwrap_or(from_file.adapter),
+            workers: args.workers.or(from_file.workers).unwrap_or_else(processors),
+            listen,
+            drain_timeout: args.drain_timeout.unwrap_or(from_file.drain_timeout),
+            config: from_file.config,
+        })
+    }
+
+    /// What there is to serve, in words.
+    pub(crate) fn summary(&self) -> String {
+        let endpoints = self.config.upstreams.iter().map(|upstream| upstream.endpoints.len()).sum();
+        format!(
+            "{}, {}, {} with {}",
+            count(self.listen.len(), "listener"),
+            count(self.config.routes.len(), "route"),
+            count(self.config.upstreams.len(), "upstream"),
+            count(endpoints, "endpoint"),
+        )
+    }
+}
+
+/// One upstream, which serves everything.
+fn of_flags(args: &ServeArgs) -> Result<Config, Failure> {
+    let mut upstream = UpstreamConfig::new("default", Vec::new());
+    for backend in &args.backend {
+        let endpoint = EndpointConfig { host: backend.host()? };
+        if !upstream.endpoints.contains(&endpoint) {
+            upstream.endpoints.push(endpoint);
+        }
+    }
+    upstream.share = args.share.map(Into::into).unwrap_or_default();
+    Ok(Config::of_upstream(upstream))
+}
+
+/// The addresses of all flags, each of them once.
+fn listeners(args: &ServeArgs) -> Result<Vec<Address>, Failure> {
+    let mut addresses = Vec::new();
+    for listen in &args.listen {
+        let named = |reason| Failure::ListenName { name: listen.to_string(), reason };
+        for address in listen.resolve().map_err(named)? {
+            let port_to_be_picked = matches!(&address, Address::Inet(address) if address.port() == 0);
+            if port_to_be_picked || !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+    }
+    Ok(addresses)
+}
+
+fn processors() -> NonZeroUsize {
+    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// A number and what it counts.
+pub(crate) fn count(number: usize, of: &str) -> String {
+    format!("{number} {of}{}", if number == 1 { "" } else { "s" })
+}

@@ -1,0 +1,172 @@
+//! The configuration as its operator meets it: the commands, what comes before what, the files that cannot be read.
+
+mod process;
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Output;
+
+use process::{Process, run, shuntyard};
+
+/// A file with this text, for as long as this value lives.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, text: impl AsRef<[u8]>) -> Self {
+        let path = std::env::temp_dir().join(format!("shuntyard-{}-{name}.toml", std::process::id()));
+        fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn name(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        // It is in a folder for what may go.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// A listener on a port that the kernel picks, in front of nobody.
+const GOOD: &str = "\
+    [[listen]]\naddress = \"127.0.0.1:0\"\n\
+    [[route]]\nupstream = \"app\"\n\
+    [upstream.app]\nendpoints = [\"127.0.0.1:9\"]\n";
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn check_says_what_there_is_to_serve_and_takes_no_port() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let file = File::new("good", GOOD.replace("127.0.0.1:0", &address));
+    let output = run(&mut shuntyard(&["check", "--config", file.name()]));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let expected = format!("{}: valid: 1 listener, 1 route, 1 upstream with 1 endpoint\n", file.name());
+    assert_eq!(stdout(&output), expected);
+
+    let output = run(&mut shuntyard(&["run", "--config", file.name()]));
+    assert_eq!(output.status.code(), Some(1));
+    let message = stderr(&output);
+    assert!(
+        message.starts_with(&format!("error: cannot listen on {address}: address already in use")),
+        "{message}"
+    );
+}
+
+#[test]
+fn check_and_run_refuse_alike_with_78() {
+    let file = File::new("wrong", GOOD.replace("upstream = ", "upstraem = "));
+    let outputs = ["check", "run"].map(|command| run(&mut shuntyard(&[command, "-c", file.name()])));
+    for output in &outputs {
+        assert_eq!(output.status.code(), Some(78));
+        assert_eq!(stdout(output), "");
+    }
+    let message = stderr(&outputs[0]);
+    assert_eq!(message, stderr(&outputs[1]));
+    let place = format!("--> {}:4:1", file.name());
+    for words in [
+        "error[G0001]: unknown key `upstraem` in [[route]]",
+        "error[G0004]",
+        &place,
+        "did you mean `upstream`?",
+    ] {
+        assert!(message.contains(words), "{words}: {message}");
+    }
+}
+
+#[test]
+fn files_that_cannot_be_read_have_their_own_words() {
+    let binary = File::new("binary", b"via = \"\xff\"\n");
+    let large = File::new("large", vec![b'#'; (16 << 20) + 1]);
+    let folder = std::env::temp_dir();
+    let cases = [
+        ("/nowhere/shuntyard.toml", "cannot read the configuration: no such file or directory"),
+        (folder.to_str().unwrap(), "cannot read the configuration: it is a directory"),
+        (binary.name(), "the file is no text: line 1 has octets that are not UTF-8"),
+        (large.name(), "the file has more than 16 MiB"),
+    ];
+    for (path, words) in cases {
+        let output = run(&mut shuntyard(&["check", "--config", path]));
+        assert_eq!(output.status.code(), Some(78), "{path}");
+        let message = stderr(&output);
+        assert!(
+            message.starts_with(&format!("error[G0013]: {words}")) && message.contains(path),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn the_reference_is_valid_and_every_code_is_explained() {
+    let output = run(&mut shuntyard(&["config", "reference"]));
+    let file = File::new("reference", &output.stdout);
+    let checked = run(&mut shuntyard(&["check", "--config", file.name()]));
+    assert_eq!(checked.status.code(), Some(0), "{}", stderr(&checked));
+
+    let all = stdout(&run(&mut shuntyard(&["config", "explain"])));
+    for code in ["G0001", "G0005", "G0103"] {
+        let one = stdout(&run(&mut shuntyard(&["config", "explain", &code.to_lowercase()])));
+        assert!(one.starts_with(&format!("{code}: ")) && all.contains(&one), "{one}");
+    }
+    let unknown = run(&mut shuntyard(&["config", "explain", "G9999"]));
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(stderr(&unknown).contains("there is no such code"), "{}", stderr(&unknown));
+}
+
+/// Flag, variable, file, default: each of them is seen when what comes before it is gone.
+#[test]
+fn flags_come_before_variables_before_the_file_before_the_defaults() {
+    let with = File::new("with", format!("{GOOD}[drain]\ntimeout = \"7s\"\n"));
+    let without = File::new("without", GOOD);
+    let cases = [
+        (&with, Some("8s"), Some("9s"), "9s"),
+        (&with, Some("8s"), None, "8s"),
+        (&with, None, None, "7s"),
+        (&without, None, None, "25s"),
+    ];
+    for (file, variable, flag, expected) in cases {
+        let mut args = vec!["run", "--config", file.name()];
+        args.extend(flag.iter().flat_map(|flag| ["--drain-timeout", flag]));
+        let mut command = shuntyard(&args);
+        command.envs(variable.map(|value| ("SHUNTYARD_DRAIN_TIMEOUT", value)));
+        let mut process = Process::spawn(&mut command);
+        process.find_line("the listener", |line| line.starts_with("listening on 127.0.0.1:").then_some(()));
+        process.signal("TERM");
+        assert_eq!(process.wait().code(), Some(0), "{}", process.log());
+        let words = format!("SIGTERM: draining for {expected} at most");
+        assert!(process.log().contains(&words), "{}", process.log());
+    }
+}
+
+#[test]
+fn flags_for_listeners_take_the_place_of_those_in_the_file() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = GOOD.replace("127.0.0.1:0", &taken.local_addr().unwrap().to_string());
+    let file = File::new("listeners", text);
+    let mut process = Process::spawn(&mut shuntyard(&["run", "-c", file.name(), "--listen", "127.0.0.1:0"]));
+    process.find_line("the listener", |line| line.starts_with("listening on 127.0.0.1:").then_some(()));
+    process.signal("TERM");
+    assert_eq!(process.wait().code(), Some(0), "{}", process.log());
+}
+
+#[test]
+fn a_hangup_without_a_file_changes_nothing_and_says_so() {
+    let mut process =
+        Process::spawn(&mut shuntyard(&["run", "--listen", "127.0.0.1:0", "--backend", "h2c://127.0.0.1:9"]));
+    process.find_line("the listener", |line| line.starts_with("listening on").then_some(()));
+    process.signal("HUP");
+    process.find_line("the answer", |line| line.contains("there is no configuration file").then_some(()));
+    process.signal("TERM");
+    assert_eq!(process.wait().code(), Some(0), "{}", process.log());
+}
