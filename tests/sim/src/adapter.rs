@@ -105,6 +105,16 @@ impl Adapter {
         })
     }
 
+    /// Connections that come and go before anything happens: the slots of later ones are others (X4).
+    pub fn warm(&mut self, count: usize) {
+        let now = self.instant(0);
+        let local = Address::from(SocketAddr::from(([192, 0, 2, 9], 80)));
+        let accepted = || Accepted { peer: local.clone(), local: local.clone() };
+        let ids: Vec<ConnId> = (0..count).map(|_| self.gateway.handle_accept(accepted(), now)).collect();
+        ids.into_iter().for_each(|id| self.gateway.handle_closed(id, Closed::Reset, now));
+        while self.gateway.poll_action().is_some() {}
+    }
+
     /// The running hash over actions and transmitted octets (X1).
     pub fn hash(&self) -> u64 {
         self.hash
@@ -194,7 +204,9 @@ impl Adapter {
                 self.settle(stage)?;
                 let (next, now) = (self.next_at(), stage.now());
                 let moved = next.is_none_or(|at| at > now) || self.lateness == 0;
-                stage.ledger.check("T5", moved, || format!("a timer is due again at {next:?}, now is {now}"))?;
+                stage
+                    .ledger
+                    .check("T5", moved, || format!("a timer is due again at {next:?}, now is {now}"))?;
                 // Leftover work makes the timeout "now" and must move something; else time never goes on.
                 busy = true;
             }

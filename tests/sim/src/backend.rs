@@ -196,7 +196,8 @@ impl BackendConn {
     }
 
     fn is_fault_due(&mut self) -> bool {
-        let (Some(BackendFault::GoAway { after, .. }) | Some(BackendFault::Mischief { after, .. })) = self.fault
+        let (Some(BackendFault::GoAway { after, .. }) | Some(BackendFault::Mischief { after, .. })) =
+            self.fault
         else {
             return false;
         };

@@ -148,9 +148,10 @@ impl Coverage {
 
     /// Pairs that never came together.
     pub fn missing(&self) -> Vec<(Feature, Feature)> {
-        let all = FEATURES.iter().enumerate().flat_map(|(at, (one, _))| {
-            FEATURES[at..].iter().map(move |(other, _)| (*one, *other))
-        });
+        let all = FEATURES
+            .iter()
+            .enumerate()
+            .flat_map(|(at, (one, _))| FEATURES[at..].iter().map(move |(other, _)| (*one, *other)));
         all.filter(|pair| !self.pairs.contains_key(pair)).collect()
     }
 

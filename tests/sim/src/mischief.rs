@@ -184,7 +184,9 @@ fn wrong_frame(what: ClientMischief, act: u32, newest: u32) -> Vec<u8> {
         ClientMischief::BadHpack => headers(newest + 2, vec![0xff; 12]),
         _ => match act % 4 {
             0 => Frame::Settings { ack: false, settings: vec![(frame::MAX_FRAME_SIZE, 1)] }.encode(),
-            1 => Frame::Settings { ack: false, settings: vec![(frame::INITIAL_WINDOW_SIZE, 1 << 31)] }.encode(),
+            1 => {
+                Frame::Settings { ack: false, settings: vec![(frame::INITIAL_WINDOW_SIZE, 1 << 31)] }.encode()
+            }
             2 => Frame::Settings { ack: false, settings: vec![(frame::ENABLE_PUSH, 2)] }.encode(),
             _ => vec![0, 0, 5, 4, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5],
         },

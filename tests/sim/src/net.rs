@@ -195,7 +195,8 @@ impl Link {
             pipe.transit.push_back((at, Piece::Octets(piece, 0)));
             world.wake(at, reader_wake);
         }
-        let (reset_after, fin_after, written) = (pipe.policy.reset_after, pipe.policy.fin_after, pipe.written);
+        let (reset_after, fin_after, written) =
+            (pipe.policy.reset_after, pipe.policy.fin_after, pipe.written);
         if reset_after.is_some_and(|limit| written >= limit) {
             self.reset(end, world);
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use shuntyard_core::config::Config;
+use shuntyard_core::gateway::View;
 
 use crate::adapter::Adapter;
 use crate::client::{Answer, Client};
@@ -11,7 +12,7 @@ use crate::invariants::{self, Scene};
 use crate::ledger::Violation;
 use crate::net::End;
 use crate::refcodec::frame::REFUSED_STREAM;
-use crate::scenario::Scenario;
+use crate::scenario::{Leave, Scenario};
 use crate::stage::Stage;
 use crate::world::{Nanos, SECOND, Wake};
 
@@ -38,6 +39,8 @@ pub struct Report {
     pub octets: u64,
     /// Attempts on backends.
     pub attempts: u64,
+    /// The gateway when everybody had come to rest, before the drain.
+    pub rest: View,
     /// When it ended, in virtual time.
     pub ended: Nanos,
 }
@@ -66,9 +69,50 @@ pub fn run(scenario: &Scenario) -> Result<Report, Box<Failure>> {
     run_with(scenario, false)
 }
 
+/// How a scenario is run, where it is not run just so.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Keep the log of actions and frames and each link's output.
+    pub keep: bool,
+    /// What the gateway's clock shows at the begin.
+    pub epoch: Nanos,
+    /// Connections that come and go before anything happens.
+    pub warm: usize,
+    /// Something that goes wrong at this moment, counted from the first.
+    pub cut: Option<(u64, Cut)>,
+}
+
+/// Something that goes wrong at a moment of one's choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// The first client goes away.
+    Client(Leave),
+    /// The first backend connection is closed or reset by its backend.
+    Backend(Leave),
+    /// Half a minute passes at once.
+    Jump,
+    /// The operator orders the drain.
+    Drain,
+}
+
 /// Runs a scenario and, where `keep`, keeps the log of actions and frames and each link's output.
 pub fn run_with(scenario: &Scenario, keep: bool) -> Result<Report, Box<Failure>> {
-    let mut run = Run::new(scenario, keep)
+    run_as(scenario, Options { keep, ..Options::default() })
+}
+
+/// Runs a scenario in a way of one's own. A panic is a violation like others (A2).
+pub fn run_as(scenario: &Scenario, options: Options) -> Result<Report, Box<Failure>> {
+    let outcome = std::panic::catch_unwind(|| run_unguarded(scenario, options));
+    outcome.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or(panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let violation = Violation { id: "A2", message: format!("panic: {}", text.unwrap_or_default()) };
+        Err(Box::new(Failure { violation, seed: scenario.seed, at: 0, log: Vec::new() }))
+    })
+}
+
+fn run_unguarded(scenario: &Scenario, options: Options) -> Result<Report, Box<Failure>> {
+    let mut run = Run::new(scenario, options)
         .map_err(|violation| Box::new(Failure { violation, seed: scenario.seed, at: 0, log: Vec::new() }))?;
     match run.play(scenario) {
         Ok(()) => Ok(run.report()),
@@ -80,7 +124,7 @@ pub fn run_with(scenario: &Scenario, keep: bool) -> Result<Report, Box<Failure>>
 }
 
 /// How long after the last answer the world is let come to rest.
-const REST: Nanos = SECOND;
+const REST: Nanos = 20 * SECOND;
 /// Moments in one run at most.
 const STEPS_MAX: u64 = 1_000_000;
 
@@ -93,17 +137,20 @@ struct Run {
     jumps: Vec<(Nanos, Nanos)>,
     draining: bool,
     slack: Nanos,
+    cut: Option<(u64, Cut)>,
+    rest: View,
     steps: u64,
 }
 
 impl Run {
-    fn new(scenario: &Scenario, keep: bool) -> Result<Self, Violation> {
+    fn new(scenario: &Scenario, options: Options) -> Result<Self, Violation> {
         let refused =
             |error| Violation { id: "SIM", message: format!("the configuration is refused: {error}") };
         let mut stage = Stage::new(scenario);
-        stage.keep_outputs = keep;
-        let adapter = Adapter::new(scenario).map_err(refused)?;
-        stage.ledger.log = keep.then(Vec::new);
+        stage.keep_outputs = options.keep;
+        let mut adapter = Adapter::with_epoch(scenario, options.epoch).map_err(refused)?;
+        adapter.warm(options.warm);
+        stage.ledger.log = options.keep.then(Vec::new);
         let mut clients = Vec::new();
         for (at, session) in scenario.sessions.iter().enumerate() {
             clients.push(Client::new(session.clone(), Wake::Client(at)));
@@ -116,7 +163,19 @@ impl Run {
         let (config, mut jumps) = (scenario.config.clone(), scenario.jumps.clone());
         jumps.sort_unstable_by(|a, b| b.cmp(a));
         let slack = scenario.adapter.late + 2 * SECOND + jumps.iter().map(|(_, by)| by).sum::<Nanos>();
-        Ok(Self { stage, adapter, clients, links, config, jumps, draining: false, slack, steps: 0 })
+        Ok(Self {
+            stage,
+            adapter,
+            clients,
+            links,
+            config,
+            jumps,
+            draining: false,
+            slack,
+            cut: options.cut,
+            rest: View::default(),
+            steps: 0,
+        })
     }
 
     fn play(&mut self, scenario: &Scenario) -> Result<(), Violation> {
@@ -125,14 +184,20 @@ impl Run {
         let open: Vec<usize> = (0..self.clients.len()).filter(|&at| !self.clients[at].is_done()).collect();
         self.stage.ledger.check("LIVE", open.is_empty(), || format!("clients {open:?} wait for ever"))?;
         self.until(self.stage.now() + REST, |_| false)?;
-        self.at_rest()?;
+        self.rest = self.adapter.gateway().view();
+        // After a jump of the clock duties of peers that fell into it are done at the very end: that is no rest.
+        if self.cut.is_none() && scenario.jumps.is_empty() {
+            self.at_rest()?;
+        }
         self.stage.healed = true;
         self.draining = true;
         self.stage.ledger.draining = true;
         let deadline = self.stage.now() + scenario.drain + scenario.adapter.late;
         self.adapter.drain(scenario.drain, self.stage.now());
         self.until(deadline + REST, |run| run.adapter.drained.is_some())?;
-        invariants::q2_the_drain_ended_in_time(&mut self.stage.ledger, self.adapter.drained, deadline)?;
+        if self.cut.is_none() {
+            invariants::q2_the_drain_ended_in_time(&mut self.stage.ledger, self.adapter.drained, deadline)?;
+        }
         let (drained, links) = (self.adapter.drained.is_some(), self.adapter.open());
         let view = self.adapter.gateway().view();
         invariants::q1_nothing_is_left(&mut self.stage.ledger, drained, links, &view)?;
@@ -172,6 +237,10 @@ impl Run {
         let steps = self.steps;
         self.stage.ledger.now = self.stage.now();
         self.stage.ledger.check("LIVE", steps < STEPS_MAX, || format!("no end after {steps} steps"))?;
+        self.stage.ledger.check("A2", true, String::new)?;
+        if self.cut.is_some_and(|(at, _)| at == steps) {
+            self.make_cut();
+        }
         while let Some(wake) = self.stage.world.pop_due() {
             self.dispatch(wake)?;
         }
@@ -199,6 +268,34 @@ impl Run {
             over?.iter().for_each(|rid| _ = ledger.active.remove(rid));
         }
         Ok(())
+    }
+
+    fn make_cut(&mut self) {
+        let Some((_, cut)) = self.cut else { return };
+        let stage = &mut self.stage;
+        let how = |how, link: usize, end, stage: &mut Stage| match how {
+            Leave::Reset => stage.links[link].reset(end, &mut stage.world),
+            Leave::Close | Leave::HalfClose => stage.links[link].close(end, &mut stage.world),
+        };
+        match cut {
+            Cut::Client(leave) => {
+                if let Some(link) = self.links[0] {
+                    how(leave, link, End::Initiator, stage);
+                    stage.client_left(link);
+                }
+            }
+            Cut::Backend(leave) => {
+                if let Some(&link) = stage.backend_conns.keys().next() {
+                    how(leave, link, End::Acceptor, stage);
+                }
+            }
+            Cut::Jump => stage.world.advance(stage.world.now() + 30 * SECOND),
+            Cut::Drain => {
+                self.draining = true;
+                stage.ledger.draining = true;
+                self.adapter.drain(SECOND, stage.now());
+            }
+        }
     }
 
     fn dispatch(&mut self, wake: Wake) -> Result<(), Violation> {
@@ -244,9 +341,7 @@ impl Run {
         }
         for (at, client) in self.clients.iter().enumerate() {
             let well = client.is_acknowledged() || client.session().hostile.is_some();
-            ledger.check("C5", well, || {
-                format!("client {at} waits for an acknowledgement")
-            })?;
+            ledger.check("C5", well, || format!("client {at} waits for an acknowledgement"))?;
         }
         Ok(())
     }
@@ -262,7 +357,7 @@ impl Run {
                 let refused = answer.reset == Some(REFUSED_STREAM) && !client.session().patient;
                 let healthy = scenario.upstream_of(exchange).is_some_and(|u| !sick.contains(&u.name));
                 let own = client.session().is_touched() || exchange.is_touched() || refused;
-                let touched = all || own || !healthy;
+                let touched = all || own || !healthy || self.cut.is_some();
                 invariants::l7_answers_are_the_scripts(ledger, exchange, answer, !touched)?;
                 if !touched && others {
                     // What touched others, or another upstream, left this one whole.
@@ -290,6 +385,7 @@ impl Run {
             steps: self.steps,
             events: self.adapter.events + self.adapter.actions,
             octets: self.adapter.octets,
+            rest: self.rest,
             ended: self.stage.now(),
         }
     }

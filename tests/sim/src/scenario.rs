@@ -72,7 +72,8 @@ impl Scenario {
         // DATA behind the end of a stream ends the connection (RFC 9113 section 5.1), and with it everybody on it.
         let ends_all = |e: &&Exchange| e.response.mischief == Some(ResponseMischief::DataAfterEnd);
         let exchanges = self.sessions.iter().flat_map(|session| &session.exchanges).filter(ends_all);
-        let hit: BTreeSet<_> = exchanges.filter_map(|e| Some(Arc::clone(&self.upstream_of(e)?.name))).collect();
+        let hit: BTreeSet<_> =
+            exchanges.filter_map(|e| Some(Arc::clone(&self.upstream_of(e)?.name))).collect();
         let sick = |u: &UpstreamConfig| tight(u) || hit.contains(&u.name) || u.endpoints.iter().any(sick);
         self.config.upstreams.iter().filter(|u| sick(u)).map(|u| Arc::clone(&u.name)).collect()
     }
@@ -121,7 +122,8 @@ impl Scenario {
                 || s.exchanges.iter().any(|e| e.response.mischief == Some(ResponseMischief::Stops))
         };
         let few = |backend: &Backend| {
-            let limit = |&&(_, id, _): &&(Nanos, u16, u32)| id == crate::refcodec::frame::MAX_CONCURRENT_STREAMS;
+            let limit =
+                |&&(_, id, _): &&(Nanos, u16, u32)| id == crate::refcodec::frame::MAX_CONCURRENT_STREAMS;
             let later = backend.peer.later_settings.iter().filter(limit).map(|(.., value)| *value);
             later.chain(backend.peer.max_concurrent).any(|limit| limit < 100)
         };
@@ -646,7 +648,10 @@ impl Session {
     /// Whether it may keep its own requests from their expected responses.
     pub fn is_touched(&self) -> bool {
         let cut = |policy: &PipePolicy| policy.reset_after.is_some() || policy.fin_after.is_some();
-        self.leave.is_some() || self.hostile.is_some() || self.peer.never_grants() || self.network.iter().any(cut)
+        self.leave.is_some()
+            || self.hostile.is_some()
+            || self.peer.never_grants()
+            || self.network.iter().any(cut)
     }
 }
 

@@ -161,7 +161,9 @@ fn smaller(word: &str) -> Vec<String> {
         }
     }
     if let Ok(number) = value.parse::<u64>() {
-        simpler.extend([0, 1, number / 2, number.saturating_sub(1)].iter().filter(|&&n| n < number).map(u64::to_string));
+        simpler.extend(
+            [0, 1, number / 2, number.saturating_sub(1)].iter().filter(|&&n| n < number).map(u64::to_string),
+        );
     }
     simpler.into_iter().map(|value| format!("{name}={value}")).collect()
 }

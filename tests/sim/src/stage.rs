@@ -112,7 +112,12 @@ impl Stage {
         let at = self.backends.iter().position(|backend| backend.address == target);
         let Some(at) = at else {
             let wakes = [Wake::Gateway(link), Wake::Backend(link)];
-            self.add(Link::new(self.seed, "nowhere", [PipePolicy::default(); 2], wakes), Side::Backend, false, false);
+            self.add(
+                Link::new(self.seed, "nowhere", [PipePolicy::default(); 2], wakes),
+                Side::Backend,
+                false,
+                false,
+            );
             self.answers.insert(link, (0, ConnectAnswer::Refused));
             self.world.wake(self.world.now(), Wake::ConnectAnswer(link));
             return link;

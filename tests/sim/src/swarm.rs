@@ -45,14 +45,18 @@ impl Totals {
         match outcome {
             Ok(report) => {
                 self.requests += report.answers.len() as u64;
-                let complete = report.answers.values().filter(|answer| answer.ended && answer.is_from_backend());
+                let complete =
+                    report.answers.values().filter(|answer| answer.ended && answer.is_from_backend());
                 self.complete += complete.count() as u64;
                 self.steps += report.steps;
                 self.attempts += report.attempts;
                 self.events += report.events;
                 self.octets += report.octets;
                 report.checks.into_iter().for_each(|(id, n)| *self.checks.entry(id).or_default() += n);
-                report.requirements.into_iter().for_each(|(id, n)| *self.requirements.entry(id).or_default() += n);
+                report
+                    .requirements
+                    .into_iter()
+                    .for_each(|(id, n)| *self.requirements.entry(id).or_default() += n);
             }
             Err(failure) => _ = self.failures.insert(scenario.seed, *failure),
         }
@@ -77,10 +81,20 @@ impl Totals {
     pub fn lines(&self) -> Vec<String> {
         let ids: BTreeSet<&str> = self.failures.values().map(|failure| failure.violation.id).collect();
         vec![
-            format!("{} scenarios, {} requests, {} faults planned", self.scenarios, self.requests, self.faults),
+            format!(
+                "{} scenarios, {} requests, {} faults planned",
+                self.scenarios, self.requests, self.faults
+            ),
             format!("{} answered whole by backends, {} attempts", self.complete, self.attempts),
-            format!("{} moments, {} events and actions, {} octets written", self.steps, self.events, self.octets),
-            format!("{} checks, {} violations {ids:?}", self.checks.values().sum::<u64>(), self.failures.len()),
+            format!(
+                "{} moments, {} events and actions, {} octets written",
+                self.steps, self.events, self.octets
+            ),
+            format!(
+                "{} checks, {} violations {ids:?}",
+                self.checks.values().sum::<u64>(),
+                self.failures.len()
+            ),
         ]
     }
 }

@@ -94,7 +94,7 @@ fn every_segmentation_small_windows_and_slow_readers_complete() {
         backend.peer.max_concurrent = Some(2);
         backend.peer.header_table = 0;
         backend.peer.later_settings =
-            vec![(MILLI, vec![(frame::INITIAL_WINDOW_SIZE, 10), (frame::HEADER_TABLE_SIZE, 300)])];
+            vec![(MILLI, frame::INITIAL_WINDOW_SIZE, 10), (MILLI, frame::HEADER_TABLE_SIZE, 300)];
         backend.peer.pings = Some((3, MILLI));
         assert_all_true(&run(session, backend));
     }

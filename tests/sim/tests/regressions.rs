@@ -33,8 +33,10 @@ fn scenarios_that_once_failed() {
         let by_name = folder().join(format!("{name}.txt"));
         return assert_holds(if by_name.exists() { &by_name } else { Path::new(&name) }, true);
     }
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(folder()).expect("the folder is there").map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder())
+        .expect("the folder is there")
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
     files.sort();
     assert!(!files.is_empty(), "no scenario in {}", folder().display());

@@ -34,13 +34,16 @@ fn seeds_without_a_violation() {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     println!("seeds from {first}, {threads} threads");
     let began = Instant::now();
-    let in_time = |_: &Totals| {
-        minutes.is_none_or(|minutes| began.elapsed() < Duration::from_secs(60 * minutes))
-    };
+    let in_time =
+        |_: &Totals| minutes.is_none_or(|minutes| began.elapsed() < Duration::from_secs(60 * minutes));
     let totals = swarm(first, count, threads, generate, in_time);
     let seconds = began.elapsed().as_secs_f64();
     totals.lines().iter().for_each(|line| println!("{line}"));
-    println!("{:.0} scenarios and {:.0} requests a second", totals.scenarios as f64 / seconds, totals.requests as f64 / seconds);
+    println!(
+        "{:.0} scenarios and {:.0} requests a second",
+        totals.scenarios as f64 / seconds,
+        totals.requests as f64 / seconds
+    );
     totals.coverage.lines().iter().for_each(|line| println!("{line}"));
     invariants::lines(&totals.checks).iter().for_each(|line| println!("{line}"));
     if let Some(failure) = totals.failures.values().next() {

@@ -49,11 +49,8 @@ pub(super) fn on_stream(what: ResponseMischief, peer: &mut Peer, stream: u32, ex
     let head = truth::response_head(exchange);
     let with = |name: &str, value: &str| [head.clone(), vec![field(name, value)]].concat();
     let content = |length| truth::content(exchange.rid, Direction::Response, 0, length);
-    let without_length: Vec<_> =
-        head.iter().filter(|(name, _)| name != b"content-length").cloned().collect();
-    let declared = |length: &str| {
-        [without_length.clone(), vec![field("content-length", length)]].concat()
-    };
+    let without_length: Vec<_> = head.iter().filter(|(name, _)| name != b"content-length").cloned().collect();
+    let declared = |length: &str| [without_length.clone(), vec![field("content-length", length)]].concat();
     let data = |peer: &mut Peer, length: usize, end| {
         peer.raw(&Frame::Data { stream, content: content(length), padding: None, end }.encode());
     };

@@ -1,7 +1,8 @@
 //! Limits, each from {smallest, tiny, default, huge}.
 
 use shuntyard_core::config::{
-    Balance, Config, ConnectionConfig, HostPattern, PathPattern, RouteConfig, Saturation, Scope, UpstreamConfig,
+    Balance, Config, ConnectionConfig, HostPattern, PathPattern, RouteConfig, Saturation, Scope,
+    UpstreamConfig,
 };
 use shuntyard_core::time::Duration;
 

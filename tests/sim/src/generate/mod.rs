@@ -42,7 +42,8 @@ fn around(seed: u64, faults: &Faults, own: Option<&Config>) -> Scenario {
     let count = *choices.pick(&[1, 1, 2, 3, 5]);
     let drawn = (1..=count).map(|n| Backend::new(n).address);
     let addresses: Vec<_> = own.map_or(drawn.collect(), crate::scenario::inet_endpoints);
-    let backends = (0_u8..).zip(addresses).map(|(n, address)| peers::backend(seed, n, address, faults)).collect();
+    let backends =
+        (0_u8..).zip(addresses).map(|(n, address)| peers::backend(seed, n, address, faults)).collect();
     let mut scenario = Scenario::new(seed, Vec::new(), backends);
     if let Some(config) = own {
         scenario.config = config.clone();

@@ -97,10 +97,18 @@ pub(super) fn backend(seed: u64, n: u8, address: SocketAddr, faults: &Faults) ->
     backend.peer.max_concurrent = *choices.pick(&[Some(100), Some(100), None, Some(1), Some(2), Some(0)]);
     let later = &mut backend.peer.later_settings;
     if choices.chance(20) {
-        later.push((super::early_moment(&mut choices), frame::MAX_CONCURRENT_STREAMS, *choices.pick(&[0, 1, 3])));
+        later.push((
+            super::early_moment(&mut choices),
+            frame::MAX_CONCURRENT_STREAMS,
+            *choices.pick(&[0, 1, 3]),
+        ));
         later.push((60 * MILLI, frame::MAX_CONCURRENT_STREAMS, *choices.pick(&[1, 3, 100])));
     } else if backend.peer.max_concurrent == Some(0) {
-        later.push((choices.between(MILLI, 30 * MILLI), frame::MAX_CONCURRENT_STREAMS, *choices.pick(&[1, 100])));
+        later.push((
+            choices.between(MILLI, 30 * MILLI),
+            frame::MAX_CONCURRENT_STREAMS,
+            *choices.pick(&[1, 100]),
+        ));
     }
     later.sort_by_key(|(at, ..)| *at);
     backend.network = [network(seed, &mut choices), network(seed, &mut choices)];

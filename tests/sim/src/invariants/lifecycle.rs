@@ -39,7 +39,8 @@ pub fn l2_records_tell_what_happened(ledger: &mut Ledger) -> Result<(), Violatio
         };
         let attempts = attempts.remove(&record.request).unwrap_or_default();
         let difference = record_differs(&record, trace).or(attempts_differ(&attempts, trace));
-        let text = difference.map(|what| format!("request {rid:?}: {what}: {record:?}, {attempts:?}, {trace:?}"));
+        let text =
+            difference.map(|what| format!("request {rid:?}: {what}: {record:?}, {attempts:?}, {trace:?}"));
         ledger.check("L2", text.is_none(), || text.unwrap_or_default())?;
     }
     Ok(())
@@ -122,7 +123,8 @@ pub fn l7_answers_are_the_scripts(
     let rid = exchange.rid;
     if exact {
         let id = if exchange.response.early { "D5" } else { "L7" };
-        ledger.check(id, answer.ended && answer.is_from_backend(), || format!("request {rid}: {answer:?}"))?;
+        ledger
+            .check(id, answer.ended && answer.is_from_backend(), || format!("request {rid}: {answer:?}"))?;
     }
     if !answer.ended {
         return Ok(());

@@ -8,9 +8,13 @@ use crate::ledger::Violation;
 pub fn n_within_limits(scene: &mut Scene<'_>) -> Result<(), Violation> {
     let (view, config) = (scene.view, scene.config);
     let ledgers = config.ledger_octets + config.upload_ledger_octets;
-    scene.checks.check("N1", view.reserved_octets <= ledgers, || format!("{view:?}, ledgers of {ledgers}"))?;
+    scene
+        .checks
+        .check("N1", view.reserved_octets <= ledgers, || format!("{view:?}, ledgers of {ledgers}"))?;
     let most = buffered_octets_max(scene);
-    scene.checks.check("N1", (view.buffered_octets as u64) <= most, || format!("{view:?}, at most {most}"))?;
+    scene
+        .checks
+        .check("N1", (view.buffered_octets as u64) <= most, || format!("{view:?}, at most {most}"))?;
     let queued = scene.ledger.queued_max;
     scene.checks.check("N2", view.queued <= queued, || format!("{} queued of {queued}", view.queued))
 }
@@ -21,9 +25,8 @@ fn buffered_octets_max(scene: &Scene<'_>) -> u64 {
     let config = scene.config;
     let frame = 16_384 + 9;
     let conn = |mark: usize| 2 * mark as u64 + 2 * frame + config.recv_buffer_octets as u64 + (128 << 10);
-    let windows =
-        u64::from(config.front.initial_window_size).max(65_535)
-            + u64::from(config.backend.initial_window_size.max(config.backend.stream_window_max)).max(65_535);
+    let windows = u64::from(config.front.initial_window_size).max(65_535)
+        + u64::from(config.backend.initial_window_size.max(config.backend.stream_window_max)).max(65_535);
     scene.view.fronts as u64 * conn(config.front.outbox_high_mark)
         + scene.view.backends as u64 * conn(config.backend.outbox_high_mark)
         + scene.view.requests as u64 * windows

@@ -47,7 +47,11 @@ pub const ALL: [Invariant; 75] = [
     row("D3", "step", Swarm),
     row("D4", "step", Swarm),
     row("D5", "end", Swarm),
-    row("D6", "step", Follows("the client decides when content follows; that none leaves before it came is D1")),
+    row(
+        "D6",
+        "step",
+        Follows("the client decides when content follows; that none leaves before it came is D1"),
+    ),
     row("E1", "step", Swarm),
     row("E2", "step", Swarm),
     row("E3", "step", Swarm),

@@ -16,7 +16,9 @@ pub fn t_deadlines_are_armed(scene: &mut Scene<'_>) -> Result<(), Violation> {
     scene.checks.check("T2", !somebody || scene.next_timeout.is_some(), || {
         format!("nothing will ever wake the gateway: {view:?}")
     })?;
-    scene.checks.check("T2", view.deadlines >= view.frozen, || format!("frozen without a deadline: {view:?}"))?;
+    scene
+        .checks
+        .check("T2", view.deadlines >= view.frozen, || format!("frozen without a deadline: {view:?}"))?;
     // Of a connection: its phase, its output, its age, its PING. Of a request: what it waits for, and its route's limit.
     let most = 4 * (view.fronts + view.backends) + 2 * view.requests + 2 * scene.ledger.endpoints + 4;
     scene.checks.check("T3", view.deadlines <= most, || format!("{view:?}, at most {most} deadlines"))

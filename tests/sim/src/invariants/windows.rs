@@ -17,7 +17,9 @@ pub fn w3_credit_follows_content(scene: &mut Scene<'_>, rid: u64, trace: &Trace)
     let downloaded = (backend.credit_of(attempt.stream).unwrap_or(0), trace.sent);
     let fine = |(credit, cut): (u64, u64)| credit <= cut;
     scene.checks.check("W3", fine(uploaded) && fine(downloaded), || {
-        format!("request {rid}: credit and octets cut: upload {uploaded:?}, download {downloaded:?} of {trace:?}")
+        format!(
+            "request {rid}: credit and octets cut: upload {uploaded:?}, download {downloaded:?} of {trace:?}"
+        )
     })
 }
 
@@ -47,7 +49,9 @@ pub fn w5_what_is_held_fits_the_window(
     let upload = trace.attempts.last().map_or(0, |last| last.request_sent);
     let window = u64::from(scene.config.front.initial_window_size).max(65_535);
     let held = trace.received.saturating_sub(upload);
-    scene.checks.check("W5", held <= window, || format!("request {rid}: {held} octets held, window {window}"))?;
+    scene
+        .checks
+        .check("W5", held <= window, || format!("request {rid}: {held} octets held, window {window}"))?;
     let Some(last) = trace.attempts.last().filter(|last| !last.is_over()) else { return Ok(()) };
     if scene.police[last.link].is_hostile() {
         return Ok(());
@@ -55,7 +59,9 @@ pub fn w5_what_is_held_fits_the_window(
     let config = &scene.config.backend;
     let window = u64::from(config.initial_window_size.max(config.stream_window_max)).max(65_535);
     let held = last.received.saturating_sub(trace.sent);
-    scene.checks.check("W5", held <= window, || format!("response {rid}: {held} octets held, window {window}"))
+    scene
+        .checks
+        .check("W5", held <= window, || format!("response {rid}: {held} octets held, window {window}"))
 }
 
 /// **W6** (after every step). Work conservation: what came from one side, and for which both windows of the other are open,
@@ -70,8 +76,12 @@ pub fn w6_what_can_leave_has_left(scene: &mut Scene<'_>, rid: u64, trace: &Trace
         && !last.malformed
         && last.received > trace.sent
         && front.could_send(stream);
-    scene.checks.check("W6", !download, || format!("content of response {rid} waits for nothing: {trace:?}"))?;
-    let upload =
-        !last.is_over() && !trace.malformed && trace.received > last.request_sent && backend.could_send(last.stream);
+    scene
+        .checks
+        .check("W6", !download, || format!("content of response {rid} waits for nothing: {trace:?}"))?;
+    let upload = !last.is_over()
+        && !trace.malformed
+        && trace.received > last.request_sent
+        && backend.could_send(last.stream);
     scene.checks.check("W6", !upload, || format!("content of request {rid} waits for nothing: {trace:?}"))
 }

@@ -66,7 +66,8 @@ impl Police {
             self.overflowed.insert(stream);
         }
         let (link, hostile) = (self.link, self.hostile);
-        ledger.check("W2", fits || hostile, || format!("link {link}: the window of stream {stream} overflows"))
+        ledger
+            .check("W2", fits || hostile, || format!("link {link}: the window of stream {stream} overflows"))
     }
 
     fn fields_in(&mut self, stream: u32, lines: Vec<Line>, end: bool, ledger: &mut Ledger) {

@@ -324,7 +324,11 @@ impl Police {
 
     /// Whether it counts as an engine's: neither over nor going away.
     pub fn is_engine(&self) -> bool {
-        !(self.over || self.peer_gone || self.peer_goaway_came || self.last_goaway.is_some() || self.ended_by_gateway)
+        !(self.over
+            || self.peer_gone
+            || self.peer_goaway_came
+            || self.last_goaway.is_some()
+            || self.ended_by_gateway)
     }
 
     /// For how long a backend connection has stood without a stream, if the gateway should give it up some time.
@@ -341,7 +345,11 @@ impl Police {
     /// Whether content of a stream could leave now: both windows are open and no output is in front of it.
     pub fn could_send(&self, stream: u32) -> bool {
         let window = self.streams.get(&stream).map_or(0, |entry| entry.window);
-        window > 0 && self.window > 0 && self.waiting() == 0 && !self.inbound_broken && self.overflowed.is_empty()
+        window > 0
+            && self.window > 0
+            && self.waiting() == 0
+            && !self.inbound_broken
+            && self.overflowed.is_empty()
     }
 
     /// Whether the connection is over, as far as the gateway knows.

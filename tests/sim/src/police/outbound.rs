@@ -230,7 +230,9 @@ impl Police {
                 return invariants::e2_a_frozen_request_shows_nothing(ledger, rid);
             }
             // What the backend says there is not the script's: it is the backend's fault and nobody else's.
-            (Section::Response | Section::Trailers, Side::Front) if exchange.response.mischief.is_some() => Vec::new(),
+            (Section::Response | Section::Trailers, Side::Front) if exchange.response.mischief.is_some() => {
+                Vec::new()
+            }
             (Section::Response, _) if interim => truth::interim_head(exchange),
             (Section::Response, _) => truth::response_head(exchange),
             (Section::Trailers, Side::Front) if local => Vec::new(),
@@ -239,6 +241,13 @@ impl Police {
         };
         let difference = truth::field_difference(rid, &expected, fields);
         ledger.check("D2", difference.is_none(), || format!("{name}: {}", difference.unwrap_or_default()))?;
+        if !expected.is_empty() && !crate::mischief::is_decoy(rid) {
+            // D3: nothing is lost, added or moved but what the gateway owes to the message: `via`. `x-from` is the backend's.
+            let added = |name: &[u8]| name == b"via" || name == b"x-from";
+            let kept: Vec<&Field> = fields.iter().filter(|(name, _)| !added(name)).collect();
+            let exact = kept.len() == expected.len() && kept.iter().zip(&expected).all(|(a, b)| **a == *b);
+            ledger.check("D3", exact, || format!("{name}: {kept:?} for {expected:?}"))?;
+        }
         if section == Section::Response {
             let trace = ledger.trace(rid);
             trace.interim += u32::from(interim);
@@ -279,7 +288,9 @@ impl Police {
         }
         if self.window_changed && length > 0 {
             // W1 was judged by the windows as they are since the change.
-            ledger.check("W7", of_stream >= length, || format!("{name}: {length} octets at window {of_stream}"))?;
+            ledger.check("W7", of_stream >= length, || {
+                format!("{name}: {length} octets at window {of_stream}")
+            })?;
         }
         if end { self.end_out(stream, ledger) } else { Ok(()) }
     }
@@ -312,7 +323,9 @@ impl Police {
         if self.side == Side::Backend && ledger.trace(rid).attempts.len() > 1 {
             // R1: sent again from offset 0, or D2 finds it wrong in what follows; and only what is still held (D1).
             let again = ledger.attempt(rid, self.link, stream).map_or(0, |attempt| attempt.request_sent);
-            ledger.check("R1", again == from + length, || format!("{name}: request {rid} is sent again from {from}"))?;
+            ledger.check("R1", again == from + length, || {
+                format!("{name}: request {rid} is sent again from {from}")
+            })?;
         }
         if crate::mischief::is_decoy(rid) {
             return invariants::d1_content_is_a_prefix(ledger, rid);
@@ -342,23 +355,25 @@ impl Police {
         )?;
         let Some(rid) = rid else { return Ok(()) };
         match self.side {
-            Side::Front => {
-                ledger.trace(rid).ended = true;
-                invariants::l6_only_whole_responses_end_cleanly(ledger, rid)?;
-            }
+            Side::Front => ledger.trace(rid).ended = true,
             Side::Backend => {
                 if let Some(attempt) = ledger.attempt(rid, self.link, stream) {
                     attempt.request_ended = true;
                 }
             }
         }
-        invariants::d1_content_is_a_prefix(ledger, rid)
+        invariants::d1_content_is_a_prefix(ledger, rid)?;
+        match self.side {
+            Side::Front => invariants::l6_only_whole_responses_end_cleanly(ledger, rid),
+            Side::Backend => Ok(()),
+        }
     }
 
     fn reset_out(&mut self, stream: u32, code: u32, ledger: &mut Ledger) -> Result<(), Violation> {
         let (name, link, side, hostile) = (self.name(stream), self.link, self.side, self.hostile);
         let Some(entry) = self.stream(stream) else {
-            return ledger.check("C4", hostile, || format!("{name}: RST_STREAM on an idle stream (9113 6.4)"));
+            return ledger
+                .check("C4", hostile, || format!("{name}: RST_STREAM on an idle stream (9113 6.4)"));
         };
         let (again, answer) = (entry.reset_by_gateway, entry.reset_known);
         // A hostile peer may end with what is malformed, or go on after its end: RST_STREAM answers (9113 5.1, 8.1.1).

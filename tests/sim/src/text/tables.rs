@@ -1,8 +1,8 @@
 //! Which words each part of a scenario has. Every field is named here.
 
 use shuntyard_core::config::{
-    Balance, Config, ConnectionConfig, HostPattern, PathPattern, RetryConfig, RouteConfig, Saturation, Scope, Timeouts,
-    UpstreamConfig,
+    Balance, Config, ConnectionConfig, HostPattern, PathPattern, RetryConfig, RouteConfig, Saturation, Scope,
+    Timeouts, UpstreamConfig,
 };
 
 use super::word::{Slot, word_enum};
@@ -111,7 +111,7 @@ word_enum!(Saturation { "dial" => Dial, "queue" => Queue, "refuse" => Refuse });
 word_enum!(HostPattern { "any" => Any, "exact" => Exact(host), "below" => Below(host) });
 word_enum!(PathPattern { "any" => Any, "exact" => Exact(path), "prefix" => Prefix(path) });
 word_enum!(Segmentation {
-    "whole" => Whole, "fixed" => Fixed(n), "random" => Random(n), "frames" => FrameBoundary,
+    "whole" => Whole, "fixed" => Fixed(n), "random" => Random(n), "frames" => FrameBoundary, "split-at" => SplitAt(n),
 });
 word_enum!(Indexing { "incremental" => Incremental, "without" => Without, "never" => Never });
 word_enum!(Method { "GET" => Get, "HEAD" => Head, "POST" => Post, "PUT" => Put });
