@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-
+use shuntyard_adapter::{RecordingOptions, StreamName};
 use shuntyard_core::config::Scope;
 
 use crate::address::{Endpoint, ListenAddress};
@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Show what the gateway promises: origins, gateway and clients in one process, every octet verified
     Demo(DemoArgs),
+    /// Run the gateway's core on what `run --record` wrote, and say whether the same comes out
+    Replay(ReplayArgs),
     /// Print the version
     Version,
 }
@@ -86,6 +88,49 @@ pub(crate) struct ServeArgs {
     /// How long SIGTERM and SIGINT wait for requests that are under way, as in 500ms, 25s, 5m [default: 25s]
     #[arg(long, env = "SHUNTYARD_DRAIN_TIMEOUT", value_name = "TIME", value_parser = parse_time)]
     pub(crate) drain_timeout: Option<Duration>,
+
+    #[command(flatten)]
+    pub(crate) record: RecordArgs,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct RecordArgs {
+    /// Record everything that the gateways are told, for `replay`: FILE.0, FILE.1, one for each worker. Heads of
+    /// requests and responses are in it, with all their secrets
+    #[arg(long, env = "SHUNTYARD_RECORD", value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+
+    /// Record content, too
+    #[arg(long, env = "SHUNTYARD_RECORD_CONTENT", value_parser = FalseyValueParser::new(), requires = "record")]
+    pub(crate) record_content: bool,
+
+    /// How many MiB each file may take; then recording ends
+    #[arg(
+        long,
+        env = "SHUNTYARD_RECORD_MAX",
+        value_name = "MIB",
+        value_parser = clap::value_parser!(u64).range(1..=1 << 20),
+        default_value_t = 1024
+    )]
+    pub(crate) record_max: u64,
+}
+
+impl RecordArgs {
+    /// What is to be recorded, if anything.
+    pub(crate) fn options(self) -> Option<RecordingOptions> {
+        let Self { record, record_content, record_max } = self;
+        record.map(|file| RecordingOptions { file, content: record_content, max_octets: record_max << 20 })
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ReplayArgs {
+    /// A recording of one worker, as in FILE.0
+    pub(crate) file: PathBuf,
+
+    /// Print what became of a client's stream and why, by its number, or by connection and number as in 3v1/5
+    #[arg(long, env = "SHUNTYARD_EXPLAIN", value_name = "STREAM")]
+    pub(crate) explain: Option<StreamName>,
 }
 
 #[derive(Args, Debug)]

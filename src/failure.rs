@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use shuntyard_adapter::BindError;
+use shuntyard_adapter::{BindError, Difference, ReplayError};
 use shuntyard_core::address::Address;
 use shuntyard_core::config::ConfigError;
 
@@ -26,6 +27,12 @@ pub(crate) enum Failure {
     Config(ConfigError),
     /// The system refused something that the program cannot do without.
     System { what: &'static str, error: io::Error },
+    /// The file of a recording could not be made.
+    Recording { file: PathBuf, error: io::Error },
+    /// A recording cannot be replayed.
+    Replay { file: PathBuf, error: ReplayError },
+    /// A replay went another way than what was recorded.
+    ReplayDiffers { difference: Difference, version: String },
     /// The drain ran out of time.
     Cut { connections: u32 },
     /// The demo saw that these promises do not hold.
@@ -36,7 +43,12 @@ impl Failure {
     /// 1: it failed; 3: requests were cut; 78 (EX_CONFIG): starting it again won't help.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Listen { .. } | Self::System { .. } | Self::PromisesBroken { .. } => 1,
+            Self::Listen { .. }
+            | Self::System { .. }
+            | Self::PromisesBroken { .. }
+            | Self::Recording { .. }
+            | Self::Replay { .. }
+            | Self::ReplayDiffers { .. } => 1,
             Self::Cut { .. } => 3,
             Self::ListenName { .. } | Self::BackendScheme { .. } | Self::Refused(_) | Self::Config(_) => 78,
         })
@@ -66,7 +78,17 @@ impl Failure {
             Self::BackendScheme { .. } => {
                 Some("HTTP/2 with prior knowledge over plain TCP is served: write h2c://HOST:PORT".to_owned())
             }
-            Self::Refused(_) | Self::Config(_) | Self::System { .. } | Self::PromisesBroken { .. } => None,
+            Self::Refused(_)
+            | Self::Config(_)
+            | Self::System { .. }
+            | Self::PromisesBroken { .. }
+            | Self::Recording { .. }
+            | Self::Replay { .. } => None,
+            Self::ReplayDiffers { version, .. } => Some(format!(
+                "it was recorded by version {version}, this is {}; of the same build it is a defect, and the \
+                 recording shows it",
+                env!("CARGO_PKG_VERSION")
+            )),
             Self::Cut { .. } => Some("a longer --drain-timeout lets them finish".to_owned()),
         }
     }
@@ -86,6 +108,14 @@ impl fmt::Display for Failure {
             Self::Refused(refused) => write!(f, "{} in {}", refused.count(), refused.name()),
             Self::Config(error) => error.fmt(f),
             Self::System { what, error } => write!(f, "{what}: {}", plainly(error)),
+            Self::Recording { file, error } => {
+                write!(f, "cannot record to {}: {}", file.display(), plainly(error))
+            }
+            Self::Replay { file, error } => write!(f, "{}: {error}", file.display()),
+            Self::ReplayDiffers { difference: Difference { input, at, what }, .. } => {
+                let seconds = at.as_nanos() as f64 / 1e9;
+                write!(f, "the replay goes another way at input {input}, at {seconds:.6} s: {what}")
+            }
             Self::PromisesBroken { names } => write!(f, "promises were broken: {}", names.join("; ")),
             Self::Cut { connections: 1 } => f.write_str("1 connection was cut before its requests were done"),
             Self::Cut { connections } => {
@@ -100,6 +130,7 @@ impl From<BindError> for Failure {
         match error {
             BindError::Config(error) => Self::Config(error),
             BindError::Listen { address, error } => Self::Listen { address, error },
+            BindError::Recording { file, error } => Self::Recording { file, error },
             BindError::Poll(error) => Self::System { what: "cannot poll", error },
         }
     }

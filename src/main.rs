@@ -12,6 +12,7 @@ mod config;
 mod demo;
 mod failure;
 mod reload;
+mod replay;
 mod run;
 mod settings;
 mod signals;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Demo(args) => demo::run(args),
+        Command::Replay(args) => replay::run(args),
         Command::Version => {
             // Whoever closed stdout does not want to know.
             let _ = writeln!(std::io::stdout(), "shuntyard {}", env!("CARGO_PKG_VERSION"));

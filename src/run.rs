@@ -23,10 +23,11 @@ const NOTICE_INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let settings = Settings::new(&args)?;
     let options = Options {
-        listen: settings.listen.clone(),
         workers: settings.workers,
         seed: seed(),
         observer: Some(observer()),
+        recording: args.record.clone().options(),
+        ..Options::new(settings.listen.clone())
     };
     let server = Server::bind(settings.adapter, settings.config.clone(), options)?;
     watch_signals(&server, args, settings)
@@ -103,7 +104,13 @@ fn seed() -> u64 {
 fn observer() -> Observer {
     let last_said = Mutex::new(None::<Instant>);
     Arc::new(move |notice| {
-        let Notice::AcceptPaused { listener, error, .. } = notice else { return };
+        let (listener, error) = match notice {
+            Notice::AcceptPaused { listener, error, .. } => (listener, error),
+            Notice::RecordingEnded { file, error } => {
+                return say(&format!("nothing more is recorded to {}: {error}", file.display()));
+            }
+            _ => return,
+        };
         // Another worker may be about to say the same.
         let Ok(mut last_said) = last_said.try_lock() else { return };
         if last_said.is_none_or(|at| at.elapsed() >= NOTICE_INTERVAL) {

@@ -23,6 +23,22 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Hooks
+//!
+//! Code of one's own on the way of each request ([`shuntyard_core::hooks`]) is given by a factory, for each worker has its own:
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use shuntyard_core::hooks::Hooks;
+//! # use shuntyard_mio::Options;
+//! struct Nothing;
+//! impl Hooks for Nothing {}
+//! let options = Options { hooks: Some(Arc::new(|_worker| Box::new(Nothing))), ..Options::new(vec![]) };
+//! # let _ = options;
+//! ```
+//!
+//! The example `hooked` has hooks that change heads and content: `cargo run -p shuntyard-mio --example hooked LISTEN BACKEND`.
+//!
 //! # One turn of a worker
 //!
 //! ```text
@@ -46,7 +62,7 @@ use std::sync::mpsc::channel;
 
 use mio::{Poll, Waker};
 #[doc(inline)]
-pub use shuntyard_adapter::{BindError, Exit, Handle, Notice, Observer, Options};
+pub use shuntyard_adapter::{BindError, Exit, Handle, MakeHooks, Notice, Observer, Options};
 use shuntyard_adapter::{Desk, Equipment, equip, run_threads};
 use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;

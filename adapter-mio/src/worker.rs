@@ -7,10 +7,10 @@ use std::sync::mpsc::Receiver;
 use mio::event::Event;
 use mio::{Events, Poll, Token};
 use shuntyard_adapter::{
-    ACCEPT_PAUSE, BACKLOG, Clock, Desk, Order, SLICES, TURN_ACCEPTS, TURN_OCTETS, WALL_CLOCK_INTERVAL,
-    connect_failure, resolve, transfer_failure, wall_clock,
+    ACCEPT_PAUSE, BACKLOG, Clock, Desk, Order, Recorded, SLICES, TURN_ACCEPTS, TURN_OCTETS,
+    WALL_CLOCK_INTERVAL, connect_failure, resolve, transfer_failure, wall_clock,
 };
-use shuntyard_core::gateway::{Action, Closed, Command, ConnId, Connected, Gateway, RecvBuf};
+use shuntyard_core::gateway::{Action, Closed, Command, ConnId, Connected, RecvBuf};
 use shuntyard_core::time::{Duration, Instant};
 
 use crate::listener::Listener;
@@ -30,7 +30,7 @@ pub(crate) fn listener_token(number: usize) -> Token {
 
 /// A thread's share of the server. It shares nothing with the others.
 pub(crate) struct Worker {
-    gateway: Gateway,
+    gateway: Recorded,
     poll: Poll,
     listeners: Vec<Listener>,
     sockets: Sockets,
@@ -57,7 +57,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(
-        gateway: Gateway,
+        gateway: Recorded,
         poll: Poll,
         listeners: Vec<Listener>,
         (desk, orders): (Desk, Receiver<Order>),

@@ -46,6 +46,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! The example `embedded` is such a program, with a service of its own beside the gateway:
+//! `cargo run -p shuntyard-tokio --example embedded LISTEN BACKEND GREETER`. [`Options::hooks`] puts code of the program on the
+//! way of each request ([`shuntyard_core::hooks`]).
+//!
 //! # The tasks of a worker
 //!
 //! ```text
@@ -65,7 +69,7 @@ use std::io;
 use std::sync::Arc;
 
 #[doc(inline)]
-pub use shuntyard_adapter::{BindError, Exit, Handle, Notice, Observer, Options};
+pub use shuntyard_adapter::{BindError, Exit, Handle, MakeHooks, Notice, Observer, Options};
 use shuntyard_adapter::{Desk, Equipment, equip, run_threads};
 use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use shuntyard_adapter::{Clock, Desk, Observer, WALL_CLOCK_INTERVAL, resolve, wall_clock};
-use shuntyard_core::gateway::{Action, Command, Gateway};
+use shuntyard_adapter::{Clock, Desk, Observer, Recorded, WALL_CLOCK_INTERVAL, resolve, wall_clock};
+use shuntyard_core::gateway::{Action, Command};
 use shuntyard_core::time::Instant;
 use tokio::task::{AbortHandle, spawn_local};
 
@@ -27,7 +27,7 @@ pub(crate) struct Yard {
 }
 
 pub(crate) struct State {
-    pub(crate) gateway: Gateway,
+    pub(crate) gateway: Recorded,
     pub(crate) sockets: Sockets,
     /// Nobody listens any more in a drain.
     pub(crate) listeners: Vec<Listener>,
@@ -51,7 +51,7 @@ enum End {
 
 impl Yard {
     pub(crate) fn new(
-        gateway: Gateway,
+        gateway: Recorded,
         listeners: Vec<Listener>,
         clock: Clock,
         observer: Option<Observer>,

@@ -48,6 +48,9 @@ pub struct Config {
     /// Octets of clients' stream windows for which memory is kept, so that uploads that wait do not stop others of the same
     /// client; above that they do.
     pub upload_ledger_octets: u64,
+    /// Octets of request content that are kept, so that requests which were not processed can be sent again whole. Counts
+    /// twice in the memory of a gateway: what is sent again lies in its stream's queue, too.
+    pub replay_ledger_octets: u64,
     /// Octets that one `recv_buf` offers at most. At least 33 KiB, so that the largest frame fits twice.
     pub recv_buffer_octets: usize,
     /// The name in `via` fields (RFC 9110 section 7.6.3).
@@ -74,6 +77,7 @@ impl Config {
             ledger_octets: 1 << 30,
             ledger_front_octets: 64 << 20,
             upload_ledger_octets: 256 << 20,
+            replay_ledger_octets: 64 << 20,
             recv_buffer_octets: 256 << 10,
             via: "shuntyard".to_owned(),
             records: false,
@@ -100,6 +104,7 @@ impl Config {
         let window = u64::from(self.backend.initial_window_size).max(1);
         range("ledger_front_octets", self.ledger_front_octets, window, 1 << 40)?;
         range("upload_ledger_octets", self.upload_ledger_octets, 0, 1 << 40)?;
+        range("replay_ledger_octets", self.replay_ledger_octets, 0, 1 << 40)?;
         range("recv_buffer_octets", self.recv_buffer_octets as u64, 33 << 10, 16 << 20)?;
         range("via", self.via.len() as u64, 1, 256)?;
         token("via", &self.via)

@@ -321,6 +321,23 @@ impl FieldSection {
         }
     }
 
+    /// Gives the first line with this name another value, where it is; says whether there is one. Not for
+    /// [`FieldName::Other`].
+    pub(crate) fn replace_value(&mut self, name: FieldName, value: &[u8], seed: u64) -> bool {
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.facts.name == name) else {
+            return false;
+        };
+        let (old, name_len) = (entry.start as usize, entry.name_len as usize);
+        entry.start = self.octets.len() as u32;
+        self.octets.extend_from_within(old..old + name_len);
+        self.octets.extend_from_slice(value);
+        self.size = self.size - entry.value_len as usize + value.len();
+        entry.value_len = value.len() as u32;
+        entry.facts = entry.facts.with_value(value, seed);
+        entry.origin = Origin::NONE;
+        true
+    }
+
     /// Makes the section equal to another one, in its own memory.
     pub(crate) fn copy_from(&mut self, other: &Self) {
         self.octets.clone_from(&other.octets);

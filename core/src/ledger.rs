@@ -96,6 +96,14 @@ impl Ledger {
         Some(Reservation { octets })
     }
 
+    /// Raises what is held to `octets`, unless the account has not so much left.
+    pub(crate) fn raise(&mut self, held: &mut Option<Reservation>, octets: u32) -> bool {
+        let has = held.as_ref().map_or(0, |held| held.octets);
+        let Some(more) = self.reserve(octets.saturating_sub(has)) else { return false };
+        held.get_or_insert(Reservation { octets: 0 }).octets += more.octets;
+        true
+    }
+
     /// The stream is over and nothing of it is buffered any more.
     pub fn give_back(&mut self, reservation: impl Into<Reservation>) {
         let Reservation { octets } = reservation.into();

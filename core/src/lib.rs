@@ -10,6 +10,7 @@
 //! | HTTP/2 as a client, without a runtime | [`h2::Client`] |
 //! | HTTP/2 as a server, likewise | [`h2::Server`] |
 //! | a gateway on an event loop of your own | [`gateway::Gateway`]: the contract is on its module's page |
+//! | code of your own on the way of each request | [`hooks::Hooks`] |
 //! | field compression | [`hpack::Encoder`], [`hpack::Decoder`] |
 //! | frames | [`frame::parse`], and `put_*` beside it |
 //! | property tests of what you build on it | the module `strategies`, with the feature `proptest` |
@@ -26,6 +27,27 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Examples
+//!
+//! Each is a page of code that runs, and a test runs it. `cargo run -p shuntyard-core --example NAME`, with addresses behind it:
+//!
+//! - `server`, `client`: HTTP/2 on blocking sockets of the standard library. The same four steps stand in both loops: read
+//!   into [`handle_recv`](h2::Client::handle_recv), take [`poll_event`](h2::Client::poll_event) until there is none, write what
+//!   [`poll_transmit`](h2::Client::poll_transmit) shows, say with [`handle_sent`](h2::Client::handle_sent) how much was taken.
+//! - `own_loop`: the gateway in a loop of one's own. Events in, actions out, a deadline: all of the contract in one function.
+//! - `own_configuration`: a property of a configuration, tried with hundreds of requests. No socket is needed for it: a
+//!   [hook](hooks::Hooks::arrived) tells where each would go.
+//!
+//! # A way through this book
+//!
+//! 1. [`h2`]: one connection. [`h2::Client`] and [`h2::Server`] speak the types of the `http` crate; [`h2::Connection`] is what
+//!    both are made of, and what the gateway uses.
+//! 2. [`config`]: what can be set, with ranges, defaults, and what others chose.
+//! 3. [`request`]: the life of a request, in values that are moved; and what therefore cannot be written.
+//! 4. [`hooks`]: code of one's own on its way.
+//! 5. [`record`]: what is written down about it.
+//! 6. [`gateway`]: the contract. Whoever drives sockets needs nothing else.
+//!
 //! # Layers
 //!
 //! Modules stand on floors, and each uses its own floor and those below only (a test reads every path):
@@ -34,7 +56,7 @@
 //! - 1, storage: [`deadline`], [`key`], [`ledger`], [`list`], [`outbox`], [`window`]
 //! - 2, codecs: [`fields`], [`frame`], [`hpack`], [`message`], and strategies to draw what they take
 //! - 3 and 4, one HTTP/2 connection: [`h2`]
-//! - 5, the life of a request: [`record`], [`request`], [`routes`]
+//! - 5, the life of a request: [`hooks`], [`record`], [`request`], [`routes`]
 //! - 6, engines: [`engine`], [`registry`]
 //! - 7, the gateway: [`gateway`]
 //!
@@ -74,6 +96,7 @@ pub mod strategies;
 pub mod h2;
 
 // Floor 5: the life of a request.
+pub mod hooks;
 pub mod record;
 pub mod request;
 pub mod routes;

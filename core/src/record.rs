@@ -14,7 +14,8 @@ pub struct RequestId(pub u64);
 /// One line of the gateway's account of its requests.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
-    /// A complete request head was accepted.
+    /// A request was accepted: its head was complete, or so large that it is answered 431. A malformed head is no request
+    /// (RFC 9113 section 8.1.1): its stream is reset, and nothing is written down.
     Started {
         /// The request.
         request: RequestId,
@@ -65,12 +66,20 @@ pub enum Cause {
     QueueLimit,
     /// The gateway is draining.
     Draining,
+    /// The upstream has no endpoint any more.
+    NoEndpoint,
     /// No address is known for any endpoint's name.
     NameUnresolved,
+    /// The request's head exceeds the limits.
+    RequestHeadTooLarge,
     /// No route serves the request.
     NoRoute,
     /// The request is one that this gateway does not serve.
     NotServed,
+    /// A hook answered, with a status of its own.
+    HookAnswered,
+    /// A hook failed, or made what is not well-formed.
+    HookFailed,
 }
 
 impl Cause {
@@ -88,8 +97,13 @@ impl Cause {
             Self::QueueLimit => (503, "connection_limit_reached"),
             Self::Draining => (503, "proxy_internal_response"),
             Self::NameUnresolved => (502, "dns_error"),
+            Self::NoEndpoint => (503, "destination_unavailable"),
+            Self::RequestHeadTooLarge => (431, "http_request_error"),
             Self::NoRoute => (404, "destination_not_found"),
             Self::NotServed => (501, "http_request_error"),
+            // The answer is the hook's.
+            Self::HookAnswered => (500, "proxy_internal_response"),
+            Self::HookFailed => (500, "proxy_internal_error"),
         }
     }
 }

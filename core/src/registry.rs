@@ -18,6 +18,7 @@ mod endpoint;
 mod entry;
 mod minimum;
 mod queue;
+mod retry;
 mod seats;
 mod upstream;
 

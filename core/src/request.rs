@@ -44,11 +44,14 @@
 //! ```
 
 mod awaiting;
+mod replay;
+mod retry;
 
 use std::sync::Arc;
 
 use crate::fields::FieldSection;
 use crate::h2::StreamKey;
+use crate::hooks::Relay;
 use crate::key::{ConnId, EndpointKey, Key, UpstreamKey};
 use crate::ledger::{Permit, Reservation};
 use crate::message::RequestHead;
@@ -56,6 +59,8 @@ use crate::record::RequestId;
 use crate::routes::Route;
 use crate::time::Instant;
 pub use awaiting::{Awaiting, DeadlineTarget, Queued, Request, ResponsePhase};
+pub use replay::Replay;
+pub use retry::{Loss, next_attempt};
 
 /// The address of a request.
 pub type RequestKey = Key<Request>;
@@ -113,7 +118,7 @@ impl Frozen {
 
     /// The engine gave it a stream.
     pub fn thaw(self, permit: Permit, attempt: Attempt) -> Live {
-        Live { fields: self.fields, permit, attempt }
+        Live { fields: self.fields, permit, attempt, relay: None }
     }
 
     /// It will never be thawed.
@@ -137,12 +142,16 @@ pub struct Attempt {
     pub stream: StreamKey,
     /// The stream's identifier on the wire.
     pub stream_id: u32,
+    /// Where its head begins, in the octets that the connection sends.
+    pub head_at: u64,
     /// When it began.
     pub thawed: Instant,
     /// When the end of the request had been cut for the backend.
     pub sent: Option<Instant>,
     /// When the head of the final response came.
     pub responded: Option<Instant>,
+    /// Its status, or 0.
+    pub status: u16,
     /// Octets of content cut for the backend.
     pub request_octets: u64,
     /// Octets of content that came from the backend.
@@ -157,6 +166,8 @@ pub struct Live {
     permit: Permit,
     /// What is known of the attempt so far.
     pub attempt: Attempt,
+    /// What the content of this attempt passes through.
+    pub relay: Option<Box<Relay>>,
 }
 
 impl Live {

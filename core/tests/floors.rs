@@ -26,7 +26,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "h2/server",
         ],
     ),
-    ("5 request", &["record", "request", "routes"]),
+    ("5 request", &["hooks", "record", "request", "routes"]),
     ("6 engine", &["engine", "registry"]),
     ("7 gateway", &["gateway"]),
 ];

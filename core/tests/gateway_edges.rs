@@ -5,7 +5,7 @@ mod memory;
 
 use core::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{Request, Response};
 use memory::Memory;
 use shuntyard_core::config::{Config, ConfigError, ConnectionConfig};
 use shuntyard_core::error::ErrorCode;
@@ -42,29 +42,6 @@ fn read(memory: &mut Memory, conn: ConnId, octets: &[u8]) {
     let RecvBuf::Buffer(buffer) = memory.gateway.recv_buf(conn) else { panic!("reading is not paused") };
     buffer[..octets.len()].copy_from_slice(octets);
     memory.gateway.handle_recv(conn, octets.len(), memory.now);
-}
-
-/// A request that was handed over with its trailers is not sent again without them.
-#[test]
-fn a_refused_request_with_trailers_is_not_repeated_in_part() {
-    for late in [false, true] {
-        let mut memory = Memory::new(|_| {});
-        let client = memory.connect(ConnectionConfig::default());
-        let stream = memory.client(client).send_request(&request("POST"), false).expect("a slot");
-        if late {
-            memory.settle();
-        }
-        let mut trailers = HeaderMap::new();
-        trailers.insert("checksum", HeaderValue::from_static("17"));
-        memory.client(client).send_trailers(stream, &trailers).expect("an open stream");
-        memory.settle();
-        let backend = memory.backends()[0];
-        let stream = arrived(&mut memory, backend);
-        memory.backend(backend).reset(stream, ErrorCode::REFUSED_STREAM);
-        memory.settle();
-        assert!(matches!(memory.backend(backend).poll_event(), Ok(None)), "late: {late}");
-        assert_eq!(memory.records[0].status, 502);
-    }
 }
 
 /// An upload that an early response ends is dropped: its octets go back although the response still waits.

@@ -162,6 +162,10 @@ fn rfc9113_8_2_3_a_server_joins_cookie_lines() {
     let cookies: Vec<_> = request.headers().get_all(header::COOKIE).iter().collect();
     assert_eq!(cookies, ["a=1; b=2; c=3; d=4"]);
     assert_eq!(request.headers().get("x-between").expect("the line between"), "here");
+    let two = [wire::get(), line("cookie", "a=1"), line("cookie", "")].concat();
+    let request = received(&two);
+    let cookies: Vec<_> = request.headers().get_all(header::COOKIE).iter().collect();
+    assert_eq!(cookies, ["a=1; "]);
     let request = received(&[wire::get(), line("cookie", "a=1")].concat());
     assert_eq!(request.headers().get(header::COOKIE).expect("one line"), "a=1");
 }

@@ -18,8 +18,8 @@ fn the_core_depends_on_what_is_allowed_and_nothing_else() {
     assert_eq!(found, ALLOWED, "\n{tree}");
 }
 
-/// What may be switched on, for tests only. Nothing is on by default.
-const FEATURES: &[&str] = &["proptest = [\"dep:proptest\"]"];
+/// What may be switched on: a look into the gateway, and strategies for tests. Nothing is on by default.
+const FEATURES: &[&str] = &["observe = []", "proptest = [\"dep:proptest\"]"];
 
 #[test]
 fn the_core_has_no_build_script_and_few_features() {
@@ -34,6 +34,42 @@ fn the_core_has_no_build_script_and_few_features() {
     assert!(!Path::new(env!("CARGO_MANIFEST_DIR")).join("build.rs").exists());
     let lib = include_str!("../src/lib.rs");
     assert!(lib.contains("#![forbid(unsafe_code)]"));
+}
+
+/// The feature adds one module, whose every method borrows the gateway shared; and nothing in the core can change behind
+/// a shared borrow. So actions are the same with and without it.
+#[test]
+fn the_feature_observe_only_reads() {
+    let observe = include_str!("../src/gateway/observe.rs");
+    assert!(observe.contains("&self") && !observe.contains("mut "), "gateway/observe.rs changes something");
+    let mut sites = Vec::new();
+    each_source(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut |path, source| {
+        for cell in ["Cell<", "Mutex<", "RwLock<", "Atomic", "static mut", "thread_local!"] {
+            assert!(!source.contains(cell), "{} has {cell}", path.display());
+        }
+        let lines: Vec<_> = source.lines().map(str::trim).collect();
+        for (n, line) in lines.iter().enumerate().filter(|(_, line)| line.contains("feature =")) {
+            let strategies =
+                *line == "#[cfg(feature = \"proptest\")]" && lines[n + 1] == "pub mod strategies;";
+            if strategies {
+                continue;
+            }
+            assert_eq!(*line, "#[cfg(feature = \"observe\")]", "{} line {}", path.display(), n + 1);
+            sites.push(lines[n + 1].to_owned());
+        }
+    });
+    assert_eq!(sites, ["mod observe;", "pub use observe::{Glance, Wait, Whereabouts};"]);
+}
+
+fn each_source(folder: &Path, show: &mut impl FnMut(&Path, &str)) {
+    for entry in std::fs::read_dir(folder).expect("the sources can be read") {
+        let path = entry.expect("the sources can be read").path();
+        if path.is_dir() {
+            each_source(&path, show);
+        } else {
+            show(&path, &std::fs::read_to_string(&path).expect("the sources can be read"));
+        }
+    }
 }
 
 /// What cargo prints, or nothing where it cannot be asked: a test binary may run where no toolchain is.

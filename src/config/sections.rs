@@ -359,6 +359,8 @@ fn of_memory(limits: &mut Section<'_, '_>, config: &mut Config) {
     let what = "memory for uploads that wait; above it, those of one client stop each other";
     let uploads = Size { min: 1, max: 1 << 40 };
     limits.take("request_memory", what, &uploads, &mut config.upload_ledger_octets);
+    let what = "memory for content that may have to be sent again; above it, a request is sent once";
+    limits.take("replay_memory", what, &Size { min: 0, max: 1 << 40 }, &mut config.replay_ledger_octets);
     if config.ledger_octets < u64::from(config.backend.initial_window_size)
         && let Some(at) = memory.or(window)
     {
@@ -371,6 +373,7 @@ fn of_time(limits: &mut Section<'_, '_>, config: &mut Config) {
     let times = &mut config.timeouts;
     let mut take = |name, what, place: &mut Duration| limits.take(name, what, &TIME, place);
     take("preface_timeout", "from accept to the client's SETTINGS", &mut times.preface);
+    take("header_timeout", "a request's head, from its first octet to its last", &mut times.field_block);
     take("idle_timeout", "a client connection without requests", &mut times.front_idle);
     take("backend_idle_timeout", "a backend connection without requests", &mut times.backend_idle);
     take("connect_timeout", "until a backend connection stands", &mut times.connect);
@@ -378,8 +381,6 @@ fn of_time(limits: &mut Section<'_, '_>, config: &mut Config) {
     take("stream_idle_timeout", "a request or response whose content stands still", &mut times.stream_idle);
     take("write_timeout", "a peer that takes no output", &mut times.write_stall);
     take("linger_timeout", "how long input is discarded after the end", &mut times.linger);
-    let instead = "leave it out: preface_timeout, idle_timeout and stream_idle_timeout hold such clients";
-    limits.later("header_timeout", "a deadline for request heads", instead);
     let instead = "leave it out: connections end when they are idle, or at a drain";
     limits.later("max_connection_age", "an age for connections", instead);
 }

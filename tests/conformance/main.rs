@@ -8,6 +8,7 @@ mod adapters;
 mod contents;
 mod endings;
 mod exchanges;
+mod hooks;
 mod limits;
 mod peers;
 #[path = "../process/mod.rs"]

@@ -6,7 +6,7 @@ use crate::process::{Program, run};
 use crate::runner::Peers;
 
 /// Runs h2load; all of its requests must be answered with 2xx.
-fn h2load(peers: &Peers, requests: usize, arguments: &[&str], url: &str) {
+pub(crate) fn h2load(peers: &Peers, requests: usize, arguments: &[&str], url: &str) {
     let count = requests.to_string();
     let output = run(peers.command("h2load").args(["-n", &count]).args(arguments).arg(url));
     let report = String::from_utf8(output.stdout).unwrap();

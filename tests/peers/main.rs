@@ -10,6 +10,7 @@ mod load;
 mod nghttpd;
 #[path = "../process/mod.rs"]
 mod process;
+mod recording;
 mod requests;
 mod runner;
 mod trailers;
@@ -40,6 +41,11 @@ const CASES: &[Case] = &[
     case("failures::killed_backend", &["curl", "nghttpd"], failures::killed_backend),
     case("failures::backend_lost_in_mid_request", &["curl"], failures::backend_lost_in_mid_request),
     case("failures::drain_in_mid_download", &["curl", "nghttpd"], failures::drain_in_mid_download),
+    case(
+        "recording::recordings_replay_to_the_same",
+        &["curl", "h2load", "nghttpd"],
+        recording::recordings_replay_to_the_same,
+    ),
     case("httpwg::conformance", &["httpwg", "nghttpd"], httpwg::conformance),
 ];
 

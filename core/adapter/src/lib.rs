@@ -7,17 +7,22 @@
 use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use shuntyard_core::address::Address;
 use shuntyard_core::config::{Config, ConfigError};
 use shuntyard_core::gateway::{Gateway, Record};
+use shuntyard_core::hooks::Hooks;
+
+use recording::{Preamble, Recorder};
 
 mod clock;
 mod failure;
 mod handle;
 mod listener;
+mod recording;
 mod resolve;
 mod threads;
 
@@ -25,6 +30,10 @@ pub use clock::{Clock, wall_clock};
 pub use failure::{connect_failure, transfer_failure};
 pub use handle::{Desk, Handle, Order};
 pub use listener::{BACKLOG, ListenSocket, Listener, SocketFile};
+pub use recording::{
+    Damage, Difference, Input, Recorded, RecordingOptions, ReplayError, Replayed, StreamName, explain,
+    replay, replay_octets,
+};
 pub use resolve::{addresses_of, resolve};
 pub use threads::run_threads;
 
@@ -50,12 +59,17 @@ pub struct Options {
     pub seed: u64,
     /// Is told of records and of trouble. Runs on the workers' threads, so it must not block.
     pub observer: Option<Observer>,
+    /// Makes the hooks of each worker, which knows nothing of the others'. A recording does not hold them: whoever replays one
+    /// of a gateway with hooks needs the same hooks.
+    pub hooks: Option<MakeHooks>,
+    /// Whether the gateways' inputs are recorded, and where.
+    pub recording: Option<RecordingOptions>,
 }
 
 impl Options {
-    /// One worker, seed 0, no observer.
+    /// One worker, seed 0, no observer, no hooks, no recording.
     pub fn new(listen: Vec<Address>) -> Self {
-        Self { listen, workers: NonZeroUsize::MIN, seed: 0, observer: None }
+        Self { listen, workers: NonZeroUsize::MIN, seed: 0, observer: None, hooks: None, recording: None }
     }
 }
 
@@ -65,12 +79,16 @@ impl fmt::Debug for Options {
             .field("listen", &self.listen)
             .field("workers", &self.workers)
             .field("seed", &self.seed)
+            .field("recording", &self.recording)
             .finish_non_exhaustive()
     }
 }
 
 /// Is told what a server notices.
 pub type Observer = Arc<dyn Fn(Notice) + Send + Sync>;
+
+/// Makes the hooks of the worker with this number, counted from 0.
+pub type MakeHooks = Arc<dyn Fn(usize) -> Box<dyn Hooks> + Send + Sync>;
 
 /// What a server noticed.
 #[derive(Debug)]
@@ -88,6 +106,13 @@ pub enum Notice {
         /// How long nothing is accepted.
         pause: Duration,
     },
+    /// Nothing more is recorded: the file is as large as it may be, or could not be written.
+    RecordingEnded {
+        /// The file. It can be replayed as far as it goes.
+        file: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
 }
 
 /// Why a server could not be made.
@@ -104,6 +129,13 @@ pub enum BindError {
     },
     /// The system gave no poll.
     Poll(io::Error),
+    /// The file of a recording could not be made.
+    Recording {
+        /// The file, without the worker's number.
+        file: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
 }
 
 impl fmt::Display for BindError {
@@ -112,6 +144,7 @@ impl fmt::Display for BindError {
             Self::Config(error) => write!(f, "the configuration is not valid: {error}"),
             Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
             Self::Poll(error) => write!(f, "cannot make a poll: {error}"),
+            Self::Recording { file, error } => write!(f, "cannot record to {}: {error}", file.display()),
         }
     }
 }
@@ -120,7 +153,7 @@ impl std::error::Error for BindError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Config(error) => Some(error),
-            Self::Listen { error, .. } | Self::Poll(error) => Some(error),
+            Self::Listen { error, .. } | Self::Poll(error) | Self::Recording { error, .. } => Some(error),
         }
     }
 }
@@ -136,7 +169,7 @@ pub struct Exit {
 #[derive(Debug)]
 pub struct Equipment {
     /// Its gateway.
-    pub gateway: Gateway,
+    pub gateway: Recorded,
     /// Its share of every address.
     pub listeners: Vec<Listener>,
     /// The clock of all workers.
@@ -160,10 +193,26 @@ pub fn equip(config: &Config, options: &Options) -> Result<Vec<Equipment>, BindE
     }
     let clock = Clock::start();
     let equip = |(number, listeners)| {
-        let now = clock.now();
-        let seed = options.seed.wrapping_add(number);
-        let gateway = Gateway::new(config.clone(), seed, now, wall_clock(now)).map_err(BindError::Config)?;
+        let gateway = gateway(config, options, number, clock)?;
         Ok(Equipment { gateway, listeners, clock })
     };
     (0..).zip(shares).map(equip).collect()
+}
+
+/// The gateway of the worker with this number, and its recorder.
+fn gateway(config: &Config, options: &Options, number: u64, clock: Clock) -> Result<Recorded, BindError> {
+    let now = clock.now();
+    let (seed, wall) = (options.seed.wrapping_add(number), wall_clock(now));
+    let mut gateway = Gateway::new(config.clone(), seed, now, wall).map_err(BindError::Config)?;
+    if let Some(make) = &options.hooks {
+        gateway = gateway.with_hooks(make(number as usize));
+    }
+    let record = |recording: &RecordingOptions| {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let content = recording.content;
+        let preamble = Preamble { version, content, seed, now, wall, config: config.clone() };
+        Recorder::create(recording, number, &preamble, options.observer.clone())
+            .map_err(|error| BindError::Recording { file: recording.file.clone(), error })
+    };
+    Ok(Recorded::new(gateway, options.recording.as_ref().map(record).transpose()?))
 }

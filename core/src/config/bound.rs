@@ -30,7 +30,8 @@ impl Config {
     ///
     /// ```text
     ///   ledger                                     what backends may send
-    /// + upload ledger                              what clients sent and nobody took, and what is kept to be sent again
+    /// + upload ledger                              what clients sent and nobody took
+    /// + 2 x replay ledger                          what is kept to be sent again, and is on its way again
     /// + fronts x (connection window + connection)  clients without memory of that ledger; outbox, inbox, tables
     /// + fronts x streams x (2 sections + request)  heads and trailers
     /// + connections x connection                   backends
@@ -60,7 +61,9 @@ impl Config {
         });
         let mut terms = vec![
             ("content from backends", self.ledger_octets),
-            ("content from clients, and content kept for retries", self.upload_ledger_octets),
+            ("content from clients", self.upload_ledger_octets),
+            // Once kept, and once more in its stream's queue while it is sent again.
+            ("content kept to be sent again", self.replay_ledger_octets.saturating_mul(2)),
             ("client connections", fronts.saturating_mul(front)),
             ("requests", streams.saturating_mul(section + REQUEST_OCTETS)),
             ("backend connections", connections.saturating_mul(connection(&self.backend))),

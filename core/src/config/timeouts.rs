@@ -12,6 +12,8 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From a request's hand-over to the backend until its final response head.
     pub response: Duration,
+    /// From the first octet of a client's field block to its last, whatever else it does meanwhile.
+    pub field_block: Duration,
     /// A front without any stream.
     pub front_idle: Duration,
     /// A backend connection without any stream.
@@ -42,6 +44,7 @@ impl Default for Timeouts {
             preface: Duration::from_secs(10),
             connect: Duration::from_secs(5),
             response: Duration::from_secs(60),
+            field_block: Duration::from_secs(10),
             front_idle: Duration::from_secs(75),
             backend_idle: Duration::from_secs(60),
             front_age: Duration::from_secs(3600),
@@ -63,6 +66,7 @@ impl Timeouts {
             ("preface", self.preface),
             ("connect", self.connect),
             ("response", self.response),
+            ("field_block", self.field_block),
             ("front_idle", self.front_idle),
             ("backend_idle", self.backend_idle),
             ("front_age", self.front_age),

@@ -114,9 +114,10 @@ pub struct RetryConfig {
     /// How often a request is handed to a backend at most, where every attempt was proved not to have been processed
     /// (RFC 9113 section 8.7). 1 to 1000.
     pub unprocessed_attempts: u32,
-    /// Retries of requests that may have been executed, in percent of all requests of the upstream. 0 to 100.
+    /// Retries of requests that may have been executed, in percent of all requests of the upstream. An upstream with few
+    /// requests may retry ten a second all the same; with 0 there are no retries. 0 to 100.
     pub budget_percent: u32,
-    /// Octets of a request's content that are kept to be sent again. 0 to 2^30.
+    /// Octets of a request's content that are kept to be sent again. A request with more is sent once. 0 to 2^30.
     pub replay_octets: u32,
 }
 

@@ -2,13 +2,13 @@
 
 use crate::error::{ErrorCode, StreamError};
 use crate::fields::FieldSection;
-use crate::gateway::deadlines::Kind;
 use crate::gateway::front::key_of;
+use crate::gateway::hooked::Incoming;
 use crate::gateway::{ConnId, Gateway, forward};
 use crate::h2::{Cut, Event, StreamKey};
 use crate::message::ResponseHead;
 use crate::record::{AttemptOutcome, Cause};
-use crate::request::{Place, RequestKey, ResponsePhase};
+use crate::request::{Loss, Place, Request, RequestKey, ResponsePhase};
 use crate::time::Instant;
 use crate::window::{Both, Credit};
 
@@ -23,17 +23,17 @@ impl Gateway {
                 self.response_content((conn, stream), key_of(tag), data, credit, end, now);
             }
             Event::Trailers { tag, fields, .. } => self.response_trailers(key_of(tag), fields, now),
-            Event::Reset { tag, error_code: ErrorCode::REFUSED_STREAM, .. } => {
-                self.unprocessed(key_of(tag), Cause::BackendReset(ErrorCode::REFUSED_STREAM), now);
-            }
             Event::Reset { tag, error_code, .. } => {
-                self.fail_request(key_of(tag), Cause::BackendReset(error_code), now);
+                let loss = Loss::of_stream(error_code);
+                self.attempt_lost(key_of(tag), loss, Cause::BackendReset(error_code), now);
             }
             Event::Failed { tag, error: StreamError::FieldsTooLarge, .. } => {
                 self.fail_request(key_of(tag), Cause::ResponseHeadTooLarge, now);
             }
             Event::Failed { tag, .. } => self.fail_request(key_of(tag), Cause::BackendProtocol, now),
-            Event::Unprocessed { tag, .. } => self.unprocessed(key_of(tag), Cause::ConnectionTerminated, now),
+            Event::Unprocessed { tag, .. } => {
+                self.attempt_lost(key_of(tag), Loss::Unprocessed, Cause::ConnectionTerminated, now);
+            }
             Event::Settings => self.settings_came(conn, now),
             Event::GoAway { .. } => self.backend_goes_away(conn, now),
             // We send no PING to backends yet.
@@ -43,8 +43,10 @@ impl Gateway {
     }
 
     fn interim_response(&mut self, key: RequestKey, fields: FieldSection) {
-        let front = self.requests.get(key).map(|request| request.awaiting.front);
-        if let Some(front) = front {
+        if let Some(request) = self.requests.get_mut(key) {
+            let front = request.awaiting.front;
+            // L8: what is seen of one attempt rules another out.
+            request.awaiting.replay.end(&mut self.replays);
             if let Some(entry) = self.conns.get_mut(front.conn) {
                 // A front that is gone has ended its request.
                 let _ = entry.h2.send_head(front.stream, &fields, false);
@@ -62,13 +64,23 @@ impl Gateway {
         end: bool,
         now: Instant,
     ) {
+        if let Some(live) = self.requests.get_mut(key).and_then(Request::live_mut) {
+            live.attempt.responded = Some(now);
+            live.attempt.status = head.status;
+        }
+        let Incoming { status, relay } = match self.incoming(key, head, &mut fields, end, now) {
+            Ok(incoming) => incoming,
+            Err(instead) => {
+                self.keep_section(fields);
+                return self.answer_instead(key, instead, now);
+            }
+        };
         if let Some(request) = self.requests.get_mut(key) {
             let front = request.awaiting.front;
-            request.awaiting.response = ResponsePhase::Begun(head.status);
+            request.awaiting.response = ResponsePhase::Begun(status);
             request.awaiting.responded = Some(now);
-            if let Some(live) = request.live_mut() {
-                live.attempt.responded = Some(now);
-            }
+            request.awaiting.relay = relay;
+            request.awaiting.replay.end(&mut self.replays);
             if let Some(route) = &request.awaiting.route {
                 route.response_headers.apply(&mut fields);
             }
@@ -106,6 +118,14 @@ impl Gateway {
             live.attempt.response_octets += data.len() as u64;
         }
         let front = request.awaiting.front;
+        if let Some(relay) = &mut request.awaiting.relay {
+            relay.put(data, end);
+            request.awaiting.response_credit.merge(owed);
+            if end {
+                self.backend_done(key, now);
+            }
+            return self.relay_response(key, now);
+        }
         let cut =
             match self.conns.get_mut(front.conn).map(|entry| entry.h2.send_data(front.stream, data, end)) {
                 Some(Ok(cut)) => cut,
@@ -136,9 +156,13 @@ impl Gateway {
     }
 
     fn response_trailers(&mut self, key: RequestKey, fields: FieldSection, now: Instant) {
-        let Some(front) = self.requests.get(key).map(|request| request.awaiting.front) else {
-            return self.keep_section(fields);
-        };
+        let Some(request) = self.requests.get_mut(key) else { return self.keep_section(fields) };
+        let front = request.awaiting.front;
+        if let Some(relay) = &mut request.awaiting.relay {
+            relay.put_trailers(fields);
+            self.backend_done(key, now);
+            return self.relay_response(key, now);
+        }
         let mut all_left = false;
         if let Some(entry) = self.conns.get_mut(front.conn) {
             all_left = entry.h2.queued(front.stream) == 0;
@@ -158,43 +182,18 @@ impl Gateway {
         let Some(live) = request.take_live() else { return };
         let (conn, stream) = (live.conn(), live.stream());
         let (mut finished, attempt) = live.finish();
-        let (id, status) = (request.awaiting.id, request.awaiting.status());
-        let front = request.awaiting.front;
-        let waiting = self.conns.get(front.conn).map_or(0, |entry| entry.h2.queued(front.stream));
+        let (id, front) = (request.awaiting.id, request.awaiting.front);
+        let relayed = request.awaiting.relay.as_ref().map_or(0, |relay| relay.waiting());
+        let waiting = relayed + self.conns.get(front.conn).map_or(0, |entry| entry.h2.queued(front.stream));
         let surplus = finished.trim(waiting as u32);
         request.place = Place::Finished(finished);
         if let Some(surplus) = surplus {
             self.give_back(front.conn, surplus);
         }
-        self.attempt_over(id, &attempt, AttemptOutcome::Complete, status, now);
+        self.attempt_over(id, &attempt, AttemptOutcome::Complete, now);
         self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
         self.release_request(key, u32::MAX);
         self.stream_ended(conn, now);
-    }
-
-    /// The backend says that it did not process the request: it may be sent again (RFC 9113 section 8.7), if nothing of
-    /// it was given away and nothing of a response was passed on.
-    fn unprocessed(&mut self, key: RequestKey, cause: Cause, now: Instant) {
-        let Some(request) = self.requests.get_mut(key) else { return };
-        let awaiting = &mut request.awaiting;
-        let intact = !awaiting.content_given && awaiting.response == ResponsePhase::Awaited;
-        let upstream = awaiting.route.as_ref().and_then(|route| self.registry.upstream(route.upstream));
-        let attempts_max = upstream.map_or(0, |upstream| upstream.config().retry.unprocessed_attempts);
-        if !intact || awaiting.attempts >= attempts_max {
-            return self.fail_attempt(key, AttemptOutcome::Unprocessed(cause), cause, now);
-        }
-        awaiting.frozen = now;
-        let (id, lane, front) = (awaiting.id, awaiting.lane, awaiting.front);
-        let Some(live) = request.take_live() else { return };
-        let (frozen, permit, attempt) = live.refreeze();
-        request.place = Place::Frozen(frozen);
-        self.give_back(front.conn, permit);
-        self.attempt_over(id, &attempt, AttemptOutcome::Unprocessed(cause), 0, now);
-        if let Some(lane) = lane {
-            self.registry.resubmit(&mut self.requests, key, lane);
-        }
-        self.arm_request(key, Kind::Queue, now);
-        self.stream_ended(attempt.conn, now);
     }
 
     /// Octets of content were cut for one side: the other side gets its credit.
@@ -207,26 +206,30 @@ impl Gateway {
             awaiting.progress_at = now;
         }
         if !is_front {
-            if let Some(live) = request.live_mut() {
-                live.attempt.request_octets += u64::from(cut.octets);
-            }
-            self.release_request(key, cut.octets);
-            if cut.end {
-                self.request_sent(key, now);
-            }
-            return;
+            return self.request_left(key, cut, now);
         }
         awaiting.response_octets += u64::from(cut.octets);
-        let credit = awaiting.response_credit.take(cut.octets);
-        if let Place::Live(live) = &request.place {
-            let (conn, stream) = (live.conn(), live.stream());
-            if let Some(entry) = self.conns.get_mut(conn) {
-                entry.h2.release_stream(stream, credit);
-            }
-            self.touch(conn);
+        match awaiting.relay {
+            None => self.release_response(key, cut.octets),
+            Some(_) => self.relay_response(key, now),
         }
         if cut.end {
             self.response_left(key, now);
+        }
+    }
+
+    /// Content was cut for a backend.
+    fn request_left(&mut self, key: RequestKey, cut: Cut, now: Instant) {
+        let Some(live) = self.requests.get_mut(key).and_then(Request::live_mut) else {
+            return self.content_cut(key, cut.octets);
+        };
+        live.attempt.request_octets += u64::from(cut.octets);
+        match live.relay {
+            None => self.content_cut(key, cut.octets),
+            Some(_) => self.relay_request(key, now),
+        }
+        if cut.end {
+            self.request_sent(key, now);
         }
     }
 }

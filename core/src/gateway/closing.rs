@@ -38,7 +38,7 @@ impl Gateway {
             if is_front {
                 self.client_gone(key_of(tag), Outcome::ClientGone, now);
             } else {
-                self.fail_request(key_of(tag), cause, now);
+                self.lost_with(id, key_of(tag), cause, now);
             }
         }
     }
@@ -143,6 +143,7 @@ impl Gateway {
         let Some(entry) = self.conns.remove(id) else { return };
         self.cancel_deadline(entry.deadline);
         self.cancel_deadline(entry.write_deadline);
+        self.cancel_deadline(entry.block_deadline.map(|(_, deadline)| deadline));
         self.cancel_deadline(entry.age_deadline);
         self.cancel_deadline(entry.vigil.deadline());
         match entry.side {

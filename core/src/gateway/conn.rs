@@ -60,6 +60,8 @@ pub(super) struct Conn {
     pub(super) discarded: usize,
     /// Preface, idleness or lingering.
     pub(super) deadline: Option<DeadlineKey<DeadlineTarget>>,
+    /// A field block that the client has begun: which of its blocks it is, and by when it must end.
+    pub(super) block_deadline: Option<(u64, DeadlineKey<DeadlineTarget>)>,
     /// Output that the peer does not take.
     pub(super) write_deadline: Option<DeadlineKey<DeadlineTarget>>,
     /// The end of its time.
@@ -84,6 +86,7 @@ impl Conn {
             read_closed: false,
             discarded: 0,
             deadline: None,
+            block_deadline: None,
             write_deadline: None,
             age_deadline: None,
             vigil: Vigil::new(now),

@@ -1,7 +1,7 @@
 //! What ends when a deadline comes.
 
 use crate::error::{ConnectionError, ErrorCode};
-use crate::gateway::conn::Side;
+use crate::gateway::conn::{Life, Side};
 use crate::gateway::{ConnId, Gateway};
 use crate::record::Cause;
 use crate::request::{DeadlineTarget, Place, Request, RequestKey, ResponsePhase};
@@ -14,6 +14,8 @@ pub(super) enum Kind {
     Connect,
     /// The peer's preface or SETTINGS.
     Preface,
+    /// A field block that a client has begun.
+    FieldBlock,
     /// A connection without streams, of a client.
     FrontIdle,
     /// A connection without streams, to a backend.
@@ -24,6 +26,10 @@ pub(super) enum Kind {
     WriteStall,
     /// A request waits frozen.
     Queue,
+    /// A request that was refused rests.
+    Pause,
+    /// A request as a whole.
+    Total,
     /// A backend owes a response head.
     Response,
     /// Content does not move.
@@ -43,14 +49,17 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 18] = [
         Self::Connect,
         Self::Preface,
+        Self::FieldBlock,
         Self::FrontIdle,
         Self::BackendIdle,
         Self::Linger,
         Self::WriteStall,
         Self::Queue,
+        Self::Pause,
+        Self::Total,
         Self::Response,
         Self::Progress,
         Self::Rest,
@@ -79,6 +88,7 @@ impl Gateway {
         match kind {
             Kind::Connect => timeouts.connect,
             Kind::Preface => timeouts.preface,
+            Kind::FieldBlock => timeouts.field_block,
             Kind::FrontIdle => timeouts.front_idle,
             Kind::BackendIdle => timeouts.backend_idle,
             Kind::Linger => timeouts.linger,
@@ -87,7 +97,7 @@ impl Gateway {
             Kind::Response => timeouts.response,
             Kind::Resolve => RESOLVE,
             // Told by others than the timeouts alone.
-            Kind::Queue | Kind::Rest | Kind::Age | Kind::Vigil => Duration::ZERO,
+            Kind::Queue | Kind::Pause | Kind::Total | Kind::Rest | Kind::Age | Kind::Vigil => Duration::ZERO,
             Kind::DrainStep => DRAIN_STEP,
             Kind::Drain => self.drain.as_ref().map_or(Duration::ZERO, |drain| drain.deadline),
         }
@@ -106,15 +116,36 @@ impl Gateway {
     /// Arms the one deadline of a request, in place of the one before.
     pub(super) fn arm_request(&mut self, key: RequestKey, kind: Kind, now: Instant) {
         self.disarm_request(key);
-        let Some(request) = self.requests.get(key) else { return };
-        let upstream = || self.registry.upstream(request.awaiting.route.as_ref()?.upstream);
-        let duration = match kind {
-            Kind::Queue => upstream().map_or(Duration::ZERO, |of| of.config().queue_timeout),
-            _ => self.duration(kind),
-        };
+        let duration = if kind == Kind::Queue { self.queue_time_left(key, now) } else { self.duration(kind) };
         let at = now + duration;
         let Some(request) = self.requests.get_mut(key) else { return };
         request.awaiting.deadline = Some(self.deadlines.arm(kind as u8, at, DeadlineTarget::Request(key)));
+    }
+
+    /// Arms the deadline of the whole exchange.
+    pub(super) fn arm_total(&mut self, key: RequestKey, at: Instant) {
+        let Some(request) = self.requests.get_mut(key) else { return };
+        request.awaiting.total =
+            Some(self.deadlines.arm(Kind::Total as u8, at, DeadlineTarget::Request(key)));
+    }
+
+    /// A client that has begun a field block must end it in time: nothing else can come before it does.
+    pub(super) fn watch_field_block(&mut self, id: ConnId, rest: &[u8], now: Instant) {
+        let at = now + self.duration(Kind::FieldBlock);
+        let Some(entry) = self.conns.get_mut(id).filter(|entry| entry.is_front()) else { return };
+        // What we do not read cannot end.
+        let open = !entry.paused && entry.life == Life::Open && entry.h2.is_in_field_block(rest);
+        let number = entry.h2.field_blocks_received();
+        if open && entry.block_deadline.is_some_and(|(watched, _)| watched == number) {
+            return;
+        }
+        if let Some((_, old)) = entry.block_deadline.take() {
+            self.deadlines.cancel(old);
+        }
+        if open {
+            let deadline = self.deadlines.arm(Kind::FieldBlock as u8, at, DeadlineTarget::Conn(id));
+            entry.block_deadline = Some((number, deadline));
+        }
     }
 
     /// The whole request is on its way: the backend owes a response head, unless it has given it already.
@@ -154,10 +185,12 @@ impl Gateway {
     pub(super) fn expire(&mut self, kind: Kind, target: DeadlineTarget, now: Instant) {
         match target {
             DeadlineTarget::Conn(id) if kind == Kind::WriteStall => self.expire_write_stall(id, now),
+            DeadlineTarget::Conn(id) if kind == Kind::FieldBlock => self.expire_field_block(id, now),
             DeadlineTarget::Conn(id) if kind == Kind::Age => self.expire_age(id, now),
             DeadlineTarget::Conn(id) if kind == Kind::Vigil => self.expire_vigil(id, now),
             DeadlineTarget::Conn(id) => self.expire_conn(id, kind, now),
             DeadlineTarget::Request(key) if kind == Kind::Progress => self.expire_progress(key, now),
+            DeadlineTarget::Request(key) if kind == Kind::Total => self.expire_total(key, now),
             DeadlineTarget::Request(key) => self.expire_request(key, now),
             DeadlineTarget::Drain if kind == Kind::DrainStep => self.finish_goaway(now),
             DeadlineTarget::Drain => self.cut_drain(now),
@@ -175,6 +208,9 @@ impl Gateway {
             Kind::FrontIdle | Kind::BackendIdle => self.expire_idle(id, now),
             Kind::Linger => self.close_now(id, now),
             Kind::WriteStall
+            | Kind::FieldBlock
+            | Kind::Pause
+            | Kind::Total
             | Kind::Queue
             | Kind::Response
             | Kind::Progress
@@ -189,10 +225,22 @@ impl Gateway {
 
     /// RFC 9113 section 3.4, within a deadline.
     fn expire_preface(&mut self, id: ConnId, now: Instant) {
+        self.end_late(id, ConnectionError::PrefaceTimeout, now);
+    }
+
+    fn expire_field_block(&mut self, id: ConnId, now: Instant) {
         let Some(entry) = self.conns.get_mut(id) else { return };
-        entry.h2.fail(ConnectionError::PrefaceTimeout);
-        self.abandon_streams(id, Cause::BackendProtocol, now);
-        self.close_gracefully(id, Cause::BackendProtocol, now);
+        entry.block_deadline = None;
+        if entry.life == Life::Open {
+            self.end_late(id, ConnectionError::FieldBlockTimeout, now);
+        }
+    }
+
+    fn end_late(&mut self, id: ConnId, error: ConnectionError, now: Instant) {
+        let Some(entry) = self.conns.get_mut(id) else { return };
+        entry.h2.fail(error);
+        self.abandon_streams(id, Cause::ConnectionTimeout, now);
+        self.close_gracefully(id, Cause::ConnectionTimeout, now);
     }
 
     /// The peer's preface is complete: idleness is what counts from now on.
@@ -256,21 +304,47 @@ impl Gateway {
         if now.saturating_since(request.awaiting.progress_at) < limit {
             return self.arm_request(key, Kind::Progress, now);
         }
-        if let Place::Live(live) = &request.place {
-            let (conn, stream) = (live.conn(), live.stream());
+        let cause = self.who_stands_still(request, waits);
+        self.cancel_backend(key, now);
+        match cause {
+            Cause::ResponseTimeout => self.fail_request(key, cause, now),
+            _ => self.stall(key, now),
+        }
+    }
+
+    /// Whether it is the client that neither takes nor gives, or the backend.
+    fn who_stands_still(&self, request: &Request, client_has_output: bool) -> Cause {
+        let Place::Live(live) = &request.place else { return Cause::StreamIdle };
+        let backend_has_output =
+            self.conns.get(live.conn()).is_some_and(|entry| entry.h2.queued(live.stream()) > 0);
+        let client_owes = !request.awaiting.content_end && !backend_has_output;
+        if client_has_output || client_owes { Cause::StreamIdle } else { Cause::ResponseTimeout }
+    }
+
+    /// Nobody waits for the backend any more (B58).
+    pub(super) fn cancel_backend(&mut self, key: RequestKey, now: Instant) {
+        let live = self.requests.get_mut(key).and_then(Request::live_mut);
+        if let Some((conn, stream)) = live.map(|live| (live.conn(), live.stream())) {
             self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
         }
-        self.stall(key, now);
+    }
+
+    /// The route's deadline for the whole exchange.
+    fn expire_total(&mut self, key: RequestKey, now: Instant) {
+        let Some(request) = self.requests.get_mut(key) else { return };
+        request.awaiting.total = None;
+        self.cancel_backend(key, now);
+        self.fail_request(key, Cause::ResponseTimeout, now);
     }
 
     fn expire_request(&mut self, key: RequestKey, now: Instant) {
         let Some(request) = self.requests.get_mut(key) else { return };
         request.awaiting.deadline = None;
         match &request.place {
+            Place::Frozen(_) if request.awaiting.paused => self.back_to_queue(key, now),
             Place::Frozen(_) => self.fail_request(key, Cause::QueueLimit, now),
-            Place::Live(live) => {
-                let (conn, stream) = (live.conn(), live.stream());
-                self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
+            Place::Live(_) => {
+                self.cancel_backend(key, now);
                 self.fail_request(key, Cause::ResponseTimeout, now);
             }
             Place::Finished(_) | Place::Moving => {}

@@ -1,13 +1,16 @@
 //! Frozen requests to engines: thaw where there is a slot, adopt or dial where there is none.
 
+use crate::engine::Engine;
 use crate::gateway::conn::{Conn, Side};
 use crate::gateway::deadlines::Kind;
 use crate::gateway::front::tag_of;
+use crate::gateway::hooked::Outgoing;
 use crate::gateway::{ConnId, Gateway};
 use crate::key::{EndpointKey, EntryKey};
+use crate::ledger::Permit;
 use crate::record::Cause;
 use crate::registry::{Rank, Seat, Way};
-use crate::request::{Attempt, Place, RequestKey};
+use crate::request::{Attempt, Frozen, Place, RequestKey};
 use crate::time::Instant;
 
 /// What came of an attempt to thaw.
@@ -20,6 +23,8 @@ enum Thawed {
     Held,
     /// There was no slot after all; it stays frozen.
     NoSlot,
+    /// A hook has answered it.
+    Answered,
 }
 
 impl Gateway {
@@ -46,7 +51,7 @@ impl Gateway {
         while let Some(key) = self.registry.next_request(entry) {
             let Some(conn) = self.engine_for(entry, now) else { return self.saturated(entry, now) };
             match self.thaw(key, conn, now) {
-                Thawed::Yes | Thawed::Held => {}
+                Thawed::Yes | Thawed::Held | Thawed::Answered => {}
                 Thawed::Starved => return self.registry.starve(entry),
                 Thawed::NoSlot => return,
             }
@@ -59,8 +64,9 @@ impl Gateway {
     /// The engine for the entry's next request: of those with a free slot the one whose endpoint ranks best, and there the
     /// one with the fewest streams. An endpoint that ranks better without having an engine gets one.
     fn engine_for(&mut self, entry: EntryKey, now: Instant) -> Option<ConnId> {
-        let best = self.best_seat(entry);
-        match self.registry.better_way(entry, best.map(|(rank, _)| rank)) {
+        let avoid = self.avoided(entry);
+        let best = self.best_seat(entry, avoid);
+        match self.registry.better_way(entry, best.map(|(rank, _)| rank), avoid) {
             Some(Way::Adopt(endpoint)) => self.adopt(entry, endpoint).or(best.map(|(_, conn)| conn)),
             Some(Way::Dial(endpoint)) => {
                 self.dial_for(entry, endpoint, now);
@@ -70,13 +76,18 @@ impl Gateway {
         }
     }
 
-    fn best_seat(&self, entry: EntryKey) -> Option<(Rank, ConnId)> {
+    /// The endpoint that has failed the entry's next request.
+    fn avoided(&self, entry: EntryKey) -> Option<EndpointKey> {
+        self.requests.get(self.registry.next_request(entry)?)?.awaiting.avoid
+    }
+
+    fn best_seat(&self, entry: EntryKey, avoid: Option<EndpointKey>) -> Option<(Rank, ConnId)> {
         let entry = self.registry.entry(entry)?;
         entry
             .seats
             .iter()
             .filter_map(|&Seat { conn, endpoint, .. }| {
-                let rank = self.registry.rank(entry.upstream, endpoint)?;
+                let rank = self.registry.rank(entry.upstream, endpoint, avoid)?;
                 let streams = self.streams_where_free(conn)?;
                 Some(((rank, streams), conn))
             })
@@ -106,7 +117,7 @@ impl Gateway {
         if self.registry.is_refused(entry) {
             return self.fail_queue(entry, Cause::QueueLimit, now);
         }
-        if let Some(endpoint) = self.registry.last_resort(entry) {
+        if let Some(endpoint) = self.registry.last_resort(entry, self.avoided(entry)) {
             return self.dial_for(entry, endpoint, now);
         }
         self.resolve_for(entry);
@@ -152,14 +163,38 @@ impl Gateway {
         };
         let awaiting = &mut request.awaiting;
         let end = awaiting.content_end && awaiting.content.is_empty() && awaiting.trailers.is_none();
-        let changed = self.spare.changed(frozen.fields(), awaiting.route.as_deref());
-        let opened = entry.h2.open(changed.as_ref().unwrap_or(frozen.fields()), end);
-        self.spare.keep_section(changed.unwrap_or_default());
-        let Ok(stream) = opened else {
-            request.place = Place::Frozen(frozen);
-            self.ledger.give_back(permit);
-            return Thawed::NoSlot;
+        let outgoing = match self.outgoing(key, &frozen, (upstream, endpoint), end, now) {
+            Ok(outgoing) => outgoing,
+            Err(instead) => {
+                self.stay_frozen(key, frozen, permit);
+                self.answer_instead(key, instead, now);
+                return Thawed::Answered;
+            }
         };
+        self.hand_over(key, conn, (frozen, permit), outgoing, end, now)
+    }
+
+    /// Opens the stream, and sends what there is of the request.
+    fn hand_over(
+        &mut self,
+        key: RequestKey,
+        conn: ConnId,
+        (frozen, permit): (Frozen, Permit),
+        outgoing: Outgoing,
+        end: bool,
+        now: Instant,
+    ) -> Thawed {
+        let Some(entry) = self.conns.get_mut(conn) else { return self.stay_frozen(key, frozen, permit) };
+        let &Side::Backend(Engine { upstream, endpoint, .. }) = &entry.side else {
+            return self.stay_frozen(key, frozen, permit);
+        };
+        let head_at = entry.h2.octets_queued();
+        let opened = entry.h2.open(outgoing.fields.as_ref().unwrap_or(frozen.fields()), end);
+        self.spare.keep_section(outgoing.fields.unwrap_or_default());
+        let (Ok(stream), Some(request)) = (opened, self.requests.get_mut(key)) else {
+            return self.stay_frozen(key, frozen, permit);
+        };
+        let awaiting = &mut request.awaiting;
         entry.h2.set_tag(stream, tag_of(key));
         awaiting.attempts += 1;
         awaiting.thawed = Some(now);
@@ -170,14 +205,20 @@ impl Gateway {
             conn,
             stream,
             stream_id: entry.h2.stream_id(stream).unwrap_or(0),
+            head_at,
             thawed: now,
             sent: None,
             responded: None,
+            status: 0,
             request_octets: 0,
             response_octets: 0,
         };
-        let lane = awaiting.lane;
-        request.place = Place::Live(frozen.thaw(permit, attempt));
+        let (lane, front) = (awaiting.lane, awaiting.front.conn);
+        let mut live = frozen.thaw(permit, attempt);
+        live.relay = outgoing.relay;
+        let reserved = live.reserved();
+        request.place = Place::Live(live);
+        self.charge(front, reserved);
         if let Some(lane) = lane {
             self.registry.thawed(&mut self.requests, key, lane, endpoint);
         }
@@ -186,10 +227,22 @@ impl Gateway {
         } else {
             self.give_content(key, now);
         }
-        self.charge(front, window);
         self.watch(conn, now);
+        // B64: it had the last identifier.
+        if self.conns.get(conn).is_some_and(|entry| entry.h2.is_going_away()) {
+            self.retire_engine(conn, Cause::ConnectionTerminated, now);
+        }
         self.touch(conn);
         Thawed::Yes
+    }
+
+    /// It was not thawed after all.
+    fn stay_frozen(&mut self, key: RequestKey, frozen: Frozen, permit: Permit) -> Thawed {
+        if let Some(request) = self.requests.get_mut(key) {
+            request.place = Place::Frozen(frozen);
+        }
+        self.ledger.give_back(permit);
+        Thawed::NoSlot
     }
 
     /// What came of the content while the request was frozen follows its head.
@@ -203,19 +256,34 @@ impl Gateway {
         let trailers = awaiting.trailers.take();
         let end = awaiting.content_end && trailers.is_none();
         let Some(entry) = self.conns.get_mut(conn) else { return };
-        awaiting.content_given |= !content.is_empty() || trailers.is_some();
         // The stream was opened a moment ago: it takes content.
-        let cut = entry.h2.send_data(stream, content.as_slice(), end).unwrap_or(0);
+        let cut = match &mut live.relay {
+            Some(relay) => {
+                relay.put(content.as_slice(), end);
+                0
+            }
+            None => entry.h2.send_data(stream, content.as_slice(), end).unwrap_or(0),
+        };
         live.attempt.request_octets += cut as u64;
+        let relayed = live.relay.is_some();
+        let all_left = !relayed && awaiting.content_end && cut == content.len();
+        let max = awaiting.route.as_ref().map_or(0, |of| self.registry.replay_octets(of.upstream));
+        awaiting.replay.keep_all(content, max, &mut self.replays);
         if let Some(trailers) = trailers {
-            let _ = entry.h2.send_trailers(stream, trailers);
+            awaiting.replay.keep_trailers(&trailers);
+            match &mut live.relay {
+                Some(relay) => relay.put_trailers(trailers),
+                None => drop(entry.h2.send_trailers(stream, trailers)),
+            }
         }
-        let all_left = awaiting.content_end && cut == content.len();
-        self.release_request(key, cut as u32);
+        self.content_cut(key, cut as u32);
         if all_left {
             self.request_sent(key, now);
         } else {
             self.watch_progress(key, now);
+        }
+        if relayed {
+            self.relay_request(key, now);
         }
     }
 }

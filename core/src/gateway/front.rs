@@ -30,7 +30,7 @@ impl Gateway {
             Event::Request { stream, head, fields, end } => {
                 self.request_arrived(FrontAddress { conn, stream }, head, fields, end, now);
             }
-            Event::RequestTooLarge { stream } => self.answer_too_large(conn, stream, now),
+            Event::RequestTooLarge { stream } => self.request_too_large(FrontAddress { conn, stream }, now),
             Event::Data { stream, tag, data, credit, end } => {
                 self.request_content(FrontAddress { conn, stream }, key_of(tag), data, credit, end, now);
             }
@@ -56,21 +56,16 @@ impl Gateway {
         now: Instant,
     ) {
         forward::request(&mut fields, &head, &self.via, self.seed);
-        let id = RequestId(self.next_request);
-        self.next_request += 1;
         let route = self.route_of(&fields);
-        let upstream = route.as_ref().map(|route| route.upstream);
-        let key = self.requests.insert(Arrived { id, front, head, route, fields, end, at: now }.freeze());
-        if self.config.records {
-            self.actions.push_back(crate::gateway::Action::Record(Box::new(Record::Started {
-                request: id,
-                at: now,
-            })));
+        let (upstream, timeout) = route.as_ref().map(|route| (route.upstream, route.timeout)).unzip();
+        let key = self.freeze(front, head, fields, end, route, now);
+        if let Some(timeout) = timeout.flatten() {
+            self.arm_total(key, now + timeout);
         }
-        if let Some(entry) = self.conns.get_mut(front.conn) {
-            entry.h2.set_tag(front.stream, tag_of(key));
-            let window = entry.h2.stream_recv_window();
-            let upload = if end { None } else { self.uploads.reserve(window) };
+        if let Some(entry) = self.conns.get_mut(front.conn)
+            && !end
+        {
+            let upload = self.uploads.reserve(entry.h2.stream_recv_window());
             if let Some(request) = self.requests.get_mut(key) {
                 request.awaiting.upload = upload;
             }
@@ -78,11 +73,49 @@ impl Gateway {
         if head.method == Method::Connect {
             return self.fail_request(key, Cause::NotServed, now);
         }
+        if self.answered_on_arrival(key, now) {
+            return;
+        }
         let Some(upstream) = upstream else { return self.fail_request(key, Cause::NoRoute, now) };
         if !self.registry.has_room(upstream) {
             return self.fail_request(key, Cause::QueueLimit, now);
         }
         self.submit(key, upstream, front.conn);
+    }
+
+    /// A request begins.
+    fn freeze(
+        &mut self,
+        front: FrontAddress,
+        head: RequestHead,
+        fields: FieldSection,
+        end: bool,
+        route: Option<Arc<Route>>,
+        now: Instant,
+    ) -> RequestKey {
+        let id = RequestId(self.next_request);
+        self.next_request += 1;
+        let key = self.requests.insert(Arrived { id, front, head, route, fields, end, at: now }.freeze());
+        self.write_record(Record::Started { request: id, at: now });
+        if let Some(entry) = self.conns.get_mut(front.conn) {
+            entry.h2.set_tag(front.stream, tag_of(key));
+        }
+        key
+    }
+
+    /// A request whose head exceeds the limits is answered, so that it has its records (L1). Its fields were dropped.
+    fn request_too_large(&mut self, front: FrontAddress, now: Instant) {
+        let head = RequestHead {
+            method: Method::Other,
+            content_length: None,
+            content_length_repeated: false,
+            expect_continue: false,
+            has_authority: false,
+            has_host: false,
+            extended_connect: false,
+        };
+        let key = self.freeze(front, head, FieldSection::new(), false, None, now);
+        self.fail_request(key, Cause::RequestHeadTooLarge, now);
     }
 
     /// Which route serves a request with these fields.
@@ -125,6 +158,7 @@ impl Gateway {
         }
         awaiting.content_end |= end;
         let mut left = (Credit::none(), Credit::none());
+        let mut relayed = false;
         if awaiting.upload.is_some() {
             left.1.merge(connection.take(u32::MAX));
         }
@@ -132,17 +166,23 @@ impl Gateway {
             Place::Frozen(_) => awaiting.content.extend(data),
             Place::Live(live) => {
                 let (conn, stream) = (live.conn(), live.stream());
-                awaiting.content_given |= !data.is_empty();
-                let sent = self.conns.get_mut(conn).map(|entry| entry.h2.send_data(stream, data, end));
-                // A stream that is gone has failed its request already, or will with the next event.
-                let cut = sent.and_then(Result::ok).unwrap_or(data.len());
-                live.attempt.request_octets += cut as u64;
-                left.0.merge(owed.take(cut as u32));
-                left.1.merge(connection.take(cut as u32));
-                if end && cut == data.len() {
-                    self.request_sent(key, now);
+                let max = awaiting.route.as_ref().map_or(0, |of| self.registry.replay_octets(of.upstream));
+                awaiting.replay.keep(data, max, &mut self.replays);
+                if let Some(relay) = &mut live.relay {
+                    relay.put(data, end);
+                    relayed = true;
+                } else {
+                    let sent = self.conns.get_mut(conn).map(|entry| entry.h2.send_data(stream, data, end));
+                    // A stream that is gone has failed its request already, or will with the next event.
+                    let cut = sent.and_then(Result::ok).unwrap_or(data.len());
+                    live.attempt.request_octets += cut as u64;
+                    left.0.merge(owed.take(cut as u32));
+                    left.1.merge(connection.take(cut as u32));
+                    if end && cut == data.len() {
+                        self.request_sent(key, now);
+                    }
+                    self.touch(conn);
                 }
-                self.touch(conn);
             }
             Place::Finished(_) | Place::Moving => {
                 left.0.merge(owed.take(u32::MAX));
@@ -154,16 +194,23 @@ impl Gateway {
             request.awaiting.request_connection_credit.merge(connection);
         }
         self.release_front(front, left.0, left.1);
+        if relayed {
+            self.relay_request(key, now);
+        }
     }
 
     fn request_trailers(&mut self, key: RequestKey, fields: FieldSection, now: Instant) {
         let Some(request) = self.requests.get_mut(key) else { return self.keep_section(fields) };
         request.awaiting.content_end = true;
-        match &request.place {
+        match &mut request.place {
             Place::Frozen(_) => request.awaiting.trailers = Some(fields),
             Place::Live(live) => {
                 let (conn, stream) = (live.conn(), live.stream());
-                request.awaiting.content_given = true;
+                request.awaiting.replay.keep_trailers(&fields);
+                if let Some(relay) = &mut live.relay {
+                    relay.put_trailers(fields);
+                    return self.relay_request(key, now);
+                }
                 if let Some(entry) = self.conns.get_mut(conn) {
                     // A stream that is gone has failed its request already, or will with the next event.
                     let _ = entry.h2.send_trailers(stream, fields);
@@ -175,6 +222,13 @@ impl Gateway {
             }
             Place::Finished(_) | Place::Moving => self.keep_section(fields),
         }
+    }
+
+    /// Octets of content were cut for a backend. Those that were cut before, for another attempt, have been credited.
+    pub(super) fn content_cut(&mut self, key: RequestKey, octets: u32) {
+        let request = self.requests.get_mut(key);
+        let fresh = request.map_or(0, |request| request.awaiting.replay.cut(octets));
+        self.release_request(key, fresh);
     }
 
     /// Content of the request has left, or never will: the client gets its windows back.
@@ -200,16 +254,6 @@ impl Gateway {
             entry.h2.release_connection(connection);
         }
         self.touch(front.conn);
-    }
-
-    fn answer_too_large(&mut self, conn: ConnId, stream: StreamKey, now: Instant) {
-        let fields = self.local_head(431, &[], "http_request_error", now);
-        if let Some(entry) = self.conns.get_mut(conn) {
-            // The stream was made a moment ago.
-            let _ = entry.h2.send_head(stream, &fields, true);
-        }
-        self.reset_stream(conn, stream, crate::error::ErrorCode::NO_ERROR, now);
-        self.stream_ended(conn, now);
     }
 
     /// Resets a stream, where it is still there.

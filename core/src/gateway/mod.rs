@@ -39,11 +39,18 @@ mod dispatch;
 mod engines;
 mod forward;
 mod front;
+mod hooked;
 mod minimum;
+#[cfg(feature = "observe")]
+mod observe;
 mod outcome;
 mod preface;
+mod relay;
 mod reply;
+mod retry;
 mod spare;
+#[cfg(test)]
+mod tests;
 mod view;
 mod vigil;
 mod windows;
@@ -52,6 +59,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 pub use contract::{Accepted, Action, Closed, Command, ConnId, ConnMarker, Connected, RecvBuf, Transmit};
+#[cfg(feature = "observe")]
+pub use observe::{Glance, Wait, Whereabouts};
 pub use view::View;
 
 use crate::config::{Config, ConfigError};
@@ -90,6 +99,8 @@ pub struct Gateway {
     ledger: Ledger,
     /// The account of clients' stream windows.
     uploads: Ledger,
+    /// The account of content that is kept to be sent again.
+    replays: Ledger,
     deadlines: Deadlines<DeadlineTarget, { Kind::COUNT }>,
     actions: VecDeque<Action>,
     /// The one buffer that sockets are read into. What is no whole frame moves to its connection.
@@ -97,6 +108,10 @@ pub struct Gateway {
     /// Whom the buffer was lent to, and behind how many octets of that connection's inbox.
     lent: Option<(ConnId, usize)>,
     spare: spare::Spare,
+    /// The hooks of whoever embeds the gateway.
+    hooks: hooked::Hooked,
+    /// Where transforms put their output, one after the other.
+    output: Vec<u8>,
     next_request: u64,
     next_engine: u64,
     /// Requests that came since frozen ones were last looked at.
@@ -133,11 +148,14 @@ impl Gateway {
             routes: Routes::default(),
             ledger: Ledger::new(config.ledger_octets),
             uploads: Ledger::new(config.upload_ledger_octets),
+            replays: Ledger::new(config.replay_ledger_octets),
             deadlines: Deadlines::default(),
             actions: VecDeque::new(),
             recv_buffer: Vec::new(),
             lent: None,
             spare: spare::Spare::default(),
+            hooks: hooked::Hooked::default(),
+            output: Vec::new(),
             next_request: 0,
             next_engine: 1,
             newcomers: Vec::new(),
@@ -169,6 +187,7 @@ impl Gateway {
         self.via = Via::new(&config.via, self.seed);
         self.ledger.set_limit(config.ledger_octets);
         self.uploads.set_limit(config.upload_ledger_octets);
+        self.replays.set_limit(config.replay_ledger_octets);
         self.config = config;
         self.route_anew();
         self.retire_unwanted(now);
@@ -412,6 +431,7 @@ impl Gateway {
             let spare = entry.h2.take_spare();
             self.keep_section(spare);
         }
+        self.watch_field_block(id, input.remaining(), now);
         self.keep_outbox(id);
         self.touch(id);
         // An acknowledgement of SETTINGS shrinks the windows of new streams to what the ledger has memory for.

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::address::Address;
 use crate::error::ErrorCode;
 use crate::fields::FieldSection;
-use crate::gateway::conn::{Conn, Side};
-use crate::gateway::{Action, Gateway};
+use crate::gateway::Gateway;
+use crate::gateway::conn::Conn;
 use crate::record::{AttemptOutcome, AttemptRecord, Cause, EndRecord, Outcome, Record, RequestId};
 use crate::request::{Attempt, Awaiting, Place, RequestKey, ResponsePhase};
 use crate::time::Instant;
@@ -71,11 +70,12 @@ impl Gateway {
     }
 
     /// Takes the request from wherever it is to where nobody but its front holds it.
-    fn leave_place(&mut self, key: RequestKey, how: AttemptOutcome, now: Instant) {
+    pub(super) fn leave_place(&mut self, key: RequestKey, how: AttemptOutcome, now: Instant) {
         let Some(request) = self.requests.get_mut(key) else { return };
         match request.place.take() {
             Place::Frozen(frozen) => {
                 request.place = Place::Finished(frozen.abandon());
+                request.awaiting.paused = false;
                 if let Some(lane) = request.awaiting.lane {
                     self.registry.withdraw(&mut self.requests, key, lane);
                 }
@@ -84,15 +84,11 @@ impl Gateway {
                 let conn = live.conn();
                 let (finished, attempt) = live.finish();
                 request.place = Place::Finished(finished);
-                let (id, status) =
-                    (request.awaiting.id, attempt.responded.map_or(0, |_| request.awaiting.status()));
-                match how {
-                    AttemptOutcome::Complete | AttemptOutcome::Unprocessed(_) => {}
-                    AttemptOutcome::Failed(_) | AttemptOutcome::Abandoned => {
-                        request.awaiting.maybe_executed += 1
-                    }
+                let id = request.awaiting.id;
+                if request.awaiting.response == ResponsePhase::Awaited {
+                    request.awaiting.count(how);
                 }
-                self.attempt_over(id, &attempt, how, status, now);
+                self.attempt_over(id, &attempt, how, now);
                 self.stream_ended(conn, now);
             }
             place @ (Place::Finished(_) | Place::Moving) => request.place = place,
@@ -105,12 +101,11 @@ impl Gateway {
         request: RequestId,
         attempt: &Attempt,
         outcome: AttemptOutcome,
-        status: u16,
         now: Instant,
     ) {
         let &Attempt { upstream, endpoint, .. } = attempt;
         self.registry.stream_over(upstream, endpoint);
-        if !self.config.records {
+        if !self.has_readers() {
             return;
         }
         let engine =
@@ -129,7 +124,7 @@ impl Gateway {
             engine,
             stream_id: attempt.stream_id,
             outcome,
-            status,
+            status: attempt.status,
             request_octets: attempt.request_octets,
             response_octets: attempt.response_octets,
             thawed: attempt.thawed,
@@ -137,7 +132,7 @@ impl Gateway {
             responded: attempt.responded,
             ended: now,
         };
-        self.actions.push_back(Action::Record(Box::new(Record::Attempt(record))));
+        self.write_record(Record::Attempt(record));
     }
 
     /// The one completion: the record is written, everything the request held is given back.
@@ -150,6 +145,8 @@ impl Gateway {
         if let Some(upload) = request.awaiting.upload.take() {
             self.uploads.give_back(upload);
         }
+        request.awaiting.replay.settle(&mut self.replays);
+        self.cancel_deadline(request.awaiting.total.take());
         if let Place::Finished(finished) = request.place {
             let (fields, held) = finished.settle();
             if let Some(held) = held {
@@ -161,16 +158,12 @@ impl Gateway {
     }
 
     fn write_end(&mut self, awaiting: &Awaiting, fields: FieldSection, outcome: Outcome, now: Instant) {
-        if !self.config.records {
+        if !self.has_readers() {
             return self.keep_section(fields);
         }
-        let client = match self.conns.get(awaiting.front.conn).map(|entry| &entry.side) {
-            Some(Side::Front { peer, .. }) => peer.clone(),
-            Some(Side::Backend(_)) | None => Address::unspecified(),
-        };
         let record = EndRecord {
             request: awaiting.id,
-            client,
+            client: self.client_of(awaiting.front.conn),
             fields,
             route: awaiting.route.as_ref().map(|route| Arc::clone(&route.name)),
             status: awaiting.status(),
@@ -185,6 +178,6 @@ impl Gateway {
             responded: awaiting.responded,
             ended: now,
         };
-        self.actions.push_back(Action::Record(Box::new(Record::Ended(record))));
+        self.write_record(Record::Ended(record));
     }
 }

@@ -10,19 +10,37 @@ impl Gateway {
     /// Answers in place of the backend. What the client still sends is discarded.
     pub(super) fn answer_locally(&mut self, key: RequestKey, cause: Cause, now: Instant) {
         let (status, error) = cause.status();
-        let content = format!("{status} {error}\n");
+        let content = match cause {
+            // Nobody knows whether it was HEAD.
+            Cause::RequestHeadTooLarge => String::new(),
+            _ => format!("{status} {error}\n"),
+        };
         let fields = self.local_head(status, content.as_bytes(), error, now);
+        self.answer(key, (status, cause), &fields, content.as_bytes(), now);
+    }
+
+    /// Sends an answer that was made here.
+    pub(super) fn answer(
+        &mut self,
+        key: RequestKey,
+        (status, cause): (u16, Cause),
+        fields: &FieldSection,
+        content: &[u8],
+        now: Instant,
+    ) {
         let Some(request) = self.requests.get_mut(key) else { return };
         let awaiting = &mut request.awaiting;
-        let (front, is_head) = (awaiting.front, awaiting.head.method == crate::message::Method::Head);
+        let (front, is_head) =
+            (awaiting.front, content.is_empty() || awaiting.head.method == crate::message::Method::Head);
         awaiting.response = ResponsePhase::Local(status, cause);
         awaiting.content.clear();
+        awaiting.replay.end(&mut self.replays);
         let mut all_left = true;
         if let Some(entry) = self.conns.get_mut(front.conn)
-            && entry.h2.send_head(front.stream, &fields, is_head).is_ok()
+            && entry.h2.send_head(front.stream, fields, is_head).is_ok()
             && !is_head
         {
-            let cut = entry.h2.send_data(front.stream, content.as_bytes(), true).unwrap_or(content.len());
+            let cut = entry.h2.send_data(front.stream, content, true).unwrap_or(content.len());
             awaiting.response_octets += cut as u64;
             all_left = cut == content.len();
         }

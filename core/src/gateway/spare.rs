@@ -42,12 +42,23 @@ impl Spare {
         section
     }
 
-    /// The head that a backend gets, where the route changes it. The original stays, for the next attempt starts from it.
-    pub(super) fn changed(&mut self, original: &FieldSection, route: Option<&Route>) -> Option<FieldSection> {
-        let changes = route.map(|route| &route.request_headers).filter(|changes| !changes.is_empty())?;
+    /// The head that a backend gets, where the route changes it, or a hook may. The original stays, for the next attempt
+    /// starts from it.
+    pub(super) fn changed(
+        &mut self,
+        original: &FieldSection,
+        route: Option<&Route>,
+        hooked: bool,
+    ) -> Option<FieldSection> {
+        let changes = route.map(|route| &route.request_headers).filter(|changes| !changes.is_empty());
+        if changes.is_none() && !hooked {
+            return None;
+        }
         let mut fields = self.take_section();
         fields.copy_from(original);
-        changes.apply(&mut fields);
+        if let Some(changes) = changes {
+            changes.apply(&mut fields);
+        }
         Some(fields)
     }
 }

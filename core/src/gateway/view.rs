@@ -20,11 +20,11 @@ pub struct View {
     pub live: usize,
     /// Of these: finished with the backend, the response still leaving.
     pub finished: usize,
-    /// Requests in the queue: the frozen ones.
+    /// Requests in the queue, or resting before they go back to it: the frozen ones.
     pub queued: usize,
-    /// Octets in outboxes, inboxes, streams' queues and frozen requests.
+    /// Octets in outboxes, inboxes, streams' queues, frozen requests, and what is kept to be sent again.
     pub buffered_octets: usize,
-    /// Octets reserved in both ledgers.
+    /// Octets reserved in all ledgers.
     pub reserved_octets: u64,
     /// Deadlines armed.
     pub deadlines: usize,
@@ -39,7 +39,7 @@ impl Gateway {
             engines: self.registry.entries().map(|(_, entry)| entry.seats.len()).sum(),
             requests: self.requests.len(),
             queued: self.registry.queued(),
-            reserved_octets: self.ledger.reserved() + self.uploads.reserved(),
+            reserved_octets: self.ledger.reserved() + self.uploads.reserved() + self.replays.reserved(),
             deadlines: self.deadlines.len(),
             ..View::default()
         };
@@ -50,7 +50,9 @@ impl Gateway {
                 Place::Finished(_) => view.finished += 1,
                 Place::Moving => {}
             }
-            view.buffered_octets += request.awaiting.content.len();
+            view.queued += usize::from(request.awaiting.paused);
+            view.buffered_octets += request.awaiting.content.len() + request.awaiting.replay.len();
+            view.buffered_octets += request.relayed_octets();
         }
         for (_, conn) in self.conns.iter() {
             view.buffered_octets += conn.inbox.len() + conn.h2.buffered();

@@ -41,12 +41,14 @@ impl Gateway {
     pub(super) fn heard(&mut self, conn: ConnId, now: Instant) {
         let Some(entry) = self.conns.get_mut(conn).filter(|entry| !entry.is_front()) else { return };
         let vigil = &mut entry.vigil;
+        // X2: however the octets of one moment are cut, they are one answer.
+        let later = now > vigil.heard;
         vigil.heard = now;
         if core::mem::take(&mut vigil.pinged) {
             let deadline = vigil.deadline.take();
             self.cancel_deadline(deadline);
             self.look_later(conn);
-        } else {
+        } else if later {
             entry.vigil.asked = false;
         }
     }

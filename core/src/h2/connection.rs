@@ -61,6 +61,8 @@ pub struct Connection {
     pub(crate) streams: Streams,
     pub(crate) schedule: Schedule,
     pub(crate) open_block: Option<Box<OpenBlock>>,
+    /// Field blocks that came whole.
+    pub(crate) blocks_received: u64,
     /// Server: the highest stream that the client opened.
     pub(crate) last_peer_stream_id: u32,
     /// Client: the next stream to open. Above 2^31-1 none is left.
@@ -100,6 +102,7 @@ impl Connection {
             streams: Streams::default(),
             schedule: Schedule::default(),
             open_block: None,
+            blocks_received: 0,
             last_peer_stream_id: 0,
             next_stream_id: 1,
             goaway_sent: None,
@@ -155,6 +158,29 @@ impl Connection {
     pub fn sent(&mut self, n: usize) {
         self.octets_sent += self.outbox.consume(n) as u64;
         self.answers.advance(self.octets_sent);
+    }
+
+    /// How many octets ever left.
+    pub fn octets_sent(&self) -> u64 {
+        self.octets_sent
+    }
+
+    /// How many octets will have left when what waits in the outbox now has.
+    pub fn octets_queued(&self) -> u64 {
+        self.octets_sent + self.outbox.len() as u64
+    }
+
+    /// Whether the peer has begun a field block and not ended it, where `rest` is its input that makes no whole frame.
+    pub fn is_in_field_block(&self, rest: &[u8]) -> bool {
+        let begins = rest
+            .get(3)
+            .is_some_and(|&octet| frame::FrameType::from_octet(octet) == frame::FrameType::Headers);
+        self.open_block.is_some() || (begins && self.phase == Phase::Open)
+    }
+
+    /// How many field blocks of the peer came whole.
+    pub fn field_blocks_received(&self) -> u64 {
+        self.blocks_received
     }
 
     /// Takes the memory of an empty outbox away: many connections can share it.

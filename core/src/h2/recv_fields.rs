@@ -36,6 +36,7 @@ impl Connection {
         end: bool,
         self_dependent: bool,
     ) -> Received<'a> {
+        self.blocks_received += 1;
         let target = self.target(stream_id)?;
         self.check_target(stream_id, &target, end)?;
         let limits = SectionLimits { size: self.config.max_header_list_size, fields: self.config.max_fields };

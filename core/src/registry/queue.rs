@@ -23,24 +23,13 @@ impl Registry {
         lanes: &mut FrontLanes,
     ) -> Option<LaneKey> {
         let lane = self.lane(upstream, front, lanes)?;
+        self.deposit_retry(upstream);
         let after = self.lanes.get(lane)?.requests.back();
         self.enqueue(requests, key, lane, after);
         Some(lane)
     }
 
-    /// A request that was live waits again, at the place that it had by its age (B66).
-    pub fn resubmit(&mut self, requests: &mut Slab<Request>, key: RequestKey, lane: LaneKey) {
-        let Some(list) = self.lanes.get(lane).map(|lane| &lane.requests) else { return };
-        let age = |of: RequestKey| requests.get(of).map(|request| request.awaiting.id);
-        let own = age(key);
-        let mut after = list.back();
-        while let Some(other) = after.filter(|&other| age(other) > own) {
-            after = list.before(requests, other);
-        }
-        self.enqueue(requests, key, lane, after);
-    }
-
-    fn enqueue(
+    pub(super) fn enqueue(
         &mut self,
         requests: &mut Slab<Request>,
         key: RequestKey,

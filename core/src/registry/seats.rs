@@ -18,13 +18,13 @@ impl Registry {
     /// A way to serve the entry's next request that is better than an engine whose endpoint has the rank `best`; any way
     /// where there is none. An endpoint without a connection of this entry is one; an idle connection is adopted before
     /// another is made.
-    pub fn better_way(&self, entry: EntryKey, best: Option<Rank>) -> Option<Way> {
+    pub fn better_way(&self, entry: EntryKey, best: Option<Rank>, avoid: Option<EndpointKey>) -> Option<Way> {
         let entry = self.entries.get(entry)?;
         let upstream = self.upstreams.get(entry.upstream)?;
         // Dials that are under way serve requests that wait already.
         let enough_dials = entry.dials() >= entry.queued;
         upstream
-            .ranked()
+            .ranked(avoid)
             // Equals stay where a connection is.
             .filter(|(rank, ..)| best.is_none_or(|best| rank.0 < best.0))
             .filter_map(|(rank, key, endpoint)| {
@@ -40,14 +40,14 @@ impl Registry {
 
     /// What is left where no engine has a slot and [`better_way`](Self::better_way) found nothing: one more connection to an
     /// endpoint that has some, if the policy dials; or a try in spite of everything, where there is nobody at all.
-    pub fn last_resort(&self, entry: EntryKey) -> Option<EndpointKey> {
+    pub fn last_resort(&self, entry: EntryKey, avoid: Option<EndpointKey>) -> Option<EndpointKey> {
         let entry = self.entries.get(entry)?;
         let upstream = self.upstreams.get(entry.upstream)?;
         let deserted = entry.seats.is_empty() && upstream.all_rest();
         let dials = upstream.config().on_saturation == Saturation::Dial;
         let enough_dials = entry.dials() >= entry.queued;
         upstream
-            .ranked()
+            .ranked(avoid)
             .filter(|(_, _, endpoint)| has_room(upstream, endpoint))
             .filter(|(_, key, endpoint)| {
                 let dialling = entry.seats.iter().any(|seat| seat.dialling && seat.endpoint == *key);
@@ -71,12 +71,6 @@ impl Registry {
         !entry.seats.is_empty()
             && entry.dials() == 0
             && self.upstreams.get(entry.upstream).is_some_and(refuses)
-    }
-
-    /// An endpoint's rank for the next request.
-    pub fn rank(&self, upstream: UpstreamKey, endpoint: EndpointKey) -> Option<Rank> {
-        let upstream = self.upstreams.get(upstream)?;
-        upstream.endpoint(endpoint).map(|endpoint| upstream.rank(endpoint))
     }
 
     /// How many streams a connection of the upstream carries at most by its scope.

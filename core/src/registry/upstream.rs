@@ -5,6 +5,7 @@ use crate::key::{EndpointKey, EndpointMarker, EntryKey, EntryMarker, Slab};
 use crate::list::List;
 use crate::registry::endpoint::Endpoint;
 use crate::registry::entry::{Entry, Waiting};
+use crate::registry::retry::RetryBudget;
 
 /// How an endpoint stands among those of its upstream: the lowest is the best. The second number decides among equals.
 pub type Rank = (u32, usize);
@@ -24,6 +25,8 @@ pub struct Upstream {
     pub(super) waiting: List<Entry, Waiting, EntryMarker>,
     /// Requests in the queues of all entries.
     pub(super) queued: usize,
+    /// Retries that it allows.
+    pub(super) retries: RetryBudget,
     /// A new configuration has it no more: what it has is finished.
     pub(super) retired: bool,
 }
@@ -37,6 +40,7 @@ impl Upstream {
             shared: None,
             waiting: List::default(),
             queued: 0,
+            retries: RetryBudget::default(),
             retired: false,
             config,
         };
@@ -134,20 +138,24 @@ impl Upstream {
         self.endpoints.iter()
     }
 
-    /// How an endpoint stands for the next request.
-    pub fn rank(&self, endpoint: &Endpoint) -> Rank {
-        match self.config.balance {
+    /// How an endpoint stands for the next request. One that has failed it is the last of all.
+    pub fn rank(&self, key: EndpointKey, endpoint: &Endpoint, avoid: Option<EndpointKey>) -> Rank {
+        let rank = match self.config.balance {
             Balance::LeastActive => (endpoint.active, endpoint.place),
             Balance::RoundRobin => {
                 let count = self.order.len().max(1);
                 (((endpoint.place + count - self.turn) % count) as u32, 0)
             }
-        }
+        };
+        if avoid == Some(key) { (u32::MAX, rank.1) } else { rank }
     }
 
     /// The endpoints with their ranks for the next request.
-    pub(super) fn ranked(&self) -> impl Iterator<Item = (Rank, EndpointKey, &Endpoint)> {
-        self.endpoints().map(|(key, endpoint)| (self.rank(endpoint), key, endpoint))
+    pub(super) fn ranked(
+        &self,
+        avoid: Option<EndpointKey>,
+    ) -> impl Iterator<Item = (Rank, EndpointKey, &Endpoint)> {
+        self.endpoints().map(move |(key, endpoint)| (self.rank(key, endpoint, avoid), key, endpoint))
     }
 
     /// A request was given to the endpoint.

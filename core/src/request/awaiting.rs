@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use crate::deadline::DeadlineKey;
 use crate::fields::FieldSection;
+use crate::hooks::Relay;
 use crate::key::{ConnId, EndpointKey, LaneKey, UpstreamKey};
 use crate::ledger::Reservation;
 use crate::list::{Linked, Links};
 use crate::message::RequestHead;
 use crate::outbox::OctetQueue;
-use crate::record::{Cause, RequestId};
-use crate::request::{Arrived, FrontAddress, Frozen, Live, Place, RequestKey};
+use crate::record::{AttemptOutcome, Cause, RequestId};
+use crate::request::{Arrived, Attempt, FrontAddress, Frozen, Live, Place, Replay, RequestKey};
 use crate::routes::Route;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::window::{ConnectionLevel, Credit, StreamLevel};
 
 /// How far the response has come on its way to the client.
@@ -70,14 +71,24 @@ pub struct Awaiting {
     pub request_connection_credit: Credit<ConnectionLevel>,
     /// Owed to the backend's stream for content that has not left.
     pub response_credit: Credit<StreamLevel>,
+    /// What the content of the response passes through.
+    pub relay: Option<Box<Relay>>,
     /// How far the response has come.
     pub response: ResponsePhase,
     /// The deadline of the queue or of the response.
     pub deadline: Option<DeadlineKey<DeadlineTarget>>,
     /// When content moved the last time, either way.
     pub progress_at: Instant,
-    /// Content was given to a backend, and not kept: the request cannot be sent again.
-    pub content_given: bool,
+    /// The deadline of the whole exchange, where the route has one.
+    pub total: Option<DeadlineKey<DeadlineTarget>>,
+    /// What a backend was given, for another attempt.
+    pub replay: Replay,
+    /// It was refused, and rests before it goes back to the queue.
+    pub paused: bool,
+    /// The endpoint that failed it last: another one is preferred.
+    pub avoid: Option<EndpointKey>,
+    /// How long it waited frozen before it was thawed the last time.
+    pub waited: Duration,
     /// Octets of content received.
     pub request_octets: u64,
     /// Octets of content sent.
@@ -113,10 +124,15 @@ impl Awaiting {
             request_credit: Credit::none(),
             request_connection_credit: Credit::none(),
             response_credit: Credit::none(),
+            relay: None,
             response: ResponsePhase::Awaited,
             deadline: None,
             progress_at: at,
-            content_given: false,
+            total: None,
+            replay: Replay::default(),
+            paused: false,
+            avoid: None,
+            waited: Duration::ZERO,
             request_octets: 0,
             response_octets: 0,
             attempts: 0,
@@ -126,6 +142,22 @@ impl Awaiting {
             thawed: None,
             responded: None,
         }
+    }
+
+    /// An attempt is over of whose response nothing was passed on.
+    pub fn count(&mut self, how: AttemptOutcome) {
+        match how {
+            AttemptOutcome::Complete | AttemptOutcome::Unprocessed(_) => {}
+            AttemptOutcome::Failed(_) | AttemptOutcome::Abandoned => self.maybe_executed += 1,
+        }
+    }
+
+    /// The attempt was lost, and the request waits again, with all that was given away.
+    pub fn take_back(&mut self, attempt: &Attempt, now: Instant) {
+        self.waited += attempt.thawed.saturating_since(self.frozen);
+        self.frozen = now;
+        self.avoid = Some(attempt.endpoint);
+        (self.content, self.trailers) = self.replay.take(self.request_credit.octets());
     }
 
     /// The status that the client got, or 0 where none left.
@@ -173,6 +205,16 @@ impl Request {
                 None
             }
         }
+    }
+
+    /// Octets that wait to be transformed, both ways.
+    pub fn relayed_octets(&self) -> usize {
+        let outgoing = match &self.place {
+            Place::Live(live) => live.relay.as_deref(),
+            Place::Frozen(_) | Place::Finished(_) | Place::Moving => None,
+        };
+        let relays = [outgoing, self.awaiting.relay.as_deref()];
+        relays.into_iter().flatten().map(Relay::waiting).sum()
     }
 
     /// The request's stream of a backend, where it has one.

@@ -10,8 +10,9 @@ use crate::wire::*;
 
 const MINUTES: Duration = Duration::from_secs(300);
 
+/// A request is with a backend. If that is lost, so is the request.
 fn asked() -> Rig {
-    let mut rig = Rig::new(|_| {});
+    let mut rig = Rig::new(|config| config.upstreams[0].retry.attempts = 1);
     rig.client_says(&headers(1, &get(), true));
     assert!(matches!(rig.said_to_backend()[..], [Said::Fields { stream: 1, end: true, .. }]));
     rig

@@ -135,7 +135,7 @@ fn rfc9110_6_5_1_trailers_are_not_merged_into_the_head() {
 
 /// The gateway's own answer to a request whose backend was lost.
 fn local_answer(method: &str) -> Vec<Said> {
-    let mut rig = Rig::new(|_| {});
+    let mut rig = Rig::new(|config| config.upstreams[0].retry.attempts = 1);
     let head = [&line(":method", method)[..], &[0x86, 0x84], &line(":authority", "a.example")].concat();
     rig.client_says(&headers(1, &head, true));
     let backend = rig.backend();
@@ -162,7 +162,10 @@ fn rfc9209_2_the_gateway_names_itself_by_a_token_or_a_string() {
     for (via, member) in
         [("front.example", "front.example"), ("9front", "\"9front\""), ("_front", "\"_front\"")]
     {
-        let mut rig = Rig::new(|config| config.via = via.to_owned());
+        let mut rig = Rig::new(|config| {
+            config.via = via.to_owned();
+            config.upstreams[0].retry.attempts = 1;
+        });
         rig.client_says(&headers(1, &get(), true));
         let backend = rig.backend();
         rig.lose(backend);

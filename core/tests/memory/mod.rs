@@ -49,12 +49,18 @@ pub struct Memory {
     pub mute_backends: bool,
     /// What the gateway wrote to each connection since somebody looked.
     sent: BTreeMap<ConnId, Vec<u8>>,
-    held: Vec<ConnId>,
+    /// Those dials.
+    pub held: Vec<ConnId>,
     config: Config,
 }
 
 impl Memory {
     pub fn new(change: impl FnOnce(&mut Config)) -> Self {
+        Self::of(change, |gateway| gateway)
+    }
+
+    /// The same, of a gateway that something more is done to.
+    pub fn of(change: impl FnOnce(&mut Config), with: impl FnOnce(Gateway) -> Gateway) -> Self {
         let endpoint: core::net::SocketAddr = "127.0.0.1:9000".parse().expect("an address");
         let mut config = Config::new(vec![endpoint.into()]);
         config.records = true;
@@ -62,7 +68,7 @@ impl Memory {
         let now = Instant::ZERO;
         let wall = WallClock { at: now, unix_seconds: 784_111_777 };
         Self {
-            gateway: Gateway::new(config.clone(), 7, now, wall).expect("a valid configuration"),
+            gateway: with(Gateway::new(config.clone(), 7, now, wall).expect("a valid configuration")),
             now,
             peers: BTreeMap::new(),
             writable: Vec::new(),

@@ -52,8 +52,10 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!((front.initial_window_size, front.connection_window_size), (128 << 10, 2 << 20));
     assert_eq!((backend.initial_window_size, backend.connection_window_size), (256 << 10, 4 << 20));
     assert_eq!((file.config.ledger_octets, file.config.upload_ledger_octets), (2 << 30, 64 << 20));
+    assert_eq!(file.config.replay_ledger_octets, 16 << 20);
     let times = [
         timeouts.preface,
+        timeouts.field_block,
         timeouts.front_idle,
         timeouts.backend_idle,
         timeouts.connect,
@@ -62,7 +64,7 @@ fn every_key_arrives_where_it_belongs() {
         timeouts.write_stall,
         timeouts.linger,
     ];
-    assert_eq!(times, [11, 12, 13, 14, 15, 16, 17, 18].map(Duration::from_secs));
+    assert_eq!(times, [11, 19, 12, 13, 14, 15, 16, 17, 18].map(Duration::from_secs));
 
     assert_eq!(routes.len(), 3);
     assert_eq!(&*routes[0].name, "api");

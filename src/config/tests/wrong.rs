@@ -225,9 +225,7 @@ fn features_that_are_not_there_yet() {
             ("discovery", upstream!("discover = { file = \"site.json\" }")),
             (
                 "limits",
-                upstream!(
-                    "[limits]\nmax_stream_resets_per_second = 100\nheader_timeout = \"10s\"\nmax_connection_age = \"1h\""
-                ),
+                upstream!("[limits]\nmax_stream_resets_per_second = 100\nmax_connection_age = \"1h\""),
             ),
             ("readiness", upstream!("[drain]\nready_delay = \"5s\"")),
         ]),

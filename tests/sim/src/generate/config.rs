@@ -24,6 +24,7 @@ pub(super) fn draw(config: &mut Config, seed: u64, backends: &[Backend], faults:
     config.ledger_octets = *choices.pick(&[ample, ample, needed * 3, needed]);
     config.ledger_front_octets = *choices.pick(&[ample, ample, needed * 2, needed]);
     config.upload_ledger_octets = *choices.pick(&[256 << 20, 256 << 20, 65_535, 0]);
+    config.replay_ledger_octets = *choices.pick(&[64 << 20, 64 << 20, 0, 5000]);
     upstreams(config, &mut choices, backends);
     timeouts(config, &mut choices);
     if backends.iter().any(Backend::may_allow_nothing) {

@@ -1,10 +1,13 @@
 //! Requests that are sent again.
 
 use crate::ledger::{Ledger, Violation};
+use crate::refcodec::frame;
 use crate::scenario::Method;
 
 /// **R2, R3** (when a request is sent again). Nothing of a response may have left for the client; the attempt before must be
-/// over; and a request that is not idempotent goes again only where the backend said that it did not process it.
+/// over; and a request that may have been executed goes again only if it is idempotent, and not where the backend asked for
+/// calm or for another protocol. (An earlier version allowed that only after the connection was lost; a stream that was
+/// reset is no different by RFC 9110 section 9.2.2.)
 pub fn r3_only_unprocessed_requests_are_sent_again(ledger: &mut Ledger, rid: u64) -> Result<(), Violation> {
     let trace = ledger.trace(rid).clone();
     let Some(last) = trace.attempts.last() else { return Ok(()) };
@@ -12,7 +15,9 @@ pub fn r3_only_unprocessed_requests_are_sent_again(ledger: &mut Ledger, rid: u64
     ledger.check("R2", clean, || format!("request {rid} again after a response began: {trace:?}"))?;
     ledger.check("R2", last.is_over(), || format!("request {rid} on two streams at a time: {trace:?}"))?;
     let idempotent = ledger.scripts.get(&rid).is_none_or(|exchange| exchange.request.method != Method::Post);
-    let may = last.is_unprocessed() || idempotent;
+    let final_codes = [frame::ENHANCE_YOUR_CALM, frame::HTTP_1_1_REQUIRED];
+    let calm = last.reset.is_some_and(|code| final_codes.contains(&code));
+    let may = last.is_unprocessed() || (idempotent && !calm);
     ledger.check("R3", may, || format!("request {rid} again: {last:?}"))
 }
 

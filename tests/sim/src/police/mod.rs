@@ -246,9 +246,20 @@ impl Police {
         usize::try_from(self.shown - self.sent).expect("an outbox fits memory")
     }
 
+    /// The gateway has read a backend's FIN: no response can come any more.
+    pub fn finished(&mut self, ledger: &mut Ledger) {
+        if self.side == Side::Backend {
+            self.end_attempts(ledger);
+        }
+    }
+
     /// The peer is gone, whether the gateway has noticed or not. After the gateway's own end that excuses nothing.
     pub fn gone(&mut self, ledger: &mut Ledger) {
         self.peer_gone |= !self.ended_by_gateway;
+        self.end_attempts(ledger);
+    }
+
+    fn end_attempts(&mut self, ledger: &mut Ledger) {
         for (&stream, entry) in &self.streams {
             let Some(rid) = entry.rid else { continue };
             match self.side {

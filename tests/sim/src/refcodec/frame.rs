@@ -22,6 +22,10 @@ pub const MAX_HEADER_LIST_SIZE: u16 = 6;
 pub const NO_ERROR: u32 = 0;
 /// REFUSED_STREAM (7).
 pub const REFUSED_STREAM: u32 = 7;
+/// ENHANCE_YOUR_CALM (7).
+pub const ENHANCE_YOUR_CALM: u32 = 0xb;
+/// HTTP_1_1_REQUIRED (7).
+pub const HTTP_1_1_REQUIRED: u32 = 0xd;
 /// CANCEL (7).
 pub const CANCEL: u32 = 8;
 

@@ -55,7 +55,7 @@ fields!(UpstreamConfig, words: name endpoints balance share on_saturation connec
     assumed_streams queue_max queue_timeout, parts: retry, elsewhere: );
 fields!(RouteConfig, words: name host path upstream timeout, parts: ,
     elsewhere: request_headers response_headers);
-fields!(Config, words: max_fronts ledger_octets ledger_front_octets upload_ledger_octets recv_buffer_octets via records,
+fields!(Config, words: max_fronts ledger_octets ledger_front_octets replay_ledger_octets upload_ledger_octets recv_buffer_octets via records,
     parts: front backend timeouts, elsewhere: upstreams routes);
 fields!(AdapterPlan, words: eager write_max read_max hostile late spurious, parts: , elsewhere: );
 fields!(PipePolicy, words: capacity delay jitter gap segmentation short_writes stall reset_after fin_after,

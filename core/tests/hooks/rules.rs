@@ -1,48 +1,15 @@
-//! What a gateway changes about messages: the header rules of routes, and hooks.
+//! The header rules of routes.
 
-mod memory;
+use std::time::Duration;
 
-use http::{HeaderMap, Request, Response};
-use memory::Memory;
+use http::Response;
 use shuntyard_core::config::{Config, ConnectionConfig, HeaderRule, RouteConfig};
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::gateway::Gateway;
-use shuntyard_core::h2::{ClientEvent, ServerEvent, StreamKey};
-use shuntyard_core::key::ConnId;
 use shuntyard_core::time::{Instant, WallClock};
 
-fn get() -> Request<()> {
-    Request::get("http://example.com/a")
-        .header("cookie", "a=1")
-        .header("x-old", "1")
-        .body(())
-        .expect("a request")
-}
-
-fn requests(memory: &mut Memory, backend: ConnId) -> Vec<(StreamKey, Request<()>)> {
-    let mut requests = Vec::new();
-    while let Some(event) = memory.backend(backend).poll_event().expect("a sound connection") {
-        if let ServerEvent::Request { stream, request, .. } = event {
-            requests.push((stream, request));
-        }
-    }
-    requests
-}
-
-/// The one response that a client got.
-fn response(memory: &mut Memory, client: ConnId) -> Response<()> {
-    loop {
-        match memory.client(client).poll_event().expect("a sound connection") {
-            Some(ClientEvent::Response { response, .. }) => return response,
-            Some(_) => {}
-            None => panic!("no response came"),
-        }
-    }
-}
-
-fn values<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
-    headers.get_all(name).iter().map(|value| value.to_str().expect("a text")).collect()
-}
+use crate::memory::Memory;
+use crate::{get, requests, response, values};
 
 fn set(name: &str, value: &str) -> HeaderRule {
     HeaderRule::Set { name: name.into(), value: value.into() }
@@ -103,6 +70,7 @@ fn b81_header_rules_start_from_the_original_head_in_each_attempt() {
         assert_eq!(values(request.headers(), "cookie"), [""; 0], "attempt {attempt}");
         memory.backend(backend).reset(stream, ErrorCode::REFUSED_STREAM);
         memory.settle();
+        memory.wait(Duration::from_secs(2));
     }
 }
 

@@ -1,0 +1,27 @@
+//! Record and replay: what a gateway was told and asked, in a file, and a new gateway that is told and asked the same.
+//!
+//! A gateway is a function of configuration, seed, inputs and times. [`Recorded`] writes all of them down, and a running
+//! hash over what came out; [`replay`] needs nothing else, and says which input was the first after which something else
+//! came out.
+
+mod chunk;
+mod content;
+mod explain;
+mod fold;
+mod input;
+mod recorded;
+mod recorder;
+mod replay;
+mod witness;
+mod word;
+
+pub use chunk::Damage;
+pub use explain::{StreamName, explain};
+pub use input::Input;
+pub use recorded::Recorded;
+pub use recorder::RecordingOptions;
+pub(crate) use recorder::{Preamble, Recorder};
+pub use replay::{Difference, ReplayError, Replayed, replay, replay_octets};
+
+#[cfg(test)]
+mod tests;

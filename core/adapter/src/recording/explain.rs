@@ -1,0 +1,217 @@
+//! The causal chain of one request: why it waited, what set it free, why it was sent again, how it ended.
+//!
+//! A second replay, which writes records whether or not they were written when it was recorded, and looks at every request
+//! after each input. The input after which something is different is its cause.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::str::FromStr;
+
+use shuntyard_core::gateway::{
+    Action, AttemptOutcome, ConnId, Gateway, Glance, Record, RequestId, Wait, Whereabouts,
+};
+use shuntyard_core::time::Instant;
+
+use crate::recording::input::Input;
+use crate::recording::replay::{Recording, ReplayError, Replayed, Step, replay_octets, tell};
+use crate::recording::witness::Witness;
+
+/// Requests that are told of at most, if a number alone is asked for.
+const REQUESTS_MAX: usize = 20;
+
+/// A client's stream: its number, and perhaps its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamName {
+    /// The connection; `None` is any.
+    pub conn: Option<ConnId>,
+    /// The stream's identifier.
+    pub stream_id: u32,
+}
+
+impl FromStr for StreamName {
+    type Err = String;
+
+    /// `5`, or `3v1/5` as replays and messages name connections.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is no stream: write 5, or 3v1/5 with its connection");
+        let (conn, stream) = match text.split_once('/') {
+            None => (None, text),
+            Some((conn, stream)) => {
+                let (index, generation) = conn.split_once('v').ok_or_else(wrong)?;
+                let part = |text: &str| text.parse::<u32>().map(u64::from).map_err(|_| wrong());
+                (Some(ConnId::from_bits(part(generation)? << 32 | part(index)?)), stream)
+            }
+        };
+        Ok(Self { conn, stream_id: stream.parse().map_err(|_| wrong())? })
+    }
+}
+
+/// Replays the file at `path`, and tells what became of a client's stream, line by line.
+///
+/// # Errors
+/// As [`replay`](crate::replay).
+pub fn explain(path: &Path, stream: StreamName) -> Result<(Replayed, Vec<String>), ReplayError> {
+    let file = std::fs::read(path).map_err(ReplayError::File)?;
+    let replayed = replay_octets(&file)?;
+    let mut recording = Recording::read(&file)?;
+    recording.preamble.config.records = true;
+    let mut gateway = recording.preamble.gateway().map_err(ReplayError::Config)?;
+    let mut witness = Witness::new(recording.preamble.content);
+    let mut story = Story::new(stream, recording.preamble.now);
+    let (mut now, mut number) = (recording.preamble.now, 0);
+    recording.each(|step| {
+        let Step::Input(mut entry) = step else { return true };
+        if let Input::Command(shuntyard_core::gateway::Command::Configure(config)) = &mut entry.input {
+            config.records = true;
+        }
+        now = now + entry.since;
+        tell(&mut gateway, &entry.input, now, &mut witness);
+        let asked = matches!(entry.input, Input::Actions(_));
+        if !asked {
+            story.look(&gateway, number, now, &entry.input, asked);
+        }
+        // Records stand between the actions: all of them are taken, however many calls were recorded.
+        while let Some(action) = asked.then(|| gateway.poll_action()).flatten() {
+            if let Action::Record(record) = &action {
+                story.record(record);
+            }
+        }
+        if asked {
+            story.look(&gateway, number, now, &entry.input, asked);
+        }
+        number += 1;
+        replayed.difference.as_ref().is_none_or(|difference| number <= difference.input)
+    })?;
+    Ok((replayed, story.lines()))
+}
+
+/// What is known of the requests in question.
+struct Story {
+    stream: StreamName,
+    begin: Instant,
+    /// The input that brought octets or news last, for what is decided when actions are asked for.
+    cause: String,
+    requests: BTreeMap<RequestId, Told>,
+    more: bool,
+}
+
+/// What was told of one request.
+struct Told {
+    glance: Glance,
+    lines: Vec<String>,
+    over: bool,
+}
+
+impl Story {
+    fn new(stream: StreamName, begin: Instant) -> Self {
+        Self { stream, begin, cause: String::new(), requests: BTreeMap::new(), more: false }
+    }
+
+    /// Looks for what is different after an input.
+    fn look(&mut self, gateway: &Gateway, number: u64, now: Instant, input: &Input, asked: bool) {
+        if !asked {
+            self.cause = format!("input {number}: {input}");
+        }
+        let seconds = (now.as_nanos() - self.begin.as_nanos()) as f64 / 1e9;
+        let cause = self.cause.clone();
+        let line = |what: String| format!("  {seconds:12.6} s  {what} ({cause})");
+        for glance in gateway.glances().filter(|glance| self.stream.is(glance)) {
+            let known = self.requests.len();
+            if let Some(told) = self.requests.get_mut(&glance.request) {
+                told.moved(glance, asked, line);
+            } else if known < REQUESTS_MAX {
+                let accepted = line("accepted, and frozen".to_owned());
+                self.requests.insert(glance.request, Told { glance, lines: vec![accepted], over: false });
+            } else {
+                self.more = true;
+            }
+        }
+    }
+
+    fn record(&mut self, record: &Record) {
+        match record {
+            Record::Started { .. } => {}
+            Record::Attempt(attempt) => {
+                let Some(told) = self.requests.get_mut(&attempt.request) else { return };
+                let how = match attempt.outcome {
+                    AttemptOutcome::Complete => format!("is answered with {}", attempt.status),
+                    AttemptOutcome::Unprocessed(cause) => {
+                        format!("was not processed: {cause:?}. The request may be sent again")
+                    }
+                    AttemptOutcome::Failed(cause) => format!("failed: {cause:?}"),
+                    AttemptOutcome::Abandoned => "is given up".to_owned(),
+                };
+                let (n, endpoint) = (attempt.number, &attempt.endpoint);
+                told.lines.push(format!("{:16}attempt {n}, at {endpoint}, {how}", ""));
+            }
+            Record::Ended(end) => {
+                let Some(told) = self.requests.get_mut(&end.request) else { return };
+                let (attempts, status) = (end.attempts, end.status);
+                told.lines
+                    .push(format!("{:16}ended: {:?}, status {status}, {attempts} attempts", "", end.outcome));
+                told.over = true;
+            }
+        }
+    }
+
+    fn lines(self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (RequestId(number), told) in &self.requests {
+            let Glance { front, stream_id, .. } = told.glance;
+            lines.push(format!("request {number}: stream {stream_id} of the client's connection {front:?}"));
+            lines.extend(told.lines.iter().cloned());
+            if !told.over {
+                lines.push(format!("{:16}not ended when the recording does", ""));
+            }
+        }
+        if self.requests.is_empty() {
+            lines.push("no request came on that stream".to_owned());
+        }
+        if self.more {
+            lines.push("there are more: name the connection, too".to_owned());
+        }
+        lines
+    }
+}
+
+impl StreamName {
+    fn is(self, glance: &Glance) -> bool {
+        self.stream_id == glance.stream_id && self.conn.is_none_or(|conn| conn == glance.front)
+    }
+}
+
+impl Told {
+    /// Tells what is different from the last time. Why a request waits is known once actions were asked for.
+    fn moved(&mut self, glance: Glance, asked: bool, line: impl Fn(String) -> String) {
+        let (before, now) = (self.glance.place, glance.place);
+        let what = match (before, now) {
+            (Whereabouts::Live { .. }, Whereabouts::Frozen(_)) => {
+                Some("taken back, and frozen again".to_owned())
+            }
+            (_, Whereabouts::Live { conn, stream_id }) if before != now => Some(format!(
+                "thawed: stream {stream_id} of the backend's connection {conn:?} is free for it"
+            )),
+            (_, Whereabouts::Frozen(wait)) if asked && (before != now || self.lines.len() == 1) => {
+                Some(format!("waits: {}", reason(wait)))
+            }
+            _ => None,
+        };
+        // A wait that was not told is news the next time.
+        if what.is_some() || !matches!(now, Whereabouts::Frozen(_)) {
+            self.glance = glance;
+        }
+        self.lines.extend(what.map(line));
+    }
+}
+
+fn reason(wait: Wait) -> String {
+    match wait {
+        Wait::NoEngine => "no engine serves its upstream".to_owned(),
+        Wait::Connecting { engines: 1 } => "the only engine is being connected".to_owned(),
+        Wait::Connecting { engines } => format!("all {engines} engines are being connected"),
+        Wait::Busy { engines, connecting } => {
+            format!("{engines} engines are as busy as their backends allow, {connecting} are being connected")
+        }
+        Wait::Memory => "an engine is free, but memory is not, or others come first".to_owned(),
+    }
+}

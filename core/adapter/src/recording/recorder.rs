@@ -1,0 +1,248 @@
+//! Writes the inputs of one gateway down as they happen.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use shuntyard_core::config::{Config, ConfigError};
+use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, Gateway};
+use shuntyard_core::time::{Duration, Instant, WallClock};
+
+use crate::recording::chunk::Writer;
+use crate::recording::input::{
+    ACCEPT, ACTIONS, CLOSED, COMMAND, CONNECTED, Pieces, READ_CLOSED, RECEIVED, SENT, TIMEOUT, TRANSMIT,
+};
+use crate::recording::witness::Witness;
+use crate::recording::word::Word;
+use crate::{Notice, Observer};
+
+/// The format of the files. A reader knows its own only.
+pub(crate) const FORMAT: u64 = 1;
+/// Octets of inputs that are gathered before they are written.
+const CHUNK: usize = 64 << 10;
+/// Inputs are not kept from the file for longer than this, if others follow.
+const WRITE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What is recorded, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordingOptions {
+    /// The file. The number of the worker is added to its name: FILE.0, FILE.1.
+    pub file: PathBuf,
+    /// Content of DATA frames, too. Without it a recording is small, and replayed with zeros in its place; heads and
+    /// trailers are recorded in any case.
+    pub content: bool,
+    /// Octets that each file may take. A recording that would grow beyond that ends: its beginning is worth more than its
+    /// end, for nothing can be replayed without it.
+    pub max_octets: u64,
+}
+
+/// What a replay needs besides the inputs.
+#[derive(Debug)]
+pub(crate) struct Preamble {
+    pub(crate) version: String,
+    pub(crate) content: bool,
+    pub(crate) seed: u64,
+    pub(crate) now: Instant,
+    pub(crate) wall: WallClock,
+    pub(crate) config: Config,
+}
+
+impl Preamble {
+    fn put(&self, out: &mut Vec<u8>) {
+        FORMAT.put(out);
+        self.version.put(out);
+        self.content.put(out);
+        self.seed.put(out);
+        self.now.put(out);
+        self.wall.put(out);
+        self.config.put(out);
+    }
+
+    /// The gateway that it begins with.
+    pub(crate) fn gateway(&self) -> Result<Gateway, ConfigError> {
+        Gateway::new(self.config.clone(), self.seed, self.now, self.wall)
+    }
+
+    /// The preamble behind the format's number.
+    pub(crate) fn take(input: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            version: Word::take(input)?,
+            content: Word::take(input)?,
+            seed: Word::take(input)?,
+            now: Word::take(input)?,
+            wall: Word::take(input)?,
+            config: Word::take(input)?,
+        })
+    }
+}
+
+/// The recorder of one gateway.
+pub(crate) struct Recorder {
+    writer: Writer,
+    path: PathBuf,
+    observer: Option<Observer>,
+    witness: Witness,
+    /// Inputs that are not written yet.
+    payload: Vec<u8>,
+    /// Calls of `poll_action` since the input before.
+    polled: u64,
+    /// The time of the input before.
+    at: Instant,
+    written_at: Instant,
+    /// The file is full, or could not be written: nothing more is recorded.
+    over: bool,
+}
+
+impl Recorder {
+    /// Begins the file of the worker with this number.
+    pub(crate) fn create(
+        options: &RecordingOptions,
+        worker: u64,
+        preamble: &Preamble,
+        observer: Option<Observer>,
+    ) -> io::Result<Self> {
+        let path = file_of(&options.file, worker);
+        let mut writer = Writer::create(&path, options.max_octets)?;
+        let mut payload = Vec::new();
+        preamble.put(&mut payload);
+        if !writer.write(&payload, 0)? {
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "there is no room for the configuration",
+            ));
+        }
+        payload.clear();
+        Ok(Self {
+            writer,
+            path,
+            observer,
+            witness: Witness::new(options.content),
+            payload,
+            polled: 0,
+            at: preamble.now,
+            written_at: preamble.now,
+            over: false,
+        })
+    }
+
+    pub(crate) fn accept(&mut self, info: &Accepted, conn: ConnId, now: Instant) {
+        self.begin(ACCEPT, now);
+        info.put(&mut self.payload);
+        self.witness.accepted(conn);
+        self.end_with_check();
+    }
+
+    pub(crate) fn connected(&mut self, conn: ConnId, now: Instant) {
+        self.begin(CONNECTED, now);
+        conn.put(&mut self.payload);
+    }
+
+    pub(crate) fn received(&mut self, conn: ConnId, octets: &[u8], now: Instant) {
+        self.begin(RECEIVED, now);
+        conn.put(&mut self.payload);
+        let mut pieces = Pieces::new(octets.len(), &mut self.payload);
+        self.witness.received(conn, octets, |piece, is_content| pieces.add(piece, is_content));
+    }
+
+    pub(crate) fn read_closed(&mut self, conn: ConnId, now: Instant) {
+        self.begin(READ_CLOSED, now);
+        conn.put(&mut self.payload);
+    }
+
+    pub(crate) fn transmit(&mut self, conn: ConnId, shown: usize, now: Instant) {
+        self.begin(TRANSMIT, now);
+        conn.put(&mut self.payload);
+        self.witness.shown(shown);
+        self.end_with_check();
+    }
+
+    /// `n` octets left, of which `octets` were there.
+    pub(crate) fn sent(&mut self, conn: ConnId, n: usize, octets: &[u8], now: Instant) {
+        self.begin(SENT, now);
+        conn.put(&mut self.payload);
+        n.put(&mut self.payload);
+        self.witness.sent(conn, octets);
+        self.end_with_check();
+    }
+
+    pub(crate) fn closed(&mut self, conn: ConnId, why: Closed, now: Instant) {
+        self.begin(CLOSED, now);
+        conn.put(&mut self.payload);
+        why.put(&mut self.payload);
+    }
+
+    pub(crate) fn timeout(&mut self, now: Instant) {
+        self.begin(TIMEOUT, now);
+    }
+
+    pub(crate) fn command(&mut self, command: &Command, now: Instant) {
+        self.begin(COMMAND, now);
+        command.put(&mut self.payload);
+    }
+
+    pub(crate) fn acted(&mut self, action: Option<&Action>) {
+        self.polled += 1;
+        self.witness.acted(action);
+    }
+
+    /// Writes down what was polled before, and begins the next input.
+    fn begin(&mut self, tag: u8, now: Instant) {
+        self.finish_polling();
+        if self.payload.len() >= CHUNK || now.saturating_since(self.written_at) >= WRITE_INTERVAL {
+            self.write();
+            self.written_at = now;
+        }
+        self.payload.push(tag);
+        now.saturating_since(self.at).put(&mut self.payload);
+        self.at = self.at.max(now);
+    }
+
+    fn finish_polling(&mut self) {
+        if self.polled > 0 {
+            self.payload.push(ACTIONS);
+            self.polled.put(&mut self.payload);
+            self.polled = 0;
+            self.end_with_check();
+        }
+    }
+
+    fn end_with_check(&mut self) {
+        self.payload.extend_from_slice(&self.witness.fold.check().to_le_bytes());
+    }
+
+    /// Writes what was gathered.
+    fn write(&mut self) {
+        if !self.over && !self.payload.is_empty() {
+            let error = match self.writer.write(&self.payload, self.witness.fold.0) {
+                Ok(true) => None,
+                Ok(false) => Some(io::ErrorKind::FileTooLarge.into()),
+                Err(error) => Some(error),
+            };
+            if let Some(error) = error {
+                self.over = true;
+                if let Some(observer) = &self.observer {
+                    observer(Notice::RecordingEnded { file: self.path.clone(), error });
+                }
+            }
+        }
+        self.payload.clear();
+    }
+
+    /// Whether nothing more is recorded.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.finish_polling();
+        self.write();
+    }
+}
+
+/// The file of the worker with this number.
+pub(crate) fn file_of(file: &Path, worker: u64) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(format!(".{worker}"));
+    name.into()
+}

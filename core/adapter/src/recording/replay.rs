@@ -1,0 +1,237 @@
+//! A recording, played to a new gateway.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use shuntyard_core::config::ConfigError;
+use shuntyard_core::gateway::{Connected, Gateway, RecvBuf};
+use shuntyard_core::time::Instant;
+
+use crate::recording::chunk::{Chunk, Damage, chunks};
+use crate::recording::input::{Entry, Input};
+use crate::recording::recorder::{FORMAT, Preamble};
+use crate::recording::witness::Witness;
+use crate::recording::word::Word;
+
+/// Why a recording cannot be replayed.
+#[derive(Debug)]
+pub enum ReplayError {
+    /// The file cannot be read.
+    File(io::Error),
+    /// An octet of the file is not as it was written.
+    Damaged(Damage),
+    /// It is no recording, or one without its preamble.
+    NoRecording,
+    /// The format of another version.
+    Format(u64),
+    /// The configuration is none for this version.
+    Config(ConfigError),
+}
+
+impl fmt::Display for ReplayError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(error) => write!(f, "cannot read: {error}"),
+            Self::Damaged(damage) => damage.fmt(f),
+            Self::NoRecording => f.write_str("it is no recording"),
+            Self::Format(format) => write!(f, "it has format {format}, and this version reads {FORMAT}"),
+            Self::Config(error) => write!(f, "its configuration is none for this version: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ReplayError {}
+
+impl From<Damage> for ReplayError {
+    fn from(damage: Damage) -> Self {
+        Self::Damaged(damage)
+    }
+}
+
+/// The first input after which the replay went another way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The input, counted from 0.
+    pub input: u64,
+    /// When, on the recorded clock.
+    pub at: Instant,
+    /// What it was.
+    pub what: String,
+}
+
+/// How a replay went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replayed {
+    /// The version of whoever recorded.
+    pub version: String,
+    /// Whether content was recorded.
+    pub content: bool,
+    /// Inputs played.
+    pub inputs: u64,
+    /// From the first to the last, in nanoseconds of the recorded clock.
+    pub nanos: u64,
+    /// The hash over actions and octets at the end.
+    pub hash: u64,
+    /// Where it was not the recorded one.
+    pub difference: Option<Difference>,
+    /// The recording breaks off within a chunk: its process was killed.
+    pub broken_off: bool,
+}
+
+/// Replays the file at `path`.
+///
+/// # Errors
+/// A file that cannot be read, or in which something is not as it was written.
+pub fn replay(path: &Path) -> Result<Replayed, ReplayError> {
+    replay_octets(&std::fs::read(path).map_err(ReplayError::File)?)
+}
+
+/// Replays the octets of a file.
+///
+/// # Errors
+/// Octets that are not as they were written.
+pub fn replay_octets(file: &[u8]) -> Result<Replayed, ReplayError> {
+    let recording = Recording::read(file)?;
+    let preamble = &recording.preamble;
+    let mut replay = Replay::new(preamble)?;
+    recording.each(|step| {
+        match step {
+            Step::Input(entry) => replay.play(&entry),
+            Step::ChunkEnd { hash } if hash != replay.witness.fold.0 => {
+                replay.differs("the end of a chunk".to_owned());
+            }
+            Step::ChunkEnd { .. } => {}
+        }
+        replay.difference.is_none()
+    })?;
+    Ok(Replayed {
+        version: preamble.version.clone(),
+        content: preamble.content,
+        inputs: replay.inputs,
+        nanos: replay.now.as_nanos() - preamble.now.as_nanos(),
+        hash: replay.witness.fold.0,
+        difference: replay.difference,
+        broken_off: recording.broken_off,
+    })
+}
+
+/// A file, all of whose chunks are as they were written.
+pub(crate) struct Recording<'a> {
+    pub(crate) preamble: Preamble,
+    chunks: Vec<Chunk<'a>>,
+    broken_off: bool,
+}
+
+/// What stands in a recording.
+pub(crate) enum Step {
+    Input(Entry),
+    /// What the hash was there.
+    ChunkEnd {
+        hash: u64,
+    },
+}
+
+impl<'a> Recording<'a> {
+    pub(crate) fn read(file: &'a [u8]) -> Result<Self, ReplayError> {
+        let (mut chunks, broken_off) = chunks(file)?;
+        if chunks.is_empty() {
+            return Err(ReplayError::NoRecording);
+        }
+        let mut payload = chunks.remove(0).payload;
+        let format = u64::take(&mut payload).ok_or(ReplayError::NoRecording)?;
+        if format != FORMAT {
+            return Err(ReplayError::Format(format));
+        }
+        let preamble = Preamble::take(&mut payload).ok_or(ReplayError::NoRecording)?;
+        Ok(Self { preamble, chunks, broken_off })
+    }
+
+    /// Shows every step, until `show` has had enough.
+    pub(crate) fn each(&self, mut show: impl FnMut(Step) -> bool) -> Result<(), ReplayError> {
+        for chunk in &self.chunks {
+            let mut payload = chunk.payload;
+            while !payload.is_empty() {
+                // Its checksum is right: another version has written something that this one does not know.
+                let entry = Entry::take(&mut payload).ok_or(ReplayError::NoRecording)?;
+                if !show(Step::Input(entry)) {
+                    return Ok(());
+                }
+            }
+            if !show(Step::ChunkEnd { hash: chunk.hash }) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Replay {
+    gateway: Gateway,
+    witness: Witness,
+    now: Instant,
+    inputs: u64,
+    difference: Option<Difference>,
+}
+
+impl Replay {
+    fn new(preamble: &Preamble) -> Result<Self, ReplayError> {
+        Ok(Self {
+            gateway: preamble.gateway().map_err(ReplayError::Config)?,
+            witness: Witness::new(preamble.content),
+            now: preamble.now,
+            inputs: 0,
+            difference: None,
+        })
+    }
+
+    fn play(&mut self, entry: &Entry) {
+        self.now = self.now + entry.since;
+        let Self { gateway, witness, .. } = self;
+        let possible = match &entry.input {
+            Input::Actions(n) => {
+                (0..*n).for_each(|_| witness.acted(gateway.poll_action().as_ref()));
+                true
+            }
+            input => tell(gateway, input, self.now, witness),
+        };
+        let agrees = entry.check.is_none_or(|check| check == witness.fold.check());
+        if !possible || !agrees {
+            self.differs(entry.input.to_string());
+        }
+        self.inputs += 1;
+    }
+
+    fn differs(&mut self, what: String) {
+        self.difference = Some(Difference { input: self.inputs, at: self.now, what });
+    }
+}
+
+/// Tells the gateway what was recorded; whether it could be told. Actions are for the caller to ask for.
+pub(crate) fn tell(gateway: &mut Gateway, input: &Input, now: Instant, witness: &mut Witness) -> bool {
+    match input {
+        Input::Accept(info) => witness.accepted(gateway.handle_accept(info.clone(), now)),
+        Input::Connected(conn) => gateway.handle_connected(*conn, Connected::default(), now),
+        Input::Received(conn, octets) => match gateway.recv_buf(*conn) {
+            RecvBuf::Buffer(buffer) if buffer.len() >= octets.len() => {
+                buffer[..octets.len()].copy_from_slice(octets);
+                gateway.handle_recv(*conn, octets.len(), now);
+            }
+            RecvBuf::Buffer(_) | RecvBuf::Pause | RecvBuf::Gone => return false,
+        },
+        Input::ReadClosed(conn) => gateway.handle_read_closed(*conn, now),
+        Input::Transmit(conn) => {
+            witness.shown(gateway.poll_transmit(*conn, now).map_or(0, |shown| shown.remaining()));
+        }
+        Input::Sent(conn, n) => {
+            let shown = gateway.shown(*conn);
+            witness.sent(*conn, &shown[..(*n).min(shown.len())]);
+            gateway.handle_sent(*conn, *n, now);
+        }
+        Input::Closed(conn, why) => gateway.handle_closed(*conn, *why, now),
+        Input::Timeout => gateway.handle_timeout(now),
+        Input::Command(command) => gateway.handle_command(command.clone(), now),
+        Input::Actions(_) => {}
+    }
+    true
+}

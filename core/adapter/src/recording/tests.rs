@@ -1,0 +1,319 @@
+//! A conversation in memory, recorded and replayed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use http::{Request, Response};
+use shuntyard_core::config::{Config, ConnectionConfig};
+use shuntyard_core::error::ErrorCode;
+use shuntyard_core::gateway::{Accepted, Action, Command, ConnId, Connected, RecvBuf};
+use shuntyard_core::h2::{Client, Server, ServerEvent};
+use shuntyard_core::time::{Duration, Instant};
+
+use super::chunk::Writer;
+use super::recorder::file_of;
+use super::replay::Recording;
+use super::*;
+use crate::{Notice, Observer, Options, equip};
+
+const SECRET: &[u8] = b"what nobody else should read";
+
+/// A file of its own for a test, gone with it.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(name: &str) -> Self {
+        Self(std::env::temp_dir().join(format!("shuntyard-{}-{name}", std::process::id())))
+    }
+
+    fn file(&self) -> PathBuf {
+        file_of(&self.0, 0)
+    }
+
+    fn octets(&self) -> Vec<u8> {
+        std::fs::read(self.file()).unwrap()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // It may never have been made.
+        let _ = std::fs::remove_file(self.file());
+    }
+}
+
+fn gateway(recording: Option<RecordingOptions>, observer: Option<Observer>) -> Recorded {
+    let backend: std::net::SocketAddr = "127.0.0.1:9000".parse().unwrap();
+    let mut options = Options::new(Vec::new());
+    (options.recording, options.observer) = (recording, observer);
+    equip(&Config::new(vec![backend.into()]), &options).unwrap().remove(0).gateway
+}
+
+/// A client and a backend around a gateway. The backend refuses the first request it sees, a GET.
+struct World {
+    gateway: Recorded,
+    now: Instant,
+    conn: ConnId,
+    client: Client,
+    backends: BTreeMap<ConnId, Server>,
+    refused: bool,
+    /// All that was written, to whom.
+    output: Vec<(ConnId, Vec<u8>)>,
+}
+
+impl World {
+    fn new(mut gateway: Recorded) -> Self {
+        let now = Instant::from_nanos(1 << 40);
+        let peer: std::net::SocketAddr = "127.0.0.1:5000".parse().unwrap();
+        let conn = gateway.handle_accept(Accepted { peer: peer.into(), local: peer.into() }, now);
+        let client = Client::new(ConnectionConfig::default(), 1).unwrap();
+        Self { gateway, now, conn, client, backends: BTreeMap::new(), refused: false, output: Vec::new() }
+    }
+
+    /// Some requests with content, their answers, and a drain.
+    fn run(mut self) -> Vec<(ConnId, Vec<u8>)> {
+        let first = Request::get("http://example.com/").body(()).unwrap();
+        self.client.send_request(&first, true).unwrap();
+        for n in 0..4 {
+            let request = Request::post(format!("http://example.com/{n}")).body(()).unwrap();
+            let stream = self.client.send_request(&request, false).unwrap();
+            self.client.send_data(stream, SECRET, true).unwrap();
+        }
+        for _ in 0..8 {
+            self.turn();
+        }
+        self.gateway.handle_command(Command::Drain { deadline: Duration::from_secs(1) }, self.now);
+        for _ in 0..8 {
+            self.turn();
+            self.now = self.now + Duration::from_secs(1);
+            self.gateway.handle_timeout(self.now);
+        }
+        self.output
+    }
+
+    fn turn(&mut self) {
+        self.now = self.now + Duration::from_millis(1);
+        while let Some(octets) = self.client.poll_transmit().map(<[u8]>::to_vec) {
+            self.client.handle_sent(octets.len());
+            self.hear(self.conn, &octets);
+        }
+        let backends: Vec<_> = self.backends.keys().copied().collect();
+        for id in backends {
+            let Some(octets) = self.backends.get_mut(&id).and_then(speak) else { continue };
+            self.hear(id, &octets);
+        }
+        while let Some(action) = self.gateway.poll_action() {
+            match action {
+                Action::Connect { conn, .. } => {
+                    self.backends.insert(conn, Server::new(ConnectionConfig::default(), 2).unwrap());
+                    self.gateway.handle_connected(conn, Connected::default(), self.now);
+                }
+                Action::Writable(conn) => self.write(conn),
+                Action::Close(conn) => _ = self.backends.remove(&conn),
+                _ => {}
+            }
+        }
+    }
+
+    fn hear(&mut self, conn: ConnId, octets: &[u8]) {
+        if let RecvBuf::Buffer(buffer) = self.gateway.recv_buf(conn) {
+            buffer[..octets.len()].copy_from_slice(octets);
+            self.gateway.handle_recv(conn, octets.len(), self.now);
+        }
+    }
+
+    fn write(&mut self, conn: ConnId) {
+        while let Some(octets) =
+            self.gateway.poll_transmit(conn, self.now).map(|shown| shown.chunk().to_vec())
+        {
+            self.gateway.handle_sent(conn, octets.len(), self.now);
+            if conn == self.conn {
+                self.client.handle_recv(&octets);
+                while let Ok(Some(_)) = self.client.poll_event() {}
+            } else if let Some(server) = self.backends.get_mut(&conn) {
+                serve(server, &octets, &mut self.refused);
+            }
+            self.output.push((conn, octets));
+        }
+    }
+}
+
+fn speak(server: &mut Server) -> Option<Vec<u8>> {
+    let octets = server.poll_transmit()?.to_vec();
+    server.handle_sent(octets.len());
+    Some(octets)
+}
+
+fn serve(server: &mut Server, octets: &[u8], refused: &mut bool) {
+    server.handle_recv(octets);
+    while let Ok(Some(event)) = server.poll_event() {
+        match event {
+            ServerEvent::Request { stream, .. } if !std::mem::replace(refused, true) => {
+                server.reset(stream, ErrorCode::REFUSED_STREAM);
+            }
+            ServerEvent::Request { stream, .. } => {
+                server.send_response(stream, &Response::new(()), false).unwrap();
+                server.send_data(stream, SECRET, true).unwrap();
+            }
+            ServerEvent::Data { stream, credit, .. } => server.release(stream, credit),
+            _ => {}
+        }
+    }
+}
+
+/// Records the conversation.
+fn recorded(place: &Place, content: bool) -> Vec<u8> {
+    let options = RecordingOptions { file: place.0.clone(), content, max_octets: 1 << 20 };
+    World::new(gateway(Some(options), None)).run();
+    place.octets()
+}
+
+fn contains(octets: &[u8], what: &[u8]) -> bool {
+    octets.windows(what.len()).any(|window| window == what)
+}
+
+#[test]
+fn the_same_comes_out_with_and_without_content() {
+    for content in [true, false] {
+        let file = recorded(&Place::new(&format!("same-{content}")), content);
+        assert_eq!(contains(&file, SECRET), content, "content is in the file: {content}");
+        let replayed = replay_octets(&file).unwrap();
+        assert_eq!(replayed.difference, None);
+        assert_eq!((replayed.content, replayed.broken_off), (content, false));
+        assert!(replayed.inputs > 40, "{} inputs", replayed.inputs);
+        assert_eq!(replay_octets(&file).unwrap(), replayed);
+    }
+}
+
+#[test]
+fn recording_changes_nothing() {
+    let place = Place::new("nothing");
+    let options = RecordingOptions { file: place.0.clone(), content: true, max_octets: 1 << 20 };
+    let with = World::new(gateway(Some(options), None)).run();
+    assert_eq!(with, World::new(gateway(None, None)).run());
+    assert!(with.iter().any(|(_, octets)| contains(octets, SECRET)));
+}
+
+#[test]
+fn a_flipped_octet_is_noticed_and_its_place_named() {
+    let file = recorded(&Place::new("flipped"), true);
+    for at in 0..file.len() {
+        let mut other = file.clone();
+        other[at] ^= 1 << (at % 8);
+        match replay_octets(&other) {
+            Err(ReplayError::Damaged(damage)) => {
+                assert!((damage.begin..damage.end).contains(&(at as u64)), "{at}: {damage}");
+            }
+            outcome => panic!("octet {at}: {outcome:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_recording_that_breaks_off_is_replayed_as_far_as_it_goes() {
+    let file = recorded(&Place::new("short"), true);
+    let whole = replay_octets(&file).unwrap();
+    let preamble = (0..file.len()).find(|&end| replay_octets(&file[..end]).is_ok()).unwrap();
+    for end in preamble + 1..file.len() {
+        let replayed = replay_octets(&file[..end]).unwrap_or_else(|error| panic!("{end}: {error}"));
+        assert!(replayed.broken_off || replayed.inputs < whole.inputs, "{end}: {replayed:?}");
+        assert_eq!(replayed.difference, None);
+    }
+    assert!(matches!(replay_octets(&[]), Err(ReplayError::NoRecording)));
+}
+
+/// Writes the file again with other octets where `change` makes some.
+fn rewritten(file: &[u8], place: &Place, change: impl Fn(usize, &mut Vec<u8>)) -> Vec<u8> {
+    let mut writer = Writer::create(&place.file(), 1 << 20).unwrap();
+    for (number, chunk) in chunk::chunks(file).unwrap().0.iter().enumerate() {
+        let mut payload = chunk.payload.to_vec();
+        change(number, &mut payload);
+        assert!(writer.write(&payload, chunk.hash).unwrap());
+    }
+    place.octets()
+}
+
+#[test]
+fn a_gateway_that_does_something_else_is_caught_at_the_input_that_shows_it() {
+    let place = Place::new("else");
+    let file = recorded(&place, true);
+    // Another name in `via` shows in the first head that leaves.
+    let via = |payload: &mut Vec<u8>| {
+        let at = payload.windows(9).position(|window| window == b"shuntyard").unwrap();
+        payload[at] = b'S';
+    };
+    let other = rewritten(&file, &place, |number, payload| {
+        if number == 0 {
+            via(payload);
+        }
+    });
+    let difference = replay_octets(&other).unwrap().difference.expect("a difference");
+    let mut inputs = Vec::new();
+    let recording = Recording::read(&file).unwrap();
+    let collect = |step| {
+        if let replay::Step::Input(entry) = step {
+            inputs.push(entry.input);
+        }
+        true
+    };
+    recording.each(collect).unwrap();
+    let found = &inputs[difference.input as usize];
+    assert!(matches!(found, Input::Sent(..)), "{difference:?}");
+    assert_eq!(found.to_string(), difference.what);
+    let heads = |input: &&Input| matches!(input, Input::Sent(_, n) if *n > 100);
+    assert_eq!(inputs.iter().find(heads), Some(found), "the first that carries heads");
+}
+
+#[test]
+fn a_stream_is_explained() {
+    let place = Place::new("explained");
+    recorded(&place, false);
+    let (replayed, story) = explain(&place.file(), "1".parse().unwrap()).unwrap();
+    assert_eq!(replayed.difference, None);
+    let story = story.join("\n");
+    let order = [
+        "accepted, and frozen (input",
+        "waits: ",
+        "thawed: stream 1 of the backend's connection 1v0",
+        "taken back, and frozen again (input",
+        "attempt 1, at 127.0.0.1:9000, was not processed: BackendReset(",
+        "thawed: stream",
+        "attempt 2, at 127.0.0.1:9000, is answered with 200",
+        "ended: Complete, status 200, 2 attempts",
+    ];
+    let mut from = 0;
+    for part in order {
+        let at = story[from..].find(part).unwrap_or_else(|| panic!("{part:?} is missing in\n{story}"));
+        from += at + part.len();
+    }
+    let elsewhere: StreamName = "7v1/1".parse().unwrap();
+    assert_eq!(explain(&place.file(), elsewhere).unwrap().1, ["no request came on that stream"]);
+    for wrong in ["", "x", "3/1", "3v/1", "3v1/", "3v1"] {
+        assert!(wrong.parse::<StreamName>().is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_full_recording_ends_and_says_so_once() {
+    let place = Place::new("full");
+    let notices = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&notices);
+    let observer: Observer = Arc::new(move |notice| told.lock().unwrap().push(notice));
+    let options = RecordingOptions { file: place.0.clone(), content: true, max_octets: 1000 };
+    World::new(gateway(Some(options), Some(observer))).run();
+    let notices = notices.lock().unwrap();
+    let [Notice::RecordingEnded { file, .. }] = &notices[..] else { panic!("{notices:?}") };
+    assert_eq!(file, &place.file());
+    assert!(place.octets().len() <= 1000);
+    assert_eq!(replay(Path::new(file)).unwrap().difference, None);
+}
+
+#[test]
+fn a_file_that_cannot_be_made_is_told_at_the_start() {
+    let mut options = Options::new(Vec::new());
+    options.recording =
+        Some(RecordingOptions { file: "/nowhere/at/all".into(), content: false, max_octets: 1 << 20 });
+    let config = Config::new(vec![shuntyard_core::address::Address::Unix("/run/a".into())]);
+    assert!(matches!(equip(&config, &options), Err(crate::BindError::Recording { .. })));
+}

@@ -1,0 +1,126 @@
+//! What the gateway gave out, as a running hash: recorder and replay keep one each, and they must agree.
+
+use std::hash::{Hash, Hasher as _};
+
+use shuntyard_core::gateway::{Action, ConnId, Record};
+
+use crate::recording::content::Content;
+use crate::recording::fold::Fold;
+
+/// The hash, and how far each connection has come.
+#[derive(Debug)]
+pub(crate) struct Witness {
+    pub(crate) fold: Fold,
+    /// Content is recorded, and counts in the hash.
+    content: bool,
+    /// By the index of the connection; a later one with the same index takes the place.
+    tracks: Vec<Option<Track>>,
+}
+
+/// The two directions of a connection.
+#[derive(Debug)]
+struct Track {
+    conn: ConnId,
+    recv: Content,
+    send: Content,
+}
+
+impl Witness {
+    pub(crate) fn new(content: bool) -> Self {
+        Self { fold: Fold::default(), content, tracks: Vec::new() }
+    }
+
+    /// `handle_accept` has given an id.
+    pub(crate) fn accepted(&mut self, conn: ConnId) {
+        conn.hash(&mut self.fold);
+        self.track(conn, true);
+    }
+
+    /// `poll_action` has answered.
+    pub(crate) fn acted(&mut self, action: Option<&Action>) {
+        let fold = &mut self.fold;
+        match action {
+            None => fold.write_u64(0),
+            Some(Action::Connect { conn, target }) => {
+                (1_u64, conn, target).hash(fold);
+                self.track(*conn, false);
+            }
+            Some(Action::Readable(conn)) => (2_u64, conn).hash(fold),
+            Some(Action::Writable(conn)) => (3_u64, conn).hash(fold),
+            Some(Action::Resolve { name, port }) => (4_u64, name, u32::from(*port)).hash(fold),
+            Some(Action::Shutdown(conn)) => (5_u64, conn).hash(fold),
+            Some(Action::Close(conn)) => (6_u64, conn).hash(fold),
+            Some(Action::Accepting(accepting)) => (7_u64, accepting).hash(fold),
+            Some(Action::Record(record)) => hash_record(record, fold),
+            Some(Action::Drained { cut }) => (9_u64, cut).hash(fold),
+        }
+    }
+
+    /// `poll_transmit` has shown so many octets, 0 for `None`.
+    pub(crate) fn shown(&mut self, octets: usize) {
+        self.fold.write_usize(octets);
+    }
+
+    /// These octets have left.
+    pub(crate) fn sent(&mut self, conn: ConnId, octets: &[u8]) {
+        let Self { fold, content, tracks } = self;
+        match find(tracks, conn).filter(|_| !*content) {
+            None => fold.write(octets),
+            Some(track) => track.send.split(octets, |piece, is_content| {
+                if is_content { fold.write_usize(piece.len()) } else { fold.write(piece) }
+            }),
+        }
+    }
+
+    /// Octets came: shows them in pieces, those that are not recorded with `true`.
+    pub(crate) fn received<'a>(
+        &mut self,
+        conn: ConnId,
+        octets: &'a [u8],
+        mut show: impl FnMut(&'a [u8], bool),
+    ) {
+        match find(&mut self.tracks, conn).filter(|_| !self.content) {
+            None => show(octets, false),
+            Some(track) => track.recv.split(octets, show),
+        }
+    }
+
+    fn track(&mut self, conn: ConnId, is_front: bool) {
+        if self.content {
+            return;
+        }
+        let at = index(conn);
+        if self.tracks.len() <= at {
+            self.tracks.resize_with(at + 1, || None);
+        }
+        // A client begins with the preface, and so do we towards a backend.
+        self.tracks[at] = Some(Track { conn, recv: Content::new(is_front), send: Content::new(!is_front) });
+    }
+}
+
+fn index(conn: ConnId) -> usize {
+    (conn.to_bits() & 0xffff_ffff) as usize
+}
+
+fn find(tracks: &mut [Option<Track>], conn: ConnId) -> Option<&mut Track> {
+    tracks.get_mut(index(conn))?.as_mut().filter(|track| track.conn == conn)
+}
+
+/// What the record says in numbers. Its texts come from the configuration, its fields from what was received.
+fn hash_record(record: &Record, fold: &mut Fold) {
+    fold.write_u64(8);
+    match record {
+        Record::Started { request, at } => (0_u64, request, at).hash(fold),
+        Record::Attempt(attempt) => {
+            (1_u64, attempt.request, attempt.number, attempt.engine, attempt.stream_id).hash(fold);
+            (attempt.outcome, u32::from(attempt.status)).hash(fold);
+            (attempt.request_octets, attempt.response_octets).hash(fold);
+            (attempt.thawed, attempt.sent, attempt.responded, attempt.ended).hash(fold);
+        }
+        Record::Ended(end) => {
+            (2_u64, end.request, end.outcome, u32::from(end.status), end.attempts).hash(fold);
+            (end.request_octets, end.response_octets).hash(fold);
+            (end.accepted, end.thawed, end.responded, end.ended).hash(fold);
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Values to octets and back: everything that a recording names.
+//!
+//! Structs and enums of the core are listed field by field. One that gets a new field does not compile until the field
+//! stands here too: a recording without it could not be replayed.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shuntyard_core::address::Address;
+use shuntyard_core::config::{
+    Balance, Config, ConnectionConfig, EndpointConfig, HeaderRule, Host, HostPattern, PathPattern,
+    RetryConfig, RouteConfig, Saturation, Scope, Timeouts, UpstreamConfig,
+};
+use shuntyard_core::gateway::{Accepted, Closed, Command, ConnId};
+use shuntyard_core::time::{Instant, WallClock};
+
+/// A value in a recording.
+pub(crate) trait Word: Sized {
+    /// Appends the value.
+    fn put(&self, out: &mut Vec<u8>);
+
+    /// Takes a value from the front; `None` where there is none.
+    fn take(input: &mut &[u8]) -> Option<Self>;
+}
+
+/// Seven bits an octet, the low ones first.
+impl Word for u64 {
+    fn put(&self, out: &mut Vec<u8>) {
+        let mut value = *self;
+        while value >= 0x80 {
+            out.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        out.push(value as u8);
+    }
+
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        let mut value = 0;
+        for shift in (0..70).step_by(7) {
+            let (&octet, rest) = input.split_first()?;
+            *input = rest;
+            let bits = u64::from(octet & 0x7f);
+            value |= bits.checked_shl(shift).filter(|shifted| shifted >> shift == bits)?;
+            if octet < 0x80 {
+                return Some(value);
+            }
+        }
+        None
+    }
+}
+
+/// Octets behind their number.
+pub(crate) fn put_octets(octets: &[u8], out: &mut Vec<u8>) {
+    (octets.len() as u64).put(out);
+    out.extend_from_slice(octets);
+}
+
+pub(crate) fn take_octets<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let len = usize::take(input)?;
+    let (octets, rest) = input.split_at_checked(len)?;
+    *input = rest;
+    Some(octets)
+}
+
+/// Types that are another type on the way.
+macro_rules! by {
+    ($($type:ty, |$value:ident| $put:expr, |$word:ident: $via:ty| $take:expr;)*) => {$(
+        impl Word for $type {
+            fn put(&self, out: &mut Vec<u8>) {
+                let $value = self;
+                <$via as Word>::put(&$put, out);
+            }
+
+            fn take(input: &mut &[u8]) -> Option<Self> {
+                let $word = <$via as Word>::take(input)?;
+                $take
+            }
+        }
+    )*};
+}
+
+by! {
+    usize, |value| *value as u64, |word: u64| word.try_into().ok();
+    u32, |value| u64::from(*value), |word: u64| word.try_into().ok();
+    u16, |value| u64::from(*value), |word: u64| word.try_into().ok();
+    bool, |value| u64::from(*value), |word: u64| match word { 0 => Some(false), 1 => Some(true), _ => None };
+    Instant, |value| value.as_nanos(), |word: u64| Some(Self::from_nanos(word));
+    Duration, |value| u64::try_from(value.as_nanos()).unwrap_or(u64::MAX), |word: u64| Some(Self::from_nanos(word));
+    Arc<str>, |value| value.to_string(), |word: String| Some(word.into());
+    SocketAddr, |value| value.to_string(), |word: String| word.parse().ok();
+    Box<Config>, |value| (**value).clone(), |word: Config| Some(Box::new(word));
+}
+
+impl Word for String {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_octets(self.as_bytes(), out);
+    }
+
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        Self::from_utf8(take_octets(input)?.to_vec()).ok()
+    }
+}
+
+/// Index and generation: both are small.
+impl Word for ConnId {
+    fn put(&self, out: &mut Vec<u8>) {
+        (self.to_bits() & 0xffff_ffff).put(out);
+        (self.to_bits() >> 32).put(out);
+    }
+
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        let index = u32::take(input)?;
+        Some(Self::from_bits(u64::from(u32::take(input)?) << 32 | u64::from(index)))
+    }
+}
+
+impl<T: Word> Word for Vec<T> {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.len().put(out);
+        self.iter().for_each(|value| value.put(out));
+    }
+
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        // Each takes an octet at least: no more memory is asked for than the input is worth.
+        (0..usize::take(input).filter(|len| *len <= input.len())?).map(|_| T::take(input)).collect()
+    }
+}
+
+impl<T: Word> Word for Option<T> {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.is_some().put(out);
+        self.iter().for_each(|value| value.put(out));
+    }
+
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        if bool::take(input)? { T::take(input).map(Some) } else { Some(None) }
+    }
+}
+
+/// Structs, field by field.
+macro_rules! structs {
+    ($($type:ident { $($field:ident),* })*) => {$(
+        impl Word for $type {
+            fn put(&self, out: &mut Vec<u8>) {
+                let Self { $($field),* } = self;
+                $($field.put(out);)*
+            }
+
+            fn take(input: &mut &[u8]) -> Option<Self> {
+                $(let $field = Word::take(input)?;)*
+                Some(Self { $($field),* })
+            }
+        }
+    )*};
+}
+
+/// Enums, variant by variant, each behind its number.
+macro_rules! enums {
+    ($($type:ident { $($number:literal = $variant:ident $(($inner:ident))? $({ $($field:ident),* })?),* })*) => {$(
+        impl Word for $type {
+            fn put(&self, out: &mut Vec<u8>) {
+                match self {
+                    $(Self::$variant $(($inner))? $({ $($field),* })? => {
+                        let number: u64 = $number;
+                        number.put(out);
+                        $($inner.put(out);)?
+                        $($($field.put(out);)*)?
+                    })*
+                }
+            }
+
+            fn take(input: &mut &[u8]) -> Option<Self> {
+                match u64::take(input)? {
+                    $($number => {
+                        $(let $inner = Word::take(input)?;)?
+                        $($(let $field = Word::take(input)?;)*)?
+                        Some(Self::$variant $(($inner))? $({ $($field),* })?)
+                    })*
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+
+structs! {
+    Accepted { peer, local }
+    WallClock { at, unix_seconds }
+    Config {
+        front, backend, timeouts, upstreams, routes, max_fronts, ledger_octets, ledger_front_octets, upload_ledger_octets,
+        replay_ledger_octets, recv_buffer_octets, via, records
+    }
+    ConnectionConfig {
+        header_table_size, encoder_table_size, max_concurrent_streams, initial_window_size,
+        connection_window_size, max_header_list_size, max_fields, max_continuations, max_settings,
+        max_queued_control_frames, max_interim_responses, authority_required, outbox_high_mark,
+        assumed_max_concurrent_streams, max_concurrent_streams_cap, stream_window_max
+    }
+    Timeouts {
+        preface, field_block, connect, response, front_idle, backend_idle, linger, write_stall, stream_idle, front_age, backend_age,
+        suspect_idle, suspect_silent, ping
+    }
+    UpstreamConfig {
+        name, endpoints, balance, share, on_saturation, connections_min, connections_max, assumed_streams,
+        queue_max, queue_timeout, retry
+    }
+    EndpointConfig { host }
+    RetryConfig { attempts, unprocessed_attempts, budget_percent, replay_octets }
+    RouteConfig { name, host, path, upstream, timeout, request_headers, response_headers }
+}
+
+enums! {
+    Address { 0 = Inet(address), 1 = Unix(path) }
+    Host { 0 = Address(address), 1 = Name { name, port } }
+    HeaderRule { 0 = Set { name, value }, 1 = Add { name, value }, 2 = Remove { name } }
+    Scope { 0 = Client, 1 = Worker, 2 = None }
+    Saturation { 0 = Dial, 1 = Queue, 2 = Refuse }
+    Balance { 0 = LeastActive, 1 = RoundRobin }
+    HostPattern { 0 = Any, 1 = Exact(host), 2 = Below(host) }
+    PathPattern { 0 = Any, 1 = Exact(path), 2 = Prefix(path) }
+    Closed { 0 = ConnectRefused, 1 = ConnectTimedOut, 2 = ConnectFailed, 3 = Reset, 4 = Failed }
+    Command {
+        0 = Drain { deadline }, 1 = WallClock(wall), 2 = Resolved { name, port, addresses }, 3 = Configure(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn there_and_back<T: Word + PartialEq + std::fmt::Debug>(value: &T) {
+        let mut octets = Vec::new();
+        value.put(&mut octets);
+        let mut input = octets.as_slice();
+        assert_eq!(T::take(&mut input).as_ref(), Some(value));
+        assert!(input.is_empty());
+        for end in 0..octets.len() {
+            assert_eq!(T::take(&mut &octets[..end]), None, "{end} octets of {value:?}");
+        }
+    }
+
+    #[test]
+    fn numbers() {
+        for value in [0, 1, 127, 128, 300, u64::MAX] {
+            there_and_back(&value);
+        }
+        assert_eq!(u64::take(&mut &[0xff; 11][..]), None);
+        assert_eq!(u64::take(&mut &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02][..]), None);
+        there_and_back(&ConnId::from_bits(7 << 32 | 300));
+        assert_eq!(Vec::<u64>::take(&mut &[0xff, 0xff, 0x03][..]), None, "longer than the input");
+    }
+
+    #[test]
+    fn configurations_and_commands() {
+        let inet: SocketAddr = "[::1]:80".parse().unwrap();
+        let mut config = Config::new(vec![inet.into(), Address::Unix("/run/a".into())]);
+        config.upstreams[0].endpoints.push(EndpointConfig { host: Host::Name { name: "b".into(), port: 1 } });
+        config.routes[0].path = PathPattern::Prefix("/x".into());
+        config.routes[0].host = HostPattern::Below("example.com".into());
+        config.routes[0].timeout = Some(Duration::from_millis(17));
+        there_and_back(&config);
+        there_and_back(&Command::Configure(Box::new(config)));
+        there_and_back(&Command::Drain { deadline: Duration::from_secs(3) });
+        there_and_back(&Command::Resolved { name: "b".into(), port: 9, addresses: vec![inet.into()] });
+        there_and_back(&Closed::Failed);
+    }
+}

@@ -1,0 +1,59 @@
+//! Gets a page over HTTP/2 with prior knowledge, on a blocking socket:
+//! `cargo run --example client 127.0.0.1:8080 /page`
+
+use std::error::Error;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use http::{Request, StatusCode};
+use shuntyard_core::config::ConnectionConfig;
+use shuntyard_core::h2::{Client, ClientEvent};
+
+pub(crate) fn get(address: &str, path: &str) -> Result<(StatusCode, Vec<u8>), Box<dyn Error>> {
+    let mut socket = TcpStream::connect(address)?;
+    let mut client = Client::new(ConnectionConfig::default(), 1)?;
+    client.send_request(&Request::get(format!("http://{address}{path}")).body(())?, true)?;
+    let (mut buffer, mut status, mut content) = ([0; 16 << 10], StatusCode::OK, Vec::new());
+    loop {
+        while let Some(octets) = client.poll_transmit() {
+            let n = socket.write(octets)?;
+            client.handle_sent(n);
+        }
+        let n = socket.read(&mut buffer)?;
+        if n == 0 {
+            return Err("the connection ended before the response did".into());
+        }
+        client.handle_recv(&buffer[..n]);
+        while let Some(event) = client.poll_event()? {
+            let ended = match event {
+                ClientEvent::Response { response, end, .. } => {
+                    status = response.status();
+                    end
+                }
+                ClientEvent::Data { stream, data, credit, end } => {
+                    content.extend_from_slice(&data);
+                    // The server may send so much more.
+                    client.release(stream, credit);
+                    end
+                }
+                ClientEvent::Trailers { .. } => true,
+                ClientEvent::Reset { error_code, .. } => return Err(format!("reset: {error_code:?}").into()),
+                _ => false,
+            };
+            if ended {
+                return Ok((status, content));
+            }
+        }
+    }
+}
+
+#[allow(dead_code, reason = "the test of the examples calls what it calls")]
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(address), Some(path)) = (arguments.next(), arguments.next()) else {
+        return Err("usage: client ADDRESS PATH".into());
+    };
+    let (status, content) = get(&address, &path)?;
+    println!("{status}\n{}", String::from_utf8_lossy(&content));
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! Answers every request over HTTP/2 with prior knowledge, a blocking thread a connection:
+//! `cargo run --example server 127.0.0.1:8080`
+
+use std::error::Error;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
+use http::Response;
+use shuntyard_core::config::ConnectionConfig;
+use shuntyard_core::h2::{Server, ServerEvent};
+
+pub(crate) fn serve(mut socket: TcpStream) -> Result<(), Box<dyn Error>> {
+    let mut server = Server::new(ConnectionConfig::default(), 1)?;
+    let mut buffer = [0; 16 << 10];
+    loop {
+        let n = socket.read(&mut buffer)?;
+        if n == 0 {
+            return Ok(());
+        }
+        server.handle_recv(&buffer[..n]);
+        while let Some(event) = server.poll_event()? {
+            match event {
+                ServerEvent::Request { stream, request, .. } => {
+                    let content = format!("this is {}\n", request.uri().path());
+                    server.send_response(stream, &Response::new(()), false)?;
+                    server.send_data(stream, content.as_bytes(), true)?;
+                }
+                // Nobody wants to know it, but its window goes back.
+                ServerEvent::Data { stream, credit, .. } => server.release(stream, credit),
+                _ => {}
+            }
+        }
+        while let Some(octets) = server.poll_transmit() {
+            let n = socket.write(octets)?;
+            server.handle_sent(n);
+        }
+    }
+}
+
+#[allow(dead_code, reason = "the test of the examples calls what it calls")]
+fn main() -> Result<(), Box<dyn Error>> {
+    let address = std::env::args().nth(1).ok_or("usage: server ADDRESS")?;
+    for socket in TcpListener::bind(address)?.incoming() {
+        let socket = socket?;
+        thread::spawn(move || serve(socket).unwrap_or_else(|error| eprintln!("{error}")));
+    }
+    Ok(())
+}

@@ -1,0 +1,253 @@
+//! Heads on their way through header rules and hooks.
+
+use bytes::Bytes;
+
+use crate::address::Address;
+use crate::fields::{FieldName, FieldSection};
+use crate::gateway::conn::Side;
+use crate::gateway::{ConnId, Gateway};
+use crate::hooks::{Context, HeadMut, HookFailed, Hooks, Relay, Verdict, answer_head};
+use crate::key::{EndpointKey, UpstreamKey};
+use crate::message::{self, Method, RequestRules, ResponseHead};
+use crate::record::{AttemptOutcome, Cause, Record};
+use crate::request::{Frozen, Place, Request, RequestKey};
+use crate::time::{Instant, imf_fixdate};
+
+/// The hooks of a gateway, if it has any.
+#[derive(Default)]
+pub(super) struct Hooked(Option<Box<dyn Hooks>>);
+
+impl core::fmt::Debug for Hooked {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(if self.0.is_some() { "Hooked" } else { "None" })
+    }
+}
+
+/// A request as a backend gets it.
+#[derive(Default)]
+pub(super) struct Outgoing {
+    /// The head, where it differs from the original one.
+    pub(super) fields: Option<FieldSection>,
+    /// What its content passes through.
+    pub(super) relay: Option<Box<Relay>>,
+}
+
+/// A response as the client gets it.
+pub(super) struct Incoming {
+    pub(super) status: u16,
+    /// What its content passes through.
+    pub(super) relay: Option<Box<Relay>>,
+}
+
+/// What a hook has made of a message that does not go on.
+pub(super) enum Instead {
+    Answer(Box<http::Response<Bytes>>),
+    Failure,
+}
+
+impl From<HookFailed> for Instead {
+    fn from(_: HookFailed) -> Self {
+        Self::Failure
+    }
+}
+
+impl Verdict {
+    fn go_on(self) -> Result<(), Instead> {
+        match self {
+            Self::Forward => Ok(()),
+            Self::Answer(answer) => Err(Instead::Answer(Box::new(answer))),
+        }
+    }
+}
+
+/// The attempt that a hook is asked about.
+type At = (u32, UpstreamKey, EndpointKey);
+
+impl Gateway {
+    /// Gives the gateway hooks, before anything happens to it.
+    #[must_use]
+    pub fn with_hooks(mut self, hooks: Box<dyn Hooks>) -> Self {
+        self.hooks = Hooked(Some(hooks));
+        self
+    }
+
+    /// A request came. Says whether a hook has answered it.
+    pub(super) fn answered_on_arrival(&mut self, key: RequestKey, now: Instant) -> bool {
+        let verdict = self.ask_hooks(key, None, now, |hooks, context, request| match &request.place {
+            Place::Frozen(frozen) => hooks.arrived(context, frozen.fields()),
+            Place::Live(_) | Place::Finished(_) | Place::Moving => Verdict::Forward,
+        });
+        match verdict.unwrap_or_default().go_on() {
+            Ok(()) => false,
+            Err(instead) => {
+                self.answer_instead(key, instead, now);
+                true
+            }
+        }
+    }
+
+    /// The head of an attempt: the original one, changed by the rules of the route and by hooks. `end`: there is no content.
+    pub(super) fn outgoing(
+        &mut self,
+        key: RequestKey,
+        frozen: &Frozen,
+        (upstream, endpoint): (UpstreamKey, EndpointKey),
+        end: bool,
+        now: Instant,
+    ) -> Result<Outgoing, Instead> {
+        let Some(awaiting) = self.requests.get(key).map(|request| &request.awaiting) else {
+            return Ok(Outgoing::default());
+        };
+        let route = awaiting.route.as_deref();
+        let Some(mut fields) = self.spare.changed(frozen.fields(), route, self.hooks.0.is_some()) else {
+            return Ok(Outgoing::default());
+        };
+        let (head, at, seed) = (awaiting.head, (awaiting.attempts + 1, upstream, endpoint), self.seed);
+        let asked = self.ask_hooks(key, Some(at), now, |hooks, context, _| {
+            let mut request = HeadMut::new(&mut fields, head, seed);
+            let verdict = hooks.request(context, &mut request)?;
+            Ok((verdict, request.into_transform()))
+        });
+        let shaped = match asked {
+            None => Ok(None),
+            Some(asked) => self.checked_request(&mut fields, asked, end),
+        };
+        match shaped {
+            Ok(relay) => Ok(Outgoing { fields: Some(fields), relay }),
+            Err(instead) => {
+                self.keep_section(fields);
+                Err(instead)
+            }
+        }
+    }
+
+    fn checked_request(
+        &self,
+        fields: &mut FieldSection,
+        asked: Result<(Verdict, Option<Box<dyn crate::hooks::Transform>>), HookFailed>,
+        end: bool,
+    ) -> Result<Option<Box<Relay>>, Instead> {
+        let (verdict, transform) = asked?;
+        verdict.go_on()?;
+        let authority_required = self.config.front.authority_required;
+        let rules = RequestRules { authority_required, ..RequestRules::default() };
+        message::request(fields, &rules).map_err(|_| Instead::Failure)?;
+        let relay = transform.filter(|_| !end).map(|transform| Box::new(Relay::new(transform)));
+        if relay.is_some() {
+            drop_content_length(fields);
+        }
+        Ok(relay)
+    }
+
+    /// The head of a final response, changed by hooks. `end`: there is no content.
+    pub(super) fn incoming(
+        &mut self,
+        key: RequestKey,
+        head: ResponseHead,
+        fields: &mut FieldSection,
+        end: bool,
+        now: Instant,
+    ) -> Result<Incoming, Instead> {
+        let unchanged = Ok(Incoming { status: head.status, relay: None });
+        if self.hooks.0.is_none() {
+            return unchanged;
+        }
+        let seed = self.seed;
+        let live = self.requests.get_mut(key).and_then(Request::live_mut).map(|live| live.attempt);
+        let at = live.map(|attempt| (attempt.number, attempt.upstream, attempt.endpoint));
+        let asked = self.ask_hooks(key, at, now, |hooks, context, request| {
+            let mut response = HeadMut::new(fields, head, seed);
+            let verdict = hooks.response(context, &mut response)?;
+            Ok::<_, HookFailed>((verdict, response.into_transform(), request.awaiting.head.method))
+        });
+        let Some(asked) = asked else { return unchanged };
+        let (verdict, transform, method) = asked?;
+        verdict.go_on()?;
+        let head = message::response(fields).map_err(|_| Instead::Failure)?;
+        let has_content = method != Method::Head && !crate::hooks::is_bare(head.status);
+        // A response to HEAD says the length that one to GET would have, and that one is transformed.
+        if transform.is_some() && !(end && has_content) {
+            drop_content_length(fields);
+        }
+        let relay =
+            transform.filter(|_| has_content && !end).map(|transform| Box::new(Relay::new(transform)));
+        Ok(Incoming { status: head.status, relay })
+    }
+
+    /// A hook has said the last word about the request.
+    pub(super) fn answer_instead(&mut self, key: RequestKey, instead: Instead, now: Instant) {
+        let Instead::Answer(answer) = instead else { return self.fail_by_hook(key, now) };
+        let date = imf_fixdate(self.wall.unix_seconds_at(now));
+        let Ok(fields) = answer_head(&answer, &date, self.seed) else { return self.fail_by_hook(key, now) };
+        self.cancel_backend(key, now);
+        self.leave_place(key, AttemptOutcome::Abandoned, now);
+        self.disarm_request(key);
+        let status = answer.status().as_u16();
+        self.answer(key, (status, Cause::HookAnswered), &fields, answer.body(), now);
+    }
+
+    /// A hook has failed the request.
+    pub(super) fn fail_by_hook(&mut self, key: RequestKey, now: Instant) {
+        self.cancel_backend(key, now);
+        self.fail_request(key, Cause::HookFailed, now);
+    }
+
+    /// Whether anybody reads records.
+    pub(super) fn has_readers(&self) -> bool {
+        self.config.records || self.hooks.0.is_some()
+    }
+
+    /// Tells whoever reads records.
+    pub(super) fn write_record(&mut self, record: Record) {
+        if let Some(hooks) = &mut self.hooks.0 {
+            hooks.record(&record);
+        }
+        if self.config.records {
+            self.actions.push_back(crate::gateway::Action::Record(Box::new(record)));
+        }
+    }
+
+    /// Asks the hooks about a request; `None` where there are none.
+    fn ask_hooks<T>(
+        &mut self,
+        key: RequestKey,
+        at: Option<At>,
+        now: Instant,
+        call: impl FnOnce(&mut dyn Hooks, &Context<'_>, &Request) -> T,
+    ) -> Option<T> {
+        let mut hooks = self.hooks.0.take()?;
+        let told = self.requests.get(key).map(|request| {
+            let awaiting = &request.awaiting;
+            let route = awaiting.route.as_deref();
+            let upstream = at.map(|(_, upstream, _)| upstream).or(route.map(|route| route.upstream));
+            let endpoint = at.and_then(|(_, upstream, endpoint)| self.registry.endpoint(upstream, endpoint));
+            let client = self.client_of(awaiting.front.conn);
+            let context = Context {
+                request: awaiting.id,
+                attempt: at.map_or(0, |(number, ..)| number),
+                route: route.map(|route| &*route.name),
+                upstream: upstream.and_then(|key| self.registry.upstream(key)).map(|of| &*of.config().name),
+                endpoint: endpoint.map(|of| &*of.label),
+                client: &client,
+                now,
+                unix_seconds: self.wall.unix_seconds_at(now),
+            };
+            call(&mut *hooks, &context, request)
+        });
+        self.hooks.0 = Some(hooks);
+        told
+    }
+
+    /// The client at the other end of a connection.
+    pub(super) fn client_of(&self, conn: ConnId) -> Address {
+        match self.conns.get(conn).map(|entry| &entry.side) {
+            Some(Side::Front { peer, .. }) => peer.clone(),
+            Some(Side::Backend(_)) | None => Address::unspecified(),
+        }
+    }
+}
+
+/// RFC 9110 section 8.6: what is transformed has another length.
+fn drop_content_length(fields: &mut FieldSection) {
+    fields.retain(|line| line.facts.name != FieldName::ContentLength);
+}

@@ -1,0 +1,92 @@
+//! Attempts that were lost: the request goes back to the queue, or it ends.
+
+use crate::gateway::deadlines::Kind;
+use crate::gateway::{ConnId, Gateway};
+use crate::record::{AttemptOutcome, Cause};
+use crate::request::{DeadlineTarget, Loss, Place, RequestKey, next_attempt};
+use crate::time::{Duration, Instant};
+
+impl Gateway {
+    /// A backend failed a request before its response was whole. It is sent again where that is safe (RFC 9113 section 8.7,
+    /// RFC 9110 section 9.2.2), or it ends.
+    pub(super) fn attempt_lost(&mut self, key: RequestKey, loss: Loss, cause: Cause, now: Instant) {
+        let how = loss.outcome(cause);
+        match self.pause_before_next(key, loss, now) {
+            Some(pause) => self.refreeze(key, how, pause, now),
+            None => self.fail_attempt(key, how, cause, now),
+        }
+    }
+
+    /// The connection that carried the request is gone. Where nothing of the request had left, no backend has seen it.
+    pub(super) fn lost_with(&mut self, conn: ConnId, key: RequestKey, cause: Cause, now: Instant) {
+        let sent = self.conns.get(conn).map(|entry| entry.h2.octets_sent());
+        let live = self.requests.get(key).and_then(|request| match &request.place {
+            Place::Live(live) => Some(live.attempt.head_at),
+            Place::Frozen(_) | Place::Finished(_) | Place::Moving => None,
+        });
+        let never_left = sent.zip(live).is_some_and(|(sent, head_at)| sent <= head_at);
+        let loss = if never_left { Loss::Unprocessed } else { Loss::of_connection(cause) };
+        self.attempt_lost(key, loss, cause, now);
+    }
+
+    fn pause_before_next(&mut self, key: RequestKey, loss: Loss, now: Instant) -> Option<Duration> {
+        let awaiting = &self.requests.get(key)?.awaiting;
+        let upstream = awaiting.route.as_ref()?.upstream;
+        let config = self.registry.upstream(upstream)?.config().retry.clone();
+        let pause = next_attempt(awaiting, loss, &config, || self.registry.take_retry(upstream, now))?;
+        // Many that were refused together should not come back together.
+        let half = pause / 2;
+        let jitter = self.random.next_u64() % (half.as_nanos() as u64).max(1);
+        Some(if pause.is_zero() { pause } else { half + Duration::from_nanos(jitter) })
+    }
+
+    /// The request is frozen again, with the content that it had given away, after a pause.
+    fn refreeze(&mut self, key: RequestKey, how: AttemptOutcome, pause: Duration, now: Instant) {
+        self.disarm_request(key);
+        let Some(request) = self.requests.get_mut(key) else { return };
+        let Some(live) = request.take_live() else { return };
+        let (frozen, permit, attempt) = live.refreeze();
+        request.place = Place::Frozen(frozen);
+        let awaiting = &mut request.awaiting;
+        awaiting.count(how);
+        awaiting.take_back(&attempt, now);
+        awaiting.paused = !pause.is_zero();
+        let (id, front) = (awaiting.id, awaiting.front.conn);
+        let left = self.queue_time_left(key, now);
+        self.give_back(front, permit);
+        self.attempt_over(id, &attempt, how, now);
+        if pause.is_zero() {
+            self.back_to_queue(key, now);
+        } else {
+            let at = now + pause.min(left);
+            let deadline = self.deadlines.arm(Kind::Pause as u8, at, DeadlineTarget::Request(key));
+            if let Some(request) = self.requests.get_mut(key) {
+                request.awaiting.deadline = Some(deadline);
+            }
+        }
+        self.stream_ended(attempt.conn, now);
+    }
+
+    /// The pause is over.
+    pub(super) fn back_to_queue(&mut self, key: RequestKey, now: Instant) {
+        let Some(request) = self.requests.get_mut(key) else { return };
+        request.awaiting.paused = false;
+        let lane = request.awaiting.lane;
+        if lane.is_some_and(|lane| self.registry.resubmit(&mut self.requests, key, lane)) {
+            self.arm_request(key, Kind::Queue, now);
+        } else {
+            self.fail_request(key, Cause::NoEndpoint, now);
+        }
+    }
+
+    /// How long the request may still wait frozen: what it has waited before counts.
+    pub(super) fn queue_time_left(&self, key: RequestKey, now: Instant) -> Duration {
+        let left = || {
+            let awaiting = &self.requests.get(key)?.awaiting;
+            let upstream = self.registry.upstream(awaiting.route.as_ref()?.upstream)?;
+            let waited = awaiting.waited + now.saturating_since(awaiting.frozen);
+            Some(upstream.config().queue_timeout.saturating_sub(waited))
+        };
+        left().unwrap_or_default()
+    }
+}

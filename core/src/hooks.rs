@@ -1,0 +1,173 @@
+//! Hooks: code of whoever embeds the gateway, on the way of each request.
+//!
+//! Requests pass a gateway's parts like the skins of an onion: client, header rules of the route, hooks, backend; and
+//! responses the other way round. A hook decides and changes; it waits for nobody. All it knows comes in as arguments,
+//! the time included, so that a gateway with hooks is as deterministic as they are: a hook that asks a clock, a
+//! generator or a socket of its own cannot be replayed.
+//!
+//! ```
+//! use http::Response;
+//! use shuntyard_core::fields::{FieldName, FieldSection};
+//! use shuntyard_core::hooks::{Context, HeadMut, HookFailed, Hooks, Verdict};
+//! use shuntyard_core::message::RequestHead;
+//!
+//! /// Lets nobody in without a key, and tells the backend which attempt this is.
+//! struct Doorman;
+//!
+//! impl Hooks for Doorman {
+//!     fn arrived(&mut self, _: &Context<'_>, request: &FieldSection) -> Verdict {
+//!         if request.value_of(FieldName::Credentials).is_some() {
+//!             return Verdict::Forward;
+//!         }
+//!         let mut answer = Response::new("a key is needed\n".into());
+//!         *answer.status_mut() = http::StatusCode::UNAUTHORIZED;
+//!         Verdict::Answer(answer)
+//!     }
+//!
+//!     fn request(
+//!         &mut self,
+//!         context: &Context<'_>,
+//!         request: &mut HeadMut<'_, RequestHead>,
+//!     ) -> Result<Verdict, HookFailed> {
+//!         request.set("x-attempt", context.attempt.to_string())?;
+//!         Ok(Verdict::Forward)
+//!     }
+//! }
+//!
+//! # use shuntyard_core::{config::Config, gateway::Gateway, time::{Instant, WallClock}};
+//! # let backend = "127.0.0.1:9000".parse::<core::net::SocketAddr>()?;
+//! # let (config, now) = (Config::new(vec![backend.into()]), Instant::ZERO);
+//! # let wall = WallClock { at: now, unix_seconds: 0 };
+//! let gateway = Gateway::new(config, 1, now, wall)?.with_hooks(Box::new(Doorman));
+//! # let _ = gateway;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Content
+//!
+//! A hook that changes content attaches a [`Transform`] to the head that it is shown. Content then has another length,
+//! so `content-length` leaves the head. The sender's flow-control window counts the octets that the sender sent,
+//! whatever becomes of them: they are given back when what was made of them has left. No more than
+//! [`OUTPUT_OCTETS`] of output wait at a time, beside the input that the window bounds; so neither a transform that
+//! compresses nor one that expands stalls or overruns anything.
+//!
+//! # What a hook cannot do
+//!
+//! It cannot split or smuggle messages: fields that frame a message are out of its reach, and what it makes is checked by
+//! the rules that hold for peers ([`message`](crate::message)). What does not pass is answered 500, or where the response
+//! has begun, resets the stream; the cause in the records is
+//! [`Cause::HookFailed`](crate::record::Cause::HookFailed). A hook that panics takes its worker along.
+
+mod head;
+mod relay;
+
+use bytes::Bytes;
+
+use crate::address::Address;
+use crate::fields::FieldSection;
+use crate::message::{RequestHead, ResponseHead};
+use crate::record::{Record, RequestId};
+use crate::time::Instant;
+pub use head::{FieldError, HeadMut};
+pub(crate) use head::{answer_head, is_bare};
+pub use relay::{OUTPUT_OCTETS, Relay, Step, Transform};
+
+/// Code on the way of each request. Every method has a default that changes nothing.
+///
+/// A gateway calls its hooks one at a time, and moves between threads with them. Requests are told apart by
+/// [`Context::request`]; between [`Record::Started`] and [`Record::Ended`] that number is the key for whatever a hook
+/// wants to remember of one.
+pub trait Hooks: Send {
+    /// A request came, once for each: before it waits for a backend, and before it is told that no route serves it. It can
+    /// be answered here at no cost to any backend. `attempt` is 0, and there is no endpoint yet.
+    fn arrived(&mut self, context: &Context<'_>, request: &FieldSection) -> Verdict {
+        let _ = (context, request);
+        Verdict::Forward
+    }
+
+    /// A request is about to be handed to a backend; once for each attempt. The head is the original one with the header
+    /// rules of the route applied: what was changed for an earlier attempt has left no trace.
+    ///
+    /// # Errors
+    ///
+    /// The request is answered 500.
+    fn request(
+        &mut self,
+        context: &Context<'_>,
+        request: &mut HeadMut<'_, RequestHead>,
+    ) -> Result<Verdict, HookFailed> {
+        let _ = (context, request);
+        Ok(Verdict::Forward)
+    }
+
+    /// The final response head of a backend came. The header rules of the route are applied afterwards. Interim responses
+    /// (RFC 9110 section 15.2) and answers of the gateway itself are not shown.
+    ///
+    /// # Errors
+    ///
+    /// The response is dropped, and the request is answered 500.
+    fn response(
+        &mut self,
+        context: &Context<'_>,
+        response: &mut HeadMut<'_, ResponseHead>,
+    ) -> Result<Verdict, HookFailed> {
+        let _ = (context, response);
+        Ok(Verdict::Forward)
+    }
+
+    /// Something was written down: the start of a request, the end of an attempt, the one end of a request. Told whether or
+    /// not the configuration asks for records.
+    fn record(&mut self, record: &Record) {
+        let _ = record;
+    }
+}
+
+/// What a hook is told about the request. No state of any other request, connection or thread comes with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The request, over all its attempts.
+    pub request: RequestId,
+    /// The attempt, counted from 1; 0 before the first.
+    pub attempt: u32,
+    /// The route's name; `None` where none serves the request.
+    pub route: Option<&'a str>,
+    /// The upstream's name; `None` where no route leads to one.
+    pub upstream: Option<&'a str>,
+    /// The endpoint as the configuration writes it; `None` before the first attempt.
+    pub endpoint: Option<&'a str>,
+    /// The client.
+    pub client: &'a Address,
+    /// When the event came that this follows from.
+    pub now: Instant,
+    /// The same in seconds since 1970, as the gateway was told the civil time.
+    pub unix_seconds: u64,
+}
+
+/// What becomes of a message.
+#[derive(Clone, Debug, Default)]
+pub enum Verdict {
+    /// It goes on.
+    #[default]
+    Forward,
+    /// The client gets this answer instead. The status is final (200 to 999). `content-length`, and where it lacks `date`,
+    /// are made by the gateway; fields out of a hook's reach make it fail.
+    Answer(http::Response<Bytes>),
+}
+
+/// A hook could not do its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HookFailed;
+
+impl core::fmt::Display for HookFailed {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("a hook failed")
+    }
+}
+
+impl core::error::Error for HookFailed {}
+
+impl From<FieldError> for HookFailed {
+    fn from(_: FieldError) -> Self {
+        Self
+    }
+}
