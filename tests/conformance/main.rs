@@ -14,6 +14,8 @@ mod peers;
 #[path = "../process/mod.rs"]
 mod process;
 mod programs;
+mod reloads;
+mod routes;
 
 /// Makes tests of functions that take an adapter.
 macro_rules! on_every_adapter {
