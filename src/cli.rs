@@ -159,6 +159,10 @@ pub(crate) struct DemoArgs {
     )]
     pub(crate) clients: u16,
 
+    /// What drives the gateway's sockets
+    #[arg(long, env = "SHUNTYARD_ADAPTER", value_enum, default_value_t = Adapter::Mio)]
+    pub(crate) adapter: Adapter,
+
     /// Print JSON, an object a line, instead of a table (so it does where stdout is no terminal)
     #[arg(long, env = "SHUNTYARD_JSON", value_parser = FalseyValueParser::new())]
     pub(crate) json: bool,

@@ -18,6 +18,7 @@ mod observation;
 mod reload;
 mod replay;
 mod run;
+mod server;
 mod settings;
 mod signals;
 

@@ -5,14 +5,13 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
 use std::sync::Arc;
 
-use shuntyard_adapter::{BindError, Exit, Handle, Options};
-use shuntyard_core::address::Address;
-use shuntyard_core::config::Config;
+use shuntyard_adapter::Options;
 
-use crate::cli::{Adapter, ServeArgs};
+use crate::cli::ServeArgs;
 use crate::failure::Failure;
 use crate::observation::Observation;
 use crate::reload::Current;
+use crate::server::Server;
 use crate::settings::Settings;
 use crate::signals::{self, Reactions};
 
@@ -60,42 +59,6 @@ fn watch_signals(server: &Server, args: ServeArgs, settings: Settings) -> io::Re
         }),
         hangup: Some(Box::new(move || reloaded.reload().iter().for_each(|line| tracing::info!("{line}")))),
     })
-}
-
-/// A server on either adapter.
-enum Server {
-    Mio(shuntyard_mio::Server),
-    Tokio(shuntyard_tokio::Server),
-}
-
-impl Server {
-    fn bind(adapter: Adapter, config: Config, options: Options) -> Result<Self, BindError> {
-        match adapter {
-            Adapter::Mio => shuntyard_mio::Server::bind(config, options).map(Self::Mio),
-            Adapter::Tokio => shuntyard_tokio::Server::bind(config, options).map(Self::Tokio),
-        }
-    }
-
-    fn local_addrs(&self) -> &[Address] {
-        match self {
-            Self::Mio(server) => server.local_addrs(),
-            Self::Tokio(server) => server.local_addrs(),
-        }
-    }
-
-    fn handle(&self) -> Handle {
-        match self {
-            Self::Mio(server) => server.handle(),
-            Self::Tokio(server) => server.handle(),
-        }
-    }
-
-    fn run(self) -> io::Result<Exit> {
-        match self {
-            Self::Mio(server) => server.run(),
-            Self::Tokio(server) => server.run(),
-        }
-    }
 }
 
 /// Different with every start: std seeds its hasher from the system's randomness.

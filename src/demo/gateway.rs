@@ -8,17 +8,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use shuntyard_adapter::{Exit, Handle, Notice, Options};
 use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;
 use shuntyard_core::gateway::{Outcome, Record};
-use shuntyard_mio::{Exit, Handle, Notice, Options, Server};
 
+use crate::admin::{About, Admin};
+use crate::cli::Adapter;
 use crate::failure::Failure;
+use crate::server::Server;
 
 /// A gateway that runs.
 #[derive(Debug)]
 pub(super) struct Gateway {
     pub(super) address: SocketAddr,
+    /// Where its status page is.
+    pub(super) admin: SocketAddr,
     account: Arc<Account>,
     handle: Handle,
     thread: Option<JoinHandle<io::Result<Exit>>>,
@@ -58,8 +63,12 @@ pub(super) enum End {
 }
 
 impl Gateway {
-    /// Listens on a port that the kernel picks.
-    pub(super) fn start(origins: &[SocketAddr], workers: NonZeroUsize) -> Result<Self, Failure> {
+    /// Listens on ports that the kernel picks: for clients, and for a browser.
+    pub(super) fn start(
+        origins: &[SocketAddr],
+        workers: NonZeroUsize,
+        adapter: Adapter,
+    ) -> Result<Self, Failure> {
         let mut config = Config::new(origins.iter().copied().map(Address::Inet).collect());
         config.records = true;
         let account = Arc::new(Account::default());
@@ -71,17 +80,21 @@ impl Gateway {
                 writer.note(&record);
             }
         }));
-        let server = Server::bind(config, options)?;
+        let server = Server::bind(adapter, config, options)?;
         let Some(&Address::Inet(address)) = server.local_addrs().first() else {
             let error = io::ErrorKind::AddrNotAvailable.into();
             return Err(Failure::System { what: "cannot listen", error });
         };
         let handle = server.handle();
+        let page = Admin::bind(([127, 0, 0, 1], 0).into())?;
+        let admin = page.address();
+        page.serve(About::new(server.handle(), adapter.name(), None))
+            .map_err(|error| Failure::System { what: "cannot start a thread", error })?;
         let thread = thread::Builder::new()
             .name("gateway".to_owned())
             .spawn(move || server.run())
             .map_err(|error| Failure::System { what: "cannot start a thread", error })?;
-        Ok(Self { address, account, handle, thread: Some(thread) })
+        Ok(Self { address, admin, account, handle, thread: Some(thread) })
     }
 
     pub(super) fn balance(&self) -> Balance {

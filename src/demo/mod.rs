@@ -15,7 +15,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::cli::DemoArgs;
+use crate::cli::{Adapter, DemoArgs};
 use crate::failure::Failure;
 use crate::signals::{self, Reactions};
 
@@ -58,7 +58,8 @@ pub(crate) fn run(args: DemoArgs) -> Result<(), Failure> {
     let addresses: Vec<SocketAddr> = origins.iter().map(|origin| origin.address).collect();
     let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(WORKERS);
     let workers = NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN);
-    let gateway = Gateway::start(&addresses, workers)?;
+    let gateway = Gateway::start(&addresses, workers, args.adapter)?;
+    let status = format!("status page: http://{}/status", gateway.admin);
     let load =
         Load { gateway: gateway.address, clients: args.clients.into(), streams: STREAMS, patience: PATIENCE };
     let clients =
@@ -67,12 +68,13 @@ pub(crate) fn run(args: DemoArgs) -> Result<(), Failure> {
 
     let screen = Screen::new(args.json);
     let mut story = Story::new(cast, screen, signals, Duration::from_secs(args.seconds.into()));
+    story.screen.say(Duration::ZERO, &status);
     let (summary, interrupted) = story.tell();
     let broken =
         summary.promises.iter().filter(|promise| !promise.held).map(|promise| promise.name).collect();
     story.screen.conclude(&summary);
     if args.keep && !interrupted {
-        keep(&mut story, &addresses, workers)?;
+        keep(&mut story, &addresses, workers, args.adapter)?;
     }
     kept(broken)
 }
@@ -98,13 +100,20 @@ fn watch_signals() -> Result<Receiver<()>, Failure> {
 }
 
 /// Serves whoever comes, with a gateway like the one that was drained, until a signal.
-fn keep(story: &mut Story, origins: &[SocketAddr], workers: NonZeroUsize) -> Result<(), Failure> {
-    let mut gateway = Gateway::start(origins, workers)?;
+fn keep(
+    story: &mut Story,
+    origins: &[SocketAddr],
+    workers: NonZeroUsize,
+    adapter: Adapter,
+) -> Result<(), Failure> {
+    let mut gateway = Gateway::start(origins, workers, adapter)?;
     let elapsed = story.elapsed();
     story.screen.say(elapsed, "a gateway like the one that drained stays up, until a signal; try:");
     let path = "content/1/1000?trailers";
     let curl = format!("curl -v --http2-prior-knowledge http://{}/{path} -o /dev/null", gateway.address);
     story.screen.say(elapsed, &curl);
+    let status = format!("status page: http://{}/status", gateway.admin);
+    story.screen.say(elapsed, &status);
     for origin in &story.origins {
         story.screen.say(elapsed, &format!("origin {}: http://{}/", origin.name, origin.address));
     }
