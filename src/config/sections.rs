@@ -346,6 +346,8 @@ fn of_memory(limits: &mut Section<'_, '_>, config: &mut Config) {
     );
     let what = "content of one response that a backend may send ahead";
     let window = limits.take("response_window", what, &WINDOW, &mut config.backend.initial_window_size);
+    let what = "what that grows to while the client takes the content as fast as it comes";
+    limits.take("response_window_max", what, &WINDOW, &mut config.backend.stream_window_max);
     let what = "content that a backend connection may send ahead in all";
     limits.take(
         "response_connection_window",
@@ -356,16 +358,25 @@ fn of_memory(limits: &mut Section<'_, '_>, config: &mut Config) {
     let what = "memory for responses that wait for clients; a request is sent on when its window fits in";
     let memory =
         limits.take("response_memory", what, &Size { min: 1, max: 1 << 40 }, &mut config.ledger_octets);
+    let what = "of that memory, what the requests of one client connection may hold; more of them wait";
+    let share = Size { min: 1, max: 1 << 40 };
+    let of_client = limits.take("response_memory_per_client", what, &share, &mut config.ledger_front_octets);
     let what = "memory for uploads that wait; above it, those of one client stop each other";
     let uploads = Size { min: 1, max: 1 << 40 };
     limits.take("request_memory", what, &uploads, &mut config.upload_ledger_octets);
     let what = "memory for content that may have to be sent again; above it, a request is sent once";
     limits.take("replay_memory", what, &Size { min: 0, max: 1 << 40 }, &mut config.replay_ledger_octets);
-    if config.ledger_octets < u64::from(config.backend.initial_window_size)
-        && let Some(at) = memory.or(window)
-    {
-        let title = "`response_memory` is less than one `response_window`, so no request could be sent on";
-        limits.refuse(Problem::new(Code::Contradiction, title, at).label("together too little"));
+    let least = u64::from(config.backend.initial_window_size);
+    let pools = [
+        ("response_memory", config.ledger_octets, memory),
+        ("response_memory_per_client", config.ledger_front_octets, of_client),
+    ];
+    for (name, octets, at) in pools {
+        if let Some(at) = at.or_else(|| window.clone()).filter(|_| octets < least) {
+            let title =
+                format!("`{name}` is less than one `response_window`, so no request could be sent on");
+            limits.refuse(Problem::new(Code::Contradiction, title, at).label("together too little"));
+        }
     }
 }
 
@@ -381,6 +392,13 @@ fn of_time(limits: &mut Section<'_, '_>, config: &mut Config) {
     take("stream_idle_timeout", "a request or response whose content stands still", &mut times.stream_idle);
     take("write_timeout", "a peer that takes no output", &mut times.write_stall);
     take("linger_timeout", "how long input is discarded after the end", &mut times.linger);
-    let instead = "leave it out: connections end when they are idle, or at a drain";
-    limits.later("max_connection_age", "an age for connections", instead);
+    let what = "a client connection is asked to leave then, a tenth more or less, so that balancers can spread clients";
+    take("max_connection_age", what, &mut times.front_age);
+    let what = "a backend connection takes no more requests then, a tenth more or less";
+    take("max_backend_connection_age", what, &mut times.backend_age);
+    let what = "a backend connection that was silent so long is sent a PING with its next request";
+    take("suspect_idle", what, &mut times.suspect_idle);
+    let what = "a backend connection that is silent so long while requests wait is sent a PING";
+    take("suspect_silent", what, &mut times.suspect_silent);
+    take("ping_timeout", "the answer to a PING; then the connection is given up", &mut times.ping);
 }

@@ -17,6 +17,8 @@ mod peers;
 #[path = "../process/mod.rs"]
 mod process;
 mod programs;
+mod reloads;
+mod routes;
 mod seeing;
 
 /// Makes tests of functions that take an adapter.

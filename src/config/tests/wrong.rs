@@ -129,6 +129,10 @@ fn values_out_of_range() {
             ("workers without number", concat!("workers = 0\n", upstream!(""))),
             ("less at most than at least", upstream!("connections = { min = 8, max = 4 }")),
             ("less at most than the default", upstream!("connections = { min = 20 }")),
+            (
+                "memory for no window of a client",
+                upstream!("[limits]\nresponse_memory_per_client = \"1KiB\""),
+            ),
             ("memory for no window", upstream!("[limits]\nresponse_memory = \"1KiB\"")),
             ("via is no token", concat!("via = \"the yard\"\n", upstream!(""))),
             (
@@ -223,10 +227,7 @@ fn features_that_are_not_there_yet() {
             ("connections of all workers", upstream!("share = \"process\"")),
             ("outlier detection", upstream!("[upstream.app.outlier]\nmax_ejection_percent = 10")),
             ("discovery", upstream!("discover = { file = \"site.json\" }")),
-            (
-                "limits",
-                upstream!("[limits]\nmax_stream_resets_per_second = 100\nmax_connection_age = \"1h\""),
-            ),
+            ("limits", upstream!("[limits]\nmax_stream_resets_per_second = 100")),
             ("readiness", upstream!("[drain]\nready_delay = \"5s\"")),
         ]),
     );
