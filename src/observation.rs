@@ -21,7 +21,7 @@ use crate::log::{AccessLog, Destination};
 /// The same trouble is told again after this time.
 const NOTICE_INTERVAL: Duration = Duration::from_secs(10);
 
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ObserveArgs {
     /// Where /status, /metrics, /livez and /readyz are served, as in 127.0.0.1:9901
     #[arg(long, env = "SHUNTYARD_ADMIN", value_name = "ADDRESS")]
@@ -49,6 +49,19 @@ pub(crate) struct ObserveArgs {
 }
 
 impl ObserveArgs {
+    /// These, and where they say nothing, what the file says.
+    pub(crate) fn before(&self, file: Self) -> Self {
+        let own = self.clone();
+        Self {
+            admin: own.admin.or(file.admin),
+            admin_allow_remote: own.admin_allow_remote || file.admin_allow_remote,
+            access_log: own.access_log.or(file.access_log),
+            access_log_query: own.access_log_query || file.access_log_query,
+            verbose: own.verbose,
+            log_format: own.log_format,
+        }
+    }
+
     /// Whether the gateways must write records ([`Config::records`](shuntyard_core::config::Config::records)).
     pub(crate) fn wants_records(&self) -> bool {
         // With -v, requests that went wrong are told on the log's thread, not on the workers'.
@@ -125,7 +138,11 @@ impl Observation {
     }
 }
 
-fn admin_address(address: &ListenAddress, allow_remote: bool) -> Result<std::net::SocketAddr, Failure> {
+/// Where the admin address is taken; an error where it may not be.
+pub(crate) fn admin_address(
+    address: &ListenAddress,
+    allow_remote: bool,
+) -> Result<std::net::SocketAddr, Failure> {
     let inet = |address: &Address| match address {
         Address::Inet(address) => Some(*address),
         Address::Unix(_) => None,

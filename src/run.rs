@@ -19,7 +19,7 @@ use crate::signals::{self, Reactions};
 /// Serves until a signal has drained the server.
 pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let settings = Settings::new(&args)?;
-    let mut observation = Observation::start(&args.observe)?;
+    let mut observation = Observation::start(&settings.observe)?;
     let adapter = settings.adapter;
     let options = Options {
         workers: settings.workers,

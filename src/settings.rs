@@ -10,6 +10,7 @@ use shuntyard_core::config::{Config, EndpointConfig, UpstreamConfig};
 use crate::cli::{Adapter, ServeArgs};
 use crate::config::{self, FromFile};
 use crate::failure::Failure;
+use crate::observation::ObserveArgs;
 
 /// Where clients connect to if nobody says.
 const DEFAULT_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 8080);
@@ -21,6 +22,7 @@ pub(crate) struct Settings {
     pub(crate) workers: NonZeroUsize,
     pub(crate) listen: Vec<Address>,
     pub(crate) drain_timeout: Duration,
+    pub(crate) observe: ObserveArgs,
     pub(crate) config: Config,
 }
 
@@ -38,13 +40,15 @@ impl Settings {
         if listen.is_empty() {
             listen.push(Address::Inet(DEFAULT_LISTEN.into()));
         }
-        from_file.config.records = args.observe.wants_records();
+        let observe = args.observe.before(from_file.observe);
+        from_file.config.records = observe.wants_records();
         from_file.config.validate().map_err(Failure::Config)?;
         Ok(Self {
             adapter: args.adapter.unwrap_or(from_file.adapter),
             workers: args.workers.or(from_file.workers).unwrap_or_else(processors),
             listen,
             drain_timeout: args.drain_timeout.unwrap_or(from_file.drain_timeout),
+            observe,
             config: from_file.config,
         })
     }
