@@ -93,7 +93,7 @@ pub(crate) fn browser(peers: &Peers) {
     let drawn = dom.split("data-drawn=\"").nth(1).and_then(|rest| rest.split('"').next());
     let drawn: u32 = drawn.and_then(|times| times.parse().ok()).expect("it was drawn");
     assert!(drawn >= 2, "it is drawn again and again");
-    assert!(dom.contains("<polyline class=\"spark\"") && dom.contains("class=\"flow\""), "{dom}");
+    assert!(dom.contains("<polyline class=\"spark\"") && dom.contains("class=\"link"), "{dom}");
     assert!(dom.contains("connection refused"), "the dead endpoint needs somebody: {dom}");
     browse(peers, &folder, &admin, &[&format!("--screenshot={}", picture.display())]);
     let octets = std::fs::read(&picture).expect("a picture");
