@@ -8,6 +8,7 @@ mod content;
 mod failures;
 mod figures;
 mod httpwg;
+mod idle;
 mod load;
 mod nghttpd;
 #[path = "../process/mod.rs"]
@@ -15,6 +16,7 @@ mod process;
 mod recording;
 mod requests;
 mod runner;
+mod servers;
 mod trailers;
 
 use runner::{Case, case};
@@ -43,6 +45,13 @@ const CASES: &[Case] = &[
     case("failures::killed_backend", &["curl", "nghttpd"], failures::killed_backend),
     case("failures::backend_lost_in_mid_request", &["curl"], failures::backend_lost_in_mid_request),
     case("failures::drain_in_mid_download", &["curl", "nghttpd"], failures::drain_in_mid_download),
+    case("servers::nginx", &["curl", "h2load", "nginx"], servers::nginx),
+    case("servers::apache", &["apache2", "curl", "h2load"], servers::apache),
+    case(
+        "idle::makes_no_system_calls",
+        &["curl", "nghttpd", "strace", "timeout"],
+        idle::makes_no_system_calls,
+    ),
     case("figures::promtool", &["promtool", "h2load", "nghttpd"], figures::promtool),
     case("figures::python", &["prometheus-parse", "h2load", "nghttpd"], figures::python),
     case("figures::browser", &["chromium", "h2load", "nghttpd"], figures::browser),

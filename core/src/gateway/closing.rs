@@ -171,6 +171,9 @@ impl Gateway {
     /// RFC 9113 section 6.8 in two steps: clients hear that the end is near, and a PING tells when they have heard it.
     /// A drain that is ordered again may end earlier, not later.
     pub(super) fn begin_drain(&mut self, deadline: Duration, now: Instant) {
+        if self.drain.as_ref().is_some_and(|drain| drain.reported) {
+            return;
+        }
         if self.drain.is_some() {
             self.deadlines.arm(Kind::Drain as u8, now + deadline, crate::request::DeadlineTarget::Drain);
             return;

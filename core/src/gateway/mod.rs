@@ -263,7 +263,8 @@ impl Gateway {
 
     /// `n` octets were read into the buffer that `recv_buf(conn)` lent just before.
     pub fn handle_recv(&mut self, conn: ConnId, n: usize, now: Instant) {
-        let Some((lent_to, held)) = self.lent.take().filter(|&(lent_to, _)| lent_to == conn) else {
+        let standing = |&(lent_to, _): &(ConnId, usize)| lent_to == conn && self.conns.get(conn).is_some();
+        let Some((lent_to, held)) = self.lent.take().filter(standing) else {
             self.ignored_events += 1;
             return;
         };
