@@ -172,3 +172,19 @@ fn a_hangup_without_a_file_changes_nothing_and_says_so() {
     process.signal("TERM");
     assert_eq!(process.wait().code(), Some(0), "{}", process.log());
 }
+
+#[test]
+fn the_file_says_where_to_see_what_happens() {
+    let log = std::env::temp_dir().join(format!("shuntyard-{}-access.json", std::process::id()));
+    let seeing = format!("{GOOD}[admin]\naddress = \"127.0.0.1:0\"\n[access_log]\npath = {log:?}\n");
+    let file = File::new("seeing", &seeing);
+    let mut process = Process::spawn(&mut shuntyard(&["run", "-c", file.name()]));
+    process.find_line("the page", |line| line.contains("status on http://127.0.0.1:").then_some(()));
+    assert!(log.exists());
+    fs::write(&file.0, seeing.replace("[access_log]\n", "[access_log]\nquery = true\n")).unwrap();
+    process.signal("HUP");
+    process.find_line("the answer", |line| line.contains("admin or access_log changed").then_some(()));
+    process.signal("TERM");
+    assert_eq!(process.wait().code(), Some(0), "{}", process.log());
+    fs::remove_file(log).unwrap();
+}
