@@ -12,11 +12,13 @@ use shuntyard_core::config::{
 use crate::address::{EndpointAddress, ListenAddress};
 use crate::cli::{Adapter, MAX_WORKERS};
 use crate::config::code::Code;
-use crate::config::kind::{At, Fraction, List, Number, Size, Text, Time, Words};
+use crate::config::kind::{At, Flag, Fraction, List, Number, Size, Text, Time, Words};
 use crate::config::pattern::{parse_host, parse_path, write_host, write_path};
 use crate::config::problem::{Problem, Span};
 use crate::config::section::{Located, Section};
 use crate::config::{Defaults, header};
+use crate::log::Destination;
+use crate::observation::{ObserveArgs, admin_address};
 
 /// What stands in a file, value by value.
 #[derive(Debug)]
@@ -24,6 +26,7 @@ pub(super) struct Document {
     pub(super) adapter: Adapter,
     pub(super) workers: Option<NonZeroUsize>,
     pub(super) drain_timeout: Duration,
+    pub(super) observe: ObserveArgs,
     pub(super) listen: Vec<Located<ListenAddress>>,
     /// Whether there is any, be it a wrong one.
     pub(super) has_route: bool,
@@ -73,6 +76,16 @@ const ENDPOINT: Text<EndpointAddress> = Text {
     parse: |text| text.parse(),
     write: EndpointAddress::to_string,
     help: "write \"HOST:PORT\", \"[IPv6]:PORT\" or \"unix:/PATH\"",
+};
+const DESTINATION: Text<Destination> = Text {
+    what: "a path or -",
+    code: Code::BadPath,
+    parse: |text| text.parse(),
+    write: |destination| match destination {
+        Destination::Stdout => "-".to_owned(),
+        Destination::File(path) => path.display().to_string(),
+    },
+    help: "write the path of a file, or \"-\" for standard output",
 };
 const HOST: Text<HostPattern> = Text {
     what: "a host or \"*.DOMAIN\"",
@@ -128,8 +141,7 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
         .optional("workers", what, &threads, "2")
         .and_then(|found| NonZeroUsize::new(usize::try_from(found.value).ok()?));
     section.take("via", "the name in `via` fields (RFC 9110 section 7.6.3)", &TOKEN, &mut config.via);
-    let instead = "leave it out: there is no status page and there are no figures yet";
-    section.later("admin", "an admin address", instead);
+    let observe = observe(section);
     let listen = section.list("listen", "where clients connect to; without any: 127.0.0.1:8080", listen);
     let what = "which upstream serves a request: the first route that matches, top to bottom";
     let routes = section.list("route", what, route);
@@ -148,11 +160,11 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
         drain.take("timeout", "after so long connections are closed", &until_cut, &mut drain_timeout);
         drain.later("ready_delay", "a readiness page", "leave it out: a drain begins at once");
     });
-    section.later("access_log", "access logs", "leave it out: nothing is written about requests yet");
     Document {
         adapter,
         workers,
         drain_timeout,
+        observe,
         listen: listen.into_iter().flatten().collect(),
         has_route: section.has("route"),
         routes,
@@ -160,6 +172,37 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
         config,
     }
 }
+
+/// What there is to see of a server.
+fn observe(section: &mut Section<'_, '_>) -> ObserveArgs {
+    let mut observe = ObserveArgs::default();
+    section.group("admin", "the admin address: /status, /metrics, /livez, /readyz", |admin| {
+        let what = "where it is; without it, nowhere";
+        let address = admin.optional("address", what, &LISTEN, "\"127.0.0.1:9901\"");
+        let what =
+            "whether others than this machine may reach it: whoever can is told everything there is to see";
+        admin.take("allow_remote", what, &Flag, &mut observe.admin_allow_remote);
+        if let Some(found) = &address
+            && let Err(failure) = admin_address(&found.value, observe.admin_allow_remote)
+        {
+            let problem = Problem::new(Code::AdminAddress, failure.to_string(), found.at.clone());
+            let help = "listen on 127.0.0.1, or write `allow_remote = true` below";
+            admin.refuse(problem.label("not served").help(help));
+        }
+        observe.admin = address.map(|found| found.value);
+    });
+    section.group("access_log", "a line for each request that has ended", |log| {
+        let what = "a file, which SIGUSR1 opens again, or - for standard output; without it, there is no log";
+        observe.access_log = log.optional("path", what, &DESTINATION, "\"-\"").map(|found| found.value);
+        let format = Words { words: &[("json", Json)], later: &[("combined", "the combined format")] };
+        log.take("format", "how a line looks", &format, &mut { Json });
+        log.take("query", "whether query strings are shown", &Flag, &mut observe.access_log_query);
+    });
+    observe
+}
+
+#[derive(Clone, Copy, PartialEq)]
+struct Json;
 
 #[derive(Clone, Copy, PartialEq)]
 struct PriorKnowledge;

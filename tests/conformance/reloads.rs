@@ -120,7 +120,7 @@ fn a_wrong_configuration_changes_nothing(adapter: &dyn Adapter) {
     config.routes[0].upstream = "nobody".into();
     assert!(matches!(server.handle.configure(&config), Err(ConfigError::UpstreamUnknown { .. })));
     // An order behind it has been carried out: so would that one have been.
-    assert_eq!(server.handle.inspect(PATIENCE, |_| ()).len(), 1);
+    assert_eq!(server.handle.inspect(PATIENCE, |_, _| ()).len(), 1);
     assert_eq!(revision_seen(&mut client), "1");
     drop(client);
     server.end();

@@ -26,6 +26,7 @@ impl Gateway {
         if let Some(entry) = self.conns.get_mut(id) {
             entry.h2.fail(error);
         }
+        self.count_connection_error(id, error);
         self.abandon_streams(id, Cause::BackendProtocol, now);
         self.close_gracefully(id, Cause::BackendProtocol, now);
     }
@@ -146,6 +147,7 @@ impl Gateway {
         self.cancel_deadline(entry.block_deadline.map(|(_, deadline)| deadline));
         self.cancel_deadline(entry.age_deadline);
         self.cancel_deadline(entry.vigil.deadline());
+        self.count_closed(&entry);
         match entry.side {
             Side::Front { lanes, .. } => {
                 self.fronts -= 1;
@@ -169,6 +171,9 @@ impl Gateway {
     /// RFC 9113 section 6.8 in two steps: clients hear that the end is near, and a PING tells when they have heard it.
     /// A drain that is ordered again may end earlier, not later.
     pub(super) fn begin_drain(&mut self, deadline: Duration, now: Instant) {
+        if self.drain.as_ref().is_some_and(|drain| drain.reported) {
+            return;
+        }
         if self.drain.is_some() {
             self.deadlines.arm(Kind::Drain as u8, now + deadline, crate::request::DeadlineTarget::Drain);
             return;

@@ -9,6 +9,7 @@ use super::{parsed, snapshot, valid};
 use crate::cli::Adapter;
 use crate::config::reference::{LEAST, reference};
 use crate::config::section::{Report, Standing};
+use crate::log::Destination;
 
 #[test]
 fn three_lines_are_enough_and_all_else_is_the_cores_default() {
@@ -33,6 +34,10 @@ fn every_key_arrives_where_it_belongs() {
     let file = valid(&text);
     assert_eq!((file.adapter, file.workers.unwrap().get()), (Adapter::Tokio, 3));
     assert_eq!(file.drain_timeout, Duration::from_secs(7));
+    let observe = &file.observe;
+    assert_eq!(observe.admin.as_ref().map(ToString::to_string).as_deref(), Some("0.0.0.0:9901"));
+    assert_eq!(observe.access_log, Some(Destination::File("/var/log/shuntyard.json".into())));
+    assert!(observe.admin_allow_remote && observe.access_log_query);
     assert_eq!(
         file.listen,
         [

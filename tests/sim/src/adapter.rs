@@ -5,18 +5,21 @@ use std::io::IoSlice;
 use std::net::SocketAddr;
 
 use shuntyard_core::address::Address;
-use shuntyard_core::config::ConfigError;
+use shuntyard_core::config::{Config, ConfigError};
 use shuntyard_core::gateway::{
-    Accepted, Action, Closed, Command, ConnId, Connected, Gateway, RecvBuf, Transmit,
+    Accepted, Action, Closed, Command, ConnId, Connected, Gateway, Record, RecvBuf, Transmit,
 };
 use shuntyard_core::time::{Duration, Instant, WallClock};
 
+use crate::invariants;
 use crate::ledger::Violation;
 use crate::net::{End, Read, Write};
-use crate::rng::{FNV_START, fnv};
+use crate::rng::{Choices, FNV_START, fnv};
 use crate::scenario::{AdapterPlan, Scenario};
 use crate::stage::{ConnectAnswer, Stage};
 use crate::world::Nanos;
+
+mod hostile;
 
 #[derive(Clone, Copy, Debug)]
 struct Conn {
@@ -43,13 +46,28 @@ pub struct Adapter {
     hash: u64,
     /// No event has gone in since there was nothing left to do or to write.
     quiet: bool,
-    /// `Action::Drained` came, with this many connections cut.
-    pub drained: Option<u32>,
+    choices: Choices,
+    /// Connections that are gone.
+    stale: Vec<ConnId>,
+    /// What the gateway's clock shows at the begin.
+    epoch: Nanos,
+    /// How much later than due the next timer comes.
+    lateness: Nanos,
+    /// The limits that deadlines are judged by.
+    config: Config,
+    /// When `Action::Drained` came.
+    pub drained: Option<Nanos>,
+    /// Events told.
+    pub events: u64,
     /// Actions executed.
     pub actions: u64,
     /// Octets written.
     pub octets: u64,
 }
+
+/// Clients' ports: one a link.
+const PORTS: usize = 60_000;
+const PORT_FIRST: u16 = 1024;
 
 /// How often the gateway may ask for something at one moment before it is said to spin.
 const TURNS_MAX: u32 = 100_000;
@@ -57,8 +75,14 @@ const TURNS_MAX: u32 = 100_000;
 impl Adapter {
     /// An adapter with a new gateway.
     pub fn new(scenario: &Scenario) -> Result<Self, ConfigError> {
-        let wall = WallClock { at: Instant::ZERO, unix_seconds: 1_700_000_000 };
-        let gateway = Gateway::new(scenario.config.clone(), scenario.seed, Instant::ZERO, wall)?;
+        Self::with_epoch(scenario, 0)
+    }
+
+    /// The same, whose clock shows `epoch` at the begin (X3).
+    pub fn with_epoch(scenario: &Scenario, epoch: Nanos) -> Result<Self, ConfigError> {
+        let begin = Instant::from_nanos(epoch);
+        let wall = WallClock { at: begin, unix_seconds: 1_700_000_000 };
+        let gateway = Gateway::new(scenario.config.clone(), scenario.seed, begin, wall)?;
         Ok(Self {
             gateway,
             plan: scenario.adapter,
@@ -69,10 +93,26 @@ impl Adapter {
             accepting: true,
             hash: FNV_START,
             quiet: false,
+            choices: Choices::new(scenario.seed, "adapter"),
+            stale: Vec::new(),
+            epoch,
+            lateness: 0,
+            config: scenario.config.clone(),
             drained: None,
+            events: 0,
             actions: 0,
             octets: 0,
         })
+    }
+
+    /// Connections that come and go before anything happens: the slots of later ones are others (X4).
+    pub fn warm(&mut self, count: usize) {
+        let now = self.instant(0);
+        let local = Address::from(SocketAddr::from(([192, 0, 2, 9], 80)));
+        let accepted = || Accepted { peer: local.clone(), local: local.clone() };
+        let ids: Vec<ConnId> = (0..count).map(|_| self.gateway.handle_accept(accepted(), now)).collect();
+        ids.into_iter().for_each(|id| self.gateway.handle_closed(id, Closed::Reset, now));
+        while self.gateway.poll_action().is_some() {}
     }
 
     /// The running hash over actions and transmitted octets (X1).
@@ -92,7 +132,24 @@ impl Adapter {
 
     /// When the gateway wants to be woken.
     pub fn next_at(&self) -> Option<Nanos> {
-        self.gateway.poll_timeout().map(Instant::as_nanos)
+        let due = self.gateway.poll_timeout()?.as_nanos().saturating_sub(self.epoch);
+        Some(due + self.lateness)
+    }
+
+    /// Whether a timer is due and has not been brought.
+    pub fn is_late(&self, now: Nanos) -> bool {
+        self.gateway.poll_timeout().is_some_and(|at| at <= self.instant(now))
+    }
+
+    /// The gateway's word for a moment of the world.
+    fn instant(&self, at: Nanos) -> Instant {
+        Instant::from_nanos(self.epoch + at)
+    }
+
+    /// An event goes in.
+    fn told(&mut self) {
+        self.quiet = false;
+        self.events += 1;
     }
 
     /// A client's connection waits at the listener.
@@ -108,19 +165,20 @@ impl Adapter {
     /// A connect has its answer.
     pub fn connect_answer(&mut self, link: usize, stage: &mut Stage) {
         let (Some(&id), Some(answer)) = (self.by_link.get(&link), stage.connect_answer(link)) else { return };
-        let now = instant(stage.now());
+        let now = self.instant(stage.now());
         match answer {
             ConnectAnswer::Stands => {
                 if let Some(conn) = self.conns.get_mut(&id) {
                     conn.connecting = false;
                 }
-                self.quiet = false;
+                self.told();
                 self.gateway.handle_connected(id, Connected::default(), now);
             }
             ConnectAnswer::Refused => {
                 self.forget(id);
+                stage.police[link].lost();
                 stage.links[link].close(End::Initiator, &mut stage.world);
-                self.quiet = false;
+                self.told();
                 self.gateway.handle_closed(id, Closed::ConnectRefused, now);
             }
         }
@@ -128,9 +186,9 @@ impl Adapter {
 
     /// The operator wants a drain.
     pub fn drain(&mut self, deadline: Nanos, now: Nanos) {
-        self.quiet = false;
-        self.gateway
-            .handle_command(Command::Drain { deadline: Duration::from_nanos(deadline) }, instant(now));
+        self.told();
+        let now = self.instant(now);
+        self.gateway.handle_command(Command::Drain { deadline: Duration::from_nanos(deadline) }, now);
     }
 
     /// Does all there is to do at this moment.
@@ -140,15 +198,21 @@ impl Adapter {
             let mut busy = self.read_ready(stage)?;
             busy |= self.settle(stage)?;
             if self.next_at().is_some_and(|at| at <= stage.now()) {
-                self.quiet = false;
-                self.gateway.handle_timeout(instant(stage.now()));
+                self.told();
+                self.gateway.handle_timeout(self.instant(stage.now()));
+                self.lateness = if self.plan.late > 0 { self.choices.between(0, self.plan.late) } else { 0 };
                 self.settle(stage)?;
+                let (next, now) = (self.next_at(), stage.now());
+                let moved = next.is_none_or(|at| at > now) || self.lateness == 0;
+                stage
+                    .ledger
+                    .check("T5", moved, || format!("a timer is due again at {next:?}, now is {now}"))?;
                 // Leftover work makes the timeout "now" and must move something; else time never goes on.
                 busy = true;
             }
             if !busy {
                 self.quiet = true;
-                return Ok(());
+                return self.be_difficult(stage);
             }
         }
         let message = format!("the gateway spins at {} ns, timeout {:?}", stage.now(), self.next_at());
@@ -160,15 +224,20 @@ impl Adapter {
             return;
         }
         for link in std::mem::take(&mut self.backlog) {
-            let port = u16::try_from(link % 60_000).expect("less than 2^16") + 1024;
-            let peer = SocketAddr::from(([192, 0, 2, 1], port));
+            let peer = Self::address_of(link);
             let local = SocketAddr::from(([192, 0, 2, 9], 80));
             let info = Accepted { peer: peer.into(), local: local.into() };
-            self.quiet = false;
-            let id = self.gateway.handle_accept(info, instant(stage.now()));
+            self.told();
+            let id = self.gateway.handle_accept(info, self.instant(stage.now()));
             self.add(id, link, End::Acceptor, false);
             self.ready.insert(link);
         }
+    }
+
+    /// The address of the client on a link.
+    fn address_of(link: usize) -> SocketAddr {
+        let port = u16::try_from(link % PORTS).expect("less than 2^16") + PORT_FIRST;
+        SocketAddr::from(([192, 0, 2, 1], port))
     }
 
     fn add(&mut self, id: ConnId, link: usize, end: End, connecting: bool) {
@@ -180,6 +249,7 @@ impl Adapter {
     fn forget(&mut self, id: ConnId) -> Option<Conn> {
         let conn = self.conns.remove(&id)?;
         self.by_link.remove(&conn.link);
+        self.remember_stale(id);
         Some(conn)
     }
 
@@ -199,15 +269,16 @@ impl Adapter {
 
     /// Reads one piece; whether there may be more.
     fn read_once(&mut self, id: ConnId, stage: &mut Stage) -> Result<bool, Violation> {
+        let now = self.instant(stage.now());
         let Some(conn) = self.conns.get_mut(&id) else { return Ok(false) };
         if conn.connecting || conn.paused || conn.read_closed {
             return Ok(false);
         }
-        let now = instant(stage.now());
         let buffer = match self.gateway.recv_buf(id) {
             RecvBuf::Buffer(buffer) => buffer,
             RecvBuf::Pause => {
                 conn.paused = true;
+                stage.police[conn.link].paused = true;
                 return Ok(false);
             }
             RecvBuf::Gone => return Ok(false),
@@ -222,8 +293,9 @@ impl Adapter {
             Read::Nothing => return Ok(false),
             Read::Fin => {
                 conn.read_closed = true;
-                self.quiet = false;
-                stage.police[conn.link].finished(&mut stage.ledger);
+                let (link, end) = (conn.link, conn.end);
+                self.told();
+                stage.half_closed(link, end);
                 self.gateway.handle_read_closed(id, now);
             }
             Read::Reset => {
@@ -239,8 +311,9 @@ impl Adapter {
         let Some(conn) = self.forget(id) else { return };
         stage.links[conn.link].close(conn.end, &mut stage.world);
         stage.police[conn.link].gone(&mut stage.ledger);
-        self.quiet = false;
-        self.gateway.handle_closed(id, Closed::Reset, instant(stage.now()));
+        stage.over(conn.link, conn.end);
+        self.told();
+        self.gateway.handle_closed(id, Closed::Reset, self.instant(stage.now()));
     }
 
     /// Takes and executes actions, and writes, until there is none; whether there was any.
@@ -266,9 +339,9 @@ impl Adapter {
 
     fn execute(&mut self, action: Action, stage: &mut Stage) -> Result<(), Violation> {
         self.actions += 1;
-        let text = format!("{action:?}");
+        let text = self.without_epoch(&action);
         self.hash = fnv(fnv(self.hash, &stage.now().to_le_bytes()), text.as_bytes());
-        stage.ledger.note(|| text);
+        stage.ledger.note(|| in_short(&action, text));
         match action {
             // Model backends have addresses, not names.
             Action::Resolve { .. } => {}
@@ -277,11 +350,13 @@ impl Adapter {
                     return Err(Violation { id: "SIM", message: format!("connect to {target}") });
                 };
                 let link = stage.connect_backend(target);
+                stage.ledger.dialled.push(link);
                 self.add(conn, link, End::Initiator, true);
             }
             Action::Readable(id) => {
                 if let Some(conn) = self.conns.get_mut(&id) {
                     conn.paused = false;
+                    stage.police[conn.link].paused = false;
                     self.ready.insert(conn.link);
                 }
             }
@@ -301,13 +376,41 @@ impl Adapter {
                     stage.abandon_connect(conn.link);
                     stage.links[conn.link].close(conn.end, &mut stage.world);
                     stage.police[conn.link].ended_by_gateway(&mut stage.ledger);
+                    stage.over(conn.link, conn.end);
                 }
             }
             Action::Accepting(accepting) => self.accepting = accepting,
-            Action::Record(record) => stage.ledger.record(&record)?,
-            Action::Drained { cut } => self.drained = Some(cut),
+            Action::Record(record) => {
+                stage.ledger.record(&record)?;
+                if let Record::Ended(record) = *record {
+                    invariants::t4_no_deadline_acts_early(&mut stage.ledger, &record, &self.config)?;
+                }
+            }
+            Action::Drained { .. } => self.drained = Some(stage.now()),
         }
         Ok(())
+    }
+
+    /// The words of an action; in records times count from the world's begin.
+    fn without_epoch(&self, action: &Action) -> String {
+        let since = |at: &mut Instant| *at = Instant::from_nanos(at.as_nanos().saturating_sub(self.epoch));
+        let Action::Record(record) = action else { return format!("{action:?}") };
+        let mut record = record.clone();
+        match &mut *record {
+            Record::Started { at, .. } => since(at),
+            Record::Attempt(attempt) => {
+                since(&mut attempt.thawed);
+                since(&mut attempt.ended);
+                attempt.sent.iter_mut().chain(&mut attempt.responded).for_each(since);
+            }
+            Record::Ended(end) => {
+                since(&mut end.accepted);
+                since(&mut end.frozen);
+                since(&mut end.ended);
+                end.thawed.iter_mut().chain(&mut end.responded).for_each(since);
+            }
+        }
+        format!("Record({record:?})")
     }
 
     /// Writes what there is until the gateway has no more or the pipe is full; whether anything left.
@@ -315,7 +418,7 @@ impl Adapter {
         let mut moved = false;
         loop {
             let Some(&conn) = self.conns.get(&id).filter(|conn| conn.writable) else { return Ok(moved) };
-            let now = instant(stage.now());
+            let now = self.instant(stage.now());
             let Some(transmit) = self.gateway.poll_transmit(id, now) else {
                 if let Some(conn) = self.conns.get_mut(&id) {
                     conn.writable = false;
@@ -347,6 +450,16 @@ impl Adapter {
     }
 }
 
+/// An action as a line of a log: a record without the request's fields.
+fn in_short(action: &Action, text: String) -> String {
+    let Action::Record(record) = action else { return text };
+    match &**record {
+        Record::Started { request, .. } => format!("{request:?} starts"),
+        Record::Attempt(a) => format!("{:?} attempt {} ends: {:?}", a.request, a.number, a.outcome),
+        Record::Ended(end) => format!("{:?} ends: {:?}, status {}", end.request, end.outcome, end.status),
+    }
+}
+
 /// The octets `from..to` of what waits to be written.
 fn octets_of(transmit: &Transmit<'_>, mut from: usize, to: usize) -> Vec<u8> {
     let mut slices = [IoSlice::new(&[]); 8];
@@ -360,9 +473,4 @@ fn octets_of(transmit: &Transmit<'_>, mut from: usize, to: usize) -> Vec<u8> {
         wanted -= wanted.min(rest.len());
     }
     octets
-}
-
-/// The core's word for a moment of the world.
-pub fn instant(at: Nanos) -> Instant {
-    Instant::from_nanos(at)
 }

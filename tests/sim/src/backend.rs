@@ -6,10 +6,13 @@ use std::sync::Arc;
 use crate::endpoint::Endpoint;
 use crate::net::Link;
 use crate::peer::Event;
+use crate::refcodec::field;
 use crate::refcodec::frame::NO_ERROR;
-use crate::scenario::{Backend, BackendFault, Exchange, Leave, Phase, ResponseKind};
+use crate::scenario::{Backend, BackendFault, Exchange, GoAwayLast, Leave, Phase, ResponseKind};
 use crate::truth::{self, Direction};
-use crate::world::{Nanos, Wake, World};
+use crate::world::{MILLI, Nanos, Wake, World};
+
+mod mischief;
 
 /// The scripts of all requests.
 pub type Scripts = Arc<BTreeMap<u64, Exchange>>;
@@ -40,7 +43,16 @@ pub struct BackendConn {
     last_stream: u32,
     /// Streams above are not processed: GOAWAY was sent.
     gone_after: Option<u32>,
+    /// When the second GOAWAY of two is due.
+    second_goaway: Option<Nanos>,
+    /// The fault of this connection has happened.
+    fault_done: bool,
+    /// Names the connection in `x-from`.
+    link: usize,
 }
+
+/// From the first GOAWAY of two to the second.
+const GOAWAY_STEP: Nanos = 5 * MILLI;
 
 impl BackendConn {
     /// A connection that was just accepted.
@@ -52,6 +64,7 @@ impl BackendConn {
         world: &mut World,
     ) -> Self {
         let endpoint = Endpoint::new(false, plan.peer.clone(), me, world);
+        let link = if let Wake::Backend(link) = me { link } else { 0 };
         Self {
             plan,
             fault,
@@ -62,6 +75,9 @@ impl BackendConn {
             streams: 0,
             last_stream: 0,
             gone_after: None,
+            second_goaway: None,
+            fault_done: false,
+            link,
         }
     }
 
@@ -72,17 +88,24 @@ impl BackendConn {
 
     /// Looks at its link and its clock. An error says what the gateway did wrong.
     pub fn wake(&mut self, link: &mut Link, world: &mut World) -> Result<(), String> {
-        if self.endpoint.has_left() {
+        if self.endpoint.has_left() || self.fault == Some(BackendFault::Silent) {
             return Ok(());
         }
         for event in self.endpoint.read(link, world)? {
             self.event(event, world)?;
             if let Some(BackendFault::Leave { after, how }) = self.fault
                 && self.streams >= after
+                && !std::mem::replace(&mut self.fault_done, true)
             {
                 self.endpoint.leave(how, link, world);
-                return Ok(());
+                if self.endpoint.has_left() {
+                    return Ok(());
+                }
             }
+        }
+        if self.second_goaway.is_some_and(|at| at <= world.now()) {
+            self.second_goaway = None;
+            self.go_away(self.last_stream, NO_ERROR);
         }
         let streams: Vec<u32> = self.serving.keys().copied().collect();
         streams.into_iter().for_each(|stream| self.respond(stream, world));
@@ -149,15 +172,42 @@ impl BackendConn {
         };
         self.serving.insert(stream, serving);
         self.begin_if_due(stream, world);
-        if let Some(BackendFault::GoAway { after, spare }) = self.fault
-            && self.streams >= after
-            && self.gone_after.is_none()
-        {
-            let last = if spare { before } else { stream };
-            self.endpoint.peer.go_away(last, NO_ERROR);
-            self.gone_after = Some(last);
-            self.serving.retain(|&stream, _| stream <= last);
+        let due = self.is_fault_due();
+        match self.fault.filter(|_| due) {
+            Some(BackendFault::GoAway { last, code, .. }) => {
+                let last = match last {
+                    GoAwayLast::Newest => stream,
+                    GoAwayLast::Before => before,
+                    GoAwayLast::None => 0,
+                    GoAwayLast::Beyond => stream + 100,
+                    GoAwayLast::TwoStep => {
+                        self.second_goaway = Some(world.now() + GOAWAY_STEP);
+                        world.wake(world.now() + GOAWAY_STEP, self.me);
+                        return self.endpoint.peer.go_away(u32::MAX >> 1, NO_ERROR);
+                    }
+                };
+                self.go_away(last, code);
+            }
+            Some(BackendFault::Mischief { what, .. }) => {
+                mischief::on_connection(what, &mut self.endpoint.peer, stream);
+            }
+            _ => {}
         }
+    }
+
+    fn is_fault_due(&mut self) -> bool {
+        let (Some(BackendFault::GoAway { after, .. }) | Some(BackendFault::Mischief { after, .. })) =
+            self.fault
+        else {
+            return false;
+        };
+        self.streams >= after && !std::mem::replace(&mut self.fault_done, true)
+    }
+
+    fn go_away(&mut self, last: u32, code: u32) {
+        self.endpoint.peer.go_away(last, code);
+        self.gone_after = Some(last);
+        self.serving.retain(|&stream, _| stream <= last);
     }
 
     fn received(&mut self, stream: u32, octets: u64, end: bool, world: &mut World) -> Result<(), String> {
@@ -165,7 +215,8 @@ impl BackendConn {
         serving.received += octets;
         serving.whole |= end;
         let expected = self.scripts[&serving.rid].request.content;
-        if serving.received > expected || (end && serving.received != expected) {
+        let decoy = crate::mischief::is_decoy(serving.rid);
+        if !decoy && (serving.received > expected || (end && serving.received != expected)) {
             return Err(format!(
                 "request {} has {} octets of {expected}, end {end}",
                 serving.rid, serving.received
@@ -202,6 +253,12 @@ impl BackendConn {
             return;
         }
         let total = truth::response_length(exchange);
+        if let Some(what) = exchange.response.mischief
+            && !serving.head_sent
+        {
+            self.serving.remove(&stream);
+            return mischief::on_stream(what, &mut self.endpoint.peer, stream, exchange);
+        }
         if !serving.head_sent {
             serving.head_sent = true;
             for _ in 0..exchange.response.interim {
@@ -209,7 +266,9 @@ impl BackendConn {
             }
             // An echo of nothing yet is no reason to end; an empty response is.
             let ends = total == 0 && !exchange.response.trailers;
-            self.endpoint.peer.send_fields(stream, &truth::response_head(exchange), ends);
+            let mut head = truth::response_head(exchange);
+            head.push(field("x-from", format!("{}.{stream}", self.link)));
+            self.endpoint.peer.send_fields(stream, &head, ends);
             if ends {
                 return self.ended(stream);
             }

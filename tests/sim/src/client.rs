@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::endpoint::Endpoint;
+use crate::mischief;
 use crate::net::Link;
 use crate::peer::Event;
 use crate::refcodec::frame::{CANCEL, NO_ERROR};
@@ -58,7 +59,14 @@ struct Sending {
     at: usize,
     sent: u64,
     next: Nanos,
+    /// Content may be sent: nothing has to be waited for, or it came.
+    allowed: bool,
+    /// Until when a 100 (Continue) is waited for (RFC 9110 section 10.1.1).
+    patience: Nanos,
 }
+
+/// How long a client waits for a 100 (Continue).
+const PATIENCE: Nanos = 20 * crate::world::MILLI;
 
 /// A client on its link.
 #[derive(Clone, Debug)]
@@ -74,6 +82,8 @@ pub struct Client {
     pub answers: Vec<Answer>,
     refused_after: Option<u32>,
     last_events: Nanos,
+    /// Acts of hostility done.
+    acts: u32,
 }
 
 impl Client {
@@ -90,6 +100,7 @@ impl Client {
             answers,
             refused_after: None,
             last_events: 0,
+            acts: 0,
         }
     }
 
@@ -101,8 +112,11 @@ impl Client {
     /// Whether every exchange is over, or cannot begin any more.
     pub fn is_done(&self) -> bool {
         self.endpoint.as_ref().is_some_and(|endpoint| {
-            let written = endpoint.peer.output().is_empty() || endpoint.finished || endpoint.has_left();
-            written && self.open.is_empty() && (self.next == self.answers.len() || !self.may_open(endpoint))
+            let over = endpoint.finished || endpoint.has_left() || endpoint.mute;
+            let written = endpoint.peer.output().is_empty() || over;
+            let acts = self.session.hostile.map_or(0, |(_, acts, _)| acts);
+            let rest = self.open.is_empty() && (self.next == self.answers.len() || !self.may_open(endpoint));
+            endpoint.deaf || (written && (over || self.acts == acts) && rest)
         })
     }
 
@@ -136,12 +150,13 @@ impl Client {
         }
         self.open_streams(endpoint, world);
         self.send_content(endpoint, world);
+        self.be_hostile(endpoint, world);
         endpoint.write(link, world);
         self.cancel_at(endpoint, world);
         endpoint.write(link, world);
         let leaves = self.session.leave.filter(|&(at, _)| at <= world.now());
         let done = endpoint.finished && endpoint.peer.output().is_empty();
-        if let Some((_, how)) = leaves {
+        if let Some((_, how)) = leaves.filter(|_| !endpoint.mute) {
             endpoint.leave(how, link, world);
             self.drop_rest(true);
         } else if endpoint.lost || done {
@@ -154,7 +169,7 @@ impl Client {
     }
 
     fn may_open(&self, endpoint: &Endpoint) -> bool {
-        !endpoint.finished && !endpoint.has_left() && self.refused_after.is_none()
+        !endpoint.finished && !endpoint.has_left() && !endpoint.mute && self.refused_after.is_none()
     }
 
     fn open_streams(&mut self, endpoint: &mut Endpoint, world: &mut World) {
@@ -176,7 +191,8 @@ impl Client {
             if !end {
                 let next = world.now() + exchange.request.pace.think;
                 world.wake(next, self.me);
-                self.sending.insert(stream, Sending { at, sent: 0, next });
+                let patience = world.now() + PATIENCE;
+                self.sending.insert(stream, Sending { at, sent: 0, next, allowed: false, patience });
             }
         }
     }
@@ -187,6 +203,14 @@ impl Client {
             let Some(sending) = self.sending.get_mut(&stream) else { continue };
             let exchange = &self.session.exchanges[sending.at];
             let pace = exchange.request.pace;
+            if exchange.request.expect && !sending.allowed {
+                let answer = &self.answers[sending.at];
+                sending.allowed = !answer.interim.is_empty() || world.now() >= sending.patience;
+                if !sending.allowed {
+                    world.wake(sending.patience, self.me);
+                    continue;
+                }
+            }
             while endpoint.has_room() && sending.next <= world.now() {
                 let left = exchange.request.content - sending.sent;
                 let (room, padding) = endpoint.peer.room(stream, pace.padding);
@@ -217,6 +241,23 @@ impl Client {
                     world.wake(sending.next, self.me);
                 }
             }
+        }
+    }
+
+    /// One act of hostility after the other, where the plan has any.
+    fn be_hostile(&mut self, endpoint: &mut Endpoint, world: &mut World) {
+        let Some((from, acts, what)) = self.session.hostile else { return };
+        while self.acts < acts && endpoint.has_room() && !endpoint.finished {
+            let due = from + u64::from(self.acts) * mischief::BETWEEN_ACTS;
+            if due > world.now() {
+                return world.wake(due, self.me);
+            }
+            mischief::act(what, self.session.n, self.acts, &mut endpoint.peer);
+            self.acts += 1;
+            endpoint.deaf |= mischief::stops_reading(what);
+        }
+        if self.acts == acts && mischief::stops_writing(what) && endpoint.peer.output().is_empty() {
+            endpoint.mute = true;
         }
     }
 

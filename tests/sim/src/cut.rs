@@ -14,6 +14,8 @@ pub enum Segmentation {
     Random(u32),
     /// At each boundary of a frame, or one octet before or after it.
     FrameBoundary,
+    /// Once: behind this many octets of the whole direction.
+    SplitAt(u32),
 }
 
 /// Follows the frames of one direction, so that it knows their boundaries.
@@ -22,12 +24,14 @@ pub struct Cutter {
     /// Octets until the next boundary, once the header of the present frame is whole.
     left: usize,
     header: Vec<u8>,
+    /// Octets that came before.
+    before: usize,
 }
 
 impl Cutter {
     /// For what a client sends (`preface`) or a server sends.
     pub fn new(preface: bool) -> Self {
-        Self { left: if preface { PREFACE.len() } else { 0 }, header: Vec::new() }
+        Self { left: if preface { PREFACE.len() } else { 0 }, header: Vec::new(), before: 0 }
     }
 
     /// Cuts `octets` into pieces, none of them empty.
@@ -44,6 +48,7 @@ impl Cutter {
                     at += usize::try_from(choices.between(1, most.max(1).into())).expect("fits 32 bits");
                 }
             }
+            Segmentation::SplitAt(at) => cuts.extend((at as usize).checked_sub(self.before)),
             Segmentation::FrameBoundary => {
                 let near = |at: usize, shift: u64| {
                     (at + usize::from(shift == 2)).saturating_sub(usize::from(shift == 0))
@@ -52,6 +57,7 @@ impl Cutter {
             }
         }
         cuts.push(octets.len());
+        self.before += octets.len();
         let mut pieces = Vec::new();
         let mut start = 0;
         for cut in cuts {

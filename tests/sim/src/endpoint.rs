@@ -24,6 +24,10 @@ pub struct Endpoint {
     /// The connection is gone.
     pub lost: bool,
     left: bool,
+    /// It reads no more, for ever.
+    pub deaf: bool,
+    /// It writes no more, for ever.
+    pub mute: bool,
 }
 
 /// Octets of output that a model keeps waiting before it makes more.
@@ -33,7 +37,7 @@ impl Endpoint {
     /// An end that begins now.
     pub fn new(client: bool, plan: PeerPlan, me: Wake, world: &mut World) -> Self {
         let began = world.now();
-        for (after, _) in &plan.later_settings {
+        for (after, ..) in &plan.later_settings {
             world.wake(began + after, me);
         }
         if let Some((count, every)) = plan.pings {
@@ -52,6 +56,8 @@ impl Endpoint {
             finished: false,
             lost: false,
             left: false,
+            deaf: false,
+            mute: false,
         }
     }
 
@@ -59,7 +65,7 @@ impl Endpoint {
     pub fn read(&mut self, link: &mut Link, world: &mut World) -> Result<Vec<Event>, String> {
         let mut events = Vec::new();
         self.duties(world.now());
-        while !self.left && !self.lost && !self.finished {
+        while !self.left && !self.lost && !self.finished && !self.deaf {
             if world.now() < self.next_read {
                 if std::mem::replace(&mut self.read_wake, self.next_read) != self.next_read {
                     world.wake(self.next_read, self.me);
@@ -89,7 +95,7 @@ impl Endpoint {
     /// Writes what waits, as much as the link takes.
     pub fn write(&mut self, link: &mut Link, world: &mut World) {
         let was_full = !self.has_room();
-        while !self.left && !self.lost && !self.peer.output().is_empty() {
+        while !self.left && !self.lost && !self.mute && !self.peer.output().is_empty() {
             match link.write(self.end, self.peer.output(), world) {
                 Write::Taken(0) => break,
                 Write::Taken(n) => self.peer.sent(n),
@@ -104,12 +110,18 @@ impl Endpoint {
 
     /// Goes away.
     pub fn leave(&mut self, how: Leave, link: &mut Link, world: &mut World) {
+        if how == Leave::HalfClose {
+            self.mute = true;
+            return link.finish(self.end, world);
+        }
         if std::mem::replace(&mut self.left, true) {
             return;
         }
         match how {
             Leave::Close => link.close(self.end, world),
             Leave::Reset => link.reset(self.end, world),
+            // It was done above: who half-closes has not left.
+            Leave::HalfClose => {}
         }
     }
 
@@ -120,11 +132,12 @@ impl Endpoint {
 
     fn duties(&mut self, now: Nanos) {
         let passed = now.saturating_sub(self.began);
-        while let Some((_, settings)) =
-            self.plan.later_settings.get(self.settings_sent).filter(|(after, _)| *after <= passed)
-        {
-            self.peer.send_settings(settings.clone());
-            self.settings_sent += 1;
+        let later = &self.plan.later_settings;
+        while let Some(&(at, ..)) = later.get(self.settings_sent).filter(|(after, ..)| *after <= passed) {
+            let together = later[self.settings_sent..].iter().take_while(|(other, ..)| *other == at);
+            let settings: Vec<(u16, u32)> = together.map(|&(_, id, value)| (id, value)).collect();
+            self.settings_sent += settings.len();
+            self.peer.send_settings(settings);
         }
         if let Some((count, every)) = self.plan.pings {
             while self.pings_sent < count && u64::from(self.pings_sent + 1) * every <= passed {

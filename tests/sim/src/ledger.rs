@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::SocketAddr;
 
-use shuntyard_core::gateway::{Record, RequestId};
+use shuntyard_core::config::{Config, UpstreamConfig};
+use shuntyard_core::gateway::{AttemptRecord, EndRecord, Record, RequestId};
 
 use crate::backend::Scripts;
+use crate::refcodec::Field;
 use crate::world::Nanos;
 
 /// A broken promise.
@@ -20,6 +23,40 @@ pub struct Violation {
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.id, self.message)
+    }
+}
+
+/// How often each check was made. Ids are a letter and a number, so that counting needs no search.
+#[derive(Clone, Debug, Default)]
+pub struct Checks {
+    counts: Vec<(&'static str, u64)>,
+}
+
+const NUMBERS: usize = 16;
+
+impl Checks {
+    /// Counts a check, and fails where it does not hold.
+    pub fn check(
+        &mut self,
+        id: &'static str,
+        holds: bool,
+        message: impl FnOnce() -> String,
+    ) -> Result<(), Violation> {
+        if self.counts.is_empty() {
+            self.counts = vec![("", 0); 26 * NUMBERS];
+        }
+        let letter = usize::from(id.as_bytes()[0].saturating_sub(b'A')).min(25);
+        let digits = id.as_bytes()[1..].iter().take_while(|octet| octet.is_ascii_digit());
+        let number = digits.fold(0, |number, digit| number * 10 + usize::from(digit - b'0'));
+        let (name, count) = &mut self.counts[letter * NUMBERS + number.min(NUMBERS - 1)];
+        *name = id;
+        *count += 1;
+        if holds { Ok(()) } else { Err(Violation { id, message: message() }) }
+    }
+
+    /// The counts by id.
+    pub fn by_id(&self) -> BTreeMap<&'static str, u64> {
+        self.counts.iter().filter(|(_, count)| *count > 0).copied().collect()
     }
 }
 
@@ -52,6 +89,12 @@ pub struct Attempt {
     pub lost: bool,
     /// It went before any octet of the request left.
     pub never_left: bool,
+    /// The response is not a well-formed message.
+    pub malformed: bool,
+    /// The response's head announced this much content.
+    pub declared: Option<u64>,
+    /// The head of the request as it left for the backend.
+    pub fields: Vec<Field>,
 }
 
 impl Attempt {
@@ -98,6 +141,10 @@ pub struct Trace {
     pub reset: Option<u32>,
     /// The gateway's GOAWAY does not cover the stream.
     pub left_out: bool,
+    /// The request is not a well-formed message.
+    pub malformed: bool,
+    /// Lines of the request, and of responses, that came with the order never to index them.
+    pub never: [BTreeSet<Field>; 2],
     /// On backends, in order.
     pub attempts: Vec<Attempt>,
 }
@@ -122,8 +169,32 @@ pub struct Ledger {
     pub started: BTreeSet<RequestId>,
     /// Records that ended one.
     pub ended: BTreeSet<RequestId>,
-    /// Checks made, by id.
-    pub checks: BTreeMap<&'static str, u64>,
+    /// The records themselves.
+    pub end_records: Vec<EndRecord>,
+    /// Those of attempts.
+    pub attempt_records: Vec<AttemptRecord>,
+    /// Requests that may not be over: what the invariants of each step look at.
+    pub active: BTreeSet<u64>,
+    /// A drain was ordered.
+    pub draining: bool,
+    /// Links of connections that were ordered in this step.
+    pub dialled: Vec<usize>,
+    /// Requests that went to a backend in this step.
+    pub thawed: Vec<u64>,
+    /// Links of clients that the gateway knows to be over.
+    pub fronts_over: BTreeSet<usize>,
+    /// The upstreams.
+    pub upstreams: Vec<UpstreamConfig>,
+    /// Which of them serves each request, where one does.
+    pub upstream_of: BTreeMap<u64, usize>,
+    /// The address that each backend link leads to.
+    pub targets: BTreeMap<usize, SocketAddr>,
+    /// Frozen requests that the configuration allows.
+    pub queued_max: usize,
+    /// Endpoints that there are.
+    pub endpoints: usize,
+    /// Checks made.
+    pub checks: Checks,
     /// The same by the RFC's requirement that the check shows.
     pub requirements: BTreeMap<&'static str, u64>,
     /// What happened at the gateway's boundary, one line each, where it is kept.
@@ -138,6 +209,16 @@ impl Ledger {
         Self { scripts, ..Self::default() }
     }
 
+    /// The same with the limits of a configuration.
+    pub fn limited(mut self, config: &Config) -> Self {
+        self.upstreams.clone_from(&config.upstreams);
+        for upstream in &config.upstreams {
+            self.endpoints += upstream.endpoints.len();
+            self.queued_max = self.queued_max.saturating_add(upstream.queue_max as usize);
+        }
+        self
+    }
+
     /// Counts a check, and fails where it does not hold.
     pub fn check(
         &mut self,
@@ -145,8 +226,7 @@ impl Ledger {
         holds: bool,
         message: impl FnOnce() -> String,
     ) -> Result<(), Violation> {
-        *self.checks.entry(id).or_default() += 1;
-        if holds { Ok(()) } else { Err(Violation { id, message: message() }) }
+        self.checks.check(id, holds, message)
     }
 
     /// As [`check`](Self::check), and counts the requirements of RFCs that it shows.
@@ -173,16 +253,23 @@ impl Ledger {
                 })
             }
             Record::Attempt(attempt) => {
-                let open = self.started.contains(&attempt.request) && !self.ended.contains(&attempt.request);
-                self.check("L1", open, || format!("attempt of {:?}, which is not open", attempt.request))
+                let known = self.started.contains(&attempt.request) && !self.ended.contains(&attempt.request);
+                self.attempt_records.push(attempt.clone());
+                self.check("L1", known, || format!("an attempt of no request: {attempt:?}"))
             }
             Record::Ended(end) => {
                 let known = self.started.contains(&end.request);
                 self.check("L1", known, || format!("{:?} ended and never started", end.request))?;
                 let fresh = self.ended.insert(end.request);
+                self.end_records.push(end.clone());
                 self.check("L1", fresh, || format!("{:?} ended twice", end.request))
             }
         }
+    }
+
+    /// The upstream that serves a request.
+    pub fn upstream(&self, rid: u64) -> Option<&UpstreamConfig> {
+        self.upstreams.get(*self.upstream_of.get(&rid)?)
     }
 
     /// Adds a line to the log, where it is kept.

@@ -13,14 +13,20 @@ pub struct PipePolicy {
     pub capacity: u32,
     /// From writing to arrival.
     pub delay: Nanos,
+    /// Some pieces take so much longer at most, most of them hardly; none overtakes another.
+    pub jitter: Nanos,
     /// Between two pieces of one write.
     pub gap: Nanos,
     /// How writes are cut.
     pub segmentation: Segmentation,
     /// In this many of 100 writes only a part is taken.
     pub short_writes: u8,
+    /// From when on nothing arrives, and for how long.
+    pub stall: Option<(Nanos, Nanos)>,
     /// The writer's end is reset once this many octets were written in total.
     pub reset_after: Option<u64>,
+    /// The writer's direction ends with FIN once this many octets were written in total; what it writes then is lost.
+    pub fin_after: Option<u64>,
 }
 
 impl Default for PipePolicy {
@@ -28,10 +34,13 @@ impl Default for PipePolicy {
         Self {
             capacity: 1 << 20,
             delay: 50_000,
+            jitter: 0,
             gap: 0,
             segmentation: Segmentation::Whole,
             short_writes: 0,
+            stall: None,
             reset_after: None,
+            fin_after: None,
         }
     }
 }
@@ -79,7 +88,8 @@ pub enum Write {
 
 #[derive(Clone, Debug)]
 enum Piece {
-    Octets(Vec<u8>),
+    /// Octets, and how many of them were read.
+    Octets(Vec<u8>, usize),
     Fin,
 }
 
@@ -146,10 +156,11 @@ impl Link {
             Some((at, _)) if *at > now => Read::Nothing,
             None => Read::Nothing,
             Some((_, Piece::Fin)) => Read::Fin,
-            Some((_, Piece::Octets(octets))) => {
-                let rest = octets.split_off(max.min(octets.len()));
-                let taken = std::mem::replace(octets, rest);
-                if octets.is_empty() {
+            Some((_, Piece::Octets(octets, from))) => {
+                let to = octets.len().min(from.saturating_add(max));
+                let taken = octets[*from..to].to_vec();
+                *from = to;
+                if to == octets.len() {
                     pipe.transit.pop_front();
                 }
                 pipe.used -= taken.len();
@@ -179,13 +190,18 @@ impl Link {
         let n = pipe.admit(octets.len());
         for piece in pipe.cutter.cut(&octets[..n], pipe.policy.segmentation, &mut pipe.choices) {
             let earliest = if pipe.last_arrival == 0 { 0 } else { pipe.last_arrival + pipe.policy.gap };
-            let at = (now + pipe.policy.delay).max(earliest);
+            let at = pipe.arrival(now).max(earliest);
             pipe.last_arrival = at;
-            pipe.transit.push_back((at, Piece::Octets(piece)));
+            pipe.transit.push_back((at, Piece::Octets(piece, 0)));
             world.wake(at, reader_wake);
         }
-        if pipe.policy.reset_after.is_some_and(|limit| pipe.written >= limit) {
+        let (reset_after, fin_after, written) =
+            (pipe.policy.reset_after, pipe.policy.fin_after, pipe.written);
+        if reset_after.is_some_and(|limit| written >= limit) {
             self.reset(end, world);
+        }
+        if fin_after.is_some_and(|limit| written >= limit) {
+            self.finish(end, world);
         }
         Write::Taken(n)
     }
@@ -196,7 +212,7 @@ impl Link {
         if std::mem::replace(&mut pipe.finished, true) {
             return;
         }
-        let at = (world.now() + pipe.policy.delay).max(pipe.last_arrival);
+        let at = pipe.arrival(world.now()).max(pipe.last_arrival);
         pipe.last_arrival = at;
         pipe.transit.push_back((at, Piece::Fin));
         world.wake(at, self.wakes[end.other() as usize]);
@@ -235,6 +251,20 @@ impl Link {
 }
 
 impl Pipe {
+    /// When what is written now arrives at the earliest.
+    fn arrival(&mut self, now: Nanos) -> Nanos {
+        let mut at = now + self.policy.delay;
+        if self.policy.jitter > 0 {
+            // A heavy tail: each doubling of the wait is half as likely.
+            let halvings = self.choices.draw().trailing_zeros().min(16);
+            at += self.policy.jitter >> (16 - halvings);
+        }
+        match self.policy.stall {
+            Some((from, length)) if (from..from + length).contains(&at) => from + length,
+            _ => at,
+        }
+    }
+
     /// How many of `n` octets fit now, perhaps fewer as a short write.
     fn admit(&mut self, n: usize) -> usize {
         let room = (self.policy.capacity.max(1) as usize).saturating_sub(self.used);

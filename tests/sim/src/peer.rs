@@ -62,6 +62,8 @@ pub struct Peer {
     decoder: Decoder,
     encoder: Encoder,
     out: Vec<u8>,
+    /// Octets at the begin of `out` that were written already.
+    written: usize,
     streams: BTreeMap<u32, Stream>,
     send_window: i64,
     used: u64,
@@ -87,6 +89,7 @@ impl Peer {
             decoder: Decoder::default(),
             encoder: Encoder::new(plan.huffman),
             out: if client { PREFACE.to_vec() } else { Vec::new() },
+            written: 0,
             streams: BTreeMap::new(),
             send_window: 65_535,
             used: 0,
@@ -118,12 +121,15 @@ impl Peer {
 
     /// Octets that wait to be written.
     pub fn output(&self) -> &[u8] {
-        &self.out
+        &self.out[self.written..]
     }
 
     /// `n` octets were written.
     pub fn sent(&mut self, n: usize) {
-        self.out.drain(..n);
+        self.written += n;
+        if self.written == self.out.len() || self.written > 64 << 10 {
+            self.out.drain(..std::mem::take(&mut self.written));
+        }
     }
 
     /// Sends SETTINGS.
@@ -217,6 +223,27 @@ impl Peer {
         }
     }
 
+    /// Octets as they are, whatever the protocol says to them.
+    pub fn raw(&mut self, octets: &[u8]) {
+        self.out.extend_from_slice(octets);
+    }
+
+    /// A field block, encoded in its turn.
+    pub fn encode(&mut self, fields: &[Field]) -> Vec<u8> {
+        self.encoder.encode(fields, self.plan.indexing)
+    }
+
+    /// Takes the next stream identifier.
+    pub fn take_stream(&mut self) -> u32 {
+        self.next_stream += 2;
+        self.next_stream - 2
+    }
+
+    /// The newest stream that the client opened; 1 where there is none.
+    pub fn newest_stream(&self) -> u32 {
+        self.next_stream.saturating_sub(2).max(1)
+    }
+
     /// Resets a stream.
     pub fn reset(&mut self, stream: u32, code: u32) {
         if self.streams.remove(&stream).is_some() {
@@ -234,6 +261,9 @@ impl Peer {
         let due = |used: u64, window: u64, percent: u8| {
             used > 0 && used * 100 >= window * u64::from(percent.min(100))
         };
+        if self.plan.never_grants() {
+            return;
+        }
         let (percent, at_open) = (self.plan.grant_percent, self.plan.window_at_open);
         let mut updates = Vec::new();
         if due(self.used, 65_535 + u64::from(self.plan.connection_extra), percent) {

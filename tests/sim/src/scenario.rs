@@ -1,9 +1,13 @@
 //! Plain data: everything that will happen in one run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use shuntyard_core::config::Config;
+use shuntyard_core::address::Address;
+use shuntyard_core::config::{
+    Config, EndpointConfig, Host, HostPattern, PathPattern, RouteConfig, Saturation, Scope, UpstreamConfig,
+};
 use shuntyard_core::time::Duration;
 
 use crate::net::PipePolicy;
@@ -11,7 +15,7 @@ use crate::refcodec::hpack::Indexing;
 use crate::world::{MICRO, Nanos, SECOND};
 
 /// A whole run: configuration, clients, backends, network, faults.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Scenario {
     /// The gateway's seed, and the key of every random choice in the network.
     pub seed: u64,
@@ -27,28 +31,118 @@ pub struct Scenario {
     pub safety: Nanos,
     /// The deadline of the drain at the end.
     pub drain: Nanos,
+    /// When the clock jumps, and by how much: everything that was due in between is late.
+    pub jumps: Vec<(Nanos, Nanos)>,
 }
 
 impl Scenario {
-    /// Every exchange by its request's number.
+    /// Every exchange by its request's number, and those that hostile clients have beside their scripts.
     pub fn exchanges(&self) -> BTreeMap<u64, Exchange> {
-        let all = self.sessions.iter().flat_map(|session| &session.exchanges);
-        all.map(|exchange| (exchange.rid, exchange.clone())).collect()
+        let scripts = self.sessions.iter().flat_map(|session| session.exchanges.iter().cloned());
+        let decoys = self.sessions.iter().flat_map(crate::mischief::decoys);
+        scripts.chain(decoys).map(|exchange| (exchange.rid, exchange)).collect()
     }
 
     /// Whether anything in it may keep a request from its expected response.
     pub fn has_faults(&self) -> bool {
-        let session = |session: &Session| {
-            session.leave.is_some()
-                || session.exchanges.iter().any(|e| e.request.cancel.is_some() || e.response.reset.is_some())
-        };
-        let timeouts = &self.config.timeouts;
-        let tight = timeouts.response.min(self.config.upstreams[0].queue_timeout) < Duration::from_secs(10)
-            || self.config.upstreams[0].queue_max < 1000;
-        tight
-            || self.sessions.iter().any(session)
-            || self.backends.iter().any(|backend| backend.fault.is_some())
+        let session = |s: &Session| s.is_touched() || s.exchanges.iter().any(Exchange::is_touched);
+        self.touches_all() || !self.touched_upstreams().is_empty() || self.sessions.iter().any(session)
     }
+
+    /// Whether something in it may keep any request at all from its expected response: a fault that cannot be told to be
+    /// some requests' only.
+    pub fn touches_all(&self) -> bool {
+        self.has_tight_limits() || self.is_crowded() || !self.jumps.is_empty()
+    }
+
+    /// The names of upstreams whose requests something may keep from their expected response.
+    pub fn touched_upstreams(&self) -> BTreeSet<Arc<str>> {
+        let sick = |endpoint: &EndpointConfig| match &endpoint.host {
+            Host::Address(Address::Inet(address)) => {
+                let backend = self.backends.iter().find(|backend| backend.address == *address);
+                backend.is_none_or(Backend::is_touched)
+            }
+            Host::Address(Address::Unix(_)) | Host::Name { .. } => true,
+        };
+        let tight = |upstream: &UpstreamConfig| {
+            upstream.queue_timeout < Duration::from_secs(100)
+                || upstream.queue_max < 1000
+                || upstream.on_saturation == Saturation::Refuse
+        };
+        // DATA behind the end of a stream ends the connection (RFC 9113 section 5.1), and with it everybody on it.
+        let ends_all = |e: &&Exchange| e.response.mischief == Some(ResponseMischief::DataAfterEnd);
+        let exchanges = self.sessions.iter().flat_map(|session| &session.exchanges).filter(ends_all);
+        let hit: BTreeSet<_> =
+            exchanges.filter_map(|e| Some(Arc::clone(&self.upstream_of(e)?.name))).collect();
+        let sick = |u: &UpstreamConfig| tight(u) || hit.contains(&u.name) || u.endpoints.iter().any(sick);
+        self.config.upstreams.iter().filter(|u| sick(u)).map(|u| Arc::clone(&u.name)).collect()
+    }
+
+    /// The route that serves a request, by the words of its configuration: the first that matches.
+    pub fn route_of(&self, exchange: &Exchange) -> Option<&RouteConfig> {
+        let RequestPlan { host, path, .. } = &exchange.request;
+        self.config.routes.iter().find(|route| {
+            let host_fits = match &route.host {
+                HostPattern::Any => true,
+                HostPattern::Exact(name) => host.eq_ignore_ascii_case(name),
+                HostPattern::Below(domain) => {
+                    host.to_ascii_lowercase().ends_with(&format!(".{}", domain.to_ascii_lowercase()))
+                }
+            };
+            let path_fits = match &route.path {
+                PathPattern::Any => true,
+                PathPattern::Exact(whole) => path.as_str() == &**whole,
+                PathPattern::Prefix(begin) => path.starts_with(&**begin),
+            };
+            host_fits && path_fits
+        })
+    }
+
+    /// The upstream that serves a request.
+    pub fn upstream_of(&self, exchange: &Exchange) -> Option<&UpstreamConfig> {
+        let route = self.route_of(exchange)?;
+        self.config.upstreams.iter().find(|upstream| upstream.name == route.upstream)
+    }
+
+    /// Limits that healthy requests may fall to.
+    fn has_tight_limits(&self) -> bool {
+        let timeouts = &self.config.timeouts;
+        let all = [timeouts.response, timeouts.connect, timeouts.preface];
+        let more = [timeouts.front_idle, timeouts.write_stall, timeouts.stream_idle];
+        let routes = self.config.routes.iter().filter_map(|route| route.timeout);
+        all.into_iter().chain(more).chain(routes).any(|timeout| timeout < Duration::from_secs(5))
+            || (self.config.max_fronts as usize) < self.sessions.len() + 1
+    }
+
+    /// Whether who stands still may leave no room for the others: few slots, or little memory.
+    fn is_crowded(&self) -> bool {
+        let stands = |s: &Session| {
+            s.hostile.is_some()
+                || s.peer.never_grants()
+                || s.exchanges.iter().any(|e| e.response.mischief == Some(ResponseMischief::Stops))
+        };
+        let few = |backend: &Backend| {
+            let limit =
+                |&&(_, id, _): &&(Nanos, u16, u32)| id == crate::refcodec::frame::MAX_CONCURRENT_STREAMS;
+            let later = backend.peer.later_settings.iter().filter(limit).map(|(.., value)| *value);
+            later.chain(backend.peer.max_concurrent).any(|limit| limit < 100)
+        };
+        let narrow = |u: &UpstreamConfig| u.share != Scope::Worker || u.on_saturation != Saturation::Dial;
+        self.sessions.iter().any(stands)
+            && (self.config.backend.max_concurrent_streams_cap < 100
+                || self.config.ledger_octets < 64 << 20
+                || self.config.upstreams.iter().any(narrow)
+                || self.backends.iter().any(few))
+    }
+}
+
+/// The endpoints of a configuration that have an IP address.
+pub fn inet_endpoints(config: &Config) -> Vec<SocketAddr> {
+    let inet = |endpoint: &EndpointConfig| match &endpoint.host {
+        Host::Address(Address::Inet(address)) => Some(*address),
+        Host::Address(Address::Unix(_)) | Host::Name { .. } => None,
+    };
+    config.upstreams.iter().flat_map(|upstream| &upstream.endpoints).filter_map(inet).collect()
 }
 
 /// What the contract leaves open to an adapter.
@@ -60,17 +154,25 @@ pub struct AdapterPlan {
     pub write_max: usize,
     /// Octets read at once.
     pub read_max: usize,
+    /// In this many of 100 quiet moments it breaks the contract: stale ids, events that nobody asked for.
+    pub hostile: u8,
+    /// Timers come so late at most.
+    pub late: Nanos,
+    /// In this many of 100 quiet moments it asks for what is not due: timeouts, actions, output.
+    pub spurious: u8,
 }
 
 impl Default for AdapterPlan {
     fn default() -> Self {
-        Self { eager: false, write_max: 1 << 20, read_max: 1 << 20 }
+        Self { eager: false, write_max: 1 << 20, read_max: 1 << 20, hostile: 0, late: 0, spurious: 0 }
     }
 }
 
 /// One client connection with its requests.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Session {
+    /// Names its random choices: who stays keeps its number when others are taken out.
+    pub n: usize,
     /// When it connects.
     pub start: Nanos,
     /// Streams that it keeps open at a time.
@@ -85,6 +187,8 @@ pub struct Session {
     pub exchanges: Vec<Exchange>,
     /// When and how it goes away before it is done.
     pub leave: Option<(Nanos, Leave)>,
+    /// From when on, how often and in which way it breaks the protocol.
+    pub hostile: Option<(Nanos, u32, ClientMischief)>,
 }
 
 /// How a peer goes away.
@@ -94,6 +198,77 @@ pub enum Leave {
     Close,
     /// It resets the connection.
     Reset,
+    /// It finishes its sending direction and goes on reading.
+    HalfClose,
+}
+
+/// How a client breaks the protocol or strains it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ClientMischief {
+    /// Requests, each reset at once (CVE-2023-44487).
+    RapidReset,
+    /// Frames that make the gateway reset the client's streams (CVE-2025-8671).
+    ProvokedResets,
+    /// A field block in CONTINUATION frames without end (CVE-2024-27316).
+    Continuations,
+    /// References to one large entry of the table.
+    HeaderBomb,
+    /// Many cookie crumbs.
+    Crumbs,
+    /// PINGs (CVE-2019-9512).
+    Pings,
+    /// SETTINGS (CVE-2019-9515).
+    Settings,
+    /// DATA frames without content (CVE-2019-9518).
+    EmptyData,
+    /// PRIORITY frames (CVE-2019-9513).
+    Priorities,
+    /// WINDOW_UPDATE beyond 2^31-1 (9113 section 6.9.1).
+    WindowOverflow,
+    /// SETTINGS_INITIAL_WINDOW_SIZE up and down, below what was used.
+    WindowFlapping,
+    /// SETTINGS_HEADER_TABLE_SIZE up and down.
+    TableFlapping,
+    /// Frames of unknown types, unknown settings and unknown flags (9113 section 5.5).
+    UnknownFrames,
+    /// DATA on a stream that nobody opened.
+    IdleStream,
+    /// DATA on a stream that is closed.
+    ClosedStream,
+    /// A request on an even stream.
+    EvenStream,
+    /// A request on a stream below the newest.
+    OldStream,
+    /// PUSH_PROMISE, which clients do not send.
+    PushPromise,
+    /// Padding longer than its frame.
+    BadPadding,
+    /// Pseudo-header fields that are missing, repeated, misplaced.
+    BadPseudo,
+    /// Less content than content-length says.
+    LengthMismatch,
+    /// CR, LF and NUL in field values.
+    BadOctets,
+    /// A field block that is none.
+    BadHpack,
+    /// A frame longer than allowed.
+    TooLargeFrame,
+    /// WINDOW_UPDATE of 0.
+    ZeroIncrement,
+    /// Settings out of range.
+    BadSettings,
+    /// Questions whose answers it does not read.
+    UnreadAnswers,
+    /// Octets that are no HTTP/2.
+    NotHttp2,
+    /// A frame that never becomes whole.
+    HalfFrame,
+    /// More content than the window allows.
+    WindowExceeded,
+    /// A frame between HEADERS and CONTINUATION.
+    InterruptedBlock,
+    /// Connection-specific fields.
+    ConnectionFields,
 }
 
 /// One request and the script of its response.
@@ -116,6 +291,8 @@ pub enum Method {
     Head,
     /// POST.
     Post,
+    /// PUT: with content, and idempotent.
+    Put,
 }
 
 /// What the client sends.
@@ -123,12 +300,20 @@ pub enum Method {
 pub struct RequestPlan {
     /// The method.
     pub method: Method,
+    /// The authority.
+    pub host: String,
+    /// The path, without the query.
+    pub path: String,
     /// Octets of content.
     pub content: u64,
     /// Whether `content-length` is sent.
     pub declare_length: bool,
     /// Whether trailers follow.
     pub trailers: bool,
+    /// So many more lines: cookie crumbs, repeated names, lines that must never be indexed.
+    pub extras: u8,
+    /// Whether it says `expect: 100-continue` and waits for an interim response before it sends content.
+    pub expect: bool,
     /// How content is sent.
     pub pace: Pace,
     /// When the client resets the stream.
@@ -178,6 +363,39 @@ pub struct ResponsePlan {
     pub pace: Pace,
     /// When and with which code the backend resets the stream.
     pub reset: Option<(Phase, u32)>,
+    /// How the backend breaks the protocol on this stream.
+    pub mischief: Option<ResponseMischief>,
+}
+
+/// How a backend breaks the protocol on one stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ResponseMischief {
+    /// A head without `:status`.
+    NoStatus,
+    /// A hundred interim responses.
+    InterimStorm,
+    /// DATA before HEADERS.
+    DataFirst,
+    /// DATA after END_STREAM.
+    DataAfterEnd,
+    /// Less content than content-length says.
+    TooShort,
+    /// More content than content-length says.
+    TooLong,
+    /// A second field section without END_STREAM.
+    TrailersWithoutEnd,
+    /// CR and LF in a value.
+    BadField,
+    /// More fields than the gateway takes.
+    TooManyFields,
+    /// The response stops for ever after half its content.
+    Stops,
+    /// A field name in upper case.
+    Uppercase,
+    /// A connection-specific field.
+    ConnectionField,
+    /// An interim response with END_STREAM.
+    InterimWithEnd,
 }
 
 /// Where a response's content comes from.
@@ -192,7 +410,7 @@ pub enum ResponseKind {
 }
 
 /// How a model peer speaks HTTP/2.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerPlan {
     /// SETTINGS_INITIAL_WINDOW_SIZE.
     pub initial_window: u32,
@@ -200,7 +418,7 @@ pub struct PeerPlan {
     pub window_at_open: u32,
     /// An increment for the connection at its begin.
     pub connection_extra: u32,
-    /// Credit is given back once this many of 100 octets of a window were used.
+    /// Credit is given back once this many of 100 octets of a window were used; above 100, never.
     pub grant_percent: u8,
     /// SETTINGS_MAX_FRAME_SIZE.
     pub max_frame: u32,
@@ -216,10 +434,17 @@ pub struct PeerPlan {
     pub block_max: usize,
     /// At most so many octets are read each so often.
     pub read: Option<(usize, Nanos)>,
-    /// SETTINGS that are sent so long after the begin.
-    pub later_settings: Vec<(Nanos, Vec<(u16, u32)>)>,
+    /// Settings that are sent so long after the begin: when, which, value. Neighbours of one time share a frame.
+    pub later_settings: Vec<(Nanos, u16, u32)>,
     /// PINGs that are sent, one each so often.
     pub pings: Option<(u32, Nanos)>,
+}
+
+impl PeerPlan {
+    /// Whether it gives no credit back, ever.
+    pub fn never_grants(&self) -> bool {
+        self.grant_percent > 100
+    }
 }
 
 impl Default for PeerPlan {
@@ -243,7 +468,7 @@ impl Default for PeerPlan {
 }
 
 /// One backend.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Backend {
     /// Where it listens.
     pub address: SocketAddr,
@@ -257,18 +482,38 @@ pub struct Backend {
     pub fault: Option<(u32, BackendFault)>,
 }
 
+/// Which stream a backend's GOAWAY names as the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum GoAwayLast {
+    /// The newest.
+    Newest,
+    /// The one before the newest.
+    Before,
+    /// 0: none was processed.
+    None,
+    /// One that was not opened yet.
+    Beyond,
+    /// First 2^31-1, then the newest.
+    TwoStep,
+}
+
 /// What goes wrong with a backend's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackendFault {
     /// It refuses the connection.
     Refuse,
-    /// After so many streams it sends GOAWAY, naming the newest stream or (`spare`) the one before, serves what that covers,
-    /// and closes.
+    /// The attempt to connect is never answered.
+    NoAnswer,
+    /// It accepts and is silent for ever.
+    Silent,
+    /// After so many streams it sends GOAWAY, serves what that covers, and closes.
     GoAway {
         /// Streams.
         after: u32,
-        /// Whether the newest stream is left out.
-        spare: bool,
+        /// What the GOAWAY says.
+        last: GoAwayLast,
+        /// Its error code.
+        code: u32,
     },
     /// After so many streams it goes away.
     Leave {
@@ -279,6 +524,61 @@ pub enum BackendFault {
     },
     /// The connection is reset once the backend has written so many octets.
     ResetAfter(u64),
+    /// After so many streams it breaks the protocol.
+    Mischief {
+        /// Streams.
+        after: u32,
+        /// How.
+        what: BackendMischief,
+    },
+}
+
+/// How a backend breaks the protocol of a connection or strains it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BackendMischief {
+    /// Octets that are no HTTP/2.
+    NotHttp2,
+    /// A field block that is none.
+    BadHpack,
+    /// PUSH_PROMISE, which the gateway has forbidden.
+    PushPromise,
+    /// HEADERS on a stream that nobody opened.
+    WrongStream,
+    /// A frame longer than allowed.
+    TooLargeFrame,
+    /// WINDOW_UPDATE beyond 2^31-1.
+    WindowOverflow,
+    /// More content than the connection's window allows.
+    WindowExceeded,
+    /// Settings out of range.
+    BadSettings,
+    /// A frame between HEADERS and CONTINUATION.
+    InterruptedBlock,
+    /// SETTINGS, thousands of them.
+    SettingsFlood,
+    /// PINGs, thousands of them.
+    PingFlood,
+    /// Frames of unknown types.
+    UnknownFrames,
+}
+
+impl ClientMischief {
+    /// Whether one act is hundreds of thousands of octets.
+    pub fn is_heavy(self) -> bool {
+        matches!(self, Self::WindowExceeded | Self::Continuations | Self::HeaderBomb | Self::Crumbs)
+    }
+}
+
+impl BackendMischief {
+    /// Whether it is hundreds of thousands of octets.
+    pub fn is_heavy(self) -> bool {
+        matches!(self, Self::WindowExceeded | Self::SettingsFlood | Self::PingFlood)
+    }
+
+    /// Whether the protocol allows it, so that no request may suffer.
+    pub fn is_allowed(self) -> bool {
+        matches!(self, Self::UnknownFrames)
+    }
 }
 
 impl Exchange {
@@ -289,9 +589,13 @@ impl Exchange {
             rid,
             request: RequestPlan {
                 method: Method::Get,
+                host: "sim.example".to_owned(),
+                path: "/r".to_owned(),
                 content: 0,
                 declare_length: false,
                 trailers: false,
+                extras: 0,
+                expect: false,
                 pace,
                 cancel: None,
             },
@@ -305,6 +609,7 @@ impl Exchange {
                 trailers: false,
                 pace,
                 reset: None,
+                mischief: None,
             },
         }
     }
@@ -317,12 +622,18 @@ impl Exchange {
         exchange.response.kind = ResponseKind::Echo;
         exchange
     }
+
+    /// Whether its own script may keep it from the expected response.
+    pub fn is_touched(&self) -> bool {
+        self.request.cancel.is_some() || self.response.reset.is_some() || self.response.mischief.is_some()
+    }
 }
 
 impl Session {
     /// A session from the begin with default behaviour.
     pub fn new(exchanges: Vec<Exchange>) -> Self {
         Self {
+            n: 0,
             start: 0,
             concurrency: 100,
             patient: true,
@@ -330,7 +641,17 @@ impl Session {
             network: [PipePolicy::default(); 2],
             exchanges,
             leave: None,
+            hostile: None,
         }
+    }
+
+    /// Whether it may keep its own requests from their expected responses.
+    pub fn is_touched(&self) -> bool {
+        let cut = |policy: &PipePolicy| policy.reset_after.is_some() || policy.fin_after.is_some();
+        self.leave.is_some()
+            || self.hostile.is_some()
+            || self.peer.never_grants()
+            || self.network.iter().any(cut)
     }
 }
 
@@ -345,6 +666,24 @@ impl Backend {
             fault: None,
         }
     }
+
+    /// Whether it allows no stream at some time.
+    pub fn may_allow_nothing(&self) -> bool {
+        let nothing = |&(_, id, value): &(Nanos, u16, u32)| {
+            id == crate::refcodec::frame::MAX_CONCURRENT_STREAMS && value == 0
+        };
+        self.peer.max_concurrent == Some(0) || self.peer.later_settings.iter().any(nothing)
+    }
+
+    /// Whether it may keep requests from their expected responses.
+    pub fn is_touched(&self) -> bool {
+        let cut = |policy: &PipePolicy| policy.reset_after.is_some() || policy.fin_after.is_some();
+        let fault = self.fault.is_some_and(|(_, fault)| match fault {
+            BackendFault::Mischief { what, .. } => !what.is_allowed(),
+            _ => true,
+        });
+        fault || self.peer.never_grants() || self.network.iter().any(cut)
+    }
 }
 
 impl Scenario {
@@ -358,8 +697,9 @@ impl Scenario {
             sessions,
             backends,
             adapter: AdapterPlan::default(),
-            safety: 600 * SECOND,
+            safety: 7200 * SECOND,
             drain: 5 * SECOND,
+            jumps: Vec::new(),
         }
     }
 }

@@ -43,12 +43,27 @@ pub struct Stage {
     /// Attempts to connect to each backend.
     attempts: Vec<u32>,
     scripts: Scripts,
+    /// Some response breaks the protocol.
+    scripts_are_hostile: bool,
     front_growth: u64,
     backend_growth: u64,
     stream_growth: u64,
     assumed: u32,
-    /// Faults are over: everything new is healthy.
+    /// Deadlines may come before peers do what they wait for.
+    slow: bool,
+    /// Faults are over, those excepted that last for ever: everything new is healthy.
     pub healed: bool,
+}
+
+/// The ledger of a scenario.
+fn ledger(scenario: &Scenario, scripts: &Scripts) -> Ledger {
+    let mut ledger = Ledger::new(Scripts::clone(scripts)).limited(&scenario.config);
+    for (&rid, exchange) in scripts.iter() {
+        let served = scenario.upstream_of(exchange);
+        let at = served.and_then(|of| scenario.config.upstreams.iter().position(|u| u.name == of.name));
+        ledger.upstream_of.extend(at.map(|at| (rid, at)));
+    }
+    ledger
 }
 
 impl Stage {
@@ -62,7 +77,7 @@ impl Stage {
             world: World::default(),
             links: Vec::new(),
             police: Vec::new(),
-            ledger: Ledger::new(Scripts::clone(&scripts)),
+            ledger: ledger(scenario, &scripts),
             outputs: Vec::new(),
             keep_outputs: false,
             backend_conns: BTreeMap::new(),
@@ -70,11 +85,13 @@ impl Stage {
             seed: scenario.seed,
             attempts: vec![0; scenario.backends.len()],
             backends: scenario.backends.clone(),
+            scripts_are_hostile: scripts.values().any(|exchange| exchange.response.mischief.is_some()),
             scripts,
             front_growth: growth(&scenario.config.front),
             backend_growth: growth(&scenario.config.backend),
             stream_growth: stream_growth(&scenario.config.backend),
             assumed: scenario.config.backend.assumed_max_concurrent_streams,
+            slow: scenario.touches_all(),
             healed: false,
         }
     }
@@ -83,17 +100,24 @@ impl Stage {
     pub fn connect_client(&mut self, client: usize, session: &Session) -> usize {
         let link = self.links.len();
         let wakes = [Wake::Client(client), Wake::Gateway(link)];
-        self.add(Link::new(self.seed, &format!("client{client}"), session.network, wakes), Side::Front);
+        let pipes = Link::new(self.seed, &format!("client{}", session.n), session.network, wakes);
+        self.add(pipes, Side::Front, session.hostile.is_some(), session.is_touched());
         link
     }
 
     /// The gateway connects to an address: the number of the link. The answer wakes `ConnectAnswer`.
     pub fn connect_backend(&mut self, target: SocketAddr) -> usize {
         let link = self.links.len();
+        self.ledger.targets.insert(link, target);
         let at = self.backends.iter().position(|backend| backend.address == target);
         let Some(at) = at else {
             let wakes = [Wake::Gateway(link), Wake::Backend(link)];
-            self.add(Link::new(self.seed, "nowhere", [PipePolicy::default(); 2], wakes), Side::Backend);
+            self.add(
+                Link::new(self.seed, "nowhere", [PipePolicy::default(); 2], wakes),
+                Side::Backend,
+                false,
+                false,
+            );
             self.answers.insert(link, (0, ConnectAnswer::Refused));
             self.world.wake(self.world.now(), Wake::ConnectAnswer(link));
             return link;
@@ -108,12 +132,13 @@ impl Stage {
         let label = format!("backend{at}.{}", self.attempts[at]);
         let answer =
             if fault == Some(BackendFault::Refuse) { ConnectAnswer::Refused } else { ConnectAnswer::Stands };
-        self.world.wake(self.world.now() + backend.connect_delay, Wake::ConnectAnswer(link));
+        if fault != Some(BackendFault::NoAnswer) {
+            self.world.wake(self.world.now() + backend.connect_delay, Wake::ConnectAnswer(link));
+        }
         self.answers.insert(link, (at, answer));
-        self.add(
-            Link::new(self.seed, &label, network, [Wake::Gateway(link), Wake::Backend(link)]),
-            Side::Backend,
-        );
+        let hostile = matches!(fault, Some(BackendFault::Mischief { .. })) || self.scripts_are_hostile;
+        let pipes = Link::new(self.seed, &label, network, [Wake::Gateway(link), Wake::Backend(link)]);
+        self.add(pipes, Side::Backend, hostile, fault.is_some());
         link
     }
 
@@ -172,16 +197,31 @@ impl Stage {
 
     fn fault(&self, backend: usize) -> Option<BackendFault> {
         let (connections, fault) = self.backends[backend].fault?;
-        (self.attempts[backend] <= connections && !self.healed).then_some(fault)
+        let for_ever = connections == u32::MAX;
+        (for_ever || self.attempts[backend] <= connections && !self.healed).then_some(fault)
     }
 
-    fn add(&mut self, link: Link, side: Side) {
+    /// The gateway knows that the connection is over.
+    pub fn over(&mut self, link: usize, end: End) {
+        self.police[link].lost();
+        if end == End::Acceptor {
+            self.ledger.fronts_over.insert(link);
+        }
+    }
+
+    /// The gateway knows that the peer will send no more. Over HTTP/2 that ends the connection.
+    pub fn half_closed(&mut self, link: usize, end: End) {
+        self.police[link].gone(&mut self.ledger);
+        self.over(link, end);
+    }
+
+    fn add(&mut self, link: Link, side: Side, hostile: bool, slow: bool) {
         let growth = if side == Side::Front { self.front_growth } else { self.backend_growth };
         let mut police = Police::new(self.links.len(), side, growth, self.assumed);
         if side == Side::Backend {
             police.stream_growth = self.stream_growth;
         }
-        self.police.push(police);
+        self.police.push(police.tolerant(hostile).patient(self.slow || slow));
         self.outputs.push(Vec::new());
         self.links.push(link);
     }

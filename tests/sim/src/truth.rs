@@ -57,12 +57,13 @@ pub fn request_head(exchange: &Exchange) -> Vec<Field> {
         Method::Get => "GET",
         Method::Head => "HEAD",
         Method::Post => "POST",
+        Method::Put => "PUT",
     };
     let mut fields = vec![
         field(":method", method),
         field(":scheme", "http"),
-        field(":authority", "sim.example"),
-        field(":path", format!("/r/{rid}?tag={}", tag(rid, "path"))),
+        field(":authority", &request.host),
+        field(":path", format!("{}?{}", request.path, tag(rid, "path"))),
         field("x-rid", rid.to_string()),
         field("x-tag", tag(rid, "request")),
         field("user-agent", "shuntyard-sim"),
@@ -70,8 +71,22 @@ pub fn request_head(exchange: &Exchange) -> Vec<Field> {
     if request.declare_length {
         fields.push(field("content-length", request.content.to_string()));
     }
+    if request.expect {
+        fields.push(field("expect", "100-continue"));
+    }
+    fields.extend((0..request.extras).map(|n| extra(rid, n)));
     fields.push(field("x-last", tag(rid, "request-last")));
     fields
+}
+
+/// A further line: a cookie crumb, a name that comes again with another value, one that must never be indexed, an empty one.
+fn extra(rid: u64, n: u8) -> Field {
+    match n % 4 {
+        0 => field("cookie", format!("crumb{n}={}", tag(rid, "cookie"))),
+        1 => field("x-again", format!("{n}")),
+        2 => field("authorization", format!("bearer {}", tag(rid, "secret"))),
+        _ => field("x-empty", ""),
+    }
 }
 
 /// An interim response.

@@ -8,7 +8,7 @@ use shuntyard_sim::cut::Segmentation;
 use shuntyard_sim::net::{Link, PipePolicy};
 use shuntyard_sim::refcodec::frame;
 use shuntyard_sim::refcodec::hpack::Indexing;
-use shuntyard_sim::scenario::{Backend, BackendFault, Exchange, Leave, Phase, Scenario, Session};
+use shuntyard_sim::scenario::{Backend, BackendFault, Exchange, GoAwayLast, Leave, Phase, Scenario, Session};
 use shuntyard_sim::truth;
 use shuntyard_sim::world::{MICRO, MILLI, Wake, World};
 
@@ -94,7 +94,7 @@ fn every_segmentation_small_windows_and_slow_readers_complete() {
         backend.peer.max_concurrent = Some(2);
         backend.peer.header_table = 0;
         backend.peer.later_settings =
-            vec![(MILLI, vec![(frame::INITIAL_WINDOW_SIZE, 10), (frame::HEADER_TABLE_SIZE, 300)])];
+            vec![(MILLI, frame::INITIAL_WINDOW_SIZE, 10), (MILLI, frame::HEADER_TABLE_SIZE, 300)];
         backend.peer.pings = Some((3, MILLI));
         assert_all_true(&run(session, backend));
     }
@@ -111,7 +111,7 @@ fn an_early_response_ends_the_upload() {
 #[test]
 fn faults_have_the_outcome_they_should() {
     let mut backend = Backend::new(1);
-    backend.fault = Some((1, BackendFault::GoAway { after: 2, spare: true }));
+    backend.fault = Some((1, BackendFault::GoAway { after: 2, last: GoAwayLast::Before, code: 0 }));
     let mut session = Session::new(mixed(3));
     session.concurrency = 3;
     let client = run(session, backend.clone());

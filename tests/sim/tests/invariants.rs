@@ -2,10 +2,11 @@
 
 use shuntyard_core::gateway::{Record, RequestId, View};
 use shuntyard_core::time::Instant;
-use shuntyard_sim::invariants;
-use shuntyard_sim::ledger::{Attempt, Head, Ledger, Trace, Violation};
+use shuntyard_sim::invariants::{self, Scene};
+use shuntyard_sim::ledger::{Attempt, Checks, Head, Ledger, Trace, Violation};
 use shuntyard_sim::police::{Police, Side};
 use shuntyard_sim::refcodec::frame::{Frame, PREFACE};
+use shuntyard_sim::scenario::Scenario;
 
 fn assert_breaks(id: &str, outcome: Result<(), Violation>) {
     assert_eq!(outcome.expect_err("nothing was noticed").id, id);
@@ -38,10 +39,11 @@ fn l1_one_start_and_one_end() {
 #[test]
 fn l3_places() {
     let view = |requests, frozen, queued, live| View { requests, frozen, queued, live, ..View::default() };
-    invariants::l3_places_add_up(&mut with_one(), &view(1, 1, 1, 0)).unwrap();
-    invariants::l3_places_add_up(&mut with_one(), &view(1, 0, 0, 1)).unwrap();
+    let judge = |view: &View| invariants::l3_places_add_up(&with_one(), &mut Checks::default(), view);
+    judge(&view(1, 1, 1, 0)).unwrap();
+    judge(&view(1, 0, 0, 1)).unwrap();
     for wrong in [view(1, 0, 0, 0), view(1, 1, 1, 1), view(1, 1, 0, 0), view(0, 0, 0, 0), view(2, 1, 1, 1)] {
-        assert_breaks("L3", invariants::l3_places_add_up(&mut with_one(), &wrong));
+        assert_breaks("L3", judge(&wrong));
     }
 }
 
@@ -105,13 +107,24 @@ fn with_credit(credit: u32) -> (Ledger, [Police; 2]) {
 #[test]
 fn w3_credit_runs_no_further_than_content() {
     for (forwarded, fine) in [(60, true), (59, false)] {
-        let (mut ledger, police) = with_credit(60);
+        let (mut ledger, mut police) = with_credit(60);
         let attempt = Attempt { link: 1, stream: 1, request_sent: forwarded, ..Attempt::default() };
         let trace = Trace { front: Some((0, 1)), received: 100, attempts: vec![attempt], ..Trace::default() };
-        ledger.traces.insert(1, trace);
-        let mut backend_and_front = police;
-        open_backend_stream(&mut backend_and_front[1]);
-        let result = invariants::w3_credit_follows_content(&mut ledger, &backend_and_front);
+        open_backend_stream(&mut police[1]);
+        ledger.traces.insert(1, trace.clone());
+        let config = Scenario::new(0, vec![], vec![]).config;
+        let mut scene = Scene {
+            ledger: &ledger,
+            checks: &mut Checks::default(),
+            police: &police,
+            view: &View::default(),
+            config: &config,
+            next_timeout: None,
+            draining: false,
+            late: false,
+            slack: 0,
+        };
+        let result = invariants::w3_credit_follows_content(&mut scene, 1, &trace);
         if fine { result.unwrap() } else { assert_breaks("W3", result) }
     }
 }
@@ -130,17 +143,17 @@ fn open_backend_stream(police: &mut Police) {
 }
 
 #[test]
-fn w3_no_credit_is_lost_at_rest() {
+fn w4_no_credit_is_lost_at_rest() {
     let (mut ledger, mut police) = with_credit(1);
     // With the stream open content may be held.
-    invariants::w3_no_credit_is_lost(&mut ledger, &police[0]).unwrap();
+    invariants::w4_no_credit_is_lost(&mut ledger, &police[0]).unwrap();
     police[0].emitted(&Frame::RstStream { stream: 1, code: 8 }.encode(), &mut ledger).unwrap();
-    invariants::w3_no_credit_is_lost(&mut ledger, &police[0]).unwrap();
+    invariants::w4_no_credit_is_lost(&mut ledger, &police[0]).unwrap();
     let content = Frame::Data { stream: 1, content: vec![0; 16_384], padding: None, end: false }.encode();
     for _ in 0..3 {
         police[0].delivered(&content, true, &mut ledger).unwrap();
     }
-    assert_breaks("W3", invariants::w3_no_credit_is_lost(&mut ledger, &police[0]));
+    assert_breaks("W4", invariants::w4_no_credit_is_lost(&mut ledger, &police[0]));
 }
 
 #[test]

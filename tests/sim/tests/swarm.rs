@@ -1,10 +1,21 @@
 //! Many seeds against the real gateway. `SHUNTYARD_SEEDS=n` runs n of them, `SHUNTYARD_FIRST=n` begins at n,
-//! `SHUNTYARD_SEED=n` replays one and shows its last actions and frames.
+//! `SHUNTYARD_MINUTES=n` ends after that time, `SHUNTYARD_SEED=n` replays one and shows its last actions and frames.
 
-use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use shuntyard_sim::generate::generate;
-use shuntyard_sim::run::{Failure, run, run_with};
+use shuntyard_sim::invariants::{self, State};
+use shuntyard_sim::run::run_with;
+use shuntyard_sim::shrink::shrink;
+use shuntyard_sim::swarm::{Totals, swarm};
+use shuntyard_sim::text;
+
+/// Seeds without any wish of the caller.
+const SEEDS: u64 = 600;
+/// Seeds after which every pair of features has come together, and every check was made.
+const ENOUGH: u64 = 10_000;
+/// Runs to shrink one failure.
+const SHRINK_RUNS: usize = 3000;
 
 fn from_env(name: &str) -> Option<u64> {
     std::env::var(name)
@@ -13,51 +24,70 @@ fn from_env(name: &str) -> Option<u64> {
 }
 
 #[test]
-fn swarm() {
+fn seeds_without_a_violation() {
     if let Some(seed) = from_env("SHUNTYARD_SEED") {
         return replay(seed);
     }
-    let (first, count) =
-        (from_env("SHUNTYARD_FIRST").unwrap_or(0), from_env("SHUNTYARD_SEEDS").unwrap_or(300));
-    println!("seeds {first} to {}", first + count);
-    let mut checks: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut requirements: BTreeMap<&str, u64> = BTreeMap::new();
-    let (mut requests, mut complete, mut steps, mut attempts) = (0, 0, 0, 0);
-    let mut failures: Vec<Failure> = Vec::new();
-    for seed in first..first + count {
-        match run(&generate(seed)) {
-            Ok(report) => {
-                requests += report.answers.len();
-                complete +=
-                    report.answers.values().filter(|answer| answer.ended && answer.is_from_backend()).count();
-                steps += report.steps;
-                attempts += report.attempts;
-                report.checks.into_iter().for_each(|(id, n)| *checks.entry(id).or_default() += n);
-                report.requirements.into_iter().for_each(|(id, n)| *requirements.entry(id).or_default() += n);
-            }
-            Err(failure) => failures.push(*failure),
-        }
-    }
-    println!("{requests} requests, {complete} answered by backends, {attempts} attempts, {steps} steps");
-    println!("checks: {checks:?}");
-    failures.iter().for_each(|failure| println!("{failure}"));
-    assert!(
-        failures.is_empty(),
-        "{} of {count} seeds failed; replay with SHUNTYARD_SEED={}",
-        failures.len(),
-        failures[0].seed
+    let first = from_env("SHUNTYARD_FIRST").unwrap_or(0);
+    let minutes = from_env("SHUNTYARD_MINUTES");
+    let count = from_env("SHUNTYARD_SEEDS").unwrap_or(if minutes.is_some() { u64::MAX / 2 } else { SEEDS });
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    println!("seeds from {first}, {threads} threads");
+    let began = Instant::now();
+    let in_time =
+        |_: &Totals| minutes.is_none_or(|minutes| began.elapsed() < Duration::from_secs(60 * minutes));
+    let totals = swarm(first, count, threads, generate, in_time);
+    let seconds = began.elapsed().as_secs_f64();
+    totals.lines().iter().for_each(|line| println!("{line}"));
+    println!(
+        "{:.0} scenarios and {:.0} requests a second",
+        totals.scenarios as f64 / seconds,
+        totals.requests as f64 / seconds
     );
-    requirements.iter().for_each(|(id, times)| shuntyard_requirements::counted(id, *times));
+    totals.coverage.lines().iter().for_each(|line| println!("{line}"));
+    invariants::lines(&totals.checks).iter().for_each(|line| println!("{line}"));
+    if let Some(failure) = totals.failures.values().next() {
+        totals.failures.values().take(20).for_each(|failure| println!("{failure}"));
+        println!("\n{}", shrink(&generate(failure.seed), failure.clone(), SHRINK_RUNS).report());
+        panic!("{} of {} seeds failed", totals.failures.len(), totals.scenarios);
+    }
+    totals.requirements.iter().for_each(|(id, times)| shuntyard_requirements::counted(id, *times));
+    assert_eq!(invariants::never_checked(&totals.checks), [""; 0], "checks that were never made");
+    if totals.scenarios >= ENOUGH {
+        assert_eq!(totals.coverage.missing(), [], "pairs of features that never came together");
+    }
 }
 
 fn replay(seed: u64) {
     let scenario = generate(seed);
-    println!("{scenario:#?}");
+    println!("{}", text::print(&scenario));
     match run_with(&scenario, true) {
         Ok(report) => println!("seed {seed}: fine, hash {:016x}, {} steps", report.hash, report.steps),
         Err(failure) => {
             failure.log.iter().rev().take(200).rev().for_each(|line| println!("{line}"));
+            if std::env::var_os("SHUNTYARD_SHRINK").is_some() {
+                println!("\n{}", shrink(&scenario, (*failure).clone(), SHRINK_RUNS).report());
+            }
             panic!("{failure}");
+        }
+    }
+}
+
+/// The table says of each of the 75 what is done about it, and every test that it names is there.
+#[test]
+fn the_table_of_invariants_names_tests_that_are_there() {
+    let here = ["x1_determinism.rs", "x2_cut_independence.rs", "comparisons.rs"];
+    let sources: Vec<String> = here
+        .iter()
+        .map(|file| {
+            let path = format!("{}/tests/{file}", env!("CARGO_MANIFEST_DIR"));
+            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+        })
+        .collect();
+    for invariant in invariants::ALL {
+        if let State::Test(name) = invariant.state {
+            let text = format!("fn {name}(");
+            assert!(sources.iter().any(|source| source.contains(&text)), "{}: no test {name}", invariant.id);
         }
     }
 }

@@ -16,6 +16,7 @@ fn scenario(seed: u64, towards_gateway: Segmentation) -> Scenario {
     let backends = scenario.backends.iter_mut().flat_map(|backend| &mut backend.network);
     for policy in sessions.chain(backends) {
         (policy.gap, policy.short_writes, policy.capacity) = (0, 0, 16 << 20);
+        (policy.jitter, policy.stall) = (0, None);
         policy.segmentation = Segmentation::Whole;
     }
     scenario.sessions.iter_mut().for_each(|session| session.network[0].segmentation = towards_gateway);

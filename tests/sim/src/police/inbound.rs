@@ -3,7 +3,10 @@
 use super::{Police, Side, Stream};
 use crate::ledger::{Ledger, Violation};
 use crate::refcodec::frame::{self, Frame};
+use crate::refcodec::hpack::Line;
+use crate::refcodec::message::{self, Section};
 use crate::refcodec::{Field, value_of};
+use crate::scenario::Method;
 use crate::truth;
 
 impl Police {
@@ -16,8 +19,8 @@ impl Police {
         let link = self.link;
         ledger.note(|| format!("link {link} in: {frame}"));
         let whole = self.inbound.fields(&frame).map_err(|message| Violation { id: "SIM", message })?;
-        if let Some((stream, fields, end)) = whole {
-            self.fields_in(stream, &fields, ledger);
+        if let Some((stream, lines, end)) = whole {
+            self.fields_in(stream, lines, end, ledger);
             self.end_in(stream, end, known, ledger);
         }
         match frame {
@@ -27,15 +30,15 @@ impl Police {
             }
             Frame::RstStream { stream, code } => self.reset_in(stream, code, known, ledger),
             Frame::Settings { ack: true, .. } => self.acknowledged_in(),
-            Frame::Settings { settings, .. } => self.peer_settings.push_back(settings),
+            Frame::Settings { settings, .. } => {
+                if !std::mem::replace(&mut self.established, true) {
+                    self.idle_since = ledger.now;
+                }
+                self.peer_settings.push_back(settings);
+            }
             Frame::Ping { ack: false, opaque } => self.peer_pings.push_back(opaque),
             Frame::GoAway { last_stream, .. } => self.goaway_in(last_stream, known, ledger),
-            Frame::WindowUpdate { stream: 0, increment } => self.window += i64::from(increment),
-            Frame::WindowUpdate { stream, increment } => {
-                if let Some(entry) = self.streams.get_mut(&stream) {
-                    entry.window += i64::from(increment);
-                }
-            }
+            Frame::WindowUpdate { stream, increment } => self.window_in(stream, increment.into(), ledger)?,
             Frame::Headers { .. }
             | Frame::Continuation { .. }
             | Frame::Priority { .. }
@@ -46,43 +49,105 @@ impl Police {
         Ok(())
     }
 
-    fn fields_in(&mut self, stream: u32, fields: &[Field], ledger: &mut Ledger) {
+    /// W2: what the peer grants never exceeds 2^31-1; where it does, the gateway must end the stream or the connection, and
+    /// nothing of the increment counts (9113 section 6.9.1). A well-behaved peer does not.
+    fn window_in(&mut self, stream: u32, increment: i64, ledger: &mut Ledger) -> Result<(), Violation> {
+        let window = match stream {
+            0 => &mut self.window,
+            _ => match self.streams.get_mut(&stream) {
+                Some(entry) => &mut entry.window,
+                None => return Ok(()),
+            },
+        };
+        let fits = *window + increment < 1 << 31;
+        if fits {
+            *window += increment;
+        } else {
+            self.overflowed.insert(stream);
+        }
+        let (link, hostile) = (self.link, self.hostile);
+        ledger
+            .check("W2", fits || hostile, || format!("link {link}: the window of stream {stream} overflows"))
+    }
+
+    fn fields_in(&mut self, stream: u32, lines: Vec<Line>, end: bool, ledger: &mut Ledger) {
+        let never: Vec<Field> =
+            lines.iter().filter(|line| line.never_indexed).map(|line| line.field.clone()).collect();
+        let fields: Vec<Field> = lines.into_iter().map(|line| line.field).collect();
         match self.side {
-            Side::Front if stream > self.highest => {
+            Side::Front if stream > self.highest && stream % 2 == 1 => {
                 self.highest = stream;
-                let rid = truth::rid_of(fields);
-                self.streams.insert(stream, self.new_stream(rid));
+                let rid = truth::rid_of(&fields).filter(|rid| !ledger.traces.contains_key(rid));
+                let entry = self.new_stream(rid);
+                self.streams.insert(stream, entry);
+                self.follow(stream, ledger.now);
                 ledger.heads += 1;
-                if let Some(rid) = rid {
-                    let trace = ledger.trace(rid);
-                    trace.front = Some((self.link, stream));
-                    trace.client_gone |= self.peer_gone;
-                    trace.left_out |= self.last_goaway.is_some_and(|last| stream > last);
+                let Some(rid) = rid else { return };
+                let left_out = self.ended_by_gateway || self.last_goaway.is_some_and(|last| stream > last);
+                let gone = self.peer_gone;
+                let (link, malformed) = (self.link, message::malformed(Section::Request, &fields).is_some());
+                let trace = ledger.trace(rid);
+                trace.front = Some((link, stream));
+                trace.client_gone |= gone;
+                trace.left_out |= left_out;
+                trace.malformed = malformed;
+                trace.never[0].extend(never);
+                ledger.active.insert(rid);
+            }
+            Side::Front => {
+                if let Some(rid) = self.streams.get(&stream).and_then(|entry| entry.rid) {
+                    ledger.trace(rid).never[0].extend(never);
                 }
             }
-            Side::Front => {}
-            Side::Backend => {
-                let Some(rid) = self.streams.get(&stream).and_then(|entry| entry.rid) else { return };
-                let interim = value_of(fields, ":status").is_some_and(|status| status.starts_with(b"1"));
-                if let Some(attempt) = ledger.attempt(rid, self.link, stream) {
-                    attempt.interim += u32::from(interim);
-                    attempt.head |= !interim;
-                }
-            }
+            Side::Backend => self.response_in(stream, &fields, never, end, ledger),
+        }
+    }
+
+    fn response_in(
+        &mut self,
+        stream: u32,
+        fields: &[Field],
+        never: Vec<Field>,
+        end: bool,
+        ledger: &mut Ledger,
+    ) {
+        let Some(rid) = self.streams.get(&stream).and_then(|entry| entry.rid) else { return };
+        let interim = value_of(fields, ":status").is_some_and(|status| status.starts_with(b"1"));
+        let head_request = ledger.scripts.get(&rid).is_some_and(|e| e.request.method == Method::Head);
+        ledger.trace(rid).never[1].extend(never);
+        let Some(attempt) = ledger.attempt(rid, self.link, stream) else { return };
+        let section = if attempt.head { Section::Trailers } else { Section::Response };
+        attempt.malformed |= message::malformed(section, fields).is_some()
+            || (interim && end)
+            || (section == Section::Trailers && !end);
+        if section == Section::Trailers {
+            return;
+        }
+        attempt.interim += u32::from(interim);
+        attempt.head |= !interim;
+        if !interim && !head_request {
+            let bodiless = matches!(value_of(fields, ":status"), Some(b"204" | b"304"));
+            attempt.declared = message::content_length(fields).unwrap_or_default().filter(|_| !bodiless);
         }
     }
 
     fn data_in(&mut self, stream: u32, content: u64, length: u64, ledger: &mut Ledger) {
         self.received += length;
         let Some(entry) = self.streams.get_mut(&stream) else { return };
+        // What comes after the end is no content of the stream; its length still counts for the connection.
+        let late = entry.ended_by_peer;
         entry.received += length;
         entry.padding += length - content;
         let Some(rid) = entry.rid else { return };
         match self.side {
+            Side::Front if late => {}
             Side::Front => ledger.trace(rid).received += content,
             Side::Backend => {
                 if let Some(attempt) = ledger.attempt(rid, self.link, stream) {
-                    attempt.received += content;
+                    attempt.malformed |= !attempt.head && !late;
+                    if !late {
+                        attempt.received += content;
+                    }
                 }
             }
         }
@@ -92,12 +157,15 @@ impl Police {
         let Some(entry) = self.streams.get_mut(&stream).filter(|_| end) else { return };
         entry.ended_by_peer = true;
         entry.end_known = known;
-        let Some(rid) = entry.rid else { return };
+        let rid = entry.rid;
+        self.follow(stream, ledger.now);
+        let Some(rid) = rid else { return };
         match self.side {
             Side::Front => ledger.trace(rid).request_ended = true,
             Side::Backend => {
                 if let Some(attempt) = ledger.attempt(rid, self.link, stream) {
                     attempt.ended = true;
+                    attempt.malformed |= attempt.declared.is_some_and(|length| length != attempt.received);
                 }
             }
         }
@@ -108,7 +176,9 @@ impl Police {
         let open = entry.is_open();
         entry.reset_by_peer = true;
         entry.reset_known = known;
-        let Some(rid) = entry.rid.filter(|_| open) else { return };
+        let rid = entry.rid;
+        self.follow(stream, ledger.now);
+        let Some(rid) = rid.filter(|_| open) else { return };
         match self.side {
             Side::Front => ledger.trace(rid).client_gone = true,
             Side::Backend => {
@@ -132,6 +202,7 @@ impl Police {
 
     fn goaway_in(&mut self, last_stream: u32, known: bool, ledger: &mut Ledger) {
         self.peer_goaway_known |= known;
+        self.peer_goaway_came = true;
         if self.side == Side::Front {
             return;
         }

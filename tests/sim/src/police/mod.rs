@@ -6,12 +6,12 @@
 mod inbound;
 mod outbound;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::ledger::{Ledger, Violation};
-use crate::refcodec::Field;
 use crate::refcodec::frame::{Frame, Reader};
-use crate::refcodec::hpack::Decoder;
+use crate::refcodec::hpack::{Decoder, Line};
+use crate::world::Nanos;
 
 /// Which side of the gateway a connection is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +95,7 @@ pub struct Police {
     highest: u32,
     last_goaway: Option<u32>,
     peer_goaway_known: bool,
+    peer_goaway_came: bool,
     ended_by_gateway: bool,
     peer_gone: bool,
     /// Where in its output the gateway's next frame begins, and where its last HEADERS began.
@@ -103,6 +104,26 @@ pub struct Police {
     /// Octets that the gateway showed, and those of them that left.
     shown: u64,
     sent: u64,
+    /// The peer may break the protocol.
+    hostile: bool,
+    /// It did, so that nobody can say what its octets mean any more.
+    inbound_broken: bool,
+    /// The adapter was told not to read: what was delivered may not have been looked at.
+    pub paused: bool,
+    /// The peer's SETTINGS came.
+    established: bool,
+    /// Streams on which either side is not done.
+    open: BTreeSet<u32>,
+    /// The gateway knows that the connection is over.
+    over: bool,
+    /// Since when no stream is open.
+    idle_since: Nanos,
+    /// Streams (0: the connection) whose window the peer raised beyond 2^31-1.
+    overflowed: BTreeSet<u32>,
+    /// SETTINGS_INITIAL_WINDOW_SIZE changed while streams were open.
+    window_changed: bool,
+    /// The peer may be slower than the gateway's patience.
+    slow: bool,
 }
 
 impl Police {
@@ -135,24 +156,61 @@ impl Police {
             highest: 0,
             last_goaway: None,
             peer_goaway_known: false,
+            peer_goaway_came: false,
             ended_by_gateway: false,
             peer_gone: false,
             outbound_at: if side == Side::Backend { 24 } else { 0 },
             block_at: 0,
             shown: 0,
             sent: 0,
+            hostile: false,
+            inbound_broken: false,
+            paused: false,
+            established: false,
+            open: BTreeSet::new(),
+            over: false,
+            idle_since: 0,
+            overflowed: BTreeSet::new(),
+            window_changed: false,
+            slow: false,
         }
+    }
+
+    /// The same for a peer that may break the protocol.
+    pub fn tolerant(mut self, hostile: bool) -> Self {
+        self.hostile = hostile;
+        self
+    }
+
+    /// The same for a peer that may be too slow for a deadline.
+    pub fn patient(mut self, slow: bool) -> Self {
+        self.slow = slow;
+        self
     }
 
     /// Octets were delivered to the gateway. Where it was `quiet` before (nothing left to do or to write), whatever leaves
     /// from now on was made in knowledge of the first frame; of the frames behind it that cannot be said.
     pub fn delivered(&mut self, octets: &[u8], quiet: bool, ledger: &mut Ledger) -> Result<(), Violation> {
+        if self.inbound_broken {
+            return Ok(());
+        }
         self.inbound.reader.push(octets);
         let mut known = quiet && self.waiting() == 0;
-        while let Some(frame) = next(&mut self.inbound.reader, "SIM")? {
-            self.frame_in(frame, std::mem::take(&mut known), ledger)?;
+        loop {
+            let result = next(&mut self.inbound.reader, "SIM").and_then(|frame| match frame {
+                Some(frame) => self.frame_in(frame, std::mem::take(&mut known), ledger).map(|()| true),
+                None => Ok(false),
+            });
+            match result {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(_) if self.hostile => {
+                    self.inbound_broken = true;
+                    return Ok(());
+                }
+                Err(violation) => return Err(violation),
+            }
         }
-        Ok(())
     }
 
     /// The gateway shows octets that it wants to write, each once: from here on it cannot take them back. They may leave
@@ -166,6 +224,16 @@ impl Police {
             let Some(frame) = read? else { return Ok(()) };
             self.frame_out(frame, ledger)?;
         }
+    }
+
+    /// Whether the gateway has said nothing yet.
+    pub fn is_silent(&self) -> bool {
+        self.outbound.frames < 2
+    }
+
+    /// Whether the peer may break the protocol.
+    pub fn is_hostile(&self) -> bool {
+        self.hostile
     }
 
     /// Octets left.
@@ -210,8 +278,14 @@ impl Police {
     /// The gateway has ended its sending direction or the whole connection.
     pub fn ended_by_gateway(&mut self, ledger: &mut Ledger) {
         self.ended_by_gateway = true;
+        self.over = true;
         if self.side == Side::Backend {
             self.gone(ledger);
+        } else if self.outbound.frames == 0 || ledger.draining {
+            // A client that is turned away before a word was said: none of its requests was looked at. And at the deadline of
+            // a drain whoever is left is cut.
+            let rids = self.streams.values().filter_map(|entry| entry.rid);
+            rids.for_each(|rid| ledger.trace(rid).left_out = true);
         }
     }
 
@@ -242,7 +316,70 @@ impl Police {
 
     /// Streams on which either side is not done.
     pub fn open_streams(&self) -> usize {
-        self.streams.values().filter(|stream| stream.is_open()).count()
+        self.open.len()
+    }
+
+    /// Whether the gateway could open one more stream here, of `cap` at most: nothing forbids it, nothing is in the way.
+    pub fn has_free_slot(&self, cap: u32) -> bool {
+        let usable = self.side == Side::Backend
+            && self.established
+            && !self.is_over()
+            && !self.peer_gone
+            && !self.paused
+            && !self.inbound_broken
+            && self.last_goaway.is_none()
+            && !self.peer_goaway_came
+            && self.waiting() == 0;
+        usable && self.max_concurrent.is_some_and(|limit| self.open.len() < limit.min(cap) as usize)
+    }
+
+    /// Whether it counts as an engine's: neither over nor going away.
+    pub fn is_engine(&self) -> bool {
+        !(self.over
+            || self.peer_gone
+            || self.peer_goaway_came
+            || self.last_goaway.is_some()
+            || self.ended_by_gateway)
+    }
+
+    /// For how long a backend connection has stood without a stream, if the gateway should give it up some time.
+    pub fn idle_for(&self, now: Nanos) -> Option<Nanos> {
+        let idle = self.side == Side::Backend && self.established && self.is_engine() && self.open.is_empty();
+        (idle && !self.inbound_broken).then(|| now.saturating_sub(self.idle_since))
+    }
+
+    /// The requests on streams that are open.
+    pub fn open_requests(&self) -> impl Iterator<Item = u64> {
+        self.open.iter().filter_map(|stream| self.streams.get(stream)?.rid)
+    }
+
+    /// Whether content of a stream could leave now: both windows are open and no output is in front of it.
+    pub fn could_send(&self, stream: u32) -> bool {
+        let window = self.streams.get(&stream).map_or(0, |entry| entry.window);
+        window > 0
+            && self.window > 0
+            && self.waiting() == 0
+            && !self.inbound_broken
+            && self.overflowed.is_empty()
+    }
+
+    /// Whether the connection is over, as far as the gateway knows.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// The gateway was told that the transport is gone.
+    pub fn lost(&mut self) {
+        self.over = true;
+    }
+
+    /// Notes whether a stream is open.
+    fn follow(&mut self, stream: u32, now: Nanos) {
+        if self.streams.get(&stream).is_some_and(Stream::is_open) {
+            self.open.insert(stream);
+        } else if self.open.remove(&stream) && self.open.is_empty() {
+            self.idle_since = now;
+        }
     }
 
     /// Octets of a stream's content (without padding) that were credited.
@@ -284,7 +421,7 @@ impl Stream {
 
 impl Half {
     /// Puts HEADERS and CONTINUATION together; the fields once the block is whole.
-    fn fields(&mut self, frame: &Frame) -> Result<Option<(u32, Vec<Field>, bool)>, String> {
+    fn fields(&mut self, frame: &Frame) -> Result<Option<(u32, Vec<Line>, bool)>, String> {
         let (stream, octets, end, whole) = match (frame, self.block.take()) {
             (Frame::Headers { stream, block, end, end_headers, .. }, None) => {
                 (*stream, block.clone(), *end, *end_headers)
@@ -306,7 +443,7 @@ impl Half {
             return Ok(None);
         }
         let lines = self.decoder.decode(&octets).map_err(|error| error.to_string())?;
-        Ok(Some((stream, lines.into_iter().map(|line| line.field).collect(), end)))
+        Ok(Some((stream, lines, end)))
     }
 }
 

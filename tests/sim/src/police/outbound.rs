@@ -4,6 +4,7 @@ use super::{Police, Progress, Side};
 use crate::invariants;
 use crate::ledger::{Attempt, Head, Ledger, Violation};
 use crate::refcodec::frame::{self, Frame};
+use crate::refcodec::hpack::Line;
 use crate::refcodec::message::{self, Section};
 use crate::refcodec::{Field, value_of};
 use crate::truth::{self, Direction};
@@ -37,13 +38,9 @@ impl Police {
         ledger.require(&["9113-3.4-01", "9113-3.4-02", "9113-6.5-01"], "C4", opens_well, || {
             format!("link {link}: the first frame is {frame:?} (9113 3.4)")
         })?;
-        let whole = self.outbound.fields(&frame).map_err(|text| Violation { id: "C4", message: text });
-        let contiguous = ["9113-4.3-01", "9113-6.2-03", "9113-6.10-01", "9113-8.1-02"];
-        ledger.require(&contiguous, "C4", whole.is_ok(), || {
-            format!("link {link}: {}", whole.as_ref().unwrap_err())
-        })?;
-        if let Some((stream, fields, end)) = whole? {
-            self.fields_out(stream, fields, end, ledger)?;
+        let whole = self.block_out(&frame, ledger)?;
+        if let Some((stream, lines, end)) = whole {
+            self.fields_out(stream, lines, end, ledger)?;
         }
         match frame {
             Frame::Data { stream, content, padding, end } => {
@@ -61,7 +58,7 @@ impl Police {
                     format!("link {link}: a PING answer {opaque:?}, due was {expected:?} (9113 6.7)")
                 })
             }
-            Frame::GoAway { last_stream, .. } => self.goaway_out(last_stream, ledger),
+            Frame::GoAway { last_stream, code, .. } => self.goaway_out(last_stream, code, ledger),
             Frame::WindowUpdate { stream, increment } => self.credit_out(stream, increment, ledger),
             Frame::PushPromise { stream } => {
                 ledger.check("C4", false, || format!("PUSH_PROMISE on {stream}"))
@@ -74,13 +71,58 @@ impl Police {
         }
     }
 
+    /// C1, C2, C4: field blocks are contiguous, and a decoder of the peer's settings understands them: our table is its table,
+    /// for a wrong entry or size is a wrong field sooner or later, and those are judged by D2; a lowered limit is followed by
+    /// the size updates that RFC 7541 section 4.2 demands, or the decoder refuses the block.
+    fn block_out(
+        &mut self,
+        frame: &Frame,
+        ledger: &mut Ledger,
+    ) -> Result<Option<(u32, Vec<Line>, bool)>, Violation> {
+        let link = self.link;
+        let lowered = self.outbound.decoder.owes_update();
+        let whole = self.outbound.fields(frame);
+        let id = match &whole {
+            Ok(Some(_)) if lowered => "C2",
+            Ok(Some(_)) => "C1",
+            Ok(None) => "C4",
+            Err(text) if text.contains("size update") => "C2",
+            Err(text) if text.contains("CONTINUATION") || text.contains("interrupts") => "C4",
+            Err(_) => "C1",
+        };
+        let contiguous = ["9113-4.3-01", "9113-6.2-03", "9113-6.10-01", "9113-8.1-02"];
+        ledger.require(&contiguous, id, whole.is_ok(), || {
+            format!("link {link}: {}", whole.as_ref().unwrap_err())
+        })?;
+        Ok(whole.unwrap_or_default())
+    }
+
+    /// C3: a line that came with the order never to index it leaves with that order (7541 section 6.2.3).
+    fn never_indexed_stays(&self, rid: u64, lines: &[Line], ledger: &mut Ledger) -> Result<(), Violation> {
+        let Some(trace) = ledger.traces.get(&rid) else { return Ok(()) };
+        let never = &trace.never[usize::from(self.side == Side::Front)];
+        if never.is_empty() {
+            return Ok(());
+        }
+        let indexed = lines.iter().find(|line| !line.never_indexed && never.contains(&line.field));
+        let text = indexed.map(|line| format!("{}: {line:?} may be indexed now", self.name(0)));
+        ledger.check("C3", text.is_none(), || text.unwrap_or_default())
+    }
+
     fn fields_out(
         &mut self,
         stream: u32,
-        fields: Vec<Field>,
+        lines: Vec<Line>,
         end: bool,
         ledger: &mut Ledger,
     ) -> Result<(), Violation> {
+        let owner = lines.iter().find(|line| line.field.0 == b"x-rid").map(|line| &line.field.1);
+        let owner = owner.and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+        let owner = owner.or(self.streams.get(&stream).and_then(|entry| entry.rid));
+        if let Some(rid) = owner {
+            self.never_indexed_stays(rid, &lines, ledger)?;
+        }
+        let fields: Vec<Field> = lines.into_iter().map(|line| line.field).collect();
         if self.side == Side::Backend && stream > self.highest {
             self.open_out(stream, &fields, ledger)?;
         }
@@ -132,12 +174,18 @@ impl Police {
         let mut entry = self.new_stream(rid);
         entry.head_at = self.block_at;
         self.streams.insert(stream, entry);
+        let beside: Vec<u64> = self.open_requests().collect();
+        self.follow(stream, ledger.now);
         let Some(rid) = rid else {
             return ledger.check("D2", false, || format!("{name}: a request without x-rid"));
         };
         invariants::r3_only_unprocessed_requests_are_sent_again(ledger, rid)?;
-        ledger.trace(rid).attempts.push(Attempt { link: self.link, stream, ..Attempt::default() });
-        Ok(())
+        let attempt = Attempt { link: self.link, stream, fields: fields.to_vec(), ..Attempt::default() };
+        ledger.trace(rid).attempts.push(attempt);
+        invariants::e11_connections_are_shared_as_configured(ledger, rid, self.link, &beside)?;
+        invariants::r4_r5_attempts_are_few_and_alike(ledger, rid)?;
+        ledger.thawed.push(rid);
+        invariants::e10_nothing_is_asked_for_who_has_gone(ledger, rid)
     }
 
     /// L4, C4: the stream is open for what the gateway sends.
@@ -181,6 +229,10 @@ impl Police {
                 ledger.trace(rid).head = Some(Head::Local(status.unwrap_or_default()));
                 return invariants::e2_a_frozen_request_shows_nothing(ledger, rid);
             }
+            // What the backend says there is not the script's: it is the backend's fault and nobody else's.
+            (Section::Response | Section::Trailers, Side::Front) if exchange.response.mischief.is_some() => {
+                Vec::new()
+            }
             (Section::Response, _) if interim => truth::interim_head(exchange),
             (Section::Response, _) => truth::response_head(exchange),
             (Section::Trailers, Side::Front) if local => Vec::new(),
@@ -189,11 +241,19 @@ impl Police {
         };
         let difference = truth::field_difference(rid, &expected, fields);
         ledger.check("D2", difference.is_none(), || format!("{name}: {}", difference.unwrap_or_default()))?;
+        if !expected.is_empty() && !crate::mischief::is_decoy(rid) {
+            // D3: nothing is lost, added or moved but what the gateway owes to the message: `via`. `x-from` is the backend's.
+            let added = |name: &[u8]| name == b"via" || name == b"x-from";
+            let kept: Vec<&Field> = fields.iter().filter(|(name, _)| !added(name)).collect();
+            let exact = kept.len() == expected.len() && kept.iter().zip(&expected).all(|(a, b)| **a == *b);
+            ledger.check("D3", exact, || format!("{name}: {kept:?} for {expected:?}"))?;
+        }
         if section == Section::Response {
             let trace = ledger.trace(rid);
             trace.interim += u32::from(interim);
             if !interim {
                 trace.head = Some(Head::Backend);
+                invariants::l8_the_head_is_the_last_attempts(ledger, rid, fields)?;
             }
             invariants::e2_a_frozen_request_shows_nothing(ledger, rid)?;
         }
@@ -226,6 +286,12 @@ impl Police {
         if let Some(rid) = entry.rid {
             self.content_out(rid, stream, from, content, ledger)?;
         }
+        if self.window_changed && length > 0 {
+            // W1 was judged by the windows as they are since the change.
+            ledger.check("W7", of_stream >= length, || {
+                format!("{name}: {length} octets at window {of_stream}")
+            })?;
+        }
         if end { self.end_out(stream, ledger) } else { Ok(()) }
     }
 
@@ -254,6 +320,16 @@ impl Police {
                 Direction::Request
             }
         };
+        if self.side == Side::Backend && ledger.trace(rid).attempts.len() > 1 {
+            // R1: sent again from offset 0, or D2 finds it wrong in what follows; and only what is still held (D1).
+            let again = ledger.attempt(rid, self.link, stream).map_or(0, |attempt| attempt.request_sent);
+            ledger.check("R1", again == from + length, || {
+                format!("{name}: request {rid} is sent again from {from}")
+            })?;
+        }
+        if crate::mischief::is_decoy(rid) {
+            return invariants::d1_content_is_a_prefix(ledger, rid);
+        }
         let wrong = truth::first_wrong(rid, direction, from, content);
         ledger.check("D2", wrong.is_none(), || {
             format!(
@@ -269,6 +345,7 @@ impl Police {
         let entry = self.streams.get_mut(&stream).expect("the stream was just checked");
         entry.progress = Progress::Ended;
         let (declared, sent, rid) = (entry.declared, entry.sent, entry.rid);
+        self.follow(stream, ledger.now);
         let bodiless = self.side == Side::Front && sent == 0;
         ledger.require(
             &["9110-8.6-09"],
@@ -285,18 +362,25 @@ impl Police {
                 }
             }
         }
-        invariants::d1_content_is_a_prefix(ledger, rid)
+        invariants::d1_content_is_a_prefix(ledger, rid)?;
+        match self.side {
+            Side::Front => invariants::l6_only_whole_responses_end_cleanly(ledger, rid),
+            Side::Backend => Ok(()),
+        }
     }
 
     fn reset_out(&mut self, stream: u32, code: u32, ledger: &mut Ledger) -> Result<(), Violation> {
-        let (name, link, side) = (self.name(stream), self.link, self.side);
+        let (name, link, side, hostile) = (self.name(stream), self.link, self.side, self.hostile);
         let Some(entry) = self.stream(stream) else {
-            return ledger.check("C4", false, || format!("{name}: RST_STREAM on an idle stream (9113 6.4)"));
+            return ledger
+                .check("C4", hostile, || format!("{name}: RST_STREAM on an idle stream (9113 6.4)"));
         };
         let (again, answer) = (entry.reset_by_gateway, entry.reset_known);
-        let closed = entry.progress == Progress::Ended && entry.end_known;
+        // A hostile peer may end with what is malformed, or go on after its end: RST_STREAM answers (9113 5.1, 8.1.1).
+        let closed = entry.progress == Progress::Ended && entry.end_known && !hostile;
         entry.reset_by_gateway = true;
         let rid = entry.rid;
+        self.follow(stream, ledger.now);
         ledger.require(&["9113-5.4.2-02"], "C4", !again, || format!("{name}: a second RST_STREAM"))?;
         ledger.require(&["9113-5.4.2-04"], "C4", !answer, || {
             format!("{name}: RST_STREAM in answer to RST_STREAM (9113 5.4.2)")
@@ -334,6 +418,7 @@ impl Police {
                 frame::INITIAL_WINDOW_SIZE => {
                     let change = i64::from(value) - self.initial_window;
                     self.initial_window = value.into();
+                    self.window_changed |= change != 0 && !self.open.is_empty();
                     self.streams.values_mut().for_each(|entry| entry.window += change);
                 }
                 _ => {}
@@ -346,14 +431,21 @@ impl Police {
         Ok(())
     }
 
-    fn goaway_out(&mut self, last_stream: u32, ledger: &mut Ledger) -> Result<(), Violation> {
+    fn goaway_out(&mut self, last_stream: u32, code: u32, ledger: &mut Ledger) -> Result<(), Violation> {
         let (link, before) = (self.link, self.last_goaway);
         ledger.require(&["9113-6.8-06"], "C7", before.is_none_or(|before| last_stream <= before), || {
             format!("link {link}: GOAWAY {last_stream} after {before:?} (9113 6.8)")
         })?;
         self.last_goaway = Some(last_stream);
+        let failed = code != frame::NO_ERROR;
+        // N5: whoever keeps to the protocol never hits a budget, nor any other error.
+        ledger.check("N5", !failed || self.hostile || self.slow, || {
+            format!("link {link}: GOAWAY with code {code} to a peer that did nothing wrong")
+        })?;
         if self.side == Side::Front {
-            for (_, entry) in self.streams.range(last_stream.saturating_add(1)..) {
+            // An error ends the connection and with it every stream, answered or not.
+            let from = if failed { 0 } else { last_stream.saturating_add(1) };
+            for (_, entry) in self.streams.range(from..) {
                 if let Some(rid) = entry.rid {
                     ledger.trace(rid).left_out = true;
                 }

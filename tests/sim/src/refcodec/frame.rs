@@ -343,6 +343,8 @@ fn be32(octets: &[u8]) -> u32 {
 #[derive(Clone, Debug)]
 pub struct Reader {
     octets: Vec<u8>,
+    /// Octets at the begin that were taken already.
+    taken: usize,
     preface_missing: bool,
     /// The largest payload accepted: what this side announced as SETTINGS_MAX_FRAME_SIZE.
     pub max_frame_size: usize,
@@ -351,17 +353,18 @@ pub struct Reader {
 impl Reader {
     /// A reader of what a client sends (`preface`) or of what a server sends.
     pub fn new(preface: bool) -> Self {
-        Self { octets: Vec::new(), preface_missing: preface, max_frame_size: 16_384 }
+        Self { octets: Vec::new(), taken: 0, preface_missing: preface, max_frame_size: 16_384 }
     }
 
     /// Adds octets.
     pub fn push(&mut self, octets: &[u8]) {
+        self.octets.drain(..std::mem::take(&mut self.taken));
         self.octets.extend_from_slice(octets);
     }
 
     /// Octets that are not yet a whole frame.
     pub fn pending(&self) -> usize {
-        self.octets.len()
+        self.octets.len() - self.taken
     }
 
     /// Takes the next whole frame.
@@ -374,11 +377,12 @@ impl Reader {
             if n < PREFACE.len() {
                 return Ok(None);
             }
-            self.octets.drain(..n);
+            self.taken = n;
             self.preface_missing = false;
         }
-        Ok(Frame::decode(&self.octets, self.max_frame_size)?.map(|(frame, n)| {
-            self.octets.drain(..n);
+        let next = Frame::decode(&self.octets[self.taken..], self.max_frame_size)?;
+        Ok(next.map(|(frame, n)| {
+            self.taken += n;
             frame
         }))
     }

@@ -118,6 +118,11 @@ impl Decoder {
         self.limit = limit;
     }
 
+    /// Whether the next block must begin with a size update.
+    pub fn owes_update(&self) -> bool {
+        self.update_needed.is_some()
+    }
+
     /// Decodes one whole field block.
     pub fn decode(&mut self, block: &[u8]) -> Result<Vec<Line>, HpackError> {
         let mut rest = block;

@@ -1,0 +1,245 @@
+//! Engines: freeze and thaw, the registry, who may use which connection.
+
+use std::collections::BTreeMap;
+
+use shuntyard_core::config::{Host, Scope, UpstreamConfig};
+
+use super::Scene;
+use crate::ledger::{Attempt, Head, Ledger, Trace, Violation};
+
+/// **E1, E4, E5, E7, E8, E12** (after every step), as far as counts show them.
+///
+/// E4: whoever is frozen waits for memory, or has an engine or a dial that it waits for, or a connection whose backend allows no stream for now
+/// (one that carries nothing is deregistered even so; the next limit that its backend tells brings it back). E5: a backend
+/// connection that nobody uses is closed when its time is over. E7: an engine has a connection of its own, so there are no
+/// more engines than backend connections. E8: nobody is frozen while a connection that serves its kind has a free slot and
+/// the ledger has memory. E12: what is live is what has an attempt that is not over.
+pub fn e_engines_and_queue(scene: &mut Scene<'_>) -> Result<(), Violation> {
+    let view = scene.view;
+    scene.checks.check("E7", view.engines <= view.backends, || format!("{view:?}"))?;
+    let served = view.queued == 0
+        || view.engines + view.backends > 0
+        || scene.draining
+        || scene.late
+        || !has_memory(scene);
+    scene.checks.check("E4", served, || format!("requests wait for nobody: {view:?}"))?;
+    for &link in &scene.ledger.dialled {
+        e1_engines_are_few(scene, link)?;
+    }
+    e5_idle_connections_go(scene)?;
+    e8_nobody_waits_beside_a_free_slot(scene)?;
+    e12_assigned_is_queued_and_live(scene)
+}
+
+/// **E1** (after every step in which a connection was ordered). No more engines than the configuration allows to an
+/// endpoint. A connection that is going away is no engine any more.
+fn e1_engines_are_few(scene: &mut Scene<'_>, link: usize) -> Result<(), Violation> {
+    let (ledger, police) = (scene.ledger, scene.police);
+    let Some(&target) = ledger.targets.get(&link) else { return Ok(()) };
+    let upstreams = ledger.upstreams.iter().filter(|upstream| leads_to(ledger, link, upstream));
+    let most: usize = upstreams.map(|upstream| upstream.connections_max as usize).sum();
+    let engines = ledger.targets.iter().filter(|&(&at, &to)| to == target && police[at].is_engine()).count();
+    scene.checks.check("E1", engines <= most, || {
+        format!("link {link} is connection {engines} to {target}, at most {most} may be")
+    })
+}
+
+/// **E5** (after every step). An engine that nobody needs gives its connection up when the idle time is over. It may be
+/// looked at lazily: the deadline of an earlier idleness is noticed first.
+fn e5_idle_connections_go(scene: &mut Scene<'_>) -> Result<(), Violation> {
+    let idle = u64::try_from(scene.config.timeouts.backend_idle.as_nanos()).unwrap_or(u64::MAX);
+    let most = idle.saturating_mul(2) + scene.slack;
+    let now = scene.ledger.now;
+    let lazy = scene.police.iter().position(|police| police.idle_for(now).is_some_and(|time| time > most));
+    let kept = scene.config.upstreams.iter().any(|upstream| upstream.connections_min > 0);
+    scene.checks.check("E5", lazy.is_none() || kept, || format!("link {lazy:?} is idle and stays"))
+}
+
+/// Whether there is memory for every request there is and one more, so that nobody can be waiting for it.
+fn has_memory(scene: &Scene<'_>) -> bool {
+    let config = scene.config;
+    let window =
+        u64::from(config.backend.initial_window_size.max(config.backend.stream_window_max)).max(65_535);
+    scene.view.requests as u64 * window + window <= config.ledger_octets.min(config.ledger_front_octets)
+}
+
+/// Where requests are looked at, and only while memory cannot be what they wait for: those that are frozen, beside the connections that carry others of their kind. An idle
+/// connection is not counted: the gateway may prefer another endpoint.
+fn e8_nobody_waits_beside_a_free_slot(scene: &mut Scene<'_>) -> Result<(), Violation> {
+    let (view, config) = (scene.view, scene.config);
+    let memory = has_memory(scene);
+    if view.queued == 0 || !memory || scene.draining {
+        return Ok(());
+    }
+    let cap = config.backend.max_concurrent_streams_cap;
+    let free: Vec<usize> =
+        (0..scene.police.len()).filter(|&link| scene.police[link].has_free_slot(cap)).collect();
+    for &rid in &scene.ledger.active {
+        let trace = &scene.ledger.traces[&rid];
+        let frozen = trace.attempts.iter().all(Attempt::is_over) && trace.head.is_none() && !trace.malformed;
+        let (Some((front, _)), Some(upstream)) = (trace.front, scene.ledger.upstream(rid)) else { continue };
+        if !frozen || trace.is_answered() || scene.police[front].paused {
+            continue;
+        }
+        let serves = |link: &&usize| {
+            let police = &scene.police[**link];
+            let same_front = |rid: u64| scene.ledger.traces[&rid].front.is_some_and(|(at, _)| at == front);
+            police.open_streams() > 0
+                && leads_to(scene.ledger, **link, upstream)
+                && match upstream.share {
+                    Scope::Worker => true,
+                    Scope::Client => police.open_requests().all(same_front),
+                    Scope::None => false,
+                }
+        };
+        let unused = free.iter().find(serves);
+        scene.checks.check("E8", unused.is_none(), || {
+            format!("request {rid} is frozen while link {unused:?} has a free slot: {view:?}, {trace:?}")
+        })?;
+    }
+    Ok(())
+}
+
+fn leads_to(ledger: &Ledger, link: usize, upstream: &UpstreamConfig) -> bool {
+    let Some(&target) = ledger.targets.get(&link) else { return false };
+    let host = Host::Address(target.into());
+    upstream.endpoints.iter().any(|endpoint| endpoint.host == host)
+}
+
+/// **E11** (when a request goes to a backend). It goes where its route leads, and shares the connection with nobody that its
+/// upstream keeps apart: with no other client's requests, or with none at all. (TLS, which would add to the key, is not
+/// there.)
+pub fn e11_connections_are_shared_as_configured(
+    ledger: &mut Ledger,
+    rid: u64,
+    link: usize,
+    beside: &[u64],
+) -> Result<(), Violation> {
+    if ledger.upstreams.is_empty() {
+        return Ok(());
+    }
+    let Some(upstream) = ledger.upstream(rid).cloned() else {
+        return ledger.check("E11", false, || format!("request {rid} has no route and goes to link {link}"));
+    };
+    let right = leads_to(ledger, link, &upstream);
+    ledger.check("E11", right, || format!("request {rid} of {} goes to link {link}", upstream.name))?;
+    let front = |rid: &u64| ledger.traces.get(rid).and_then(|trace| trace.front).map(|(link, _)| link);
+    let apart = match upstream.share {
+        Scope::Worker => true,
+        Scope::Client => beside.iter().all(|other| front(other) == front(&rid)),
+        Scope::None => beside.is_empty(),
+    };
+    ledger.check("E11", apart, || format!("request {rid} shares link {link} with {beside:?}"))
+}
+
+fn e12_assigned_is_queued_and_live(scene: &mut Scene<'_>) -> Result<(), Violation> {
+    let blocked =
+        scene.police.iter().any(|police| !police.is_over() && (police.waiting() > 0 || police.paused));
+    if blocked || scene.draining {
+        return Ok(());
+    }
+    let mut live = 0;
+    for rid in &scene.ledger.active {
+        let trace = &scene.ledger.traces[rid];
+        let last = trace.attempts.last();
+        live += usize::from(last.is_some_and(|last| !last.is_over()));
+    }
+    let view = scene.view;
+    scene
+        .checks
+        .check("E12", live == view.live, || format!("{live} live by what crossed the wires, {view:?}"))
+}
+
+/// **E2** (after every step). From freeze to thaw nothing of a request is emitted: its client sees nothing but a local
+/// final error. So whatever of a backend's response leaves, that response must have come on the last attempt; and what the
+/// gateway says by itself is a final error. (That error may follow interim responses which were passed on while the request
+/// was live: RFC 9110 section 15.2 lets any final response follow them. An earlier version forbade it.)
+pub fn e2_a_frozen_request_shows_nothing(ledger: &mut Ledger, rid: u64) -> Result<(), Violation> {
+    let trace = ledger.trace(rid).clone();
+    let last = trace.attempts.last().cloned().unwrap_or_default();
+    ledger.check("E2", trace.interim <= last.interim, || {
+        format!("request {rid}: an interim response: {trace:?}")
+    })?;
+    let fine = match trace.head {
+        None => true,
+        Some(Head::Backend) => last.head,
+        Some(Head::Local(status)) => (400..600).contains(&status),
+    };
+    ledger.check("E2", fine, || format!("request {rid}: a response from nowhere: {trace:?}"))
+}
+
+/// **E3** (after every step). Who is frozen gets no credit back on its stream: the window that it opened with is all that
+/// can be buffered for it.
+pub fn e3_frozen_requests_get_no_credit(
+    scene: &mut Scene<'_>,
+    rid: u64,
+    trace: &Trace,
+) -> Result<(), Violation> {
+    let Some((front, stream)) = trace.front.filter(|_| trace.attempts.is_empty()) else { return Ok(()) };
+    if trace.is_answered() || trace.head.is_some() {
+        return Ok(());
+    }
+    let credit = scene.police[front].credit_of(stream).unwrap_or(0);
+    scene.checks.check("E3", credit == 0, || format!("request {rid} is frozen and got {credit} octets back"))
+}
+
+/// **E6** (at the end). No request is lost: whatever happened to its engines, each request that a client sent has been
+/// answered, by a backend or by the gateway, was reset, or was left out by GOAWAY; exactly once by construction of the
+/// stream (police). A client that went away wants no answer.
+pub fn e6_no_request_is_lost(ledger: &mut Ledger) -> Result<(), Violation> {
+    let lost = |(_, trace): &(&u64, &Trace)| trace.front.is_some() && !trace.is_answered();
+    let lost: Vec<(u64, Trace)> =
+        ledger.traces.iter().filter(lost).map(|(&rid, trace)| (rid, trace.clone())).collect();
+    ledger.check("E6", lost.is_empty(), || format!("no answer to {lost:?}"))
+}
+
+/// **E8** (after every step). Requests of one front are thawed in the order in which they were frozen.
+/// Those that were live before go first of all and are not compared.
+pub fn e8_first_come_first_thawed(scene: &mut Scene<'_>, rid: u64) -> Result<(), Violation> {
+    let ledger = scene.ledger;
+    let trace = &ledger.traces[&rid];
+    let of = ledger.upstream_of.get(&rid);
+    let (Some((link, stream)), 1) = (trace.front, trace.attempts.len()) else { return Ok(()) };
+    let earlier = |other: &u64| {
+        if ledger.upstream_of.get(other) != of {
+            return false;
+        }
+        let other = &ledger.traces[other];
+        let frozen =
+            other.attempts.is_empty() && !other.is_answered() && other.head.is_none() && !other.malformed;
+        frozen && other.front.is_some_and(|(l, s)| l == link && s < stream)
+    };
+    let overtaken = ledger.active.iter().copied().find(earlier);
+    scene.checks.check("E8", overtaken.is_none(), || format!("request {rid} overtakes {overtaken:?}"))
+}
+
+/// **E10** (when a request goes to a backend). Nothing is asked for a client that has gone, once the gateway knows it.
+pub fn e10_nothing_is_asked_for_who_has_gone(ledger: &mut Ledger, rid: u64) -> Result<(), Violation> {
+    let gone = ledger.traces[&rid].front.is_some_and(|(link, _)| ledger.fronts_over.contains(&link));
+    ledger.check("E10", !gone, || format!("request {rid} goes to a backend, its client has gone"))
+}
+
+/// **E10** (after every step). The end of a session ends its requests: what was in flight has been reset.
+pub fn e10_who_has_gone_holds_no_stream(
+    scene: &mut Scene<'_>,
+    rid: u64,
+    trace: &Trace,
+) -> Result<(), Violation> {
+    let (Some((front, _)), Some(last)) = (trace.front, trace.attempts.last()) else { return Ok(()) };
+    if !scene.ledger.fronts_over.contains(&front) || scene.police[last.link].waiting() > 0 {
+        return Ok(());
+    }
+    let over = last.is_over() || scene.police[last.link].is_over();
+    scene.checks.check("E10", over, || format!("request {rid} is in flight, its client has gone: {trace:?}"))
+}
+
+/// **I3** (at the end). Streams served to each of the fronts, for whoever compares them.
+pub fn served_by_front(ledger: &Ledger) -> BTreeMap<usize, usize> {
+    let mut served = BTreeMap::new();
+    for trace in ledger.traces.values().filter(|trace| trace.head == Some(Head::Backend)) {
+        if let Some((link, _)) = trace.front {
+            *served.entry(link).or_default() += 1;
+        }
+    }
+    served
+}

@@ -1,0 +1,163 @@
+//! The life of a request: records, places, answers.
+
+use std::collections::BTreeMap;
+
+use shuntyard_core::gateway::{AttemptOutcome, AttemptRecord, EndRecord, Outcome, RequestId, View};
+
+use crate::client::Answer;
+use crate::ledger::{Checks, Head, Ledger, Trace, Violation};
+use crate::refcodec::{Field, value_of};
+use crate::scenario::Exchange;
+use crate::truth;
+
+/// **L1** (at the end). For every request there is exactly one start record and exactly one end record, start first; at the
+/// end of a run no request is without its end record. The first half stands in [`Ledger::record`]; this is the second.
+pub fn l1_every_request_has_ended(ledger: &mut Ledger) -> Result<(), Violation> {
+    let open: Vec<_> = ledger.started.difference(&ledger.ended).copied().collect();
+    ledger.check("L1", open.is_empty(), || format!("no end record for {open:?}"))?;
+    // A request that reached a backend was started.
+    let attempted = ledger.traces.values().filter(|trace| !trace.attempts.is_empty()).count();
+    let started = ledger.started.len();
+    ledger.check("L1", started >= attempted, || {
+        format!("{attempted} requests reached backends, {started} started")
+    })
+}
+
+/// **L2** (at the end). The end record's outcome, status, octets and attempts are what the police saw on the wires, and so
+/// are the records of attempts. Octets are compared for complete requests: of others a part may have been counted that
+/// nobody saw any more.
+pub fn l2_records_tell_what_happened(ledger: &mut Ledger) -> Result<(), Violation> {
+    let mut attempts: BTreeMap<RequestId, Vec<AttemptRecord>> = BTreeMap::new();
+    for attempt in &ledger.attempt_records {
+        attempts.entry(attempt.request).or_default().push(attempt.clone());
+    }
+    for record in std::mem::take(&mut ledger.end_records) {
+        let rid = record.fields.iter().find(|line| line.name == b"x-rid");
+        let rid = rid.and_then(|line| std::str::from_utf8(line.value).ok()?.parse::<u64>().ok());
+        let Some(trace) = rid.and_then(|rid| ledger.traces.get(&rid)).filter(|trace| !trace.malformed) else {
+            continue;
+        };
+        let attempts = attempts.remove(&record.request).unwrap_or_default();
+        let difference = record_differs(&record, trace).or(attempts_differ(&attempts, trace));
+        let text =
+            difference.map(|what| format!("request {rid:?}: {what}: {record:?}, {attempts:?}, {trace:?}"));
+        ledger.check("L2", text.is_none(), || text.unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+fn attempts_differ(records: &[AttemptRecord], trace: &Trace) -> Option<&'static str> {
+    if records.len() != trace.attempts.len() {
+        return Some("records of attempts");
+    }
+    for (n, (record, attempt)) in records.iter().zip(&trace.attempts).enumerate() {
+        let complete = record.outcome == AttemptOutcome::Complete;
+        if record.number as usize != n + 1 || record.stream_id != attempt.stream {
+            return Some("number or stream of an attempt");
+        }
+        if complete && (!attempt.ended || record.response_octets != attempt.received) {
+            return Some("a complete attempt");
+        }
+    }
+    None
+}
+
+fn record_differs(record: &EndRecord, trace: &Trace) -> Option<&'static str> {
+    let complete = record.outcome == Outcome::Complete;
+    let local = matches!(record.outcome, Outcome::LocalReply(_));
+    let by_backend = trace.head == Some(Head::Backend);
+    if record.attempts as usize != trace.attempts.len() {
+        return Some("attempts");
+    }
+    if complete && !(by_backend && trace.ended && record.response_octets == trace.sent) {
+        return Some("a complete response");
+    }
+    if complete && record.request_octets > trace.received {
+        return Some("octets of the request");
+    }
+    if local && by_backend {
+        return Some("a response of the gateway's own");
+    }
+    match trace.head {
+        Some(Head::Local(status)) if !record.status.eq(&status) && local => Some("status"),
+        _ => None,
+    }
+}
+
+/// **L3** (after every step). Every live request is in exactly one place, and the number of live requests is the sum over
+/// the places. Seen from outside: the places add up, the queue holds exactly the frozen ones, and records agree.
+pub fn l3_places_add_up(ledger: &Ledger, checks: &mut Checks, view: &View) -> Result<(), Violation> {
+    let places = view.frozen + view.live + view.finished;
+    checks.check("L3", view.requests == places, || {
+        format!("{} requests in {places} places: {view:?}", view.requests)
+    })?;
+    checks.check("L3", view.queued == view.frozen, || format!("{view:?}"))?;
+    let open = ledger.started.len() - ledger.ended.len();
+    checks.check("L3", open == view.requests, || format!("{open} requests by the records, {view:?}"))
+}
+
+/// **L6** (when a response ends). A response that did not end cleanly at the backend (no END_STREAM, content-length not
+/// met, a malformed head, a reset) never ends cleanly at the client.
+pub fn l6_only_whole_responses_end_cleanly(ledger: &mut Ledger, rid: u64) -> Result<(), Violation> {
+    let trace = ledger.trace(rid);
+    if trace.head != Some(Head::Backend) {
+        return Ok(());
+    }
+    let last = trace.attempts.last().cloned().unwrap_or_default();
+    ledger.check("L6", last.ended && !last.malformed, || {
+        format!("the response to {rid} ends cleanly at the client, and did not at the backend: {last:?}")
+    })
+}
+
+/// **L7** (at the end). Untouched by faults, an answer is exactly the script's; touched, it is that, or the gateway's own
+/// error, or nothing.
+///
+/// What touches a request is said by the scenario, never by the gateway: its own script, its session, a backend that it may
+/// have gone to, a limit that was made tight.
+pub fn l7_answers_are_the_scripts(
+    ledger: &mut Ledger,
+    exchange: &Exchange,
+    answer: &Answer,
+    exact: bool,
+) -> Result<(), Violation> {
+    let rid = exchange.rid;
+    if exact {
+        let id = if exchange.response.early { "D5" } else { "L7" };
+        ledger
+            .check(id, answer.ended && answer.is_from_backend(), || format!("request {rid}: {answer:?}"))?;
+    }
+    if !answer.ended {
+        return Ok(());
+    }
+    if !answer.is_from_backend() {
+        let status = answer.status().unwrap_or_default();
+        return ledger.check("L7", matches!(status, 404 | 408 | 431 | 502..=504), || {
+            format!("request {rid}: the gateway says {status}")
+        });
+    }
+    if exchange.response.mischief.is_some() {
+        // What the backend said instead is judged by L6.
+        return Ok(());
+    }
+    let difference =
+        truth::field_difference(rid, &truth::response_head(exchange), answer.head.as_deref().unwrap_or(&[]));
+    let whole = answer.content == truth::response_length(exchange)
+        && answer.trailers.is_some() == exchange.response.trailers
+        && answer.interim.len() == usize::from(exchange.response.interim);
+    ledger.check("L7", whole && difference.is_none(), || format!("request {rid}: {difference:?}, {answer:?}"))
+}
+
+/// **L8** (when a head leaves for the client). A failed attempt leaves no visible trace: the head is the last attempt's, by
+/// the backend's own word for its connection and stream.
+pub fn l8_the_head_is_the_last_attempts(
+    ledger: &mut Ledger,
+    rid: u64,
+    fields: &[Field],
+) -> Result<(), Violation> {
+    let Some(from) = value_of(fields, "x-from") else { return Ok(()) };
+    let from = String::from_utf8_lossy(from).into_owned();
+    let last = ledger.trace(rid).attempts.last().map(|last| format!("{}.{}", last.link, last.stream));
+    ledger.check("L8", last.as_ref() == Some(&from), || {
+        format!("request {rid} is answered by {from}, its last attempt is {last:?}")
+    })
+}

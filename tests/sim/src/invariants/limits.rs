@@ -1,0 +1,33 @@
+//! Limits: what is counted and what is buffered.
+
+use super::Scene;
+use crate::ledger::Violation;
+
+/// **N1, N2** (after every step). Promised memory within both ledgers; buffered octets within what windows and outboxes of
+/// the connections there are may hold; clients, queue and engines within their limits.
+pub fn n_within_limits(scene: &mut Scene<'_>) -> Result<(), Violation> {
+    let (view, config) = (scene.view, scene.config);
+    let ledgers = config.ledger_octets + config.upload_ledger_octets;
+    scene
+        .checks
+        .check("N1", view.reserved_octets <= ledgers, || format!("{view:?}, ledgers of {ledgers}"))?;
+    let most = buffered_octets_max(scene);
+    scene
+        .checks
+        .check("N1", (view.buffered_octets as u64) <= most, || format!("{view:?}, at most {most}"))?;
+    let queued = scene.ledger.queued_max;
+    scene.checks.check("N2", view.queued <= queued, || format!("{} queued of {queued}", view.queued))
+}
+
+/// What the connections there are may make the gateway hold: of each, its outbox up to twice the mark with one more frame
+/// and a burst of answers, and one whole frame of input; of each request, a window in either direction.
+fn buffered_octets_max(scene: &Scene<'_>) -> u64 {
+    let config = scene.config;
+    let frame = 16_384 + 9;
+    let conn = |mark: usize| 2 * mark as u64 + 2 * frame + config.recv_buffer_octets as u64 + (128 << 10);
+    let windows = u64::from(config.front.initial_window_size).max(65_535)
+        + u64::from(config.backend.initial_window_size.max(config.backend.stream_window_max)).max(65_535);
+    scene.view.fronts as u64 * conn(config.front.outbox_high_mark)
+        + scene.view.backends as u64 * conn(config.backend.outbox_high_mark)
+        + scene.view.requests as u64 * windows
+}

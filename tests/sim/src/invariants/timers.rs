@@ -1,0 +1,56 @@
+//! Deadlines.
+
+use shuntyard_core::config::{Config, Saturation, UpstreamConfig};
+use shuntyard_core::gateway::{Cause, EndRecord, Outcome};
+use shuntyard_core::time::Duration;
+
+use super::Scene;
+use crate::ledger::{Ledger, Violation};
+
+/// **T2, T3** (after every step). Whoever is there waits against a deadline: with a connection or a request there is one
+/// armed. And none belongs to the dead: there are no more than connections, requests, endpoints and the drain can have.
+pub fn t_deadlines_are_armed(scene: &mut Scene<'_>) -> Result<(), Violation> {
+    let view = scene.view;
+    // A front with streams that all wait for their backend has no deadline of its own; the requests have.
+    let somebody = view.requests > 0 || view.fronts + view.backends > 0;
+    scene.checks.check("T2", !somebody || scene.next_timeout.is_some(), || {
+        format!("nothing will ever wake the gateway: {view:?}")
+    })?;
+    scene
+        .checks
+        .check("T2", view.deadlines >= view.frozen, || format!("frozen without a deadline: {view:?}"))?;
+    // Of a connection: its phase, its output, its age, its PING. Of a request: what it waits for, and its route's limit.
+    let most = 4 * (view.fronts + view.backends) + 2 * view.requests + 2 * scene.ledger.endpoints + 4;
+    scene.checks.check("T3", view.deadlines <= most, || format!("{view:?}, at most {most} deadlines"))
+}
+
+/// **T4** (when a request ends for a deadline). It acts when its time has come and never earlier.
+pub fn t4_no_deadline_acts_early(
+    ledger: &mut Ledger,
+    record: &EndRecord,
+    config: &Config,
+) -> Result<(), Violation> {
+    let cause = match record.outcome {
+        Outcome::LocalReply(cause) | Outcome::Truncated(cause) => cause,
+        Outcome::Complete | Outcome::ClientGone | Outcome::ClientError => return Ok(()),
+    };
+    let since = |from| record.ended.saturating_since(from);
+    let (waited, limit) = match cause {
+        Cause::ResponseTimeout => (record.thawed.map_or(Duration::ZERO, since), config.timeouts.response),
+        Cause::QueueLimit if record.ended > record.accepted && record.attempts == 0 => {
+            // A queue that is full, or a policy that lets nobody wait, need no time.
+            let full = |u: &UpstreamConfig| u.on_saturation == Saturation::Refuse || u.queue_max < 1000;
+            let refuses = config.upstreams.iter().any(full);
+            let limit = config.upstreams.iter().map(|upstream| upstream.queue_timeout).min();
+            (since(record.accepted), limit.filter(|_| !refuses).unwrap_or_default())
+        }
+        Cause::StreamIdle => {
+            (since(record.accepted), config.timeouts.stream_idle.min(config.timeouts.write_stall))
+        }
+        _ => return Ok(()),
+    };
+    let limit = config.routes.iter().filter_map(|route| route.timeout).fold(limit, Duration::min);
+    // A backend that takes no output for too long is a response that does not come.
+    let limit = if cause == Cause::ResponseTimeout { limit.min(config.timeouts.write_stall) } else { limit };
+    ledger.check("T4", waited >= limit, || format!("after {waited:?} of {limit:?}: {record:?}"))
+}
