@@ -3,7 +3,9 @@
 #![allow(dead_code)]
 
 use std::io::{BufRead as _, BufReader, Read};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -168,18 +170,51 @@ pub(crate) fn shuntyard(args: &[&str]) -> Command {
 pub(crate) struct Program {
     pub(crate) process: Process,
     port: u16,
+    _recording: Recording,
+}
+
+/// What the program recorded: it stays where a test fails.
+struct Recording(PathBuf);
+
+impl Recording {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("recording-{}-{number}", std::process::id());
+        Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name))
+    }
+
+    /// One a worker.
+    fn files(&self) -> impl Iterator<Item = PathBuf> {
+        (0..).map(|worker| self.0.with_extension(worker.to_string())).take_while(|file| file.exists())
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        for file in self.files().collect::<Vec<_>>() {
+            if thread::panicking() {
+                eprintln!("what the gateway was told: shuntyard replay {}", file.display());
+            } else {
+                // One that stays lies in target.
+                let _ = std::fs::remove_file(file);
+            }
+        }
+    }
 }
 
 impl Program {
     /// `shuntyard run` on a port that the kernel picks with these arguments, and one worker if they don't say.
     pub(crate) fn start(args: &[&str]) -> Self {
         let mut command = shuntyard(&[&["run", "--listen", "127.0.0.1:0"], args].concat());
-        let process = Process::spawn(command.env("SHUNTYARD_WORKERS", "1"));
+        let recording = Recording::new();
+        command.env("SHUNTYARD_WORKERS", "1").env("SHUNTYARD_RECORD", &recording.0);
+        let process = Process::spawn(&mut command);
         let port = process.find_line("the line that names the port", |line| {
             let rest = line.strip_prefix("listening on 127.0.0.1:")?;
             rest.strip_suffix(" (HTTP/2 with prior knowledge)")?.parse().ok()
         });
-        Self { process, port }
+        Self { process, port, _recording: recording }
     }
 
     /// The port it listens on.
