@@ -5,14 +5,37 @@ use std::io::{self, Write as _};
 use crate::cli::{ConfigCommand, ServeArgs};
 use crate::config::{Code, reference};
 use crate::failure::Failure;
-use crate::settings::Settings;
+use crate::settings::{Settings, count};
 
 /// Reads what `run` would read, and says what there is to serve.
 pub(crate) fn check(args: &ServeArgs) -> Result<(), Failure> {
     let settings = Settings::new(args)?;
     let what = args.config.as_ref().map_or("these flags".to_owned(), |path| path.display().to_string());
-    print(&format!("{what}: valid: {}\n", settings.summary()));
+    let bound = settings.config.memory_bound();
+    let workers = settings.workers.get() as u64;
+    let mut text = format!("{what}: valid: {}\n", settings.summary());
+    text.push_str(&format!(
+        "memory: {} at most, in {}, whatever clients and backends do\n",
+        roughly(bound.total().saturating_mul(workers)),
+        count(settings.workers.get(), "worker"),
+    ));
+    for (term, octets) in &bound.terms {
+        text.push_str(&format!("  {:>10}  {term}\n", roughly(octets.saturating_mul(workers))));
+    }
+    print(&text);
     Ok(())
+}
+
+/// A size in its largest unit, for people.
+fn roughly(octets: u64) -> String {
+    let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    match units.into_iter().find(|(_, shift)| octets >> shift > 0) {
+        Some((unit, shift)) => {
+            let tenths = (u128::from(octets) * 10) >> shift;
+            format!("{}.{} {unit}", tenths / 10, tenths % 10)
+        }
+        None => format!("{octets} B"),
+    }
 }
 
 /// Prints what is asked for.

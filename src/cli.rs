@@ -11,6 +11,7 @@ use shuntyard_core::config::Scope;
 
 use crate::address::{Endpoint, ListenAddress};
 use crate::config::{Code, parse_time};
+use crate::observation::ObserveArgs;
 
 /// An HTTP/2 gateway
 #[derive(Debug, Parser)]
@@ -88,6 +89,9 @@ pub(crate) struct ServeArgs {
     /// How long SIGTERM and SIGINT wait for requests that are under way, as in 500ms, 25s, 5m [default: 25s]
     #[arg(long, env = "SHUNTYARD_DRAIN_TIMEOUT", value_name = "TIME", value_parser = parse_time)]
     pub(crate) drain_timeout: Option<Duration>,
+
+    #[command(flatten)]
+    pub(crate) observe: ObserveArgs,
 
     #[command(flatten)]
     pub(crate) record: RecordArgs,
@@ -190,6 +194,16 @@ pub(crate) enum Adapter {
     Mio,
     /// A tokio runtime on each thread
     Tokio,
+}
+
+impl Adapter {
+    /// What it is called on the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Mio => "mio",
+            Self::Tokio => "tokio",
+        }
+    }
 }
 
 /// The most threads that anybody asks for on purpose.

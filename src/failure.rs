@@ -10,6 +10,7 @@ use shuntyard_core::address::Address;
 use shuntyard_core::config::ConfigError;
 
 use crate::address::Unsupported;
+use crate::admin;
 use crate::config::Refused;
 
 /// Why the program ends otherwise than well. Bad usage is not among it: clap ends the program itself, with 2.
@@ -21,6 +22,8 @@ pub(crate) enum Failure {
     ListenName { name: String, reason: String },
     /// A backend that this version cannot speak with.
     BackendScheme { url: String, unsupported: Unsupported },
+    /// The admin address is none that is served.
+    AdminAddress { reason: admin::Refused },
     /// A configuration file with errors, or none.
     Refused(Refused),
     /// A value outside its range.
@@ -50,7 +53,11 @@ impl Failure {
             | Self::Replay { .. }
             | Self::ReplayDiffers { .. } => 1,
             Self::Cut { .. } => 3,
-            Self::ListenName { .. } | Self::BackendScheme { .. } | Self::Refused(_) | Self::Config(_) => 78,
+            Self::ListenName { .. }
+            | Self::BackendScheme { .. }
+            | Self::AdminAddress { .. }
+            | Self::Refused(_)
+            | Self::Config(_) => 78,
         })
     }
 
@@ -78,7 +85,12 @@ impl Failure {
             Self::BackendScheme { .. } => {
                 Some("HTTP/2 with prior knowledge over plain TCP is served: write h2c://HOST:PORT".to_owned())
             }
-            Self::Refused(_)
+            Self::AdminAddress { reason: admin::Refused::Remote(_) } => Some(
+                "whoever can reach it sees everything; listen on 127.0.0.1, or say --admin-allow-remote"
+                    .to_owned(),
+            ),
+            Self::AdminAddress { .. }
+            | Self::Refused(_)
             | Self::Config(_)
             | Self::System { .. }
             | Self::PromisesBroken { .. }
@@ -104,6 +116,12 @@ impl fmt::Display for Failure {
             }
             Self::BackendScheme { url, unsupported: Unsupported::Http1 } => {
                 write!(f, "backend {url}: this version does not speak HTTP/1.1 with backends")
+            }
+            Self::AdminAddress { reason: admin::Refused::NoPort } => {
+                f.write_str("the admin address is none of HOST:PORT")
+            }
+            Self::AdminAddress { reason: admin::Refused::Remote(address) } => {
+                write!(f, "the admin address {address} can be reached from other machines")
             }
             Self::Refused(refused) => write!(f, "{} in {}", refused.count(), refused.name()),
             Self::Config(error) => error.fmt(f),

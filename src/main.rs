@@ -6,11 +6,15 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 mod address;
+mod admin;
 mod check;
 mod cli;
 mod config;
 mod demo;
+mod diagnostics;
 mod failure;
+mod log;
+mod observation;
 mod reload;
 mod replay;
 mod run;

@@ -41,7 +41,9 @@ impl Current {
             return vec!["SIGHUP: there is no configuration file to read again".to_owned()];
         };
         let mut state = self.state();
-        let next = Settings::new(&self.args).and_then(|next| {
+        let next = Settings::new(&self.args).and_then(|mut next| {
+            // Who would write them down was decided at the start.
+            next.config.records = state.settings.config.records;
             self.handle.configure(&next.config).map_err(Failure::Config)?;
             Ok(next)
         });
@@ -75,9 +77,10 @@ impl State {
         fixed("listen", now.listen != before.listen);
         fixed("workers", now.workers != before.workers);
         fixed("adapter", now.adapter != before.adapter);
+        fixed("admin or access_log", now.observe != before.observe);
         // What runs is what the next reload is compared with.
-        let Settings { listen, workers, adapter, .. } = before;
-        (now.listen, now.workers, now.adapter) = (listen, workers, adapter);
+        let Settings { listen, workers, adapter, observe, .. } = before;
+        (now.listen, now.workers, now.adapter, now.observe) = (listen, workers, adapter, observe);
         lines
     }
 

@@ -10,6 +10,7 @@ use shuntyard_core::config::{Config, EndpointConfig, UpstreamConfig};
 use crate::cli::{Adapter, ServeArgs};
 use crate::config::{self, FromFile};
 use crate::failure::Failure;
+use crate::observation::ObserveArgs;
 
 /// Where clients connect to if nobody says.
 const DEFAULT_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 8080);
@@ -21,13 +22,14 @@ pub(crate) struct Settings {
     pub(crate) workers: NonZeroUsize,
     pub(crate) listen: Vec<Address>,
     pub(crate) drain_timeout: Duration,
+    pub(crate) observe: ObserveArgs,
     pub(crate) config: Config,
 }
 
 impl Settings {
     /// Reads the file, if there is one. A start, a reload and a check all begin here.
     pub(crate) fn new(args: &ServeArgs) -> Result<Self, Failure> {
-        let from_file = match &args.config {
+        let mut from_file = match &args.config {
             Some(path) => config::load(path).map_err(Failure::Refused)?,
             None => FromFile::without_file(of_flags(args)?),
         };
@@ -38,12 +40,15 @@ impl Settings {
         if listen.is_empty() {
             listen.push(Address::Inet(DEFAULT_LISTEN.into()));
         }
+        let observe = args.observe.before(from_file.observe);
+        from_file.config.records = observe.wants_records();
         from_file.config.validate().map_err(Failure::Config)?;
         Ok(Self {
             adapter: args.adapter.unwrap_or(from_file.adapter),
             workers: args.workers.or(from_file.workers).unwrap_or_else(processors),
             listen,
             drain_timeout: args.drain_timeout.unwrap_or(from_file.drain_timeout),
+            observe,
             config: from_file.config,
         })
     }

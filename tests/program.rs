@@ -193,7 +193,8 @@ fn run_out_of_descriptors(adapter: &str) {
     });
     let connect = || TcpStream::connect(("127.0.0.1", port)).unwrap();
     let held: Vec<_> = (0..60).map(|_| connect()).collect();
-    process.find_line("trouble", |line| line.starts_with("cannot accept on 127.0.0.1:").then_some(()));
+    process
+        .find_line("trouble", |line| line.starts_with("warning: cannot accept on 127.0.0.1:").then_some(()));
     let mut client = connect();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();

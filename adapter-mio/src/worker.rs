@@ -300,7 +300,7 @@ impl Worker {
                     self.gateway.handle_command(command, self.now);
                     self.settle();
                 }
-                Order::Inspect(look) => look(&self.gateway),
+                Order::Inspect(look) => look(&self.gateway, self.now),
             }
         }
     }

@@ -165,7 +165,7 @@ fn accept_now(socket: &ListenSocket) -> io::Result<Incoming> {
 fn admit(yard: &Rc<Yard>, state: &mut State, incoming: Incoming, local: Address) {
     // Clients of Unix sockets have no name as a rule; they are known by where they came in.
     let peer = match &incoming {
-        Incoming::Tcp(_, peer) => Address::Inet(*peer),
+        Incoming::Tcp(_, peer) => Address::from(*peer),
         Incoming::Unix(_) => local.clone(),
     };
     let conn = state.gateway.handle_accept(Accepted { peer, local }, state.now);

@@ -77,7 +77,7 @@ fn poll_desk(yard: &Rc<Yard>, orders: &mut UnboundedReceiver<Order>, cx: &mut Co
             Order::Command(command) => {
                 yard.turn(|state| state.gateway.handle_command(command, state.now));
             }
-            Order::Inspect(look) => yard.turn(|state| look(&state.gateway)),
+            Order::Inspect(look) => yard.turn(|state| look(&state.gateway, state.now)),
         }
     }
     yard.poll_end(cx)

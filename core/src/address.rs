@@ -20,9 +20,13 @@ impl Address {
     }
 }
 
+/// An IPv4 address that an IPv6 socket tells as a mapped one (`::ffff:192.0.2.1`, RFC 4291 section 2.5.5.2) is what it is.
 impl From<SocketAddr> for Address {
     fn from(address: SocketAddr) -> Self {
-        Self::Inet(address)
+        Self::Inet(match address.ip().to_canonical() {
+            ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
+            IpAddr::V6(_) => address,
+        })
     }
 }
 
@@ -32,5 +36,18 @@ impl fmt::Display for Address {
             Self::Inet(address) => address.fmt(f),
             Self::Unix(path) => write!(f, "unix:{path}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mapped_addresses_are_what_they_are() {
+        let told = |text: &str| Address::from(text.parse::<SocketAddr>().unwrap()).to_string();
+        assert_eq!(told("[::ffff:192.0.2.1]:80"), "192.0.2.1:80");
+        assert_eq!(told("192.0.2.1:80"), "192.0.2.1:80");
+        assert_eq!(told("[fe80::1%3]:80"), "[fe80::1%3]:80");
     }
 }

@@ -56,7 +56,7 @@
 //! - 1, storage: [`deadline`], [`key`], [`ledger`], [`list`], [`outbox`], [`window`]
 //! - 2, codecs: [`fields`], [`frame`], [`hpack`], [`message`], and strategies to draw what they take
 //! - 3 and 4, one HTTP/2 connection: [`h2`]
-//! - 5, the life of a request: [`hooks`], [`record`], [`request`], [`routes`]
+//! - 5, the life of a request: [`counters`], [`hooks`], [`record`], [`request`], [`routes`]
 //! - 6, engines: [`engine`], [`registry`]
 //! - 7, the gateway: [`gateway`]
 //!
@@ -96,6 +96,7 @@ pub mod strategies;
 pub mod h2;
 
 // Floor 5: the life of a request.
+pub mod counters;
 pub mod hooks;
 pub mod record;
 pub mod request;

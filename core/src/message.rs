@@ -108,6 +108,22 @@ impl Method {
         })
     }
 
+    /// Its name; `_OTHER` for a token that is not known, as OpenTelemetry has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+            Self::Connect => "CONNECT",
+            Self::Trace => "TRACE",
+            Self::Patch => "PATCH",
+            Self::Other => "_OTHER",
+        }
+    }
+
     /// Whether sending it twice does what sending it once does (RFC 9110 section 9.2.2), as far as is known.
     pub const fn is_idempotent(self) -> bool {
         match self {

@@ -106,6 +106,64 @@ impl Cause {
             Self::HookFailed => (500, "proxy_internal_error"),
         }
     }
+
+    /// Every cause once; for resets of backends any code stands for all.
+    pub const ALL: [Self; 17] = [
+        Self::ConnectionRefused,
+        Self::ConnectionTimeout,
+        Self::ConnectionTerminated,
+        Self::BackendReset(ErrorCode::CANCEL),
+        Self::ResponseTimeout,
+        Self::StreamIdle,
+        Self::BackendProtocol,
+        Self::ResponseHeadTooLarge,
+        Self::QueueLimit,
+        Self::Draining,
+        Self::NoEndpoint,
+        Self::NameUnresolved,
+        Self::RequestHeadTooLarge,
+        Self::NoRoute,
+        Self::NotServed,
+        Self::HookAnswered,
+        Self::HookFailed,
+    ];
+
+    /// Its place in [`ALL`](Self::ALL).
+    pub const fn index(self) -> usize {
+        self.words().0
+    }
+
+    /// A word of its own for it, in figures.
+    pub const fn name(self) -> &'static str {
+        self.words().1
+    }
+
+    /// A flag for it in access logs: Envoy's letters, for operators know them.
+    pub const fn flag(self) -> &'static str {
+        self.words().2
+    }
+
+    const fn words(self) -> (usize, &'static str, &'static str) {
+        match self {
+            Self::ConnectionRefused => (0, "connection_refused", "UF"),
+            Self::ConnectionTimeout => (1, "connection_timeout", "UF"),
+            Self::ConnectionTerminated => (2, "connection_terminated", "UC"),
+            Self::BackendReset(_) => (3, "backend_reset", "UR"),
+            Self::ResponseTimeout => (4, "response_timeout", "UT"),
+            Self::StreamIdle => (5, "stream_idle", "SI"),
+            Self::BackendProtocol => (6, "backend_protocol", "UPE"),
+            Self::ResponseHeadTooLarge => (7, "response_head_too_large", "UPE"),
+            Self::QueueLimit => (8, "queue_limit", "UO"),
+            Self::Draining => (9, "draining", "OM"),
+            Self::NoEndpoint => (10, "no_endpoint", "UH"),
+            Self::NameUnresolved => (11, "name_unresolved", "DF"),
+            Self::RequestHeadTooLarge => (12, "request_head_too_large", "DPE"),
+            Self::NoRoute => (13, "no_route", "NR"),
+            Self::NotServed => (14, "not_served", "NR"),
+            Self::HookAnswered => (15, "hook_answered", "LR"),
+            Self::HookFailed => (16, "hook_failed", "LR"),
+        }
+    }
 }
 
 /// How an attempt ended.
@@ -119,6 +177,16 @@ pub enum AttemptOutcome {
     Failed(Cause),
     /// The client lost interest, or the gateway did, and the backend may have executed the request.
     Abandoned,
+}
+
+impl AttemptOutcome {
+    /// What was wrong, where something was.
+    pub const fn cause(self) -> Option<Cause> {
+        match self {
+            Self::Complete | Self::Abandoned => None,
+            Self::Unprocessed(cause) | Self::Failed(cause) => Some(cause),
+        }
+    }
 }
 
 /// One handing over of a request to a backend.
@@ -193,5 +261,17 @@ impl EndRecord {
     /// A value of the request's head; `None` where it has no such field.
     pub fn field(&self, name: FieldName) -> Option<&[u8]> {
         self.fields.value_of(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_has_its_place_and_a_word_of_its_own() {
+        let names: std::collections::BTreeSet<_> = Cause::ALL.iter().map(|cause| cause.name()).collect();
+        assert_eq!(names.len(), Cause::ALL.len());
+        (0..).zip(Cause::ALL).for_each(|(index, cause)| assert_eq!(cause.index(), index, "{cause:?}"));
     }
 }

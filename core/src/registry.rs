@@ -41,6 +41,8 @@ pub struct Registry {
     starved: List<Entry, Starved, EntryMarker>,
     /// Upstreams whose endpoints may have fewer connections than they should.
     short: Vec<UpstreamKey>,
+    /// What happened at upstreams that are gone.
+    pub gone: crate::counters::EndpointCounters,
 }
 
 impl Registry {
@@ -82,7 +84,9 @@ impl Registry {
         if let Some(entry) = upstream.shared {
             self.forget_entry(entry);
         }
-        self.upstreams.remove(key);
+        if let Some(upstream) = self.upstreams.remove(key) {
+            self.gone.merge(&upstream.gone);
+        }
     }
 
     /// The upstream that new requests of this name go to.
@@ -99,6 +103,11 @@ impl Registry {
     /// An upstream, unless it is gone.
     pub fn upstream(&self, key: UpstreamKey) -> Option<&Upstream> {
         self.upstreams.get(key)
+    }
+
+    /// An upstream, unless it is gone.
+    pub fn upstream_mut(&mut self, key: UpstreamKey) -> Option<&mut Upstream> {
+        self.upstreams.get_mut(key)
     }
 
     /// An endpoint, unless it is gone.

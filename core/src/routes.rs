@@ -18,6 +18,8 @@ pub struct Route {
     pub name: Arc<str>,
     /// Who serves its requests.
     pub upstream: UpstreamKey,
+    /// Where its requests are counted.
+    pub number: u32,
     /// From a request's head to the end of its response.
     pub timeout: Option<Duration>,
     /// What changes about the head that a backend gets.
@@ -40,8 +42,13 @@ pub struct Routes {
 
 impl Routes {
     /// A table of these routes. A route whose upstream `find` does not know is left out. `seed` keys the hashes of field
-    /// lines.
-    pub fn new(configs: &[RouteConfig], seed: u64, find: impl Fn(&str) -> Option<UpstreamKey>) -> Self {
+    /// lines; `number` says where the requests of a route's name are counted.
+    pub fn new(
+        configs: &[RouteConfig],
+        seed: u64,
+        find: impl Fn(&str) -> Option<UpstreamKey>,
+        mut number: impl FnMut(&Arc<str>) -> u32,
+    ) -> Self {
         let mut table = Self::default();
         for config in configs {
             let Some(upstream) = find(&config.upstream) else { continue };
@@ -49,6 +56,7 @@ impl Routes {
             let route = Route {
                 name: Arc::clone(&config.name),
                 upstream,
+                number: number(&config.name),
                 timeout: config.timeout,
                 request_headers: FieldChanges::new(&config.request_headers, seed),
                 response_headers: FieldChanges::new(&config.response_headers, seed),
@@ -123,7 +131,7 @@ mod tests {
             })
             .collect();
         let key = Slab::<(), crate::key::UpstreamMarker>::default().insert(());
-        Routes::new(&configs, 0, |_| Some(key))
+        Routes::new(&configs, 0, |_| Some(key), |_| 0)
     }
 
     fn name<'a>(routes: &'a Routes, authority: &str, path: &str) -> Option<&'a str> {

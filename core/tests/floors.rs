@@ -12,7 +12,10 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("0 words", &["address", "config", "error", "random", "time"]),
     ("1 storage", &["deadline", "key", "ledger", "list", "outbox", "window"]),
     ("2 codecs", &["fields", "frame", "hpack", "message", "strategies"]),
-    ("3 stream", &["h2/budget", "h2/event", "h2/schedule", "h2/settings", "h2/state", "h2/streams"]),
+    (
+        "3 stream",
+        &["h2/budget", "h2/event", "h2/schedule", "h2/settings", "h2/state", "h2/streams", "h2/traffic"],
+    ),
     (
         "4 connection",
         &[
@@ -26,7 +29,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "h2/server",
         ],
     ),
-    ("5 request", &["hooks", "record", "request", "routes"]),
+    ("5 request", &["counters", "hooks", "record", "request", "routes"]),
     ("6 engine", &["engine", "registry"]),
     ("7 gateway", &["gateway"]),
 ];

@@ -28,10 +28,11 @@ pub(crate) enum Code {
     NeverReached,
     EndpointTwice,
     Contradiction,
+    AdminAddress,
 }
 
 impl Code {
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::UnknownKey,
         Self::WrongType,
         Self::NotToml,
@@ -53,6 +54,7 @@ impl Code {
         Self::NeverReached,
         Self::EndpointTwice,
         Self::Contradiction,
+        Self::AdminAddress,
     ];
 
     fn number(self) -> u16 {
@@ -78,6 +80,7 @@ impl Code {
             Self::NeverReached => 104,
             Self::EndpointTwice => 105,
             Self::Contradiction => 106,
+            Self::AdminAddress => 107,
         }
     }
 
@@ -105,6 +108,7 @@ impl Code {
             Self::NeverReached => "a route that serves nothing",
             Self::EndpointTwice => "an endpoint that is there twice",
             Self::Contradiction => "values that contradict each other",
+            Self::AdminAddress => "an admin address that is not served",
         }
     }
 
@@ -196,6 +200,11 @@ impl Code {
             }
             Self::Contradiction => {
                 "Each value alone is in its range, and both together cannot work. The message names them."
+            }
+            Self::AdminAddress => {
+                "The admin address tells whoever can reach it everything there is to see, without asking who it is. So it \
+                 is an address of this machine for this machine, as in \"127.0.0.1:9901\", unless allow_remote says \
+                 otherwise. Unix sockets are not served there."
             }
         }
     }

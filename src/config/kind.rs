@@ -49,6 +49,9 @@ pub(super) struct Number<T> {
 /// A part of a whole: 0 to 1 in steps of a hundredth. Read as a percentage.
 pub(super) struct Fraction;
 
+/// True or false.
+pub(super) struct Flag;
+
 /// One of a few words.
 pub(super) struct Words<T: 'static> {
     pub(super) words: &'static [(&'static str, T)],
@@ -227,6 +230,25 @@ impl Kind for Fraction {
         }
         // It is a whole number between 0 and 100.
         Ok(percent.round() as u32)
+    }
+}
+
+impl Kind for Flag {
+    type Value = bool;
+
+    fn describe(&self) -> String {
+        "true or false".to_owned()
+    }
+
+    fn write(&self, value: &bool) -> String {
+        value.to_string()
+    }
+
+    fn read(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Result<bool, Vec<Problem>> {
+        match value.get_ref().as_bool() {
+            Some(flag) => Ok(flag),
+            None => wrong_type(key, value, "true or false", None),
+        }
     }
 }
 

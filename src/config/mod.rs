@@ -39,6 +39,7 @@ pub(crate) use reference::reference;
 pub(crate) use value::parse_time;
 
 use crate::cli::Adapter;
+use crate::observation::ObserveArgs;
 use problem::{Problem, Source};
 use section::{Report, Section};
 
@@ -51,6 +52,7 @@ pub(crate) struct FromFile {
     /// May be empty.
     pub(crate) listen: Vec<Address>,
     pub(crate) drain_timeout: Duration,
+    pub(crate) observe: ObserveArgs,
     pub(crate) config: Config,
 }
 
@@ -58,7 +60,14 @@ impl FromFile {
     /// What holds where there is no file, with this configuration of the core.
     pub(crate) fn without_file(config: Config) -> Self {
         let Defaults { adapter, drain_timeout } = Defaults::VALUE;
-        Self { adapter, workers: None, listen: Vec::new(), drain_timeout, config }
+        Self {
+            adapter,
+            workers: None,
+            listen: Vec::new(),
+            drain_timeout,
+            observe: ObserveArgs::default(),
+            config,
+        }
     }
 }
 
@@ -123,6 +132,7 @@ fn read(text: &str, report: &mut Report) -> Result<FromFile, Vec<Problem>> {
     let what = "keys without a section come first";
     let document = Section::read_document(report, what, table.get_ref(), sections::document);
     let (adapter, workers, drain_timeout) = (document.adapter, document.workers, document.drain_timeout);
+    let observe = document.observe.clone();
     let mut problems = unknown::problems(report);
     problems.append(&mut report.problems);
     let (listen, config) = agree::agree(document, &mut problems);
@@ -133,7 +143,7 @@ fn read(text: &str, report: &mut Report) -> Result<FromFile, Vec<Problem>> {
         problems.push(Problem::of_file(Code::OutOfRange, error.to_string()));
     }
     if problems.is_empty() {
-        Ok(FromFile { adapter, workers, listen, drain_timeout, config })
+        Ok(FromFile { adapter, workers, listen, drain_timeout, observe, config })
     } else {
         Err(problems)
     }

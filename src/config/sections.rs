@@ -12,11 +12,13 @@ use shuntyard_core::config::{
 use crate::address::{EndpointAddress, ListenAddress};
 use crate::cli::{Adapter, MAX_WORKERS};
 use crate::config::code::Code;
-use crate::config::kind::{At, Fraction, List, Number, Size, Text, Time, Words};
+use crate::config::kind::{At, Flag, Fraction, List, Number, Size, Text, Time, Words};
 use crate::config::pattern::{parse_host, parse_path, write_host, write_path};
 use crate::config::problem::{Problem, Span};
 use crate::config::section::{Located, Section};
 use crate::config::{Defaults, header};
+use crate::log::Destination;
+use crate::observation::{ObserveArgs, admin_address};
 
 /// What stands in a file, value by value.
 #[derive(Debug)]
@@ -24,6 +26,7 @@ pub(super) struct Document {
     pub(super) adapter: Adapter,
     pub(super) workers: Option<NonZeroUsize>,
     pub(super) drain_timeout: Duration,
+    pub(super) observe: ObserveArgs,
     pub(super) listen: Vec<Located<ListenAddress>>,
     /// Whether there is any, be it a wrong one.
     pub(super) has_route: bool,
@@ -73,6 +76,16 @@ const ENDPOINT: Text<EndpointAddress> = Text {
     parse: |text| text.parse(),
     write: EndpointAddress::to_string,
     help: "write \"HOST:PORT\", \"[IPv6]:PORT\" or \"unix:/PATH\"",
+};
+const DESTINATION: Text<Destination> = Text {
+    what: "a path or -",
+    code: Code::BadPath,
+    parse: |text| text.parse(),
+    write: |destination| match destination {
+        Destination::Stdout => "-".to_owned(),
+        Destination::File(path) => path.display().to_string(),
+    },
+    help: "write the path of a file, or \"-\" for standard output",
 };
 const HOST: Text<HostPattern> = Text {
     what: "a host or \"*.DOMAIN\"",
@@ -128,8 +141,7 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
         .optional("workers", what, &threads, "2")
         .and_then(|found| NonZeroUsize::new(usize::try_from(found.value).ok()?));
     section.take("via", "the name in `via` fields (RFC 9110 section 7.6.3)", &TOKEN, &mut config.via);
-    let instead = "leave it out: there is no status page and there are no figures yet";
-    section.later("admin", "an admin address", instead);
+    let observe = observe(section);
     let listen = section.list("listen", "where clients connect to; without any: 127.0.0.1:8080", listen);
     let what = "which upstream serves a request: the first route that matches, top to bottom";
     let routes = section.list("route", what, route);
@@ -148,11 +160,11 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
         drain.take("timeout", "after so long connections are closed", &until_cut, &mut drain_timeout);
         drain.later("ready_delay", "a readiness page", "leave it out: a drain begins at once");
     });
-    section.later("access_log", "access logs", "leave it out: nothing is written about requests yet");
     Document {
         adapter,
         workers,
         drain_timeout,
+        observe,
         listen: listen.into_iter().flatten().collect(),
         has_route: section.has("route"),
         routes,
@@ -160,6 +172,37 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
         config,
     }
 }
+
+/// What there is to see of a server.
+fn observe(section: &mut Section<'_, '_>) -> ObserveArgs {
+    let mut observe = ObserveArgs::default();
+    section.group("admin", "the admin address: /status, /metrics, /livez, /readyz", |admin| {
+        let what = "where it is; without it, nowhere";
+        let address = admin.optional("address", what, &LISTEN, "\"127.0.0.1:9901\"");
+        let what =
+            "whether others than this machine may reach it: whoever can is told everything there is to see";
+        admin.take("allow_remote", what, &Flag, &mut observe.admin_allow_remote);
+        if let Some(found) = &address
+            && let Err(failure) = admin_address(&found.value, observe.admin_allow_remote)
+        {
+            let problem = Problem::new(Code::AdminAddress, failure.to_string(), found.at.clone());
+            let help = "listen on 127.0.0.1, or write `allow_remote = true` below";
+            admin.refuse(problem.label("not served").help(help));
+        }
+        observe.admin = address.map(|found| found.value);
+    });
+    section.group("access_log", "a line for each request that has ended", |log| {
+        let what = "a file, which SIGUSR1 opens again, or - for standard output; without it, there is no log";
+        observe.access_log = log.optional("path", what, &DESTINATION, "\"-\"").map(|found| found.value);
+        let format = Words { words: &[("json", Json)], later: &[("combined", "the combined format")] };
+        log.take("format", "how a line looks", &format, &mut { Json });
+        log.take("query", "whether query strings are shown", &Flag, &mut observe.access_log_query);
+    });
+    observe
+}
+
+#[derive(Clone, Copy, PartialEq)]
+struct Json;
 
 #[derive(Clone, Copy, PartialEq)]
 struct PriorKnowledge;
@@ -346,6 +389,8 @@ fn of_memory(limits: &mut Section<'_, '_>, config: &mut Config) {
     );
     let what = "content of one response that a backend may send ahead";
     let window = limits.take("response_window", what, &WINDOW, &mut config.backend.initial_window_size);
+    let what = "what that grows to while the client takes the content as fast as it comes";
+    limits.take("response_window_max", what, &WINDOW, &mut config.backend.stream_window_max);
     let what = "content that a backend connection may send ahead in all";
     limits.take(
         "response_connection_window",
@@ -356,16 +401,25 @@ fn of_memory(limits: &mut Section<'_, '_>, config: &mut Config) {
     let what = "memory for responses that wait for clients; a request is sent on when its window fits in";
     let memory =
         limits.take("response_memory", what, &Size { min: 1, max: 1 << 40 }, &mut config.ledger_octets);
+    let what = "of that memory, what the requests of one client connection may hold; more of them wait";
+    let share = Size { min: 1, max: 1 << 40 };
+    let of_client = limits.take("response_memory_per_client", what, &share, &mut config.ledger_front_octets);
     let what = "memory for uploads that wait; above it, those of one client stop each other";
     let uploads = Size { min: 1, max: 1 << 40 };
     limits.take("request_memory", what, &uploads, &mut config.upload_ledger_octets);
     let what = "memory for content that may have to be sent again; above it, a request is sent once";
     limits.take("replay_memory", what, &Size { min: 0, max: 1 << 40 }, &mut config.replay_ledger_octets);
-    if config.ledger_octets < u64::from(config.backend.initial_window_size)
-        && let Some(at) = memory.or(window)
-    {
-        let title = "`response_memory` is less than one `response_window`, so no request could be sent on";
-        limits.refuse(Problem::new(Code::Contradiction, title, at).label("together too little"));
+    let least = u64::from(config.backend.initial_window_size);
+    let pools = [
+        ("response_memory", config.ledger_octets, memory),
+        ("response_memory_per_client", config.ledger_front_octets, of_client),
+    ];
+    for (name, octets, at) in pools {
+        if let Some(at) = at.or_else(|| window.clone()).filter(|_| octets < least) {
+            let title =
+                format!("`{name}` is less than one `response_window`, so no request could be sent on");
+            limits.refuse(Problem::new(Code::Contradiction, title, at).label("together too little"));
+        }
     }
 }
 
@@ -381,6 +435,13 @@ fn of_time(limits: &mut Section<'_, '_>, config: &mut Config) {
     take("stream_idle_timeout", "a request or response whose content stands still", &mut times.stream_idle);
     take("write_timeout", "a peer that takes no output", &mut times.write_stall);
     take("linger_timeout", "how long input is discarded after the end", &mut times.linger);
-    let instead = "leave it out: connections end when they are idle, or at a drain";
-    limits.later("max_connection_age", "an age for connections", instead);
+    let what = "a client connection is asked to leave then, a tenth more or less, so that balancers can spread clients";
+    take("max_connection_age", what, &mut times.front_age);
+    let what = "a backend connection takes no more requests then, a tenth more or less";
+    take("max_backend_connection_age", what, &mut times.backend_age);
+    let what = "a backend connection that was silent so long is sent a PING with its next request";
+    take("suspect_idle", what, &mut times.suspect_idle);
+    let what = "a backend connection that is silent so long while requests wait is sent a PING";
+    take("suspect_silent", what, &mut times.suspect_silent);
+    take("ping_timeout", "the answer to a PING; then the connection is given up", &mut times.ping);
 }

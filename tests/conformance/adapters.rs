@@ -2,15 +2,15 @@
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use shuntyard_adapter::{BindError, Exit, Handle, Notice, Observer, Options};
 use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;
-use shuntyard_core::gateway::Record;
+use shuntyard_core::gateway::{AttemptRecord, Record};
 
 use crate::peers::{PATIENCE, any_port};
 
@@ -91,6 +91,7 @@ pub(crate) struct Running {
 struct Account {
     started: AtomicU64,
     ended: AtomicU64,
+    attempts: Mutex<Vec<AttemptRecord>>,
 }
 
 impl Running {
@@ -134,6 +135,12 @@ impl Running {
         exit
     }
 
+    /// Attempts that are over, in the order of their ends. Take them after [`end`](Self::end).
+    pub(crate) fn attempts(&self) -> impl FnOnce() -> Vec<AttemptRecord> + use<> {
+        let account = self.account.clone();
+        move || account.attempts.lock().unwrap().clone()
+    }
+
     /// Requests accepted so far.
     pub(crate) fn requests(&self) -> u64 {
         self.account.started.load(Ordering::Relaxed)
@@ -146,7 +153,10 @@ impl Account {
             if let Notice::Record(record) = notice {
                 let count = match *record {
                     Record::Started { .. } => &self.started,
-                    Record::Attempt(_) => return,
+                    Record::Attempt(attempt) => {
+                        self.attempts.lock().unwrap().push(attempt);
+                        return;
+                    }
                     Record::Ended(_) => &self.ended,
                 };
                 count.fetch_add(1, Ordering::Relaxed);

@@ -4,16 +4,22 @@
 //! blocking sockets around the core's own `Client` and `Server`. No test goes by the clock: what should come is waited
 //! for, and what must not come is looked for when something later has come.
 
+#[path = "../../core/tests/account/mod.rs"]
+mod account;
 mod adapters;
 mod contents;
 mod endings;
 mod exchanges;
+mod figures;
 mod hooks;
 mod limits;
 mod peers;
 #[path = "../process/mod.rs"]
 mod process;
 mod programs;
+mod reloads;
+mod routes;
+mod seeing;
 
 /// Makes tests of functions that take an adapter.
 macro_rules! on_every_adapter {

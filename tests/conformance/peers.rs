@@ -208,7 +208,12 @@ impl Peer<Client> {
 
     /// Sends a request without content.
     pub(crate) fn get(&mut self, path: &str) -> StreamKey {
-        let request = Request::get(format!("http://origin.test{path}")).body(()).unwrap();
+        self.get_from("origin.test", path)
+    }
+
+    /// Likewise, to this authority.
+    pub(crate) fn get_from(&mut self, authority: &str, path: &str) -> StreamKey {
+        let request = Request::get(format!("http://{authority}{path}")).body(()).unwrap();
         let stream = self.http.send_request(&request, true).unwrap();
         self.flush();
         stream
@@ -237,6 +242,7 @@ impl Peer<Client> {
                 ClientEvent::Response { stream, response, end } => {
                     if let Some(place) = place(stream) {
                         answers[place].status = response.status();
+                        answers[place].headers = response.headers().clone();
                     }
                     (stream, end)
                 }
@@ -274,6 +280,7 @@ impl Peer<Client> {
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
     pub(crate) content: Vec<u8>,
     pub(crate) trailers: HeaderMap,
 }

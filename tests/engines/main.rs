@@ -8,6 +8,8 @@ mod backend;
 mod client;
 mod failures;
 mod gateway;
+mod scopes;
+mod slow;
 
 /// Requests of each test.
 fn requests() -> usize {

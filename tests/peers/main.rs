@@ -1,11 +1,14 @@
-//! The program between real clients and real servers: curl, nghttp2's tools, httpwg.
+//! The program between real clients and real servers (curl, nghttp2's tools, httpwg), and in the eyes of those who watch
+//! it (promtool, Python's parser of metrics, Chromium).
 //!
 //! `cargo test --test peers` runs what finds its peers in PATH or in `$SHUNTYARD_PEERS/bin` and skips the rest.
 //! `REQUIRE_PEERS=1` makes a missing peer a failure; `SHUNTYARD_LARGE=1` sends 1 GiB where 64 MiB do otherwise.
 
 mod content;
 mod failures;
+mod figures;
 mod httpwg;
+mod idle;
 mod load;
 mod nghttpd;
 #[path = "../process/mod.rs"]
@@ -13,6 +16,7 @@ mod process;
 mod recording;
 mod requests;
 mod runner;
+mod servers;
 mod trailers;
 
 use runner::{Case, case};
@@ -41,6 +45,16 @@ const CASES: &[Case] = &[
     case("failures::killed_backend", &["curl", "nghttpd"], failures::killed_backend),
     case("failures::backend_lost_in_mid_request", &["curl"], failures::backend_lost_in_mid_request),
     case("failures::drain_in_mid_download", &["curl", "nghttpd"], failures::drain_in_mid_download),
+    case("servers::nginx", &["curl", "h2load", "nginx"], servers::nginx),
+    case("servers::apache", &["apache2", "curl", "h2load"], servers::apache),
+    case(
+        "idle::makes_no_system_calls",
+        &["curl", "nghttpd", "strace", "timeout"],
+        idle::makes_no_system_calls,
+    ),
+    case("figures::promtool", &["promtool", "h2load", "nghttpd"], figures::promtool),
+    case("figures::python", &["prometheus-parse", "h2load", "nghttpd"], figures::python),
+    case("figures::browser", &["chromium", "h2load", "nghttpd"], figures::browser),
     case(
         "recording::recordings_replay_to_the_same",
         &["curl", "h2load", "nghttpd"],

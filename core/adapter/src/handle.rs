@@ -18,6 +18,9 @@ pub struct Handle {
 /// Takes the orders for one worker, and wakes it. A worker that has ended needs none.
 pub type Desk = Arc<dyn Fn(Order) + Send + Sync>;
 
+/// Looks at a gateway, and is told what time it is there.
+pub type Look = Box<dyn FnOnce(&Gateway, shuntyard_core::time::Instant) + Send>;
+
 /// What a worker is told from outside of its thread.
 pub enum Order {
     /// Finish what is there.
@@ -27,7 +30,7 @@ pub enum Order {
     /// Tell the gateway.
     Command(Command),
     /// Show the gateway to somebody.
-    Inspect(Box<dyn FnOnce(&Gateway) + Send>),
+    Inspect(Look),
 }
 
 impl Handle {
@@ -58,18 +61,18 @@ impl Handle {
         Ok(())
     }
 
-    /// Looks into every worker's gateway, on its own thread: `look` should be short. Wakes the workers and waits for
+    /// Looks into every worker's gateway, on its own thread, and is told its time: `look` should be short. Wakes the workers and waits for
     /// `patience` at most; a worker that has ended, or is stuck, is missing in the answer.
     pub fn inspect<T: Send + 'static>(
         &self,
         patience: Duration,
-        look: impl Fn(&Gateway) -> T + Clone + Send + 'static,
+        look: impl Fn(&Gateway, shuntyard_core::time::Instant) -> T + Clone + Send + 'static,
     ) -> Vec<T> {
         let (sender, answers) = channel();
         self.order(|| {
             let (sender, look) = (sender.clone(), look.clone());
             // Whoever asked may have lost patience.
-            Order::Inspect(Box::new(move |gateway| _ = sender.send(look(gateway))))
+            Order::Inspect(Box::new(move |gateway, now| _ = sender.send(look(gateway, now))))
         });
         drop(sender);
         let until = Instant::now() + patience;

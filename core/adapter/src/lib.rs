@@ -28,7 +28,7 @@ mod threads;
 
 pub use clock::{Clock, wall_clock};
 pub use failure::{connect_failure, transfer_failure};
-pub use handle::{Desk, Handle, Order};
+pub use handle::{Desk, Handle, Look, Order};
 pub use listener::{BACKLOG, ListenSocket, Listener, SocketFile};
 pub use recording::{
     Damage, Difference, Input, Recorded, RecordingOptions, ReplayError, Replayed, StreamName, explain,

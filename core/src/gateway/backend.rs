@@ -27,10 +27,12 @@ impl Gateway {
                 let loss = Loss::of_stream(error_code);
                 self.attempt_lost(key_of(tag), loss, Cause::BackendReset(error_code), now);
             }
-            Event::Failed { tag, error: StreamError::FieldsTooLarge, .. } => {
-                self.fail_request(key_of(tag), Cause::ResponseHeadTooLarge, now);
+            Event::Failed { tag, error, .. } => {
+                self.count_stream_error(conn, error);
+                let too_large = error == StreamError::FieldsTooLarge;
+                let cause = if too_large { Cause::ResponseHeadTooLarge } else { Cause::BackendProtocol };
+                self.fail_request(key_of(tag), cause, now);
             }
-            Event::Failed { tag, .. } => self.fail_request(key_of(tag), Cause::BackendProtocol, now),
             Event::Unprocessed { tag, .. } => {
                 self.attempt_lost(key_of(tag), Loss::Unprocessed, Cause::ConnectionTerminated, now);
             }
@@ -182,7 +184,7 @@ impl Gateway {
         let Some(live) = request.take_live() else { return };
         let (conn, stream) = (live.conn(), live.stream());
         let (mut finished, attempt) = live.finish();
-        let (id, front) = (request.awaiting.id, request.awaiting.front);
+        let front = request.awaiting.front;
         let relayed = request.awaiting.relay.as_ref().map_or(0, |relay| relay.waiting());
         let waiting = relayed + self.conns.get(front.conn).map_or(0, |entry| entry.h2.queued(front.stream));
         let surplus = finished.trim(waiting as u32);
@@ -190,7 +192,7 @@ impl Gateway {
         if let Some(surplus) = surplus {
             self.give_back(front.conn, surplus);
         }
-        self.attempt_over(id, &attempt, AttemptOutcome::Complete, now);
+        self.attempt_over(key, &attempt, AttemptOutcome::Complete, now);
         self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
         self.release_request(key, u32::MAX);
         self.stream_ended(conn, now);

@@ -26,6 +26,7 @@ impl Gateway {
         if let Some(entry) = self.conns.get_mut(id) {
             entry.h2.fail(error);
         }
+        self.count_connection_error(id, error);
         self.abandon_streams(id, Cause::BackendProtocol, now);
         self.close_gracefully(id, Cause::BackendProtocol, now);
     }
@@ -146,6 +147,7 @@ impl Gateway {
         self.cancel_deadline(entry.block_deadline.map(|(_, deadline)| deadline));
         self.cancel_deadline(entry.age_deadline);
         self.cancel_deadline(entry.vigil.deadline());
+        self.count_closed(&entry);
         match entry.side {
             Side::Front { lanes, .. } => {
                 self.fronts -= 1;

@@ -72,6 +72,8 @@ pub(super) struct Conn {
     pub(super) waiting_since: Option<Instant>,
     /// The peer's SETTINGS came.
     pub(super) established: bool,
+    /// When it was accepted, or ordered.
+    pub(super) since: Instant,
 }
 
 impl Conn {
@@ -92,6 +94,7 @@ impl Conn {
             vigil: Vigil::new(now),
             waiting_since: None,
             established: false,
+            since: now,
         }
     }
 

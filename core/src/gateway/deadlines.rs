@@ -239,6 +239,7 @@ impl Gateway {
     fn end_late(&mut self, id: ConnId, error: ConnectionError, now: Instant) {
         let Some(entry) = self.conns.get_mut(id) else { return };
         entry.h2.fail(error);
+        self.count_connection_error(id, error);
         self.abandon_streams(id, Cause::ConnectionTimeout, now);
         self.close_gracefully(id, Cause::ConnectionTimeout, now);
     }

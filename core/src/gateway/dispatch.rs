@@ -1,5 +1,6 @@
 //! Frozen requests to engines: thaw where there is a slot, adopt or dial where there is none.
 
+use crate::counters::Limit;
 use crate::engine::Engine;
 use crate::gateway::conn::{Conn, Side};
 use crate::gateway::deadlines::Kind;
@@ -52,7 +53,10 @@ impl Gateway {
             let Some(conn) = self.engine_for(entry, now) else { return self.saturated(entry, now) };
             match self.thaw(key, conn, now) {
                 Thawed::Yes | Thawed::Held | Thawed::Answered => {}
-                Thawed::Starved => return self.registry.starve(entry),
+                Thawed::Starved => {
+                    self.account.hit(Limit::Ledger);
+                    return self.registry.starve(entry);
+                }
                 Thawed::NoSlot => return,
             }
         }
@@ -214,11 +218,13 @@ impl Gateway {
             response_octets: 0,
         };
         let (lane, front) = (awaiting.lane, awaiting.front.conn);
+        let (frozen_at, again) = (awaiting.frozen, awaiting.last_failure.take());
         let mut live = frozen.thaw(permit, attempt);
         live.relay = outgoing.relay;
         let reserved = live.reserved();
         request.place = Place::Live(live);
         self.charge(front, reserved);
+        self.count_thaw(&attempt, frozen_at, again);
         if let Some(lane) = lane {
             self.registry.thawed(&mut self.requests, key, lane, endpoint);
         }

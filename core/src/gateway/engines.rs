@@ -87,7 +87,7 @@ impl Gateway {
         }
         let entry = engine.entry.take();
         if dialling && !again {
-            self.rest_endpoint(upstream, endpoint, now);
+            self.dial_failed((upstream, endpoint), cause, now);
         }
         if let Some(entry) = entry {
             self.engine_gone(conn, entry, cause, now);
@@ -102,6 +102,13 @@ impl Gateway {
         } else {
             self.registry.wake(entry);
         }
+    }
+
+    fn dial_failed(&mut self, (upstream, endpoint): (UpstreamKey, EndpointKey), cause: Cause, now: Instant) {
+        if let Some(of) = self.registry.endpoint_mut(upstream, endpoint) {
+            of.counters.dial_failed(cause, now);
+        }
+        self.rest_endpoint(upstream, endpoint, now);
     }
 
     fn rest_endpoint(&mut self, upstream: UpstreamKey, endpoint: EndpointKey, now: Instant) {
@@ -170,7 +177,7 @@ impl Gateway {
             let again = now + self.duration(Kind::Resolve);
             self.deadlines.arm(Kind::Resolve as u8, again, DeadlineTarget::Resolve(upstream, endpoint));
             if unresolved {
-                self.rest_endpoint(upstream, endpoint, now);
+                self.dial_failed((upstream, endpoint), Cause::NameUnresolved, now);
                 self.fail_hopeless(upstream, now);
             } else {
                 self.rested(upstream, endpoint);

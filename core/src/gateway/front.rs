@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::counters::Limit;
 use crate::fields::{FieldName, FieldSection};
 use crate::gateway::conn::Side;
 use crate::gateway::{ConnId, Gateway, forward};
@@ -36,7 +37,10 @@ impl Gateway {
             }
             Event::Trailers { tag, fields, .. } => self.request_trailers(key_of(tag), fields, now),
             Event::Reset { tag, .. } => self.client_gone(key_of(tag), Outcome::ClientGone, now),
-            Event::Failed { tag, .. } => self.client_gone(key_of(tag), Outcome::ClientError, now),
+            Event::Failed { tag, error, .. } => {
+                self.count_stream_error(conn, error);
+                self.client_gone(key_of(tag), Outcome::ClientError, now);
+            }
             Event::PingAck { .. } => self.goaway_was_seen(conn, now),
             Event::Settings => self.established(conn, now),
             // We open no streams to clients.
@@ -66,6 +70,9 @@ impl Gateway {
             && !end
         {
             let upload = self.uploads.reserve(entry.h2.stream_recv_window());
+            if upload.is_none() {
+                self.account.hit(Limit::UploadLedger);
+            }
             if let Some(request) = self.requests.get_mut(key) {
                 request.awaiting.upload = upload;
             }
@@ -78,6 +85,7 @@ impl Gateway {
         }
         let Some(upstream) = upstream else { return self.fail_request(key, Cause::NoRoute, now) };
         if !self.registry.has_room(upstream) {
+            self.account.hit(Limit::Queue);
             return self.fail_request(key, Cause::QueueLimit, now);
         }
         self.submit(key, upstream, front.conn);
@@ -95,6 +103,7 @@ impl Gateway {
     ) -> RequestKey {
         let id = RequestId(self.next_request);
         self.next_request += 1;
+        self.account.route(route.as_ref().map(|route| route.number)).started += 1;
         let key = self.requests.insert(Arrived { id, front, head, route, fields, end, at: now }.freeze());
         self.write_record(Record::Started { request: id, at: now });
         if let Some(entry) = self.conns.get_mut(front.conn) {
@@ -114,6 +123,7 @@ impl Gateway {
             has_host: false,
             extended_connect: false,
         };
+        self.account.hit(Limit::RequestHead);
         let key = self.freeze(front, head, FieldSection::new(), false, None, now);
         self.fail_request(key, Cause::RequestHeadTooLarge, now);
     }

@@ -46,6 +46,7 @@ impl Gateway {
         let h2 = self.new_connection(Role::Client);
         let engine = Engine::new(self.next_engine, upstream, endpoint, entry, limits);
         self.next_engine += 1;
+        self.count_dial(&engine);
         let conn = self.conns.insert(Conn::new(h2, Side::Backend(engine), Life::Connecting, now));
         self.registry.register(upstream, endpoint, entry, conn);
         self.arm_conn(conn, Kind::Connect, now);

@@ -29,6 +29,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod account;
 mod age;
 mod backend;
 mod closing;
@@ -48,6 +49,7 @@ mod preface;
 mod relay;
 mod reply;
 mod retry;
+mod snapshot;
 mod spare;
 #[cfg(test)]
 mod tests;
@@ -61,9 +63,14 @@ use std::sync::Arc;
 pub use contract::{Accepted, Action, Closed, Command, ConnId, ConnMarker, Connected, RecvBuf, Transmit};
 #[cfg(feature = "observe")]
 pub use observe::{Glance, Wait, Whereabouts};
+pub use snapshot::{
+    EndpointSnapshot, EndpointState, EngineSnapshot, EngineState, FrontSnapshot, Link, RouteSnapshot,
+    Snapshot, UpstreamSnapshot,
+};
 pub use view::View;
 
 use crate::config::{Config, ConfigError};
+use crate::counters::Limit;
 use crate::deadline::Deadlines;
 use crate::h2::{Connection, Input, Role};
 use crate::key::Slab;
@@ -96,6 +103,7 @@ pub struct Gateway {
     requests: Slab<Request>,
     registry: Registry,
     routes: Routes,
+    account: account::Account,
     ledger: Ledger,
     /// The account of clients' stream windows.
     uploads: Ledger,
@@ -146,6 +154,7 @@ impl Gateway {
             requests: Slab::default(),
             registry: Registry::default(),
             routes: Routes::default(),
+            account: account::Account::default(),
             ledger: Ledger::new(config.ledger_octets),
             uploads: Ledger::new(config.upload_ledger_octets),
             replays: Ledger::new(config.replay_ledger_octets),
@@ -173,7 +182,9 @@ impl Gateway {
     /// Upstreams and routes as the configuration has them now. Names are looked up before the first request needs them.
     fn route_anew(&mut self) {
         self.registry.configure(&self.config.upstreams);
-        self.routes = Routes::new(&self.config.routes, self.seed, |name| self.registry.find(name));
+        let (registry, account) = (&self.registry, &mut self.account);
+        let find = |name: &str| registry.find(name);
+        self.routes = Routes::new(&self.config.routes, self.seed, find, |name| account.number(name));
         let upstreams: Vec<_> = self.registry.upstreams().map(|(key, _)| key).collect();
         upstreams.into_iter().for_each(|upstream| self.resolve_unknown(upstream));
     }
@@ -201,8 +212,13 @@ impl Gateway {
         let side = Side::Front { peer: info.peer, lanes: FrontLanes::default(), reserved: 0, held: false };
         let id = self.conns.insert(Conn::new(h2, side, Life::Open, now));
         self.fronts += 1;
+        self.account.front.opened += 1;
         self.arm_conn(id, Kind::Preface, now);
-        if self.drain.is_some() || self.fronts > self.config.max_fronts as usize {
+        let too_many = self.fronts > self.config.max_fronts as usize;
+        if too_many {
+            self.account.hit(Limit::Fronts);
+        }
+        if self.drain.is_some() || too_many {
             self.close_gracefully(id, Cause::Draining, now);
         }
         self.pace_accepting();

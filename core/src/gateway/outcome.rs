@@ -6,7 +6,7 @@ use crate::error::ErrorCode;
 use crate::fields::FieldSection;
 use crate::gateway::Gateway;
 use crate::gateway::conn::Conn;
-use crate::record::{AttemptOutcome, AttemptRecord, Cause, EndRecord, Outcome, Record, RequestId};
+use crate::record::{AttemptOutcome, AttemptRecord, Cause, EndRecord, Outcome, Record};
 use crate::request::{Attempt, Awaiting, Place, RequestKey, ResponsePhase};
 use crate::time::Instant;
 
@@ -84,11 +84,10 @@ impl Gateway {
                 let conn = live.conn();
                 let (finished, attempt) = live.finish();
                 request.place = Place::Finished(finished);
-                let id = request.awaiting.id;
                 if request.awaiting.response == ResponsePhase::Awaited {
                     request.awaiting.count(how);
                 }
-                self.attempt_over(id, &attempt, how, now);
+                self.attempt_over(key, &attempt, how, now);
                 self.stream_ended(conn, now);
             }
             place @ (Place::Finished(_) | Place::Moving) => request.place = place,
@@ -98,20 +97,24 @@ impl Gateway {
     /// A backend is done with a request, one way or the other.
     pub(super) fn attempt_over(
         &mut self,
-        request: RequestId,
+        key: RequestKey,
         attempt: &Attempt,
         outcome: AttemptOutcome,
         now: Instant,
     ) {
         let &Attempt { upstream, endpoint, .. } = attempt;
         self.registry.stream_over(upstream, endpoint);
+        let Some(request) = self.requests.get_mut(key) else { return };
+        request.awaiting.last_failure = outcome.cause();
+        let id = request.awaiting.id;
+        self.count_attempt(attempt, (key, outcome), now);
         if !self.has_readers() {
             return;
         }
         let engine =
             self.conns.get_mut(attempt.conn).and_then(Conn::engine_mut).map_or(0, |engine| engine.number);
         let record = AttemptRecord {
-            request,
+            request: id,
             number: attempt.number,
             upstream: self
                 .registry
@@ -152,6 +155,7 @@ impl Gateway {
             if let Some(held) = held {
                 self.give_back(front.conn, held);
             }
+            self.count_end(&request.awaiting, outcome, now);
             self.write_end(&request.awaiting, fields, outcome, now);
         }
         self.stream_ended(front.conn, now);

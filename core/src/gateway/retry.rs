@@ -51,10 +51,10 @@ impl Gateway {
         awaiting.count(how);
         awaiting.take_back(&attempt, now);
         awaiting.paused = !pause.is_zero();
-        let (id, front) = (awaiting.id, awaiting.front.conn);
+        let front = awaiting.front.conn;
         let left = self.queue_time_left(key, now);
         self.give_back(front, permit);
-        self.attempt_over(id, &attempt, how, now);
+        self.attempt_over(key, &attempt, how, now);
         if pause.is_zero() {
             self.back_to_queue(key, now);
         } else {

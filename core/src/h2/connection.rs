@@ -12,6 +12,7 @@ use crate::h2::budget::QueuedAnswers;
 use crate::h2::schedule::Schedule;
 use crate::h2::settings::{LocalSettings, PeerSettings, Role};
 use crate::h2::streams::{Stream, StreamKey, Streams};
+use crate::h2::traffic::Traffic;
 use crate::hpack::{Decoder, Encoder};
 use crate::outbox::OctetQueue;
 use crate::window::{RecvWindow, SendWindow};
@@ -75,8 +76,7 @@ pub struct Connection {
     /// queues them again in front of others keeps their order.
     pub(crate) excluded: Vec<StreamKey>,
     pub(crate) outbox: OctetQueue,
-    /// Octets that ever entered the outbox, and that ever left it.
-    pub(crate) octets_sent: u64,
+    pub(crate) traffic: Traffic,
     pub(crate) answers: QueuedAnswers,
     pub(crate) spare_fields: FieldSection,
 }
@@ -109,7 +109,7 @@ impl Connection {
             goaway_received: None,
             excluded: Vec::new(),
             outbox: OctetQueue::default(),
-            octets_sent: 0,
+            traffic: Traffic::default(),
             answers: QueuedAnswers::default(),
             spare_fields: FieldSection::new(),
             config,
@@ -156,18 +156,18 @@ impl Connection {
 
     /// `n` octets of [`transmit`](Self::transmit) left.
     pub fn sent(&mut self, n: usize) {
-        self.octets_sent += self.outbox.consume(n) as u64;
-        self.answers.advance(self.octets_sent);
+        self.traffic.sent_octets += self.outbox.consume(n) as u64;
+        self.answers.advance(self.traffic.sent_octets);
     }
 
     /// How many octets ever left.
     pub fn octets_sent(&self) -> u64 {
-        self.octets_sent
+        self.traffic.sent_octets
     }
 
     /// How many octets will have left when what waits in the outbox now has.
     pub fn octets_queued(&self) -> u64 {
-        self.octets_sent + self.outbox.len() as u64
+        self.traffic.sent_octets + self.outbox.len() as u64
     }
 
     /// Whether the peer has begun a field block and not ended it, where `rest` is its input that makes no whole frame.
@@ -238,6 +238,16 @@ impl Connection {
     /// Streams that are open in at least one direction.
     pub fn open_streams(&self) -> usize {
         self.streams.len()
+    }
+
+    /// What has passed so far.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// The connection's windows: what we may send, and what the peer may. For snapshots.
+    pub fn windows(&self) -> (i32, i32) {
+        (self.send_window.get(), self.recv_window.available())
     }
 
     /// The identifier of a stream on the wire.
@@ -347,6 +357,7 @@ impl Connection {
         // 9113-6.8-06: the last stream identifier never increases.
         let last_stream_id = self.goaway_sent.map_or(last_stream_id, |last| last.min(last_stream_id));
         self.goaway_sent = Some(last_stream_id);
+        self.traffic.goaways_sent += 1;
         frame::put_goaway(self.outbox.tail(), last_stream_id, error_code, &[]);
     }
 
@@ -360,7 +371,7 @@ impl Connection {
     /// An answer to the peer was put into the outbox.
     pub(crate) fn count_answer(&mut self) -> Result<(), ConnectionError> {
         let room = self.check_room_for_answer();
-        self.answers.push(self.octets_sent + self.outbox.len() as u64);
+        self.answers.push(self.traffic.sent_octets + self.outbox.len() as u64);
         room
     }
 

@@ -126,6 +126,11 @@ macro_rules! common_methods {
             self.endpoint.connection.has_failed()
         }
 
+        /// What has passed so far.
+        pub fn traffic(&self) -> &$crate::h2::Traffic {
+            self.endpoint.connection.traffic()
+        }
+
         /// Streams that are open in at least one direction.
         pub fn open_streams(&self) -> usize {
             self.endpoint.connection.open_streams()

@@ -16,6 +16,7 @@ mod server;
 pub mod settings;
 pub mod state;
 mod streams;
+mod traffic;
 
 pub use client::{Client, ClientEvent};
 pub use connection::Connection;
@@ -24,3 +25,4 @@ pub use send::{Cut, OpenError, StreamGone};
 pub use server::{Server, ServerEvent};
 pub use settings::Role;
 pub use streams::{Stream, StreamKey};
+pub use traffic::Traffic;

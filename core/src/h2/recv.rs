@@ -72,13 +72,14 @@ impl Connection {
         let whole = input.take(frame::PREFACE.len()).is_some();
         if whole {
             self.phase = Phase::Settings;
+            self.traffic.recv_octets += frame::PREFACE.len() as u64;
         }
         Ok(whole)
     }
 
     /// The next whole frame.
     fn take_frame<'a>(
-        &self,
+        &mut self,
         input: &mut Input<'a>,
     ) -> Result<Option<(FrameHeader, &'a [u8])>, ConnectionError> {
         let Some(header) = input.remaining().first_chunk::<HEADER_LEN>() else { return Ok(None) };
@@ -91,6 +92,7 @@ impl Connection {
         // We never announce another size. The frame is refused before its octets are awaited.
         header.check_length(DEFAULT_MAX_FRAME_SIZE)?;
         let Some(octets) = input.take(HEADER_LEN + header.length as usize) else { return Ok(None) };
+        self.traffic.recv_octets += octets.len() as u64;
         Ok(Some((header, &octets[HEADER_LEN..])))
     }
 
@@ -145,6 +147,7 @@ impl Connection {
                 };
                 let tag = stream.tag;
                 self.forget(key, ClosedBy::PeerReset);
+                self.traffic.resets_recv += 1;
                 Ok(Some(Event::Reset { stream: key, tag, error_code }))
             }
             Frame::Settings { entries } => {
@@ -304,6 +307,7 @@ impl Connection {
             return Err(ConnectionError::GoAwayIncreased);
         }
         self.goaway_received = Some(last_stream_id);
+        self.traffic.goaways_recv += 1;
         if self.role == Role::Client {
             self.excluded.clear();
             let excluded = self.streams.keys().filter(|&(id, _)| id > last_stream_id).map(|(_, key)| key);

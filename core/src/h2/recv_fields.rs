@@ -109,6 +109,7 @@ impl Connection {
             _ => Expected::Content { left: head.content_length },
         };
         let stream = self.streams.insert(stream);
+        self.traffic.requests += 1;
         Ok(Some(Event::Request { stream, head, fields, end }))
     }
 
@@ -196,6 +197,12 @@ impl Connection {
     /// Resets a stream that its owner never heard of.
     fn refuse<'a>(&mut self, stream_id: u32, section: Section, error: StreamError) -> Received<'a> {
         self.streams.remember(stream_id, ClosedBy::OurReset);
+        self.traffic.resets_sent += 1;
+        if error == StreamError::StreamLimit {
+            self.traffic.over_limit += 1;
+        } else {
+            self.traffic.malformed += 1;
+        }
         frame::put_rst_stream(self.outbox.tail(), stream_id, error.code());
         self.count_answer()?;
         self.discard(section)

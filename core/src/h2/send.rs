@@ -78,6 +78,7 @@ impl Connection {
         let mut stream = self.new_stream(id);
         stream.method = fields.value_of(FieldName::Method).and_then(Method::from_token);
         let key = self.streams.insert(stream);
+        self.traffic.requests += 1;
         // An idle stream takes HEADERS.
         let _ = self.send_fields(key, fields, end);
         Ok(key)
@@ -229,6 +230,7 @@ impl Connection {
             && self.phase != Phase::Failed
         {
             frame::put_rst_stream(self.outbox.tail(), stream.id, error_code);
+            self.traffic.resets_sent += 1;
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::address::Address;
 use crate::config::{EndpointConfig, Host};
+use crate::counters::EndpointCounters;
 use crate::key::ConnId;
 use crate::time::Duration;
 
@@ -41,6 +42,8 @@ pub struct Endpoint {
     pub streams_max: Option<u32>,
     /// A new configuration has it no more.
     pub retired: bool,
+    /// What happened here; of connections, what those did that are gone.
+    pub counters: EndpointCounters,
 }
 
 impl Endpoint {
@@ -64,6 +67,7 @@ impl Endpoint {
             failures: 0,
             streams_max: None,
             retired: false,
+            counters: EndpointCounters::default(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! One upstream: its endpoints, and which of them is the best for the next request.
 
 use crate::config::{Balance, EndpointConfig, Scope, UpstreamConfig};
+use crate::counters::{EndpointCounters, UpstreamCounters};
 use crate::key::{EndpointKey, EndpointMarker, EntryKey, EntryMarker, Slab};
 use crate::list::List;
 use crate::registry::endpoint::Endpoint;
@@ -29,6 +30,10 @@ pub struct Upstream {
     pub(super) retries: RetryBudget,
     /// A new configuration has it no more: what it has is finished.
     pub(super) retired: bool,
+    /// What happened to its requests.
+    pub counters: UpstreamCounters,
+    /// What happened at endpoints that are gone.
+    pub gone: EndpointCounters,
 }
 
 impl Upstream {
@@ -42,6 +47,8 @@ impl Upstream {
             queued: 0,
             retries: RetryBudget::default(),
             retired: false,
+            counters: UpstreamCounters::default(),
+            gone: EndpointCounters::default(),
             config,
         };
         let keys =
@@ -88,8 +95,15 @@ impl Upstream {
     fn retire_endpoint(&mut self, key: EndpointKey) {
         let Some(endpoint) = self.endpoints.get_mut(key) else { return };
         endpoint.retired = true;
-        if endpoint.connections == 0 {
-            self.endpoints.remove(key);
+        self.remove_if_over(key);
+    }
+
+    fn remove_if_over(&mut self, key: EndpointKey) {
+        let over = |endpoint: &Endpoint| endpoint.retired && endpoint.connections == 0;
+        if self.endpoints.get(key).is_some_and(over)
+            && let Some(endpoint) = self.endpoints.remove(key)
+        {
+            self.gone.merge(&endpoint.counters);
         }
     }
 
@@ -119,13 +133,21 @@ impl Upstream {
         self.endpoints.get_mut(key)
     }
 
+    /// Requests in the queues of all its entries.
+    pub fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Whether a new configuration has it no more.
+    pub fn is_retired(&self) -> bool {
+        self.retired
+    }
+
     /// A connection of the endpoint is gone.
     pub(super) fn connection_gone(&mut self, key: EndpointKey) {
         let Some(endpoint) = self.endpoints.get_mut(key) else { return };
         endpoint.connections = endpoint.connections.saturating_sub(1);
-        if endpoint.retired && endpoint.connections == 0 {
-            self.endpoints.remove(key);
-        }
+        self.remove_if_over(key);
     }
 
     /// The endpoints in the order of the configuration.

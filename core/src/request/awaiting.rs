@@ -93,6 +93,8 @@ pub struct Awaiting {
     pub request_octets: u64,
     /// Octets of content sent.
     pub response_octets: u64,
+    /// What ended the last attempt, until the next begins.
+    pub last_failure: Option<Cause>,
     /// How often it was thawed.
     pub attempts: u32,
     /// Of these attempts: how many a backend may have executed although no response of theirs was passed on.
@@ -135,6 +137,7 @@ impl Awaiting {
             waited: Duration::ZERO,
             request_octets: 0,
             response_octets: 0,
+            last_failure: None,
             attempts: 0,
             maybe_executed: 0,
             accepted: at,

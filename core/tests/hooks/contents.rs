@@ -18,6 +18,8 @@ use crate::transforms::*;
 use crate::{get, post, requests, response};
 
 type Make = fn() -> Box<dyn Transform>;
+/// What a transform makes of a whole content.
+type Expected = fn(&[u8]) -> Vec<u8>;
 
 /// Transforms the content of every request and response that `x-plain` does not except.
 struct Transforming {
@@ -216,7 +218,7 @@ fn b52_responses_that_grow_five_times_overrun_nothing() {
 
 #[test]
 fn b52_requests_of_another_length_neither_stall_nor_overrun() {
-    let cases: [(Make, fn(&[u8]) -> Vec<u8>); 2] =
+    let cases: [(Make, Expected); 2] =
         [(|| Box::new(Squeeze::default()), squeezed), (|| Box::new(Stretch::new()), stretched)];
     for (make, expected) in cases {
         let content = content(2 * MIB);
@@ -443,7 +445,7 @@ proptest! {
         squeeze: bool,
         reads in prop::collection::vec(any::<bool>(), 12),
     ) {
-        let (make, expected): (Make, fn(&[u8]) -> Vec<u8>) = if squeeze {
+        let (make, expected): (Make, Expected) = if squeeze {
             (|| Box::new(Squeeze::default()), squeezed)
         } else {
             (|| Box::new(Stretch::new()), stretched)

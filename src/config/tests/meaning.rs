@@ -9,6 +9,7 @@ use super::{parsed, snapshot, valid};
 use crate::cli::Adapter;
 use crate::config::reference::{LEAST, reference};
 use crate::config::section::{Report, Standing};
+use crate::log::Destination;
 
 #[test]
 fn three_lines_are_enough_and_all_else_is_the_cores_default() {
@@ -33,6 +34,10 @@ fn every_key_arrives_where_it_belongs() {
     let file = valid(&text);
     assert_eq!((file.adapter, file.workers.unwrap().get()), (Adapter::Tokio, 3));
     assert_eq!(file.drain_timeout, Duration::from_secs(7));
+    let observe = &file.observe;
+    assert_eq!(observe.admin.as_ref().map(ToString::to_string).as_deref(), Some("0.0.0.0:9901"));
+    assert_eq!(observe.access_log, Some(Destination::File("/var/log/shuntyard.json".into())));
+    assert!(observe.admin_allow_remote && observe.access_log_query);
     assert_eq!(
         file.listen,
         [
@@ -51,6 +56,8 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!(backend.max_interim_responses, 8);
     assert_eq!((front.initial_window_size, front.connection_window_size), (128 << 10, 2 << 20));
     assert_eq!((backend.initial_window_size, backend.connection_window_size), (256 << 10, 4 << 20));
+    assert_eq!(backend.stream_window_max, 512 << 10);
+    assert_eq!(file.config.ledger_front_octets, 32 << 20);
     assert_eq!((file.config.ledger_octets, file.config.upload_ledger_octets), (2 << 30, 64 << 20));
     assert_eq!(file.config.replay_ledger_octets, 16 << 20);
     let times = [
@@ -63,8 +70,13 @@ fn every_key_arrives_where_it_belongs() {
         timeouts.stream_idle,
         timeouts.write_stall,
         timeouts.linger,
+        timeouts.front_age,
+        timeouts.backend_age,
+        timeouts.suspect_idle,
+        timeouts.suspect_silent,
+        timeouts.ping,
     ];
-    assert_eq!(times, [11, 19, 12, 13, 14, 15, 16, 17, 18].map(Duration::from_secs));
+    assert_eq!(times, [11, 24, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23].map(Duration::from_secs));
 
     assert_eq!(routes.len(), 3);
     assert_eq!(&*routes[0].name, "api");
@@ -162,8 +174,10 @@ fn ranges_are_those_of_the_core() {
                     // What must not be less than the other one.
                     "max" if section.header.ends_with("connections]") => "",
                     "min" => "max = 1024\n",
-                    "response_window" => "response_memory = \"4GiB\"\n",
-                    "response_memory" => "response_window = \"1B\"\n",
+                    "response_window" => {
+                        "response_memory_per_client = \"4GiB\"\nresponse_memory = \"4GiB\"\n"
+                    }
+                    "response_memory" | "response_memory_per_client" => "response_window = \"1B\"\n",
                     _ => "",
                 };
                 let text = match section.header.as_str() {

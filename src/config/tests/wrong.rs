@@ -129,6 +129,10 @@ fn values_out_of_range() {
             ("workers without number", concat!("workers = 0\n", upstream!(""))),
             ("less at most than at least", upstream!("connections = { min = 8, max = 4 }")),
             ("less at most than the default", upstream!("connections = { min = 20 }")),
+            (
+                "memory for no window of a client",
+                upstream!("[limits]\nresponse_memory_per_client = \"1KiB\""),
+            ),
             ("memory for no window", upstream!("[limits]\nresponse_memory = \"1KiB\"")),
             ("via is no token", concat!("via = \"the yard\"\n", upstream!(""))),
             (
@@ -190,6 +194,11 @@ fn values_that_do_not_go_together() {
             ("a doubled listener", listen!("[[listen]]\naddress = \":80\"")),
             ("a listener within another", listen!("[[listen]]\naddress = \"127.0.0.1:80\"")),
             ("a listener without address", listen!("[[listen]]\naddress = \"nobody.invalid:80\"")),
+            ("an admin address for everybody", concat!("[admin]\naddress = \":9901\"\n", upstream!(""))),
+            (
+                "an admin address without port",
+                concat!("[admin]\naddress = \"unix:/run/admin\"\n", upstream!("")),
+            ),
             ("a doubled endpoint", endpoints!("[\"10.0.0.1:80\", \"10.0.0.2:80\", \"10.0.0.1:80\"]")),
             (
                 "a route behind one for all",
@@ -223,10 +232,8 @@ fn features_that_are_not_there_yet() {
             ("connections of all workers", upstream!("share = \"process\"")),
             ("outlier detection", upstream!("[upstream.app.outlier]\nmax_ejection_percent = 10")),
             ("discovery", upstream!("discover = { file = \"site.json\" }")),
-            (
-                "limits",
-                upstream!("[limits]\nmax_stream_resets_per_second = 100\nmax_connection_age = \"1h\""),
-            ),
+            ("limits", upstream!("[limits]\nmax_stream_resets_per_second = 100")),
+            ("another access log", upstream!("[access_log]\npath = \"-\"\nformat = \"combined\"")),
             ("readiness", upstream!("[drain]\nready_delay = \"5s\"")),
         ]),
     );

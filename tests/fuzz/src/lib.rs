@@ -12,6 +12,7 @@ pub mod h2_session;
 pub mod hpack_decode_diff;
 pub mod hpack_roundtrip;
 pub mod octets;
+pub mod scenario;
 pub mod speech;
 
 /// A target: its name, which is that of its corpus and of its file in `fuzz/fuzz_targets`, and what it does.
@@ -26,4 +27,5 @@ pub const TARGETS: &[Target] = &[
     ("h2_session", h2_session::run),
     ("hpack_decode_diff", hpack_decode_diff::run),
     ("hpack_roundtrip", hpack_roundtrip::run),
+    ("scenario", scenario::run),
 ];

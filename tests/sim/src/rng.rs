@@ -2,6 +2,8 @@
 //!
 //! Taking one part out of a scenario leaves every other part's choices as they were; without that, shrinking does not work.
 
+use std::cell::RefCell;
+
 /// One random number for the `n`-th choice that `label` makes under `seed`.
 pub fn rng(seed: u64, label: &str, n: u64) -> u64 {
     mix(seed ^ fnv(FNV_START, label.as_bytes()).wrapping_add(n.wrapping_mul(GOLDEN)))
@@ -23,6 +25,34 @@ pub fn mix(mut value: u64) -> u64 {
     value ^ (value >> 31)
 }
 
+/// A fuzzer's octets in place of randomness: every choice takes the next two, and behind the end every choice is the first.
+#[derive(Debug)]
+struct Tape {
+    octets: Vec<u8>,
+    at: usize,
+}
+
+impl Tape {
+    fn draw(&mut self) -> u64 {
+        let octets: [u8; 2] = std::array::from_fn(|n| self.octets.get(self.at + n).copied().unwrap_or(0));
+        self.at += 2;
+        u16::from_le_bytes(octets).into()
+    }
+}
+
+thread_local! {
+    /// What [`Choices`] of this thread are made of, while there is a tape.
+    static TAPE: RefCell<Option<Tape>> = const { RefCell::new(None) };
+}
+
+/// What `generate` makes where each choice, in the order in which they are made, comes from `octets`, whatever the seed.
+pub fn from_octets<T>(octets: &[u8], generate: impl FnOnce() -> T) -> T {
+    TAPE.set(Some(Tape { octets: octets.to_vec(), at: 0 }));
+    let made = generate();
+    TAPE.set(None);
+    made
+}
+
 /// The choices of one entity, counted: convenience over [`rng`].
 #[derive(Clone, Debug)]
 pub struct Choices {
@@ -40,7 +70,8 @@ impl Choices {
     /// The next number.
     pub fn draw(&mut self) -> u64 {
         self.n += 1;
-        rng(self.seed, &self.label, self.n)
+        TAPE.with_borrow_mut(|tape| tape.as_mut().map(Tape::draw))
+            .unwrap_or_else(|| rng(self.seed, &self.label, self.n))
     }
 
     /// A number from `low` to `high`, both included.
@@ -72,6 +103,17 @@ mod tests {
         assert_ne!(rng(1, "a", 1), rng(1, "b", 1));
         assert_ne!(rng(1, "a", 1), rng(1, "a", 2));
         assert_eq!(fnv(FNV_START, b"a"), 0xaf63_dc4c_8601_ec8c);
+    }
+
+    #[test]
+    fn octets_choose_in_place_of_the_seed() {
+        let draw = |seed| {
+            let mut choices = Choices::new(seed, "a");
+            [choices.between(0, 9), choices.between(5, 9), choices.between(0, 1 << 40), choices.between(3, 9)]
+        };
+        assert_eq!(from_octets(&[4, 0, 1, 0, 0, 1], || draw(1)), [4, 6, 256, 3]);
+        assert_eq!(from_octets(&[4, 0, 1, 0, 0, 1], || draw(2)), [4, 6, 256, 3]);
+        assert_ne!(draw(1), draw(2), "and then the seed chooses again");
     }
 
     #[test]

@@ -29,25 +29,46 @@ impl Content {
         Self { state: if from_client { State::Preface(0) } else { State::Header(0, [0; HEADER_LEN]) } }
     }
 
-    /// Shows the next octets in pieces, each with whether it is content.
+    /// Shows the next octets in pieces, each with whether it is content. Content comes frame by frame, what is between as
+    /// one piece.
     pub(crate) fn split<'a>(&mut self, octets: &'a [u8], mut show: impl FnMut(&'a [u8], bool)) {
-        // Pieces of the same kind are shown as one.
         let (mut begin, mut rest) = (octets, octets);
         while !rest.is_empty() {
-            let (taken, content) = self.step(rest);
-            if content {
+            let (skipped, content) = match self.whole_frame(rest) {
+                Some(whole) => whole,
+                None => match self.step(rest) {
+                    (n, true) => (0, n),
+                    (n, false) => (n, 0),
+                },
+            };
+            rest = &rest[skipped..];
+            if content > 0 {
                 let before = begin.len() - rest.len();
                 if before > 0 {
                     show(&begin[..before], false);
                 }
-                show(&rest[..taken], true);
-                begin = &rest[taken..];
+                show(&rest[..content], true);
+                rest = &rest[content..];
+                begin = rest;
             }
-            rest = &rest[taken..];
         }
         if !begin.is_empty() {
             show(begin, false);
         }
+    }
+
+    /// A frame without padding that stands whole at the front: its octets up to content, and those of content. Most do, and
+    /// need no second look.
+    #[inline]
+    fn whole_frame(&self, octets: &[u8]) -> Option<(usize, usize)> {
+        let State::Header(0, _) = self.state else { return None };
+        let ([l0, l1, l2, kind, bits, ..], behind) = octets.split_first_chunk::<HEADER_LEN>()?;
+        let length = u32::from_be_bytes([0, *l0, *l1, *l2]) as usize;
+        let is_data = *kind == FrameType::Data.to_octet();
+        if length > behind.len() || is_data && bits & flags::PADDED != 0 {
+            return None;
+        }
+        Some(if is_data { (HEADER_LEN, length) } else { (HEADER_LEN + length, 0) })
     }
 
     /// Takes one piece: how long it is, and whether it is content. `octets` is not empty.

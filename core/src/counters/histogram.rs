@@ -1,0 +1,210 @@
+//! Durations in buckets of fixed boundaries.
+
+use crate::message::Method;
+use crate::record::Cause;
+use crate::time::Duration;
+
+/// The upper boundaries of all buckets but the last, which has none: those of OpenTelemetry's HTTP metrics.
+pub const BOUNDARIES: [Duration; 14] = [
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(25),
+    Duration::from_millis(50),
+    Duration::from_millis(75),
+    Duration::from_millis(100),
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_millis(750),
+    Duration::from_secs(1),
+    Duration::from_millis(2500),
+    Duration::from_secs(5),
+    Duration::from_millis(7500),
+    Duration::from_secs(10),
+];
+
+/// How many durations fell between which boundaries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Histogram {
+    /// Not cumulative: a duration counts in the first bucket whose boundary it does not exceed.
+    pub buckets: [u64; BOUNDARIES.len() + 1],
+    /// The sum of all durations, each cut to whole microseconds.
+    pub sum_micros: u64,
+}
+
+impl Histogram {
+    /// Counts one.
+    pub fn observe(&mut self, duration: Duration) {
+        // Most are short: the first comparison decides.
+        let bucket = BOUNDARIES.iter().position(|&boundary| duration <= boundary);
+        self.buckets[bucket.unwrap_or(BOUNDARIES.len())] += 1;
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        self.sum_micros = self.sum_micros.saturating_add(micros);
+    }
+
+    /// How many were counted.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+
+    /// Adds what was counted elsewhere.
+    pub fn merge(&mut self, other: &Self) {
+        self.buckets.iter_mut().zip(other.buckets).for_each(|(bucket, other)| *bucket += other);
+        self.sum_micros = self.sum_micros.saturating_add(other.sum_micros);
+    }
+}
+
+/// Why something ended otherwise than well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The gateway's own reason.
+    Cause(Cause),
+    /// The client went away.
+    ClientGone,
+    /// The client broke the protocol.
+    ClientError,
+    /// Nobody was interested in the attempt any more.
+    Abandoned,
+}
+
+impl Fault {
+    /// A word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cause(cause) => cause.name(),
+            Self::ClientGone => "client_gone",
+            Self::ClientError => "client_error",
+            Self::Abandoned => "abandoned",
+        }
+    }
+
+    const fn index(self) -> u32 {
+        match self {
+            Self::ClientGone => 1,
+            Self::ClientError => 2,
+            Self::Abandoned => 3,
+            Self::Cause(cause) => 4 + cause.index() as u32,
+        }
+    }
+}
+
+/// What durations are told apart by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Labels {
+    /// The request's method.
+    pub method: Method,
+    /// The status, or 0 where none came. 1000: one of those beyond the limit of what is told apart.
+    pub status: u16,
+    /// What went wrong, if something did.
+    pub fault: Option<Fault>,
+}
+
+impl Labels {
+    /// Stands for all that exceeds [`Durations::SERIES_MAX`].
+    pub const REST: Self = Self { method: Method::Other, status: 1000, fault: None };
+
+    const fn key(self) -> u32 {
+        let fault = match self.fault {
+            Some(fault) => fault.index(),
+            None => 0,
+        };
+        (self.method as u32) << 24 | (self.status as u32) << 8 | fault
+    }
+}
+
+/// Durations, told apart by a few labels. Peers choose those, so there is a limit.
+#[derive(Clone, Debug, Default)]
+pub struct Durations {
+    series: Vec<(Labels, Histogram)>,
+    /// Where the last one was counted: as a rule the next is of the same kind.
+    last: usize,
+}
+
+impl Durations {
+    /// How many combinations of labels are told apart. Others are counted as [`Labels::REST`].
+    pub const SERIES_MAX: usize = 64;
+
+    /// Counts one.
+    pub fn observe(&mut self, labels: Labels, duration: Duration) {
+        self.histogram_mut(labels).observe(duration);
+    }
+
+    fn histogram_mut(&mut self, labels: Labels) -> &mut Histogram {
+        let at = |series: &[(Labels, Histogram)], key| series.iter().position(|(of, _)| of.key() == key);
+        let key = labels.key();
+        if self.series.get(self.last).is_none_or(|(of, _)| of.key() != key) {
+            self.last = at(&self.series, key).unwrap_or_else(|| {
+                let full = self.series.len() >= Self::SERIES_MAX;
+                let labels = if full { Labels::REST } else { labels };
+                at(&self.series, labels.key()).unwrap_or_else(|| {
+                    self.series.push((labels, Histogram::default()));
+                    self.series.len() - 1
+                })
+            });
+        }
+        &mut self.series[self.last].1
+    }
+
+    /// All that was seen, in the order in which it was seen first.
+    pub fn iter(&self) -> impl Iterator<Item = (Labels, &Histogram)> {
+        self.series.iter().map(|(labels, histogram)| (*labels, histogram))
+    }
+
+    /// How many were counted.
+    pub fn count(&self) -> u64 {
+        self.series.iter().map(|(_, histogram)| histogram.count()).sum()
+    }
+
+    /// Adds what was counted elsewhere.
+    pub fn merge(&mut self, other: &Self) {
+        for (labels, histogram) in other.iter() {
+            self.histogram_mut(labels).merge(histogram);
+        }
+    }
+}
+
+impl PartialEq for Durations {
+    fn eq(&self, other: &Self) -> bool {
+        self.series == other.series
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorCode;
+
+    #[test]
+    fn a_duration_counts_in_the_first_bucket_that_holds_it() {
+        let mut histogram = Histogram::default();
+        for nanos in [0, 5_000_000, 5_000_001, 10_000_000_000, 10_000_000_001, u64::MAX] {
+            histogram.observe(Duration::from_nanos(nanos));
+        }
+        let mut buckets = [0; 15];
+        (buckets[0], buckets[1], buckets[13], buckets[14]) = (2, 1, 1, 2);
+        assert_eq!((histogram.buckets, histogram.count()), (buckets, 6));
+    }
+
+    #[test]
+    fn what_peers_choose_is_told_apart_up_to_a_limit() {
+        let mut durations = Durations::default();
+        for status in 100..1000 {
+            durations.observe(Labels { method: Method::Get, status, fault: None }, Duration::ZERO);
+        }
+        assert_eq!((durations.count(), durations.iter().count()), (900, Durations::SERIES_MAX + 1));
+        let rest = durations.iter().last().map(|(labels, histogram)| (labels, histogram.count()));
+        assert_eq!(rest, Some((Labels::REST, 900 - Durations::SERIES_MAX as u64)));
+        // What has its place keeps it.
+        durations.observe(Labels { method: Method::Get, status: 100, fault: None }, Duration::ZERO);
+        assert_eq!(durations.iter().next().map(|(_, histogram)| histogram.count()), Some(2));
+    }
+
+    #[test]
+    fn codes_of_resets_make_no_series_of_their_own() {
+        let mut durations = Durations::default();
+        for code in [ErrorCode::CANCEL, ErrorCode::INTERNAL_ERROR, ErrorCode(77)] {
+            let fault = Some(Fault::Cause(Cause::BackendReset(code)));
+            durations.observe(Labels { method: Method::Get, status: 502, fault }, Duration::ZERO);
+        }
+        assert_eq!(durations.iter().count(), 1);
+    }
+}

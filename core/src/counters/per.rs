@@ -1,0 +1,127 @@
+//! One counter for each of a few kinds.
+
+use crate::record::Cause;
+
+/// A counter for each cause.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PerCause([u64; Cause::ALL.len()]);
+
+impl PerCause {
+    /// Counts one.
+    pub fn add(&mut self, cause: Cause) {
+        self.0[cause.index()] += 1;
+    }
+
+    /// How often it was this one.
+    pub fn of(&self, cause: Cause) -> u64 {
+        self.0[cause.index()]
+    }
+
+    /// All of them, those at 0 included. Resets of backends are one kind, whatever their code.
+    pub fn iter(&self) -> impl Iterator<Item = (Cause, u64)> {
+        Cause::ALL.iter().copied().zip(self.0)
+    }
+
+    /// How often it was any.
+    pub fn sum(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Adds what was counted elsewhere.
+    pub fn merge(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(counter, other)| *counter += other);
+    }
+}
+
+/// A counter for each class of statuses; the first is for messages that had none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PerStatus(pub [u64; 10]);
+
+impl PerStatus {
+    /// Counts one.
+    pub fn add(&mut self, status: u16) {
+        self.0[usize::from(status / 100).min(9)] += 1;
+    }
+
+    /// How many were counted.
+    pub fn sum(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Adds what was counted elsewhere.
+    pub fn merge(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(counter, other)| *counter += other);
+    }
+}
+
+/// A counter for each cause of an error, in the order of its `ALL`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PerError<const N: usize>(pub [u64; N]);
+
+impl<const N: usize> Default for PerError<N> {
+    fn default() -> Self {
+        Self([0; N])
+    }
+}
+
+impl<const N: usize> PerError<N> {
+    pub(super) fn add(&mut self, index: usize) {
+        if let Some(counter) = self.0.get_mut(index) {
+            *counter += 1;
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(counter, other)| *counter += other);
+    }
+}
+
+/// Limits of the gateway that somebody has run into. Those of one connection are
+/// [errors](crate::error::ConnectionError) with names of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Limit {
+    /// `max_fronts`: a client was turned away.
+    Fronts,
+    /// `queue_max`: a request was answered 503.
+    Queue,
+    /// `ledger_octets`: a request stayed frozen for want of memory.
+    Ledger,
+    /// `upload_ledger_octets`: a request's content has no memory of its own.
+    UploadLedger,
+    /// `max_header_list_size`: a request was answered 431.
+    RequestHead,
+}
+
+impl Limit {
+    /// Every limit.
+    pub const ALL: [Self; 5] =
+        [Self::Fronts, Self::Queue, Self::Ledger, Self::UploadLedger, Self::RequestHead];
+
+    /// Its name in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fronts => "max_fronts",
+            Self::Queue => "queue_max",
+            Self::Ledger => "ledger_octets",
+            Self::UploadLedger => "upload_ledger_octets",
+            Self::RequestHead => "max_header_list_size",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_a_class() {
+        let mut statuses = PerStatus::default();
+        [0, 99, 100, 200, 999, u16::MAX].into_iter().for_each(|status| statuses.add(status));
+        assert_eq!(statuses.0, [2, 1, 1, 0, 0, 0, 0, 0, 0, 2]);
+    }
+
+    #[test]
+    fn limits_are_counted_where_they_stand() {
+        (0..).zip(Limit::ALL).for_each(|(index, limit)| assert_eq!(limit as usize, index));
+    }
+}

@@ -1,0 +1,153 @@
+//! What happened, in numbers: where the gateway's own counters stand, and who adds to them.
+//!
+//! Those of an upstream and of an endpoint stand with these, those of a connection with the connection until it is gone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::counters::{AttemptEnd, Limit, RequestEnd, RouteCounters, SideCounters};
+use crate::engine::Engine;
+use crate::error::{ConnectionError, StreamError};
+use crate::gateway::conn::{Conn, Side};
+use crate::gateway::{ConnId, Gateway};
+use crate::record::{AttemptOutcome, Cause, Outcome};
+use crate::request::{Attempt, Awaiting, RequestKey};
+use crate::time::Instant;
+
+/// Counters that belong to the gateway as a whole.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Account {
+    /// By a route's number. A route that a new configuration has no more keeps its place: requests may be under way.
+    pub(super) routes: Vec<(Arc<str>, RouteCounters)>,
+    numbers: BTreeMap<Arc<str>, u32>,
+    /// Requests that no route serves.
+    pub(super) unrouted: RouteCounters,
+    /// Connections of clients; of what passed, what did on those that are gone.
+    pub(super) front: SideCounters,
+    pub(super) limits: [u64; Limit::ALL.len()],
+}
+
+impl Account {
+    /// Where the requests of the route of this name are counted: the same place for the same name, for ever.
+    pub(super) fn number(&mut self, name: &Arc<str>) -> u32 {
+        let next = self.routes.len() as u32;
+        let number = *self.numbers.entry(Arc::clone(name)).or_insert(next);
+        if number == next {
+            self.routes.push((Arc::clone(name), RouteCounters::default()));
+        }
+        number
+    }
+
+    pub(super) fn hit(&mut self, limit: Limit) {
+        self.limits[limit as usize] += 1;
+    }
+
+    /// The counters of a request's route.
+    pub(super) fn route(&mut self, number: Option<u32>) -> &mut RouteCounters {
+        match number.and_then(|number| self.routes.get_mut(number as usize)) {
+            Some((_, counters)) => counters,
+            None => &mut self.unrouted,
+        }
+    }
+}
+
+impl Gateway {
+    /// A request is over.
+    pub(super) fn count_end(&mut self, awaiting: &Awaiting, outcome: Outcome, now: Instant) {
+        let number = awaiting.route.as_ref().map(|route| route.number);
+        self.account.route(number).ended(&RequestEnd {
+            method: awaiting.head.method,
+            status: awaiting.status(),
+            outcome,
+            request_octets: awaiting.request_octets,
+            response_octets: awaiting.response_octets,
+            attempts: awaiting.attempts,
+            maybe_executed: awaiting.maybe_executed,
+            duration: now.saturating_since(awaiting.accepted),
+            first_octet: awaiting.responded.map(|at| at.saturating_since(awaiting.accepted)),
+        });
+    }
+
+    /// A request was given to a backend, which waited since `frozen`.
+    pub(super) fn count_thaw(&mut self, attempt: &Attempt, frozen: Instant, again: Option<Cause>) {
+        let Some(upstream) = self.registry.upstream_mut(attempt.upstream) else { return };
+        upstream.counters.waits.observe(attempt.thawed.saturating_since(frozen));
+        if let Some(cause) = again {
+            upstream.counters.retries.add(cause);
+        }
+        if let Some(endpoint) = upstream.endpoint_mut(attempt.endpoint) {
+            endpoint.counters.attempts += 1;
+        }
+    }
+
+    /// A backend is done with a request.
+    pub(super) fn count_attempt(
+        &mut self,
+        attempt: &Attempt,
+        (request, outcome): (RequestKey, AttemptOutcome),
+        now: Instant,
+    ) {
+        let Some(request) = self.requests.get(request) else { return };
+        // An endpoint is there as long as it has connections.
+        let Some(endpoint) = self.registry.endpoint_mut(attempt.upstream, attempt.endpoint) else { return };
+        endpoint.counters.ended(&AttemptEnd {
+            method: request.awaiting.head.method,
+            status: attempt.status,
+            outcome,
+            request_octets: attempt.request_octets,
+            response_octets: attempt.response_octets,
+            duration: now.saturating_since(attempt.thawed),
+            first_octet: attempt.responded.map(|at| at.saturating_since(attempt.thawed)),
+            at: now,
+        });
+    }
+
+    /// A connection was ordered to the engine's endpoint.
+    pub(super) fn count_dial(&mut self, engine: &Engine) {
+        if let Some(endpoint) = self.registry.endpoint_mut(engine.upstream, engine.endpoint) {
+            endpoint.counters.wire.opened += 1;
+        }
+    }
+
+    /// A connection is gone.
+    pub(super) fn count_closed(&mut self, conn: &Conn) {
+        if let Some(side) = self.side_of(&conn.side) {
+            side.closed += 1;
+            side.traffic.merge(conn.h2.traffic());
+        }
+    }
+
+    /// The peer broke the protocol.
+    pub(super) fn count_connection_error(&mut self, id: ConnId, error: ConnectionError) {
+        if let Some(side) = self.side_at(id) {
+            side.connection_error(error);
+        }
+    }
+
+    /// The peer broke the protocol on one stream.
+    pub(super) fn count_stream_error(&mut self, id: ConnId, error: StreamError) {
+        if let Some(side) = self.side_at(id) {
+            side.stream_error(error);
+        }
+    }
+
+    fn side_at(&mut self, id: ConnId) -> Option<&mut SideCounters> {
+        match &self.conns.get(id)?.side {
+            Side::Front { .. } => Some(&mut self.account.front),
+            Side::Backend(engine) => {
+                let endpoint = self.registry.endpoint_mut(engine.upstream, engine.endpoint)?;
+                Some(&mut endpoint.counters.wire)
+            }
+        }
+    }
+
+    fn side_of(&mut self, side: &Side) -> Option<&mut SideCounters> {
+        match side {
+            Side::Front { .. } => Some(&mut self.account.front),
+            Side::Backend(engine) => {
+                let endpoint = self.registry.endpoint_mut(engine.upstream, engine.endpoint)?;
+                Some(&mut endpoint.counters.wire)
+            }
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! What has passed on a connection, in numbers.
+
+/// What has passed on one connection, or on many together. It only rises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Octets received, in whole frames of all kinds.
+    pub recv_octets: u64,
+    /// Octets sent, in frames of all kinds.
+    pub sent_octets: u64,
+    /// Well-formed requests: received from a client, or sent to a backend.
+    pub requests: u64,
+    /// Streams that the peer reset.
+    pub resets_recv: u64,
+    /// Streams that we reset.
+    pub resets_sent: u64,
+    /// GOAWAY frames received.
+    pub goaways_recv: u64,
+    /// GOAWAY frames sent.
+    pub goaways_sent: u64,
+    /// Requests that were refused for being more than SETTINGS_MAX_CONCURRENT_STREAMS allows.
+    pub over_limit: u64,
+    /// Requests that were refused for being malformed.
+    pub malformed: u64,
+}
+
+impl Traffic {
+    /// Adds what has passed elsewhere.
+    pub fn merge(&mut self, other: &Self) {
+        self.recv_octets += other.recv_octets;
+        self.sent_octets += other.sent_octets;
+        self.requests += other.requests;
+        self.resets_recv += other.resets_recv;
+        self.resets_sent += other.resets_sent;
+        self.goaways_recv += other.goaways_recv;
+        self.goaways_sent += other.goaways_sent;
+        self.over_limit += other.over_limit;
+        self.malformed += other.malformed;
+    }
+}

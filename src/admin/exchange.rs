@@ -1,0 +1,185 @@
+//! One HTTP/1.1 exchange: a head of limited size within a deadline, an answer, the end of the connection.
+
+use std::borrow::Cow;
+use std::io::{self, Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+/// From the connection to the end of the request's head: the next client waits so long at most.
+const HEAD_PATIENCE: Duration = Duration::from_secs(1);
+/// For each write of the answer, and for the client's end.
+const WRITE_PATIENCE: Duration = Duration::from_secs(1);
+/// The whole answer must have left by then.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
+/// Octets of a request's head.
+const HEAD_MAX: usize = 8 << 10;
+/// Field lines of a request.
+const FIELDS_MAX: usize = 64;
+/// Octets of an answer in one write.
+const PIECE: usize = 64 << 10;
+
+/// A request that may be answered.
+pub(super) struct Asked<'a> {
+    /// The target, in origin form.
+    pub(super) target: &'a str,
+    accept: &'a str,
+}
+
+impl Asked<'_> {
+    /// Whether `accept` names the type (RFC 9110 section 12.5.1). Weights are not looked at, but for 0.
+    pub(super) fn accepts(&self, media_type: &str) -> bool {
+        self.accept.split(',').any(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(media_type));
+            named && !parts.any(|part| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+        })
+    }
+}
+
+/// An answer.
+pub(super) struct Reply {
+    status: u16,
+    content_type: &'static str,
+    content: Cow<'static, [u8]>,
+}
+
+impl Reply {
+    pub(super) fn new(status: u16, content_type: &'static str, content: String) -> Self {
+        Self { status, content_type, content: content.into_bytes().into() }
+    }
+
+    pub(super) fn text(status: u16, line: &str) -> Self {
+        Self::new(status, "text/plain; charset=utf-8", format!("{line}\n"))
+    }
+}
+
+/// Takes one request from the connection and answers it.
+pub(super) fn serve(mut stream: TcpStream, answer: impl FnOnce(&Asked<'_>) -> Reply) {
+    let mut head = Vec::new();
+    let (reply, with_content) = match read_head(&mut stream, &mut head) {
+        Ok(()) => judge(&head, answer),
+        Err(Trouble::TooLarge) => (Reply::text(431, "the request's head is too large"), true),
+        Err(Trouble::Slow) => (Reply::text(408, "the request did not come in time"), true),
+        Err(Trouble::Gone) => return,
+    };
+    // A client that has gone meanwhile is none of our business.
+    let _ = send(&mut stream, &reply, with_content);
+}
+
+enum Trouble {
+    TooLarge,
+    Slow,
+    Gone,
+}
+
+fn read_head(stream: &mut TcpStream, head: &mut Vec<u8>) -> Result<(), Trouble> {
+    let until = Instant::now() + HEAD_PATIENCE;
+    let mut buffer = [0; 1024];
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() || stream.set_read_timeout(Some(left)).is_err() {
+            return Err(Trouble::Slow);
+        }
+        match stream.read(&mut buffer) {
+            Ok(0) => return Err(Trouble::Gone),
+            Ok(n) => head.extend_from_slice(&buffer[..n]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                return Err(Trouble::Slow);
+            }
+            Err(_) => return Err(Trouble::Gone),
+        }
+        if head.len() > HEAD_MAX {
+            return Err(Trouble::TooLarge);
+        }
+        if head.windows(4).any(|end| end == b"\r\n\r\n") || head.windows(2).any(|end| end == b"\n\n") {
+            return Ok(());
+        }
+    }
+}
+
+/// The answer, and whether its content is sent.
+fn judge(head: &[u8], answer: impl FnOnce(&Asked<'_>) -> Reply) -> (Reply, bool) {
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let mut request = httparse::Request::new(&mut fields);
+    let parsed = request.parse(head);
+    let (Ok(httparse::Status::Complete(_)), Some(method), Some(target)) =
+        (parsed, request.method, request.path)
+    else {
+        return (Reply::text(400, "this is no HTTP/1.1 request"), true);
+    };
+    let with_content = method != "HEAD";
+    if !matches!(method, "GET" | "HEAD") {
+        return (Reply::text(405, "only GET is served here"), true);
+    }
+    let accept = request.headers.iter().find(|field| field.name.eq_ignore_ascii_case("accept"));
+    let accept = accept.and_then(|field| std::str::from_utf8(field.value).ok()).unwrap_or("");
+    (answer(&Asked { target, accept }), with_content)
+}
+
+fn send(stream: &mut TcpStream, reply: &Reply, with_content: bool) -> io::Result<()> {
+    let Reply { status, content_type, content } = reply;
+    let reason = match status {
+        200 => "OK",
+        400 => "Bad Request",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        431 => "Request Header Fields Too Large",
+        _ => "Service Unavailable",
+    };
+    let allow = if *status == 405 { "allow: GET, HEAD\r\n" } else { "" };
+    let head = format!(
+        "HTTP/1.1 {status} {reason}\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n{allow}\
+         cache-control: no-store\r\nx-content-type-options: nosniff\r\n\
+         content-security-policy: default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
+         connect-src 'self'; img-src data:\r\nconnection: close\r\n\r\n",
+        content.len()
+    );
+    let until = Instant::now() + ANSWER_PATIENCE;
+    stream.set_write_timeout(Some(WRITE_PATIENCE))?;
+    stream.write_all(head.as_bytes())?;
+    for piece in content.chunks(PIECE).filter(|_| with_content) {
+        if Instant::now() >= until {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.write_all(piece)?;
+    }
+    // A close with input unread makes the kernel reset the connection, which may destroy what is on its way.
+    stream.shutdown(Shutdown::Write)?;
+    stream.set_read_timeout(Some(WRITE_PATIENCE))?;
+    let mut rest = [0; 1024];
+    for _ in 0..HEAD_MAX / rest.len() {
+        if stream.read(&mut rest)? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(head: &[u8]) -> u16 {
+        judge(head, |_| Reply::text(200, "ok")).0.status
+    }
+
+    #[test]
+    fn only_sound_requests_that_change_nothing_are_answered() {
+        assert_eq!(status(b"GET /status HTTP/1.1\r\nhost: a\r\n\r\n"), 200);
+        assert_eq!(status(b"HEAD / HTTP/1.0\r\n\r\n"), 200);
+        assert_eq!(status(b"POST /status HTTP/1.1\r\nhost: a\r\n\r\n"), 405);
+        assert_eq!(status(b"PRI * HTTP/2.0\r\n\r\n"), 400);
+        assert_eq!(status(b"\x16\x03\x01\r\n\r\n"), 400);
+    }
+
+    #[test]
+    fn accept_is_read_by_its_names() {
+        let accepts = |accept, name| Asked { target: "/", accept }.accepts(name);
+        assert!(accepts("text/html, application/JSON;q=0.9", "application/json"));
+        assert!(!accepts("application/json;q=0", "application/json"));
+        assert!(!accepts("*/*", "application/json"));
+        assert!(!accepts("", "application/json"));
+    }
+}

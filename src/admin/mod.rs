@@ -1,0 +1,149 @@
+//! The admin address: what there is to see of a running server, over HTTP/1.1.
+//!
+//! One short exchange at a time, on a thread of its own. A GET changes nothing. What is shown is fetched by waking the
+//! workers, each of which looks into its own gateway between two turns.
+
+mod exchange;
+mod metrics;
+mod process;
+mod sight;
+mod status;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use shuntyard_adapter::Handle;
+
+use crate::failure::Failure;
+use crate::log::Counts;
+use exchange::{Asked, Reply};
+use sight::Sight;
+
+/// How long a worker may take to answer before it counts as stuck.
+const WORKER_PATIENCE: Duration = Duration::from_secs(2);
+/// How long nothing is accepted when accepting fails.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that the page draws, of clients and of each endpoint, a worker.
+const CONNECTIONS_SHOWN: usize = 100;
+
+const PAGE: &str = include_str!("page.html");
+
+/// Why an admin address is not taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Refused {
+    /// It is no address with a port.
+    NoPort,
+    /// Others can reach it.
+    Remote(SocketAddr),
+}
+
+/// An admin address that was taken and is not served yet.
+pub(crate) struct Admin {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// Whom the admin address tells about.
+pub(crate) struct About {
+    handle: Handle,
+    adapter: &'static str,
+    log: Option<Arc<Counts>>,
+    started: std::time::SystemTime,
+}
+
+impl About {
+    /// The server of this handle, with what became of its access log.
+    pub(crate) fn new(handle: Handle, adapter: &'static str, log: Option<Arc<Counts>>) -> Self {
+        Self { handle, adapter, log, started: std::time::SystemTime::now() }
+    }
+}
+
+impl Admin {
+    /// Takes the address.
+    pub(crate) fn bind(address: SocketAddr) -> Result<Self, Failure> {
+        let bound = TcpListener::bind(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let (address, listener) =
+            bound.map_err(|error| Failure::Listen { address: address.into(), error })?;
+        Ok(Self { listener, address })
+    }
+
+    /// Where it is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves it until the program ends.
+    pub(crate) fn serve(self, about: About) -> io::Result<()> {
+        let serve = move || {
+            loop {
+                match self.listener.accept() {
+                    Ok((stream, _)) => exchange::serve(stream, |asked| answer(asked, &about)),
+                    Err(_) => thread::sleep(ACCEPT_PAUSE),
+                }
+            }
+        };
+        thread::Builder::new().name("admin".to_owned()).spawn(serve).map(drop)
+    }
+}
+
+fn answer(asked: &Asked<'_>, about: &About) -> Reply {
+    let (path, query) = asked.target.split_once('?').unwrap_or((asked.target, ""));
+    let wants_json = query.split('&').any(|part| part == "format=json") || asked.accepts("application/json");
+    match path {
+        "/status" | "/" if !wants_json => Reply::new(200, "text/html; charset=utf-8", PAGE.into()),
+        "/status" | "/" | "/status.json" => match Sight::take(about, CONNECTIONS_SHOWN) {
+            Some(sight) => Reply::new(200, "application/json", status::json(&sight, about)),
+            None => stuck(),
+        },
+        "/metrics" => match Sight::take(about, 0) {
+            Some(sight) if asked.accepts(metrics::OPEN_METRICS) => {
+                Reply::new(200, metrics::OPEN_METRICS_TYPE, metrics::open_metrics(&sight, about))
+            }
+            Some(sight) => Reply::new(200, metrics::TEXT_TYPE, metrics::text(&sight, about)),
+            None => stuck(),
+        },
+        "/livez" | "/healthz" => live(about),
+        "/readyz" => ready(about),
+        _ => {
+            Reply::text(404, "not found: /status, /status.json, /metrics, /livez, /readyz, /healthz are here")
+        }
+    }
+}
+
+/// Whether every worker that has not ended still turns.
+fn live(about: &About) -> Reply {
+    if is_turning(about) { Reply::text(200, "ok") } else { stuck() }
+}
+
+/// Whether new clients are served.
+fn ready(about: &About) -> Reply {
+    match Sight::take(about, 0) {
+        Some(sight) if sight.draining() => Reply::text(503, "draining"),
+        Some(_) => Reply::text(200, "ok"),
+        None => stuck(),
+    }
+}
+
+fn stuck() -> Reply {
+    Reply::text(503, "a worker does not answer")
+}
+
+fn is_turning(about: &About) -> bool {
+    ask(about, |_, _| ()).is_some()
+}
+
+/// Asks every worker. `None`: one of them does not answer in time. Those that have ended are left out.
+fn ask<T: Send + 'static>(
+    about: &About,
+    look: impl Fn(&shuntyard_core::gateway::Gateway, shuntyard_core::time::Instant) -> T + Clone + Send + 'static,
+) -> Option<Vec<T>> {
+    let began = Instant::now();
+    let answers = about.handle.inspect(WORKER_PATIENCE, look);
+    // Whoever has ended drops the question at once; only whoever is stuck makes us wait.
+    let missing = answers.len() < about.handle.workers();
+    (!missing || began.elapsed() < WORKER_PATIENCE).then_some(answers)
+}

@@ -1,0 +1,142 @@
+//! The snapshots of all workers as one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use shuntyard_core::counters::{EndpointCounters, Limit, RouteCounters, SideCounters, UpstreamCounters};
+use shuntyard_core::gateway::{EndpointState, EngineState, Snapshot, UpstreamSnapshot, View};
+
+use crate::admin::{About, ask};
+
+/// What was seen of all workers.
+pub(super) struct Sight {
+    /// One for each worker that has not ended.
+    pub(super) workers: Vec<Snapshot>,
+    /// Numbers of all workers together.
+    pub(super) totals: View,
+    pub(super) ledger: (u64, u64),
+    pub(super) uploads: (u64, u64),
+    /// By name. Requests without a route have none.
+    pub(super) routes: BTreeMap<Option<Arc<str>>, RouteCounters>,
+    pub(super) upstreams: BTreeMap<Arc<str>, UpstreamSight>,
+    pub(super) front: SideCounters,
+    pub(super) limits: [u64; Limit::ALL.len()],
+    pub(super) ignored_events: u64,
+}
+
+/// An upstream on all workers.
+#[derive(Default)]
+pub(super) struct UpstreamSight {
+    pub(super) queued: u64,
+    pub(super) queue_max: u64,
+    pub(super) counters: UpstreamCounters,
+    /// By what the configuration calls them.
+    pub(super) endpoints: BTreeMap<Arc<str>, EndpointSight>,
+}
+
+/// An endpoint on all workers.
+#[derive(Default)]
+pub(super) struct EndpointSight {
+    /// How it stands, a worker each.
+    pub(super) states: Vec<EndpointState>,
+    pub(super) connections: [u64; EngineState::ALL.len()],
+    pub(super) active: u64,
+    pub(super) streams_max: Option<u32>,
+    pub(super) counters: EndpointCounters,
+    /// What went wrong last, and how many milliseconds ago.
+    pub(super) last_failure: Option<(u64, &'static str)>,
+}
+
+impl EndpointSight {
+    /// Whether some worker can use it.
+    pub(super) fn is_up(&self) -> bool {
+        self.states.contains(&EndpointState::Ready)
+    }
+}
+
+impl Sight {
+    /// Wakes the workers and looks. `None`: one of them does not answer.
+    pub(super) fn take(about: &About, connections_max: usize) -> Option<Self> {
+        ask(about, move |gateway, now| gateway.snapshot(connections_max, now)).map(Self::new)
+    }
+
+    pub(super) fn new(workers: Vec<Snapshot>) -> Self {
+        let mut sight = Self {
+            workers: Vec::new(),
+            totals: View::default(),
+            ledger: (0, 0),
+            uploads: (0, 0),
+            routes: BTreeMap::new(),
+            upstreams: BTreeMap::new(),
+            front: SideCounters::default(),
+            limits: [0; Limit::ALL.len()],
+            ignored_events: 0,
+        };
+        workers.iter().for_each(|worker| sight.add(worker));
+        sight.workers = workers;
+        sight
+    }
+
+    /// Whether the server is about to end.
+    pub(super) fn draining(&self) -> bool {
+        self.workers.is_empty() || self.workers.iter().any(|worker| worker.draining)
+    }
+
+    fn add(&mut self, worker: &Snapshot) {
+        self.totals = sum(self.totals, worker.totals);
+        self.ledger = (self.ledger.0 + worker.ledger.0, self.ledger.1 + worker.ledger.1);
+        self.uploads = (self.uploads.0 + worker.uploads.0, self.uploads.1 + worker.uploads.1);
+        self.routes.entry(None).or_default().merge(&worker.unrouted);
+        for route in &worker.routes {
+            self.routes.entry(Some(Arc::clone(&route.name))).or_default().merge(&route.counters);
+        }
+        for upstream in &worker.upstreams {
+            self.upstreams.entry(Arc::clone(&upstream.name)).or_default().add(upstream, worker);
+        }
+        self.front.merge(&worker.front);
+        self.limits.iter_mut().zip(worker.limits).for_each(|(limit, hits)| *limit += hits);
+        self.ignored_events += worker.ignored_events;
+    }
+}
+
+impl UpstreamSight {
+    fn add(&mut self, upstream: &UpstreamSnapshot, worker: &Snapshot) {
+        self.queued += upstream.queued as u64;
+        self.queue_max += u64::from(upstream.queue_max);
+        self.counters.merge(&upstream.counters);
+        for endpoint in &upstream.endpoints {
+            let sight = self.endpoints.entry(Arc::clone(&endpoint.label)).or_default();
+            sight.states.push(endpoint.state);
+            sight.active += u64::from(endpoint.active);
+            sight.streams_max = endpoint.streams_max.or(sight.streams_max);
+            sight.counters.merge(&endpoint.counters);
+            sight
+                .connections
+                .iter_mut()
+                .zip(endpoint.engine_states)
+                .for_each(|(all, one)| *all += u64::from(one));
+            if let Some((age, cause)) = worker.last_failure(endpoint) {
+                let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+                if sight.last_failure.is_none_or(|(before, _)| age < before) {
+                    sight.last_failure = Some((age, cause.name()));
+                }
+            }
+        }
+    }
+}
+
+fn sum(a: View, b: View) -> View {
+    View {
+        fronts: a.fronts + b.fronts,
+        backends: a.backends + b.backends,
+        engines: a.engines + b.engines,
+        requests: a.requests + b.requests,
+        frozen: a.frozen + b.frozen,
+        live: a.live + b.live,
+        finished: a.finished + b.finished,
+        queued: a.queued + b.queued,
+        buffered_octets: a.buffered_octets + b.buffered_octets,
+        reserved_octets: a.reserved_octets + b.reserved_octets,
+        deadlines: a.deadlines + b.deadlines,
+    }
+}

@@ -1,0 +1,316 @@
+//! One request as one JSON object. Names are OpenTelemetry's where it has some.
+//!
+//! Of the request's fields only what is named here is ever written: no `authorization`, no `cookie`, and the query of its
+//! target only where the operator asked for it.
+
+use std::time::SystemTime;
+
+use shuntyard_core::address::Address;
+use shuntyard_core::counters::Fault;
+use shuntyard_core::fields::FieldName;
+use shuntyard_core::gateway::{AttemptOutcome, AttemptRecord, Cause, EndRecord, Outcome};
+
+use crate::log::Finished;
+use crate::log::object::Object;
+
+/// The longest identifier of a request that is believed.
+const REQUEST_ID_MAX: usize = 128;
+
+/// Appends the line.
+pub(super) fn put(out: &mut Vec<u8>, finished: &Finished, query: bool) {
+    let mut object = Object::begin(out);
+    request(&mut object, finished, query);
+    response(&mut object, finished);
+    object.end();
+    out.push(b'\n');
+}
+
+/// What went otherwise than well, for whoever wants to know more.
+pub(super) fn diagnose(finished: &Finished) {
+    let Finished { end, attempts, .. } = finished;
+    if end.outcome == Outcome::Complete && end.attempts <= 1 {
+        return tracing::trace!(request = end.request.0, status = end.status, "complete");
+    }
+    let endpoint = attempts.last().map_or("-", |attempt| &attempt.endpoint);
+    let (status, attempts) = (end.status, end.attempts);
+    tracing::debug!(request = end.request.0, status, attempts, endpoint, outcome = outcome(end.outcome).0);
+}
+
+/// Who asked for what.
+fn request(line: &mut Object<'_>, Finished { end, at, .. }: &Finished, query: bool) {
+    line.text("time", &began(*at, end));
+    let (client, port) = client(&end.client);
+    line.text("client.address", &client);
+    port.into_iter().for_each(|port| line.number("client.port", port.into()));
+    line.octets("http.request.method", end.field(FieldName::Method));
+    let target = end.field(FieldName::Path).unwrap_or_default();
+    let mut parts = target.splitn(2, |&octet| octet == b'?');
+    line.octets("url.path", parts.next());
+    if let Some(part) = parts.next().filter(|_| query) {
+        line.octets("url.query", Some(part));
+    }
+    let authority = end.field(FieldName::Authority).or_else(|| end.field(FieldName::Host));
+    line.octets("server.address", authority);
+    line.text("network.protocol.version", "2");
+}
+
+/// What came of it.
+fn response(line: &mut Object<'_>, Finished { end, attempts, .. }: &Finished) {
+    line.status("http.response.status_code", end.status);
+    line.word("http.route", end.route.as_deref());
+    line.number("request_bytes", end.request_octets);
+    line.number("response_bytes", end.response_octets);
+    line.span("duration_us", end.accepted, Some(end.ended));
+    let thawed = attempts.first().map_or(end.ended, |attempt| attempt.thawed);
+    line.span("queue_us", end.accepted, Some(thawed));
+    line.span("ttfb_us", end.accepted, end.responded);
+    let last = attempts.last();
+    line.word("upstream", last.map(|attempt| &*attempt.upstream));
+    line.word("endpoint", last.map(|attempt| &*attempt.endpoint));
+    if let Some(last) = last {
+        line.number("engine", last.engine);
+        line.number("backend_stream", last.stream_id.into());
+    }
+    line.number("attempts", end.attempts.into());
+    line.number("maybe_executed", end.maybe_executed.into());
+    let (word, fault) = outcome(end.outcome);
+    line.text("outcome", word);
+    line.text("flags", &flags(end, attempts));
+    line.word("error", error(fault));
+    request_id(end).into_iter().for_each(|id| line.text("request_id", id));
+    trace_id(end).into_iter().for_each(|id| line.text("trace_id", id));
+    // Where there is more to tell than the last one's place.
+    if attempts.len() > 1 || (fault.is_some() && !attempts.is_empty()) {
+        line.list("tries", attempts, attempt);
+    }
+}
+
+fn attempt(line: &mut Object<'_>, of: &AttemptRecord) {
+    let (word, cause) = match of.outcome {
+        AttemptOutcome::Complete => ("complete", None),
+        AttemptOutcome::Unprocessed(cause) => ("unprocessed", Some(cause)),
+        AttemptOutcome::Failed(cause) => ("failed", Some(cause)),
+        AttemptOutcome::Abandoned => ("abandoned", None),
+    };
+    line.text("endpoint", &of.endpoint);
+    line.number("engine", of.engine);
+    line.number("backend_stream", of.stream_id.into());
+    line.text("outcome", word);
+    line.word("error", cause.map(Cause::name));
+    line.status("status_code", of.status);
+    line.number("request_bytes", of.request_octets);
+    line.number("response_bytes", of.response_octets);
+    line.span("duration_us", of.thawed, Some(of.ended));
+    line.span("ttfb_us", of.thawed, of.responded);
+}
+
+fn outcome(outcome: Outcome) -> (&'static str, Option<Fault>) {
+    match outcome {
+        Outcome::Complete => ("complete", None),
+        Outcome::LocalReply(cause) => ("local_reply", Some(Fault::Cause(cause))),
+        Outcome::Truncated(cause) => ("truncated", Some(Fault::Cause(cause))),
+        Outcome::ClientGone => ("client_gone", Some(Fault::ClientGone)),
+        Outcome::ClientError => ("client_error", Some(Fault::ClientError)),
+    }
+}
+
+/// RFC 9209's word for what went wrong; `null` where nothing did, or nothing of ours.
+fn error(fault: Option<Fault>) -> Option<&'static str> {
+    match fault? {
+        Fault::Cause(cause) => Some(cause.status().1),
+        Fault::ClientError => Some("http_request_error"),
+        Fault::ClientGone | Fault::Abandoned => None,
+    }
+}
+
+/// Envoy's letters: how it ended, and before that what was got over. `-` where there is nothing to say.
+fn flags(end: &EndRecord, attempts: &[AttemptRecord]) -> String {
+    let last = match end.outcome {
+        Outcome::Complete => None,
+        Outcome::LocalReply(cause) | Outcome::Truncated(cause) => Some(cause.flag()),
+        Outcome::ClientGone if end.responded.is_some() => Some("DR"),
+        Outcome::ClientGone => Some("DC"),
+        Outcome::ClientError => Some("DPE"),
+    };
+    let earlier = attempts.iter().filter_map(|attempt| attempt.outcome.cause()).map(Cause::flag);
+    let mut flags: Vec<&str> = Vec::new();
+    for flag in last.into_iter().chain(earlier) {
+        if !flags.contains(&flag) {
+            flags.push(flag);
+        }
+    }
+    if flags.is_empty() { "-".to_owned() } else { flags.join(",") }
+}
+
+fn client(address: &Address) -> (String, Option<u16>) {
+    match address {
+        Address::Inet(address) => (address.ip().to_string(), Some(address.port())),
+        Address::Unix(path) => (format!("unix:{path}"), None),
+    }
+}
+
+/// When the request's head was complete.
+fn began(ended: SystemTime, end: &EndRecord) -> String {
+    let duration = end.ended.saturating_since(end.accepted);
+    rfc3339(ended.checked_sub(duration).unwrap_or(ended))
+}
+
+/// Microseconds in UTC.
+pub(crate) fn rfc3339(at: SystemTime) -> String {
+    jiff::Timestamp::try_from(at).map_or_else(|_| String::new(), |at| format!("{at:.6}"))
+}
+
+/// The identifier that somebody before us gave the request, where it is a sober one.
+fn request_id(end: &EndRecord) -> Option<&str> {
+    let id = end.fields.get(b"x-request-id")?;
+    let is_sober = |octet: &u8| octet.is_ascii_alphanumeric() || b"._-".contains(octet);
+    let sober = (1..=REQUEST_ID_MAX).contains(&id.len()) && id.iter().all(is_sober);
+    std::str::from_utf8(id).ok().filter(|_| sober)
+}
+
+/// The trace that the request belongs to (W3C Trace Context, `traceparent`).
+fn trace_id(end: &EndRecord) -> Option<&str> {
+    let value = std::str::from_utf8(end.fields.get(b"traceparent")?).ok()?;
+    let mut parts = value.split('-');
+    let (version, id) = (parts.next()?, parts.next()?);
+    let is_hex = |text: &str| text.bytes().all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f'));
+    let sound = version.len() == 2 && is_hex(version) && id.len() == 32 && is_hex(id);
+    (sound && id.bytes().any(|octet| octet != b'0')).then_some(id)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use serde_json::{Value, json};
+    use shuntyard_core::error::ErrorCode;
+    use shuntyard_core::fields::{FieldLine, FieldSection};
+    use shuntyard_core::gateway::RequestId;
+    use shuntyard_core::time::Instant;
+
+    use super::*;
+
+    fn at(micros: u64) -> Instant {
+        Instant::from_nanos(micros * 1000)
+    }
+
+    pub(in crate::log) fn finished(fields: &[(&[u8], &[u8])]) -> Finished {
+        let mut section = FieldSection::new();
+        fields.iter().for_each(|(name, value)| section.push(FieldLine::new(name, value, 1)));
+        let attempt = AttemptRecord {
+            request: RequestId(7),
+            number: 1,
+            upstream: Arc::from("api"),
+            endpoint: Arc::from("127.0.0.1:9000"),
+            engine: 3,
+            stream_id: 5,
+            outcome: AttemptOutcome::Complete,
+            status: 200,
+            request_octets: 1,
+            response_octets: 2,
+            thawed: at(1100),
+            sent: Some(at(1100)),
+            responded: Some(at(1500)),
+            ended: at(1900),
+        };
+        let end = EndRecord {
+            request: RequestId(7),
+            client: "[::1]:50000".parse::<std::net::SocketAddr>().expect("an address").into(),
+            fields: section,
+            route: Some(Arc::from("v1")),
+            status: 200,
+            outcome: Outcome::Complete,
+            request_octets: 1,
+            response_octets: 2,
+            attempts: 1,
+            maybe_executed: 0,
+            accepted: at(1000),
+            frozen: at(1000),
+            thawed: Some(at(1100)),
+            responded: Some(at(1500)),
+            ended: at(2000),
+        };
+        Finished { end, attempts: vec![attempt], at: UNIX_EPOCH + Duration::from_secs(784_111_777) }
+    }
+
+    fn parsed(finished: &Finished, query: bool) -> Value {
+        let mut line = Vec::new();
+        put(&mut line, finished, query);
+        assert_eq!(line.iter().filter(|&&octet| octet == b'\n').count(), 1, "one line");
+        serde_json::from_slice(&line).expect("JSON")
+    }
+
+    const GET: [(&[u8], &[u8]); 4] = [
+        (b":method", b"GET"),
+        (b":authority", b"a.test:80"),
+        (b":path", b"/x?secret=1"),
+        (b"cookie", b"c=1"),
+    ];
+
+    #[test]
+    fn a_line_has_all_that_is_known() {
+        let line = parsed(&finished(&GET), false);
+        let expected = json!({
+            "time": "1994-11-06T08:49:36.999000Z", "client.address": "::1", "client.port": 50000,
+            "http.request.method": "GET", "url.path": "/x", "server.address": "a.test:80",
+            "network.protocol.version": "2", "http.response.status_code": 200, "http.route": "v1",
+            "request_bytes": 1, "response_bytes": 2, "duration_us": 1000, "queue_us": 100, "ttfb_us": 500,
+            "upstream": "api", "endpoint": "127.0.0.1:9000", "engine": 3, "backend_stream": 5, "attempts": 1,
+            "maybe_executed": 0, "outcome": "complete", "flags": "-", "error": null,
+        });
+        assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn what_is_secret_is_never_written_and_the_query_only_where_it_is_wanted() {
+        let fields =
+            [&GET[..], &[(b"authorization", b"Basic secret"), (b"proxy-authorization", b"secret")]].concat();
+        assert!(!parsed(&finished(&fields), false).to_string().contains("secret"));
+        assert_eq!(parsed(&finished(&fields), true)["url.query"], "secret=1");
+    }
+
+    #[test]
+    fn whatever_a_peer_sends_is_escaped() {
+        let path = b"/\"\\\n\x01\xff\xe2\x80\xa8</script>";
+        let line = parsed(&finished(&[(b":method", b"BREW"), (b":path", path)]), false);
+        assert_eq!(line["url.path"], "/\"\\\n\u{1}\u{fffd}\u{2028}</script>");
+        assert_eq!((&line["http.request.method"], &line["server.address"]), (&json!("BREW"), &Value::Null));
+    }
+
+    #[test]
+    fn flags_tell_the_end_first_and_then_what_was_got_over() {
+        let mut finished = finished(&GET);
+        let again = finished.attempts[0].clone();
+        finished.attempts[0].outcome =
+            AttemptOutcome::Unprocessed(Cause::BackendReset(ErrorCode::REFUSED_STREAM));
+        finished.attempts.push(again);
+        finished.end.attempts = 2;
+        let line = parsed(&finished, false);
+        assert_eq!((&line["flags"], &line["error"]), (&json!("UR"), &Value::Null));
+        assert_eq!(line["tries"].as_array().map(Vec::len), Some(2));
+        assert_eq!(line["tries"][0]["outcome"], "unprocessed");
+
+        finished.end.outcome = Outcome::LocalReply(Cause::ConnectionTimeout);
+        let line = parsed(&finished, false);
+        assert_eq!((&line["flags"], &line["error"]), (&json!("UF,UR"), &json!("connection_timeout")));
+        finished.end.outcome = Outcome::ClientGone;
+        assert_eq!(parsed(&finished, false)["flags"], "DR,UR");
+        (finished.end.responded, finished.attempts) = (None, Vec::new());
+        let line = parsed(&finished, false);
+        assert_eq!((&line["flags"], &line["upstream"]), (&json!("DC"), &Value::Null));
+    }
+
+    #[test]
+    fn identifiers_of_others_are_kept_where_they_are_sober() {
+        let with = |name: &'static [u8], value: &'static [u8]| {
+            parsed(&finished(&[&GET[..], &[(name, value)]].concat()), false)
+        };
+        assert_eq!(with(b"x-request-id", b"a.b_c-1")["request_id"], "a.b_c-1");
+        assert_eq!(with(b"x-request-id", b"a b")["request_id"], Value::Null);
+        let trace: &[u8] = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        assert_eq!(with(b"traceparent", trace)["trace_id"], "0af7651916cd43dd8448eb211c80319c");
+        let zero: &[u8] = b"00-00000000000000000000000000000000-b7ad6b7169203331-01";
+        assert_eq!(with(b"traceparent", zero)["trace_id"], Value::Null);
+    }
+}

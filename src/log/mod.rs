@@ -1,0 +1,195 @@
+//! The access log: one JSON line for each request that has ended.
+//!
+//! Workers hand the plain records over and go on; lines are made and written on a thread of its own. Between them is a
+//! queue of bounded length: when it is full, requests are not written and are counted instead, for a slow disk must not
+//! slow anybody down.
+
+mod gather;
+mod line;
+mod object;
+mod write;
+
+use std::io;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use shuntyard_core::gateway::Record;
+
+pub(crate) use gather::Finished;
+pub(crate) use line::rfc3339;
+use write::Writer;
+
+/// Requests that may wait to be written. A record holds the request's head: a few hundred octets, rarely more.
+const QUEUE_MAX: usize = 8192;
+/// How long the end of the program waits for what is queued.
+const END_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// Standard output.
+    Stdout,
+    /// Appended to this file, which is made if it is not there.
+    File(PathBuf),
+}
+
+impl FromStr for Destination {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "" => Err("name a file, or - for standard output".to_owned()),
+            "-" => Ok(Self::Stdout),
+            path => Ok(Self::File(path.into())),
+        }
+    }
+}
+
+/// An access log that is being written.
+pub(crate) struct AccessLog {
+    sender: SyncSender<Order>,
+    counts: Arc<Counts>,
+    thread: JoinHandle<()>,
+}
+
+/// What became of the lines.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// Requests whose line was written.
+    pub(crate) written: AtomicU64,
+    /// Requests that came while the queue was full.
+    pub(crate) dropped: AtomicU64,
+    /// Requests whose line could not be written.
+    pub(crate) failed: AtomicU64,
+}
+
+impl Counts {
+    fn add(&self, counter: &AtomicU64, n: u64) {
+        counter.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Lines written, dropped, failed.
+    pub(crate) fn read(&self) -> [u64; 3] {
+        [&self.written, &self.dropped, &self.failed].map(|counter| counter.load(Ordering::Relaxed))
+    }
+}
+
+enum Order {
+    Write(Box<Finished>),
+    Reopen,
+    End,
+}
+
+impl AccessLog {
+    /// Opens the destination; `None` writes nothing and tells diagnostics only. `query` shows query strings.
+    pub(crate) fn open(destination: Option<Destination>, query: bool) -> io::Result<Self> {
+        let (sender, orders) = sync_channel(QUEUE_MAX);
+        let counts = Arc::<Counts>::default();
+        let mut writer = Writer::open(destination, query, Arc::clone(&counts))?;
+        let thread = thread::Builder::new().name("access-log".to_owned()).spawn(move || {
+            loop {
+                let order = match orders.try_recv() {
+                    Ok(order) => order,
+                    Err(_) => {
+                        writer.flush();
+                        let Ok(order) = orders.recv() else { return };
+                        order
+                    }
+                };
+                match order {
+                    Order::Write(finished) => writer.write(&finished),
+                    Order::Reopen => writer.reopen(),
+                    Order::End => return writer.flush(),
+                }
+            }
+        })?;
+        Ok(Self { sender, counts, thread })
+    }
+
+    /// What workers tell of their records.
+    pub(crate) fn note(&self) -> impl Fn(Record) + Send + Sync + use<> {
+        let (sender, counts) = (self.sender.clone(), Arc::clone(&self.counts));
+        move |record| {
+            let Some(finished) = gather::gather(record) else { return };
+            match sender.try_send(Order::Write(Box::new(finished))) {
+                Ok(()) => {}
+                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => counts.add(&counts.dropped, 1),
+            }
+        }
+    }
+
+    /// Opens the file again by its name, for whoever has moved it away.
+    pub(crate) fn reopener(&self) -> impl Fn() + Send + use<> {
+        let sender = self.sender.clone();
+        // A log that has ended needs no other file.
+        move || _ = sender.send(Order::Reopen)
+    }
+
+    /// What became of the lines so far.
+    pub(crate) fn counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.counts)
+    }
+
+    /// Writes what is queued and ends. What a destination that takes nothing does not get within a while is lost.
+    pub(crate) fn end(self) {
+        let until = Instant::now() + END_PATIENCE;
+        let mut told = false;
+        while !self.thread.is_finished() && Instant::now() < until {
+            told = told || self.sender.try_send(Order::End).is_ok();
+            thread::sleep(Duration::from_millis(1));
+        }
+        let [_, dropped, failed] = self.counts.read();
+        if dropped > 0 {
+            tracing::warn!(dropped, "the access log lacks requests: it could not be written fast enough");
+        }
+        if failed > 0 {
+            tracing::warn!(failed, "the access log lacks requests: it could not be written");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pipe that nobody reads from takes a few thousand lines and then none.
+    #[test]
+    fn a_queue_that_is_full_drops_and_counts() {
+        const REQUESTS: u64 = 60_000;
+        let folder = std::env::temp_dir().join(format!("shuntyard-log-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let path = folder.join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo runs");
+        assert!(made.success());
+        let opened = path.clone();
+        let reader = thread::spawn(move || std::fs::File::open(opened).expect("the pipe opens"));
+        let log = AccessLog::open(Some(Destination::File(path)), false).expect("the pipe opens");
+        let mut reader = reader.join().expect("no panic");
+        let (note, counts) = (log.note(), log.counts());
+        for _ in 0..REQUESTS {
+            note(Record::Ended(line::tests::finished(&[]).end));
+        }
+        let [_, dropped, _] = counts.read();
+        assert!(dropped > 0 && dropped < REQUESTS, "{dropped} were dropped");
+        let read = thread::spawn(move || io::read_to_string(&mut reader).expect("lines are text"));
+        log.end();
+        drop(note);
+        let [written, dropped, failed] = counts.read();
+        assert_eq!((written + dropped, failed), (REQUESTS, 0));
+        let text = read.join().expect("no panic");
+        assert_eq!(text.lines().count() as u64, written);
+        std::fs::remove_dir_all(folder).expect("the folder is ours");
+    }
+
+    #[test]
+    fn a_destination_is_a_file_or_standard_output() {
+        assert_eq!("-".parse(), Ok(Destination::Stdout));
+        assert_eq!("a/b".parse(), Ok(Destination::File("a/b".into())));
+        assert!("".parse::<Destination>().is_err());
+    }
+}

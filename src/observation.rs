@@ -1,0 +1,176 @@
+//! What an operator can see of a running server: diagnostics, the access log, the admin address. Flags, and the life of
+//! what stands behind them.
+
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use clap::builder::FalseyValueParser;
+use shuntyard_adapter::{Handle, Notice, Observer};
+use shuntyard_core::address::Address;
+use signal_hook::consts::SIGUSR1;
+use signal_hook::iterator::Signals;
+
+use crate::address::ListenAddress;
+use crate::admin::{self, About, Admin};
+use crate::diagnostics::{self, LogFormat};
+use crate::failure::Failure;
+use crate::log::{AccessLog, Destination};
+
+/// The same trouble is told again after this time.
+const NOTICE_INTERVAL: Duration = Duration::from_secs(10);
+
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ObserveArgs {
+    /// Where /status, /metrics, /livez and /readyz are served, as in 127.0.0.1:9901
+    #[arg(long, env = "SHUNTYARD_ADMIN", value_name = "ADDRESS")]
+    pub(crate) admin: Option<ListenAddress>,
+
+    /// Serve them on an address that others can reach: whoever can is told everything there is to see
+    #[arg(long, env = "SHUNTYARD_ADMIN_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
+    pub(crate) admin_allow_remote: bool,
+
+    /// Write a JSON line for each request that has ended: to a file, which SIGUSR1 opens again, or to - (stdout)
+    #[arg(long, env = "SHUNTYARD_ACCESS_LOG", value_name = "PATH")]
+    pub(crate) access_log: Option<Destination>,
+
+    /// Show query strings in the access log
+    #[arg(long, env = "SHUNTYARD_ACCESS_LOG_QUERY", value_parser = FalseyValueParser::new())]
+    pub(crate) access_log_query: bool,
+
+    /// Say more on stderr: -v tells of requests that went wrong, -vv of all
+    #[arg(short, long, env = "SHUNTYARD_VERBOSE", action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// How diagnostics on stderr look
+    #[arg(long, env = "SHUNTYARD_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+impl ObserveArgs {
+    /// These, and where they say nothing, what the file says.
+    pub(crate) fn before(&self, file: Self) -> Self {
+        let own = self.clone();
+        Self {
+            admin: own.admin.or(file.admin),
+            admin_allow_remote: own.admin_allow_remote || file.admin_allow_remote,
+            access_log: own.access_log.or(file.access_log),
+            access_log_query: own.access_log_query || file.access_log_query,
+            verbose: own.verbose,
+            log_format: own.log_format,
+        }
+    }
+
+    /// Whether the gateways must write records ([`Config::records`](shuntyard_core::config::Config::records)).
+    pub(crate) fn wants_records(&self) -> bool {
+        // With -v, requests that went wrong are told on the log's thread, not on the workers'.
+        self.access_log.is_some() || self.verbose > 0
+    }
+}
+
+/// What is open to see a server.
+pub(crate) struct Observation {
+    log: Option<AccessLog>,
+    admin: Option<Admin>,
+    shown: bool,
+}
+
+impl Observation {
+    /// Opens the log and takes the admin address.
+    pub(crate) fn start(args: &ObserveArgs) -> Result<Self, Failure> {
+        diagnostics::start(args.verbose, args.log_format);
+        let admin = match &args.admin {
+            Some(address) => Some(Admin::bind(admin_address(address, args.admin_allow_remote)?)?),
+            None => None,
+        };
+        let shown = args.access_log.is_some();
+        let log = if args.wants_records() {
+            let log = AccessLog::open(args.access_log.clone(), args.access_log_query);
+            Some(log.map_err(|error| Failure::System { what: "cannot open the access log", error })?)
+        } else {
+            None
+        };
+        reopen_at_signal(log.as_ref())?;
+        Ok(Self { log, admin, shown })
+    }
+
+    /// Is told what the server notices.
+    pub(crate) fn observer(&self) -> Observer {
+        let note = self.log.as_ref().map(AccessLog::note);
+        let last_said = Mutex::new(None::<Instant>);
+        Arc::new(move |notice| match notice {
+            Notice::Record(record) => {
+                if let Some(note) = &note {
+                    note(*record);
+                }
+            }
+            Notice::AcceptPaused { listener, error, .. } => {
+                // Another worker may be about to say the same.
+                let Ok(mut last_said) = last_said.try_lock() else { return };
+                if last_said.is_none_or(|at| at.elapsed() >= NOTICE_INTERVAL) {
+                    *last_said = Some(Instant::now());
+                    tracing::warn!("cannot accept on {listener}: {error}; trying again");
+                }
+            }
+            Notice::RecordingEnded { file, error } => {
+                tracing::warn!("nothing more is recorded to {}: {error}", file.display());
+            }
+            _ => {}
+        })
+    }
+
+    /// Serves the admin address for the server of this handle, until the program ends.
+    pub(crate) fn attend(&mut self, handle: Handle, adapter: &'static str) -> Result<(), Failure> {
+        let Some(admin) = self.admin.take() else { return Ok(()) };
+        tracing::info!("status on http://{}/status", admin.address());
+        let counts = self.log.as_ref().filter(|_| self.shown).map(AccessLog::counts);
+        admin
+            .serve(About::new(handle, adapter, counts))
+            .map_err(|error| Failure::System { what: "cannot start a thread", error })
+    }
+
+    /// The server has ended: what is left of the log is written.
+    pub(crate) fn end(self) {
+        if let Some(log) = self.log {
+            log.end();
+        }
+    }
+}
+
+/// Where the admin address is taken; an error where it may not be.
+pub(crate) fn admin_address(
+    address: &ListenAddress,
+    allow_remote: bool,
+) -> Result<std::net::SocketAddr, Failure> {
+    let inet = |address: &Address| match address {
+        Address::Inet(address) => Some(*address),
+        Address::Unix(_) => None,
+    };
+    let named = |reason| Failure::ListenName { name: address.to_string(), reason };
+    let Some(address) = address.resolve().map_err(named)?.iter().find_map(inet) else {
+        return Err(Failure::AdminAddress { reason: admin::Refused::NoPort });
+    };
+    if address.ip().is_loopback() || allow_remote {
+        Ok(address)
+    } else {
+        Err(Failure::AdminAddress { reason: admin::Refused::Remote(address) })
+    }
+}
+
+/// SIGUSR1 ends a program that does not expect it, so it is expected even where there is no log.
+fn reopen_at_signal(log: Option<&AccessLog>) -> Result<(), Failure> {
+    let reopen = log.map(AccessLog::reopener);
+    let watch = |mut signals: Signals| {
+        let watch = move || {
+            for _ in signals.forever() {
+                reopen.iter().for_each(|reopen| reopen());
+            }
+        };
+        thread::Builder::new().name("log-signals".to_owned()).spawn(watch)
+    };
+    Signals::new([SIGUSR1])
+        .and_then(watch)
+        .map(drop)
+        .map_err(|error| Failure::System { what: "cannot watch for signals", error })
+}
