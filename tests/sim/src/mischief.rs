@@ -70,17 +70,17 @@ pub fn act(what: ClientMischief, session: usize, act: u32, peer: &mut Peer) {
         }
         ClientMischief::Priorities => repeat(peer, Frame::Priority { stream: 1, priority: [0, 0, 0, 3, 9] }),
         ClientMischief::WindowOverflow => {
-            let stream = if act % 2 == 0 { 0 } else { peer.open(&head, false) };
+            let stream = if act.is_multiple_of(2) { 0 } else { peer.open(&head, false) };
             for _ in 0..2 {
                 peer.raw(&Frame::WindowUpdate { stream, increment: (1 << 31) - 1 }.encode());
             }
         }
         ClientMischief::WindowFlapping => {
-            let value = if act % 2 == 0 { 0 } else { 20_000 };
+            let value = if act.is_multiple_of(2) { 0 } else { 20_000 };
             peer.send_settings(vec![(frame::INITIAL_WINDOW_SIZE, value)]);
         }
         ClientMischief::TableFlapping => {
-            let last = if act % 2 == 0 { 4096 } else { 100 };
+            let last = if act.is_multiple_of(2) { 4096 } else { 100 };
             peer.send_settings(vec![(frame::HEADER_TABLE_SIZE, 0), (frame::HEADER_TABLE_SIZE, last)]);
         }
         ClientMischief::UnknownFrames => unknown_frames(peer),
@@ -150,7 +150,7 @@ fn unfinished_block(what: ClientMischief, act: u32, head: &[Field], peer: &mut P
     }
     for piece in 0..100 {
         // Every other time the pieces carry nothing: frames cost work even so.
-        let block = if act % 2 == 0 { Vec::new() } else { vec![0x80 | 2] };
+        let block = if act.is_multiple_of(2) { Vec::new() } else { vec![0x80 | 2] };
         let last = piece == 99;
         peer.raw(&Frame::Continuation { stream, block, end_headers: last }.encode());
     }

@@ -466,8 +466,12 @@ fn r2_r3_requests_are_sent_again_only_where_that_is_safe() {
         wire.forward(rid, 3, rid != 2)
     };
     let refused = |code| move |wire: &mut Wire| wire.receive(BACKEND, &Frame::RstStream { stream: 1, code });
-    assert_breaks("R2", twice(1, &|_| {}));
-    assert_breaks("R2", twice(1, &|wire: &mut Wire| wire.answer(1, 1)));
+    let passed_on = |wire: &mut Wire| {
+        wire.answer(1, 1);
+        let head = truth::response_head(&wire.exchange(1));
+        wire.emit_fields(FRONT, 1, &head, false).unwrap();
+    };
+    assert_breaks("R2", twice(1, &passed_on));
     assert_breaks("R3", twice(2, &refused(frame::CANCEL)));
     twice(2, &refused(frame::REFUSED_STREAM)).unwrap();
     let lost = |wire: &mut Wire| wire.police[BACKEND].gone(&mut wire.ledger);

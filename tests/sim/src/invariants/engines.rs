@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use shuntyard_core::config::{Host, Scope, UpstreamConfig};
 
 use super::Scene;
-use crate::ledger::{Attempt, Head, Ledger, Trace, Violation};
+use crate::ledger::{Head, Ledger, Trace, Violation};
 
 /// **E1, E4, E5, E7, E8, E12** (after every step), as far as counts show them.
 ///
-/// E4: whoever is frozen waits for memory, or has an engine or a dial that it waits for, or a connection whose backend allows no stream for now
+/// E4: while no backend connection has failed (then its endpoint may rest), whoever is frozen waits for memory, or has an engine or a dial that it waits for, or a connection whose backend allows no stream for now
 /// (one that carries nothing is deregistered even so; the next limit that its backend tells brings it back). E5: a backend
 /// connection that nobody uses is closed when its time is over. E7: an engine has a connection of its own, so there are no
 /// more engines than backend connections. E8: nobody is frozen while a connection that serves its kind has a free slot and
@@ -21,6 +21,7 @@ pub fn e_engines_and_queue(scene: &mut Scene<'_>) -> Result<(), Violation> {
         || view.engines + view.backends > 0
         || scene.draining
         || scene.late
+        || scene.police.iter().any(|police| police.is_backend() && police.is_over())
         || !has_memory(scene);
     scene.checks.check("E4", served, || format!("requests wait for nobody: {view:?}"))?;
     for &link in &scene.ledger.dialled {
@@ -76,7 +77,8 @@ fn e8_nobody_waits_beside_a_free_slot(scene: &mut Scene<'_>) -> Result<(), Viola
         (0..scene.police.len()).filter(|&link| scene.police[link].has_free_slot(cap)).collect();
     for &rid in &scene.ledger.active {
         let trace = &scene.ledger.traces[&rid];
-        let frozen = trace.attempts.iter().all(Attempt::is_over) && trace.head.is_none() && !trace.malformed;
+        // Who waits to be tried again may have to let some time pass.
+        let frozen = trace.attempts.is_empty() && trace.head.is_none() && !trace.malformed;
         let (Some((front, _)), Some(upstream)) = (trace.front, scene.ledger.upstream(rid)) else { continue };
         if !frozen || trace.is_answered() || scene.police[front].paused {
             continue;

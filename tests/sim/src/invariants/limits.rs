@@ -3,11 +3,11 @@
 use super::Scene;
 use crate::ledger::Violation;
 
-/// **N1, N2** (after every step). Promised memory within both ledgers; buffered octets within what windows and outboxes of
+/// **N1, N2** (after every step). Promised memory within the ledgers; buffered octets within what windows and outboxes of
 /// the connections there are may hold; clients, queue and engines within their limits.
 pub fn n_within_limits(scene: &mut Scene<'_>) -> Result<(), Violation> {
     let (view, config) = (scene.view, scene.config);
-    let ledgers = config.ledger_octets + config.upload_ledger_octets;
+    let ledgers = config.ledger_octets + config.upload_ledger_octets + config.replay_ledger_octets;
     scene
         .checks
         .check("N1", view.reserved_octets <= ledgers, || format!("{view:?}, ledgers of {ledgers}"))?;
@@ -30,4 +30,5 @@ fn buffered_octets_max(scene: &Scene<'_>) -> u64 {
     scene.view.fronts as u64 * conn(config.front.outbox_high_mark)
         + scene.view.backends as u64 * conn(config.backend.outbox_high_mark)
         + scene.view.requests as u64 * windows
+        + config.replay_ledger_octets
 }

@@ -60,6 +60,7 @@ pub fn every_step(mut scene: Scene<'_>) -> Result<Vec<u64>, Violation> {
     t_deadlines_are_armed(scene)?;
     for &rid in &scene.ledger.thawed {
         e8_first_come_first_thawed(scene, rid)?;
+        r2_one_stream_at_a_time(scene, rid)?;
     }
     let mut over = Vec::new();
     for &rid in &scene.ledger.active {

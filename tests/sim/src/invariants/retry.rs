@@ -1,6 +1,7 @@
 //! Requests that are sent again.
 
-use crate::ledger::{Ledger, Violation};
+use super::Scene;
+use crate::ledger::{Attempt, Ledger, Violation};
 use crate::refcodec::frame;
 use crate::scenario::Method;
 
@@ -11,9 +12,8 @@ use crate::scenario::Method;
 pub fn r3_only_unprocessed_requests_are_sent_again(ledger: &mut Ledger, rid: u64) -> Result<(), Violation> {
     let trace = ledger.trace(rid).clone();
     let Some(last) = trace.attempts.last() else { return Ok(()) };
-    let clean = trace.head.is_none() && trace.interim == 0 && trace.sent == 0 && !last.head;
+    let clean = trace.head.is_none() && trace.interim == 0 && trace.sent == 0;
     ledger.check("R2", clean, || format!("request {rid} again after a response began: {trace:?}"))?;
-    ledger.check("R2", last.is_over(), || format!("request {rid} on two streams at a time: {trace:?}"))?;
     let idempotent = ledger.scripts.get(&rid).is_none_or(|exchange| exchange.request.method != Method::Post);
     let final_codes = [frame::ENHANCE_YOUR_CALM, frame::HTTP_1_1_REQUIRED];
     let calm = last.reset.is_some_and(|code| final_codes.contains(&code));
@@ -21,14 +21,24 @@ pub fn r3_only_unprocessed_requests_are_sent_again(ledger: &mut Ledger, rid: u64
     ledger.check("R3", may, || format!("request {rid} again: {last:?}"))
 }
 
+/// **R2** (after every step in which a request went to a backend). It is on one stream at a time.
+pub fn r2_one_stream_at_a_time(scene: &mut Scene<'_>, rid: u64) -> Result<(), Violation> {
+    let [before @ .., _] = scene.ledger.traces[&rid].attempts.as_slice() else { return Ok(()) };
+    let over = |attempt: &Attempt| attempt.is_over() || scene.police[attempt.link].is_over();
+    let all_over = before.iter().all(over);
+    scene.checks.check("R2", all_over, || format!("request {rid} on two streams at a time: {before:?}"))
+}
+
 /// **R4, R5** (when a request goes to a backend). One counter bounds all attempts together; every attempt has the same head.
 pub fn r4_r5_attempts_are_few_and_alike(ledger: &mut Ledger, rid: u64) -> Result<(), Violation> {
     let attempts = &ledger.traces[&rid].attempts;
     let (count, before) = (attempts.len(), &attempts[..attempts.len() - 1]);
-    let maybe_executed = before.iter().any(|attempt| !attempt.is_unprocessed());
+    let executed = before.iter().filter(|attempt| !attempt.is_unprocessed()).count();
     let retry = ledger.upstream(rid).map(|upstream| upstream.retry.clone()).unwrap_or_default();
-    let most = if maybe_executed { retry.attempts } else { retry.unprocessed_attempts } as usize;
-    ledger.check("R4", count <= most.max(1), || format!("request {rid} has {count} attempts of {most}"))?;
+    let (most, all) = (retry.attempts as usize, retry.unprocessed_attempts.max(retry.attempts) as usize);
+    ledger.check("R4", executed < most.max(1) && count <= all.max(1), || {
+        format!("request {rid} has {count} attempts of {all}, {executed} may have been executed, of {most}")
+    })?;
     let [.., before, last] = ledger.traces[&rid].attempts.as_slice() else { return Ok(()) };
     let alike = before.fields == last.fields;
     let text = (!alike).then(|| format!("request {rid}: {:?} and {:?}", before.fields, last.fields));

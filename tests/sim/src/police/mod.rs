@@ -226,6 +226,11 @@ impl Police {
         }
     }
 
+    /// Whether it is a connection to a backend.
+    pub fn is_backend(&self) -> bool {
+        self.side == Side::Backend
+    }
+
     /// Whether the gateway has said nothing yet.
     pub fn is_silent(&self) -> bool {
         self.outbound.frames < 2

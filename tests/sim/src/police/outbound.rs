@@ -181,7 +181,10 @@ impl Police {
         };
         invariants::r3_only_unprocessed_requests_are_sent_again(ledger, rid)?;
         let attempt = Attempt { link: self.link, stream, fields: fields.to_vec(), ..Attempt::default() };
-        ledger.trace(rid).attempts.push(attempt);
+        let trace = ledger.trace(rid);
+        trace.attempts.push(attempt);
+        // What an earlier attempt's response ordered is of no account any more.
+        trace.never[1].clear();
         invariants::e11_connections_are_shared_as_configured(ledger, rid, self.link, &beside)?;
         invariants::r4_r5_attempts_are_few_and_alike(ledger, rid)?;
         ledger.thawed.push(rid);

@@ -47,7 +47,7 @@ fields!(ConnectionConfig, words: header_table_size encoder_table_size max_concur
     stream_window_max connection_window_size max_header_list_size max_fields max_continuations max_settings max_queued_control_frames
     max_interim_responses authority_required outbox_high_mark assumed_max_concurrent_streams
     max_concurrent_streams_cap, parts: , elsewhere: );
-fields!(Timeouts, words: preface connect response front_idle front_age backend_idle backend_age suspect_idle
+fields!(Timeouts, words: preface field_block connect response front_idle front_age backend_idle backend_age suspect_idle
     suspect_silent ping linger write_stall stream_idle,
     parts: , elsewhere: );
 fields!(RetryConfig, words: attempts unprocessed_attempts budget_percent replay_octets, parts: , elsewhere: );
