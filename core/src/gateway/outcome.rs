@@ -20,10 +20,13 @@ impl Gateway {
     /// The same, where the attempt that failed, if there was one, ended in a way of its own.
     pub(super) fn fail_attempt(&mut self, key: RequestKey, how: AttemptOutcome, cause: Cause, now: Instant) {
         self.leave_place(key, how, now);
-        self.disarm_request(key);
-        let Some(request) = self.requests.get_mut(key) else { return };
-        let front = request.awaiting.front;
-        match request.awaiting.response {
+        let Some(request) = self.requests.get(key) else { return };
+        let (front, response) = (request.awaiting.front, request.awaiting.response);
+        // An answer of ours is on its way, and keeps the deadline that watches it.
+        if !matches!(response, ResponsePhase::Local(..)) {
+            self.disarm_request(key);
+        }
+        match response {
             ResponsePhase::Awaited => self.answer_locally(key, cause, now),
             ResponsePhase::Begun(_) => {
                 self.reset_stream(front.conn, front.stream, ErrorCode::INTERNAL_ERROR, now);

@@ -179,7 +179,9 @@ impl Registry {
     }
 }
 
-/// Whether the endpoint may have one more connection, and it is known where it is.
+/// Whether the endpoint may have one more connection, and it is known where it is. Where a connection stands on which no
+/// stream is allowed for now, another one would fare no better.
 fn has_room(upstream: &Upstream, endpoint: &Endpoint) -> bool {
-    endpoint.connections < upstream.config().connections_max && !endpoint.is_unresolved()
+    let closed = endpoint.streams_max == Some(0) && endpoint.connections > 0;
+    endpoint.connections < upstream.config().connections_max && !endpoint.is_unresolved() && !closed
 }

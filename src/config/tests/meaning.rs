@@ -174,7 +174,7 @@ fn ranges_are_those_of_the_core() {
                     // What must not be less than the other one.
                     "max" if section.header.ends_with("connections]") => "",
                     "min" => "max = 1024\n",
-                    "response_window" => {
+                    "stream_window" | "response_window" => {
                         "response_memory_per_client = \"4GiB\"\nresponse_memory = \"4GiB\"\n"
                     }
                     "response_memory" | "response_memory_per_client" => "response_window = \"1B\"\n",

@@ -17,9 +17,6 @@ const ENOUGH: u64 = 10_000;
 /// Runs to shrink one failure.
 const SHRINK_RUNS: usize = 3000;
 
-/// Findings that are not mended yet, described in TESTED.md. One that fails no more has to be taken off.
-const KNOWN: [(u64, &str); 2] = [(24, "LIVE"), (76, "R4")];
-
 fn from_env(name: &str) -> Option<u64> {
     std::env::var(name)
         .ok()
@@ -39,7 +36,7 @@ fn seeds_without_a_violation() {
     let began = Instant::now();
     let in_time =
         |_: &Totals| minutes.is_none_or(|minutes| began.elapsed() < Duration::from_secs(60 * minutes));
-    let mut totals = swarm(first, count, threads, generate, in_time);
+    let totals = swarm(first, count, threads, generate, in_time);
     let seconds = began.elapsed().as_secs_f64();
     totals.lines().iter().for_each(|line| println!("{line}"));
     println!(
@@ -49,13 +46,6 @@ fn seeds_without_a_violation() {
     );
     totals.coverage.lines().iter().for_each(|line| println!("{line}"));
     invariants::lines(&totals.checks).iter().for_each(|line| println!("{line}"));
-    for (seed, id) in
-        KNOWN.into_iter().filter(|(seed, _)| minutes.is_none() && (first..first + count).contains(seed))
-    {
-        let failure = totals.failures.remove(&seed);
-        println!("known finding: {failure:?}");
-        assert_eq!(failure.map(|failure| failure.violation.id), Some(id), "seed {seed}");
-    }
     if let Some(failure) = totals.failures.values().next() {
         totals.failures.values().take(20).for_each(|failure| println!("{failure}"));
         println!("\n{}", shrink(&generate(failure.seed), failure.clone(), SHRINK_RUNS).report());
