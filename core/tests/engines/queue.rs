@@ -186,12 +186,17 @@ fn b50_an_upload_without_data_is_parked_and_goes_on_by_event() {
 
 #[test]
 fn b28_a_backend_that_allows_no_stream_is_neither_given_up_nor_dialled_again_while_requests_wait() {
-    let mut memory = saturated(Saturation::Dial, 0, 16);
+    let mut memory = saturated(Saturation::Dial, 1, 16);
+    memory.mute_backends = true;
     memory.reconfigure(|config| {
         config.timeouts.backend_idle = Duration::from_millis(100);
         config.upstreams[0].queue_timeout = Duration::from_secs(5);
     });
     ask_many(&mut memory, 3);
+    let backend = memory.backends()[0];
+    let mut settings = Vec::new();
+    frame::put_settings(&mut settings, &[(MAX_CONCURRENT_STREAMS, 0)]);
+    memory.inject(backend, &settings);
     memory.wait(Duration::from_secs(4));
     assert_eq!((memory.dials.len(), memory.gateway.view().frozen), (1, 3));
     memory.wait(Duration::from_secs(2));
