@@ -46,13 +46,15 @@ fn e1_engines_are_few(scene: &mut Scene<'_>, link: usize) -> Result<(), Violatio
 }
 
 /// **E5** (after every step). An engine that nobody needs gives its connection up when the idle time is over. It may be
-/// looked at lazily: the deadline of an earlier idleness is noticed first.
+/// looked at lazily: the deadline of an earlier idleness is noticed first. While requests wait, they may wait for it: for
+/// streams that its backend does not allow now, or for memory.
 fn e5_idle_connections_go(scene: &mut Scene<'_>) -> Result<(), Violation> {
     let idle = u64::try_from(scene.config.timeouts.backend_idle.as_nanos()).unwrap_or(u64::MAX);
     let most = idle.saturating_mul(2) + scene.slack;
     let now = scene.ledger.now;
     let lazy = scene.police.iter().position(|police| police.idle_for(now).is_some_and(|time| time > most));
-    let kept = scene.config.upstreams.iter().any(|upstream| upstream.connections_min > 0);
+    let minimum = scene.config.upstreams.iter().any(|upstream| upstream.connections_min > 0);
+    let kept = minimum || scene.view.queued > 0;
     scene.checks.check("E5", lazy.is_none() || kept, || format!("link {lazy:?} is idle and stays"))
 }
 

@@ -114,7 +114,11 @@ impl Police {
         let Some(rid) = self.streams.get(&stream).and_then(|entry| entry.rid) else { return };
         let interim = value_of(fields, ":status").is_some_and(|status| status.starts_with(b"1"));
         let head_request = ledger.scripts.get(&rid).is_some_and(|e| e.request.method == Method::Head);
-        ledger.trace(rid).never[1].extend(never);
+        // What comes late of an attempt that is over has never reached the client.
+        let last = ledger.traces.get(&rid).and_then(|trace| trace.attempts.last());
+        if last.is_some_and(|last| (last.link, last.stream) == (self.link, stream)) {
+            ledger.trace(rid).never[1].extend(never);
+        }
         let Some(attempt) = ledger.attempt(rid, self.link, stream) else { return };
         let section = if attempt.head { Section::Trailers } else { Section::Response };
         attempt.malformed |= message::malformed(section, fields).is_some()
