@@ -201,6 +201,8 @@ pub struct Ledger {
     pub log: Option<Vec<String>>,
     /// The present moment, for the log.
     pub now: Nanos,
+    /// When requests were last seen to wait in the gateway's queues.
+    pub queued_at: Nanos,
 }
 
 impl Ledger {

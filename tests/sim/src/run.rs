@@ -249,6 +249,9 @@ impl Run {
             let view = self.adapter.gateway().view();
             let Stage { ledger, police, .. } = &mut self.stage;
             let now = ledger.now;
+            if view.queued > 0 {
+                ledger.queued_at = now;
+            }
             let mut checks = std::mem::take(&mut ledger.checks);
             let scene = Scene {
                 ledger,

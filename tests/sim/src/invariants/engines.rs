@@ -52,9 +52,10 @@ fn e5_idle_connections_go(scene: &mut Scene<'_>) -> Result<(), Violation> {
     let idle = u64::try_from(scene.config.timeouts.backend_idle.as_nanos()).unwrap_or(u64::MAX);
     let most = idle.saturating_mul(2) + scene.slack;
     let now = scene.ledger.now;
-    let lazy = scene.police.iter().position(|police| police.idle_for(now).is_some_and(|time| time > most));
-    let minimum = scene.config.upstreams.iter().any(|upstream| upstream.connections_min > 0);
-    let kept = minimum || scene.view.queued > 0;
+    let alone = now.saturating_sub(scene.ledger.queued_at);
+    let idle_for = |police: &crate::police::Police| police.idle_for(now).map(|time| time.min(alone));
+    let lazy = scene.police.iter().position(|police| idle_for(police).is_some_and(|time| time > most));
+    let kept = scene.config.upstreams.iter().any(|upstream| upstream.connections_min > 0);
     scene.checks.check("E5", lazy.is_none() || kept, || format!("link {lazy:?} is idle and stays"))
 }
 
