@@ -17,7 +17,7 @@ pub(crate) fn nginx(peers: &Peers) {
     serves(peers, "nginx", &|folder, port| {
         let config = folder.write(
             "nginx.conf",
-            &format!(
+            format!(
                 "daemon off; user root; worker_processes 1; pid {0}/pid; error_log stderr;\n\
                  events {{}}\n\
                  http {{\n access_log off; default_type text/plain;\n\
@@ -41,7 +41,7 @@ pub(crate) fn apache(peers: &Peers) {
             .concat();
         let config = folder.write(
             "httpd.conf",
-            &format!(
+            format!(
                 "ServerRoot {0}\n{modules}ServerName origin.test\nListen 127.0.0.1:{port}\n\
                  User www-data\nGroup www-data\nPidFile {0}/pid\nErrorLog {0}/error.log\n\
                  Protocols h2c http/1.1\nDocumentRoot {0}\n",
