@@ -69,7 +69,9 @@ fn serves(peers: &Peers, name: &str, server: &dyn Fn(&Served, u16) -> std::proce
         same(&run(peers.command("curl").args(curl)).stdout, &large);
         program.end();
     }
-    process.kill();
+    // Killed, it would leave its workers behind.
+    process.signal("TERM");
+    process.wait();
 }
 
 /// Starts a server on a port that was free just now.
