@@ -3,9 +3,9 @@
 //! While it has requests it has a seat in an [entry](crate::registry::Entry) of the registry. Out of requests it has none:
 //! its connection is idle, with the session alive on it, until another entry adopts it.
 
-use crate::h2::Connection;
 use crate::key::{EndpointKey, EntryKey, UpstreamKey};
 use crate::ledger::{Ledger, Permit};
+use crate::session::Session;
 
 /// How far an engine has come. What the peer says moves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,17 +70,17 @@ impl Engine {
     }
 
     /// How many requests could be thawed now, by the peer's limit and our own (RFC 9113 section 5.1.2).
-    pub fn free_slots(&self, connection: &Connection) -> u32 {
+    pub fn free_slots(&self, session: &Session) -> u32 {
         let limit = match self.phase {
-            EnginePhase::Open if connection.is_established() => self.streams_cap,
+            EnginePhase::Open if session.is_established() => self.streams_cap,
             EnginePhase::Open => self.streams_assumed.min(self.streams_cap),
             EnginePhase::Connecting | EnginePhase::Draining => 0,
         };
-        limit.saturating_sub(connection.open_streams() as u32).min(connection.open_slots())
+        limit.saturating_sub(session.open_streams() as u32).min(session.open_slots())
     }
 
     /// A stream for one request: a free slot under the peer's limit, and the memory for what the backend may send on it.
-    pub fn permit(&self, connection: &Connection, ledger: &mut Ledger, octets: u32) -> Option<Permit> {
-        if self.free_slots(connection) == 0 { None } else { ledger.reserve(octets).map(Permit::new) }
+    pub fn permit(&self, session: &Session, ledger: &mut Ledger, octets: u32) -> Option<Permit> {
+        if self.free_slots(session) == 0 { None } else { ledger.reserve(octets).map(Permit::new) }
     }
 }

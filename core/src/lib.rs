@@ -55,7 +55,7 @@
 //! - 0, words: [`address`], [`config`], [`error`], [`random`], [`time`]
 //! - 1, storage: [`deadline`], [`key`], [`ledger`], [`list`], [`outbox`], [`window`]
 //! - 2, codecs: [`fields`], [`frame`], [`hpack`], [`message`], and strategies to draw what they take
-//! - 3 and 4, one HTTP/2 connection: [`h2`]
+//! - 3 and 4, one connection: [`h2`], [`session`]
 //! - 5, the life of a request: [`counters`], [`hooks`], [`record`], [`request`], [`routes`]
 //! - 6, engines: [`engine`], [`registry`]
 //! - 7, the gateway: [`gateway`]
@@ -92,8 +92,9 @@ pub mod message;
 #[cfg(feature = "proptest")]
 pub mod strategies;
 
-// Floors 3 and 4: one HTTP/2 connection.
+// Floors 3 and 4: one connection.
 pub mod h2;
+pub mod session;
 
 // Floor 5: the life of a request.
 pub mod counters;

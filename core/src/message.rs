@@ -6,12 +6,14 @@
 
 mod malformed;
 mod octets;
+mod refusal;
 mod target;
 
 #[cfg(test)]
 mod tests;
 
 pub use malformed::Malformed;
+pub use refusal::Refusal;
 
 use crate::fields::{FieldLine, FieldName, FieldSection};
 use target::{Authority, Scheme};

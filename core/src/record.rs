@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::address::Address;
 use crate::error::ErrorCode;
 use crate::fields::{FieldName, FieldSection};
+use crate::message::Refusal;
 use crate::time::Instant;
 
 /// Names one request for the life of a gateway; counts up from 0.
@@ -72,6 +73,14 @@ pub enum Cause {
     NameUnresolved,
     /// The request's head exceeds the limits.
     RequestHeadTooLarge,
+    /// The request line exceeds the limits.
+    RequestTargetTooLong,
+    /// The request is malformed.
+    RequestMalformed,
+    /// The request is of a version that is not spoken here.
+    VersionUnsupported,
+    /// The request has a transfer coding that is not known here.
+    CodingUnsupported,
     /// No route serves the request.
     NoRoute,
     /// The request is one that this gateway does not serve.
@@ -99,6 +108,10 @@ impl Cause {
             Self::NameUnresolved => (502, "dns_error"),
             Self::NoEndpoint => (503, "destination_unavailable"),
             Self::RequestHeadTooLarge => (431, "http_request_error"),
+            Self::RequestTargetTooLong => (414, "http_request_error"),
+            Self::RequestMalformed => (400, "http_request_error"),
+            Self::VersionUnsupported => (505, "http_request_error"),
+            Self::CodingUnsupported => (501, "http_request_error"),
             Self::NoRoute => (404, "destination_not_found"),
             Self::NotServed => (501, "http_request_error"),
             // The answer is the hook's.
@@ -108,7 +121,7 @@ impl Cause {
     }
 
     /// Every cause once; for resets of backends any code stands for all.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 21] = [
         Self::ConnectionRefused,
         Self::ConnectionTimeout,
         Self::ConnectionTerminated,
@@ -126,7 +139,23 @@ impl Cause {
         Self::NotServed,
         Self::HookAnswered,
         Self::HookFailed,
+        Self::RequestTargetTooLong,
+        Self::RequestMalformed,
+        Self::VersionUnsupported,
+        Self::CodingUnsupported,
     ];
+
+    /// Whether the request was refused by its form alone: nobody knows what it asked for, nor by which method.
+    pub const fn is_refusal(self) -> bool {
+        matches!(
+            self,
+            Self::RequestHeadTooLarge
+                | Self::RequestTargetTooLong
+                | Self::RequestMalformed
+                | Self::VersionUnsupported
+                | Self::CodingUnsupported
+        )
+    }
 
     /// Its place in [`ALL`](Self::ALL).
     pub const fn index(self) -> usize {
@@ -162,6 +191,22 @@ impl Cause {
             Self::NotServed => (14, "not_served", "NR"),
             Self::HookAnswered => (15, "hook_answered", "LR"),
             Self::HookFailed => (16, "hook_failed", "LR"),
+            Self::RequestTargetTooLong => (17, "request_target_too_long", "DPE"),
+            Self::RequestMalformed => (18, "request_malformed", "DPE"),
+            Self::VersionUnsupported => (19, "version_unsupported", "DPE"),
+            Self::CodingUnsupported => (20, "coding_unsupported", "DPE"),
+        }
+    }
+}
+
+impl From<Refusal> for Cause {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::HeadTooLarge => Self::RequestHeadTooLarge,
+            Refusal::TargetTooLong => Self::RequestTargetTooLong,
+            Refusal::Malformed => Self::RequestMalformed,
+            Refusal::VersionUnsupported => Self::VersionUnsupported,
+            Refusal::CodingUnsupported => Self::CodingUnsupported,
         }
     }
 }

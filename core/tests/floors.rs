@@ -27,6 +27,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "h2/recv_fields",
             "h2/send",
             "h2/server",
+            "session",
         ],
     ),
     ("5 request", &["counters", "hooks", "record", "request", "routes"]),

@@ -44,10 +44,10 @@ impl Gateway {
             return;
         }
         match entry.side {
-            Side::Front { .. } if entry.h2.is_going_away() => self.name_last_stream(id, now),
+            Side::Front { .. } if entry.session.is_going_away() => self.name_last_stream(id, now),
             Side::Front { .. } => {
-                entry.h2.announce_goaway();
-                entry.h2.ping(*b"too old.");
+                entry.session.announce_goaway();
+                entry.session.ping(*b"too old.");
                 let at = now + self.duration(Kind::DrainStep);
                 self.arm_age_at(id, at);
                 self.touch(id);

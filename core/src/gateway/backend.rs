@@ -40,7 +40,7 @@ impl Gateway {
             Event::GoAway { .. } => self.backend_goes_away(conn, now),
             // We send no PING to backends yet.
             Event::PingAck { .. } => {}
-            Event::Request { .. } | Event::RequestTooLarge { .. } => self.ignored_events += 1,
+            Event::Request { .. } | Event::RequestRefused { .. } => self.ignored_events += 1,
         }
     }
 
@@ -51,7 +51,7 @@ impl Gateway {
             request.awaiting.replay.end(&mut self.replays);
             if let Some(entry) = self.conns.get_mut(front.conn) {
                 // A front that is gone has ended its request.
-                let _ = entry.h2.send_head(front.stream, &fields, false);
+                let _ = entry.session.send_head(front.stream, &fields, false);
             }
             self.touch(front.conn);
         }
@@ -90,7 +90,7 @@ impl Gateway {
             self.watch_progress(key, now);
             self.lend_outbox(front.conn);
             if let Some(entry) = self.conns.get_mut(front.conn) {
-                let _ = entry.h2.send_head(front.stream, &fields, end);
+                let _ = entry.session.send_head(front.stream, &fields, end);
             }
             self.touch(front.conn);
             if end {
@@ -113,7 +113,7 @@ impl Gateway {
         let (mut owed, connection) = credit.split();
         // The octets lie in memory that the permit reserved, so that a slow client never stalls the others.
         if let Some(entry) = self.conns.get_mut(conn) {
-            entry.h2.release_connection(connection);
+            entry.session.release_connection(connection);
         }
         let Some(request) = self.requests.get_mut(key) else { return };
         if let Some(live) = request.live_mut() {
@@ -128,11 +128,14 @@ impl Gateway {
             }
             return self.relay_response(key, now);
         }
-        let cut =
-            match self.conns.get_mut(front.conn).map(|entry| entry.h2.send_data(front.stream, data, end)) {
-                Some(Ok(cut)) => cut,
-                Some(Err(_)) | None => data.len(),
-            };
+        let cut = match self
+            .conns
+            .get_mut(front.conn)
+            .map(|entry| entry.session.send_data(front.stream, data, end))
+        {
+            Some(Ok(cut)) => cut,
+            Some(Err(_)) | None => data.len(),
+        };
         let taken_at_once = cut == data.len() && !end;
         let left = owed.take(cut as u32);
         request.awaiting.response_octets += cut as u64;
@@ -143,7 +146,7 @@ impl Gateway {
         if left.octets() > 0
             && let Some(entry) = self.conns.get_mut(conn)
         {
-            entry.h2.release_stream(stream, left);
+            entry.session.release_stream(stream, left);
         }
         self.touch(front.conn);
         if taken_at_once {
@@ -167,8 +170,8 @@ impl Gateway {
         }
         let mut all_left = false;
         if let Some(entry) = self.conns.get_mut(front.conn) {
-            all_left = entry.h2.queued(front.stream) == 0;
-            let _ = entry.h2.send_trailers(front.stream, fields);
+            all_left = entry.session.queued(front.stream) == 0;
+            let _ = entry.session.send_trailers(front.stream, fields);
         }
         self.touch(front.conn);
         self.backend_done(key, now);
@@ -186,7 +189,8 @@ impl Gateway {
         let (mut finished, attempt) = live.finish();
         let front = request.awaiting.front;
         let relayed = request.awaiting.relay.as_ref().map_or(0, |relay| relay.waiting());
-        let waiting = relayed + self.conns.get(front.conn).map_or(0, |entry| entry.h2.queued(front.stream));
+        let waiting =
+            relayed + self.conns.get(front.conn).map_or(0, |entry| entry.session.queued(front.stream));
         let surplus = finished.trim(waiting as u32);
         request.place = Place::Finished(finished);
         if let Some(surplus) = surplus {

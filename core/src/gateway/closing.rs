@@ -24,7 +24,7 @@ impl Gateway {
     /// The peer broke the protocol: GOAWAY is queued, everything on the connection ends.
     pub(super) fn connection_failed(&mut self, id: ConnId, error: ConnectionError, now: Instant) {
         if let Some(entry) = self.conns.get_mut(id) {
-            entry.h2.fail(error);
+            entry.session.fail(error);
         }
         self.count_connection_error(id, error);
         self.abandon_streams(id, Cause::BackendProtocol, now);
@@ -35,7 +35,7 @@ impl Gateway {
     pub(super) fn abandon_streams(&mut self, id: ConnId, cause: Cause, now: Instant) {
         while let Some(entry) = self.conns.get_mut(id) {
             let is_front = entry.is_front();
-            let Some((_, tag)) = entry.h2.abandon_stream() else { break };
+            let Some((_, tag)) = entry.session.abandon_stream() else { break };
             if is_front {
                 self.client_gone(key_of(tag), Outcome::ClientGone, now);
             } else {
@@ -48,13 +48,13 @@ impl Gateway {
     pub(super) fn stream_ended(&mut self, id: ConnId, now: Instant) {
         self.slot_freed(id);
         let Some(entry) = self.conns.get(id) else { return };
-        if entry.life != Life::Open || entry.h2.open_streams() > 0 {
+        if entry.life != Life::Open || entry.session.open_streams() > 0 {
             return;
         }
         let departing = match &entry.side {
-            Side::Front { .. } => entry.h2.goaway_is_final(),
+            Side::Front { .. } => entry.session.goaway_is_final(),
             Side::Backend(engine) => {
-                entry.h2.is_going_away() || engine.phase() == crate::engine::EnginePhase::Draining
+                entry.session.is_going_away() || engine.phase() == crate::engine::EnginePhase::Draining
             }
         };
         if departing {
@@ -68,7 +68,7 @@ impl Gateway {
     /// Says GOAWAY, flushes, shuts down, lingers, closes. How long the flush takes is up to the peer's progress.
     pub(super) fn close_gracefully(&mut self, id: ConnId, cause: Cause, now: Instant) {
         let Some(entry) = self.conns.get_mut(id).filter(|entry| entry.life == Life::Open) else { return };
-        entry.h2.goaway();
+        entry.session.goaway();
         entry.life = Life::Flushing;
         let deadlines = [entry.deadline.take(), entry.age_deadline.take()];
         deadlines.into_iter().for_each(|deadline| self.cancel_deadline(deadline));
@@ -88,7 +88,7 @@ impl Gateway {
     /// A departing connection whose output has left goes a step further.
     pub(super) fn flush(&mut self, id: ConnId, now: Instant) {
         let Some(entry) = self.conns.get_mut(id) else { return };
-        if !entry.h2.transmit().is_empty() {
+        if !entry.session.transmit().is_empty() {
             return self.arm_write_stall(id, now);
         }
         entry.waiting_since = None;
@@ -190,8 +190,8 @@ impl Gateway {
                 && entry.is_front()
                 && entry.life == Life::Open
             {
-                entry.h2.announce_goaway();
-                entry.h2.ping(*b"draining");
+                entry.session.announce_goaway();
+                entry.session.ping(*b"draining");
                 self.touch(id);
             }
         }
@@ -200,7 +200,7 @@ impl Gateway {
 
     /// The client answered a PING that followed our first GOAWAY.
     pub(super) fn goaway_was_seen(&mut self, id: ConnId, now: Instant) {
-        if self.conns.get(id).is_some_and(|entry| entry.h2.is_going_away()) {
+        if self.conns.get(id).is_some_and(|entry| entry.session.is_going_away()) {
             self.name_last_stream(id, now);
         }
     }
@@ -216,7 +216,7 @@ impl Gateway {
 
     pub(super) fn name_last_stream(&mut self, id: ConnId, now: Instant) {
         if let Some(entry) = self.conns.get_mut(id).filter(|entry| entry.life == Life::Open) {
-            entry.h2.goaway();
+            entry.session.goaway();
             self.touch(id);
             self.stream_ended(id, now);
         }
@@ -229,7 +229,7 @@ impl Gateway {
             self.conn_ids().into_iter().partition(|&id| self.conns.get(id).is_some_and(Conn::is_front));
         for id in fronts.into_iter().chain(backends) {
             let Some(entry) = self.conns.get(id) else { continue };
-            let in_use = entry.h2.open_streams() > 0 && entry.is_front();
+            let in_use = entry.session.open_streams() > 0 && entry.is_front();
             if let Some(drain) = &mut self.drain {
                 drain.cut += u32::from(in_use);
             }
@@ -260,7 +260,7 @@ impl Gateway {
             match life {
                 Life::Connecting => self.close_now(id, now),
                 Life::Open => {
-                    entry.h2.goaway();
+                    entry.session.goaway();
                     entry.life = Life::Flushing;
                     self.touch(id);
                 }

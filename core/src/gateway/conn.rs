@@ -4,10 +4,10 @@ use crate::address::Address;
 use crate::deadline::DeadlineKey;
 use crate::engine::Engine;
 use crate::gateway::vigil::Vigil;
-use crate::h2::Connection;
 use crate::outbox::OctetQueue;
 use crate::registry::FrontLanes;
 use crate::request::DeadlineTarget;
+use crate::session::Session;
 use crate::time::Instant;
 
 /// How far the life of a connection has come.
@@ -45,7 +45,7 @@ pub(super) enum Side {
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Conn {
-    pub(super) h2: Connection,
+    pub(super) session: Session,
     pub(super) side: Side,
     pub(super) life: Life,
     /// Octets received that do not make a whole frame, or that wait because reading is paused.
@@ -77,9 +77,9 @@ pub(super) struct Conn {
 }
 
 impl Conn {
-    pub(super) fn new(h2: Connection, side: Side, life: Life, now: Instant) -> Self {
+    pub(super) fn new(session: Session, side: Side, life: Life, now: Instant) -> Self {
         Self {
-            h2,
+            session,
             side,
             life,
             inbox: OctetQueue::default(),
@@ -117,7 +117,7 @@ mod tests {
     /// What every idle connection costs beside its compression tables.
     #[test]
     fn a_connection_stays_small() {
-        assert!(size_of::<Conn>() <= 1200, "{} octets", size_of::<Conn>());
+        assert!(size_of::<Conn>() <= 400, "{} octets", size_of::<Conn>());
         assert!(size_of::<crate::h2::Stream>() <= 256, "{} octets", size_of::<crate::h2::Stream>());
     }
 }

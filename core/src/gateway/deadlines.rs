@@ -134,8 +134,8 @@ impl Gateway {
         let at = now + self.duration(Kind::FieldBlock);
         let Some(entry) = self.conns.get_mut(id).filter(|entry| entry.is_front()) else { return };
         // What we do not read cannot end.
-        let open = !entry.paused && entry.life == Life::Open && entry.h2.is_in_field_block(rest);
-        let number = entry.h2.field_blocks_received();
+        let open = !entry.paused && entry.life == Life::Open && entry.session.is_in_field_block(rest);
+        let number = entry.session.field_blocks_received();
         if open && entry.block_deadline.is_some_and(|(watched, _)| watched == number) {
             return;
         }
@@ -238,7 +238,7 @@ impl Gateway {
 
     fn end_late(&mut self, id: ConnId, error: ConnectionError, now: Instant) {
         let Some(entry) = self.conns.get_mut(id) else { return };
-        entry.h2.fail(error);
+        entry.session.fail(error);
         self.count_connection_error(id, error);
         self.abandon_streams(id, Cause::ConnectionTimeout, now);
         self.close_gracefully(id, Cause::ConnectionTimeout, now);
@@ -257,7 +257,7 @@ impl Gateway {
     /// A connection without streams may stay so for a while.
     pub(super) fn arm_idle(&mut self, id: ConnId, now: Instant) {
         let Some(entry) = self.conns.get(id).filter(|entry| entry.established) else { return };
-        if entry.h2.open_streams() == 0 {
+        if entry.session.open_streams() == 0 {
             self.arm_conn(id, if entry.is_front() { Kind::FrontIdle } else { Kind::BackendIdle }, now);
         }
     }
@@ -266,7 +266,7 @@ impl Gateway {
     fn expire_idle(&mut self, id: ConnId, now: Instant) {
         if self.is_wanted_idle(id) {
             self.arm_idle(id, now);
-        } else if self.conns.get(id).is_some_and(|entry| entry.h2.open_streams() == 0) {
+        } else if self.conns.get(id).is_some_and(|entry| entry.session.open_streams() == 0) {
             self.close_gracefully(id, Cause::ConnectionTerminated, now);
         }
     }
@@ -299,7 +299,7 @@ impl Gateway {
     fn expire_progress(&mut self, key: RequestKey, now: Instant) {
         let Some(request) = self.requests.get(key) else { return };
         let front = request.awaiting.front;
-        let waits = self.conns.get(front.conn).is_some_and(|entry| entry.h2.queued(front.stream) > 0);
+        let waits = self.conns.get(front.conn).is_some_and(|entry| entry.session.queued(front.stream) > 0);
         let timeouts = &self.config.timeouts;
         let limit = if waits { timeouts.write_stall } else { timeouts.stream_idle };
         if now.saturating_since(request.awaiting.progress_at) < limit {
@@ -317,7 +317,7 @@ impl Gateway {
     fn who_stands_still(&self, request: &Request, client_has_output: bool) -> Cause {
         let Place::Live(live) = &request.place else { return Cause::StreamIdle };
         let backend_has_output =
-            self.conns.get(live.conn()).is_some_and(|entry| entry.h2.queued(live.stream()) > 0);
+            self.conns.get(live.conn()).is_some_and(|entry| entry.session.queued(live.stream()) > 0);
         let client_owes = !request.awaiting.content_end && !backend_has_output;
         if client_has_output || client_owes { Cause::StreamIdle } else { Cause::ResponseTimeout }
     }

@@ -103,7 +103,7 @@ impl Gateway {
     fn streams_where_free(&self, conn: ConnId) -> Option<usize> {
         let entry = self.conns.get(conn)?;
         let Side::Backend(engine) = &entry.side else { return None };
-        (engine.free_slots(&entry.h2) > 0).then(|| entry.h2.open_streams())
+        (engine.free_slots(&entry.session) > 0).then(|| entry.session.open_streams())
     }
 
     /// An idle connection gets an engine of the entry.
@@ -150,7 +150,7 @@ impl Gateway {
         let Some(entry) = self.conns.get(conn) else { return Thawed::NoSlot };
         let Side::Backend(engine) = &entry.side else { return Thawed::NoSlot };
         let (upstream, endpoint) = (engine.upstream, engine.endpoint);
-        let window = entry.h2.stream_recv_window();
+        let window = entry.session.stream_recv_window();
         let Some(request) = self.requests.get(key) else { return Thawed::NoSlot };
         let front = request.awaiting.front.conn;
         if !self.share_allows(front, window) {
@@ -160,7 +160,9 @@ impl Gateway {
         let Some(entry) = self.conns.get_mut(conn) else { return Thawed::NoSlot };
         let Side::Backend(engine) = &entry.side else { return Thawed::NoSlot };
         let Some(request) = self.requests.get_mut(key) else { return Thawed::NoSlot };
-        let Some(permit) = engine.permit(&entry.h2, &mut self.ledger, window) else { return Thawed::Starved };
+        let Some(permit) = engine.permit(&entry.session, &mut self.ledger, window) else {
+            return Thawed::Starved;
+        };
         let Some(frozen) = request.take_frozen() else {
             self.ledger.give_back(permit);
             return Thawed::NoSlot;
@@ -192,14 +194,14 @@ impl Gateway {
         let &Side::Backend(Engine { upstream, endpoint, .. }) = &entry.side else {
             return self.stay_frozen(key, frozen, permit);
         };
-        let head_at = entry.h2.octets_queued();
-        let opened = entry.h2.open(outgoing.fields.as_ref().unwrap_or(frozen.fields()), end);
+        let head_at = entry.session.octets_queued();
+        let opened = entry.session.open(outgoing.fields.as_ref().unwrap_or(frozen.fields()), end);
         self.spare.keep_section(outgoing.fields.unwrap_or_default());
         let (Ok(stream), Some(request)) = (opened, self.requests.get_mut(key)) else {
             return self.stay_frozen(key, frozen, permit);
         };
         let awaiting = &mut request.awaiting;
-        entry.h2.set_tag(stream, tag_of(key));
+        entry.session.set_tag(stream, tag_of(key));
         awaiting.attempts += 1;
         awaiting.thawed = Some(now);
         let attempt = Attempt {
@@ -208,7 +210,7 @@ impl Gateway {
             endpoint,
             conn,
             stream,
-            stream_id: entry.h2.stream_id(stream).unwrap_or(0),
+            stream_id: entry.session.stream_id(stream).unwrap_or(0),
             head_at,
             thawed: now,
             sent: None,
@@ -235,7 +237,7 @@ impl Gateway {
         }
         self.watch(conn, now);
         // B64: it had the last identifier.
-        if self.conns.get(conn).is_some_and(|entry| entry.h2.is_going_away()) {
+        if self.conns.get(conn).is_some_and(|entry| entry.session.is_going_away()) {
             self.retire_engine(conn, Cause::ConnectionTerminated, now);
         }
         self.touch(conn);
@@ -268,7 +270,7 @@ impl Gateway {
                 relay.put(content.as_slice(), end);
                 0
             }
-            None => entry.h2.send_data(stream, content.as_slice(), end).unwrap_or(0),
+            None => entry.session.send_data(stream, content.as_slice(), end).unwrap_or(0),
         };
         live.attempt.request_octets += cut as u64;
         let relayed = live.relay.is_some();
@@ -279,7 +281,7 @@ impl Gateway {
             awaiting.replay.keep_trailers(&trailers);
             match &mut live.relay {
                 Some(relay) => relay.put_trailers(trailers),
-                None => drop(entry.h2.send_trailers(stream, trailers)),
+                None => drop(entry.session.send_trailers(stream, trailers)),
             }
         }
         self.content_cut(key, cut as u32);

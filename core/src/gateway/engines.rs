@@ -17,7 +17,7 @@ impl Gateway {
         let first = self.conns.get(conn).is_some_and(|entry| !entry.established);
         self.established(conn, now);
         let Some(entry) = self.conns.get(conn) else { return };
-        let streams_max = entry.h2.peer_settings().max_concurrent_streams;
+        let streams_max = entry.session.peer_streams_max();
         if let Side::Backend(engine) = &entry.side {
             let seat = Seat { conn, endpoint: engine.endpoint, dialling: first };
             self.registry.limit_told(engine.upstream, engine.entry, seat, streams_max);
@@ -28,7 +28,7 @@ impl Gateway {
     /// An engine without requests is deregistered: whoever needs its connection next adopts it (B31, B33).
     pub(super) fn run_out(&mut self, conn: ConnId, now: Instant) {
         let Some(entry) = self.conns.get_mut(conn) else { return };
-        let unused = entry.established && entry.life == Life::Open && entry.h2.open_streams() == 0;
+        let unused = entry.established && entry.life == Life::Open && entry.session.open_streams() == 0;
         let may_rest =
             |engine: &&mut crate::engine::Engine| engine.phase() == EnginePhase::Open && !engine.idle;
         let Some(engine) = entry.engine_mut().filter(|_| unused).filter(may_rest) else { return };

@@ -8,7 +8,7 @@ use crate::gateway::conn::Side;
 use crate::gateway::{ConnId, Gateway, forward};
 use crate::h2::{Event, StreamKey};
 use crate::key::{Key, UpstreamKey};
-use crate::message::{Method, RequestHead};
+use crate::message::{Method, Refusal, RequestHead};
 use crate::record::{Cause, Outcome, Record, RequestId};
 use crate::request::{Arrived, DeadlineTarget, FrontAddress, Place, RequestKey};
 use crate::routes::Route;
@@ -31,7 +31,9 @@ impl Gateway {
             Event::Request { stream, head, fields, end } => {
                 self.request_arrived(FrontAddress { conn, stream }, head, fields, end, now);
             }
-            Event::RequestTooLarge { stream } => self.request_too_large(FrontAddress { conn, stream }, now),
+            Event::RequestRefused { stream, refusal } => {
+                self.request_refused(FrontAddress { conn, stream }, refusal, now);
+            }
             Event::Data { stream, tag, data, credit, end } => {
                 self.request_content(FrontAddress { conn, stream }, key_of(tag), data, credit, end, now);
             }
@@ -69,7 +71,7 @@ impl Gateway {
         if let Some(entry) = self.conns.get_mut(front.conn)
             && !end
         {
-            let upload = self.uploads.reserve(entry.h2.stream_recv_window());
+            let upload = self.uploads.reserve(entry.session.stream_recv_window());
             if upload.is_none() {
                 self.account.hit(Limit::UploadLedger);
             }
@@ -107,13 +109,13 @@ impl Gateway {
         let key = self.requests.insert(Arrived { id, front, head, route, fields, end, at: now }.freeze());
         self.write_record(Record::Started { request: id, at: now });
         if let Some(entry) = self.conns.get_mut(front.conn) {
-            entry.h2.set_tag(front.stream, tag_of(key));
+            entry.session.set_tag(front.stream, tag_of(key));
         }
         key
     }
 
-    /// A request whose head exceeds the limits is answered, so that it has its records (L1). Its fields were dropped.
-    fn request_too_large(&mut self, front: FrontAddress, now: Instant) {
+    /// A request that is refused by its form is answered, so that it has its records (L1). Its fields were dropped.
+    fn request_refused(&mut self, front: FrontAddress, refusal: Refusal, now: Instant) {
         let head = RequestHead {
             method: Method::Other,
             content_length: None,
@@ -123,9 +125,11 @@ impl Gateway {
             has_host: false,
             extended_connect: false,
         };
-        self.account.hit(Limit::RequestHead);
+        if matches!(refusal, Refusal::HeadTooLarge | Refusal::TargetTooLong) {
+            self.account.hit(Limit::RequestHead);
+        }
         let key = self.freeze(front, head, FieldSection::new(), false, None, now);
-        self.fail_request(key, Cause::RequestHeadTooLarge, now);
+        self.fail_request(key, refusal.into(), now);
     }
 
     /// Which route serves a request with these fields.
@@ -182,7 +186,8 @@ impl Gateway {
                     relay.put(data, end);
                     relayed = true;
                 } else {
-                    let sent = self.conns.get_mut(conn).map(|entry| entry.h2.send_data(stream, data, end));
+                    let sent =
+                        self.conns.get_mut(conn).map(|entry| entry.session.send_data(stream, data, end));
                     // A stream that is gone has failed its request already, or will with the next event.
                     let cut = sent.and_then(Result::ok).unwrap_or(data.len());
                     live.attempt.request_octets += cut as u64;
@@ -223,8 +228,8 @@ impl Gateway {
                 }
                 if let Some(entry) = self.conns.get_mut(conn) {
                     // A stream that is gone has failed its request already, or will with the next event.
-                    let _ = entry.h2.send_trailers(stream, fields);
-                    if entry.h2.queued(stream) == 0 {
+                    let _ = entry.session.send_trailers(stream, fields);
+                    if entry.session.queued(stream) == 0 {
                         self.request_sent(key, now);
                     }
                 }
@@ -260,8 +265,8 @@ impl Gateway {
             return;
         }
         if let Some(entry) = self.conns.get_mut(front.conn) {
-            entry.h2.release_stream(front.stream, stream);
-            entry.h2.release_connection(connection);
+            entry.session.release_stream(front.stream, stream);
+            entry.session.release_connection(connection);
         }
         self.touch(front.conn);
     }
@@ -275,7 +280,7 @@ impl Gateway {
         _now: Instant,
     ) {
         if let Some(entry) = self.conns.get_mut(conn) {
-            entry.h2.reset(stream, code);
+            entry.session.reset(stream, code);
         }
         self.touch(conn);
     }

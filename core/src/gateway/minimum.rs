@@ -6,6 +6,7 @@ use crate::gateway::deadlines::Kind;
 use crate::gateway::{Action, ConnId, Gateway};
 use crate::h2::Role;
 use crate::key::{EndpointKey, EntryKey, UpstreamKey};
+use crate::session::Session;
 use crate::time::Instant;
 
 impl Gateway {
@@ -47,11 +48,11 @@ impl Gateway {
         let Some(of) = self.registry.endpoint_mut(upstream, endpoint) else { return };
         let limits = (of.streams_max.unwrap_or(assumed), cap);
         let Some(target) = of.take_address() else { return };
-        let h2 = self.new_connection(Role::Client);
+        let session = Session::H2(self.new_connection(Role::Client));
         let engine = Engine::new(self.next_engine, upstream, endpoint, entry, limits);
         self.next_engine += 1;
         self.count_dial(&engine);
-        let conn = self.conns.insert(Conn::new(h2, Side::Backend(engine), Life::Connecting, now));
+        let conn = self.conns.insert(Conn::new(session, Side::Backend(engine), Life::Connecting, now));
         self.registry.register(upstream, endpoint, entry, conn);
         self.arm_conn(conn, Kind::Connect, now);
         self.actions.push_back(Action::Connect { conn, target });

@@ -81,6 +81,7 @@ pub use crate::record::{AttemptOutcome, AttemptRecord, Cause, EndRecord, Outcome
 use crate::registry::{FrontLanes, Registry};
 use crate::request::{DeadlineTarget, Request, RequestKey};
 use crate::routes::Routes;
+use crate::session::Session;
 use crate::time::{Instant, WallClock};
 use conn::{Conn, Life, Side};
 use deadlines::Kind;
@@ -208,9 +209,9 @@ impl Gateway {
     /// A client's connection was accepted. Past the limit of clients, or in a drain, it is closed at once, before a word is
     /// said: what it speaks is not known yet.
     pub fn handle_accept(&mut self, info: Accepted, now: Instant) -> ConnId {
-        let h2 = self.new_connection(Role::Server);
+        let session = Session::H2(self.new_connection(Role::Server));
         let side = Side::Front { peer: info.peer, lanes: FrontLanes::default(), reserved: 0, held: false };
-        let id = self.conns.insert(Conn::new(h2, side, Life::Open, now));
+        let id = self.conns.insert(Conn::new(session, side, Life::Open, now));
         self.fronts += 1;
         self.account.front.opened += 1;
         self.arm_conn(id, Kind::Preface, now);
@@ -311,11 +312,11 @@ impl Gateway {
             self.ignored_events += 1;
             return;
         };
-        entry.h2.sent(n);
+        entry.session.sent(n);
         if n > 0 {
             entry.waiting_since = Some(now);
         }
-        if entry.paused && entry.h2.has_room() {
+        if entry.paused && entry.session.has_room() {
             entry.paused = false;
             let mut inbox = core::mem::take(&mut entry.inbox);
             let left = self.receive(conn, inbox.as_slice(), now);
@@ -386,12 +387,12 @@ impl Gateway {
         self.dispatch_at = Some(now);
         self.flush(conn, now);
         let entry = self.conns.get_mut(conn)?;
-        if entry.life == Life::Connecting || entry.h2.transmit().is_empty() {
+        if entry.life == Life::Connecting || entry.session.transmit().is_empty() {
             entry.announced = false;
             self.keep_outbox(conn);
             return None;
         }
-        Some(Transmit { pieces: [self.conns.get(conn)?.h2.transmit(), &[]] })
+        Some(Transmit { pieces: [self.conns.get(conn)?.session.transmit(), &[]] })
     }
 
     /// When `handle_timeout` is wanted at the latest.
@@ -404,13 +405,13 @@ impl Gateway {
         self.ignored_events
     }
 
-    fn new_connection(&mut self, role: Role) -> Connection {
+    fn new_connection(&mut self, role: Role) -> Box<Connection> {
         let config = match role {
             Role::Server => &self.front_config,
             Role::Client => &self.backend_config,
         };
         self.next_identity = self.next_identity.wrapping_add(1);
-        Connection::new(role, Arc::clone(config), self.seed, self.next_identity)
+        Box::new(Connection::new(role, Arc::clone(config), self.seed, self.next_identity))
     }
 
     /// Takes every whole frame, unless the connection's output is held back; says how many octets are left for its inbox.
@@ -419,21 +420,21 @@ impl Gateway {
         let mut input = Input::new(octets);
         loop {
             let Some(entry) = self.conns.get_mut(id) else { return 0 };
-            if entry.life == Life::Lingering || entry.life == Life::Flushing && entry.h2.has_failed() {
+            if entry.life == Life::Lingering || entry.life == Life::Flushing && entry.session.has_failed() {
                 self.discard(id, input.remaining().len(), now);
                 return 0;
             }
-            if entry.h2.awaits_preface() && !self.check_preface(id, input.remaining()) {
+            if entry.session.awaits_preface() && !self.check_preface(id, input.remaining()) {
                 break;
             }
             self.lend_section(id);
             let Some(entry) = self.conns.get_mut(id) else { return 0 };
-            if entry.h2.is_congested() {
+            if entry.session.is_congested() {
                 entry.paused = true;
                 break;
             }
             let is_front = entry.is_front();
-            match entry.h2.poll_event(&mut input) {
+            match entry.session.poll_event(&mut input) {
                 Ok(Some(event)) if is_front => self.front_event(id, event, now),
                 Ok(Some(event)) => self.backend_event(id, event, now),
                 Ok(None) => break,
@@ -444,7 +445,7 @@ impl Gateway {
             }
         }
         if let Some(entry) = self.conns.get_mut(id) {
-            let spare = entry.h2.take_spare();
+            let spare = entry.session.take_spare();
             self.keep_section(spare);
         }
         self.watch_field_block(id, input.remaining(), now);
@@ -457,7 +458,7 @@ impl Gateway {
 
     /// Cuts what windows and outbox allow, and gives the other side credit for it.
     fn fill_outbox(&mut self, id: ConnId, now: Instant) {
-        while let Some(cut) = self.conns.get_mut(id).and_then(|entry| entry.h2.cut()) {
+        while let Some(cut) = self.conns.get_mut(id).and_then(|entry| entry.session.cut()) {
             self.content_left(id, cut, now);
         }
     }
@@ -467,7 +468,7 @@ impl Gateway {
         if let Some(entry) = self.conns.get_mut(id)
             && !entry.announced
             && entry.life != Life::Connecting
-            && entry.h2.has_output()
+            && entry.session.has_output()
         {
             entry.announced = true;
             self.actions.push_back(Action::Writable(id));

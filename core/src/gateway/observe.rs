@@ -17,7 +17,7 @@ impl Gateway {
     /// What `poll_transmit(conn)` showed and `handle_sent` has not taken yet.
     pub fn shown(&self, conn: ConnId) -> &[u8] {
         match self.conns.get(conn) {
-            Some(entry) if entry.life != Life::Connecting => entry.h2.transmit(),
+            Some(entry) if entry.life != Life::Connecting => entry.session.transmit(),
             Some(_) | None => &[],
         }
     }
@@ -88,7 +88,7 @@ impl Gateway {
                 stream_id: self
                     .conns
                     .get(front.conn)
-                    .and_then(|entry| entry.h2.stream_id(front.stream))
+                    .and_then(|entry| entry.session.stream_id(front.stream))
                     .unwrap_or(0),
                 attempts: awaiting.attempts,
                 place: match &request.place {
@@ -120,7 +120,7 @@ impl Gateway {
 
     fn has_free_slot(&self, conn: ConnId) -> bool {
         self.conns.get(conn).is_some_and(|entry| match &entry.side {
-            Side::Backend(engine) => engine.free_slots(&entry.h2) > 0,
+            Side::Backend(engine) => engine.free_slots(&entry.session) > 0,
             Side::Front { .. } => false,
         })
     }

@@ -52,7 +52,7 @@ impl Gateway {
             Protocol::Undecided => false,
             Protocol::Http1 => {
                 if let Some(entry) = self.conns.get_mut(id) {
-                    entry.h2.answer_instead(HTTP1_ANSWER);
+                    entry.session.answer_instead(HTTP1_ANSWER);
                 }
                 self.close_after_answer(id);
                 false

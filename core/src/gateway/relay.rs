@@ -33,7 +33,7 @@ impl Gateway {
         let Some(live) = self.requests.get_mut(key).and_then(Request::live_mut) else { return false };
         let (conn, stream) = (live.conn(), live.stream());
         let Some(relay) = live.relay.as_deref_mut() else { return false };
-        let Some(entry) = self.conns.get_mut(conn).filter(|entry| entry.h2.queued(stream) == 0) else {
+        let Some(entry) = self.conns.get_mut(conn).filter(|entry| entry.session.queued(stream) == 0) else {
             return false;
         };
         let mut owed = relay.take_owed();
@@ -51,14 +51,14 @@ impl Gateway {
         let trailers = if made.end { relay.take_trailers() } else { None };
         let end = made.end && trailers.is_none();
         // A stream that is gone has failed its request already, or will with the next event.
-        let cut = entry.h2.send_data(stream, &output[..made.octets], end).unwrap_or(made.octets);
+        let cut = entry.session.send_data(stream, &output[..made.octets], end).unwrap_or(made.octets);
         live.attempt.request_octets += cut as u64;
         let left = cut == made.octets;
         if left {
             owed += relay.take_owed();
         }
         if let Some(trailers) = trailers {
-            let _ = entry.h2.send_trailers(stream, trailers);
+            let _ = entry.session.send_trailers(stream, trailers);
         }
         self.content_cut(key, owed);
         self.touch(conn);
@@ -74,7 +74,8 @@ impl Gateway {
         let awaiting = &mut request.awaiting;
         let front = awaiting.front;
         let Some(relay) = awaiting.relay.as_deref_mut() else { return false };
-        let Some(entry) = self.conns.get_mut(front.conn).filter(|entry| entry.h2.queued(front.stream) == 0)
+        let Some(entry) =
+            self.conns.get_mut(front.conn).filter(|entry| entry.session.queued(front.stream) == 0)
         else {
             return false;
         };
@@ -92,7 +93,7 @@ impl Gateway {
         };
         let trailers = if made.end { relay.take_trailers() } else { None };
         let end = made.end && trailers.is_none();
-        let sent = entry.h2.send_data(front.stream, &output[..made.octets], end);
+        let sent = entry.session.send_data(front.stream, &output[..made.octets], end);
         let cut = sent.unwrap_or(made.octets);
         awaiting.response_octets += cut as u64;
         if cut > 0 {
@@ -103,7 +104,7 @@ impl Gateway {
             owed += relay.take_owed();
         }
         if let Some(trailers) = trailers {
-            let _ = entry.h2.send_trailers(front.stream, trailers);
+            let _ = entry.session.send_trailers(front.stream, trailers);
         }
         self.release_response(key, owed);
         self.touch(front.conn);
@@ -121,7 +122,7 @@ impl Gateway {
             return;
         };
         if let Some(entry) = self.conns.get_mut(conn) {
-            entry.h2.release_stream(stream, credit);
+            entry.session.release_stream(stream, credit);
         }
         self.touch(conn);
     }

@@ -12,7 +12,7 @@ impl Gateway {
         let (status, error) = cause.status();
         let content = match cause {
             // Nobody knows whether it was HEAD.
-            Cause::RequestHeadTooLarge => String::new(),
+            _ if cause.is_refusal() => String::new(),
             _ => format!("{status} {error}\n"),
         };
         let fields = self.local_head(status, content.as_bytes(), error, now);
@@ -37,10 +37,10 @@ impl Gateway {
         awaiting.replay.end(&mut self.replays);
         let mut all_left = true;
         if let Some(entry) = self.conns.get_mut(front.conn)
-            && entry.h2.send_head(front.stream, fields, is_head).is_ok()
+            && entry.session.send_head(front.stream, fields, is_head).is_ok()
             && !is_head
         {
-            let cut = entry.h2.send_data(front.stream, content, true).unwrap_or(content.len());
+            let cut = entry.session.send_data(front.stream, content, true).unwrap_or(content.len());
             awaiting.response_octets += cut as u64;
             all_left = cut == content.len();
         }

@@ -19,7 +19,7 @@ impl Gateway {
 
     /// The connection that carried the request is gone. Where nothing of the request had left, no backend has seen it.
     pub(super) fn lost_with(&mut self, conn: ConnId, key: RequestKey, cause: Cause, now: Instant) {
-        let sent = self.conns.get(conn).map(|entry| entry.h2.octets_sent());
+        let sent = self.conns.get(conn).map(|entry| entry.session.octets_sent());
         let live = self.requests.get(key).and_then(|request| match &request.place {
             Place::Live(live) => Some(live.attempt.head_at),
             Place::Frozen(_) | Place::Finished(_) | Place::Moving => None,

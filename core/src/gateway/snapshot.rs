@@ -232,7 +232,7 @@ impl Gateway {
         for (id, conn) in self.conns.iter() {
             match &conn.side {
                 Side::Front { peer, .. } => {
-                    front.traffic.merge(conn.h2.traffic());
+                    front.traffic.merge(conn.session.traffic());
                     if fronts.len() < connections_max {
                         let frozen = frozen.get(&id).copied().unwrap_or(0);
                         fronts.push(front_snapshot(id, peer, conn, frozen, now));
@@ -243,7 +243,7 @@ impl Gateway {
                     let endpoints = upstreams.get_mut(&engine.upstream).map(|of| &mut of.endpoints);
                     let endpoint = endpoints.zip(at).and_then(|(endpoints, &at)| endpoints.get_mut(at));
                     let Some(endpoint) = endpoint else { continue };
-                    endpoint.counters.wire.traffic.merge(conn.h2.traffic());
+                    endpoint.counters.wire.traffic.merge(conn.session.traffic());
                     let engine = engine_snapshot(engine, conn, now);
                     endpoint.engine_states[engine.state as usize] += 1;
                     if endpoint.engines.len() < connections_max {
@@ -339,13 +339,13 @@ fn front_snapshot(id: ConnId, peer: &Address, conn: &Conn, frozen: u32, now: Ins
         id: id.to_bits(),
         peer: peer.clone(),
         age: now.saturating_since(conn.since),
-        streams: conn.h2.open_streams() as u32,
+        streams: conn.session.open_streams() as u32,
         frozen,
         closing: matches!(conn.life, Life::Flushing | Life::Lingering),
         paused: conn.paused,
-        windows: conn.h2.windows(),
-        buffered: (conn.inbox.len() + conn.h2.buffered()) as u64,
-        traffic: *conn.h2.traffic(),
+        windows: conn.session.windows(),
+        buffered: (conn.inbox.len() + conn.session.buffered()) as u64,
+        traffic: *conn.session.traffic(),
     }
 }
 
@@ -361,11 +361,11 @@ fn engine_snapshot(engine: &Engine, conn: &Conn, now: Instant) -> EngineSnapshot
         number: engine.number,
         state,
         age: now.saturating_since(conn.since),
-        streams: conn.h2.open_streams() as u32,
-        slots: engine.free_slots(&conn.h2),
-        windows: conn.h2.windows(),
-        buffered: (conn.inbox.len() + conn.h2.buffered()) as u64,
-        traffic: *conn.h2.traffic(),
+        streams: conn.session.open_streams() as u32,
+        slots: engine.free_slots(&conn.session),
+        windows: conn.session.windows(),
+        buffered: (conn.inbox.len() + conn.session.buffered()) as u64,
+        traffic: *conn.session.traffic(),
     }
 }
 

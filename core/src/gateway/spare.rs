@@ -72,27 +72,27 @@ impl Gateway {
     /// Lends memory for the next section that is decoded on the connection.
     pub(super) fn lend_section(&mut self, id: ConnId) {
         if let Some(entry) = self.conns.get_mut(id)
-            && entry.h2.lacks_spare()
+            && entry.session.lacks_spare()
         {
-            entry.h2.recycle(self.spare.take_section());
+            entry.session.recycle(self.spare.take_section());
         }
     }
 
     /// Lends memory for what the connection is about to send.
     pub(super) fn lend_outbox(&mut self, id: ConnId) {
         if let Some(entry) = self.conns.get_mut(id)
-            && entry.h2.outbox_capacity() == 0
+            && entry.session.outbox_capacity() == 0
             && let Some(spare) = self.spare.outboxes.pop()
         {
             self.spare.outbox_octets -= spare.capacity();
-            entry.h2.give_outbox_memory(spare);
+            entry.session.give_outbox_memory(spare);
         }
     }
 
     /// Takes back what an empty outbox holds.
     pub(super) fn keep_outbox(&mut self, id: ConnId) {
         let Some(entry) = self.conns.get_mut(id) else { return };
-        let memory = entry.h2.take_outbox_memory();
+        let memory = entry.session.take_outbox_memory();
         let wanted = self.spare.outboxes.len() < OUTBOXES_MAX;
         if wanted && is_worth_keeping(memory.capacity(), self.spare.outbox_octets) {
             self.spare.outbox_octets += memory.capacity();

@@ -55,7 +55,7 @@ impl Gateway {
             view.buffered_octets += request.relayed_octets();
         }
         for (_, conn) in self.conns.iter() {
-            view.buffered_octets += conn.inbox.len() + conn.h2.buffered();
+            view.buffered_octets += conn.inbox.len() + conn.session.buffered();
         }
         view
     }

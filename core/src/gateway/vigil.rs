@@ -81,9 +81,11 @@ impl Gateway {
     fn ask(&mut self, conn: ConnId, now: Instant) {
         let limit = self.config.timeouts.ping;
         let Some(entry) = self.conns.get_mut(conn).filter(|entry| !entry.vigil.asked) else { return };
+        if !entry.session.ping(*b"in there") {
+            return;
+        }
         entry.vigil.asked = true;
         entry.vigil.pinged = true;
-        entry.h2.ping(*b"in there");
         self.arm_vigil(conn, now + limit);
         self.touch(conn);
     }
@@ -95,7 +97,7 @@ impl Gateway {
         if entry.vigil.pinged {
             return self.cut_conn(conn, Cause::ConnectionTerminated, now);
         }
-        let wanted = entry.life == Life::Open && entry.established && entry.h2.open_streams() > 0;
+        let wanted = entry.life == Life::Open && entry.established && entry.session.open_streams() > 0;
         if !wanted || entry.vigil.asked {
             return;
         }

@@ -59,7 +59,7 @@ impl Gateway {
         };
         let (conn, stream) = (live.conn(), live.stream());
         let received = live.attempt.response_octets;
-        let Some(size) = self.conns.get(conn).and_then(|entry| entry.h2.recv_window_size(stream)) else {
+        let Some(size) = self.conns.get(conn).and_then(|entry| entry.session.recv_window_size(stream)) else {
             return;
         };
         let by = size.min(max.saturating_sub(size));
@@ -68,7 +68,7 @@ impl Gateway {
             return;
         }
         let Some(front) = self.requests.get(key).map(|request| request.awaiting.front) else { return };
-        let waits = self.conns.get(front.conn).is_none_or(|entry| entry.h2.queued(front.stream) > 0);
+        let waits = self.conns.get(front.conn).is_none_or(|entry| entry.session.queued(front.stream) > 0);
         if waits || !self.share_allows(front.conn, by) {
             return;
         }
@@ -78,7 +78,7 @@ impl Gateway {
             live.widen(more);
         }
         if let Some(entry) = self.conns.get_mut(conn) {
-            entry.h2.widen_recv_window(stream, by);
+            entry.session.widen_recv_window(stream, by);
         }
         self.touch(conn);
     }

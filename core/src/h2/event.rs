@@ -3,7 +3,7 @@
 use crate::error::{ErrorCode, StreamError};
 use crate::fields::FieldSection;
 use crate::h2::streams::StreamKey;
-use crate::message::{RequestHead, ResponseHead};
+use crate::message::{Refusal, RequestHead, ResponseHead};
 use crate::window::{Both, Credit};
 
 /// Received octets on their way into a connection. Whole frames are taken from the front, the rest stays.
@@ -48,10 +48,12 @@ pub enum Event<'a> {
         /// The request has no content and no trailers.
         end: bool,
     },
-    /// Server: a request head beyond the limits, decoded and dropped. The stream is open, for an answer (431).
-    RequestTooLarge {
+    /// Server: a request that is refused by its form. Its fields were dropped; the stream is open, for an answer.
+    RequestRefused {
         /// The stream.
         stream: StreamKey,
+        /// Why.
+        refusal: Refusal,
     },
     /// Client: an interim response (1xx).
     Interim {

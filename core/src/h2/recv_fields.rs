@@ -10,7 +10,7 @@ use crate::h2::settings::Role;
 use crate::h2::state::{ClosedBy, FrameKind, State, StreamEvent, Violation, closed_recv};
 use crate::h2::streams::{Expected, Stream, StreamKey};
 use crate::hpack::{Decoded, SectionLimits};
-use crate::message::{self, Method, RequestRules, ResponseHead};
+use crate::message::{self, Method, Refusal, RequestRules, ResponseHead};
 use crate::window::{RecvWindow, SendWindow};
 
 /// A decoded field section.
@@ -93,7 +93,7 @@ impl Connection {
             stream.expected = Expected::Content { left: None };
             let stream = self.streams.insert(stream);
             self.recycle(fields);
-            return Ok(Some(Event::RequestTooLarge { stream }));
+            return Ok(Some(Event::RequestRefused { stream, refusal: Refusal::HeadTooLarge }));
         }
         let rules =
             RequestRules { extended_connect: false, authority_required: self.config.authority_required };

@@ -137,7 +137,7 @@ fn translate(connection: &mut Connection, event: Event<'_>) -> Option<ServerEven
             Some(request) => ServerEvent::Request { stream, request, end },
             None => malformed(connection, stream),
         },
-        Event::RequestTooLarge { stream } => ServerEvent::RequestTooLarge { stream },
+        Event::RequestRefused { stream, .. } => ServerEvent::RequestTooLarge { stream },
         Event::Data { stream, data, credit, end, .. } => {
             ServerEvent::Data { stream, data: Bytes::copy_from_slice(data), credit, end }
         }

@@ -30,6 +30,10 @@ impl Loss {
             | Cause::StreamIdle
             | Cause::ResponseHeadTooLarge
             | Cause::RequestHeadTooLarge
+            | Cause::RequestTargetTooLong
+            | Cause::RequestMalformed
+            | Cause::VersionUnsupported
+            | Cause::CodingUnsupported
             | Cause::QueueLimit
             | Cause::Draining
             | Cause::NameUnresolved

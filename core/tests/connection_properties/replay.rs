@@ -40,7 +40,7 @@ fn react(connection: &mut shuntyard_core::h2::Connection, event: Event<'_>) {
                 let _ = connection.send_data(stream, b"done", true);
             }
         }
-        Event::RequestTooLarge { stream } => {
+        Event::RequestRefused { stream, .. } => {
             let _ = connection.send_head(stream, &section(&[(":status", "431")]), true);
         }
         Event::Data { stream, data, credit, end, .. } => {

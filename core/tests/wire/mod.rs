@@ -209,7 +209,7 @@ impl Told {
                 fields: lines(fields),
                 end: *end,
             },
-            Event::RequestTooLarge { stream } => Self::TooLarge { key: *stream },
+            Event::RequestRefused { stream, .. } => Self::TooLarge { key: *stream },
             Event::Interim { stream, head, .. } => Self::Interim { key: *stream, status: head.status },
             Event::Response { stream, head, fields, end, .. } => {
                 Self::Response { key: *stream, status: head.status, fields: lines(fields), end: *end }

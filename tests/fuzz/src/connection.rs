@@ -193,7 +193,7 @@ impl Owner {
 
     fn answer(&mut self, event: Event<'_>) {
         match event {
-            Event::Request { stream, .. } | Event::RequestTooLarge { stream } => {
+            Event::Request { stream, .. } | Event::RequestRefused { stream, .. } => {
                 let with_content = self.is(ANSWERS_WITH_CONTENT);
                 let head = section(&[(":status", "200"), ("x-answer", "42")]);
                 self.connection.send_head(stream, &head, !with_content).expect("a stream that is new");

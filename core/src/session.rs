@@ -1,0 +1,276 @@
+//! What is spoken on one connection. The gateway holds a session and does not care which protocol it is: both have the
+//! same verbs and tell the same events. What is said of a verb here is short; the protocols' own say more.
+
+use crate::error::{ConnectionError, ErrorCode};
+use crate::fields::FieldSection;
+use crate::h2::{self, Cut, Event, Input, OpenError, StreamGone, StreamKey, Traffic};
+use crate::window::{ConnectionLevel, Credit, StreamLevel};
+
+/// The session of one connection. It is boxed: what the gateway walks stays small, and an idle connection pays for its
+/// own protocol only.
+#[derive(Clone, Debug)]
+pub enum Session {
+    /// HTTP/2.
+    H2(Box<h2::Connection>),
+}
+
+/// The same call in either protocol.
+macro_rules! each {
+    ($session:expr, $name:ident => $call:expr) => {
+        match $session {
+            Session::H2($name) => $call,
+        }
+    };
+}
+
+/// What differs.
+impl Session {
+    /// Server: whether the client's first octets are still to come, which tell what it speaks.
+    pub fn awaits_preface(&self) -> bool {
+        match self {
+            Self::H2(session) => session.awaits_preface(),
+        }
+    }
+
+    /// The peer does not speak HTTP: it gets these octets instead of all that waits, and the session has failed.
+    pub fn answer_instead(&mut self, octets: &[u8]) {
+        match self {
+            Self::H2(session) => session.answer_instead(octets),
+        }
+    }
+
+    /// The limit of concurrent streams that the peer announced; `None` where it set none.
+    pub fn peer_streams_max(&self) -> Option<u32> {
+        match self {
+            Self::H2(session) => session.peer_settings().max_concurrent_streams,
+        }
+    }
+
+    /// Asks the peer whether it is there, if the protocol can; says whether it can.
+    pub fn ping(&mut self, payload: [u8; 8]) -> bool {
+        match self {
+            Self::H2(session) => {
+                session.ping(payload);
+                true
+            }
+        }
+    }
+}
+
+/// What is the same.
+impl Session {
+    /// Octets to events; see the sessions' own `poll_event`.
+    pub fn poll_event<'a>(&mut self, input: &mut Input<'a>) -> Result<Option<Event<'a>>, ConnectionError> {
+        each!(self, session => session.poll_event(input))
+    }
+
+    /// What waits to be written.
+    pub fn transmit(&self) -> &[u8] {
+        each!(self, session => session.transmit())
+    }
+
+    /// `n` octets of it left.
+    pub fn sent(&mut self, n: usize) {
+        each!(self, session => session.sent(n))
+    }
+
+    /// Whether there is output, or some could be cut.
+    pub fn has_output(&self) -> bool {
+        each!(self, session => session.has_output())
+    }
+
+    /// Whether no further input should be taken in.
+    pub fn is_congested(&self) -> bool {
+        each!(self, session => session.is_congested())
+    }
+
+    /// Whether input may be taken in again.
+    pub fn has_room(&self) -> bool {
+        each!(self, session => session.has_room())
+    }
+
+    /// Whether an error ended it.
+    pub fn has_failed(&self) -> bool {
+        each!(self, session => session.has_failed())
+    }
+
+    /// Whether it is known what the peer allows.
+    pub fn is_established(&self) -> bool {
+        each!(self, session => session.is_established())
+    }
+
+    /// Client: sends a request head.
+    pub fn open(&mut self, fields: &FieldSection, end: bool) -> Result<StreamKey, OpenError> {
+        each!(self, session => session.open(fields, end))
+    }
+
+    /// Client: how many requests could be sent now.
+    pub fn open_slots(&self) -> u32 {
+        each!(self, session => session.open_slots())
+    }
+
+    /// Streams that are open.
+    pub fn open_streams(&self) -> usize {
+        each!(self, session => session.open_streams())
+    }
+
+    /// Server: sends a response head, interim or final.
+    pub fn send_head(&mut self, key: StreamKey, fields: &FieldSection, end: bool) -> Result<(), StreamGone> {
+        each!(self, session => session.send_head(key, fields, end))
+    }
+
+    /// Appends content; returns how many octets were cut at once.
+    pub fn send_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<usize, StreamGone> {
+        each!(self, session => session.send_data(key, data, end))
+    }
+
+    /// Ends a message with a trailer section.
+    pub fn send_trailers(&mut self, key: StreamKey, fields: FieldSection) -> Result<(), StreamGone> {
+        each!(self, session => session.send_trailers(key, fields))
+    }
+
+    /// Cuts content that waits into the outbox.
+    pub fn cut(&mut self) -> Option<Cut> {
+        each!(self, session => session.cut())
+    }
+
+    /// Ends a stream before its time.
+    pub fn reset(&mut self, key: StreamKey, code: ErrorCode) {
+        each!(self, session => session.reset(key, code))
+    }
+
+    /// Gives received octets back to their stream.
+    pub fn release_stream(&mut self, key: StreamKey, credit: Credit<StreamLevel>) {
+        each!(self, session => session.release_stream(key, credit))
+    }
+
+    /// Gives received octets back to the connection.
+    pub fn release_connection(&mut self, credit: Credit<ConnectionLevel>) {
+        each!(self, session => session.release_connection(credit))
+    }
+
+    /// What the peer may send on a stream that is opened now, in octets.
+    pub fn stream_recv_window(&self) -> u32 {
+        each!(self, session => session.stream_recv_window())
+    }
+
+    /// What a stream's receive window is restored to.
+    pub fn recv_window_size(&self, key: StreamKey) -> Option<u32> {
+        each!(self, session => session.recv_window_size(key))
+    }
+
+    /// Widens a stream's receive window for good.
+    pub fn widen_recv_window(&mut self, key: StreamKey, by: u32) {
+        each!(self, session => session.widen_recv_window(key, by))
+    }
+
+    /// Octets of content that wait in a stream.
+    pub fn queued(&self, key: StreamKey) -> usize {
+        each!(self, session => session.queued(key))
+    }
+
+    /// Octets that wait in all.
+    pub fn buffered(&self) -> usize {
+        each!(self, session => session.buffered())
+    }
+
+    /// Attaches a number to a stream.
+    pub fn set_tag(&mut self, key: StreamKey, tag: u64) {
+        each!(self, session => session.set_tag(key, tag))
+    }
+
+    /// The number of a stream on its connection.
+    pub fn stream_id(&self, key: StreamKey) -> Option<u32> {
+        each!(self, session => session.stream_id(key))
+    }
+
+    /// Takes any stream out without telling the peer.
+    pub fn abandon_stream(&mut self) -> Option<(StreamKey, u64)> {
+        each!(self, session => session.abandon_stream())
+    }
+
+    /// Announces that the connection ends soon.
+    pub fn announce_goaway(&mut self) {
+        each!(self, session => session.announce_goaway())
+    }
+
+    /// Says which requests are still served.
+    pub fn goaway(&mut self) {
+        each!(self, session => session.goaway())
+    }
+
+    /// Whether the last request that is served is known.
+    pub fn goaway_is_final(&self) -> bool {
+        each!(self, session => session.goaway_is_final())
+    }
+
+    /// Whether no further request can ever be sent.
+    pub fn is_going_away(&self) -> bool {
+        each!(self, session => session.is_going_away())
+    }
+
+    /// The peer broke the protocol.
+    pub fn fail(&mut self, error: ConnectionError) {
+        each!(self, session => session.fail(error))
+    }
+
+    /// How many octets ever left.
+    pub fn octets_sent(&self) -> u64 {
+        each!(self, session => session.octets_sent())
+    }
+
+    /// How many octets will have left when what waits in the outbox now has.
+    pub fn octets_queued(&self) -> u64 {
+        each!(self, session => session.octets_queued())
+    }
+
+    /// What has passed so far.
+    pub fn traffic(&self) -> &Traffic {
+        each!(self, session => session.traffic())
+    }
+
+    /// Both windows of the connection: for snapshots.
+    pub fn windows(&self) -> (i32, i32) {
+        each!(self, session => session.windows())
+    }
+
+    /// Whether the peer has begun a head and not ended it.
+    pub fn is_in_field_block(&self, rest: &[u8]) -> bool {
+        each!(self, session => session.is_in_field_block(rest))
+    }
+
+    /// How many heads came whole.
+    pub fn field_blocks_received(&self) -> u64 {
+        each!(self, session => session.field_blocks_received())
+    }
+
+    /// Takes the memory of an empty outbox away.
+    pub fn take_outbox_memory(&mut self) -> Vec<u8> {
+        each!(self, session => session.take_outbox_memory())
+    }
+
+    /// Gives memory to an outbox that has none.
+    pub fn give_outbox_memory(&mut self, memory: Vec<u8>) {
+        each!(self, session => session.give_outbox_memory(memory))
+    }
+
+    /// Octets of memory that the outbox holds.
+    pub fn outbox_capacity(&self) -> usize {
+        each!(self, session => session.outbox_capacity())
+    }
+
+    /// Takes the memory for the next field section out.
+    pub fn take_spare(&mut self) -> FieldSection {
+        each!(self, session => session.take_spare())
+    }
+
+    /// Whether the next field section would be made of new memory.
+    pub fn lacks_spare(&self) -> bool {
+        each!(self, session => session.lacks_spare())
+    }
+
+    /// Gives memory for the next field section.
+    pub fn recycle(&mut self, fields: FieldSection) {
+        each!(self, session => session.recycle(fields))
+    }
+}
