@@ -27,7 +27,8 @@ pub struct UpstreamConfig {
     /// How many streams a connection may open before its backend's SETTINGS came, where no earlier connection to the
     /// endpoint has told. 0 waits for the SETTINGS; RFC 9113 section 6.5.2 would let one assume 100.
     pub assumed_streams: u32,
-    /// Frozen requests that may wait. 1 to 1,000,000; one more is answered 503.
+    /// Frozen requests that may wait. 1 to 1,000,000; one more is answered 503. A request that was on a backend and waits
+    /// again is not refused, though it takes a place.
     pub queue_max: u32,
     /// How long a request may wait frozen. A millisecond to a day.
     pub queue_timeout: Duration,

@@ -27,21 +27,34 @@ impl Gateway {
             entry.session.fail(error);
         }
         self.count_connection_error(id, error);
-        self.abandon_streams(id, Cause::BackendProtocol, now);
-        self.close_gracefully(id, Cause::BackendProtocol, now);
+        self.end_conn(id, Cause::BackendProtocol, now);
     }
 
-    /// Ends every request on the connection: of a client, because it is gone; of a backend, for `cause`.
-    pub(super) fn abandon_streams(&mut self, id: ConnId, cause: Cause, now: Instant) {
+    /// The connection has failed: everything on it ends, then it does. A request of which nothing has left counts as not
+    /// processed and may be with another backend by now (RFC 9113 section 8.7), so it must not leave any more: what waits
+    /// in the outbox is given up, and our GOAWAY with it.
+    pub(super) fn end_conn(&mut self, id: ConnId, cause: Cause, now: Instant) {
+        if self.abandon_streams(id, cause, now) {
+            self.cut_conn(id, cause, now);
+        } else {
+            self.close_gracefully(id, cause, now);
+        }
+    }
+
+    /// Ends every request on the connection: of a client, because it is gone; of a backend, for `cause`. Whether there
+    /// were some of which nothing had left for their backend.
+    fn abandon_streams(&mut self, id: ConnId, cause: Cause, now: Instant) -> bool {
+        let mut unsent = false;
         while let Some(entry) = self.conns.get_mut(id) {
             let is_front = entry.is_front();
             let Some((_, tag)) = entry.session.abandon_stream() else { break };
             if is_front {
                 self.client_gone(key_of(tag), Outcome::ClientGone, now);
             } else {
-                self.lost_with(id, key_of(tag), cause, now);
+                unsent |= self.lost_with(id, key_of(tag), cause, now);
             }
         }
+        unsent
     }
 
     /// A stream of the connection ended: it may have been the last that a departing connection waited for.

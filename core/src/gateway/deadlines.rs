@@ -240,8 +240,7 @@ impl Gateway {
         let Some(entry) = self.conns.get_mut(id) else { return };
         entry.session.fail(error);
         self.count_connection_error(id, error);
-        self.abandon_streams(id, Cause::ConnectionTimeout, now);
-        self.close_gracefully(id, Cause::ConnectionTimeout, now);
+        self.end_conn(id, Cause::ConnectionTimeout, now);
     }
 
     /// The peer's preface is complete: idleness is what counts from now on.

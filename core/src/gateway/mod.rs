@@ -297,8 +297,7 @@ impl Gateway {
         entry.read_closed = true;
         match entry.life {
             Life::Open => {
-                self.abandon_streams(conn, Cause::ConnectionTerminated, now);
-                self.close_gracefully(conn, Cause::ConnectionTerminated, now);
+                self.end_conn(conn, Cause::ConnectionTerminated, now);
             }
             Life::Connecting | Life::Flushing => {}
             Life::Lingering => self.close_now(conn, now),

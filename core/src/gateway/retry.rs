@@ -17,8 +17,9 @@ impl Gateway {
         }
     }
 
-    /// The connection that carried the request is gone. Where nothing of the request had left, no backend has seen it.
-    pub(super) fn lost_with(&mut self, conn: ConnId, key: RequestKey, cause: Cause, now: Instant) {
+    /// The connection that carried the request is gone. Where nothing of the request had left, no backend has seen it, nor
+    /// will: whoever is told so sees to that.
+    pub(super) fn lost_with(&mut self, conn: ConnId, key: RequestKey, cause: Cause, now: Instant) -> bool {
         let sent = self.conns.get(conn).map(|entry| entry.session.octets_sent());
         let live = self.requests.get(key).and_then(|request| match &request.place {
             Place::Live(live) => Some(live.attempt.head_at),
@@ -27,6 +28,7 @@ impl Gateway {
         let never_left = sent.zip(live).is_some_and(|(sent, head_at)| sent <= head_at);
         let loss = if never_left { Loss::Unprocessed } else { Loss::of_connection(cause) };
         self.attempt_lost(key, loss, cause, now);
+        never_left
     }
 
     fn pause_before_next(&mut self, key: RequestKey, loss: Loss, now: Instant) -> Option<Duration> {

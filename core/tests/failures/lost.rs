@@ -3,8 +3,11 @@
 use http::{Method, Response};
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::gateway::Closed;
+use shuntyard_core::h2::StreamKey;
+use shuntyard_core::key::ConnId;
 use shuntyard_core::record::{AttemptOutcome, Cause, Outcome};
 
+use crate::memory::Memory;
 use crate::support::{
     answer, arrived, content, is_answer, is_at_rest, is_error, read, refuse, seen, send, the_backend,
     the_request, with_client,
@@ -112,19 +115,7 @@ fn b57_l8_an_interim_response_rules_a_second_attempt_out() {
 /// Of what never left the gateway no backend has seen anything: whatever it is, it is sent again.
 #[test]
 fn b57_what_never_left_is_sent_again_whatever_its_method() {
-    let (mut memory, client) = with_client(|_| {});
-    send(&mut memory, client, Method::GET, "/warm", b"");
-    let first = the_backend(&memory);
-    let warm = the_request(&mut memory, first);
-    answer(&mut memory, first, warm.stream, b"");
-    let stream = crate::support::begin(&mut memory, client, Method::POST, "/", false);
-    memory.client(client).send_data(stream, &content(3000), true).expect("an open stream");
-    let octets = memory.client(client).poll_transmit().expect("a request").to_vec();
-    memory.client(client).handle_sent(octets.len());
-    read(&mut memory, client, &octets);
-    // It is thawed; before its octets are written the connection is gone.
-    assert!(memory.gateway.poll_action().is_some());
-    assert_eq!(memory.gateway.view().live, 1);
+    let (mut memory, client, first, stream) = thawed_and_not_written();
     memory.peers.remove(&first);
     memory.gateway.handle_closed(first, Closed::Reset, memory.now);
     memory.settle();
@@ -136,6 +127,50 @@ fn b57_what_never_left_is_sent_again_whatever_its_method() {
     let record = memory.records.last().expect("a record");
     assert_eq!((record.attempts, record.maybe_executed), (2, 0));
     assert_eq!(memory.attempts[1].outcome, AttemptOutcome::Unprocessed(LOST));
+}
+
+/// A POST that is thawed and waits in the outbox of an old connection: nothing of it has been written.
+fn thawed_and_not_written() -> (Memory, ConnId, ConnId, StreamKey) {
+    let (mut memory, client) = with_client(|_| {});
+    send(&mut memory, client, Method::GET, "/warm", b"");
+    let first = the_backend(&memory);
+    let warm = the_request(&mut memory, first);
+    answer(&mut memory, first, warm.stream, b"");
+    let stream = crate::support::begin(&mut memory, client, Method::POST, "/", false);
+    memory.client(client).send_data(stream, &content(3000), true).expect("an open stream");
+    let octets = memory.client(client).poll_transmit().expect("a request").to_vec();
+    memory.client(client).handle_sent(octets.len());
+    read(&mut memory, client, &octets);
+    assert!(memory.gateway.poll_action().is_some());
+    assert_eq!(memory.gateway.view().live, 1);
+    (memory, client, first, stream)
+}
+
+/// A connection that has failed says goodbye where that is all it has to say. Where a request is before the goodbye that is
+/// sent elsewhere, both stay unsaid: its first backend would execute it, too.
+#[test]
+fn b57_what_never_left_never_leaves_where_it_is_sent_again() {
+    for how in ["FIN", "a protocol error", "a protocol error after GOAWAY"] {
+        let (mut memory, client, first, stream) = thawed_and_not_written();
+        let goaway = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+        match how {
+            "FIN" => memory.gateway.handle_read_closed(first, memory.now),
+            // A SETTINGS frame of one octet (RFC 9113 section 6.5).
+            "a protocol error" => read(&mut memory, first, &[0, 0, 1, 4, 0, 0, 0, 0, 0, 0]),
+            _ => read(&mut memory, first, &[&goaway[..], &[0, 0, 1, 4, 0, 0, 0, 0, 0, 0]].concat()),
+        }
+        let shown = memory.gateway.poll_transmit(first, memory.now).map_or(0, |octets| octets.remaining());
+        assert_eq!(shown, 0, "{how}");
+        memory.settle();
+        let backends = memory.backends();
+        let &second = backends.iter().find(|&&of| of != first).expect("another connection");
+        let request = the_request(&mut memory, second);
+        assert!(request.content == content(3000) && request.end, "{how}");
+        answer(&mut memory, second, request.stream, b"here");
+        assert!(is_answer(&seen(&mut memory, client, stream), b"here"), "{how}");
+        let record = memory.records.last().expect("a record");
+        assert_eq!((record.attempts, record.maybe_executed), (2, 0), "{how}");
+    }
 }
 
 /// Retries are a share of the upstream's requests, with a floor of ten: a backend in trouble is not met with twice its load.

@@ -438,7 +438,7 @@ impl Adapter {
                     moved = true;
                     self.octets += n as u64;
                     self.hash = fnv(fnv(self.hash, &id.to_bits().to_le_bytes()), &octets[..n]);
-                    stage.sent(conn.link, &octets[..n]);
+                    stage.sent(conn.link, &octets[..n])?;
                     self.gateway.handle_sent(id, n, now);
                 }
                 Write::Reset => {

@@ -183,11 +183,11 @@ impl Stage {
     }
 
     /// Octets left for the link.
-    pub fn sent(&mut self, link: usize, octets: &[u8]) {
-        self.police[link].sent(octets.len());
+    pub fn sent(&mut self, link: usize, octets: &[u8]) -> Result<(), Violation> {
         if self.keep_outputs {
             self.outputs[link].extend_from_slice(octets);
         }
+        self.police[link].sent(octets.len(), &mut self.ledger)
     }
 
     /// The present moment.

@@ -52,9 +52,8 @@ impl Wire {
     }
 
     fn raw_out(&mut self, link: usize, octets: &[u8]) -> Outcome {
-        let result = self.police[link].emitted(octets, &mut self.ledger);
-        self.police[link].sent(octets.len());
-        result
+        self.police[link].emitted(octets, &mut self.ledger)?;
+        self.police[link].sent(octets.len(), &mut self.ledger)
     }
 
     fn receive(&mut self, link: usize, frame: &Frame) {
@@ -89,6 +88,13 @@ impl Wire {
     fn forward(&mut self, rid: u64, back: u32, end: bool) -> Outcome {
         let head = truth::request_head(&self.exchange(rid));
         self.emit_fields(BACKEND, back, &head, end)
+    }
+
+    /// The octets of request `rid` on the backend's stream `back`.
+    fn again(&mut self, rid: u64, back: u32) -> Vec<u8> {
+        let block =
+            self.outbound[BACKEND].encode(&truth::request_head(&self.exchange(rid)), Indexing::Incremental);
+        headers(back, block, false).encode()
     }
 
     /// The response's head comes from the backend.
@@ -483,11 +489,12 @@ fn r2_r3_requests_are_sent_again_only_where_that_is_safe() {
 fn r3_a_request_of_which_no_octet_left_may_go_again() {
     let mut wire = Wire::new();
     wire.ask(2, 1, false);
-    let head = truth::request_head(&wire.exchange(2));
-    let block = wire.outbound[BACKEND].encode(&head, Indexing::Incremental);
     // Shown, and never written.
-    let octets = headers(1, block, false).encode();
+    let octets = wire.again(2, 1);
     wire.police[BACKEND].emitted(&octets, &mut wire.ledger).unwrap();
     wire.police[BACKEND].gone(&mut wire.ledger);
-    wire.forward(2, 3, false).unwrap();
+    let again = wire.again(2, 3);
+    wire.police[BACKEND].emitted(&again, &mut wire.ledger).unwrap();
+    // What was written off must not be written.
+    assert_breaks("R3", wire.police[BACKEND].sent(octets.len(), &mut wire.ledger));
 }

@@ -32,8 +32,7 @@ pub fn l2_records_tell_what_happened(ledger: &mut Ledger) -> Result<(), Violatio
         attempts.entry(attempt.request).or_default().push(attempt.clone());
     }
     for record in std::mem::take(&mut ledger.end_records) {
-        let rid = record.fields.iter().find(|line| line.name == b"x-rid");
-        let rid = rid.and_then(|line| std::str::from_utf8(line.value).ok()?.parse::<u64>().ok());
+        let rid = rid_of(&record);
         let Some(trace) = rid.and_then(|rid| ledger.traces.get(&rid)).filter(|trace| !trace.malformed) else {
             continue;
         };
@@ -44,6 +43,12 @@ pub fn l2_records_tell_what_happened(ledger: &mut Ledger) -> Result<(), Violatio
         ledger.check("L2", text.is_none(), || text.unwrap_or_default())?;
     }
     Ok(())
+}
+
+/// The number of the request that a record is about.
+pub(crate) fn rid_of(record: &EndRecord) -> Option<u64> {
+    let line = record.fields.iter().find(|line| line.name == b"x-rid")?;
+    std::str::from_utf8(line.value).ok()?.parse().ok()
 }
 
 fn attempts_differ(records: &[AttemptRecord], trace: &Trace) -> Option<&'static str> {

@@ -4,7 +4,7 @@ use shuntyard_core::config::{Config, Saturation, UpstreamConfig};
 use shuntyard_core::gateway::{Cause, EndRecord, Outcome};
 use shuntyard_core::time::Duration;
 
-use super::Scene;
+use super::{Scene, rid_of};
 use crate::ledger::{Ledger, Violation};
 
 /// **T2, T3** (after every step). Whoever is there waits against a deadline: with a connection or a request there is one
@@ -36,8 +36,14 @@ pub fn t4_no_deadline_acts_early(
     };
     let since = |from| record.ended.saturating_since(from);
     let (waited, limit) = match cause {
-        // The last attempt may be a later one than that which waited in vain: so it is judged from the begin.
-        Cause::ResponseTimeout => (since(record.accepted), config.timeouts.response),
+        // The last attempt may be a later one than that which waited in vain: so it is judged from the begin. Where the
+        // response had begun, or the backend does not take the request, it is content that stands still. (An earlier
+        // version did not know that a backend can be to blame for that, too.)
+        Cause::ResponseTimeout => {
+            let timeouts = &config.timeouts;
+            let whole = matches!(record.outcome, Outcome::LocalReply(_)) && request_has_left(ledger, record);
+            (since(record.accepted), if whole { timeouts.response } else { timeouts.stream_idle })
+        }
         Cause::QueueLimit if record.ended > record.accepted && record.attempts == 0 => {
             // A queue that is full, or a policy that lets nobody wait, need no time.
             let full = |u: &UpstreamConfig| u.on_saturation == Saturation::Refuse || u.queue_max < 1000;
@@ -54,4 +60,10 @@ pub fn t4_no_deadline_acts_early(
     // A backend that takes no output for too long is a response that does not come.
     let limit = if cause == Cause::ResponseTimeout { limit.min(config.timeouts.write_stall) } else { limit };
     ledger.check("T4", waited >= limit, || format!("after {waited:?} of {limit:?}: {record:?}"))
+}
+
+/// Whether all of the request was with its last backend.
+fn request_has_left(ledger: &Ledger, record: &EndRecord) -> bool {
+    let trace = rid_of(record).and_then(|rid| ledger.traces.get(&rid));
+    trace.and_then(|trace| trace.attempts.last()).is_some_and(|last| last.request_ended)
 }

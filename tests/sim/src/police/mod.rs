@@ -101,6 +101,8 @@ pub struct Police {
     /// Where in its output the gateway's next frame begins, and where its last HEADERS began.
     outbound_at: u64,
     block_at: u64,
+    /// Streams whose HEADERS were shown and have not begun to leave, with where they begin.
+    unsent: VecDeque<(u64, u32)>,
     /// Octets that the gateway showed, and those of them that left.
     shown: u64,
     sent: u64,
@@ -161,6 +163,7 @@ impl Police {
             peer_gone: false,
             outbound_at: if side == Side::Backend { 24 } else { 0 },
             block_at: 0,
+            unsent: VecDeque::new(),
             shown: 0,
             sent: 0,
             hostile: false,
@@ -241,9 +244,26 @@ impl Police {
         self.hostile
     }
 
-    /// Octets left.
-    pub fn sent(&mut self, octets: usize) {
+    /// R3: octets left. What was given up because nothing of it had left, and is with another backend, must not be among
+    /// them. (A backend that left the stream out of its GOAWAY ignores it, as one that reset it does.)
+    pub fn sent(&mut self, octets: usize, ledger: &mut Ledger) -> Result<(), Violation> {
         self.sent += octets as u64;
+        while self.unsent.front().is_some_and(|&(at, _)| at < self.sent) {
+            let Some((_, stream)) = self.unsent.pop_front() else { break };
+            let trace = self.streams.get(&stream).and_then(|entry| ledger.traces.get(&entry.rid?));
+            let Some([before @ .., _]) = trace.map(|trace| trace.attempts.as_slice()) else { continue };
+            let elsewhere = before.iter().any(|attempt| {
+                (attempt.link, attempt.stream) == (self.link, stream)
+                    && attempt.lost
+                    && !attempt.left_out
+                    && attempt.reset.is_none()
+            });
+            let link = self.link;
+            ledger.check("R3", !elsewhere, || {
+                format!("link {link}: stream {stream} leaves after all, its request is with another backend")
+            })?;
+        }
+        Ok(())
     }
 
     /// Octets that were shown and have not left.
@@ -273,7 +293,8 @@ impl Police {
                 Side::Backend => {
                     if let Some(attempt) = ledger.attempt(rid, self.link, stream) {
                         attempt.lost = true;
-                        attempt.never_left = self.sent <= entry.head_at;
+                        // What is shown already and leaves later is no such thing: only the end of the connection can tell.
+                        attempt.never_left = self.ended() && self.sent <= entry.head_at;
                     }
                 }
             }
@@ -292,6 +313,11 @@ impl Police {
             let rids = self.streams.values().filter_map(|entry| entry.rid);
             rids.for_each(|rid| ledger.trace(rid).left_out = true);
         }
+    }
+
+    /// Nothing can leave any more.
+    fn ended(&self) -> bool {
+        self.over || self.peer_gone
     }
 
     /// C5: nothing waits for an acknowledgement. Asked when the world is at rest.

@@ -173,6 +173,7 @@ impl Police {
         let rid = truth::rid_of(fields);
         let mut entry = self.new_stream(rid);
         entry.head_at = self.block_at;
+        self.unsent.push_back((self.block_at, stream));
         self.streams.insert(stream, entry);
         let beside: Vec<u64> = self.open_requests().collect();
         self.follow(stream, ledger.now);
@@ -188,6 +189,8 @@ impl Police {
         invariants::e11_connections_are_shared_as_configured(ledger, rid, self.link, &beside)?;
         invariants::r4_r5_attempts_are_few_and_alike(ledger, rid)?;
         ledger.thawed.push(rid);
+        // Its client may have gone without the gateway's knowledge: then it was held for over.
+        ledger.active.insert(rid);
         invariants::e10_nothing_is_asked_for_who_has_gone(ledger, rid)
     }
 
@@ -441,6 +444,10 @@ impl Police {
         })?;
         self.last_goaway = Some(last_stream);
         let failed = code != frame::NO_ERROR;
+        if failed && self.side == Side::Backend {
+            // The gateway has given the connection up, with all that is on it (9113 section 5.4.1).
+            self.end_attempts(ledger);
+        }
         // N5: whoever keeps to the protocol never hits a budget, nor any other error.
         ledger.check("N5", !failed || self.hostile || self.slow, || {
             format!("link {link}: GOAWAY with code {code} to a peer that did nothing wrong")
