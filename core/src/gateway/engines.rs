@@ -16,6 +16,9 @@ impl Gateway {
     pub(super) fn settings_came(&mut self, conn: ConnId, now: Instant) {
         let first = self.conns.get(conn).is_some_and(|entry| !entry.established);
         self.established(conn, now);
+        if first {
+            self.watch_established(conn);
+        }
         let Some(entry) = self.conns.get(conn) else { return };
         let streams_max = entry.session.peer_streams_max();
         if let Side::Backend(engine) = &entry.side {

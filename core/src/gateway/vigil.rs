@@ -53,13 +53,20 @@ impl Gateway {
         }
     }
 
-    /// A request was given to the connection.
+    /// A request was given to the connection. Before the backend's SETTINGS another deadline watches it.
     pub(super) fn watch(&mut self, conn: ConnId, now: Instant) {
         let limit = self.config.timeouts.suspect_idle;
-        let Some(entry) = self.conns.get(conn) else { return };
-        if entry.established && now.saturating_since(entry.vigil.heard) >= limit {
+        let Some(entry) = self.conns.get(conn).filter(|entry| entry.established) else { return };
+        if now.saturating_since(entry.vigil.heard) >= limit {
             self.ask(conn, now);
         } else if entry.vigil.deadline.is_none() {
+            self.look_later(conn);
+        }
+    }
+
+    /// The backend's SETTINGS came: requests that were given to the connection before are watched from now on.
+    pub(super) fn watch_established(&mut self, conn: ConnId) {
+        if self.conns.get(conn).is_some_and(|entry| entry.session.open_streams() > 0) {
             self.look_later(conn);
         }
     }

@@ -112,6 +112,29 @@ fn a_backend_that_answers_pings_is_asked_once_in_a_silence() {
 }
 
 #[test]
+fn t5_a_backend_that_has_not_spoken_is_not_looked_at() {
+    let mut memory = Memory::new(|config| {
+        config.upstreams[0].assumed_streams = 2;
+        config.timeouts.suspect_silent = Duration::from_secs(1);
+        config.timeouts.response = Duration::from_secs(300);
+    });
+    memory.mute_backends = true;
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/first");
+    memory.wait(Duration::from_secs(5));
+    ask(&mut memory, client, "/second");
+    assert_eq!(memory.gateway.view().live, 2);
+    assert!(memory.gateway.poll_timeout() > Some(memory.now), "it waits for the preface and nothing else");
+    // Once it has spoken, it is: SETTINGS, and then no word.
+    let backend = memory.backends()[0];
+    memory.sent_to(backend);
+    memory.inject(backend, &[0, 0, 0, 4, 0, 0, 0, 0, 0]);
+    memory.wait(Duration::from_millis(1500));
+    let sent = memory.sent_to(backend);
+    assert!(sent.windows(5).any(|frame| frame == [0, 0, 8, 6, 0]), "no PING in {sent:?}");
+}
+
+#[test]
 fn b49_a_client_holds_no_more_memory_than_its_share_and_disturbs_nobody() {
     let mut memory = Memory::new(|config| config.ledger_front_octets = 10 * 65_535);
     let greedy = memory.connect(ConnectionConfig::default());

@@ -14,6 +14,7 @@ use crate::net::End;
 use crate::refcodec::frame::REFUSED_STREAM;
 use crate::scenario::{Leave, Scenario};
 use crate::stage::Stage;
+use crate::truth;
 use crate::world::{Nanos, SECOND, Wake};
 
 /// What a run without violation leaves.
@@ -125,8 +126,10 @@ fn run_unguarded(scenario: &Scenario, options: Options) -> Result<Report, Box<Fa
 
 /// How long after the last answer the world is let come to rest.
 const REST: Nanos = 20 * SECOND;
-/// Moments in one run at most.
+/// Moments in one run at most, beside those that content takes where each octet arrives alone.
 const STEPS_MAX: u64 = 1_000_000;
+/// Moments that an octet of content may take: on four ways, and as much again for windows and attempts.
+const STEPS_OF_AN_OCTET: u64 = 8;
 
 struct Run {
     stage: Stage,
@@ -140,6 +143,7 @@ struct Run {
     cut: Option<(u64, Cut)>,
     rest: View,
     steps: u64,
+    steps_max: u64,
 }
 
 impl Run {
@@ -160,6 +164,8 @@ impl Run {
             }
         }
         let links = vec![None; clients.len()];
+        let scripts = scenario.exchanges();
+        let octets = scripts.values().map(|e| e.request.content + truth::response_length(e));
         let (config, mut jumps) = (scenario.config.clone(), scenario.jumps.clone());
         jumps.sort_unstable_by(|a, b| b.cmp(a));
         let slack = scenario.adapter.late + 2 * SECOND + jumps.iter().map(|(_, by)| by).sum::<Nanos>();
@@ -175,6 +181,7 @@ impl Run {
             cut: options.cut,
             rest: View::default(),
             steps: 0,
+            steps_max: STEPS_MAX + STEPS_OF_AN_OCTET * octets.sum::<u64>(),
         })
     }
 
@@ -190,6 +197,7 @@ impl Run {
             self.at_rest()?;
         }
         self.stage.healed = true;
+        self.jumps.clear();
         self.draining = true;
         self.stage.ledger.draining = true;
         let deadline = self.stage.now() + scenario.drain + scenario.adapter.late;
@@ -236,7 +244,8 @@ impl Run {
         self.steps += 1;
         let steps = self.steps;
         self.stage.ledger.now = self.stage.now();
-        self.stage.ledger.check("LIVE", steps < STEPS_MAX, || format!("no end after {steps} steps"))?;
+        let most = self.steps_max;
+        self.stage.ledger.check("LIVE", steps < most, || format!("no end after {steps} steps"))?;
         self.stage.ledger.check("A2", true, String::new)?;
         if self.cut.is_some_and(|(at, _)| at == steps) {
             self.make_cut();
@@ -400,7 +409,6 @@ mod tests {
     use crate::ledger::Ledger;
     use crate::refcodec::field;
     use crate::scenario::Exchange;
-    use crate::truth;
 
     fn judged(answer: &Answer, exact: bool) -> Result<(), Violation> {
         invariants::l7_answers_are_the_scripts(&mut Ledger::default(), &Exchange::get(1, 10), answer, exact)

@@ -69,8 +69,14 @@ impl Scenario {
                 || upstream.queue_max < 1000
                 || upstream.on_saturation == Saturation::Refuse
         };
-        // DATA behind the end of a stream ends the connection (RFC 9113 section 5.1), and with it everybody on it.
-        let ends_all = |e: &&Exchange| e.response.mischief == Some(ResponseMischief::DataAfterEnd);
+        // DATA behind the end of a stream ends the connection (RFC 9113 section 5.1), and with it everybody on it; so do
+        // too many fields where it takes too many CONTINUATION frames to say them (section 10.5.1).
+        let in_pieces = self.backends.iter().any(|backend| backend.peer.block_max < 16_384);
+        let ends_all = |e: &&Exchange| match e.response.mischief {
+            Some(ResponseMischief::DataAfterEnd) => true,
+            Some(ResponseMischief::TooManyFields) => in_pieces,
+            _ => false,
+        };
         let exchanges = self.sessions.iter().flat_map(|session| &session.exchanges).filter(ends_all);
         let hit: BTreeSet<_> =
             exchanges.filter_map(|e| Some(Arc::clone(&self.upstream_of(e)?.name))).collect();

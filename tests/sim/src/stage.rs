@@ -49,6 +49,7 @@ pub struct Stage {
     backend_growth: u64,
     stream_growth: u64,
     assumed: u32,
+    write_stall: Nanos,
     /// Deadlines may come before peers do what they wait for.
     slow: bool,
     /// Faults are over, those excepted that last for ever: everything new is healthy.
@@ -91,6 +92,7 @@ impl Stage {
             backend_growth: growth(&scenario.config.backend),
             stream_growth: stream_growth(&scenario.config.backend),
             assumed: scenario.config.backend.assumed_max_concurrent_streams,
+            write_stall: u64::try_from(scenario.config.timeouts.write_stall.as_nanos()).unwrap_or(u64::MAX),
             slow: scenario.touches_all(),
             healed: false,
         }
@@ -221,7 +223,8 @@ impl Stage {
         if side == Side::Backend {
             police.stream_growth = self.stream_growth;
         }
-        self.police.push(police.tolerant(hostile).patient(self.slow || slow));
+        let police = police.tolerant(hostile).patient(self.slow || slow).stalled_after(self.write_stall);
+        self.police.push(police);
         self.outputs.push(Vec::new());
         self.links.push(link);
     }

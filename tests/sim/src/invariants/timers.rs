@@ -41,7 +41,14 @@ pub fn t4_no_deadline_acts_early(
         // version did not know that a backend can be to blame for that, too.)
         Cause::ResponseTimeout => {
             let timeouts = &config.timeouts;
-            let whole = matches!(record.outcome, Outcome::LocalReply(_)) && request_has_left(ledger, record);
+            let last = rid_of(record).and_then(|rid| ledger.traces.get(&rid)?.attempts.last());
+            if last.is_some_and(|last| last.lost) {
+                // Its connection was given up: that took no output before the request came to it. (An earlier version took
+                // the deadline for the request's.)
+                return Ok(());
+            }
+            let sent = last.is_some_and(|last| last.request_ended);
+            let whole = matches!(record.outcome, Outcome::LocalReply(_)) && sent;
             (since(record.accepted), if whole { timeouts.response } else { timeouts.stream_idle })
         }
         Cause::QueueLimit if record.ended > record.accepted && record.attempts == 0 => {
@@ -60,10 +67,4 @@ pub fn t4_no_deadline_acts_early(
     // A backend that takes no output for too long is a response that does not come.
     let limit = if cause == Cause::ResponseTimeout { limit.min(config.timeouts.write_stall) } else { limit };
     ledger.check("T4", waited >= limit, || format!("after {waited:?} of {limit:?}: {record:?}"))
-}
-
-/// Whether all of the request was with its last backend.
-fn request_has_left(ledger: &Ledger, record: &EndRecord) -> bool {
-    let trace = rid_of(record).and_then(|rid| ledger.traces.get(&rid));
-    trace.and_then(|trace| trace.attempts.last()).is_some_and(|last| last.request_ended)
 }

@@ -126,6 +126,9 @@ pub struct Police {
     window_changed: bool,
     /// The peer may be slower than the gateway's patience.
     slow: bool,
+    /// Since when output has waited and nothing of it was taken, and for how long it may.
+    waits_since: Option<Nanos>,
+    write_stall: Nanos,
 }
 
 impl Police {
@@ -176,6 +179,8 @@ impl Police {
             overflowed: BTreeSet::new(),
             window_changed: false,
             slow: false,
+            waits_since: None,
+            write_stall: Nanos::MAX,
         }
     }
 
@@ -188,6 +193,12 @@ impl Police {
     /// The same for a peer that may be too slow for a deadline.
     pub fn patient(mut self, slow: bool) -> Self {
         self.slow = slow;
+        self
+    }
+
+    /// The same for a gateway that gives up who takes no output for so long.
+    pub fn stalled_after(mut self, write_stall: Nanos) -> Self {
+        self.write_stall = write_stall;
         self
     }
 
@@ -221,6 +232,7 @@ impl Police {
     pub fn emitted(&mut self, octets: &[u8], ledger: &mut Ledger) -> Result<(), Violation> {
         self.outbound.reader.push(octets);
         self.shown += octets.len() as u64;
+        self.waits_since.get_or_insert(ledger.now);
         loop {
             let read = next(&mut self.outbound.reader, "C4");
             ledger.require(&["9113-4.1-01"], "C4", read.is_ok(), || format!("{:?}", read.as_ref().err()))?;
@@ -248,6 +260,7 @@ impl Police {
     /// them. (A backend that left the stream out of its GOAWAY ignores it, as one that reset it does.)
     pub fn sent(&mut self, octets: usize, ledger: &mut Ledger) -> Result<(), Violation> {
         self.sent += octets as u64;
+        self.waits_since = (self.waiting() > 0).then_some(ledger.now);
         while self.unsent.front().is_some_and(|&(at, _)| at < self.sent) {
             let Some((_, stream)) = self.unsent.pop_front() else { break };
             let trace = self.streams.get(&stream).and_then(|entry| ledger.traces.get(&entry.rid?));
@@ -269,13 +282,6 @@ impl Police {
     /// Octets that were shown and have not left.
     pub fn waiting(&self) -> usize {
         usize::try_from(self.shown - self.sent).expect("an outbox fits memory")
-    }
-
-    /// The gateway has read a backend's FIN: no response can come any more.
-    pub fn finished(&mut self, ledger: &mut Ledger) {
-        if self.side == Side::Backend {
-            self.end_attempts(ledger);
-        }
     }
 
     /// The peer is gone, whether the gateway has noticed or not. After the gateway's own end that excuses nothing.
@@ -307,12 +313,18 @@ impl Police {
         self.over = true;
         if self.side == Side::Backend {
             self.gone(ledger);
-        } else if self.outbound.frames == 0 || ledger.draining {
-            // A client that is turned away before a word was said: none of its requests was looked at. And at the deadline of
-            // a drain whoever is left is cut.
+        } else if self.outbound.frames == 0 || ledger.draining || self.takes_nothing(ledger.now) {
+            // A client that is turned away before a word was said: none of its requests was looked at. Who takes no output
+            // cannot be answered. And at the deadline of a drain whoever is left is cut.
             let rids = self.streams.values().filter_map(|entry| entry.rid);
             rids.for_each(|rid| ledger.trace(rid).left_out = true);
         }
+    }
+
+    /// Whether the peer has taken no output for as long as the gateway waits for that.
+    fn takes_nothing(&self, now: Nanos) -> bool {
+        self.waiting() > 0
+            && self.waits_since.is_some_and(|since| now.saturating_sub(since) >= self.write_stall)
     }
 
     /// Nothing can leave any more.
