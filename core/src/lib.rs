@@ -55,7 +55,7 @@
 //! - 0, words: [`address`], [`config`], [`error`], [`random`], [`time`]
 //! - 1, storage: [`deadline`], [`key`], [`ledger`], [`list`], [`outbox`], [`window`]
 //! - 2, codecs: [`fields`], [`frame`], [`hpack`], [`message`], and strategies to draw what they take
-//! - 3 and 4, one connection: [`h2`], [`session`]
+//! - 3 and 4, one connection: [`h1`], [`h2`], [`session`]
 //! - 5, the life of a request: [`counters`], [`hooks`], [`record`], [`request`], [`routes`]
 //! - 6, engines: [`engine`], [`registry`]
 //! - 7, the gateway: [`gateway`]
@@ -93,6 +93,7 @@ pub mod message;
 pub mod strategies;
 
 // Floors 3 and 4: one connection.
+pub mod h1;
 pub mod h2;
 pub mod session;
 

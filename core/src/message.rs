@@ -247,6 +247,16 @@ pub fn trailers(fields: &FieldSection) -> Result<(), Malformed> {
     Ok(())
 }
 
+/// Whether the value is a host with an optional port: an `:authority`, or a `host`.
+pub(crate) fn is_authority(value: &[u8]) -> bool {
+    Authority::parse(value).is_some()
+}
+
+/// Whether the value is a token (RFC 9110 section 5.6.2).
+pub(crate) fn is_token(value: &[u8]) -> bool {
+    octets::all(value, octets::TOKEN)
+}
+
 /// The values that decide, each seen at most once.
 #[derive(Default)]
 struct Lines<'a> {

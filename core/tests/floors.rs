@@ -11,7 +11,24 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, &[&str])] = &[
     ("0 words", &["address", "config", "error", "random", "time"]),
     ("1 storage", &["deadline", "key", "ledger", "list", "outbox", "window"]),
-    ("2 codecs", &["fields", "frame", "hpack", "message", "strategies"]),
+    (
+        "2 codecs",
+        &[
+            "fields",
+            "frame",
+            "h1/content",
+            "h1/framing",
+            "h1/head",
+            "h1/scan",
+            "h1/survey",
+            "h1/target",
+            "h1/upgrade",
+            "h1/write",
+            "hpack",
+            "message",
+            "strategies",
+        ],
+    ),
     (
         "3 stream",
         &["h2/budget", "h2/event", "h2/schedule", "h2/settings", "h2/state", "h2/streams", "h2/traffic"],
@@ -19,6 +36,13 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "4 connection",
         &[
+            "h1/client",
+            "h1/connection",
+            "h1/exchange",
+            "h1/mod",
+            "h1/recv",
+            "h1/send",
+            "h1/server",
             "h2/client",
             "h2/connection",
             "h2/endpoint",

@@ -1,0 +1,166 @@
+//! Client: requests are opened one at a time, and their responses read.
+
+use crate::error::StreamError;
+use crate::fields::{FieldName, FieldSection};
+use crate::h1::connection::{Connection, Recv};
+use crate::h1::content::Incoming;
+use crate::h1::exchange::{Exchange, Sending};
+use crate::h1::framing::Framing;
+use crate::h1::head::{self, Asked, ResponseParts};
+use crate::h1::recv::Step;
+use crate::h1::scan::Found;
+use crate::h1::upgrade::{self, Upgrade};
+use crate::h1::write;
+use crate::h2::{Event, Input, OpenError, Role, StreamKey};
+use crate::message::{self, Method, RequestHead, RequestRules};
+
+impl Connection {
+    /// Client: how many exchanges could begin now: one, or none.
+    pub fn open_slots(&self) -> u32 {
+        let free = self.role == Role::Client && self.order.is_empty() && !self.is_congested();
+        u32::from(free && !self.is_going_away())
+    }
+
+    /// Client: begins an exchange with a request head; with `end`, of a request without content. What is no well-formed
+    /// request is not written: the next event says that the stream has failed.
+    pub fn open(&mut self, fields: &FieldSection, end: bool) -> Result<StreamKey, OpenError> {
+        if self.role == Role::Server {
+            return Err(OpenError::NotClient);
+        }
+        if self.is_going_away() {
+            return Err(OpenError::GoingAway);
+        }
+        if self.open_slots() == 0 {
+            return Err(OpenError::NoSlot);
+        }
+        let rules = RequestRules { extended_connect: true, authority_required: false };
+        let asked =
+            message::request(fields, &rules).ok().and_then(|head| Some((head, request_framing(&head, end)?)));
+        let method = asked.as_ref().map_or(Method::Other, |(head, _)| head.method);
+        let key = self.insert(Exchange {
+            recv_open: true,
+            end_queued: end,
+            ..Exchange::new(0, method, self.stream_recv_window())
+        });
+        let Some((head, framing)) = asked else {
+            self.unsent = Some(key);
+            return Ok(key);
+        };
+        let nonce = self.write_request(&head, fields, framing);
+        let Some(exchange) = self.exchanges.get_mut(key) else { return Ok(key) };
+        exchange.sending = Sending::Content(framing);
+        exchange.upgrade = fields.value_of(FieldName::Protocol).map(|protocol| {
+            let accept = nonce.as_ref().and_then(|key| upgrade::accept(key));
+            Box::new(Upgrade { protocol: protocol.to_ascii_lowercase().into(), accept })
+        });
+        self.traffic.requests += 1;
+        if end {
+            self.end_message(key);
+        }
+        Ok(key)
+    }
+
+    fn write_request(
+        &mut self,
+        head: &RequestHead,
+        fields: &FieldSection,
+        framing: Framing,
+    ) -> Option<[u8; upgrade::KEY_LEN]> {
+        let websocket = fields.value_of(FieldName::Protocol).is_some_and(upgrade::is_websocket);
+        let nonce = websocket.then(|| {
+            upgrade::key(u128::from(self.random.next_u64()) << 64 | u128::from(self.random.next_u64()))
+        });
+        write::request(self.outbox.tail(), head, fields, framing, nonce.as_ref());
+        nonce
+    }
+
+    /// The next response, interim or final.
+    pub(crate) fn recv_response<'a>(&mut self, input: &mut Input<'a>) -> Step<'a> {
+        if input.remaining().is_empty() {
+            return Step::Wait;
+        }
+        let Some(&key) = self.order.front() else {
+            // 9112-9.2-02, 9112-6.3-15: nobody asked for it.
+            self.is_closing = true;
+            self.recv = Recv::Closed;
+            return Step::Again;
+        };
+        let octets = match self.scan.section(input.remaining(), self.head_max) {
+            Found::Partial => return Step::Wait,
+            Found::Whole(end) => input.take(end).unwrap_or_default(),
+            Found::TooLong => return self.fail_response(input, key, StreamError::FieldsTooLarge),
+            Found::BareLineEnd => return self.fail_response(input, key, StreamError::Malformed),
+        };
+        self.sections_received += 1;
+        let rules = self.rules();
+        let mut fields = core::mem::take(&mut self.spare_fields);
+        let Some(exchange) = self.exchanges.get(key).filter(|exchange| exchange.recv_open) else {
+            return Step::Wait;
+        };
+        let asked = Asked { method: exchange.method, upgrade: exchange.upgrade.as_deref() };
+        match head::response(octets, asked, &rules, &mut fields) {
+            Ok(parts) if parts.head.status < 200 => self.recv_interim(input, key, parts, fields),
+            Ok(parts) => Step::Tell(self.recv_final(key, parts, fields)),
+            Err(error) => {
+                self.recycle(fields);
+                self.fail_response(input, key, error)
+            }
+        }
+    }
+
+    fn recv_interim<'a>(
+        &mut self,
+        input: &mut Input<'a>,
+        key: StreamKey,
+        parts: ResponseParts,
+        fields: FieldSection,
+    ) -> Step<'a> {
+        let max = self.config.max_interim_responses;
+        let Some(exchange) = self.exchanges.get_mut(key) else { return Step::Wait };
+        exchange.is_answered = true;
+        exchange.interim_responses += 1;
+        if exchange.interim_responses > max {
+            self.recycle(fields);
+            return self.fail_response(input, key, StreamError::InterimTooMany);
+        }
+        Step::Tell(Event::Interim { stream: key, tag: exchange.tag, head: parts.head, fields })
+    }
+
+    fn recv_final<'a>(&mut self, key: StreamKey, parts: ResponseParts, fields: FieldSection) -> Event<'a> {
+        let ResponseParts { head, version, persistent, framing } = parts;
+        self.version = version;
+        self.is_closing |= !persistent; // 9112-9.3-04, 9112-9.6-08
+        let mut tag = 0;
+        if let Some(exchange) = self.exchanges.get_mut(key) {
+            tag = exchange.tag;
+            exchange.is_answered = true;
+        }
+        let incoming = Incoming::new(framing);
+        let end = incoming.is_none();
+        match incoming {
+            Some(incoming) => self.recv = Recv::Content(key, incoming),
+            None => self.recv_over(key),
+        }
+        Event::Response { stream: key, tag, head, fields, end }
+    }
+
+    /// What the server says cannot be understood, nor what it says next.
+    fn fail_response<'a>(&mut self, input: &mut Input<'a>, key: StreamKey, error: StreamError) -> Step<'a> {
+        input.take_all();
+        self.traffic.malformed += 1;
+        let tag = self.remove(key).map_or(0, |exchange| exchange.tag);
+        self.break_off();
+        Step::Tell(Event::Failed { stream: key, tag, error })
+    }
+}
+
+/// How the content of a request is framed; `None` where it could not end as its head says.
+fn request_framing(head: &RequestHead, end: bool) -> Option<Framing> {
+    match head.content_length {
+        _ if head.method == Method::Connect => (!end).then_some(Framing::Tunnel),
+        Some(1..) if end => None,
+        Some(length) => Some(Framing::Length(length)),
+        None if end => Some(Framing::None),
+        None => Some(Framing::Chunked), // 9112-6.3-12
+    }
+}

@@ -1,0 +1,250 @@
+//! Octets to events: what follows is taken on demand, against the present state.
+
+use crate::error::{ConnectionError, ErrorCode, StreamError};
+use crate::h1::connection::{Connection, Recv};
+use crate::h1::content::{Incoming, Piece};
+use crate::h1::exchange::Sending;
+use crate::h1::head;
+use crate::h2::{Event, Input, Role, StreamKey};
+use crate::window::Credit;
+
+pub(crate) type Received<'a> = Option<Event<'a>>;
+
+/// An event, or nothing of interest, after which more may be taken; or there is nothing to be taken now.
+pub(crate) enum Step<'a> {
+    /// The owner is told.
+    Tell(Event<'a>),
+    /// The state has changed: look again.
+    Again,
+    /// More octets are needed, or an end of what is before.
+    Wait,
+}
+
+impl Connection {
+    /// Takes octets from `input` until they mean something to the owner. `None`: more are needed, or
+    /// [`is_congested`](Self::is_congested) says that they must wait.
+    ///
+    /// # Errors
+    ///
+    /// None: a request that cannot be read is refused, a stream whose content cannot be read has failed, and what cannot be
+    /// trusted behind it is discarded.
+    pub fn poll_event<'a>(&mut self, input: &mut Input<'a>) -> Result<Option<Event<'a>>, ConnectionError> {
+        let before = input.remaining().len();
+        let event = self.next_event(input);
+        self.traffic.recv_octets += (before - input.remaining().len()) as u64;
+        Ok(event)
+    }
+
+    /// The peer has closed its side: nothing comes behind the input that is there. Then take events once more: a message that is
+    /// cut short, or ends with the connection, ends there.
+    pub fn read_closed(&mut self) {
+        self.read_closed = true;
+    }
+
+    fn next_event<'a>(&mut self, input: &mut Input<'a>) -> Received<'a> {
+        if let Some(key) = self.unsent.take()
+            && let Some(exchange) = self.remove(key)
+        {
+            return Some(Event::Failed { stream: key, tag: exchange.tag, error: StreamError::Malformed });
+        }
+        loop {
+            let step = match core::mem::replace(&mut self.recv, Recv::Closed) {
+                Recv::Head => {
+                    self.recv = Recv::Head;
+                    if self.role == Role::Server {
+                        self.recv_request(input)
+                    } else {
+                        self.recv_response(input)
+                    }
+                }
+                Recv::Content(key, incoming) => self.recv_content(input, key, incoming),
+                Recv::Dropped(incoming, left) => self.drop_more(input, incoming, left),
+                Recv::Undecided => {
+                    self.recv = Recv::Undecided;
+                    self.is_held = !input.remaining().is_empty();
+                    Step::Wait
+                }
+                Recv::Closed => {
+                    input.take_all();
+                    Step::Wait
+                }
+            };
+            match step {
+                Step::Tell(event) => return Some(event),
+                Step::Again => {}
+                Step::Wait if self.read_closed && !self.is_held => return self.recv_end(input),
+                Step::Wait => return None,
+            }
+        }
+    }
+
+    /// The next piece of an exchange's content.
+    fn recv_content<'a>(
+        &mut self,
+        input: &mut Input<'a>,
+        key: StreamKey,
+        mut incoming: Incoming,
+    ) -> Step<'a> {
+        let Some(exchange) = self.exchanges.get_mut(key) else {
+            // Its owner has abandoned it.
+            input.take_all();
+            return Step::Wait;
+        };
+        let room = exchange.room() as usize;
+        let taken = incoming.take(input.remaining(), &mut self.scan, room, self.head_max);
+        let (piece, taken) = match taken {
+            Ok(taken) => taken,
+            Err(error) => return self.fail_content(input, key, error),
+        };
+        if taken > 0 {
+            exchange.awaits_continue = false;
+            // What was searched is relative to the front.
+            self.scan.reset();
+        }
+        input.take(taken);
+        match piece {
+            Piece::Nothing => {
+                self.recv = Recv::Content(key, incoming);
+                Step::Wait
+            }
+            Piece::Data(data, end) => {
+                exchange.unreleased += data.len() as u32;
+                let tag = exchange.tag;
+                self.recv = Recv::Content(key, incoming);
+                if end {
+                    self.recv_over(key);
+                }
+                let credit = Credit::new(data.len() as u32);
+                Step::Tell(Event::Data { stream: key, tag, data, credit, end })
+            }
+            Piece::Trailers(octets) => self.recv_trailers(input, key, octets),
+        }
+    }
+
+    fn recv_trailers<'a>(&mut self, input: &mut Input<'a>, key: StreamKey, octets: &[u8]) -> Step<'a> {
+        self.sections_received += 1;
+        let rules = self.rules();
+        let mut fields = core::mem::take(&mut self.spare_fields);
+        if let Err(error) = head::trailers(octets, &rules, &mut fields) {
+            self.recycle(fields);
+            return self.fail_content(input, key, error);
+        }
+        let tag = self.exchanges.get(key).map_or(0, |exchange| exchange.tag);
+        self.recv_over(key);
+        Step::Tell(Event::Trailers { stream: key, tag, fields })
+    }
+
+    /// The peer's message is whole.
+    pub(crate) fn recv_over(&mut self, key: StreamKey) {
+        self.scan.reset();
+        self.recv = Recv::Head;
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        exchange.recv_open = false;
+        if exchange.sending == Sending::Over {
+            self.remove(key);
+        }
+    }
+
+    /// The peer's message cannot be read on: where it ends is not known, so nothing behind it can be trusted. A client that has
+    /// not been answered is answered here: its stream is gone.
+    fn fail_content<'a>(&mut self, input: &mut Input<'a>, key: StreamKey, error: StreamError) -> Step<'a> {
+        input.take_all();
+        self.traffic.malformed += 1;
+        let tag = self.end_receiving(key, BAD_REQUEST);
+        Step::Tell(Event::Failed { stream: key, tag, error })
+    }
+
+    /// Nothing more of a message that is not whole will be received. Where the owner has given its answer whole, it still
+    /// leaves; where it has not begun, a client gets `last_words`. Says the tag of the stream.
+    fn end_receiving(&mut self, key: StreamKey, last_words: &'static [u8]) -> u64 {
+        self.recv = Recv::Closed;
+        self.is_closing = true;
+        let Some(exchange) = self.exchanges.get_mut(key) else { return 0 };
+        let tag = exchange.tag;
+        exchange.recv_open = false;
+        if self.role == Role::Client {
+            self.remove(key);
+            self.break_off();
+            return tag;
+        }
+        let untouched = exchange.sending == Sending::Head && exchange.heads.is_empty();
+        if exchange.sending == Sending::Over {
+            self.remove(key);
+        } else if exchange.is_answer_whole() {
+            exchange.is_left = true;
+        } else if untouched {
+            self.remove(key);
+            self.last_words = last_words;
+            self.advance();
+        } else {
+            self.break_exchange(key);
+        }
+        tag
+    }
+
+    /// More of content that nobody wants.
+    fn drop_more<'a>(&mut self, input: &mut Input<'a>, mut incoming: Incoming, left: usize) -> Step<'a> {
+        let taken = incoming.take(input.remaining(), &mut self.scan, usize::MAX, self.head_max);
+        let taken = taken.ok().and_then(|(piece, taken)| Some((piece, taken, left.checked_sub(taken)?)));
+        let Some((piece, taken, left)) = taken else {
+            input.take_all();
+            self.is_closing = true;
+            return Step::Wait;
+        };
+        if taken > 0 {
+            self.scan.reset();
+        }
+        input.take(taken);
+        match piece {
+            Piece::Nothing => {
+                self.recv = Recv::Dropped(incoming, left);
+                return Step::Wait;
+            }
+            Piece::Data(_, false) => self.recv = Recv::Dropped(incoming, left),
+            Piece::Data(_, true) | Piece::Trailers(_) => self.recv = Recv::Head,
+        }
+        Step::Again
+    }
+
+    /// The peer has closed its side, and nothing of the input can be taken any more.
+    fn recv_end<'a>(&mut self, input: &mut Input<'a>) -> Received<'a> {
+        let key = match &self.recv {
+            Recv::Content(key, _) => *key,
+            // The answer to CONNECT, or to an upgrade, is still to come.
+            Recv::Undecided => return None,
+            // A response that has not begun is the owner's to give up: it may be asked for again elsewhere.
+            Recv::Head if self.role == Role::Client => {
+                let &key = self.order.front()?;
+                let begun = !input.remaining().is_empty();
+                self.exchanges.get(key).filter(|exchange| exchange.is_answered || begun)?;
+                key
+            }
+            Recv::Head | Recv::Dropped(..) | Recv::Closed => {
+                input.take_all();
+                self.recv = Recv::Closed;
+                return None;
+            }
+        };
+        if matches!(self.recv, Recv::Content(_, Incoming::UntilClose)) {
+            let tag = self.exchanges.get(key)?.tag;
+            if self.exchanges.get(key).is_some_and(|exchange| exchange.room() == 0)
+                && !input.remaining().is_empty()
+            {
+                return None;
+            }
+            self.recv_over(key);
+            self.recv = Recv::Closed;
+            return Some(Event::Data { stream: key, tag, data: &[], credit: Credit::none(), end: true });
+        }
+        input.take_all();
+        self.exchanges.get(key)?;
+        self.traffic.resets_recv += 1;
+        let error_code =
+            if self.role == Role::Client { ErrorCode::INTERNAL_ERROR } else { ErrorCode::CANCEL };
+        let tag = self.end_receiving(key, &[]);
+        Some(Event::Reset { stream: key, tag, error_code })
+    }
+}
+
+/// What a client hears whose request's content cannot be read, where nothing else has been said.
+const BAD_REQUEST: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";

@@ -1,0 +1,239 @@
+//! Commands to octets. Responses leave in the order of their requests: what is sent on a later exchange waits in it until
+//! those before have left.
+
+use crate::fields::FieldSection;
+use crate::h1::connection::{Connection, Recv};
+use crate::h1::content::Incoming;
+use crate::h1::exchange::{Exchange, Sending};
+use crate::h1::framing::{Framing, Version};
+use crate::h1::write::{self, ResponseFrame};
+use crate::h2::{Cut, Role, StreamGone, StreamKey};
+use crate::message::{self, Method, ResponseHead};
+
+impl Connection {
+    /// Server: an interim or final response head. With `end`, a final one without content. What is no well-formed response,
+    /// or cannot be ended as its content-length says, is not written: the connection has failed.
+    pub fn send_head(&mut self, key: StreamKey, fields: &FieldSection, end: bool) -> Result<(), StreamGone> {
+        let exchange = self.exchanges.get(key).filter(|exchange| !exchange.is_left).ok_or(StreamGone)?;
+        if self.has_failed || self.role == Role::Client || exchange.sending != Sending::Head {
+            return Err(StreamGone);
+        }
+        let Ok(head) = message::response(fields) else {
+            self.break_exchange(key);
+            return Err(StreamGone);
+        };
+        if head.status < 200 {
+            return self.send_interim(key, &head, fields);
+        }
+        let Some(framing) = response_framing(exchange, &head, end) else {
+            self.break_exchange(key);
+            return Err(StreamGone);
+        };
+        self.settle_fate(key, framing);
+        let is_last = self.order.back() == Some(&key);
+        let is_current = self.order.front() == Some(&key);
+        let Some(exchange) = self.exchanges.get_mut(key) else { return Err(StreamGone) };
+        let upgrade = exchange.upgrade.take();
+        let close = is_last && self.is_closing && framing != Framing::Tunnel;
+        let frame = ResponseFrame { framing, upgrade: upgrade.as_deref(), close, version: exchange.version };
+        let out = if is_current { self.outbox.tail() } else { &mut exchange.heads };
+        write::response(out, &head, fields, &frame);
+        exchange.sending = Sending::Content(framing);
+        if end {
+            exchange.end_queued = true;
+            if is_current {
+                self.end_message(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// An HTTP/1.0 client does not know interim responses (RFC 9110 section 15.2).
+    fn send_interim(
+        &mut self,
+        key: StreamKey,
+        head: &ResponseHead,
+        fields: &FieldSection,
+    ) -> Result<(), StreamGone> {
+        let is_current = self.order.front() == Some(&key);
+        let exchange = self.exchanges.get_mut(key).ok_or(StreamGone)?;
+        if exchange.version > Version::Http10 {
+            exchange.awaits_continue &= head.status != 100;
+            let out = if is_current { self.outbox.tail() } else { &mut exchange.heads };
+            write::interim(out, head.status, fields);
+        }
+        Ok(())
+    }
+
+    /// What the final head decides about the connection.
+    fn settle_fate(&mut self, key: StreamKey, framing: Framing) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        // The client may send its content now or never: whoever reads on cannot tell content from the next request.
+        self.is_closing |= exchange.awaits_continue || framing == Framing::UntilClose;
+        if !matches!(self.recv, Recv::Undecided) {
+            return;
+        }
+        self.is_held = false;
+        if framing == Framing::Tunnel {
+            self.is_closing = true;
+            self.recv = Recv::Content(key, Incoming::UntilClose);
+            return;
+        }
+        // What comes behind a CONNECT may be meant for the tunnel, and is no request then.
+        self.is_closing |= exchange.upgrade.is_none();
+        exchange.recv_open = false;
+        self.recv = Recv::Head;
+    }
+
+    /// Appends content; `end` ends the message. What the outbox has room for is cut at once, if it is this stream's turn; the
+    /// rest waits. Returns how many octets were cut.
+    pub fn send_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<usize, StreamGone> {
+        let is_current = self.order.front() == Some(&key);
+        let exchange = self.exchanges.get_mut(key).filter(|exchange| !exchange.is_left).ok_or(StreamGone)?;
+        let Sending::Content(framing) = &mut exchange.sending else { return Err(StreamGone) };
+        if self.has_failed || exchange.end_queued {
+            return Err(StreamGone);
+        }
+        // RFC 9112 section 6.3: one octet more would be read as the next message.
+        let fits = match framing {
+            Framing::Length(left) => left.checked_sub(data.len() as u64).map(|rest| *left = rest).is_some(),
+            Framing::None => data.is_empty(),
+            Framing::Chunked | Framing::UntilClose | Framing::Tunnel => true,
+        };
+        let is_whole = !end || !matches!(framing, Framing::Length(1..));
+        let framing = *framing;
+        if framing == Framing::None && !fits {
+            // Content that the message cannot have: HEAD, 304.
+            exchange.end_queued = end;
+            if end && is_current {
+                self.end_message(key);
+            }
+            return Ok(data.len());
+        }
+        if !fits || !is_whole {
+            self.break_exchange(key);
+            return Err(StreamGone);
+        }
+        exchange.end_queued = end;
+        let room = self.config.outbox_high_mark.saturating_sub(self.outbox.len());
+        let n = if is_current && exchange.queue.is_empty() { data.len().min(room) } else { 0 };
+        exchange.queue.extend(&data[n..]);
+        if n > 0 {
+            put(self.outbox.tail(), framing, &data[..n]);
+        }
+        if end && is_current && self.queued(key) == 0 {
+            self.end_message(key);
+        }
+        Ok(n)
+    }
+
+    /// Ends the message with a trailer section, behind all content. Where the framing has no place for one it is dropped.
+    pub fn send_trailers(&mut self, key: StreamKey, fields: FieldSection) -> Result<(), StreamGone> {
+        let is_current = self.order.front() == Some(&key);
+        let exchange = self.exchanges.get_mut(key).filter(|exchange| !exchange.is_left).ok_or(StreamGone)?;
+        let Sending::Content(framing) = exchange.sending else { return Err(StreamGone) };
+        if self.has_failed || exchange.end_queued {
+            return Err(StreamGone);
+        }
+        if matches!(framing, Framing::Length(1..)) {
+            self.break_exchange(key);
+            return Err(StreamGone);
+        }
+        if framing == Framing::Chunked && message::trailers(&fields).is_ok() {
+            exchange.trailers = Some(Box::new(fields));
+        }
+        exchange.end_queued = true;
+        if is_current && exchange.queue.is_empty() {
+            self.end_message(key);
+        }
+        Ok(())
+    }
+
+    /// Moves content that waits into the outbox, from the stream whose turn it is, unless the outbox is full or the connection
+    /// has failed. `octets` are those of content.
+    pub fn cut(&mut self) -> Option<Cut> {
+        let room = self.config.outbox_high_mark.saturating_sub(self.outbox.len());
+        let &key = self.order.front()?;
+        let exchange = self.exchanges.get_mut(key).filter(|exchange| exchange.has_output())?;
+        if room == 0 || self.has_failed {
+            return None;
+        }
+        let Sending::Content(framing) = exchange.sending else { return None };
+        let n = exchange.queue.len().min(room);
+        if n > 0 {
+            put(self.outbox.tail(), framing, &exchange.queue.as_slice()[..n]);
+            exchange.queue.consume(n);
+        }
+        let end = exchange.end_queued && exchange.queue.is_empty();
+        let cut = Cut { stream: key, tag: exchange.tag, octets: n as u32, end };
+        if end {
+            self.end_message(key);
+        }
+        Some(cut)
+    }
+
+    /// The current exchange's content lies in the outbox: so does its end now.
+    pub(crate) fn end_message(&mut self, key: StreamKey) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        let Sending::Content(framing) = exchange.sending else { return };
+        let trailers = exchange.trailers.take();
+        match framing {
+            Framing::Chunked => write::last_chunk(self.outbox.tail(), trailers.as_deref()),
+            Framing::Tunnel => self.write_closed = true,
+            Framing::None | Framing::Length(_) | Framing::UntilClose => {}
+        }
+        exchange.sending = Sending::Over;
+        if !exchange.recv_open {
+            self.remove(key);
+            self.advance();
+        }
+    }
+
+    /// The next exchange in order has its turn: what waited without needing room goes into the outbox.
+    pub(crate) fn advance(&mut self) {
+        while let Some(&key) = self.order.front() {
+            let Some(exchange) = self.exchanges.get_mut(key) else { return };
+            if exchange.is_broken {
+                self.remove(key);
+                return self.break_off();
+            }
+            self.outbox.extend(&exchange.heads);
+            exchange.heads = Vec::new();
+            let is_over = exchange.end_queued && exchange.queue.is_empty();
+            if !is_over || !matches!(exchange.sending, Sending::Content(_)) {
+                return;
+            }
+            self.end_message(key);
+        }
+        self.outbox.extend(core::mem::take(&mut self.last_words));
+    }
+}
+
+/// How the content of a response to this request is framed; `None` where it could not end as its head says.
+fn response_framing(exchange: &Exchange, head: &ResponseHead, end: bool) -> Option<Framing> {
+    let opens_tunnel = exchange.method == Method::Connect && (200..300).contains(&head.status);
+    if opens_tunnel {
+        return (!end).then_some(Framing::Tunnel);
+    }
+    if exchange.method == Method::Head || matches!(head.status, 204 | 304) {
+        return Some(Framing::None);
+    }
+    match (head.content_length, exchange.version) {
+        (Some(1..), _) if end => None,
+        (Some(length), _) => Some(Framing::Length(length)),
+        (None, _) if end => Some(Framing::Length(0)),
+        (None, Version::Http11) => Some(Framing::Chunked),
+        (None, Version::Http10) => Some(Framing::UntilClose), // 9112-6.1-11
+    }
+}
+
+/// Content, framed.
+fn put(out: &mut Vec<u8>, framing: Framing, data: &[u8]) {
+    if framing == Framing::Chunked {
+        write::chunk_size(out, data.len());
+        out.extend_from_slice(data);
+        out.extend_from_slice(b"\r\n");
+    } else {
+        out.extend_from_slice(data);
+    }
+}

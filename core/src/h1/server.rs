@@ -1,0 +1,119 @@
+//! Server: heads of requests, in order and within bounds.
+
+use crate::h1::connection::{Connection, Recv};
+use crate::h1::content::Incoming;
+use crate::h1::exchange::{self, Exchange};
+use crate::h1::framing::Version;
+use crate::h1::head::{self, RequestParts};
+use crate::h1::recv::Step;
+use crate::h1::scan::Found;
+use crate::h2::{Event, Input, StreamKey};
+use crate::message::{Method, Refusal};
+
+/// Requests that are served at a time. Clients that pipeline send a handful.
+const PIPELINED_MAX: usize = 16;
+/// Empty lines that may come in front of a request (RFC 9112 section 2.2): old clients send one behind content.
+const EMPTY_LINES_MAX: u32 = 4;
+
+impl Connection {
+    /// The next request, if it may begin.
+    pub(crate) fn recv_request<'a>(&mut self, input: &mut Input<'a>) -> Step<'a> {
+        if self.is_closing {
+            // 9112-9.6-05, 9112-9.6-07
+            self.recv = Recv::Closed;
+            return Step::Again;
+        }
+        self.skip_empty_lines(input);
+        self.is_held = !self.may_begin(input.remaining());
+        if self.is_held || input.remaining().is_empty() {
+            return Step::Wait;
+        }
+        let section_max = self.head_max;
+        let found = match self.scan.section(input.remaining(), section_max) {
+            Found::Partial => return Step::Wait,
+            Found::Whole(end) => Ok(end),
+            // 9112-3-03
+            Found::TooLong if !input.remaining()[..section_max].contains(&b'\n') => {
+                Err(Refusal::TargetTooLong)
+            }
+            Found::TooLong => Err(Refusal::HeadTooLarge),
+            Found::BareLineEnd => Err(Refusal::Malformed),
+        };
+        let Some(octets) = found.ok().and_then(|end| input.take(end)) else {
+            return self.refuse(input, found.err().unwrap_or(Refusal::Malformed));
+        };
+        self.empty_lines = 0;
+        self.sections_received += 1;
+        let mut fields = core::mem::take(&mut self.spare_fields);
+        match head::request(octets, &self.rules(), &mut fields) {
+            Ok(parts) => {
+                let head = parts.head;
+                let (stream, end) = self.begin(parts);
+                Step::Tell(Event::Request { stream, head, fields, end })
+            }
+            Err(refusal) => {
+                self.recycle(fields);
+                self.refuse(input, refusal)
+            }
+        }
+    }
+
+    /// 9112-2.2-07. One too many is left to be refused.
+    fn skip_empty_lines(&mut self, input: &mut Input<'_>) {
+        while input.remaining().starts_with(b"\r\n") && self.empty_lines < EMPTY_LINES_MAX {
+            input.take(2);
+            self.empty_lines += 1;
+            self.scan.reset();
+        }
+    }
+
+    /// Whether a request that begins like this may be served beside those that are (9112-9.3.2-02).
+    fn may_begin(&self, octets: &[u8]) -> bool {
+        let Some(last) = self.order.back().and_then(|&key| self.exchanges.get(key)) else { return true };
+        let may = last.is_safe && self.order.len() < PIPELINED_MAX;
+        octets.is_empty() || (may && exchange::begins_safely(octets) != Some(false))
+    }
+
+    fn begin(&mut self, parts: RequestParts) -> (StreamKey, bool) {
+        let RequestParts { head, version, persistent, framing, upgrade } = parts;
+        self.version = version;
+        self.is_closing |= !persistent;
+        let incoming = Incoming::new(framing);
+        let is_tunnel = head.method == Method::Connect;
+        let end = incoming.is_none();
+        let key = self.insert(Exchange {
+            version,
+            // What a client of HTTP/1.0 is answered may end with the connection.
+            is_safe: exchange::is_safe(head.method) && version > Version::Http10,
+            upgrade,
+            recv_open: !end,
+            awaits_continue: head.expect_continue && !end,
+            ..Exchange::new(0, head.method, self.stream_recv_window())
+        });
+        self.recv = match incoming {
+            _ if is_tunnel => Recv::Undecided,
+            Some(incoming) => Recv::Content(key, incoming),
+            None => Recv::Head,
+        };
+        self.traffic.requests += 1;
+        (key, end)
+    }
+
+    /// A request that cannot be read is answered in its turn, and is the last.
+    fn refuse<'a>(&mut self, input: &mut Input<'a>, refusal: Refusal) -> Step<'a> {
+        input.take_all();
+        self.traffic.malformed += 1;
+        self.is_closing = true;
+        self.recv = Recv::Closed;
+        let stream = self.insert(Exchange::new(0, Method::Other, self.stream_recv_window()));
+        Step::Tell(Event::RequestRefused { stream, refusal })
+    }
+
+    /// A new exchange, behind all others.
+    pub(crate) fn insert(&mut self, exchange: Exchange) -> StreamKey {
+        self.last_id = self.last_id.wrapping_add(1);
+        let key = self.exchanges.insert(Exchange { id: self.last_id, ..exchange });
+        self.order.push_back(key);
+        key
+    }
+}

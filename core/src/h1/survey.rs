@@ -1,0 +1,123 @@
+//! What the lines of a section that concern the connection say: looked through once, before anything is kept.
+
+use httparse::Header;
+
+use crate::h1::framing::{Codings, Version};
+use crate::message;
+
+/// The most fields that `Connection` may name beside options that are known.
+const NOMINATED_MAX: usize = 32;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(crate) struct Survey<'a> {
+    pub(crate) hosts: usize,
+    /// The last of them.
+    pub(crate) host: Option<&'a [u8]>,
+    /// Lines of content-length.
+    pub(crate) lengths: usize,
+    /// One of them is not `0`.
+    pub(crate) has_length: bool,
+    pub(crate) codings: Codings,
+    /// `TE: trailers`.
+    pub(crate) te_trailers: bool,
+    /// `Connection: upgrade`.
+    pub(crate) upgrade_option: bool,
+    /// `Upgrade`, where there is one line of it.
+    pub(crate) upgrade: Option<&'a [u8]>,
+    /// `Sec-WebSocket-Key`, where there is one line of it.
+    pub(crate) websocket_key: Option<&'a [u8]>,
+    /// `Sec-WebSocket-Accept`, likewise.
+    pub(crate) websocket_accept: Option<&'a [u8]>,
+    close: bool,
+    keep_alive: bool,
+    nominated: Vec<&'a [u8]>,
+}
+
+/// A line that means something only where it is the only one of its name.
+#[derive(Default)]
+struct Single<'a> {
+    value: Option<&'a [u8]>,
+    lines: usize,
+}
+
+impl<'a> Single<'a> {
+    fn put(&mut self, value: &'a [u8]) {
+        self.value = Some(value);
+        self.lines += 1;
+    }
+
+    fn get(self) -> Option<&'a [u8]> {
+        self.value.filter(|_| self.lines == 1)
+    }
+}
+
+impl<'a> Survey<'a> {
+    /// Looks through all lines; `None` where `Connection` is malformed or names a field that frames or routes the message.
+    pub(crate) fn of(headers: &[Header<'a>]) -> Option<Self> {
+        let mut survey = Self::default();
+        let [mut upgrade, mut key, mut accept] = [const { Single { value: None, lines: 0 } }; 3];
+        for &Header { name, value } in headers {
+            let is = |other: &str| name.eq_ignore_ascii_case(other);
+            match name.len() {
+                2 if is("te") => {
+                    survey.te_trailers |= elements(value).any(|one| one.eq_ignore_ascii_case(b"trailers"))
+                }
+                4 if is("host") => {
+                    survey.host = Some(value);
+                    survey.hosts += 1;
+                }
+                7 if is("upgrade") => upgrade.put(value),
+                10 if is("connection") => survey.read_connection(value)?,
+                14 if is("content-length") => {
+                    survey.lengths += 1;
+                    survey.has_length |= value != b"0";
+                }
+                17 if is("transfer-encoding") => survey.codings.add(value),
+                17 if is("sec-websocket-key") => key.put(value),
+                20 if is("sec-websocket-accept") => accept.put(value),
+                _ => {}
+            }
+        }
+        (survey.upgrade, survey.websocket_key, survey.websocket_accept) =
+            (upgrade.get(), key.get(), accept.get());
+        Some(survey)
+    }
+
+    /// RFC 9110 section 7.6.1. What frames or routes a message cannot concern one connection only: who names it wants the
+    /// next hop to see another message than this one.
+    fn read_connection(&mut self, value: &'a [u8]) -> Option<()> {
+        for option in elements(value).filter(|option| !option.is_empty()) {
+            let is = |other: &str| option.eq_ignore_ascii_case(other.as_bytes());
+            if is("close") {
+                self.close = true;
+            } else if is("keep-alive") {
+                self.keep_alive = true;
+            } else if is("upgrade") {
+                self.upgrade_option = true;
+            } else if !is("te") && !is("transfer-encoding") && !is("http2-settings") {
+                let frames_or_routes = is("host") || is("content-length");
+                if frames_or_routes || !message::is_token(option) || self.nominated.len() >= NOMINATED_MAX {
+                    return None;
+                }
+                self.nominated.push(option);
+            }
+        }
+        Some(())
+    }
+
+    /// Whether `Connection` names the field.
+    pub(crate) fn is_nominated(&self, name: &[u8]) -> bool {
+        self.nominated.iter().any(|option| option.eq_ignore_ascii_case(name))
+    }
+
+    /// RFC 9112 section 9.3.
+    pub(crate) fn is_persistent(&self, version: Version) -> bool {
+        !self.close && (self.keep_alive || version > Version::Http10)
+    }
+}
+
+/// The elements of a list (RFC 9110 section 5.6.1).
+fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&octet| octet == b',').map(<[u8]>::trim_ascii)
+}

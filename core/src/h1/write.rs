@@ -1,0 +1,252 @@
+//! Heads, chunks and trailers as they leave: field sections in the form of HTTP/2 to octets (RFC 9112).
+//!
+//! Sections come from peers that speak another protocol, so this is the last guard against a message that would be read as
+//! two: what is no well-formed message of [`message`](crate::message) is not written, and control octets become spaces.
+
+use std::io::Write as _;
+
+use crate::fields::{FieldName, FieldSection};
+use crate::h1::framing::{Framing, Version};
+use crate::h1::upgrade::{self, Upgrade};
+use crate::message::{RequestHead, ResponseHead};
+
+/// What a response head says beside its fields.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ResponseFrame<'a> {
+    pub(crate) framing: Framing,
+    /// A 2xx becomes 101 and agrees to this.
+    pub(crate) upgrade: Option<&'a Upgrade>,
+    /// No further request is read on the connection.
+    pub(crate) close: bool,
+    /// The client's version.
+    pub(crate) version: Version,
+}
+
+/// Writes a final response's head.
+pub(crate) fn response(
+    out: &mut Vec<u8>,
+    head: &ResponseHead,
+    fields: &FieldSection,
+    frame: &ResponseFrame<'_>,
+) {
+    let switching = frame.upgrade.filter(|_| frame.framing == Framing::Tunnel);
+    status_line(out, if switching.is_some() { 101 } else { head.status });
+    lines(out, fields, if switching.is_some() { b"sec-websocket-accept" } else { b"" });
+    if let Some(upgrade) = switching {
+        line(out, b"connection", b"Upgrade");
+        line(out, b"upgrade", &upgrade.protocol);
+        if let Some(accept) = &upgrade.accept {
+            line(out, b"sec-websocket-accept", accept);
+        }
+        out.extend_from_slice(b"\r\n");
+        return;
+    }
+    match frame.framing {
+        // Of HEAD and 304 the length is what content would have (RFC 9110 section 8.6); 204 has none.
+        Framing::None if head.status != 204 => length(out, head.content_length),
+        Framing::Length(octets) => length(out, Some(octets)),
+        Framing::Chunked => line(out, b"transfer-encoding", b"chunked"),
+        Framing::None | Framing::UntilClose | Framing::Tunnel => {}
+    }
+    match frame.version {
+        _ if frame.close => line(out, b"connection", b"close"), // 9112-9.6-04
+        Version::Http10 if frame.framing != Framing::Tunnel => line(out, b"connection", b"keep-alive"),
+        Version::Http10 | Version::Http11 => {}
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes an interim response's head.
+pub(crate) fn interim(out: &mut Vec<u8>, status: u16, fields: &FieldSection) {
+    status_line(out, status);
+    lines(out, fields, b"");
+    out.extend_from_slice(b"\r\n");
+}
+
+/// 9112-4-04: a space follows the status code even where there is no reason phrase.
+fn status_line(out: &mut Vec<u8>, status: u16) {
+    let reason = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    put(out, format_args!("HTTP/1.1 {status} {}\r\n", reason.unwrap_or_default())); // 9112-2.3-01
+}
+
+/// Writes a request's head. `key`: what `Sec-WebSocket-Key` says, of an upgrade to WebSocket.
+pub(crate) fn request(
+    out: &mut Vec<u8>,
+    head: &RequestHead,
+    fields: &FieldSection,
+    framing: Framing,
+    key: Option<&[u8; upgrade::KEY_LEN]>,
+) {
+    let value = |name| fields.value_of(name).unwrap_or_default();
+    let protocol = fields.value_of(FieldName::Protocol);
+    let authority = fields.value_of(FieldName::Authority).unwrap_or_else(|| value(FieldName::Host));
+    let method = if protocol.is_some() { b"GET" } else { value(FieldName::Method) };
+    // 9112-3.2.1-01, 9112-3.2.3-01
+    let target = if method == b"CONNECT" { authority } else { value(FieldName::Path) };
+    for part in [method, b" ", target, b" HTTP/1.1\r\n"] {
+        out.extend_from_slice(part);
+    }
+    line(out, b"host", authority); // 9112-3.2-03, 9112-3.2-04, 9112-3.2-05
+    lines(out, fields, if protocol.is_some() { b"sec-websocket-key" } else { b"" });
+    match framing {
+        Framing::Length(octets) => length(out, Some(octets)),
+        Framing::Chunked => line(out, b"transfer-encoding", b"chunked"),
+        // RFC 9110 section 8.6: who might have sent content says that there is none.
+        Framing::None if anticipates_content(head) => length(out, Some(0)),
+        Framing::None | Framing::UntilClose | Framing::Tunnel => {}
+    }
+    match protocol {
+        Some(protocol) => {
+            line(out, b"connection", b"Upgrade");
+            line(out, b"upgrade", protocol);
+        }
+        None if fields.value_of(FieldName::Te).is_some() => {
+            line(out, b"te", b"trailers");
+            line(out, b"connection", b"TE"); // 9112-7.4-03
+        }
+        None => {}
+    }
+    if let Some(key) = key {
+        line(out, b"sec-websocket-key", key);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn anticipates_content(head: &RequestHead) -> bool {
+    use crate::message::Method::{Patch, Post, Put};
+    matches!(head.method, Post | Put | Patch)
+}
+
+/// The size of the chunk that follows (RFC 9112 section 7.1). Never 0: that would be the last.
+pub(crate) fn chunk_size(out: &mut Vec<u8>, octets: usize) {
+    put(out, format_args!("{octets:x}\r\n"));
+}
+
+/// The last chunk, and the trailer section.
+pub(crate) fn last_chunk(out: &mut Vec<u8>, trailers: Option<&FieldSection>) {
+    out.extend_from_slice(b"0\r\n");
+    if let Some(fields) = trailers {
+        lines(out, fields, b"");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Lines as they are, without `except` and those that this file writes itself. Crumbs of a cookie are joined (RFC 9113 section 8.2.3).
+fn lines(out: &mut Vec<u8>, fields: &FieldSection, except: &[u8]) {
+    let mut cookie_written = false;
+    for one in fields.iter() {
+        match one.facts.name {
+            FieldName::ContentLength | FieldName::Host | FieldName::Te | FieldName::ConnectionSpecific => {}
+            name if name.is_pseudo() => {}
+            FieldName::Cookie if cookie_written => {}
+            FieldName::Cookie => {
+                cookie_written = true;
+                cookie(out, fields);
+            }
+            _ if !one.facts.well_formed || one.name == except || one.name == b"http2-settings" => {}
+            _ => line(out, one.name, one.value),
+        }
+    }
+}
+
+fn cookie(out: &mut Vec<u8>, fields: &FieldSection) {
+    let crumbs = fields.iter().filter(|one| one.facts.name == FieldName::Cookie && one.facts.well_formed);
+    let mut before = b"cookie: ".as_slice();
+    for crumb in crumbs {
+        out.extend_from_slice(before);
+        text(out, crumb.value);
+        before = b"; ";
+    }
+    if before == b"; " {
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    text(out, value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// HTTP/2 lets more octets pass than a parser of HTTP/1.1 can be trusted with. RFC 9110 section 5.5: spaces in their place.
+fn text(out: &mut Vec<u8>, value: &[u8]) {
+    let start = out.len();
+    out.extend_from_slice(value);
+    let is_control = |octet: u8| (octet < b' ' && octet != b'\t') || octet == 0x7f;
+    if value.iter().fold(false, |any, &octet| any | is_control(octet)) {
+        out[start..].iter_mut().filter(|octet| is_control(**octet)).for_each(|octet| *octet = b' ');
+    }
+}
+
+fn length(out: &mut Vec<u8>, octets: Option<u64>) {
+    if let Some(octets) = octets {
+        put(out, format_args!("content-length: {octets}\r\n"));
+    }
+}
+
+fn put(out: &mut Vec<u8>, text: core::fmt::Arguments<'_>) {
+    // A vector takes everything.
+    let _ = out.write_fmt(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields::FieldLine;
+    use crate::message;
+
+    fn section(lines: &[(&str, &str)]) -> FieldSection {
+        let mut fields = FieldSection::new();
+        for (name, value) in lines {
+            fields.push(FieldLine::new(name.as_bytes(), value.as_bytes(), 0));
+        }
+        fields
+    }
+
+    fn text_of(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn rfc9112_3_a_request() {
+        let fields = section(&[
+            (":method", "GET"),
+            (":scheme", "http"),
+            (":path", "/a?b"),
+            (":authority", "example.org:81"),
+            ("cookie", "a=1"),
+            ("x", "y"),
+            ("host", "example.org:81"),
+            ("te", "trailers"),
+            ("cookie", "b=2"),
+        ]);
+        let head = message::request(&fields, &message::RequestRules::default()).unwrap();
+        assert_eq!(
+            text_of(|out| request(out, &head, &fields, Framing::None, None)),
+            "GET /a?b HTTP/1.1\r\nhost: example.org:81\r\ncookie: a=1; b=2\r\nx: y\r\nte: trailers\r\nconnection: TE\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn rfc9112_4_a_response() {
+        let fields = section(&[(":status", "599"), ("x", "a\u{1}b\u{b}c\td\u{7f}")]);
+        let head = message::response(&fields).unwrap();
+        let frame =
+            ResponseFrame { framing: Framing::Chunked, upgrade: None, close: true, version: Version::Http11 };
+        assert_eq!(
+            text_of(|out| response(out, &head, &fields, &frame)),
+            "HTTP/1.1 599 \r\nx: a b c\td \r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn rfc9112_7_1_chunks() {
+        assert_eq!(text_of(|out| chunk_size(out, 0x1f_00a)), "1f00a\r\n");
+        assert_eq!(text_of(|out| last_chunk(out, None)), "0\r\n\r\n");
+        let trailers = section(&[("x", "1"), ("bad\n", "1"), ("y", "a\r\nb")]);
+        assert_eq!(text_of(|out| last_chunk(out, Some(&trailers))), "0\r\nx: 1\r\n\r\n");
+    }
+}
