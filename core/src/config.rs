@@ -2,6 +2,7 @@
 
 mod bound;
 mod connection;
+mod forwarding;
 mod header_rule;
 mod route;
 mod timeouts;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 pub use bound::MemoryBound;
 pub use connection::ConnectionConfig;
+pub use forwarding::{ForwardingConfig, NotPeers, Peers};
 pub use header_rule::HeaderRule;
 pub use route::{HostPattern, PathPattern, RouteConfig};
 pub use timeouts::Timeouts;
@@ -53,8 +55,13 @@ pub struct Config {
     pub replay_ledger_octets: u64,
     /// Octets that one `recv_buf` offers at most. At least 33 KiB, so that the largest frame fits twice.
     pub recv_buffer_octets: usize,
-    /// The name in `via` fields (RFC 9110 section 7.6.3).
+    /// The name in `via` fields (RFC 9110 section 7.6.3). A request that bears it already has come in a circle: gateways in a
+    /// row need names of their own.
     pub via: String,
+    /// Whether responses get a `via` as well; RFC 9110 section 7.6.3 leaves that to gateways.
+    pub via_in_responses: bool,
+    /// What backends are told of clients.
+    pub forwarding: ForwardingConfig,
     /// Whether the gateway emits [`Action::Record`](crate::gateway::Action::Record)s.
     pub records: bool,
 }
@@ -80,6 +87,8 @@ impl Config {
             replay_ledger_octets: 64 << 20,
             recv_buffer_octets: 256 << 10,
             via: "shuntyard".to_owned(),
+            via_in_responses: true,
+            forwarding: ForwardingConfig::default(),
             records: false,
         }
     }
@@ -107,7 +116,8 @@ impl Config {
         range("replay_ledger_octets", self.replay_ledger_octets, 0, 1 << 40)?;
         range("recv_buffer_octets", self.recv_buffer_octets as u64, 33 << 10, 16 << 20)?;
         range("via", self.via.len() as u64, 1, 256)?;
-        token("via", &self.via)
+        token("via", &self.via)?;
+        self.forwarding.validate()
     }
 
     /// Every upstream's name is its own, and every route names one.

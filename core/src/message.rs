@@ -68,6 +68,17 @@ pub struct ResponseHead {
     pub content_length_repeated: bool,
 }
 
+/// The version of HTTP by which a message came (RFC 9110 section 2.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// HTTP/1.0.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+    /// HTTP/2.
+    Http2,
+}
+
 /// A request method (RFC 9110 section 9), case-sensitive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
@@ -324,6 +335,10 @@ impl<'a> Lines<'a> {
             | FieldName::Credentials
             | FieldName::Via
             | FieldName::Date
+            | FieldName::Forwarding
+            | FieldName::MaxForwards
+            | FieldName::ContentType
+            | FieldName::Priority
             | FieldName::Other => Ok(()),
         }
     }

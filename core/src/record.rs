@@ -85,6 +85,8 @@ pub enum Cause {
     NoRoute,
     /// The request is one that this gateway does not serve.
     NotServed,
+    /// The request has been here before: it has gone in a circle.
+    ProxyLoop,
     /// A hook answered, with a status of its own.
     HookAnswered,
     /// A hook failed, or made what is not well-formed.
@@ -93,7 +95,7 @@ pub enum Cause {
 
 impl Cause {
     /// The status of a response that the gateway must make itself, and RFC 9209's word for the cause.
-    pub fn status(self) -> (u16, &'static str) {
+    pub const fn status(self) -> (u16, &'static str) {
         match self {
             Self::ConnectionRefused => (502, "connection_refused"),
             Self::ConnectionTimeout => (504, "connection_timeout"),
@@ -114,6 +116,7 @@ impl Cause {
             Self::CodingUnsupported => (501, "http_request_error"),
             Self::NoRoute => (404, "destination_not_found"),
             Self::NotServed => (501, "http_request_error"),
+            Self::ProxyLoop => (502, "proxy_loop_detected"),
             // The answer is the hook's.
             Self::HookAnswered => (500, "proxy_internal_response"),
             Self::HookFailed => (500, "proxy_internal_error"),
@@ -121,7 +124,7 @@ impl Cause {
     }
 
     /// Every cause once; for resets of backends any code stands for all.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::ConnectionRefused,
         Self::ConnectionTimeout,
         Self::ConnectionTerminated,
@@ -143,6 +146,7 @@ impl Cause {
         Self::RequestMalformed,
         Self::VersionUnsupported,
         Self::CodingUnsupported,
+        Self::ProxyLoop,
     ];
 
     /// Whether the request was refused by its form alone: nobody knows what it asked for, nor by which method.
@@ -195,6 +199,7 @@ impl Cause {
             Self::RequestMalformed => (18, "request_malformed", "DPE"),
             Self::VersionUnsupported => (19, "version_unsupported", "DPE"),
             Self::CodingUnsupported => (20, "coding_unsupported", "DPE"),
+            Self::ProxyLoop => (21, "proxy_loop", "LR"),
         }
     }
 }
@@ -274,7 +279,8 @@ pub struct EndRecord {
     pub request: RequestId,
     /// The client.
     pub client: Address,
-    /// The request's head as the client sent it, and our `via`. Header rules leave no trace in it.
+    /// The request's head as the client sent it, with what is owed to a message that goes on: `via`, and what a backend is
+    /// told of the client. Header rules leave no trace in it.
     pub fields: FieldSection,
     /// The route, where one serves the request.
     pub route: Option<Arc<str>>,

@@ -237,6 +237,16 @@ pub enum Place {
 }
 
 impl Place {
+    /// The request's original head; `None` while it is being moved.
+    pub fn fields(&self) -> Option<&FieldSection> {
+        match self {
+            Self::Frozen(Frozen { fields }) => Some(fields),
+            Self::Live(live) => Some(&live.fields),
+            Self::Finished(finished) => Some(&finished.fields),
+            Self::Moving => None,
+        }
+    }
+
     /// Takes the authority out, to put another in.
     pub fn take(&mut self) -> Self {
         core::mem::replace(self, Self::Moving)

@@ -5,8 +5,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use shuntyard_core::config::{
-    Balance, Config, ConnectionConfig, HeaderRule, HostPattern, MAX_WINDOW, PathPattern, RetryConfig,
-    Saturation, Scope, UpstreamConfig,
+    Balance, Config, ConnectionConfig, HeaderRule, HostPattern, MAX_WINDOW, NotPeers, PathPattern, Peers,
+    RetryConfig, Saturation, Scope, UpstreamConfig,
 };
 
 use crate::address::{EndpointAddress, ListenAddress};
@@ -77,6 +77,13 @@ const ENDPOINT: Text<EndpointAddress> = Text {
     write: EndpointAddress::to_string,
     help: "write \"HOST:PORT\", \"[IPv6]:PORT\" or \"unix:/PATH\"",
 };
+const PEERS: Text<Peers> = Text {
+    what: "a block of addresses, or \"unix\"",
+    code: Code::NotAddress,
+    parse: |text| text.parse().map_err(|error: NotPeers| error.to_string()),
+    write: Peers::to_string,
+    help: "write \"10.0.0.0/8\", \"2001:db8::/32\", one address, or \"unix\" for all Unix sockets",
+};
 const DESTINATION: Text<Destination> = Text {
     what: "a path or -",
     code: Code::BadPath,
@@ -140,7 +147,9 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
     let workers = section
         .optional("workers", what, &threads, "2")
         .and_then(|found| NonZeroUsize::new(usize::try_from(found.value).ok()?));
-    section.take("via", "the name in `via` fields (RFC 9110 section 7.6.3)", &TOKEN, &mut config.via);
+    let what = "the name in `via` fields (RFC 9110 section 7.6.3); gateways in a row need different ones";
+    section.take("via", what, &TOKEN, &mut config.via);
+    forwarding(section, &mut config);
     let observe = observe(section);
     let listen = section.list("listen", "where clients connect to; without any: 127.0.0.1:8080", listen);
     let what = "which upstream serves a request: the first route that matches, top to bottom";
@@ -171,6 +180,30 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
         upstreams,
         config,
     }
+}
+
+/// What messages are given on their way.
+fn forwarding(section: &mut Section<'_, '_>, config: &mut Config) {
+    section.group("forwarding", "what backends are told of clients, and clients of us", |group| {
+        let fields = &mut config.forwarding;
+        let words = &[
+            ("x-forwarded", (true, false)),
+            ("forwarded", (false, true)),
+            ("both", (true, true)),
+            ("off", (false, false)),
+        ];
+        let mut told = (fields.x_forwarded, fields.forwarded);
+        let what = "client, scheme and host in x-forwarded-for, -proto, -host, or in `forwarded` (RFC 7239)";
+        group.take("client", what, &Words { words, later: &[] }, &mut told);
+        (fields.x_forwarded, fields.forwarded) = told;
+        let what = "whether `forwarded` names a client by a word without meaning (RFC 7239 section 6.3)";
+        group.take("obfuscate", what, &Flag, &mut fields.obfuscate);
+        let what = "peers whose word about clients is taken; that of all others is removed";
+        let peers = List { of: PEERS, min: 0, max: 1024 };
+        group.take("trusted_proxies", what, &peers, &mut fields.trusted);
+        let what = "whether responses get a `via` as well as requests";
+        group.take("via_in_responses", what, &Flag, &mut config.via_in_responses);
+    });
 }
 
 /// What there is to see of a server.
@@ -224,7 +257,8 @@ fn listen(section: &mut Section<'_, '_>) -> Option<Located<ListenAddress>> {
     section.later("tls", "TLS", WITHOUT_TLS);
     let instead = "leave it out: the peer of a connection is taken for the client";
     section.later("accept_proxy_protocol", "the PROXY protocol", instead);
-    section.later("trusted_proxies", "trust in forwarding fields", instead);
+    let instead = "list them in [forwarding]: they hold for every listener";
+    section.later("trusted_proxies", "trust by listener", instead);
     address
 }
 

@@ -38,6 +38,14 @@ pub enum FieldName {
     Via,
     /// `date`.
     Date,
+    /// `forwarded` (RFC 7239), or a name that begins with `x-forwarded-`.
+    Forwarding,
+    /// `max-forwards` (RFC 9110 section 7.6.2).
+    MaxForwards,
+    /// `content-type`.
+    ContentType,
+    /// `priority` (RFC 9218 section 5).
+    Priority,
     /// Any other.
     Other,
 }
@@ -52,8 +60,9 @@ impl FieldName {
 /// The meaning of a name and the first static table entry that bears it (RFC 7541 appendix A), or 0.
 pub(super) const fn classify(name: &[u8]) -> (FieldName, u8) {
     use FieldName::{
-        Authority, ConnectionSpecific, ContentLength, Cookie, Credentials, Date, Expect, Host, Method, Other,
-        Path, Protocol, Scheme, SetCookie, Status, Te, UnknownPseudo, Via,
+        Authority, ConnectionSpecific, ContentLength, ContentType, Cookie, Credentials, Date, Expect,
+        Forwarding, Host, MaxForwards, Method, Other, Path, Priority, Protocol, Scheme, SetCookie, Status,
+        Te, UnknownPseudo, Via,
     };
     match name {
         b":authority" => (Authority, 1),
@@ -75,6 +84,9 @@ pub(super) const fn classify(name: &[u8]) -> (FieldName, u8) {
         b"expect" => (Expect, 35),
         b"via" => (Via, 60),
         b"date" => (Date, 33),
+        b"priority" => (Priority, 0),
+        b"forwarded" => (Forwarding, 0),
+        [b'x', b'-', b'f', b'o', b'r', b'w', b'a', b'r', b'd', b'e', b'd', b'-', ..] => (Forwarding, 0),
         b"accept-charset" => (Other, 15),
         b"accept-encoding" => (Other, 16),
         b"accept-language" => (Other, 17),
@@ -89,7 +101,7 @@ pub(super) const fn classify(name: &[u8]) -> (FieldName, u8) {
         b"content-language" => (Other, 27),
         b"content-location" => (Other, 29),
         b"content-range" => (Other, 30),
-        b"content-type" => (Other, 31),
+        b"content-type" => (ContentType, 31),
         b"etag" => (Other, 34),
         b"expires" => (Other, 36),
         b"from" => (Other, 37),
@@ -101,7 +113,7 @@ pub(super) const fn classify(name: &[u8]) -> (FieldName, u8) {
         b"last-modified" => (Other, 44),
         b"link" => (Other, 45),
         b"location" => (Other, 46),
-        b"max-forwards" => (Other, 47),
+        b"max-forwards" => (MaxForwards, 47),
         b"proxy-authenticate" => (Other, 48),
         b"range" => (Other, 50),
         b"referer" => (Other, 51),

@@ -4,9 +4,9 @@ use crate::error::{ErrorCode, StreamError};
 use crate::fields::FieldSection;
 use crate::gateway::front::key_of;
 use crate::gateway::hooked::Incoming;
-use crate::gateway::{ConnId, Gateway, forward};
+use crate::gateway::{ConnId, Gateway};
 use crate::h2::{Cut, Event, StreamKey};
-use crate::message::ResponseHead;
+use crate::message::{ResponseHead, Version};
 use crate::record::{AttemptOutcome, Cause};
 use crate::request::{Loss, Place, Request, RequestKey, ResponsePhase};
 use crate::time::Instant;
@@ -86,7 +86,8 @@ impl Gateway {
             if let Some(route) = &request.awaiting.route {
                 route.response_headers.apply(&mut fields);
             }
-            forward::response(&mut fields, &self.via, head.content_length_repeated);
+            let seconds = self.wall.unix_seconds_at(now);
+            self.forward.response(&mut fields, head.content_length_repeated, Version::Http2, seconds);
             self.watch_progress(key, now);
             self.lend_outbox(front.conn);
             if let Some(entry) = self.conns.get_mut(front.conn) {

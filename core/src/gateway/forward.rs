@@ -1,38 +1,71 @@
 //! What a gateway owes to the fields of a message that it forwards (RFC 9110 section 7.6, RFC 9113 section 8).
 
-use std::borrow::Cow;
+mod client;
+mod via;
 
-use crate::fields::{FieldFacts, FieldLine, FieldName, FieldSection, Origin};
-use crate::message::RequestHead;
+use crate::address::Address;
+use crate::config::Config;
+use crate::fields::{FieldLine, FieldName, FieldSection};
+use crate::key::ConnId;
+use crate::message::{RequestHead, Version};
+use crate::record::Cause;
 use crate::time::imf_fixdate;
 
-/// The `via` line of this gateway (RFC 9110 section 7.6.3), made once.
+/// Knows what is added to messages.
 #[derive(Debug)]
-pub(super) struct Via {
-    value: Vec<u8>,
-    facts: FieldFacts,
+pub(super) struct Forward {
+    seed: u64,
+    via: via::Via,
+    introduction: client::Introduction,
 }
 
-impl Via {
-    pub(super) fn new(name: &str, seed: u64) -> Self {
-        let value = format!("2.0 {name}").into_bytes();
-        Self { facts: FieldFacts::of(b"via", &value, seed), value }
+impl Forward {
+    pub(super) fn new(config: &Config, seed: u64) -> Self {
+        Self {
+            seed,
+            via: via::Via::new(&config.via, config.via_in_responses, seed),
+            introduction: client::Introduction::new(config.forwarding.clone(), seed),
+        }
     }
 
-    fn line(&self) -> FieldLine<'_> {
-        let (name, value) = (&b"via"[..], &self.value[..]);
-        FieldLine { name, value, facts: self.facts, never_indexed: false, origin: Origin::NONE }
+    /// A request of this client is on its way to a backend. Connection-specific fields cannot be there: RFC 9113 section
+    /// 8.2.2 makes such a message malformed. `te: trailers` stays, for trailers are forwarded.
+    ///
+    /// # Errors
+    ///
+    /// It must not go on. Its fields are as they would have left all the same.
+    pub(super) fn request(
+        &mut self,
+        fields: &mut FieldSection,
+        head: &RequestHead,
+        (conn, peer): (ConnId, &Address),
+        version: Version,
+    ) -> Result<(), Cause> {
+        keep_one_content_length(fields, head.content_length_repeated);
+        if head.has_host && !head.has_authority {
+            *fields = with_authority(fields, self.seed);
+        }
+        self.introduction.introduce(fields, conn, peer);
+        let circle = self.via.has_been_here(fields);
+        self.via.push(fields, version);
+        if circle { Err(Cause::ProxyLoop) } else { Ok(()) }
     }
-}
 
-/// A request on its way to a backend. Connection-specific fields cannot be there: RFC 9113 section 8.2.2 makes such a
-/// message malformed. `te: trailers` stays, for trailers are forwarded.
-pub(super) fn request(fields: &mut FieldSection, head: &RequestHead, via: &Via, seed: u64) {
-    keep_one_content_length(fields, head.content_length_repeated);
-    if head.has_host && !head.has_authority {
-        *fields = with_authority(fields, seed);
+    /// A final response is on its way to a client.
+    pub(super) fn response(
+        &self,
+        fields: &mut FieldSection,
+        content_length_repeated: bool,
+        version: Version,
+        unix_seconds: u64,
+    ) {
+        keep_one_content_length(fields, content_length_repeated);
+        // 9110-6.6.1-04: when it came.
+        if fields.value_of(FieldName::Date).is_none() {
+            fields.push(FieldLine::new(b"date", &imf_fixdate(unix_seconds), self.seed));
+        }
+        self.via.push_to_response(fields, version);
     }
-    fields.push(via.line());
 }
 
 /// 9113-8.3.1-06: who forwards over HTTP/2 says the authority in `:authority`.
@@ -48,12 +81,6 @@ fn with_authority(fields: &FieldSection, seed: u64) -> FieldSection {
     whole
 }
 
-/// A final response on its way to a client.
-pub(super) fn response(fields: &mut FieldSection, via: &Via, content_length_repeated: bool) {
-    keep_one_content_length(fields, content_length_repeated);
-    fields.push(via.line());
-}
-
 /// RFC 9110 section 8.6: lines that say the same are forwarded as one.
 fn keep_one_content_length(fields: &mut FieldSection, repeated: bool) {
     if repeated {
@@ -61,34 +88,5 @@ fn keep_one_content_length(fields: &mut FieldSection, repeated: bool) {
         fields.retain(|line| {
             line.facts.name != FieldName::ContentLength || !core::mem::replace(&mut seen, true)
         });
-    }
-}
-
-/// 9209-2-01: the gateway's name as a token of structured fields, which begin with a letter, or as a string.
-pub(super) fn token_or_string(name: &str) -> Cow<'_, str> {
-    if name.starts_with(|first: char| first.is_ascii_alphabetic()) {
-        Cow::Borrowed(name)
-    } else {
-        Cow::Owned(format!("\"{name}\""))
-    }
-}
-
-/// The head of a response that the gateway makes itself.
-pub(super) fn local_response(
-    fields: &mut FieldSection,
-    status: u16,
-    content: &[u8],
-    proxy_status: &str,
-    unix_seconds: u64,
-    seed: u64,
-) {
-    let mut push = |name: &[u8], value: &[u8]| fields.push(FieldLine::new(name, value, seed));
-    push(b":status", status.to_string().as_bytes());
-    push(b"content-type", b"text/plain; charset=utf-8");
-    push(b"content-length", content.len().to_string().as_bytes());
-    push(b"date", &imf_fixdate(unix_seconds));
-    push(b"proxy-status", proxy_status.as_bytes());
-    if status == 503 {
-        push(b"retry-after", b"1");
     }
 }

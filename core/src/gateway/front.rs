@@ -5,10 +5,10 @@ use std::sync::Arc;
 use crate::counters::Limit;
 use crate::fields::{FieldName, FieldSection};
 use crate::gateway::conn::Side;
-use crate::gateway::{ConnId, Gateway, forward};
+use crate::gateway::{ConnId, Gateway};
 use crate::h2::{Event, StreamKey};
 use crate::key::{Key, UpstreamKey};
-use crate::message::{Method, Refusal, RequestHead};
+use crate::message::{Method, Refusal, RequestHead, Version};
 use crate::record::{Cause, Outcome, Record, RequestId};
 use crate::request::{Arrived, DeadlineTarget, FrontAddress, Place, RequestKey};
 use crate::routes::Route;
@@ -61,7 +61,7 @@ impl Gateway {
         end: bool,
         now: Instant,
     ) {
-        forward::request(&mut fields, &head, &self.via, self.seed);
+        let forwarded = self.prepare_request(&mut fields, &head, front.conn);
         let route = self.route_of(&fields);
         let (upstream, timeout) = route.as_ref().map(|route| (route.upstream, route.timeout)).unzip();
         let key = self.freeze(front, head, fields, end, route, now);
@@ -82,6 +82,9 @@ impl Gateway {
         if head.method == Method::Connect {
             return self.fail_request(key, Cause::NotServed, now);
         }
+        if let Err(cause) = forwarded {
+            return self.fail_request(key, cause, now);
+        }
         if self.answered_on_arrival(key, now) {
             return;
         }
@@ -91,6 +94,19 @@ impl Gateway {
             return self.fail_request(key, Cause::QueueLimit, now);
         }
         self.submit(key, upstream, front.conn);
+    }
+
+    /// Makes a request what a backend may get.
+    fn prepare_request(
+        &mut self,
+        fields: &mut FieldSection,
+        head: &RequestHead,
+        conn: ConnId,
+    ) -> Result<(), Cause> {
+        let Some(Side::Front { peer, .. }) = self.conns.get(conn).map(|entry| &entry.side) else {
+            return Ok(());
+        };
+        self.forward.request(fields, head, (conn, peer), Version::Http2)
     }
 
     /// A request begins.

@@ -31,6 +31,7 @@
 
 mod account;
 mod age;
+mod answer;
 mod backend;
 mod closing;
 mod conn;
@@ -85,7 +86,7 @@ use crate::session::Session;
 use crate::time::{Instant, WallClock};
 use conn::{Conn, Life, Side};
 use deadlines::Kind;
-use forward::Via;
+use forward::Forward;
 
 /// A gateway: a pure function of configuration, seed, events and time.
 #[derive(Debug)]
@@ -98,7 +99,7 @@ pub struct Gateway {
     /// Spreads what would happen to all at once.
     random: Random,
     wall: WallClock,
-    via: Via,
+    forward: Forward,
     conns: Slab<Conn, ConnMarker>,
     fronts: usize,
     requests: Slab<Request>,
@@ -149,7 +150,7 @@ impl Gateway {
             seed,
             random,
             wall,
-            via: Via::new(&config.via, seed),
+            forward: Forward::new(&config, seed),
             conns: Slab::default(),
             fronts: 0,
             requests: Slab::default(),
@@ -196,7 +197,7 @@ impl Gateway {
         }
         self.front_config = Arc::new(config.front.clone());
         self.backend_config = Arc::new(config.backend.clone());
-        self.via = Via::new(&config.via, self.seed);
+        self.forward = Forward::new(&config, self.seed);
         self.ledger.set_limit(config.ledger_octets);
         self.uploads.set_limit(config.upload_ledger_octets);
         self.replays.set_limit(config.replay_ledger_octets);

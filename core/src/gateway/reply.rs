@@ -1,7 +1,8 @@
 //! Answers that the gateway makes itself.
 
 use crate::fields::FieldSection;
-use crate::gateway::{Gateway, forward};
+use crate::gateway::Gateway;
+use crate::gateway::answer::{Answer, Answerer};
 use crate::record::Cause;
 use crate::request::{RequestKey, ResponsePhase};
 use crate::time::Instant;
@@ -9,13 +10,8 @@ use crate::time::Instant;
 impl Gateway {
     /// Answers in place of the backend. What the client still sends is discarded.
     pub(super) fn answer_locally(&mut self, key: RequestKey, cause: Cause, now: Instant) {
-        let (status, error) = cause.status();
-        let content = match cause {
-            // Nobody knows whether it was HEAD.
-            _ if cause.is_refusal() => String::new(),
-            _ => format!("{status} {error}\n"),
-        };
-        let fields = self.local_head(status, content.as_bytes(), error, now);
+        let fields = self.requests.get(key).and_then(|request| request.place.fields());
+        let Answer { status, fields, content } = self.answerer(now).answer(cause, fields);
         self.answer(key, (status, cause), &fields, content.as_bytes(), now);
     }
 
@@ -53,11 +49,8 @@ impl Gateway {
         }
     }
 
-    pub(super) fn local_head(&self, status: u16, content: &[u8], error: &str, now: Instant) -> FieldSection {
-        let mut fields = FieldSection::new();
-        let proxy_status = format!("{}; error={error}", forward::token_or_string(&self.config.via));
-        let seconds = self.wall.unix_seconds_at(now);
-        forward::local_response(&mut fields, status, content, &proxy_status, seconds, self.seed);
-        fields
+    fn answerer(&self, now: Instant) -> Answerer<'_> {
+        let unix_seconds = self.wall.unix_seconds_at(now);
+        Answerer { name: &self.config.via, unix_seconds, seed: self.seed }
     }
 }

@@ -41,7 +41,8 @@ impl Loss {
             | Cause::NoRoute
             | Cause::NotServed
             | Cause::HookAnswered
-            | Cause::HookFailed => Self::Final,
+            | Cause::HookFailed
+            | Cause::ProxyLoop => Self::Final,
         }
     }
 

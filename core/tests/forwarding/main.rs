@@ -5,6 +5,7 @@ mod ends;
 #[allow(dead_code, reason = "only the gateway in it is used here")]
 mod memory;
 mod messages;
+mod owed;
 mod rig;
 mod semantics;
 #[path = "../wire/mod.rs"]

@@ -48,6 +48,13 @@ fn every_key_arrives_where_it_belongs() {
     );
     let Config { front, backend, timeouts, upstreams, routes, .. } = &file.config;
     assert_eq!(file.config.via, "yard-1");
+    let told = &file.config.forwarding;
+    assert_eq!((told.x_forwarded, told.forwarded, told.obfuscate), (false, true, true));
+    let trusted: Vec<_> = told.trusted.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        (trusted, file.config.via_in_responses),
+        (vec!["10.0.0.0/8".into(), "::1".into(), "unix".into()], false)
+    );
     assert_eq!(file.config.max_fronts, 500);
     assert_eq!((front.max_concurrent_streams, backend.max_concurrent_streams), (50, 1));
     assert_eq!([front.max_header_list_size, backend.max_header_list_size], [32 << 10; 2]);

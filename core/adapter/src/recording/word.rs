@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use shuntyard_core::address::Address;
 use shuntyard_core::config::{
-    Balance, Config, ConnectionConfig, EndpointConfig, HeaderRule, Host, HostPattern, PathPattern,
-    RetryConfig, RouteConfig, Saturation, Scope, Timeouts, UpstreamConfig,
+    Balance, Config, ConnectionConfig, EndpointConfig, ForwardingConfig, HeaderRule, Host, HostPattern,
+    PathPattern, Peers, RetryConfig, RouteConfig, Saturation, Scope, Timeouts, UpstreamConfig,
 };
 use shuntyard_core::gateway::{Accepted, Closed, Command, ConnId};
 use shuntyard_core::time::{Instant, WallClock};
@@ -89,6 +89,7 @@ by! {
     Duration, |value| u64::try_from(value.as_nanos()).unwrap_or(u64::MAX), |word: u64| Some(Self::from_nanos(word));
     Arc<str>, |value| value.to_string(), |word: String| Some(word.into());
     SocketAddr, |value| value.to_string(), |word: String| word.parse().ok();
+    Peers, |value| value.to_string(), |word: String| word.parse().ok();
     Box<Config>, |value| (**value).clone(), |word: Config| Some(Box::new(word));
 }
 
@@ -189,8 +190,10 @@ structs! {
     WallClock { at, unix_seconds }
     Config {
         front, backend, timeouts, upstreams, routes, max_fronts, ledger_octets, ledger_front_octets, upload_ledger_octets,
-        replay_ledger_octets, recv_buffer_octets, via, records
+        replay_ledger_octets, recv_buffer_octets, via, via_in_responses,
+        forwarding, records
     }
+    ForwardingConfig { x_forwarded, forwarded, obfuscate, trusted }
     ConnectionConfig {
         header_table_size, encoder_table_size, max_concurrent_streams, initial_window_size,
         connection_window_size, max_header_list_size, max_fields, max_continuations, max_settings,
@@ -259,6 +262,7 @@ mod tests {
         config.routes[0].path = PathPattern::Prefix("/x".into());
         config.routes[0].host = HostPattern::Below("example.com".into());
         config.routes[0].timeout = Some(Duration::from_millis(17));
+        config.forwarding.trusted = vec![Peers::Unix, "10.0.0.0/8".parse().unwrap()];
         there_and_back(&config);
         there_and_back(&Command::Configure(Box::new(config)));
         there_and_back(&Command::Drain { deadline: Duration::from_secs(3) });

@@ -248,8 +248,11 @@ impl Police {
         let difference = truth::field_difference(rid, &expected, fields);
         ledger.check("D2", difference.is_none(), || format!("{name}: {}", difference.unwrap_or_default()))?;
         if !expected.is_empty() && !crate::mischief::is_decoy(rid) {
-            // D3: nothing is lost, added or moved but what the gateway owes to the message: `via`. `x-from` is the backend's.
-            let added = |name: &[u8]| name == b"via" || name == b"x-from";
+            // D3: nothing is lost, added or moved but what the gateway owes to the message: `via`, `date`, and to a backend what it
+            // is told of the client. `x-from` is the backend's.
+            let owed: [&[u8]; 6] =
+                [b"via", b"date", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-from"];
+            let added = |name: &[u8]| owed.contains(&name);
             let kept: Vec<&Field> = fields.iter().filter(|(name, _)| !added(name)).collect();
             let exact = kept.len() == expected.len() && kept.iter().zip(&expected).all(|(a, b)| **a == *b);
             ledger.check("D3", exact, || format!("{name}: {kept:?} for {expected:?}"))?;

@@ -1,8 +1,8 @@
 //! Which words each part of a scenario has. Every field is named here.
 
 use shuntyard_core::config::{
-    Balance, Config, ConnectionConfig, HostPattern, PathPattern, RetryConfig, RouteConfig, Saturation, Scope,
-    Timeouts, UpstreamConfig,
+    Balance, Config, ConnectionConfig, ForwardingConfig, HostPattern, PathPattern, RetryConfig, RouteConfig,
+    Saturation, Scope, Timeouts, UpstreamConfig,
 };
 
 use super::word::{Slot, word_enum};
@@ -55,8 +55,9 @@ fields!(UpstreamConfig, words: name endpoints balance share on_saturation connec
     assumed_streams queue_max queue_timeout, parts: retry, elsewhere: );
 fields!(RouteConfig, words: name host path upstream timeout, parts: ,
     elsewhere: request_headers response_headers);
-fields!(Config, words: max_fronts ledger_octets ledger_front_octets replay_ledger_octets upload_ledger_octets recv_buffer_octets via records,
-    parts: front backend timeouts, elsewhere: upstreams routes);
+fields!(Config, words: max_fronts ledger_octets ledger_front_octets replay_ledger_octets upload_ledger_octets recv_buffer_octets via via_in_responses records,
+    parts: front backend timeouts forwarding, elsewhere: upstreams routes);
+fields!(ForwardingConfig, words: x_forwarded forwarded obfuscate trusted, parts: , elsewhere: );
 fields!(AdapterPlan, words: eager write_max read_max hostile late spurious, parts: , elsewhere: );
 fields!(PipePolicy, words: capacity delay jitter gap segmentation short_writes stall reset_after fin_after,
     parts: , elsewhere: );

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use shuntyard_core::address::Address;
-use shuntyard_core::config::{EndpointConfig, Host};
+use shuntyard_core::config::{EndpointConfig, Host, Peers};
 use shuntyard_core::time::Duration;
 
 /// A value that is written as one word, without spaces.
@@ -88,6 +88,15 @@ impl Word for Address {
             Some(path) => Some(Self::Unix(path.into())),
             None => SocketAddr::from_word(word).map(Self::from),
         }
+    }
+}
+
+impl Word for Peers {
+    fn to_word(&self) -> String {
+        self.to_string()
+    }
+    fn from_word(word: &str) -> Option<Self> {
+        word.parse().ok()
     }
 }
 

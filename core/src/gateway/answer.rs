@@ -1,0 +1,143 @@
+//! Heads of answers that the gateway makes itself, in the form that the client expects: HTTP's, or gRPC's.
+
+use std::borrow::Cow;
+
+use crate::fields::{FieldLine, FieldName, FieldSection};
+use crate::record::Cause;
+use crate::time::imf_fixdate;
+
+/// 9209-2-01: the gateway's name as a token of structured fields, which begin with a letter, or as a string.
+fn token_or_string(name: &str) -> Cow<'_, str> {
+    if name.starts_with(|first: char| first.is_ascii_alphabetic()) {
+        Cow::Borrowed(name)
+    } else {
+        Cow::Owned(format!("\"{name}\""))
+    }
+}
+
+/// An answer of the gateway.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// The status on the wire.
+    pub(super) status: u16,
+    pub(super) fields: FieldSection,
+    pub(super) content: String,
+}
+
+/// Who answers, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answerer<'a> {
+    pub(super) name: &'a str,
+    pub(super) unix_seconds: u64,
+    pub(super) seed: u64,
+}
+
+impl Answerer<'_> {
+    /// The answer for this cause, to a request with these fields.
+    pub(super) fn answer(self, cause: Cause, request: Option<&FieldSection>) -> Answer {
+        if request.is_some_and(is_grpc) { self.grpc(cause) } else { self.http(cause) }
+    }
+
+    fn http(self, cause: Cause) -> Answer {
+        let (status, error) = cause.status();
+        let content = match cause {
+            // Nobody knows whether it was HEAD.
+            _ if cause.is_refusal() => String::new(),
+            _ => format!("{status} {error}\n"),
+        };
+        let mut fields = FieldSection::new();
+        let mut push = |name: &[u8], value: &[u8]| fields.push(FieldLine::new(name, value, self.seed));
+        push(b":status", status.to_string().as_bytes());
+        push(b"content-type", b"text/plain; charset=utf-8");
+        push(b"content-length", content.len().to_string().as_bytes());
+        self.push_common(&mut fields, error);
+        if status == 503 {
+            fields.push(FieldLine::new(b"retry-after", b"1", self.seed));
+        }
+        Answer { status, fields, content }
+    }
+
+    /// Trailers only: whoever calls by gRPC looks for its status in the one section of a response, whose HTTP status is 200.
+    fn grpc(self, cause: Cause) -> Answer {
+        let mut fields = FieldSection::new();
+        let mut push = |name: &[u8], value: &[u8]| fields.push(FieldLine::new(name, value, self.seed));
+        let error = cause.status().1;
+        push(b":status", b"200");
+        push(b"content-type", b"application/grpc");
+        push(b"grpc-status", grpc_status(cause).to_string().as_bytes());
+        push(b"grpc-message", error.as_bytes());
+        self.push_common(&mut fields, error);
+        Answer { status: 200, fields, content: String::new() }
+    }
+
+    fn push_common(self, fields: &mut FieldSection, error: &str) {
+        let proxy_status = format!("{}; error={error}", token_or_string(self.name));
+        fields.push(FieldLine::new(b"date", &imf_fixdate(self.unix_seconds), self.seed));
+        fields.push(FieldLine::new(b"proxy-status", proxy_status.as_bytes(), self.seed));
+    }
+}
+
+/// Whether a request is a call by gRPC over HTTP/2: `application/grpc`, perhaps with a suffix or parameters.
+/// `application/grpc-web` is another protocol.
+fn is_grpc(request: &FieldSection) -> bool {
+    let kind = request.value_of(FieldName::ContentType).unwrap_or_default();
+    let rest = kind.split_at_checked(16).filter(|(kind, _)| kind.eq_ignore_ascii_case(b"application/grpc"));
+    rest.is_some_and(|(_, rest)| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
+}
+
+/// The status that a gRPC client would make of the HTTP status, so that it is told the same whether it knows of gateways or
+/// not; but where time has run out on a call that a backend may have executed, that is what is said.
+const fn grpc_status(cause: Cause) -> u8 {
+    const UNKNOWN: u8 = 2;
+    const DEADLINE_EXCEEDED: u8 = 4;
+    const UNIMPLEMENTED: u8 = 12;
+    const INTERNAL: u8 = 13;
+    const UNAVAILABLE: u8 = 14;
+    match (cause, cause.status().0) {
+        (Cause::ResponseTimeout | Cause::StreamIdle, _) => DEADLINE_EXCEEDED,
+        (_, 400 | 431) => INTERNAL,
+        (_, 404 | 501) => UNIMPLEMENTED,
+        (_, 429 | 502 | 503 | 504) => UNAVAILABLE,
+        _ => UNKNOWN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_grpc_and_what_is_not() {
+        let of = |kind: &str| {
+            let mut fields = FieldSection::new();
+            fields.push(FieldLine::new(b"content-type", kind.as_bytes(), 1));
+            is_grpc(&fields)
+        };
+        for grpc in
+            ["application/grpc", "application/grpc+proto", "Application/GRPC; a=b", "application/grpc ;a"]
+        {
+            assert!(of(grpc), "{grpc}");
+        }
+        for other in ["application/grpc-web", "application/grpcx", "application/json", "", "application/grp"]
+        {
+            assert!(!of(other), "{other}");
+        }
+        assert!(!is_grpc(&FieldSection::new()));
+    }
+
+    /// gRPC's mapping of HTTP statuses, cause by cause.
+    #[test]
+    fn causes_have_the_status_that_grpc_makes_of_theirs() {
+        for cause in Cause::ALL {
+            let expected = match cause {
+                Cause::ResponseTimeout | Cause::StreamIdle => 4,
+                Cause::RequestHeadTooLarge | Cause::RequestMalformed => 13,
+                Cause::NoRoute | Cause::NotServed | Cause::CodingUnsupported => 12,
+                Cause::HookAnswered | Cause::HookFailed => 2,
+                Cause::RequestTargetTooLong | Cause::VersionUnsupported => 2,
+                _ => 14,
+            };
+            assert_eq!(grpc_status(cause), expected, "{cause:?}");
+        }
+    }
+}

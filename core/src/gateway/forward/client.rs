@@ -1,0 +1,287 @@
+//! What a backend is told of the client: `x-forwarded-for`, `-proto` and `-host`, and `forwarded` (RFC 7239).
+
+use core::fmt::Write;
+
+use crate::address::{Address, IpAddr};
+use crate::config::ForwardingConfig;
+use crate::fields::{FieldFacts, FieldLine, FieldName, FieldSection, Origin};
+use crate::key::ConnId;
+
+/// A client that speaks plain HTTP to us: no listener has TLS.
+const SCHEME: &[u8] = b"http";
+
+const FOR: &[u8] = b"x-forwarded-for";
+const PROTO: &[u8] = b"x-forwarded-proto";
+const HOST: &[u8] = b"x-forwarded-host";
+const FORWARDED: &[u8] = b"forwarded";
+
+/// Tells backends of clients.
+#[derive(Debug)]
+pub(super) struct Introduction {
+    config: ForwardingConfig,
+    seed: u64,
+    names: [FieldFacts; 4],
+    /// The client whose request came last: the next is likely to be of the same.
+    last: Option<Client>,
+}
+
+/// What is found out once for many requests of one client.
+#[derive(Debug)]
+struct Client {
+    conn: ConnId,
+    trusted: bool,
+    /// `None` for one on a Unix socket.
+    address: Option<(Box<[u8]>, FieldFacts)>,
+    /// As a parameter of `forwarded`.
+    node: Box<str>,
+}
+
+impl Introduction {
+    pub(super) fn new(config: ForwardingConfig, seed: u64) -> Self {
+        let names = [FOR, PROTO, HOST, FORWARDED].map(|name| FieldFacts::of_name(name, seed));
+        Self { config, seed, names, last: None }
+    }
+
+    /// A request of this client is on its way to a backend.
+    pub(super) fn introduce(&mut self, fields: &mut FieldSection, conn: ConnId, peer: &Address) {
+        let seed = self.seed;
+        let client = match &mut self.last {
+            Some(last) if last.conn == conn => last,
+            last => last.insert(Client::new(&self.config, &self.names[0], conn, peer, seed)),
+        };
+        let said = fields.value_of(FieldName::Forwarding).is_some();
+        if said && !client.trusted {
+            fields.retain(|line| line.facts.name != FieldName::Forwarding);
+        }
+        let said = said && client.trusted;
+        let authority = fields.value_of(FieldName::Authority).map(<[u8]>::to_vec);
+        let scheme = fields.value_of(FieldName::Scheme).filter(|_| client.trusted);
+        let scheme = scheme.unwrap_or(SCHEME).to_vec();
+        if self.config.forwarded {
+            let element = client.element(authority.as_deref(), &scheme);
+            append(fields, (FORWARDED, &self.names[3]), element.as_bytes(), said, seed);
+        }
+        if !self.config.x_forwarded {
+            return;
+        }
+        if let Some((address, facts)) = &client.address {
+            if said {
+                append(fields, (FOR, &self.names[0]), address, said, seed);
+            } else {
+                push(fields, FOR, address, facts);
+            }
+        }
+        let [_, proto, host, _] = &self.names;
+        for (name, facts, value) in [(PROTO, proto, Some(scheme)), (HOST, host, authority)] {
+            // Of these the first gateway knows best.
+            if let Some(value) = value.filter(|_| !said || fields.get(name).is_none()) {
+                push(fields, name, &value, &facts.with_value(&value, seed));
+            }
+        }
+    }
+}
+
+impl Client {
+    fn new(config: &ForwardingConfig, name: &FieldFacts, conn: ConnId, peer: &Address, seed: u64) -> Self {
+        let ip = match peer {
+            Address::Inet(peer) => Some(peer.ip()),
+            Address::Unix(_) => None,
+        };
+        let address = ip.map(|ip| {
+            let text = ip.to_string().into_bytes().into_boxed_slice();
+            let facts = name.with_value(&text, seed);
+            (text, facts)
+        });
+        let node = match ip {
+            // RFC 7239 section 6.3.
+            _ if config.obfuscate => format!("_{:x}", mixed(conn.to_bits() ^ seed)),
+            // RFC 7239 section 6: an IPv6 address stands in brackets, and so in quotes.
+            Some(ip @ IpAddr::V4(_)) => ip.to_string(),
+            Some(ip @ IpAddr::V6(_)) => format!("\"[{ip}]\""),
+            // RFC 7239 section 6.2.
+            None => "unknown".to_owned(),
+        };
+        Self { conn, trusted: config.trusts(peer), address, node: node.into() }
+    }
+
+    /// RFC 7239 section 4.
+    fn element(&self, authority: Option<&[u8]>, scheme: &[u8]) -> String {
+        let mut element = format!("for={}", self.node);
+        // What is no text is no authority: the rules of messages let none pass.
+        if let Some(host) = authority.and_then(|authority| str::from_utf8(authority).ok()) {
+            let _ = write!(element, ";host={}", Quoted(host));
+        }
+        if let Ok(scheme) = str::from_utf8(scheme) {
+            let _ = write!(element, ";proto={}", Quoted(scheme));
+        }
+        element
+    }
+}
+
+/// A token, or a quoted string (RFC 7239 section 4, RFC 9110 section 5.6.4).
+struct Quoted<'a>(&'a str);
+
+impl core::fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let of_token = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet);
+        if !self.0.is_empty() && self.0.bytes().all(of_token) {
+            return f.write_str(self.0);
+        }
+        f.write_char('"')?;
+        for letter in self.0.chars() {
+            if matches!(letter, '"' | '\\') {
+                f.write_char('\\')?;
+            }
+            f.write_char(letter)?;
+        }
+        f.write_char('"')
+    }
+}
+
+/// Spreads the bits, so that neighbours do not look like it (the finalizer of SplitMix64).
+const fn mixed(bits: u64) -> u64 {
+    let bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ bits >> 31
+}
+
+fn push(fields: &mut FieldSection, name: &[u8], value: &[u8], facts: &FieldFacts) {
+    let (facts, origin) = (*facts, Origin::NONE);
+    fields.push(FieldLine { name, value, facts, never_indexed: false, origin });
+}
+
+/// Puts a member behind those that are there, in one line: many applications look at one line only.
+fn append(
+    fields: &mut FieldSection,
+    (name, facts): (&[u8], &FieldFacts),
+    member: &[u8],
+    said: bool,
+    seed: u64,
+) {
+    let mut value = Vec::new();
+    if said {
+        for line in fields.iter().filter(|line| line.name == name && !line.value.is_empty()) {
+            value.extend_from_slice(line.value);
+            value.extend_from_slice(b", ");
+        }
+        fields.remove(name, facts);
+    }
+    value.extend_from_slice(member);
+    push(fields, name, &value, &facts.with_value(&value, seed));
+}
+
+#[cfg(test)]
+mod tests {
+    use core::net::SocketAddr;
+
+    use shuntyard_requirements::req;
+
+    use super::*;
+
+    const SEED: u64 = 4;
+
+    fn config(trusted: &[&str]) -> ForwardingConfig {
+        let trusted = trusted.iter().map(|peers| peers.parse().expect("peers")).collect();
+        ForwardingConfig { trusted, ..ForwardingConfig::default() }
+    }
+
+    fn peer(text: &str) -> Address {
+        SocketAddr::new(text.parse().expect("an address"), 50_000).into()
+    }
+
+    fn introduced(config: ForwardingConfig, peer: &Address, said: &[(&str, &str)]) -> Vec<(String, String)> {
+        let mut fields = FieldSection::new();
+        let head = [(":scheme", "https"), (":authority", "a.example:81")];
+        for (name, value) in head.iter().chain(said) {
+            fields.push(FieldLine::new(name.as_bytes(), value.as_bytes(), SEED));
+        }
+        Introduction::new(config, SEED).introduce(&mut fields, ConnId::from_bits(7), peer);
+        for line in fields.iter() {
+            assert_eq!(line.facts, FieldFacts::of(line.name, line.value, SEED), "{line:?}");
+        }
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        let lines = fields.iter().filter(|line| !line.facts.name.is_pseudo());
+        lines.map(|line| (text(line.name), text(line.value))).collect()
+    }
+
+    fn lines(lines: &[(&str, &str)]) -> Vec<(String, String)> {
+        lines.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
+    const LIES: [(&str, &str); 5] = [
+        ("x-forwarded-for", "203.0.113.9"),
+        ("x-forwarded-proto", "https"),
+        ("forwarded", "for=203.0.113.9"),
+        ("x-forwarded-port", "1"),
+        ("accept", "*/*"),
+    ];
+
+    #[test]
+    fn what_a_stranger_says_is_replaced() {
+        let told = introduced(config(&["10.0.0.0/8"]), &peer("192.0.2.1"), &LIES);
+        let expected = [
+            ("accept", "*/*"),
+            ("x-forwarded-for", "192.0.2.1"),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-host", "a.example:81"),
+        ];
+        assert_eq!(told, lines(&expected));
+        let silent = ForwardingConfig { x_forwarded: false, ..config(&[]) };
+        assert_eq!(introduced(silent, &peer("192.0.2.1"), &LIES), lines(&[("accept", "*/*")]));
+    }
+
+    #[test]
+    fn what_a_trusted_gateway_says_stays_and_its_address_goes_behind() {
+        let said = [
+            ("x-forwarded-for", "203.0.113.9"),
+            ("x-forwarded-host", "first.example"),
+            ("x-forwarded-for", "198.51.100.2, 198.51.100.3"),
+            ("x-forwarded-port", "443"),
+        ];
+        let told = introduced(config(&["2001:db8::/32"]), &peer("2001:db8::1"), &said);
+        let expected = [
+            ("x-forwarded-host", "first.example"),
+            ("x-forwarded-port", "443"),
+            ("x-forwarded-for", "203.0.113.9, 198.51.100.2, 198.51.100.3, 2001:db8::1"),
+            ("x-forwarded-proto", "https"),
+        ];
+        assert_eq!(told, lines(&expected));
+        // One that says nothing, and one whose address is none.
+        let told = introduced(config(&["unix"]), &Address::Unix("".into()), &[]);
+        assert_eq!(told, lines(&[("x-forwarded-proto", "https"), ("x-forwarded-host", "a.example:81")]));
+        let off = ForwardingConfig { x_forwarded: false, ..config(&["0.0.0.0/0"]) };
+        assert_eq!(introduced(off, &peer("192.0.2.1"), &LIES), lines(&LIES), "nothing is done at all");
+    }
+
+    #[test]
+    fn rfc7239_4_elements() {
+        req!("7239-4-01", "7239-4-02", "7239-5.3-01", "7239-6-01", "7239-6-02", "7239-6.3-01", "7239-7.1-01");
+        let only =
+            |trusted: &[&str]| ForwardingConfig { x_forwarded: false, forwarded: true, ..config(trusted) };
+        let of = |config, peer: &str| introduced(config, &self::peer(peer), &[("forwarded", "for=a;by=_b")]);
+        let element = |value: &str| lines(&[("forwarded", value)]);
+        assert_eq!(of(only(&[]), "192.0.2.1"), element("for=192.0.2.1;host=\"a.example:81\";proto=http"));
+        let v6 = "for=\"[2001:db8::1]\";host=\"a.example:81\";proto=http";
+        assert_eq!(of(only(&[]), "2001:db8::1"), element(v6));
+        let behind = "for=a;by=_b, for=192.0.2.1;host=\"a.example:81\";proto=https";
+        assert_eq!(of(only(&["192.0.2.0/24"]), "192.0.2.1"), element(behind));
+        let unix = introduced(only(&[]), &Address::Unix("".into()), &[]);
+        assert_eq!(unix, element("for=unknown;host=\"a.example:81\";proto=http"));
+        let hidden = of(ForwardingConfig { obfuscate: true, ..only(&[]) }, "192.0.2.1");
+        let node = hidden[0].1.strip_prefix("for=_").and_then(|rest| rest.split(';').next()).expect("a node");
+        assert!((1..=16).contains(&node.len()) && node.bytes().all(|octet| octet.is_ascii_hexdigit()));
+        assert_eq!(Quoted("a\"b\\c").to_string(), r#""a\"b\\c""#);
+        assert_eq!((Quoted("").to_string(), Quoted("a.b").to_string()), ("\"\"".into(), "a.b".into()));
+    }
+
+    /// The next request of another client is not told as one of the last.
+    #[test]
+    fn clients_are_not_mixed_up() {
+        let mut introduction = Introduction::new(config(&[]), SEED);
+        for (conn, address) in [(1, "192.0.2.1"), (1, "192.0.2.1"), (2, "192.0.2.2"), (1, "192.0.2.1")] {
+            let mut fields = FieldSection::new();
+            introduction.introduce(&mut fields, ConnId::from_bits(conn), &peer(address));
+            assert_eq!(fields.get(FOR), Some(address.as_bytes()));
+        }
+    }
+}
