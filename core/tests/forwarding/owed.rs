@@ -10,7 +10,7 @@ use crate::wire::*;
 
 #[test]
 fn b69_via_says_who_forwarded_both_ways_or_one() {
-    req!("9110-7.6.3-01");
+    req!("9110-7.6.3-02");
     for (in_responses, expected) in [(true, Some("2.0 yard")), (false, None)] {
         let mut rig = Rig::new(|config| {
             config.via = "yard".to_owned();

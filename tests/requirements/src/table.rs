@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The RFCs that have a table.
-pub const RFCS: [&str; 7] = ["9113", "7541", "9110", "9112", "8441", "9218", "9209"];
+pub const RFCS: [&str; 8] = ["9113", "7541", "9110", "9112", "8441", "9218", "9209", "7239"];
 
 /// The first line of each table.
 pub const HEADING: &str = "id\tlevel\tdisposition\twhere\tnote\tsentence";

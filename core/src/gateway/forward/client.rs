@@ -255,7 +255,8 @@ mod tests {
 
     #[test]
     fn rfc7239_4_elements() {
-        req!("7239-4-01", "7239-4-02", "7239-5.3-01", "7239-6-01", "7239-6-02", "7239-6.3-01", "7239-7.1-01");
+        req!("7239-4-01", "7239-4-03", "7239-5.3-01", "7239-5.4-01", "7239-6-01", "7239-6.3-01");
+        req!("7239-6.3-02", "7239-7.1-01");
         let only =
             |trusted: &[&str]| ForwardingConfig { x_forwarded: false, forwarded: true, ..config(trusted) };
         let of = |config, peer: &str| introduced(config, &self::peer(peer), &[("forwarded", "for=a;by=_b")]);

@@ -27,7 +27,7 @@ impl Via {
         Self { name: name.as_bytes().into(), lines, in_responses }
     }
 
-    /// 9110-7.6.3-01: a message that came by this version goes on. Behind what others wrote, for each adds its own.
+    /// 9110-7.6.3-02: a message that came by this version goes on. Behind what others wrote, for each adds its own.
     pub(super) fn push(&self, fields: &mut FieldSection, version: Version) {
         let Line { value, facts } = &self.lines[version as usize];
         let (facts, origin) = (*facts, Origin::NONE);
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn rfc9110_7_6_a_circle_is_told_by_our_name_and_by_nothing_like_it() {
-        req!("9110-7.6-02", "9110-7.6.3-01");
+        req!("9110-7.6-02", "9110-7.6.3-02");
         let via = Via::new("yard", true, 1);
         let seen = |values: &[&str]| {
             let mut fields = FieldSection::new();
