@@ -49,6 +49,7 @@ impl Connection {
         let nonce = self.write_request(&head, fields, framing);
         let Some(exchange) = self.exchanges.get_mut(key) else { return Ok(key) };
         exchange.sending = Sending::Content(framing);
+        exchange.awaits_tunnel = framing == Framing::Tunnel;
         exchange.upgrade = fields.value_of(FieldName::Protocol).map(|protocol| {
             let accept = nonce.as_ref().and_then(|key| upgrade::accept(key));
             Box::new(Upgrade { protocol: protocol.to_ascii_lowercase().into(), accept })
@@ -134,6 +135,13 @@ impl Connection {
         if let Some(exchange) = self.exchanges.get_mut(key) {
             tag = exchange.tag;
             exchange.is_answered = true;
+            if core::mem::take(&mut exchange.awaits_tunnel) && framing != Framing::Tunnel {
+                // Declined: what would have gone into the tunnel goes nowhere. Behind CONNECT nobody knows what the server
+                // makes of it.
+                exchange.queue.clear();
+                exchange.sending = Sending::Over;
+                self.is_closing |= exchange.upgrade.is_none();
+            }
         }
         let incoming = Incoming::new(framing);
         let end = incoming.is_none();

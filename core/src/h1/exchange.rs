@@ -50,6 +50,9 @@ pub(crate) struct Exchange {
     /// Our message ends behind `queue` and `trailers`, or has ended.
     pub(crate) end_queued: bool,
     pub(crate) trailers: Option<Box<FieldSection>>,
+    /// Client: a tunnel that the server has not agreed to. Octets that it does not take for a tunnel's it would read as its
+    /// next request.
+    pub(crate) awaits_tunnel: bool,
     /// The owner is done with it, and what is left waits for its turn.
     pub(crate) is_left: bool,
     /// It ends without a whole response: so does the connection, when its turn comes.
@@ -76,6 +79,7 @@ impl Exchange {
             queue: OctetQueue::default(),
             end_queued: false,
             trailers: None,
+            awaits_tunnel: false,
             is_left: false,
             is_broken: false,
         }
@@ -93,7 +97,8 @@ impl Exchange {
 
     /// Whether something waits that could be cut when it is its turn.
     pub(crate) fn has_output(&self) -> bool {
-        !self.queue.is_empty() || (self.end_queued && matches!(self.sending, Sending::Content(_)))
+        let ends = self.end_queued && matches!(self.sending, Sending::Content(_));
+        !self.awaits_tunnel && (!self.queue.is_empty() || ends)
     }
 }
 

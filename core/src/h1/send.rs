@@ -116,12 +116,13 @@ impl Connection {
         }
         exchange.end_queued = end;
         let room = self.config.outbox_high_mark.saturating_sub(self.outbox.len());
-        let n = if is_current && exchange.queue.is_empty() { data.len().min(room) } else { 0 };
+        let at_once = is_current && exchange.queue.is_empty() && !exchange.awaits_tunnel;
+        let n = if at_once { data.len().min(room) } else { 0 };
         exchange.queue.extend(&data[n..]);
         if n > 0 {
             put(self.outbox.tail(), framing, &data[..n]);
         }
-        if end && is_current && self.queued(key) == 0 {
+        if end && at_once && n == data.len() {
             self.end_message(key);
         }
         Ok(n)

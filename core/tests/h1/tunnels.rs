@@ -1,0 +1,206 @@
+//! CONNECT, and upgrades as extended CONNECT, on either side.
+
+use shuntyard_core::error::{ErrorCode, StreamError};
+use shuntyard_core::message::Refusal;
+use shuntyard_requirements::req;
+
+use crate::talk::{Talk, Told, data, get, request, response};
+
+const WEBSOCKET: &str = "GET /chat?x HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: chat\r\n\r\n";
+/// RFC 6455 section 1.3.
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+const EXTENDED: [&str; 6] = [
+    ":method: CONNECT",
+    ":protocol: websocket",
+    ":scheme: http",
+    ":authority: a",
+    ":path: /chat?x",
+    "sec-websocket-version: 13",
+];
+
+#[test]
+fn rfc6455_4_2_an_upgrade_becomes_extended_connect_and_200_becomes_101() {
+    let mut server = Talk::server();
+    let told = server.recv(WEBSOCKET);
+    assert_eq!(told, [request(&[&EXTENDED[..], &["sec-websocket-protocol: chat"]].concat(), false)]);
+    let stream = server.last();
+    assert_eq!(server.recv("early"), []);
+    assert!(server.connection.is_congested(), "a tunnel, or the next request");
+    let head =
+        [":status: 200", "sec-websocket-protocol: chat", "content-length: 0", "sec-websocket-accept: x"];
+    server.connection.send_head(stream, &crate::talk::section(&head), false).unwrap();
+    assert_eq!(
+        server.out(),
+        format!(
+            "HTTP/1.1 101 Switching Protocols\r\nsec-websocket-protocol: chat\r\nconnection: Upgrade\r\n\
+             upgrade: websocket\r\nsec-websocket-accept: {ACCEPT}\r\n\r\n"
+        )
+    );
+    assert_eq!(server.again(), [data("early", false)]);
+    assert_eq!(server.recv("GET / HTTP/1.1\r\n\r\n"), [data("GET / HTTP/1.1\r\n\r\n", false)]);
+    assert_eq!(server.connection.send_data(stream, b"hello", false), Ok(5));
+    assert_eq!(server.out(), "hello");
+    // Half-close, in either direction.
+    assert_eq!(server.connection.send_data(stream, b"bye", true), Ok(3));
+    assert_eq!(server.out(), "bye");
+    assert!(server.connection.is_write_closed() && !server.connection.is_over());
+    assert_eq!(server.recv("more"), [data("more", false)]);
+    server.connection.read_closed();
+    assert_eq!(server.again(), [data("", true)]);
+    assert!(server.connection.is_over() && !server.connection.has_failed());
+}
+
+#[test]
+fn rfc9110_7_8_an_upgrade_may_be_declined() {
+    let mut server = Talk::server();
+    server.recv(WEBSOCKET.to_owned() + &get("/next"));
+    assert_eq!(server.streams.len(), 1);
+    server.answer(server.last(), &[":status: 403"], "no");
+    assert!(server.out().ends_with("2\r\nno\r\n0\r\n\r\n"));
+    assert_eq!(server.again().len(), 1, "the next request");
+    // Without a whole upgrade, or one that is offered, it is a request as any other.
+    for (line, with) in [
+        ("Upgrade: WebSocket", "Upgrade: h2c"),
+        ("Upgrade: WebSocket", "Upgrade: websocket, foo"),
+        ("Upgrade: WebSocket", "Upgrade: websocket\r\nUpgrade: websocket"),
+        ("Upgrade: WebSocket", "Upgrade: TLS/1.0"),
+        ("Connection: keep-alive, Upgrade", "Connection: keep-alive"),
+        ("GET", "POST"),
+        ("GET", "HEAD"),
+        ("HTTP/1.1", "HTTP/1.0"),
+        ("Host: a", "Host: a\r\nContent-Length: 1"),
+        ("Host: a", "Host: a\r\nTransfer-Encoding: chunked"),
+    ] {
+        let mut server = Talk::server();
+        let told = server.recv(WEBSOCKET.replacen(line, with, 1));
+        let Told::Request(lines, _) = &told[0] else { panic!("{told:?} with {with}") };
+        assert!(!lines.iter().any(|line| line.starts_with(":protocol")), "{with}");
+        assert!(
+            !lines.iter().any(|line| line == ":method: CONNECT" || line.starts_with("upgrade:")),
+            "{with}"
+        );
+    }
+    // Other protocols need no key.
+    let mut server = Talk::server();
+    let told = server.recv(
+        "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: Foo\r\ncontent-length: 0\r\n\r\n",
+    );
+    let lines = [":method: CONNECT", ":protocol: foo", ":scheme: http", ":authority: a", ":path: /"];
+    assert_eq!(told, [request(&lines, false)]);
+    server.connection.send_head(server.last(), &crate::talk::section(&[":status: 204"]), false).unwrap();
+    assert_eq!(
+        server.out(),
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: foo\r\n\r\n"
+    );
+    // A key that is none.
+    for key in ["", "abc", "dGhlIHNhbXBsZSBub25jZQ=="] {
+        let doubled = if key.len() == 24 { "Sec-WebSocket-Key: x\r\n" } else { "" };
+        let head = WEBSOCKET.replace("dGhlIHNhbXBsZSBub25jZQ==\r\n", &format!("{key}\r\n{doubled}"));
+        assert_eq!(Talk::server().recv(head), [Told::Refused(Refusal::Malformed)], "{key}");
+    }
+}
+
+#[test]
+fn rfc9110_9_3_6_connect() {
+    req!("9112-3.2.3-01", "9112-6.1-08");
+    let mut server = Talk::server();
+    let told = server.recv("CONNECT example.org:443 HTTP/1.1\r\nHost: example.org\r\n\r\n");
+    assert_eq!(told, [request(&[":method: CONNECT", ":authority: example.org:443"], false)]);
+    server.connection.send_head(server.last(), &crate::talk::section(&[":status: 200"]), false).unwrap();
+    assert_eq!(server.out(), "HTTP/1.1 200 OK\r\n\r\n");
+    assert_eq!(server.recv("abc"), [data("abc", false)]);
+    server.connection.reset(server.last(), ErrorCode::CANCEL);
+    assert!(server.connection.has_failed());
+    // What follows one that is declined may be meant for the tunnel.
+    let mut server = Talk::server();
+    server.recv("CONNECT example.org:443 HTTP/1.1\r\nHost: example.org\r\n\r\n".to_owned() + &get("/"));
+    server.answer(server.last(), &[":status: 403"], "");
+    assert_eq!(server.out(), "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    assert_eq!(server.again(), []);
+    assert!(server.connection.is_over());
+    for bad in [
+        "CONNECT / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n",
+        "CONNECT http://a:80/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        "CONNECT a:80 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n",
+        "CONNECT a:80 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "CONNECT a:80 HTTP/1.1\r\nHost: a b\r\n\r\n",
+        "CONNECT a:80 HTTP/1.1\r\n\r\n",
+    ] {
+        assert_eq!(Talk::server().recv(bad), [Told::Refused(Refusal::Malformed)], "{bad}");
+    }
+}
+
+/// The answer to the key of the request that was written.
+fn accept_of(out: &str) -> String {
+    let key = out.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).expect("a key");
+    let mut server = Talk::server();
+    server.recv(WEBSOCKET.replace("dGhlIHNhbXBsZSBub25jZQ==", key));
+    server.connection.send_head(server.last(), &crate::talk::section(&[":status: 200"]), false).unwrap();
+    let out = server.out();
+    out.lines().find_map(|line| line.strip_prefix("sec-websocket-accept: ")).expect("an answer").to_owned()
+}
+
+/// B73, the side of the backend.
+#[test]
+fn b73_extended_connect_becomes_an_upgrade_that_must_be_proven() {
+    let start = || {
+        let mut client = Talk::client();
+        client.open(&EXTENDED, false);
+        let out = client.out();
+        assert!(out.starts_with("GET /chat?x HTTP/1.1\r\nhost: a\r\nsec-websocket-version: 13\r\n"), "{out}");
+        assert!(
+            out.contains("\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-key: "),
+            "{out}"
+        );
+        (accept_of(&out), client)
+    };
+    let (accept, mut client) = start();
+    let switched = |accept: &str| {
+        format!(
+            "HTTP/1.1 101 \r\nConnection: upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+        )
+    };
+    let told = client.recv(switched(&accept) + "hello");
+    assert_eq!(told, [response(&[":status: 200"], false), data("hello", false)]);
+    let stream = client.last();
+    assert_eq!(client.connection.send_data(stream, b"abc", true), Ok(3));
+    assert_eq!(client.out(), "abc");
+    assert!(client.connection.is_write_closed() && client.connection.is_going_away());
+    client.connection.read_closed();
+    assert_eq!(client.again(), [data("", true)]);
+    assert!(client.connection.is_over());
+    // Not proven, or not switched.
+    for wrong in [
+        switched(ACCEPT),
+        switched(""),
+        switched(&accept).replace("Upgrade: WebSocket", "Upgrade: foo"),
+        switched(&accept).replace("Connection: upgrade\r\n", ""),
+        switched(&accept).replace("101", "200"),
+        "HTTP/1.1 204 \r\n\r\n".into(),
+    ] {
+        let (_, mut client) = start();
+        // Each client has the same seed here, and so the same key.
+        assert_eq!(client.recv(&wrong), [Told::Failed(StreamError::Malformed)], "{wrong}");
+        assert!(client.connection.has_failed());
+    }
+    // Declined: an ordinary response. Nothing that was meant for the tunnel has left.
+    let (_, mut client) = start();
+    assert_eq!(client.connection.send_data(client.last(), b"GET / HTTP/1.1\r\n\r\n", true), Ok(0));
+    assert_eq!((client.out().as_str(), client.connection.queued(client.last())), ("", 18));
+    let told = client.recv("HTTP/1.1 403 \r\ncontent-length: 2\r\n\r\nno");
+    assert_eq!(told, [response(&[":status: 403", "content-length: 2"], false), data("no", true)]);
+    assert_eq!((client.out().as_str(), client.connection.open_slots()), ("", 1));
+    // Agreed: then it leaves.
+    let (accept, mut client) = start();
+    assert_eq!(client.connection.send_data(client.last(), b"hello", true), Ok(0));
+    assert_eq!((client.recv(switched(&accept)).len(), client.out().as_str()), (1, "hello"));
+    assert!(client.connection.is_write_closed());
+    // CONNECT, where 2xx means that it stands, whatever it says of its content.
+    let mut client = Talk::client();
+    client.open(&[":method: CONNECT", ":authority: b:1"], false);
+    assert_eq!(client.out(), "CONNECT b:1 HTTP/1.1\r\nhost: b:1\r\n\r\n");
+    let told = client.recv("HTTP/1.1 200 \r\ncontent-length: 0\r\ntransfer-encoding: chunked\r\n\r\nx");
+    assert_eq!(told, [response(&[":status: 200"], false), data("x", false)]);
+}
