@@ -99,11 +99,17 @@ pub(crate) fn request(
     })
 }
 
-/// Whether the first line ends with the name of a version, as it may be of HTTP/2.0.
+/// Whether the first line is one of another version, as it may be of HTTP/2.0.
 fn names_a_version(octets: &[u8]) -> bool {
     let line = octets.split(|&octet| octet == b'\r').next().unwrap_or_default();
-    let last = line.rsplit(|&octet| octet == b' ').next().unwrap_or_default();
-    matches!(last, [b'H', b'T', b'T', b'P', b'/', a, b'.', b] if a.is_ascii_digit() && b.is_ascii_digit())
+    let mut parts = line.split(|&octet| octet == b' ');
+    let (method, target, version) = (parts.next(), parts.next(), parts.next());
+    let has_both = [method, target].iter().all(|part| part.is_some_and(|part| !part.is_empty()));
+    let is_version = matches!(
+        version,
+        Some([b'H', b'T', b'T', b'P', b'/', a, b'.', b]) if a.is_ascii_digit() && b.is_ascii_digit()
+    );
+    has_both && is_version && parts.next().is_none()
 }
 
 fn request_parts(
