@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use http::{Request, Response};
 use memory::Memory;
+use memory::talk::{get, ok, post, requests};
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::h2::{ClientEvent, ServerEvent};
@@ -63,4 +64,58 @@ fn an_upload_that_stands_still_is_answered_in_time() {
     memory.settle();
     assert_eq!(memory.records[0].outcome, Outcome::LocalReply(Cause::StreamIdle));
     assert_eq!(memory.gateway.view().live, 0);
+}
+
+/// Many backends end a response by an empty DATA frame. It may come while content still waits for the client's window.
+#[test]
+fn a_bare_end_waits_for_the_content_before_it() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect(ConnectionConfig { initial_window_size: 2, ..ConnectionConfig::default() });
+    memory.client(client).send_request(&get("/"), true).expect("a slot");
+    memory.settle();
+    let backend = memory.backends()[0];
+    let (stream, _) = requests(&mut memory, backend).remove(0);
+    memory.backend(backend).send_response(stream, &ok(), false).expect("an open stream");
+    memory.backend(backend).send_data(stream, b"abc", false).expect("an open stream");
+    memory.settle();
+    memory.backend(backend).send_data(stream, b"", true).expect("an open stream");
+    memory.settle();
+    assert!(memory.records.is_empty(), "an octet waits: {:?}", memory.records);
+    let (mut content, mut ended) = (Vec::new(), false);
+    while let Some(event) = memory.client(client).poll_event().expect("a sound connection") {
+        match event {
+            ClientEvent::Data { stream, data, credit, end } => {
+                content.extend_from_slice(&data);
+                ended = end;
+                memory.client(client).release(stream, credit);
+                memory.settle();
+            }
+            ClientEvent::Reset { .. } => panic!("a whole response ends cleanly"),
+            _ => {}
+        }
+    }
+    assert_eq!((content.as_slice(), ended), (&b"abc"[..], true));
+    assert_eq!((memory.records[0].outcome, memory.records[0].response_octets), (Outcome::Complete, 3));
+}
+
+/// The same of an upload: the backend has its time for the response from the end of the request, and not before.
+#[test]
+fn a_bare_end_of_an_upload_waits_for_the_content_before_it() {
+    let mut memory = Memory::new(|config| config.timeouts.response = Duration::from_secs(5));
+    memory.backend_config.initial_window_size = 2;
+    let client = memory.connect(ConnectionConfig::default());
+    let stream = memory.client(client).send_request(&post("/"), false).expect("a slot");
+    memory.settle();
+    memory.client(client).send_data(stream, b"abc", false).expect("an open stream");
+    memory.settle();
+    memory.client(client).send_data(stream, b"", true).expect("an open stream");
+    memory.settle();
+    memory.wait(Duration::from_secs(6));
+    assert!(memory.records.is_empty(), "an octet of the request waits: {:?}", memory.records);
+    let backend = memory.backends()[0];
+    assert_eq!(requests(&mut memory, backend).len(), 1);
+    memory.settle();
+    assert!(memory.records.is_empty(), "the request has left: {:?}", memory.records);
+    memory.wait(Duration::from_secs(6));
+    assert_eq!(memory.records[0].outcome, Outcome::LocalReply(Cause::ResponseTimeout));
 }

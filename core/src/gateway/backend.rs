@@ -129,15 +129,13 @@ impl Gateway {
             }
             return self.relay_response(key, now);
         }
-        let cut = match self
-            .conns
-            .get_mut(front.conn)
-            .map(|entry| entry.session.send_data(front.stream, data, end))
-        {
-            Some(Ok(cut)) => cut,
-            Some(Err(_)) | None => data.len(),
-        };
-        let taken_at_once = cut == data.len() && !end;
+        let (mut cut, mut all_left) = (data.len(), true);
+        if let Some(entry) = self.conns.get_mut(front.conn) {
+            cut = entry.session.send_data(front.stream, data, end).unwrap_or(data.len());
+            // Octets that came before may wait still, and a bare end behind them.
+            all_left = entry.session.queued(front.stream) == 0;
+        }
+        let taken_at_once = all_left && !end;
         let left = owed.take(cut as u32);
         request.awaiting.response_octets += cut as u64;
         if cut > 0 {
@@ -155,7 +153,7 @@ impl Gateway {
         }
         if end {
             self.backend_done(key, now);
-            if cut == data.len() {
+            if all_left {
                 self.response_left(key, now);
             }
         }

@@ -202,14 +202,17 @@ impl Gateway {
                     relay.put(data, end);
                     relayed = true;
                 } else {
-                    let sent =
-                        self.conns.get_mut(conn).map(|entry| entry.session.send_data(stream, data, end));
-                    // A stream that is gone has failed its request already, or will with the next event.
-                    let cut = sent.and_then(Result::ok).unwrap_or(data.len());
+                    let (mut cut, mut all_left) = (data.len(), true);
+                    if let Some(entry) = self.conns.get_mut(conn) {
+                        // A stream that is gone has failed its request already, or will with the next event.
+                        cut = entry.session.send_data(stream, data, end).unwrap_or(data.len());
+                        // Octets that came before may wait still, and a bare end behind them.
+                        all_left = entry.session.queued(stream) == 0;
+                    }
                     live.attempt.request_octets += cut as u64;
                     left.0.merge(owed.take(cut as u32));
                     left.1.merge(connection.take(cut as u32));
-                    if end && cut == data.len() {
+                    if end && all_left {
                         self.request_sent(key, now);
                     }
                     self.touch(conn);
