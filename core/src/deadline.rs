@@ -104,6 +104,11 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
         self.slab.remove(key);
     }
 
+    /// All that are armed, in no order: name, kind, end and target.
+    pub fn iter(&self) -> impl Iterator<Item = (DeadlineKey<T>, u8, Instant, T)> {
+        self.slab.iter().map(|(key, deadline)| (key, deadline.kind, deadline.at, deadline.target))
+    }
+
     /// The earliest deadline.
     pub fn next(&self) -> Option<Instant> {
         Some(self.slab.get(self.first()?)?.at)

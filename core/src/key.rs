@@ -55,14 +55,14 @@ impl<T> fmt::Debug for Key<T> {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Slot<T> {
     /// Rises with each removal, so that the keys of the entry that was here are stale.
     generation: u32,
     state: State<T>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum State<T> {
     Used(T),
     Free { next: u32 },
@@ -109,7 +109,6 @@ pub type LaneKey = Key<LaneMarker>;
 /// Entries with stable addresses; insertion and removal in constant time, the last freed place is used first.
 ///
 /// `M` names the keys where lower floors must speak of entries that they cannot see.
-#[derive(Debug)]
 pub struct Slab<T, M = T> {
     slots: Vec<Slot<T>>,
     free: u32,
@@ -120,6 +119,12 @@ pub struct Slab<T, M = T> {
 impl<T: Clone, M> Clone for Slab<T, M> {
     fn clone(&self) -> Self {
         Self { slots: self.slots.clone(), free: self.free, len: self.len, marker: PhantomData }
+    }
+}
+
+impl<T: fmt::Debug, M> fmt::Debug for Slab<T, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
     }
 }
 

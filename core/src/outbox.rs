@@ -2,7 +2,7 @@
 
 /// A queue of octets in one piece of memory: appended behind, consumed in front. While empty it keeps little memory,
 /// which [`take_memory`](Self::take_memory) takes away.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct OctetQueue {
     octets: Vec<u8>,
     start: usize,
@@ -12,6 +12,13 @@ pub struct OctetQueue {
 const FIRST_CAPACITY: usize = 1024;
 /// What an empty queue may keep for what comes next.
 const KEPT_CAPACITY: usize = 64 << 10;
+
+/// What waits; what was consumed is nobody's.
+impl core::fmt::Debug for OctetQueue {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_tuple("OctetQueue").field(&self.as_slice()).finish()
+    }
+}
 
 impl OctetQueue {
     /// How many octets wait.

@@ -117,13 +117,13 @@ impl RecvWindow {
 }
 
 /// Marks credit that is owed on the stream and on the connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Both {}
 /// Marks credit that is owed on the stream only.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum StreamLevel {}
 /// Marks credit that is owed on the connection only.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum ConnectionLevel {}
 
 /// Received octets whose window was not given back yet. A value: it can be divided and joined, but neither copied nor
@@ -144,6 +144,7 @@ pub enum ConnectionLevel {}
 /// }
 /// ```
 #[must_use = "credit that is not given back stalls its sender"]
+#[cfg_attr(feature = "observe", derive(Clone))]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Credit<L> {
     octets: u32,

@@ -12,7 +12,7 @@ use crate::time::{Duration, Instant};
 const LINGER_OCTETS_MAX: usize = 1 << 20;
 
 /// A drain under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Drain {
     pub(super) deadline: Duration,
     /// Connections that were cut with streams open.

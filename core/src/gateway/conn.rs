@@ -25,7 +25,7 @@ pub(super) enum Life {
 }
 
 /// Which side of the gateway a connection is on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Side {
     /// A client's.
     Front {
@@ -43,7 +43,7 @@ pub(super) enum Side {
 }
 
 /// One connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Conn {
     pub(super) session: Session,
     pub(super) side: Side,

@@ -49,7 +49,7 @@ pub enum RecvBuf<'a> {
 }
 
 /// What the adapter must do.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Connect to the target; then `handle_connected` or `handle_closed`.
     Connect {

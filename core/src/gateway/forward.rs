@@ -12,7 +12,7 @@ use crate::record::Cause;
 use crate::time::imf_fixdate;
 
 /// Knows what is added to messages.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Forward {
     seed: u64,
     via: via::Via,

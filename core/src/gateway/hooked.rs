@@ -17,6 +17,14 @@ use crate::time::{Instant, imf_fixdate};
 #[derive(Default)]
 pub(super) struct Hooked(Option<Box<dyn Hooks>>);
 
+impl Hooked {
+    /// Whether the gateway has any.
+    #[cfg(feature = "observe")]
+    pub(super) fn is_some(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
 impl core::fmt::Debug for Hooked {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(if self.0.is_some() { "Hooked" } else { "None" })

@@ -37,6 +37,8 @@ mod closing;
 mod conn;
 mod contract;
 mod deadlines;
+#[cfg(feature = "observe")]
+mod digest;
 mod dispatch;
 mod engines;
 mod forward;

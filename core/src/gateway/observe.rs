@@ -2,9 +2,10 @@
 //! gateway does.
 
 use crate::gateway::conn::{Life, Side};
-use crate::gateway::{ConnId, Gateway};
+use crate::gateway::{ConnId, Gateway, digest, hooked, spare};
 use crate::record::RequestId;
 use crate::request::{Place, Request};
+use crate::time::Instant;
 
 impl Gateway {
     /// The first `n` octets of the buffer that `recv_buf(conn)` lent just before: what `handle_recv(conn, n)` will take.
@@ -123,5 +124,102 @@ impl Gateway {
             Side::Backend(engine) => engine.free_slots(&entry.session) > 0,
             Side::Front { .. } => false,
         })
+    }
+}
+
+impl Gateway {
+    /// A copy that goes on independently, and does the same if the same happens to it. `None` where the gateway has hooks:
+    /// they are code of somebody else. Memory that is only kept for use is not copied, and a buffer that was lent is lent
+    /// to the original only.
+    pub fn fork(&self) -> Option<Self> {
+        if self.hooks.is_some() {
+            return None;
+        }
+        Some(Self {
+            config: self.config.clone(),
+            front_config: self.front_config.clone(),
+            backend_config: self.backend_config.clone(),
+            seed: self.seed,
+            random: self.random.clone(),
+            wall: self.wall,
+            forward: self.forward.clone(),
+            conns: self.conns.clone(),
+            fronts: self.fronts,
+            requests: self.requests.clone(),
+            registry: self.registry.clone(),
+            routes: self.routes.clone(),
+            account: self.account.clone(),
+            ledger: self.ledger.clone(),
+            uploads: self.uploads.clone(),
+            replays: self.replays.clone(),
+            deadlines: self.deadlines.clone(),
+            actions: self.actions.clone(),
+            recv_buffer: Vec::new(),
+            lent: None,
+            spare: spare::Spare::default(),
+            hooks: hooked::Hooked::default(),
+            output: Vec::new(),
+            next_request: self.next_request,
+            next_engine: self.next_engine,
+            newcomers: self.newcomers.clone(),
+            next_identity: self.next_identity,
+            accepting: self.accepting,
+            dispatch_at: self.dispatch_at,
+            drain: self.drain.clone(),
+            ignored_events: self.ignored_events,
+        })
+    }
+
+    /// A number for everything that what the gateway does from `now` on depends on, apart from its configuration. Times
+    /// count from `now`. Counters, names for records and memory that is kept for use are left out, and keys are renamed: what
+    /// is told apart is who is who, not in which place of a slab anybody stands.
+    ///
+    /// Deadlines of one moment come without their order: they act together.
+    ///
+    /// It is a hash of what `Debug` says: so whatever a part has is in it as soon as it is there, which a list of
+    /// what matters could not promise. Two gateways with one number are taken for the same; those with two may still be.
+    pub fn digest(&self, now: Instant) -> u64 {
+        let Self {
+            config: _,
+            front_config: _,
+            backend_config: _,
+            seed: _,
+            random,
+            wall: _,
+            forward: _,
+            conns,
+            fronts,
+            requests,
+            registry,
+            routes: _,
+            account: _,
+            ledger,
+            uploads,
+            replays,
+            deadlines,
+            actions,
+            recv_buffer: _,
+            lent: _,
+            spare: _,
+            hooks: _,
+            output: _,
+            next_request: _,
+            next_engine: _,
+            newcomers,
+            next_identity: _,
+            accepting,
+            dispatch_at,
+            drain,
+            ignored_events: _,
+        } = self;
+        let deadline = |(key, kind, at, target)| format!("deadline: {key:?} {kind} {at:?} {target:?} ");
+        digest::of(
+            now,
+            format_args!(
+                "{random:?} {conns:?} {fronts} {requests:?} {registry:?} {ledger:?} {uploads:?} {replays:?} \
+                 {actions:?} {newcomers:?} {accepting} {dispatch_at:?} {drain:?} "
+            ),
+            deadlines.iter().map(deadline),
+        )
     }
 }

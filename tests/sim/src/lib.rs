@@ -20,6 +20,7 @@ pub mod client;
 pub mod coverage;
 pub mod cut;
 pub mod endpoint;
+pub mod explore;
 pub mod generate;
 pub mod invariants;
 pub mod ledger;

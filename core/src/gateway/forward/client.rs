@@ -16,7 +16,7 @@ const HOST: &[u8] = b"x-forwarded-host";
 const FORWARDED: &[u8] = b"forwarded";
 
 /// Tells backends of clients.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Introduction {
     config: ForwardingConfig,
     seed: u64,
@@ -26,7 +26,7 @@ pub(super) struct Introduction {
 }
 
 /// What is found out once for many requests of one client.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Client {
     conn: ConnId,
     trusted: bool,

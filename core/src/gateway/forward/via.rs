@@ -4,7 +4,7 @@ use crate::fields::{FieldFacts, FieldLine, FieldName, FieldSection, Origin};
 use crate::message::Version;
 
 /// The `via` lines of this gateway, made once.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Via {
     name: Box<[u8]>,
     /// One for each [`Version`], in their order.
@@ -12,7 +12,7 @@ pub(super) struct Via {
     in_responses: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Line {
     value: Box<[u8]>,
     facts: FieldFacts,

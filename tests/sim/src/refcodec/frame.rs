@@ -381,10 +381,12 @@ impl Reader {
             self.preface_missing = false;
         }
         let next = Frame::decode(&self.octets[self.taken..], self.max_frame_size)?;
-        Ok(next.map(|(frame, n)| {
-            self.taken += n;
-            frame
-        }))
+        let Some((frame, n)) = next else {
+            self.octets.drain(..std::mem::take(&mut self.taken));
+            return Ok(None);
+        };
+        self.taken += n;
+        Ok(Some(frame))
     }
 }
 
