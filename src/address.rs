@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::str::FromStr;
 
 use shuntyard_core::address::Address;
-use shuntyard_core::config::Host;
+use shuntyard_core::config::{EndpointConfig, Host, Protocol};
 
 use crate::failure::Failure;
 
@@ -24,7 +24,11 @@ enum Listen {
 
 /// Where a backend is: an entry of `endpoints` in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct EndpointAddress(Place);
+pub(crate) struct EndpointAddress {
+    place: Place,
+    /// What its URL says that it speaks.
+    protocol: Option<Protocol>,
+}
 
 /// The value of a `--backend`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +42,6 @@ pub(crate) struct Endpoint {
 pub(crate) enum Unsupported {
     /// `https://`, `h2://`: TLS.
     Tls,
-    /// `http://`: HTTP/1.1.
-    Http1,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,27 +92,39 @@ impl FromStr for EndpointAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if let Some((scheme, _)) = text.split_once("://") {
-            return Err(format!("it has a scheme, {scheme}://"));
-        }
-        let place: Place = text.parse()?;
-        match place {
+        let (protocol, place) = match text.split_once("://") {
+            Some(("h2c", place)) => (Some(Protocol::Http2), place),
+            Some(("http", place)) => (Some(Protocol::Http1), place),
+            Some((scheme, _)) => return Err(format!("{scheme}:// is not served")),
+            None => (None, text),
+        };
+        match place.strip_suffix('/').unwrap_or(place).parse()? {
             Place::Inet(_, 0) => Err("nobody listens on port 0".to_owned()),
-            Place::Inet(..) | Place::Unix(_) => Ok(Self(place)),
+            place @ (Place::Inet(..) | Place::Unix(_)) => Ok(Self { place, protocol }),
         }
     }
 }
 
 impl fmt::Display for EndpointAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        let scheme = match self.protocol {
+            Some(Protocol::Http2) => "h2c://",
+            Some(Protocol::Http1) => "http://",
+            None => "",
+        };
+        write!(f, "{scheme}{}", self.place)
     }
 }
 
 impl EndpointAddress {
-    /// The endpoint, as a name where it has one.
-    pub(crate) fn host(&self) -> Host {
-        match &self.0 {
+    /// The endpoint, which speaks `protocol` if its URL does not say otherwise.
+    pub(crate) fn config(&self, protocol: Protocol) -> EndpointConfig {
+        EndpointConfig { host: self.host(), protocol: self.protocol.unwrap_or(protocol) }
+    }
+
+    /// Where it is, as a name where it has one.
+    fn host(&self) -> Host {
+        match &self.place {
             Place::Unix(path) => Host::Address(Address::Unix(path.as_str().into())),
             Place::Inet(host, port) => match host.parse() {
                 Ok(ip) => Host::Address(Address::Inet(SocketAddr::new(ip, *port))),
@@ -124,24 +138,23 @@ impl FromStr for Endpoint {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let Some((scheme, place)) = text.split_once("://") else {
+        let Some((scheme, _)) = text.split_once("://") else {
             return Err("a backend is a URL, as in h2c://127.0.0.1:9000".to_owned());
         };
         let address = match scheme {
-            "h2c" => Ok(place.strip_suffix('/').unwrap_or(place).parse()?),
+            "h2c" | "http" => Ok(text.parse()?),
             "https" | "h2" => Err(Unsupported::Tls),
-            "http" => Err(Unsupported::Http1),
-            _ => return Err(format!("unknown scheme {scheme}: write h2c://")),
+            _ => return Err(format!("unknown scheme {scheme}: write h2c:// or http://")),
         };
         Ok(Self { url: text.to_owned(), address })
     }
 }
 
 impl Endpoint {
-    /// Where it is.
-    pub(crate) fn host(&self) -> Result<Host, Failure> {
+    /// The endpoint.
+    pub(crate) fn config(&self) -> Result<EndpointConfig, Failure> {
         match &self.address {
-            Ok(address) => Ok(address.host()),
+            Ok(address) => Ok(address.config(Protocol::Http2)),
             Err(unsupported) => {
                 Err(Failure::BackendScheme { url: self.url.clone(), unsupported: *unsupported })
             }
@@ -246,7 +259,7 @@ mod tests {
         assert_eq!(host("[::1]:9"), Host::Address(Address::Inet("[::1]:9".parse().unwrap())));
         assert_eq!(host("unix:/run/a.sock"), Host::Address(Address::Unix("/run/a.sock".into())));
         assert_eq!(host("app:9"), Host::Name { name: "app".into(), port: 9 });
-        for wrong in ["h2c://a:1", "a:0", ":1", "300.0.0.1:1", "a b:1"] {
+        for wrong in ["h2://a:1", "a:0", "http://", "h2c://a:0", ":1", "300.0.0.1:1", "a b:1"] {
             assert!(wrong.parse::<EndpointAddress>().is_err(), "{wrong}");
         }
     }
@@ -254,11 +267,11 @@ mod tests {
     #[test]
     fn schemes_that_are_not_served_are_told_from_unknown_ones() {
         let h2c: Endpoint = "h2c://127.0.0.1:9/".parse().unwrap();
-        assert_eq!(h2c.address.unwrap().to_string(), "127.0.0.1:9");
+        assert_eq!(h2c.address.unwrap().to_string(), "h2c://127.0.0.1:9");
         let https: Endpoint = "https://app:443".parse().unwrap();
         assert_eq!(https.address, Err(Unsupported::Tls));
         let http: Endpoint = "http://app:80".parse().unwrap();
-        assert_eq!(http.address, Err(Unsupported::Http1));
+        assert_eq!(http.config().unwrap().protocol, Protocol::Http1);
         assert!("ftp://app:21".parse::<Endpoint>().is_err());
         assert!("app:9000".parse::<Endpoint>().is_err());
     }

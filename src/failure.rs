@@ -114,9 +114,6 @@ impl fmt::Display for Failure {
             Self::BackendScheme { url, unsupported: Unsupported::Tls } => {
                 write!(f, "backend {url}: this version does not speak TLS with backends")
             }
-            Self::BackendScheme { url, unsupported: Unsupported::Http1 } => {
-                write!(f, "backend {url}: this version does not speak HTTP/1.1 with backends")
-            }
             Self::AdminAddress { reason: admin::Refused::NoPort } => {
                 f.write_str("the admin address is none of HOST:PORT")
             }

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use shuntyard_core::address::Address;
-use shuntyard_core::config::{Config, EndpointConfig, UpstreamConfig};
+use shuntyard_core::config::{Config, UpstreamConfig};
 
 use crate::cli::{Adapter, ServeArgs};
 use crate::config::{self, FromFile};
@@ -70,7 +70,7 @@ impl Settings {
 fn of_flags(args: &ServeArgs) -> Result<Config, Failure> {
     let mut upstream = UpstreamConfig::new("default", Vec::new());
     for backend in &args.backend {
-        let endpoint = EndpointConfig { host: backend.host()? };
+        let endpoint = backend.config()?;
         if !upstream.endpoints.contains(&endpoint) {
             upstream.endpoints.push(endpoint);
         }

@@ -17,7 +17,7 @@ pub use forwarding::{ForwardingConfig, NotPeers, Peers};
 pub use header_rule::HeaderRule;
 pub use route::{HostPattern, PathPattern, RouteConfig};
 pub use timeouts::Timeouts;
-pub use upstream::{Balance, EndpointConfig, Host, RetryConfig, Saturation, Scope, UpstreamConfig};
+pub use upstream::{Balance, EndpointConfig, Host, Protocol, RetryConfig, Saturation, Scope, UpstreamConfig};
 
 use crate::address::Address;
 use crate::time::Duration;
@@ -40,6 +40,10 @@ pub struct Config {
     pub upstreams: Vec<UpstreamConfig>,
     /// Which upstream serves a request: the first route that matches. A request that none matches is answered 404.
     pub routes: Vec<RouteConfig>,
+    /// Whether clients may speak HTTP/1.1. They or HTTP/2 it must be.
+    pub http1: bool,
+    /// Whether clients may speak HTTP/2, with prior knowledge (RFC 9113 section 3.3).
+    pub http2: bool,
     /// Client connections at a time. One more pauses the listeners.
     pub max_fronts: u32,
     /// Octets of backend stream windows that may be promised at a time: the worker's byte ledger.
@@ -75,11 +79,13 @@ impl Config {
     /// Defaults with one upstream, which serves every request.
     pub fn of_upstream(upstream: UpstreamConfig) -> Self {
         Self {
-            front: ConnectionConfig::default(),
+            front: ConnectionConfig { extended_connect: true, ..ConnectionConfig::default() },
             backend: ConnectionConfig { max_concurrent_streams: 1, ..ConnectionConfig::default() },
             timeouts: Timeouts::default(),
             routes: vec![RouteConfig::any("default", Arc::clone(&upstream.name))],
             upstreams: vec![upstream],
+            http1: true,
+            http2: true,
             max_fronts: 100_000,
             ledger_octets: 1 << 30,
             ledger_front_octets: 64 << 20,
@@ -98,6 +104,9 @@ impl Config {
         self.front.validate()?;
         self.backend.validate()?;
         self.timeouts.validate()?;
+        if !self.http1 && !self.http2 {
+            return Err(ConfigError::NoProtocol);
+        }
         range("upstreams", self.upstreams.len() as u64, 1, 10_000)?;
         range("routes", self.routes.len() as u64, 0, 100_000)?;
         self.upstreams.iter().try_for_each(UpstreamConfig::validate)?;
@@ -164,6 +173,8 @@ pub enum ConfigError {
         /// The largest value allowed.
         max: u64,
     },
+    /// Clients may speak nothing.
+    NoProtocol,
     /// Two upstreams have the same name.
     UpstreamRepeated {
         /// The name.
@@ -204,6 +215,7 @@ impl fmt::Display for ConfigError {
             Self::OutOfRange { name, value, min, max } => {
                 write!(f, "{name} is {value}, but must lie between {min} and {max}")
             }
+            Self::NoProtocol => f.write_str("clients may speak neither HTTP/1.1 nor HTTP/2"),
             Self::UpstreamRepeated { name } => write!(f, "there are two upstreams named {name}"),
             Self::UpstreamUnknown { route, upstream } => {
                 write!(f, "route {route} leads to the upstream {upstream}, which does not exist")

@@ -87,6 +87,8 @@ pub enum Cause {
     NotServed,
     /// The request has been here before: it has gone in a circle.
     ProxyLoop,
+    /// No endpoint of the upstream offers tunnels.
+    NoTunnel,
     /// A hook answered, with a status of its own.
     HookAnswered,
     /// A hook failed, or made what is not well-formed.
@@ -117,6 +119,7 @@ impl Cause {
             Self::NoRoute => (404, "destination_not_found"),
             Self::NotServed => (501, "http_request_error"),
             Self::ProxyLoop => (502, "proxy_loop_detected"),
+            Self::NoTunnel => (502, "http_protocol_error"),
             // The answer is the hook's.
             Self::HookAnswered => (500, "proxy_internal_response"),
             Self::HookFailed => (500, "proxy_internal_error"),
@@ -124,7 +127,7 @@ impl Cause {
     }
 
     /// Every cause once; for resets of backends any code stands for all.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::ConnectionRefused,
         Self::ConnectionTimeout,
         Self::ConnectionTerminated,
@@ -147,6 +150,7 @@ impl Cause {
         Self::VersionUnsupported,
         Self::CodingUnsupported,
         Self::ProxyLoop,
+        Self::NoTunnel,
     ];
 
     /// Whether the request was refused by its form alone: nobody knows what it asked for, nor by which method.
@@ -200,6 +204,7 @@ impl Cause {
             Self::VersionUnsupported => (19, "version_unsupported", "DPE"),
             Self::CodingUnsupported => (20, "coding_unsupported", "DPE"),
             Self::ProxyLoop => (21, "proxy_loop", "LR"),
+            Self::NoTunnel => (22, "no_tunnel", "UPE"),
         }
     }
 }

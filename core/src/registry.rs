@@ -25,7 +25,7 @@ mod upstream;
 pub use endpoint::Endpoint;
 pub use entry::{Entry, FrontLanes, Lane, Ready, Seat, Starved, Turn, Waiting};
 pub use seats::Way;
-pub use upstream::{Rank, Upstream};
+pub use upstream::{Rank, Upstream, Wanted};
 
 use crate::config::UpstreamConfig;
 use crate::key::{EndpointKey, EntryKey, EntryMarker, LaneMarker, Slab, UpstreamKey, UpstreamMarker};

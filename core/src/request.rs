@@ -44,6 +44,7 @@
 //! ```
 
 mod awaiting;
+mod needs;
 mod replay;
 mod retry;
 
@@ -58,7 +59,8 @@ use crate::message::RequestHead;
 use crate::record::RequestId;
 use crate::routes::Route;
 use crate::time::Instant;
-pub use awaiting::{Awaiting, DeadlineTarget, Queued, Request, ResponsePhase};
+pub use awaiting::{Awaiting, DeadlineTarget, Queued, Request, ResponsePhase, Tunnel};
+pub use needs::Needs;
 pub use replay::Replay;
 pub use retry::{Loss, next_attempt};
 

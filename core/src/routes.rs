@@ -22,10 +22,22 @@ pub struct Route {
     pub number: u32,
     /// From a request's head to the end of its response.
     pub timeout: Option<Duration>,
+    /// The protocols that its requests may upgrade to (RFC 9110 section 7.8), in lower case.
+    pub upgrades: Vec<Arc<str>>,
+    /// Whether it serves CONNECT.
+    pub connect: bool,
     /// What changes about the head that a backend gets.
     pub request_headers: FieldChanges,
     /// What changes about the head that a backend answers with.
     pub response_headers: FieldChanges,
+}
+
+impl Route {
+    /// Whether its requests may become a tunnel of this protocol. Upper and lower case are the same, as RFC 9110 section 7.8
+    /// advises.
+    pub fn allows_upgrade(&self, protocol: &[u8]) -> bool {
+        self.upgrades.iter().any(|own| own.as_bytes().eq_ignore_ascii_case(protocol))
+    }
 }
 
 /// All routes, in order.
@@ -58,6 +70,8 @@ impl Routes {
                 upstream,
                 number: number(&config.name),
                 timeout: config.timeout,
+                upgrades: config.upgrades.clone(),
+                connect: config.connect,
                 request_headers: FieldChanges::new(&config.request_headers, seed),
                 response_headers: FieldChanges::new(&config.response_headers, seed),
             };

@@ -3,7 +3,9 @@
 
 use crate::error::{ConnectionError, ErrorCode};
 use crate::fields::FieldSection;
+use crate::h1;
 use crate::h2::{self, Cut, Event, Input, OpenError, StreamGone, StreamKey, Traffic};
+use crate::message::Version;
 use crate::window::{ConnectionLevel, Credit, StreamLevel};
 
 /// The session of one connection. It is boxed: what the gateway walks stays small, and an idle connection pays for its
@@ -12,6 +14,8 @@ use crate::window::{ConnectionLevel, Credit, StreamLevel};
 pub enum Session {
     /// HTTP/2.
     H2(Box<h2::Connection>),
+    /// HTTP/1.1.
+    H1(Box<h1::Connection>),
 }
 
 /// The same call in either protocol.
@@ -19,6 +23,7 @@ macro_rules! each {
     ($session:expr, $name:ident => $call:expr) => {
         match $session {
             Session::H2($name) => $call,
+            Session::H1($name) => $call,
         }
     };
 }
@@ -29,6 +34,7 @@ impl Session {
     pub fn awaits_preface(&self) -> bool {
         match self {
             Self::H2(session) => session.awaits_preface(),
+            Self::H1(_) => false,
         }
     }
 
@@ -36,6 +42,7 @@ impl Session {
     pub fn answer_instead(&mut self, octets: &[u8]) {
         match self {
             Self::H2(session) => session.answer_instead(octets),
+            Self::H1(_) => {}
         }
     }
 
@@ -43,6 +50,26 @@ impl Session {
     pub fn peer_streams_max(&self) -> Option<u32> {
         match self {
             Self::H2(session) => session.peer_settings().max_concurrent_streams,
+            Self::H1(_) => Some(1),
+        }
+    }
+
+    /// Client: whether the peer understands a request for a tunnel, as far as it has told (RFC 8441 section 3).
+    pub fn offers_tunnels(&self) -> bool {
+        match self {
+            Self::H2(session) => session.peer_settings().enable_connect_protocol,
+            Self::H1(_) => true,
+        }
+    }
+
+    /// The version by which the last message came: for `via`.
+    pub fn version(&self) -> Version {
+        match self {
+            Self::H2(_) => Version::Http2,
+            Self::H1(session) => match session.version() {
+                h1::Version::Http10 => Version::Http10,
+                h1::Version::Http11 => Version::Http11,
+            },
         }
     }
 
@@ -53,6 +80,48 @@ impl Session {
                 session.ping(payload);
                 true
             }
+            Self::H1(_) => false,
+        }
+    }
+}
+
+/// The end of what the peer sends.
+impl Session {
+    /// The peer has shut its sending direction down. Says whether the session goes on: then events are to be taken once more.
+    /// Over HTTP/2 it does not: without the peer's WINDOW_UPDATE frames nothing of length could be sent to it any more.
+    pub fn read_closed(&mut self) -> bool {
+        match self {
+            Self::H2(_) => false,
+            Self::H1(session) => {
+                session.read_closed();
+                true
+            }
+        }
+    }
+
+    /// Whether a tunnel goes on whose peer has ended its half.
+    pub fn is_half_open(&self) -> bool {
+        match self {
+            Self::H2(_) => false,
+            Self::H1(session) => session.is_half_open(),
+        }
+    }
+
+    /// Whether nothing more will be said on it, by what was said: the connection is to be closed when its output has left.
+    /// HTTP/2 says that by GOAWAY, which has its own ways.
+    pub fn is_over(&self) -> bool {
+        match self {
+            Self::H2(_) => false,
+            Self::H1(session) => session.has_failed() || session.is_over(),
+        }
+    }
+
+    /// Whether our sending direction is to be shut down behind what waits, although the peer may still send: half of a tunnel
+    /// has ended.
+    pub fn is_write_closed(&self) -> bool {
+        match self {
+            Self::H2(_) => false,
+            Self::H1(session) => session.is_write_closed(),
         }
     }
 }

@@ -14,7 +14,8 @@ const NOW: Instant = Instant::ZERO;
 fn gateway() -> (Gateway, ConnId) {
     let address: SocketAddr = "127.0.0.1:9000".parse().unwrap();
     let wall = WallClock { at: NOW, unix_seconds: 0 };
-    let mut gateway = Gateway::new(Config::new(vec![address.into()]), 1, NOW, wall).unwrap();
+    let config = Config { http1: false, ..Config::new(vec![address.into()]) };
+    let mut gateway = Gateway::new(config, 1, NOW, wall).unwrap();
     let conn = gateway.handle_accept(Accepted { peer: address.into(), local: address.into() }, NOW);
     (gateway, conn)
 }

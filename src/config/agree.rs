@@ -5,20 +5,25 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use shuntyard_core::address::Address;
-use shuntyard_core::config::{Config, EndpointConfig, HostPattern, PathPattern, RouteConfig, UpstreamConfig};
+use shuntyard_core::config::{Config, HostPattern, PathPattern, Protocol, RouteConfig, UpstreamConfig};
 
 use crate::config::code::Code;
 use crate::config::pattern::{write_host, write_path};
 use crate::config::problem::{Problem, Span};
-use crate::config::sections::{Document, Route, Upstream};
+use crate::config::sections::{Document, Route, Spoken, Upstream};
 use crate::config::similar::similar;
 
 /// The addresses to listen on and the configuration of the core, which are right if nothing is added to the problems.
 pub(super) fn agree(document: Document, problems: &mut Vec<Problem>) -> (Vec<Address>, Config) {
     let listen = listeners(&document, problems);
+    listeners_speak_alike(&document.spoken, problems);
     routes_lead_somewhere(&document, problems);
     every_route_is_reached(&document.routes, problems);
-    let Document { routes, upstreams, mut config, .. } = document;
+    let Document { routes, upstreams, spoken, mut config, .. } = document;
+    if let Some((spoken, _)) = spoken.first() {
+        config.http1 = spoken.contains(&Protocol::Http1);
+        config.http2 = spoken.contains(&Protocol::Http2);
+    }
     config.upstreams = upstreams.into_iter().map(|upstream| with_endpoints(upstream, problems)).collect();
     config.routes = routes.into_iter().filter_map(route).collect();
     (listen, config)
@@ -49,6 +54,18 @@ fn listeners(document: &Document, problems: &mut Vec<Problem>) -> Vec<Address> {
         taken.extend(addresses.into_iter().map(|address| (address, listen.at.clone())));
     }
     taken.into_iter().map(|(address, _)| address).collect()
+}
+
+/// What is spoken is one decision for all listeners.
+fn listeners_speak_alike(spoken: &[Spoken], problems: &mut Vec<Problem>) {
+    let has = |protocols: &[Protocol]| [Protocol::Http1, Protocol::Http2].map(|one| protocols.contains(&one));
+    let Some((first, first_at)) = spoken.first() else { return };
+    for (_, at) in spoken.iter().filter(|(other, _)| has(other) != has(first)) {
+        let Some(place) = at.as_ref().or(first_at.as_ref()) else { continue };
+        let title = "listeners that speak different protocols are not served yet";
+        let problem = Problem::new(Code::Contradiction, title, place.clone()).label("another one differs");
+        problems.push(problem.help("write the same `protocols` for each, or leave them out"));
+    }
 }
 
 /// Whether the system would refuse the second of these.
@@ -156,18 +173,18 @@ fn every_route_is_reached(routes: &[Route], problems: &mut Vec<Problem>) {
 }
 
 fn with_endpoints(upstream: Upstream, problems: &mut Vec<Problem>) -> UpstreamConfig {
-    let Upstream { endpoints, mut config, .. } = upstream;
+    let Upstream { endpoints, protocol, mut config, .. } = upstream;
     let mut seen = BTreeMap::new();
     for endpoint in endpoints {
-        let host = endpoint.value.host();
-        if let Some(first) = seen.get(&host) {
+        let own = endpoint.value.config(protocol);
+        if let Some(first) = seen.get(&own.host) {
             let title = format!("{} is an endpoint twice", endpoint.value);
             let problem = Problem::new(Code::EndpointTwice, title, endpoint.at).label("and again here");
             problems.push(problem.related(Span::clone(first), "listed here").help("take one of them out"));
             continue;
         }
-        seen.insert(host.clone(), endpoint.at);
-        config.endpoints.push(EndpointConfig { host });
+        seen.insert(own.host.clone(), endpoint.at);
+        config.endpoints.push(own);
     }
     config
 }
@@ -183,6 +200,8 @@ fn route(route: Route) -> Option<RouteConfig> {
         host: route.host,
         path: route.path,
         timeout: route.timeout,
+        upgrades: route.upgrades.into_iter().map(Arc::from).collect(),
+        connect: route.connect,
         request_headers: route.request_headers,
         response_headers: route.response_headers,
         ..RouteConfig::any(name, Arc::<str>::from(route.upstream?.value))

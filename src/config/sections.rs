@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use shuntyard_core::config::{
     Balance, Config, ConnectionConfig, HeaderRule, HostPattern, MAX_WINDOW, NotPeers, PathPattern, Peers,
-    RetryConfig, Saturation, Scope, UpstreamConfig,
+    Protocol, RetryConfig, Saturation, Scope, UpstreamConfig,
 };
 
 use crate::address::{EndpointAddress, ListenAddress};
@@ -28,6 +28,8 @@ pub(super) struct Document {
     pub(super) drain_timeout: Duration,
     pub(super) observe: ObserveArgs,
     pub(super) listen: Vec<Located<ListenAddress>>,
+    /// What is spoken at each `[[listen]]`, and where that is said.
+    pub(super) spoken: Vec<Spoken>,
     /// Whether there is any, be it a wrong one.
     pub(super) has_route: bool,
     pub(super) routes: Vec<Route>,
@@ -46,15 +48,22 @@ pub(super) struct Route {
     /// `None` where it is missing or wrong, which has been said.
     pub(super) upstream: Option<Located<String>>,
     pub(super) timeout: Option<Duration>,
+    pub(super) upgrades: Vec<String>,
+    pub(super) connect: bool,
     pub(super) request_headers: Vec<HeaderRule>,
     pub(super) response_headers: Vec<HeaderRule>,
 }
+
+/// What is spoken at a listener, and where that is said.
+pub(super) type Spoken = (Vec<Protocol>, Option<Span>);
 
 /// An `[upstream.NAME]`.
 #[derive(Debug)]
 pub(super) struct Upstream {
     pub(super) name: Located<String>,
     pub(super) endpoints: Vec<Located<EndpointAddress>>,
+    /// What those speak that do not say.
+    pub(super) protocol: Protocol,
     /// The rest of it; endpoints are still to come.
     pub(super) config: UpstreamConfig,
 }
@@ -75,7 +84,7 @@ const ENDPOINT: Text<EndpointAddress> = Text {
     code: Code::NotAddress,
     parse: |text| text.parse(),
     write: EndpointAddress::to_string,
-    help: "write \"HOST:PORT\", \"[IPv6]:PORT\" or \"unix:/PATH\"",
+    help: "write \"HOST:PORT\", \"[IPv6]:PORT\" or \"unix:/PATH\", with h2c:// or http:// in front if need be",
 };
 const PEERS: Text<Peers> = Text {
     what: "a block of addresses, or \"unix\"",
@@ -152,6 +161,7 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
     forwarding(section, &mut config);
     let observe = observe(section);
     let listen = section.list("listen", "where clients connect to; without any: 127.0.0.1:8080", listen);
+    let (listen, spoken): (Vec<_>, Vec<_>) = listen.into_iter().unzip();
     let what = "which upstream serves a request: the first route that matches, top to bottom";
     let routes = section.list("route", what, route);
     let upstreams = section.named("upstream", "a group of endpoints that serve the same requests", upstream);
@@ -175,6 +185,7 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
         drain_timeout,
         observe,
         listen: listen.into_iter().flatten().collect(),
+        spoken,
         has_route: section.has("route"),
         routes,
         upstreams,
@@ -237,29 +248,28 @@ fn observe(section: &mut Section<'_, '_>) -> ObserveArgs {
 #[derive(Clone, Copy, PartialEq)]
 struct Json;
 
-#[derive(Clone, Copy, PartialEq)]
-struct PriorKnowledge;
-
 const WITHOUT_TLS: &str = "leave it out, and put something that ends TLS in between";
 
-fn listen(section: &mut Section<'_, '_>) -> Option<Located<ListenAddress>> {
+fn listen(section: &mut Section<'_, '_>) -> (Option<Located<ListenAddress>>, Spoken) {
     let what = "HOST:PORT, [IPv6]:PORT, :PORT for all addresses, or unix:/PATH";
     let address = section.required("address", what, &LISTEN, "\":8080\"");
     let protocols = List {
         of: Words {
-            words: &[("h2c", PriorKnowledge)],
-            later: &[("h2", "TLS"), ("http/1.1", "HTTP/1.1"), ("h3", "HTTP/3")],
+            words: &[("h2c", Protocol::Http2), ("http/1.1", Protocol::Http1)],
+            later: &[("h2", "TLS"), ("h3", "HTTP/3")],
         },
         min: 1,
         max: 4,
     };
-    section.take("protocols", "what is spoken there", &protocols, &mut vec![PriorKnowledge]);
+    let mut spoken = vec![Protocol::Http2, Protocol::Http1];
+    let what = "what is spoken there, which a client's first octets tell; the same for all listeners";
+    let said = section.take("protocols", what, &protocols, &mut spoken);
     section.later("tls", "TLS", WITHOUT_TLS);
     let instead = "leave it out: the peer of a connection is taken for the client";
     section.later("accept_proxy_protocol", "the PROXY protocol", instead);
     let instead = "list them in [forwarding]: they hold for every listener";
     section.later("trusted_proxies", "trust by listener", instead);
-    address
+    (address, (spoken, said))
 }
 
 fn route(section: &mut Section<'_, '_>) -> Route {
@@ -272,6 +282,12 @@ fn route(section: &mut Section<'_, '_>) -> Route {
     let upstream = section.required("upstream", "who serves its requests", &NAME, "\"app\"");
     let what = "from a request's head to the end of its response; without it, no such limit";
     let timeout = section.optional("timeout", what, &TIME, "\"15s\"");
+    let tokens = List { of: TOKEN, min: 0, max: 16 };
+    let mut upgrades = vec!["websocket".to_owned()];
+    let what = "protocols that its requests may change to: `Upgrade`, or extended CONNECT (RFC 8441)";
+    section.take("upgrades", what, &tokens, &mut upgrades);
+    let mut connect = false;
+    section.take("connect", "whether CONNECT is passed on, for the backend to answer", &Flag, &mut connect);
     let what = "changes of the head that the backend gets";
     let request_headers = section.group("request_headers", what, header::rules);
     let what = "changes of the head that the client gets of the backend's response";
@@ -283,6 +299,8 @@ fn route(section: &mut Section<'_, '_>) -> Route {
         path: path.map(|found| found.value).unwrap_or_default(),
         upstream,
         timeout: timeout.map(|found| found.value),
+        upgrades,
+        connect,
         request_headers,
         response_headers,
     }
@@ -295,14 +313,15 @@ fn upstream(section: &mut Section<'_, '_>, name: Located<&str>) -> Upstream {
         section.refuse(Problem::new(Code::OutOfRange, title, name.at.clone()));
     }
     let endpoints = List { of: At(ENDPOINT), min: 1, max: 1024 };
-    let what = "HOST:PORT, [IPv6]:PORT or unix:/PATH; names are resolved while serving";
+    let what = "HOST:PORT, [IPv6]:PORT or unix:/PATH, behind h2c:// or http:// (HTTP/1.1) where they differ from `protocol`; names are resolved while serving";
     let endpoints = section.required("endpoints", what, &endpoints, "[\"127.0.0.1:9000\"]");
-    let protocol = Words {
-        words: &[("h2c", PriorKnowledge)],
-        later: &[("h2", "TLS"), ("auto", "TLS"), ("http/1.1", "HTTP/1.1")],
+    let protocols = Words {
+        words: &[("h2c", Protocol::Http2), ("http/1.1", Protocol::Http1)],
+        later: &[("h2", "TLS"), ("auto", "TLS")],
     };
-    let what = "what is spoken there: HTTP/2 with prior knowledge";
-    section.take("protocol", what, &protocol, &mut { PriorKnowledge });
+    let what = "what is spoken with endpoints whose address has no scheme";
+    let mut protocol = Protocol::Http2;
+    section.take("protocol", what, &protocols, &mut protocol);
     let balance = Words {
         words: &[("least-active", Balance::LeastActive), ("round-robin", Balance::RoundRobin)],
         later: &[],
@@ -340,6 +359,7 @@ fn upstream(section: &mut Section<'_, '_>, name: Located<&str>) -> Upstream {
     Upstream {
         name: Located { value: name.value.to_owned(), at: name.at },
         endpoints: endpoints.map(|found| found.value).unwrap_or_default(),
+        protocol,
         config,
     }
 }
@@ -350,6 +370,8 @@ fn connections(section: &mut Section<'_, '_>, config: &mut UpstreamConfig) {
         let min = group.take("min", "kept although nobody needs them", &kept, &mut config.connections_min);
         let made = Number { min: 1, max: 100_000, of: "connections" };
         let max = group.take("max", "made at most", &made, &mut config.connections_max);
+        let what = "the same where HTTP/1.1 is spoken: each request under way needs one";
+        group.take("max_http1", what, &made, &mut config.http1_connections_max);
         let (least, most) = (config.connections_min, config.connections_max);
         let Some(place) = min.clone().or_else(|| max.clone()).filter(|_| least > most) else { return };
         let title = format!("`min` is {least}, which is more than `max`, {most}");

@@ -7,7 +7,7 @@ use http::StatusCode;
 use shuntyard_adapter::Options;
 use shuntyard_core::address::Address;
 use shuntyard_core::config::{
-    Config, EndpointConfig, HeaderRule, Host, HostPattern, PathPattern, RouteConfig, UpstreamConfig,
+    Config, EndpointConfig, HeaderRule, Host, HostPattern, PathPattern, Protocol, RouteConfig, UpstreamConfig,
 };
 use shuntyard_core::gateway::AttemptOutcome;
 use shuntyard_core::h2::ServerEvent;
@@ -172,7 +172,7 @@ fn an_endpoint_that_dies_hands_its_requests_to_the_other_and_records_name_both(a
 }
 
 fn named(name: &str, port: u16) -> EndpointConfig {
-    EndpointConfig { host: Host::Name { name: name.into(), port } }
+    EndpointConfig { host: Host::Name { name: name.into(), port }, protocol: Protocol::Http2 }
 }
 
 /// `localhost` may be ::1 first, where nobody listens.

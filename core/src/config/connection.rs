@@ -32,6 +32,8 @@ pub struct ConnectionConfig {
     pub max_interim_responses: u32,
     /// Whether a request must say its authority, in `:authority` or in `host`: who guesses one routes by accident.
     pub authority_required: bool,
+    /// Whether a server understands extended CONNECT, and says so (RFC 8441 section 3).
+    pub extended_connect: bool,
     /// Octets in the outbox above which no DATA is cut; at twice as many no input is read.
     pub outbox_high_mark: usize,
     /// How many streams a client opens before the server's first SETTINGS came. RFC 9113 6.5.2 recommends 100 or more.
@@ -56,6 +58,7 @@ impl Default for ConnectionConfig {
             max_queued_control_frames: 1000,
             max_interim_responses: 16,
             authority_required: true,
+            extended_connect: false,
             outbox_high_mark: 128 << 10,
             assumed_max_concurrent_streams: 100,
             max_concurrent_streams_cap: 250,

@@ -18,6 +18,11 @@ pub struct RouteConfig {
     pub upstream: Arc<str>,
     /// From a request's head to the end of its response; `None` for no such limit. A millisecond to a day.
     pub timeout: Option<Duration>,
+    /// The protocols that its requests may upgrade to, by `Upgrade` over HTTP/1.1 or by extended CONNECT over HTTP/2 (RFC 8441).
+    /// At most 16.
+    pub upgrades: Vec<Arc<str>>,
+    /// Whether it serves plain CONNECT (RFC 9110 section 9.3.6), which a backend then answers.
+    pub connect: bool,
     /// Changes of the head that a backend gets, made anew for each attempt. At most 256.
     pub request_headers: Vec<HeaderRule>,
     /// Changes of the final response head of a backend. What the gateway answers by itself stays as it is: a rule that
@@ -58,6 +63,8 @@ impl RouteConfig {
             path: PathPattern::Any,
             upstream: upstream.into(),
             timeout: None,
+            upgrades: vec!["websocket".into()],
+            connect: false,
             request_headers: Vec::new(),
             response_headers: Vec::new(),
         }
@@ -65,6 +72,8 @@ impl RouteConfig {
 
     /// Checks every value against its range.
     pub fn validate(&self) -> Result<(), ConfigError> {
+        range("route upgrades", self.upgrades.len() as u64, 0, 16)?;
+        self.upgrades.iter().try_for_each(|upgrade| crate::config::token("route upgrade", upgrade))?;
         range("route name", self.name.len() as u64, 1, 256)?;
         match &self.host {
             HostPattern::Any => {}

@@ -12,7 +12,7 @@ use crate::time::Duration;
 pub struct UpstreamConfig {
     /// Names it in routes, records and figures. Not empty, and unique.
     pub name: Arc<str>,
-    /// The endpoints, HTTP/2 with prior knowledge. 1 to 1024.
+    /// The endpoints. 1 to 1024.
     pub endpoints: Vec<EndpointConfig>,
     /// Which endpoint gets the next request.
     pub balance: Balance,
@@ -24,6 +24,8 @@ pub struct UpstreamConfig {
     pub connections_min: u32,
     /// Connections to one endpoint, of one worker. 1 to 100,000.
     pub connections_max: u32,
+    /// The same for an endpoint that speaks HTTP/1.1, where each request under way needs a connection. 1 to 100,000.
+    pub http1_connections_max: u32,
     /// How many streams a connection may open before its backend's SETTINGS came, where no earlier connection to the
     /// endpoint has told. 0 waits for the SETTINGS; RFC 9113 section 6.5.2 would let one assume 100.
     pub assumed_streams: u32,
@@ -41,6 +43,27 @@ pub struct UpstreamConfig {
 pub struct EndpointConfig {
     /// Where it is.
     pub host: Host,
+    /// What it speaks.
+    pub protocol: Protocol,
+}
+
+/// What is spoken with an endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// HTTP/2 with prior knowledge (RFC 9113 section 3.3).
+    #[default]
+    Http2,
+    /// HTTP/1.1: a connection carries one request at a time.
+    Http1,
+}
+
+impl fmt::Display for EndpointConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.protocol {
+            Protocol::Http2 => self.host.fmt(f),
+            Protocol::Http1 => write!(f, "http://{}", self.host),
+        }
+    }
 }
 
 /// Where an endpoint is: an address, or a name that somebody has to resolve.
@@ -68,7 +91,7 @@ impl fmt::Display for Host {
 
 impl From<Address> for EndpointConfig {
     fn from(address: Address) -> Self {
-        Self { host: Host::Address(address) }
+        Self { host: Host::Address(address), protocol: Protocol::Http2 }
     }
 }
 
@@ -139,6 +162,7 @@ impl UpstreamConfig {
             on_saturation: Saturation::default(),
             connections_min: 0,
             connections_max: 16,
+            http1_connections_max: 256,
             assumed_streams: 0,
             queue_max: 10_000,
             queue_timeout: Duration::from_secs(10),

@@ -4,6 +4,7 @@ use crate::error::{ErrorCode, StreamError};
 use crate::fields::FieldSection;
 use crate::gateway::front::key_of;
 use crate::gateway::hooked::Incoming;
+use crate::gateway::tunnel::Direction;
 use crate::gateway::{ConnId, Gateway};
 use crate::h2::{Cut, Event, StreamKey};
 use crate::message::{ResponseHead, Version};
@@ -24,7 +25,7 @@ impl Gateway {
             }
             Event::Trailers { tag, fields, .. } => self.response_trailers(key_of(tag), fields, now),
             Event::Reset { tag, error_code, .. } => {
-                let loss = Loss::of_stream(error_code);
+                let loss = self.loss_by_reset(key_of(tag), error_code);
                 self.attempt_lost(key_of(tag), loss, Cause::BackendReset(error_code), now);
             }
             Event::Failed { tag, error, .. } => {
@@ -66,9 +67,11 @@ impl Gateway {
         end: bool,
         now: Instant,
     ) {
+        let mut version = Version::Http2;
         if let Some(live) = self.requests.get_mut(key).and_then(Request::live_mut) {
             live.attempt.responded = Some(now);
             live.attempt.status = head.status;
+            version = self.conns.get(live.conn()).map_or(version, |entry| entry.session.version());
         }
         let Incoming { status, relay } = match self.incoming(key, head, &mut fields, end, now) {
             Ok(incoming) => incoming,
@@ -87,8 +90,9 @@ impl Gateway {
                 route.response_headers.apply(&mut fields);
             }
             let seconds = self.wall.unix_seconds_at(now);
-            self.forward.response(&mut fields, head.content_length_repeated, Version::Http2, seconds);
+            self.forward.response(&mut fields, head.content_length_repeated, version, seconds);
             self.watch_progress(key, now);
+            self.open_tunnel(key, status);
             self.lend_outbox(front.conn);
             if let Some(entry) = self.conns.get_mut(front.conn) {
                 let _ = entry.session.send_head(front.stream, &fields, end);
@@ -151,7 +155,11 @@ impl Gateway {
         if taken_at_once {
             self.widen_for_fast_client(key);
         }
-        if end {
+        if self.is_tunnel(key) {
+            if end && cut == data.len() {
+                self.tunnel_ended(key, Direction::ToClient, now);
+            }
+        } else if end {
             self.backend_done(key, now);
             if all_left {
                 self.response_left(key, now);
@@ -181,7 +189,7 @@ impl Gateway {
 
     /// The backend's part is over: the response was received whole. An upload that goes on has lost its use
     /// (RFC 9113 section 8.1).
-    fn backend_done(&mut self, key: RequestKey, now: Instant) {
+    pub(super) fn backend_done(&mut self, key: RequestKey, now: Instant) {
         let Some(request) = self.requests.get_mut(key) else { return };
         let Some(live) = request.take_live() else { return };
         let (conn, stream) = (live.conn(), live.stream());
@@ -218,7 +226,9 @@ impl Gateway {
             None => self.release_response(key, cut.octets),
             Some(_) => self.relay_response(key, now),
         }
-        if cut.end {
+        if cut.end && self.is_tunnel(key) {
+            self.tunnel_ended(key, Direction::ToClient, now);
+        } else if cut.end {
             self.response_left(key, now);
         }
     }

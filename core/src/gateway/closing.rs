@@ -105,6 +105,11 @@ impl Gateway {
             return self.arm_write_stall(id, now);
         }
         entry.waiting_since = None;
+        if entry.life == Life::Open && entry.session.is_write_closed() && !entry.shut {
+            entry.shut = true;
+            self.actions.push_back(Action::Shutdown(id));
+            return;
+        }
         if entry.life != Life::Flushing {
             return;
         }

@@ -54,6 +54,8 @@ pub(super) struct Conn {
     pub(super) paused: bool,
     /// The adapter was told of output, and has not seen its end since.
     pub(super) announced: bool,
+    /// The adapter was told to shut our sending direction down, for half of a tunnel.
+    pub(super) shut: bool,
     /// The peer's FIN came.
     pub(super) read_closed: bool,
     /// Input discarded while lingering.
@@ -85,6 +87,7 @@ impl Conn {
             inbox: OctetQueue::default(),
             paused: false,
             announced: false,
+            shut: false,
             read_closed: false,
             discarded: 0,
             deadline: None,

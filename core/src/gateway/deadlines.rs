@@ -2,6 +2,7 @@
 
 use crate::error::{ConnectionError, ErrorCode};
 use crate::gateway::conn::{Life, Side};
+use crate::gateway::tunnel::Direction;
 use crate::gateway::{ConnId, Gateway};
 use crate::record::Cause;
 use crate::request::{DeadlineTarget, Place, Request, RequestKey, ResponsePhase};
@@ -162,6 +163,7 @@ impl Gateway {
             live.attempt.sent = Some(now);
         }
         self.await_response(key, now);
+        self.tunnel_ended(key, Direction::ToBackend, now);
     }
 
     pub(super) fn disarm_request(&mut self, key: RequestKey) {

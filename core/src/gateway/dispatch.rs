@@ -10,8 +10,8 @@ use crate::gateway::{ConnId, Gateway};
 use crate::key::{EndpointKey, EntryKey};
 use crate::ledger::Permit;
 use crate::record::Cause;
-use crate::registry::{Rank, Seat, Way};
-use crate::request::{Attempt, Frozen, Place, RequestKey};
+use crate::registry::{Rank, Seat, Wanted, Way};
+use crate::request::{Attempt, Awaiting, Frozen, Needs, Place, RequestKey};
 use crate::time::Instant;
 
 /// What came of an attempt to thaw.
@@ -50,6 +50,10 @@ impl Gateway {
     /// Thaws requests of the entry while there are engines with slots and the ledger has memory; then sees to more engines.
     fn serve(&mut self, entry: EntryKey, now: Instant) {
         while let Some(key) = self.registry.next_request(entry) {
+            if self.is_unservable(key) {
+                self.fail_request(key, Cause::NoTunnel, now);
+                continue;
+            }
             let Some(conn) = self.engine_for(entry, now) else { return self.saturated(entry, now) };
             match self.thaw(key, conn, now) {
                 Thawed::Yes | Thawed::Held | Thawed::Answered => {}
@@ -68,9 +72,9 @@ impl Gateway {
     /// The engine for the entry's next request: of those with a free slot the one whose endpoint ranks best, and there the
     /// one with the fewest streams. An endpoint that ranks better without having an engine gets one.
     fn engine_for(&mut self, entry: EntryKey, now: Instant) -> Option<ConnId> {
-        let avoid = self.avoided(entry);
-        let best = self.best_seat(entry, avoid);
-        match self.registry.better_way(entry, best.map(|(rank, _)| rank), avoid) {
+        let wanted = self.wanted(entry);
+        let best = self.best_seat(entry, wanted);
+        match self.registry.better_way(entry, best.map(|(rank, _)| rank), wanted) {
             Some(Way::Adopt(endpoint)) => self.adopt(entry, endpoint).or(best.map(|(_, conn)| conn)),
             Some(Way::Dial(endpoint)) => {
                 self.dial_for(entry, endpoint, now);
@@ -80,23 +84,45 @@ impl Gateway {
         }
     }
 
-    /// The endpoint that has failed the entry's next request.
-    fn avoided(&self, entry: EntryKey) -> Option<EndpointKey> {
-        self.requests.get(self.registry.next_request(entry)?)?.awaiting.avoid
+    /// Whether nobody of its upstream offers what the request needs.
+    fn is_unservable(&self, key: RequestKey) -> bool {
+        let Some(awaiting) = self.requests.get(key).map(|request| &request.awaiting) else { return false };
+        awaiting.needs != Needs::Anything
+            && awaiting
+                .route
+                .as_ref()
+                .is_some_and(|route| self.registry.lacks(route.upstream, awaiting.needs))
     }
 
-    fn best_seat(&self, entry: EntryKey, avoid: Option<EndpointKey>) -> Option<(Rank, ConnId)> {
+    /// What the entry's next request wants.
+    fn wanted(&self, entry: EntryKey) -> Wanted {
+        let next = self.registry.next_request(entry).and_then(|key| self.requests.get(key));
+        next.map_or_else(Wanted::default, |request| {
+            let &Awaiting { avoid, needs, .. } = &request.awaiting;
+            Wanted { avoid, needs }
+        })
+    }
+
+    fn best_seat(&self, entry: EntryKey, wanted: Wanted) -> Option<(Rank, ConnId)> {
         let entry = self.registry.entry(entry)?;
         entry
             .seats
             .iter()
             .filter_map(|&Seat { conn, endpoint, .. }| {
-                let rank = self.registry.rank(entry.upstream, endpoint, avoid)?;
+                let rank = self.registry.rank(entry.upstream, endpoint, wanted)?;
                 let streams = self.streams_where_free(conn)?;
+                if wanted.needs == Needs::Tunnel && !self.is_established(conn) {
+                    return None;
+                }
                 Some(((rank, streams), conn))
             })
             .min_by_key(|&(order, _)| order)
             .map(|((rank, _), conn)| (rank, conn))
+    }
+
+    /// Whether it is known what the backend offers.
+    fn is_established(&self, conn: ConnId) -> bool {
+        self.conns.get(conn).is_some_and(|entry| entry.established)
     }
 
     /// The streams of a backend connection, if it has a free slot.
@@ -121,7 +147,7 @@ impl Gateway {
         if self.registry.is_refused(entry) {
             return self.fail_queue(entry, Cause::QueueLimit, now);
         }
-        if let Some(endpoint) = self.registry.last_resort(entry, self.avoided(entry)) {
+        if let Some(endpoint) = self.registry.last_resort(entry, self.wanted(entry)) {
             return self.dial_for(entry, endpoint, now);
         }
         self.resolve_for(entry);

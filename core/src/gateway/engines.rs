@@ -20,10 +20,10 @@ impl Gateway {
             self.watch_established(conn);
         }
         let Some(entry) = self.conns.get(conn) else { return };
-        let streams_max = entry.session.peer_streams_max();
+        let limits = (entry.session.peer_streams_max(), entry.session.offers_tunnels());
         if let Side::Backend(engine) = &entry.side {
             let seat = Seat { conn, endpoint: engine.endpoint, dialling: first };
-            self.registry.limit_told(engine.upstream, engine.entry, seat, streams_max);
+            self.registry.limit_told(engine.upstream, engine.entry, seat, limits);
         }
         self.run_out(conn, now);
     }

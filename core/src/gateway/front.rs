@@ -5,10 +5,10 @@ use std::sync::Arc;
 use crate::counters::Limit;
 use crate::fields::{FieldName, FieldSection};
 use crate::gateway::conn::Side;
-use crate::gateway::{ConnId, Gateway};
+use crate::gateway::{ConnId, Gateway, tunnel};
 use crate::h2::{Event, StreamKey};
 use crate::key::{Key, UpstreamKey};
-use crate::message::{Method, Refusal, RequestHead, Version};
+use crate::message::{Method, Refusal, RequestHead};
 use crate::record::{Cause, Outcome, Record, RequestId};
 use crate::request::{Arrived, DeadlineTarget, FrontAddress, Place, RequestKey};
 use crate::routes::Route;
@@ -64,6 +64,7 @@ impl Gateway {
         let forwarded = self.prepare_request(&mut fields, &head, front.conn);
         let route = self.route_of(&fields);
         let (upstream, timeout) = route.as_ref().map(|route| (route.upstream, route.timeout)).unzip();
+        let tunnel_refused = tunnel::is_refused(&head, &fields, route.as_deref());
         let key = self.freeze(front, head, fields, end, route, now);
         if let Some(timeout) = timeout.flatten() {
             self.arm_total(key, now + timeout);
@@ -79,7 +80,7 @@ impl Gateway {
                 request.awaiting.upload = upload;
             }
         }
-        if head.method == Method::Connect {
+        if tunnel_refused {
             return self.fail_request(key, Cause::NotServed, now);
         }
         if let Err(cause) = forwarded {
@@ -103,10 +104,9 @@ impl Gateway {
         head: &RequestHead,
         conn: ConnId,
     ) -> Result<(), Cause> {
-        let Some(Side::Front { peer, .. }) = self.conns.get(conn).map(|entry| &entry.side) else {
-            return Ok(());
-        };
-        self.forward.request(fields, head, (conn, peer), Version::Http2)
+        let Some(entry) = self.conns.get(conn) else { return Ok(()) };
+        let Side::Front { peer, .. } = &entry.side else { return Ok(()) };
+        self.forward.request(fields, head, (conn, peer), entry.session.version())
     }
 
     /// A request begins.

@@ -1,5 +1,6 @@
 //! Connections that are kept although nobody needs them now: the minimum of each endpoint.
 
+use crate::config::Protocol;
 use crate::engine::Engine;
 use crate::gateway::conn::{Conn, Life, Side};
 use crate::gateway::deadlines::Kind;
@@ -47,8 +48,12 @@ impl Gateway {
         let assumed = self.registry.upstream(upstream).map_or(0, |of| of.config().assumed_streams);
         let Some(of) = self.registry.endpoint_mut(upstream, endpoint) else { return };
         let limits = (of.streams_max.unwrap_or(assumed), cap);
+        let protocol = of.config.protocol;
         let Some(target) = of.take_address() else { return };
-        let session = Session::H2(self.new_connection(Role::Client));
+        let session = match protocol {
+            Protocol::Http2 => Session::H2(self.new_connection(Role::Client)),
+            Protocol::Http1 => self.new_http1(Role::Client),
+        };
         let engine = Engine::new(self.next_engine, upstream, endpoint, entry, limits);
         self.next_engine += 1;
         self.count_dial(&engine);

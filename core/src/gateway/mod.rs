@@ -51,11 +51,13 @@ mod outcome;
 mod preface;
 mod relay;
 mod reply;
+mod resume;
 mod retry;
 mod snapshot;
 mod spare;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod view;
 mod vigil;
 mod windows;
@@ -126,6 +128,8 @@ pub struct Gateway {
     output: Vec<u8>,
     next_request: u64,
     next_engine: u64,
+    /// Connections whose input may be taken up again, or that are over.
+    revisited: Vec<ConnId>,
     /// Requests that came since frozen ones were last looked at.
     newcomers: Vec<RequestKey>,
     next_identity: u32,
@@ -171,6 +175,7 @@ impl Gateway {
             output: Vec::new(),
             next_request: 0,
             next_engine: 1,
+            revisited: Vec::new(),
             newcomers: Vec::new(),
             next_identity: 0,
             accepting: true,
@@ -243,7 +248,11 @@ impl Gateway {
                 self.registry.wake(entry);
             }
         }
-        self.arm_conn(conn, Kind::Preface, now);
+        if entry.session.is_established() {
+            self.settings_came(conn, now);
+        } else {
+            self.arm_conn(conn, Kind::Preface, now);
+        }
         self.touch(conn);
         self.dispatch_at = Some(now);
     }
@@ -289,8 +298,8 @@ impl Gateway {
         self.dispatch_at = Some(now);
     }
 
-    /// The peer has shut its sending direction down. Over HTTP/2 that ends the connection: without the peer's
-    /// WINDOW_UPDATE frames nothing of length could be sent to it any more.
+    /// The peer has shut its sending direction down. Over HTTP/2 that ends the connection; over HTTP/1.1 a request that is
+    /// whole is still answered.
     pub fn handle_read_closed(&mut self, conn: ConnId, now: Instant) {
         let standing = |entry: &&mut Conn| entry.life != Life::Connecting && !entry.read_closed;
         let Some(entry) = self.conns.get_mut(conn).filter(standing) else {
@@ -299,9 +308,8 @@ impl Gateway {
         };
         entry.read_closed = true;
         match entry.life {
-            Life::Open => {
-                self.end_conn(conn, Cause::ConnectionTerminated, now);
-            }
+            Life::Open if entry.session.read_closed() => self.input_ended(conn, now),
+            Life::Open => self.end_conn(conn, Cause::ConnectionTerminated, now),
             Life::Connecting | Life::Flushing => {}
             Life::Lingering => self.close_now(conn, now),
         }
@@ -318,21 +326,7 @@ impl Gateway {
         if n > 0 {
             entry.waiting_since = Some(now);
         }
-        if entry.paused && entry.session.has_room() {
-            entry.paused = false;
-            let mut inbox = core::mem::take(&mut entry.inbox);
-            let left = self.receive(conn, inbox.as_slice(), now);
-            inbox.consume(inbox.len() - left);
-            if let Some(entry) = self.conns.get_mut(conn)
-                && left > 0
-            {
-                entry.inbox = inbox;
-            }
-            if self.conns.get(conn).is_some_and(|entry| !entry.paused) {
-                self.actions.push_back(Action::Readable(conn));
-            }
-            self.dispatch_at = Some(now);
-        }
+        self.resume(conn, now);
         self.flush(conn, now);
     }
 
@@ -376,6 +370,7 @@ impl Gateway {
     /// freed a slot is heeded, and how the input was cut changes nothing.
     pub fn poll_action(&mut self) -> Option<Action> {
         if let Some(now) = self.dispatch_at.take() {
+            self.revisit(now);
             self.dispatch(now);
         }
         self.actions.pop_front()
@@ -416,7 +411,7 @@ impl Gateway {
         Box::new(Connection::new(role, Arc::clone(config), self.seed, self.next_identity))
     }
 
-    /// Takes every whole frame, unless the connection's output is held back; says how many octets are left for its inbox.
+    /// Takes what is whole, unless the connection's input is held back; says how many octets are left for its inbox.
     fn receive(&mut self, id: ConnId, octets: &[u8], now: Instant) -> usize {
         self.lend_outbox(id);
         let mut input = Input::new(octets);
@@ -426,7 +421,7 @@ impl Gateway {
                 self.discard(id, input.remaining().len(), now);
                 return 0;
             }
-            if entry.session.awaits_preface() && !self.check_preface(id, input.remaining()) {
+            if entry.session.awaits_preface() && !self.check_preface(id, input.remaining(), now) {
                 break;
             }
             self.lend_section(id);
@@ -439,7 +434,10 @@ impl Gateway {
             match entry.session.poll_event(&mut input) {
                 Ok(Some(event)) if is_front => self.front_event(id, event, now),
                 Ok(Some(event)) => self.backend_event(id, event, now),
-                Ok(None) => break,
+                Ok(None) => {
+                    entry.paused = entry.session.is_congested();
+                    break;
+                }
                 Err(error) => {
                     self.connection_failed(id, error, now);
                     return 0;
@@ -475,5 +473,6 @@ impl Gateway {
             entry.announced = true;
             self.actions.push_back(Action::Writable(id));
         }
+        self.revisit_later(id);
     }
 }

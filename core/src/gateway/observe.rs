@@ -161,6 +161,7 @@ impl Gateway {
             output: Vec::new(),
             next_request: self.next_request,
             next_engine: self.next_engine,
+            revisited: self.revisited.clone(),
             newcomers: self.newcomers.clone(),
             next_identity: self.next_identity,
             accepting: self.accepting,
@@ -205,6 +206,7 @@ impl Gateway {
             output: _,
             next_request: _,
             next_engine: _,
+            revisited,
             newcomers,
             next_identity: _,
             accepting,
@@ -217,7 +219,7 @@ impl Gateway {
             now,
             format_args!(
                 "{random:?} {conns:?} {fronts} {requests:?} {registry:?} {ledger:?} {uploads:?} {replays:?} \
-                 {actions:?} {newcomers:?} {accepting} {dispatch_at:?} {drain:?} "
+                 {actions:?} {revisited:?} {newcomers:?} {accepting} {dispatch_at:?} {drain:?} "
             ),
             deadlines.iter().map(deadline),
         )

@@ -1,7 +1,13 @@
 //! What a client speaks, told by its first octets (RFC 9113 section 3.3: prior knowledge).
 
+use std::sync::Arc;
+
 use crate::frame::PREFACE;
 use crate::gateway::{ConnId, Gateway};
+use crate::h1;
+use crate::h2::Role;
+use crate::session::Session;
+use crate::time::Instant;
 
 /// A request line that has not ended by then is none.
 const LINE_MAX: usize = 8 << 10;
@@ -43,11 +49,24 @@ fn classify(octets: &[u8]) -> Protocol {
     }
 }
 
+/// Whether octets that are not HTTP/2's preface are taken for HTTP/1. Told by the first of them, however many there are: whatever
+/// begins like a method, or with an empty line (RFC 9112 section 2.2), gets its answer in HTTP/1. Only a preface that is wrong
+/// behind its first line is told so in HTTP/2.
+fn may_be_http1(octets: &[u8]) -> bool {
+    let begins = |octet: &u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~\r\n".contains(octet);
+    octets.first().is_some_and(begins) && !octets.starts_with(&PREFACE[..16])
+}
+
 impl Gateway {
-    /// Whether the octets may be given to HTTP/2, which also finds its own words for what is neither. A client of
-    /// HTTP/1 gets an answer that it understands.
-    pub(super) fn check_preface(&mut self, id: ConnId, octets: &[u8]) -> bool {
+    /// Whether the octets may be given to the session, which is HTTP/1.1 or HTTP/2 from then on. HTTP/2 finds its own words for
+    /// what is neither. A client of HTTP/1, where that is not spoken, gets an answer that it understands.
+    pub(super) fn check_preface(&mut self, id: ConnId, octets: &[u8], now: Instant) -> bool {
         match classify(octets) {
+            Protocol::Http2 if self.config.http2 || octets.is_empty() => true,
+            _ if self.config.http1 && (may_be_http1(octets) || !self.config.http2) => {
+                self.speak_http1(id, now);
+                true
+            }
             Protocol::Http2 | Protocol::Unknown => true,
             Protocol::Undecided => false,
             Protocol::Http1 => {
@@ -58,6 +77,30 @@ impl Gateway {
                 false
             }
         }
+    }
+}
+
+impl Gateway {
+    /// A session of HTTP/1.1, of either role.
+    pub(super) fn new_http1(&mut self, role: Role) -> Session {
+        let config = match role {
+            Role::Server => &self.front_config,
+            Role::Client => &self.backend_config,
+        };
+        // A head lies whole in the receive buffer, behind what was there before.
+        let head_max = (config.max_header_list_size as usize).min(self.config.recv_buffer_octets / 2);
+        let nonces = self.random.next_u64();
+        let session = h1::Connection::new(role, Arc::clone(config), self.seed, head_max).with_nonces(nonces);
+        Session::H1(Box::new(session))
+    }
+
+    fn speak_http1(&mut self, id: ConnId, now: Instant) {
+        let session = self.new_http1(Role::Server);
+        if let Some(entry) = self.conns.get_mut(id) {
+            entry.session = session;
+        }
+        self.lend_outbox(id);
+        self.established(id, now);
     }
 }
 

@@ -1,9 +1,10 @@
 //! Attempts that were lost: the request goes back to the queue, or it ends.
 
+use crate::error::ErrorCode;
 use crate::gateway::deadlines::Kind;
 use crate::gateway::{ConnId, Gateway};
 use crate::record::{AttemptOutcome, Cause};
-use crate::request::{DeadlineTarget, Loss, Place, RequestKey, next_attempt};
+use crate::request::{DeadlineTarget, Loss, Needs, Place, RequestKey, next_attempt};
 use crate::time::{Duration, Instant};
 
 impl Gateway {
@@ -29,6 +30,22 @@ impl Gateway {
         let loss = if never_left { Loss::Unprocessed } else { Loss::of_connection(cause) };
         self.attempt_lost(key, loss, cause, now);
         never_left
+    }
+
+    /// What a reset of the backend's stands for. Where it asks for HTTP/1.1, the request has not been processed, and goes to an
+    /// endpoint that speaks it, if the upstream has one (RFC 9113 section 7).
+    pub(super) fn loss_by_reset(&mut self, key: RequestKey, code: ErrorCode) -> Loss {
+        let loss = Loss::of_stream(code);
+        let Some(awaiting) = self.requests.get_mut(key).map(|request| &mut request.awaiting) else {
+            return loss;
+        };
+        let upstream = awaiting.route.as_ref().map(|route| route.upstream);
+        let elsewhere = upstream.is_some_and(|upstream| !self.registry.lacks(upstream, Needs::Http1));
+        if code != ErrorCode::HTTP_1_1_REQUIRED || !elsewhere {
+            return loss;
+        }
+        awaiting.needs = Needs::Http1;
+        Loss::Unprocessed
     }
 
     fn pause_before_next(&mut self, key: RequestKey, loss: Loss, now: Instant) -> Option<Duration> {

@@ -58,7 +58,7 @@ fn b64_identifiers_that_run_out_cost_no_request() {
     let backend = dials(&mut gateway)[0];
     gateway.handle_connected(backend, Connected {}, NOW);
     let entry = gateway.conns.get_mut(backend).expect("a connection");
-    let crate::session::Session::H2(session) = &mut entry.session;
+    let crate::session::Session::H2(session) = &mut entry.session else { panic!("HTTP/2 is spoken") };
     session.next_stream_id = (1 << 31) - 1;
     let mut server = Server::new(ConnectionConfig::default(), 2).expect("a configuration");
     server.handle_recv(&write(&mut gateway, backend));

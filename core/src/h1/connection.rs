@@ -10,7 +10,7 @@ use crate::error::{ConnectionError, ErrorCode};
 use crate::fields::FieldSection;
 use crate::h1::content::Incoming;
 use crate::h1::exchange::{Exchange, Sending};
-use crate::h1::framing::Version;
+use crate::h1::framing::{Framing, Version};
 use crate::h1::head::Rules;
 use crate::h1::scan::Scan;
 use crate::h2::{Role, Stream, StreamKey, Traffic};
@@ -357,6 +357,12 @@ impl Connection {
     /// has ended.
     pub fn is_write_closed(&self) -> bool {
         self.write_closed
+    }
+
+    /// Whether a tunnel goes on whose peer has ended its half.
+    pub fn is_half_open(&self) -> bool {
+        let tunnel = |exchange: &Exchange| exchange.sending == Sending::Content(Framing::Tunnel);
+        self.current().is_some_and(|exchange| !exchange.recv_open && tunnel(exchange))
     }
 
     /// Whether new exchanges can never begin again.

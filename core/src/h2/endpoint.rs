@@ -144,6 +144,12 @@ macro_rules! common_methods {
 }
 pub(crate) use common_methods;
 
+/// The protocol of an extended CONNECT (RFC 8441 section 4), as an extension of a CONNECT request: what its `:protocol` says.
+/// `websocket`, for example. A server meets it only if its
+/// [`extended_connect`](crate::config::ConnectionConfig::extended_connect) is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Protocol(pub String);
+
 /// Appends header fields but those that mean something to one hop of HTTP/1 only (RFC 9113 section 8.2.2); a sensitive
 /// value is marked never to be indexed (RFC 7541 section 7.1.3).
 pub(crate) fn push_headers(fields: &mut FieldSection, headers: &HeaderMap, seed: u64) {
@@ -165,8 +171,13 @@ pub(crate) fn request_fields(request: &Request<()>, seed: u64) -> FieldSection {
     let mut fields = FieldSection::new();
     let mut push = |name: &[u8], value: &[u8]| fields.push(FieldLine::new(name, value, seed));
     let uri = request.uri();
-    let connect = request.method() == http::Method::CONNECT;
+    let protocol = request.extensions().get::<Protocol>();
+    // 8441-4-02: an extended CONNECT has a target like any other request.
+    let connect = request.method() == http::Method::CONNECT && protocol.is_none();
     push(b":method", request.method().as_str().as_bytes());
+    if let Some(Protocol(protocol)) = protocol {
+        push(b":protocol", protocol.as_bytes());
+    }
     if !connect {
         push(b":scheme", uri.scheme_str().unwrap_or("http").as_bytes());
     }
@@ -215,6 +226,9 @@ pub(crate) fn to_request(fields: &FieldSection) -> Option<Request<()>> {
             FieldName::Scheme => target = target.scheme(line.value),
             FieldName::Authority => target = target.authority(line.value),
             FieldName::Path => target = target.path_and_query(line.value),
+            FieldName::Protocol => {
+                parts = parts.extension(Protocol(String::from_utf8(line.value.to_vec()).ok()?));
+            }
             _ => {}
         }
     }

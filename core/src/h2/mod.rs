@@ -20,6 +20,7 @@ mod traffic;
 
 pub use client::{Client, ClientEvent};
 pub use connection::Connection;
+pub use endpoint::Protocol;
 pub use event::{Event, Input};
 pub use send::{Cut, OpenError, StreamGone};
 pub use server::{Server, ServerEvent};

@@ -95,8 +95,10 @@ impl Connection {
             self.recycle(fields);
             return Ok(Some(Event::RequestRefused { stream, refusal: Refusal::HeadTooLarge }));
         }
-        let rules =
-            RequestRules { extended_connect: false, authority_required: self.config.authority_required };
+        let rules = RequestRules {
+            extended_connect: self.config.extended_connect,
+            authority_required: self.config.authority_required,
+        };
         let Ok(head) = message::request(&fields, &rules) else {
             return self.refuse(stream_id, Section { fields, end, too_large }, StreamError::Malformed);
         };

@@ -199,6 +199,7 @@ pub struct LocalSettings {
     max_concurrent_streams: u32,
     initial_window_size: u32,
     max_header_list_size: u32,
+    extended_connect: bool,
     role: Role,
     acknowledged: bool,
 }
@@ -222,6 +223,7 @@ impl LocalSettings {
             max_concurrent_streams: config.max_concurrent_streams,
             initial_window_size: config.initial_window_size,
             max_header_list_size: config.max_header_list_size,
+            extended_connect: config.extended_connect,
             role,
             acknowledged: false,
         }
@@ -241,6 +243,9 @@ impl LocalSettings {
                 list.push(identifier::MAX_CONCURRENT_STREAMS, self.max_concurrent_streams);
                 // In the first frame or never (RFC 9218 section 2.1).
                 list.push(identifier::NO_RFC7540_PRIORITIES, 1);
+                if self.extended_connect {
+                    list.push(identifier::ENABLE_CONNECT_PROTOCOL, 1); // 8441-3-03
+                }
             }
         }
         if self.initial_window_size != DEFAULT_WINDOW {
@@ -281,7 +286,7 @@ pub struct SettingsList {
 
 impl SettingsList {
     /// The most that [`LocalSettings::entries`] pushes: a server's.
-    const CAPACITY: usize = 5;
+    const CAPACITY: usize = 6;
 
     fn push(&mut self, identifier: u16, value: u32) {
         self.entries[self.len] = (identifier, value);

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::address::Address;
-use crate::config::{EndpointConfig, Host};
+use crate::config::{EndpointConfig, Host, Protocol};
 use crate::counters::EndpointCounters;
 use crate::key::ConnId;
+use crate::request::Needs;
 use crate::time::Duration;
 
 /// How long an endpoint whose dial failed is left alone the first time. It doubles with each failure that follows.
@@ -40,6 +41,8 @@ pub struct Endpoint {
     failures: u32,
     /// The streams that it allowed at a time when it was last asked: what holds on a new connection until it is told.
     pub streams_max: Option<u32>,
+    /// Whether it understands extended CONNECT (RFC 8441), when it was last asked.
+    pub tunnels: Option<bool>,
     /// A new configuration has it no more.
     pub retired: bool,
     /// What happened here; of connections, what those did that are gone.
@@ -54,7 +57,7 @@ impl Endpoint {
             Host::Name { .. } => Vec::new(),
         };
         Self {
-            label: config.host.to_string().into(),
+            label: config.to_string().into(),
             config,
             place: 0,
             addresses,
@@ -66,8 +69,18 @@ impl Endpoint {
             resting: false,
             failures: 0,
             streams_max: None,
+            tunnels: None,
             retired: false,
             counters: EndpointCounters::default(),
+        }
+    }
+
+    /// Whether it may serve a request with these needs, as far as is known.
+    pub fn serves(&self, needs: Needs) -> bool {
+        match (needs, self.config.protocol) {
+            (Needs::Anything, _) | (Needs::Tunnel | Needs::Http1, Protocol::Http1) => true,
+            (Needs::Tunnel, Protocol::Http2) => self.tunnels != Some(false),
+            (Needs::Http1, Protocol::Http2) => false,
         }
     }
 

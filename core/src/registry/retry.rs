@@ -1,7 +1,7 @@
 //! What an upstream allows by way of retries, and the way back into its queue.
 
 use crate::key::{EndpointKey, LaneKey, Slab, UpstreamKey};
-use crate::registry::{Rank, Registry};
+use crate::registry::{Rank, Registry, Wanted};
 use crate::request::{Request, RequestKey};
 use crate::time::{Duration, Instant};
 
@@ -73,15 +73,11 @@ impl Registry {
         of.retries.withdraw(percent, now)
     }
 
-    /// An endpoint's rank for the entry's next request, which prefers any other to the one that failed it.
-    pub fn rank(
-        &self,
-        upstream: UpstreamKey,
-        endpoint: EndpointKey,
-        avoid: Option<EndpointKey>,
-    ) -> Option<Rank> {
+    /// An endpoint's rank for the entry's next request, if it may serve it.
+    pub fn rank(&self, upstream: UpstreamKey, endpoint: EndpointKey, wanted: Wanted) -> Option<Rank> {
         let upstream = self.upstreams.get(upstream)?;
-        upstream.endpoint(endpoint).map(|of| upstream.rank(endpoint, of, avoid))
+        let endpoint_of = upstream.endpoint(endpoint).filter(|of| of.serves(wanted.needs));
+        endpoint_of.map(|of| upstream.rank(endpoint, of, wanted))
     }
 
     /// A request that was live waits again, at the place that it had by its age (B66). `false`: there is no queue any more

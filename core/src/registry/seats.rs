@@ -2,7 +2,8 @@
 
 use crate::config::Saturation;
 use crate::key::{ConnId, EndpointKey, EntryKey, UpstreamKey};
-use crate::registry::{Endpoint, Rank, Registry, Seat, Upstream};
+use crate::registry::{Endpoint, Rank, Registry, Seat, Upstream, Wanted};
+use crate::request::Needs;
 
 /// Where the next request of an entry may go beside the engines that the entry has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,13 +19,13 @@ impl Registry {
     /// A way to serve the entry's next request that is better than an engine whose endpoint has the rank `best`; any way
     /// where there is none. An endpoint without a connection of this entry is one; an idle connection is adopted before
     /// another is made.
-    pub fn better_way(&self, entry: EntryKey, best: Option<Rank>, avoid: Option<EndpointKey>) -> Option<Way> {
+    pub fn better_way(&self, entry: EntryKey, best: Option<Rank>, wanted: Wanted) -> Option<Way> {
         let entry = self.entries.get(entry)?;
         let upstream = self.upstreams.get(entry.upstream)?;
         // Dials that are under way serve requests that wait already.
         let enough_dials = entry.dials() >= entry.queued;
         upstream
-            .ranked(avoid)
+            .ranked(wanted)
             // Equals stay where a connection is.
             .filter(|(rank, ..)| best.is_none_or(|best| rank.0 < best.0))
             .filter_map(|(rank, key, endpoint)| {
@@ -40,14 +41,14 @@ impl Registry {
 
     /// What is left where no engine has a slot and [`better_way`](Self::better_way) found nothing: one more connection to an
     /// endpoint that has some, if the policy dials; or a try in spite of everything, where there is nobody at all.
-    pub fn last_resort(&self, entry: EntryKey, avoid: Option<EndpointKey>) -> Option<EndpointKey> {
+    pub fn last_resort(&self, entry: EntryKey, wanted: Wanted) -> Option<EndpointKey> {
         let entry = self.entries.get(entry)?;
         let upstream = self.upstreams.get(entry.upstream)?;
         let deserted = entry.seats.is_empty() && upstream.all_rest();
         let dials = upstream.config().on_saturation == Saturation::Dial;
         let enough_dials = entry.dials() >= entry.queued;
         upstream
-            .ranked(avoid)
+            .ranked(wanted)
             .filter(|(_, _, endpoint)| has_room(upstream, endpoint))
             .filter(|(_, key, endpoint)| {
                 let dialling = entry.seats.iter().any(|seat| seat.dialling && seat.endpoint == *key);
@@ -62,6 +63,12 @@ impl Registry {
         let Some(entry) = self.entries.get(entry) else { return false };
         let all_rest = |upstream: &Upstream| upstream.all_rest();
         entry.seats.is_empty() && self.upstreams.get(entry.upstream).is_none_or(all_rest)
+    }
+
+    /// Whether the upstream has nobody who could serve a request with these needs.
+    pub fn lacks(&self, upstream: UpstreamKey, needs: Needs) -> bool {
+        needs != Needs::Anything
+            && self.upstreams.get(upstream).is_none_or(|of| !of.endpoints().any(|(_, of)| of.serves(needs)))
     }
 
     /// Whether the entry's requests must not wait: every engine is full, none is on its way, and the policy is to refuse.
@@ -144,9 +151,10 @@ impl Registry {
         upstream: UpstreamKey,
         entry: Option<EntryKey>,
         seat: Seat,
-        streams_max: Option<u32>,
+        (streams_max, tunnels): (Option<u32>, bool),
     ) {
         if let Some(endpoint) = self.endpoint_mut(upstream, seat.endpoint) {
+            endpoint.tunnels = Some(tunnels);
             endpoint.streams_max = Some(streams_max.unwrap_or(u32::MAX));
             if seat.dialling {
                 endpoint.succeeded();
@@ -183,5 +191,5 @@ impl Registry {
 /// stream is allowed for now, another one would fare no better.
 fn has_room(upstream: &Upstream, endpoint: &Endpoint) -> bool {
     let closed = endpoint.streams_max == Some(0) && endpoint.connections > 0;
-    endpoint.connections < upstream.config().connections_max && !endpoint.is_unresolved() && !closed
+    endpoint.connections < upstream.connections_max(endpoint) && !endpoint.is_unresolved() && !closed
 }

@@ -1,15 +1,25 @@
 //! One upstream: its endpoints, and which of them is the best for the next request.
 
-use crate::config::{Balance, EndpointConfig, Scope, UpstreamConfig};
+use crate::config::{Balance, EndpointConfig, Protocol, Scope, UpstreamConfig};
 use crate::counters::{EndpointCounters, UpstreamCounters};
 use crate::key::{EndpointKey, EndpointMarker, EntryKey, EntryMarker, Slab};
 use crate::list::List;
 use crate::registry::endpoint::Endpoint;
 use crate::registry::entry::{Entry, Waiting};
 use crate::registry::retry::RetryBudget;
+use crate::request::Needs;
 
 /// How an endpoint stands among those of its upstream: the lowest is the best. The second number decides among equals.
 pub type Rank = (u32, usize);
+
+/// What the next request of an entry wants of its endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The endpoint that has failed it: any other is better.
+    pub avoid: Option<EndpointKey>,
+    /// What it needs.
+    pub needs: Needs,
+}
 
 /// An upstream.
 #[derive(Clone, Debug)]
@@ -161,7 +171,7 @@ impl Upstream {
     }
 
     /// How an endpoint stands for the next request. One that has failed it is the last of all.
-    pub fn rank(&self, key: EndpointKey, endpoint: &Endpoint, avoid: Option<EndpointKey>) -> Rank {
+    pub fn rank(&self, key: EndpointKey, endpoint: &Endpoint, wanted: Wanted) -> Rank {
         let rank = match self.config.balance {
             Balance::LeastActive => (endpoint.active, endpoint.place),
             Balance::RoundRobin => {
@@ -169,15 +179,14 @@ impl Upstream {
                 (((endpoint.place + count - self.turn) % count) as u32, 0)
             }
         };
-        if avoid == Some(key) { (u32::MAX, rank.1) } else { rank }
+        if wanted.avoid == Some(key) { (u32::MAX, rank.1) } else { rank }
     }
 
-    /// The endpoints with their ranks for the next request.
-    pub(super) fn ranked(
-        &self,
-        avoid: Option<EndpointKey>,
-    ) -> impl Iterator<Item = (Rank, EndpointKey, &Endpoint)> {
-        self.endpoints().map(move |(key, endpoint)| (self.rank(key, endpoint, avoid), key, endpoint))
+    /// The endpoints that may serve the next request, with their ranks for it.
+    pub(super) fn ranked(&self, wanted: Wanted) -> impl Iterator<Item = (Rank, EndpointKey, &Endpoint)> {
+        self.endpoints()
+            .filter(move |(_, endpoint)| endpoint.serves(wanted.needs))
+            .map(move |(key, endpoint)| (self.rank(key, endpoint, wanted), key, endpoint))
     }
 
     /// A request was given to the endpoint.
@@ -197,6 +206,14 @@ impl Upstream {
         match self.config.share {
             Scope::Client | Scope::Worker => u32::MAX,
             Scope::None => 1,
+        }
+    }
+
+    /// How many connections the endpoint may have.
+    pub(super) fn connections_max(&self, endpoint: &Endpoint) -> u32 {
+        match endpoint.config.protocol {
+            Protocol::Http2 => self.config.connections_max,
+            Protocol::Http1 => self.config.http1_connections_max,
         }
     }
 

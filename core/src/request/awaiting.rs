@@ -11,7 +11,7 @@ use crate::list::{Linked, Links};
 use crate::message::RequestHead;
 use crate::outbox::OctetQueue;
 use crate::record::{AttemptOutcome, Cause, RequestId};
-use crate::request::{Arrived, Attempt, FrontAddress, Frozen, Live, Place, Replay, RequestKey};
+use crate::request::{Arrived, Attempt, FrontAddress, Frozen, Live, Needs, Place, Replay, RequestKey};
 use crate::routes::Route;
 use crate::time::{Duration, Instant};
 use crate::window::{ConnectionLevel, Credit, StreamLevel};
@@ -25,6 +25,15 @@ pub enum ResponsePhase {
     Begun(u16),
     /// The gateway answers by itself, with this status.
     Local(u16, Cause),
+}
+
+/// How far a tunnel has come to its end. Either side may end first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tunnel {
+    /// The client's end was passed on.
+    pub client_ended: bool,
+    /// The backend's end was passed on.
+    pub backend_ended: bool,
 }
 
 /// What a deadline is for.
@@ -74,6 +83,8 @@ pub struct Awaiting {
     pub response_credit: Credit<StreamLevel>,
     /// What the content of the response passes through.
     pub relay: Option<Box<Relay>>,
+    /// It has become a tunnel.
+    pub tunnel: Option<Tunnel>,
     /// How far the response has come.
     pub response: ResponsePhase,
     /// The deadline of the queue or of the response.
@@ -88,6 +99,8 @@ pub struct Awaiting {
     pub paused: bool,
     /// The endpoint that failed it last: another one is preferred.
     pub avoid: Option<EndpointKey>,
+    /// What it needs of a backend.
+    pub needs: Needs,
     /// How long it waited frozen before it was thawed the last time.
     pub waited: Duration,
     /// Octets of content received.
@@ -128,6 +141,7 @@ impl Awaiting {
             request_connection_credit: Credit::none(),
             response_credit: Credit::none(),
             relay: None,
+            tunnel: None,
             response: ResponsePhase::Awaited,
             deadline: None,
             progress_at: at,
@@ -135,6 +149,7 @@ impl Awaiting {
             replay: Replay::default(),
             paused: false,
             avoid: None,
+            needs: if arrived.head.extended_connect { Needs::Tunnel } else { Needs::Anything },
             waited: Duration::ZERO,
             request_octets: 0,
             response_octets: 0,

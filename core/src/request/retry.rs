@@ -34,6 +34,7 @@ impl Loss {
             | Cause::RequestMalformed
             | Cause::VersionUnsupported
             | Cause::CodingUnsupported
+            | Cause::NoTunnel
             | Cause::QueueLimit
             | Cause::Draining
             | Cause::NameUnresolved

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use shuntyard_core::address::{Address, SocketAddr};
-use shuntyard_core::config::{Balance, ConnectionConfig, EndpointConfig, Host};
+use shuntyard_core::config::{Balance, ConnectionConfig, EndpointConfig, Host, Protocol};
 use shuntyard_core::gateway::Command;
 use shuntyard_core::record::{Cause, Outcome};
 use shuntyard_core::time::Duration;
@@ -97,7 +97,9 @@ fn b53_where_all_refuse_those_who_wait_are_told_once_each_was_tried() {
 
 fn named() -> Memory {
     let host = Host::Name { name: "backend.example".into(), port: 9000 };
-    Memory::new(|config| config.upstreams[0].endpoints = vec![EndpointConfig { host }])
+    Memory::new(|config| {
+        config.upstreams[0].endpoints = vec![EndpointConfig { host, protocol: Protocol::Http2 }]
+    })
 }
 
 fn resolved(memory: &mut Memory, addresses: Vec<Address>) {

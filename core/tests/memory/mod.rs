@@ -51,6 +51,8 @@ pub struct Memory {
     sent: BTreeMap<ConnId, Vec<u8>>,
     /// Those dials.
     pub held: Vec<ConnId>,
+    /// Connections whose sending direction the gateway has shut down.
+    pub shutdowns: Vec<ConnId>,
     config: Config,
 }
 
@@ -87,6 +89,7 @@ impl Memory {
             mute_backends: false,
             sent: BTreeMap::new(),
             held: Vec::new(),
+            shutdowns: Vec::new(),
             config,
         }
     }
@@ -97,6 +100,22 @@ impl Memory {
         let client = Client::new(config, 1).expect("a valid configuration");
         self.peers.insert(id, Peer::Client(Box::new(client)));
         id
+    }
+
+    /// A client that says what the test says, and nothing else.
+    #[allow(dead_code, reason = "not every test binary speaks HTTP/1.1")]
+    pub fn connect_mute(&mut self) -> ConnId {
+        let peer: core::net::SocketAddr = "127.0.0.1:50001".parse().expect("an address");
+        let id = self.gateway.handle_accept(Accepted { peer: peer.into(), local: peer.into() }, self.now);
+        self.peers.insert(id, Peer::Mute);
+        id
+    }
+
+    /// The other end of a connection shuts its sending direction down.
+    #[allow(dead_code, reason = "not every test binary speaks HTTP/1.1")]
+    pub fn shut(&mut self, conn: ConnId) {
+        self.gateway.handle_read_closed(conn, self.now);
+        self.settle();
     }
 
     pub fn client(&mut self, id: ConnId) -> &mut Client {
@@ -152,7 +171,8 @@ impl Memory {
                 },
                 Action::Resolve { name, port } => self.lookups.push((name, port)),
                 Action::Drained { cut } => self.drained = Some(cut),
-                Action::Readable(_) | Action::Shutdown(_) | Action::Accepting(_) => {}
+                Action::Shutdown(conn) => self.shutdowns.push(conn),
+                Action::Readable(_) | Action::Accepting(_) => {}
             }
         }
     }

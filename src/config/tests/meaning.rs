@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use shuntyard_core::address::Address;
 use shuntyard_core::config::{
-    Balance, Config, HeaderRule, Host, HostPattern, PathPattern, Saturation, Scope, UpstreamConfig,
+    Balance, Config, HeaderRule, Host, HostPattern, PathPattern, Protocol, Saturation, Scope, UpstreamConfig,
 };
 
 use super::{parsed, snapshot, valid};
@@ -56,6 +56,7 @@ fn every_key_arrives_where_it_belongs() {
         (vec!["10.0.0.0/8".into(), "::1".into(), "unix".into()], false)
     );
     assert_eq!(file.config.max_fronts, 500);
+    assert_eq!((file.config.http1, file.config.http2), (false, true));
     assert_eq!((front.max_concurrent_streams, backend.max_concurrent_streams), (50, 1));
     assert_eq!([front.max_header_list_size, backend.max_header_list_size], [32 << 10; 2]);
     assert_eq!([front.max_fields, backend.max_fields], [64; 2]);
@@ -90,6 +91,9 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!(routes[0].host, HostPattern::Exact("api.example.com".into()));
     assert_eq!(routes[0].path, PathPattern::Prefix("/v1/".into()));
     assert_eq!((&*routes[0].upstream, routes[0].timeout), ("api", Some(Duration::from_secs(15))));
+    let upgrades: Vec<_> = routes[0].upgrades.iter().map(|upgrade| &**upgrade).collect();
+    assert_eq!((upgrades, routes[0].connect), (vec!["websocket", "irc"], true));
+    assert_eq!((routes[1].upgrades.len(), routes[1].connect), (1, false));
     let told = |rules: &[HeaderRule]| -> Vec<String> {
         let told = |rule: &HeaderRule| match rule {
             HeaderRule::Set { name, value } => format!("{name} = {value}"),
@@ -113,13 +117,15 @@ fn every_key_arrives_where_it_belongs() {
     let [api, site] = &upstreams[..] else { panic!("two upstreams") };
     assert_eq!((&*api.name, api.balance, api.share), ("api", Balance::RoundRobin, Scope::Client));
     assert_eq!((api.on_saturation, api.assumed_streams), (Saturation::Queue, 10));
-    assert_eq!((api.connections_min, api.connections_max), (1, 8));
+    assert_eq!((api.connections_min, api.connections_max, api.http1_connections_max), (1, 8, 80));
     assert_eq!((api.queue_max, api.queue_timeout), (1000, Duration::from_secs(9)));
     assert_eq!((api.retry.attempts, api.retry.unprocessed_attempts), (3, 5));
     assert_eq!((api.retry.budget_percent, api.retry.replay_octets), (29, 32 << 10));
     let hosts: Vec<_> = api.endpoints.iter().map(|endpoint| endpoint.host.to_string()).collect();
     assert_eq!(hosts, ["10.0.0.11:8443", "[2001:db8::1]:8443", "unix:/run/api.sock", "api.internal:8443"]);
     assert!(matches!(api.endpoints[3].host, Host::Name { port: 8443, .. }));
+    let protocols: Vec<_> = api.endpoints.iter().map(|endpoint| endpoint.protocol).collect();
+    assert_eq!(protocols, [Protocol::Http1, Protocol::Http1, Protocol::Http1, Protocol::Http2]);
     assert_eq!(site.on_saturation, Saturation::Refuse);
     assert_eq!(
         UpstreamConfig { endpoints: Vec::new(), on_saturation: Saturation::Dial, ..site.clone() },

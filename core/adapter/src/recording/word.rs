@@ -10,7 +10,7 @@ use std::time::Duration;
 use shuntyard_core::address::Address;
 use shuntyard_core::config::{
     Balance, Config, ConnectionConfig, EndpointConfig, ForwardingConfig, HeaderRule, Host, HostPattern,
-    PathPattern, Peers, RetryConfig, RouteConfig, Saturation, Scope, Timeouts, UpstreamConfig,
+    PathPattern, Peers, Protocol, RetryConfig, RouteConfig, Saturation, Scope, Timeouts, UpstreamConfig,
 };
 use shuntyard_core::gateway::{Accepted, Closed, Command, ConnId};
 use shuntyard_core::time::{Instant, WallClock};
@@ -189,7 +189,7 @@ structs! {
     Accepted { peer, local }
     WallClock { at, unix_seconds }
     Config {
-        front, backend, timeouts, upstreams, routes, max_fronts, ledger_octets, ledger_front_octets, upload_ledger_octets,
+        front, backend, timeouts, upstreams, routes, http1, http2, max_fronts, ledger_octets, ledger_front_octets, upload_ledger_octets,
         replay_ledger_octets, recv_buffer_octets, via, via_in_responses,
         forwarding, records
     }
@@ -197,7 +197,7 @@ structs! {
     ConnectionConfig {
         header_table_size, encoder_table_size, max_concurrent_streams, initial_window_size,
         connection_window_size, max_header_list_size, max_fields, max_continuations, max_settings,
-        max_queued_control_frames, max_interim_responses, authority_required, outbox_high_mark,
+        max_queued_control_frames, max_interim_responses, authority_required, extended_connect, outbox_high_mark,
         assumed_max_concurrent_streams, max_concurrent_streams_cap, stream_window_max
     }
     Timeouts {
@@ -205,17 +205,18 @@ structs! {
         suspect_idle, suspect_silent, ping
     }
     UpstreamConfig {
-        name, endpoints, balance, share, on_saturation, connections_min, connections_max, assumed_streams,
+        name, endpoints, balance, share, on_saturation, connections_min, connections_max, http1_connections_max, assumed_streams,
         queue_max, queue_timeout, retry
     }
-    EndpointConfig { host }
+    EndpointConfig { host, protocol }
     RetryConfig { attempts, unprocessed_attempts, budget_percent, replay_octets }
-    RouteConfig { name, host, path, upstream, timeout, request_headers, response_headers }
+    RouteConfig { name, host, path, upstream, timeout, upgrades, connect, request_headers, response_headers }
 }
 
 enums! {
     Address { 0 = Inet(address), 1 = Unix(path) }
     Host { 0 = Address(address), 1 = Name { name, port } }
+    Protocol { 0 = Http2, 1 = Http1 }
     HeaderRule { 0 = Set { name, value }, 1 = Add { name, value }, 2 = Remove { name } }
     Scope { 0 = Client, 1 = Worker, 2 = None }
     Saturation { 0 = Dial, 1 = Queue, 2 = Refuse }
@@ -258,7 +259,10 @@ mod tests {
     fn configurations_and_commands() {
         let inet: SocketAddr = "[::1]:80".parse().unwrap();
         let mut config = Config::new(vec![inet.into(), Address::Unix("/run/a".into())]);
-        config.upstreams[0].endpoints.push(EndpointConfig { host: Host::Name { name: "b".into(), port: 1 } });
+        config.upstreams[0].endpoints.push(EndpointConfig {
+            host: Host::Name { name: "b".into(), port: 1 },
+            protocol: Protocol::Http1,
+        });
         config.routes[0].path = PathPattern::Prefix("/x".into());
         config.routes[0].host = HostPattern::Below("example.com".into());
         config.routes[0].timeout = Some(Duration::from_millis(17));

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use shuntyard_core::address::Address;
-use shuntyard_core::config::{EndpointConfig, Host, Peers};
+use shuntyard_core::config::{EndpointConfig, Host, Peers, Protocol};
 use shuntyard_core::time::Duration;
 
 /// A value that is written as one word, without spaces.
@@ -68,14 +68,20 @@ impl Word for Arc<str> {
 /// An endpoint by its address, or by its name and port.
 impl Word for EndpointConfig {
     fn to_word(&self) -> String {
-        self.host.to_string()
+        self.to_string()
     }
     fn from_word(word: &str) -> Option<Self> {
+        if let Some(rest) = word.strip_prefix("http://") {
+            return Some(Self { protocol: Protocol::Http1, ..Self::from_word(rest)? });
+        }
         if let Some(address) = Address::from_word(word) {
             return Some(address.into());
         }
         let (name, port) = word.rsplit_once(':')?;
-        Some(Self { host: Host::Name { name: name.into(), port: port.parse().ok()? } })
+        Some(Self {
+            host: Host::Name { name: name.into(), port: port.parse().ok()? },
+            protocol: Protocol::Http2,
+        })
     }
 }
 

@@ -1,0 +1,58 @@
+//! Tunnels: a request that became a stream of octets both ways (RFC 9110 section 9.3.6, RFC 8441). Each direction ends by
+//! itself, and the request is over when both have.
+
+use crate::fields::{FieldName, FieldSection};
+use crate::gateway::Gateway;
+use crate::message::{Method, RequestHead};
+use crate::request::{RequestKey, Tunnel};
+use crate::routes::Route;
+use crate::time::Instant;
+
+/// Which end of a tunnel was passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// What the client sends.
+    ToBackend,
+    /// What the backend sends.
+    ToClient,
+}
+
+/// Whether a request asks for a tunnel that its route does not have.
+pub(super) fn is_refused(head: &RequestHead, fields: &FieldSection, route: Option<&Route>) -> bool {
+    let allowed = |route: &Route| match fields.value_of(FieldName::Protocol) {
+        Some(protocol) => route.allows_upgrade(protocol),
+        None => route.connect,
+    };
+    head.method == Method::Connect && !route.is_some_and(allowed)
+}
+
+impl Gateway {
+    /// The backend has agreed: from now on octets go both ways.
+    pub(super) fn open_tunnel(&mut self, key: RequestKey, status: u16) {
+        if let Some(request) = self.requests.get_mut(key)
+            && request.awaiting.head.method == Method::Connect
+            && (200..300).contains(&status)
+        {
+            request.awaiting.tunnel = Some(Tunnel::default());
+        }
+    }
+
+    /// Whether the request is a tunnel.
+    pub(super) fn is_tunnel(&self, key: RequestKey) -> bool {
+        self.requests.get(key).is_some_and(|request| request.awaiting.tunnel.is_some())
+    }
+
+    /// The end of one direction was passed on. With the second the tunnel is over.
+    pub(super) fn tunnel_ended(&mut self, key: RequestKey, direction: Direction, now: Instant) {
+        let Some(request) = self.requests.get_mut(key) else { return };
+        let Some(tunnel) = &mut request.awaiting.tunnel else { return };
+        match direction {
+            Direction::ToBackend => tunnel.client_ended = true,
+            Direction::ToClient => tunnel.backend_ended = true,
+        }
+        if tunnel.client_ended && tunnel.backend_ended {
+            self.backend_done(key, now);
+            self.response_left(key, now);
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Backends of HTTP/1.1 behind clients of HTTP/2 and HTTP/1.1.
+
+use http::Request;
+use shuntyard_core::config::{ConnectionConfig, EndpointConfig, Protocol};
+use shuntyard_core::error::ErrorCode;
+use shuntyard_core::h2::{ClientEvent, StreamKey};
+use shuntyard_core::key::ConnId;
+use shuntyard_core::record::{Cause, Outcome};
+
+use crate::memory::Memory;
+use crate::memory::talk::{ask, events, get, post, requests};
+
+/// A gateway whose only endpoint speaks HTTP/1.1, as the test says.
+fn memory() -> Memory {
+    let mut memory = Memory::new(|config| config.upstreams[0].endpoints[0].protocol = Protocol::Http1);
+    memory.mute_backends = true;
+    memory
+}
+
+fn said(memory: &mut Memory, conn: ConnId) -> String {
+    String::from_utf8(memory.sent_to(conn)).expect("text")
+}
+
+fn statuses(seen: &[ClientEvent]) -> Vec<u16> {
+    let status = |event: &ClientEvent| match event {
+        ClientEvent::Response { response, .. } => Some(response.status().as_u16()),
+        _ => None,
+    };
+    seen.iter().filter_map(status).collect()
+}
+
+fn content(seen: &[ClientEvent]) -> (Vec<u8>, bool) {
+    let mut octets = Vec::new();
+    let mut ended = false;
+    for event in seen {
+        if let ClientEvent::Data { data, end, .. } = event {
+            octets.extend_from_slice(data);
+            ended |= end;
+        }
+    }
+    (octets, ended)
+}
+
+fn start(memory: &mut Memory) -> (ConnId, StreamKey) {
+    let client = memory.connect(ConnectionConfig::default());
+    let stream = ask(memory, client, "/1");
+    (client, stream)
+}
+
+#[test]
+fn requests_one_after_the_other_reuse_one_connection() {
+    let mut memory = memory();
+    let client = memory.connect(ConnectionConfig::default());
+    for n in 0..3 {
+        ask(&mut memory, client, &format!("/{n}"));
+        let backend = memory.backends()[0];
+        let request = said(&mut memory, backend);
+        assert!(request.starts_with(&format!("GET /{n} HTTP/1.1\r\nhost: example.com\r\n")), "{request}");
+        assert!(request.ends_with("\r\n\r\n") && !request.contains("connection:"), "{request}");
+        memory.inject(backend, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+        let seen = events(&mut memory, client);
+        assert_eq!((statuses(&seen), content(&seen)), (vec![200], (b"hi".to_vec(), true)));
+    }
+    assert_eq!(memory.dials.len(), 1);
+    assert_eq!(memory.attempts.iter().map(|attempt| attempt.stream_id).collect::<Vec<_>>(), [1, 2, 3]);
+}
+
+#[test]
+fn each_request_under_way_has_a_connection_up_to_the_maximum() {
+    let mut memory = Memory::new(|config| {
+        config.upstreams[0].endpoints[0].protocol = Protocol::Http1;
+        config.upstreams[0].http1_connections_max = 3;
+    });
+    memory.mute_backends = true;
+    let client = memory.connect(ConnectionConfig::default());
+    for n in 0..5 {
+        ask(&mut memory, client, &format!("/{n}"));
+    }
+    assert_eq!(memory.dials.len(), 3);
+    assert_eq!(memory.gateway.view().frozen, 2);
+    for _ in 0..5 {
+        for backend in memory.backends() {
+            if !said(&mut memory, backend).is_empty() {
+                memory.inject(backend, b"HTTP/1.1 204 No Content\r\n\r\n");
+            }
+        }
+    }
+    assert_eq!(statuses(&events(&mut memory, client)), [204; 5]);
+    assert_eq!(memory.dials.len(), 3);
+}
+
+#[test]
+fn content_is_counted_or_chunked_and_so_is_the_answer() {
+    let mut memory = memory();
+    let client = memory.connect(ConnectionConfig::default());
+    let stream = memory.client(client).send_request(&post("/"), false).expect("a slot");
+    memory.client(client).send_data(stream, b"up", true).expect("open");
+    memory.settle();
+    let backend = memory.backends()[0];
+    let request = said(&mut memory, backend);
+    assert!(
+        request.contains("transfer-encoding: chunked\r\n") && request.ends_with("2\r\nup\r\n0\r\n\r\n"),
+        "{request}"
+    );
+    memory.inject(
+        backend,
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\ndown\r\n0\r\nx-sum: 1\r\n\r\n",
+    );
+    let seen = events(&mut memory, client);
+    assert_eq!(content(&seen).0, b"down");
+    assert!(
+        seen.iter()
+            .any(|event| matches!(event, ClientEvent::Trailers { trailers, .. } if trailers["x-sum"] == "1"))
+    );
+
+    let counted = Request::post("http://example.com/").header("content-length", "2").body(()).expect("one");
+    let stream = memory.client(client).send_request(&counted, false).expect("a slot");
+    memory.client(client).send_data(stream, b"up", true).expect("open");
+    memory.settle();
+    let request = said(&mut memory, backend);
+    assert!(request.contains("content-length: 2\r\n") && request.ends_with("\r\n\r\nup"), "{request}");
+}
+
+#[test]
+fn a_response_until_close_ends_with_the_connection() {
+    let mut memory = memory();
+    let (client, _) = start(&mut memory);
+    let backend = memory.backends()[0];
+    memory.inject(backend, b"HTTP/1.0 200 OK\r\n\r\nall of");
+    memory.inject(backend, b" it");
+    memory.shut(backend);
+    let seen = events(&mut memory, client);
+    assert_eq!(content(&seen), (b"all of it".to_vec(), true));
+    assert_eq!(memory.records[0].outcome, Outcome::Complete);
+    assert!(memory.closed.contains(&backend));
+    ask(&mut memory, client, "/2");
+    assert_eq!(memory.dials.len(), 2);
+}
+
+#[test]
+fn a_response_that_is_cut_short_is_an_error() {
+    let mut memory = memory();
+    let (client, _) = start(&mut memory);
+    let backend = memory.backends()[0];
+    memory.inject(backend, b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf");
+    memory.shut(backend);
+    let seen = events(&mut memory, client);
+    assert!(seen.iter().any(|event| matches!(event, ClientEvent::Reset { .. })), "{seen:?}");
+    assert!(matches!(memory.records[0].outcome, Outcome::Truncated(_)));
+}
+
+#[test]
+fn a_connection_that_was_stale_costs_an_idempotent_request_nothing() {
+    let mut memory = memory();
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/1");
+    let backend = memory.backends()[0];
+    memory.inject(backend, b"HTTP/1.1 204 No Content\r\n\r\n");
+    ask(&mut memory, client, "/2");
+    // It had closed before it read that.
+    memory.shut(backend);
+    assert_eq!(memory.dials.len(), 2);
+    let fresh = memory.backends()[0];
+    assert_ne!(fresh, backend);
+    assert!(said(&mut memory, fresh).starts_with("GET /2 "));
+    memory.inject(fresh, b"HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(statuses(&events(&mut memory, client)), [204, 204]);
+}
+
+#[test]
+fn an_idle_connection_that_closes_is_not_used_again() {
+    let mut memory = memory();
+    let (client, _) = start(&mut memory);
+    let backend = memory.backends()[0];
+    memory.inject(backend, b"HTTP/1.1 204 No Content\r\n\r\n");
+    memory.shut(backend);
+    assert_eq!(memory.gateway.view().backends, 0);
+    ask(&mut memory, client, "/2");
+    assert_eq!(memory.dials.len(), 2);
+}
+
+#[test]
+fn octets_that_nobody_asked_for_are_no_response() {
+    let mut memory = memory();
+    let (client, _) = start(&mut memory);
+    let backend = memory.backends()[0];
+    memory
+        .inject(backend, b"HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil");
+    ask(&mut memory, client, "/2");
+    let seen = events(&mut memory, client);
+    assert_eq!(statuses(&seen), [204]);
+    assert_eq!(memory.dials.len(), 2, "the connection is given up");
+}
+
+#[test]
+fn malformed_responses_are_never_repaired() {
+    for wrong in [
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n folded: x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nx: a\r\n b\r\n\r\n",
+        "HTTP/1.1 200 OK\nx: a\n\n",
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
+        "garbage\r\n\r\n",
+    ] {
+        let mut memory = memory();
+        let (client, _) = start(&mut memory);
+        let backend = memory.backends()[0];
+        memory.inject(backend, wrong.as_bytes());
+        assert_eq!(statuses(&events(&mut memory, client)), [502], "{wrong:?}");
+        assert_eq!(memory.records[0].outcome, Outcome::LocalReply(Cause::BackendProtocol), "{wrong:?}");
+        assert!(memory.closed.contains(&backend) || memory.shutdowns.contains(&backend), "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_cancelled_request_takes_its_connection_with_it() {
+    let mut memory = memory();
+    let (client, stream) = start(&mut memory);
+    let backend = memory.backends()[0];
+    memory.client(client).reset(stream, ErrorCode::CANCEL);
+    memory.settle();
+    assert!(memory.closed.contains(&backend) || memory.shutdowns.contains(&backend));
+    assert_eq!(memory.records[0].outcome, Outcome::ClientGone);
+}
+
+#[test]
+fn what_a_backend_wants_over_http1_goes_to_one_that_speaks_it() {
+    let other: core::net::SocketAddr = "127.0.0.1:9001".parse().expect("an address");
+    let mut memory = Memory::new(|config| {
+        let http1 = EndpointConfig {
+            protocol: Protocol::Http1,
+            ..EndpointConfig::from(shuntyard_core::address::Address::from(other))
+        };
+        config.upstreams[0].endpoints.push(http1);
+    });
+    let client = memory.connect(ConnectionConfig::default());
+    memory.client(client).send_request(&get("/"), true).expect("a slot");
+    memory.settle();
+    let first = memory.backends()[0];
+    let (stream, _) = requests(&mut memory, first).pop().expect("the request");
+    memory.mute_backends = true;
+    memory.backend(first).reset(stream, ErrorCode::HTTP_1_1_REQUIRED);
+    memory.settle();
+    assert_eq!(memory.dials.last(), Some(&other.into()));
+    let second = *memory.backends().iter().find(|&&id| id != first).expect("another");
+    assert!(said(&mut memory, second).starts_with("GET / HTTP/1.1\r\n"));
+    memory.inject(second, b"HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(statuses(&events(&mut memory, client)), [204]);
+    // Without such an endpoint it ends.
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/");
+    let backend = memory.backends()[0];
+    let (stream, _) = requests(&mut memory, backend).pop().expect("the request");
+    memory.backend(backend).reset(stream, ErrorCode::HTTP_1_1_REQUIRED);
+    memory.settle();
+    assert_eq!(statuses(&events(&mut memory, client)), [502]);
+}
+
+#[test]
+fn http1_on_both_sides() {
+    let mut memory = memory();
+    let client = memory.connect_mute();
+    memory.inject(client, b"GET /a HTTP/1.1\r\nhost: a\r\ncookie: x=1\r\n\r\n");
+    let backend = *memory.backends().iter().find(|&&id| id != client).expect("a backend");
+    let request = said(&mut memory, backend);
+    assert!(request.starts_with("GET /a HTTP/1.1\r\nhost: a\r\ncookie: x=1\r\n"), "{request}");
+    memory.inject(backend, b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc");
+    let response = said(&mut memory, client);
+    assert!(response.contains("content-length: 3\r\n") && response.ends_with("\r\n\r\nabc"), "{response}");
+}

@@ -1,0 +1,416 @@
+//! Clients of HTTP/1.1 in front of HTTP/2 backends.
+
+use http::{HeaderMap, Response};
+use shuntyard_core::config::ConnectionConfig;
+use shuntyard_core::error::ErrorCode;
+use shuntyard_core::h2::ServerEvent;
+use shuntyard_core::key::ConnId;
+use shuntyard_core::record::{Cause, Outcome};
+use shuntyard_core::time::Duration;
+
+use crate::memory::talk::{ask, events, ok, requests};
+use crate::memory::{Memory, Peer};
+
+const GET: &str = "GET / HTTP/1.1\r\nhost: example.com\r\n\r\n";
+
+/// What the gateway wrote, as text.
+fn said(memory: &mut Memory, conn: ConnId) -> String {
+    String::from_utf8(memory.sent_to(conn)).expect("text")
+}
+
+/// Sends a request, and has every backend answer with these octets.
+fn exchange(memory: &mut Memory, client: ConnId, request: &str, content: &[u8]) -> String {
+    memory.inject(client, request.as_bytes());
+    let backend = backend(memory);
+    for (stream, _) in requests(memory, backend) {
+        memory.backend(backend).send_response(stream, &ok(), content.is_empty()).expect("open");
+        if !content.is_empty() {
+            memory.backend(backend).send_data(stream, content, true).expect("open");
+        }
+    }
+    memory.settle();
+    said(memory, client)
+}
+
+fn backend(memory: &Memory) -> ConnId {
+    let is_backend = |peer: &Peer| matches!(peer, Peer::Backend(_));
+    *memory.peers.iter().find(|(_, peer)| is_backend(peer)).expect("a backend").0
+}
+
+#[test]
+fn b01_b02_requests_one_after_the_other_reuse_one_session() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect_mute();
+    for _ in 0..4 {
+        memory.inject(client, GET.as_bytes());
+        let backend = backend(&memory);
+        let (stream, request) = requests(&mut memory, backend).pop().expect("the request");
+        assert_eq!(request.uri().to_string(), "http://example.com/");
+        memory.backend(backend).send_response(stream, &ok(), false).expect("open");
+        memory.backend(backend).send_data(stream, b"hello", true).expect("open");
+        memory.settle();
+        let response = said(&mut memory, client);
+        assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+        assert!(response.ends_with("\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), "{response}");
+    }
+    assert_eq!(memory.dials.len(), 1);
+    let streams: Vec<_> = memory.attempts.iter().map(|attempt| attempt.stream_id).collect();
+    assert_eq!(streams, [1, 3, 5, 7]);
+}
+
+#[test]
+fn b03_what_reaches_the_backend_does_not_depend_on_the_protocol_in_front() {
+    let seen = |http1: bool| {
+        let mut memory = Memory::new(|_| {});
+        if http1 {
+            let client = memory.connect_mute();
+            memory.inject(
+                client,
+                b"GET /a?b HTTP/1.1\r\nHost: example.com\r\nAccept: */*\r\nConnection: keep-alive\r\n\r\n",
+            );
+        } else {
+            let client = memory.connect(ConnectionConfig::default());
+            let request =
+                http::Request::get("http://example.com/a?b").header("accept", "*/*").body(()).expect("one");
+            memory.client(client).send_request(&request, true).expect("a slot");
+            memory.settle();
+        }
+        let backend = backend(&memory);
+        let (_, request) = requests(&mut memory, backend).pop().expect("the request");
+        let mut headers = request.headers().clone();
+        // The version by which the gateway received it (RFC 9110 section 7.6.3).
+        headers.remove("via");
+        (request.method().clone(), request.uri().to_string(), headers)
+    };
+    assert_eq!(seen(true), seen(false));
+}
+
+#[test]
+fn one_session_is_shared_by_many_clients() {
+    let mut memory = Memory::new(|_| {});
+    let clients: Vec<_> = (0..5).map(|_| memory.connect_mute()).collect();
+    for &client in &clients {
+        memory.inject(client, GET.as_bytes());
+    }
+    let http2 = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, http2, "/six");
+    assert_eq!(memory.dials.len(), 1);
+    let backend = backend(&memory);
+    let waiting = requests(&mut memory, backend);
+    assert_eq!(waiting.len(), 6);
+    for (stream, _) in waiting {
+        memory.backend(backend).send_response(stream, &ok(), true).expect("open");
+    }
+    memory.settle();
+    for &client in &clients {
+        assert!(said(&mut memory, client).starts_with("HTTP/1.1 200 "));
+    }
+    assert_eq!(events(&mut memory, http2).len(), 1);
+}
+
+#[test]
+fn content_and_trailers_go_up_and_down() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect_mute();
+    memory.inject(
+        client,
+        b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx-sum: 1\r\n\r\n",
+    );
+    let backend = backend(&memory);
+    let (mut content, mut trailers, mut stream) = (Vec::new(), None, None);
+    while let Some(event) = memory.backend(backend).poll_event().expect("sound") {
+        match event {
+            ServerEvent::Request { stream: key, .. } => stream = Some(key),
+            ServerEvent::Data { data, .. } => content.extend_from_slice(&data),
+            ServerEvent::Trailers { trailers: fields, .. } => trailers = Some(fields),
+            _ => {}
+        }
+    }
+    assert_eq!(
+        (content.as_slice(), trailers.expect("trailers")["x-sum"].as_bytes()),
+        (&b"abc"[..], &b"1"[..])
+    );
+    let stream = stream.expect("a request");
+    memory.backend(backend).send_response(stream, &ok(), false).expect("open");
+    memory.backend(backend).send_data(stream, b"down", false).expect("open");
+    let mut fields = HeaderMap::new();
+    fields.insert("x-sum", "2".parse().expect("a value"));
+    memory.backend(backend).send_trailers(stream, &fields).expect("open");
+    memory.settle();
+    let response = said(&mut memory, client);
+    assert!(response.ends_with("4\r\ndown\r\n0\r\nx-sum: 2\r\n\r\n"), "{response}");
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order_and_run_side_by_side() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect_mute();
+    let three = "GET /1 HTTP/1.1\r\nhost: a\r\n\r\nGET /2 HTTP/1.1\r\nhost: a\r\n\r\nGET /3 HTTP/1.1\r\nhost: a\r\n\r\n";
+    memory.inject(client, three.as_bytes());
+    let backend = backend(&memory);
+    let mut waiting = requests(&mut memory, backend);
+    assert_eq!(waiting.len(), 3, "safe methods run side by side");
+    waiting.reverse();
+    for (stream, request) in waiting {
+        memory.backend(backend).send_response(stream, &ok(), false).expect("open");
+        memory.backend(backend).send_data(stream, request.uri().path().as_bytes(), true).expect("open");
+        memory.settle();
+    }
+    let response = said(&mut memory, client);
+    let at = |path: &str| response.find(path).expect(path);
+    assert!(at("/1\r\n") < at("/2\r\n") && at("/2\r\n") < at("/3\r\n"), "{response}");
+    assert_eq!(memory.records.len(), 3);
+}
+
+#[test]
+fn rfc9112_9_3_2_an_unsafe_request_waits_for_those_before_it() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect_mute();
+    let two = "GET /1 HTTP/1.1\r\nhost: a\r\n\r\nPOST /2 HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhiGET /3 HTTP/1.1\r\nhost: a\r\n\r\n";
+    memory.inject(client, two.as_bytes());
+    let backend = backend(&memory);
+    for path in ["/1", "/2", "/3"] {
+        let (stream, request) = requests(&mut memory, backend).pop().expect(path);
+        assert_eq!(request.uri().path(), path);
+        memory.backend(backend).send_response(stream, &ok(), true).expect("open");
+        memory.settle();
+    }
+    assert_eq!(said(&mut memory, client).matches("HTTP/1.1 200").count(), 3);
+}
+
+#[test]
+fn a_request_that_is_malformed_gets_400_and_the_connection_closes() {
+    for wrong in [
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        "GET / HTTP/1.1\nhost: a\n\n",
+        "GARBAGE\r\n\r\n",
+    ] {
+        let mut memory = Memory::new(|_| {});
+        let client = memory.connect_mute();
+        memory.inject(client, wrong.as_bytes());
+        let response = said(&mut memory, client);
+        assert!(response.starts_with("HTTP/1.1 400 "), "{wrong:?}: {response}");
+        assert!(response.contains("connection: close\r\n"), "{response}");
+        assert_eq!(memory.shutdowns, [client], "{wrong:?}");
+        assert!(memory.dials.is_empty(), "no octet of it reaches a backend");
+        assert_eq!(memory.records[0].outcome, Outcome::LocalReply(Cause::RequestMalformed));
+    }
+}
+
+#[test]
+fn other_refusals_have_their_own_status() {
+    for (request, status) in [
+        ("PRI * HTTP/2.1\r\n\r\n".to_owned(), "505"),
+        ("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n".to_owned(), "501"),
+        (format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(70_000)), "431"),
+        (format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "y".repeat(130_000)), "414"),
+    ] {
+        let mut memory = Memory::new(|_| {});
+        let client = memory.connect_mute();
+        memory.inject(client, request.as_bytes());
+        let response = said(&mut memory, client);
+        assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{status}: {response}");
+    }
+}
+
+#[test]
+fn http10_and_connection_close_end_the_connection_behind_the_response() {
+    for (request, framing) in [
+        ("GET / HTTP/1.0\r\n\r\n", "\r\n\r\nhello"),
+        ("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", "\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+    ] {
+        let mut memory = Memory::new(|config| config.front.authority_required = false);
+        memory.backend_config.authority_required = false;
+        let client = memory.connect_mute();
+        let response = exchange(&mut memory, client, request, b"hello");
+        assert!(response.contains("connection: close\r\n") && response.ends_with(framing), "{response}");
+        assert_eq!(memory.shutdowns, [client]);
+    }
+    let mut memory = Memory::new(|config| config.front.authority_required = false);
+    memory.backend_config.authority_required = false;
+    let client = memory.connect_mute();
+    let request = "GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n";
+    let response = exchange(&mut memory, client, request, b"");
+    assert!(response.to_lowercase().contains("connection: keep-alive\r\n"), "{response}");
+    assert!(memory.shutdowns.is_empty());
+}
+
+#[test]
+fn a_client_that_has_ended_its_requests_still_gets_its_responses() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect_mute();
+    memory.inject(client, GET.as_bytes());
+    let backend = backend(&memory);
+    memory.shut(client);
+    let (stream, _) = requests(&mut memory, backend).pop().expect("the request");
+    memory.backend(backend).send_response(stream, &ok(), true).expect("open");
+    memory.settle();
+    assert!(said(&mut memory, client).starts_with("HTTP/1.1 200 "));
+    assert_eq!(memory.closed, [client], "nothing more can come");
+    assert_eq!(memory.records[0].outcome, Outcome::Complete);
+}
+
+#[test]
+fn a_request_that_is_cut_short_is_cancelled_behind() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect_mute();
+    memory.inject(client, b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhalf");
+    let backend = backend(&memory);
+    assert_eq!(requests(&mut memory, backend).len(), 1);
+    memory.shut(client);
+    let reset = std::iter::from_fn(|| memory.backend(backend).poll_event().expect("sound"))
+        .any(|event| matches!(event, ServerEvent::Reset { error_code: ErrorCode::CANCEL, .. }));
+    assert!(reset);
+    assert_eq!(memory.records[0].outcome, Outcome::ClientGone);
+    assert_eq!(memory.closed, [client]);
+}
+
+#[test]
+fn a_response_that_breaks_off_never_ends_cleanly() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect_mute();
+    memory.inject(client, GET.as_bytes());
+    let backend = backend(&memory);
+    let (stream, _) = requests(&mut memory, backend).pop().expect("the request");
+    memory.backend(backend).send_response(stream, &ok(), false).expect("open");
+    memory.backend(backend).send_data(stream, b"half", false).expect("open");
+    memory.settle();
+    memory.backend(backend).reset(stream, ErrorCode::INTERNAL_ERROR);
+    memory.settle();
+    let response = said(&mut memory, client);
+    assert!(response.ends_with("4\r\nhalf\r\n"), "{response}");
+    assert!(memory.shutdowns.contains(&client) || memory.closed.contains(&client));
+}
+
+#[test]
+fn a_slow_backend_holds_the_upload_of_its_client() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect_mute();
+    memory.inject(client, b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1048576\r\n\r\n");
+    let backend = backend(&memory);
+    let mut given = 0;
+    let chunk = [7; 16 << 10];
+    while let shuntyard_core::gateway::RecvBuf::Buffer(_) = memory.gateway.recv_buf(client) {
+        memory.inject(client, &chunk);
+        given += chunk.len();
+        assert!(given < 1 << 20, "nothing holds it");
+    }
+    assert!(given <= 4 * 65_536, "{given} octets were taken");
+    // It goes on as the backend reads.
+    let mut read = 0;
+    for _ in 0..1000 {
+        while let Some(event) = memory.backend(backend).poll_event().expect("sound") {
+            if let ServerEvent::Data { stream, data, credit, .. } = event {
+                read += data.len();
+                memory.backend(backend).release(stream, credit);
+            }
+        }
+        memory.settle();
+        if given < 1 << 20
+            && let shuntyard_core::gateway::RecvBuf::Buffer(_) = memory.gateway.recv_buf(client)
+        {
+            memory.inject(client, &chunk);
+            given += chunk.len();
+        }
+    }
+    assert_eq!((given, read), (1 << 20, 1 << 20));
+}
+
+#[test]
+fn an_early_response_lets_the_connection_serve_the_next_request() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect_mute();
+    memory.inject(client, b"POST /1 HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhalf ");
+    let backend = backend(&memory);
+    let (stream, _) = requests(&mut memory, backend).pop().expect("the request");
+    let response = Response::builder().status(413).body(()).expect("one");
+    memory.backend(backend).send_response(stream, &response, true).expect("open");
+    memory.settle();
+    assert!(said(&mut memory, client).starts_with("HTTP/1.1 413 "));
+    memory.inject(client, b"rest!GET /2 HTTP/1.1\r\nhost: a\r\n\r\n");
+    answer_rest(&mut memory, backend);
+    assert!(said(&mut memory, client).starts_with("HTTP/1.1 200 "));
+}
+
+fn answer_rest(memory: &mut Memory, backend: ConnId) {
+    for (stream, _) in requests(memory, backend) {
+        memory.backend(backend).send_response(stream, &ok(), true).expect("open");
+    }
+    memory.settle();
+}
+
+#[test]
+fn b71_interim_responses_reach_the_client() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect_mute();
+    memory.inject(client, b"POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n");
+    let backend = backend(&memory);
+    let (stream, request) = requests(&mut memory, backend).pop().expect("the request");
+    assert_eq!(request.headers()["expect"], "100-continue");
+    let go_on = Response::builder().status(100).body(()).expect("one");
+    memory.backend(backend).send_response(stream, &go_on, false).expect("open");
+    memory.settle();
+    assert!(said(&mut memory, client).starts_with("HTTP/1.1 100 "));
+    memory.inject(client, b"hi");
+    answer_early(&mut memory, backend, stream);
+    assert!(said(&mut memory, client).starts_with("HTTP/1.1 200 "));
+}
+
+fn answer_early(memory: &mut Memory, backend: ConnId, stream: shuntyard_core::h2::StreamKey) {
+    memory.backend(backend).send_response(stream, &ok(), true).expect("open");
+    memory.settle();
+}
+
+#[test]
+fn slow_heads_and_idle_connections_are_closed_in_time() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect_mute();
+    memory.inject(client, b"GET / HT");
+    memory.wait(Duration::from_secs(200));
+    assert!(said(&mut memory, client).starts_with("HTTP/1.1 408 "), "a head that does not end");
+    assert!(memory.closed.contains(&client));
+
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect_mute();
+    let response = exchange(&mut memory, client, GET, b"");
+    assert!(response.starts_with("HTTP/1.1 200 "));
+    memory.wait(Duration::from_secs(1000));
+    assert!(memory.closed.contains(&client), "an idle connection");
+    assert_eq!(said(&mut memory, client), "");
+}
+
+#[test]
+fn a_drain_says_connection_close_and_lets_requests_finish() {
+    let mut memory = Memory::new(|_| {});
+    let (busy, idle) = (memory.connect_mute(), memory.connect_mute());
+    assert!(exchange(&mut memory, idle, GET, b"").starts_with("HTTP/1.1 200 "));
+    memory.inject(busy, GET.as_bytes());
+    let command = shuntyard_core::gateway::Command::Drain { deadline: Duration::from_secs(30) };
+    memory.gateway.handle_command(command, memory.now);
+    memory.settle();
+    memory.wait(Duration::from_secs(5));
+    let backend = backend(&memory);
+    answer_rest(&mut memory, backend);
+    let response = said(&mut memory, busy);
+    assert!(
+        response.starts_with("HTTP/1.1 200 ") && response.contains("connection: close\r\n"),
+        "{response}"
+    );
+    memory.wait(Duration::from_secs(20));
+    assert_eq!(memory.drained, Some(0));
+}
+
+#[test]
+fn where_http1_is_not_spoken_clients_are_told_so() {
+    let mut memory = Memory::new(|config| config.http1 = false);
+    let client = memory.connect_mute();
+    memory.inject(client, GET.as_bytes());
+    assert!(said(&mut memory, client).starts_with("HTTP/1.1 505 "));
+
+    let mut memory = Memory::new(|config| config.http2 = false);
+    let client = memory.connect_mute();
+    memory.inject(client, shuntyard_core::frame::PREFACE);
+    assert!(said(&mut memory, client).starts_with("HTTP/1.1 505 "));
+}

@@ -1,0 +1,204 @@
+//! Tunnels with HTTP/1.1 on at least one side. HTTP/2 on both is in `tunnels.rs`.
+
+use http::{Method, Request};
+use shuntyard_core::config::{ConnectionConfig, Protocol};
+use shuntyard_core::h2::{ClientEvent, Protocol as Upgrade, ServerEvent};
+use shuntyard_core::key::ConnId;
+use shuntyard_core::record::{Cause, Outcome};
+
+use crate::memory::Memory;
+use crate::memory::talk::{events, ok, requests};
+
+/// The key of RFC 6455 section 1.3, and what answers it.
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+fn handshake() -> String {
+    format!(
+        "GET /chat HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: {KEY}\r\n\r\n"
+    )
+}
+
+fn said(memory: &mut Memory, conn: ConnId) -> String {
+    String::from_utf8(memory.sent_to(conn)).expect("text")
+}
+
+/// The answer that fits the key in a request.
+fn accept_of(request: &str) -> String {
+    let key = request.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).expect("a key");
+    let digest = sha1_smol::Sha1::from(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11")).digest().bytes();
+    base64(&digest)
+}
+
+fn base64(octets: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in octets.chunks(3) {
+        let bits =
+            three.iter().fold(0u32, |bits, &octet| bits << 8 | u32::from(octet)) << (8 * (3 - three.len()));
+        for n in 0..4 {
+            let letter = ALPHABET[(bits >> (18 - 6 * n) & 63) as usize];
+            text.push(if n <= three.len() { char::from(letter) } else { '=' });
+        }
+    }
+    text
+}
+
+fn http1_behind() -> Memory {
+    let mut memory = Memory::new(|config| config.upstreams[0].endpoints[0].protocol = Protocol::Http1);
+    memory.mute_backends = true;
+    memory
+}
+
+fn backend(memory: &Memory, client: ConnId) -> ConnId {
+    *memory.backends().iter().find(|&&id| id != client).expect("a backend")
+}
+
+#[test]
+fn b73_http1_in_front_of_http2() {
+    let mut memory = Memory::new(|_| {});
+    memory.backend_config.extended_connect = true;
+    let client = memory.connect_mute();
+    memory.inject(client, handshake().as_bytes());
+    let backend = backend(&memory, client);
+    let (stream, request) = requests(&mut memory, backend).pop().expect("the request");
+    assert_eq!((request.method(), request.uri().path()), (&Method::CONNECT, "/chat"));
+    assert_eq!(request.extensions().get::<Upgrade>(), Some(&Upgrade("websocket".to_owned())));
+    assert!(!request.headers().contains_key("sec-websocket-key"));
+    memory.backend(backend).send_response(stream, &ok(), false).expect("open");
+    memory.backend(backend).send_data(stream, b"hello", false).expect("open");
+    memory.settle();
+    let response = said(&mut memory, client);
+    assert!(response.starts_with("HTTP/1.1 101 "), "{response}");
+    assert!(response.contains(&format!("sec-websocket-accept: {ACCEPT}\r\n")), "{response}");
+    assert!(response.ends_with("\r\n\r\nhello"), "{response}");
+    memory.inject(client, b"up");
+    let mut up = Vec::new();
+    while let Some(event) = memory.backend(backend).poll_event().expect("sound") {
+        if let ServerEvent::Data { data, .. } = event {
+            up.extend_from_slice(&data);
+        }
+    }
+    assert_eq!(up, b"up");
+    // The backend ends first: the client's direction stays open.
+    memory.backend(backend).send_data(stream, b"bye", true).expect("open");
+    memory.settle();
+    assert_eq!(said(&mut memory, client), "bye");
+    assert_eq!(memory.shutdowns, [client]);
+    assert!(memory.records.is_empty());
+    memory.inject(client, b"last");
+    memory.shut(client);
+    assert_eq!(memory.records[0].outcome, Outcome::Complete);
+    assert!(memory.closed.contains(&client));
+}
+
+#[test]
+fn b73_http2_in_front_of_http1() {
+    let mut memory = http1_behind();
+    let client = memory.connect(ConnectionConfig::default());
+    memory.settle();
+    let request = Request::builder()
+        .method(Method::CONNECT)
+        .uri("http://a/chat")
+        .header("sec-websocket-version", "13")
+        .extension(Upgrade("websocket".to_owned()))
+        .body(())
+        .expect("a request");
+    let stream = memory.client(client).send_request(&request, false).expect("a slot");
+    // A client that does not wait for its answer must not put a second request into the connection.
+    memory.client(client).send_data(stream, b"GET /evil HTTP/1.1\r\nhost: a\r\n\r\n", false).expect("open");
+    memory.settle();
+    let backend = backend(&memory, client);
+    let request = said(&mut memory, backend);
+    assert!(request.starts_with("GET /chat HTTP/1.1\r\nhost: a\r\n"), "{request}");
+    assert!(request.contains("upgrade: websocket\r\n") && request.ends_with("\r\n\r\n"), "{request}");
+    assert!(!request.contains("evil"), "{request}");
+    let accept = accept_of(&request);
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: {accept}\r\n\r\nhello"
+    );
+    memory.inject(backend, answer.as_bytes());
+    let seen = events(&mut memory, client);
+    assert!(
+        matches!(&seen[0], ClientEvent::Response { response, end: false, .. } if response.status() == 200),
+        "{seen:?}"
+    );
+    assert!(matches!(&seen[1], ClientEvent::Data { data, .. } if &data[..] == b"hello"), "{seen:?}");
+    assert!(said(&mut memory, backend).starts_with("GET /evil "), "content of the tunnel now");
+    memory.client(client).send_data(stream, b"bye", true).expect("open");
+    memory.settle();
+    assert_eq!(said(&mut memory, backend), "bye");
+    assert_eq!(memory.shutdowns, [backend]);
+    memory.inject(backend, b"answer");
+    memory.shut(backend);
+    let seen = events(&mut memory, client);
+    assert!(seen.iter().any(|event| matches!(event, ClientEvent::Data { end: true, .. })), "{seen:?}");
+    assert_eq!(memory.records[0].outcome, Outcome::Complete);
+}
+
+#[test]
+fn b73_http1_on_both_sides() {
+    let mut memory = http1_behind();
+    let client = memory.connect_mute();
+    memory.inject(client, handshake().as_bytes());
+    let backend = backend(&memory, client);
+    let accept = accept_of(&said(&mut memory, backend));
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: {accept}\r\n\r\n"
+    );
+    memory.inject(backend, answer.as_bytes());
+    assert!(said(&mut memory, client).contains(ACCEPT));
+    memory.inject(client, b"ping");
+    memory.inject(backend, b"pong");
+    assert_eq!((said(&mut memory, backend).as_str(), said(&mut memory, client).as_str()), ("ping", "pong"));
+    memory.kill(backend);
+    assert_eq!(memory.records[0].outcome, Outcome::Truncated(Cause::ConnectionTerminated));
+    assert!(memory.closed.contains(&client) || memory.shutdowns.contains(&client));
+}
+
+#[test]
+fn an_http1_backend_that_answers_with_200_or_with_a_wrong_accept_is_502() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned(),
+        format!(
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: {ACCEPT}\r\n\r\n"
+        ),
+    ] {
+        let mut memory = http1_behind();
+        let client = memory.connect_mute();
+        memory.inject(client, handshake().as_bytes());
+        let backend = backend(&memory, client);
+        memory.inject(backend, answer.as_bytes());
+        let response = said(&mut memory, client);
+        assert!(response.starts_with("HTTP/1.1 502 "), "{answer}: {response}");
+    }
+}
+
+#[test]
+fn a_refused_upgrade_is_an_ordinary_response() {
+    let mut memory = http1_behind();
+    let client = memory.connect_mute();
+    memory.inject(client, handshake().as_bytes());
+    let backend = backend(&memory, client);
+    memory.inject(backend, b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno");
+    let response = said(&mut memory, client);
+    assert!(response.starts_with("HTTP/1.1 403 ") && response.ends_with("\r\n\r\nno"), "{response}");
+    assert_eq!(memory.records[0].outcome, Outcome::Complete);
+}
+
+#[test]
+fn upgrade_to_h2c_is_served_as_http1() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect_mute();
+    memory.inject(
+        client,
+        b"GET / HTTP/1.1\r\nhost: a\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n",
+    );
+    let backend = backend(&memory, client);
+    let (stream, request) = requests(&mut memory, backend).pop().expect("the request");
+    assert_eq!(request.method(), Method::GET);
+    assert!(!request.headers().contains_key("http2-settings"));
+    memory.backend(backend).send_response(stream, &ok(), true).expect("open");
+    memory.settle();
+    assert!(said(&mut memory, client).starts_with("HTTP/1.1 200 "));
+}

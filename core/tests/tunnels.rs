@@ -1,0 +1,213 @@
+//! Tunnels: extended CONNECT from client to backend (RFC 8441), and who must not have one.
+
+mod memory;
+
+use http::{Method, Request, Response, StatusCode};
+use memory::Memory;
+use memory::talk::{ask, events, ok, requests};
+use shuntyard_core::config::ConnectionConfig;
+use shuntyard_core::h2::{ClientEvent, Protocol, ServerEvent, StreamKey};
+use shuntyard_core::key::ConnId;
+use shuntyard_core::record::{Cause, Outcome};
+use shuntyard_requirements::req;
+
+fn offering() -> ConnectionConfig {
+    ConnectionConfig { extended_connect: true, ..ConnectionConfig::default() }
+}
+
+/// A gateway in front of backends that understand extended CONNECT.
+fn memory() -> Memory {
+    let mut memory = Memory::new(|_| {});
+    memory.backend_config = offering();
+    memory
+}
+
+fn upgrade(protocol: &str) -> Request<()> {
+    Request::builder()
+        .method(Method::CONNECT)
+        .uri("http://example.com/chat?room=1")
+        .header("sec-websocket-version", "13")
+        .extension(Protocol(protocol.to_owned()))
+        .body(())
+        .expect("a request")
+}
+
+fn ask_for_tunnel(memory: &mut Memory, client: ConnId, protocol: &str) -> StreamKey {
+    memory.settle();
+    let stream = memory.client(client).send_request(&upgrade(protocol), false).expect("a slot");
+    memory.settle();
+    stream
+}
+
+/// A tunnel whose backend has agreed: both of its ends.
+fn tunnel(memory: &mut Memory) -> ((ConnId, StreamKey), (ConnId, StreamKey)) {
+    let client = memory.connect(ConnectionConfig::default());
+    let stream = ask_for_tunnel(memory, client, "websocket");
+    let backend = memory.backends()[0];
+    let (far, request) = requests(memory, backend).pop().expect("the request");
+    assert_eq!(request.method(), Method::CONNECT);
+    assert_eq!(request.extensions().get::<Protocol>(), Some(&Protocol("websocket".to_owned())));
+    assert_eq!(request.uri().path_and_query().expect("a path").as_str(), "/chat?room=1");
+    memory.backend(backend).send_response(far, &ok(), false).expect("an open stream");
+    memory.settle();
+    assert!(matches!(&events(memory, client)[..], [ClientEvent::Response { end: false, .. }]));
+    ((client, stream), (backend, far))
+}
+
+fn content(events: &[ClientEvent]) -> (Vec<u8>, bool) {
+    let mut octets = Vec::new();
+    let mut ended = false;
+    for event in events {
+        if let ClientEvent::Data { data, end, .. } = event {
+            octets.extend_from_slice(data);
+            ended |= end;
+        }
+    }
+    (octets, ended)
+}
+
+fn content_at(memory: &mut Memory, backend: ConnId) -> (Vec<u8>, bool) {
+    let mut octets = Vec::new();
+    let mut ended = false;
+    while let Some(event) = memory.backend(backend).poll_event().expect("a sound connection") {
+        if let ServerEvent::Data { data, end, stream, credit, .. } = event {
+            octets.extend_from_slice(&data);
+            ended |= end;
+            memory.backend(backend).release(stream, credit);
+        }
+    }
+    (octets, ended)
+}
+
+#[test]
+fn b73_octets_go_both_ways_and_either_side_ends_first() {
+    req!("8441-3-02", "8441-4-01", "8441-4-03", "8441-5-01");
+    for client_first in [true, false] {
+        let mut memory = memory();
+        let ((client, stream), (backend, far)) = tunnel(&mut memory);
+        memory.client(client).send_data(stream, b"ping", client_first).expect("open");
+        memory.settle();
+        assert_eq!(content_at(&mut memory, backend), (b"ping".to_vec(), client_first));
+        memory.backend(backend).send_data(far, b"pong", !client_first).expect("open");
+        memory.settle();
+        assert_eq!(content(&events(&mut memory, client)), (b"pong".to_vec(), !client_first));
+        assert!(memory.records.is_empty(), "one direction is still open");
+        if client_first {
+            memory.backend(backend).send_data(far, b"last words", true).expect("still open");
+            memory.settle();
+            assert_eq!(content(&events(&mut memory, client)), (b"last words".to_vec(), true));
+        } else {
+            memory.client(client).send_data(stream, b"last words", true).expect("still open");
+            memory.settle();
+            assert_eq!(content_at(&mut memory, backend), (b"last words".to_vec(), true));
+        }
+        let outcomes: Vec<_> = memory.records.iter().map(|record| record.outcome).collect();
+        assert_eq!(outcomes, [Outcome::Complete]);
+        let view = memory.gateway.view();
+        assert_eq!((view.live, view.reserved_octets), (0, 0));
+    }
+}
+
+#[test]
+fn a_tunnel_that_breaks_is_reset_on_the_other_side() {
+    let mut memory = memory();
+    let ((client, stream), (backend, _)) = tunnel(&mut memory);
+    memory.client(client).send_data(stream, b"", true).expect("open");
+    memory.settle();
+    memory.kill(backend);
+    assert!(matches!(&events(&mut memory, client)[..], [ClientEvent::Reset { .. }]));
+    assert_eq!(memory.records[0].outcome, Outcome::Truncated(Cause::ConnectionTerminated));
+}
+
+#[test]
+fn a_slow_reader_holds_the_other_end_of_its_tunnel() {
+    let mut memory = memory();
+    let ((client, stream), (backend, _)) = tunnel(&mut memory);
+    // Nobody reads at the backend: two windows and no more are taken.
+    memory.client(client).send_data(stream, &vec![7; 1 << 20], false).expect("open");
+    memory.settle();
+    let waiting = memory.client(client).queued(stream);
+    assert!(waiting >= (1 << 20) - 2 * 65_535, "{waiting} octets wait");
+    let mut all = 0;
+    loop {
+        let (octets, _) = content_at(&mut memory, backend);
+        if octets.is_empty() {
+            break;
+        }
+        all += octets.len();
+        memory.settle();
+        // The client hears of its windows.
+        assert!(events(&mut memory, client).is_empty());
+        memory.settle();
+    }
+    assert_eq!(all, 1 << 20);
+}
+
+#[test]
+fn a_backend_that_refuses_a_tunnel_gives_an_ordinary_response() {
+    let mut memory = memory();
+    let client = memory.connect(ConnectionConfig::default());
+    ask_for_tunnel(&mut memory, client, "websocket");
+    let backend = memory.backends()[0];
+    let (far, _) = requests(&mut memory, backend).pop().expect("the request");
+    let refusal = Response::builder().status(StatusCode::FORBIDDEN).body(()).expect("a response");
+    memory.backend(backend).send_response(far, &refusal, false).expect("open");
+    memory.backend(backend).send_data(far, b"no", true).expect("open");
+    memory.settle();
+    let seen = events(&mut memory, client);
+    assert_eq!(content(&seen), (b"no".to_vec(), true));
+    assert_eq!(memory.records[0].outcome, Outcome::Complete);
+}
+
+#[test]
+fn rfc8441_3_a_backend_that_offers_no_tunnels_is_asked_for_none() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect(ConnectionConfig::default());
+    // Its SETTINGS are awaited first.
+    ask_for_tunnel(&mut memory, client, "websocket");
+    let seen = events(&mut memory, client);
+    assert!(
+        matches!(&seen[0], ClientEvent::Response { response, .. } if response.status() == 502),
+        "{seen:?}"
+    );
+    assert_eq!(memory.records[0].outcome, Outcome::LocalReply(Cause::NoTunnel));
+    let backend = memory.backends()[0];
+    assert!(requests(&mut memory, backend).is_empty());
+    // The connection serves others.
+    ask(&mut memory, client, "/");
+    assert_eq!(requests(&mut memory, backend).len(), 1);
+}
+
+#[test]
+fn only_what_the_route_allows_is_passed_on() {
+    let mut memory = memory();
+    let client = memory.connect(ConnectionConfig::default());
+    ask_for_tunnel(&mut memory, client, "connect-udp");
+    let connect = Request::connect("example.com:443").body(()).expect("a request");
+    memory.client(client).send_request(&connect, false).expect("a slot");
+    memory.settle();
+    let outcomes: Vec<_> = memory.records.iter().map(|record| record.outcome).collect();
+    assert_eq!(outcomes, [Outcome::LocalReply(Cause::NotServed); 2]);
+
+    let mut memory = Memory::new(|config| config.routes[0].connect = true);
+    let client = memory.connect(ConnectionConfig::default());
+    memory.client(client).send_request(&connect, false).expect("a slot");
+    memory.settle();
+    let backend = memory.backends()[0];
+    let (far, request) = requests(&mut memory, backend).pop().expect("the request");
+    assert_eq!((request.method(), request.uri().to_string().as_str()), (&Method::CONNECT, "example.com:443"));
+    memory.backend(backend).send_response(far, &ok(), false).expect("open");
+    memory.settle();
+    assert!(matches!(&events(&mut memory, client)[..], [ClientEvent::Response { end: false, .. }]));
+}
+
+#[test]
+fn rfc8441_3_clients_are_told_that_tunnels_are_understood() {
+    req!("8441-3-03");
+    let mut memory = memory();
+    let client = memory.connect(ConnectionConfig::default());
+    memory.settle();
+    let frames = memory.sent_to(client);
+    let setting = [0, 8, 0, 0, 0, 1];
+    assert!(frames.windows(6).any(|octets| octets == setting), "{frames:?}");
+}
