@@ -124,6 +124,9 @@ causes! {
         EnableConnectProtocolInvalid = PROTOCOL_ERROR, "SETTINGS_ENABLE_CONNECT_PROTOCOL is not 0 or 1, or returned to 0 (RFC 8441 3)";
         NoRfc7540PrioritiesInvalid = PROTOCOL_ERROR, "SETTINGS_NO_RFC7540_PRIORITIES is neither 0 nor 1 (RFC 9218 2.1)";
         InitialWindowSizeOverflow = FLOW_CONTROL_ERROR, "a change of SETTINGS_INITIAL_WINDOW_SIZE overflows a stream's window (6.9.2)";
+        PriorityUpdateStream = PROTOCOL_ERROR, "PRIORITY_UPDATE names stream 0 or a pushed stream (RFC 9218 7.1)";
+        PriorityUpdateTooMany = PROTOCOL_ERROR, "PRIORITY_UPDATE for more streams than may be open (RFC 9218 7.1)";
+        PriorityUpdateFromServer = PROTOCOL_ERROR, "PRIORITY_UPDATE came from a server (RFC 9218 7.1)";
         PushPromise = PROTOCOL_ERROR, "PUSH_PROMISE came although push is disabled or from a client (6.6, 8.4)";
         PingSize = FRAME_SIZE_ERROR, "a PING frame is not 8 octets long (6.7)";
         GoAwayIncreased = PROTOCOL_ERROR, "GOAWAY raises the last stream identifier (6.8)";

@@ -66,7 +66,9 @@ pub enum FrameType {
     WindowUpdate,
     /// A further part of a field block (6.10).
     Continuation,
-    /// A type that RFC 9113 does not define: ignored (4.1).
+    /// A priority signal (RFC 9218 section 7.1).
+    PriorityUpdate,
+    /// A type that is not known here: ignored (4.1).
     Unknown(u8),
 }
 
@@ -85,6 +87,7 @@ impl FrameType {
             0x7 => Self::GoAway,
             0x8 => Self::WindowUpdate,
             0x9 => Self::Continuation,
+            0x10 => Self::PriorityUpdate,
             unknown => Self::Unknown(unknown),
         }
     }
@@ -103,6 +106,7 @@ impl FrameType {
             Self::GoAway => 0x7,
             Self::WindowUpdate => 0x8,
             Self::Continuation => 0x9,
+            Self::PriorityUpdate => 0x10,
             Self::Unknown(octet) => octet,
         }
     }

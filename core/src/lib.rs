@@ -89,6 +89,7 @@ pub mod fields;
 pub mod frame;
 pub mod hpack;
 pub mod message;
+pub mod priority;
 #[cfg(feature = "proptest")]
 pub mod strategies;
 

@@ -73,6 +73,13 @@ impl Session {
         }
     }
 
+    /// Server: how urgent the client finds the response on this stream (RFC 9218); 0 comes first.
+    pub fn urgency(&self, stream: StreamKey) -> u8 {
+        match self {
+            Self::H2(session) => session.priority(stream).urgency,
+        }
+    }
+
     /// Asks the peer whether it is there, if the protocol can; says whether it can.
     pub fn ping(&mut self, payload: [u8; 8]) -> bool {
         match self {

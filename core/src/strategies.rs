@@ -225,7 +225,8 @@ pub fn frame() -> impl Strategy<Value = (FrameHeader, Vec<u8>)> {
     });
     let octets = |range: std::ops::Range<usize>| vec(any::<u8>(), range);
     let padded = (octets(0..60), any::<u8>(), prop::option::of(0..30_u8));
-    (stream_id, 0..11_u8, any::<u8>(), padded, entries, octets(8..40)).prop_map(
+    let octet = prop_oneof![12 => 0..11_u8, 1 => Just(0x10)];
+    (stream_id, octet, any::<u8>(), padded, entries, octets(8..40)).prop_map(
         |(stream_id, octet, any_flags, (mut content, more, padding), entries, long)| {
             let frame_type = FrameType::from_octet(octet);
             let (of_stream, payload, flags) = match frame_type {
@@ -248,6 +249,10 @@ pub fn frame() -> impl Strategy<Value = (FrameHeader, Vec<u8>)> {
                 FrameType::GoAway => (false, long, any_flags),
                 FrameType::WindowUpdate => (more % 2 == 0, long[..4].to_vec(), any_flags),
                 FrameType::PushPromise | FrameType::Continuation => (true, content, any_flags),
+                FrameType::PriorityUpdate => {
+                    content.splice(0..0, [more, 0, 0, 1]);
+                    (false, content, any_flags)
+                }
                 FrameType::Unknown(_) => (more % 2 == 0, content, any_flags),
             };
             let stream_id = if of_stream { stream_id } else { 0 };

@@ -47,6 +47,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "h2/connection",
             "h2/endpoint",
             "h2/mod",
+            "h2/priorities",
             "h2/recv",
             "h2/recv_fields",
             "h2/send",

@@ -95,6 +95,13 @@ pub enum Frame<'a> {
         /// No further CONTINUATION follows.
         end_headers: bool,
     },
+    /// A priority signal (RFC 9218 section 7.1).
+    PriorityUpdate {
+        /// The stream that it is about. Not 0.
+        stream_id: u32,
+        /// A Priority Field Value.
+        value: &'a [u8],
+    },
     /// A frame of unknown type, ignored outside of field blocks (4.1, 5.5).
     Unknown {
         /// Its type.
@@ -184,6 +191,7 @@ pub fn parse(header: FrameHeader, payload: &[u8]) -> Result<Frame<'_>, FrameErro
             fragment: payload,
             end_headers: header.has(flags::END_HEADERS),
         }),
+        FrameType::PriorityUpdate => priority_update(header, payload),
         FrameType::Unknown(frame_type) => Ok(Frame::Unknown { frame_type, stream_id: header.stream_id }),
     }
 }
@@ -267,6 +275,18 @@ fn goaway(header: FrameHeader, payload: &[u8]) -> Result<Frame<'_>, FrameError> 
         error_code: ErrorCode(u32::from_be_bytes([e0, e1, e2, e3])),
         debug_data,
     })
+}
+
+/// 9218-7.1-01, 9218-7.1-02, 9218-7.1-09
+fn priority_update(header: FrameHeader, payload: &[u8]) -> Result<Frame<'_>, FrameError> {
+    connection(header)?;
+    let Some((id, value)) = payload.split_first_chunk::<4>() else {
+        return Err(ConnectionError::FrameTooShort.into());
+    };
+    match u32::from_be_bytes(*id) & STREAM_ID_MASK {
+        0 => Err(ConnectionError::PriorityUpdateStream.into()),
+        stream_id => Ok(Frame::PriorityUpdate { stream_id, value }),
+    }
 }
 
 #[inline]

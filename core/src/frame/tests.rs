@@ -69,6 +69,10 @@ fn reference(frame_type: u8, flags: u8, stream_id: u32, payload: &[u8]) -> Verdi
         // 6.10
         9 if stream_id == 0 => wrong,
         9 => Verdict::Accept,
+        // RFC 9218 7.1; which stream it is about is judged elsewhere, and no payload here names stream 0.
+        0x10 if stream_id != 0 => wrong,
+        0x10 if length < 4 => wrong_size,
+        0x10 => Verdict::Accept,
         // 4.1
         10.. => Verdict::Ignore,
     }
@@ -113,6 +117,7 @@ fn assert_faithful(frame: &Frame<'_>, flags: u8, payload: &[u8]) {
         | Frame::PushPromise { .. }
         | Frame::WindowUpdate { .. }
         | Frame::Unknown { .. } => {}
+        Frame::PriorityUpdate { value, .. } => assert_eq!(value, &payload[4..]),
     }
 }
 

@@ -41,7 +41,9 @@ impl Gateway {
             Event::GoAway { .. } => self.backend_goes_away(conn, now),
             // We send no PING to backends yet.
             Event::PingAck { .. } => {}
-            Event::Request { .. } | Event::RequestRefused { .. } => self.ignored_events += 1,
+            Event::Reprioritized { .. } | Event::Request { .. } | Event::RequestRefused { .. } => {
+                self.ignored_events += 1
+            }
         }
     }
 

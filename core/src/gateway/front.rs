@@ -47,6 +47,7 @@ impl Gateway {
             Event::Settings => self.established(conn, now),
             // We open no streams to clients.
             Event::GoAway { .. } => {}
+            Event::Reprioritized { stream, tag } => self.reprioritized(conn, stream, key_of(tag)),
             Event::Interim { .. } | Event::Response { .. } | Event::Unprocessed { .. } => {
                 self.ignored_events += 1
             }
@@ -126,6 +127,10 @@ impl Gateway {
         self.write_record(Record::Started { request: id, at: now });
         if let Some(entry) = self.conns.get_mut(front.conn) {
             entry.session.set_tag(front.stream, tag_of(key));
+            let urgency = entry.session.urgency(front.stream);
+            if let Some(request) = self.requests.get_mut(key) {
+                request.awaiting.urgency = urgency;
+            }
         }
         key
     }
@@ -154,6 +159,16 @@ impl Gateway {
         let authority = fields.value_of(FieldName::Authority).or_else(host).unwrap_or_default();
         let path = fields.value_of(FieldName::Path).unwrap_or_default();
         self.routes.find(authority, path).map(Arc::clone)
+    }
+
+    /// A frozen request gets its place by its urgency (RFC 9218); a live one has none to change.
+    fn reprioritized(&mut self, conn: ConnId, stream: StreamKey, key: RequestKey) {
+        let urgency = self.conns.get(conn).map(|entry| entry.session.urgency(stream));
+        let (Some(request), Some(urgency)) = (self.requests.get_mut(key), urgency) else { return };
+        request.awaiting.urgency = urgency;
+        if let Some(lane) = request.awaiting.lane {
+            self.registry.reorder(&mut self.requests, key, lane);
+        }
     }
 
     fn submit(&mut self, key: RequestKey, upstream: UpstreamKey, front: ConnId) {

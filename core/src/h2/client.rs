@@ -192,7 +192,7 @@ fn translate(connection: &mut Connection, event: Event<'_>) -> Option<ClientEven
         Event::Settings => ClientEvent::Settings,
         Event::GoAway { last_stream_id, error_code } => ClientEvent::GoAway { last_stream_id, error_code },
         Event::PingAck { payload } => ClientEvent::PingAck { payload },
-        Event::Request { .. } | Event::RequestRefused { .. } => return None,
+        Event::Request { .. } | Event::RequestRefused { .. } | Event::Reprioritized { .. } => return None,
     })
 }
 

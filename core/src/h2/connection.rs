@@ -9,6 +9,7 @@ use crate::error::{ConnectionError, ErrorCode};
 use crate::fields::FieldSection;
 use crate::frame;
 use crate::h2::budget::QueuedAnswers;
+use crate::h2::priorities::Signals;
 use crate::h2::schedule::Schedule;
 use crate::h2::settings::{LocalSettings, PeerSettings, Role};
 use crate::h2::streams::{Stream, StreamKey, Streams};
@@ -61,6 +62,7 @@ pub struct Connection {
     pub(crate) initial_recv_window: u32,
     pub(crate) streams: Streams,
     pub(crate) schedule: Schedule,
+    pub(crate) signals: Signals,
     pub(crate) open_block: Option<Box<OpenBlock>>,
     /// Field blocks that came whole.
     pub(crate) blocks_received: u64,
@@ -101,6 +103,7 @@ impl Connection {
             initial_recv_window: DEFAULT_WINDOW,
             streams: Streams::default(),
             schedule: Schedule::default(),
+            signals: Signals::default(),
             open_block: None,
             blocks_received: 0,
             last_peer_stream_id: 0,

@@ -92,6 +92,13 @@ pub enum Event<'a> {
         /// The message ends here.
         end: bool,
     },
+    /// Server: the client has given the stream another priority.
+    Reprioritized {
+        /// The stream.
+        stream: StreamKey,
+        /// The owner's tag.
+        tag: u64,
+    },
     /// A trailer section; it ends the message.
     Trailers {
         /// The stream.

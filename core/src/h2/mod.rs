@@ -8,6 +8,7 @@ mod client;
 mod connection;
 mod endpoint;
 mod event;
+mod priorities;
 mod recv;
 mod recv_fields;
 mod schedule;

@@ -176,6 +176,7 @@ impl Connection {
             Frame::WindowUpdate { stream_id, increment } => {
                 self.recv_stream_window_update(stream_id, increment)
             }
+            Frame::PriorityUpdate { stream_id, value } => self.recv_priority_update(stream_id, value),
             Frame::Unknown { .. } => Ok(None), // 9113-4.1-02
         }
     }

@@ -110,6 +110,7 @@ impl Connection {
             Method::Connect => Expected::Tunnel,
             _ => Expected::Content { left: head.content_length },
         };
+        stream.priority = self.priority_of_request(stream_id, &fields);
         let stream = self.streams.insert(stream);
         self.traffic.requests += 1;
         Ok(Some(Event::Request { stream, head, fields, end }))

@@ -90,6 +90,7 @@ impl Connection {
         if self.streams.slab.get(key).is_none_or(|stream| stream.has_output()) {
             return Err(StreamGone);
         }
+        self.heed_response(key, fields);
         self.send_fields(key, fields, end)
     }
 

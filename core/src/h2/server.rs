@@ -150,7 +150,10 @@ fn translate(connection: &mut Connection, event: Event<'_>) -> Option<ServerEven
         Event::Settings => ServerEvent::Settings,
         Event::GoAway { last_stream_id, error_code } => ServerEvent::GoAway { last_stream_id, error_code },
         Event::PingAck { payload } => ServerEvent::PingAck { payload },
-        Event::Interim { .. } | Event::Response { .. } | Event::Unprocessed { .. } => return None,
+        Event::Interim { .. }
+        | Event::Response { .. }
+        | Event::Reprioritized { .. }
+        | Event::Unprocessed { .. } => return None,
     })
 }
 

@@ -6,6 +6,7 @@ use crate::key::{Key, Slab};
 use crate::list::{Linked, Links};
 use crate::message::Method;
 use crate::outbox::OctetQueue;
+use crate::priority::{Priority, Signal};
 use crate::window::{RecvWindow, SendWindow};
 
 /// The address of a stream; stale once the stream is closed on both sides.
@@ -39,8 +40,17 @@ pub struct Stream {
     /// The message ends behind `queue` and `trailers`, or has ended: the owner may append nothing more.
     pub(crate) end_queued: bool,
     pub(crate) trailers: Option<Box<FieldSection>>,
+    /// How urgent it is to send.
+    pub(crate) priority: Priority,
+    /// Server: what the response says of that, which goes over what the client says (RFC 9218 section 8).
+    pub(crate) answered: Signal,
+    /// Of the schedule's groups the one where it stood last.
+    pub(crate) group: u8,
     pub(crate) ready: Links,
 }
+
+/// Who says nothing of priorities takes turns with others.
+pub(crate) const TAKES_TURNS: Priority = Priority { urgency: 3, incremental: true };
 
 impl Stream {
     pub(crate) fn new(id: u32, state: State, recv_window: RecvWindow, send_window: SendWindow) -> Self {
@@ -56,6 +66,9 @@ impl Stream {
             queue: OctetQueue::default(),
             end_queued: false,
             trailers: None,
+            priority: TAKES_TURNS,
+            answered: Signal::default(),
+            group: 0,
             ready: Links::default(),
         }
     }

@@ -1,11 +1,11 @@
 //! An entry of the registry: one queue of frozen requests, and the engines that pull from it.
 //!
 //! The queue has a lane for each client connection. Clients take turns, whoever has asked for more has to wait longer
-//! (F44, I3); within a lane the order is that of arrival.
+//! (F44, I3); within a lane the more urgent come first, and of equals the older.
 
-use crate::key::{ConnId, EndpointKey, EntryKey, LaneKey, UpstreamKey};
+use crate::key::{ConnId, EndpointKey, EntryKey, LaneKey, Slab, UpstreamKey};
 use crate::list::{Linked, Links, List};
-use crate::request::{Queued, Request};
+use crate::request::{Queued, Request, RequestKey};
 
 /// What serves one backend key: an upstream, and in scope `client` one client connection.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ impl Entry {
 pub struct Lane {
     /// The queue.
     pub entry: EntryKey,
-    /// The requests, in order of arrival.
+    /// The requests: the more urgent first, of equals the older (RFC 9218 section 10).
     pub requests: List<Request, Queued>,
     turn: Links,
 }
@@ -77,6 +77,17 @@ impl Lane {
     /// A lane without requests.
     pub fn new(entry: EntryKey) -> Self {
         Self { entry, requests: List::default(), turn: Links::default() }
+    }
+
+    /// Behind whom a request has its place. Mostly that is the last.
+    pub(super) fn place(&self, requests: &Slab<Request>, key: RequestKey) -> Option<RequestKey> {
+        let rank = |of| requests.get(of).map(|request| (request.awaiting.urgency, request.awaiting.id));
+        let own = rank(key);
+        let mut after = self.requests.back();
+        while let Some(other) = after.filter(|&other| rank(other) > own) {
+            after = self.requests.before(requests, other);
+        }
+        after
     }
 }
 

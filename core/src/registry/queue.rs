@@ -12,8 +12,8 @@ impl Registry {
         self.upstreams.get(upstream).is_some_and(|of| of.queued < of.config().queue_max as usize)
     }
 
-    /// A frozen request of this client waits for an engine of the upstream, behind those that came before it. Says its
-    /// lane; `None` where the upstream is gone.
+    /// A frozen request of this client waits for an engine of the upstream, behind those that came before it and are as
+    /// urgent. Says its lane; `None` where the upstream is gone.
     pub fn submit(
         &mut self,
         requests: &mut Slab<Request>,
@@ -24,9 +24,18 @@ impl Registry {
     ) -> Option<LaneKey> {
         let lane = self.lane(upstream, front, lanes)?;
         self.deposit_retry(upstream);
-        let after = self.lanes.get(lane)?.requests.back();
+        let after = self.lanes.get(lane)?.place(requests, key);
         self.enqueue(requests, key, lane, after);
         Some(lane)
+    }
+
+    /// A request of the lane has another urgency: where it waits, it gets another place.
+    pub fn reorder(&mut self, requests: &mut Slab<Request>, key: RequestKey, at: LaneKey) {
+        let Some(lane) = self.lanes.get_mut(at) else { return };
+        if lane.requests.unlink(requests, key) {
+            let after = lane.place(requests, key);
+            lane.requests.insert_after(requests, after, key);
+        }
     }
 
     pub(super) fn enqueue(

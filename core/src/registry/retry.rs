@@ -88,13 +88,7 @@ impl Registry {
         if upstream.is_none_or(|upstream| upstream.endpoints().next().is_none()) {
             return false;
         }
-        let list = &of.requests;
-        let age = |of: RequestKey| requests.get(of).map(|request| request.awaiting.id);
-        let own = age(key);
-        let mut after = list.back();
-        while let Some(other) = after.filter(|&other| age(other) > own) {
-            after = list.before(requests, other);
-        }
+        let after = of.place(requests, key);
         self.enqueue(requests, key, lane, after);
         true
     }

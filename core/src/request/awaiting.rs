@@ -66,6 +66,8 @@ pub struct Awaiting {
     pub route: Option<Arc<Route>>,
     /// Its lane in the queue of frozen requests, once it was there.
     pub lane: Option<LaneKey>,
+    /// Of the client's requests the more urgent are thawed first: 0 to 7 (RFC 9218 section 4.1).
+    pub urgency: u8,
     /// Content that no engine has taken yet.
     pub content: OctetQueue,
     /// The client has ended the request.
@@ -133,6 +135,7 @@ impl Awaiting {
             head: arrived.head,
             route: arrived.route.clone(),
             lane: None,
+            urgency: 3,
             content: OctetQueue::default(),
             content_end: arrived.end,
             trailers: None,

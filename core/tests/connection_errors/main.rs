@@ -7,6 +7,7 @@ mod frames;
 mod going_away;
 mod limits;
 mod messages;
+mod priorities;
 mod settings;
 mod streams;
 #[path = "../wire/mod.rs"]
@@ -26,7 +27,7 @@ struct Streams {
     keys: [StreamKey; 5],
 }
 
-const OPEN: u32 = 1;
+pub(crate) const OPEN: u32 = 1;
 /// The peer has ended it (server) or we have (client).
 const HALF_CLOSED: u32 = 3;
 const ENDED: u32 = 5;

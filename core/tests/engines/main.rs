@@ -6,6 +6,7 @@ mod memory;
 mod endpoints;
 mod memory_bound;
 mod pool;
+mod priorities;
 mod queue;
 mod registration;
 mod reload;

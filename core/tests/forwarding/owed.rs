@@ -108,3 +108,22 @@ fn grpc_calls_are_answered_by_trailers_only() {
     rig.client_says(&headers(1, &[post(), line("content-type", "application/grpc-web")].concat(), true));
     assert_eq!(rig.said_to_client()[0].value(":status"), Some("404"));
 }
+
+/// Fields pass as they are; frames are for the gateway alone. A frozen request heeds both.
+#[test]
+fn rfc9218_7_a_frozen_request_is_moved_by_a_later_signal() {
+    req!("9218-7-03");
+    let mut rig = Rig::new(|config| config.upstreams[0].connections_max = 1);
+    let ask = |id: u32, signal: &str| headers(id, &[get(), line("priority", signal)].concat(), true);
+    rig.client_says(&ask(1, "u=3"));
+    let backend = rig.backend();
+    rig.hear(backend, &settings(&[(MAX_CONCURRENT_STREAMS, 1)]));
+    rig.client_says(&[ask(3, "u=2"), ask(5, "u=4")].concat());
+    rig.client_says(&[priority_update(5, "u=1"), priority_update(3, "unreadable!")].concat());
+    assert_eq!(rig.said_to_backend().len(), 1);
+    rig.backend_says(&headers(1, &[&OK[..], &line("priority", "u=6")].concat(), true));
+    assert_eq!(rig.said_to_client()[0].value("priority"), Some("u=6"));
+    assert_eq!(rig.said_to_backend()[0].value("priority"), Some("u=4"), "moved, and not rewritten");
+    rig.backend_says(&headers(3, &OK, true));
+    assert_eq!(rig.said_to_backend()[0].value("priority"), Some("u=2"));
+}

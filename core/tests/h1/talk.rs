@@ -156,6 +156,7 @@ fn tell(streams: &mut Vec<StreamKey>, event: Event<'_>) -> (Told, Option<(Stream
         Event::Reset { error_code, .. } => Told::Reset(error_code),
         Event::Failed { error, .. } => Told::Failed(error),
         event @ (Event::Unprocessed { .. }
+        | Event::Reprioritized { .. }
         | Event::Settings
         | Event::GoAway { .. }
         | Event::PingAck { .. }) => panic!("{event:?} is of HTTP/2"),

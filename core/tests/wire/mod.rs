@@ -19,6 +19,7 @@ pub const PING: u8 = 0x6;
 pub const GOAWAY: u8 = 0x7;
 pub const WINDOW_UPDATE: u8 = 0x8;
 pub const CONTINUATION: u8 = 0x9;
+pub const PRIORITY_UPDATE: u8 = 0x10;
 
 pub const END_STREAM: u8 = 0x1;
 pub const ACK: u8 = 0x1;
@@ -60,6 +61,11 @@ impl Frame {
     pub fn word(&self, n: usize) -> u32 {
         u32::from_be_bytes(self.payload[4 * n..4 * n + 4].try_into().expect("four octets"))
     }
+}
+
+/// RFC 9218 section 7.1.
+pub fn priority_update(stream_id: u32, value: &str) -> Vec<u8> {
+    frame(PRIORITY_UPDATE, 0, 0, &[&stream_id.to_be_bytes()[..], value.as_bytes()].concat())
 }
 
 pub fn frame(frame_type: u8, flags: u8, stream_id: u32, payload: &[u8]) -> Vec<u8> {
@@ -195,6 +201,7 @@ pub enum Told {
     Reset { key: StreamKey, code: ErrorCode },
     Failed { key: StreamKey, error: StreamError },
     Unprocessed { key: StreamKey },
+    Reprioritized { key: StreamKey },
     Settings,
     GoAway { last: u32, code: ErrorCode },
     PingAck([u8; 8]),
@@ -221,6 +228,7 @@ impl Told {
             Event::Reset { stream, error_code, .. } => Self::Reset { key: *stream, code: *error_code },
             Event::Failed { stream, error, .. } => Self::Failed { key: *stream, error: *error },
             Event::Unprocessed { stream, .. } => Self::Unprocessed { key: *stream },
+            Event::Reprioritized { stream, .. } => Self::Reprioritized { key: *stream },
             Event::Settings => Self::Settings,
             Event::GoAway { last_stream_id, error_code } => {
                 Self::GoAway { last: *last_stream_id, code: *error_code }

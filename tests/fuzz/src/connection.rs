@@ -220,6 +220,7 @@ impl Owner {
             Event::Reset { .. }
             | Event::Failed { .. }
             | Event::Unprocessed { .. }
+            | Event::Reprioritized { .. }
             | Event::Settings
             | Event::GoAway { .. }
             | Event::PingAck { .. } => {}
