@@ -6,6 +6,7 @@ use crate::fields::FieldSection;
 use crate::h1;
 use crate::h2::{self, Cut, Event, Input, OpenError, StreamGone, StreamKey, Traffic};
 use crate::message::Version;
+use crate::priority::Priority;
 use crate::window::{ConnectionLevel, Credit, StreamLevel};
 
 /// The session of one connection. It is boxed: what the gateway walks stays small, and an idle connection pays for its
@@ -77,6 +78,8 @@ impl Session {
     pub fn urgency(&self, stream: StreamKey) -> u8 {
         match self {
             Self::H2(session) => session.priority(stream).urgency,
+            // Its responses leave in order, whatever is said of them.
+            Self::H1(_) => Priority::default().urgency,
         }
     }
 

@@ -26,6 +26,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "h1/write",
             "hpack",
             "message",
+            "priority",
             "strategies",
         ],
     ),
