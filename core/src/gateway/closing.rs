@@ -281,6 +281,8 @@ impl Gateway {
                     entry.session.goaway();
                     entry.life = Life::Flushing;
                     self.touch(id);
+                    // HTTP/1.1 says nothing that would have to leave first.
+                    self.flush(id, now);
                 }
                 Life::Flushing | Life::Lingering => {}
             }

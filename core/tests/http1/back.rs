@@ -3,9 +3,11 @@
 use http::Request;
 use shuntyard_core::config::{ConnectionConfig, EndpointConfig, Protocol};
 use shuntyard_core::error::ErrorCode;
+use shuntyard_core::gateway::Command;
 use shuntyard_core::h2::{ClientEvent, StreamKey};
 use shuntyard_core::key::ConnId;
 use shuntyard_core::record::{Cause, Outcome};
+use shuntyard_core::time::Duration;
 
 use crate::memory::Memory;
 use crate::memory::talk::{ask, events, get, post, requests};
@@ -255,6 +257,19 @@ fn what_a_backend_wants_over_http1_goes_to_one_that_speaks_it() {
     memory.backend(backend).reset(stream, ErrorCode::HTTP_1_1_REQUIRED);
     memory.settle();
     assert_eq!(statuses(&events(&mut memory, client)), [502]);
+}
+
+#[test]
+fn a_drain_closes_idle_connections() {
+    let mut memory = memory();
+    let (_, _) = start(&mut memory);
+    let backend = memory.backends()[0];
+    memory.inject(backend, b"HTTP/1.1 204 No Content\r\n\r\n");
+    let deadline = Duration::from_secs(30);
+    memory.gateway.handle_command(Command::Drain { deadline }, memory.now);
+    memory.settle();
+    memory.wait(Duration::from_secs(10));
+    assert_eq!(memory.drained, Some(0), "long before the deadline");
 }
 
 #[test]
