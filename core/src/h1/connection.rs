@@ -249,9 +249,10 @@ impl Connection {
         self.version
     }
 
-    /// Streams that their owner is not done with.
+    /// Streams that their owner is not done with, or whose content still waits.
     pub fn open_streams(&self) -> usize {
-        self.exchanges.iter().filter(|(_, exchange)| !exchange.is_left).count()
+        let is_open = |exchange: &Exchange| !exchange.is_left || !exchange.queue.is_empty();
+        self.exchanges.iter().filter(|(_, exchange)| is_open(exchange)).count()
     }
 
     /// What has passed so far.
@@ -350,7 +351,12 @@ impl Connection {
 
     /// Whether no exchange is open and none will be: the connection is to be closed when its output has left.
     pub fn is_over(&self) -> bool {
-        (self.is_closing || self.has_failed || self.read_closed) && self.open_streams() == 0
+        // A server may have requests in its input that wait for others.
+        let ended = match self.role {
+            Role::Server => matches!(self.recv, Recv::Closed),
+            Role::Client => self.read_closed,
+        };
+        (self.is_closing || self.has_failed || ended) && self.open_streams() == 0
     }
 
     /// Whether nothing will be written behind what the outbox holds, although the peer may still send: our side of a tunnel

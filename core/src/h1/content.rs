@@ -281,6 +281,11 @@ mod tests {
                 assert_eq!(result, Err(StreamError::Malformed), "{:?}", bad.escape_ascii().to_string());
             }
         }
+        let mut chunks = Chunks { step: Step::Size, extensions_left: 0 };
+        for (line, size) in [("0", 0), ("7fFF", 0x7fff), ("0123456789abcdef", 0x123_4567_89ab_cdef)] {
+            assert_eq!(chunks.size(line.as_bytes()), Some(size));
+        }
+        assert_eq!(chunks.size(b"fffffffffffffffe"), Some(u64::MAX - 1));
         let (content, .., end, _) = take_all(b"ffffffffffffffff\r\nabc", 1).unwrap();
         assert_eq!((&content[..], end), (&b"abc"[..], false));
         let trailers = [b"0\r\nx: ".as_slice(), &[b'x'; 1000], b"\r\n\r\n"].concat();

@@ -98,8 +98,6 @@ impl Connection {
         };
         if taken > 0 {
             exchange.awaits_continue = false;
-            // What was searched is relative to the front.
-            self.scan.reset();
         }
         input.take(taken);
         match piece {
@@ -136,7 +134,6 @@ impl Connection {
 
     /// The peer's message is whole.
     pub(crate) fn recv_over(&mut self, key: StreamKey) {
-        self.scan.reset();
         self.recv = Recv::Head;
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         exchange.recv_open = false;
@@ -191,9 +188,6 @@ impl Connection {
             self.is_closing = true;
             return Step::Wait;
         };
-        if taken > 0 {
-            self.scan.reset();
-        }
         input.take(taken);
         match piece {
             Piece::Nothing => {

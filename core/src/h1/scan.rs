@@ -1,6 +1,6 @@
 //! The ends of lines and sections in octets that come in pieces: what was searched once is not searched again.
 
-/// How far the input has been searched, in octets from its front.
+/// How far the input has been searched, in octets from where the search began. What stands in front of that may be taken.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Scan(usize);
 
@@ -51,7 +51,7 @@ impl Scan {
         self.not_yet(within, max)
     }
 
-    /// What was searched is taken, or another search begins.
+    /// What was searched is taken.
     pub(crate) fn reset(&mut self) {
         self.0 = 0;
     }

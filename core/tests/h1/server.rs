@@ -1,7 +1,7 @@
 //! Server: requests come, responses leave in order.
 
 use shuntyard_core::config::ConnectionConfig;
-use shuntyard_core::error::{ErrorCode, StreamError};
+use shuntyard_core::error::{ConnectionError, ErrorCode, StreamError};
 use shuntyard_core::h1::Version;
 use shuntyard_core::h2::{Role, StreamGone};
 use shuntyard_core::message::Refusal;
@@ -398,8 +398,37 @@ fn rfc9112_9_5_the_client_closes_its_side() {
     server.connection.read_closed();
     assert_eq!(server.again(), []);
     server.answer(server.last(), &[":status: 204"], "");
+    assert!(!server.connection.is_over(), "one is still to come");
     assert_eq!(server.again().len(), 1);
-    assert!(!server.connection.is_over());
+    server.answer(server.last(), &[":status: 204"], "");
+    assert!(server.again().is_empty() && server.connection.is_over());
+}
+
+#[test]
+fn rfc9110_15_5_9_a_head_that_does_not_come_in_time() {
+    let timeout = ConnectionError::FieldBlockTimeout;
+    let mut server = Talk::server();
+    server.recv("GET / HT");
+    assert!(server.connection.is_in_field_block(&server.inbox));
+    server.connection.fail(timeout);
+    assert!(server.out().starts_with("HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n"));
+    assert!(server.connection.has_failed() && server.recv(get("/")).is_empty());
+    // Not where something else is on its way, nor to a backend.
+    let mut server = Talk::server();
+    server.recv(get("/") + "GET");
+    server.connection.fail(timeout);
+    assert_eq!((server.out().as_str(), server.connection.open_streams()), ("", 1));
+    assert_eq!(server.connection.abandon_stream(), Some((server.last(), 0)));
+    let mut client = Talk::client();
+    client.connection.fail(timeout);
+    assert_eq!(client.out(), "");
+}
+
+/// What every idle connection costs, and every request.
+#[test]
+fn a_connection_stays_small() {
+    let sizes = (size_of::<shuntyard_core::h1::Connection>(), Talk::server().connection.outbox_capacity());
+    assert!(sizes.0 <= 600 && sizes.1 == 0, "{sizes:?}");
 }
 
 #[test]

@@ -28,6 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     wire(&folder)?;
+    messages(&folder)?;
     blocks(&folder)?;
     clients(&folder)
 }
@@ -53,6 +54,40 @@ fn wire(folder: &Path) -> Result<(), Box<dyn Error>> {
             // To a server what was said to a backend, to a client what was said to a client.
             let flags = if output.starts_with(PREFACE) { 2 } else { 3 };
             write(folder, "connection", &name, &[&[flags, 0][..], output].concat())?;
+        }
+    }
+    Ok(())
+}
+
+/// HTTP/1.1, in all the ways in which a message may end, and some in which it must not.
+fn messages(folder: &Path) -> Result<(), Box<dyn Error>> {
+    let requests = [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\nConnection: close, x\r\nX: y\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhelloPUT /b HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx",
+        "POST http://b:81?c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\n\r\n5;x=\"y\"\r\nhello\r\n0\r\nSum: 1\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "HEAD / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n\r\nOPTIONS * HTTP/1.1\r\nHost: a\r\nCookie: a\r\nCookie: b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\nabc",
+        "CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\nabc",
+        "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\nGET / HTTP/2.0\r\n\r\n",
+    ];
+    let responses = [
+        "HTTP/1.1 103 \r\nlink: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nSum: 1\r\n\r\nHTTP/1.1 200 OK\r\n",
+        "HTTP/1.0 200 OK\r\nX : y\r\n\r\nhello",
+        "HTTP/1.1 101 \r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nabc",
+        "HTTP/1.1 204 \r\n\r\n",
+        "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\nConnection: close\r\n\r\n",
+    ];
+    let sides = [(0_u8, &requests[..]), (1, &responses[..])];
+    for (side, texts) in sides {
+        for (n, text) in texts.iter().enumerate() {
+            for (flags, cuts) in
+                [(0_u8, &[][..]), (2, &[1, 1, 2, 3, 5, 8, 13, 21]), (8, &[40, 1]), (12, &[1]), (16, &[])]
+            {
+                let octets = [&[side | flags, cuts.len() as u8], cuts, text.as_bytes()].concat();
+                write(folder, "h1", &format!("message-{side}-{n}-{flags}"), &octets)?;
+            }
         }
     }
     Ok(())

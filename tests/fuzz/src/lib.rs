@@ -8,6 +8,7 @@ pub mod connection;
 pub mod fields;
 pub mod frame_decode;
 pub mod gateway_events;
+pub mod h1;
 pub mod h2_session;
 pub mod hpack_decode_diff;
 pub mod hpack_roundtrip;
@@ -24,6 +25,7 @@ pub const TARGETS: &[Target] = &[
     ("fields", fields::run),
     ("frame_decode", frame_decode::run),
     ("gateway_events", gateway_events::run),
+    ("h1", h1::run),
     ("h2_session", h2_session::run),
     ("hpack_decode_diff", hpack_decode_diff::run),
     ("hpack_roundtrip", hpack_roundtrip::run),
