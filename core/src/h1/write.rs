@@ -192,6 +192,8 @@ fn put(out: &mut Vec<u8>, text: core::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use shuntyard_requirements::req;
+
     use super::*;
     use crate::fields::FieldLine;
     use crate::message;
@@ -232,6 +234,7 @@ mod tests {
 
     #[test]
     fn rfc9112_4_a_response() {
+        req!("9112-4-04");
         let fields = section(&[(":status", "599"), ("x", "a\u{1}b\u{b}c\td\u{7f}")]);
         let head = message::response(&fields).unwrap();
         let frame =

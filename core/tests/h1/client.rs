@@ -29,7 +29,17 @@ fn asked(method: &str) -> Talk {
 
 #[test]
 fn rfc9112_9_3_requests_follow_each_other() {
-    req!("9112-3.2-03", "9112-3.2-04", "9112-3.2.1-01", "9112-9.3-06", "9112-4-03");
+    req!(
+        "9112-3.2-03",
+        "9112-3.2-04",
+        "9112-3.2.1-01",
+        "9112-9.3-06",
+        "9112-4-03",
+        "9112-2.2-05",
+        "9112-2.2-08",
+        "9112-5.1-02",
+        "9112-9.5-04"
+    );
     let mut client = Talk::client();
     for n in 1..=3 {
         assert!(client.connection.open_slots() == 1 && client.connection.is_established());
@@ -54,7 +64,16 @@ fn rfc9112_9_3_requests_follow_each_other() {
 
 #[test]
 fn rfc9112_6_3_content_of_requests() {
-    req!("9112-6.2-01", "9112-6.3-11", "9112-6.3-12", "9112-6.1-02");
+    req!(
+        "9112-6.2-01",
+        "9112-6.3-11",
+        "9112-6.3-12",
+        "9112-6.1-02",
+        "9112-7.4-01",
+        "9112-7.4-03",
+        "9112-3.2-05",
+        "9112-3.2.4-01"
+    );
     for (method, more, content, expected) in [
         ("GET", &[][..], None, "\r\n"),
         ("DELETE", &[], None, "\r\n"),
@@ -72,6 +91,13 @@ fn rfc9112_6_3_content_of_requests() {
         assert_eq!(client.out(), format!("{method} / HTTP/1.1\r\nhost: a\r\n{expected}"));
         assert_eq!(client.connection.send_data(stream, b"more", true), Err(StreamGone));
     }
+    // Other forms of targets.
+    let mut client = Talk::client();
+    client.open(&[":method: OPTIONS", ":scheme: http", ":authority: a", ":path: *"], true);
+    assert_eq!(client.out(), "OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n");
+    let mut client = Talk::client();
+    client.open(&[":method: GET", ":scheme: http", ":path: /"], true);
+    assert_eq!(client.out(), "GET / HTTP/1.1\r\nhost: \r\n\r\n");
     // Trailers, and content that waits for room.
     let config = ConnectionConfig { outbox_high_mark: 70, ..ConnectionConfig::default() };
     let mut client = Talk::with(Role::Client, config);
@@ -94,6 +120,7 @@ fn rfc9112_6_3_content_of_requests() {
 /// B75: nothing that comes over HTTP/2 becomes two requests.
 #[test]
 fn b75_what_is_no_request_is_not_written() {
+    req!("9112-2.2-03", "9112-5.2-01");
     let mut bad = vec![with("GET / HTTP/1.1\r\nx:", &[]), with("", &[]), with("GET", &["content-length: 5"])];
     for line in [
         ":path: /a HTTP/1.1\r\n\r\nGET /b",
@@ -143,7 +170,7 @@ fn b75_what_is_no_request_is_not_written() {
 
 #[test]
 fn rfc9112_6_3_responses_are_framed_by_the_rules() {
-    req!("9112-6.3-01", "9112-6.1-06");
+    req!("9112-6.3-01", "9112-6.1-06", "9112-9.6-08");
     let ok = [":status: 200"];
     for (method, octets, expected, rest, reusable) in [
         ("GET", "HTTP/1.1 204 No Content\r\n\r\n", vec![response(&[":status: 204"], true)], "", true),
@@ -209,7 +236,7 @@ fn rfc9112_6_3_responses_are_framed_by_the_rules() {
 
 #[test]
 fn rfc9112_6_3_responses_whose_framing_cannot_be_trusted() {
-    req!("9112-6.3-06", "9112-5.2-03", "9112-6.1-14", "9112-2.2-04");
+    req!("9112-6.3-06", "9112-5.2-03", "9112-6.1-14", "9112-2.2-04", "9112-6.3-02");
     for octets in [
         "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
         "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n",
@@ -302,7 +329,7 @@ fn rfc9112_9_2_what_nobody_asked_for_is_no_response() {
 
 #[test]
 fn rfc9112_9_3_the_server_closes_its_side() {
-    req!("9112-6.3-08");
+    req!("9112-6.3-08", "9112-8-02");
     let closed = |octets: &str| {
         let mut client = asked("GET");
         client.recv(octets);
@@ -353,6 +380,7 @@ fn a_request_can_be_given_up_only_with_its_connection() {
 
 #[test]
 fn rfc9112_9_5_a_response_may_overtake_its_request() {
+    req!("9112-9.5-05", "9112-9.5-06");
     let early = || {
         let mut client = Talk::client();
         let stream = client.open(&lines(&with("POST", &["content-length: 5"])), false);

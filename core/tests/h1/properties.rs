@@ -10,6 +10,7 @@ use shuntyard_core::h1::Connection;
 use shuntyard_core::h2::Role;
 use shuntyard_core::message::{self, RequestRules};
 use shuntyard_core::strategies::{self, Line};
+use shuntyard_requirements::req;
 
 use crate::talk::{HEAD_MAX, SEED, Talk, Told, section};
 
@@ -163,6 +164,7 @@ proptest! {
         trailers in prop::option::of(strategies::trailers()),
         cuts in strategies::cuts(),
     ) {
+        req!("9112-2.2-01");
         // Over HTTP/1.1 the scheme is not said.
         let request: Vec<Line> = request.into_iter().map(|line| if line.name == b":scheme" { Line::new(":scheme", "http") } else { line }).collect();
         let mut fields = strategies::section(&request, SEED);

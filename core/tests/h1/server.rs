@@ -11,6 +11,7 @@ use crate::talk::{Talk, Told, data, get, request, section};
 
 #[test]
 fn a_request_has_the_form_of_http2() {
+    req!("9112-6.3-09");
     let mut server = Talk::server();
     let told = server.recv(
         "GET /a?b HTTP/1.1\r\nHost: example.org\r\nUser-Agent:curl/8\r\nX:  y z \t\r\nX-Empty:\r\nConnection: close, X-Hop\r\n\
@@ -190,6 +191,7 @@ fn content_waits_for_room_in_the_outbox() {
 /// The methods and statuses whose responses have no content.
 #[test]
 fn rfc9112_6_3_responses_without_content() {
+    req!("9112-6.1-07", "9112-2.2-08");
     for (method, status, field, expected) in [
         ("HEAD", "200", "content-length: 7", "HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n"),
         ("HEAD", "200", "x: y", "HTTP/1.1 200 OK\r\nx: y\r\n\r\n"),
@@ -203,6 +205,11 @@ fn rfc9112_6_3_responses_without_content() {
         server.answer(server.last(), &[&format!(":status: {status}"), field], "");
         assert_eq!((server.out().as_str(), server.connection.open_streams()), (expected, 0));
     }
+    // Interim responses say nothing of content.
+    let mut server = Talk::server();
+    server.recv(get("/"));
+    server.connection.send_head(server.last(), &section(&[":status: 103", "link: a"]), false).unwrap();
+    assert_eq!(server.out(), "HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n");
     // What may not be sent is not.
     let mut server = Talk::server();
     server.recv("HEAD / HTTP/1.1\r\nhost: a\r\n\r\n");
@@ -212,7 +219,7 @@ fn rfc9112_6_3_responses_without_content() {
 
 #[test]
 fn rfc9112_9_3_http10() {
-    req!("9112-6.1-11");
+    req!("9112-6.1-11", "9112-2.3-01", "9112-2.3-03");
     let mut server = Talk::server();
     assert_eq!(server.recv("GET / HTTP/1.0\r\nhost: a\r\nexpect: 100-continue\r\n\r\n").len(), 1);
     assert_eq!(server.connection.version(), Version::Http10);
@@ -242,7 +249,7 @@ fn rfc9112_9_3_http10() {
 
 #[test]
 fn rfc9112_9_6_the_last_response_says_so() {
-    req!("9112-9.6-01", "9112-9.6-03", "9112-9.6-04", "9112-9.6-05", "9112-9.6-07");
+    req!("9112-9.6-01", "9112-9.6-03", "9112-9.6-04", "9112-9.6-05", "9112-9.6-07", "9112-9.6-06");
     let mut server = Talk::server();
     server.recv(get("/1") + "GET /2 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n" + &get("/3"));
     assert_eq!(server.streams.len(), 2);
@@ -433,7 +440,7 @@ fn a_connection_stays_small() {
 
 #[test]
 fn rfc9112_3_limits() {
-    req!("9112-3-03");
+    req!("9112-3-03", "9112-3-04");
     let fill = |n: usize| "x".repeat(n);
     for (octets, refusal) in [
         (format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", fill(1000)), None),
@@ -453,6 +460,11 @@ fn rfc9112_3_limits() {
             }
         }
     }
+    // Lines of 8000 octets pass where heads may be longer.
+    let config = std::sync::Arc::new(ConnectionConfig::default());
+    let mut server = Talk::server();
+    server.connection = shuntyard_core::h1::Connection::new(Role::Server, config, 7, 16 << 10);
+    assert!(matches!(server.recv(get(&format!("/{}", fill(7985))))[..], [Told::Request(..)]));
     // In its turn, and as the last.
     let mut server = Talk::server();
     server.recv(get("/") + "GET http:/ HTTP/1.1\r\n\r\n" + &get("/"));
