@@ -3,16 +3,18 @@
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use shuntyard_adapter::{BindError, Exit, Handle, Notice, Observer, Options};
+use shuntyard_adapter::{BindError, Exit, Handle, Notice, Observer, Options, RecordingOptions};
 use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;
 use shuntyard_core::gateway::{AttemptRecord, Record};
 
 use crate::peers::{PATIENCE, any_port};
+use crate::process::Recording;
 
 /// What an adapter is for the suite.
 pub(crate) trait Adapter {
@@ -78,13 +80,35 @@ impl Adapter for TokioEmbedded {
     }
 }
 
-/// A server on a thread of its own, which keeps account of its requests.
+/// A server on a thread of its own, which keeps account of its requests. What it was told is recorded, and stays on disk
+/// where the test fails.
 pub(crate) struct Running {
     pub(crate) address: Address,
     pub(crate) handle: Handle,
     thread: JoinHandle<Exit>,
     account: Arc<Account>,
+    _finisher: Finisher,
+    pub(crate) recording: Recording,
 }
+
+/// Ends the server of a test that fails: what was recorded last is written when its worker ends.
+struct Finisher {
+    handle: Handle,
+    ended: Receiver<()>,
+}
+
+impl Drop for Finisher {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.handle.stop();
+            // Where it does not end, what has been written must do.
+            let _ = self.ended.recv_timeout(Duration::from_secs(5));
+        }
+    }
+}
+
+/// What the recording of one worker in one test may take on disk.
+const RECORDING_OCTETS: u64 = 64 << 20;
 
 /// Every request that was accepted ends exactly once, whatever happens.
 #[derive(Default)]
@@ -108,10 +132,21 @@ impl Running {
     pub(crate) fn start_with(adapter: &dyn Adapter, config: Config, options: Options) -> Self {
         let account = Arc::<Account>::default();
         let config = Config { records: true, ..config };
-        let options = Options { observer: Some(account.clone().observer()), ..options };
+        let recording = Recording::new();
+        let file = recording.path().to_owned();
+        let record = RecordingOptions { file, content: true, max_octets: RECORDING_OCTETS };
+        let options =
+            Options { observer: Some(account.clone().observer()), recording: Some(record), ..options };
         let bound = adapter.bind(config, options).unwrap();
         let (address, handle) = (bound.addresses[0].clone(), bound.handle.clone());
-        Self { address, handle, thread: thread::spawn(|| bound.run()), account }
+        let (running, ended) = channel::<()>();
+        let run = move || {
+            let exit = bound.run();
+            drop(running);
+            exit
+        };
+        let _finisher = Finisher { handle: handle.clone(), ended };
+        Self { address, handle, thread: thread::spawn(run), account, _finisher, recording }
     }
 
     /// Drains it; it must end without a cut.

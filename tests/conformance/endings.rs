@@ -2,12 +2,13 @@
 
 use std::io::ErrorKind;
 use std::net::TcpStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use http::StatusCode;
-use shuntyard_adapter::{Exit, Options};
+use shuntyard_adapter::{Exit, Options, replay};
 use shuntyard_core::config::Config;
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::h2::ClientEvent;
@@ -28,6 +29,26 @@ on_every_adapter! {
     a_stop_does_not_wait,
     what_is_ordered_before_running_is_done_when_it_runs,
     a_worker_that_panics_ends_the_server,
+    a_test_that_fails_leaves_what_the_gateway_was_told,
+}
+
+/// What all others of this suite rely on when they fail.
+fn a_test_that_fails_leaves_what_the_gateway_was_told(adapter: &dyn Adapter) {
+    let (origin, config) = Origin::start();
+    let server = Running::start(adapter, config);
+    let files: Vec<_> = server.recording.files().collect();
+    assert_eq!(files.len(), 1, "one a worker");
+    let failure = catch_unwind(AssertUnwindSafe(|| {
+        let server = server;
+        let mut client = Peer::connect(&server.address);
+        assert_eq!(client.ask("/").status, StatusCode::OK);
+        panic!("a test that fails, on purpose");
+    }));
+    assert!(failure.is_err());
+    origin.end();
+    let replayed = replay(&files[0]).expect("a recording");
+    assert!(replayed.difference.is_none() && replayed.inputs > 0, "{replayed:?}");
+    std::fs::remove_file(&files[0]).expect("it was there");
 }
 
 fn a_client_that_shuts_its_direction_down_hears_goaway_and_the_end(adapter: &dyn Adapter) {

@@ -173,19 +173,24 @@ pub(crate) struct Program {
     _recording: Recording,
 }
 
-/// What the program recorded: it stays where a test fails.
-struct Recording(PathBuf);
+/// What a gateway was told, recorded: it stays where a test fails.
+pub(crate) struct Recording(PathBuf);
 
 impl Recording {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("recording-{}-{number}", std::process::id());
         Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name))
     }
 
+    /// What the files' names begin with.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// One a worker.
-    fn files(&self) -> impl Iterator<Item = PathBuf> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = PathBuf> {
         (0..).map(|worker| self.0.with_extension(worker.to_string())).take_while(|file| file.exists())
     }
 }
