@@ -106,7 +106,7 @@ pub(crate) fn load(path: &Path) -> Result<FromFile, Refused> {
         return Err(refused(Code::Unreadable, "the file has more than 16 MiB".to_owned(), None));
     }
     match String::from_utf8(octets) {
-        Ok(text) => parse(Source { name, text }),
+        Ok(text) => of_text(name, text),
         Err(error) => {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = valid.iter().filter(|&&octet| octet == b'\n').count() + 1;
@@ -114,6 +114,11 @@ pub(crate) fn load(path: &Path) -> Result<FromFile, Refused> {
             Err(refused(Code::Unreadable, title, None))
         }
     }
+}
+
+/// What a text says, which messages name like this.
+pub(crate) fn of_text(name: String, text: String) -> Result<FromFile, Refused> {
+    parse(Source { name, text })
 }
 
 fn parse(source: Source) -> Result<FromFile, Refused> {

@@ -21,6 +21,7 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
 pub const TARGETS: &[Target] = &[
+    ("config", shuntyard_config_fuzz::run),
     ("connection", connection::run),
     ("fields", fields::run),
     ("frame_decode", frame_decode::run),
