@@ -313,6 +313,15 @@ impl Session {
         each!(self, session => session.windows())
     }
 
+    /// Octets whose credit is lost: for tests.
+    pub fn credit_lost(&self) -> u64 {
+        match self {
+            Self::H2(session) => session.credit_lost(),
+            // Nobody owes credit there.
+            Self::H1(_) => 0,
+        }
+    }
+
     /// Whether the peer has begun a head and not ended it.
     pub fn is_in_field_block(&self, rest: &[u8]) -> bool {
         each!(self, session => session.is_in_field_block(rest))

@@ -79,6 +79,12 @@ impl RecvWindow {
         self.pending
     }
 
+    /// Octets that arrived and were not released: with whoever holds their credit.
+    pub const fn unreleased(self) -> u64 {
+        let missing = self.size as i64 - self.available as i64 - self.pending as i64;
+        if missing > 0 { missing as u64 } else { 0 }
+    }
+
     /// Octets of a frame arrived. None need no window, even of a negative one.
     pub fn receive(&mut self, octets: u32) -> Result<(), Exceeded> {
         if octets > 0 && i64::from(octets) > i64::from(self.available) {

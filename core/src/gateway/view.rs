@@ -28,6 +28,8 @@ pub struct View {
     pub reserved_octets: u64,
     /// Deadlines armed.
     pub deadlines: usize,
+    /// Octets that peers sent and get no credit for: of connections without streams. Always 0.
+    pub credit_lost: u64,
 }
 
 impl Gateway {
@@ -56,6 +58,9 @@ impl Gateway {
         }
         for (_, conn) in self.conns.iter() {
             view.buffered_octets += conn.inbox.len() + conn.session.buffered();
+            if !conn.session.has_failed() {
+                view.credit_lost += conn.session.credit_lost();
+            }
         }
         view
     }

@@ -253,6 +253,12 @@ impl Connection {
         (self.send_window.get(), self.recv_window.available())
     }
 
+    /// Octets of the peer's whose credit nobody can give back any more: those of the connection that were not released although
+    /// no stream is left. There are none; for tests.
+    pub fn credit_lost(&self) -> u64 {
+        if self.streams.len() == 0 { self.recv_window.unreleased() } else { 0 }
+    }
+
     /// The identifier of a stream on the wire.
     pub fn stream_id(&self, stream: StreamKey) -> Option<u32> {
         Some(self.streams.slab.get(stream)?.id)

@@ -384,6 +384,7 @@ impl Adapter {
                 stage.ledger.record(&record)?;
                 if let Record::Ended(record) = *record {
                     invariants::t4_no_deadline_acts_early(&mut stage.ledger, &record, &self.config)?;
+                    invariants::e6_only_the_hopeless_are_told(&mut stage.ledger, &stage.police, &record)?;
                 }
             }
             Action::Drained { .. } => self.drained = Some(stage.now()),

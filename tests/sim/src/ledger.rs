@@ -95,6 +95,8 @@ pub struct Attempt {
     pub declared: Option<u64>,
     /// The head of the request as it left for the backend.
     pub fields: Vec<Field>,
+    /// When it was over by what the backend said.
+    pub refused_at: Option<Nanos>,
 }
 
 impl Attempt {
@@ -123,6 +125,8 @@ pub enum Head {
 pub struct Trace {
     /// Link and stream of the client.
     pub front: Option<(usize, u32)>,
+    /// When its head came.
+    pub arrived: Nanos,
     /// Octets of content that came from the client.
     pub received: u64,
     /// The client's END_STREAM came.

@@ -8,7 +8,7 @@ use shuntyard_core::gateway::View;
 
 use crate::adapter::Adapter;
 use crate::client::{Answer, Client};
-use crate::invariants::{self, Scene};
+use crate::invariants::{self, Scene, Turns};
 use crate::ledger::Violation;
 use crate::net::End;
 use crate::refcodec::frame::REFUSED_STREAM;
@@ -81,6 +81,8 @@ pub struct Options {
     pub warm: usize,
     /// Something that goes wrong at this moment, counted from the first.
     pub cut: Option<(u64, Cut)>,
+    /// The canary: of what the gateway emits this octet is another for those who judge it, so that the run must fail.
+    pub canary: Option<u64>,
 }
 
 /// Something that goes wrong at a moment of one's choice.
@@ -142,6 +144,7 @@ struct Run {
     slack: Nanos,
     cut: Option<(u64, Cut)>,
     rest: View,
+    turns: Turns,
     steps: u64,
     steps_max: u64,
 }
@@ -152,6 +155,7 @@ impl Run {
             |error| Violation { id: "SIM", message: format!("the configuration is refused: {error}") };
         let mut stage = Stage::new(scenario);
         stage.keep_outputs = options.keep;
+        stage.canary = options.canary;
         let mut adapter = Adapter::with_epoch(scenario, options.epoch).map_err(refused)?;
         adapter.warm(options.warm);
         stage.ledger.log = options.keep.then(Vec::new);
@@ -180,6 +184,7 @@ impl Run {
             slack,
             cut: options.cut,
             rest: View::default(),
+            turns: Turns::default(),
             steps: 0,
             steps_max: STEPS_MAX + STEPS_OF_AN_OCTET * octets.sum::<u64>(),
         })
@@ -271,6 +276,7 @@ impl Run {
                 next_timeout: self.adapter.next_at(),
                 draining: self.draining,
                 late: self.adapter.is_late(now),
+                turns: &mut self.turns,
                 slack: self.slack,
             };
             let over = invariants::every_step(scene);

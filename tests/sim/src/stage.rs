@@ -34,6 +34,8 @@ pub struct Stage {
     pub outputs: Vec<Vec<u8>>,
     /// Whether they are kept.
     pub keep_outputs: bool,
+    /// The octet of all that the gateway emits which the monitors see changed.
+    pub canary: Option<u64>,
     /// The model backend on each link that a backend accepted.
     pub backend_conns: BTreeMap<usize, BackendConn>,
     /// The answer of each connect that is under way.
@@ -50,6 +52,7 @@ pub struct Stage {
     stream_growth: u64,
     assumed: u32,
     write_stall: Nanos,
+    answers_max: [usize; 2],
     /// Deadlines may come before peers do what they wait for.
     slow: bool,
     /// Faults are over, those excepted that last for ever: everything new is healthy.
@@ -81,6 +84,7 @@ impl Stage {
             ledger: ledger(scenario, &scripts),
             outputs: Vec::new(),
             keep_outputs: false,
+            canary: None,
             backend_conns: BTreeMap::new(),
             answers: BTreeMap::new(),
             seed: scenario.seed,
@@ -93,6 +97,8 @@ impl Stage {
             stream_growth: stream_growth(&scenario.config.backend),
             assumed: scenario.config.backend.assumed_max_concurrent_streams,
             write_stall: u64::try_from(scenario.config.timeouts.write_stall.as_nanos()).unwrap_or(u64::MAX),
+            answers_max: [&scenario.config.front, &scenario.config.backend]
+                .map(|side| side.max_queued_control_frames as usize),
             slow: scenario.touches_all(),
             healed: false,
         }
@@ -181,6 +187,16 @@ impl Stage {
 
     /// The gateway shows octets that it wants to write: what it emits, in the words of the invariants.
     pub fn emitted(&mut self, link: usize, octets: &[u8]) -> Result<(), Violation> {
+        if let Some(at) = self.canary {
+            let mut octets = octets.to_vec();
+            self.canary = at.checked_sub(octets.len() as u64);
+            if self.canary.is_none()
+                && let Some(octet) = octets.get_mut(at as usize)
+            {
+                *octet ^= 1;
+            }
+            return self.police[link].emitted(&octets, &mut self.ledger);
+        }
         self.police[link].emitted(octets, &mut self.ledger)
     }
 
@@ -223,8 +239,12 @@ impl Stage {
         if side == Side::Backend {
             police.stream_growth = self.stream_growth;
         }
-        let police = police.tolerant(hostile).patient(self.slow || slow).stalled_after(self.write_stall);
-        self.police.push(police);
+        let police = police
+            .born_at(self.world.now())
+            .tolerant(hostile)
+            .patient(self.slow || slow)
+            .stalled_after(self.write_stall);
+        self.police.push(police.answered_at_most(self.answers_max[usize::from(side == Side::Backend)]));
         self.outputs.push(Vec::new());
         self.links.push(link);
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::coverage::Coverage;
-use crate::run::{Failure, Report, run};
+use crate::run::{Failure, Options, Report, run_as};
 use crate::scenario::Scenario;
 
 /// What many runs came to.
@@ -107,6 +107,18 @@ pub fn swarm(
     generate: impl Fn(u64) -> Scenario + Sync,
     go_on: impl Fn(&Totals) -> bool + Sync,
 ) -> Totals {
+    swarm_as(first, count, threads, Options::default(), generate, go_on)
+}
+
+/// The same in a way of one's own.
+pub fn swarm_as(
+    first: u64,
+    count: u64,
+    threads: usize,
+    options: Options,
+    generate: impl Fn(u64) -> Scenario + Sync,
+    go_on: impl Fn(&Totals) -> bool + Sync,
+) -> Totals {
     let next = AtomicU64::new(first);
     let totals = Mutex::new(Totals::default());
     std::thread::scope(|scope| {
@@ -119,7 +131,7 @@ pub fn swarm(
                         break;
                     }
                     let scenario = generate(seed);
-                    let outcome = run(&scenario);
+                    let outcome = run_as(&scenario, options);
                     own.add(&scenario, outcome);
                 }
                 totals.lock().unwrap_or_else(PoisonError::into_inner).merge(own);

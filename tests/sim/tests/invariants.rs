@@ -2,7 +2,7 @@
 
 use shuntyard_core::gateway::{Record, RequestId, View};
 use shuntyard_core::time::Instant;
-use shuntyard_sim::invariants::{self, Scene};
+use shuntyard_sim::invariants::{self, Scene, Turns};
 use shuntyard_sim::ledger::{Attempt, Checks, Head, Ledger, Trace, Violation};
 use shuntyard_sim::police::{Police, Side};
 use shuntyard_sim::refcodec::frame::{Frame, PREFACE};
@@ -122,6 +122,7 @@ fn w3_credit_runs_no_further_than_content() {
             next_timeout: None,
             draining: false,
             late: false,
+            turns: &mut Turns::default(),
             slack: 0,
         };
         let result = invariants::w3_credit_follows_content(&mut scene, 1, &trace);
@@ -175,4 +176,35 @@ fn q1_and_x1() {
     assert_breaks("Q1", invariants::q1_nothing_is_left(&mut ledger, true, 0, &left));
     invariants::x1_runs_are_equal(&mut ledger, 1, 1).unwrap();
     assert_breaks("X1", invariants::x1_runs_are_equal(&mut ledger, 1, 2));
+}
+
+#[test]
+fn i3_clients_take_turns() {
+    let upstreams = Scenario::new(0, vec![], vec![]).config.upstreams;
+    let config = Scenario::new(0, vec![], vec![]).config;
+    let police = [Police::new(0, Side::Front, 0, 1), Police::new(1, Side::Front, 0, 1)];
+    let mut turns = Turns::default();
+    // Requests 1 to 3 of the client on link 0 go to a backend; request 9 of that on link 1 waits.
+    for n in 1..=3 {
+        let mut ledger = Ledger { upstreams: upstreams.clone(), thawed: vec![n], ..Ledger::default() };
+        for (rid, link) in [(n, 0), (9, 1)] {
+            ledger.trace(rid).front = Some((link, 1));
+            ledger.upstream_of.insert(rid, 0);
+        }
+        ledger.active.insert(9);
+        let mut scene = Scene {
+            ledger: &ledger,
+            checks: &mut Checks::default(),
+            police: &police,
+            view: &View::default(),
+            config: &config,
+            next_timeout: None,
+            draining: false,
+            late: false,
+            turns: &mut turns,
+            slack: 0,
+        };
+        let outcome = invariants::i3_clients_take_turns(&mut scene);
+        if n < 3 { outcome.unwrap() } else { assert_breaks("I3", outcome) }
+    }
 }

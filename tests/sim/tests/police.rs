@@ -486,6 +486,21 @@ fn r2_r3_requests_are_sent_again_only_where_that_is_safe() {
 }
 
 #[test]
+fn r7_who_was_refused_twice_waits() {
+    for (waited, fine) in [(4_999_999, false), (5_000_000, true)] {
+        let mut wire = Wire::new();
+        wire.ask(1, 1, true);
+        for stream in [1, 3] {
+            wire.forward(1, stream, true).unwrap();
+            wire.receive(BACKEND, &Frame::RstStream { stream, code: frame::REFUSED_STREAM });
+        }
+        wire.ledger.now = waited;
+        let outcome = wire.forward(1, 5, true);
+        if fine { outcome.unwrap() } else { assert_breaks("R7", outcome) }
+    }
+}
+
+#[test]
 fn r3_a_request_of_which_no_octet_left_may_go_again() {
     let mut wire = Wire::new();
     wire.ask(2, 1, false);

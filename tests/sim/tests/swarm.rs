@@ -1,13 +1,13 @@
 //! Many seeds against the real gateway. `SHUNTYARD_SEEDS=n` runs n of them, `SHUNTYARD_FIRST=n` begins at n,
-//! `SHUNTYARD_MINUTES=n` ends after that time, `SHUNTYARD_SEED=n` replays one and shows its last actions and frames.
+//! `SHUNTYARD_CANARY=n` falsifies the n-th octet that the gateway emits, and must fail; `SHUNTYARD_MINUTES=n` ends after that time, `SHUNTYARD_SEED=n` replays one and shows its last actions and frames.
 
 use std::time::{Duration, Instant};
 
 use shuntyard_sim::generate::generate;
 use shuntyard_sim::invariants::{self, State};
-use shuntyard_sim::run::run_with;
+use shuntyard_sim::run::{Options, run_as, run_with};
 use shuntyard_sim::shrink::shrink;
-use shuntyard_sim::swarm::{Totals, swarm};
+use shuntyard_sim::swarm::{Totals, swarm_as};
 use shuntyard_sim::text;
 
 /// Seeds without any wish of the caller.
@@ -36,7 +36,8 @@ fn seeds_without_a_violation() {
     let began = Instant::now();
     let in_time =
         |_: &Totals| minutes.is_none_or(|minutes| began.elapsed() < Duration::from_secs(60 * minutes));
-    let totals = swarm(first, count, threads, generate, in_time);
+    let options = Options { canary: from_env("SHUNTYARD_CANARY"), ..Options::default() };
+    let totals = swarm_as(first, count, threads, options, generate, in_time);
     let seconds = began.elapsed().as_secs_f64();
     totals.lines().iter().for_each(|line| println!("{line}"));
     println!(
@@ -56,6 +57,25 @@ fn seeds_without_a_violation() {
     if totals.scenarios >= ENOUGH {
         assert_eq!(totals.coverage.missing(), [], "pairs of features that never came together");
     }
+}
+
+/// One octet of several thousand, changed on its way to those who judge it: they notice. What the gateway may choose as it
+/// likes they do not: values of its settings, increments within what is owed, codes of errors, words of its own answers.
+#[test]
+fn an_octet_that_is_changed_is_noticed() {
+    let (mut noticed, mut unnoticed) = (0, Vec::new());
+    for n in 0..60 {
+        let at = 100 + 89 * n;
+        let options = Options { canary: Some(at), keep: true, ..Options::default() };
+        match run_as(&generate(n % 10), options) {
+            Err(_) => noticed += 1,
+            Ok(report) if report.octets > at => unnoticed.push((n % 10, at)),
+            // So much was not emitted.
+            Ok(_) => {}
+        }
+    }
+    println!("{noticed} noticed, unnoticed by seed and place: {unnoticed:?}");
+    assert!(noticed >= 2 * unnoticed.len() && noticed > 20, "{noticed} noticed, not: {unnoticed:?}");
 }
 
 fn replay(seed: u64) {

@@ -557,6 +557,8 @@ impl World {
             next_timeout: next.map(Instant::as_nanos),
             draining: self.ledger.draining,
             late: false,
+            // States that are alike may have come about in turns that are not.
+            turns: &mut invariants::Turns::default(),
             slack: 1,
         };
         let over = invariants::every_step(scene);

@@ -1,10 +1,11 @@
 //! Engines: freeze and thaw, the registry, who may use which connection.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shuntyard_core::config::{Host, Scope, UpstreamConfig};
+use shuntyard_core::gateway::{Cause, EndRecord, Outcome};
 
-use super::Scene;
+use super::{Scene, rid_of};
 use crate::ledger::{Head, Ledger, Trace, Violation};
 
 /// **E1, E4, E5, E7, E8, E12** (after every step), as far as counts show them.
@@ -76,8 +77,11 @@ fn e8_nobody_waits_beside_a_free_slot(scene: &mut Scene<'_>) -> Result<(), Viola
         return Ok(());
     }
     let cap = config.backend.max_concurrent_streams_cap;
-    let free: Vec<usize> =
-        (0..scene.police.len()).filter(|&link| scene.police[link].has_free_slot(cap)).collect();
+    // A connection that has had its time takes nothing new, and need not say so; ages have jitter.
+    let old = u64::try_from(config.timeouts.backend_age.as_nanos()).unwrap_or(u64::MAX) / 10 * 9;
+    let is_free =
+        |police: &crate::police::Police| police.has_free_slot(cap) && police.age(scene.ledger.now) < old;
+    let free: Vec<usize> = (0..scene.police.len()).filter(|&link| is_free(&scene.police[link])).collect();
     for &rid in &scene.ledger.active {
         let trace = &scene.ledger.traces[&rid];
         // Who waits to be tried again may have to let some time pass.
@@ -198,6 +202,32 @@ pub fn e6_no_request_is_lost(ledger: &mut Ledger) -> Result<(), Violation> {
     ledger.check("E6", lost.is_empty(), || format!("no answer to {lost:?}"))
 }
 
+/// **E6** (when a request ends). Who was on no backend is not told of a connection that broke: another can be made. Only where
+/// each endpoint was dialled in vain there is nobody to wait for.
+pub fn e6_only_the_hopeless_are_told(
+    ledger: &mut Ledger,
+    police: &[crate::police::Police],
+    record: &EndRecord,
+) -> Result<(), Violation> {
+    let broken = matches!(
+        record.outcome,
+        Outcome::LocalReply(
+            Cause::ConnectionTerminated
+                | Cause::ConnectionRefused
+                | Cause::ConnectionTimeout
+                | Cause::BackendProtocol
+        )
+    );
+    let upstream = rid_of(record).and_then(|rid| ledger.upstream(rid));
+    let Some(upstream) = upstream.filter(|_| broken && record.attempts == 0) else { return Ok(()) };
+    let in_vain = |host: &Host| {
+        let mut links = ledger.targets.iter().filter(|&(_, &to)| *host == Host::Address(to.into()));
+        links.any(|(&link, _)| police[link].never_stood())
+    };
+    let hopeless = upstream.endpoints.iter().all(|endpoint| in_vain(&endpoint.host));
+    ledger.check("E6", hopeless, || format!("told though it could wait: {:?}", record.outcome))
+}
+
 /// **E8** (after every step). Requests of one front are thawed in the order in which they were frozen.
 /// Those that were live before go first of all and are not compared.
 pub fn e8_first_come_first_thawed(scene: &mut Scene<'_>, rid: u64) -> Result<(), Violation> {
@@ -238,13 +268,47 @@ pub fn e10_who_has_gone_holds_no_stream(
     scene.checks.check("E10", over, || format!("request {rid} is in flight, its client has gone: {trace:?}"))
 }
 
-/// **I3** (at the end). Streams served to each of the fronts, for whoever compares them.
-pub fn served_by_front(ledger: &Ledger) -> BTreeMap<usize, usize> {
-    let mut served = BTreeMap::new();
-    for trace in ledger.traces.values().filter(|trace| trace.head == Some(Head::Backend)) {
-        if let Some((link, _)) = trace.front {
-            *served.entry(link).or_default() += 1;
+/// How often clients had their turn while others waited: by upstream, by the link of who waits and of who was served.
+#[derive(Clone, Debug, Default)]
+pub struct Turns(BTreeMap<(usize, usize), BTreeMap<usize, u32>>);
+
+/// Turns of one client while another waits: one a round, and one more for a round that was under way.
+const TURNS_MAX: u32 = 2;
+
+/// **I3** (after every step in which a request went to a backend). Between two clients of a shared upstream that both wait
+/// none is served more than its turn: whoever has waited since then has been passed by each other at most twice. It is looked at
+/// while memory cannot be what somebody waits for; a client whose input is not read now is left out.
+pub fn i3_clients_take_turns(scene: &mut Scene<'_>) -> Result<(), Violation> {
+    if !has_memory(scene) || scene.draining {
+        scene.turns.0.clear();
+        return Ok(());
+    }
+    let ledger = scene.ledger;
+    let front_of = |rid: &u64| ledger.traces[rid].front.map(|(link, _)| link);
+    let shared = |of: usize| ledger.upstreams.get(of).is_some_and(|of| of.share != Scope::Client);
+    let mut waiting: BTreeSet<(usize, usize)> = BTreeSet::new();
+    for rid in &ledger.active {
+        let trace = &ledger.traces[rid];
+        let frozen =
+            trace.attempts.is_empty() && trace.head.is_none() && !trace.malformed && !trace.is_answered();
+        if let (true, Some(front), Some(&of)) = (frozen, front_of(rid), ledger.upstream_of.get(rid))
+            && !scene.police[front].paused
+        {
+            waiting.insert((of, front));
         }
     }
-    served
+    scene.turns.0.retain(|who, _| waiting.contains(who));
+    for rid in &ledger.thawed {
+        let (Some(served), Some(&of)) = (front_of(rid), ledger.upstream_of.get(rid)) else { continue };
+        scene.turns.0.remove(&(of, served));
+        for &(_, front) in waiting.iter().filter(|&&(u, front)| u == of && front != served && shared(of)) {
+            let passed = scene.turns.0.entry((of, front)).or_default().entry(served).or_default();
+            *passed += 1;
+            let times = *passed;
+            scene.checks.check("I3", times <= TURNS_MAX, || {
+                format!("the client on link {front} waits and was passed {times} times by that on {served}")
+            })?;
+        }
+    }
+    Ok(())
 }

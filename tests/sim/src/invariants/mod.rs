@@ -47,6 +47,8 @@ pub struct Scene<'a> {
     pub draining: bool,
     /// A timer is due and has not been brought yet.
     pub late: bool,
+    /// Whose turn it was.
+    pub turns: &'a mut Turns,
     /// How late timers come at most, with some time for octets on their way.
     pub slack: u64,
 }
@@ -58,9 +60,14 @@ pub fn every_step(mut scene: Scene<'_>) -> Result<Vec<u64>, Violation> {
     e_engines_and_queue(scene)?;
     n_within_limits(scene)?;
     t_deadlines_are_armed(scene)?;
+    w2_an_overflow_is_an_error(scene)?;
+    w4_no_octet_is_uncredited(scene)?;
     for &rid in &scene.ledger.thawed {
         e8_first_come_first_thawed(scene, rid)?;
         r2_one_stream_at_a_time(scene, rid)?;
+    }
+    if !scene.ledger.thawed.is_empty() {
+        i3_clients_take_turns(scene)?;
     }
     let mut over = Vec::new();
     for &rid in &scene.ledger.active {

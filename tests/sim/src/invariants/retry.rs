@@ -4,6 +4,7 @@ use super::Scene;
 use crate::ledger::{Attempt, Ledger, Violation};
 use crate::refcodec::frame;
 use crate::scenario::Method;
+use crate::world::{MILLI, Nanos};
 
 /// **R2, R3** (when a request is sent again). Nothing of a response may have left for the client; the attempt before must be
 /// over; and a request that may have been executed goes again only if it is idempotent, and not where the backend asked for
@@ -19,6 +20,32 @@ pub fn r3_only_unprocessed_requests_are_sent_again(ledger: &mut Ledger, rid: u64
     let calm = last.reset.is_some_and(|code| final_codes.contains(&code));
     let may = last.is_unprocessed() || (idempotent && !calm);
     ledger.check("R3", may, || format!("request {rid} again: {last:?}"))
+}
+
+/// The shortest pause before a request goes again that was refused so often: half of what it may be.
+fn shortest_pause(refused: usize) -> Nanos {
+    match refused {
+        0 | 1 => 0,
+        n => ((10 * MILLI) << (n - 2).min(10)).min(250 * MILLI) / 2,
+    }
+}
+
+/// **R7** (when a request is sent again). Not before its pause is over: who was refused twice waits, twice as long each
+/// time. A queue's deadline that comes first ends the pause. (Of a connection that has failed nobody can say whether the
+/// refusal was looked at before.)
+pub fn r7_pauses_are_kept(ledger: &mut Ledger, rid: u64) -> Result<(), Violation> {
+    let trace = &ledger.traces[&rid];
+    let looked_at = |attempt: &Attempt| !attempt.lost || attempt.left_out || attempt.never_left;
+    let refused = trace.attempts.iter().filter(|of| of.is_unprocessed() && looked_at(of)).count();
+    let last = trace.attempts.last().filter(|last| last.is_unprocessed() && !last.lost);
+    let Some(at) = last.and_then(|last| last.refused_at) else { return Ok(()) };
+    let queue = ledger.upstream(rid).and_then(|of| u64::try_from(of.queue_timeout.as_nanos()).ok());
+    let queue = queue.unwrap_or(u64::MAX);
+    let left = trace.arrived.saturating_add(queue).saturating_sub(at);
+    let (pause, waited) = (shortest_pause(refused).min(left), ledger.now.saturating_sub(at));
+    ledger.check("R7", waited >= pause, || {
+        format!("request {rid} again after {waited} ns, its pause after {refused} refusals is {pause} ns")
+    })
 }
 
 /// **R2** (after every step in which a request went to a backend). It is on one stream at a time.

@@ -23,6 +23,24 @@ pub fn w3_credit_follows_content(scene: &mut Scene<'_>, rid: u64, trace: &Trace)
     })
 }
 
+/// **W2** (after every step). A window that a peer raised beyond 2^31-1 ends its stream, or the connection (9113 section 6.9.1).
+pub fn w2_an_overflow_is_an_error(scene: &mut Scene<'_>) -> Result<(), Violation> {
+    for (link, police) in scene.police.iter().enumerate() {
+        let swallowed = police.swallowed_overflow();
+        scene.checks.check("W2", swallowed.is_none(), || {
+            format!("link {link}: the window of stream {swallowed:?} overflowed, and nothing came of it")
+        })?;
+    }
+    Ok(())
+}
+
+/// **W4** (after every step). With no stream open on a connection all that it received has been given back, or is owed: by the
+/// gateway's own account, to the octet. What the peers see of that is judged at rest.
+pub fn w4_no_octet_is_uncredited(scene: &mut Scene<'_>) -> Result<(), Violation> {
+    let lost = scene.view.credit_lost;
+    scene.checks.check("W4", lost == 0, || format!("{lost} octets get no credit: {:?}", scene.view))
+}
+
 /// **W4** (at rest), connection level: with no stream open nothing is held, so no more credit than half a window may be
 /// outstanding, whatever was reset, padded or discarded before.
 pub fn w4_no_credit_is_lost(ledger: &mut Ledger, police: &Police) -> Result<(), Violation> {

@@ -64,6 +64,10 @@ impl Police {
             *window += increment;
         } else {
             self.overflowed.insert(stream);
+            // The gateway goes by SETTINGS when they come, we when they are acknowledged.
+            if self.peer_settings.is_empty() {
+                self.overflowed_for_sure.insert(stream);
+            }
         }
         let (link, hostile) = (self.link, self.hostile);
         ledger
@@ -85,9 +89,11 @@ impl Police {
                 let Some(rid) = rid else { return };
                 let left_out = self.ended_by_gateway || self.last_goaway.is_some_and(|last| stream > last);
                 let gone = self.peer_gone;
+                let now = ledger.now;
                 let (link, malformed) = (self.link, message::malformed(Section::Request, &fields).is_some());
                 let trace = ledger.trace(rid);
                 trace.front = Some((link, stream));
+                trace.arrived = now;
                 trace.client_gone |= gone;
                 trace.left_out |= left_out;
                 trace.malformed = malformed;
@@ -180,14 +186,15 @@ impl Police {
         let open = entry.is_open();
         entry.reset_by_peer = true;
         entry.reset_known = known;
-        let rid = entry.rid;
-        self.follow(stream, ledger.now);
+        let (rid, now) = (entry.rid, ledger.now);
+        self.follow(stream, now);
         let Some(rid) = rid.filter(|_| open) else { return };
         match self.side {
             Side::Front => ledger.trace(rid).client_gone = true,
             Side::Backend => {
                 if let Some(attempt) = ledger.attempt(rid, self.link, stream) {
                     attempt.reset = Some(code);
+                    attempt.refused_at = Some(now);
                 }
             }
         }

@@ -3,6 +3,7 @@
 //! It sees exactly what was delivered to the core and what the core emitted, decodes both with `refcodec`, keeps its own
 //! account of windows, limits and acknowledgements, and raises on any emission that breaks a rule.
 
+mod half;
 mod inbound;
 mod outbound;
 
@@ -10,8 +11,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::ledger::{Ledger, Violation};
 use crate::refcodec::frame::{Frame, Reader};
-use crate::refcodec::hpack::{Decoder, Line};
+use crate::refcodec::hpack::Decoder;
 use crate::world::Nanos;
+use half::Half;
 
 /// Which side of the gateway a connection is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,16 +22,6 @@ pub enum Side {
     Front,
     /// Towards a backend.
     Backend,
-}
-
-/// One direction: frames and field blocks.
-#[derive(Clone, Debug)]
-struct Half {
-    reader: Reader,
-    decoder: Decoder,
-    /// Stream, octets and END_STREAM of a field block that is not whole.
-    block: Option<(u32, Vec<u8>, bool)>,
-    frames: u64,
 }
 
 /// How far the message that the gateway sends on a stream is.
@@ -56,6 +48,8 @@ struct Stream {
     declared: Option<u64>,
     /// Octets of content that the gateway sent.
     sent: u64,
+    /// It sent trailers.
+    trailers: bool,
     /// Where in its output the gateway's HEADERS began.
     head_at: u64,
     reset_by_gateway: bool,
@@ -122,13 +116,20 @@ pub struct Police {
     idle_since: Nanos,
     /// Streams (0: the connection) whose window the peer raised beyond 2^31-1.
     overflowed: BTreeSet<u32>,
+    /// The same where the gateway must have counted alike.
+    overflowed_for_sure: BTreeSet<u32>,
     /// SETTINGS_INITIAL_WINDOW_SIZE changed while streams were open.
     window_changed: bool,
     /// The peer may be slower than the gateway's patience.
     slow: bool,
+    /// When it was made.
+    born: Nanos,
     /// Since when output has waited and nothing of it was taken, and for how long it may.
     waits_since: Option<Nanos>,
     write_stall: Nanos,
+    /// Where acknowledgements end that have not left, and how many there may be.
+    answers: VecDeque<u64>,
+    answers_max: usize,
 }
 
 impl Police {
@@ -177,10 +178,14 @@ impl Police {
             over: false,
             idle_since: 0,
             overflowed: BTreeSet::new(),
+            overflowed_for_sure: BTreeSet::new(),
             window_changed: false,
             slow: false,
+            born: 0,
             waits_since: None,
             write_stall: Nanos::MAX,
+            answers: VecDeque::new(),
+            answers_max: usize::MAX,
         }
     }
 
@@ -200,6 +205,37 @@ impl Police {
     pub fn stalled_after(mut self, write_stall: Nanos) -> Self {
         self.write_stall = write_stall;
         self
+    }
+
+    /// The same for a connection that is made now.
+    pub fn born_at(mut self, now: Nanos) -> Self {
+        self.born = now;
+        self
+    }
+
+    /// How long ago it was made.
+    pub fn age(&self, now: Nanos) -> Nanos {
+        now.saturating_sub(self.born)
+    }
+
+    /// Whether its peer has not said its SETTINGS: a dial that failed, or may have.
+    pub fn never_stood(&self) -> bool {
+        !self.established
+    }
+
+    /// The same for a gateway that lets no more answers than so many wait for one peer.
+    pub fn answered_at_most(mut self, answers_max: usize) -> Self {
+        self.answers_max = answers_max;
+        self
+    }
+
+    /// N5: an acknowledgement was emitted. With the one that is too many the connection ends.
+    fn answer_out(&mut self, ledger: &mut Ledger) -> Result<(), Violation> {
+        self.answers.push_back(self.outbound_at);
+        let (link, waiting, most) = (self.link, self.answers.len(), self.answers_max.saturating_add(1));
+        ledger.check("N5", waiting <= most, || {
+            format!("link {link}: {waiting} acknowledgements wait for a peer that takes none, of {most}")
+        })
     }
 
     /// Octets were delivered to the gateway. Where it was `quiet` before (nothing left to do or to write), whatever leaves
@@ -261,6 +297,9 @@ impl Police {
     pub fn sent(&mut self, octets: usize, ledger: &mut Ledger) -> Result<(), Violation> {
         self.sent += octets as u64;
         self.waits_since = (self.waiting() > 0).then_some(ledger.now);
+        while self.answers.front().is_some_and(|&end| end <= self.sent) {
+            self.answers.pop_front();
+        }
         while self.unsent.front().is_some_and(|&(at, _)| at < self.sent) {
             let Some((_, stream)) = self.unsent.pop_front() else { break };
             let trace = self.streams.get(&stream).and_then(|entry| ledger.traces.get(&entry.rid?));
@@ -406,6 +445,16 @@ impl Police {
             && self.overflowed.is_empty()
     }
 
+    /// A stream (0: the connection) whose window the peer made overflow, and on which nothing came of it.
+    pub fn swallowed_overflow(&self) -> Option<u32> {
+        let ended = self.over || self.peer_gone || self.last_goaway.is_some() || self.inbound_broken;
+        if ended || self.paused || self.overflowed_for_sure.is_empty() {
+            return None;
+        }
+        let open = |stream: u32| stream == 0 || self.open.contains(&stream);
+        self.overflowed_for_sure.iter().copied().find(|&stream| open(stream))
+    }
+
     /// Whether the connection is over, as far as the gateway knows.
     pub fn is_over(&self) -> bool {
         self.over
@@ -441,6 +490,7 @@ impl Police {
             progress: Progress::Nothing,
             declared: None,
             sent: 0,
+            trailers: false,
             head_at: 0,
             reset_by_gateway: false,
             ended_by_peer: false,
@@ -459,34 +509,6 @@ impl Stream {
     fn is_open(&self) -> bool {
         let over = self.progress == Progress::Ended && self.ended_by_peer;
         !(over || self.reset_by_gateway || self.reset_by_peer)
-    }
-}
-
-impl Half {
-    /// Puts HEADERS and CONTINUATION together; the fields once the block is whole.
-    fn fields(&mut self, frame: &Frame) -> Result<Option<(u32, Vec<Line>, bool)>, String> {
-        let (stream, octets, end, whole) = match (frame, self.block.take()) {
-            (Frame::Headers { stream, block, end, end_headers, .. }, None) => {
-                (*stream, block.clone(), *end, *end_headers)
-            }
-            (Frame::Continuation { stream, block, end_headers }, Some((open, mut before, end)))
-                if open == *stream =>
-            {
-                before.extend(block);
-                (open, before, end, *end_headers)
-            }
-            (Frame::Continuation { .. }, _) => return Err("CONTINUATION without its HEADERS".into()),
-            (_, Some((open, ..))) => {
-                return Err(format!("a frame interrupts the field block of stream {open}"));
-            }
-            (_, None) => return Ok(None),
-        };
-        if !whole {
-            self.block = Some((stream, octets, end));
-            return Ok(None);
-        }
-        let lines = self.decoder.decode(&octets).map_err(|error| error.to_string())?;
-        Ok(Some((stream, lines, end)))
     }
 }
 

@@ -38,6 +38,9 @@ impl Police {
         ledger.require(&["9113-3.4-01", "9113-3.4-02", "9113-6.5-01"], "C4", opens_well, || {
             format!("link {link}: the first frame is {frame:?} (9113 3.4)")
         })?;
+        if matches!(frame, Frame::Settings { ack: true, .. } | Frame::Ping { ack: true, .. }) {
+            self.answer_out(ledger)?;
+        }
         let whole = self.block_out(&frame, ledger)?;
         if let Some((stream, lines, end)) = whole {
             self.fields_out(stream, lines, end, ledger)?;
@@ -116,10 +119,11 @@ impl Police {
         end: bool,
         ledger: &mut Ledger,
     ) -> Result<(), Violation> {
-        let owner = lines.iter().find(|line| line.field.0 == b"x-rid").map(|line| &line.field.1);
-        let owner = owner.and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
-        let owner = owner.or(self.streams.get(&stream).and_then(|entry| entry.rid));
-        if let Some(rid) = owner {
+        let owner = rid_of_lines(&lines).or(self.streams.get(&stream).and_then(|entry| entry.rid));
+        // What the gateway answers by itself is nobody's: it may say by chance what a backend has said before.
+        let begins = self.stream(stream).is_none_or(|entry| entry.progress == Progress::Nothing);
+        let local = self.side == Side::Front && begins && rid_of_lines(&lines).is_none();
+        if let Some(rid) = owner.filter(|_| !local) {
             self.never_indexed_stays(rid, &lines, ledger)?;
         }
         let fields: Vec<Field> = lines.into_iter().map(|line| line.field).collect();
@@ -147,6 +151,7 @@ impl Police {
             format!("{name}: trailers without END_STREAM")
         })?;
         let entry = self.streams.get_mut(&stream).expect("the stream was just checked");
+        entry.trailers |= section == Section::Trailers;
         if section != Section::Trailers && !interim {
             entry.progress = Progress::Head;
             entry.declared = message::content_length(&fields).unwrap_or_default();
@@ -181,6 +186,7 @@ impl Police {
             return ledger.check("D2", false, || format!("{name}: a request without x-rid"));
         };
         invariants::r3_only_unprocessed_requests_are_sent_again(ledger, rid)?;
+        invariants::r7_pauses_are_kept(ledger, rid)?;
         let attempt = Attempt { link: self.link, stream, fields: fields.to_vec(), ..Attempt::default() };
         let trace = ledger.trace(rid);
         trace.attempts.push(attempt);
@@ -353,7 +359,7 @@ impl Police {
         let name = self.name(stream);
         let entry = self.streams.get_mut(&stream).expect("the stream was just checked");
         entry.progress = Progress::Ended;
-        let (declared, sent, rid) = (entry.declared, entry.sent, entry.rid);
+        let (declared, sent, rid, has_trailers) = (entry.declared, entry.sent, entry.rid, entry.trailers);
         self.follow(stream, ledger.now);
         let bodiless = self.side == Side::Front && sent == 0;
         ledger.require(
@@ -363,6 +369,10 @@ impl Police {
             || format!("{name}: {sent} octets of content, content-length {declared:?} (9113 8.1.1)"),
         )?;
         let Some(rid) = rid else { return Ok(()) };
+        // D3: trailers stay trailers. Those of responses are judged by what the client got.
+        let owed = ledger.scripts.get(&rid).is_some_and(|exchange| exchange.request.trailers);
+        let lost = owed && !has_trailers && self.side == Side::Backend && !crate::mischief::is_decoy(rid);
+        ledger.check("D3", !lost, || format!("{name}: request {rid} ends without its trailers"))?;
         match self.side {
             Side::Front => ledger.trace(rid).ended = true,
             Side::Backend => {
@@ -487,4 +497,10 @@ impl Police {
         ledger
             .check("W3", credited <= received, || format!("{name}: {credited} octets credited of {received}"))
     }
+}
+
+/// The request that the lines of a field section name.
+fn rid_of_lines(lines: &[Line]) -> Option<u64> {
+    let line = lines.iter().find(|line| line.field.0 == b"x-rid")?;
+    std::str::from_utf8(&line.field.1).ok()?.parse().ok()
 }

@@ -1,0 +1,108 @@
+//! Searches each bug that is planted here. Built in the copy, by `shuntyard-planted`.
+
+use std::collections::BTreeSet;
+use std::panic;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use shuntyard_core::planted;
+use shuntyard_sim::generate::generate;
+use shuntyard_sim::run::run;
+
+/// From one place of the seeds to the next. The first is not where the swarm of every day begins.
+const STEP: u64 = 1_000_000;
+/// Seeds that must hold without any bug: what was planted and is switched off changes nothing.
+const SOUND: u64 = 40;
+
+struct Bug {
+    number: usize,
+    name: String,
+    within: u64,
+    finds: Vec<String>,
+}
+
+impl Bug {
+    fn from_word(word: &str) -> Self {
+        let mut parts = word.split('|');
+        let mut part = || parts.next().unwrap_or_default();
+        let (number, name, within) = (part(), part().to_owned(), part());
+        let finds = part().split(' ').map(str::to_owned).collect();
+        let number = number.parse().expect("a bug has a number");
+        Self { number, name, within: within.parse().expect("a bug has a budget"), finds }
+    }
+}
+
+/// After how many seeds a bug was found from one place, and which invariant told; `None`: not within its budget.
+type Found = Option<(u64, &'static str)>;
+
+fn search(bug: &Bug, base: u64) -> Found {
+    let tells = |n: &u64| {
+        let scenario = generate(base + n);
+        planted::set(bug.number);
+        let outcome = run(&scenario);
+        let found = match outcome {
+            Err(failure) => Some((n + 1, failure.violation.id)),
+            // What must come out the same every time is tried twice.
+            Ok(first) if bug.finds.iter().any(|id| id == "X1") => {
+                let again = run(&scenario).map(|second| second.hash);
+                (again.ok() != Some(first.hash)).then_some((n + 1, "X1"))
+            }
+            Ok(_) => None,
+        };
+        planted::set(0);
+        // What fails without the bug, too, was not planted here.
+        found.filter(|_| run(&scenario).is_ok())
+    };
+    (0..bug.within).find_map(|n| tells(&n))
+}
+
+fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    let bases: u64 = words.next().and_then(|text| text.parse().ok()).expect("how many bases");
+    let bugs: Vec<Bug> = words.map(|word| Bug::from_word(&word)).collect();
+    // Panics are violations; nobody wants to read them all.
+    panic::set_hook(Box::new(|_| {}));
+    if let Some(failure) = (0..SOUND).find_map(|seed| run(&generate(seed)).err()) {
+        println!("without any bug: {failure}");
+        return ExitCode::FAILURE;
+    }
+    let jobs: Vec<(usize, u64)> =
+        (0..bugs.len()).flat_map(|bug| (1..=bases).map(move |n| (bug, n * STEP))).collect();
+    let (next, results) = (AtomicUsize::new(0), Mutex::new(vec![Vec::new(); bugs.len()]));
+    let missed = AtomicUsize::new(0);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(&(bug, base)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let found: Found = search(&bugs[bug], base);
+                    let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+                    results[bug].push(found);
+                    if results[bug].len() as u64 == bases && !row(&bugs[bug], &results[bug]) {
+                        missed.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    let missed = missed.into_inner();
+    println!("{} bugs, {missed} missed, each from {bases} places", bugs.len());
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A line of the table; whether all is well.
+fn row(bug: &Bug, found: &[Found]) -> bool {
+    let mut seeds: Vec<u64> = found.iter().map(|found| found.map_or(u64::MAX, |(seeds, _)| seeds)).collect();
+    seeds.sort_unstable();
+    let ids: BTreeSet<&str> = found.iter().flatten().map(|&(_, id)| id).collect();
+    let told = bug.finds.iter().any(|id| ids.contains(id.as_str()));
+    let well = told && found.iter().all(Option::is_some);
+    let word = |seeds: u64| if seeds == u64::MAX { "-".to_owned() } else { seeds.to_string() };
+    let all = seeds.iter().map(|&seeds| word(seeds)).collect::<Vec<_>>().join(" ");
+    let ids = ids.into_iter().collect::<Vec<_>>().join(" ");
+    let (median, finds) = (word(seeds[seeds.len() / 2]), bug.finds.join(" "));
+    let verdict = if well { "" } else { "   MISSED" };
+    println!("{:38} median {median:>5} of {:<5} ({all}) by {ids}, expected {finds}{verdict}", bug.name, bug.within);
+    well
+}
