@@ -410,8 +410,8 @@ impl Connection {
     pub fn reset(&mut self, key: StreamKey, _error_code: ErrorCode) {
         let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| !exchange.is_left) else { return };
         let (is_whole, recv_open) = (exchange.is_answer_whole(), exchange.recv_open);
-        self.traffic.resets_sent += 1;
         if self.has_failed || self.role == Role::Client {
+            self.traffic.resets_sent += 1;
             self.remove(key);
             return self.break_off();
         }
@@ -427,6 +427,7 @@ impl Connection {
             }
             return;
         }
+        self.traffic.resets_sent += 1;
         self.break_exchange(key);
     }
 

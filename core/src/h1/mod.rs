@@ -29,6 +29,30 @@
 //! - When the peer has closed its side, say so with [`Connection::read_closed`] and take events once more. A request that is
 //!   whole is still answered. A client's exchange of whose response nothing came stays for
 //!   [`Connection::abandon_stream`]: it may be tried elsewhere. One that was cut short is reset by INTERNAL_ERROR.
+//!
+//! # A server
+//!
+//! ```
+//! use std::sync::Arc;
+//! use shuntyard_core::config::ConnectionConfig;
+//! use shuntyard_core::fields::{FieldLine, FieldSection};
+//! use shuntyard_core::h1::Connection;
+//! use shuntyard_core::h2::{Event, Input, Role};
+//!
+//! let mut server = Connection::new(Role::Server, Arc::new(ConnectionConfig::default()), 1, 16 << 10);
+//! let mut input = Input::new(b"GET /hello HTTP/1.1\r\nHost: example.org\r\n\r\n");
+//! let Some(Event::Request { stream, fields, end, .. }) = server.poll_event(&mut input)? else { panic!("a request") };
+//! assert_eq!((fields.get(b":path"), fields.get(b":authority"), end), (Some(&b"/hello"[..]), Some(&b"example.org"[..]), true));
+//!
+//! let mut head = FieldSection::new();
+//! head.push(FieldLine::new(b":status", b"200", server.seed()));
+//! head.push(FieldLine::new(b"content-length", b"3", server.seed()));
+//! server.send_head(stream, &head, false)?;
+//! server.send_data(stream, b"hi!", true)?;
+//! assert_eq!(server.transmit(), b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nhi!");
+//! server.sent(server.transmit().len());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod client;
 mod connection;

@@ -119,7 +119,10 @@ fn anticipates_content(head: &RequestHead) -> bool {
 
 /// The size of the chunk that follows (RFC 9112 section 7.1). Never 0: that would be the last.
 pub(crate) fn chunk_size(out: &mut Vec<u8>, octets: usize) {
-    put(out, format_args!("{octets:x}\r\n"));
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = (usize::BITS - octets.leading_zeros()).div_ceil(4);
+    out.extend((0..digits).rev().map(|n| DIGITS[octets >> (4 * n) & 15]));
+    out.extend_from_slice(b"\r\n");
 }
 
 /// The last chunk, and the trailer section.
@@ -247,7 +250,9 @@ mod tests {
 
     #[test]
     fn rfc9112_7_1_chunks() {
-        assert_eq!(text_of(|out| chunk_size(out, 0x1f_00a)), "1f00a\r\n");
+        for octets in [1, 15, 16, 255, 256, 0x1f_00a, 0xfff_ffff, usize::MAX] {
+            assert_eq!(text_of(|out| chunk_size(out, octets)), format!("{octets:x}\r\n"));
+        }
         assert_eq!(text_of(|out| last_chunk(out, None)), "0\r\n\r\n");
         let trailers = section(&[("x", "1"), ("bad\n", "1"), ("y", "a\r\nb")]);
         assert_eq!(text_of(|out| last_chunk(out, Some(&trailers))), "0\r\nx: 1\r\n\r\n");
