@@ -187,6 +187,11 @@ pub enum ConfigError {
         /// The name that no upstream has.
         upstream: Arc<str>,
     },
+    /// A route asks its backends by what is no authority.
+    Authority {
+        /// The route.
+        route: Arc<str>,
+    },
     /// A text has characters that no token has (RFC 9110 section 5.6.2).
     NotToken {
         /// The field.
@@ -219,6 +224,9 @@ impl fmt::Display for ConfigError {
             Self::UpstreamRepeated { name } => write!(f, "there are two upstreams named {name}"),
             Self::UpstreamUnknown { route, upstream } => {
                 write!(f, "route {route} leads to the upstream {upstream}, which does not exist")
+            }
+            Self::Authority { route } => {
+                write!(f, "the authority of route {route} is neither HOST nor HOST:PORT")
             }
             Self::NotToken { name } => {
                 write!(f, "{name} may have letters, digits and !#$%&'*+-.^_`|~ only")

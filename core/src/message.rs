@@ -52,6 +52,8 @@ pub struct RequestHead {
     pub has_authority: bool,
     /// Whether there is a `host`. Beside an `:authority` it names the same host and port.
     pub has_host: bool,
+    /// Whether there is a `via`.
+    pub has_via: bool,
     /// Whether it is an extended CONNECT: CONNECT with a `:protocol` (RFC 8441 section 4).
     pub extended_connect: bool,
 }
@@ -194,6 +196,7 @@ pub fn request(fields: &FieldSection, rules: &RequestRules) -> Result<RequestHea
         expect_continue: lines.expect_continue,
         has_authority: lines.authority.is_some(),
         has_host: lines.host.is_some(),
+        has_via: lines.via,
         extended_connect: lines.protocol.is_some(),
     })
 }
@@ -283,6 +286,7 @@ struct Lines<'a> {
     content_length_repeated: bool,
     expect_continue: bool,
     te: bool,
+    via: bool,
 }
 
 impl<'a> Lines<'a> {
@@ -330,10 +334,13 @@ impl<'a> Lines<'a> {
                 self.expect_continue |= line.value.eq_ignore_ascii_case(b"100-continue");
                 Ok(())
             }
+            FieldName::Via => {
+                self.via = true;
+                Ok(())
+            }
             FieldName::Cookie
             | FieldName::SetCookie
             | FieldName::Credentials
-            | FieldName::Via
             | FieldName::Date
             | FieldName::Forwarding
             | FieldName::MaxForwards

@@ -29,6 +29,8 @@ impl Signal {
     /// The signal in the `priority` field of a message (RFC 9218 section 5). `None` where there is no such field, or none that
     /// can be read.
     pub fn of(fields: &FieldSection) -> Option<Self> {
+        // Mostly there is none, which is told without looking at lines.
+        fields.value_of(FieldName::Priority)?;
         let mut lines = fields.iter().filter(|line| line.facts.name == FieldName::Priority);
         let first = lines.next()?;
         let Some(second) = lines.next() else { return Self::parse(first.value) };

@@ -89,6 +89,8 @@ pub enum Cause {
     ProxyLoop,
     /// No endpoint of the upstream offers tunnels.
     NoTunnel,
+    /// OPTIONS asked for the gateway itself, by `max-forwards` (RFC 9110 section 7.6.2).
+    LastForward,
     /// A hook answered, with a status of its own.
     HookAnswered,
     /// A hook failed, or made what is not well-formed.
@@ -119,6 +121,7 @@ impl Cause {
             Self::NoRoute => (404, "destination_not_found"),
             Self::NotServed => (501, "http_request_error"),
             Self::ProxyLoop => (502, "proxy_loop_detected"),
+            Self::LastForward => (200, "proxy_internal_response"),
             Self::NoTunnel => (502, "http_protocol_error"),
             // The answer is the hook's.
             Self::HookAnswered => (500, "proxy_internal_response"),
@@ -127,7 +130,7 @@ impl Cause {
     }
 
     /// Every cause once; for resets of backends any code stands for all.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::ConnectionRefused,
         Self::ConnectionTimeout,
         Self::ConnectionTerminated,
@@ -151,6 +154,7 @@ impl Cause {
         Self::CodingUnsupported,
         Self::ProxyLoop,
         Self::NoTunnel,
+        Self::LastForward,
     ];
 
     /// Whether the request was refused by its form alone: nobody knows what it asked for, nor by which method.
@@ -205,6 +209,7 @@ impl Cause {
             Self::CodingUnsupported => (20, "coding_unsupported", "DPE"),
             Self::ProxyLoop => (21, "proxy_loop", "LR"),
             Self::NoTunnel => (22, "no_tunnel", "UPE"),
+            Self::LastForward => (23, "last_forward", "LR"),
         }
     }
 }

@@ -20,6 +20,8 @@ pub struct Route {
     pub upstream: UpstreamKey,
     /// Where its requests are counted.
     pub number: u32,
+    /// The authority by which its backends are asked, if not by that of the request; and whether it is mapped back.
+    pub authority: Option<(Arc<str>, bool)>,
     /// From a request's head to the end of its response.
     pub timeout: Option<Duration>,
     /// The protocols that its requests may upgrade to (RFC 9110 section 7.8), in lower case.
@@ -69,6 +71,7 @@ impl Routes {
                 name: Arc::clone(&config.name),
                 upstream,
                 number: number(&config.name),
+                authority: config.authority.clone().map(|authority| (authority, config.map_back)),
                 timeout: config.timeout,
                 upgrades: config.upgrades.clone(),
                 connect: config.connect,

@@ -199,6 +199,8 @@ fn route(route: Route) -> Option<RouteConfig> {
     Some(RouteConfig {
         host: route.host,
         path: route.path,
+        authority: route.authority.as_deref().map(Into::into),
+        map_back: route.map_back,
         timeout: route.timeout,
         upgrades: route.upgrades.into_iter().map(Arc::from).collect(),
         connect: route.connect,

@@ -20,6 +20,7 @@ use toml::de::DeTable;
 
 mod agree;
 mod code;
+mod forwarding;
 mod header;
 mod kind;
 mod pattern;

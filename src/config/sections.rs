@@ -5,8 +5,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use shuntyard_core::config::{
-    Balance, Config, ConnectionConfig, HeaderRule, HostPattern, MAX_WINDOW, NotPeers, PathPattern, Peers,
-    Protocol, RetryConfig, Saturation, Scope, UpstreamConfig,
+    Balance, Config, ConnectionConfig, HeaderRule, HostPattern, MAX_WINDOW, PathPattern, Protocol,
+    RetryConfig, RouteConfig, Saturation, Scope, UpstreamConfig,
 };
 
 use crate::address::{EndpointAddress, ListenAddress};
@@ -16,7 +16,7 @@ use crate::config::kind::{At, Flag, Fraction, List, Number, Size, Text, Time, Wo
 use crate::config::pattern::{parse_host, parse_path, write_host, write_path};
 use crate::config::problem::{Problem, Span};
 use crate::config::section::{Located, Section};
-use crate::config::{Defaults, header};
+use crate::config::{Defaults, forwarding, header};
 use crate::log::Destination;
 use crate::observation::{ObserveArgs, admin_address};
 
@@ -47,6 +47,8 @@ pub(super) struct Route {
     pub(super) path: PathPattern,
     /// `None` where it is missing or wrong, which has been said.
     pub(super) upstream: Option<Located<String>>,
+    pub(super) authority: Option<String>,
+    pub(super) map_back: bool,
     pub(super) timeout: Option<Duration>,
     pub(super) upgrades: Vec<String>,
     pub(super) connect: bool,
@@ -86,13 +88,6 @@ const ENDPOINT: Text<EndpointAddress> = Text {
     write: EndpointAddress::to_string,
     help: "write \"HOST:PORT\", \"[IPv6]:PORT\" or \"unix:/PATH\", with h2c:// or http:// in front if need be",
 };
-const PEERS: Text<Peers> = Text {
-    what: "a block of addresses, or \"unix\"",
-    code: Code::NotAddress,
-    parse: |text| text.parse().map_err(|error: NotPeers| error.to_string()),
-    write: Peers::to_string,
-    help: "write \"10.0.0.0/8\", \"2001:db8::/32\", one address, or \"unix\" for all Unix sockets",
-};
 const DESTINATION: Text<Destination> = Text {
     what: "a path or -",
     code: Code::BadPath,
@@ -109,6 +104,16 @@ const HOST: Text<HostPattern> = Text {
     parse: parse_host,
     write: write_host,
     help: "write a host (\"api.example.com\"), or \"*.example.com\" for all below a domain",
+};
+const AUTHORITY: Text<String> = Text {
+    what: "a host, or a host with a port",
+    code: Code::BadHost,
+    parse: |text| {
+        let route = RouteConfig { authority: Some(text.into()), ..RouteConfig::any("route", "upstream") };
+        route.validate().map(|()| text.to_owned()).map_err(|_| "it has another form".to_owned())
+    },
+    write: String::clone,
+    help: "write \"app.internal\", \"app.internal:8080\" or \"[::1]:8080\"",
 };
 const PATH: Text<PathPattern> = Text {
     what: "a path",
@@ -158,7 +163,7 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
         .and_then(|found| NonZeroUsize::new(usize::try_from(found.value).ok()?));
     let what = "the name in `via` fields (RFC 9110 section 7.6.3); gateways in a row need different ones";
     section.take("via", what, &TOKEN, &mut config.via);
-    forwarding(section, &mut config);
+    forwarding::section(section, &mut config);
     let observe = observe(section);
     let listen = section.list("listen", "where clients connect to; without any: 127.0.0.1:8080", listen);
     let (listen, spoken): (Vec<_>, Vec<_>) = listen.into_iter().unzip();
@@ -191,30 +196,6 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
         upstreams,
         config,
     }
-}
-
-/// What messages are given on their way.
-fn forwarding(section: &mut Section<'_, '_>, config: &mut Config) {
-    section.group("forwarding", "what backends are told of clients, and clients of us", |group| {
-        let fields = &mut config.forwarding;
-        let words = &[
-            ("x-forwarded", (true, false)),
-            ("forwarded", (false, true)),
-            ("both", (true, true)),
-            ("off", (false, false)),
-        ];
-        let mut told = (fields.x_forwarded, fields.forwarded);
-        let what = "client, scheme and host in x-forwarded-for, -proto, -host, or in `forwarded` (RFC 7239)";
-        group.take("client", what, &Words { words, later: &[] }, &mut told);
-        (fields.x_forwarded, fields.forwarded) = told;
-        let what = "whether `forwarded` names a client by a word without meaning (RFC 7239 section 6.3)";
-        group.take("obfuscate", what, &Flag, &mut fields.obfuscate);
-        let what = "peers whose word about clients is taken; that of all others is removed";
-        let peers = List { of: PEERS, min: 0, max: 1024 };
-        group.take("trusted_proxies", what, &peers, &mut fields.trusted);
-        let what = "whether responses get a `via` as well as requests";
-        group.take("via_in_responses", what, &Flag, &mut config.via_in_responses);
-    });
 }
 
 /// What there is to see of a server.
@@ -280,6 +261,11 @@ fn route(section: &mut Section<'_, '_>) -> Route {
     let what = "the path that it serves, or with a slash at its end all that begin so; without it, all";
     let path = section.optional("path", what, &PATH, "\"/v1/\"");
     let upstream = section.required("upstream", "who serves its requests", &NAME, "\"app\"");
+    let what = "the host, or host:port, that its backends are asked for; without it, the one that the client asked for";
+    let authority = section.optional("authority", what, &AUTHORITY, "\"app.internal\"");
+    let mut map_back = true;
+    let what = "whether that authority is taken out of Location, Content-Location and the domains of cookies";
+    section.take("map_back", what, &Flag, &mut map_back);
     let what = "from a request's head to the end of its response; without it, no such limit";
     let timeout = section.optional("timeout", what, &TIME, "\"15s\"");
     let tokens = List { of: TOKEN, min: 0, max: 16 };
@@ -298,6 +284,8 @@ fn route(section: &mut Section<'_, '_>) -> Route {
         host: host.map(|found| found.value).unwrap_or_default(),
         path: path.map(|found| found.value).unwrap_or_default(),
         upstream,
+        authority: authority.map(|found| found.value),
+        map_back,
         timeout: timeout.map(|found| found.value),
         upgrades,
         connect,

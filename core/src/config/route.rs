@@ -16,6 +16,11 @@ pub struct RouteConfig {
     pub path: PathPattern,
     /// The name of the upstream.
     pub upstream: Arc<str>,
+    /// The authority by which its backends are asked, `host` or `host:port`; `None`: the one that the client asked for.
+    pub authority: Option<Arc<str>>,
+    /// Whether that authority is taken out of `location`, `content-location` and the domains of cookies in responses, so that
+    /// clients stay with the name that they know. Without another authority nothing is.
+    pub map_back: bool,
     /// From a request's head to the end of its response; `None` for no such limit. A millisecond to a day.
     pub timeout: Option<Duration>,
     /// The protocols that its requests may upgrade to, by `Upgrade` over HTTP/1.1 or by extended CONNECT over HTTP/2 (RFC 8441).
@@ -62,6 +67,8 @@ impl RouteConfig {
             host: HostPattern::Any,
             path: PathPattern::Any,
             upstream: upstream.into(),
+            authority: None,
+            map_back: true,
             timeout: None,
             upgrades: vec!["websocket".into()],
             connect: false,
@@ -87,10 +94,55 @@ impl RouteConfig {
                 range("route path", path.len() as u64, 1, 4096)?;
             }
         }
+        if let Some(authority) = &self.authority
+            && !is_authority(authority)
+        {
+            return Err(ConfigError::Authority { route: Arc::clone(&self.name) });
+        }
         for rules in [&self.request_headers, &self.response_headers] {
             range("header rules", rules.len() as u64, 0, 256)?;
             rules.iter().try_for_each(HeaderRule::validate)?;
         }
         self.timeout.map_or(Ok(()), |timeout| range_duration("route timeout", timeout))
+    }
+}
+
+/// A host or an IPv6 address in brackets, and perhaps a port (RFC 9110 section 4.2.1).
+fn is_authority(text: &str) -> bool {
+    if text.len() > 260 {
+        return false;
+    }
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let is_name = |name: &str| {
+        let of_name = |octet: u8| octet.is_ascii_alphanumeric() || b"-._".contains(&octet);
+        !name.is_empty() && name.bytes().all(of_name)
+    };
+    let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => address.parse::<core::net::Ipv6Addr>().is_ok(),
+        None => is_name(host),
+    };
+    is_host
+        && port.is_none_or(|port| {
+            port.bytes().all(|octet| octet.is_ascii_digit()) && port.parse::<u16>().is_ok()
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authorities() {
+        for good in ["app", "app.internal:8080", "10.0.0.1", "[::1]", "[2001:db8::1]:443", "a_b-c.d"] {
+            assert!(is_authority(good), "{good}");
+        }
+        for bad in
+            ["", ":80", "a b", "a:b", "a:", "a:70000", "a:+1", "::1", "[::1", "[x]:1", "u@a", "a/b", "\u{e9}"]
+        {
+            assert!(!is_authority(bad), "{bad}");
+        }
     }
 }

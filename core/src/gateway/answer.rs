@@ -43,6 +43,7 @@ impl Answerer<'_> {
         let content = match cause {
             // Nobody knows whether it was HEAD.
             _ if cause.is_refusal() => String::new(),
+            Cause::LastForward => String::new(),
             _ => format!("{status} {error}\n"),
         };
         let mut fields = FieldSection::new();
@@ -133,7 +134,7 @@ mod tests {
                 Cause::ResponseTimeout | Cause::StreamIdle => 4,
                 Cause::RequestHeadTooLarge | Cause::RequestMalformed => 13,
                 Cause::NoRoute | Cause::NotServed | Cause::CodingUnsupported => 12,
-                Cause::HookAnswered | Cause::HookFailed => 2,
+                Cause::HookAnswered | Cause::HookFailed | Cause::LastForward => 2,
                 Cause::RequestTargetTooLong | Cause::VersionUnsupported => 2,
                 _ => 14,
             };

@@ -2,6 +2,7 @@
 
 use crate::error::{ErrorCode, StreamError};
 use crate::fields::FieldSection;
+use crate::gateway::forward::map_back;
 use crate::gateway::front::key_of;
 use crate::gateway::hooked::Incoming;
 use crate::gateway::tunnel::Direction;
@@ -89,6 +90,9 @@ impl Gateway {
             request.awaiting.relay = relay;
             request.awaiting.replay.end(&mut self.replays);
             if let Some(route) = &request.awaiting.route {
+                if let Some((authority, true)) = &route.authority {
+                    map_back(&mut fields, authority, self.seed);
+                }
                 route.response_headers.apply(&mut fields);
             }
             let seconds = self.wall.unix_seconds_at(now);

@@ -1,7 +1,11 @@
 //! What a gateway owes to the fields of a message that it forwards (RFC 9110 section 7.6, RFC 9113 section 8).
 
 mod client;
+mod map_back;
+mod max_forwards;
 mod via;
+
+pub(super) use map_back::map_back;
 
 use crate::address::Address;
 use crate::config::Config;
@@ -46,9 +50,12 @@ impl Forward {
             *fields = with_authority(fields, self.seed);
         }
         self.introduction.introduce(fields, conn, peer);
-        let circle = self.via.has_been_here(fields);
+        let circle = head.has_via && self.via.has_been_here(fields);
         self.via.push(fields, version);
-        if circle { Err(Cause::ProxyLoop) } else { Ok(()) }
+        if circle {
+            return Err(Cause::ProxyLoop);
+        }
+        max_forwards::count_down(fields, head.method, self.seed)
     }
 
     /// A final response is on its way to a client.

@@ -144,6 +144,7 @@ impl Gateway {
             expect_continue: false,
             has_authority: false,
             has_host: false,
+            has_via: false,
             extended_connect: false,
         };
         if matches!(refusal, Refusal::HeadTooLarge | Refusal::TargetTooLong) {

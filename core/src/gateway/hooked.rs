@@ -107,7 +107,8 @@ impl Gateway {
             return Ok(Outgoing::default());
         };
         let route = awaiting.route.as_deref();
-        let Some(mut fields) = self.spare.changed(frozen.fields(), route, self.hooks.0.is_some()) else {
+        let Some(mut fields) = self.spare.changed(frozen.fields(), route, self.hooks.0.is_some(), self.seed)
+        else {
             return Ok(Outgoing::default());
         };
         let (head, at, seed) = (awaiting.head, (awaiting.attempts + 1, upstream, endpoint), self.seed);

@@ -1,6 +1,6 @@
 //! Memory that passes from one connection to the next, so that neither idle connections hold any nor busy ones ask for it.
 
-use crate::fields::FieldSection;
+use crate::fields::{FieldName, FieldSection};
 use crate::gateway::{ConnId, Gateway};
 use crate::routes::Route;
 
@@ -49,13 +49,21 @@ impl Spare {
         original: &FieldSection,
         route: Option<&Route>,
         hooked: bool,
+        seed: u64,
     ) -> Option<FieldSection> {
         let changes = route.map(|route| &route.request_headers).filter(|changes| !changes.is_empty());
-        if changes.is_none() && !hooked {
+        let authority = route.and_then(|route| route.authority.as_ref());
+        if changes.is_none() && authority.is_none() && !hooked {
             return None;
         }
         let mut fields = self.take_section();
         fields.copy_from(original);
+        if let Some((authority, _)) = authority
+            && fields.replace_value(FieldName::Authority, authority.as_bytes(), seed)
+        {
+            // It named the other one.
+            fields.retain(|line| line.facts.name != FieldName::Host);
+        }
         if let Some(changes) = changes {
             changes.apply(&mut fields);
         }

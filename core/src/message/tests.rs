@@ -49,6 +49,7 @@ fn a_request_says_what_it_is() {
         expect_continue: false,
         has_authority: true,
         has_host: false,
+        has_via: false,
         extended_connect: false,
     };
     assert_eq!(head, expected);

@@ -43,6 +43,7 @@ impl Loss {
             | Cause::NotServed
             | Cause::HookAnswered
             | Cause::HookFailed
+            | Cause::LastForward
             | Cause::ProxyLoop => Self::Final,
         }
     }

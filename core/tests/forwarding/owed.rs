@@ -127,3 +127,158 @@ fn rfc9218_7_a_frozen_request_is_moved_by_a_later_signal() {
     rig.backend_says(&headers(3, &OK, true));
     assert_eq!(rig.said_to_backend()[0].value("priority"), Some("u=2"));
 }
+
+#[test]
+fn rfc9110_7_6_2_options_for_the_gateway_itself_is_answered() {
+    req!("9110-7.6.2-01", "9110-7.6.2-02");
+    let ask = |id: u32, method: &str, left: &str| {
+        let head = [&line(":method", method)[..], &[0x86, 0x84], &line(":authority", "a.example")].concat();
+        headers(id, &[head, line("max-forwards", left), line("authorization", "Basic YTpi")].concat(), true)
+    };
+    let mut rig = Rig::new(|_| {});
+    rig.client_says(&ask(1, "OPTIONS", "0"));
+    let said = rig.said_to_client();
+    assert_eq!((said[0].value(":status"), said[0].value("content-length")), (Some("200"), Some("0")));
+    assert!(matches!(said[..], [Said::Fields { end: true, .. }]), "{said:?}");
+    // Nothing is reflected.
+    rig.client_says(&ask(3, "TRACE", "0"));
+    let said = rig.said_to_client();
+    assert_eq!(said[0].value(":status"), Some("501"));
+    assert!(rig.backends.is_empty() && !format!("{said:?}").contains("YTpi"));
+    rig.client_says(&ask(5, "OPTIONS", "2"));
+    assert_eq!(rig.said_to_backend()[0].value("max-forwards"), Some("1"));
+}
+
+/// Another authority for the backend, and what it says by that name.
+#[test]
+fn b68_authority_is_kept_or_rewritten_and_mapped_back() {
+    let answered = |authority: Option<&str>, map_back: bool| {
+        let mut rig = Rig::new(|config| {
+            config.routes[0].authority = authority.map(Into::into);
+            config.routes[0].map_back = map_back;
+        });
+        rig.client_says(&headers(1, &[get(), line("host", "example.com")].concat(), true));
+        let asked = rig.said_to_backend().remove(0);
+        let lines = [
+            line(":status", "302"),
+            line("location", "http://app.internal:81/next"),
+            line("content-location", "http://elsewhere/x"),
+            line("set-cookie", "a=b; Domain=app.internal; Path=/"),
+        ];
+        rig.backend_says(&headers(1, &lines.concat(), true));
+        (asked, rig.said_to_client().remove(0))
+    };
+    let (asked, told) = answered(Some("app.internal:81"), true);
+    assert_eq!((asked.value(":authority"), asked.value("host")), (Some("app.internal:81"), None));
+    assert_eq!(asked.value("x-forwarded-host"), Some("example.com"));
+    assert_eq!(told.value("location"), Some("/next"));
+    assert_eq!(told.value("content-location"), Some("http://elsewhere/x"));
+    assert_eq!(told.value("set-cookie"), Some("a=b; Path=/"));
+    let (asked, told) = answered(Some("app.internal:81"), false);
+    assert_eq!(asked.value(":authority"), Some("app.internal:81"));
+    assert_eq!(told.value("location"), Some("http://app.internal:81/next"));
+    let (asked, told) = answered(None, true);
+    assert_eq!((asked.value(":authority"), asked.value("host")), (Some("example.com"), Some("example.com")));
+    assert_eq!(told.value("set-cookie"), Some("a=b; Domain=app.internal; Path=/"));
+}
+
+#[test]
+fn b70_crumbs_of_cookies_pass_as_they_are() {
+    let mut rig = Rig::new(|_| {});
+    let crumbs = [line("cookie", "a=1"), line("accept", "*/*"), line("cookie", "b=2"), line("cookie", "c=3")];
+    rig.client_says(&headers(1, &[get(), crumbs.concat()].concat(), true));
+    let said = rig.said_to_backend();
+    let Said::Fields { lines, .. } = &said[0] else { panic!("{said:?}") };
+    let crumbs: Vec<_> =
+        lines.iter().filter(|(name, _)| name == "cookie").map(|(_, value)| &**value).collect();
+    assert_eq!(crumbs, ["a=1", "b=2", "c=3"]);
+}
+
+/// The client waits with its content; the backend asks for it, or answers without.
+#[test]
+fn b71_expectations_are_the_backends_to_meet() {
+    req!("9110-10.1.1-13", "9110-10.1.1-09");
+    let expecting = headers(1, &[post(), line("expect", "100-continue")].concat(), false);
+    let mut rig = Rig::new(|_| {});
+    rig.client_says(&expecting);
+    let said = rig.said_to_backend();
+    assert!(matches!(said[..], [Said::Fields { end: false, .. }]), "the head goes at once: {said:?}");
+    assert_eq!(said[0].value("expect"), Some("100-continue"));
+    rig.backend_says(&headers(1, &line(":status", "100"), false));
+    assert_eq!(rig.said_to_client()[0].value(":status"), Some("100"));
+    rig.client_says(&data(1, b"content", true));
+    assert_eq!(rig.said_to_backend(), [Said::Content { stream: 1, octets: b"content".to_vec(), end: true }]);
+    rig.backend_says(&headers(1, &OK, true));
+    assert_eq!(rig.said_to_client()[0].value(":status"), Some("200"));
+
+    let mut rig = Rig::new(|_| {});
+    rig.client_says(&expecting);
+    rig.backend_says(&headers(1, &line(":status", "417"), true));
+    let said = rig.said_to_client();
+    assert_eq!(said[0].value(":status"), Some("417"));
+    assert_eq!(said[1..], [Said::Reset { stream: 1, code: ErrorCode::NO_ERROR }], "and no content is wanted");
+    rig.client_says(&data(1, b"content", true));
+    assert!(rig.said_to_backend().iter().all(|said| !matches!(said, Said::Content { .. })));
+}
+
+/// A final response that begins before the request has ended: both go on.
+#[test]
+fn b72_an_early_response_and_the_upload_go_on_side_by_side() {
+    req!("9110-10.1.1-10");
+    let mut rig = Rig::new(|_| {});
+    rig.client_says(&[headers(1, &post(), false), data(1, b"a", false)].concat());
+    rig.backend_says(&headers(1, &OK, false));
+    assert!(matches!(rig.said_to_client()[..], [Said::Fields { end: false, .. }]), "before any content");
+    rig.said_to_backend();
+    for octets in [b"b", b"c"] {
+        rig.client_says(&data(1, octets, false));
+        assert_eq!(rig.said_to_backend(), [Said::Content { stream: 1, octets: octets.to_vec(), end: false }]);
+        rig.backend_says(&data(1, octets, false));
+        assert_eq!(rig.said_to_client(), [Said::Content { stream: 1, octets: octets.to_vec(), end: false }]);
+    }
+    rig.client_says(&headers(1, &line("x-sum", "1"), true));
+    assert_eq!(rig.said_to_backend()[0].value("x-sum"), Some("1"));
+    rig.backend_says(&headers(1, &line("grpc-status", "0"), true));
+    assert!(
+        matches!(&rig.said_to_client()[..], [said @ Said::Fields { end: true, .. }] if said.value("grpc-status") == Some("0"))
+    );
+}
+
+#[test]
+fn b74_early_hints_pass_and_pushes_do_not() {
+    let mut rig = Rig::new(|_| {});
+    rig.client_says(&headers(1, &get(), true));
+    rig.backend_says(&headers(
+        1,
+        &[line(":status", "103"), line("link", "</a>; rel=preload")].concat(),
+        false,
+    ));
+    let said = rig.said_to_client();
+    assert_eq!((said[0].value(":status"), said[0].value("link")), (Some("103"), Some("</a>; rel=preload")));
+    rig.said_to_backend();
+    rig.backend_says(&frame(PUSH_PROMISE, END_HEADERS, 1, &[&[0, 0, 0, 2][..], &get()].concat()));
+    assert!(matches!(rig.said_to_backend()[..], [Said::GoAway { code: ErrorCode::PROTOCOL_ERROR, .. }, ..]));
+}
+
+/// No content where there is none, whatever content-length says; and none that differs from it.
+#[test]
+fn b77_content_is_as_the_head_says() {
+    req!("9110-8.6-03", "9110-8.6-04");
+    let length = line("content-length", "5");
+    for (method, status) in [("HEAD", "200"), ("GET", "304")] {
+        let head = [&line(":method", method)[..], &[0x86, 0x84], &line(":authority", "a.example")].concat();
+        let mut rig = Rig::new(|_| {});
+        rig.client_says(&headers(1, &head, true));
+        rig.backend_says(&headers(1, &[line(":status", status), length.clone()].concat(), true));
+        let said = rig.said_to_client();
+        assert!(matches!(said[..], [Said::Fields { end: true, .. }]), "{said:?}");
+        assert_eq!(said[0].value("content-length"), Some("5"), "it is the backend's to know");
+    }
+    for content in [&b"1234"[..], b"123456"] {
+        let mut rig = Rig::new(|_| {});
+        rig.client_says(&headers(1, &get(), true));
+        rig.backend_says(&[headers(1, &[&OK[..], &length].concat(), false), data(1, content, true)].concat());
+        let said = rig.said_to_client();
+        assert!(matches!(said.last(), Some(Said::Reset { .. })), "{content:?}: {said:?}");
+    }
+}

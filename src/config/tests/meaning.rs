@@ -90,6 +90,7 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!(&*routes[0].name, "api");
     assert_eq!(routes[0].host, HostPattern::Exact("api.example.com".into()));
     assert_eq!(routes[0].path, PathPattern::Prefix("/v1/".into()));
+    assert_eq!((routes[0].authority.as_deref(), routes[0].map_back), (Some("api.internal:8080"), false));
     assert_eq!((&*routes[0].upstream, routes[0].timeout), ("api", Some(Duration::from_secs(15))));
     let upgrades: Vec<_> = routes[0].upgrades.iter().map(|upgrade| &**upgrade).collect();
     assert_eq!((upgrades, routes[0].connect), (vec!["websocket", "irc"], true));

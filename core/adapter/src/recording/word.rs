@@ -210,7 +210,9 @@ structs! {
     }
     EndpointConfig { host, protocol }
     RetryConfig { attempts, unprocessed_attempts, budget_percent, replay_octets }
-    RouteConfig { name, host, path, upstream, timeout, upgrades, connect, request_headers, response_headers }
+    RouteConfig {
+        name, host, path, upstream, authority, map_back, timeout, upgrades, connect, request_headers, response_headers
+    }
 }
 
 enums! {
@@ -266,6 +268,7 @@ mod tests {
         config.routes[0].path = PathPattern::Prefix("/x".into());
         config.routes[0].host = HostPattern::Below("example.com".into());
         config.routes[0].timeout = Some(Duration::from_millis(17));
+        config.routes[0].authority = Some("app:1".into());
         config.forwarding.trusted = vec![Peers::Unix, "10.0.0.0/8".parse().unwrap()];
         there_and_back(&config);
         there_and_back(&Command::Configure(Box::new(config)));

@@ -21,8 +21,12 @@ pub(super) struct Introduction {
     config: ForwardingConfig,
     seed: u64,
     names: [FieldFacts; 4],
+    /// `http` as the scheme.
+    plain: FieldFacts,
     /// The client whose request came last: the next is likely to be of the same.
     last: Option<Client>,
+    /// What is copied from one place of a section to another.
+    copy: Vec<u8>,
 }
 
 /// What is found out once for many requests of one client.
@@ -39,7 +43,8 @@ struct Client {
 impl Introduction {
     pub(super) fn new(config: ForwardingConfig, seed: u64) -> Self {
         let names = [FOR, PROTO, HOST, FORWARDED].map(|name| FieldFacts::of_name(name, seed));
-        Self { config, seed, names, last: None }
+        let plain = names[1].with_value(SCHEME, seed);
+        Self { config, seed, names, plain, last: None, copy: Vec::new() }
     }
 
     /// A request of this client is on its way to a backend.
@@ -54,11 +59,9 @@ impl Introduction {
             fields.retain(|line| line.facts.name != FieldName::Forwarding);
         }
         let said = said && client.trusted;
-        let authority = fields.value_of(FieldName::Authority).map(<[u8]>::to_vec);
-        let scheme = fields.value_of(FieldName::Scheme).filter(|_| client.trusted);
-        let scheme = scheme.unwrap_or(SCHEME).to_vec();
         if self.config.forwarded {
-            let element = client.element(authority.as_deref(), &scheme);
+            let scheme = fields.value_of(FieldName::Scheme).filter(|_| client.trusted).unwrap_or(SCHEME);
+            let element = client.element(fields.value_of(FieldName::Authority), scheme);
             append(fields, (FORWARDED, &self.names[3]), element.as_bytes(), said, seed);
         }
         if !self.config.x_forwarded {
@@ -71,12 +74,16 @@ impl Introduction {
                 push(fields, FOR, address, facts);
             }
         }
+        // Of these the first gateway knows best.
         let [_, proto, host, _] = &self.names;
-        for (name, facts, value) in [(PROTO, proto, Some(scheme)), (HOST, host, authority)] {
-            // Of these the first gateway knows best.
-            if let Some(value) = value.filter(|_| !said || fields.get(name).is_none()) {
-                push(fields, name, &value, &facts.with_value(&value, seed));
-            }
+        let copy = &mut self.copy;
+        if !client.trusted {
+            push(fields, PROTO, SCHEME, &self.plain);
+        } else if !said || fields.get(PROTO).is_none() {
+            push_copy(fields, PROTO, proto, FieldName::Scheme, copy, seed);
+        }
+        if !said || fields.get(HOST).is_none() {
+            push_copy(fields, HOST, host, FieldName::Authority, copy, seed);
         }
     }
 }
@@ -148,6 +155,21 @@ const fn mixed(bits: u64) -> u64 {
 fn push(fields: &mut FieldSection, name: &[u8], value: &[u8], facts: &FieldFacts) {
     let (facts, origin) = (*facts, Origin::NONE);
     fields.push(FieldLine { name, value, facts, never_indexed: false, origin });
+}
+
+/// A line with the value of another one, if that is there.
+fn push_copy(
+    fields: &mut FieldSection,
+    name: &[u8],
+    facts: &FieldFacts,
+    of: FieldName,
+    copy: &mut Vec<u8>,
+    seed: u64,
+) {
+    let Some(value) = fields.value_of(of) else { return };
+    copy.clear();
+    copy.extend_from_slice(value);
+    push(fields, name, copy, &facts.with_value(copy, seed));
 }
 
 /// Puts a member behind those that are there, in one line: many applications look at one line only.
