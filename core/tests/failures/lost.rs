@@ -6,6 +6,7 @@ use shuntyard_core::gateway::Closed;
 use shuntyard_core::h2::StreamKey;
 use shuntyard_core::key::ConnId;
 use shuntyard_core::record::{AttemptOutcome, Cause, Outcome};
+use shuntyard_requirements::req;
 
 use crate::memory::Memory;
 use crate::support::{
@@ -17,6 +18,7 @@ const LOST: Cause = Cause::ConnectionTerminated;
 
 #[test]
 fn b57_what_is_idempotent_is_sent_again_once() {
+    req!("9110-9.2.2-03");
     for (method, sent) in [(Method::GET, 0), (Method::PUT, 5000), (Method::DELETE, 0)] {
         let (mut memory, client) = with_client(|_| {});
         let stream = send(&mut memory, client, method, "/", &content(sent));

@@ -100,7 +100,7 @@ fn rfc9113_8_7_what_was_not_processed_is_sent_again() {
 /// Whether a backend that vanishes has acted on a request nobody knows.
 #[test]
 fn rfc9110_9_2_2_what_may_have_been_processed_is_not_sent_again() {
-    req!("9110-9.2.2-02", "9113-8.7-02");
+    req!("9110-9.2.2-01", "9110-9.2.2-02", "9113-8.7-02");
     let mut rig = Rig::new(|_| {});
     rig.client_says(&headers(1, &post(), true));
     let first = rig.backend();

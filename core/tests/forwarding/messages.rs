@@ -122,7 +122,7 @@ fn rfc9113_10_3_fields_of_one_connection_are_not_forwarded() {
 
 #[test]
 fn rfc9113_8_3_answers_of_the_gateway_are_well_formed() {
-    req!("9113-8.2-01", "9113-8.3-01", "9113-8.3.2-01");
+    req!("9113-8.2-01", "9113-8.3-01", "9113-8.3.2-01", "9110-2.2-01", "9110-2.2-02");
     let mut rig = Rig::new(|config| config.upstreams[0].retry.attempts = 1);
     rig.client_says(&headers(1, &get(), true));
     let backend = rig.backend();

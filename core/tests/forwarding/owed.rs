@@ -282,3 +282,19 @@ fn b77_content_is_as_the_head_says() {
         assert!(matches!(said.last(), Some(Said::Reset { .. })), "{content:?}: {said:?}");
     }
 }
+
+/// What is not known here is forwarded: statuses by their class, and what other gateways said of theirs.
+#[test]
+fn rfc9110_15_statuses_and_words_of_others_pass() {
+    req!("9110-15-01", "9209-2-03");
+    for status in ["299", "399", "499", "599"] {
+        let mut rig = Rig::new(|_| {});
+        rig.client_says(&headers(1, &get(), true));
+        let head = [line(":status", status), line("proxy-status", "inner; error=dns_error; x=1")].concat();
+        rig.backend_says(&[headers(1, &head, false), data(1, b"why", true)].concat());
+        let said = rig.said_to_client();
+        assert_eq!(said[0].value(":status"), Some(status));
+        assert_eq!(said[0].value("proxy-status"), Some("inner; error=dns_error; x=1"));
+        assert_eq!(said.len(), 2, "with its content");
+    }
+}
