@@ -138,5 +138,6 @@ fn sum(a: View, b: View) -> View {
         buffered_octets: a.buffered_octets + b.buffered_octets,
         reserved_octets: a.reserved_octets + b.reserved_octets,
         deadlines: a.deadlines + b.deadlines,
+        credit_lost: a.credit_lost + b.credit_lost,
     }
 }
