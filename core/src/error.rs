@@ -140,6 +140,7 @@ causes! {
         FieldBlockTooLarge = ENHANCE_YOUR_CALM, "a field block exceeds the budget for decoding it (10.5.1)";
         Compression = COMPRESSION_ERROR, "a field block cannot be decompressed (4.3)";
         ControlFramesQueued = ENHANCE_YOUR_CALM, "more answers to control frames are queued than the limit (10.5)";
+        Misuse = ENHANCE_YOUR_CALM, "the peer costs more than it brings: resets, PINGs and the like (10.5)";
         PrefaceTimeout = PROTOCOL_ERROR, "the connection preface did not come in time (3.4)";
         FieldBlockTimeout = ENHANCE_YOUR_CALM, "a field block was not complete in time (10.5)";
         Internal = INTERNAL_ERROR, "a condition of our own";

@@ -145,6 +145,13 @@ impl<T, M> Slab<T, M> {
         self.len == 0
     }
 
+    /// Memory for one entry and no more, where there is none yet: for a slab that rarely has another.
+    pub fn reserve_first(&mut self) {
+        if self.slots.capacity() == 0 {
+            self.slots.reserve_exact(1);
+        }
+    }
+
     /// Adds an entry.
     pub fn insert(&mut self, value: T) -> Key<M> {
         self.insert_with(|_| value)

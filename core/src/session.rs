@@ -7,6 +7,7 @@ use crate::h1;
 use crate::h2::{self, Cut, Event, Input, OpenError, StreamGone, StreamKey, Traffic};
 use crate::message::Version;
 use crate::priority::Priority;
+use crate::time::Duration;
 use crate::window::{ConnectionLevel, Credit, StreamLevel};
 
 /// The session of one connection. It is boxed: what the gateway walks stays small, and an idle connection pays for its
@@ -80,6 +81,15 @@ impl Session {
             Self::H2(session) => session.priority(stream).urgency,
             // Its responses leave in order, whatever is said of them.
             Self::H1(_) => Priority::default().urgency,
+        }
+    }
+
+    /// So much time passed, which is worth something to a peer that costs more than it brings. Says how much of it was made use
+    /// of: the rest is to be counted again.
+    pub fn forgive(&mut self, time: Duration) -> Duration {
+        match self {
+            Self::H2(session) => session.forgive(time),
+            Self::H1(_) => time,
         }
     }
 

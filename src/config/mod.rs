@@ -31,6 +31,7 @@ mod sections;
 mod similar;
 #[cfg(test)]
 mod tests;
+mod text;
 mod unknown;
 mod value;
 

@@ -6,18 +6,17 @@ use std::time::Duration;
 
 use shuntyard_core::config::{
     Balance, Config, ConnectionConfig, HeaderRule, HostPattern, MAX_WINDOW, PathPattern, Protocol,
-    RetryConfig, RouteConfig, Saturation, Scope, UpstreamConfig,
+    RetryConfig, Saturation, Scope, UpstreamConfig,
 };
 
 use crate::address::{EndpointAddress, ListenAddress};
 use crate::cli::{Adapter, MAX_WORKERS};
 use crate::config::code::Code;
-use crate::config::kind::{At, Flag, Fraction, List, Number, Size, Text, Time, Words};
-use crate::config::pattern::{parse_host, parse_path, write_host, write_path};
+use crate::config::kind::{At, Flag, Fraction, List, Number, Size, Time, Words};
 use crate::config::problem::{Problem, Span};
 use crate::config::section::{Located, Section};
+use crate::config::text::{AUTHORITY, DESTINATION, ENDPOINT, HOST, LISTEN, NAME, PATH, TOKEN};
 use crate::config::{Defaults, forwarding, header};
-use crate::log::Destination;
 use crate::observation::{ObserveArgs, admin_address};
 
 /// What stands in a file, value by value.
@@ -74,80 +73,6 @@ const DAY: Duration = Duration::from_secs(86_400);
 const TIME: Time = Time { min: Duration::from_millis(1), max: DAY };
 const WINDOW: Size<u32> = Size { min: 1, max: MAX_WINDOW };
 const CONNECTION_WINDOW: Size<u32> = Size { min: 65_535, max: MAX_WINDOW };
-const LISTEN: Text<ListenAddress> = Text {
-    what: "an address to listen on",
-    code: Code::NotAddress,
-    parse: |text| text.parse(),
-    write: ListenAddress::to_string,
-    help: "write \"HOST:PORT\", \"[IPv6]:PORT\", \":PORT\" for all addresses, or \"unix:/PATH\"",
-};
-const ENDPOINT: Text<EndpointAddress> = Text {
-    what: "an endpoint",
-    code: Code::NotAddress,
-    parse: |text| text.parse(),
-    write: EndpointAddress::to_string,
-    help: "write \"HOST:PORT\", \"[IPv6]:PORT\" or \"unix:/PATH\", with h2c:// or http:// in front if need be",
-};
-const DESTINATION: Text<Destination> = Text {
-    what: "a path or -",
-    code: Code::BadPath,
-    parse: |text| text.parse(),
-    write: |destination| match destination {
-        Destination::Stdout => "-".to_owned(),
-        Destination::File(path) => path.display().to_string(),
-    },
-    help: "write the path of a file, or \"-\" for standard output",
-};
-const HOST: Text<HostPattern> = Text {
-    what: "a host or \"*.DOMAIN\"",
-    code: Code::BadHost,
-    parse: parse_host,
-    write: write_host,
-    help: "write a host (\"api.example.com\"), or \"*.example.com\" for all below a domain",
-};
-const AUTHORITY: Text<String> = Text {
-    what: "a host, or a host with a port",
-    code: Code::BadHost,
-    parse: |text| {
-        let route = RouteConfig { authority: Some(text.into()), ..RouteConfig::any("route", "upstream") };
-        route.validate().map(|()| text.to_owned()).map_err(|_| "it has another form".to_owned())
-    },
-    write: String::clone,
-    help: "write \"app.internal\", \"app.internal:8080\" or \"[::1]:8080\"",
-};
-const PATH: Text<PathPattern> = Text {
-    what: "a path",
-    code: Code::BadPath,
-    parse: parse_path,
-    write: write_path,
-    help: "write one path (\"/ping\"), or with a slash at its end all that begin so (\"/v1/\")",
-};
-const NAME: Text<String> = Text {
-    what: "a name of 1 to 256 octets",
-    code: Code::OutOfRange,
-    parse: |text| match text.len() {
-        1..=256 => Ok(text.to_owned()),
-        length => Err(format!("it has {length} octets")),
-    },
-    write: String::clone,
-    help: "names are for people and for figures: keep them short",
-};
-/// RFC 9110 section 5.6.2.
-const TOKEN: Text<String> = Text {
-    what: "a token of 1 to 256 characters (RFC 9110 section 5.6.2)",
-    code: Code::OutOfRange,
-    parse: |text| {
-        let of_token = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet);
-        match text.len() {
-            1..=256 if text.bytes().all(of_token) => Ok(text.to_owned()),
-            1..=256 => Err("it has other characters than letters, digits and !#$%&'*+-.^_`|~".to_owned()),
-            length => Err(format!("it has {length} octets")),
-        }
-    },
-    write: String::clone,
-    help: "one word, as in \"shuntyard\"",
-};
-
 /// All of a file.
 pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
     let mut config = Config::of_upstream(UpstreamConfig::new("none", Vec::new()));
@@ -417,8 +342,12 @@ fn of_connections(limits: &mut Section<'_, '_>, config: &mut Config) {
     let interim = Number { min: 1, max: 1000, of: "responses" };
     let what = "interim responses (1xx) before the final one";
     limits.take("max_interim_responses", what, &interim, &mut config.backend.max_interim_responses);
-    let instead = "leave it out: deadlines and the limit of streams hold such clients";
-    limits.later("max_stream_resets_per_second", "budgets by rate", instead);
+    let points = Number { min: 100, max: 1_000_000_000, of: "points" };
+    let mut misuse = config.front.misuse_max;
+    let what = "what a peer may cost beyond what it brings (rapid resets, floods of PING, SETTINGS, empty frames): 100 for a reset, 10 for a \
+        PING, less for less; whole messages, content and 3,300 a second pay it back";
+    limits.take("max_misuse", what, &points, &mut misuse);
+    of_both(config, &|side| side.misuse_max = misuse);
 }
 
 fn of_memory(limits: &mut Section<'_, '_>, config: &mut Config) {

@@ -28,6 +28,10 @@ pub struct ConnectionConfig {
     pub max_settings: u32,
     /// Answers to control frames (acknowledgements, resets) that may wait in the outbox. nghttp2: 1000.
     pub max_queued_control_frames: u32,
+    /// What a peer may cost beyond what it brings, in points. A reset, by it or because of it, and SETTINGS cost 100, a PING, an empty frame
+    /// of DATA and a frame that is ignored 10, WINDOW_UPDATE 1. A message that comes whole earns 100, 256 octets of content 1,
+    /// a second 3,300; nothing is saved up. 100 to 1,000,000,000. nghttp2: 1000 resets and 33 a second; Sozu: 100 a second.
+    pub misuse_max: u32,
     /// Interim responses before the final one. Go: 5 by count, others by octets.
     pub max_interim_responses: u32,
     /// Whether a request must say its authority, in `:authority` or in `host`: who guesses one routes by accident.
@@ -56,6 +60,7 @@ impl Default for ConnectionConfig {
             max_continuations: 8,
             max_settings: 32,
             max_queued_control_frames: 1000,
+            misuse_max: 10_000,
             max_interim_responses: 16,
             authority_required: true,
             extended_connect: false,
@@ -86,6 +91,7 @@ impl ConnectionConfig {
         range("max_continuations", self.max_continuations.into(), 0, 1024)?;
         range("max_settings", self.max_settings.into(), 6, 2730)?;
         range("max_queued_control_frames", self.max_queued_control_frames.into(), 8, 1_000_000)?;
+        range("misuse_max", self.misuse_max.into(), 100, 1_000_000_000)?;
         range("max_interim_responses", self.max_interim_responses.into(), 1, 1000)?;
         range("outbox_high_mark", self.outbox_high_mark as u64, 1, 1 << 30)?;
         range("assumed_max_concurrent_streams", self.assumed_max_concurrent_streams.into(), 1, max_window)?;

@@ -74,6 +74,8 @@ pub(super) struct Conn {
     pub(super) waiting_since: Option<Instant>,
     /// The peer's SETTINGS came.
     pub(super) established: bool,
+    /// Until when time has been made use of for what the peer has cost.
+    pub(super) forgiven: Instant,
     /// When it was accepted, or ordered.
     pub(super) since: Instant,
 }
@@ -97,6 +99,7 @@ impl Conn {
             vigil: Vigil::new(now),
             waiting_since: None,
             established: false,
+            forgiven: now,
             since: now,
         }
     }

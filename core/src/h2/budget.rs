@@ -1,6 +1,73 @@
-//! What a peer may make us queue (RFC 9113 section 10.5).
+//! What a peer may make us queue, and what it may cost us (RFC 9113 section 10.5).
 
 use std::collections::VecDeque;
+
+use crate::time::Duration;
+
+/// What a frame costs that no useful work stands against, in points. The proportions are those of the limits that others have: where
+/// a thousand PINGs are tolerated at once, so are a hundred resets.
+pub(crate) mod cost {
+    /// A stream that the peer reset, or that it made us reset (CVE-2019-9514, CVE-2023-44487, CVE-2025-8671).
+    pub(crate) const RESET: u32 = 100;
+    /// SETTINGS behind the first (CVE-2019-9515).
+    pub(crate) const SETTINGS: u32 = 100;
+    /// PING (CVE-2019-9512), or the answer to one that nobody sent.
+    pub(crate) const PING: u32 = 10;
+    /// PRIORITY, PRIORITY_UPDATE (CVE-2019-9513), and frames of unknown types.
+    pub(crate) const IGNORED: u32 = 10;
+    /// DATA without content that ends nothing (CVE-2019-9518).
+    pub(crate) const EMPTY_DATA: u32 = 10;
+    /// WINDOW_UPDATE (CVE-2019-9511).
+    pub(crate) const WINDOW_UPDATE: u32 = 1;
+}
+
+/// What a message that came whole earns: as much as a reset costs, so that a browser may cancel what it likes.
+const MESSAGE_EARNS: u32 = 100;
+/// So many octets of content earn a point: a full frame of DATA stands against 64 updates of windows.
+const OCTETS_PER_POINT: u32 = 256;
+/// What a second earns: 33 resets.
+const POINTS_PER_SECOND: u64 = 3_300;
+
+/// What a peer has cost beyond what it has brought. Useful work and time pay it back, down to nothing and no further.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Misuse {
+    points: u32,
+}
+
+impl Misuse {
+    /// The peer cost so many points. Says whether that is more than `max` in all.
+    #[must_use]
+    pub(crate) const fn spend(&mut self, points: u32, max: u32) -> bool {
+        self.points = self.points.saturating_add(points);
+        self.points > max
+    }
+
+    /// Content went through, in either direction.
+    pub(crate) const fn content(&mut self, octets: u32) {
+        self.points = self.points.saturating_sub(octets / OCTETS_PER_POINT);
+    }
+
+    /// A message came whole, or left.
+    pub(crate) const fn message(&mut self) {
+        self.points = self.points.saturating_sub(MESSAGE_EARNS);
+    }
+
+    /// So much time passed. Says how much of it was made use of: the rest is to be counted again.
+    pub(crate) fn forgive(&mut self, time: Duration) -> Duration {
+        if self.points == 0 {
+            return time;
+        }
+        let point = Duration::from_nanos(1_000_000_000 / POINTS_PER_SECOND);
+        let earned = time.as_nanos() / point.as_nanos();
+        self.points = self.points.saturating_sub(u32::try_from(earned).unwrap_or(u32::MAX));
+        if self.points == 0 { time } else { Duration::from_nanos(point.as_nanos() as u64 * earned as u64) }
+    }
+
+    /// Points that are owed: for snapshots.
+    pub(crate) const fn points(&self) -> u32 {
+        self.points
+    }
+}
 
 /// The answers to control frames (acknowledgements, resets) that wait in the outbox, by the place of their last octet.
 ///
@@ -34,6 +101,26 @@ impl QueuedAnswers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn misuse_is_paid_back_by_work_and_by_time() {
+        let mut misuse = Misuse::default();
+        assert!(!misuse.spend(10_000, 10_000));
+        assert!(misuse.spend(1, 10_000), "one more is too many");
+        misuse.message();
+        misuse.content(25_600);
+        assert_eq!(misuse.points(), 9_801);
+        // A third of a millisecond pays a point, and what is less is not lost.
+        let mut left = Duration::ZERO;
+        for _ in 0..1000 {
+            left += Duration::from_micros(100);
+            left = left.saturating_sub(misuse.forgive(left));
+        }
+        assert!((9_801 - 331..=9_801 - 329).contains(&misuse.points()), "{}", misuse.points());
+        assert_eq!(misuse.forgive(Duration::from_secs(10)), Duration::from_secs(10));
+        misuse.message();
+        assert_eq!(misuse.points(), 0, "nothing is saved up");
+    }
 
     #[test]
     fn answers_leave_with_their_last_octet() {

@@ -8,7 +8,7 @@ use crate::config::{ConnectionConfig, DEFAULT_WINDOW};
 use crate::error::{ConnectionError, ErrorCode};
 use crate::fields::FieldSection;
 use crate::frame;
-use crate::h2::budget::QueuedAnswers;
+use crate::h2::budget::{Misuse, QueuedAnswers};
 use crate::h2::priorities::Signals;
 use crate::h2::schedule::Schedule;
 use crate::h2::settings::{LocalSettings, PeerSettings, Role};
@@ -16,6 +16,7 @@ use crate::h2::streams::{Stream, StreamKey, Streams};
 use crate::h2::traffic::Traffic;
 use crate::hpack::{Decoder, Encoder};
 use crate::outbox::OctetQueue;
+use crate::time::Duration;
 use crate::window::{RecvWindow, SendWindow};
 
 /// How far the peer's side of the connection has come.
@@ -80,6 +81,7 @@ pub struct Connection {
     pub(crate) outbox: OctetQueue,
     pub(crate) traffic: Traffic,
     pub(crate) answers: QueuedAnswers,
+    pub(crate) misuse: Misuse,
     pub(crate) spare_fields: FieldSection,
 }
 
@@ -114,6 +116,7 @@ impl Connection {
             outbox: OctetQueue::default(),
             traffic: Traffic::default(),
             answers: QueuedAnswers::default(),
+            misuse: Misuse::default(),
             spare_fields: FieldSection::new(),
             config,
         };
@@ -375,6 +378,23 @@ impl Connection {
         if self.phase != Phase::Failed {
             frame::put_ping(self.outbox.tail(), payload, false);
         }
+    }
+
+    /// The peer cost so many points beyond what it brought.
+    pub(crate) fn spend(&mut self, points: u32) -> Result<(), ConnectionError> {
+        if self.misuse.spend(points, self.config.misuse_max) { Err(ConnectionError::Misuse) } else { Ok(()) }
+    }
+
+    /// So much time passed, which is worth something to a peer that owes. Says how much of it was made use of: the rest is to be
+    /// counted again.
+    pub fn forgive(&mut self, time: Duration) -> Duration {
+        self.misuse.forgive(time)
+    }
+
+    /// What the peer has cost beyond what it has brought, in points
+    /// ([`misuse_max`](crate::config::ConnectionConfig::misuse_max)).
+    pub fn misuse(&self) -> u32 {
+        self.misuse.points()
     }
 
     /// An answer to the peer was put into the outbox.

@@ -1,7 +1,8 @@
 //! Octets to events: the next frame is decoded on demand, against the present state.
 
-use crate::error::{ConnectionError, StreamError};
+use crate::error::{ConnectionError, ErrorCode, StreamError};
 use crate::frame::{self, DEFAULT_MAX_FRAME_SIZE, Frame, FrameError, FrameHeader, FrameType, HEADER_LEN};
+use crate::h2::budget::cost;
 use crate::h2::connection::{Connection, OpenBlock, Phase};
 use crate::h2::event::{Event, Input};
 use crate::h2::settings::Role;
@@ -135,22 +136,12 @@ impl Connection {
             Frame::Continuation { fragment, end_headers, .. } => {
                 self.recv_continuation(fragment, end_headers)
             }
-            Frame::Priority { stream_id, dependency } => match self.target(stream_id)? {
-                Target::Live(key) if dependency == stream_id => {
-                    self.fail_stream(key, StreamError::PrioritySelf)
-                }
-                Target::Live(_) | Target::Closed(_) | Target::Idle => Ok(None),
-            },
-            Frame::RstStream { stream_id, error_code } => {
-                let Some((key, stream)) = self.recv_on(stream_id, FrameKind::RstStream)? else {
-                    return Ok(None);
-                };
-                let tag = stream.tag;
-                self.forget(key, ClosedBy::PeerReset);
-                self.traffic.resets_recv += 1;
-                Ok(Some(Event::Reset { stream: key, tag, error_code }))
-            }
+            Frame::Priority { stream_id, dependency } => self.recv_priority(stream_id, dependency),
+            Frame::RstStream { stream_id, error_code } => self.recv_rst_stream(stream_id, error_code),
             Frame::Settings { entries } => {
+                if self.peer_settings_seen {
+                    self.spend(cost::SETTINGS)?;
+                }
                 let change = self.peer.apply(self.role, entries, self.config.max_settings)?;
                 self.apply_settings(change)
             }
@@ -163,21 +154,25 @@ impl Connection {
             // RFC 9113 section 8.4: we disabled push, and a client must not send it at all.
             Frame::PushPromise { .. } => Err(ConnectionError::PushPromise), // 9113-6.6-09, 9113-8.4-07
             Frame::Ping { payload } => {
+                self.spend(cost::PING)?;
                 frame::put_ping(self.outbox.tail(), payload, true); // 9113-6.7-02
                 self.count_answer()?;
                 Ok(None)
             }
-            Frame::PingAck { payload } => Ok(Some(Event::PingAck { payload })),
+            Frame::PingAck { payload } => {
+                self.spend(cost::PING)?;
+                Ok(Some(Event::PingAck { payload }))
+            }
             Frame::GoAway { last_stream_id, error_code, .. } => {
                 self.recv_goaway(last_stream_id)?;
                 Ok(Some(Event::GoAway { last_stream_id, error_code }))
             }
-            Frame::WindowUpdate { stream_id: 0, increment } => self.recv_connection_window_update(increment),
-            Frame::WindowUpdate { stream_id, increment } => {
-                self.recv_stream_window_update(stream_id, increment)
+            Frame::WindowUpdate { stream_id, increment } => self.recv_window_update(stream_id, increment),
+            Frame::PriorityUpdate { stream_id, value } => {
+                self.spend(cost::IGNORED)?;
+                self.recv_priority_update(stream_id, value)
             }
-            Frame::PriorityUpdate { stream_id, value } => self.recv_priority_update(stream_id, value),
-            Frame::Unknown { .. } => Ok(None), // 9113-4.1-02
+            Frame::Unknown { .. } => self.spend(cost::IGNORED).map(|()| None), // 9113-4.1-02
         }
     }
 
@@ -219,6 +214,10 @@ impl Connection {
             self.release_connection(Credit::new(octets));
             return self.fail_stream(key, error);
         }
+        if data.is_empty() && !end {
+            self.spend(cost::EMPTY_DATA)?;
+        }
+        self.misuse.content(data.len() as u32);
         self.release(key, Credit::new(padding));
         self.close_if_over(key);
         Ok(Some(Event::Data { stream: key, tag, data, credit: Credit::new(data.len() as u32), end }))
@@ -282,6 +281,35 @@ impl Connection {
         }
     }
 
+    fn recv_window_update<'a>(&mut self, stream_id: u32, increment: u32) -> Received<'a> {
+        self.spend(cost::WINDOW_UPDATE)?;
+        if stream_id == 0 {
+            self.recv_connection_window_update(increment)
+        } else {
+            self.recv_stream_window_update(stream_id, increment)
+        }
+    }
+
+    fn recv_rst_stream<'a>(&mut self, stream_id: u32, error_code: ErrorCode) -> Received<'a> {
+        let Some((key, stream)) = self.recv_on(stream_id, FrameKind::RstStream)? else { return Ok(None) };
+        let tag = stream.tag;
+        // A backend's resets answer requests of ours: they are bounded by those.
+        if self.role == Role::Server {
+            self.spend(cost::RESET)?;
+        }
+        self.forget(key, ClosedBy::PeerReset);
+        self.traffic.resets_recv += 1;
+        Ok(Some(Event::Reset { stream: key, tag, error_code }))
+    }
+
+    fn recv_priority<'a>(&mut self, stream_id: u32, dependency: u32) -> Received<'a> {
+        self.spend(cost::IGNORED)?;
+        match self.target(stream_id)? {
+            Target::Live(key) if dependency == stream_id => self.fail_stream(key, StreamError::PrioritySelf),
+            Target::Live(_) | Target::Closed(_) | Target::Idle => Ok(None),
+        }
+    }
+
     fn recv_connection_window_update<'a>(&mut self, increment: u32) -> Received<'a> {
         if increment == 0 {
             return Err(ConnectionError::WindowUpdateZero); // 9113-6.9-03
@@ -332,6 +360,7 @@ impl Connection {
         let tag = stream.tag;
         // An error of the connection leaves the stream to its owner, who would not hear of it otherwise.
         self.check_room_for_answer()?;
+        self.spend(cost::RESET)?;
         self.reset(key, error.code());
         self.count_answer()?;
         Ok(Some(Event::Failed { stream: key, tag, error }))

@@ -3,6 +3,7 @@
 use crate::error::{ConnectionError, StreamError};
 use crate::fields::{FieldName, FieldSection};
 use crate::frame;
+use crate::h2::budget::cost;
 use crate::h2::connection::Connection;
 use crate::h2::event::Event;
 use crate::h2::recv::{Received, Target};
@@ -203,8 +204,11 @@ impl Connection {
         self.traffic.resets_sent += 1;
         if error == StreamError::StreamLimit {
             self.traffic.over_limit += 1;
+            // Before it has seen our SETTINGS an honest client may open too many.
+            self.spend(cost::IGNORED)?;
         } else {
             self.traffic.malformed += 1;
+            self.spend(cost::RESET)?;
         }
         frame::put_rst_stream(self.outbox.tail(), stream_id, error.code());
         self.count_answer()?;

@@ -170,6 +170,7 @@ impl Connection {
         stream.send_window.take(data.len());
         self.send_window.take(data.len());
         stream.end_queued |= end;
+        self.misuse.content(data.len() as u32);
         frame::put_data(self.outbox.tail(), stream.id, data, end);
         self.close_if_over(key);
         Ok(())
@@ -292,6 +293,7 @@ impl Connection {
     /// Both sides have ended: the stream is over.
     pub(crate) fn close_if_over(&mut self, key: StreamKey) {
         if self.streams.slab.get(key).is_some_and(|stream| stream.state.is_closed()) {
+            self.misuse.message();
             self.forget(key, ClosedBy::EndStream);
         }
     }

@@ -7,6 +7,7 @@ mod frames;
 mod going_away;
 mod limits;
 mod messages;
+mod misuse;
 mod priorities;
 mod settings;
 mod streams;

@@ -62,6 +62,7 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!([front.max_fields, backend.max_fields], [64; 2]);
     assert_eq!([front.max_continuations, backend.max_continuations], [4; 2]);
     assert_eq!(backend.max_interim_responses, 8);
+    assert_eq!([front.misuse_max, backend.misuse_max], [5000; 2]);
     assert_eq!((front.initial_window_size, front.connection_window_size), (128 << 10, 2 << 20));
     assert_eq!((backend.initial_window_size, backend.connection_window_size), (256 << 10, 4 << 20));
     assert_eq!(backend.stream_window_max, 512 << 10);

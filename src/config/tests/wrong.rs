@@ -231,7 +231,6 @@ fn features_that_are_not_there_yet() {
             ("connections of all workers", upstream!("share = \"process\"")),
             ("outlier detection", upstream!("[upstream.app.outlier]\nmax_ejection_percent = 10")),
             ("discovery", upstream!("discover = { file = \"site.json\" }")),
-            ("limits", upstream!("[limits]\nmax_stream_resets_per_second = 100")),
             ("another access log", upstream!("[access_log]\npath = \"-\"\nformat = \"combined\"")),
             ("readiness", upstream!("[drain]\nready_delay = \"5s\"")),
         ]),

@@ -1,0 +1,119 @@
+//! Section 10.5: what a peer may cost beyond what it brings.
+
+use shuntyard_core::config::ConnectionConfig;
+use shuntyard_core::error::{ConnectionError, ErrorCode};
+use shuntyard_core::h2::Role;
+use shuntyard_core::time::Duration;
+use shuntyard_requirements::req;
+
+use crate::wire::*;
+
+/// One more of the same, the `n`th.
+type More = fn(u32) -> Vec<u8>;
+
+/// What a peer does without end, and how often it may at once with the default budget of 10,000 points.
+const MISUSES: [(&str, More, u32); 8] = [
+    (
+        "rapid resets",
+        |n| [headers(2 * n + 1, &get(), true), rst_stream(2 * n + 1, ErrorCode::CANCEL)].concat(),
+        100,
+    ),
+    ("resets that it provokes", |n| headers(2 * n + 1, &[0x82], true), 100),
+    ("SETTINGS", |_| settings(&[]), 100),
+    ("PING", |_| ping(b"12345678"), 1000),
+    ("answers to no PING", |_| frame(6, 1, 0, &[0; 8]), 1000),
+    ("PRIORITY", |_| priority(1, 0), 1000),
+    ("frames of unknown types", |_| frame(0xee, 0, 0, &[]), 1000),
+    ("WINDOW_UPDATE", |_| window_update(0, 1), 10_000),
+];
+
+fn config() -> ConnectionConfig {
+    // What waits to be answered has a limit of its own.
+    ConnectionConfig { max_queued_control_frames: 1_000_000, ..ConnectionConfig::default() }
+}
+
+/// How often the peer may do so until the connection ends.
+fn tolerated(subject: &mut Subject, more: More) -> u32 {
+    for n in 0..100_000 {
+        match subject.try_hear(&more(n)).1 {
+            None => drop(subject.speak_octets()),
+            Some(ConnectionError::Misuse) => return n,
+            Some(other) => panic!("{other:?}"),
+        }
+    }
+    panic!("nothing ends it");
+}
+
+#[test]
+fn rfc9113_10_5_each_misuse_ends_the_connection_within_its_budget() {
+    req!("9113-10.5-01");
+    for (what, more, most) in MISUSES {
+        let mut subject = Subject::with(Role::Server, config(), &[]);
+        assert_eq!(tolerated(&mut subject, more), most, "{what}");
+        let frames = subject.speak();
+        let goaway = frames.last().expect("GOAWAY");
+        assert_eq!((goaway.frame_type, goaway.word(1)), (7, ErrorCode::ENHANCE_YOUR_CALM.0), "{what}");
+    }
+}
+
+#[test]
+fn empty_data_is_misuse_too() {
+    let mut subject = Subject::with(Role::Server, config(), &[]);
+    subject.hear(&headers(1, &post(), false));
+    assert_eq!(tolerated(&mut subject, |_| data(1, b"", false)), 1000);
+}
+
+#[test]
+fn useful_work_pays_for_what_comes_with_it() {
+    // As many resets as whole requests, for ever.
+    let mut subject = Subject::with(Role::Server, config(), &[]);
+    for n in 0..10_000 {
+        let (whole, cancelled) = (4 * n + 1, 4 * n + 3);
+        let told = subject.hear(&headers(whole, &get(), true));
+        let [Told::Request { key, .. }] = &told[..] else { panic!("{told:?}") };
+        subject.respond(*key, true);
+        subject.hear(&headers(cancelled, &get(), true));
+        subject.hear(&rst_stream(cancelled, ErrorCode::CANCEL));
+        subject.speak_octets();
+    }
+    assert!(subject.connection.misuse() <= 200);
+    // A PING and two window updates beside each frame of content.
+    let mut subject = Subject::with(Role::Server, config(), &[]);
+    subject.hear(&headers(1, &post(), false));
+    for _ in 0..5_000 {
+        subject.hear(&[data(1, &[7; 16_000], false), ping(b"12345678"), window_update(0, 1)].concat());
+        subject.release_all();
+        subject.speak_octets();
+    }
+    assert!(subject.connection.misuse() <= 100);
+}
+
+#[test]
+fn time_pays_as_well() {
+    let mut subject = Subject::with(Role::Server, config(), &[]);
+    let second = Duration::from_secs(1);
+    for n in 0..3_300 {
+        // 33 resets a second.
+        let id = 2 * n + 1;
+        subject.hear(&headers(id, &get(), true));
+        subject.hear(&rst_stream(id, ErrorCode::CANCEL));
+        subject.speak_octets();
+        if n % 33 == 32 {
+            subject.connection.forgive(second);
+        }
+    }
+    assert!(subject.connection.misuse() <= 3_300);
+}
+
+/// What a backend refuses answers requests of ours, which is no misuse.
+#[test]
+fn a_backend_may_refuse_what_it_likes() {
+    let mut subject = Subject::with(Role::Client, config(), &[]);
+    for n in 0..1_000 {
+        subject.open("GET", true);
+        subject.speak_octets();
+        subject.hear(&rst_stream(2 * n + 1, ErrorCode::REFUSED_STREAM));
+    }
+    assert_eq!(subject.connection.misuse(), 0);
+    assert_eq!(tolerated(&mut subject, |_| settings(&[])), 100, "but it has a budget as well");
+}
