@@ -38,6 +38,7 @@ impl Connection {
             message::request(fields, &rules).ok().and_then(|head| Some((head, request_framing(&head, end)?)));
         let method = asked.as_ref().map_or(Method::Other, |(head, _)| head.method);
         let key = self.insert(Exchange {
+            begins_at: self.octets_queued(),
             recv_open: true,
             end_queued: end,
             ..Exchange::new(0, method, self.stream_recv_window())
@@ -80,12 +81,16 @@ impl Connection {
         if input.remaining().is_empty() {
             return Step::Wait;
         }
-        let Some(&key) = self.order.front() else {
+        let awaited = self.order.front().and_then(|&key| Some((key, self.exchanges.get(key)?)));
+        let Some((key, exchange)) = awaited.filter(|(_, exchange)| exchange.recv_open) else {
             // 9112-9.2-02, 9112-6.3-15: nobody asked for it.
             self.is_closing = true;
             self.recv = Recv::Closed;
             return Step::Again;
         };
+        if self.traffic.sent_octets <= exchange.begins_at {
+            return self.overtaken(input, key);
+        }
         let octets = match self.scan.section(input.remaining(), self.head_max) {
             Found::Partial => return Step::Wait,
             Found::Whole(end) => input.take(end).unwrap_or_default(),
@@ -95,9 +100,7 @@ impl Connection {
         self.sections_received += 1;
         let rules = self.rules();
         let mut fields = core::mem::take(&mut self.spare_fields);
-        let Some(exchange) = self.exchanges.get(key).filter(|exchange| exchange.recv_open) else {
-            return Step::Wait;
-        };
+        let Some(exchange) = self.exchanges.get(key) else { return Step::Wait };
         let asked = Asked { method: exchange.method, upgrade: exchange.upgrade.as_deref() };
         match head::response(octets, asked, &rules, &mut fields) {
             Ok(parts) if parts.head.status < 200 => self.recv_interim(input, key, parts, fields),
@@ -107,6 +110,16 @@ impl Connection {
                 self.fail_response(input, key, error)
             }
         }
+    }
+
+    /// The server spoke before it was asked, as one does that closes an idle connection. Nothing of the request has left, and
+    /// nothing will.
+    fn overtaken<'a>(&mut self, input: &mut Input<'a>, key: StreamKey) -> Step<'a> {
+        input.take_all();
+        self.outbox.clear();
+        let tag = self.remove(key).map_or(0, |exchange| exchange.tag);
+        self.break_off();
+        Step::Tell(Event::Unprocessed { stream: key, tag })
     }
 
     fn recv_interim<'a>(

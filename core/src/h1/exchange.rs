@@ -38,6 +38,8 @@ pub(crate) struct Exchange {
     pub(crate) unreleased: u32,
     /// Server: the client waits for 100 (Continue), and neither got it nor went on without.
     pub(crate) awaits_continue: bool,
+    /// Client: how many octets had left when the first of the request was next.
+    pub(crate) begins_at: u64,
     /// Client: something of the response came, be it an interim one.
     pub(crate) is_answered: bool,
     pub(crate) interim_responses: u32,
@@ -72,6 +74,7 @@ impl Exchange {
             window,
             unreleased: 0,
             awaits_continue: false,
+            begins_at: 0,
             is_answered: false,
             interim_responses: 0,
             sending: Sending::Head,

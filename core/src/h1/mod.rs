@@ -28,7 +28,8 @@
 //!   hard, so that what was broken off does not look whole.
 //! - When the peer has closed its side, say so with [`Connection::read_closed`] and take events once more. A request that is
 //!   whole is still answered. A client's exchange of whose response nothing came stays for
-//!   [`Connection::abandon_stream`]: it may be tried elsewhere. One that was cut short is reset by INTERNAL_ERROR.
+//!   [`Connection::abandon_stream`]: it may be tried elsewhere. One that was cut short is reset by INTERNAL_ERROR. Where the
+//!   server spoke before anything of a request had left, it is told as unprocessed.
 //!
 //! # A server
 //!

@@ -302,6 +302,7 @@ fn rfc9110_15_2_interim_responses() {
     let config = ConnectionConfig { max_interim_responses: 2, ..ConnectionConfig::default() };
     let mut client = Talk::with(Role::Client, config);
     client.open(&GET, true);
+    client.out();
     let told = client.recv("HTTP/1.1 100 \r\n\r\n".repeat(3));
     assert_eq!(told[2..], [Told::Failed(StreamError::InterimTooMany)]);
 }
@@ -325,6 +326,18 @@ fn rfc9112_9_2_what_nobody_asked_for_is_no_response() {
         assert!(client.connection.is_going_away() && client.connection.is_over());
         assert_eq!(client.connection.open_slots(), 0);
     }
+    // Before anything of the request has left: that never leaves.
+    let mut client = Talk::client();
+    client.open(&GET, true);
+    assert_eq!(client.recv("HTTP/1.1 408 Request Timeout\r\n\r\n"), [Told::Unprocessed]);
+    assert!(client.out().is_empty() && client.connection.has_failed());
+    // Behind a response that overtook its request.
+    let mut client = Talk::client();
+    let stream = client.open(&lines(&with("POST", &["content-length: 5"])), false);
+    client.out();
+    assert_eq!(client.recv("HTTP/1.1 204 \r\n\r\n".to_owned() + stray).len(), 1);
+    assert_eq!(client.connection.send_data(stream, b"12345", true), Ok(5));
+    assert!(client.connection.is_going_away() && client.connection.is_over());
 }
 
 #[test]
@@ -401,6 +414,7 @@ fn rfc9112_9_5_a_response_may_overtake_its_request() {
     // Until the end, with the request still on its way.
     let mut client = Talk::client();
     client.open(&lines(&with("POST", &["content-length: 5"])), false);
+    client.out();
     let told = client.recv("HTTP/1.1 413 \r\n\r\nno");
     assert_eq!((told[1].clone(), client.connection.version()), (data("no", false), Version::Http11));
     client.connection.read_closed();

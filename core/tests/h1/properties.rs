@@ -103,6 +103,7 @@ fn answered(octets: &[u8], cuts: &[usize], method: &str) -> Vec<Told> {
     let mut client = Talk::client();
     let method = format!(":method: {method}");
     client.open(&[&method, ":scheme: http", ":authority: a", ":path: /"], true);
+    client.out();
     let mut all = Vec::new();
     for piece in strategies::pieces(octets, cuts) {
         all.extend(client.recv(piece));
@@ -237,6 +238,7 @@ proptest! {
         let octets: Vec<u8> = server.out().chars().map(|octet| octet as u8).collect();
         let mut client = Talk::client();
         client.open(&[&format!(":method: {method}"), ":scheme: http", ":authority: a", ":path: /"], true);
+        client.out();
         let told: Vec<Told> = strategies::pieces(&octets, &cuts).into_iter().flat_map(|piece| client.recv(piece)).collect();
         let told = joined(told);
         prop_assert!(client.inbox.is_empty());

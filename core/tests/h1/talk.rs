@@ -26,6 +26,7 @@ pub enum Told {
     Trailers(Vec<String>),
     Reset(ErrorCode),
     Failed(StreamError),
+    Unprocessed,
 }
 
 pub struct Talk {
@@ -155,8 +156,8 @@ fn tell(streams: &mut Vec<StreamKey>, event: Event<'_>) -> (Told, Option<(Stream
         Event::Trailers { fields, .. } => Told::Trailers(lines(&fields)),
         Event::Reset { error_code, .. } => Told::Reset(error_code),
         Event::Failed { error, .. } => Told::Failed(error),
-        event @ (Event::Unprocessed { .. }
-        | Event::Reprioritized { .. }
+        Event::Unprocessed { .. } => Told::Unprocessed,
+        event @ (Event::Reprioritized { .. }
         | Event::Settings
         | Event::GoAway { .. }
         | Event::PingAck { .. }) => panic!("{event:?} is of HTTP/2"),
