@@ -13,7 +13,7 @@ use crate::address::{Endpoint, ListenAddress};
 use crate::config::{Code, parse_time};
 use crate::observation::ObserveArgs;
 
-/// An HTTP/2 gateway
+/// A gateway for HTTP/2 and HTTP/1.1
 #[derive(Debug, Parser)]
 #[command(name = "shuntyard", version, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -70,8 +70,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "SHUNTYARD_LISTEN", value_name = "ADDRESS", value_delimiter = ',')]
     pub(crate) listen: Vec<ListenAddress>,
 
-    /// Without a file, where requests go: h2c://HOST:PORT or h2c://unix:/PATH; may be repeated (variable: separated by
-    /// commas)
+    /// Without a file, where requests go: h2c:// (HTTP/2 with prior knowledge) or http:// (HTTP/1.1) in front of
+    /// HOST:PORT or unix:/PATH; may be repeated (variable: separated by commas)
     #[arg(
         long,
         env = "SHUNTYARD_BACKEND",

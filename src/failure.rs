@@ -82,9 +82,10 @@ impl Failure {
             Self::ListenName { .. } => {
                 Some("listen on an address of this machine, as in 127.0.0.1:8080 or [::]:8080".to_owned())
             }
-            Self::BackendScheme { .. } => {
-                Some("HTTP/2 with prior knowledge over plain TCP is served: write h2c://HOST:PORT".to_owned())
-            }
+            Self::BackendScheme { .. } => Some(
+                "write h2c://HOST:PORT (HTTP/2 with prior knowledge) or http://HOST:PORT (HTTP/1.1)"
+                    .to_owned(),
+            ),
             Self::AdminAddress { reason: admin::Refused::Remote(_) } => Some(
                 "whoever can reach it sees everything; listen on 127.0.0.1, or say --admin-allow-remote"
                     .to_owned(),

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use shuntyard_adapter::Options;
+use shuntyard_core::config::Config;
 
 use crate::cli::ServeArgs;
 use crate::failure::Failure;
@@ -27,11 +28,12 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
         recording: args.record.clone().options(),
         ..Options::new(settings.listen.clone())
     };
+    let spoken = spoken(&settings.config);
     let server = Server::bind(settings.adapter, settings.config.clone(), options)?;
     watch_signals(&server, args, settings)
         .map_err(|error| Failure::System { what: "cannot watch for signals", error })?;
     for address in server.local_addrs() {
-        tracing::info!("listening on {address} (HTTP/2 with prior knowledge)");
+        tracing::info!("listening on {address} ({spoken})");
     }
     observation.attend(server.handle(), adapter.name())?;
     let exit = server.run();
@@ -40,6 +42,15 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     match exit.cut {
         0 => Ok(()),
         connections => Err(Failure::Cut { connections }),
+    }
+}
+
+/// What clients may speak there.
+fn spoken(config: &Config) -> &'static str {
+    match (config.http2, config.http1) {
+        (true, false) => "HTTP/2",
+        (false, true) => "HTTP/1.1",
+        _ => "HTTP/2, HTTP/1.1",
     }
 }
 

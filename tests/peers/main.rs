@@ -1,12 +1,16 @@
-//! The program between real clients and real servers (curl, nghttp2's tools, httpwg), and in the eyes of those who watch
-//! it (promtool, Python's parser of metrics, Chromium).
+//! The program between real clients and real servers (curl, nghttp2's tools, httpwg, wrk; Python, Node, Java, Go, a
+//! browser; grpcio, WebSockets), and in the eyes of those who watch it (promtool, Python's parser of metrics, Chromium).
 //!
-//! `cargo test --test peers` runs what finds its peers in PATH or in `$SHUNTYARD_PEERS/bin` and skips the rest.
+//! `cargo test --test peers` runs what finds its peers in PATH, in `$SHUNTYARD_PEERS/bin`, or, as packages of Python
+//! (`python:NAME`), in `$SHUNTYARD_PEERS/python`, and skips the rest.
 //! `REQUIRE_PEERS=1` makes a missing peer a failure; `SHUNTYARD_LARGE=1` sends 1 GiB where 64 MiB do otherwise.
 
+mod clients;
 mod content;
 mod failures;
 mod figures;
+mod grpc;
+mod http1;
 mod httpwg;
 mod idle;
 mod load;
@@ -16,8 +20,10 @@ mod process;
 mod recording;
 mod requests;
 mod runner;
+mod scripts;
 mod servers;
 mod trailers;
+mod websockets;
 
 use runner::{Case, case};
 
@@ -28,10 +34,30 @@ const CASES: &[Case] = &[
     case("requests::curl_not_found", &["curl", "nghttpd"], requests::curl_not_found),
     case("requests::many_curls", &["curl", "nghttpd"], requests::many_curls),
     case("requests::curl_over_a_unix_socket", &["curl", "nghttpd"], requests::curl_over_a_unix_socket),
-    case("requests::curl_speaking_http_1", &["curl"], requests::curl_speaking_http_1),
     case("requests::nghttp_get", &["nghttp", "nghttpd"], requests::nghttp_get),
     case("requests::nghttp_head", &["nghttp", "nghttpd"], requests::nghttp_head),
     case("requests::nghttp_post", &["nghttp", "nghttpd"], requests::nghttp_post),
+    case("http1::requests", &["curl", "nghttpd", "python3"], http1::requests),
+    case("http1::large_content", &["curl", "nghttpd", "python3"], http1::large_content),
+    case("http1::expect_continue", &["curl", "nghttpd", "python3"], http1::expect_continue),
+    case("http1::load", &["h2load", "nghttpd", "python3", "wrk"], http1::load),
+    case("http1::events", &["curl", "python3"], http1::events),
+    case("clients::python_http_client", &["nghttpd", "python3"], clients::python_http_client),
+    case(
+        "clients::python_httpx",
+        &["nghttpd", "python3", "python:httpx", "python:h2"],
+        clients::python_httpx,
+    ),
+    case("clients::node", &["nghttpd", "node", "python3"], clients::node),
+    case("clients::java", &["java", "nghttpd", "python3"], clients::java),
+    case("clients::go", &["go", "nghttpd", "python3"], clients::go),
+    case("clients::browser", &["chromium", "nghttpd", "python3"], clients::browser),
+    case("grpc::calls", &["python3", "python:grpc"], grpc::calls),
+    case(
+        "websockets::all_pairs",
+        &["node", "python3", "python:h2", "python:websockets"],
+        websockets::all_pairs,
+    ),
     case("content::large_download", &["curl", "nghttpd"], content::large_download),
     case("content::large_upload", &["curl", "nghttpd"], content::large_upload),
     case("content::large_content_with_nghttp", &["nghttp", "nghttpd"], content::large_content_with_nghttp),

@@ -116,16 +116,6 @@ pub(crate) fn curl_over_a_unix_socket(peers: &Peers) {
     assert!(!socket.exists());
 }
 
-pub(crate) fn curl_speaking_http_1(peers: &Peers) {
-    let program = Program::start(&["--backend", "h2c://127.0.0.1:9"]);
-    let mut command = peers.command("curl");
-    let output = run(command.args(["-sS", "--http1.1", "-i"]).arg(program.url("/")));
-    assert!(output.status.success(), "{output:?}");
-    let answer = String::from_utf8(output.stdout).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 505 "), "{answer}");
-    program.end();
-}
-
 pub(crate) fn nghttp_get(peers: &Peers) {
     let line = line(peers);
     let output = run(peers.command("nghttp").arg(line.program.url("/page")));

@@ -97,12 +97,17 @@ impl Arguments {
 }
 
 fn find_peers(cases: &[&Case]) -> Peers {
-    let own = std::env::var_os("SHUNTYARD_PEERS").map(|folder| PathBuf::from(folder).join("bin"));
+    let peers = std::env::var_os("SHUNTYARD_PEERS").map(PathBuf::from);
+    let own = peers.as_ref().map(|folder| folder.join("bin"));
     let path = std::env::var_os("PATH").unwrap_or_default();
     // nghttpd lies where the PATH of a common user does not lead.
     let system = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
     let folders: Vec<_> = own.into_iter().chain(std::env::split_paths(&path)).chain(system).collect();
-    let find = |name: &str| folders.iter().map(|folder| folder.join(name)).find(|file| file.is_file());
+    let package = |name: &str| Some(peers.as_ref()?.join("python").join(name)).filter(|path| path.is_dir());
+    let find = |name: &str| match name.strip_prefix("python:") {
+        Some(name) => package(name),
+        None => folders.iter().map(|folder| folder.join(name)).find(|file| file.is_file()),
+    };
     let names = cases.iter().flat_map(|case| case.needs).copied();
     Peers { found: names.filter_map(|name| Some((name, find(name)?))).collect() }
 }

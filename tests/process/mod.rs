@@ -217,7 +217,7 @@ impl Program {
         let process = Process::spawn(&mut command);
         let port = process.find_line("the line that names the port", |line| {
             let rest = line.strip_prefix("listening on 127.0.0.1:")?;
-            rest.strip_suffix(" (HTTP/2 with prior knowledge)")?.parse().ok()
+            rest.strip_suffix(" (HTTP/2, HTTP/1.1)")?.parse().ok()
         });
         Self { process, port, _recording: recording }
     }
