@@ -99,7 +99,7 @@ mod tests {
             &["2.0 yard-2"][..],
             &["yard"],
             &["yard yards"],
-            &["1.1 a (2.0 yard)", "1.1 b (x, 2.0 yard)"],
+            &["1.1 a (2.0 yard)", "1.1 b (x, 2.0 yard , z)"],
             &["1.1 yard:80"],
             &[""],
         ] {
