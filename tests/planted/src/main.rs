@@ -1,10 +1,10 @@
-//! `cargo run -p shuntyard-planted [-- [--bases N] [--build] [NAME...]]`: plants the bugs in a copy, builds it, and says after
+//! `cargo run -p shuntyard-planted [-- [--bases N] [NAME...]]`: plants the bugs in a copy, builds it, and says after
 //! how many seeds the simulator found each, from N places of the seeds. Fails where one was not found, or where what told
 //! is not what should have.
 
 use std::process::{Command, ExitCode};
 
-use shuntyard_planted::{bugs, copy};
+use shuntyard_planted::{Bug, bugs, copy};
 
 const USAGE: &str = "usage: shuntyard-planted [--bases N] [NAME...]";
 
@@ -38,7 +38,14 @@ fn run(mut words: impl Iterator<Item = String>) -> Result<bool, String> {
     // Its dependencies are those of the project, which are there.
     command.args(["run", "--quiet", "--offline", "--", &bases.to_string()]).current_dir(&place);
     command.env("CARGO_TARGET_DIR", place.join("target"));
-    for (at, bug) in all.iter().enumerate().filter(|(_, bug)| names.is_empty() || names.contains(&bug.name)) {
+    let wanted = |bug: &Bug| if names.is_empty() { bug.open.is_none() } else { names.contains(&bug.name) };
+    for (at, bug) in all.iter().enumerate() {
+        if let (true, Some(why)) = (names.is_empty(), &bug.open) {
+            println!("{:38} open: {why}", bug.name);
+        }
+        if !wanted(bug) {
+            continue;
+        }
         command.arg(format!("{}|{}|{}|{}", at + 1, bug.name, bug.within, bug.finds.join(" ")));
     }
     let status = command.status().map_err(|error| format!("cargo: {error}"))?;

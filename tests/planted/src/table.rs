@@ -16,6 +16,8 @@ pub struct Bug {
     pub finds: Vec<String>,
     /// Within how many seeds.
     pub within: u64,
+    /// Why nobody finds it yet, where nobody does: it is not searched unless it is named.
+    pub open: Option<String>,
     /// What is changed: the file, the lines, and the lines that stand there instead.
     pub changes: Vec<Change>,
 }
@@ -58,6 +60,7 @@ pub fn parse(table: &str) -> Result<Vec<Bug>, String> {
         match word {
             "what" => rest.clone_into(&mut bug.what),
             "finds" => bug.finds = rest.split_whitespace().map(str::to_owned).collect(),
+            "open" => bug.open = Some(rest.to_owned()),
             "within" => bug.within = rest.parse().map_err(|_| wrong("no number"))?,
             "in" => bug.changes.push(Change { file: rest.to_owned(), ..Change::default() }),
             "-" | "+" => {
@@ -134,7 +137,8 @@ mod tests {
     #[test]
     fn every_bug_still_fits_the_core() {
         let bugs = bugs();
-        assert!(bugs.len() >= 25, "{} bugs", bugs.len());
+        let searched = bugs.iter().filter(|bug| bug.open.is_none()).count();
+        assert!(searched >= 25, "{searched} bugs");
         let mut names: Vec<&str> = bugs.iter().map(|bug| bug.name.as_str()).collect();
         names.sort_unstable();
         names.dedup();

@@ -70,7 +70,8 @@ pub fn act(what: ClientMischief, session: usize, act: u32, peer: &mut Peer) {
         }
         ClientMischief::Priorities => repeat(peer, Frame::Priority { stream: 1, priority: [0, 0, 0, 3, 9] }),
         ClientMischief::WindowOverflow => {
-            let stream = if act.is_multiple_of(2) { 0 } else { peer.open(&head, false) };
+            // A stream first: behind an error of the connection nothing else is looked at.
+            let stream = if act.is_multiple_of(2) { peer.open(&head, false) } else { 0 };
             for _ in 0..2 {
                 peer.raw(&Frame::WindowUpdate { stream, increment: (1 << 31) - 1 }.encode());
             }

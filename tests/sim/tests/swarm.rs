@@ -49,7 +49,9 @@ fn seeds_without_a_violation() {
     invariants::lines(&totals.checks).iter().for_each(|line| println!("{line}"));
     if let Some(failure) = totals.failures.values().next() {
         totals.failures.values().take(20).for_each(|failure| println!("{failure}"));
-        println!("\n{}", shrink(&generate(failure.seed), failure.clone(), SHRINK_RUNS).report());
+        if options.canary.is_none() {
+            println!("\n{}", shrink(&generate(failure.seed), failure.clone(), SHRINK_RUNS).report());
+        }
         panic!("{} of {} seeds failed", totals.failures.len(), totals.scenarios);
     }
     totals.requirements.iter().for_each(|(id, times)| shuntyard_requirements::counted(id, *times));
