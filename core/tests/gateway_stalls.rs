@@ -119,3 +119,37 @@ fn a_bare_end_of_an_upload_waits_for_the_content_before_it() {
     memory.wait(Duration::from_secs(6));
     assert_eq!(memory.records[0].outcome, Outcome::LocalReply(Cause::ResponseTimeout));
 }
+
+/// RFC 9113 section 8.1: who has answered whole before the request was, wants no more of it; and the reset that says so takes
+/// nothing of the answer away.
+#[test]
+fn an_upload_that_was_answered_is_ended_on_both_sides() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect(ConnectionConfig { initial_window_size: 2, ..ConnectionConfig::default() });
+    let upload = memory.client(client).send_request(&post("/"), false).expect("a slot");
+    memory.settle();
+    let backend = memory.backends()[0];
+    let (stream, _) = requests(&mut memory, backend).remove(0);
+    memory.backend(backend).send_response(stream, &ok(), false).expect("an open stream");
+    memory.backend(backend).send_data(stream, b"abc", true).expect("an open stream");
+    memory.settle();
+    let told = memory.backend(backend).poll_event();
+    assert!(
+        matches!(told, Ok(Some(ServerEvent::Reset { .. }))),
+        "the backend is told to wait no more: {told:?}"
+    );
+    let (mut content, mut reset) = (Vec::new(), None);
+    while let Some(event) = memory.client(client).poll_event().expect("a sound connection") {
+        match event {
+            ClientEvent::Data { stream, data, credit, .. } => {
+                content.extend_from_slice(&data);
+                memory.client(client).release(stream, credit);
+                memory.settle();
+            }
+            ClientEvent::Reset { stream, error_code } => reset = Some((stream, error_code)),
+            _ => {}
+        }
+    }
+    assert_eq!((content.as_slice(), reset), (&b"abc"[..], Some((upload, ErrorCode::NO_ERROR))));
+    assert_eq!(memory.records[0].outcome, Outcome::Complete);
+}

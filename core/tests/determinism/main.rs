@@ -5,6 +5,8 @@ mod record;
 mod replay;
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
 use record::{Script, Step, session, step};
 use replay::{Outcome, Replay};
 
@@ -72,4 +74,22 @@ proptest! {
         prop_assert_eq!(count("RequestId("), count("EndRecord"));
         prop_assert_eq!(count("Drained"), 1);
     }
+}
+
+/// One number for all that a fixed choice of scripts brings about. `.ci/run` compares it between a core with the feature
+/// `observe` and one without: it only reads, so the numbers are equal.
+#[test]
+fn the_hash_of_all_actions() {
+    let mut runner = TestRunner::deterministic();
+    let (mut hash, mut octets) = (0xcbf2_9ce4_8422_2325_u64, 0);
+    for _ in 0..100 {
+        let script = scripts(MARKS).new_tree(&mut runner).expect("nothing is filtered").current();
+        let text = format!("{:?}", run(&script));
+        octets += text.len();
+        hash = text
+            .bytes()
+            .fold(hash, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3));
+    }
+    assert!(octets > 100_000, "{octets} octets are no proof");
+    println!("observe={} hash={hash:016x}", cfg!(feature = "observe"));
 }
