@@ -58,6 +58,11 @@ const CASES: &[Case] = &[
         &["node", "python3", "python:h2", "python:websockets"],
         websockets::all_pairs,
     ),
+    case(
+        "websockets::browser",
+        &["chromium", "node", "python3", "python:h2", "python:websockets"],
+        websockets::browser,
+    ),
     case("content::large_download", &["curl", "nghttpd"], content::large_download),
     case("content::large_upload", &["curl", "nghttpd"], content::large_upload),
     case("content::large_content_with_nghttp", &["nghttp", "nghttpd"], content::large_content_with_nghttp),

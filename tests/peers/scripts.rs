@@ -52,8 +52,12 @@ impl Backend {
 
     /// The program in front of it, which speaks `scheme` with it.
     pub(crate) fn behind(&self, scheme: &str, adapter: &str) -> Program {
-        let url = format!("{scheme}://127.0.0.1:{}", self.port);
-        Program::start(&["--adapter", adapter, "--backend", &url])
+        Program::start(&["--adapter", adapter, "--backend", &self.url(scheme)])
+    }
+
+    /// Its URL as a backend.
+    pub(crate) fn url(&self, scheme: &str) -> String {
+        format!("{scheme}://127.0.0.1:{}", self.port)
     }
 }
 

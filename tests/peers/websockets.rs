@@ -1,5 +1,8 @@
 //! WebSockets over HTTP/1.1 and HTTP/2 on either side, in all four pairs.
 
+use crate::clients::chromium;
+use crate::nghttpd::Folder;
+use crate::process::Program;
 use crate::runner::Peers;
 use crate::scripts::{ADAPTERS, Backend, fine, python, script};
 
@@ -22,4 +25,41 @@ pub(crate) fn all_pairs(peers: &Peers) {
             program.end();
         }
     }
+}
+
+/// A browser's own WebSocket, on a page that comes by another route. The image keeps the page from being finished.
+pub(crate) fn browser(peers: &Peers) {
+    const PAGE: &str = r#"<!doctype html><title>socket</title><p id=out>waiting</p><img src="/hold"><script>
+        const out = document.getElementById("out");
+        const socket = new WebSocket(`ws://${location.host}/echo`, "echo");
+        socket.onopen = () => socket.send("hello ".repeat(1000));
+        socket.onmessage = (event) => {
+          out.textContent = "got " + event.data.length;
+          socket.close(1000);
+        };
+        socket.onclose = (event) => {
+          out.textContent += ", closed " + event.code;
+          fetch("/go");
+        };
+        </script>"#;
+    let folder = Folder::new();
+    folder.write("index.html", PAGE);
+    let pages = Backend::start(python(peers, "origin.py").arg(folder.path("")));
+    for (scheme, backend) in backends(peers) {
+        let config = folder.write("shuntyard.toml", routes(&backend.url(scheme), &pages.url("http")));
+        for adapter in ADAPTERS {
+            let program = Program::start(&["--adapter", adapter, "--config", config.to_str().unwrap()]);
+            let dom = chromium(peers, &[], &program.url("/index.html"));
+            assert!(dom.contains("got 6000, closed 1000"), "{scheme}, {adapter}: {dom}");
+            program.end();
+        }
+    }
+}
+
+fn routes(socket: &str, pages: &str) -> String {
+    format!(
+        "[[listen]]\naddress = \"127.0.0.1:0\"\n\
+         [[route]]\npath = \"/echo\"\nupstream = \"socket\"\n[[route]]\nupstream = \"pages\"\n\
+         [upstream.socket]\nendpoints = [\"{socket}\"]\n[upstream.pages]\nendpoints = [\"{pages}\"]\n"
+    )
 }

@@ -3,7 +3,8 @@
 
 GET  /NAME      a file, or the range of it that is asked for
 GET  /events    server-sent events: the head at once, each of two events when /go has been asked for
-GET  /go        lets /events go on by one event
+GET  /hold      an answer when /go has been asked for
+GET  /go        lets /hold end, or /events go on by one event
 GET  /chunked   /large, in chunks
 POST, PUT       what came, counted if it came counted, else in chunks with a trailer section
 """
@@ -36,6 +37,10 @@ class Origin(BaseHTTPRequestHandler):
         if path == "/go":
             go.set()
             return self.answer(200, b"gone on\n")
+        if path == "/hold":
+            go.wait(60)
+            go.clear()
+            return self.answer(200, b"held\n")
         if path == "/events":
             return self.events()
         try:
