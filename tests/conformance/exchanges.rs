@@ -21,7 +21,8 @@ on_every_adapter! {
     a_hundred_requests_share_one_connection_to_the_backend,
     octets_that_come_one_by_one_make_whole_messages,
     a_refused_backend_is_told_to_the_client,
-    a_client_of_http_1_is_told_so_and_the_connection_ends_without_reset,
+    a_client_of_http_1_is_served,
+    a_client_of_http_1_is_told_where_it_is_not_spoken_and_the_connection_ends_without_reset,
     unix_sockets_serve_on_both_sides,
     several_workers_serve_on_one_port,
 }
@@ -134,8 +135,26 @@ fn a_refused_backend_is_told_to_the_client(adapter: &dyn Adapter) {
     server.end();
 }
 
-fn a_client_of_http_1_is_told_so_and_the_connection_ends_without_reset(adapter: &dyn Adapter) {
-    let server = Running::start(adapter, nobody());
+fn a_client_of_http_1_is_served(adapter: &dyn Adapter) {
+    let (origin, config) = Origin::start();
+    let server = Running::start(adapter, config);
+    let mut client = TcpStream::connect(inet(&server.address)).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let two = "GET /one HTTP/1.1\r\nhost: a\r\n\r\nGET /two HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    client.write_all(two.as_bytes()).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer.matches("HTTP/1.1 200 ").count(), 2, "{answer}");
+    assert!(answer.find("/one").unwrap() < answer.find("/two").unwrap(), "{answer}");
+    drop(client);
+    server.end();
+    origin.end();
+}
+
+fn a_client_of_http_1_is_told_where_it_is_not_spoken_and_the_connection_ends_without_reset(
+    adapter: &dyn Adapter,
+) {
+    let server = Running::start(adapter, Config { http1: false, ..nobody() });
     let mut client = TcpStream::connect(inet(&server.address)).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
