@@ -1,5 +1,7 @@
 //! What one HTTP/2 connection announces and tolerates.
 
+use std::sync::Arc;
+
 use crate::config::{ConfigError, DEFAULT_WINDOW, MAX_WINDOW, range};
 
 /// What one HTTP/2 connection announces and tolerates, in either role.
@@ -38,6 +40,9 @@ pub struct ConnectionConfig {
     pub authority_required: bool,
     /// Whether a server understands extended CONNECT, and says so (RFC 8441 section 3).
     pub extended_connect: bool,
+    /// The protocols that a client may upgrade to over HTTP/1.1, in lower case; a wish for others is ignored (RFC 9110 section 7.8).
+    /// In a gateway: those that any route allows, whatever stands here.
+    pub upgrades: Vec<Arc<str>>,
     /// Octets in the outbox above which no DATA is cut; at twice as many no input is read.
     pub outbox_high_mark: usize,
     /// How many streams a client opens before the server's first SETTINGS came. RFC 9113 6.5.2 recommends 100 or more.
@@ -64,6 +69,7 @@ impl Default for ConnectionConfig {
             max_interim_responses: 16,
             authority_required: true,
             extended_connect: false,
+            upgrades: vec!["websocket".into()],
             outbox_high_mark: 128 << 10,
             assumed_max_concurrent_streams: 100,
             max_concurrent_streams_cap: 250,

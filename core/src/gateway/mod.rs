@@ -151,7 +151,7 @@ impl Gateway {
         let mut random = Random::new(seed);
         let seed = random.next_u64();
         let mut gateway = Self {
-            front_config: Arc::new(config.front.clone()),
+            front_config: Arc::new(tunnel::front_config(&config)),
             backend_config: Arc::new(config.backend.clone()),
             seed,
             random,
@@ -202,7 +202,7 @@ impl Gateway {
         if config.validate().is_err() {
             return;
         }
-        self.front_config = Arc::new(config.front.clone());
+        self.front_config = Arc::new(tunnel::front_config(&config));
         self.backend_config = Arc::new(config.backend.clone());
         self.forward = Forward::new(&config, self.seed);
         self.ledger.set_limit(config.ledger_octets);
@@ -465,16 +465,16 @@ impl Gateway {
         }
     }
 
-    /// Tells the adapter that the connection has output, once until it has seen the end of it.
+    /// Something has changed for the connection. Tells the adapter that it has output, once until it has seen the end of it; and
+    /// remembers connections whose input may go on, or that are over.
     fn touch(&mut self, id: ConnId) {
-        if let Some(entry) = self.conns.get_mut(id)
-            && !entry.announced
-            && entry.life != Life::Connecting
-            && entry.session.has_output()
-        {
+        let Some(entry) = self.conns.get_mut(id) else { return };
+        if !entry.announced && entry.life != Life::Connecting && entry.session.has_output() {
             entry.announced = true;
             self.actions.push_back(Action::Writable(id));
         }
-        self.revisit_later(id);
+        if entry.wants_a_visit() {
+            self.revisited.push(id);
+        }
     }
 }

@@ -6,19 +6,16 @@ use crate::gateway::{Action, ConnId, Gateway};
 use crate::record::Cause;
 use crate::time::Instant;
 
-impl Gateway {
-    /// Something has changed for the connection, in the middle of something else. If it has room now, or came to its end by that,
-    /// it is looked at when actions are asked for.
-    pub(super) fn revisit_later(&mut self, id: ConnId) {
-        if let Some(entry) = self.conns.get(id)
-            && (entry.paused && entry.session.has_room()
-                || entry.session.is_over() && entry.life == Life::Open)
-        {
-            self.revisited.push(id);
-        }
+impl Conn {
+    /// Whether the connection is to be looked at when actions are asked for: it has room again, or came to its end, in the middle of
+    /// something else.
+    pub(super) fn wants_a_visit(&self) -> bool {
+        (self.paused && self.session.has_room()) || (self.life == Life::Open && self.session.is_over())
     }
+}
 
-    /// Looks at those connections.
+impl Gateway {
+    /// Looks at the connections that want it.
     pub(super) fn revisit(&mut self, now: Instant) {
         while let Some(id) = self.revisited.pop() {
             self.resume(id, now);

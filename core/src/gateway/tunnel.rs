@@ -1,6 +1,9 @@
 //! Tunnels: a request that became a stream of octets both ways (RFC 9110 section 9.3.6, RFC 8441). Each direction ends by
 //! itself, and the request is over when both have.
 
+use std::sync::Arc;
+
+use crate::config::{Config, ConnectionConfig};
 use crate::fields::{FieldName, FieldSection};
 use crate::gateway::Gateway;
 use crate::message::{Method, RequestHead};
@@ -15,6 +18,15 @@ pub(super) enum Direction {
     ToBackend,
     /// What the backend sends.
     ToClient,
+}
+
+/// What holds for clients' connections: an upgrade that no route allows is not looked at.
+pub(super) fn front_config(config: &Config) -> ConnectionConfig {
+    let mut upgrades: Vec<_> =
+        config.routes.iter().flat_map(|route| &route.upgrades).map(Arc::clone).collect();
+    upgrades.sort_unstable();
+    upgrades.dedup();
+    ConnectionConfig { upgrades, ..config.front.clone() }
 }
 
 /// Whether a request asks for a tunnel that its route does not have.

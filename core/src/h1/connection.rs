@@ -136,6 +136,7 @@ impl Connection {
             fields_max: self.config.max_fields,
             authority_required: self.config.authority_required,
             scheme: self.scheme,
+            config: Arc::clone(&self.config),
         }
     }
 

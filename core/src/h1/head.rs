@@ -5,9 +5,11 @@
 //! ([`scan`](super::scan)), empty lines in front. What goes beyond grammar is decided here, in `framing` and in `message`.
 
 use core::mem::MaybeUninit;
+use std::sync::Arc;
 
 use httparse::{Header, ParserConfig};
 
+use crate::config::ConnectionConfig;
 use crate::error::StreamError;
 use crate::fields::{FieldFacts, FieldLine, FieldName, FieldSection, Origin};
 use crate::h1::framing::{self, Framing, Version};
@@ -17,7 +19,7 @@ use crate::h1::upgrade::{self, Upgrade};
 use crate::message::{self, Method, Refusal, RequestHead, RequestRules, ResponseHead};
 
 /// What is demanded of a section.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Rules {
     /// Keys the hashes of fields.
     pub(crate) seed: u64,
@@ -29,6 +31,8 @@ pub(crate) struct Rules {
     pub(crate) authority_required: bool,
     /// The scheme of targets that do not say theirs.
     pub(crate) scheme: &'static str,
+    /// Which upgrades may be given.
+    pub(crate) config: Arc<ConnectionConfig>,
 }
 
 /// What the head of a request says beside its fields.
@@ -121,7 +125,7 @@ fn request_parts(
 ) -> Result<RequestParts, Refusal> {
     let target = Target::parse(method, target).ok_or(Refusal::Malformed)?;
     check_host(version, survey, target)?;
-    let upgrade = wanted_upgrade((method, version), survey)?;
+    let upgrade = wanted_upgrade((method, version), survey, rules)?;
     push_control_data(fields, (method, target), survey.host, upgrade.as_deref(), rules);
     let drop_length = upgrade.is_some();
     push_lines(fields, headers, survey, rules, |name| match name {
@@ -164,17 +168,19 @@ fn check_host(version: Version, survey: &Survey<'_>, target: Target<'_>) -> Resu
 }
 
 /// The upgrade that the request asks for, and may be given (RFC 9110 section 7.8): to one protocol, before any content.
-/// h2c is not offered. What cannot be given is ignored; a WebSocket without its key is an error of the client.
+/// h2c is never offered. What cannot be given is ignored; a WebSocket without its key is an error of the client.
 fn wanted_upgrade(
     (method, version): (&[u8], Version),
     survey: &Survey<'_>,
+    rules: &Rules,
 ) -> Result<Option<Box<Upgrade>>, Refusal> {
     let has_content = survey.codings != framing::Codings::None || survey.has_length;
     let Some(protocol) = survey.upgrade.filter(|_| survey.upgrade_option && !has_content) else {
         return Ok(None);
     };
+    let allowed = |own: &Arc<str>| own.as_bytes().eq_ignore_ascii_case(protocol);
     let can = method == b"GET" && version > Version::Http10 && !protocol.eq_ignore_ascii_case(b"h2c");
-    if !can || !message::is_token(protocol) {
+    if !can || !rules.config.upgrades.iter().any(allowed) {
         return Ok(None);
     }
     let mut accept = None;

@@ -81,8 +81,10 @@ fn rfc9110_7_8_an_upgrade_may_be_declined() {
             "{with}"
         );
     }
-    // Other protocols need no key.
-    let mut server = Talk::server();
+    // Other protocols are to be allowed, and need no key.
+    let config =
+        shuntyard_core::config::ConnectionConfig { upgrades: vec!["foo".into()], ..Default::default() };
+    let mut server = Talk::with(shuntyard_core::h2::Role::Server, config);
     let told = server.recv(
         "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: Foo\r\ncontent-length: 0\r\n\r\n",
     );

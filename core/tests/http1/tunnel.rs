@@ -187,6 +187,19 @@ fn a_refused_upgrade_is_an_ordinary_response() {
 }
 
 #[test]
+fn rfc9110_7_8_an_upgrade_that_no_route_allows_is_ignored() {
+    for (upgrades, method) in [(vec![], Method::GET), (vec!["WebSocket".into()], Method::CONNECT)] {
+        let mut memory = Memory::new(|config| config.routes[0].upgrades = upgrades);
+        memory.backend_config.extended_connect = true;
+        let client = memory.connect_mute();
+        memory.inject(client, handshake().as_bytes());
+        let backend = backend(&memory, client);
+        let (_, request) = requests(&mut memory, backend).pop().expect("the request");
+        assert_eq!(request.method(), method);
+    }
+}
+
+#[test]
 fn upgrade_to_h2c_is_served_as_http1() {
     let mut memory = Memory::new(|_| {});
     let client = memory.connect_mute();

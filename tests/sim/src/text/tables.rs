@@ -45,7 +45,7 @@ macro_rules! fields {
 
 fields!(ConnectionConfig, words: header_table_size encoder_table_size max_concurrent_streams initial_window_size
     stream_window_max connection_window_size max_header_list_size max_fields max_continuations max_settings max_queued_control_frames misuse_max
-    max_interim_responses authority_required extended_connect outbox_high_mark assumed_max_concurrent_streams
+    max_interim_responses authority_required extended_connect upgrades outbox_high_mark assumed_max_concurrent_streams
     max_concurrent_streams_cap, parts: , elsewhere: );
 fields!(Timeouts, words: preface field_block connect response front_idle front_age backend_idle backend_age suspect_idle
     suspect_silent ping linger write_stall stream_idle,
