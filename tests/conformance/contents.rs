@@ -167,6 +167,7 @@ fn input_waits_while_output_does(adapter: &dyn Adapter) {
     config.backend.outbox_high_mark = 64;
     config.recv_buffer_octets = 34 << 10;
     config.front.max_queued_control_frames = 1_000_000;
+    config.front.misuse_max = 1_000_000;
     let server = Running::start(adapter, config);
     let mut client = Peer::connect(&server.address);
     client.find(|event| matches!(event, ClientEvent::Settings).then_some(()));

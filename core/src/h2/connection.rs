@@ -82,6 +82,8 @@ pub struct Connection {
     pub(crate) traffic: Traffic,
     pub(crate) answers: QueuedAnswers,
     pub(crate) misuse: Misuse,
+    /// PINGs of ours that were not answered.
+    pub(crate) pings_out: u32,
     pub(crate) spare_fields: FieldSection,
 }
 
@@ -117,6 +119,7 @@ impl Connection {
             traffic: Traffic::default(),
             answers: QueuedAnswers::default(),
             misuse: Misuse::default(),
+            pings_out: 0,
             spare_fields: FieldSection::new(),
             config,
         };
@@ -377,6 +380,7 @@ impl Connection {
     pub fn ping(&mut self, payload: [u8; 8]) {
         if self.phase != Phase::Failed {
             frame::put_ping(self.outbox.tail(), payload, false);
+            self.pings_out = self.pings_out.saturating_add(1);
         }
     }
 

@@ -160,7 +160,10 @@ impl Connection {
                 Ok(None)
             }
             Frame::PingAck { payload } => {
-                self.spend(cost::PING)?;
+                match self.pings_out.checked_sub(1) {
+                    Some(left) => self.pings_out = left,
+                    None => self.spend(cost::PING)?,
+                }
                 Ok(Some(Event::PingAck { payload }))
             }
             Frame::GoAway { last_stream_id, error_code, .. } => {
