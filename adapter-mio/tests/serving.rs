@@ -177,8 +177,8 @@ fn a_preface_is_answered_with_settings_and_a_drain_with_goaway() {
 }
 
 #[test]
-fn a_client_of_http_1_is_told_so_and_the_connection_ends_without_reset() {
-    let server = Running::start(nobody(), 1);
+fn a_client_of_http_1_is_told_where_it_is_not_spoken_and_the_connection_ends_without_reset() {
+    let server = Running::start(Config { http1: false, ..nobody() }, 1);
     let mut client = server.client();
     client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
     let mut answer = String::new();

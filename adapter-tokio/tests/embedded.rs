@@ -32,7 +32,7 @@ fn connect(address: SocketAddr) -> TcpStream {
 fn ask_over_http_1(address: SocketAddr) -> String {
     let mut answer = String::new();
     let mut client = connect(address);
-    client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
     client.read_to_string(&mut answer).unwrap();
     answer
 }
@@ -58,7 +58,7 @@ fn a_program_serves_its_own_service_and_the_gateway_on_one_thread() {
                 let mut greeting = String::new();
                 connect(own_address).read_to_string(&mut greeting).unwrap();
                 assert_eq!(greeting, "hello");
-                assert!(ask_over_http_1(gateway_address).starts_with("HTTP/1.1 505 "));
+                assert!(ask_over_http_1(gateway_address).starts_with("HTTP/1.1 502 "));
             }
             handle.drain(PATIENCE);
         });
@@ -86,7 +86,7 @@ fn workers_go_to_runtimes_that_are_there_already() {
             })
         })
         .collect();
-    assert!(ask_over_http_1(address).starts_with("HTTP/1.1 505 "));
+    assert!(ask_over_http_1(address).starts_with("HTTP/1.1 502 "));
     handle.drain(PATIENCE);
     for thread in threads {
         assert_eq!(thread.join().unwrap(), Exit { cut: 0 });

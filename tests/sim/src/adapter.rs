@@ -1,6 +1,6 @@
 //! An adapter as the contract wants it: events in, actions done, sleep until `poll_timeout` and nothing sooner.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::IoSlice;
 use std::net::SocketAddr;
 
@@ -36,6 +36,8 @@ struct Conn {
 pub struct Adapter {
     gateway: Gateway,
     plan: AdapterPlan,
+    /// What it wanted before anything happened.
+    begun: VecDeque<Action>,
     conns: BTreeMap<ConnId, Conn>,
     by_link: BTreeMap<usize, ConnId>,
     /// Links on which something may be read or written.
@@ -86,6 +88,7 @@ impl Adapter {
         Ok(Self {
             gateway,
             plan: scenario.adapter,
+            begun: VecDeque::new(),
             conns: BTreeMap::new(),
             by_link: BTreeMap::new(),
             ready: BTreeSet::new(),
@@ -107,16 +110,14 @@ impl Adapter {
 
     /// Connections that come and go before anything happens: the slots of later ones are others (X4).
     pub fn warm(&mut self, count: usize) {
-        if count == 0 {
-            // What the gateway wants at its begin is not for us.
-            return;
-        }
         let now = self.instant(0);
         let local = Address::from(SocketAddr::from(([192, 0, 2, 9], 80)));
         let accepted = || Accepted { peer: local.clone(), local: local.clone() };
         let ids: Vec<ConnId> = (0..count).map(|_| self.gateway.handle_accept(accepted(), now)).collect();
         ids.into_iter().for_each(|id| self.gateway.handle_closed(id, Closed::Reset, now));
-        while self.gateway.poll_action().is_some() {}
+        // What the gateway wants at its begin is done later, whoever came and went.
+        let wanted = core::iter::from_fn(|| self.gateway.poll_action());
+        self.begun = wanted.filter(|action| matches!(action, Action::Connect { .. })).collect();
     }
 
     /// The running hash over actions and transmitted octets (X1).
@@ -325,7 +326,7 @@ impl Adapter {
         let mut busy = false;
         for _ in 0..TURNS_MAX {
             let mut quiet = true;
-            while let Some(action) = self.gateway.poll_action() {
+            while let Some(action) = self.begun.pop_front().or_else(|| self.gateway.poll_action()) {
                 (quiet, busy) = (false, true);
                 self.execute(action, stage)?;
             }
