@@ -110,12 +110,17 @@ fn b73_octets_go_both_ways_and_either_side_ends_first() {
 
 #[test]
 fn a_tunnel_that_breaks_is_reset_on_the_other_side() {
+    req!("9110-9.3.6-04");
     let mut memory = memory();
-    let ((client, stream), (backend, _)) = tunnel(&mut memory);
+    let ((client, stream), (backend, far)) = tunnel(&mut memory);
     memory.client(client).send_data(stream, b"", true).expect("open");
     memory.settle();
+    memory.backend(backend).send_data(far, b"what was on its way", false).expect("open");
+    memory.settle();
     memory.kill(backend);
-    assert!(matches!(&events(&mut memory, client)[..], [ClientEvent::Reset { .. }]));
+    let seen = events(&mut memory, client);
+    assert_eq!(content(&seen), (b"what was on its way".to_vec(), false));
+    assert!(matches!(seen.last(), Some(ClientEvent::Reset { .. })), "{seen:?}");
     assert_eq!(memory.records[0].outcome, Outcome::Truncated(Cause::ConnectionTerminated));
 }
 
@@ -180,6 +185,7 @@ fn rfc8441_3_a_backend_that_offers_no_tunnels_is_asked_for_none() {
 
 #[test]
 fn only_what_the_route_allows_is_passed_on() {
+    req!("9110-8.6-06", "9110-9.3.6-06");
     let mut memory = memory();
     let client = memory.connect(ConnectionConfig::default());
     ask_for_tunnel(&mut memory, client, "connect-udp");
@@ -196,9 +202,13 @@ fn only_what_the_route_allows_is_passed_on() {
     let backend = memory.backends()[0];
     let (far, request) = requests(&mut memory, backend).pop().expect("the request");
     assert_eq!((request.method(), request.uri().to_string().as_str()), (&Method::CONNECT, "example.com:443"));
-    memory.backend(backend).send_response(far, &ok(), false).expect("open");
+    // It says a length, which a tunnel has not.
+    let agreed = Response::builder().header("content-length", "5").body(()).expect("a response");
+    memory.backend(backend).send_response(far, &agreed, false).expect("open");
     memory.settle();
-    assert!(matches!(&events(&mut memory, client)[..], [ClientEvent::Response { end: false, .. }]));
+    let seen = events(&mut memory, client);
+    let [ClientEvent::Response { response, end: false, .. }] = &seen[..] else { panic!("{seen:?}") };
+    assert!(!response.headers().contains_key("content-length"));
 }
 
 #[test]

@@ -98,7 +98,7 @@ impl Gateway {
             let seconds = self.wall.unix_seconds_at(now);
             self.forward.response(&mut fields, head.content_length_repeated, version, seconds);
             self.watch_progress(key, now);
-            self.open_tunnel(key, status);
+            self.open_tunnel(key, status, &mut fields);
             self.lend_outbox(front.conn);
             if let Some(entry) = self.conns.get_mut(front.conn) {
                 let _ = entry.session.send_head(front.stream, &fields, end);

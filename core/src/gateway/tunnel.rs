@@ -39,13 +39,14 @@ pub(super) fn is_refused(head: &RequestHead, fields: &FieldSection, route: Optio
 }
 
 impl Gateway {
-    /// The backend has agreed: from now on octets go both ways.
-    pub(super) fn open_tunnel(&mut self, key: RequestKey, status: u16) {
+    /// Where the backend has agreed to a tunnel, octets go both ways from now on, and no length is told.
+    pub(super) fn open_tunnel(&mut self, key: RequestKey, status: u16, fields: &mut FieldSection) {
         if let Some(request) = self.requests.get_mut(key)
             && request.awaiting.head.method == Method::Connect
             && (200..300).contains(&status)
         {
             request.awaiting.tunnel = Some(Tunnel::default());
+            fields.retain(|line| line.facts.name != FieldName::ContentLength); // 9110-8.6-06, 9110-9.3.6-06
         }
     }
 

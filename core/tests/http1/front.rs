@@ -7,6 +7,7 @@ use shuntyard_core::h2::ServerEvent;
 use shuntyard_core::key::ConnId;
 use shuntyard_core::record::{Cause, Outcome};
 use shuntyard_core::time::Duration;
+use shuntyard_requirements::req;
 
 use crate::memory::talk::{ask, events, ok, requests};
 use crate::memory::{Memory, Peer};
@@ -83,6 +84,17 @@ fn b03_what_reaches_the_backend_does_not_depend_on_the_protocol_in_front() {
         (request.method().clone(), request.uri().to_string(), headers)
     };
     assert_eq!(seen(true), seen(false));
+}
+
+#[test]
+fn rfc9110_5_5_blanks_around_a_value_are_no_part_of_it() {
+    req!("9110-5.5-01");
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect_mute();
+    memory.inject(client, b"GET / HTTP/1.1\r\nhost:a\r\nx-a: \t b c\t \r\nx-b:\r\n\r\n");
+    let backend = backend(&memory);
+    let (_, request) = requests(&mut memory, backend).pop().expect("the request");
+    assert_eq!([&request.headers()["x-a"], &request.headers()["x-b"]], ["b c", ""]);
 }
 
 #[test]

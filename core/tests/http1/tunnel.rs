@@ -5,6 +5,7 @@ use shuntyard_core::config::{ConnectionConfig, Protocol};
 use shuntyard_core::h2::{ClientEvent, Protocol as Upgrade, ServerEvent};
 use shuntyard_core::key::ConnId;
 use shuntyard_core::record::{Cause, Outcome};
+use shuntyard_requirements::req;
 
 use crate::memory::Memory;
 use crate::memory::talk::{events, ok, requests};
@@ -56,6 +57,7 @@ fn backend(memory: &Memory, client: ConnId) -> ConnId {
 
 #[test]
 fn b73_http1_in_front_of_http2() {
+    req!("8441-5-02", "8441-5-03");
     let mut memory = Memory::new(|_| {});
     memory.backend_config.extended_connect = true;
     let client = memory.connect_mute();
@@ -65,6 +67,7 @@ fn b73_http1_in_front_of_http2() {
     assert_eq!((request.method(), request.uri().path()), (&Method::CONNECT, "/chat"));
     assert_eq!(request.extensions().get::<Upgrade>(), Some(&Upgrade("websocket".to_owned())));
     assert!(!request.headers().contains_key("sec-websocket-key"));
+    assert_eq!(request.uri().scheme_str(), Some("http"), "the client has no TLS");
     memory.backend(backend).send_response(stream, &ok(), false).expect("open");
     memory.backend(backend).send_data(stream, b"hello", false).expect("open");
     memory.settle();
