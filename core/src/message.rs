@@ -71,7 +71,7 @@ pub struct ResponseHead {
 }
 
 /// The version of HTTP by which a message came (RFC 9110 section 2.5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {
     /// HTTP/1.0.
     Http10,

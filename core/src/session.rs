@@ -68,10 +68,7 @@ impl Session {
     pub fn version(&self) -> Version {
         match self {
             Self::H2(_) => Version::Http2,
-            Self::H1(session) => match session.version() {
-                h1::Version::Http10 => Version::Http10,
-                h1::Version::Http11 => Version::Http11,
-            },
+            Self::H1(session) => session.version(),
         }
     }
 

@@ -4,7 +4,7 @@ mod memory;
 
 use http::{Method, Request, Response, StatusCode};
 use memory::Memory;
-use memory::talk::{ask, events, ok, requests};
+use memory::talk::{ask, content, events, ok, requests};
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::h2::{ClientEvent, Protocol, ServerEvent, StreamKey};
 use shuntyard_core::key::ConnId;
@@ -41,7 +41,11 @@ fn ask_for_tunnel(memory: &mut Memory, client: ConnId, protocol: &str) -> Stream
 
 /// A tunnel whose backend has agreed: both of its ends.
 fn tunnel(memory: &mut Memory) -> ((ConnId, StreamKey), (ConnId, StreamKey)) {
-    let client = memory.connect(ConnectionConfig::default());
+    tunnel_of(memory, ConnectionConfig::default())
+}
+
+fn tunnel_of(memory: &mut Memory, config: ConnectionConfig) -> ((ConnId, StreamKey), (ConnId, StreamKey)) {
+    let client = memory.connect(config);
     let stream = ask_for_tunnel(memory, client, "websocket");
     let backend = memory.backends()[0];
     let (far, request) = requests(memory, backend).pop().expect("the request");
@@ -52,18 +56,6 @@ fn tunnel(memory: &mut Memory) -> ((ConnId, StreamKey), (ConnId, StreamKey)) {
     memory.settle();
     assert!(matches!(&events(memory, client)[..], [ClientEvent::Response { end: false, .. }]));
     ((client, stream), (backend, far))
-}
-
-fn content(events: &[ClientEvent]) -> (Vec<u8>, bool) {
-    let mut octets = Vec::new();
-    let mut ended = false;
-    for event in events {
-        if let ClientEvent::Data { data, end, .. } = event {
-            octets.extend_from_slice(data);
-            ended |= end;
-        }
-    }
-    (octets, ended)
 }
 
 fn content_at(memory: &mut Memory, backend: ConnId) -> (Vec<u8>, bool) {
@@ -122,6 +114,37 @@ fn a_tunnel_that_breaks_is_reset_on_the_other_side() {
     assert_eq!(content(&seen), (b"what was on its way".to_vec(), false));
     assert!(matches!(seen.last(), Some(ClientEvent::Reset { .. })), "{seen:?}");
     assert_eq!(memory.records[0].outcome, Outcome::Truncated(Cause::ConnectionTerminated));
+}
+
+#[test]
+fn a_bare_end_waits_for_the_octets_before_it() {
+    let mut memory = memory();
+    let config = ConnectionConfig { initial_window_size: 1000, ..ConnectionConfig::default() };
+    let ((client, stream), (backend, far)) = tunnel_of(&mut memory, config);
+    memory.client(client).send_data(stream, b"", true).expect("open");
+    memory.settle();
+    // More than the client's window, all of which the gateway takes; then nothing but the end.
+    memory.backend(backend).send_data(far, &[7; 50_000], false).expect("open");
+    memory.settle();
+    content_at(&mut memory, backend);
+    memory.backend(backend).send_data(far, b"", true).expect("open");
+    memory.settle();
+    assert!(memory.records.is_empty(), "octets wait for the client");
+    let (mut all, mut ended) = (0, false);
+    for _ in 0..60 {
+        for event in events(&mut memory, client) {
+            if let ClientEvent::Data { stream, data, credit, end } = event {
+                all += data.len();
+                ended |= end;
+                memory.client(client).release(stream, credit);
+            }
+        }
+        memory.settle();
+        content_at(&mut memory, backend);
+        memory.settle();
+    }
+    assert_eq!((all, ended), (50_000, true));
+    assert_eq!(memory.records[0].outcome, Outcome::Complete);
 }
 
 #[test]

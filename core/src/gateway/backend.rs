@@ -146,6 +146,7 @@ impl Gateway {
             all_left = entry.session.queued(front.stream) == 0;
         }
         let taken_at_once = all_left && !end;
+        let is_tunnel = request.awaiting.tunnel.is_some();
         let left = owed.take(cut as u32);
         request.awaiting.response_octets += cut as u64;
         if cut > 0 {
@@ -161,8 +162,8 @@ impl Gateway {
         if taken_at_once {
             self.widen_for_fast_client(key);
         }
-        if self.is_tunnel(key) {
-            if end && cut == data.len() {
+        if is_tunnel {
+            if end && all_left {
                 self.tunnel_ended(key, Direction::ToClient, now);
             }
         } else if end {
@@ -228,11 +229,12 @@ impl Gateway {
             return self.request_left(key, cut, now);
         }
         awaiting.response_octets += u64::from(cut.octets);
+        let is_tunnel = awaiting.tunnel.is_some();
         match awaiting.relay {
             None => self.release_response(key, cut.octets),
             Some(_) => self.relay_response(key, now),
         }
-        if cut.end && self.is_tunnel(key) {
+        if cut.end && is_tunnel {
             self.tunnel_ended(key, Direction::ToClient, now);
         } else if cut.end {
             self.response_left(key, now);

@@ -50,11 +50,6 @@ impl Gateway {
         }
     }
 
-    /// Whether the request is a tunnel.
-    pub(super) fn is_tunnel(&self, key: RequestKey) -> bool {
-        self.requests.get(key).is_some_and(|request| request.awaiting.tunnel.is_some())
-    }
-
     /// The end of one direction was passed on. With the second the tunnel is over.
     pub(super) fn tunnel_ended(&mut self, key: RequestKey, direction: Direction, now: Instant) {
         let Some(request) = self.requests.get_mut(key) else { return };

@@ -10,11 +10,12 @@ use crate::error::{ConnectionError, ErrorCode};
 use crate::fields::FieldSection;
 use crate::h1::content::Incoming;
 use crate::h1::exchange::{Exchange, Sending};
-use crate::h1::framing::{Framing, Version};
+use crate::h1::framing::Framing;
 use crate::h1::head::Rules;
 use crate::h1::scan::Scan;
 use crate::h2::{Role, Stream, StreamKey, Traffic};
 use crate::key::Slab;
+use crate::message::Version;
 use crate::outbox::OctetQueue;
 use crate::random::Random;
 use crate::window::{Both, ConnectionLevel, Credit, StreamLevel};
@@ -102,7 +103,7 @@ impl Connection {
             exchanges: Slab::default(),
             order: VecDeque::new(),
             last_id: 0,
-            version: Version::default(),
+            version: Version::Http11,
             empty_lines: 0,
             sections_received: 0,
             is_held: false,

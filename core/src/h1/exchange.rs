@@ -1,9 +1,9 @@
 //! One request with its response, on either side of it.
 
 use crate::fields::FieldSection;
-use crate::h1::framing::{Framing, Version};
+use crate::h1::framing::Framing;
 use crate::h1::upgrade::Upgrade;
-use crate::message::Method;
+use crate::message::{Method, Version};
 use crate::outbox::OctetQueue;
 
 /// How far our message has come.

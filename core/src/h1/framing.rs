@@ -3,17 +3,7 @@
 //! Whoever reads the same octets in another way can be made to see another request. So what is not said plainly is refused,
 //! and what is forwarded is framed anew.
 
-use crate::message::Refusal;
-
-/// The version of a message (RFC 9112 section 2.3), as far as it is spoken here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Version {
-    /// HTTP/1.0.
-    Http10,
-    /// HTTP/1.1.
-    #[default]
-    Http11,
-}
+use crate::message::{Refusal, Version};
 
 /// How the end of a message's content is told (RFC 9112 section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,11 +12,11 @@ use httparse::{Header, ParserConfig};
 use crate::config::ConnectionConfig;
 use crate::error::StreamError;
 use crate::fields::{FieldFacts, FieldLine, FieldName, FieldSection, Origin};
-use crate::h1::framing::{self, Framing, Version};
+use crate::h1::framing::{self, Framing};
 use crate::h1::survey::Survey;
 use crate::h1::target::{self, Target};
 use crate::h1::upgrade::{self, Upgrade};
-use crate::message::{self, Method, Refusal, RequestHead, RequestRules, ResponseHead};
+use crate::message::{self, Method, Refusal, RequestHead, RequestRules, ResponseHead, Version};
 
 /// What is demanded of a section.
 #[derive(Clone, Debug)]

@@ -71,4 +71,3 @@ mod upgrade;
 mod write;
 
 pub use connection::Connection;
-pub use framing::Version;

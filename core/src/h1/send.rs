@@ -5,10 +5,10 @@ use crate::fields::FieldSection;
 use crate::h1::connection::{Connection, Recv};
 use crate::h1::content::Incoming;
 use crate::h1::exchange::{Exchange, Sending};
-use crate::h1::framing::{Framing, Version};
+use crate::h1::framing::Framing;
 use crate::h1::write::{self, ResponseFrame};
 use crate::h2::{Cut, Role, StreamGone, StreamKey};
-use crate::message::{self, Method, ResponseHead};
+use crate::message::{self, Method, ResponseHead, Version};
 
 impl Connection {
     /// Server: an interim or final response head. With `end`, a final one without content. What is no well-formed response,
@@ -223,8 +223,8 @@ fn response_framing(exchange: &Exchange, head: &ResponseHead, end: bool) -> Opti
         (Some(1..), _) if end => None,
         (Some(length), _) => Some(Framing::Length(length)),
         (None, _) if end => Some(Framing::Length(0)),
-        (None, Version::Http11) => Some(Framing::Chunked),
         (None, Version::Http10) => Some(Framing::UntilClose), // 9112-6.1-11
+        (None, Version::Http11 | Version::Http2) => Some(Framing::Chunked),
     }
 }
 

@@ -3,12 +3,11 @@
 use crate::h1::connection::{Connection, Recv};
 use crate::h1::content::Incoming;
 use crate::h1::exchange::{self, Exchange};
-use crate::h1::framing::Version;
 use crate::h1::head::{self, RequestParts};
 use crate::h1::recv::Step;
 use crate::h1::scan::Found;
 use crate::h2::{Event, Input, StreamKey};
-use crate::message::{Method, Refusal};
+use crate::message::{Method, Refusal, Version};
 
 /// Requests that are served at a time. Clients that pipeline send a handful.
 const PIPELINED_MAX: usize = 16;

@@ -2,8 +2,9 @@
 
 use httparse::Header;
 
-use crate::h1::framing::{Codings, Version};
+use crate::h1::framing::Codings;
 use crate::message;
+use crate::message::Version;
 
 /// The most fields that `Connection` may name beside options that are known.
 const NOMINATED_MAX: usize = 32;

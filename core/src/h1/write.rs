@@ -6,9 +6,9 @@
 use std::io::Write as _;
 
 use crate::fields::{FieldName, FieldSection};
-use crate::h1::framing::{Framing, Version};
+use crate::h1::framing::Framing;
 use crate::h1::upgrade::{self, Upgrade};
-use crate::message::{RequestHead, ResponseHead};
+use crate::message::{RequestHead, ResponseHead, Version};
 
 /// What a response head says beside its fields.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +51,7 @@ pub(crate) fn response(
     match frame.version {
         _ if frame.close => line(out, b"connection", b"close"), // 9112-9.6-04
         Version::Http10 if frame.framing != Framing::Tunnel => line(out, b"connection", b"keep-alive"),
-        Version::Http10 | Version::Http11 => {}
+        Version::Http10 | Version::Http11 | Version::Http2 => {}
     }
     out.extend_from_slice(b"\r\n");
 }

@@ -2,8 +2,8 @@
 
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::error::{ErrorCode, StreamError};
-use shuntyard_core::h1::Version;
 use shuntyard_core::h2::{OpenError, Role, StreamGone};
+use shuntyard_core::message::Version;
 use shuntyard_requirements::req;
 
 use crate::talk::{Talk, Told, data, response, section};

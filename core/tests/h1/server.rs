@@ -2,9 +2,9 @@
 
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::error::{ConnectionError, ErrorCode, StreamError};
-use shuntyard_core::h1::Version;
 use shuntyard_core::h2::{Role, StreamGone};
 use shuntyard_core::message::Refusal;
+use shuntyard_core::message::Version;
 use shuntyard_requirements::req;
 
 use crate::talk::{Talk, Told, data, get, request, section};

@@ -10,7 +10,8 @@ use shuntyard_core::record::{Cause, Outcome};
 use shuntyard_core::time::Duration;
 
 use crate::memory::Memory;
-use crate::memory::talk::{ask, events, get, post, requests};
+use crate::memory::talk::{ask, content, events, get, post, requests};
+use crate::said;
 
 /// A gateway whose only endpoint speaks HTTP/1.1, as the test says.
 fn memory() -> Memory {
@@ -19,28 +20,12 @@ fn memory() -> Memory {
     memory
 }
 
-fn said(memory: &mut Memory, conn: ConnId) -> String {
-    String::from_utf8(memory.sent_to(conn)).expect("text")
-}
-
 fn statuses(seen: &[ClientEvent]) -> Vec<u16> {
     let status = |event: &ClientEvent| match event {
         ClientEvent::Response { response, .. } => Some(response.status().as_u16()),
         _ => None,
     };
     seen.iter().filter_map(status).collect()
-}
-
-fn content(seen: &[ClientEvent]) -> (Vec<u8>, bool) {
-    let mut octets = Vec::new();
-    let mut ended = false;
-    for event in seen {
-        if let ClientEvent::Data { data, end, .. } = event {
-            octets.extend_from_slice(data);
-            ended |= end;
-        }
-    }
-    (octets, ended)
 }
 
 fn start(memory: &mut Memory) -> (ConnId, StreamKey) {

@@ -11,13 +11,9 @@ use shuntyard_requirements::req;
 
 use crate::memory::talk::{ask, events, ok, requests};
 use crate::memory::{Memory, Peer};
+use crate::said;
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: example.com\r\n\r\n";
-
-/// What the gateway wrote, as text.
-fn said(memory: &mut Memory, conn: ConnId) -> String {
-    String::from_utf8(memory.sent_to(conn)).expect("text")
-}
 
 /// Sends a request, and has every backend answer with these octets.
 fn exchange(memory: &mut Memory, client: ConnId, request: &str, content: &[u8]) -> String {

@@ -6,3 +6,11 @@ mod memory;
 mod back;
 mod front;
 mod tunnel;
+
+use memory::Memory;
+use shuntyard_core::key::ConnId;
+
+/// What the gateway wrote to a connection since the last time, as text.
+fn said(memory: &mut Memory, conn: ConnId) -> String {
+    String::from_utf8(memory.sent_to(conn)).expect("text")
+}

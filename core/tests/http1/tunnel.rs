@@ -9,6 +9,7 @@ use shuntyard_requirements::req;
 
 use crate::memory::Memory;
 use crate::memory::talk::{events, ok, requests};
+use crate::said;
 
 /// The key of RFC 6455 section 1.3, and what answers it.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -18,10 +19,6 @@ fn handshake() -> String {
     format!(
         "GET /chat HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: {KEY}\r\n\r\n"
     )
-}
-
-fn said(memory: &mut Memory, conn: ConnId) -> String {
-    String::from_utf8(memory.sent_to(conn)).expect("text")
 }
 
 /// The answer that fits the key in a request.

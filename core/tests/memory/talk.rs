@@ -61,3 +61,16 @@ pub fn ask(memory: &mut Memory, client: ConnId, path: &str) -> StreamKey {
     memory.settle();
     stream
 }
+
+/// The octets of content among what a client was told, and whether they ended its response.
+pub fn content(events: &[ClientEvent]) -> (Vec<u8>, bool) {
+    let mut octets = Vec::new();
+    let mut ended = false;
+    for event in events {
+        if let ClientEvent::Data { data, end, .. } = event {
+            octets.extend_from_slice(data);
+            ended |= end;
+        }
+    }
+    (octets, ended)
+}
