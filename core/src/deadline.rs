@@ -1,6 +1,7 @@
 //! Deadlines in ordered lists, one a kind: arming and cancelling in constant time where a kind has one duration. A deadline
 //! that ends long before others of its kind stands in a tree instead.
 
+use core::num::NonZeroU64;
 use std::collections::BTreeMap;
 
 use crate::key::{Key, Slab};
@@ -19,7 +20,7 @@ pub struct Deadline<T> {
     target: T,
     links: Links,
     /// Its place in the tree, where it is not in a list.
-    place: Option<u64>,
+    place: Option<NonZeroU64>,
 }
 
 impl<T> Linked<Kind> for Deadline<T> {
@@ -40,8 +41,9 @@ pub type DeadlineKey<T> = Key<Deadline<T>>;
 pub struct Deadlines<T, const N: usize> {
     slab: Slab<Deadline<T>>,
     lists: [List<Deadline<T>, Kind>; N],
-    early: BTreeMap<(Instant, u64), DeadlineKey<T>>,
-    places: u64,
+    early: BTreeMap<(Instant, NonZeroU64), DeadlineKey<T>>,
+    /// The last place in the tree that was given.
+    places: NonZeroU64,
 }
 
 /// How far from the end of a list its place is looked for.
@@ -53,7 +55,7 @@ impl<T, const N: usize> Default for Deadlines<T, N> {
             slab: Slab::default(),
             lists: core::array::from_fn(|_| List::default()),
             early: BTreeMap::new(),
-            places: 0,
+            places: NonZeroU64::MIN,
         }
     }
 }
@@ -85,7 +87,7 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
         if steps < STEPS_MAX {
             list.insert_after(&mut self.slab, after, key);
         } else {
-            self.places += 1;
+            self.places = self.places.saturating_add(1);
             self.early.insert((at, self.places), key);
             if let Some(deadline) = self.slab.get_mut(key) {
                 deadline.place = Some(self.places);

@@ -112,13 +112,16 @@ pub type LaneKey = Key<LaneMarker>;
 pub struct Slab<T, M = T> {
     slots: Vec<Slot<T>>,
     free: u32,
+    /// What new places begin with: what those had come to whose memory was given back.
+    first_generation: u32,
     len: usize,
     marker: PhantomData<fn() -> M>,
 }
 
 impl<T: Clone, M> Clone for Slab<T, M> {
     fn clone(&self) -> Self {
-        Self { slots: self.slots.clone(), free: self.free, len: self.len, marker: PhantomData }
+        let Self { free, first_generation, len, .. } = *self;
+        Self { slots: self.slots.clone(), free, first_generation, len, marker: PhantomData }
     }
 }
 
@@ -130,7 +133,7 @@ impl<T: fmt::Debug, M> fmt::Debug for Slab<T, M> {
 
 impl<T, M> Default for Slab<T, M> {
     fn default() -> Self {
-        Self { slots: Vec::new(), free: NONE, len: 0, marker: PhantomData }
+        Self { slots: Vec::new(), free: NONE, first_generation: 0, len: 0, marker: PhantomData }
     }
 }
 
@@ -145,10 +148,17 @@ impl<T, M> Slab<T, M> {
         self.len == 0
     }
 
-    /// Memory for one entry and no more, where there is none yet: for a slab that rarely has another.
-    pub fn reserve_first(&mut self) {
-        if self.slots.capacity() == 0 {
-            self.slots.reserve_exact(1);
+    /// How many entries there is memory for.
+    pub fn capacity(&self) -> usize {
+        self.slots.capacity()
+    }
+
+    /// Gives the memory back where no entry is left. Keys that were given stay stale.
+    pub fn release_memory(&mut self) {
+        let generation = self.slots.iter().map(|slot| slot.generation).max();
+        // A place whose generations are used up keeps them.
+        if let Some(generation) = generation.filter(|&generation| self.len == 0 && generation != u32::MAX) {
+            *self = Self { first_generation: generation, ..Self::default() };
         }
     }
 
@@ -163,13 +173,14 @@ impl<T, M> Slab<T, M> {
         if self.free == NONE {
             let index =
                 u32::try_from(self.slots.len()).expect("fewer than 2^32 entries: every slab has a limit");
-            let key = Key { index, generation: 0, marker: PhantomData };
+            let generation = self.first_generation;
+            let key = Key { index, generation, marker: PhantomData };
             let value = value(key);
             // Most slabs of a connection's streams never hold a second entry.
             if self.slots.is_empty() {
                 self.slots.reserve_exact(1);
             }
-            self.slots.push(Slot { generation: 0, state: State::Used(value) });
+            self.slots.push(Slot { generation, state: State::Used(value) });
             return key;
         }
         let index = self.free;
@@ -245,6 +256,21 @@ mod tests {
         assert_eq!((slab.get(first), slab.get(second)), (None, Some(&"b")));
         assert_ne!(first, second);
         assert_eq!(Key::<&str>::from_bits(second.to_bits()), second);
+    }
+
+    #[test]
+    fn memory_that_was_given_back_makes_no_key_fresh() {
+        let mut slab = Slab::<i32>::default();
+        slab.release_memory();
+        let old: Vec<_> = (0..3).map(|n| slab.insert(n)).collect();
+        slab.release_memory();
+        assert_eq!((slab.len(), slab.get(old[1])), (3, Some(&1)), "it is in use");
+        old.iter().for_each(|&key| assert!(slab.remove(key).is_some()));
+        slab.release_memory();
+        assert_eq!(slab.slots.capacity(), 0);
+        let new: Vec<_> = (10..14).map(|n| slab.insert(n)).collect();
+        assert!(old.iter().all(|&key| slab.get(key).is_none()));
+        assert!(new.iter().all(|&key| slab.get(key).is_some()));
     }
 
     #[test]

@@ -5,25 +5,26 @@ use core::marker::PhantomData;
 use crate::key::{Key, Slab};
 
 const NONE: u64 = u64::MAX;
+/// Stands for `prev` in an entry that is in no list. Like `NONE` it is no key: a slab has no such place.
+const UNLINKED: u64 = u64::MAX - 1;
 
 /// The place of an entry in a [`List`], kept inside the entry.
 #[derive(Clone, Debug)]
 pub struct Links {
     prev: u64,
     next: u64,
-    linked: bool,
 }
 
 impl Default for Links {
     fn default() -> Self {
-        Self { prev: NONE, next: NONE, linked: false }
+        Self { prev: UNLINKED, next: NONE }
     }
 }
 
 impl Links {
     /// Whether the entry is in its list.
     pub const fn is_linked(&self) -> bool {
-        self.linked
+        self.prev != UNLINKED
     }
 }
 
@@ -82,7 +83,7 @@ impl<T: Linked<L>, L, M> List<T, L, M> {
 
     /// The entry before `key`.
     pub fn before(&self, slab: &Slab<T, M>, key: Key<M>) -> Option<Key<M>> {
-        let prev = slab.get(key)?.links().prev;
+        let prev = slab.get(key).map(Linked::links).filter(|links| links.is_linked())?.prev;
         (prev != NONE).then(|| Key::from_bits(prev))
     }
 
@@ -104,10 +105,10 @@ impl<T: Linked<L>, L, M> List<T, L, M> {
             None => self.head,
         };
         let Some(links) = slab.get_mut(key).map(Linked::links_mut) else { return };
-        if links.linked {
+        if links.is_linked() {
             return;
         }
-        *links = Links { prev, next, linked: true };
+        *links = Links { prev, next };
         match slab.get_mut(Key::from_bits(prev)).filter(|_| prev != NONE) {
             Some(entry) => entry.links_mut().next = key.to_bits(),
             None => self.head = key.to_bits(),
@@ -121,10 +122,10 @@ impl<T: Linked<L>, L, M> List<T, L, M> {
 
     /// Unlinks an entry; says whether it was linked.
     pub fn unlink(&mut self, slab: &mut Slab<T, M>, key: Key<M>) -> bool {
-        let Some(links) = slab.get_mut(key).map(Linked::links_mut).filter(|links| links.linked) else {
+        let Some(links) = slab.get_mut(key).map(Linked::links_mut).filter(|links| links.is_linked()) else {
             return false;
         };
-        let Links { prev, next, .. } = core::mem::take(links);
+        let Links { prev, next } = core::mem::take(links);
         match slab.get_mut(Key::from_bits(prev)).filter(|_| prev != NONE) {
             Some(entry) => entry.links_mut().next = next,
             None => self.head = next,

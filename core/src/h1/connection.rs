@@ -51,7 +51,8 @@ pub struct Connection {
     pub(crate) seed: u64,
     /// Where the nonces of WebSocket come from.
     pub(crate) random: Random,
-    pub(crate) scheme: &'static str,
+    /// Targets that do not say a scheme have `https`.
+    pub(crate) is_tls: bool,
     pub(crate) head_max: usize,
     pub(crate) recv: Recv,
     pub(crate) scan: Scan,
@@ -76,8 +77,8 @@ pub struct Connection {
     pub(crate) read_closed: bool,
     /// Our side of a tunnel has ended.
     pub(crate) write_closed: bool,
-    /// Server: an answer of our own that follows all others.
-    pub(crate) last_words: &'static [u8],
+    /// Server: 400 (Bad Request) follows all other answers.
+    pub(crate) owes_bad_request: bool,
     /// Client: a request that is no well-formed message was to be sent.
     pub(crate) unsent: Option<StreamKey>,
     pub(crate) outbox: OctetQueue,
@@ -96,7 +97,7 @@ impl Connection {
             config,
             seed,
             random: Random::new(seed),
-            scheme: "http",
+            is_tls: false,
             head_max,
             recv: Recv::Head,
             scan: Scan::default(),
@@ -111,7 +112,7 @@ impl Connection {
             has_failed: false,
             read_closed: false,
             write_closed: false,
-            last_words: &[],
+            owes_bad_request: false,
             unsent: None,
             outbox: OctetQueue::default(),
             traffic: Traffic::default(),
@@ -121,7 +122,7 @@ impl Connection {
 
     /// The same connection, over TLS: targets that do not say a scheme have `https`.
     pub fn over_tls(self) -> Self {
-        Self { scheme: "https", ..self }
+        Self { is_tls: true, ..self }
     }
 
     /// The same connection with nonces of its own: connections with the same `seed` would send the same
@@ -136,7 +137,7 @@ impl Connection {
             size_max: self.config.max_header_list_size,
             fields_max: self.config.max_fields,
             authority_required: self.config.authority_required,
-            scheme: self.scheme,
+            scheme: if self.is_tls { "https" } else { "http" },
             config: Arc::clone(&self.config),
         }
     }
@@ -469,6 +470,11 @@ impl Connection {
         let exchange = self.exchanges.remove(key)?;
         self.order.retain(|&other| other != key);
         self.is_held = false;
+        if self.order.is_empty() {
+            // Most connections of clients are idle for most of their time.
+            self.exchanges.release_memory();
+            self.order = VecDeque::new();
+        }
         Some(exchange)
     }
 

@@ -122,6 +122,19 @@ pub(crate) fn begins_safely(octets: &[u8]) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::h1::Connection;
+    use crate::h2::Role;
+
+    #[test]
+    fn an_idle_connection_holds_no_memory_for_exchanges() {
+        let mut connection = Connection::new(Role::Server, Default::default(), 1, 4096);
+        let keys: Vec<_> = (0..3).map(|_| connection.insert(Exchange::new(0, Method::Get, 1))).collect();
+        for key in keys {
+            assert!(connection.exchanges.capacity() >= 3 && connection.order.capacity() >= 3);
+            connection.remove(key);
+        }
+        assert_eq!((connection.exchanges.capacity(), connection.order.capacity()), (0, 0));
+    }
 
     #[test]
     fn rfc9110_9_2_1_safe_methods_are_told_early() {

@@ -147,13 +147,13 @@ impl Connection {
     fn fail_content<'a>(&mut self, input: &mut Input<'a>, key: StreamKey, error: StreamError) -> Step<'a> {
         input.take_all();
         self.traffic.malformed += 1;
-        let tag = self.end_receiving(key, BAD_REQUEST);
+        let tag = self.end_receiving(key, true);
         Step::Tell(Event::Failed { stream: key, tag, error })
     }
 
     /// Nothing more of a message that is not whole will be received. Where the owner has given its answer whole, it still
-    /// leaves; where it has not begun, a client gets `last_words`. Says the tag of the stream.
-    fn end_receiving(&mut self, key: StreamKey, last_words: &'static [u8]) -> u64 {
+    /// leaves; where it has not begun, a client may be owed 400. Says the tag of the stream.
+    fn end_receiving(&mut self, key: StreamKey, owes_bad_request: bool) -> u64 {
         self.recv = Recv::Closed;
         self.is_closing = true;
         let Some(exchange) = self.exchanges.get_mut(key) else { return 0 };
@@ -171,7 +171,7 @@ impl Connection {
             exchange.is_left = true;
         } else if untouched {
             self.remove(key);
-            self.last_words = last_words;
+            self.owes_bad_request = owes_bad_request;
             self.advance();
         } else {
             self.break_exchange(key);
@@ -235,10 +235,7 @@ impl Connection {
         self.traffic.resets_recv += 1;
         let error_code =
             if self.role == Role::Client { ErrorCode::INTERNAL_ERROR } else { ErrorCode::CANCEL };
-        let tag = self.end_receiving(key, &[]);
+        let tag = self.end_receiving(key, false);
         Some(Event::Reset { stream: key, tag, error_code })
     }
 }
-
-/// What a client hears whose request's content cannot be read, where nothing else has been said.
-const BAD_REQUEST: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";

@@ -10,6 +10,9 @@ use crate::h1::write::{self, ResponseFrame};
 use crate::h2::{Cut, Role, StreamGone, StreamKey};
 use crate::message::{self, Method, ResponseHead, Version};
 
+/// What a client hears whose request's content cannot be read, where nothing else has been said.
+const BAD_REQUEST: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
 impl Connection {
     /// Server: an interim or final response head. With `end`, a final one without content. What is no well-formed response,
     /// or cannot be ended as its content-length says, is not written: the connection has failed.
@@ -206,7 +209,9 @@ impl Connection {
             }
             self.end_message(key);
         }
-        self.outbox.extend(core::mem::take(&mut self.last_words));
+        if core::mem::take(&mut self.owes_bad_request) {
+            self.outbox.extend(BAD_REQUEST);
+        }
     }
 }
 

@@ -111,8 +111,6 @@ impl Connection {
     /// A new exchange, behind all others.
     pub(crate) fn insert(&mut self, exchange: Exchange) -> StreamKey {
         self.last_id = self.last_id.wrapping_add(1);
-        // What an idle connection keeps.
-        self.exchanges.reserve_first();
         let key = self.exchanges.insert(Exchange { id: self.last_id, ..exchange });
         self.order.push_back(key);
         key

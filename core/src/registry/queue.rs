@@ -72,6 +72,10 @@ impl Registry {
         };
         let lane = self.lanes.insert(Lane::new(entry));
         lanes.0.retain(|(other, _)| *other != upstream);
+        if lanes.0.is_empty() {
+            // Most clients use one upstream.
+            lanes.0.reserve_exact(1);
+        }
         lanes.0.push((upstream, lane));
         Some(lane)
     }
