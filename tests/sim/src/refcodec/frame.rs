@@ -287,7 +287,11 @@ fn decode_payload(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Result<Fr
             let (end_headers, end) = (flags & END_HEADERS != 0, flags & END_STREAM != 0);
             Frame::Headers { stream, block: block.to_vec(), padding, priority, end_headers, end }
         }
-        2 => Frame::Priority { stream, priority: exactly("PRIORITY", payload)? },
+        // Of another length it is an error of its stream only (6.3): who reads on must not lose what follows.
+        2 => match payload.try_into() {
+            Ok(priority) => Frame::Priority { stream, priority },
+            Err(_) => Frame::Unknown { kind, stream, flags, payload: payload.to_vec() },
+        },
         3 => Frame::RstStream { stream, code: u32::from_be_bytes(exactly("RST_STREAM", payload)?) },
         4 => decode_settings(flags, payload)?,
         5 => Frame::PushPromise { stream },
