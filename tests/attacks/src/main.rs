@@ -1,0 +1,97 @@
+//! `cargo run --release -p shuntyard-attacks [-- [--seconds N] [--proxies A,B] [ATTACK...]]`: attacks proxies on
+//! loopback, one after the other, and prints what each attack costs each of them.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use shuntyard_attacks::attack::{ATTACKS, Attack};
+use shuntyard_attacks::measure::{Figures, measure};
+use shuntyard_attacks::origin::Origin;
+use shuntyard_attacks::proxy::Kind;
+
+const USAGE: &str =
+    "usage: shuntyard-attacks [--seconds N] [--proxies mio,tokio,nghttpx,haproxy] [ATTACK...]";
+
+struct Wanted {
+    time: Duration,
+    proxies: Vec<Kind>,
+    attacks: Vec<Attack>,
+}
+
+fn main() -> ExitCode {
+    match wanted(std::env::args().skip(1)).and_then(|wanted| run(&wanted)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn wanted(mut words: impl Iterator<Item = String>) -> Result<Wanted, String> {
+    let (mut seconds, mut proxies, mut attacks) = (5, Kind::ALL.to_vec(), Vec::new());
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--seconds" => {
+                seconds = words.next().and_then(|text| text.parse().ok()).ok_or(USAGE)?;
+            }
+            "--proxies" => {
+                let names = words.next().ok_or(USAGE)?;
+                let kind = |name| Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or(USAGE);
+                proxies = names.split(',').map(kind).collect::<Result<_, _>>()?;
+            }
+            name => {
+                let known = ATTACKS.iter().find(|attack| attack.name == name);
+                attacks.push(*known.ok_or_else(|| format!("no attack has the name {name}\n{USAGE}"))?);
+            }
+        }
+    }
+    if attacks.is_empty() {
+        attacks = ATTACKS.to_vec();
+    }
+    Ok(Wanted { time: Duration::from_secs(seconds), proxies, attacks })
+}
+
+fn run(wanted: &Wanted) -> Result<(), String> {
+    let origin = Origin::start().map_err(|error| format!("the origin: {error}"))?;
+    println!(
+        "| {:20} | {:14} | {:8} | {:>7} | {:>8} | {:>8} | {:>7} | {:>10} | {:>9} | {:>6} |",
+        "attack", "known as", "proxy", "origin", "sent KiB", "grew KiB", "CPU/s", "ended s", "worst ms", "failed"
+    );
+    println!("|{}|", ["---"; 10].join("|"));
+    for attack in &wanted.attacks {
+        for &kind in &wanted.proxies {
+            if !kind.is_installed() {
+                println!("| {:20} | {:14} | {:8} | not installed |", attack.name, attack.known_as, kind.name());
+                continue;
+            }
+            match measure(kind, attack, wanted.time, &origin) {
+                Ok(figures) => line(attack, kind, &figures),
+                Err(error) => return Err(format!("{} on {}: {error}", attack.name, kind.name())),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn line(attack: &Attack, kind: Kind, figures: &Figures) {
+    let lasted = figures.lasted.as_secs_f64();
+    let ended = match (figures.alive, figures.ended) {
+        (false, _) => "it died".to_owned(),
+        (true, true) => format!("{lasted:.3}"),
+        (true, false) => "-".to_owned(),
+    };
+    println!(
+        "| {:20} | {:14} | {:8} | {:>7} | {:>8} | {:>8} | {:>7.2} | {:>10} | {:>9} | {:>6} |",
+        attack.name,
+        attack.known_as,
+        kind.name(),
+        figures.origin_requests,
+        figures.said >> 10,
+        figures.grown >> 10,
+        figures.cpu.as_secs_f64() / lasted.max(0.01),
+        ended,
+        figures.bystander.worst.as_millis(),
+        figures.bystander.failed,
+    );
+}

@@ -1,0 +1,82 @@
+//! What one attack costs one proxy.
+
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::attack::Attack;
+use crate::bystander::{self, Bystander, Fare};
+use crate::origin::Origin;
+use crate::peer::Peer;
+use crate::proxy::{Kind, Proxy};
+
+/// What was seen.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    /// Requests of the attacker that reached the origin.
+    pub origin_requests: u64,
+    /// Octets that the proxy took from the attacker.
+    pub said: u64,
+    /// Octets that it answered.
+    pub heard: u64,
+    /// Memory at its most, beyond what the proxy held before.
+    pub grown: u64,
+    /// Time of processors while the attack went on.
+    pub cpu: Duration,
+    /// How long it went on.
+    pub lasted: Duration,
+    /// The proxy ended it.
+    pub ended: bool,
+    /// The bystander.
+    pub bystander: Fare,
+    /// The proxy still runs.
+    pub alive: bool,
+}
+
+/// One attack on a proxy of its own, for `time` at most.
+///
+/// # Errors
+///
+/// Those of the sockets, and of a proxy that cannot be started or does not serve.
+pub fn measure(kind: Kind, attack: &Attack, time: Duration, origin: &Origin) -> io::Result<Figures> {
+    let mut proxy = Proxy::start(kind, origin.address())?;
+    // What is done at the first request is not the attack's doing.
+    let mut line = None;
+    for _ in 0..20 {
+        if !bystander::ask(proxy.address(), &mut line)? {
+            return Err(io::Error::other("the proxy does not serve"));
+        }
+    }
+    let bystander = Bystander::start(proxy.address());
+    let (before, attacked) = (proxy.usage(), origin.attacked());
+    let (mut most, began) = (before.resident, Instant::now());
+    let mut peer = Peer::connect(proxy.address(), attack.reads)?;
+    // One that ends at once has ended: that is a figure, not a failure.
+    let mut going = (attack.opens)(&mut peer);
+    let mut sampled = Instant::now();
+    while going.is_ok() && peer.ended().is_none() && began.elapsed() < time {
+        going = (attack.turn)(&mut peer);
+        if peer.is_blocked() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        if sampled.elapsed() > Duration::from_millis(10) {
+            sampled = Instant::now();
+            most = most.max(proxy.usage().resident);
+        }
+    }
+    let lasted = peer.ended().unwrap_or_else(|| peer.age());
+    let after = proxy.usage();
+    most = most.max(after.resident);
+    let figures = Figures {
+        origin_requests: origin.attacked() - attacked,
+        said: peer.said(),
+        heard: peer.heard(),
+        grown: most - before.resident,
+        cpu: after.cpu.saturating_sub(before.cpu),
+        lasted,
+        ended: peer.ended().is_some(),
+        bystander: bystander.end(),
+        alive: proxy.is_running(),
+    };
+    Ok(figures)
+}
