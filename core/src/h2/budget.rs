@@ -9,6 +9,8 @@ use crate::time::Duration;
 pub(crate) mod cost {
     /// A stream that the peer reset, or that it made us reset (CVE-2019-9514, CVE-2023-44487, CVE-2025-8671).
     pub(crate) const RESET: u32 = 100;
+    /// A request's head beyond the limits: decoded for the table's sake, and answered, which earns as much as a reset costs (CVE-2016-6581).
+    pub(crate) const HEAD_TOO_LARGE: u32 = 200;
     /// SETTINGS behind the first (CVE-2019-9515).
     pub(crate) const SETTINGS: u32 = 100;
     /// PING (CVE-2019-9512), or the answer to one that nobody sent.
@@ -17,6 +19,8 @@ pub(crate) mod cost {
     pub(crate) const IGNORED: u32 = 10;
     /// DATA without content that ends nothing (CVE-2019-9518).
     pub(crate) const EMPTY_DATA: u32 = 10;
+    /// DATA of less than five octets that ends nothing, or of less content than padding. A message of gRPC or WebSocket is no shorter.
+    pub(crate) const TINY_DATA: u32 = 1;
     /// WINDOW_UPDATE (CVE-2019-9511).
     pub(crate) const WINDOW_UPDATE: u32 = 1;
 }
@@ -27,6 +31,16 @@ const MESSAGE_EARNS: u32 = 100;
 const OCTETS_PER_POINT: u32 = 256;
 /// What a second earns: 33 resets.
 const POINTS_PER_SECOND: u64 = 3_300;
+
+/// What DATA costs that ends nothing. Longer ones earn more than they cost.
+pub(crate) const fn cost_of_data(content: usize, padding: u32) -> u32 {
+    match content {
+        0 => cost::EMPTY_DATA,
+        1..5 => cost::TINY_DATA,
+        _ if padding as usize > content => cost::TINY_DATA,
+        _ => 0,
+    }
+}
 
 /// What a peer has cost beyond what it has brought. Useful work and time pay it back, down to nothing and no further.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

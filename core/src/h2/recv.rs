@@ -2,7 +2,7 @@
 
 use crate::error::{ConnectionError, ErrorCode, StreamError};
 use crate::frame::{self, DEFAULT_MAX_FRAME_SIZE, Frame, FrameError, FrameHeader, FrameType, HEADER_LEN};
-use crate::h2::budget::cost;
+use crate::h2::budget::{cost, cost_of_data};
 use crate::h2::connection::{Connection, OpenBlock, Phase};
 use crate::h2::event::{Event, Input};
 use crate::h2::settings::Role;
@@ -217,8 +217,8 @@ impl Connection {
             self.release_connection(Credit::new(octets));
             return self.fail_stream(key, error);
         }
-        if data.is_empty() && !end {
-            self.spend(cost::EMPTY_DATA)?;
+        if !end {
+            self.spend(cost_of_data(data.len(), padding))?;
         }
         self.misuse.content(data.len() as u32);
         self.release(key, Credit::new(padding));

@@ -91,6 +91,7 @@ impl Connection {
         let mut stream = self.new_stream(stream_id);
         stream.state = if end { State::HalfClosedRemote } else { State::Open };
         if too_large {
+            self.spend(cost::HEAD_TOO_LARGE)?;
             stream.expected = Expected::Content { left: None };
             let stream = self.streams.insert(stream);
             self.recycle(fields);

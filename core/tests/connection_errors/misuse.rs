@@ -12,13 +12,19 @@ use crate::wire::*;
 type More = fn(u32) -> Vec<u8>;
 
 /// What a peer does without end, and how often it may at once with the default budget of 10,000 points.
-const MISUSES: [(&str, More, u32); 8] = [
+const MISUSES: [(&str, More, u32); 9] = [
     (
         "rapid resets",
         |n| [headers(2 * n + 1, &get(), true), rst_stream(2 * n + 1, ErrorCode::CANCEL)].concat(),
         100,
     ),
     ("resets that it provokes", |n| headers(2 * n + 1, &[0x82], true), 100),
+    // More field lines than the limit, each a reference to an entry of the static table.
+    (
+        "heads beyond the limits",
+        |n| headers(2 * n + 1, &[get(), vec![0xa0; 1000]].concat(), true),
+        50,
+    ),
     ("SETTINGS", |_| settings(&[]), 100),
     ("PING", |_| ping(b"12345678"), 1000),
     ("answers to no PING", |_| frame(6, 1, 0, &[0; 8]), 1000),
@@ -61,6 +67,20 @@ fn empty_data_is_misuse_too() {
     let mut subject = Subject::with(Role::Server, config(), &[]);
     subject.hear(&headers(1, &post(), false));
     assert_eq!(tolerated(&mut subject, |_| data(1, b"", false)), 1000);
+}
+
+#[test]
+fn tiny_data_is_misuse_but_for_the_last_of_a_message() {
+    let tiny: [More; 2] = [|_| data(1, b"tiny", false), |_| padded_data(1, b"five5", 100, false)];
+    for more in tiny {
+        let mut subject = Subject::with(Role::Server, config(), &[]);
+        subject.hear(&headers(1, &post(), false));
+        assert_eq!(tolerated(&mut subject, more), 10_000);
+    }
+    let mut subject = Subject::with(Role::Server, config(), &[]);
+    subject.hear(&headers(1, &post(), false));
+    subject.hear(&[data(1, b"five5", false), data(1, b"x", true)].concat());
+    assert_eq!(subject.connection.misuse(), 0);
 }
 
 #[test]
