@@ -44,8 +44,11 @@ pub struct Config {
     pub http1: bool,
     /// Whether clients may speak HTTP/2, with prior knowledge (RFC 9113 section 3.3).
     pub http2: bool,
-    /// Client connections at a time. One more pauses the listeners.
+    /// Client connections at a time. Where so many are there, the one that has been idle longest is closed; while none is idle, the
+    /// listeners rest.
     pub max_fronts: u32,
+    /// Client connections at a time of one address, or of one IPv6 network of 64 bits. One more is closed at once.
+    pub max_fronts_per_client: u32,
     /// Octets of backend stream windows that may be promised at a time: the worker's byte ledger.
     pub ledger_octets: u64,
     /// Octets of that ledger that the requests of one client connection may hold: what exceeds it waits frozen, and disturbs
@@ -87,6 +90,7 @@ impl Config {
             http1: true,
             http2: true,
             max_fronts: 100_000,
+            max_fronts_per_client: 25_000,
             ledger_octets: 1 << 30,
             ledger_front_octets: 64 << 20,
             upload_ledger_octets: 256 << 20,
@@ -113,6 +117,7 @@ impl Config {
         self.routes.iter().try_for_each(RouteConfig::validate)?;
         self.names_agree()?;
         range("max_fronts", self.max_fronts.into(), 1, 10_000_000)?;
+        range("max_fronts_per_client", self.max_fronts_per_client.into(), 1, 10_000_000)?;
         range(
             "ledger_octets",
             self.ledger_octets,

@@ -125,6 +125,14 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
         Some(found)
     }
 
+    /// Takes the deadline of a kind that would come first, of those that were armed in order.
+    pub fn pop_first(&mut self, kind: u8) -> Option<T> {
+        let key = self.lists[kind as usize].front()?;
+        let target = self.slab.get(key)?.target;
+        self.cancel(key);
+        Some(target)
+    }
+
     fn first(&self) -> Option<DeadlineKey<T>> {
         let early = self.early.first_key_value().map(|(_, &key)| key);
         let heads = self.lists.iter().filter_map(List::front).chain(early);
@@ -148,7 +156,8 @@ mod tests {
         deadlines.cancel(cancelled);
         assert_eq!(deadlines.next(), Some(at(20)));
         assert_eq!(deadlines.pop_expired(at(19)), None);
-        assert_eq!(deadlines.pop_expired(at(40)), Some((1, 2)));
+        assert_eq!(deadlines.pop_first(1), Some(2));
+        assert_eq!(deadlines.pop_first(1), None);
         assert_eq!(deadlines.pop_expired(at(40)), Some((0, 3)));
         assert!(deadlines.is_empty() && deadlines.next().is_none());
     }

@@ -45,3 +45,43 @@ fn rapid_resets_reach_no_backend_in_numbers_and_end_the_connection() {
     assert_eq!(answer_all(&mut memory), ["/last"]);
     assert_eq!(memory.dials.len(), 1, "the connection to the backend has lived through it");
 }
+
+/// One client that opens all the connections it may leaves room for others.
+#[test]
+fn a_client_has_no_more_connections_than_its_share() {
+    let mut memory = Memory::new(|config| config.max_fronts_per_client = 3);
+    let clients: Vec<_> = (0..5).map(|_| memory.connect(ConnectionConfig::default())).collect();
+    memory.settle();
+    memory.wait(Duration::from_secs(5));
+    let closed = |memory: &Memory| clients.iter().filter(|client| memory.closed.contains(client)).count();
+    assert_eq!(closed(&memory), 2, "the fourth and the fifth");
+    memory.kill(clients[0]);
+    let another = memory.connect(ConnectionConfig::default());
+    memory.settle();
+    ask(&mut memory, another, "/room");
+    assert_eq!(answer_all(&mut memory), ["/room"]);
+}
+
+/// A table full of clients that only stay: who has been idle longest makes room, and who works stays.
+#[test]
+fn idle_clients_make_room_for_new_ones() {
+    let mut memory = Memory::new(|config| config.max_fronts = 4);
+    let mut clients = Vec::new();
+    for n in 0..3 {
+        clients.push(memory.connect(ConnectionConfig::default()));
+        memory.settle();
+        memory.wait(Duration::from_secs(n + 1));
+    }
+    // The first of them works.
+    ask(&mut memory, clients[0], "/works");
+    clients.push(memory.connect(ConnectionConfig::default()));
+    memory.settle();
+    memory.wait(Duration::from_secs(5));
+    assert!(memory.closed.contains(&clients[1]), "idle longest");
+    assert!([0, 2, 3].iter().all(|&n| !memory.closed.contains(&clients[n])));
+    assert_eq!(answer_all(&mut memory), ["/works"]);
+    let newcomer = memory.connect(ConnectionConfig::default());
+    memory.settle();
+    ask(&mut memory, newcomer, "/new");
+    assert_eq!(answer_all(&mut memory), ["/new"]);
+}

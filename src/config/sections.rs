@@ -315,10 +315,13 @@ fn of_connections(limits: &mut Section<'_, '_>, config: &mut Config) {
     let fronts = Number { min: 1, max: 10_000_000, of: "connections" };
     limits.take(
         "max_connections",
-        "connections of clients; one more waits to be accepted",
+        "connections of clients; at so many the one that has been idle longest is closed, and one more waits to be accepted",
         &fronts,
         &mut config.max_fronts,
     );
+    let what =
+        "connections of one client, which is an address, or an IPv6 network of 64 bits; one more is closed";
+    limits.take("max_connections_per_client", what, &fronts, &mut config.max_fronts_per_client);
     let streams = Number { min: 1, max: MAX_WINDOW, of: "streams" };
     let what = "requests of one client connection at a time";
     limits.take("max_concurrent_streams", what, &streams, &mut config.front.max_concurrent_streams);

@@ -80,8 +80,10 @@ impl<const N: usize> PerError<N> {
 /// [errors](crate::error::ConnectionError) with names of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Limit {
-    /// `max_fronts`: a client was turned away.
+    /// `max_fronts`: a client was turned away, or one that was idle made room.
     Fronts,
+    /// `max_fronts_per_client`: a client that has so many was turned away.
+    FrontsPerClient,
     /// `queue_max`: a request was answered 503.
     Queue,
     /// `ledger_octets`: a request stayed frozen for want of memory.
@@ -94,13 +96,20 @@ pub enum Limit {
 
 impl Limit {
     /// Every limit.
-    pub const ALL: [Self; 5] =
-        [Self::Fronts, Self::Queue, Self::Ledger, Self::UploadLedger, Self::RequestHead];
+    pub const ALL: [Self; 6] = [
+        Self::Fronts,
+        Self::FrontsPerClient,
+        Self::Queue,
+        Self::Ledger,
+        Self::UploadLedger,
+        Self::RequestHead,
+    ];
 
     /// Its name in the configuration.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Fronts => "max_fronts",
+            Self::FrontsPerClient => "max_fronts_per_client",
             Self::Queue => "queue_max",
             Self::Ledger => "ledger_octets",
             Self::UploadLedger => "upload_ledger_octets",

@@ -167,9 +167,8 @@ impl Gateway {
         self.cancel_deadline(entry.vigil.deadline());
         self.count_closed(&entry);
         match entry.side {
-            Side::Front { lanes, .. } => {
-                self.fronts -= 1;
-                self.pace_accepting();
+            Side::Front { lanes, peer, .. } => {
+                self.dismiss(&peer);
                 self.front_gone(lanes, now);
             }
             Side::Backend(engine) => self.registry.connection_gone(engine.upstream, engine.endpoint),

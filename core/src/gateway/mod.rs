@@ -33,6 +33,7 @@ mod account;
 mod age;
 mod answer;
 mod backend;
+mod clients;
 mod closing;
 mod conn;
 mod contract;
@@ -75,7 +76,6 @@ pub use snapshot::{
 pub use view::View;
 
 use crate::config::{Config, ConfigError};
-use crate::counters::Limit;
 use crate::deadline::Deadlines;
 use crate::h2::{Connection, Input, Role};
 use crate::key::Slab;
@@ -106,6 +106,7 @@ pub struct Gateway {
     forward: Forward,
     conns: Slab<Conn, ConnMarker>,
     fronts: usize,
+    clients: clients::Clients,
     requests: Slab<Request>,
     registry: Registry,
     routes: Routes,
@@ -159,6 +160,7 @@ impl Gateway {
             forward: Forward::new(&config, seed),
             conns: Slab::default(),
             fronts: 0,
+            clients: clients::Clients::default(),
             requests: Slab::default(),
             registry: Registry::default(),
             routes: Routes::default(),
@@ -214,20 +216,16 @@ impl Gateway {
         self.pace_accepting();
     }
 
-    /// A client's connection was accepted. Past the limit of clients, or in a drain, it is closed at once, before a word is
+    /// A client's connection was accepted. Past the limits of clients, or in a drain, it is closed at once, before a word is
     /// said: what it speaks is not known yet.
     pub fn handle_accept(&mut self, info: Accepted, now: Instant) -> ConnId {
+        let stays = self.admit(&info.peer, now);
         let session = Session::H2(self.new_connection(Role::Server));
         let side = Side::Front { peer: info.peer, lanes: FrontLanes::default(), reserved: 0, held: false };
         let id = self.conns.insert(Conn::new(session, side, Life::Open, now));
-        self.fronts += 1;
         self.account.front.opened += 1;
         self.arm_conn(id, Kind::Preface, now);
-        let too_many = self.fronts > self.config.max_fronts as usize;
-        if too_many {
-            self.account.hit(Limit::Fronts);
-        }
-        if self.drain.is_some() || too_many {
+        if !stays {
             self.close_gracefully(id, Cause::Draining, now);
         }
         self.pace_accepting();

@@ -145,6 +145,7 @@ impl Gateway {
             forward: self.forward.clone(),
             conns: self.conns.clone(),
             fronts: self.fronts,
+            clients: self.clients.clone(),
             requests: self.requests.clone(),
             registry: self.registry.clone(),
             routes: self.routes.clone(),
@@ -190,6 +191,7 @@ impl Gateway {
             forward: _,
             conns,
             fronts,
+            clients,
             requests,
             registry,
             routes: _,
@@ -218,7 +220,7 @@ impl Gateway {
         digest::of(
             now,
             format_args!(
-                "{random:?} {conns:?} {fronts} {requests:?} {registry:?} {ledger:?} {uploads:?} {replays:?} \
+                "{random:?} {conns:?} {fronts} {clients:?} {requests:?} {registry:?} {ledger:?} {uploads:?} {replays:?} \
                  {actions:?} {revisited:?} {newcomers:?} {accepting} {dispatch_at:?} {drain:?} "
             ),
             deadlines.iter().map(deadline),

@@ -20,11 +20,7 @@ const MISUSES: [(&str, More, u32); 9] = [
     ),
     ("resets that it provokes", |n| headers(2 * n + 1, &[0x82], true), 100),
     // More field lines than the limit, each a reference to an entry of the static table.
-    (
-        "heads beyond the limits",
-        |n| headers(2 * n + 1, &[get(), vec![0xa0; 1000]].concat(), true),
-        50,
-    ),
+    ("heads beyond the limits", |n| headers(2 * n + 1, &[get(), vec![0xa0; 1000]].concat(), true), 50),
     ("SETTINGS", |_| settings(&[]), 100),
     ("PING", |_| ping(b"12345678"), 1000),
     ("answers to no PING", |_| frame(6, 1, 0, &[0; 8]), 1000),

@@ -4,8 +4,8 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-use shuntyard_sim::refcodec::frame::{CANCEL, Frame, INITIAL_WINDOW_SIZE};
 use shuntyard_sim::refcodec::field;
+use shuntyard_sim::refcodec::frame::{CANCEL, Frame, INITIAL_WINDOW_SIZE};
 
 use crate::peer::Peer;
 

@@ -56,13 +56,27 @@ fn run(wanted: &Wanted) -> Result<(), String> {
     let origin = Origin::start().map_err(|error| format!("the origin: {error}"))?;
     println!(
         "| {:20} | {:14} | {:8} | {:>7} | {:>8} | {:>8} | {:>7} | {:>10} | {:>9} | {:>6} |",
-        "attack", "known as", "proxy", "origin", "sent KiB", "grew KiB", "CPU/s", "ended s", "worst ms", "failed"
+        "attack",
+        "known as",
+        "proxy",
+        "origin",
+        "sent KiB",
+        "grew KiB",
+        "CPU/s",
+        "ended s",
+        "worst ms",
+        "failed"
     );
     println!("|{}|", ["---"; 10].join("|"));
     for attack in &wanted.attacks {
         for &kind in &wanted.proxies {
             if !kind.is_installed() {
-                println!("| {:20} | {:14} | {:8} | not installed |", attack.name, attack.known_as, kind.name());
+                println!(
+                    "| {:20} | {:14} | {:8} | not installed |",
+                    attack.name,
+                    attack.known_as,
+                    kind.name()
+                );
                 continue;
             }
             match measure(kind, attack, wanted.time, &origin) {

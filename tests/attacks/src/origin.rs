@@ -54,8 +54,11 @@ impl Origin {
 
 fn serve(mut socket: TcpStream, attacked: &AtomicU64) -> io::Result<()> {
     socket.set_nodelay(true)?;
-    let config =
-        ConnectionConfig { max_concurrent_streams: 1_000, misuse_max: 1_000_000_000, ..ConnectionConfig::default() };
+    let config = ConnectionConfig {
+        max_concurrent_streams: 1_000,
+        misuse_max: 1_000_000_000,
+        ..ConnectionConfig::default()
+    };
     let mut server = Server::new(config, 1).map_err(io::Error::other)?;
     let mut paths = HashMap::new();
     let mut octets = vec![0; 65_536];

@@ -50,7 +50,8 @@ impl Peer {
             ended: Arc::default(),
         };
         if reads {
-            let (mut socket, heard, ended) = (peer.socket.try_clone()?, peer.heard.clone(), peer.ended.clone());
+            let (mut socket, heard, ended) =
+                (peer.socket.try_clone()?, peer.heard.clone(), peer.ended.clone());
             let began = peer.began;
             thread::spawn(move || {
                 let mut octets = vec![0; 65_536];

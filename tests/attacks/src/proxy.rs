@@ -51,10 +51,8 @@ impl Kind {
 
 /// The program of this workspace, built for release.
 fn program() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target"),
-        PathBuf::from,
-    );
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target"), PathBuf::from);
     target.join("release/shuntyard")
 }
 
@@ -83,8 +81,7 @@ impl Proxy {
         let mut command = Command::new(program());
         command.args(["run", "--workers", "1", "--listen", "127.0.0.1:0", "--adapter", kind.name()]);
         command.args(["--backend", &format!("h2c://{origin}")]);
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let errors = child.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;
         let mut lines = BufReader::new(errors).lines();
         let address = loop {

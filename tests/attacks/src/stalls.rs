@@ -51,7 +51,8 @@ pub fn uploads(peer: &mut Peer) -> io::Result<()> {
     if peer.said() > 60_000 {
         return silence(peer);
     }
-    let data = |n: u32| Frame::Data { stream: 2 * n + 1, content: vec![b'u'; 600], padding: None, end: false };
+    let data =
+        |n: u32| Frame::Data { stream: 2 * n + 1, content: vec![b'u'; 600], padding: None, end: false };
     peer.frames((0..10).map(data).collect::<Vec<_>>())
 }
 

@@ -189,7 +189,7 @@ structs! {
     Accepted { peer, local }
     WallClock { at, unix_seconds }
     Config {
-        front, backend, timeouts, upstreams, routes, http1, http2, max_fronts, ledger_octets, ledger_front_octets, upload_ledger_octets,
+        front, backend, timeouts, upstreams, routes, http1, http2, max_fronts, max_fronts_per_client, ledger_octets, ledger_front_octets, upload_ledger_octets,
         replay_ledger_octets, recv_buffer_octets, via, via_in_responses,
         forwarding, records
     }

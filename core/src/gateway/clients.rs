@@ -1,0 +1,113 @@
+//! Who may come: connections of one client, and room where the table of clients is full.
+
+use core::net::{IpAddr, Ipv6Addr};
+use std::collections::BTreeMap;
+
+use crate::address::Address;
+use crate::counters::Limit;
+use crate::gateway::Gateway;
+use crate::gateway::deadlines::Kind;
+use crate::record::Cause;
+use crate::request::DeadlineTarget;
+use crate::time::Instant;
+
+/// Connections by client. Of IPv6 a network of 64 bits is one client: that is what a single customer has.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Clients(BTreeMap<IpAddr, u32>);
+
+impl Clients {
+    /// One more connection of this client. Says how many it has now; those of Unix sockets have no address to count by.
+    fn came(&mut self, peer: &Address) -> u32 {
+        let Some(client) = client(peer) else { return 0 };
+        let count = self.0.entry(client).or_default();
+        *count = count.saturating_add(1);
+        *count
+    }
+
+    fn left(&mut self, peer: &Address) {
+        let Some(client) = client(peer) else { return };
+        let left = self.0.get_mut(&client).map_or(0, |count| {
+            *count = count.saturating_sub(1);
+            *count
+        });
+        if left == 0 {
+            self.0.remove(&client);
+        }
+    }
+}
+
+fn client(peer: &Address) -> Option<IpAddr> {
+    const NETWORK: u128 = !0 << 64;
+    match peer {
+        Address::Inet(address) => Some(match address.ip() {
+            ip @ IpAddr::V4(_) => ip,
+            IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & NETWORK).into(),
+        }),
+        Address::Unix(_) => None,
+    }
+}
+
+impl Gateway {
+    /// One more client's connection is there. Says whether it may stay.
+    pub(super) fn admit(&mut self, peer: &Address, now: Instant) -> bool {
+        self.fronts += 1;
+        let of_client = self.clients.came(peer);
+        if self.fronts > self.config.max_fronts as usize {
+            self.account.hit(Limit::Fronts);
+            return false;
+        }
+        if of_client > self.config.max_fronts_per_client {
+            self.account.hit(Limit::FrontsPerClient);
+            return false;
+        }
+        if self.fronts == self.config.max_fronts as usize {
+            self.shed_idle(now);
+        }
+        self.drain.is_none()
+    }
+
+    /// A client's connection is gone.
+    pub(super) fn dismiss(&mut self, peer: &Address) {
+        self.fronts -= 1;
+        self.clients.left(peer);
+        self.pace_accepting();
+    }
+
+    /// The table of clients is full: who has been idle longest makes room for the next one.
+    fn shed_idle(&mut self, now: Instant) {
+        while let Some(DeadlineTarget::Conn(id)) = self.deadlines.pop_first(Kind::FrontIdle as u8) {
+            let Some(entry) = self.conns.get_mut(id) else { continue };
+            // With streams that came since it is not idle: the last of them arms the deadline anew.
+            entry.deadline = None;
+            if entry.session.open_streams() == 0 && entry.block_deadline.is_none() {
+                self.account.hit(Limit::Fronts);
+                return self.close_gracefully(id, Cause::ConnectionTerminated, now);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_of_64_bits_is_one_client() {
+        let mut clients = Clients::default();
+        let address = |text: &str| Address::from(text.parse::<core::net::SocketAddr>().unwrap());
+        assert_eq!(clients.came(&address("[2001:db8::1]:1")), 1);
+        assert_eq!(clients.came(&address("[2001:db8::ffff:1]:2")), 2);
+        assert_eq!(clients.came(&address("[2001:db8:0:1::1]:1")), 1);
+        assert_eq!(clients.came(&address("192.0.2.1:1")), 1);
+        assert_eq!(clients.came(&address("192.0.2.2:1")), 1);
+        assert_eq!(clients.came(&Address::Unix("/run/x".into())), 0);
+        clients.left(&address("[2001:db8::2]:9"));
+        assert_eq!(clients.came(&address("[2001:db8::1]:3")), 2);
+        for text in
+            ["[2001:db8::1]:3", "[2001:db8::1]:3", "[2001:db8:0:1::1]:1", "192.0.2.1:1", "192.0.2.2:1"]
+        {
+            clients.left(&address(text));
+        }
+        assert!(clients.0.is_empty(), "nothing stays of who has gone");
+    }
+}
