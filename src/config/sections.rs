@@ -319,11 +319,10 @@ fn of_connections(limits: &mut Section<'_, '_>, config: &mut Config) {
         &fronts,
         &mut config.max_fronts,
     );
-    let what =
-        "connections of one client, which is an address, or an IPv6 network of 64 bits; one more is closed";
+    let what = "connections of one client; stops one from taking all; a client is an address, or an IPv6 network of 64 bits; one more is closed";
     limits.take("max_connections_per_client", what, &fronts, &mut config.max_fronts_per_client);
     let streams = Number { min: 1, max: MAX_WINDOW, of: "streams" };
-    let what = "requests of one client connection at a time";
+    let what = "requests of one client connection at a time; stops those who ask for more than anybody reads";
     limits.take("max_concurrent_streams", what, &streams, &mut config.front.max_concurrent_streams);
     let of_both = |config: &mut Config, apply: &dyn Fn(&mut ConnectionConfig)| {
         apply(&mut config.front);
@@ -331,19 +330,29 @@ fn of_connections(limits: &mut Section<'_, '_>, config: &mut Config) {
     };
     let list = Size { min: 256, max: 16 << 20 };
     let mut size = config.front.max_header_list_size;
-    let what = "all fields of one request or response, with 32 octets each (RFC 9113 section 6.5.2)";
+    let what = "all fields of one request or response, with 32 octets each (RFC 9113 section 6.5.2); stops HPACK bombs";
     limits.take("max_header_list_size", what, &list, &mut size);
     of_both(config, &|side| side.max_header_list_size = size);
     let fields = Number { min: 8, max: 65_535, of: "fields" };
     let mut count = config.front.max_fields;
-    limits.take("max_header_fields", "fields of one request or response", &fields, &mut count);
+    limits.take(
+        "max_header_fields",
+        "fields of one request or response, each cookie crumb counted; stops bombs of references to tables",
+        &fields,
+        &mut count,
+    );
     of_both(config, &|side| side.max_fields = count);
     let frames = Number { min: 1, max: 1024, of: "frames" };
     let mut continuations = config.front.max_continuations;
-    limits.take("max_continuations", "CONTINUATION frames of one field block", &frames, &mut continuations);
+    limits.take(
+        "max_continuations",
+        "CONTINUATION frames of one field block; stops floods of them",
+        &frames,
+        &mut continuations,
+    );
     of_both(config, &|side| side.max_continuations = continuations);
     let interim = Number { min: 1, max: 1000, of: "responses" };
-    let what = "interim responses (1xx) before the final one";
+    let what = "interim responses (1xx) before the final one; stops backends that never come to it";
     limits.take("max_interim_responses", what, &interim, &mut config.backend.max_interim_responses);
     let points = Number { min: 100, max: 1_000_000_000, of: "points" };
     let mut misuse = config.front.misuse_max;
@@ -354,7 +363,7 @@ fn of_connections(limits: &mut Section<'_, '_>, config: &mut Config) {
 }
 
 fn of_memory(limits: &mut Section<'_, '_>, config: &mut Config) {
-    let what = "content of one request that a client may send ahead";
+    let what = "content of one request that a client may send ahead; stops uploads that no backend reads from taking memory";
     limits.take("request_window", what, &WINDOW, &mut config.front.initial_window_size);
     let what = "content that a client connection may send ahead in all";
     limits.take(
@@ -374,7 +383,7 @@ fn of_memory(limits: &mut Section<'_, '_>, config: &mut Config) {
         &CONNECTION_WINDOW,
         &mut config.backend.connection_window_size,
     );
-    let what = "memory for responses that wait for clients; a request is sent on when its window fits in";
+    let what = "memory for responses that wait for clients; stops slow readers from taking more; a request is sent on when its window fits in";
     let memory =
         limits.take("response_memory", what, &Size { min: 1, max: 1 << 40 }, &mut config.ledger_octets);
     let what = "of that memory, what the requests of one client connection may hold; more of them wait";
@@ -402,14 +411,30 @@ fn of_memory(limits: &mut Section<'_, '_>, config: &mut Config) {
 fn of_time(limits: &mut Section<'_, '_>, config: &mut Config) {
     let times = &mut config.timeouts;
     let mut take = |name, what, place: &mut Duration| limits.take(name, what, &TIME, place);
-    take("preface_timeout", "from accept to the client's SETTINGS", &mut times.preface);
-    take("header_timeout", "a request's head, from its first octet to its last", &mut times.field_block);
+    take(
+        "preface_timeout",
+        "from accept to the client's SETTINGS; stops those who say little or nothing",
+        &mut times.preface,
+    );
+    take(
+        "header_timeout",
+        "a request's head, from its first octet to its last; stops heads of an octet now and then",
+        &mut times.field_block,
+    );
     take("idle_timeout", "a client connection without requests", &mut times.front_idle);
     take("backend_idle_timeout", "a backend connection without requests", &mut times.backend_idle);
     take("connect_timeout", "until a backend connection stands", &mut times.connect);
     take("response_timeout", "from the end of a request to the head of its response", &mut times.response);
-    take("stream_idle_timeout", "a request or response whose content stands still", &mut times.stream_idle);
-    take("write_timeout", "a peer that takes no output", &mut times.write_stall);
+    take(
+        "stream_idle_timeout",
+        "a request or response whose content stands still; stops windows that stay closed",
+        &mut times.stream_idle,
+    );
+    take(
+        "write_timeout",
+        "a peer that takes no output; stops those who ask and never read",
+        &mut times.write_stall,
+    );
     take("linger_timeout", "how long input is discarded after the end", &mut times.linger);
     let what = "a client connection is asked to leave then, a tenth more or less, so that balancers can spread clients";
     take("max_connection_age", what, &mut times.front_age);
