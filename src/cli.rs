@@ -70,6 +70,25 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "SHUNTYARD_LISTEN", value_name = "ADDRESS", value_delimiter = ',')]
     pub(crate) listen: Vec<ListenAddress>,
 
+    /// Where clients connect to and speak TLS, with --cert and --key; may be repeated
+    #[arg(
+        long,
+        env = "SHUNTYARD_LISTEN_TLS",
+        value_name = "ADDRESS",
+        value_delimiter = ',',
+        requires = "cert"
+    )]
+    pub(crate) listen_tls: Vec<ListenAddress>,
+
+    /// The certificate of --listen-tls with its chain, as PEM; may be repeated: the one that a client asks for is shown, or the
+    /// first. It is read again when it changes
+    #[arg(long, env = "SHUNTYARD_CERT", value_name = "FILE", value_delimiter = ',', requires = "key")]
+    pub(crate) cert: Vec<PathBuf>,
+
+    /// The key of each --cert, in the same order, as PEM
+    #[arg(long, env = "SHUNTYARD_KEY", value_name = "FILE", value_delimiter = ',', requires = "cert")]
+    pub(crate) key: Vec<PathBuf>,
+
     /// Without a file, where requests go: h2c:// (HTTP/2 with prior knowledge) or http:// (HTTP/1.1) in front of
     /// HOST:PORT or unix:/PATH; may be repeated (variable: separated by commas)
     #[arg(

@@ -32,6 +32,10 @@ pub(crate) enum Failure {
     System { what: &'static str, error: io::Error },
     /// The file of a recording could not be made.
     Recording { file: PathBuf, error: io::Error },
+    /// As many certificates as keys are needed.
+    KeysUnpaired { certs: usize, keys: usize },
+    /// A file of TLS that cannot be used.
+    Tls { path: PathBuf, reason: String, mismatch: bool },
     /// A recording cannot be replayed.
     Replay { file: PathBuf, error: ReplayError },
     /// A replay went another way than what was recorded.
@@ -57,6 +61,8 @@ impl Failure {
             | Self::BackendScheme { .. }
             | Self::AdminAddress { .. }
             | Self::Refused(_)
+            | Self::Tls { .. }
+            | Self::KeysUnpaired { .. }
             | Self::Config(_) => 78,
         })
     }
@@ -90,6 +96,10 @@ impl Failure {
                 "whoever can reach it sees everything; listen on 127.0.0.1, or say --admin-allow-remote"
                     .to_owned(),
             ),
+            Self::Tls { mismatch: true, .. } | Self::KeysUnpaired { .. } => {
+                Some("--cert and --key belong together in pairs, in their order".to_owned())
+            }
+            Self::Tls { .. } => Some("certificates and keys are PEM: -----BEGIN CERTIFICATE-----".to_owned()),
             Self::AdminAddress { .. }
             | Self::Refused(_)
             | Self::Config(_)
@@ -127,6 +137,10 @@ impl fmt::Display for Failure {
             Self::Recording { file, error } => {
                 write!(f, "cannot record to {}: {}", file.display(), plainly(error))
             }
+            Self::KeysUnpaired { certs, keys } => {
+                write!(f, "--cert is there {certs} times, --key {keys} times")
+            }
+            Self::Tls { path, reason, .. } => write!(f, "{}: {reason}", path.display()),
             Self::Replay { file, error } => write!(f, "{}: {error}", file.display()),
             Self::ReplayDiffers { difference: Difference { input, at, what }, .. } => {
                 let seconds = at.as_nanos() as f64 / 1e9;

@@ -113,6 +113,9 @@ impl Observation {
                     tracing::warn!("cannot accept on {listener}: {error}; trying again");
                 }
             }
+            Notice::HandshakeFailed { client, listener, failure } => {
+                tracing::info!("TLS with {client} on {listener} failed: {failure}");
+            }
             Notice::RecordingEnded { file, error } => {
                 tracing::warn!("nothing more is recorded to {}: {error}", file.display());
             }

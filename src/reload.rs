@@ -74,13 +74,15 @@ impl State {
                 ));
             }
         };
-        fixed("listen", now.listen != before.listen);
+        let listen = now.listen != before.listen || now.listen_tls != before.listen_tls;
+        fixed("listen", listen);
         fixed("workers", now.workers != before.workers);
         fixed("adapter", now.adapter != before.adapter);
         fixed("admin or access_log", now.observe != before.observe);
         // What runs is what the next reload is compared with.
-        let Settings { listen, workers, adapter, observe, .. } = before;
-        (now.listen, now.workers, now.adapter, now.observe) = (listen, workers, adapter, observe);
+        let Settings { listen, listen_tls, workers, adapter, observe, .. } = before;
+        (now.listen, now.listen_tls) = (listen, listen_tls);
+        (now.workers, now.adapter, now.observe) = (workers, adapter, observe);
         lines
     }
 

@@ -15,13 +15,19 @@ use crate::reload::Current;
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::signals::{self, Reactions};
+use crate::tls::{self, BadFile};
 
 /// Serves until a signal has drained the server.
 pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let settings = Settings::new(&args)?;
     let mut observation = Observation::start(&settings.observe)?;
     let adapter = settings.adapter;
+    let listen_tls = settings.listen_tls.iter().map(|(address, files)| Ok((address.clone(), files.load()?)));
+    let listen_tls: Vec<_> = listen_tls.collect::<Result<_, BadFile>>()?;
+    let watched = settings.listen_tls.iter().zip(&listen_tls);
+    let watched = watched.map(|((_, files), (_, tls))| (files.clone(), tls.clone())).collect();
     let options = Options {
+        listen_tls,
         workers: settings.workers,
         seed: seed(),
         observer: Some(observation.observer()),
@@ -29,12 +35,15 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
         ..Options::new(settings.listen.clone())
     };
     let spoken = spoken(&settings.config);
+    let in_clear = settings.listen.len();
     let server = Server::bind(settings.adapter, settings.config.clone(), options)?;
     watch_signals(&server, args, settings)
         .map_err(|error| Failure::System { what: "cannot watch for signals", error })?;
-    for address in server.local_addrs() {
-        tracing::info!("listening on {address} ({spoken})");
+    for (number, address) in server.local_addrs().iter().enumerate() {
+        let tls = if number < in_clear { "" } else { " over TLS" };
+        tracing::info!("listening on {address} ({spoken}{tls})");
     }
+    tls::watch(watched).map_err(|error| Failure::System { what: "cannot start a thread", error })?;
     observation.attend(server.handle(), adapter.name())?;
     let exit = server.run();
     observation.end();

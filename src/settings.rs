@@ -5,12 +5,14 @@ use std::thread;
 use std::time::Duration;
 
 use shuntyard_core::address::Address;
-use shuntyard_core::config::{Config, UpstreamConfig};
+use shuntyard_core::config::{Config, Protocol, UpstreamConfig};
 
+use crate::address::ListenAddress;
 use crate::cli::{Adapter, ServeArgs};
 use crate::config::{self, FromFile};
 use crate::failure::Failure;
 use crate::observation::ObserveArgs;
+use crate::tls::{Clients, FrontFiles, IdentityFiles};
 
 /// Where clients connect to if nobody says.
 const DEFAULT_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 8080);
@@ -21,6 +23,7 @@ pub(crate) struct Settings {
     pub(crate) adapter: Adapter,
     pub(crate) workers: NonZeroUsize,
     pub(crate) listen: Vec<Address>,
+    pub(crate) listen_tls: Vec<(Address, FrontFiles)>,
     pub(crate) drain_timeout: Duration,
     pub(crate) observe: ObserveArgs,
     pub(crate) config: Config,
@@ -33,11 +36,12 @@ impl Settings {
             Some(path) => config::load(path).map_err(Failure::Refused)?,
             None => FromFile::without_file(of_flags(args)?),
         };
-        let mut listen = listeners(args)?;
-        if listen.is_empty() {
-            listen = from_file.listen;
+        let mut listen = addresses(&args.listen)?;
+        let mut listen_tls = listeners_tls(args)?;
+        if listen.is_empty() && listen_tls.is_empty() {
+            (listen, listen_tls) = (from_file.listen, from_file.listen_tls);
         }
-        if listen.is_empty() {
+        if listen.is_empty() && listen_tls.is_empty() {
             listen.push(Address::Inet(DEFAULT_LISTEN.into()));
         }
         let observe = args.observe.before(from_file.observe);
@@ -47,6 +51,7 @@ impl Settings {
             adapter: args.adapter.unwrap_or(from_file.adapter),
             workers: args.workers.or(from_file.workers).unwrap_or_else(processors),
             listen,
+            listen_tls,
             drain_timeout: args.drain_timeout.unwrap_or(from_file.drain_timeout),
             observe,
             config: from_file.config,
@@ -58,7 +63,7 @@ impl Settings {
         let endpoints = self.config.upstreams.iter().map(|upstream| upstream.endpoints.len()).sum();
         format!(
             "{}, {}, {} with {}",
-            count(self.listen.len(), "listener"),
+            count(self.listen.len() + self.listen_tls.len(), "listener"),
             count(self.config.routes.len(), "route"),
             count(self.config.upstreams.len(), "upstream"),
             count(endpoints, "endpoint"),
@@ -80,9 +85,9 @@ fn of_flags(args: &ServeArgs) -> Result<Config, Failure> {
 }
 
 /// The addresses of all flags, each of them once.
-fn listeners(args: &ServeArgs) -> Result<Vec<Address>, Failure> {
+fn addresses(listen: &[ListenAddress]) -> Result<Vec<Address>, Failure> {
     let mut addresses = Vec::new();
-    for listen in &args.listen {
+    for listen in listen {
         let named = |reason| Failure::ListenName { name: listen.to_string(), reason };
         for address in listen.resolve().map_err(named)? {
             let port_to_be_picked = matches!(&address, Address::Inet(address) if address.port() == 0);
@@ -92,6 +97,21 @@ fn listeners(args: &ServeArgs) -> Result<Vec<Address>, Failure> {
         }
     }
     Ok(addresses)
+}
+
+/// Likewise those with TLS: each shows the certificates of the flags.
+fn listeners_tls(args: &ServeArgs) -> Result<Vec<(Address, FrontFiles)>, Failure> {
+    if args.cert.len() != args.key.len() {
+        return Err(Failure::KeysUnpaired { certs: args.cert.len(), keys: args.key.len() });
+    }
+    let pairs = args.cert.iter().zip(&args.key);
+    let files = FrontFiles {
+        identities: pairs.map(|(cert, key)| IdentityFiles { cert: cert.clone(), key: key.clone() }).collect(),
+        protocols: vec![Protocol::Http2, Protocol::Http1],
+        clients: Clients::Off,
+        client_ca: None,
+    };
+    Ok(addresses(&args.listen_tls)?.into_iter().map(|address| (address, files.clone())).collect())
 }
 
 fn processors() -> NonZeroUsize {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mio::event::Source;
 use mio::net::{TcpListener, UnixListener};
 use mio::{Interest, Registry, Token};
+use shuntyard_adapter::transport::FrontTls;
 use shuntyard_adapter::{ListenSocket, SocketFile};
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::Accepted;
@@ -19,6 +20,8 @@ pub(crate) struct Listener {
     _file: Option<Arc<SocketFile>>,
     socket: Listening,
     address: Address,
+    /// Clients speak TLS there.
+    pub(crate) tls: Option<FrontTls>,
     /// There may be connections to accept.
     pub(crate) ready: bool,
 }
@@ -35,7 +38,7 @@ impl Listener {
             ListenSocket::Tcp(socket) => Listening::Tcp(TcpListener::from_std(socket)),
             ListenSocket::Unix(socket) => Listening::Unix(UnixListener::from_std(socket)),
         };
-        Self { _file: listener.file, socket, address: listener.address, ready: false }
+        Self { _file: listener.file, socket, address: listener.address, tls: listener.tls, ready: false }
     }
 
     /// Where it listens, with the port that the kernel picked.

@@ -6,6 +6,7 @@ use std::net::Shutdown;
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
+use shuntyard_adapter::Secured;
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::ConnId;
 
@@ -50,6 +51,13 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.read(buffer),
             Self::Unix(stream) => stream.read(buffer),
+        }
+    }
+
+    pub(crate) fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(octets),
+            Self::Unix(stream) => stream.write(octets),
         }
     }
 
@@ -102,6 +110,8 @@ pub(crate) struct Socket {
     pub(crate) has_output: bool,
     /// It stands in the list of sockets to write to.
     pub(crate) dirty: bool,
+    /// TLS, where it is spoken.
+    pub(crate) secured: Option<Box<Secured>>,
 }
 
 impl Socket {
@@ -120,12 +130,14 @@ impl Socket {
             writable: !connecting,
             has_output: false,
             dirty: false,
+            secured: None,
         }
     }
 
     /// Whether its turn should come: there is something to read, or to learn.
     pub(crate) fn wants_turn(&self) -> bool {
-        if self.ended { self.failed } else { self.readable && !self.paused }
+        let has_input = || self.secured.as_ref().is_some_and(|secured| secured.has_input());
+        if self.ended { self.failed } else { !self.paused && (self.readable || has_input()) }
     }
 
     /// Whether it should be written to.

@@ -6,11 +6,12 @@ use std::sync::mpsc::Receiver;
 
 use mio::event::Event;
 use mio::{Events, Poll, Token};
+use shuntyard_adapter::transport::{FrontTls, Spare, Transport};
 use shuntyard_adapter::{
-    ACCEPT_PAUSE, BACKLOG, Clock, Desk, Order, Recorded, SLICES, TURN_ACCEPTS, TURN_OCTETS,
-    WALL_CLOCK_INTERVAL, connect_failure, resolve, transfer_failure, wall_clock,
+    ACCEPT_PAUSE, BACKLOG, Clock, Desk, HANDSHAKES_MAX, Order, Recorded, SLICES, Secured, TURN_ACCEPTS,
+    TURN_OCTETS, WALL_CLOCK_INTERVAL, connect_failure, resolve, transfer_failure, wall_clock,
 };
-use shuntyard_core::gateway::{Action, Closed, Command, ConnId, Connected, RecvBuf};
+use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, Connected, RecvBuf};
 use shuntyard_core::time::{Duration, Instant};
 
 use crate::listener::Listener;
@@ -30,12 +31,16 @@ pub(crate) fn listener_token(number: usize) -> Token {
 
 /// A thread's share of the server. It shares nothing with the others.
 pub(crate) struct Worker {
-    gateway: Recorded,
+    pub(crate) gateway: Recorded,
     poll: Poll,
     listeners: Vec<Listener>,
-    sockets: Sockets,
+    pub(crate) sockets: Sockets,
+    /// Memory for one connection with TLS at a time.
+    pub(crate) spare: Spare,
+    /// Clients whose handshakes are under way.
+    pub(crate) handshakes: usize,
     /// Connections whose turn to read, or to learn how connecting went, has come. Each stands here once at most.
-    ready: VecDeque<ConnId>,
+    pub(crate) ready: VecDeque<ConnId>,
     /// Connections with output and room for it. Each stands here once at most.
     dirty: Vec<ConnId>,
     /// Where answers of other threads are handed in.
@@ -48,7 +53,7 @@ pub(crate) struct Worker {
     accept_pause: Option<Instant>,
     clock: Clock,
     /// When this turn began. The clock is read once a turn.
-    now: Instant,
+    pub(crate) now: Instant,
     wall_clock_told: Instant,
     observer: Option<Observer>,
     /// The end: so many connections were cut.
@@ -70,6 +75,8 @@ impl Worker {
             poll,
             listeners,
             sockets: Sockets::default(),
+            spare: Spare::default(),
+            handshakes: 0,
             ready: VecDeque::new(),
             dirty: Vec::new(),
             desk,
@@ -126,8 +133,8 @@ impl Worker {
 
     /// How long the poll may sleep.
     fn patience(&self) -> Option<Duration> {
-        let may_accept = self.accepting && self.accept_pause.is_none();
-        if !self.ready.is_empty() || (may_accept && self.listeners.iter().any(|listener| listener.ready)) {
+        let may_accept = |listener: &Listener| listener.ready && self.may_accept(listener);
+        if !self.ready.is_empty() || self.listeners.iter().any(may_accept) {
             return Some(Duration::ZERO);
         }
         let accept_again = self.accept_pause.filter(|_| self.accepting);
@@ -188,15 +195,15 @@ impl Worker {
 
     /// Accepts a connection from the listener. Says whether there may be another.
     fn accept_one(&mut self, number: usize) -> bool {
-        let may_accept = self.accepting && self.accept_pause.is_none();
+        let may_accept = self.listeners.get(number).is_some_and(|listener| self.may_accept(listener));
         let Some(listener) = self.listeners.get_mut(number).filter(|listener| may_accept && listener.ready)
         else {
             return false;
         };
         match listener.accept() {
             Ok((stream, info)) => {
-                let conn = self.gateway.handle_accept(info, self.now);
-                self.add(conn, stream, false);
+                let tls = listener.tls.clone();
+                self.admit(stream, info, tls.as_ref());
                 // The gateway may have had enough with this one.
                 self.act();
                 true
@@ -215,6 +222,32 @@ impl Worker {
                     false
                 }
             },
+        }
+    }
+
+    /// Whether connections may be accepted from there. Handshakes are bounded: whoever comes beyond waits in the kernel's queue.
+    fn may_accept(&self, listener: &Listener) -> bool {
+        self.accepting
+            && self.accept_pause.is_none()
+            && (listener.tls.is_none() || self.handshakes < HANDSHAKES_MAX)
+    }
+
+    fn admit(&mut self, stream: Stream, info: Accepted, tls: Option<&FrontTls>) {
+        let Some(tls) = tls else {
+            let conn = self.gateway.handle_accept(info, self.now);
+            return self.add(conn, stream, false);
+        };
+        let client = Some((info.peer.clone(), info.local.clone()));
+        let conn = self.gateway.handle_arriving(info, self.now);
+        match Transport::front(tls) {
+            Ok(transport) => {
+                self.add(conn, stream, false);
+                if let Some(socket) = self.sockets.get_mut(conn) {
+                    socket.secured = Some(Box::new(Secured::new(transport, client)));
+                    self.handshakes += 1;
+                }
+            }
+            Err(failure) => self.gateway.handle_closed(conn, Closed::Tls(failure), self.now),
         }
     }
 
@@ -247,6 +280,9 @@ impl Worker {
 
     fn read(&mut self, conn: ConnId) {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
+        if let Some(secured) = socket.secured.take() {
+            return self.read_secured(conn, secured);
+        }
         let mut octets = 0;
         while socket.readable {
             if octets >= TURN_OCTETS {
@@ -353,11 +389,16 @@ impl Worker {
                 Action::Resolve { name, port } => resolve(name, port, self.desk.clone()),
                 Action::Shutdown(conn) => {
                     if let Some(socket) = self.sockets.get_mut(conn) {
+                        if let Some(secured) = &mut socket.secured {
+                            secured.shut_down();
+                            self.expect_output(conn);
+                            continue;
+                        }
                         // A peer that is gone already shows itself by reading.
                         let _ = socket.stream.shutdown_write();
                     }
                 }
-                Action::Close(conn) => self.sockets.remove(self.poll.registry(), conn),
+                Action::Close(conn) => self.remove(conn),
                 Action::Accepting(accepting) => self.accepting = accepting,
                 Action::Record(record) => self.observe(Notice::Record(record)),
                 Action::Drained { cut } => self.done = Some(cut),
@@ -389,9 +430,12 @@ impl Worker {
     }
 
     /// Writes until there is nothing more or no room.
-    fn write(&mut self, conn: ConnId) {
+    pub(crate) fn write(&mut self, conn: ConnId) {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
         socket.dirty = false;
+        if let Some(secured) = socket.secured.take() {
+            return self.write_secured(conn, secured);
+        }
         while socket.writable {
             let Some(transmit) = self.gateway.poll_transmit(conn, self.now) else {
                 socket.has_output = false;
@@ -415,12 +459,17 @@ impl Worker {
     }
 
     /// Closes a connection whose transport has failed.
-    fn close(&mut self, conn: ConnId, why: Closed) {
-        self.sockets.remove(self.poll.registry(), conn);
+    pub(crate) fn close(&mut self, conn: ConnId, why: Closed) {
+        self.remove(conn);
         self.gateway.handle_closed(conn, why, self.now);
     }
 
-    fn observe(&self, notice: Notice) {
+    fn remove(&mut self, conn: ConnId) {
+        self.take_leave(conn);
+        self.sockets.remove(self.poll.registry(), conn);
+    }
+
+    pub(crate) fn observe(&self, notice: Notice) {
         if let Some(observer) = &self.observer {
             observer(notice);
         }

@@ -6,12 +6,13 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use shuntyard_adapter::{SLICES, TURN_OCTETS, connect_failure, transfer_failure};
+use shuntyard_adapter::{SLICES, Secured, TURN_OCTETS, connect_failure, transfer_failure};
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::{Closed, ConnId, Connected, RecvBuf};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::handshakes::Handshake;
 use crate::yard::{State, Yard};
 
 /// A connected socket of either family.
@@ -73,15 +74,19 @@ async fn serve_connected(yard: Rc<Yard>, conn: ConnId, outcome: io::Result<impl 
 
 /// Serves a connection until the gateway closes it or its transport fails.
 pub(crate) struct Connection<S> {
-    yard: Rc<Yard>,
-    conn: ConnId,
-    stream: S,
+    pub(crate) yard: Rc<Yard>,
+    pub(crate) conn: ConnId,
+    pub(crate) stream: S,
     /// The end of the input has been read.
-    ended: bool,
+    pub(crate) ended: bool,
+    /// TLS, where it is spoken.
+    pub(crate) secured: Option<Box<Secured>>,
+    /// Until it is done, of a client.
+    pub(crate) handshake: Option<Handshake>,
 }
 
 /// Why a connection's task ends.
-enum End {
+pub(crate) enum End {
     /// The gateway has closed the connection.
     Gone,
     /// Its transport has failed.
@@ -90,7 +95,12 @@ enum End {
 
 impl<S> Connection<S> {
     pub(crate) fn new(yard: Rc<Yard>, conn: ConnId, stream: S) -> Self {
-        Self { yard, conn, stream, ended: false }
+        Self { yard, conn, stream, ended: false, secured: None, handshake: None }
+    }
+
+    /// The same connection, with TLS.
+    pub(crate) fn with_tls(self, secured: Secured, handshake: Option<Handshake>) -> Self {
+        Self { secured: Some(Box::new(secured)), handshake, ..self }
     }
 }
 
@@ -102,8 +112,12 @@ impl<S: Stream> Future for Connection<S> {
         let yard = connection.yard.clone();
         yard.turn(|state| match connection.serve(state, cx) {
             Ok(()) => Poll::Pending,
-            Err(End::Gone) => Poll::Ready(()),
+            Err(End::Gone) => {
+                connection.take_leave(state, cx);
+                Poll::Ready(())
+            }
             Err(End::Failed(why)) => {
+                connection.take_leave(state, cx);
                 state.fail(connection.conn, why);
                 Poll::Ready(())
             }
@@ -114,7 +128,12 @@ impl<S: Stream> Future for Connection<S> {
 impl<S: Stream> Connection<S> {
     /// A turn. Writing comes first: what reading makes of output waits until the others' turns have added theirs.
     fn serve(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
-        state.sockets.get_mut(self.conn).ok_or(End::Gone)?.remember(cx);
+        let socket = state.sockets.get_mut(self.conn).ok_or(End::Gone)?;
+        socket.remember(cx);
+        if self.secured.is_some() {
+            socket.takes_leave = true;
+            return self.serve_secured(state, cx);
+        }
         self.write(state, cx)?;
         self.shut_down(state, cx)?;
         self.read(state, cx)

@@ -79,7 +79,9 @@ use tokio::task::{JoinError, JoinSet, LocalSet};
 
 mod alarm;
 mod connection;
+mod handshakes;
 mod listener;
+mod secured;
 mod sockets;
 mod worker;
 mod yard;

@@ -6,9 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use shuntyard_adapter::{ACCEPT_PAUSE, BACKLOG, ListenSocket, SocketFile, TURN_ACCEPTS};
+use shuntyard_adapter::transport::{FrontTls, Transport};
+use shuntyard_adapter::{ACCEPT_PAUSE, BACKLOG, ListenSocket, Secured, SocketFile, TURN_ACCEPTS};
 use shuntyard_core::address::Address;
-use shuntyard_core::gateway::Accepted;
+use shuntyard_core::gateway::{Accepted, Closed};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::Notice;
@@ -22,6 +23,8 @@ pub(crate) struct Listener {
     file: Option<Arc<SocketFile>>,
     socket: Listening,
     address: Address,
+    /// Clients speak TLS there.
+    tls: Option<FrontTls>,
     waker: Option<Waker>,
 }
 
@@ -42,7 +45,7 @@ impl Listener {
             ListenSocket::Tcp(socket) => Listening::Tcp(TcpListener::from_std(socket)?),
             ListenSocket::Unix(socket) => Listening::Unix(UnixListener::from_std(socket)?),
         };
-        Ok(Self { file: listener.file, socket, address: listener.address, waker: None })
+        Ok(Self { file: listener.file, socket, address: listener.address, tls: listener.tls, waker: None })
     }
 
     /// Wakes its task.
@@ -95,10 +98,13 @@ fn poll_accept(
             listener.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
+        if listener.tls.is_some() && !state.handshakes.may_begin(cx) {
+            return Poll::Pending;
+        }
         match std::task::ready!(listener.poll_accept(cx)) {
             Ok(incoming) => {
-                let local = listener.address.clone();
-                admit(yard, state, incoming, local);
+                let (local, tls) = (listener.address.clone(), listener.tls.clone());
+                admit(yard, state, incoming, (local, tls.as_ref()));
             }
             Err(error) if is_transient(&error) => {}
             Err(error) => return Poll::Ready(Some((listener.address.clone(), error))),
@@ -112,9 +118,9 @@ fn poll_accept(
 pub(crate) fn accept_rest(yard: &Rc<Yard>) {
     yard.turn(|state| {
         for listener in std::mem::take(&mut state.listeners) {
-            let Listener { file, socket, address, .. } = listener;
+            let Listener { file, socket, address, tls, .. } = listener;
             let outcome = socket.into_std().and_then(|socket| {
-                let outcome = accept_queue(yard, state, &socket, &address);
+                let outcome = accept_queue(yard, state, &socket, (&address, tls.as_ref()));
                 drop(file);
                 outcome
             });
@@ -130,14 +136,14 @@ fn accept_queue(
     yard: &Rc<Yard>,
     state: &mut State,
     socket: &ListenSocket,
-    local: &Address,
+    (local, tls): (&Address, Option<&FrontTls>),
 ) -> io::Result<()> {
     for _ in 0..BACKLOG {
         if !state.accepting {
             break;
         }
         match accept_now(socket) {
-            Ok(incoming) => admit(yard, state, incoming, local.clone()),
+            Ok(incoming) => admit(yard, state, incoming, (local.clone(), tls)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(error) if is_transient(&error) => {}
             Err(error) => return Err(error),
@@ -162,20 +168,47 @@ fn accept_now(socket: &ListenSocket) -> io::Result<Incoming> {
 }
 
 /// Tells the gateway of a connection and starts its task.
-fn admit(yard: &Rc<Yard>, state: &mut State, incoming: Incoming, local: Address) {
+fn admit(yard: &Rc<Yard>, state: &mut State, incoming: Incoming, (local, tls): (Address, Option<&FrontTls>)) {
     // Clients of Unix sockets have no name as a rule; they are known by where they came in.
     let peer = match &incoming {
         Incoming::Tcp(_, peer) => Address::from(*peer),
         Incoming::Unix(_) => local.clone(),
     };
-    let conn = state.gateway.handle_accept(Accepted { peer, local }, state.now);
-    let task = match incoming {
-        Incoming::Tcp(stream, _) => yard.spawn(Connection::new(yard.clone(), conn, stream)),
-        Incoming::Unix(stream) => yard.spawn(Connection::new(yard.clone(), conn, stream)),
-    };
-    state.sockets.insert(conn, Socket::new(task));
+    match tls {
+        None => {
+            let conn = state.gateway.handle_accept(Accepted { peer, local }, state.now);
+            let task = match incoming {
+                Incoming::Tcp(stream, _) => yard.spawn(Connection::new(yard.clone(), conn, stream)),
+                Incoming::Unix(stream) => yard.spawn(Connection::new(yard.clone(), conn, stream)),
+            };
+            state.sockets.insert(conn, Socket::new(task));
+        }
+        Some(tls) => admit_secured(yard, state, incoming, Accepted { peer, local }, tls),
+    }
     // The gateway may have had enough with this one.
     yard.act(state);
+}
+
+/// A client that will shake hands first.
+fn admit_secured(yard: &Rc<Yard>, state: &mut State, incoming: Incoming, info: Accepted, tls: &FrontTls) {
+    let client = Some((info.peer.clone(), info.local.clone()));
+    let conn = state.gateway.handle_arriving(info, state.now);
+    let transport = match Transport::front(tls) {
+        Ok(transport) => transport,
+        Err(failure) => return state.gateway.handle_closed(conn, Closed::Tls(failure), state.now),
+    };
+    let secured = Secured::new(transport, client);
+    let handshake = Some(state.handshakes.begin());
+    let yard_of_it = yard.clone();
+    let task = match incoming {
+        Incoming::Tcp(stream, _) => {
+            yard.spawn(Connection::new(yard_of_it, conn, stream).with_tls(secured, handshake))
+        }
+        Incoming::Unix(stream) => {
+            yard.spawn(Connection::new(yard_of_it, conn, stream).with_tls(secured, handshake))
+        }
+    };
+    state.sockets.insert(conn, Socket::new(task));
 }
 
 /// Whether the next connection may well be accepted: the client that was next in the queue has gone.

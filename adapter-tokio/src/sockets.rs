@@ -15,11 +15,13 @@ pub(crate) struct Socket {
     pub(crate) has_output: bool,
     /// The sending direction is to be shut down.
     pub(crate) shutdown: bool,
+    /// Its task has last words to say when the connection is closed.
+    pub(crate) takes_leave: bool,
 }
 
 impl Socket {
     pub(crate) fn new(task: AbortHandle) -> Self {
-        Self { task, waker: None, paused: false, has_output: false, shutdown: false }
+        Self { task, waker: None, paused: false, has_output: false, shutdown: false, takes_leave: false }
     }
 
     /// The task that is being polled is the one to wake.
@@ -72,7 +74,10 @@ impl Sockets {
     /// Closes the socket, or gives up making it.
     pub(crate) fn close(&mut self, conn: ConnId) {
         if let Some(socket) = self.remove(conn) {
-            socket.task.abort();
+            match &socket.waker {
+                Some(waker) if socket.takes_leave => waker.wake_by_ref(),
+                _ => socket.task.abort(),
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
+use shuntyard_adapter::transport::Spare;
 use shuntyard_adapter::{Clock, Desk, Observer, Recorded, WALL_CLOCK_INTERVAL, resolve, wall_clock};
 use shuntyard_core::gateway::{Action, Command};
 use shuntyard_core::time::Instant;
@@ -14,6 +15,7 @@ use tokio::task::{AbortHandle, spawn_local};
 use crate::Notice;
 use crate::alarm::Alarm;
 use crate::connection::connect;
+use crate::handshakes::Handshakes;
 use crate::listener::Listener;
 use crate::sockets::{Socket, Sockets};
 
@@ -29,6 +31,10 @@ pub(crate) struct Yard {
 pub(crate) struct State {
     pub(crate) gateway: Recorded,
     pub(crate) sockets: Sockets,
+    /// Memory for one connection with TLS at a time.
+    pub(crate) spare: Spare,
+    /// Clients whose handshakes are under way.
+    pub(crate) handshakes: Rc<Handshakes>,
     /// Nobody listens any more in a drain.
     pub(crate) listeners: Vec<Listener>,
     /// Whether the gateway takes new connections.
@@ -61,6 +67,8 @@ impl Yard {
         let state = State {
             gateway,
             sockets: Sockets::default(),
+            spare: Spare::default(),
+            handshakes: Rc::default(),
             listeners,
             accepting: true,
             alarm: Alarm::default(),

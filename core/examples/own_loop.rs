@@ -57,7 +57,7 @@ pub(crate) fn serve(
                     Ok(socket) => {
                         socket.set_nonblocking(true)?;
                         sockets.insert(conn, socket);
-                        gateway.handle_connected(conn, Connected {}, now);
+                        gateway.handle_connected(conn, Connected::default(), now);
                     }
                     Err(_) => gateway.handle_closed(conn, Closed::ConnectFailed, now),
                 },

@@ -75,6 +75,7 @@ pub mod config;
 pub mod error;
 pub mod random;
 pub mod time;
+pub mod tls;
 
 // Floor 1: storage.
 pub mod deadline;

@@ -7,6 +7,7 @@ use crate::error::ErrorCode;
 use crate::fields::{FieldName, FieldSection};
 use crate::message::Refusal;
 use crate::time::Instant;
+use crate::tls::{TlsFailure, TlsFault};
 
 /// Names one request for the life of a gateway; counts up from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,6 +96,8 @@ pub enum Cause {
     HookAnswered,
     /// A hook failed, or made what is not well-formed.
     HookFailed,
+    /// TLS with the backend failed, for this reason.
+    Tls(TlsFailure),
 }
 
 impl Cause {
@@ -126,11 +129,16 @@ impl Cause {
             // The answer is the hook's.
             Self::HookAnswered => (500, "proxy_internal_response"),
             Self::HookFailed => (500, "proxy_internal_error"),
+            Self::Tls(failure) => match failure.group() {
+                TlsFault::Protocol => (502, "tls_protocol_error"),
+                TlsFault::Certificate => (502, "tls_certificate_error"),
+                TlsFault::Alert => (502, "tls_alert_received"),
+            },
         }
     }
 
-    /// Every cause once; for resets of backends any code stands for all.
-    pub const ALL: [Self; 24] = [
+    /// Every cause once; for resets of backends any code stands for all, for failures of TLS one of each fault.
+    pub const ALL: [Self; 27] = [
         Self::ConnectionRefused,
         Self::ConnectionTimeout,
         Self::ConnectionTerminated,
@@ -155,6 +163,9 @@ impl Cause {
         Self::ProxyLoop,
         Self::NoTunnel,
         Self::LastForward,
+        Self::Tls(TlsFailure::Misbehaved),
+        Self::Tls(TlsFailure::CertificateInvalid),
+        Self::Tls(TlsFailure::AlertReceived(40)),
     ];
 
     /// Whether the request was refused by its form alone: nobody knows what it asked for, nor by which method.
@@ -210,6 +221,11 @@ impl Cause {
             Self::ProxyLoop => (21, "proxy_loop", "LR"),
             Self::NoTunnel => (22, "no_tunnel", "UPE"),
             Self::LastForward => (23, "last_forward", "LR"),
+            Self::Tls(failure) => match failure.group() {
+                TlsFault::Protocol => (24, "tls_protocol_error", "UF"),
+                TlsFault::Certificate => (25, "tls_certificate_error", "UF"),
+                TlsFault::Alert => (26, "tls_alert_received", "UF"),
+            },
         }
     }
 }

@@ -40,6 +40,14 @@ impl Session {
         }
     }
 
+    /// The same session, over TLS: what is asked for without a scheme is asked for by `https`.
+    pub fn over_tls(self) -> Self {
+        match self {
+            Self::H2(_) => self,
+            Self::H1(session) => Self::H1(Box::new(session.over_tls())),
+        }
+    }
+
     /// The peer does not speak HTTP: it gets these octets instead of all that waits, and the session has failed.
     pub fn answer_instead(&mut self, octets: &[u8]) {
         match self {

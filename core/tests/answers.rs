@@ -7,6 +7,7 @@ use shuntyard_core::error::ErrorCode;
 use shuntyard_core::gateway::{Accepted, Action, ConnId, Gateway, RecvBuf};
 use shuntyard_core::record::Cause;
 use shuntyard_core::time::{Instant, WallClock};
+use shuntyard_core::tls::TlsFailure;
 
 const NOW: Instant = Instant::ZERO;
 
@@ -69,6 +70,9 @@ fn causes_have_the_words_and_the_status_that_rfc_9209_recommends() {
         (Cause::ResponseHeadTooLarge, "http_response_header_section_size", 502),
         (Cause::QueueLimit, "connection_limit_reached", 503),
         (Cause::NameUnresolved, "dns_error", 502),
+        (Cause::Tls(TlsFailure::NotTls), "tls_protocol_error", 502),
+        (Cause::Tls(TlsFailure::CertificateExpired), "tls_certificate_error", 502),
+        (Cause::Tls(TlsFailure::AlertReceived(40)), "tls_alert_received", 502),
     ];
     for (cause, word, status) in by_the_book {
         assert_eq!(cause.status(), (status, word), "{cause:?}");

@@ -100,7 +100,7 @@ impl Silent {
                 match action {
                     Action::Connect { conn, .. } => {
                         self.conns.push(conn);
-                        self.gateway.handle_connected(conn, Connected {}, self.now);
+                        self.gateway.handle_connected(conn, Connected::default(), self.now);
                         self.recv(conn, &settings(&[(MAX_CONCURRENT_STREAMS, 10)]));
                     }
                     Action::Close(id) => self.conns.retain(|&other| other != id),

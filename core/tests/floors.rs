@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// What stands on which floor, by path below `src` without `.rs`. A folder takes its files along, unless they have a
 /// line of their own.
 const FLOORS: &[(&str, &[&str])] = &[
-    ("0 words", &["address", "config", "error", "random", "time"]),
+    ("0 words", &["address", "config", "error", "random", "time", "tls"]),
     ("1 storage", &["deadline", "key", "ledger", "list", "outbox", "window"]),
     (
         "2 codecs",

@@ -119,7 +119,7 @@ fn x6_a_fin_on_a_connection_that_does_not_stand_is_ignored() {
     let dialled = dialled.expect("a dial");
     memory.gateway.handle_read_closed(dialled, memory.now);
     assert_eq!(memory.gateway.ignored_events(), 1);
-    memory.gateway.handle_connected(dialled, Connected {}, memory.now);
+    memory.gateway.handle_connected(dialled, Connected::default(), memory.now);
     assert!(matches!(memory.gateway.recv_buf(dialled), RecvBuf::Buffer(_)));
 }
 

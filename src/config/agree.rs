@@ -10,28 +10,35 @@ use shuntyard_core::config::{Config, HostPattern, PathPattern, Protocol, RouteCo
 use crate::config::code::Code;
 use crate::config::pattern::{write_host, write_path};
 use crate::config::problem::{Problem, Span};
-use crate::config::sections::{Document, Route, Spoken, Upstream};
+use crate::config::sections::{Document, Listen, Offer, Route, Upstream};
 use crate::config::similar::similar;
+use crate::tls::{BadFile, FrontFiles};
 
 /// The addresses to listen on and the configuration of the core, which are right if nothing is added to the problems.
-pub(super) fn agree(document: Document, problems: &mut Vec<Problem>) -> (Vec<Address>, Config) {
-    let listen = listeners(&document, problems);
-    listeners_speak_alike(&document.spoken, problems);
+pub(super) fn agree(document: Document, problems: &mut Vec<Problem>) -> (Vec<Address>, Tls, Config) {
+    let (listen, listen_tls) = listeners(&document, problems);
+    listeners_speak_alike(&document.listen, problems);
+    document.listen.iter().for_each(|listen| speaks_what_it_can(listen, problems));
     routes_lead_somewhere(&document, problems);
     every_route_is_reached(&document.routes, problems);
-    let Document { routes, upstreams, spoken, mut config, .. } = document;
-    if let Some((spoken, _)) = spoken.first() {
-        config.http1 = spoken.contains(&Protocol::Http1);
-        config.http2 = spoken.contains(&Protocol::Http2);
+    let Document { routes, upstreams, listen: listeners, mut config, .. } = document;
+    if let Some(Listen { spoken: (spoken, _), .. }) = listeners.first() {
+        config.http1 = spoken.iter().any(|offer| offer.protocol() == Protocol::Http1);
+        config.http2 = spoken.iter().any(|offer| offer.protocol() == Protocol::Http2);
     }
     config.upstreams = upstreams.into_iter().map(|upstream| with_endpoints(upstream, problems)).collect();
     config.routes = routes.into_iter().filter_map(route).collect();
-    (listen, config)
+    (listen, listen_tls, config)
 }
 
-fn listeners(document: &Document, problems: &mut Vec<Problem>) -> Vec<Address> {
+/// Where clients connect to and speak TLS.
+type Tls = Vec<(Address, FrontFiles)>;
+
+fn listeners(document: &Document, problems: &mut Vec<Problem>) -> (Vec<Address>, Tls) {
     let mut taken: Vec<(Address, Span)> = Vec::new();
-    for listen in &document.listen {
+    let (mut in_clear, mut with_tls) = (Vec::new(), Vec::new());
+    for Listen { address: listen, tls, .. } in &document.listen {
+        let Some(listen) = listen else { continue };
         let addresses = listen.value.resolve().unwrap_or_else(|reason| {
             let title = format!("cannot listen on {}: {reason}", listen.value);
             let problem = Problem::new(Code::NameUnresolved, title, listen.at.clone());
@@ -51,16 +58,50 @@ fn listeners(document: &Document, problems: &mut Vec<Problem>) -> Vec<Address> {
             problems.push(problem.help("take one of them out"));
             continue;
         }
+        match tls {
+            Some(tls) => {
+                with_tls.extend(addresses.iter().map(|address| (address.clone(), tls.value.clone())))
+            }
+            None => in_clear.extend(addresses.iter().cloned()),
+        }
         taken.extend(addresses.into_iter().map(|address| (address, listen.at.clone())));
     }
-    taken.into_iter().map(|(address, _)| address).collect()
+    (in_clear, with_tls)
+}
+
+/// Whether what is spoken goes with TLS or with its absence, and whether the files of TLS can be used.
+fn speaks_what_it_can(listen: &Listen, problems: &mut Vec<Problem>) {
+    let Listen { spoken: (spoken, at), tls, .. } = listen;
+    let (wrong, title, help) = match tls {
+        Some(_) => (Offer::H2c, "HTTP/2 is called \"h2\" over TLS", "write \"h2\" instead of \"h2c\""),
+        None => (
+            Offer::H2,
+            "HTTP/2 is called \"h2c\" without TLS",
+            "write \"h2c\", or say `tls` for this listener",
+        ),
+    };
+    if let Some(at) = at.as_ref().filter(|_| spoken.contains(&wrong)) {
+        let problem = Problem::new(Code::Contradiction, title, at.clone()).label("not spoken here");
+        problems.push(problem.help(help));
+    }
+    // What is missing has been said.
+    if let Some(tls) = tls.as_ref().filter(|tls| !tls.value.identities.is_empty())
+        && let Err(BadFile { path, reason, .. }) = tls.value.load()
+    {
+        let title = format!("{}: {reason}", path.display());
+        let problem = Problem::new(Code::BadCertificate, title, tls.at.clone()).label("cannot be served");
+        problems.push(problem.help("certificates and keys are files in PEM, and belong together"));
+    }
 }
 
 /// What is spoken is one decision for all listeners.
-fn listeners_speak_alike(spoken: &[Spoken], problems: &mut Vec<Problem>) {
-    let has = |protocols: &[Protocol]| [Protocol::Http1, Protocol::Http2].map(|one| protocols.contains(&one));
-    let Some((first, first_at)) = spoken.first() else { return };
-    for (_, at) in spoken.iter().filter(|(other, _)| has(other) != has(first)) {
+fn listeners_speak_alike(listen: &[Listen], problems: &mut Vec<Problem>) {
+    let has = |offers: &[Offer]| {
+        [Protocol::Http1, Protocol::Http2].map(|one| offers.iter().any(|offer| offer.protocol() == one))
+    };
+    let mut spoken = listen.iter().map(|listen| &listen.spoken);
+    let Some((first, first_at)) = spoken.next() else { return };
+    for (_, at) in spoken.filter(|(other, _)| has(other) != has(first)) {
         let Some(place) = at.as_ref().or(first_at.as_ref()) else { continue };
         let title = "listeners that speak different protocols are not served yet";
         let problem = Problem::new(Code::Contradiction, title, place.clone()).label("another one differs");

@@ -22,6 +22,7 @@ pub(crate) enum Code {
     Unreadable,
     NameUnresolved,
     BadField,
+    BadCertificate,
     ListenerTwice,
     NoRoute,
     UpstreamUndefined,
@@ -32,7 +33,7 @@ pub(crate) enum Code {
 }
 
 impl Code {
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::UnknownKey,
         Self::WrongType,
         Self::NotToml,
@@ -48,6 +49,7 @@ impl Code {
         Self::Unreadable,
         Self::NameUnresolved,
         Self::BadField,
+        Self::BadCertificate,
         Self::ListenerTwice,
         Self::NoRoute,
         Self::UpstreamUndefined,
@@ -74,6 +76,7 @@ impl Code {
             Self::Unreadable => 13,
             Self::NameUnresolved => 14,
             Self::BadField => 15,
+            Self::BadCertificate => 16,
             Self::ListenerTwice => 101,
             Self::NoRoute => 102,
             Self::UpstreamUndefined => 103,
@@ -102,6 +105,7 @@ impl Code {
             Self::Unreadable => "a file that cannot be read",
             Self::NameUnresolved => "a name without an address",
             Self::BadField => "not a header field",
+            Self::BadCertificate => "a file of TLS that cannot be used",
             Self::ListenerTwice => "an address to listen on that is there twice",
             Self::NoRoute => "no route",
             Self::UpstreamUndefined => "a route to an upstream that is not defined",
@@ -178,6 +182,11 @@ impl Code {
             Self::BadField => {
                 "The name or the value of a header field has characters that RFC 9110 sections 5.1 and 5.5 do not allow \
                  there, or it is a field that belongs to the connection and not to the message."
+            }
+            Self::BadCertificate => {
+                "A file that TLS needs cannot be read, is not PEM, holds nothing of its kind, or certificate and key do not belong \
+                 together. `openssl x509 -in cert.pem -noout -pubkey` and `openssl pkey -in key.pem -pubout` print the \
+                 same where they do. Files are read when the configuration is, so the program needs the right to."
             }
             Self::ListenerTwice => {
                 "Two [[listen]] sections have the same address. One of them would get nothing. Sections with port 0 may \

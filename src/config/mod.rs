@@ -32,6 +32,7 @@ mod similar;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tls;
 mod unknown;
 mod value;
 
@@ -42,6 +43,7 @@ pub(crate) use value::parse_time;
 
 use crate::cli::Adapter;
 use crate::observation::ObserveArgs;
+use crate::tls::FrontFiles;
 use problem::{Problem, Source};
 use section::{Report, Section};
 
@@ -53,6 +55,8 @@ pub(crate) struct FromFile {
     pub(crate) workers: Option<NonZeroUsize>,
     /// May be empty.
     pub(crate) listen: Vec<Address>,
+    /// Those with TLS.
+    pub(crate) listen_tls: Vec<(Address, FrontFiles)>,
     pub(crate) drain_timeout: Duration,
     pub(crate) observe: ObserveArgs,
     pub(crate) config: Config,
@@ -66,6 +70,7 @@ impl FromFile {
             adapter,
             workers: None,
             listen: Vec::new(),
+            listen_tls: Vec::new(),
             drain_timeout,
             observe: ObserveArgs::default(),
             config,
@@ -142,7 +147,7 @@ fn read(text: &str, report: &mut Report) -> Result<FromFile, Vec<Problem>> {
     let observe = document.observe.clone();
     let mut problems = unknown::problems(report);
     problems.append(&mut report.problems);
-    let (listen, config) = agree::agree(document, &mut problems);
+    let (listen, listen_tls, config) = agree::agree(document, &mut problems);
     if problems.is_empty()
         // Every key has been held against its range; this is about the whole, such as the number of routes.
         && let Err(error) = config.validate()
@@ -150,7 +155,7 @@ fn read(text: &str, report: &mut Report) -> Result<FromFile, Vec<Problem>> {
         problems.push(Problem::of_file(Code::OutOfRange, error.to_string()));
     }
     if problems.is_empty() {
-        Ok(FromFile { adapter, workers, listen, drain_timeout, observe, config })
+        Ok(FromFile { adapter, workers, listen, listen_tls, drain_timeout, observe, config })
     } else {
         Err(problems)
     }

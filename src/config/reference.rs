@@ -34,14 +34,16 @@ pub(crate) fn reference() -> String {
 
 fn write(section: &Declared, text: &mut String) {
     text.push_str(&format!("\n# {}\n", section.what));
+    let hidden = if section.optional { "# " } else { "" };
     if !section.header.is_empty() {
+        text.push_str(hidden);
         text.push_str(&section.header);
         text.push('\n');
     }
     for key in &section.keys {
         let (line, standing) = match &key.standing {
-            Standing::Default(value) => (format!("{} = {value}", key.name), ""),
-            Standing::Required(example) => (format!("{} = {example}", key.name), "; must be there"),
+            Standing::Default(value) => (format!("{hidden}{} = {value}", key.name), ""),
+            Standing::Required(example) => (format!("{hidden}{} = {example}", key.name), "; must be there"),
             Standing::Absent(example) => (format!("# {} = {example}", key.name), ""),
         };
         text.push_str(&format!("# {} ({}{standing})\n{line}\n", key.what, key.kind));

@@ -33,6 +33,8 @@ pub(super) struct Declared {
     pub(super) header: String,
     pub(super) what: &'static str,
     pub(super) keys: Vec<DeclaredKey>,
+    /// The section need not be there, and means something if it is.
+    pub(super) optional: bool,
     /// Keys that are refused, with the feature they wait for.
     pub(super) later: Vec<(&'static str, &'static str)>,
 }
@@ -98,7 +100,7 @@ impl<'r, 't> Section<'r, 't> {
         read: impl FnOnce(&mut Section<'_, 't>) -> T,
     ) -> T {
         let Place { path, header, at } = place;
-        report.declared.push(Declared { header, what, keys: Vec::new(), later: Vec::new() });
+        report.declared.push(Declared { header, what, keys: Vec::new(), optional: false, later: Vec::new() });
         let declared = report.declared.len() - 1;
         let mut section = Section { report, declared, path, at, table, known: Vec::new() };
         let value = read(&mut section);
@@ -192,6 +194,21 @@ impl<'r, 't> Section<'r, 't> {
         let at = found.map_or_else(|| self.at(), Spanned::span);
         let place = Place { header: format!("[{path}]"), path, at };
         Section::read(self.report, what, place, table, read)
+    }
+
+    /// Reads a group that means something by being there.
+    pub(super) fn optional_group<T>(
+        &mut self,
+        name: &'static str,
+        what: &'static str,
+        read: impl FnOnce(&mut Section<'_, 't>) -> T,
+    ) -> Option<T> {
+        let there = self.has(name);
+        let value = self.group(name, what, |section| {
+            section.report.declared[section.declared].optional = true;
+            read(section)
+        });
+        there.then_some(value)
     }
 
     /// Reads the groups that may be there many times: `[[name]]`.

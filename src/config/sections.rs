@@ -16,8 +16,9 @@ use crate::config::kind::{At, Flag, Fraction, List, Number, Size, Time, Words};
 use crate::config::problem::{Problem, Span};
 use crate::config::section::{Located, Section};
 use crate::config::text::{AUTHORITY, DESTINATION, ENDPOINT, HOST, LISTEN, NAME, PATH, TOKEN};
-use crate::config::{Defaults, forwarding, header};
+use crate::config::{Defaults, forwarding, header, tls};
 use crate::observation::{ObserveArgs, admin_address};
+use crate::tls::FrontFiles;
 
 /// What stands in a file, value by value.
 #[derive(Debug)]
@@ -26,9 +27,7 @@ pub(super) struct Document {
     pub(super) workers: Option<NonZeroUsize>,
     pub(super) drain_timeout: Duration,
     pub(super) observe: ObserveArgs,
-    pub(super) listen: Vec<Located<ListenAddress>>,
-    /// What is spoken at each `[[listen]]`, and where that is said.
-    pub(super) spoken: Vec<Spoken>,
+    pub(super) listen: Vec<Listen>,
     /// Whether there is any, be it a wrong one.
     pub(super) has_route: bool,
     pub(super) routes: Vec<Route>,
@@ -55,8 +54,33 @@ pub(super) struct Route {
     pub(super) response_headers: Vec<HeaderRule>,
 }
 
-/// What is spoken at a listener, and where that is said.
-pub(super) type Spoken = (Vec<Protocol>, Option<Span>);
+/// A `[[listen]]`.
+#[derive(Debug)]
+pub(super) struct Listen {
+    /// `None` where it is missing or wrong, which has been said.
+    pub(super) address: Option<Located<ListenAddress>>,
+    /// What is spoken there, and where that is said.
+    pub(super) spoken: (Vec<Offer>, Option<Span>),
+    /// What TLS needs, and where that is said.
+    pub(super) tls: Option<Located<FrontFiles>>,
+}
+
+/// A protocol, and whether TLS stands in front of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offer {
+    H2,
+    H2c,
+    Http1,
+}
+
+impl Offer {
+    pub(super) const fn protocol(self) -> Protocol {
+        match self {
+            Self::H2 | Self::H2c => Protocol::Http2,
+            Self::Http1 => Protocol::Http1,
+        }
+    }
+}
 
 /// An `[upstream.NAME]`.
 #[derive(Debug)]
@@ -91,7 +115,6 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
     forwarding::section(section, &mut config);
     let observe = observe(section);
     let listen = section.list("listen", "where clients connect to; without any: 127.0.0.1:8080", listen);
-    let (listen, spoken): (Vec<_>, Vec<_>) = listen.into_iter().unzip();
     let what = "which upstream serves a request: the first route that matches, top to bottom";
     let routes = section.list("route", what, route);
     let upstreams = section.named("upstream", "a group of endpoints that serve the same requests", upstream);
@@ -114,8 +137,7 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
         workers,
         drain_timeout,
         observe,
-        listen: listen.into_iter().flatten().collect(),
-        spoken,
+        listen,
         has_route: section.has("route"),
         routes,
         upstreams,
@@ -156,26 +178,27 @@ struct Json;
 
 const WITHOUT_TLS: &str = "leave it out, and put something that ends TLS in between";
 
-fn listen(section: &mut Section<'_, '_>) -> (Option<Located<ListenAddress>>, Spoken) {
+fn listen(section: &mut Section<'_, '_>) -> Listen {
     let what = "HOST:PORT, [IPv6]:PORT, :PORT for all addresses, or unix:/PATH";
     let address = section.required("address", what, &LISTEN, "\":8080\"");
     let protocols = List {
         of: Words {
-            words: &[("h2c", Protocol::Http2), ("http/1.1", Protocol::Http1)],
-            later: &[("h2", "TLS"), ("h3", "HTTP/3")],
+            words: &[("h2", Offer::H2), ("h2c", Offer::H2c), ("http/1.1", Offer::Http1)],
+            later: &[("h3", "HTTP/3")],
         },
         min: 1,
         max: 4,
     };
-    let mut spoken = vec![Protocol::Http2, Protocol::Http1];
-    let what = "what is spoken there, which a client's first octets tell; the same for all listeners";
+    let has_tls = section.has("tls");
+    let mut spoken = vec![if has_tls { Offer::H2 } else { Offer::H2c }, Offer::Http1];
+    let what = "what is spoken there: with TLS \"h2\" and \"http/1.1\", offered in this order (ALPN); in clear \"h2c\" and \"http/1.1\", which a client's first octets tell; the same for all listeners";
     let said = section.take("protocols", what, &protocols, &mut spoken);
-    section.later("tls", "TLS", WITHOUT_TLS);
+    let tls = tls::front(section, &spoken);
     let instead = "leave it out: the peer of a connection is taken for the client";
     section.later("accept_proxy_protocol", "the PROXY protocol", instead);
     let instead = "list them in [forwarding]: they hold for every listener";
     section.later("trusted_proxies", "trust by listener", instead);
-    (address, (spoken, said))
+    Listen { address, spoken: (spoken, said), tls }
 }
 
 fn route(section: &mut Section<'_, '_>) -> Route {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use shuntyard_adapter::{BindError, Exit, Handle, Notice, Observer, Options, RecordingOptions};
+use shuntyard_adapter::{BindError, Exit, Handle, Notice, Observer, Options, RecordingOptions, replay};
 use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;
 use shuntyard_core::gateway::{AttemptRecord, Record};
@@ -153,6 +153,16 @@ impl Running {
     pub(crate) fn end(self) {
         self.handle.drain(PATIENCE);
         assert_eq!(self.wait(), Exit { cut: 0 });
+    }
+
+    /// Drains it; what its gateways were told makes others do the same.
+    pub(crate) fn end_and_replay(mut self) {
+        let recording = std::mem::replace(&mut self.recording, Recording::new());
+        self.end();
+        for file in recording.files() {
+            let replayed = replay(&file).expect("a recording");
+            assert!(replayed.difference.is_none() && replayed.inputs > 0, "{replayed:?}");
+        }
     }
 
     /// Drains it with a deadline that must cut so many connections.

@@ -7,6 +7,8 @@
 #[path = "../../core/tests/account/mod.rs"]
 mod account;
 mod adapters;
+#[path = "../../core/transport/tests/common/mod.rs"]
+mod authority;
 mod contents;
 mod endings;
 mod exchanges;
@@ -19,7 +21,9 @@ mod process;
 mod programs;
 mod reloads;
 mod routes;
+mod secure;
 mod seeing;
+mod tls;
 
 /// Makes tests of functions that take an adapter.
 macro_rules! on_every_adapter {

@@ -5,6 +5,8 @@
 //! (`python:NAME`), in `$SHUNTYARD_PEERS/python`, and skips the rest.
 //! `REQUIRE_PEERS=1` makes a missing peer a failure; `SHUNTYARD_LARGE=1` sends 1 GiB where 64 MiB do otherwise.
 
+#[path = "../../core/transport/tests/common/mod.rs"]
+mod authority;
 mod clients;
 mod content;
 mod failures;
@@ -22,6 +24,7 @@ mod requests;
 mod runner;
 mod scripts;
 mod servers;
+mod tls;
 mod trailers;
 mod websockets;
 
@@ -91,6 +94,14 @@ const CASES: &[Case] = &[
         &["curl", "h2load", "nghttpd"],
         recording::recordings_replay_to_the_same,
     ),
+    case("tls::curl", &["curl", "nghttpd"], tls::curl),
+    case("tls::nghttp", &["nghttp", "nghttpd"], tls::nghttp),
+    case("tls::openssl", &["nghttpd", "openssl"], tls::openssl),
+    case("tls::python_ssl", &["nghttpd", "python3"], tls::python_ssl),
+    case("tls::node", &["nghttpd", "node"], tls::node),
+    case("tls::java", &["java", "nghttpd"], tls::java),
+    case("tls::go", &["go", "nghttpd"], tls::go),
+    case("tls::browser", &["chromium", "nghttpd"], tls::browser),
     case("httpwg::conformance", &["httpwg", "nghttpd"], httpwg::conformance),
 ];
 

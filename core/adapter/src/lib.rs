@@ -15,8 +15,10 @@ use shuntyard_core::address::Address;
 use shuntyard_core::config::{Config, ConfigError};
 use shuntyard_core::gateway::{Gateway, Record};
 use shuntyard_core::hooks::Hooks;
+use shuntyard_core::tls::TlsFailure;
 
 use recording::{Preamble, Recorder};
+use shuntyard_transport::FrontTls;
 
 mod clock;
 mod failure;
@@ -24,6 +26,7 @@ mod handle;
 mod listener;
 mod recording;
 mod resolve;
+mod secured;
 mod threads;
 
 pub use clock::{Clock, wall_clock};
@@ -35,12 +38,16 @@ pub use recording::{
     replay, replay_octets,
 };
 pub use resolve::{addresses_of, resolve};
+pub use secured::{Reading, Secured, Wire, Writing};
+pub use shuntyard_transport as transport;
 pub use threads::run_threads;
 
 /// Octets read from one socket before the others have their turn.
 pub const TURN_OCTETS: usize = 256 << 10;
 /// Connections accepted from one listener before the sockets have their turn.
 pub const TURN_ACCEPTS: usize = 64;
+/// Handshakes of TLS that a worker has under way with clients, at most. Whoever comes beyond waits in the kernel's queue.
+pub const HANDSHAKES_MAX: usize = 1024;
 /// Pieces of output in one system call.
 pub const SLICES: usize = 8;
 /// How long a worker that ran out of descriptors accepts nothing.
@@ -53,6 +60,8 @@ pub const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Options {
     /// Where clients connect to. Port 0 is a port that the kernel picks. Every worker listens on all of them.
     pub listen: Vec<Address>,
+    /// Where clients connect to and speak TLS. It comes behind the others in the list of addresses.
+    pub listen_tls: Vec<(Address, FrontTls)>,
     /// Threads, each with a gateway of its own: the limits of [`Config`] hold for each of them.
     pub workers: NonZeroUsize,
     /// Seeds the gateways' random choices. The worker's number is added to it.
@@ -69,7 +78,15 @@ pub struct Options {
 impl Options {
     /// One worker, seed 0, no observer, no hooks, no recording.
     pub fn new(listen: Vec<Address>) -> Self {
-        Self { listen, workers: NonZeroUsize::MIN, seed: 0, observer: None, hooks: None, recording: None }
+        Self {
+            listen,
+            listen_tls: Vec::new(),
+            workers: NonZeroUsize::MIN,
+            seed: 0,
+            observer: None,
+            hooks: None,
+            recording: None,
+        }
     }
 }
 
@@ -77,6 +94,7 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("listen", &self.listen)
+            .field("listen_tls", &self.listen_tls)
             .field("workers", &self.workers)
             .field("seed", &self.seed)
             .field("recording", &self.recording)
@@ -105,6 +123,15 @@ pub enum Notice {
         error: io::Error,
         /// How long nothing is accepted.
         pause: Duration,
+    },
+    /// A client's handshake of TLS failed.
+    HandshakeFailed {
+        /// The client.
+        client: Address,
+        /// Where it came in.
+        listener: Address,
+        /// Why.
+        failure: TlsFailure,
     },
     /// Nothing more is recorded: the file is as large as it may be, or could not be written.
     RecordingEnded {
@@ -184,11 +211,13 @@ pub fn equip(config: &Config, options: &Options) -> Result<Vec<Equipment>, BindE
     config.validate().map_err(BindError::Config)?;
     let mut shares: Vec<Vec<Listener>> = Vec::new();
     shares.resize_with(options.workers.get(), Vec::new);
-    for address in &options.listen {
+    let in_clear = options.listen.iter().map(|address| (address, None));
+    let tls = options.listen_tls.iter().map(|(address, tls)| (address, Some(tls)));
+    for (address, tls) in in_clear.chain(tls) {
         let listeners = Listener::bind(address, options.workers.get())
             .map_err(|error| BindError::Listen { address: address.clone(), error })?;
         for (share, listener) in shares.iter_mut().zip(listeners) {
-            share.push(listener);
+            share.push(Listener { tls: tls.cloned(), ..listener });
         }
     }
     let clock = Clock::start();

@@ -7,6 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 
 use shuntyard_core::address::Address;
+use shuntyard_transport::FrontTls;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections that the kernel completes before they are accepted. The kernel lowers it to its own limit (`somaxconn`).
@@ -21,6 +22,8 @@ pub struct Listener {
     pub socket: ListenSocket,
     /// Where it listens, with the port that the kernel picked.
     pub address: Address,
+    /// Clients speak TLS there.
+    pub tls: Option<FrontTls>,
 }
 
 /// A listening socket of either family.
@@ -74,7 +77,7 @@ fn listen(socket: Socket) -> io::Result<Listener> {
     socket.listen(BACKLOG)?;
     let listener = TcpListener::from(socket);
     let address = Address::Inet(listener.local_addr()?);
-    Ok(Listener { file: None, socket: ListenSocket::Tcp(listener), address })
+    Ok(Listener { file: None, socket: ListenSocket::Tcp(listener), address, tls: None })
 }
 
 fn bind_unix(path: &Arc<str>, workers: usize) -> io::Result<Vec<Listener>> {
@@ -85,7 +88,8 @@ fn bind_unix(path: &Arc<str>, workers: usize) -> io::Result<Vec<Listener>> {
     (0..workers)
         .map(|_| {
             let socket = ListenSocket::Unix(listener.try_clone()?);
-            Ok(Listener { file: Some(file.clone()), socket, address: Address::Unix(path.clone()) })
+            let address = Address::Unix(path.clone());
+            Ok(Listener { file: Some(file.clone()), socket, address, tls: None })
         })
         .collect()
 }

@@ -1,6 +1,9 @@
 //! What the gateway keeps of one connection.
 
+use std::sync::Arc;
+
 use crate::address::Address;
+use crate::config::Protocol;
 use crate::deadline::DeadlineKey;
 use crate::engine::Engine;
 use crate::gateway::vigil::Vigil;
@@ -9,11 +12,12 @@ use crate::registry::FrontLanes;
 use crate::request::DeadlineTarget;
 use crate::session::Session;
 use crate::time::Instant;
+use crate::tls::TlsFacts;
 
 /// How far the life of a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Life {
-    /// Backend: the transport does not stand yet.
+    /// The transport does not stand yet: a backend is dialled, or a client shakes hands.
     Connecting,
     /// Octets flow both ways.
     Open,
@@ -78,6 +82,10 @@ pub(super) struct Conn {
     pub(super) forgiven: Instant,
     /// When it was accepted, or ordered.
     pub(super) since: Instant,
+    /// What the handshake found, where there is TLS.
+    pub(super) tls: Option<Arc<TlsFacts>>,
+    /// What both sides have agreed on before the first octet (ALPN).
+    pub(super) agreed: Option<Protocol>,
 }
 
 impl Conn {
@@ -101,6 +109,8 @@ impl Conn {
             established: false,
             forgiven: now,
             since: now,
+            tls: None,
+            agreed: None,
         }
     }
 

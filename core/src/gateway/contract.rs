@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use crate::address::Address;
 use crate::config::Config;
+use crate::config::Protocol;
 pub use crate::key::{ConnId, ConnMarker};
 use crate::record::Record;
 use crate::time::{Duration, WallClock};
+use crate::tls::{TlsFacts, TlsFailure};
 
 /// A client's connection was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,9 +20,15 @@ pub struct Accepted {
     pub local: Address,
 }
 
-/// What the adapter learnt when a connection that it was told to make stands.
+/// What the adapter learnt when a connection stands that it was told to make, or that [`handle_arriving`](super::Gateway::handle_arriving)
+/// told of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Connected {}
+pub struct Connected {
+    /// What both sides have agreed on (ALPN, RFC 7301); `None` where nothing was said of it.
+    pub protocol: Option<Protocol>,
+    /// What the handshake of TLS found; `None` in clear.
+    pub tls: Option<Arc<TlsFacts>>,
+}
 
 /// Why the transport of a connection is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +43,8 @@ pub enum Closed {
     Reset,
     /// Reading or writing failed for another reason.
     Failed,
+    /// TLS failed, in its handshake or later; or the end of the transport came without TLS's own: what was sent may have been cut.
+    Tls(TlsFailure),
 }
 
 /// Where the adapter may read to.

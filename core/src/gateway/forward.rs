@@ -5,12 +5,11 @@ mod map_back;
 mod max_forwards;
 mod via;
 
+pub(super) use client::Peer;
 pub(super) use map_back::map_back;
 
-use crate::address::Address;
 use crate::config::Config;
 use crate::fields::{FieldLine, FieldName, FieldSection};
-use crate::key::ConnId;
 use crate::message::{RequestHead, Version};
 use crate::record::Cause;
 use crate::time::imf_fixdate;
@@ -42,14 +41,14 @@ impl Forward {
         &mut self,
         fields: &mut FieldSection,
         head: &RequestHead,
-        (conn, peer): (ConnId, &Address),
+        client: &Peer<'_>,
         version: Version,
     ) -> Result<(), Cause> {
         keep_one_content_length(fields, head.content_length_repeated);
         if head.has_host && !head.has_authority {
             *fields = with_authority(fields, self.seed);
         }
-        self.introduction.introduce(fields, conn, peer);
+        self.introduction.introduce(fields, client);
         let circle = head.has_via && self.via.has_been_here(fields);
         self.via.push(fields, version);
         if circle {

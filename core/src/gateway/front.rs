@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::counters::Limit;
 use crate::fields::{FieldName, FieldSection};
 use crate::gateway::conn::Side;
+use crate::gateway::forward::Peer;
 use crate::gateway::{ConnId, Gateway, tunnel};
 use crate::h2::{Event, StreamKey};
 use crate::key::{Key, UpstreamKey};
@@ -107,7 +108,8 @@ impl Gateway {
     ) -> Result<(), Cause> {
         let Some(entry) = self.conns.get(conn) else { return Ok(()) };
         let Side::Front { peer, .. } = &entry.side else { return Ok(()) };
-        self.forward.request(fields, head, (conn, peer), entry.session.version())
+        let client = Peer { conn, address: peer, secure: entry.tls.is_some() };
+        self.forward.request(fields, head, &client, entry.session.version())
     }
 
     /// A request begins.

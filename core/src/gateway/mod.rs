@@ -32,6 +32,7 @@
 mod account;
 mod age;
 mod answer;
+mod arrival;
 mod backend;
 mod clients;
 mod closing;
@@ -233,12 +234,15 @@ impl Gateway {
         id
     }
 
-    /// A connection that [`Action::Connect`] asked for stands.
-    pub fn handle_connected(&mut self, conn: ConnId, _facts: Connected, now: Instant) {
+    /// A connection that [`Action::Connect`] asked for stands, or one of [`handle_arriving`](Self::handle_arriving).
+    pub fn handle_connected(&mut self, conn: ConnId, facts: Connected, now: Instant) {
         let Some(entry) = self.conns.get_mut(conn).filter(|entry| entry.life == Life::Connecting) else {
             self.ignored_events += 1;
             return;
         };
+        if entry.is_front() {
+            return self.arrived(conn, facts, now);
+        }
         entry.life = Life::Open;
         if let Some(engine) = entry.engine_mut() {
             engine.connected();
@@ -340,6 +344,7 @@ impl Gateway {
             Closed::ConnectTimedOut => Cause::ConnectionTimeout,
             Closed::ConnectRefused | Closed::ConnectFailed => Cause::ConnectionRefused,
             Closed::Reset | Closed::Failed => Cause::ConnectionTerminated,
+            Closed::Tls(failure) => Cause::Tls(failure),
         };
         self.remove_conn(conn, cause, now);
         self.dispatch_at = Some(now);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::config;
 use crate::frame::PREFACE;
 use crate::gateway::{ConnId, Gateway};
 use crate::h1;
@@ -61,6 +62,9 @@ impl Gateway {
     /// Whether the octets may be given to the session, which is HTTP/1.1 or HTTP/2 from then on. HTTP/2 finds its own words for
     /// what is neither. A client of HTTP/1, where that is not spoken, gets an answer that it understands.
     pub(super) fn check_preface(&mut self, id: ConnId, octets: &[u8], now: Instant) -> bool {
+        if self.conns.get(id).is_some_and(|entry| entry.agreed == Some(config::Protocol::Http2)) {
+            return true;
+        }
         match classify(octets) {
             Protocol::Http2 if self.config.http2 || octets.is_empty() => true,
             _ if self.config.http1 && (may_be_http1(octets) || !self.config.http2) => {
@@ -94,10 +98,10 @@ impl Gateway {
         Session::H1(Box::new(session))
     }
 
-    fn speak_http1(&mut self, id: ConnId, now: Instant) {
+    pub(super) fn speak_http1(&mut self, id: ConnId, now: Instant) {
         let session = self.new_http1(Role::Server);
         if let Some(entry) = self.conns.get_mut(id) {
-            entry.session = session;
+            entry.session = if entry.tls.is_some() { session.over_tls() } else { session };
         }
         self.lend_outbox(id);
         self.established(id, now);

@@ -56,7 +56,7 @@ fn b64_identifiers_that_run_out_cost_no_request() {
     let front = gateway.handle_accept(info, NOW);
     ask(&mut gateway, front, &mut client);
     let backend = dials(&mut gateway)[0];
-    gateway.handle_connected(backend, Connected {}, NOW);
+    gateway.handle_connected(backend, Connected::default(), NOW);
     let entry = gateway.conns.get_mut(backend).expect("a connection");
     let crate::session::Session::H2(session) = &mut entry.session else { panic!("HTTP/2 is spoken") };
     session.next_stream_id = (1 << 31) - 1;

@@ -22,7 +22,7 @@ impl Loss {
     /// What is lost with a connection that ended for `cause`.
     pub const fn of_connection(cause: Cause) -> Self {
         match cause {
-            Cause::ConnectionTerminated | Cause::BackendProtocol => Self::Broken,
+            Cause::ConnectionTerminated | Cause::BackendProtocol | Cause::Tls(_) => Self::Broken,
             Cause::ConnectionRefused
             | Cause::ConnectionTimeout
             | Cause::BackendReset(_)

@@ -108,7 +108,7 @@ impl Replay {
             }
             Input::Connected(id) => {
                 self.conns.insert(*id);
-                self.gateway.handle_connected(*id, Connected {}, self.now);
+                self.gateway.handle_connected(*id, Connected::default(), self.now);
             }
             Input::Refused(id) => self.gateway.handle_closed(*id, Closed::ConnectRefused, self.now),
             Input::Recv(id, octets) => {
@@ -244,7 +244,7 @@ impl Replay {
             gateway.handle_recv(id, 10, now);
             gateway.handle_read_closed(id, now);
             gateway.handle_closed(id, Closed::Reset, now);
-            gateway.handle_connected(id, Connected {}, now);
+            gateway.handle_connected(id, Connected::default(), now);
             self.outcome.noise += 5;
             assert!(matches!(gateway.recv_buf(id), RecvBuf::Gone));
             assert!(gateway.poll_transmit(id, now).is_none());
@@ -252,7 +252,7 @@ impl Replay {
         for &id in &self.conns {
             // Nothing was lent, and it stands already.
             gateway.handle_recv(id, 10, now);
-            gateway.handle_connected(id, Connected {}, now);
+            gateway.handle_connected(id, Connected::default(), now);
             self.outcome.noise += 2;
             gateway.handle_sent(id, 0, now);
         }

@@ -171,7 +171,7 @@ fn b53_a_dial_without_an_answer_is_504() {
 #[test]
 fn b53_a_backend_that_never_says_a_word_is_504() {
     let (mut memory, client, stream, backend) = dialled();
-    memory.gateway.handle_connected(backend, Connected {}, memory.now);
+    memory.gateway.handle_connected(backend, Connected::default(), memory.now);
     wait(&mut memory, 10 * SECOND);
     let seen = seen(&mut memory, client, stream);
     assert!(is_error(&seen, Cause::ConnectionTimeout), "{seen:?}");
@@ -181,7 +181,7 @@ fn b53_a_backend_that_never_says_a_word_is_504() {
 #[test]
 fn b53_a_backend_that_does_not_speak_http2_is_502() {
     let (mut memory, client, stream, backend) = dialled();
-    memory.gateway.handle_connected(backend, Connected {}, memory.now);
+    memory.gateway.handle_connected(backend, Connected::default(), memory.now);
     read(&mut memory, backend, b"HTTP/1.1 400 Bad Request\r\n\r\n");
     memory.settle();
     let seen = seen(&mut memory, client, stream);

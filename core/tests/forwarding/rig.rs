@@ -129,7 +129,7 @@ impl Rig {
             match action {
                 Action::Connect { conn, .. } => {
                     self.backends.push(conn);
-                    self.memory.gateway.handle_connected(conn, Connected {}, self.memory.now);
+                    self.memory.gateway.handle_connected(conn, Connected::default(), self.memory.now);
                     self.write(conn);
                     let greeting = [settings(&[(INITIAL_WINDOW_SIZE, 1 << 20)]), settings_ack()].concat();
                     self.hear(conn, &greeting);

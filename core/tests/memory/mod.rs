@@ -244,7 +244,7 @@ impl Memory {
             let server = Server::new(self.backend_config.clone(), 2).expect("a valid configuration");
             let peer = if self.mute_backends { Peer::Mute } else { Peer::Backend(Box::new(server)) };
             self.peers.insert(conn, peer);
-            self.gateway.handle_connected(conn, Connected {}, self.now);
+            self.gateway.handle_connected(conn, Connected::default(), self.now);
         }
     }
 

@@ -218,12 +218,6 @@ fn features_that_are_not_there_yet() {
         "not_yet",
         &told(&[
             (
-                "TLS of a listener",
-                listen!(
-                    "tls = { cert = \"cert.pem\", key = \"key.pem\" }\nprotocols = [\"h2\", \"http/1.1\"]"
-                ),
-            ),
-            (
                 "PROXY protocol and trust",
                 listen!("accept_proxy_protocol = true\ntrusted_proxies = [\"10.0.0.0/8\"]"),
             ),
@@ -233,6 +227,28 @@ fn features_that_are_not_there_yet() {
             ("discovery", upstream!("discover = { file = \"site.json\" }")),
             ("another access log", upstream!("[access_log]\npath = \"-\"\nformat = \"combined\"")),
             ("readiness", upstream!("[drain]\nready_delay = \"5s\"")),
+        ]),
+    );
+}
+
+#[test]
+fn what_is_wrong_with_tls() {
+    snapshot(
+        "tls",
+        &told(&[
+            ("no file", listen!("tls = { cert = \"/no/cert.pem\", key = \"/no/key.pem\" }")),
+            ("no certificate", listen!("tls = { cert = \"Cargo.toml\", key = \"Cargo.toml\" }")),
+            ("not a file", listen!("tls = { cert = \"/dev/zero\", key = \"/dev/zero\" }")),
+            ("no key is named", listen!("tls = { cert = \"Cargo.toml\" }")),
+            (
+                "in clear over TLS",
+                listen!("protocols = [\"h2c\"]\ntls = { cert = \"Cargo.toml\", key = \"Cargo.toml\" }"),
+            ),
+            ("TLS without TLS", listen!("protocols = [\"h2\"]")),
+            (
+                "whose clients",
+                listen!("tls = { cert = \"Cargo.toml\", key = \"Cargo.toml\", client_auth = \"required\" }"),
+            ),
         ]),
     );
 }
@@ -251,7 +267,8 @@ fn all_errors_are_told_at_once_in_the_order_of_the_file() {
         [
             Code::WrongType,
             Code::NotAddress,
-            Code::NotYet,
+            Code::Missing,
+            Code::Missing,
             Code::BadHost,
             Code::UpstreamUndefined,
             Code::NotAddress,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use shuntyard_core::gateway::{Accepted, Closed, Command, ConnId};
+use shuntyard_core::gateway::{Accepted, Closed, Command, ConnId, Connected};
 use shuntyard_core::time::Duration;
 
 use crate::recording::word::{Word, put_octets, take_octets};
@@ -12,8 +12,10 @@ use crate::recording::word::{Word, put_octets, take_octets};
 pub enum Input {
     /// `handle_accept`.
     Accept(Accepted),
+    /// `handle_arriving`.
+    Arriving(Accepted),
     /// `handle_connected`.
-    Connected(ConnId),
+    Connected(ConnId, Connected),
     /// `recv_buf` and `handle_recv` of these octets. Content that was not recorded is zeros.
     Received(ConnId, Vec<u8>),
     /// `handle_read_closed`.
@@ -52,6 +54,7 @@ pub(crate) const CLOSED: u8 = 6;
 pub(crate) const TIMEOUT: u8 = 7;
 pub(crate) const COMMAND: u8 = 8;
 pub(crate) const ACTIONS: u8 = 9;
+pub(crate) const ARRIVING: u8 = 10;
 
 /// Appends octets that came as pieces: those that are kept, each behind its length, and between them lengths of content.
 #[derive(Debug)]
@@ -105,7 +108,8 @@ impl Entry {
         let since = if tag == ACTIONS { Duration::ZERO } else { Duration::take(payload)? };
         let input = match tag {
             ACCEPT => Input::Accept(Accepted::take(payload)?),
-            CONNECTED => Input::Connected(ConnId::take(payload)?),
+            ARRIVING => Input::Arriving(Accepted::take(payload)?),
+            CONNECTED => Input::Connected(ConnId::take(payload)?, Connected::take(payload)?),
             RECEIVED => Input::Received(ConnId::take(payload)?, take_pieces(payload)?),
             READ_CLOSED => Input::ReadClosed(ConnId::take(payload)?),
             TRANSMIT => Input::Transmit(ConnId::take(payload)?),
@@ -116,7 +120,7 @@ impl Entry {
             ACTIONS => Input::Actions(u64::take(payload)?),
             _ => return None,
         };
-        let check = if matches!(tag, ACCEPT | TRANSMIT | SENT | ACTIONS) {
+        let check = if matches!(tag, ACCEPT | ARRIVING | TRANSMIT | SENT | ACTIONS) {
             let (octets, rest) = payload.split_first_chunk()?;
             *payload = rest;
             Some(u16::from_le_bytes(*octets))
@@ -131,7 +135,8 @@ impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Accept(info) => write!(f, "a client's connection from {} is accepted", info.peer),
-            Self::Connected(conn) => write!(f, "the connection {conn:?} to a backend stands"),
+            Self::Arriving(info) => write!(f, "a client from {} is accepted, and shakes hands", info.peer),
+            Self::Connected(conn, _) => write!(f, "the connection {conn:?} stands"),
             Self::Received(conn, octets) => write!(f, "{} octets come from {conn:?}", octets.len()),
             Self::ReadClosed(conn) => write!(f, "{conn:?} has shut its sending direction down"),
             Self::Transmit(conn) => write!(f, "output for {conn:?} is asked for"),

@@ -30,10 +30,18 @@ impl Recorded {
         conn
     }
 
+    /// [`Gateway::handle_arriving`].
+    pub fn handle_arriving(&mut self, info: Accepted, now: Instant) -> ConnId {
+        let Some(recorder) = &mut self.recorder else { return self.gateway.handle_arriving(info, now) };
+        let conn = self.gateway.handle_arriving(info.clone(), now);
+        recorder.arriving(&info, conn, now);
+        conn
+    }
+
     /// [`Gateway::handle_connected`].
     pub fn handle_connected(&mut self, conn: ConnId, facts: Connected, now: Instant) {
         if let Some(recorder) = &mut self.recorder {
-            recorder.connected(conn, now);
+            recorder.connected(conn, &facts, now);
         }
         self.gateway.handle_connected(conn, facts, now);
     }

@@ -4,12 +4,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use shuntyard_core::config::{Config, ConfigError};
-use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, Gateway};
+use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, Connected, Gateway};
 use shuntyard_core::time::{Duration, Instant, WallClock};
 
 use crate::recording::chunk::Writer;
 use crate::recording::input::{
-    ACCEPT, ACTIONS, CLOSED, COMMAND, CONNECTED, Pieces, READ_CLOSED, RECEIVED, SENT, TIMEOUT, TRANSMIT,
+    ACCEPT, ACTIONS, ARRIVING, CLOSED, COMMAND, CONNECTED, Pieces, READ_CLOSED, RECEIVED, SENT, TIMEOUT,
+    TRANSMIT,
 };
 use crate::recording::witness::Witness;
 use crate::recording::word::Word;
@@ -131,9 +132,17 @@ impl Recorder {
         self.end_with_check();
     }
 
-    pub(crate) fn connected(&mut self, conn: ConnId, now: Instant) {
+    pub(crate) fn arriving(&mut self, info: &Accepted, conn: ConnId, now: Instant) {
+        self.begin(ARRIVING, now);
+        info.put(&mut self.payload);
+        self.witness.accepted(conn);
+        self.end_with_check();
+    }
+
+    pub(crate) fn connected(&mut self, conn: ConnId, facts: &Connected, now: Instant) {
         self.begin(CONNECTED, now);
         conn.put(&mut self.payload);
+        facts.put(&mut self.payload);
     }
 
     pub(crate) fn received(&mut self, conn: ConnId, octets: &[u8], now: Instant) {

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use shuntyard_core::config::ConfigError;
-use shuntyard_core::gateway::{Connected, Gateway, RecvBuf};
+use shuntyard_core::gateway::{Gateway, RecvBuf};
 use shuntyard_core::time::Instant;
 
 use crate::recording::chunk::{Chunk, Damage, chunks};
@@ -211,7 +211,8 @@ impl Replay {
 pub(crate) fn tell(gateway: &mut Gateway, input: &Input, now: Instant, witness: &mut Witness) -> bool {
     match input {
         Input::Accept(info) => witness.accepted(gateway.handle_accept(info.clone(), now)),
-        Input::Connected(conn) => gateway.handle_connected(*conn, Connected::default(), now),
+        Input::Arriving(info) => witness.accepted(gateway.handle_arriving(info.clone(), now)),
+        Input::Connected(conn, facts) => gateway.handle_connected(*conn, facts.clone(), now),
         Input::Received(conn, octets) => match gateway.recv_buf(*conn) {
             RecvBuf::Buffer(buffer) if buffer.len() >= octets.len() => {
                 buffer[..octets.len()].copy_from_slice(octets);

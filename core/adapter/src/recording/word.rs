@@ -12,8 +12,9 @@ use shuntyard_core::config::{
     Balance, Config, ConnectionConfig, EndpointConfig, ForwardingConfig, HeaderRule, Host, HostPattern,
     PathPattern, Peers, Protocol, RetryConfig, RouteConfig, Saturation, Scope, Timeouts, UpstreamConfig,
 };
-use shuntyard_core::gateway::{Accepted, Closed, Command, ConnId};
+use shuntyard_core::gateway::{Accepted, Closed, Command, ConnId, Connected};
 use shuntyard_core::time::{Instant, WallClock};
+use shuntyard_core::tls::{TlsFacts, TlsFailure};
 
 /// A value in a recording.
 pub(crate) trait Word: Sized {
@@ -91,6 +92,8 @@ by! {
     SocketAddr, |value| value.to_string(), |word: String| word.parse().ok();
     Peers, |value| value.to_string(), |word: String| word.parse().ok();
     Box<Config>, |value| (**value).clone(), |word: Config| Some(Box::new(word));
+    TlsFailure, |value| value.code(), |word: u64| Self::from_code(word);
+    Arc<TlsFacts>, |value| (**value).clone(), |word: TlsFacts| Some(Self::new(word));
 }
 
 impl Word for String {
@@ -100,6 +103,19 @@ impl Word for String {
 
     fn take(input: &mut &[u8]) -> Option<Self> {
         Self::from_utf8(take_octets(input)?.to_vec()).ok()
+    }
+}
+
+/// A digest.
+impl Word for Arc<[u8; 32]> {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self[..]);
+    }
+
+    fn take(input: &mut &[u8]) -> Option<Self> {
+        let (octets, rest) = input.split_first_chunk()?;
+        *input = rest;
+        Some(Self::new(*octets))
     }
 }
 
@@ -187,6 +203,8 @@ macro_rules! enums {
 
 structs! {
     Accepted { peer, local }
+    Connected { protocol, tls }
+    TlsFacts { server_name, certificate, resumed }
     WallClock { at, unix_seconds }
     Config {
         front, backend, timeouts, upstreams, routes, http1, http2, max_fronts, max_fronts_per_client, ledger_octets, ledger_front_octets, upload_ledger_octets,
@@ -225,7 +243,7 @@ enums! {
     Balance { 0 = LeastActive, 1 = RoundRobin }
     HostPattern { 0 = Any, 1 = Exact(host), 2 = Below(host) }
     PathPattern { 0 = Any, 1 = Exact(path), 2 = Prefix(path) }
-    Closed { 0 = ConnectRefused, 1 = ConnectTimedOut, 2 = ConnectFailed, 3 = Reset, 4 = Failed }
+    Closed { 0 = ConnectRefused, 1 = ConnectTimedOut, 2 = ConnectFailed, 3 = Reset, 4 = Failed, 5 = Tls(failure) }
     Command {
         0 = Drain { deadline }, 1 = WallClock(wall), 2 = Resolved { name, port, addresses }, 3 = Configure(config)
     }
@@ -275,5 +293,9 @@ mod tests {
         there_and_back(&Command::Drain { deadline: Duration::from_secs(3) });
         there_and_back(&Command::Resolved { name: "b".into(), port: 9, addresses: vec![inet.into()] });
         there_and_back(&Closed::Failed);
+        there_and_back(&Closed::Tls(TlsFailure::AlertReceived(48)));
+        let tls =
+            TlsFacts { server_name: Some("a".into()), certificate: Some(Arc::new([7; 32])), resumed: true };
+        there_and_back(&Connected { protocol: Some(Protocol::Http2), tls: Some(Arc::new(tls)) });
     }
 }

@@ -7,8 +7,20 @@ use crate::config::ForwardingConfig;
 use crate::fields::{FieldFacts, FieldLine, FieldName, FieldSection, Origin};
 use crate::key::ConnId;
 
-/// A client that speaks plain HTTP to us: no listener has TLS.
-const SCHEME: &[u8] = b"http";
+/// Whose request it is.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::gateway) struct Peer<'a> {
+    pub(in crate::gateway) conn: ConnId,
+    pub(in crate::gateway) address: &'a Address,
+    /// It speaks TLS to us (RFC 9110 section 4.2.2).
+    pub(in crate::gateway) secure: bool,
+}
+
+impl Peer<'_> {
+    const fn scheme(self) -> &'static [u8] {
+        if self.secure { b"https" } else { b"http" }
+    }
+}
 
 const FOR: &[u8] = b"x-forwarded-for";
 const PROTO: &[u8] = b"x-forwarded-proto";
@@ -21,8 +33,8 @@ pub(super) struct Introduction {
     config: ForwardingConfig,
     seed: u64,
     names: [FieldFacts; 4],
-    /// `http` as the scheme.
-    plain: FieldFacts,
+    /// `http` as the scheme, and `https`.
+    schemes: [FieldFacts; 2],
     /// The client whose request came last: the next is likely to be of the same.
     last: Option<Client>,
     /// What is copied from one place of a section to another.
@@ -43,16 +55,16 @@ struct Client {
 impl Introduction {
     pub(super) fn new(config: ForwardingConfig, seed: u64) -> Self {
         let names = [FOR, PROTO, HOST, FORWARDED].map(|name| FieldFacts::of_name(name, seed));
-        let plain = names[1].with_value(SCHEME, seed);
-        Self { config, seed, names, plain, last: None, copy: Vec::new() }
+        let schemes = [&b"http"[..], b"https"].map(|scheme| names[1].with_value(scheme, seed));
+        Self { config, seed, names, schemes, last: None, copy: Vec::new() }
     }
 
     /// A request of this client is on its way to a backend.
-    pub(super) fn introduce(&mut self, fields: &mut FieldSection, conn: ConnId, peer: &Address) {
-        let seed = self.seed;
+    pub(super) fn introduce(&mut self, fields: &mut FieldSection, peer: &Peer<'_>) {
+        let (seed, conn) = (self.seed, peer.conn);
         let client = match &mut self.last {
             Some(last) if last.conn == conn => last,
-            last => last.insert(Client::new(&self.config, &self.names[0], conn, peer, seed)),
+            last => last.insert(Client::new(&self.config, &self.names[0], conn, peer.address, seed)),
         };
         let said = fields.value_of(FieldName::Forwarding).is_some();
         if said && !client.trusted {
@@ -60,7 +72,8 @@ impl Introduction {
         }
         let said = said && client.trusted;
         if self.config.forwarded {
-            let scheme = fields.value_of(FieldName::Scheme).filter(|_| client.trusted).unwrap_or(SCHEME);
+            let scheme =
+                fields.value_of(FieldName::Scheme).filter(|_| client.trusted).unwrap_or(peer.scheme());
             let element = client.element(fields.value_of(FieldName::Authority), scheme);
             append(fields, (FORWARDED, &self.names[3]), element.as_bytes(), said, seed);
         }
@@ -78,7 +91,7 @@ impl Introduction {
         let [_, proto, host, _] = &self.names;
         let copy = &mut self.copy;
         if !client.trusted {
-            push(fields, PROTO, SCHEME, &self.plain);
+            push(fields, PROTO, peer.scheme(), &self.schemes[usize::from(peer.secure)]);
         } else if !said || fields.get(PROTO).is_none() {
             push_copy(fields, PROTO, proto, FieldName::Scheme, copy, seed);
         }
@@ -217,7 +230,8 @@ mod tests {
         for (name, value) in head.iter().chain(said) {
             fields.push(FieldLine::new(name.as_bytes(), value.as_bytes(), SEED));
         }
-        Introduction::new(config, SEED).introduce(&mut fields, ConnId::from_bits(7), peer);
+        let peer = Peer { conn: ConnId::from_bits(7), address: peer, secure: false };
+        Introduction::new(config, SEED).introduce(&mut fields, &peer);
         for line in fields.iter() {
             assert_eq!(line.facts, FieldFacts::of(line.name, line.value, SEED), "{line:?}");
         }
@@ -303,8 +317,10 @@ mod tests {
         let mut introduction = Introduction::new(config(&[]), SEED);
         for (conn, address) in [(1, "192.0.2.1"), (1, "192.0.2.1"), (2, "192.0.2.2"), (1, "192.0.2.1")] {
             let mut fields = FieldSection::new();
-            introduction.introduce(&mut fields, ConnId::from_bits(conn), &peer(address));
+            let peer = Peer { conn: ConnId::from_bits(conn), address: &peer(address), secure: conn == 2 };
+            introduction.introduce(&mut fields, &peer);
             assert_eq!(fields.get(FOR), Some(address.as_bytes()));
+            assert_eq!(fields.get(PROTO), Some(if conn == 2 { &b"https"[..] } else { b"http" }));
         }
     }
 }

@@ -1,0 +1,108 @@
+//! Sockets with TLS: the same turns as in clear, with a [`Secured`] between socket and gateway.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use shuntyard_adapter::{Reading, Wire, Writing};
+use shuntyard_core::gateway::Closed;
+use tokio::io::ReadBuf;
+
+use crate::Notice;
+use crate::connection::{Connection, End, Stream};
+use crate::yard::State;
+
+/// The socket, as far as the runtime says that it is ready; otherwise its task is woken when it is.
+struct Ready<'a, 'b, S>(&'a mut S, &'a mut Context<'b>);
+
+impl<S: Stream> Wire for Ready<'_, '_, S> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut into = ReadBuf::new(into);
+        match Pin::new(&mut *self.0).poll_read(self.1, &mut into) {
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+            Poll::Ready(outcome) => outcome.map(|()| into.filled().len()),
+        }
+    }
+
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        match Pin::new(&mut *self.0).poll_write(self.1, octets) {
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+            Poll::Ready(outcome) => outcome,
+        }
+    }
+}
+
+impl<S: Stream> Connection<S> {
+    /// A turn with TLS.
+    pub(crate) fn serve_secured(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
+        self.write_secured(state, cx)?;
+        self.read_secured(state, cx)?;
+        // Answers of TLS itself do not wait for the next turn.
+        if self.secured.as_ref().is_some_and(|secured| secured.has_output()) {
+            self.write_secured(state, cx)?;
+        }
+        Ok(())
+    }
+
+    fn write_secured(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
+        let Some(secured) = &mut self.secured else { return Ok(()) };
+        let socket = state.sockets.get_mut(self.conn).ok_or(End::Gone)?;
+        if std::mem::take(&mut socket.shutdown) {
+            secured.shut_down();
+        } else if !socket.has_output && !secured.has_output() {
+            return Ok(());
+        }
+        let mut wire = Ready(&mut self.stream, cx);
+        let turn = (self.conn, state.now);
+        let writing = secured.write(&mut wire, &mut state.gateway, turn, &mut state.spare);
+        match writing {
+            Writing::Done => socket.has_output = false,
+            Writing::Full => socket.has_output = true,
+            Writing::Shutdown => {
+                socket.has_output = false;
+                // Never pending: it is one system call. A peer that is gone already shows itself by reading.
+                let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
+            }
+            Writing::Failed(why) => return Err(End::Failed(why)),
+        }
+        Ok(())
+    }
+
+    fn read_secured(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
+        let Some(secured) = &mut self.secured else { return Ok(()) };
+        let socket = state.sockets.get_mut(self.conn).ok_or(End::Gone)?;
+        if socket.paused || self.ended {
+            return Ok(());
+        }
+        let was_open = secured.is_open();
+        let mut wire = Ready(&mut self.stream, cx);
+        let turn = (self.conn, state.now);
+        let reading = secured.read(&mut wire, &mut state.gateway, turn, &mut state.spare);
+        if secured.is_open() {
+            self.handshake = None;
+        }
+        match reading {
+            Reading::Idle => {}
+            Reading::Again => cx.waker().wake_by_ref(),
+            Reading::Paused => socket.paused = true,
+            Reading::Ended => self.ended = true,
+            Reading::Gone => return Err(End::Gone),
+            Reading::Failed(why) => {
+                if let (Closed::Tls(failure), false, Some((client, listener))) =
+                    (why, was_open, secured.client.clone())
+                {
+                    self.yard.observe(Notice::HandshakeFailed { client, listener, failure });
+                }
+                return Err(End::Failed(why));
+            }
+        }
+        Ok(())
+    }
+
+    /// The socket goes, with last words.
+    pub(crate) fn take_leave(&mut self, state: &mut State, cx: &mut Context<'_>) {
+        if let Some(secured) = &mut self.secured {
+            secured.farewell(&mut Ready(&mut self.stream, cx), &mut state.spare);
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! A connection with TLS between its socket and the gateway: what both adapters do with it when the socket is ready.
+
+use std::io;
+
+use shuntyard_core::address::Address;
+use shuntyard_core::gateway::{Closed, ConnId, RecvBuf};
+use shuntyard_core::time::Instant;
+use shuntyard_core::tls::TlsFailure;
+use shuntyard_transport::{Plain, Spare, Transport};
+
+use crate::{Recorded, TURN_OCTETS, transfer_failure};
+
+/// A socket that does not block: it says `WouldBlock` where nothing is to be had.
+pub trait Wire {
+    /// Reads what there is.
+    ///
+    /// # Errors
+    /// The system's.
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes what there is room for.
+    ///
+    /// # Errors
+    /// The system's.
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize>;
+}
+
+/// How a turn of reading ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// The socket has no more.
+    Idle,
+    /// There may be more, but it is the others' turn.
+    Again,
+    /// The gateway wants no more.
+    Paused,
+    /// The peer will send nothing any more.
+    Ended,
+    /// The gateway has forgotten the connection.
+    Gone,
+    /// It is over: write what is left, close the socket, and tell the gateway.
+    Failed(Closed),
+}
+
+/// How a turn of writing ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writing {
+    /// All has left.
+    Done,
+    /// The socket has no more room.
+    Full,
+    /// All has left, the end included: shut the sending direction of the socket down.
+    Shutdown,
+    /// It is over: close the socket, and tell the gateway.
+    Failed(Closed),
+}
+
+/// A connection with TLS.
+#[derive(Debug)]
+pub struct Secured {
+    transport: Transport,
+    /// A client, and where it came in.
+    pub client: Option<(Address, Address)>,
+    /// The gateway has ended what it sends.
+    shutdown: bool,
+    ended: bool,
+}
+
+impl Secured {
+    /// With TLS on both its sides: what a client is known by is told where its handshake fails.
+    pub const fn new(transport: Transport, client: Option<(Address, Address)>) -> Self {
+        Self { transport, client, shutdown: false, ended: false }
+    }
+
+    /// Whether the handshake is done.
+    pub fn is_open(&self) -> bool {
+        self.transport.is_open()
+    }
+
+    /// Whether there is something to read without another octet of the socket.
+    pub fn has_input(&self) -> bool {
+        !self.ended && self.transport.has_input()
+    }
+
+    /// Whether octets wait for the socket.
+    pub fn has_output(&self) -> bool {
+        !self.transport.pending().is_empty()
+    }
+
+    /// Nothing follows what the gateway has sent: the peer is told so, then [`Writing::Shutdown`].
+    pub const fn shut_down(&mut self) {
+        self.shutdown = true;
+    }
+
+    /// A turn of reading: the octets of the socket become those of the gateway.
+    pub fn read(
+        &mut self,
+        wire: &mut impl Wire,
+        gateway: &mut Recorded,
+        (conn, now): (ConnId, Instant),
+        spare: &mut Spare,
+    ) -> Reading {
+        let reading = self.read_on(wire, gateway, (conn, now), spare);
+        self.transport.rest(spare);
+        self.ended |= reading == Reading::Ended;
+        reading
+    }
+
+    fn read_on(
+        &mut self,
+        wire: &mut impl Wire,
+        gateway: &mut Recorded,
+        (conn, now): (ConnId, Instant),
+        spare: &mut Spare,
+    ) -> Reading {
+        let mut octets = 0;
+        loop {
+            while self.transport.has_input() {
+                // Before the handshake is done, there is nothing that the gateway could take.
+                let plain = if self.transport.is_open() {
+                    match gateway.recv_buf(conn) {
+                        RecvBuf::Buffer(buffer) => self.transport.poll_plain(buffer),
+                        RecvBuf::Pause => return Reading::Paused,
+                        RecvBuf::Gone => return Reading::Gone,
+                    }
+                } else {
+                    self.transport.poll_plain(&mut [])
+                };
+                match plain {
+                    Plain::Octets(n) => gateway.handle_recv(conn, n, now),
+                    Plain::Connected(facts) => gateway.handle_connected(conn, facts, now),
+                    Plain::Starved => break,
+                    Plain::Ended => {
+                        gateway.handle_read_closed(conn, now);
+                        return Reading::Ended;
+                    }
+                    Plain::Failed(failure) => return Reading::Failed(Closed::Tls(failure)),
+                }
+            }
+            if octets >= TURN_OCTETS {
+                return Reading::Again;
+            }
+            let Some(room) = self.transport.recv_buf(spare) else {
+                return Reading::Failed(Closed::Tls(TlsFailure::Misbehaved));
+            };
+            match wire.read(room) {
+                Ok(0) => return Reading::Failed(self.cut()),
+                Ok(n) => {
+                    octets += n;
+                    self.transport.received(n);
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Reading::Idle,
+                    io::ErrorKind::Interrupted => {}
+                    _ => return Reading::Failed(transfer_failure(&error)),
+                },
+            }
+        }
+    }
+
+    /// The socket has ended without a word of TLS: whoever is between may have cut off what was to come (RFC 9112 section 9.8).
+    fn cut(&self) -> Closed {
+        if self.transport.is_open() { Closed::Reset } else { Closed::Tls(TlsFailure::Interrupted) }
+    }
+
+    /// A turn of writing: what waits, then what the gateway has, until there is nothing more or no room.
+    pub fn write(
+        &mut self,
+        wire: &mut impl Wire,
+        gateway: &mut Recorded,
+        (conn, now): (ConnId, Instant),
+        spare: &mut Spare,
+    ) -> Writing {
+        let writing = self.write_on(wire, gateway, (conn, now), spare);
+        self.transport.rest(spare);
+        writing
+    }
+
+    fn write_on(
+        &mut self,
+        wire: &mut impl Wire,
+        gateway: &mut Recorded,
+        (conn, now): (ConnId, Instant),
+        spare: &mut Spare,
+    ) -> Writing {
+        loop {
+            while self.has_output() {
+                match wire.write(self.transport.pending()) {
+                    Ok(n) => {
+                        let plaintext = self.transport.left(n);
+                        if plaintext > 0 {
+                            gateway.handle_sent(conn, plaintext, now);
+                        }
+                    }
+                    Err(error) => match error.kind() {
+                        io::ErrorKind::WouldBlock => return Writing::Full,
+                        io::ErrorKind::Interrupted => {}
+                        _ => return Writing::Failed(transfer_failure(&error)),
+                    },
+                }
+            }
+            if !self.transport.is_open() {
+                return Writing::Done;
+            }
+            match gateway.poll_transmit(conn, now) {
+                Some(transmit) => {
+                    self.transport.seal(transmit.chunk(), spare, now);
+                    if !self.has_output() {
+                        return Writing::Failed(Closed::Tls(TlsFailure::Internal));
+                    }
+                }
+                None if self.shutdown => {
+                    self.transport.close();
+                    if !self.has_output() {
+                        return Writing::Shutdown;
+                    }
+                }
+                None => return Writing::Done,
+            }
+        }
+    }
+
+    /// Last words, as far as the socket takes them: what waits, and that nothing follows. What the peer has sent meanwhile is thrown away, for a
+    /// socket that is closed before it was read destroys what is on its way.
+    pub fn farewell(&mut self, wire: &mut impl Wire, spare: &mut Spare) {
+        if !self.has_output() {
+            self.transport.close();
+        }
+        while self.has_output() {
+            match wire.write(self.transport.pending()) {
+                Ok(n) if n > 0 => _ = self.transport.left(n),
+                _ => break,
+            }
+        }
+        let mut last = [0; 4096];
+        let mut patience = TURN_OCTETS / last.len();
+        while patience > 0 && matches!(wire.read(&mut last), Ok(1..)) {
+            patience -= 1;
+        }
+        self.transport.rest(spare);
+    }
+}

@@ -1,0 +1,79 @@
+//! rustls's errors in the words of the gateway, and what is wrong with keys and certificates.
+
+use std::fmt;
+
+use rustls::{CertificateError, Error};
+use shuntyard_core::tls::TlsFailure;
+
+/// The cause, in the gateway's words.
+pub fn failure_of(error: &Error) -> TlsFailure {
+    match error {
+        Error::InvalidCertificate(error) => of_certificate(error),
+        Error::NoCertificatesPresented => TlsFailure::CertificateMissing,
+        Error::AlertReceived(alert) => TlsFailure::AlertReceived(u8::from(*alert)),
+        Error::NoApplicationProtocol => TlsFailure::NoProtocol,
+        Error::PeerIncompatible(_) => TlsFailure::Incompatible,
+        Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => TlsFailure::NotTls,
+        Error::DecryptError | Error::PeerSentOversizedRecord => TlsFailure::Decrypt,
+        Error::InappropriateMessage { .. }
+        | Error::InappropriateHandshakeMessage { .. }
+        | Error::InvalidMessage(_)
+        | Error::InvalidEncryptedClientHello(_)
+        | Error::UnsupportedNameType
+        | Error::PeerMisbehaved(_) => TlsFailure::Misbehaved,
+        _ => TlsFailure::Internal,
+    }
+}
+
+fn of_certificate(error: &CertificateError) -> TlsFailure {
+    match error {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => TlsFailure::CertificateExpired,
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            TlsFailure::CertificateNotYetValid
+        }
+        CertificateError::UnknownIssuer => TlsFailure::CertificateUnknownIssuer,
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            TlsFailure::CertificateWrongName
+        }
+        CertificateError::Revoked => TlsFailure::CertificateRevoked,
+        _ => TlsFailure::CertificateInvalid,
+    }
+}
+
+/// What is wrong with what TLS is to be configured with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsConfigError {
+    /// There is no certificate in what should have some.
+    NoCertificate,
+    /// There is no private key in what should have one.
+    NoKey,
+    /// PEM or DER that cannot be read.
+    Unreadable(String),
+    /// A key of a kind that is not supported.
+    KeyUnsupported(String),
+    /// The certificate is not of this key.
+    KeyMismatch,
+    /// No certificate of an authority could be read.
+    NoRoots,
+    /// A name that cannot be in a certificate.
+    Name(String),
+    /// What the library says of all else.
+    Other(String),
+}
+
+impl fmt::Display for TlsConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoCertificate => f.write_str("there is no certificate in it"),
+            Self::NoKey => f.write_str("there is no private key in it"),
+            Self::Unreadable(what) => write!(f, "it cannot be read: {what}"),
+            Self::KeyUnsupported(what) => write!(f, "a key of this kind is not supported: {what}"),
+            Self::KeyMismatch => f.write_str("certificate and key do not match"),
+            Self::NoRoots => f.write_str("there is no certificate of an authority in it"),
+            Self::Name(name) => write!(f, "`{name}` is no name that a certificate could be for"),
+            Self::Other(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for TlsConfigError {}

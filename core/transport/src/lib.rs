@@ -1,0 +1,29 @@
+//! What stands between a socket and the [gateway](shuntyard_core::gateway): TLS, as one more layer without I/O.
+//!
+//! ```text
+//!   socket  --octets-->  recv_buf, received      poll_plain  --plaintext-->  Gateway::recv_buf, handle_recv
+//!   socket  <--octets--  pending, left           seal        <--plaintext--  Gateway::poll_transmit, handle_sent
+//! ```
+//!
+//! A [`Transport`] is one connection. It owns no large buffer: those belong to the worker, as [`Spare`], and are lent for a turn. What a
+//! connection keeps between turns is a record that has not come whole, or records that the socket did not take.
+//!
+//! The gateway sees plaintext and, once, the [facts](shuntyard_core::tls::TlsFacts) of the handshake, so that a recording replays without keys.
+//! What was sealed counts as sent when the last octet of its record has left: [`Transport::left`] says how many.
+//!
+//! TLS itself is rustls, with the provider always named: the process's default plays no part. The versions are 1.2 and 1.3 with suites that
+//! RFC 9113 section 9.2.2 allows; there is neither compression nor renegotiation (section 9.2.1), and no early data.
+
+mod back;
+mod failure;
+mod front;
+mod identity;
+mod output;
+mod provider;
+mod transport;
+
+pub use back::{BackTls, Trust};
+pub use failure::{TlsConfigError, failure_of};
+pub use front::{ClientAuth, FrontTls};
+pub use identity::Identity;
+pub use transport::{Plain, Spare, Transport};

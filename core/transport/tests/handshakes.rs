@@ -1,0 +1,232 @@
+//! Handshakes in memory: what is agreed on, who is shown, who is turned away.
+
+mod common;
+
+use common::{Authority, Pair};
+use shuntyard_core::config::Protocol;
+use shuntyard_core::time::Instant;
+use shuntyard_core::tls::TlsFailure;
+use shuntyard_transport::{BackTls, ClientAuth, FrontTls, Identity, TlsConfigError, Transport, Trust};
+
+const BOTH: [Protocol; 2] = [Protocol::Http2, Protocol::Http1];
+
+fn trusting(authority: &Authority) -> BackTls {
+    BackTls::new(&Trust::Authorities(authority.pem()), None, None).unwrap()
+}
+
+fn meet(back: &BackTls, front: &FrontTls, host: &str, wanted: Option<Protocol>) -> Pair {
+    let mut pair = Pair::new(Transport::back(back, host, wanted).unwrap(), Transport::front(front).unwrap());
+    pair.run();
+    pair
+}
+
+#[test]
+fn both_ends_learn_what_was_agreed_on() {
+    let authority = Authority::new();
+    let front = FrontTls::new(&[authority.issue(&["a.example"])], &BOTH, &ClientAuth::Off).unwrap();
+    let back = trusting(&authority);
+    for (wanted, agreed) in [
+        (None, Protocol::Http2),
+        (Some(Protocol::Http1), Protocol::Http1),
+        (Some(Protocol::Http2), Protocol::Http2),
+    ] {
+        let pair = meet(&back, &front, "a.example", wanted);
+        let (client, server) = (pair.client.facts.unwrap(), pair.server.facts.unwrap());
+        assert_eq!((client.protocol, server.protocol), (Some(agreed), Some(agreed)));
+        let (client, server) = (client.tls.unwrap(), server.tls.unwrap());
+        assert_eq!(server.server_name.as_deref(), Some("a.example"));
+        assert!(server.certificate.is_none() && client.certificate.is_some());
+    }
+}
+
+/// A server that knows HTTP/1.1 only serves whoever may speak it, and nobody who must speak HTTP/2.
+#[test]
+fn who_has_no_protocol_in_common_is_told_so() {
+    let authority = Authority::new();
+    let identity = [authority.issue(&["a.example"])];
+    let front = FrontTls::new(&identity, &[Protocol::Http1], &ClientAuth::Off).unwrap();
+    let back = trusting(&authority);
+    let pair = meet(&back, &front, "a.example", Some(Protocol::Http2));
+    assert_eq!(pair.server.failure, Some(TlsFailure::NoProtocol));
+    assert_eq!(pair.client.failure, Some(TlsFailure::AlertReceived(120)));
+    // Without ALPN on the other side HTTP/2 was not agreed on.
+    let silent = FrontTls::new(&identity, &[], &ClientAuth::Off).unwrap();
+    let pair = meet(&back, &silent, "a.example", Some(Protocol::Http2));
+    assert_eq!(pair.client.failure, Some(TlsFailure::NoProtocol));
+    let pair = meet(&back, &silent, "a.example", None);
+    assert_eq!(pair.client.facts.unwrap().protocol, Some(Protocol::Http1));
+    assert_eq!(pair.server.facts.unwrap().protocol, None);
+}
+
+#[test]
+fn a_backend_must_prove_who_it_is() {
+    let authority = Authority::new();
+    let (chain, key) = authority.issue_pem(&["a.example"], |params| {
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2020, 2, 1);
+    });
+    let expired = Identity::from_pem(&chain, &key).unwrap();
+    let (chain, key) =
+        authority.issue_pem(&["a.example"], |params| params.not_before = rcgen::date_time_ymd(2400, 1, 1));
+    let early = Identity::from_pem(&chain, &key).unwrap();
+    let strange = Authority::new().issue(&["a.example"]);
+    let right = authority.issue(&["a.example"]);
+    let back = trusting(&authority);
+    for (identity, host, failure, alert) in [
+        (&expired, "a.example", TlsFailure::CertificateExpired, 45),
+        (&early, "a.example", TlsFailure::CertificateNotYetValid, 45),
+        (&strange, "a.example", TlsFailure::CertificateUnknownIssuer, 48),
+        (&right, "b.example", TlsFailure::CertificateWrongName, 42),
+    ] {
+        let front = FrontTls::new(std::slice::from_ref(identity), &BOTH, &ClientAuth::Off).unwrap();
+        let pair = meet(&back, &front, host, None);
+        assert_eq!(pair.client.failure, Some(failure));
+        assert!(
+            matches!(pair.server.failure, Some(TlsFailure::AlertReceived(n)) if n == alert),
+            "{:?}",
+            pair.server.failure
+        );
+        // Only by explicit word.
+        let blind = BackTls::new(&Trust::Nobody, None, None).unwrap();
+        assert!(meet(&blind, &front, host, None).client.facts.is_some());
+        // A name of the configuration stands for the host's.
+        let named = BackTls::new(&Trust::Authorities(authority.pem()), None, Some("a.example")).unwrap();
+        assert_eq!(
+            meet(&named, &front, "127.0.0.1", None).client.facts.is_some(),
+            identity.names() == right.names() && host == "b.example"
+        );
+    }
+}
+
+#[test]
+fn clients_prove_who_they_are_where_they_must() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let identity = [authority.issue(&["a.example"])];
+    let with = |authority: &Authority, identity: &Identity| {
+        BackTls::new(&Trust::Authorities(authority.pem()), Some(identity), None).unwrap()
+    };
+    let known = with(&authority, &clients.issue(&["client"]));
+    let strange = with(&authority, &Authority::new().issue(&["client"]));
+    let (chain, key) = clients.issue_pem(&["client"], |params| {
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2020, 2, 1);
+    });
+    let expired = with(&authority, &Identity::from_pem(&chain, &key).unwrap());
+    let nobody = trusting(&authority);
+
+    let optional = FrontTls::new(&identity, &BOTH, &ClientAuth::Optional(clients.pem())).unwrap();
+    let required = FrontTls::new(&identity, &BOTH, &ClientAuth::Required(clients.pem())).unwrap();
+    let certificate = |back: &BackTls, front: &FrontTls| {
+        let pair = meet(back, front, "a.example", None);
+        match pair.server.failure {
+            Some(failure) => Err((failure, pair.client.failure)),
+            None => Ok(pair.server.facts.unwrap().tls.unwrap().certificate.is_some()),
+        }
+    };
+    let alert = |n| Some(TlsFailure::AlertReceived(n));
+    assert_eq!(certificate(&nobody, &optional), Ok(false));
+    assert_eq!(certificate(&known, &optional), Ok(true));
+    assert_eq!(certificate(&known, &required), Ok(true));
+    assert_eq!(certificate(&nobody, &required), Err((TlsFailure::CertificateMissing, alert(116))));
+    for front in [&optional, &required] {
+        assert_eq!(certificate(&strange, front), Err((TlsFailure::CertificateUnknownIssuer, alert(48))));
+        assert_eq!(certificate(&expired, front), Err((TlsFailure::CertificateExpired, alert(45))));
+    }
+}
+
+/// RFC 6066 section 3, RFC 9525 section 6.3: the exact name, one label for the asterisk, else the first.
+#[test]
+fn the_certificate_is_the_one_that_was_asked_for() {
+    let authority = Authority::new();
+    let identities = [
+        authority.issue(&["default.example"]),
+        authority.issue(&["*.w.example"]),
+        authority.issue(&["Exact.example", "two.example"]),
+    ];
+    let front = FrontTls::new(&identities, &BOTH, &ClientAuth::Off).unwrap();
+    // Each time a client without any session.
+    let shown = |host: &str| {
+        let pair = meet(&trusting(&authority), &front, host, None);
+        (pair.client.facts.and_then(|facts| facts.tls.unwrap().certificate.clone()), pair.client.failure)
+    };
+    let [default, wild, exact] =
+        ["default.example", "other.w.example", "exact.example"].map(|host| shown(host).0.unwrap());
+    assert!(default != wild && wild != exact && default != exact);
+    assert_eq!(shown("two.example").0, Some(exact));
+    assert!(shown("EXACT.example").0.is_some());
+    for beside in ["a.b.w.example", "w.example"] {
+        assert_eq!(shown(beside).1, Some(TlsFailure::CertificateWrongName));
+    }
+    // They are replaced while it serves.
+    front.replace(&[authority.issue(&["default.example"])]).unwrap();
+    assert_ne!(shown("default.example").0, Some(default));
+    assert_eq!(shown("exact.example").1, Some(TlsFailure::CertificateWrongName));
+    assert_eq!(front.replace(&[]), Err(TlsConfigError::NoCertificate));
+}
+
+#[test]
+fn the_second_connection_takes_the_session_up_again() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let identity = [authority.issue(&["a.example"])];
+    let front = FrontTls::new(&identity, &BOTH, &ClientAuth::Required(clients.pem())).unwrap();
+    let client = clients.issue(&["client"]);
+    let back = BackTls::new(&Trust::Authorities(authority.pem()), Some(&client), None).unwrap();
+    let first = meet(&back, &front, "a.example", None).server.facts.unwrap().tls.unwrap();
+    let second = meet(&back, &front, "a.example", None);
+    assert!(!first.resumed && second.client.facts.unwrap().tls.unwrap().resumed);
+    let second = second.server.facts.unwrap().tls.unwrap();
+    assert!(second.resumed);
+    assert_eq!(
+        (first.certificate.clone(), first.server_name.clone()),
+        (second.certificate.clone(), second.server_name.clone())
+    );
+}
+
+#[test]
+fn what_does_not_belong_together_is_refused() {
+    let authority = Authority::new();
+    let (chain, _) = authority.issue_pem(&["a"], |_| {});
+    let (other, key) = authority.issue_pem(&["a"], |_| {});
+    let failed = |chain: &[u8], key: &[u8]| Identity::from_pem(chain, key).unwrap_err();
+    assert_eq!(failed(&chain, &key), TlsConfigError::KeyMismatch);
+    assert_eq!(failed(&other, &other), TlsConfigError::NoKey);
+    assert_eq!(failed(&key, &key), TlsConfigError::NoCertificate);
+    assert!(Identity::from_pem(&[other.clone(), key.clone()].concat(), &[other, key].concat()).is_ok());
+    let failed = BackTls::new(&Trust::Authorities(Vec::new()), None, None);
+    assert_eq!(failed.err(), Some(TlsConfigError::NoRoots));
+    let failed = BackTls::new(&Trust::Nobody, None, Some("a b"));
+    assert_eq!(failed.err(), Some(TlsConfigError::Name("a b".to_owned())));
+}
+
+/// However octets are cut, and however little room there is, all of them come, in order.
+#[test]
+fn octets_come_whole_however_they_are_cut() {
+    let authority = Authority::new();
+    let front = FrontTls::new(&[authority.issue(&["a.example"])], &BOTH, &ClientAuth::Off).unwrap();
+    let back = trusting(&authority);
+    let said: Vec<u8> = (0..200_000u32).map(|n| (n % 251) as u8).collect();
+    for cuts in [(1, 1), (7, 100), (4096, 16 << 10), (usize::MAX, 20_000), (usize::MAX, 100_000)] {
+        let mut pair =
+            Pair::new(Transport::back(&back, "a.example", None).unwrap(), Transport::front(&front).unwrap());
+        pair.cuts = cuts;
+        pair.run();
+        let mut rest = &said[..];
+        while !rest.is_empty() {
+            let before = pair.client.left;
+            pair.client.say(rest, &mut pair.spare, Instant::ZERO);
+            // Answers in between: tickets and octets of the other direction do not get in each other's way.
+            pair.server.say(b"meanwhile", &mut pair.spare, Instant::ZERO);
+            pair.run();
+            rest = &rest[pair.client.left - before..];
+        }
+        assert!(pair.server.heard == said, "{cuts:?}");
+        assert!(pair.client.heard.chunks(9).all(|chunk| chunk == b"meanwhile"));
+        pair.client.transport.close();
+        pair.run();
+        assert!(pair.server.ended && !pair.client.ended);
+        // The other direction is still open.
+        pair.server.say(b"last", &mut pair.spare, Instant::ZERO);
+        pair.run();
+        assert!(pair.client.heard.ends_with(b"last"));
+    }
+}

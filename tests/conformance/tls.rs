@@ -1,0 +1,243 @@
+//! TLS with clients.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use http::StatusCode;
+use shuntyard_adapter::{HANDSHAKES_MAX, Options};
+use shuntyard_core::config::{Config, Protocol};
+use shuntyard_core::h2::ServerEvent;
+use shuntyard_transport::{BackTls, FrontTls, Trust};
+
+use crate::adapters::{Adapter, Running};
+use crate::authority::Authority;
+use crate::on_every_adapter;
+use crate::peers::{Origin, PATIENCE, Peer, any_port, backend, inet, nobody};
+use crate::secure::{HOST, Secure, listener};
+
+on_every_adapter! {
+    requests_over_tls_are_served_and_replay_without_keys,
+    what_alpn_said_is_spoken,
+    content_comes_whole_both_ways,
+    the_end_is_said_in_tls_too,
+    who_speaks_in_clear_is_told_so,
+    a_handshake_that_stands_still_ends_and_disturbs_nobody,
+    handshakes_are_bounded,
+    a_certificate_is_replaced_under_load,
+}
+
+const BOTH: [Protocol; 2] = [Protocol::Http2, Protocol::Http1];
+
+fn start(adapter: &dyn Adapter, config: Config, tls: &FrontTls) -> Running {
+    let listen_tls = vec![(any_port(), tls.clone())];
+    Running::start_with(adapter, config, Options { listen_tls, ..Options::new(Vec::new()) })
+}
+
+fn connect(server: &Running, tls: &BackTls) -> Peer<shuntyard_core::h2::Client> {
+    Peer::on(Box::new(Secure::connect(&server.address, tls, None).unwrap()))
+}
+
+fn requests_over_tls_are_served_and_replay_without_keys(adapter: &dyn Adapter) {
+    let (listener, config) = backend();
+    let (front, trusting) = listener_pair();
+    let server = start(adapter, config, &front);
+    let seen = thread::spawn(move || {
+        let mut backend = Peer::accept(&listener);
+        let (stream, proto) = backend.find(|event| match event {
+            ServerEvent::Request { stream, request, .. } => {
+                Some((stream, request.headers().get("x-forwarded-proto").cloned()))
+            }
+            _ => None,
+        });
+        backend.answer(stream, b"answer");
+        backend.read_to_end();
+        proto
+    });
+    let mut client = connect(&server, &trusting);
+    let answer = client.ask("/over-tls");
+    assert_eq!((answer.status, &answer.content[..]), (StatusCode::OK, &b"answer"[..]));
+    drop(client);
+    server.end_and_replay();
+    assert_eq!(seen.join().unwrap().unwrap(), "https");
+}
+
+fn listener_pair() -> (FrontTls, BackTls) {
+    listener(&BOTH)
+}
+
+fn what_alpn_said_is_spoken(adapter: &dyn Adapter) {
+    let (origin, config) = Origin::start();
+    let (front, trusting) = listener_pair();
+    let server = start(adapter, config, &front);
+    let mut client = Secure::connect(&server.address, &trusting, Some(Protocol::Http1)).unwrap();
+    assert_eq!(client.facts.as_ref().unwrap().protocol, Some(Protocol::Http1));
+    client.write_all(b"GET /one HTTP/1.1\r\nhost: origin.test\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("/one\r\n"), "{answer}");
+    assert!(client.ended, "it was said that nothing follows");
+    // HTTP/2 was not agreed on, and so its preface is nothing.
+    let mut client = Secure::connect(&server.address, &trusting, Some(Protocol::Http1)).unwrap();
+    client.write_all(shuntyard_core::frame::PREFACE).unwrap();
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 "), "{:?}", String::from_utf8_lossy(&answer));
+    // Nor is HTTP/1.1 where HTTP/2 was.
+    let mut client = Secure::connect(&server.address, &trusting, Some(Protocol::Http2)).unwrap();
+    client.write_all(b"GET /one HTTP/1.1\r\nhost: origin.test\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).unwrap();
+    assert!(!answer.starts_with(b"HTTP"), "{:?}", String::from_utf8_lossy(&answer));
+    server.end();
+    origin.end();
+}
+
+fn content_comes_whole_both_ways(adapter: &dyn Adapter) {
+    const OCTETS: usize = 3 << 20;
+    let (listener, config) = backend();
+    let (front, trusting) = listener_pair();
+    let server = start(adapter, config, &front);
+    let echo = thread::spawn(move || {
+        let mut backend = Peer::accept(&listener);
+        let (mut content, mut of) = (Vec::new(), None);
+        loop {
+            match backend.next().expect("the whole request") {
+                ServerEvent::Request { stream, .. } => of = Some(stream),
+                ServerEvent::Data { stream, data, credit, end } => {
+                    content.extend_from_slice(&data);
+                    backend.http.release(stream, credit);
+                    if end {
+                        break;
+                    }
+                }
+                _ => {}
+            }
+        }
+        backend.answer(of.unwrap(), &content);
+        backend.read_to_end();
+    });
+    let content: Vec<u8> = (0..OCTETS).map(|n| (n % 251) as u8).collect();
+    let mut client = connect(&server, &trusting);
+    let stream = client.post("/echo");
+    client.http.send_data(stream, &content, true).unwrap();
+    assert!(client.response(stream).content == content);
+    drop(client);
+    server.end();
+    echo.join().unwrap();
+}
+
+/// A drained connection ends with GOAWAY, then with TLS's own word for the end: nothing was cut off.
+fn the_end_is_said_in_tls_too(adapter: &dyn Adapter) {
+    let (origin, config) = Origin::start();
+    let (front, trusting) = listener_pair();
+    let server = start(adapter, config, &front);
+    let mut client = Secure::connect(&server.address, &trusting, Some(Protocol::Http1)).unwrap();
+    client.write_all(b"GET /one HTTP/1.1\r\nhost: origin.test\r\n\r\n").unwrap();
+    let mut answer = [0; 4096];
+    let n = client.read(&mut answer).unwrap();
+    assert!(answer[..n].starts_with(b"HTTP/1.1 200 "));
+    server.handle.drain(PATIENCE);
+    while client.read(&mut answer).unwrap() > 0 {}
+    assert!(client.ended);
+    client.close();
+    drop(client);
+    server.wait();
+    origin.end();
+}
+
+fn who_speaks_in_clear_is_told_so(adapter: &dyn Adapter) {
+    let (front, _) = listener_pair();
+    let server = start(adapter, nobody(), &front);
+    for request in [&b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"[..], shuntyard_core::frame::PREFACE] {
+        let mut client = TcpStream::connect(inet(&server.address)).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.write_all(request).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("https://"), "{answer}");
+    }
+    assert_eq!(server.requests(), 0);
+    server.end();
+}
+
+fn a_handshake_that_stands_still_ends_and_disturbs_nobody(adapter: &dyn Adapter) {
+    let (origin, mut config) = Origin::start();
+    config.timeouts.preface = Duration::from_millis(300);
+    let (front, trusting) = listener_pair();
+    let server = start(adapter, config, &front);
+    let mut dead: Vec<_> = (0..20).map(|_| TcpStream::connect(inet(&server.address)).unwrap()).collect();
+    // Some have begun.
+    dead.iter_mut().step_by(2).for_each(|dead| dead.write_all(b"\x16\x03\x01\x02\x00\x01").unwrap());
+    let mut client = connect(&server, &trusting);
+    assert_eq!(client.ask("/").status, StatusCode::OK);
+    for mut dead in dead {
+        dead.set_read_timeout(Some(PATIENCE)).unwrap();
+        // The end, or a reset: what it had sent was not read.
+        assert!(matches!(dead.read(&mut [0; 100]), Ok(0) | Err(_)));
+    }
+    assert_eq!(client.ask("/").status, StatusCode::OK);
+    drop(client);
+    server.end();
+    origin.end();
+}
+
+/// Whoever comes beyond waits, and is served when others have given up.
+fn handshakes_are_bounded(adapter: &dyn Adapter) {
+    let (origin, mut config) = Origin::start();
+    config.timeouts.preface = Duration::from_secs(2);
+    let (front, trusting) = listener_pair();
+    let server = start(adapter, config, &front);
+    let dead: Vec<_> =
+        (0..HANDSHAKES_MAX + 50).map(|_| TcpStream::connect(inet(&server.address)).unwrap()).collect();
+    let fronts = server.handle.inspect(PATIENCE, |gateway, _| gateway.view().fronts);
+    assert!(fronts[0] <= HANDSHAKES_MAX as u64 as _, "{fronts:?}");
+    let mut client = connect(&server, &trusting);
+    assert_eq!(client.ask("/").status, StatusCode::OK);
+    drop((client, dead));
+    server.end();
+    origin.end();
+}
+
+/// No request fails, and whoever comes then sees the new one.
+fn a_certificate_is_replaced_under_load(adapter: &dyn Adapter) {
+    let (origin, config) = Origin::start();
+    let (front, old) = listener_pair();
+    let server = start(adapter, config, &front);
+    let next = Authority::new();
+    let new = BackTls::new(&Trust::Authorities(next.pem()), None, None).unwrap();
+    let (over, asked) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+    let (ready, is_ready) = channel();
+    let load: Vec<_> = (0..3)
+        .map(|_| {
+            let mut client = connect(&server, &old);
+            let (over, asked, ready) = (over.clone(), asked.clone(), ready.clone());
+            thread::spawn(move || {
+                while !over.load(Ordering::SeqCst) {
+                    assert_eq!(client.ask("/load").status, StatusCode::OK);
+                    if asked.fetch_add(1, Ordering::SeqCst) == 20 {
+                        ready.send(()).unwrap();
+                    }
+                }
+            })
+        })
+        .collect();
+    is_ready.recv_timeout(PATIENCE).unwrap();
+    assert!(Secure::connect(&server.address, &new, None).is_err());
+    front.replace(&[next.issue(&[HOST])]).unwrap();
+    let mut client = connect(&server, &new);
+    assert_eq!(client.ask("/").status, StatusCode::OK);
+    let then = asked.load(Ordering::SeqCst);
+    while asked.load(Ordering::SeqCst) < then + 20 {
+        thread::yield_now();
+    }
+    over.store(true, Ordering::SeqCst);
+    load.into_iter().for_each(|client| client.join().unwrap());
+    drop(client);
+    server.end();
+    origin.end();
+}

@@ -1,0 +1,46 @@
+// Node's https and http2 as clients: tls_client.mjs HOST:PORT CA FOLDER. Ends with `fine` on its last line.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import http2 from "node:http2";
+import https from "node:https";
+
+const [place, caFile, folder] = process.argv.slice(2);
+const ca = readFileSync(caFile);
+const page = readFileSync(`${folder}/page`);
+
+function collect(stream) {
+  return new Promise((resolve, reject) => {
+    const pieces = [];
+    stream.on("data", (piece) => pieces.push(piece));
+    stream.on("end", () => resolve(Buffer.concat(pieces)));
+    stream.on("error", reject);
+  });
+}
+
+const agent = new https.Agent({ ca, keepAlive: true, maxSockets: 4 });
+const over1 = (path, body) =>
+  new Promise((resolve, reject) => {
+    const request = https.request(`https://${place}${path}`, { agent, method: body ? "POST" : "GET" }, (response) => {
+      assert.equal(response.statusCode, 200);
+      collect(response).then(resolve, reject);
+    });
+    request.on("error", reject);
+    request.end(body);
+  });
+
+const session = http2.connect(`https://${place}`, { ca });
+const over2 = (path, body) => {
+  const stream = session.request({ ":path": path, ":method": body ? "POST" : "GET" });
+  stream.end(body);
+  return collect(stream);
+};
+
+for (const ask of [over1, over2]) {
+  for (const answer of await Promise.all(Array.from({ length: 20 }, () => ask("/page")))) assert.deepEqual(answer, page);
+  assert.deepEqual(await ask("/upload", page), page);
+}
+assert.equal(session.alpnProtocol, "h2");
+session.close();
+agent.destroy();
+console.log("fine");
