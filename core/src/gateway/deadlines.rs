@@ -1,7 +1,7 @@
 //! What ends when a deadline comes.
 
 use crate::error::{ConnectionError, ErrorCode};
-use crate::gateway::conn::{Life, Side};
+use crate::gateway::conn::{Conn, Life, Side};
 use crate::gateway::tunnel::Direction;
 use crate::gateway::{ConnId, Gateway};
 use crate::record::Cause;
@@ -80,6 +80,9 @@ impl Kind {
 /// How long clients get to see the first GOAWAY of a drain before the second names the last stream: a round trip, amply.
 const DRAIN_STEP: Duration = Duration::from_millis(500);
 
+/// How soon a connection that nobody uses, and that is kept all the same, is looked at again at the earliest.
+const KEPT_IDLE: Duration = Duration::from_secs(1);
+
 /// How often names are looked up again. The system's resolver tells no lifetime of its answers.
 const RESOLVE: Duration = Duration::from_secs(30);
 
@@ -106,7 +109,10 @@ impl Gateway {
 
     /// Arms the one deadline of a connection's phase, in place of the one before.
     pub(super) fn arm_conn(&mut self, id: ConnId, kind: Kind, from: Instant) {
-        let at = from + self.duration(kind);
+        self.arm_conn_at(id, kind, from + self.duration(kind));
+    }
+
+    fn arm_conn_at(&mut self, id: ConnId, kind: Kind, at: Instant) {
         let Some(entry) = self.conns.get_mut(id) else { return };
         if let Some(old) = entry.deadline.take() {
             self.deadlines.cancel(old);
@@ -225,11 +231,15 @@ impl Gateway {
         }
     }
 
-    /// RFC 9113 section 3.4, within a deadline.
+    /// RFC 9113 section 3.4, within a deadline. Octets that wait because the peer takes none of ours may be its preface: then it
+    /// is the deadline for output that ends the connection.
     fn expire_preface(&mut self, id: ConnId, now: Instant) {
         // A handshake that takes so long is over: nothing can be said.
         if self.conns.get(id).is_some_and(|entry| entry.life == Life::Connecting) {
             return self.cut_conn(id, Cause::ConnectionTimeout, now);
+        }
+        if self.conns.get(id).is_some_and(Conn::has_unread) {
+            return self.arm_conn(id, Kind::Preface, now);
         }
         self.end_late(id, ConnectionError::PrefaceTimeout, now);
     }
@@ -270,7 +280,8 @@ impl Gateway {
     /// Streams that came since leave the deadline armed, for it costs less to look here; the last of them arms it anew.
     fn expire_idle(&mut self, id: ConnId, now: Instant) {
         if self.is_wanted_idle(id) {
-            self.arm_idle(id, now);
+            let at = now + self.duration(Kind::BackendIdle).max(KEPT_IDLE);
+            self.arm_conn_at(id, Kind::BackendIdle, at);
         } else if self.conns.get(id).is_some_and(|entry| entry.session.open_streams() == 0) {
             self.close_gracefully(id, Cause::ConnectionTerminated, now);
         }

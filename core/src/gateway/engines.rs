@@ -80,7 +80,7 @@ impl Gateway {
     /// The engine takes nothing new; what is live goes on. `cause` is for those who wait, should nobody else serve them.
     pub(super) fn retire_engine(&mut self, conn: ConnId, cause: Cause, now: Instant) {
         let Some(entry) = self.conns.get_mut(conn) else { return };
-        let dialling = !entry.established;
+        let dialling = !entry.established && !entry.has_unread();
         let Some(engine) = entry.engine_mut() else { return };
         let again = engine.phase() == EnginePhase::Draining;
         engine.drain();
@@ -93,13 +93,13 @@ impl Gateway {
             self.dial_failed((upstream, endpoint), cause, now);
         }
         if let Some(entry) = entry {
-            self.engine_gone(conn, entry, cause, now);
+            self.engine_gone(conn, entry, dialling, cause, now);
         }
     }
 
     /// An entry has lost an engine. Where its dial had failed and nothing else serves the queue, everybody in it is told.
-    fn engine_gone(&mut self, conn: ConnId, entry: EntryKey, cause: Cause, now: Instant) {
-        let dial_failed = self.registry.unseat(entry, conn);
+    fn engine_gone(&mut self, conn: ConnId, entry: EntryKey, dialling: bool, cause: Cause, now: Instant) {
+        let dial_failed = self.registry.unseat(entry, conn) && dialling;
         if dial_failed && self.registry.is_hopeless(entry) {
             self.fail_queue(entry, cause, now);
         } else {

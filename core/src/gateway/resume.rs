@@ -12,6 +12,11 @@ impl Conn {
     pub(super) fn wants_a_visit(&self) -> bool {
         (self.paused && self.session.has_room()) || (self.life == Life::Open && self.session.is_over())
     }
+
+    /// Whether the peer has said something that nobody looks at now. It may be what would have been missed otherwise.
+    pub(super) fn has_unread(&self) -> bool {
+        self.paused && !self.inbox.is_empty()
+    }
 }
 
 impl Gateway {

@@ -6,11 +6,14 @@ use crate::ledger::Reservation;
 use crate::request::RequestKey;
 
 impl Gateway {
-    /// Whether the client's requests may reserve so many octets more.
+    /// Whether the client's requests may reserve so many octets more. Who has nothing may always have one: until a backend has
+    /// acknowledged our SETTINGS a window is larger than a share need be, and nothing that is given back would end the wait.
     pub(super) fn share_allows(&self, front: ConnId, octets: u32) -> bool {
         let limit = self.config.ledger_front_octets;
         match self.conns.get(front).map(|entry| &entry.side) {
-            Some(Side::Front { reserved, .. }) => reserved.saturating_add(octets.into()) <= limit,
+            Some(Side::Front { reserved, .. }) => {
+                *reserved == 0 || reserved.saturating_add(octets.into()) <= limit
+            }
             Some(Side::Backend(_)) | None => true,
         }
     }

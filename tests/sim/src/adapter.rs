@@ -57,6 +57,10 @@ pub struct Adapter {
     lateness: Nanos,
     /// The limits that deadlines are judged by.
     config: Config,
+    /// When the gateway wants to be woken, by what it said at the end of the last turn.
+    next: Option<Nanos>,
+    /// The gateway was told or asked something since this was taken back.
+    pub stirred: bool,
     /// When `Action::Drained` came.
     pub drained: Option<Nanos>,
     /// Events told.
@@ -101,6 +105,8 @@ impl Adapter {
             epoch,
             lateness: 0,
             config: scenario.config.clone(),
+            next: None,
+            stirred: true,
             drained: None,
             events: 0,
             actions: 0,
@@ -135,8 +141,12 @@ impl Adapter {
         self.conns.len()
     }
 
-    /// When the gateway wants to be woken.
+    /// When the gateway wants to be woken, at the end of a turn.
     pub fn next_at(&self) -> Option<Nanos> {
+        self.next
+    }
+
+    fn next_now(&self) -> Option<Nanos> {
         let due = self.gateway.poll_timeout()?.as_nanos().saturating_sub(self.epoch);
         Some(due + self.lateness)
     }
@@ -153,13 +163,18 @@ impl Adapter {
 
     /// An event goes in.
     fn told(&mut self) {
-        self.quiet = false;
+        (self.quiet, self.stirred) = (false, true);
         self.events += 1;
     }
 
     /// A client's connection waits at the listener.
     pub fn offer(&mut self, link: usize) {
         self.backlog.push(link);
+    }
+
+    /// Whether a client's connection waits to be accepted.
+    pub fn waits(&self, link: usize) -> bool {
+        self.backlog.contains(&link)
     }
 
     /// Something may have happened on a link.
@@ -198,16 +213,32 @@ impl Adapter {
 
     /// Does all there is to do at this moment.
     pub fn turn(&mut self, stage: &mut Stage) -> Result<(), Violation> {
+        let due = self.next.is_some_and(|at| at <= stage.now());
+        let offered = self.accepting && !self.backlog.is_empty();
+        if self.ready.is_empty() && !(due || offered || self.stirred) {
+            // Peers were busy with themselves.
+            if self.plan.hostile == 0 && self.plan.spurious == 0 {
+                return Ok(());
+            }
+            self.be_difficult(stage)?;
+        } else {
+            self.work(stage)?;
+        }
+        self.next = self.next_now();
+        Ok(())
+    }
+
+    fn work(&mut self, stage: &mut Stage) -> Result<(), Violation> {
         for _ in 0..TURNS_MAX {
             self.accept(stage);
             let mut busy = self.read_ready(stage)?;
             busy |= self.settle(stage)?;
-            if self.next_at().is_some_and(|at| at <= stage.now()) {
+            if self.next_now().is_some_and(|at| at <= stage.now()) {
                 self.told();
                 self.gateway.handle_timeout(self.instant(stage.now()));
                 self.lateness = if self.plan.late > 0 { self.choices.between(0, self.plan.late) } else { 0 };
                 self.settle(stage)?;
-                let (next, now) = (self.next_at(), stage.now());
+                let (next, now) = (self.next_now(), stage.now());
                 let moved = next.is_none_or(|at| at > now) || self.lateness == 0;
                 stage
                     .ledger
@@ -220,7 +251,7 @@ impl Adapter {
                 return self.be_difficult(stage);
             }
         }
-        let message = format!("the gateway spins at {} ns, timeout {:?}", stage.now(), self.next_at());
+        let message = format!("the gateway spins at {} ns, timeout {:?}", stage.now(), self.next_now());
         Err(Violation { id: "T5", message })
     }
 
@@ -293,6 +324,7 @@ impl Adapter {
             Read::Octets(octets) => {
                 buffer[..octets.len()].copy_from_slice(&octets);
                 stage.delivered(conn.link, &octets, std::mem::take(&mut self.quiet))?;
+                self.told();
                 self.gateway.handle_recv(id, octets.len(), now);
             }
             Read::Nothing => return Ok(false),
@@ -321,29 +353,40 @@ impl Adapter {
         self.gateway.handle_closed(id, Closed::Reset, self.instant(stage.now()));
     }
 
-    /// Takes and executes actions, and writes, until there is none; whether there was any.
+    /// Takes and executes actions, and writes, until there is none; whether there was any. Actions are asked for last: what
+    /// a question for output frees may lead to some, even where nothing of it could be written.
     fn settle(&mut self, stage: &mut Stage) -> Result<bool, Violation> {
         let mut busy = false;
         for _ in 0..TURNS_MAX {
-            let mut quiet = true;
-            while let Some(action) = self.begun.pop_front().or_else(|| self.gateway.poll_action()) {
-                (quiet, busy) = (false, true);
-                self.execute(action, stage)?;
-            }
+            let acted = self.act(stage)?;
             let writable: Vec<ConnId> =
                 self.conns.iter().filter(|(_, conn)| conn.writable).map(|(&id, _)| id).collect();
-            for id in writable {
-                quiet &= !self.transmit(id, stage)?;
+            let mut wrote = false;
+            for &id in &writable {
+                wrote |= self.transmit(id, stage)?;
             }
-            if quiet {
+            let acted_after = !wrote && !writable.is_empty() && self.act(stage)?;
+            busy |= acted || wrote || acted_after;
+            if !(acted || wrote || acted_after) {
                 return Ok(busy);
             }
         }
         Err(Violation { id: "T5", message: format!("actions without end at {} ns", stage.now()) })
     }
 
+    /// Takes and executes actions until there is none; whether there was any.
+    fn act(&mut self, stage: &mut Stage) -> Result<bool, Violation> {
+        let mut acted = false;
+        while let Some(action) = self.begun.pop_front().or_else(|| self.gateway.poll_action()) {
+            acted = true;
+            self.execute(action, stage)?;
+        }
+        Ok(acted)
+    }
+
     fn execute(&mut self, action: Action, stage: &mut Stage) -> Result<(), Violation> {
         self.actions += 1;
+        self.stirred = true;
         let text = self.without_epoch(&action);
         self.hash = fnv(fnv(self.hash, &stage.now().to_le_bytes()), text.as_bytes());
         stage.ledger.note(|| in_short(&action, text));
@@ -425,6 +468,7 @@ impl Adapter {
         loop {
             let Some(&conn) = self.conns.get(&id).filter(|conn| conn.writable) else { return Ok(moved) };
             let now = self.instant(stage.now());
+            self.stirred = true;
             let Some(transmit) = self.gateway.poll_transmit(id, now) else {
                 if let Some(conn) = self.conns.get_mut(&id) {
                     conn.writable = false;
@@ -445,6 +489,7 @@ impl Adapter {
                     self.octets += n as u64;
                     self.hash = fnv(fnv(self.hash, &id.to_bits().to_le_bytes()), &octets[..n]);
                     stage.sent(conn.link, &octets[..n])?;
+                    self.events += 1;
                     self.gateway.handle_sent(id, n, now);
                 }
                 Write::Reset => {

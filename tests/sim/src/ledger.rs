@@ -120,6 +120,19 @@ pub enum Head {
     Local(u16),
 }
 
+/// A request goes to a backend.
+#[derive(Clone, Copy, Debug)]
+pub struct Thaw {
+    /// The request.
+    pub rid: u64,
+    /// Its place among the attempts of the request, from 0.
+    pub attempt: usize,
+    /// When.
+    pub at: Nanos,
+    /// Heads of requests that had come from clients by then.
+    pub heads: u64,
+}
+
 /// One request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
@@ -127,6 +140,8 @@ pub struct Trace {
     pub front: Option<(usize, u32)>,
     /// When its head came.
     pub arrived: Nanos,
+    /// Its place among the heads of all requests, from 1.
+    pub nth: u64,
     /// Octets of content that came from the client.
     pub received: u64,
     /// The client's END_STREAM came.
@@ -183,8 +198,8 @@ pub struct Ledger {
     pub draining: bool,
     /// Links of connections that were ordered in this step.
     pub dialled: Vec<usize>,
-    /// Requests that went to a backend in this step.
-    pub thawed: Vec<u64>,
+    /// Requests that went to a backend in this step, in order.
+    pub thawed: Vec<Thaw>,
     /// Links of clients that the gateway knows to be over.
     pub fronts_over: BTreeSet<usize>,
     /// The upstreams.

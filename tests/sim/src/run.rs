@@ -259,7 +259,9 @@ impl Run {
             self.dispatch(wake)?;
         }
         self.adapter.turn(&mut self.stage)?;
-        if self.stage.world.next_at().is_none_or(|at| at > self.stage.now()) {
+        // Where the gateway was told and asked nothing, nothing can have changed.
+        if self.adapter.stirred && self.stage.world.next_at().is_none_or(|at| at > self.stage.now()) {
+            self.adapter.stirred = false;
             let view = self.adapter.gateway().view();
             let Stage { ledger, police, .. } = &mut self.stage;
             let now = ledger.now;
@@ -358,7 +360,9 @@ impl Run {
             }
         }
         for (at, client) in self.clients.iter().enumerate() {
-            let well = client.is_acknowledged() || client.session().hostile.is_some();
+            // Whoever waits to be accepted has not been heard.
+            let heard = self.links[at].is_some_and(|link| !self.adapter.waits(link));
+            let well = client.is_acknowledged() || client.session().hostile.is_some() || !heard;
             ledger.check("C5", well, || format!("client {at} waits for an acknowledgement"))?;
         }
         Ok(())

@@ -134,9 +134,12 @@ impl Scenario {
             later.chain(backend.peer.max_concurrent).any(|limit| limit < 100)
         };
         let narrow = |u: &UpstreamConfig| u.share != Scope::Worker || u.on_saturation != Saturation::Dial;
-        self.sessions.iter().any(stands)
+        let window = self.config.backend.initial_window_size.max(65_535);
+        // A client's share may be held by its own requests alone.
+        let memory = self.config.ledger_octets.min(self.config.ledger_front_octets);
+        (self.sessions.iter().any(stands) || self.backends.iter().any(|backend| backend.peer.never_grants()))
             && (self.config.backend.max_concurrent_streams_cap < 100
-                || self.config.ledger_octets < 64 << 20
+                || memory < (64 << 20).max(64 * u64::from(window))
                 || self.config.upstreams.iter().any(narrow)
                 || self.backends.iter().any(few))
     }

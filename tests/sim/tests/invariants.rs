@@ -3,7 +3,7 @@
 use shuntyard_core::gateway::{Record, RequestId, View};
 use shuntyard_core::time::Instant;
 use shuntyard_sim::invariants::{self, Scene, Turns};
-use shuntyard_sim::ledger::{Attempt, Checks, Head, Ledger, Trace, Violation};
+use shuntyard_sim::ledger::{Attempt, Checks, Head, Ledger, Thaw, Trace, Violation};
 use shuntyard_sim::police::{Police, Side};
 use shuntyard_sim::refcodec::frame::{Frame, PREFACE};
 use shuntyard_sim::scenario::Scenario;
@@ -186,7 +186,8 @@ fn i3_clients_take_turns() {
     let mut turns = Turns::default();
     // Requests 1 to 3 of the client on link 0 go to a backend; request 9 of that on link 1 waits.
     for n in 1..=3 {
-        let mut ledger = Ledger { upstreams: upstreams.clone(), thawed: vec![n], ..Ledger::default() };
+        let thawed = vec![Thaw { rid: n, attempt: 0, at: 0, heads: 0 }];
+        let mut ledger = Ledger { upstreams: upstreams.clone(), thawed, ..Ledger::default() };
         for (rid, link) in [(n, 0), (9, 1)] {
             ledger.trace(rid).front = Some((link, 1));
             ledger.upstream_of.insert(rid, 0);

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use shuntyard_sim::ledger::{Ledger, Violation};
+use shuntyard_sim::invariants;
+use shuntyard_sim::ledger::{Checks, Ledger, Violation};
 use shuntyard_sim::police::{Police, Side};
 use shuntyard_sim::refcodec::frame::{self, Frame};
 use shuntyard_sim::refcodec::hpack::{Encoder, Indexing};
@@ -495,7 +496,9 @@ fn r7_who_was_refused_twice_waits() {
             wire.receive(BACKEND, &Frame::RstStream { stream, code: frame::REFUSED_STREAM });
         }
         wire.ledger.now = waited;
-        let outcome = wire.forward(1, 5, true);
+        wire.forward(1, 5, true).unwrap();
+        let last = *wire.ledger.thawed.last().expect("it went to a backend");
+        let outcome = invariants::r7_pauses_are_kept(&wire.ledger, &mut Checks::default(), &last);
         if fine { outcome.unwrap() } else { assert_breaks("R7", outcome) }
     }
 }

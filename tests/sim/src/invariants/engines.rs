@@ -1,6 +1,6 @@
 //! Engines: freeze and thaw, the registry, who may use which connection.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use shuntyard_core::config::{Host, Scope, UpstreamConfig};
 use shuntyard_core::gateway::{Cause, EndRecord, Outcome};
@@ -277,7 +277,9 @@ const TURNS_MAX: u32 = 2;
 
 /// **I3** (after every step in which a request went to a backend). Between two clients of a shared upstream that both wait
 /// none is served more than its turn: whoever has waited since then has been passed by each other at most twice. It is looked at
-/// while memory cannot be what somebody waits for; a client whose input is not read now is left out.
+/// while memory cannot be what somebody waits for; a client whose input is not read now is left out. (An earlier version took
+/// whoever waited at the end of a moment for one who had waited through all of it: after a jump of the clock much comes and
+/// goes in one.)
 pub fn i3_clients_take_turns(scene: &mut Scene<'_>) -> Result<(), Violation> {
     if !has_memory(scene) || scene.draining {
         scene.turns.0.clear();
@@ -286,7 +288,8 @@ pub fn i3_clients_take_turns(scene: &mut Scene<'_>) -> Result<(), Violation> {
     let ledger = scene.ledger;
     let front_of = |rid: &u64| ledger.traces[rid].front.map(|(link, _)| link);
     let shared = |of: usize| ledger.upstreams.get(of).is_some_and(|of| of.share != Scope::Client);
-    let mut waiting: BTreeSet<(usize, usize)> = BTreeSet::new();
+    // Who waits, and since which head of a request.
+    let mut waiting: BTreeMap<(usize, usize), u64> = BTreeMap::new();
     for rid in &ledger.active {
         let trace = &ledger.traces[rid];
         let frozen =
@@ -294,14 +297,20 @@ pub fn i3_clients_take_turns(scene: &mut Scene<'_>) -> Result<(), Violation> {
         if let (true, Some(front), Some(&of)) = (frozen, front_of(rid), ledger.upstream_of.get(rid))
             && !scene.police[front].paused
         {
-            waiting.insert((of, front));
+            let since = waiting.entry((of, front)).or_insert(trace.nth);
+            *since = trace.nth.min(*since);
         }
     }
-    scene.turns.0.retain(|who, _| waiting.contains(who));
-    for rid in &ledger.thawed {
-        let (Some(served), Some(&of)) = (front_of(rid), ledger.upstream_of.get(rid)) else { continue };
+    scene.turns.0.retain(|who, _| waiting.contains_key(who));
+    for thaw in &ledger.thawed {
+        let (Some(served), Some(&of)) = (front_of(&thaw.rid), ledger.upstream_of.get(&thaw.rid)) else {
+            continue;
+        };
         scene.turns.0.remove(&(of, served));
-        for &(_, front) in waiting.iter().filter(|&&(u, front)| u == of && front != served && shared(of)) {
+        let passed = |&(&(u, front), since): &(&(usize, usize), &u64)| {
+            u == of && front != served && shared(of) && *since <= thaw.heads
+        };
+        for (&(_, front), _) in waiting.iter().filter(passed) {
             let passed = scene.turns.0.entry((of, front)).or_default().entry(served).or_default();
             *passed += 1;
             let times = *passed;

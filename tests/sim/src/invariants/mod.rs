@@ -62,9 +62,10 @@ pub fn every_step(mut scene: Scene<'_>) -> Result<Vec<u64>, Violation> {
     t_deadlines_are_armed(scene)?;
     w2_an_overflow_is_an_error(scene)?;
     w4_no_octet_is_uncredited(scene)?;
-    for &rid in &scene.ledger.thawed {
-        e8_first_come_first_thawed(scene, rid)?;
-        r2_one_stream_at_a_time(scene, rid)?;
+    for thaw in &scene.ledger.thawed {
+        e8_first_come_first_thawed(scene, thaw.rid)?;
+        r2_one_stream_at_a_time(scene, thaw.rid)?;
+        r7_pauses_are_kept(scene.ledger, scene.checks, thaw)?;
     }
     if !scene.ledger.thawed.is_empty() {
         i3_clients_take_turns(scene)?;

@@ -1,7 +1,7 @@
 //! Requests that are sent again.
 
 use super::Scene;
-use crate::ledger::{Attempt, Ledger, Violation};
+use crate::ledger::{Attempt, Checks, Ledger, Thaw, Violation};
 use crate::refcodec::frame;
 use crate::scenario::Method;
 use crate::world::{MILLI, Nanos};
@@ -30,20 +30,24 @@ fn shortest_pause(refused: usize) -> Nanos {
     }
 }
 
-/// **R7** (when a request is sent again). Not before its pause is over: who was refused twice waits, twice as long each
-/// time. A queue's deadline that comes first ends the pause. (Of a connection that has failed nobody can say whether the
-/// refusal was looked at before.)
-pub fn r7_pauses_are_kept(ledger: &mut Ledger, rid: u64) -> Result<(), Violation> {
-    let trace = &ledger.traces[&rid];
+/// **R7** (after every step in which a request is sent again). Not before its pause is over: who was refused twice waits,
+/// twice as long each time. A queue's deadline that comes first ends the pause. (Of a connection that has failed nobody can
+/// say whether the refusal was looked at before. That it has failed shows at the end of the step: an earlier version asked
+/// when the request went out, which may be before the connection's GOAWAY does, and took a refusal behind a frame that had
+/// broken the protocol for one that had been heard.)
+pub fn r7_pauses_are_kept(ledger: &Ledger, checks: &mut Checks, thaw: &Thaw) -> Result<(), Violation> {
+    let trace = &ledger.traces[&thaw.rid];
+    let before = trace.attempts.get(..thaw.attempt).unwrap_or_default();
     let looked_at = |attempt: &Attempt| !attempt.lost || attempt.left_out || attempt.never_left;
-    let refused = trace.attempts.iter().filter(|of| of.is_unprocessed() && looked_at(of)).count();
-    let last = trace.attempts.last().filter(|last| last.is_unprocessed() && !last.lost);
+    let refused = before.iter().filter(|of| of.is_unprocessed() && looked_at(of)).count();
+    let last = before.last().filter(|last| last.is_unprocessed() && !last.lost);
     let Some(at) = last.and_then(|last| last.refused_at) else { return Ok(()) };
-    let queue = ledger.upstream(rid).and_then(|of| u64::try_from(of.queue_timeout.as_nanos()).ok());
+    let queue = ledger.upstream(thaw.rid).and_then(|of| u64::try_from(of.queue_timeout.as_nanos()).ok());
     let queue = queue.unwrap_or(u64::MAX);
     let left = trace.arrived.saturating_add(queue).saturating_sub(at);
-    let (pause, waited) = (shortest_pause(refused).min(left), ledger.now.saturating_sub(at));
-    ledger.check("R7", waited >= pause, || {
+    let (pause, waited) = (shortest_pause(refused).min(left), thaw.at.saturating_sub(at));
+    let rid = thaw.rid;
+    checks.check("R7", waited >= pause, || {
         format!("request {rid} again after {waited} ns, its pause after {refused} refusals is {pause} ns")
     })
 }

@@ -31,14 +31,17 @@ impl Police {
             Frame::RstStream { stream, code } => self.reset_in(stream, code, known, ledger),
             Frame::Settings { ack: true, .. } => self.acknowledged_in(),
             Frame::Settings { settings, .. } => {
-                if !std::mem::replace(&mut self.established, true) {
+                // What comes when the gateway has given the connection up is not looked at any more.
+                if self.is_engine() && !std::mem::replace(&mut self.established, true) {
                     self.idle_since = ledger.now;
                 }
                 self.peer_settings.push_back(settings);
             }
             Frame::Ping { ack: false, opaque } => self.peer_pings.push_back(opaque),
             Frame::GoAway { last_stream, .. } => self.goaway_in(last_stream, known, ledger),
-            Frame::WindowUpdate { stream, increment } => self.window_in(stream, increment.into(), ledger)?,
+            Frame::WindowUpdate { stream, increment } => {
+                self.window_in(stream, increment.into(), known, ledger)?
+            }
             Frame::Headers { .. }
             | Frame::Continuation { .. }
             | Frame::Priority { .. }
@@ -51,7 +54,16 @@ impl Police {
 
     /// W2: what the peer grants never exceeds 2^31-1; where it does, the gateway must end the stream or the connection, and
     /// nothing of the increment counts (9113 section 6.9.1). A well-behaved peer does not.
-    fn window_in(&mut self, stream: u32, increment: i64, ledger: &mut Ledger) -> Result<(), Violation> {
+    ///
+    /// Content that the gateway has cut and not shown has left the window by its account, and not by ours: where there may be
+    /// such, nobody can say whether the increment fits, and it counts. (An earlier version took it for one that does not.)
+    fn window_in(
+        &mut self,
+        stream: u32,
+        increment: i64,
+        known: bool,
+        ledger: &mut Ledger,
+    ) -> Result<(), Violation> {
         let window = match stream {
             0 => &mut self.window,
             _ => match self.streams.get_mut(&stream) {
@@ -65,8 +77,10 @@ impl Police {
         } else {
             self.overflowed.insert(stream);
             // The gateway goes by SETTINGS when they come, we when they are acknowledged.
-            if self.peer_settings.is_empty() {
+            if known && self.peer_settings.is_empty() {
                 self.overflowed_for_sure.insert(stream);
+            } else {
+                *window = (1 << 31) - 1;
             }
         }
         let (link, hostile) = (self.link, self.hostile);
@@ -89,11 +103,11 @@ impl Police {
                 let Some(rid) = rid else { return };
                 let left_out = self.ended_by_gateway || self.last_goaway.is_some_and(|last| stream > last);
                 let gone = self.peer_gone;
-                let now = ledger.now;
+                let (now, nth) = (ledger.now, ledger.heads);
                 let (link, malformed) = (self.link, message::malformed(Section::Request, &fields).is_some());
                 let trace = ledger.trace(rid);
                 trace.front = Some((link, stream));
-                trace.arrived = now;
+                (trace.arrived, trace.nth) = (now, nth);
                 trace.client_gone |= gone;
                 trace.left_out |= left_out;
                 trace.malformed = malformed;

@@ -2,7 +2,7 @@
 
 use super::{Police, Progress, Side};
 use crate::invariants;
-use crate::ledger::{Attempt, Head, Ledger, Violation};
+use crate::ledger::{Attempt, Head, Ledger, Thaw, Violation};
 use crate::refcodec::frame::{self, Frame};
 use crate::refcodec::hpack::Line;
 use crate::refcodec::message::{self, Section};
@@ -186,15 +186,16 @@ impl Police {
             return ledger.check("D2", false, || format!("{name}: a request without x-rid"));
         };
         invariants::r3_only_unprocessed_requests_are_sent_again(ledger, rid)?;
-        invariants::r7_pauses_are_kept(ledger, rid)?;
         let attempt = Attempt { link: self.link, stream, fields: fields.to_vec(), ..Attempt::default() };
+        let (at, heads) = (ledger.now, ledger.heads);
         let trace = ledger.trace(rid);
         trace.attempts.push(attempt);
+        let thaw = Thaw { rid, attempt: trace.attempts.len() - 1, at, heads };
         // What an earlier attempt's response ordered is of no account any more.
         trace.never[1].clear();
         invariants::e11_connections_are_shared_as_configured(ledger, rid, self.link, &beside)?;
         invariants::r4_r5_attempts_are_few_and_alike(ledger, rid)?;
-        ledger.thawed.push(rid);
+        ledger.thawed.push(thaw);
         // Its client may have gone without the gateway's knowledge: then it was held for over.
         ledger.active.insert(rid);
         invariants::e10_nothing_is_asked_for_who_has_gone(ledger, rid)
