@@ -120,8 +120,12 @@ impl Gateway {
             return;
         }
         let rest = of.failed();
+        // Of an earlier rest, which a backend that answered has cut short: it would end this one too early.
+        if let Some(old) = of.rest_deadline.take() {
+            self.deadlines.cancel(old);
+        }
         let target = DeadlineTarget::Rest(upstream, endpoint);
-        self.deadlines.arm(Kind::Rest as u8, now + rest, target);
+        of.rest_deadline = Some(self.deadlines.arm(Kind::Rest as u8, now + rest, target));
     }
 
     /// The endpoint may be dialled again.

@@ -24,6 +24,13 @@ impl Gateway {
     }
 }
 
+impl Gateway {
+    /// The earliest of all deadlines, found by a look at each: what `poll_timeout` must name.
+    pub fn earliest_deadline(&self) -> Option<Instant> {
+        self.deadlines.iter().map(|(_, _, at, _)| at).min()
+    }
+}
+
 /// Where a request is, as seen from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whereabouts {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crate::address::Address;
 use crate::config::{EndpointConfig, Host, Protocol};
 use crate::counters::EndpointCounters;
+use crate::deadline::DeadlineKey;
 use crate::key::ConnId;
-use crate::request::Needs;
+use crate::request::{DeadlineTarget, Needs};
 use crate::time::Duration;
 
 /// How long an endpoint whose dial failed is left alone the first time. It doubles with each failure that follows.
@@ -37,6 +38,8 @@ pub struct Endpoint {
     pub active: u32,
     /// Its last dial failed a moment ago.
     pub resting: bool,
+    /// When a rest ends: the last that was armed, whether or not it has been cut short since.
+    pub rest_deadline: Option<DeadlineKey<DeadlineTarget>>,
     /// Dials that failed since one succeeded.
     failures: u32,
     /// The streams that it allowed at a time when it was last asked: what holds on a new connection until it is told.
@@ -67,6 +70,7 @@ impl Endpoint {
             idle: Vec::new(),
             active: 0,
             resting: false,
+            rest_deadline: None,
             failures: 0,
             streams_max: None,
             tunnels: None,

@@ -136,6 +136,13 @@ impl Adapter {
         &self.gateway
     }
 
+    /// From here on a copy of the gateway is in its place (X5).
+    pub fn fork(&mut self) {
+        if let Some(copy) = self.gateway.fork() {
+            self.gateway = copy;
+        }
+    }
+
     /// Connections that are open here.
     pub fn open(&self) -> usize {
         self.conns.len()

@@ -81,6 +81,12 @@ impl BackendConn {
         }
     }
 
+    /// Its fault is over, if it had one that ends; whether it had.
+    pub fn heal(&mut self) -> bool {
+        let ends = self.plan.fault.is_some_and(|fault| !crate::probe::lasts(fault));
+        ends && self.fault.take().is_some()
+    }
+
     /// Whether everything it sent to be acknowledged was.
     pub fn is_acknowledged(&self) -> bool {
         self.endpoint.finished || self.endpoint.has_left() || self.endpoint.peer.is_acknowledged()

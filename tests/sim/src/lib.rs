@@ -28,6 +28,7 @@ pub mod mischief;
 pub mod net;
 pub mod peer;
 pub mod police;
+pub mod probe;
 pub mod refcodec;
 pub mod rng;
 pub mod run;

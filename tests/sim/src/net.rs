@@ -139,6 +139,12 @@ impl Link {
         Self { pipes: [pipe(first, 0), pipe(second, 1)], reset_at: [None; 2], closed: [false; 2], wakes }
     }
 
+    /// What was to break it off after so many octets of this end will not.
+    pub fn mend(&mut self, end: End) {
+        let policy = &mut self.pipes[end as usize].policy;
+        (policy.reset_after, policy.fin_after) = (None, None);
+    }
+
     /// Whether this end has closed both directions or was reset.
     pub fn is_over(&self, end: End, now: Nanos) -> bool {
         self.closed[end as usize] || self.is_reset(end, now)

@@ -11,6 +11,7 @@ use crate::client::{Answer, Client};
 use crate::invariants::{self, Scene, Turns};
 use crate::ledger::Violation;
 use crate::net::End;
+use crate::probe;
 use crate::refcodec::frame::REFUSED_STREAM;
 use crate::scenario::{Leave, Scenario};
 use crate::stage::Stage;
@@ -79,6 +80,8 @@ pub struct Options {
     pub epoch: Nanos,
     /// Connections that come and go before anything happens.
     pub warm: usize,
+    /// Each time after so many moments the gateway is exchanged for a copy of it.
+    pub fork: Option<u64>,
     /// Something that goes wrong at this moment, counted from the first.
     pub cut: Option<(u64, Cut)>,
     /// The canary: of what the gateway emits this octet is another for those who judge it, so that the run must fail.
@@ -143,6 +146,7 @@ struct Run {
     draining: bool,
     slack: Nanos,
     cut: Option<(u64, Cut)>,
+    fork: Option<u64>,
     rest: View,
     turns: Turns,
     steps: u64,
@@ -183,6 +187,7 @@ impl Run {
             draining: false,
             slack,
             cut: options.cut,
+            fork: options.fork,
             rest: View::default(),
             turns: Turns::default(),
             steps: 0,
@@ -201,8 +206,11 @@ impl Run {
         if self.cut.is_none() && scenario.jumps.is_empty() {
             self.at_rest()?;
         }
-        self.stage.healed = true;
+        self.stage.heal();
         self.jumps.clear();
+        if self.cut.is_none() {
+            self.probe(scenario)?;
+        }
         self.draining = true;
         self.stage.ledger.draining = true;
         let deadline = self.stage.now() + scenario.drain + scenario.adapter.late;
@@ -218,6 +226,20 @@ impl Run {
         invariants::e6_no_request_is_lost(&mut self.stage.ledger)?;
         invariants::l2_records_tell_what_happened(&mut self.stage.ledger)?;
         self.answers_are_true(scenario)
+    }
+
+    /// Who comes when all is over but what lasts for ever is served.
+    fn probe(&mut self, scenario: &Scenario) -> Result<(), Violation> {
+        let (at, now) = (self.clients.len(), self.stage.now());
+        self.clients.push(Client::new(probe::session(scenario, now), Wake::Client(at)));
+        self.links.push(None);
+        self.stage.world.wake(now, Wake::Client(at));
+        self.until(now + scenario.safety, |run| run.clients[at].is_done())?;
+        let client = &self.clients[at];
+        for (exchange, answer) in client.session().exchanges.iter().zip(&client.answers) {
+            probe::is_served(&mut self.stage.ledger, scenario, exchange, answer)?;
+        }
+        Ok(())
     }
 
     /// Steps until `done`, or until nothing happens before `limit`.
@@ -255,6 +277,9 @@ impl Run {
         if self.cut.is_some_and(|(at, _)| at == steps) {
             self.make_cut();
         }
+        if self.fork.is_some_and(|every| steps.is_multiple_of(every)) {
+            self.adapter.fork();
+        }
         while let Some(wake) = self.stage.world.pop_due() {
             self.dispatch(wake)?;
         }
@@ -262,13 +287,16 @@ impl Run {
         // Where the gateway was told and asked nothing, nothing can have changed.
         if self.adapter.stirred && self.stage.world.next_at().is_none_or(|at| at > self.stage.now()) {
             self.adapter.stirred = false;
-            let view = self.adapter.gateway().view();
+            let gateway = self.adapter.gateway();
+            let (view, next, earliest) =
+                (gateway.view(), gateway.poll_timeout(), gateway.earliest_deadline());
             let Stage { ledger, police, .. } = &mut self.stage;
             let now = ledger.now;
             if view.queued > 0 {
                 ledger.queued_at = now;
             }
             let mut checks = std::mem::take(&mut ledger.checks);
+            invariants::t1_the_earliest_deadline_is_named(&mut checks, next, earliest)?;
             let scene = Scene {
                 ledger,
                 checks: &mut checks,

@@ -36,11 +36,12 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Every exchange by its request's number, and those that hostile clients have beside their scripts.
+    /// Every exchange by its request's number, those that hostile clients have beside their scripts, and the probe's.
     pub fn exchanges(&self) -> BTreeMap<u64, Exchange> {
         let scripts = self.sessions.iter().flat_map(|session| session.exchanges.iter().cloned());
         let decoys = self.sessions.iter().flat_map(crate::mischief::decoys);
-        scripts.chain(decoys).map(|exchange| (exchange.rid, exchange)).collect()
+        let probes = crate::probe::exchanges(&self.config);
+        scripts.chain(decoys).chain(probes).map(|exchange| (exchange.rid, exchange)).collect()
     }
 
     /// Whether anything in it may keep a request from its expected response.
@@ -111,7 +112,7 @@ impl Scenario {
     }
 
     /// Limits that healthy requests may fall to.
-    fn has_tight_limits(&self) -> bool {
+    pub(crate) fn has_tight_limits(&self) -> bool {
         let timeouts = &self.config.timeouts;
         let all = [timeouts.response, timeouts.connect, timeouts.preface];
         let more = [timeouts.front_idle, timeouts.write_stall, timeouts.stream_idle];

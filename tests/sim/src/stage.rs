@@ -215,8 +215,18 @@ impl Stage {
 
     fn fault(&self, backend: usize) -> Option<BackendFault> {
         let (connections, fault) = self.backends[backend].fault?;
-        let for_ever = connections == u32::MAX;
+        let for_ever = crate::probe::lasts((connections, fault));
         (for_ever || self.attempts[backend] <= connections && !self.healed).then_some(fault)
+    }
+
+    /// Faults are over, those excepted that last for ever: on connections that stand, and on new ones.
+    pub fn heal(&mut self) {
+        self.healed = true;
+        for (&link, conn) in &mut self.backend_conns {
+            if conn.heal() {
+                self.links[link].mend(End::Acceptor);
+            }
+        }
     }
 
     /// The gateway knows that the connection is over.

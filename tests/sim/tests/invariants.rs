@@ -179,6 +179,18 @@ fn q1_and_x1() {
 }
 
 #[test]
+fn t1_the_earliest_deadline_is_named() {
+    let at = |n| Some(Instant::from_nanos(n));
+    let judged = |next, earliest| {
+        invariants::t1_the_earliest_deadline_is_named(&mut Checks::default(), next, earliest)
+    };
+    judged(at(5), at(5)).unwrap();
+    judged(None, None).unwrap();
+    assert_breaks("T1", judged(at(6), at(5)));
+    assert_breaks("T1", judged(None, at(5)));
+}
+
+#[test]
 fn i3_clients_take_turns() {
     let upstreams = Scenario::new(0, vec![], vec![]).config.upstreams;
     let config = Scenario::new(0, vec![], vec![]).config;

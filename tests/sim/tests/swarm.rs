@@ -40,10 +40,13 @@ fn seeds_without_a_violation() {
     let totals = swarm_as(first, count, threads, options, generate, in_time);
     let seconds = began.elapsed().as_secs_f64();
     totals.lines().iter().for_each(|line| println!("{line}"));
+    let rate = |count: u64| count as f64 / seconds;
     println!(
-        "{:.0} scenarios and {:.0} requests a second",
-        totals.scenarios as f64 / seconds,
-        totals.requests as f64 / seconds
+        "in {seconds:.0} s; a second: {:.0} scenarios, {:.0} requests, {:.0} events and actions, {:.0} faults",
+        rate(totals.scenarios),
+        rate(totals.requests),
+        rate(totals.events),
+        rate(totals.faults)
     );
     totals.coverage.lines().iter().for_each(|line| println!("{line}"));
     invariants::lines(&totals.checks).iter().for_each(|line| println!("{line}"));
@@ -107,9 +110,21 @@ fn the_table_of_invariants_names_tests_that_are_there() {
         })
         .collect();
     for invariant in invariants::ALL {
-        if let State::Test(name) = invariant.state {
-            let text = format!("fn {name}(");
-            assert!(sources.iter().any(|source| source.contains(&text)), "{}: no test {name}", invariant.id);
-        }
+        let (name, there) = match invariant.state {
+            State::Test(name) => (name, sources.clone()),
+            State::Elsewhere(folder, name) => (name, sources_of(folder)),
+            State::Swarm | State::Follows(_) | State::Open(_) => continue,
+        };
+        let text = format!("fn {name}(");
+        assert!(there.iter().any(|source| source.contains(&text)), "{}: no test {name}", invariant.id);
     }
+}
+
+/// The sources of a folder of the repository.
+fn sources_of(folder: &str) -> Vec<String> {
+    let path = format!("{}/../../{folder}", env!("CARGO_MANIFEST_DIR"));
+    let files = std::fs::read_dir(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let paths = files.map(|file| file.expect("the folder is read").path());
+    let sources = paths.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    sources.map(|path| std::fs::read_to_string(path).expect("a source is text")).collect()
 }

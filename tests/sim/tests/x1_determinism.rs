@@ -3,7 +3,7 @@
 use shuntyard_sim::generate::generate;
 use shuntyard_sim::invariants;
 use shuntyard_sim::ledger::Ledger;
-use shuntyard_sim::run::run;
+use shuntyard_sim::run::{Options, run, run_as};
 
 /// The hash of each seed's log, or of the violation that ends it.
 fn hashes(seeds: std::ops::Range<u64>) -> Vec<Result<u64, String>> {
@@ -25,6 +25,19 @@ fn x1_two_runs_in_two_threads_are_equal() {
             (one.unwrap_or_else(|text| panic!("{text}")), two.unwrap_or_else(|text| panic!("{text}")));
         invariants::x1_runs_are_equal(&mut Ledger::default(), one, two)
             .unwrap_or_else(|v| panic!("seed {seed}: {v}"));
+    }
+}
+
+/// X5: a gateway that is exchanged for its copy, over and over, does what the original would have done.
+#[test]
+fn x5_a_copy_goes_on_alike() {
+    for seed in 1060..1090 {
+        let scenario = generate(seed);
+        let hash = |fork| {
+            let outcome = run_as(&scenario, Options { fork, ..Options::default() });
+            outcome.unwrap_or_else(|failure| panic!("{fork:?}: {failure}")).hash
+        };
+        assert_eq!(hash(None), hash(Some(7)), "seed {seed}");
     }
 }
 

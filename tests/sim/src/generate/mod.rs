@@ -17,6 +17,7 @@ use crate::rng::Choices;
 use crate::scenario::{AdapterPlan, Backend, PeerPlan, Scenario, Session};
 use crate::world::{MILLI, Nanos, SECOND};
 use faults::Faults;
+pub(crate) use traffic::wanted;
 
 /// The scenario of a seed. 30 of 100 have no fault, 30 one kind, the rest a subset.
 pub fn generate(seed: u64) -> Scenario {

@@ -94,7 +94,7 @@ fn exchange(seed: u64, rid: u64, most: u64, faults: &Faults, routes: &[RouteConf
 }
 
 /// An authority and a path that a route serves.
-fn wanted(route: &RouteConfig) -> (String, String) {
+pub(crate) fn wanted(route: &RouteConfig) -> (String, String) {
     let host = match &route.host {
         HostPattern::Any => "sim.example".to_owned(),
         HostPattern::Exact(host) => host.to_string(),

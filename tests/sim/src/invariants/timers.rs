@@ -2,10 +2,19 @@
 
 use shuntyard_core::config::{Config, Saturation, UpstreamConfig};
 use shuntyard_core::gateway::{Cause, EndRecord, Outcome};
-use shuntyard_core::time::Duration;
+use shuntyard_core::time::{Duration, Instant};
 
 use super::{Scene, rid_of};
-use crate::ledger::{Ledger, Violation};
+use crate::ledger::{Checks, Ledger, Violation};
+
+/// **T1** (after every step). `poll_timeout` names the earliest of all deadlines that are armed.
+pub fn t1_the_earliest_deadline_is_named(
+    checks: &mut Checks,
+    next: Option<Instant>,
+    earliest: Option<Instant>,
+) -> Result<(), Violation> {
+    checks.check("T1", next == earliest, || format!("{next:?} is named, {earliest:?} is the earliest"))
+}
 
 /// **T2, T3** (after every step). Whoever is there waits against a deadline: with a connection or a request there is one
 /// armed. And none belongs to the dead: there are no more than connections, requests, endpoints and the drain can have.
