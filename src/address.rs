@@ -5,9 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::str::FromStr;
 
 use shuntyard_core::address::Address;
-use shuntyard_core::config::{EndpointConfig, Host, Protocol};
-
-use crate::failure::Failure;
+use shuntyard_core::config::{Alpn, EndpointConfig, Host, Protocol};
 
 /// Where clients connect to: the value of a `--listen`, or of an `address` in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,22 +25,43 @@ enum Listen {
 pub(crate) struct EndpointAddress {
     place: Place,
     /// What its URL says that it speaks.
-    protocol: Option<Protocol>,
+    scheme: Option<Scheme>,
+}
+
+/// What is spoken with a backend, and whether by TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// HTTP/2 with prior knowledge.
+    H2c,
+    /// HTTP/1.1.
+    Http,
+    /// HTTP/2 over TLS.
+    H2,
+    /// HTTP/2 or HTTP/1.1 over TLS, as ALPN decides.
+    Https,
+}
+
+impl Scheme {
+    const ALL: [(&'static str, Self); 4] =
+        [("h2c", Self::H2c), ("http", Self::Http), ("h2", Self::H2), ("https", Self::Https)];
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(name, _)| *name == text).map(|(_, scheme)| *scheme)
+    }
+
+    const fn spoken(self) -> (Protocol, Option<Alpn>) {
+        match self {
+            Self::H2c => (Protocol::Http2, None),
+            Self::Http => (Protocol::Http1, None),
+            Self::H2 => (Protocol::Http2, Some(Alpn::Http2)),
+            Self::Https => (Protocol::Http2, Some(Alpn::Either)),
+        }
+    }
 }
 
 /// The value of a `--backend`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Endpoint {
-    url: String,
-    address: Result<EndpointAddress, Unsupported>,
-}
-
-/// A scheme that is understood and not served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unsupported {
-    /// `https://`, `h2://`: TLS.
-    Tls,
-}
+pub(crate) struct Endpoint(EndpointAddress);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
@@ -92,34 +111,34 @@ impl FromStr for EndpointAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (protocol, place) = match text.split_once("://") {
-            Some(("h2c", place)) => (Some(Protocol::Http2), place),
-            Some(("http", place)) => (Some(Protocol::Http1), place),
-            Some((scheme, _)) => return Err(format!("{scheme}:// is not served")),
+        let (scheme, place) = match text.split_once("://") {
+            Some((scheme, place)) => match Scheme::parse(scheme) {
+                Some(scheme) => (Some(scheme), place),
+                None => return Err(format!("{scheme}:// is not served")),
+            },
             None => (None, text),
         };
         match place.strip_suffix('/').unwrap_or(place).parse()? {
             Place::Inet(_, 0) => Err("nobody listens on port 0".to_owned()),
-            place @ (Place::Inet(..) | Place::Unix(_)) => Ok(Self { place, protocol }),
+            place @ (Place::Inet(..) | Place::Unix(_)) => Ok(Self { place, scheme }),
         }
     }
 }
 
 impl fmt::Display for EndpointAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self.protocol {
-            Some(Protocol::Http2) => "h2c://",
-            Some(Protocol::Http1) => "http://",
-            None => "",
-        };
-        write!(f, "{scheme}{}", self.place)
+        if let Some((name, _)) = Scheme::ALL.iter().find(|(_, scheme)| Some(*scheme) == self.scheme) {
+            write!(f, "{name}://")?;
+        }
+        self.place.fmt(f)
     }
 }
 
 impl EndpointAddress {
-    /// The endpoint, which speaks `protocol` if its URL does not say otherwise.
-    pub(crate) fn config(&self, protocol: Protocol) -> EndpointConfig {
-        EndpointConfig { host: self.host(), protocol: self.protocol.unwrap_or(protocol) }
+    /// The endpoint, which speaks by `scheme` if its URL does not say otherwise.
+    pub(crate) fn config(&self, scheme: Scheme) -> EndpointConfig {
+        let (protocol, tls) = self.scheme.unwrap_or(scheme).spoken();
+        EndpointConfig { host: self.host(), protocol, tls }
     }
 
     /// Where it is, as a name where it has one.
@@ -141,24 +160,18 @@ impl FromStr for Endpoint {
         let Some((scheme, _)) = text.split_once("://") else {
             return Err("a backend is a URL, as in h2c://127.0.0.1:9000".to_owned());
         };
-        let address = match scheme {
-            "h2c" | "http" => Ok(text.parse()?),
-            "https" | "h2" => Err(Unsupported::Tls),
-            _ => return Err(format!("unknown scheme {scheme}: write h2c:// or http://")),
-        };
-        Ok(Self { url: text.to_owned(), address })
+        if Scheme::parse(scheme).is_none() {
+            return Err(format!("unknown scheme {scheme}: write h2c://, http://, h2:// or https://"));
+        }
+        text.parse().map(Self)
     }
 }
 
 impl Endpoint {
     /// The endpoint.
-    pub(crate) fn config(&self) -> Result<EndpointConfig, Failure> {
-        match &self.address {
-            Ok(address) => Ok(address.config(Protocol::Http2)),
-            Err(unsupported) => {
-                Err(Failure::BackendScheme { url: self.url.clone(), unsupported: *unsupported })
-            }
-        }
+    pub(crate) fn config(&self) -> EndpointConfig {
+        let Self(address) = self;
+        address.config(Scheme::H2c)
     }
 }
 
@@ -259,19 +272,22 @@ mod tests {
         assert_eq!(host("[::1]:9"), Host::Address(Address::Inet("[::1]:9".parse().unwrap())));
         assert_eq!(host("unix:/run/a.sock"), Host::Address(Address::Unix("/run/a.sock".into())));
         assert_eq!(host("app:9"), Host::Name { name: "app".into(), port: 9 });
-        for wrong in ["h2://a:1", "a:0", "http://", "h2c://a:0", ":1", "300.0.0.1:1", "a b:1"] {
+        for wrong in ["h3://a:1", "a:0", "http://", "h2c://a:0", ":1", "300.0.0.1:1", "a b:1"] {
             assert!(wrong.parse::<EndpointAddress>().is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn schemes_that_are_not_served_are_told_from_unknown_ones() {
-        let h2c: Endpoint = "h2c://127.0.0.1:9/".parse().unwrap();
-        assert_eq!(h2c.address.unwrap().to_string(), "h2c://127.0.0.1:9");
-        let https: Endpoint = "https://app:443".parse().unwrap();
-        assert_eq!(https.address, Err(Unsupported::Tls));
-        let http: Endpoint = "http://app:80".parse().unwrap();
-        assert_eq!(http.config().unwrap().protocol, Protocol::Http1);
+    fn schemes_say_what_is_spoken() {
+        let spoken = |text: &str| {
+            let endpoint: Endpoint = text.parse().unwrap();
+            assert_eq!(endpoint.0.to_string(), text);
+            (endpoint.config().protocol, endpoint.config().tls)
+        };
+        assert_eq!(spoken("h2c://127.0.0.1:9"), (Protocol::Http2, None));
+        assert_eq!(spoken("http://app:80"), (Protocol::Http1, None));
+        assert_eq!(spoken("h2://app:443"), (Protocol::Http2, Some(Alpn::Http2)));
+        assert_eq!(spoken("https://app:443"), (Protocol::Http2, Some(Alpn::Either)));
         assert!("ftp://app:21".parse::<Endpoint>().is_err());
         assert!("app:9000".parse::<Endpoint>().is_err());
     }

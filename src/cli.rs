@@ -89,8 +89,9 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "SHUNTYARD_KEY", value_name = "FILE", value_delimiter = ',', requires = "cert")]
     pub(crate) key: Vec<PathBuf>,
 
-    /// Without a file, where requests go: h2c:// (HTTP/2 with prior knowledge) or http:// (HTTP/1.1) in front of
-    /// HOST:PORT or unix:/PATH; may be repeated (variable: separated by commas)
+    /// Without a file, where requests go: h2c:// (HTTP/2 with prior knowledge), http:// (HTTP/1.1), h2:// (HTTP/2 over
+    /// TLS) or https:// (either over TLS) in front of HOST:PORT or unix:/PATH; may be repeated (variable: separated by
+    /// commas)
     #[arg(
         long,
         env = "SHUNTYARD_BACKEND",
@@ -100,6 +101,19 @@ pub(crate) struct ServeArgs {
         conflicts_with = "config"
     )]
     pub(crate) backend: Vec<Endpoint>,
+
+    /// Without a file, the authorities that backends must be signed by, as PEM [default: those of the system]
+    #[arg(long, env = "SHUNTYARD_BACKEND_CA", value_name = "FILE", conflicts_with = "config")]
+    pub(crate) backend_ca: Option<PathBuf>,
+
+    /// Without a file, take any certificate of a backend: whoever is between can read and change everything
+    #[arg(
+        long,
+        env = "SHUNTYARD_BACKEND_INSECURE",
+        value_parser = FalseyValueParser::new(),
+        conflicts_with_all = ["config", "backend_ca"]
+    )]
+    pub(crate) backend_insecure: bool,
 
     /// Without a file, who may share a backend connection [default: worker]
     #[arg(long, env = "SHUNTYARD_SHARE", value_enum, conflicts_with = "config")]

@@ -9,7 +9,6 @@ use shuntyard_adapter::{BindError, Difference, ReplayError};
 use shuntyard_core::address::Address;
 use shuntyard_core::config::ConfigError;
 
-use crate::address::Unsupported;
 use crate::admin;
 use crate::config::Refused;
 
@@ -20,8 +19,6 @@ pub(crate) enum Failure {
     Listen { address: Address, error: io::Error },
     /// The name of an address to listen on stands for nothing.
     ListenName { name: String, reason: String },
-    /// A backend that this version cannot speak with.
-    BackendScheme { url: String, unsupported: Unsupported },
     /// The admin address is none that is served.
     AdminAddress { reason: admin::Refused },
     /// A configuration file with errors, or none.
@@ -58,7 +55,6 @@ impl Failure {
             | Self::ReplayDiffers { .. } => 1,
             Self::Cut { .. } => 3,
             Self::ListenName { .. }
-            | Self::BackendScheme { .. }
             | Self::AdminAddress { .. }
             | Self::Refused(_)
             | Self::Tls { .. }
@@ -88,10 +84,6 @@ impl Failure {
             Self::ListenName { .. } => {
                 Some("listen on an address of this machine, as in 127.0.0.1:8080 or [::]:8080".to_owned())
             }
-            Self::BackendScheme { .. } => Some(
-                "write h2c://HOST:PORT (HTTP/2 with prior knowledge) or http://HOST:PORT (HTTP/1.1)"
-                    .to_owned(),
-            ),
             Self::AdminAddress { reason: admin::Refused::Remote(_) } => Some(
                 "whoever can reach it sees everything; listen on 127.0.0.1, or say --admin-allow-remote"
                     .to_owned(),
@@ -122,9 +114,6 @@ impl fmt::Display for Failure {
         match self {
             Self::Listen { address, error } => write!(f, "cannot listen on {address}: {}", plainly(error)),
             Self::ListenName { name, reason } => write!(f, "cannot listen on {name}: {reason}"),
-            Self::BackendScheme { url, unsupported: Unsupported::Tls } => {
-                write!(f, "backend {url}: this version does not speak TLS with backends")
-            }
             Self::AdminAddress { reason: admin::Refused::NoPort } => {
                 f.write_str("the admin address is none of HOST:PORT")
             }

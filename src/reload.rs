@@ -4,16 +4,18 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use shuntyard_adapter::Handle;
+use shuntyard_adapter::{Backs, Handle};
 
 use crate::cli::ServeArgs;
 use crate::failure::Failure;
 use crate::settings::Settings;
+use crate::tls;
 
 /// The configuration that is served, and how it can be replaced.
 pub(crate) struct Current {
     args: ServeArgs,
     handle: Handle,
+    backs: Backs,
     state: Mutex<State>,
 }
 
@@ -26,8 +28,13 @@ struct State {
 
 impl Current {
     /// What the server of this handle was made with.
-    pub(crate) fn new(args: ServeArgs, settings: Settings, handle: Handle) -> Self {
-        Self { args, handle, state: Mutex::new(State { settings, revision: 1, since: Instant::now() }) }
+    pub(crate) fn new(args: ServeArgs, settings: Settings, handle: Handle, backs: Backs) -> Self {
+        Self {
+            args,
+            handle,
+            backs,
+            state: Mutex::new(State { settings, revision: 1, since: Instant::now() }),
+        }
     }
 
     /// How long a drain may take.
@@ -44,6 +51,9 @@ impl Current {
         let next = Settings::new(&self.args).and_then(|mut next| {
             // Who would write them down was decided at the start.
             next.config.records = state.settings.config.records;
+            next.config.validate().map_err(Failure::Config)?;
+            // What the next connection needs is there before it is made.
+            self.backs.replace(tls::load_backs(&next.back_tls)?);
             self.handle.configure(&next.config).map_err(Failure::Config)?;
             Ok(next)
         });

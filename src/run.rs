@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
 use std::sync::Arc;
 
-use shuntyard_adapter::Options;
+use shuntyard_adapter::{Backs, Options};
 use shuntyard_core::config::Config;
 
 use crate::cli::ServeArgs;
@@ -24,10 +24,12 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let adapter = settings.adapter;
     let listen_tls = settings.listen_tls.iter().map(|(address, files)| Ok((address.clone(), files.load()?)));
     let listen_tls: Vec<_> = listen_tls.collect::<Result<_, BadFile>>()?;
+    let backs = Backs::new(tls::load_backs(&settings.back_tls)?);
     let watched = settings.listen_tls.iter().zip(&listen_tls);
     let watched = watched.map(|((_, files), (_, tls))| (files.clone(), tls.clone())).collect();
     let options = Options {
         listen_tls,
+        backs: backs.clone(),
         workers: settings.workers,
         seed: seed(),
         observer: Some(observation.observer()),
@@ -37,7 +39,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let spoken = spoken(&settings.config);
     let in_clear = settings.listen.len();
     let server = Server::bind(settings.adapter, settings.config.clone(), options)?;
-    watch_signals(&server, args, settings)
+    watch_signals(&server, args, settings, backs)
         .map_err(|error| Failure::System { what: "cannot watch for signals", error })?;
     for (number, address) in server.local_addrs().iter().enumerate() {
         let tls = if number < in_clear { "" } else { " over TLS" };
@@ -63,9 +65,9 @@ fn spoken(config: &Config) -> &'static str {
     }
 }
 
-fn watch_signals(server: &Server, args: ServeArgs, settings: Settings) -> io::Result<()> {
+fn watch_signals(server: &Server, args: ServeArgs, settings: Settings, backs: Backs) -> io::Result<()> {
     let (first, second) = (server.handle(), server.handle());
-    let current = Arc::new(Current::new(args, settings, server.handle()));
+    let current = Arc::new(Current::new(args, settings, server.handle(), backs));
     let reloaded = Arc::clone(&current);
     signals::watch(Reactions {
         first: Box::new(move |signal| {

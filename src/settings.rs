@@ -1,6 +1,8 @@
 //! What the program serves with: flags and variables first, then the file, then the defaults.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ use crate::cli::{Adapter, ServeArgs};
 use crate::config::{self, FromFile};
 use crate::failure::Failure;
 use crate::observation::ObserveArgs;
-use crate::tls::{Clients, FrontFiles, IdentityFiles};
+use crate::tls::{self, BackFiles, Clients, FrontFiles, IdentityFiles};
 
 /// Where clients connect to if nobody says.
 const DEFAULT_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 8080);
@@ -24,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) workers: NonZeroUsize,
     pub(crate) listen: Vec<Address>,
     pub(crate) listen_tls: Vec<(Address, FrontFiles)>,
+    /// By the names of upstreams.
+    pub(crate) back_tls: BTreeMap<Arc<str>, BackFiles>,
     pub(crate) drain_timeout: Duration,
     pub(crate) observe: ObserveArgs,
     pub(crate) config: Config,
@@ -34,7 +38,16 @@ impl Settings {
     pub(crate) fn new(args: &ServeArgs) -> Result<Self, Failure> {
         let mut from_file = match &args.config {
             Some(path) => config::load(path).map_err(Failure::Refused)?,
-            None => FromFile::without_file(of_flags(args)?),
+            None => {
+                let config = of_flags(args);
+                let files = BackFiles {
+                    ca: args.backend_ca.clone(),
+                    insecure: args.backend_insecure,
+                    ..BackFiles::default()
+                };
+                let back_tls = tls::of_upstreams(&config, |_| Some(files.clone()));
+                FromFile { back_tls, ..FromFile::without_file(config) }
+            }
         };
         let mut listen = addresses(&args.listen)?;
         let mut listen_tls = listeners_tls(args)?;
@@ -52,6 +65,7 @@ impl Settings {
             workers: args.workers.or(from_file.workers).unwrap_or_else(processors),
             listen,
             listen_tls,
+            back_tls: from_file.back_tls,
             drain_timeout: args.drain_timeout.unwrap_or(from_file.drain_timeout),
             observe,
             config: from_file.config,
@@ -72,16 +86,16 @@ impl Settings {
 }
 
 /// One upstream, which serves everything.
-fn of_flags(args: &ServeArgs) -> Result<Config, Failure> {
+fn of_flags(args: &ServeArgs) -> Config {
     let mut upstream = UpstreamConfig::new("default", Vec::new());
     for backend in &args.backend {
-        let endpoint = backend.config()?;
+        let endpoint = backend.config();
         if !upstream.endpoints.contains(&endpoint) {
             upstream.endpoints.push(endpoint);
         }
     }
     upstream.share = args.share.map(Into::into).unwrap_or_default();
-    Ok(Config::of_upstream(upstream))
+    Config::of_upstream(upstream)
 }
 
 /// The addresses of all flags, each of them once.

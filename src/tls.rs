@@ -1,5 +1,6 @@
 //! Certificates and keys in files: read, held against each other, and read again when they change.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -7,8 +8,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use shuntyard_adapter::transport::{ClientAuth, FrontTls, Identity, TlsConfigError};
-use shuntyard_core::config::Protocol;
+use shuntyard_adapter::transport::{BackTls, ClientAuth, FrontTls, Identity, TlsConfigError, Trust};
+use shuntyard_core::config::{Config, Protocol, UpstreamConfig};
 
 use crate::failure::{Failure, plainly};
 
@@ -50,6 +51,19 @@ pub(crate) struct FrontFiles {
     pub(crate) client_ca: Option<PathBuf>,
 }
 
+/// What an upstream needs to speak TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct BackFiles {
+    /// Who backends have to be; `None`: who they are written down as.
+    pub(crate) server_name: Option<String>,
+    /// The authorities that sign for them; `None`: the system's.
+    pub(crate) ca: Option<PathBuf>,
+    /// Every certificate is taken.
+    pub(crate) insecure: bool,
+    /// What is shown to backends that ask for it.
+    pub(crate) identity: Option<IdentityFiles>,
+}
+
 /// What is wrong with which file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BadFile {
@@ -88,6 +102,44 @@ impl IdentityFiles {
             BadFile { path: path.clone(), reason: error.to_string(), mismatch }
         })
     }
+}
+
+impl BackFiles {
+    /// Reads the files.
+    pub(crate) fn load(&self) -> Result<BackTls, BadFile> {
+        let trust = match &self.ca {
+            _ if self.insecure => Trust::Nobody,
+            Some(path) => Trust::Authorities(read(path)?),
+            // What cannot be read among them is left out: others may do.
+            None => {
+                let found = rustls_native_certs::load_native_certs().certs;
+                Trust::Roots(found.into_iter().map(|root| root.to_vec()).collect())
+            }
+        };
+        let identity = self.identity.as_ref().map(IdentityFiles::load).transpose()?;
+        BackTls::new(&trust, identity.as_ref(), self.server_name.as_deref()).map_err(|error| BadFile {
+            path: self.ca.clone().unwrap_or_else(|| "the system's authorities".into()),
+            reason: error.to_string(),
+            mismatch: false,
+        })
+    }
+}
+
+/// What each upstream that speaks TLS needs: what `say` has for its name, or else what holds where nothing is said.
+pub(crate) fn of_upstreams(
+    config: &Config,
+    say: impl Fn(&str) -> Option<BackFiles>,
+) -> BTreeMap<Arc<str>, BackFiles> {
+    let secure = |of: &&UpstreamConfig| of.endpoints.iter().any(|endpoint| endpoint.tls.is_some());
+    let upstreams = config.upstreams.iter().filter(secure);
+    upstreams.map(|of| (of.name.clone(), say(&of.name).unwrap_or_default())).collect()
+}
+
+/// Reads the files of all upstreams.
+pub(crate) fn load_backs(
+    files: &BTreeMap<Arc<str>, BackFiles>,
+) -> Result<HashMap<Arc<str>, BackTls>, BadFile> {
+    files.iter().map(|(name, files)| Ok((name.clone(), files.load()?))).collect()
 }
 
 impl FrontFiles {

@@ -90,19 +90,24 @@ fn a_taken_port_ends_with_1_and_one_message() {
 }
 
 #[test]
-fn a_backend_that_cannot_be_served_ends_with_78_and_says_why() {
-    let cases = [
-        ("https://127.0.0.1:9", "does not speak TLS with backends"),
-        ("h2://127.0.0.1:9", "does not speak TLS with backends"),
+fn a_file_of_tls_that_cannot_be_used_ends_with_78_and_says_why() {
+    let listen = ["run", "--listen-tls", "127.0.0.1:0", "--backend", "h2c://127.0.0.1:9"];
+    let cases: [(&[&str], &str); 3] = [
+        (&["--cert", "Cargo.toml", "--key", "Cargo.toml"], "Cargo.toml: there is no certificate in it"),
+        (&["--cert", "/no/cert", "--key", "/no/key"], "/no/cert: no such file or directory"),
+        (&["--cert", "a", "--cert", "b", "--key", "c"], "--cert is there 2 times, --key 1 times"),
     ];
-    for (backend, words) in cases {
-        let args = ["run", "--listen", "127.0.0.1:0", "--backend", backend];
-        let output = run(&mut shuntyard(&args));
-        assert_eq!(output.status.code(), Some(78), "{backend}");
+    for (files, words) in cases {
+        let output = run(&mut shuntyard(&[&listen[..], files].concat()));
+        assert_eq!(output.status.code(), Some(78), "{words}");
         let message = stderr(&output);
         assert!(message.starts_with("error: ") && message.contains(words), "{message}");
-        assert!(message.contains(backend) && message.contains("\n  = help: "), "{message}");
+        assert!(message.contains("\n  = help: "), "{message}");
     }
+    let backend = ["--backend", "h2://127.0.0.1:9", "--backend-ca", "Cargo.toml"];
+    let output = run(&mut shuntyard(&[&["run", "--listen", "127.0.0.1:0"], &backend[..]].concat()));
+    assert_eq!(output.status.code(), Some(78));
+    assert!(stderr(&output).contains("Cargo.toml: there is no certificate of an authority in it"));
 }
 
 #[test]

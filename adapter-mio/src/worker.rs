@@ -8,10 +8,11 @@ use mio::event::Event;
 use mio::{Events, Poll, Token};
 use shuntyard_adapter::transport::{FrontTls, Spare, Transport};
 use shuntyard_adapter::{
-    ACCEPT_PAUSE, BACKLOG, Clock, Desk, HANDSHAKES_MAX, Order, Recorded, SLICES, Secured, TURN_ACCEPTS,
-    TURN_OCTETS, WALL_CLOCK_INTERVAL, connect_failure, resolve, transfer_failure, wall_clock,
+    ACCEPT_PAUSE, BACKLOG, Backs, Clock, Desk, HANDSHAKES_MAX, Order, Recorded, SLICES, Secured,
+    TURN_ACCEPTS, TURN_OCTETS, WALL_CLOCK_INTERVAL, connect_failure, resolve, transfer_failure, wall_clock,
 };
-use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, Connected, RecvBuf};
+use shuntyard_core::address::Address;
+use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, Connected, RecvBuf, Secure};
 use shuntyard_core::time::{Duration, Instant};
 
 use crate::listener::Listener;
@@ -34,6 +35,7 @@ pub(crate) struct Worker {
     pub(crate) gateway: Recorded,
     poll: Poll,
     listeners: Vec<Listener>,
+    backs: Backs,
     pub(crate) sockets: Sockets,
     /// Memory for one connection with TLS at a time.
     pub(crate) spare: Spare,
@@ -64,7 +66,7 @@ impl Worker {
     pub(crate) fn new(
         gateway: Recorded,
         poll: Poll,
-        listeners: Vec<Listener>,
+        (listeners, backs): (Vec<Listener>, Backs),
         (desk, orders): (Desk, Receiver<Order>),
         clock: Clock,
         observer: Option<Observer>,
@@ -74,6 +76,7 @@ impl Worker {
             gateway,
             poll,
             listeners,
+            backs,
             sockets: Sockets::default(),
             spare: Spare::default(),
             handshakes: 0,
@@ -272,7 +275,12 @@ impl Worker {
             Some(Ok(())) => {
                 socket.connecting = false;
                 socket.writable = true;
-                self.gateway.handle_connected(conn, Connected::default(), self.now);
+                if socket.secured.is_some() {
+                    // The handshake begins.
+                    self.write(conn);
+                } else {
+                    self.gateway.handle_connected(conn, Connected::default(), self.now);
+                }
                 self.read(conn);
             }
         }
@@ -380,10 +388,7 @@ impl Worker {
     fn act(&mut self) {
         while let Some(action) = self.gateway.poll_action() {
             match action {
-                Action::Connect { conn, target } => match Stream::connect(&target) {
-                    Ok(stream) => self.add(conn, stream, true),
-                    Err(error) => self.gateway.handle_closed(conn, connect_failure(&error), self.now),
-                },
+                Action::Connect { conn, target, secure } => self.connect(conn, &target, secure.as_ref()),
                 Action::Readable(conn) => self.resume(conn),
                 Action::Writable(conn) => self.expect_output(conn),
                 Action::Resolve { name, port } => resolve(name, port, self.desk.clone()),
@@ -403,6 +408,20 @@ impl Worker {
                 Action::Record(record) => self.observe(Notice::Record(record)),
                 Action::Drained { cut } => self.done = Some(cut),
             }
+        }
+    }
+
+    fn connect(&mut self, conn: ConnId, target: &Address, secure: Option<&Secure>) {
+        let secured = match secure.map(|secure| self.backs.begin(secure)).transpose() {
+            Ok(secured) => secured,
+            Err(failure) => return self.gateway.handle_closed(conn, Closed::Tls(failure), self.now),
+        };
+        match Stream::connect(target) {
+            Ok(stream) => self.add(conn, stream, true),
+            Err(error) => return self.gateway.handle_closed(conn, connect_failure(&error), self.now),
+        }
+        if let Some(socket) = self.sockets.get_mut(conn) {
+            socket.secured = secured.map(Box::new);
         }
     }
 

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use shuntyard_adapter::{SLICES, Secured, TURN_OCTETS, connect_failure, transfer_failure};
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::{Closed, ConnId, Connected, RecvBuf};
+use shuntyard_core::tls::TlsFailure;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -52,23 +53,41 @@ pub(crate) fn without_delay(stream: TcpStream) -> TcpStream {
 }
 
 /// Makes a connection and serves it.
-pub(crate) async fn connect(yard: Rc<Yard>, conn: ConnId, target: Address) {
+pub(crate) async fn connect(
+    yard: Rc<Yard>,
+    conn: ConnId,
+    target: Address,
+    secured: Option<Result<Secured, TlsFailure>>,
+) {
+    let secured = match secured.transpose() {
+        Ok(secured) => secured,
+        Err(failure) => return yard.turn(|state| state.fail(conn, Closed::Tls(failure))),
+    };
     match target {
         Address::Inet(target) => {
             let outcome = TcpStream::connect(target).await.map(without_delay);
-            serve_connected(yard, conn, outcome).await;
+            serve_connected(yard, conn, outcome, secured).await;
         }
-        Address::Unix(path) => serve_connected(yard, conn, UnixStream::connect(&*path).await).await,
+        Address::Unix(path) => {
+            let outcome = UnixStream::connect(&*path).await;
+            serve_connected(yard, conn, outcome, secured).await;
+        }
     }
 }
 
-async fn serve_connected(yard: Rc<Yard>, conn: ConnId, outcome: io::Result<impl Stream>) {
-    match outcome {
-        Ok(stream) => {
+async fn serve_connected(
+    yard: Rc<Yard>,
+    conn: ConnId,
+    outcome: io::Result<impl Stream>,
+    secured: Option<Secured>,
+) {
+    match (outcome, secured) {
+        (Ok(stream), Some(secured)) => Connection::new(yard, conn, stream).with_tls(secured, None).await,
+        (Ok(stream), None) => {
             yard.turn(|state| state.gateway.handle_connected(conn, Connected::default(), state.now));
             Connection::new(yard, conn, stream).await;
         }
-        Err(error) => yard.turn(|state| state.fail(conn, connect_failure(&error))),
+        (Err(error), _) => yard.turn(|state| state.fail(conn, connect_failure(&error))),
     }
 }
 

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use shuntyard_adapter::transport::Spare;
-use shuntyard_adapter::{Clock, Desk, Observer, Recorded, WALL_CLOCK_INTERVAL, resolve, wall_clock};
+use shuntyard_adapter::{Backs, Clock, Desk, Observer, Recorded, WALL_CLOCK_INTERVAL, resolve, wall_clock};
 use shuntyard_core::gateway::{Action, Command};
 use shuntyard_core::time::Instant;
 use tokio::task::{AbortHandle, spawn_local};
@@ -26,6 +26,7 @@ pub(crate) struct Yard {
     observer: Option<Observer>,
     /// Where answers of other threads are handed in.
     desk: Desk,
+    backs: Backs,
 }
 
 pub(crate) struct State {
@@ -58,7 +59,7 @@ enum End {
 impl Yard {
     pub(crate) fn new(
         gateway: Recorded,
-        listeners: Vec<Listener>,
+        (listeners, backs): (Vec<Listener>, Backs),
         clock: Clock,
         observer: Option<Observer>,
         desk: Desk,
@@ -77,7 +78,7 @@ impl Yard {
             desk: None,
             end: None,
         };
-        Self { state: RefCell::new(state), clock, observer, desk }
+        Self { state: RefCell::new(state), clock, observer, desk, backs }
     }
 
     /// A turn: tells the gateway of `events`, then does what it asks for.
@@ -94,8 +95,9 @@ impl Yard {
     pub(crate) fn act(self: &Rc<Self>, state: &mut State) {
         while let Some(action) = state.gateway.poll_action() {
             match action {
-                Action::Connect { conn, target } => {
-                    let task = self.spawn(connect(self.clone(), conn, target));
+                Action::Connect { conn, target, secure } => {
+                    let secured = secure.map(|secure| self.backs.begin(&secure));
+                    let task = self.spawn(connect(self.clone(), conn, target, secured));
                     state.sockets.insert(conn, Socket::new(task));
                 }
                 Action::Readable(conn) => state.sockets.rouse(conn, |socket| socket.paused = false),

@@ -53,14 +53,16 @@ pub(crate) fn serve(
         // Actions out. Who has output is asked for it anyway, and who may be read from is read from.
         while let Some(action) = gateway.poll_action() {
             match action {
-                Action::Connect { conn, target: Address::Inet(target) } => match TcpStream::connect(target) {
-                    Ok(socket) => {
-                        socket.set_nonblocking(true)?;
-                        sockets.insert(conn, socket);
-                        gateway.handle_connected(conn, Connected::default(), now);
+                Action::Connect { conn, target: Address::Inet(target), .. } => {
+                    match TcpStream::connect(target) {
+                        Ok(socket) => {
+                            socket.set_nonblocking(true)?;
+                            sockets.insert(conn, socket);
+                            gateway.handle_connected(conn, Connected::default(), now);
+                        }
+                        Err(_) => gateway.handle_closed(conn, Closed::ConnectFailed, now),
                     }
-                    Err(_) => gateway.handle_closed(conn, Closed::ConnectFailed, now),
-                },
+                }
                 Action::Shutdown(conn) => sockets[&conn].shutdown(Shutdown::Write).unwrap_or_default(),
                 Action::Close(conn) => drop(sockets.remove(&conn)),
                 _ => {}

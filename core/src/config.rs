@@ -17,7 +17,9 @@ pub use forwarding::{ForwardingConfig, NotPeers, Peers};
 pub use header_rule::HeaderRule;
 pub use route::{HostPattern, PathPattern, RouteConfig};
 pub use timeouts::Timeouts;
-pub use upstream::{Balance, EndpointConfig, Host, Protocol, RetryConfig, Saturation, Scope, UpstreamConfig};
+pub use upstream::{
+    Alpn, Balance, EndpointConfig, Host, Protocol, RetryConfig, Saturation, Scope, UpstreamConfig,
+};
 
 use crate::address::Address;
 use crate::time::Duration;

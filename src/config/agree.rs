@@ -10,12 +10,21 @@ use shuntyard_core::config::{Config, HostPattern, PathPattern, Protocol, RouteCo
 use crate::config::code::Code;
 use crate::config::pattern::{write_host, write_path};
 use crate::config::problem::{Problem, Span};
+use crate::config::section::Located;
 use crate::config::sections::{Document, Listen, Offer, Route, Upstream};
 use crate::config::similar::similar;
-use crate::tls::{BadFile, FrontFiles};
+use crate::tls::{BackFiles, BadFile, FrontFiles, of_upstreams};
+
+/// What a file says, when all of it is held against the rest.
+pub(super) struct Agreed {
+    pub(super) listen: Vec<Address>,
+    pub(super) listen_tls: Tls,
+    pub(super) back_tls: BTreeMap<Arc<str>, BackFiles>,
+    pub(super) config: Config,
+}
 
 /// The addresses to listen on and the configuration of the core, which are right if nothing is added to the problems.
-pub(super) fn agree(document: Document, problems: &mut Vec<Problem>) -> (Vec<Address>, Tls, Config) {
+pub(super) fn agree(document: Document, problems: &mut Vec<Problem>) -> Agreed {
     let (listen, listen_tls) = listeners(&document, problems);
     listeners_speak_alike(&document.listen, problems);
     document.listen.iter().for_each(|listen| speaks_what_it_can(listen, problems));
@@ -26,9 +35,28 @@ pub(super) fn agree(document: Document, problems: &mut Vec<Problem>) -> (Vec<Add
         config.http1 = spoken.iter().any(|offer| offer.protocol() == Protocol::Http1);
         config.http2 = spoken.iter().any(|offer| offer.protocol() == Protocol::Http2);
     }
+    let said: BTreeMap<_, _> = upstreams.iter().map(|of| (of.name.value.clone(), of.tls.clone())).collect();
     config.upstreams = upstreams.into_iter().map(|upstream| with_endpoints(upstream, problems)).collect();
     config.routes = routes.into_iter().filter_map(route).collect();
-    (listen, listen_tls, config)
+    let say = |name: &str| said.get(name)?.as_ref().map(|found| found.value.clone());
+    let back_tls = of_upstreams(&config, say);
+    for (name, tls) in said.iter().filter_map(|(name, tls)| Some((name, tls.as_ref()?))) {
+        check_back(tls, back_tls.contains_key(name.as_str()), problems);
+    }
+    Agreed { listen, listen_tls, back_tls, config }
+}
+
+/// Whether the files of an upstream can be used, and are.
+fn check_back(tls: &Located<BackFiles>, is_used: bool, problems: &mut Vec<Problem>) {
+    if !is_used {
+        let title = "no endpoint of this upstream speaks TLS";
+        let problem = Problem::new(Code::Contradiction, title, tls.at.clone()).label("would not be used");
+        problems.push(problem.help("write `protocol = \"h2\"`, or h2:// or https:// in front of endpoints"));
+    } else if let Err(BadFile { path, reason, .. }) = tls.value.load() {
+        let title = format!("{}: {reason}", path.display());
+        let problem = Problem::new(Code::BadCertificate, title, tls.at.clone()).label("cannot be used");
+        problems.push(problem.help("certificates and keys are files in PEM, and belong together"));
+    }
 }
 
 /// Where clients connect to and speak TLS.

@@ -8,10 +8,12 @@
 //!
 //! Each key is declared where it is read (`sections`), so the reference is what an empty file declares.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use shuntyard_core::address::Address;
@@ -43,7 +45,7 @@ pub(crate) use value::parse_time;
 
 use crate::cli::Adapter;
 use crate::observation::ObserveArgs;
-use crate::tls::FrontFiles;
+use crate::tls::{BackFiles, FrontFiles};
 use problem::{Problem, Source};
 use section::{Report, Section};
 
@@ -57,6 +59,8 @@ pub(crate) struct FromFile {
     pub(crate) listen: Vec<Address>,
     /// Those with TLS.
     pub(crate) listen_tls: Vec<(Address, FrontFiles)>,
+    /// What TLS with upstreams needs, by their names: of all that speak it.
+    pub(crate) back_tls: BTreeMap<Arc<str>, BackFiles>,
     pub(crate) drain_timeout: Duration,
     pub(crate) observe: ObserveArgs,
     pub(crate) config: Config,
@@ -71,6 +75,7 @@ impl FromFile {
             workers: None,
             listen: Vec::new(),
             listen_tls: Vec::new(),
+            back_tls: BTreeMap::new(),
             drain_timeout,
             observe: ObserveArgs::default(),
             config,
@@ -147,7 +152,7 @@ fn read(text: &str, report: &mut Report) -> Result<FromFile, Vec<Problem>> {
     let observe = document.observe.clone();
     let mut problems = unknown::problems(report);
     problems.append(&mut report.problems);
-    let (listen, listen_tls, config) = agree::agree(document, &mut problems);
+    let agree::Agreed { listen, listen_tls, back_tls, config } = agree::agree(document, &mut problems);
     if problems.is_empty()
         // Every key has been held against its range; this is about the whole, such as the number of routes.
         && let Err(error) = config.validate()
@@ -155,7 +160,7 @@ fn read(text: &str, report: &mut Report) -> Result<FromFile, Vec<Problem>> {
         problems.push(Problem::of_file(Code::OutOfRange, error.to_string()));
     }
     if problems.is_empty() {
-        Ok(FromFile { adapter, workers, listen, listen_tls, drain_timeout, observe, config })
+        Ok(FromFile { adapter, workers, listen, listen_tls, back_tls, drain_timeout, observe, config })
     } else {
         Err(problems)
     }

@@ -9,7 +9,7 @@ use shuntyard_core::config::{
     RetryConfig, Saturation, Scope, UpstreamConfig,
 };
 
-use crate::address::{EndpointAddress, ListenAddress};
+use crate::address::{EndpointAddress, ListenAddress, Scheme};
 use crate::cli::{Adapter, MAX_WORKERS};
 use crate::config::code::Code;
 use crate::config::kind::{At, Flag, Fraction, List, Number, Size, Time, Words};
@@ -18,7 +18,7 @@ use crate::config::section::{Located, Section};
 use crate::config::text::{AUTHORITY, DESTINATION, ENDPOINT, HOST, LISTEN, NAME, PATH, TOKEN};
 use crate::config::{Defaults, forwarding, header, tls};
 use crate::observation::{ObserveArgs, admin_address};
-use crate::tls::FrontFiles;
+use crate::tls::{BackFiles, FrontFiles};
 
 /// What stands in a file, value by value.
 #[derive(Debug)]
@@ -88,7 +88,9 @@ pub(super) struct Upstream {
     pub(super) name: Located<String>,
     pub(super) endpoints: Vec<Located<EndpointAddress>>,
     /// What those speak that do not say.
-    pub(super) protocol: Protocol,
+    pub(super) protocol: Scheme,
+    /// What TLS needs, and where that is said.
+    pub(super) tls: Option<Located<BackFiles>>,
     /// The rest of it; endpoints are still to come.
     pub(super) config: UpstreamConfig,
 }
@@ -176,8 +178,6 @@ fn observe(section: &mut Section<'_, '_>) -> ObserveArgs {
 #[derive(Clone, Copy, PartialEq)]
 struct Json;
 
-const WITHOUT_TLS: &str = "leave it out, and put something that ends TLS in between";
-
 fn listen(section: &mut Section<'_, '_>) -> Listen {
     let what = "HOST:PORT, [IPv6]:PORT, :PORT for all addresses, or unix:/PATH";
     let address = section.required("address", what, &LISTEN, "\":8080\"");
@@ -249,14 +249,19 @@ fn upstream(section: &mut Section<'_, '_>, name: Located<&str>) -> Upstream {
         section.refuse(Problem::new(Code::OutOfRange, title, name.at.clone()));
     }
     let endpoints = List { of: At(ENDPOINT), min: 1, max: 1024 };
-    let what = "HOST:PORT, [IPv6]:PORT or unix:/PATH, behind h2c:// or http:// (HTTP/1.1) where they differ from `protocol`; names are resolved while serving";
+    let what = "HOST:PORT, [IPv6]:PORT or unix:/PATH, behind h2c://, http:// (HTTP/1.1), h2:// (HTTP/2 over TLS) or https:// (either over TLS) where they differ from `protocol`; names are resolved while serving";
     let endpoints = section.required("endpoints", what, &endpoints, "[\"127.0.0.1:9000\"]");
     let protocols = Words {
-        words: &[("h2c", Protocol::Http2), ("http/1.1", Protocol::Http1)],
-        later: &[("h2", "TLS"), ("auto", "TLS")],
+        words: &[
+            ("h2c", Scheme::H2c),
+            ("http/1.1", Scheme::Http),
+            ("h2", Scheme::H2),
+            ("https", Scheme::Https),
+        ],
+        later: &[],
     };
-    let what = "what is spoken with endpoints whose address has no scheme";
-    let mut protocol = Protocol::Http2;
+    let what = "what is spoken with endpoints whose address has no scheme: over TLS HTTP/2 (\"h2\"), or what the endpoint prefers (\"https\")";
+    let mut protocol = Scheme::H2c;
     section.take("protocol", what, &protocols, &mut protocol);
     let balance = Words {
         words: &[("least-active", Balance::LeastActive), ("round-robin", Balance::RoundRobin)],
@@ -286,7 +291,7 @@ fn upstream(section: &mut Section<'_, '_>, name: Located<&str>) -> Upstream {
     });
     section.group("retry", "when a request is sent again", |group| retry(group, &mut config.retry));
     let without = "leave it out: an endpoint rests for a second after a connection that could not be made";
-    section.later("tls", "TLS", WITHOUT_TLS);
+    let tls = tls::back(section);
     section.later("outlier", "outlier detection", without);
     section.later("health", "health checks", without);
     section.later("discover", "discovery", "list the endpoints; a SIGHUP reads the file again");
@@ -296,6 +301,7 @@ fn upstream(section: &mut Section<'_, '_>, name: Located<&str>) -> Upstream {
         name: Located { value: name.value.to_owned(), at: name.at },
         endpoints: endpoints.map(|found| found.value).unwrap_or_default(),
         protocol,
+        tls,
         config,
     }
 }

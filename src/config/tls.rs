@@ -1,13 +1,14 @@
-//! What TLS needs, in a `[[listen]]`.
+//! What TLS needs, in a `[[listen]]` and in an `[upstream.NAME]`.
 
 use std::path::PathBuf;
 
 use crate::config::code::Code;
-use crate::config::kind::{Text, Words};
+use crate::config::kind::{Flag, Text, Words};
 use crate::config::problem::Problem;
 use crate::config::section::{Located, Section};
 use crate::config::sections::Offer;
-use crate::tls::{Clients, FrontFiles, IdentityFiles};
+use crate::config::text::NAME;
+use crate::tls::{BackFiles, Clients, FrontFiles, IdentityFiles};
 
 const FILE: Text<PathBuf> = Text {
     what: "the path of a file",
@@ -43,6 +44,40 @@ pub(super) fn front(section: &mut Section<'_, '_>, spoken: &[Offer]) -> Option<L
             protocols: spoken.iter().map(|offer| offer.protocol()).collect(),
             clients,
             client_ca: client_ca.map(|found| found.value),
+        };
+        Located { value, at: tls.at() }
+    })
+}
+
+/// `tls` of an upstream.
+pub(super) fn back(section: &mut Section<'_, '_>) -> Option<Located<BackFiles>> {
+    let what = "TLS with endpoints that speak it; read again with the configuration";
+    section.optional_group("tls", what, |tls| {
+        let what = "who endpoints have to be, and what they are asked for (SNI); without it, the host by which they are written down";
+        let server_name = tls.optional("server_name", what, &NAME, "\"app.internal\"");
+        let what = "the authorities that sign for them; without it, those of the system";
+        let ca = tls.optional("ca", what, &FILE, "\"/etc/shuntyard/tls/backends.pem\"");
+        let mut insecure = false;
+        let what = "take every certificate: whoever is between can read and change everything";
+        let said = tls.take("insecure", what, &Flag, &mut insecure);
+        if let (Some(at), Some(ca)) = (said.filter(|_| insecure), &ca) {
+            let title = "authorities are named, and not asked";
+            let problem = Problem::new(Code::Contradiction, title, at).label("takes every certificate");
+            tls.refuse(problem.related(ca.at.clone(), "would not be used").help("leave one of them out"));
+        }
+        let what = "the certificate that is shown to endpoints that ask for one, with its chain";
+        let cert = tls.optional("cert", what, &FILE, "\"/etc/shuntyard/tls/client.pem\"");
+        let key = tls.optional("key", "its key", &FILE, "\"/etc/shuntyard/tls/client.key\"");
+        if let (Some(Located { at, .. }), None) | (None, Some(Located { at, .. })) = (&cert, &key) {
+            let problem = Problem::new(Code::Missing, "`cert` and `key` belong together", at.clone());
+            tls.refuse(problem.label("the other one is missing"));
+        }
+        let identity = cert.zip(key).map(|(cert, key)| IdentityFiles { cert: cert.value, key: key.value });
+        let value = BackFiles {
+            server_name: server_name.map(|found| found.value),
+            ca: ca.map(|found| found.value),
+            insecure,
+            identity,
         };
         Located { value, at: tls.at() }
     })

@@ -24,6 +24,7 @@ mod routes;
 mod secure;
 mod seeing;
 mod tls;
+mod tls_backends;
 
 /// Makes tests of functions that take an adapter.
 macro_rules! on_every_adapter {

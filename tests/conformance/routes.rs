@@ -172,7 +172,7 @@ fn an_endpoint_that_dies_hands_its_requests_to_the_other_and_records_name_both(a
 }
 
 fn named(name: &str, port: u16) -> EndpointConfig {
-    EndpointConfig { host: Host::Name { name: name.into(), port }, protocol: Protocol::Http2 }
+    EndpointConfig { host: Host::Name { name: name.into(), port }, protocol: Protocol::Http2, tls: None }
 }
 
 /// `localhost` may be ::1 first, where nobody listens.

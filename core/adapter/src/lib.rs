@@ -20,6 +20,7 @@ use shuntyard_core::tls::TlsFailure;
 use recording::{Preamble, Recorder};
 use shuntyard_transport::FrontTls;
 
+mod backs;
 mod clock;
 mod failure;
 mod handle;
@@ -29,6 +30,7 @@ mod resolve;
 mod secured;
 mod threads;
 
+pub use backs::Backs;
 pub use clock::{Clock, wall_clock};
 pub use failure::{connect_failure, transfer_failure};
 pub use handle::{Desk, Handle, Look, Order};
@@ -62,6 +64,8 @@ pub struct Options {
     pub listen: Vec<Address>,
     /// Where clients connect to and speak TLS. It comes behind the others in the list of addresses.
     pub listen_tls: Vec<(Address, FrontTls)>,
+    /// How upstreams are spoken to by TLS.
+    pub backs: Backs,
     /// Threads, each with a gateway of its own: the limits of [`Config`] hold for each of them.
     pub workers: NonZeroUsize,
     /// Seeds the gateways' random choices. The worker's number is added to it.
@@ -81,6 +85,7 @@ impl Options {
         Self {
             listen,
             listen_tls: Vec::new(),
+            backs: Backs::default(),
             workers: NonZeroUsize::MIN,
             seed: 0,
             observer: None,
@@ -201,6 +206,8 @@ pub struct Equipment {
     pub listeners: Vec<Listener>,
     /// The clock of all workers.
     pub clock: Clock,
+    /// How upstreams are spoken to by TLS.
+    pub backs: Backs,
 }
 
 /// Takes the addresses and makes the gateways: what every worker begins with.
@@ -223,7 +230,7 @@ pub fn equip(config: &Config, options: &Options) -> Result<Vec<Equipment>, BindE
     let clock = Clock::start();
     let equip = |(number, listeners)| {
         let gateway = gateway(config, options, number, clock)?;
-        Ok(Equipment { gateway, listeners, clock })
+        Ok(Equipment { gateway, listeners, clock, backs: options.backs.clone() })
     };
     (0..).zip(shares).map(equip).collect()
 }

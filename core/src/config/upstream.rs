@@ -43,8 +43,19 @@ pub struct UpstreamConfig {
 pub struct EndpointConfig {
     /// Where it is.
     pub host: Host,
-    /// What it speaks.
+    /// What it speaks. Where TLS decides, what is hoped for.
     pub protocol: Protocol,
+    /// What TLS has to agree on; `None` in clear.
+    pub tls: Option<Alpn>,
+}
+
+/// What ALPN (RFC 7301) has to agree on with an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Alpn {
+    /// HTTP/2, or nothing comes of it.
+    Http2,
+    /// HTTP/2 or HTTP/1.1, as the endpoint likes.
+    Either,
 }
 
 /// What is spoken with an endpoint.
@@ -59,9 +70,11 @@ pub enum Protocol {
 
 impl fmt::Display for EndpointConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.protocol {
-            Protocol::Http2 => self.host.fmt(f),
-            Protocol::Http1 => write!(f, "http://{}", self.host),
+        match (self.tls, self.protocol) {
+            (None, Protocol::Http2) => self.host.fmt(f),
+            (None, Protocol::Http1) => write!(f, "http://{}", self.host),
+            (Some(Alpn::Http2), _) => write!(f, "h2://{}", self.host),
+            (Some(Alpn::Either), _) => write!(f, "https://{}", self.host),
         }
     }
 }
@@ -80,6 +93,17 @@ pub enum Host {
     },
 }
 
+impl Host {
+    /// What it is called in a certificate: a name, or an address without its port. Sockets of this machine have none.
+    pub fn name(&self) -> Arc<str> {
+        match self {
+            Self::Address(Address::Inet(address)) => address.ip().to_string().into(),
+            Self::Address(Address::Unix(_)) => "".into(),
+            Self::Name { name, .. } => name.clone(),
+        }
+    }
+}
+
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -91,7 +115,7 @@ impl fmt::Display for Host {
 
 impl From<Address> for EndpointConfig {
     fn from(address: Address) -> Self {
-        Self { host: Host::Address(address), protocol: Protocol::Http2 }
+        Self { host: Host::Address(address), protocol: Protocol::Http2, tls: None }
     }
 }
 

@@ -43,4 +43,28 @@ impl Gateway {
         self.touch(id);
         self.dispatch_at = Some(now);
     }
+
+    /// What ALPN has chosen is spoken, and is what the endpoint is expected to choose again. Nothing has been said yet.
+    pub(super) fn agreed_with_backend(&mut self, id: ConnId, protocol: Option<Protocol>) {
+        let Some(protocol) = protocol else { return };
+        let Some(Conn { session, side: Side::Backend(engine), .. }) = self.conns.get(id) else { return };
+        let (upstream, endpoint) = (engine.upstream, engine.endpoint);
+        let spoken = match session {
+            Session::H2(_) => Protocol::Http2,
+            Session::H1(_) => Protocol::Http1,
+        };
+        if let Some(endpoint) = self.registry.endpoint_mut(upstream, endpoint) {
+            endpoint.agreed = Some(protocol);
+        }
+        if spoken == protocol {
+            return;
+        }
+        let session = match protocol {
+            Protocol::Http2 => Session::H2(self.new_connection(Role::Client)),
+            Protocol::Http1 => self.new_http1(Role::Client),
+        };
+        if let Some(entry) = self.conns.get_mut(id) {
+            entry.session = session;
+        }
+    }
 }

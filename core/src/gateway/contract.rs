@@ -4,8 +4,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use crate::address::Address;
-use crate::config::Config;
-use crate::config::Protocol;
+use crate::config::{Alpn, Config, Protocol};
 pub use crate::key::{ConnId, ConnMarker};
 use crate::record::Record;
 use crate::time::{Duration, WallClock};
@@ -58,6 +57,17 @@ pub enum RecvBuf<'a> {
     Gone,
 }
 
+/// With whom TLS is to be spoken, and what it has to agree on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Secure {
+    /// The upstream, whose keys and authorities the adapter knows.
+    pub upstream: Arc<str>,
+    /// The endpoint's name, or its address: who it has to be, unless the adapter knows another name of the upstream.
+    pub host: Arc<str>,
+    /// What it may speak.
+    pub alpn: Alpn,
+}
+
 /// What the adapter must do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
@@ -67,6 +77,8 @@ pub enum Action {
         conn: ConnId,
         /// Where to.
         target: Address,
+        /// TLS, where it is spoken there.
+        secure: Option<Secure>,
     },
     /// Reading was paused and may go on.
     Readable(ConnId),

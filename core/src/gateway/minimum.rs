@@ -4,7 +4,7 @@ use crate::config::Protocol;
 use crate::engine::Engine;
 use crate::gateway::conn::{Conn, Life, Side};
 use crate::gateway::deadlines::Kind;
-use crate::gateway::{Action, ConnId, Gateway};
+use crate::gateway::{Action, ConnId, Gateway, Secure};
 use crate::h2::Role;
 use crate::key::{EndpointKey, EntryKey, UpstreamKey};
 use crate::session::Session;
@@ -48,7 +48,8 @@ impl Gateway {
         let assumed = self.registry.upstream(upstream).map_or(0, |of| of.config().assumed_streams);
         let Some(of) = self.registry.endpoint_mut(upstream, endpoint) else { return };
         let limits = (of.streams_max.unwrap_or(assumed), cap);
-        let protocol = of.config.protocol;
+        let protocol = of.spoken();
+        let tls = of.config.tls.map(|alpn| (alpn, of.config.host.name()));
         let Some(target) = of.take_address() else { return };
         let session = match protocol {
             Protocol::Http2 => Session::H2(self.new_connection(Role::Client)),
@@ -60,6 +61,8 @@ impl Gateway {
         let conn = self.conns.insert(Conn::new(session, Side::Backend(engine), Life::Connecting, now));
         self.registry.register(upstream, endpoint, entry, conn);
         self.arm_conn(conn, Kind::Connect, now);
-        self.actions.push_back(Action::Connect { conn, target });
+        let name = || self.registry.upstream(upstream).map(|of| of.config().name.clone());
+        let secure = tls.and_then(|(alpn, host)| Some(Secure { upstream: name()?, host, alpn }));
+        self.actions.push_back(Action::Connect { conn, target, secure });
     }
 }

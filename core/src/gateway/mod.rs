@@ -67,7 +67,9 @@ mod windows;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-pub use contract::{Accepted, Action, Closed, Command, ConnId, ConnMarker, Connected, RecvBuf, Transmit};
+pub use contract::{
+    Accepted, Action, Closed, Command, ConnId, ConnMarker, Connected, RecvBuf, Secure, Transmit,
+};
 #[cfg(feature = "observe")]
 pub use observe::{Glance, Wait, Whereabouts};
 pub use snapshot::{
@@ -244,6 +246,9 @@ impl Gateway {
             return self.arrived(conn, facts, now);
         }
         entry.life = Life::Open;
+        entry.tls = facts.tls;
+        self.agreed_with_backend(conn, facts.protocol);
+        let Some(entry) = self.conns.get_mut(conn) else { return };
         if let Some(engine) = entry.engine_mut() {
             engine.connected();
             if let Some(entry) = engine.entry {

@@ -44,6 +44,8 @@ pub struct Endpoint {
     failures: u32,
     /// The streams that it allowed at a time when it was last asked: what holds on a new connection until it is told.
     pub streams_max: Option<u32>,
+    /// What TLS has agreed on with it last.
+    pub agreed: Option<Protocol>,
     /// Whether it understands extended CONNECT (RFC 8441), when it was last asked.
     pub tunnels: Option<bool>,
     /// A new configuration has it no more.
@@ -73,15 +75,21 @@ impl Endpoint {
             rest_deadline: None,
             failures: 0,
             streams_max: None,
+            agreed: None,
             tunnels: None,
             retired: false,
             counters: EndpointCounters::default(),
         }
     }
 
+    /// What is spoken with it, as far as is known.
+    pub fn spoken(&self) -> Protocol {
+        self.agreed.unwrap_or(self.config.protocol)
+    }
+
     /// Whether it may serve a request with these needs, as far as is known.
     pub fn serves(&self, needs: Needs) -> bool {
-        match (needs, self.config.protocol) {
+        match (needs, self.spoken()) {
             (Needs::Anything, _) | (Needs::Tunnel | Needs::Http1, Protocol::Http1) => true,
             (Needs::Tunnel, Protocol::Http2) => self.tunnels != Some(false),
             (Needs::Http1, Protocol::Http2) => false,

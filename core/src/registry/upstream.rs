@@ -211,7 +211,7 @@ impl Upstream {
 
     /// How many connections the endpoint may have.
     pub(super) fn connections_max(&self, endpoint: &Endpoint) -> u32 {
-        match endpoint.config.protocol {
+        match endpoint.spoken() {
             Protocol::Http2 => self.config.connections_max,
             Protocol::Http1 => self.config.http1_connections_max,
         }

@@ -98,7 +98,7 @@ fn b53_where_all_refuse_those_who_wait_are_told_once_each_was_tried() {
 fn named() -> Memory {
     let host = Host::Name { name: "backend.example".into(), port: 9000 };
     Memory::new(|config| {
-        config.upstreams[0].endpoints = vec![EndpointConfig { host, protocol: Protocol::Http2 }]
+        config.upstreams[0].endpoints = vec![EndpointConfig { host, protocol: Protocol::Http2, tls: None }]
     })
 }
 

@@ -144,7 +144,9 @@ impl Memory {
     pub fn act(&mut self) {
         while let Some(action) = self.gateway.poll_action() {
             match action {
-                Action::Connect { conn, target } if self.refuse || self.dead.as_ref() == Some(&target) => {
+                Action::Connect { conn, target, .. }
+                    if self.refuse || self.dead.as_ref() == Some(&target) =>
+                {
                     self.dials.push(target);
                     self.gateway.handle_closed(
                         conn,
@@ -152,7 +154,7 @@ impl Memory {
                         self.now,
                     );
                 }
-                Action::Connect { conn, target } => {
+                Action::Connect { conn, target, .. } => {
                     self.dials.push(target);
                     self.held.push(conn);
                     if !self.hold_connects {

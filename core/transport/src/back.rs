@@ -6,7 +6,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{ClientConfig, Resumption};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme, version};
-use shuntyard_core::config::Protocol;
+use shuntyard_core::config::{Alpn, Protocol};
 
 use crate::failure::TlsConfigError;
 use crate::front::{alpn_name, authorities};
@@ -79,12 +79,11 @@ impl BackTls {
     }
 }
 
-/// What is offered to a backend that has to speak `wanted`, or may choose.
-pub(crate) fn offered(wanted: Option<Protocol>) -> Vec<Vec<u8>> {
-    let protocols = match wanted {
-        Some(Protocol::Http2) => &[Protocol::Http2][..],
-        Some(Protocol::Http1) => &[Protocol::Http1],
-        None => &[Protocol::Http2, Protocol::Http1],
+/// What is offered to a backend.
+pub(crate) fn offered(alpn: Alpn) -> Vec<Vec<u8>> {
+    let protocols = match alpn {
+        Alpn::Http2 => &[Protocol::Http2][..],
+        Alpn::Either => &[Protocol::Http2, Protocol::Http1],
     };
     protocols.iter().map(|&protocol| alpn_name(protocol).to_vec()).collect()
 }

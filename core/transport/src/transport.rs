@@ -7,14 +7,14 @@ use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
 use rustls::{CommonState, Error, HandshakeKind};
-use shuntyard_core::config::Protocol;
+use shuntyard_core::config::{Alpn, Protocol};
 use shuntyard_core::gateway::Connected;
 use shuntyard_core::time::{Duration, Instant};
 use shuntyard_core::tls::{TlsFacts, TlsFailure};
 
 use crate::back::{BackTls, offered};
 use crate::failure::failure_of;
-use crate::front::{FrontTls, alpn_protocol};
+use crate::front::{FrontTls, alpn_name, alpn_protocol};
 use crate::identity::take_asked;
 use crate::output::{BATCH, Memory, Output};
 use crate::provider::sha256;
@@ -79,8 +79,8 @@ pub struct Transport {
     /// Plaintext that nobody had room for.
     plain: Vec<u8>,
     output: Output,
-    /// For a backend: what was asked for.
-    wanted: Option<Protocol>,
+    /// Of a backend: HTTP/2 or nothing.
+    needs_http2: bool,
     name: Option<Arc<str>>,
     phase: Phase,
     peer_ended: bool,
@@ -116,18 +116,31 @@ impl Transport {
         Ok(Self::new(Side::Server(conn), Phase::Fresh))
     }
 
-    /// A connection to the backend that is written down as `host`, which has to speak `wanted` or may choose. The first octets
+    /// A connection to the backend that is written down as `host`. The first octets
     /// are [`pending`](Self::pending) at once.
     ///
     /// # Errors
     /// `host` cannot be in a certificate.
-    pub fn back(tls: &BackTls, host: &str, wanted: Option<Protocol>) -> Result<Self, TlsFailure> {
+    pub fn back(tls: &BackTls, host: &str, alpn: Alpn) -> Result<Self, TlsFailure> {
+        Self::offering(tls, host, offered(alpn), alpn)
+    }
+
+    /// A connection to the backend that is written down as `host`, which is offered this protocol only. For tests of servers.
+    ///
+    /// # Errors
+    /// As [`back`](Self::back).
+    pub fn back_by(tls: &BackTls, host: &str, protocol: Protocol) -> Result<Self, TlsFailure> {
+        let alpn = if protocol == Protocol::Http2 { Alpn::Http2 } else { Alpn::Either };
+        Self::offering(tls, host, vec![alpn_name(protocol).to_vec()], alpn)
+    }
+
+    fn offering(tls: &BackTls, host: &str, offered: Vec<Vec<u8>>, alpn: Alpn) -> Result<Self, TlsFailure> {
         let name = tls.name_for(host).map_err(|_| TlsFailure::CertificateWrongName)?;
         let asked: Arc<str> = name.to_str().into();
-        let conn = UnbufferedClientConnection::new_with_alpn(tls.config.clone(), name, offered(wanted))
+        let conn = UnbufferedClientConnection::new_with_alpn(tls.config.clone(), name, offered)
             .map_err(|error| failure_of(&error))?;
         let mut transport = Self::new(Side::Client(conn), Phase::Handshake);
-        (transport.wanted, transport.name) = (wanted, Some(asked));
+        (transport.needs_http2, transport.name) = (alpn == Alpn::Http2, Some(asked));
         transport.step_until_rest();
         Ok(transport)
     }
@@ -140,7 +153,7 @@ impl Transport {
             end: 0,
             plain: Vec::new(),
             output: Output::default(),
-            wanted: None,
+            needs_http2: false,
             name: None,
             phase,
             peer_ended: false,
@@ -260,10 +273,7 @@ impl Transport {
             resumed: common.handshake_kind() == Some(HandshakeKind::Resumed),
         };
         // RFC 9113 section 3.2: HTTP/2 is spoken where ALPN has said so. HTTP/1.1 needs no word.
-        if matches!(self.side, Side::Client(_))
-            && self.wanted == Some(Protocol::Http2)
-            && protocol != Some(Protocol::Http2)
-        {
+        if self.needs_http2 && protocol != Some(Protocol::Http2) {
             return self.fail(TlsFailure::NoProtocol);
         }
         let protocol = match self.side {

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Authority, Pair};
-use shuntyard_core::config::Protocol;
+use shuntyard_core::config::{Alpn, Protocol};
 use shuntyard_core::time::Instant;
 use shuntyard_core::tls::TlsFailure;
 use shuntyard_transport::{BackTls, ClientAuth, FrontTls, Identity, TlsConfigError, Transport, Trust};
@@ -15,7 +15,15 @@ fn trusting(authority: &Authority) -> BackTls {
 }
 
 fn meet(back: &BackTls, front: &FrontTls, host: &str, wanted: Option<Protocol>) -> Pair {
-    let mut pair = Pair::new(Transport::back(back, host, wanted).unwrap(), Transport::front(front).unwrap());
+    let mut pair = Pair::new(
+        wanted
+            .map_or_else(
+                || Transport::back(back, host, Alpn::Either),
+                |protocol| Transport::back_by(back, host, protocol),
+            )
+            .unwrap(),
+        Transport::front(front).unwrap(),
+    );
     pair.run();
     pair
 }
@@ -206,8 +214,10 @@ fn octets_come_whole_however_they_are_cut() {
     let back = trusting(&authority);
     let said: Vec<u8> = (0..200_000u32).map(|n| (n % 251) as u8).collect();
     for cuts in [(1, 1), (7, 100), (4096, 16 << 10), (usize::MAX, 20_000), (usize::MAX, 100_000)] {
-        let mut pair =
-            Pair::new(Transport::back(&back, "a.example", None).unwrap(), Transport::front(&front).unwrap());
+        let mut pair = Pair::new(
+            Transport::back(&back, "a.example", Alpn::Either).unwrap(),
+            Transport::front(&front).unwrap(),
+        );
         pair.cuts = cuts;
         pair.run();
         let mut rest = &said[..];

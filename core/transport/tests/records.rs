@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Authority, End, Pair};
-use shuntyard_core::config::Protocol;
+use shuntyard_core::config::{Alpn, Protocol};
 use shuntyard_core::time::Instant;
 use shuntyard_core::tls::TlsFailure;
 use shuntyard_transport::{BackTls, ClientAuth, FrontTls, Spare, Transport, Trust};
@@ -18,7 +18,7 @@ fn front(authority: &Authority) -> FrontTls {
 fn pair() -> Pair {
     let authority = Authority::new();
     let back = BackTls::new(&Trust::Authorities(authority.pem()), None, None).unwrap();
-    let client = Transport::back(&back, "a.example", None).unwrap();
+    let client = Transport::back(&back, "a.example", Alpn::Either).unwrap();
     let mut pair = Pair::new(client, Transport::front(&front(&authority)).unwrap());
     pair.run();
     pair

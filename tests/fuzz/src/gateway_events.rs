@@ -355,8 +355,11 @@ impl<'a> Hostile<'a> {
 /// Small limits, so that few events reach them; one upstream of addresses, and one with a name among them.
 fn config(octets: &mut Octets<'_>) -> Config {
     let address = |n: u8| EndpointConfig::from(Address::from(SocketAddr::from(([10, 0, 0, n], 80))));
-    let name =
-        EndpointConfig { host: Host::Name { name: "b.test".into(), port: 80 }, protocol: Protocol::Http2 };
+    let name = EndpointConfig {
+        host: Host::Name { name: "b.test".into(), port: 80 },
+        protocol: Protocol::Http2,
+        tls: None,
+    };
     let first = upstream("first", vec![address(1), address(2)], octets);
     let mut config = Config::of_upstream(first);
     config.upstreams.push(upstream("second", vec![name, address(3)], octets));

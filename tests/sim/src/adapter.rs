@@ -400,7 +400,7 @@ impl Adapter {
         match action {
             // Model backends have addresses, not names.
             Action::Resolve { .. } => {}
-            Action::Connect { conn, target } => {
+            Action::Connect { conn, target, .. } => {
                 let Address::Inet(target) = target else {
                     return Err(Violation { id: "SIM", message: format!("connect to {target}") });
                 };

@@ -41,8 +41,8 @@ impl Witness {
         let fold = &mut self.fold;
         match action {
             None => fold.write_u64(0),
-            Some(Action::Connect { conn, target }) => {
-                (1_u64, conn, target).hash(fold);
+            Some(Action::Connect { conn, target, secure }) => {
+                (1_u64, conn, target, secure).hash(fold);
                 self.track(*conn, false);
             }
             Some(Action::Readable(conn)) => (2_u64, conn).hash(fold),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use shuntyard_core::address::Address;
 use shuntyard_core::config::{
-    Balance, Config, ConnectionConfig, EndpointConfig, ForwardingConfig, HeaderRule, Host, HostPattern,
+    Alpn, Balance, Config, ConnectionConfig, EndpointConfig, ForwardingConfig, HeaderRule, Host, HostPattern,
     PathPattern, Peers, Protocol, RetryConfig, RouteConfig, Saturation, Scope, Timeouts, UpstreamConfig,
 };
 use shuntyard_core::gateway::{Accepted, Closed, Command, ConnId, Connected};
@@ -226,7 +226,7 @@ structs! {
         name, endpoints, balance, share, on_saturation, connections_min, connections_max, http1_connections_max, assumed_streams,
         queue_max, queue_timeout, retry
     }
-    EndpointConfig { host, protocol }
+    EndpointConfig { host, protocol, tls }
     RetryConfig { attempts, unprocessed_attempts, budget_percent, replay_octets }
     RouteConfig {
         name, host, path, upstream, authority, map_back, timeout, upgrades, connect, request_headers, response_headers
@@ -237,6 +237,7 @@ enums! {
     Address { 0 = Inet(address), 1 = Unix(path) }
     Host { 0 = Address(address), 1 = Name { name, port } }
     Protocol { 0 = Http2, 1 = Http1 }
+    Alpn { 0 = Http2, 1 = Either }
     HeaderRule { 0 = Set { name, value }, 1 = Add { name, value }, 2 = Remove { name } }
     Scope { 0 = Client, 1 = Worker, 2 = None }
     Saturation { 0 = Dial, 1 = Queue, 2 = Refuse }
@@ -282,6 +283,7 @@ mod tests {
         config.upstreams[0].endpoints.push(EndpointConfig {
             host: Host::Name { name: "b".into(), port: 1 },
             protocol: Protocol::Http1,
+            tls: Some(Alpn::Either),
         });
         config.routes[0].path = PathPattern::Prefix("/x".into());
         config.routes[0].host = HostPattern::Below("example.com".into());

@@ -81,6 +81,7 @@ impl Word for EndpointConfig {
         Some(Self {
             host: Host::Name { name: name.into(), port: port.parse().ok()? },
             protocol: Protocol::Http2,
+            tls: None,
         })
     }
 }
