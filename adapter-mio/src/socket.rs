@@ -6,7 +6,7 @@ use std::net::Shutdown;
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
-use shuntyard_adapter::Secured;
+use shuntyard_adapter::{Secured, reset_on_close};
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::ConnId;
 
@@ -72,6 +72,14 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+        }
+    }
+
+    /// Closing it will show the peer that the connection broke.
+    pub(crate) fn reset_on_close(&self) {
+        match self {
+            Self::Tcp(stream) => reset_on_close(stream),
+            Self::Unix(stream) => reset_on_close(stream),
         }
     }
 

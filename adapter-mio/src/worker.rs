@@ -404,6 +404,12 @@ impl Worker {
                     }
                 }
                 Action::Close(conn) => self.remove(conn),
+                Action::Abort(conn) => {
+                    if let Some(socket) = self.sockets.get_mut(conn) {
+                        socket.stream.reset_on_close();
+                    }
+                    self.sockets.remove(self.poll.registry(), conn);
+                }
                 Action::Accepting(accepting) => self.accepting = accepting,
                 Action::Record(record) => self.observe(Notice::Record(record)),
                 Action::Drained { cut } => self.done = Some(cut),

@@ -2,11 +2,12 @@
 
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use shuntyard_adapter::{SLICES, Secured, TURN_OCTETS, connect_failure, transfer_failure};
+use shuntyard_adapter::{SLICES, Secured, TURN_OCTETS, connect_failure, reset_on_close, transfer_failure};
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::{Closed, ConnId, Connected, RecvBuf};
 use shuntyard_core::tls::TlsFailure;
@@ -17,7 +18,7 @@ use crate::handshakes::Handshake;
 use crate::yard::{State, Yard};
 
 /// A connected socket of either family.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + 'static {
+pub(crate) trait Stream: AsyncRead + AsyncWrite + AsFd + Unpin + 'static {
     /// Whether there may be input. Otherwise the task is woken when there is.
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
@@ -108,6 +109,8 @@ pub(crate) struct Connection<S> {
 pub(crate) enum End {
     /// The gateway has closed the connection.
     Gone,
+    /// It has, and the peer is to see that the connection broke.
+    Aborted,
     /// Its transport has failed.
     Failed(Closed),
 }
@@ -135,6 +138,10 @@ impl<S: Stream> Future for Connection<S> {
                 connection.take_leave(state, cx);
                 Poll::Ready(())
             }
+            Err(End::Aborted) => {
+                reset_on_close(&connection.stream);
+                Poll::Ready(())
+            }
             Err(End::Failed(why)) => {
                 connection.take_leave(state, cx);
                 state.fail(connection.conn, why);
@@ -147,6 +154,9 @@ impl<S: Stream> Future for Connection<S> {
 impl<S: Stream> Connection<S> {
     /// A turn. Writing comes first: what reading makes of output waits until the others' turns have added theirs.
     fn serve(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
+        if state.sockets.is_aborted(self.conn) {
+            return Err(End::Aborted);
+        }
         let socket = state.sockets.get_mut(self.conn).ok_or(End::Gone)?;
         socket.remember(cx);
         if self.secured.is_some() {

@@ -37,6 +37,8 @@ impl Socket {
 #[derive(Default)]
 pub(crate) struct Sockets {
     places: Vec<Option<(ConnId, Socket)>>,
+    /// Sockets that are gone, but whose tasks still have to close them so that their peers see it.
+    aborted: Vec<ConnId>,
 }
 
 impl Sockets {
@@ -69,6 +71,22 @@ impl Sockets {
     pub(crate) fn remove(&mut self, conn: ConnId) -> Option<Socket> {
         let place = self.places.get_mut(place(conn))?;
         place.take_if(|(owner, _)| *owner == conn).map(|(_, socket)| socket)
+    }
+
+    /// Forgets the socket. Its task closes it, so that its peer sees that the connection broke.
+    pub(crate) fn abort(&mut self, conn: ConnId) {
+        if let Some(socket) = self.remove(conn)
+            && let Some(waker) = socket.waker
+        {
+            self.aborted.push(conn);
+            waker.wake();
+        }
+    }
+
+    /// Whether the connection was aborted. Asked once, by its task.
+    pub(crate) fn is_aborted(&mut self, conn: ConnId) -> bool {
+        let place = self.aborted.iter().position(|&other| other == conn);
+        place.map(|place| self.aborted.swap_remove(place)).is_some()
     }
 
     /// Closes the socket, or gives up making it.

@@ -105,6 +105,7 @@ impl Yard {
                 Action::Resolve { name, port } => resolve(name, port, self.desk.clone()),
                 Action::Shutdown(conn) => state.sockets.rouse(conn, |socket| socket.shutdown = true),
                 Action::Close(conn) => state.sockets.close(conn),
+                Action::Abort(conn) => state.sockets.abort(conn),
                 Action::Accepting(accepting) => {
                     state.accepting = accepting;
                     state.listeners.iter_mut().for_each(Listener::rouse);

@@ -137,6 +137,7 @@ impl World {
                 // Reading is tried in each turn anyway.
                 Action::Readable(_) => {}
                 Action::Close(_)
+                | Action::Abort(_)
                 | Action::Shutdown(_)
                 | Action::Accepting(_)
                 | Action::Resolve { .. }

@@ -64,7 +64,7 @@ pub(crate) fn serve(
                     }
                 }
                 Action::Shutdown(conn) => sockets[&conn].shutdown(Shutdown::Write).unwrap_or_default(),
-                Action::Close(conn) => drop(sockets.remove(&conn)),
+                Action::Close(conn) | Action::Abort(conn) => drop(sockets.remove(&conn)),
                 _ => {}
             }
         }

@@ -87,6 +87,12 @@ impl<T: Linked<L>, L, M> List<T, L, M> {
         (prev != NONE).then(|| Key::from_bits(prev))
     }
 
+    /// The entries in order. `slab` is the one that the list is linked through.
+    pub fn iter<'a>(&self, slab: &'a Slab<T, M>) -> impl Iterator<Item = Key<M>> + use<'a, T, L, M> {
+        let key = |bits: u64| (bits != NONE).then(|| Key::from_bits(bits));
+        core::iter::successors(key(self.head), move |&at| key(slab.get(at)?.links().next))
+    }
+
     /// Links an entry at the end. Nothing happens where it is linked already or its key is stale.
     pub fn push_back(&mut self, slab: &mut Slab<T, M>, key: Key<M>) {
         self.insert_after(slab, self.back(), key);
@@ -206,6 +212,7 @@ mod tests {
                         prop_assert_eq!(list.before(&slab, key), before.copied());
                     }
                 }
+                prop_assert!(list.iter(&slab).eq(model.iter().copied()));
                 prop_assert_eq!((list.len(), list.front(), list.back()), (model.len(), model.front().copied(), model.back().copied()));
             }
         }

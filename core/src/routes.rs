@@ -22,6 +22,8 @@ pub struct Route {
     pub number: u32,
     /// The authority by which its backends are asked, if not by that of the request; and whether it is mapped back.
     pub authority: Option<(Arc<str>, bool)>,
+    /// Statuses whose content is replaced.
+    pub replace_errors: Vec<u16>,
     /// From a request's head to the end of its response.
     pub timeout: Option<Duration>,
     /// The protocols that its requests may upgrade to (RFC 9110 section 7.8), in lower case.
@@ -72,6 +74,7 @@ impl Routes {
                 upstream,
                 number: number(&config.name),
                 authority: config.authority.clone().map(|authority| (authority, config.map_back)),
+                replace_errors: config.replace_errors.clone(),
                 timeout: config.timeout,
                 upgrades: config.upgrades.clone(),
                 connect: config.connect,

@@ -141,6 +141,14 @@ impl Session {
         }
     }
 
+    /// Whether a close in good order would end a message that is not whole. HTTP/2 frames every end.
+    pub fn is_cut_short(&self) -> bool {
+        match self {
+            Self::H2(_) => false,
+            Self::H1(session) => session.is_cut_short(),
+        }
+    }
+
     /// Whether our sending direction is to be shut down behind what waits, although the peer may still send: half of a tunnel
     /// has ended.
     pub fn is_write_closed(&self) -> bool {

@@ -103,7 +103,7 @@ impl Silent {
                         self.gateway.handle_connected(conn, Connected::default(), self.now);
                         self.recv(conn, &settings(&[(MAX_CONCURRENT_STREAMS, 10)]));
                     }
-                    Action::Close(id) => self.conns.retain(|&other| other != id),
+                    Action::Close(id) | Action::Abort(id) => self.conns.retain(|&other| other != id),
                     _ => {}
                 }
             }

@@ -206,6 +206,25 @@ fn rfc8441_3_a_backend_that_offers_no_tunnels_is_asked_for_none() {
     assert_eq!(requests(&mut memory, backend).len(), 1);
 }
 
+/// Its backend has not said yet whether it offers tunnels; whoever needs none does not wait for that.
+#[test]
+fn a_request_for_a_tunnel_holds_up_nobody_else() {
+    let mut memory = Memory::new(|config| config.upstreams[0].assumed_streams = 10);
+    memory.mute_backends = true;
+    let client = memory.connect(ConnectionConfig::default());
+    ask_for_tunnel(&mut memory, client, "websocket");
+    let backend = memory.backends()[0];
+    ask(&mut memory, client, "/1");
+    ask_for_tunnel(&mut memory, client, "websocket");
+    ask(&mut memory, client, "/2");
+    let view = memory.gateway.view();
+    assert_eq!((view.live, view.frozen), (2, 2), "the tunnels wait");
+    // It does offer them: SETTINGS_ENABLE_CONNECT_PROTOCOL.
+    memory.inject(backend, &[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 1]);
+    let view = memory.gateway.view();
+    assert_eq!((view.live, view.frozen, memory.dials.len()), (4, 0, 1));
+}
+
 #[test]
 fn only_what_the_route_allows_is_passed_on() {
     req!("9110-8.6-06", "9110-9.3.6-06");

@@ -270,6 +270,7 @@ fn route(route: Route) -> Option<RouteConfig> {
         path: route.path,
         authority: route.authority.as_deref().map(Into::into),
         map_back: route.map_back,
+        replace_errors: route.replace_errors,
         timeout: route.timeout,
         upgrades: route.upgrades.into_iter().map(Arc::from).collect(),
         connect: route.connect,

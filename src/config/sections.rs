@@ -47,6 +47,7 @@ pub(super) struct Route {
     pub(super) upstream: Option<Located<String>>,
     pub(super) authority: Option<String>,
     pub(super) map_back: bool,
+    pub(super) replace_errors: Vec<u16>,
     pub(super) timeout: Option<Duration>,
     pub(super) upgrades: Vec<String>,
     pub(super) connect: bool,
@@ -214,6 +215,10 @@ fn route(section: &mut Section<'_, '_>) -> Route {
     let mut map_back = true;
     let what = "whether that authority is taken out of Location, Content-Location and the domains of cookies";
     section.take("map_back", what, &Flag, &mut map_back);
+    let statuses = List { of: Number { min: 400_u16, max: 599, of: "statuses" }, min: 0, max: 200 };
+    let mut replace_errors = Vec::new();
+    let what = "statuses of backends whose content clients do not see, but a line that names the status";
+    section.take("replace_errors", what, &statuses, &mut replace_errors);
     let what = "from a request's head to the end of its response; without it, no such limit";
     let timeout = section.optional("timeout", what, &TIME, "\"15s\"");
     let tokens = List { of: TOKEN, min: 0, max: 16 };
@@ -234,6 +239,7 @@ fn route(section: &mut Section<'_, '_>) -> Route {
         upstream,
         authority: authority.map(|found| found.value),
         map_back,
+        replace_errors,
         timeout: timeout.map(|found| found.value),
         upgrades,
         connect,

@@ -1,13 +1,13 @@
 //! The ends of streams, connections and servers.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{Response, StatusCode};
 use shuntyard_adapter::{Exit, Options, replay};
 use shuntyard_core::config::Config;
 use shuntyard_core::error::ErrorCode;
@@ -23,6 +23,7 @@ on_every_adapter! {
     a_stream_that_the_client_resets_is_reset_at_the_backend,
     a_client_that_resets_its_connection_frees_its_backend_stream,
     a_backend_that_vanishes_fails_its_requests_and_the_next_one_finds_another_connection,
+    a_response_to_http10_that_breaks_off_breaks_the_connection,
     a_drain_waits_for_requests_and_accepts_nobody_new,
     a_drain_serves_who_stands_in_the_queue,
     a_drain_that_runs_out_of_time_cuts_and_says_so,
@@ -154,6 +155,34 @@ fn a_backend_that_vanishes_fails_its_requests_and_the_next_one_finds_another_con
     upstream.answer(stream, b"");
     assert_eq!(client.response(asked).status, StatusCode::OK);
     drop((client, upstream));
+    server.end();
+}
+
+/// Only the end of the connection ends such a response (RFC 9112 section 8): a clean one would make it look whole.
+fn a_response_to_http10_that_breaks_off_breaks_the_connection(adapter: &dyn Adapter) {
+    let (listener, config) = backend();
+    let server = Running::start(adapter, config);
+    for whole in [true, false] {
+        let mut client = TcpStream::connect(inet(&server.address)).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.write_all(b"GET /half HTTP/1.0\r\nhost: a\r\n\r\n").unwrap();
+        let mut upstream = Peer::accept(&listener);
+        let (stream, _) = upstream.request();
+        let head = Response::builder().status(200).body(()).unwrap();
+        upstream.http.send_response(stream, &head, false).unwrap();
+        upstream.http.send_data(stream, b"half", whole).unwrap();
+        upstream.flush();
+        let mut answer = Vec::new();
+        let mut buffer = [0; 1024];
+        while !answer.ends_with(b"\r\n\r\nhalf") {
+            let n = client.read(&mut buffer).unwrap();
+            assert!(n > 0, "{answer:?}");
+            answer.extend_from_slice(&buffer[..n]);
+        }
+        drop(upstream);
+        let end = client.read(&mut buffer).map_err(|error| error.kind());
+        assert_eq!(end, if whole { Ok(0) } else { Err(ErrorKind::ConnectionReset) });
+    }
     server.end();
 }
 

@@ -34,7 +34,7 @@ pub use backs::Backs;
 pub use clock::{Clock, wall_clock};
 pub use failure::{connect_failure, transfer_failure};
 pub use handle::{Desk, Handle, Look, Order};
-pub use listener::{BACKLOG, ListenSocket, Listener, SocketFile};
+pub use listener::{BACKLOG, ListenSocket, Listener, SocketFile, reset_on_close};
 pub use recording::{
     Damage, Difference, Input, Recorded, RecordingOptions, ReplayError, Replayed, StreamName, explain,
     replay, replay_octets,

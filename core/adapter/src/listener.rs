@@ -2,13 +2,15 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 use shuntyard_core::address::Address;
 use shuntyard_transport::FrontTls;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// Connections that the kernel completes before they are accepted. The kernel lowers it to its own limit (`somaxconn`).
 pub const BACKLOG: i32 = 4096;
@@ -104,6 +106,13 @@ fn remove_stale_file(path: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
         Ok(_) | Err(_) => Err(io::ErrorKind::AddrInUse.into()),
     }
+}
+
+/// Closing the socket will reset the connection: its peer sees that it broke, and did not end. Of Unix sockets only those can
+/// be reset whose input was not read; their peers are not told.
+pub fn reset_on_close(socket: &impl AsFd) {
+    // A socket whose peer is gone already needs no telling.
+    let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
 }
 
 /// The name of a Unix socket in the file system; removed when the last worker stops listening.

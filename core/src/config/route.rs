@@ -21,6 +21,9 @@ pub struct RouteConfig {
     /// Whether that authority is taken out of `location`, `content-location` and the domains of cookies in responses, so that
     /// clients stay with the name that they know. Without another authority nothing is.
     pub map_back: bool,
+    /// Statuses of backends whose content is replaced by a line of the gateway's own; the head stays, but for what it says of the
+    /// content. Calls by gRPC have no such content. 400 to 599, at most 200.
+    pub replace_errors: Vec<u16>,
     /// From a request's head to the end of its response; `None` for no such limit. A millisecond to a day.
     pub timeout: Option<Duration>,
     /// The protocols that its requests may upgrade to, by `Upgrade` over HTTP/1.1 or by extended CONNECT over HTTP/2 (RFC 8441).
@@ -69,6 +72,7 @@ impl RouteConfig {
             upstream: upstream.into(),
             authority: None,
             map_back: true,
+            replace_errors: Vec::new(),
             timeout: None,
             upgrades: vec!["websocket".into()],
             connect: false,
@@ -81,6 +85,9 @@ impl RouteConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         range("route upgrades", self.upgrades.len() as u64, 0, 16)?;
         self.upgrades.iter().try_for_each(|upgrade| crate::config::token("route upgrade", upgrade))?;
+        range("route replace_errors", self.replace_errors.len() as u64, 0, 200)?;
+        let in_range = |&status: &u16| range("route replace_errors", u64::from(status), 400, 599);
+        self.replace_errors.iter().try_for_each(in_range)?;
         range("route name", self.name.len() as u64, 1, 256)?;
         match &self.host {
             HostPattern::Any => {}

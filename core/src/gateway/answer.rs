@@ -7,7 +7,7 @@ use crate::record::Cause;
 use crate::time::imf_fixdate;
 
 /// 9209-2-01: the gateway's name as a token of structured fields, which begin with a letter, or as a string.
-fn token_or_string(name: &str) -> Cow<'_, str> {
+pub(super) fn token_or_string(name: &str) -> Cow<'_, str> {
     if name.starts_with(|first: char| first.is_ascii_alphabetic()) {
         Cow::Borrowed(name)
     } else {
@@ -80,7 +80,7 @@ impl Answerer<'_> {
 
 /// Whether a request is a call by gRPC over HTTP/2: `application/grpc`, perhaps with a suffix or parameters.
 /// `application/grpc-web` is another protocol.
-fn is_grpc(request: &FieldSection) -> bool {
+pub(super) fn is_grpc(request: &FieldSection) -> bool {
     let kind = request.value_of(FieldName::ContentType).unwrap_or_default();
     let rest = kind.split_at_checked(16).filter(|(kind, _)| kind.eq_ignore_ascii_case(b"application/grpc"));
     rest.is_some_and(|(_, rest)| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))

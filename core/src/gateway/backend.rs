@@ -76,13 +76,17 @@ impl Gateway {
             live.attempt.status = head.status;
             version = self.conns.get(live.conn()).map_or(version, |entry| entry.session.version());
         }
-        let Incoming { status, relay } = match self.incoming(key, head, &mut fields, end, now) {
+        let Incoming { status, mut relay } = match self.incoming(key, head, &mut fields, end, now) {
             Ok(incoming) => incoming,
             Err(instead) => {
                 self.keep_section(fields);
                 return self.answer_instead(key, instead, now);
             }
         };
+        let own = self.own_content(key, status);
+        if own.is_some() {
+            relay = None;
+        }
         if let Some(request) = self.requests.get_mut(key) {
             let front = request.awaiting.front;
             request.awaiting.response = ResponsePhase::Begun(status);
@@ -97,6 +101,10 @@ impl Gateway {
             }
             let seconds = self.wall.unix_seconds_at(now);
             self.forward.response(&mut fields, head.content_length_repeated, version, seconds);
+            if let Some(own) = own {
+                self.answer_in_place(key, status, fields, &own, now);
+                return;
+            }
             self.watch_progress(key, now);
             self.open_tunnel(key, status, &mut fields);
             self.lend_outbox(front.conn);

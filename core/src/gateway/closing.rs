@@ -113,7 +113,7 @@ impl Gateway {
         if entry.life != Life::Flushing {
             return;
         }
-        if entry.read_closed {
+        if entry.read_closed || entry.session.is_cut_short() {
             return self.close_now(id, now);
         }
         entry.life = Life::Lingering;
@@ -137,16 +137,25 @@ impl Gateway {
 
     /// Tells the adapter to close, and forgets the connection. Its streams must be gone.
     pub(super) fn close_now(&mut self, id: ConnId, now: Instant) {
-        if self.conns.get(id).is_some() {
-            self.actions.push_back(Action::Close(id));
+        if self.order_close(id) {
             self.forget_conn(id, now);
         }
     }
 
+    /// Tells the adapter to close; says whether there is such a connection. A message that is not whole must not look so (RFC 9112
+    /// section 8).
+    fn order_close(&mut self, id: ConnId) -> bool {
+        let Some(entry) = self.conns.get_mut(id) else { return false };
+        let cut_short = entry.session.is_cut_short();
+        // What ends with it must not close it again.
+        entry.life = Life::Lingering;
+        self.actions.push_back(if cut_short { Action::Abort(id) } else { Action::Close(id) });
+        true
+    }
+
     /// Gives a connection up that has lost its use: tells the adapter to close it, and ends what it carried.
     pub(super) fn cut_conn(&mut self, id: ConnId, cause: Cause, now: Instant) {
-        if self.conns.get(id).is_some() {
-            self.actions.push_back(Action::Close(id));
+        if self.order_close(id) {
             self.remove_conn(id, cause, now);
         }
     }

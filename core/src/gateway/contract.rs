@@ -95,6 +95,10 @@ pub enum Action {
     Shutdown(ConnId),
     /// Close and forget the connection. Its id is stale now; no `handle_closed` is wanted.
     Close(ConnId),
+    /// Close and forget the connection like [`Close`](Self::Close), but so that the peer sees that it broke: over TCP by a reset
+    /// (SO_LINGER of 0 seconds), over TLS at least without `close_notify`. A message ends with this connection (RFC 9112
+    /// section 8), and is not whole.
+    Abort(ConnId),
     /// Whether listeners should be read from.
     Accepting(bool),
     /// Something to write down. Only where the configuration asks for records.

@@ -49,12 +49,22 @@ impl Gateway {
 
     /// Thaws requests of the entry while there are engines with slots and the ledger has memory; then sees to more engines.
     fn serve(&mut self, entry: EntryKey, now: Instant) {
-        while let Some(key) = self.registry.next_request(entry) {
+        let mut passing = false;
+        while let Some(key) = self.next_request(entry, passing) {
             if self.is_unservable(key) {
                 self.fail_request(key, Cause::NoTunnel, now);
                 continue;
             }
-            let Some(conn) = self.engine_for(entry, now) else { return self.saturated(entry, now) };
+            let wanted = self.wanted(key);
+            let Some(conn) = self.engine_for(entry, wanted, now) else {
+                self.saturated(entry, key, wanted, now);
+                // Who waits for a backend of a special kind keeps its turn, and holds nobody up who can do with any.
+                if wanted.needs == Needs::Anything {
+                    return;
+                }
+                passing = true;
+                continue;
+            };
             match self.thaw(key, conn, now) {
                 Thawed::Yes | Thawed::Held | Thawed::Answered => {}
                 Thawed::Starved => {
@@ -69,10 +79,18 @@ impl Gateway {
         self.registry.feed();
     }
 
-    /// The engine for the entry's next request: of those with a free slot the one whose endpoint ranks best, and there the
+    /// The entry's next request; `passing`, the next that any backend can serve.
+    fn next_request(&self, entry: EntryKey, passing: bool) -> Option<RequestKey> {
+        if passing {
+            self.registry.next_of_any(&self.requests, entry)
+        } else {
+            self.registry.next_request(entry)
+        }
+    }
+
+    /// The engine for a request of the entry: of those with a free slot the one whose endpoint ranks best, and there the
     /// one with the fewest streams. An endpoint that ranks better without having an engine gets one.
-    fn engine_for(&mut self, entry: EntryKey, now: Instant) -> Option<ConnId> {
-        let wanted = self.wanted(entry);
+    fn engine_for(&mut self, entry: EntryKey, wanted: Wanted, now: Instant) -> Option<ConnId> {
         let best = self.best_seat(entry, wanted);
         match self.registry.better_way(entry, best.map(|(rank, _)| rank), wanted) {
             Some(Way::Adopt(endpoint)) => self.adopt(entry, endpoint).or(best.map(|(_, conn)| conn)),
@@ -94,10 +112,9 @@ impl Gateway {
                 .is_some_and(|route| self.registry.lacks(route.upstream, awaiting.needs))
     }
 
-    /// What the entry's next request wants.
-    fn wanted(&self, entry: EntryKey) -> Wanted {
-        let next = self.registry.next_request(entry).and_then(|key| self.requests.get(key));
-        next.map_or_else(Wanted::default, |request| {
+    /// What the request wants.
+    fn wanted(&self, key: RequestKey) -> Wanted {
+        self.requests.get(key).map_or_else(Wanted::default, |request| {
             let &Awaiting { avoid, needs, .. } = &request.awaiting;
             Wanted { avoid, needs }
         })
@@ -143,11 +160,14 @@ impl Gateway {
     }
 
     /// No engine has a slot: one more is ordered, or those who wait are told, or they wait.
-    fn saturated(&mut self, entry: EntryKey, now: Instant) {
+    fn saturated(&mut self, entry: EntryKey, key: RequestKey, wanted: Wanted, now: Instant) {
         if self.registry.is_refused(entry) {
-            return self.fail_queue(entry, Cause::QueueLimit, now);
+            return match wanted.needs {
+                Needs::Anything => self.fail_queue(entry, Cause::QueueLimit, now),
+                Needs::Tunnel | Needs::Http1 => self.fail_request(key, Cause::QueueLimit, now),
+            };
         }
-        if let Some(endpoint) = self.registry.last_resort(entry, self.wanted(entry)) {
+        if let Some(endpoint) = self.registry.last_resort(entry, wanted) {
             return self.dial_for(entry, endpoint, now);
         }
         self.resolve_for(entry);

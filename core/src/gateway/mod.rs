@@ -52,6 +52,7 @@ mod observe;
 mod outcome;
 mod preface;
 mod relay;
+mod replace;
 mod reply;
 mod resume;
 mod retry;

@@ -77,6 +77,10 @@ pub struct Connection {
     pub(crate) read_closed: bool,
     /// Our side of a tunnel has ended.
     pub(crate) write_closed: bool,
+    /// The end of the last message in the outbox is the end of the connection.
+    pub(crate) ends_unframed: bool,
+    /// Such a message was broken off.
+    pub(crate) is_cut_short: bool,
     /// Server: 400 (Bad Request) follows all other answers.
     pub(crate) owes_bad_request: bool,
     /// Client: a request that is no well-formed message was to be sent.
@@ -112,6 +116,8 @@ impl Connection {
             has_failed: false,
             read_closed: false,
             write_closed: false,
+            ends_unframed: false,
+            is_cut_short: false,
             owes_bad_request: false,
             unsent: None,
             outbox: OctetQueue::default(),
@@ -468,6 +474,7 @@ impl Connection {
     /// Takes an exchange out, whatever it is in the middle of.
     pub(crate) fn remove(&mut self, key: StreamKey) -> Option<Exchange> {
         let exchange = self.exchanges.remove(key)?;
+        self.is_cut_short |= exchange.ends_unframed();
         self.order.retain(|&other| other != key);
         self.is_held = false;
         if self.order.is_empty() {

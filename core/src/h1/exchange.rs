@@ -98,6 +98,12 @@ impl Exchange {
         self.sending == Sending::Over || (self.end_queued && self.sending != Sending::Head)
     }
 
+    /// Whether our message has begun and not ended, and only the end of the connection will end it. That of a tunnel ends no
+    /// message, and must not destroy what is still on its way (RFC 9110 section 9.3.6).
+    pub(crate) fn ends_unframed(&self) -> bool {
+        self.sending == Sending::Content(Framing::UntilClose)
+    }
+
     /// Whether something waits that could be cut when it is its turn.
     pub(crate) fn has_output(&self) -> bool {
         let ends = self.end_queued && matches!(self.sending, Sending::Content(_));

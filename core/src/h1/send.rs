@@ -186,11 +186,19 @@ impl Connection {
             Framing::Tunnel => self.write_closed = true,
             Framing::None | Framing::Length(_) | Framing::UntilClose => {}
         }
+        self.ends_unframed = exchange.ends_unframed();
         exchange.sending = Sending::Over;
         if !exchange.recv_open {
             self.remove(key);
             self.advance();
         }
+    }
+
+    /// Whether closing the connection in good order now would end a message that is not whole, because only the end of the
+    /// connection ends it (RFC 9112 section 8): its peer must see that the connection broke.
+    pub fn is_cut_short(&self) -> bool {
+        let unsent = self.ends_unframed && !self.outbox.is_empty();
+        self.is_cut_short || unsent || self.current().is_some_and(Exchange::ends_unframed)
     }
 
     /// The next exchange in order has its turn: what waited without needing room goes into the outbox.

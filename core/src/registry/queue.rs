@@ -3,7 +3,7 @@
 use crate::config::Scope;
 use crate::key::{ConnId, EndpointKey, EntryKey, LaneKey, Slab, UpstreamKey};
 use crate::registry::{Entry, FrontLanes, Lane, Registry, Seat};
-use crate::request::{Request, RequestKey};
+use crate::request::{Needs, Request, RequestKey};
 
 /// The queue.
 impl Registry {
@@ -109,6 +109,15 @@ impl Registry {
         self.lanes.get(lane)?.requests.front()
     }
 
+    /// The request that the entry thaws next of those that any backend can serve.
+    pub fn next_of_any(&self, requests: &Slab<Request>, entry: EntryKey) -> Option<RequestKey> {
+        let lanes = self.entries.get(entry)?.lanes.iter(&self.lanes);
+        let waiting =
+            lanes.filter_map(|lane| self.lanes.get(lane)).flat_map(|lane| lane.requests.iter(requests));
+        let of_any = |request: &Request| request.awaiting.needs == Needs::Anything;
+        waiting.into_iter().find(|&key| requests.get(key).is_some_and(of_any))
+    }
+
     /// The entry that a lane belongs to.
     pub fn entry_of(&self, lane: LaneKey) -> Option<EntryKey> {
         self.lanes.get(lane).map(|lane| lane.entry)
@@ -118,8 +127,8 @@ impl Registry {
     pub fn thawed(&mut self, requests: &mut Slab<Request>, key: RequestKey, lane: LaneKey, by: EndpointKey) {
         self.withdraw(requests, key, lane);
         let Some(entry) = self.entry_of(lane).and_then(|entry| self.entries.get_mut(entry)) else { return };
-        if entry.lanes.front() == Some(lane) {
-            entry.lanes.rotate(&mut self.lanes);
+        if entry.lanes.unlink(&mut self.lanes, lane) {
+            entry.lanes.push_back(&mut self.lanes, lane);
         }
         if let Some(upstream) = self.upstreams.get_mut(entry.upstream) {
             upstream.served_by(by);

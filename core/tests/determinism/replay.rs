@@ -193,7 +193,7 @@ impl Replay {
         let mut moved = false;
         while let Some(action) = self.gateway.poll_action() {
             moved = true;
-            if let Action::Close(id) = action {
+            if let Action::Close(id) | Action::Abort(id) = action {
                 self.conns.remove(&id);
                 self.gone.push(id);
                 self.closed.push(id);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use shuntyard_core::error::ErrorCode;
+use shuntyard_core::record::Outcome;
 use shuntyard_requirements::req;
 
 use crate::rig::{Rig, Said};
@@ -180,6 +181,53 @@ fn b68_authority_is_kept_or_rewritten_and_mapped_back() {
     let (asked, told) = answered(None, true);
     assert_eq!((asked.value(":authority"), asked.value("host")), (Some("example.com"), Some("example.com")));
     assert_eq!(told.value("set-cookie"), Some("a=b; Domain=app.internal; Path=/"));
+}
+
+/// The backend's errors are its own affair: clients see a line of the gateway's.
+#[test]
+fn b76_content_of_errors_is_replaced() {
+    req!("9209-2.1.4-01");
+    let rig = || Rig::new(|config| config.routes[0].replace_errors = vec![401, 500]);
+    let answered = |method: &str, status: &str, kind: &str| {
+        let mut rig = rig();
+        let head =
+            [line(":method", method), line(":scheme", "http"), line(":authority", "a"), line(":path", "/")];
+        rig.client_says(&headers(1, &[head.concat(), line("content-type", kind)].concat(), true));
+        rig.said_to_backend();
+        let lines = [
+            line(":status", status),
+            line("content-type", "text/html"),
+            line("content-encoding", "gzip"),
+            line("etag", "\"x\""),
+            line("www-authenticate", "Basic realm=a"),
+        ];
+        rig.backend_says(&headers(1, &lines.concat(), false));
+        rig.backend_says(&data(1, b"panic at app.rs:17", false));
+        (rig.said_to_client(), rig.said_to_backend(), rig.memory.records)
+    };
+    let (told, asked, records) = answered("GET", "500", "text/plain");
+    let content = b"500 Internal Server Error\n";
+    assert_eq!(told[0].value(":status"), Some("500"));
+    assert_eq!(told[0].value("content-type"), Some("text/plain; charset=utf-8"));
+    assert_eq!(told[0].value("content-length"), Some(content.len().to_string().as_str()));
+    assert_eq!(told[0].value("proxy-status"), Some("shuntyard; received-status=500"));
+    assert_eq!((told[0].value("etag"), told[0].value("content-encoding")), (None, None));
+    assert_eq!(told[1], Said::Content { stream: 1, octets: content.to_vec(), end: true });
+    assert_eq!(told.len(), 2);
+    assert_eq!(asked, [Said::Reset { stream: 1, code: ErrorCode::CANCEL }], "the rest is not wanted");
+    assert_eq!((records[0].status, records[0].outcome), (500, Outcome::Complete));
+    assert_eq!(records[0].response_octets, content.len() as u64);
+
+    let (told, ..) = answered("HEAD", "401", "text/plain");
+    assert!(matches!(told[..], [Said::Fields { end: true, .. }]), "{told:?}");
+    assert_eq!(told[0].value("www-authenticate"), Some("Basic realm=a"), "what the status needs stays");
+    assert_eq!(told[0].value("content-length"), Some("17"));
+    for (status, kind) in [("503", "text/plain"), ("500", "application/grpc")] {
+        let (told, asked, _) = answered("GET", status, kind);
+        assert_eq!(told[0].value("content-encoding"), Some("gzip"), "{status} {kind}");
+        assert!(matches!(&told[1], Said::Content { octets, .. } if octets.starts_with(b"panic")));
+        assert!(asked.is_empty());
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use shuntyard_core::error::ErrorCode;
 use shuntyard_core::fields::FieldSection;
 use shuntyard_core::gateway::{Accepted, Action, Closed, ConnId, Connected, RecvBuf};
 use shuntyard_core::hpack::{Decoder, SectionLimits};
+use shuntyard_core::record::Record;
 
 use crate::memory::Memory;
 use crate::wire::*;
@@ -135,8 +136,13 @@ impl Rig {
                     self.hear(conn, &greeting);
                 }
                 Action::Writable(conn) => self.write(conn),
+                Action::Record(record) => {
+                    if let Record::Ended(end) = *record {
+                        self.memory.records.push(end);
+                    }
+                }
                 Action::Shutdown(conn) => self.line(conn).said.push(Said::Shutdown),
-                Action::Close(conn) => self.line(conn).said.push(Said::Close),
+                Action::Close(conn) | Action::Abort(conn) => self.line(conn).said.push(Said::Close),
                 _ => {}
             }
         }

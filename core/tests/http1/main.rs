@@ -4,6 +4,7 @@
 mod memory;
 
 mod back;
+mod cut_short;
 mod front;
 mod tunnel;
 

@@ -29,6 +29,8 @@ pub struct Memory {
     /// Connections that asked to be written to.
     writable: Vec<ConnId>,
     pub closed: Vec<ConnId>,
+    /// Those whose peer was to see that they broke.
+    pub aborted: Vec<ConnId>,
     pub records: Vec<EndRecord>,
     pub attempts: Vec<AttemptRecord>,
     /// Names that were to be resolved.
@@ -75,6 +77,7 @@ impl Memory {
             peers: BTreeMap::new(),
             writable: Vec::new(),
             closed: Vec::new(),
+            aborted: Vec::new(),
             records: Vec::new(),
             attempts: Vec::new(),
             lookups: Vec::new(),
@@ -164,6 +167,10 @@ impl Memory {
                 Action::Writable(conn) => self.writable.push(conn),
                 Action::Close(conn) => {
                     self.closed.push(conn);
+                    self.peers.remove(&conn);
+                }
+                Action::Abort(conn) => {
+                    self.aborted.push(conn);
                     self.peers.remove(&conn);
                 }
                 Action::Record(record) => match *record {

@@ -93,6 +93,7 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!(routes[0].host, HostPattern::Exact("api.example.com".into()));
     assert_eq!(routes[0].path, PathPattern::Prefix("/v1/".into()));
     assert_eq!((routes[0].authority.as_deref(), routes[0].map_back), (Some("api.internal:8080"), false));
+    assert_eq!(routes[0].replace_errors, [500, 503]);
     assert_eq!((&*routes[0].upstream, routes[0].timeout), ("api", Some(Duration::from_secs(15))));
     let upgrades: Vec<_> = routes[0].upgrades.iter().map(|upgrade| &**upgrade).collect();
     assert_eq!((upgrades, routes[0].connect), (vec!["websocket", "irc"], true));
@@ -222,10 +223,11 @@ fn ranges_are_those_of_the_core() {
         for key in &section.keys {
             let Some((_, range)) = key.kind.split_once(", ") else { continue };
             let Some((min, rest)) = range.split_once(" to ") else { continue };
-            let max = rest.split(' ').next().unwrap();
+            let max = rest.split([' ', ')']).next().unwrap();
             for value in [min, max] {
                 let number = value.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.');
                 let value = if number { value.to_owned() } else { format!("\"{value}\"") };
+                let value = if key.kind.starts_with("list") { format!("[{value}]") } else { value };
                 let line = format!("{} = {value}\n", key.name);
                 let companion = match key.name {
                     // What must not be less than the other one.

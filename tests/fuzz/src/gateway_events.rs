@@ -286,7 +286,7 @@ impl<'a> Hostile<'a> {
                 let new = self.conns.insert(conn, Peer { connecting: true, ..Peer::default() });
                 assert!(new.is_none() && !self.gone.contains(&conn), "an id is never given twice");
             }
-            Action::Close(id) => {
+            Action::Close(id) | Action::Abort(id) => {
                 // It may have been asked for before we said that the connection was gone.
                 let known = self.conns.remove(&id).is_some();
                 assert!(known || self.gone.contains(&id), "{id:?} was never there");

@@ -426,7 +426,7 @@ impl Adapter {
                     stage.police[conn.link].ended_by_gateway(&mut stage.ledger);
                 }
             }
-            Action::Close(id) => {
+            Action::Close(id) | Action::Abort(id) => {
                 if let Some(conn) = self.forget(id) {
                     stage.abandon_connect(conn.link);
                     stage.links[conn.link].close(conn.end, &mut stage.world);

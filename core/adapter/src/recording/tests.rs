@@ -110,7 +110,7 @@ impl World {
                     self.gateway.handle_connected(conn, Connected::default(), self.now);
                 }
                 Action::Writable(conn) => self.write(conn),
-                Action::Close(conn) => _ = self.backends.remove(&conn),
+                Action::Close(conn) | Action::Abort(conn) => _ = self.backends.remove(&conn),
                 _ => {}
             }
         }

@@ -53,6 +53,7 @@ impl Witness {
             Some(Action::Accepting(accepting)) => (7_u64, accepting).hash(fold),
             Some(Action::Record(record)) => hash_record(record, fold),
             Some(Action::Drained { cut }) => (9_u64, cut).hash(fold),
+            Some(Action::Abort(conn)) => (10_u64, conn).hash(fold),
         }
     }
 

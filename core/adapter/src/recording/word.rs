@@ -229,7 +229,7 @@ structs! {
     EndpointConfig { host, protocol, tls }
     RetryConfig { attempts, unprocessed_attempts, budget_percent, replay_octets }
     RouteConfig {
-        name, host, path, upstream, authority, map_back, timeout, upgrades, connect, request_headers, response_headers
+        name, host, path, upstream, authority, map_back, replace_errors, timeout, upgrades, connect, request_headers, response_headers
     }
 }
 

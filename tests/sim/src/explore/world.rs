@@ -511,7 +511,7 @@ impl World {
                     self.police[link].ended_by_gateway(&mut self.ledger);
                 }
             }
-            Action::Close(conn) => {
+            Action::Close(conn) | Action::Abort(conn) => {
                 if let Some(link) = self.find(conn) {
                     self.police[link].ended_by_gateway(&mut self.ledger);
                     self.over(link);

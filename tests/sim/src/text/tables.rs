@@ -53,7 +53,7 @@ fields!(Timeouts, words: preface field_block connect response front_idle front_a
 fields!(RetryConfig, words: attempts unprocessed_attempts budget_percent replay_octets, parts: , elsewhere: );
 fields!(UpstreamConfig, words: name endpoints balance share on_saturation connections_min connections_max http1_connections_max
     assumed_streams queue_max queue_timeout, parts: retry, elsewhere: );
-fields!(RouteConfig, words: name host path upstream authority map_back timeout upgrades connect, parts: ,
+fields!(RouteConfig, words: name host path upstream authority map_back replace_errors timeout upgrades connect, parts: ,
     elsewhere: request_headers response_headers);
 fields!(Config, words: http1 http2 max_fronts max_fronts_per_client ledger_octets ledger_front_octets replay_ledger_octets upload_ledger_octets recv_buffer_octets via via_in_responses records,
     parts: front backend timeouts forwarding, elsewhere: upstreams routes);

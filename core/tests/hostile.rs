@@ -1,7 +1,9 @@
-//! Clients that ask for more than their share.
+//! Hostile clients in front of the whole gateway: what reaches the backends, and whether others are still served.
 
-use crate::memory::Memory;
-use crate::memory::talk::{answer_all, ask, events, get, requests};
+mod memory;
+
+use memory::Memory;
+use memory::talk::{answer_all, ask, events, get, requests};
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::time::Duration;
