@@ -48,8 +48,12 @@ impl Gateway {
         }
     }
 
-    fn interim_response(&mut self, key: RequestKey, fields: FieldSection) {
+    fn interim_response(&mut self, key: RequestKey, mut fields: FieldSection) {
         if let Some(request) = self.requests.get_mut(key) {
+            let authority = request.awaiting.route.as_ref().and_then(|route| route.authority.as_ref());
+            if let Some((authority, true)) = authority {
+                map_back(&mut fields, authority, self.seed);
+            }
             let front = request.awaiting.front;
             // L8: what is seen of one attempt rules another out.
             request.awaiting.replay.end(&mut self.replays);

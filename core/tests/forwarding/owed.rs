@@ -165,6 +165,9 @@ fn b68_authority_is_kept_or_rewritten_and_mapped_back() {
             line("location", "http://app.internal:81/next"),
             line("content-location", "http://elsewhere/x"),
             line("set-cookie", "a=b; Domain=app.internal; Path=/"),
+            line("link", "<http://app.internal:81/a.css>; rel=preload"),
+            line("uri", "http://app.internal:81/x"),
+            line("destination", "http://app.internal:81/y"),
         ];
         rig.backend_says(&headers(1, &lines.concat(), true));
         (asked, rig.said_to_client().remove(0))
@@ -175,6 +178,8 @@ fn b68_authority_is_kept_or_rewritten_and_mapped_back() {
     assert_eq!(told.value("location"), Some("/next"));
     assert_eq!(told.value("content-location"), Some("http://elsewhere/x"));
     assert_eq!(told.value("set-cookie"), Some("a=b; Path=/"));
+    assert_eq!(told.value("link"), Some("</a.css>; rel=preload"));
+    assert_eq!((told.value("uri"), told.value("destination")), (Some("/x"), Some("/y")));
     let (asked, told) = answered(Some("app.internal:81"), false);
     assert_eq!(asked.value(":authority"), Some("app.internal:81"));
     assert_eq!(told.value("location"), Some("http://app.internal:81/next"));

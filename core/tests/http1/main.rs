@@ -5,6 +5,7 @@ mod memory;
 
 mod back;
 mod cut_short;
+mod engines;
 mod front;
 mod tunnel;
 

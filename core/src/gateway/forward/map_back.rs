@@ -5,10 +5,12 @@
 
 use crate::fields::{FieldLine, FieldName, FieldSection};
 
-/// Rewrites `location`, `content-location` and the domains of cookies that name `authority`.
+/// Rewrites `location`, `content-location`, `uri`, `destination` (RFC 4918 section 10.3), the targets of `link` (RFC 8288) and the
+/// domains of cookies that name `authority`.
 pub(in crate::gateway) fn map_back(fields: &mut FieldSection, authority: &str, seed: u64) {
     let mapped = |line: &FieldLine<'_>| match line.name {
-        b"location" | b"content-location" => relative(line.value, authority),
+        b"location" | b"content-location" | b"uri" | b"destination" => relative(line.value, authority),
+        b"link" => linked(line.value, authority),
         _ if line.facts.name == FieldName::SetCookie => without_domain(line.value, authority),
         _ => None,
     };
@@ -49,6 +51,35 @@ fn relative(reference: &[u8], authority: &str) -> Option<Vec<u8>> {
         _ => b"/",
     };
     Some([before, path].concat())
+}
+
+/// The links whose targets are the backend's, with targets that are relative. A target stands in angle brackets, and `<` stands
+/// elsewhere in quoted strings only.
+fn linked(links: &[u8], authority: &str) -> Option<Vec<u8>> {
+    let mut changed = Vec::new();
+    let (mut rest, mut quoted, mut is_changed) = (links, false, false);
+    while let Some((&octet, behind)) = rest.split_first() {
+        let target = behind.iter().position(|&octet| octet == b'>').filter(|_| octet == b'<' && !quoted);
+        let escapes = quoted && octet == b'\\' && !behind.is_empty();
+        quoted ^= octet == b'"';
+        let taken = match target {
+            Some(end) => {
+                let found = relative(&behind[..end], authority);
+                is_changed |= found.is_some();
+                changed.push(b'<');
+                changed.extend_from_slice(found.as_deref().unwrap_or(&behind[..end]));
+                changed.push(b'>');
+                end + 2
+            }
+            None => {
+                let taken = 1 + usize::from(escapes);
+                changed.extend_from_slice(&rest[..taken]);
+                taken
+            }
+        };
+        rest = &rest[taken..];
+    }
+    is_changed.then_some(changed)
 }
 
 fn strip<'a>(reference: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
@@ -119,6 +150,28 @@ mod tests {
             ("app", "http:"),
         ] {
             assert_eq!(of(authority, reference), None, "{reference}");
+        }
+    }
+
+    #[test]
+    fn b68_targets_of_links_become_relative() {
+        let of = |links: &str| {
+            linked(links.as_bytes(), "app:81").map(|octets| String::from_utf8(octets).expect("it was text"))
+        };
+        for (links, expected) in [
+            ("<http://app:81/a.css>; rel=preload; as=style", "</a.css>; rel=preload; as=style"),
+            ("<http://cdn/x>; rel=y, <http://APP:81>;rel=next", "<http://cdn/x>; rel=y, </>;rel=next"),
+            (
+                r#"<http://app:81/a>; title="<http://app:81/b>, \"<http://app:81/c>", </d>"#,
+                r#"</a>; title="<http://app:81/b>, \"<http://app:81/c>", </d>"#,
+            ),
+        ] {
+            assert_eq!(of(links).as_deref(), Some(expected), "{links}");
+        }
+        for other in
+            ["", "</a>; rel=b", "<http://app:81/a", "<http://app:82/a>", r#"a="<http://app:81/b>"#, "\"\\"]
+        {
+            assert_eq!(of(other), None, "{other}");
         }
     }
 
