@@ -15,12 +15,14 @@ pub(crate) mod cost {
     pub(crate) const SETTINGS: u32 = 100;
     /// PING (CVE-2019-9512), or the answer to one that nobody sent.
     pub(crate) const PING: u32 = 10;
+    /// GOAWAY. Two are what a peer needs.
+    pub(crate) const GOAWAY: u32 = 100;
     /// PRIORITY, PRIORITY_UPDATE (CVE-2019-9513), and frames of unknown types.
     pub(crate) const IGNORED: u32 = 10;
     /// DATA without content that ends nothing (CVE-2019-9518).
     pub(crate) const EMPTY_DATA: u32 = 10;
-    /// DATA of less than five octets that ends nothing, or of less content than padding. A message of gRPC or WebSocket is no shorter.
-    pub(crate) const TINY_DATA: u32 = 1;
+    /// DATA of less content than padding, that ends nothing.
+    pub(crate) const PADDING: u32 = 1;
     /// WINDOW_UPDATE (CVE-2019-9511).
     pub(crate) const WINDOW_UPDATE: u32 = 1;
 }
@@ -32,13 +34,17 @@ const OCTETS_PER_POINT: u32 = 256;
 /// What a second earns: 33 resets.
 const POINTS_PER_SECOND: u64 = 3_300;
 
-/// What DATA costs that ends nothing. Longer ones earn more than they cost.
+/// What DATA costs that ends nothing.
+///
+/// A little content costs nothing, however little it is: it is passed on at once, as a frame of its own. Were it misuse, a client could
+/// end the connection that it shares with others behind the gateway.
 pub(crate) const fn cost_of_data(content: usize, padding: u32) -> u32 {
-    match content {
-        0 => cost::EMPTY_DATA,
-        1..5 => cost::TINY_DATA,
-        _ if padding as usize > content => cost::TINY_DATA,
-        _ => 0,
+    if content == 0 {
+        cost::EMPTY_DATA
+    } else if padding as usize > content {
+        cost::PADDING
+    } else {
+        0
     }
 }
 

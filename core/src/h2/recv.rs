@@ -167,6 +167,7 @@ impl Connection {
                 Ok(Some(Event::PingAck { payload }))
             }
             Frame::GoAway { last_stream_id, error_code, .. } => {
+                self.spend(cost::GOAWAY)?;
                 self.recv_goaway(last_stream_id)?;
                 Ok(Some(Event::GoAway { last_stream_id, error_code }))
             }

@@ -66,17 +66,19 @@ fn empty_data_is_misuse_too() {
 }
 
 #[test]
-fn tiny_data_is_misuse_but_for_the_last_of_a_message() {
-    let tiny: [More; 2] = [|_| data(1, b"tiny", false), |_| padded_data(1, b"five5", 100, false)];
-    for more in tiny {
-        let mut subject = Subject::with(Role::Server, config(), &[]);
-        subject.hear(&headers(1, &post(), false));
-        assert_eq!(tolerated(&mut subject, more), 10_000);
-    }
+fn padding_is_misuse_where_it_is_more_than_content() {
     let mut subject = Subject::with(Role::Server, config(), &[]);
     subject.hear(&headers(1, &post(), false));
-    subject.hear(&[data(1, b"five5", false), data(1, b"x", true)].concat());
-    assert_eq!(subject.connection.misuse(), 0);
+    assert_eq!(tolerated(&mut subject, |_| padded_data(1, b"five5", 5, false)), 10_000);
+    let mut subject = Subject::with(Role::Server, config(), &[]);
+    subject.hear(&headers(1, &post(), false));
+    subject.hear(&[padded_data(1, b"five5", 4, false), data(1, b"t", false)].concat());
+    subject.hear(&padded_data(1, b"x", 200, true));
+    assert_eq!(
+        subject.connection.misuse(),
+        0,
+        "neither little padding, nor little content, nor the last frame"
+    );
 }
 
 #[test]

@@ -1,9 +1,7 @@
-//! Hostile clients in front of the whole gateway: what reaches the backends, and whether others are still served.
+//! Clients that ask for more than their share.
 
-mod memory;
-
-use memory::Memory;
-use memory::talk::{answer_all, ask, events, get, requests};
+use crate::memory::Memory;
+use crate::memory::talk::{answer_all, ask, events, get, requests};
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::time::Duration;

@@ -1,0 +1,186 @@
+//! Floods from clients: each class, what it comes to, to the octet.
+
+use shuntyard_core::config::ConnectionConfig;
+use shuntyard_core::error::ErrorCode;
+use shuntyard_core::key::ConnId;
+use shuntyard_core::time::Duration;
+use shuntyard_requirements::req;
+
+use crate::Came;
+use crate::memory::talk::{answer_all, ask, events, requests};
+use crate::memory::{Memory, Peer};
+use crate::wire::*;
+
+/// What is said in the `n`th turn.
+type Turn = fn(u32) -> Vec<u8>;
+
+/// One class of attack, and what it must come to.
+struct Flood {
+    what: &'static str,
+    /// Said first, behind the preface and SETTINGS.
+    opens: fn() -> Vec<u8>,
+    turn: Turn,
+    /// The code of the farewell.
+    code: ErrorCode,
+    came: Came,
+}
+
+const MANY: u32 = 20_000;
+
+fn nothing() -> Vec<u8> {
+    Vec::new()
+}
+
+fn upload() -> Vec<u8> {
+    headers(1, &post(), false)
+}
+
+fn download() -> Vec<u8> {
+    headers(1, &get(), true)
+}
+
+/// A field block that is not ended.
+fn open_block() -> Vec<u8> {
+    frame(HEADERS, END_STREAM, 1, &get())
+}
+
+const fn id(n: u32) -> u32 {
+    2 * n + 1
+}
+
+const CALM: ErrorCode = ErrorCode::ENHANCE_YOUR_CALM;
+
+const fn came(turns: u32, sent: usize, told: usize, reached: usize, held: usize) -> Came {
+    Came { turns, sent, told, reached, held }
+}
+
+/// In the order of the table of attacks; CVE numbers where there are any.
+#[rustfmt::skip]
+fn floods() -> Vec<Flood> {
+    let flood = |what, opens, turn: Turn, code, came| Flood { what, opens, turn, code, came };
+    vec![
+        flood("CVE-2023-44487 rapid reset", nothing, |n| [headers(id(n), &get(), true), rst_stream(id(n), ErrorCode::CANCEL)].concat(), CALM, came(100, 4_949, 17, 0, 0)),
+        flood("CVE-2025-8671 made you reset", nothing, |n| [headers(id(n), &get(), true), window_update(id(n), 0)].concat(), CALM, came(99, 4_900, 1_304, 0, 0)),
+        flood("CVE-2019-9514 malformed", nothing, |n| headers(id(n), &[0x82], true), CALM, came(100, 1_010, 1_317, 0, 0)),
+        flood("CVE-2016-6581 HPACK bomb", nothing, |n| headers(id(n), &[get(), vec![0xa0; 16_000]].concat(), true), CALM, came(99, 1_603_600, 1_784, 0, 0)),
+        flood("CVE-2019-9512 PING", nothing, |_| ping(b"attacker"), CALM, came(1_000, 17_017, 17_017, 0, 0)),
+        flood("CVE-2019-9515 SETTINGS", nothing, |_| settings(&[]), CALM, came(100, 909, 917, 0, 0)),
+        flood("CVE-2020-11080 huge SETTINGS", nothing, |_| settings(&[(4, 70_000); 33]), CALM, came(0, 207, 17, 0, 0)),
+        flood("window flapping", download, |n| settings(&[(4, if n % 2 == 0 { 0 } else { 0x7fff_0000 })]), CALM, came(100, 1_515, 917, 1, 0)),
+        flood("CVE-2019-9513 PRIORITY", nothing, |n| priority(id(n % 100), 0), CALM, came(1_000, 14_014, 17, 0, 0)),
+        flood("PRIORITY_UPDATE", nothing, |n| priority_update(id(n % 100), "u=0"), CALM, came(1_000, 16_016, 17, 0, 0)),
+        flood("unknown frames", nothing, |_| frame(0xee, 0, 0, &[0; 64]), CALM, came(1_000, 73_073, 17, 0, 0)),
+        flood("GOAWAY", nothing, |_| goaway(0, ErrorCode::NO_ERROR), CALM, came(100, 1_717, 17, 0, 0)),
+        flood("CVE-2019-9518 empty DATA", upload, |_| data(1, b"", false), CALM, came(1_000, 9_009, 17, 1, 0)),
+        flood("padding only", upload, |_| padded_data(1, b"", 255, false), CALM, came(1_000, 265_265, 108, 1, 0)),
+        flood("more padding than content", upload, |_| padded_data(1, b"t", 255, false), CALM, came(10_000, 2_660_266, 1_083, 1, 10_000)),
+        flood("DATA of closed streams", || [upload(), rst_stream(1, ErrorCode::CANCEL)].concat(), |_| data(1, &[0; 100], false), ErrorCode::STREAM_CLOSED, came(0, 109, 17, 0, 0)),
+        flood("CVE-2019-9511 dribble", download, |_| window_update(1, 1), CALM, came(10_000, 130_013, 17, 1, 0)),
+        flood("WINDOW_UPDATE", nothing, |_| window_update(0, 1), CALM, came(10_000, 130_013, 17, 0, 0)),
+        flood("CVE-2024-27316 CONTINUATION", open_block, |_| frame(CONTINUATION, 0, 1, &[0x82; 1000]), CALM, came(8, 9_081, 17, 0, 0)),
+        flood("CVE-2019-9518 empty CONT.", open_block, |_| frame(CONTINUATION, 0, 1, &[]), CALM, came(0, 9, 17, 0, 0)),
+        flood("CVE-2019-9516 empty names", nothing, |n| headers(id(n), &[get(), vec![0, 0, 0]].concat(), true), CALM, came(100, 3_939, 1_317, 0, 0)),
+        flood("streams beyond the limit", nothing, |n| headers(id(n), &post(), false), CALM, came(1_100, 39_636, 13_017, 100, 0)),
+    ]
+}
+
+/// The gateway, somebody who only wants to be served, and the attacker.
+struct Scene {
+    memory: Memory,
+    bystander: ConnId,
+    attacker: ConnId,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let mut memory = Memory::new(|_| {});
+        let bystander = memory.connect(ConnectionConfig::default());
+        ask(&mut memory, bystander, "/first");
+        answer_all(&mut memory);
+        events(&mut memory, bystander);
+        let attacker = memory.connect_mute();
+        let mut scene = Self { memory, bystander, attacker };
+        scene.say(&[PREFACE.to_vec(), settings(&[]), settings_ack()].concat());
+        scene
+    }
+
+    fn say(&mut self, octets: &[u8]) {
+        self.memory.inject(self.attacker, octets);
+    }
+
+    /// Requests of the attacker that have reached a backend, unanswered.
+    fn reached(&mut self) -> usize {
+        let backends = self.memory.backends().into_iter().filter(|&id| id != self.attacker);
+        let mut reached = 0;
+        for backend in backends.collect::<Vec<_>>() {
+            if matches!(self.memory.peers.get(&backend), Some(Peer::Backend(_))) {
+                let paths = requests(&mut self.memory, backend);
+                reached += paths.iter().filter(|(_, request)| request.uri().path() == "/").count();
+            }
+        }
+        reached
+    }
+}
+
+fn attack(flood: &Flood) -> (Came, Vec<u8>) {
+    let mut scene = Scene::new();
+    scene.memory.sent_to(scene.attacker);
+    let mut came = Came { turns: 0, sent: 0, told: 0, reached: 0, held: 0 };
+    let opening = (flood.opens)();
+    scene.say(&opening);
+    let mut told = Vec::new();
+    while came.turns < MANY {
+        let octets = (flood.turn)(came.turns);
+        came.sent += octets.len();
+        scene.say(&octets);
+        came.reached += scene.reached();
+        came.held = came.held.max(scene.memory.gateway.view().buffered_octets);
+        told.extend(scene.memory.sent_to(scene.attacker));
+        if scene.memory.shutdowns.contains(&scene.attacker) || scene.memory.closed.contains(&scene.attacker) {
+            break;
+        }
+        came.turns += 1;
+    }
+    came.told = told.len();
+    // Others are served as if nothing had been.
+    ask(&mut scene.memory, scene.bystander, "/bystander");
+    scene.memory.peers.remove(&scene.attacker);
+    assert!(answer_all(&mut scene.memory).contains(&"/bystander".to_owned()), "{}", flood.what);
+    assert_eq!(scene.memory.dials.len(), 1, "{}: the connection to the backend has lived", flood.what);
+    scene.memory.wait(Duration::from_secs(10));
+    assert!(scene.memory.closed.contains(&scene.attacker), "{}", flood.what);
+    (came, told)
+}
+
+#[test]
+fn each_flood_ends_within_its_budget_and_disturbs_nobody() {
+    req!("9113-10.5-01");
+    let mut wrong = 0;
+    for flood in floods() {
+        let (came, mut told) = attack(&flood);
+        came.print(flood.what);
+        let frames = take_frames(&mut told);
+        let goaway = frames.iter().rev().find(|frame| frame.frame_type == GOAWAY);
+        let code = goaway.map(|frame| frame.word(1));
+        if came != flood.came || code != Some(flood.code.0) {
+            println!("    expected {:?} and code {:?}, not {code:?}", flood.came, flood.code);
+            wrong += 1;
+        }
+    }
+    assert_eq!(wrong, 0, "what they came to is printed above");
+}
+
+/// A little content is passed on as it comes, and is no misuse: neither here nor at a backend whose connection others share.
+#[test]
+fn tiny_data_ends_no_connection() {
+    let mut scene = Scene::new();
+    scene.say(&upload());
+    for _ in 0..MANY {
+        scene.say(&data(1, b"t", false));
+        scene.reached();
+    }
+    ask(&mut scene.memory, scene.bystander, "/bystander");
+    assert!(scene.memory.peers.remove(&scene.attacker).is_some(), "it may go on");
+    assert!(answer_all(&mut scene.memory).contains(&"/bystander".to_owned()));
+    assert_eq!(scene.memory.dials.len(), 1);
+}
