@@ -3,8 +3,10 @@
 //! While it has requests it has a seat in an [entry](crate::registry::Entry) of the registry. Out of requests it has none:
 //! its connection is idle, with the session alive on it, until another entry adopts it.
 
+use crate::deadline::DeadlineKey;
 use crate::key::{EndpointKey, EntryKey, UpstreamKey};
 use crate::ledger::{Ledger, Permit};
+use crate::request::DeadlineTarget;
 use crate::session::Session;
 
 /// How far an engine has come. What the peer says moves it.
@@ -31,6 +33,8 @@ pub struct Engine {
     pub entry: Option<EntryKey>,
     /// Its connection waits at its endpoint for an entry that adopts it.
     pub idle: bool,
+    /// Its backend has seen too many requests taken back, and rests: the next look at it.
+    pub easing: Option<DeadlineKey<DeadlineTarget>>,
     phase: EnginePhase,
     /// The streams that may be open before the peer's SETTINGS came.
     streams_assumed: u32,
@@ -49,7 +53,17 @@ impl Engine {
         (streams_assumed, streams_cap): (u32, u32),
     ) -> Self {
         let phase = EnginePhase::Connecting;
-        Self { number, upstream, endpoint, entry, idle: false, phase, streams_assumed, streams_cap }
+        Self {
+            number,
+            upstream,
+            endpoint,
+            entry,
+            idle: false,
+            easing: None,
+            phase,
+            streams_assumed,
+            streams_cap,
+        }
     }
 
     /// How far it has come.

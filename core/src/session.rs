@@ -241,6 +241,18 @@ impl Session {
         each!(self, session => session.reset(key, code))
     }
 
+    /// Client: a request was taken back. A connection of HTTP/1.1 has ended with it.
+    pub fn strain(&mut self) {
+        if let Self::H2(session) = self {
+            session.strain();
+        }
+    }
+
+    /// Client: so many requests were taken back that new ones have to wait.
+    pub fn is_strained(&self) -> bool {
+        matches!(self, Self::H2(session) if session.is_strained())
+    }
+
     /// Gives received octets back to their stream.
     pub fn release_stream(&mut self, key: StreamKey, credit: Credit<StreamLevel>) {
         each!(self, session => session.release_stream(key, credit))

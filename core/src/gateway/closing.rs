@@ -180,7 +180,10 @@ impl Gateway {
                 self.dismiss(&peer);
                 self.front_gone(lanes, now);
             }
-            Side::Backend(engine) => self.registry.connection_gone(engine.upstream, engine.endpoint),
+            Side::Backend(engine) => {
+                self.cancel_deadline(engine.easing);
+                self.registry.connection_gone(engine.upstream, engine.endpoint);
+            }
         }
         self.go_on_draining(now);
     }

@@ -114,6 +114,12 @@ impl Conn {
         }
     }
 
+    /// Time makes up for what the peer has cost, and for what it had to bear.
+    pub(super) fn forgive(&mut self, now: Instant) {
+        let time = now.saturating_since(self.forgiven);
+        self.forgiven = self.forgiven + self.session.forgive(time);
+    }
+
     pub(super) fn is_front(&self) -> bool {
         matches!(self.side, Side::Front { .. })
     }

@@ -43,6 +43,8 @@ pub(super) enum Kind {
     Age,
     /// A backend was asked whether it is still there, or is looked at.
     Vigil,
+    /// A backend has seen too many requests taken back.
+    Ease,
     /// The second GOAWAY of a drain.
     DrainStep,
     /// The end of a drain.
@@ -50,7 +52,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::Connect,
         Self::Preface,
         Self::FieldBlock,
@@ -67,6 +69,7 @@ impl Kind {
         Self::Resolve,
         Self::Age,
         Self::Vigil,
+        Self::Ease,
         Self::DrainStep,
         Self::Drain,
     ];
@@ -82,6 +85,9 @@ const DRAIN_STEP: Duration = Duration::from_millis(500);
 
 /// How soon a connection that nobody uses, and that is kept all the same, is looked at again at the earliest.
 const KEPT_IDLE: Duration = Duration::from_secs(1);
+
+/// How long a strained backend rests between two looks: what makes up for one request that was taken back, and a little.
+const EASE: Duration = Duration::from_millis(31);
 
 /// How often names are looked up again. The system's resolver tells no lifetime of its answers.
 const RESOLVE: Duration = Duration::from_secs(30);
@@ -102,6 +108,7 @@ impl Gateway {
             Kind::Resolve => RESOLVE,
             // Told by others than the timeouts alone.
             Kind::Queue | Kind::Pause | Kind::Total | Kind::Rest | Kind::Age | Kind::Vigil => Duration::ZERO,
+            Kind::Ease => EASE,
             Kind::DrainStep => DRAIN_STEP,
             Kind::Drain => self.drain.as_ref().map_or(Duration::ZERO, |drain| drain.deadline),
         }
@@ -196,6 +203,7 @@ impl Gateway {
             DeadlineTarget::Conn(id) if kind == Kind::FieldBlock => self.expire_field_block(id, now),
             DeadlineTarget::Conn(id) if kind == Kind::Age => self.expire_age(id, now),
             DeadlineTarget::Conn(id) if kind == Kind::Vigil => self.expire_vigil(id, now),
+            DeadlineTarget::Conn(id) if kind == Kind::Ease => self.ease(id, now),
             DeadlineTarget::Conn(id) => self.expire_conn(id, kind, now),
             DeadlineTarget::Request(key) if kind == Kind::Progress => self.expire_progress(key, now),
             DeadlineTarget::Request(key) if kind == Kind::Total => self.expire_total(key, now),
@@ -226,6 +234,7 @@ impl Gateway {
             | Kind::Resolve
             | Kind::Age
             | Kind::Vigil
+            | Kind::Ease
             | Kind::DrainStep
             | Kind::Drain => {}
         }

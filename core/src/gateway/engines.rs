@@ -52,6 +52,35 @@ impl Gateway {
         }
     }
 
+    /// A stream of the connection was reset. Of a backend's too many of that are not borne (CVE-2023-44487 is why they count), and the
+    /// connection is everybody's: new requests wait until it has rested.
+    pub(super) fn strain(&mut self, conn: ConnId, now: Instant) {
+        let at = now + self.duration(Kind::Ease);
+        let Some(entry) = self.conns.get_mut(conn).filter(|entry| !entry.is_front()) else { return };
+        entry.session.strain();
+        let strained = entry.session.is_strained();
+        if let Some(engine) = entry.engine_mut()
+            && strained
+            && engine.easing.is_none()
+        {
+            engine.easing = Some(self.deadlines.arm(Kind::Ease as u8, at, DeadlineTarget::Conn(conn)));
+        }
+    }
+
+    /// The backend has rested for a while.
+    pub(super) fn ease(&mut self, conn: ConnId, now: Instant) {
+        let at = now + self.duration(Kind::Ease);
+        let Some(entry) = self.conns.get_mut(conn) else { return };
+        entry.forgive(now);
+        let strained = entry.session.is_strained();
+        let Some(engine) = entry.engine_mut() else { return };
+        engine.easing =
+            strained.then(|| self.deadlines.arm(Kind::Ease as u8, at, DeadlineTarget::Conn(conn)));
+        if !strained {
+            self.slot_freed(conn);
+        }
+    }
+
     /// A client is gone. In scope `client` its engines are out of requests with it.
     pub(super) fn front_gone(&mut self, lanes: FrontLanes, now: Instant) {
         for Seat { conn, .. } in self.registry.forget_front(lanes) {

@@ -314,10 +314,11 @@ impl Gateway {
         conn: ConnId,
         stream: StreamKey,
         code: crate::error::ErrorCode,
-        _now: Instant,
+        now: Instant,
     ) {
         if let Some(entry) = self.conns.get_mut(conn) {
             entry.session.reset(stream, code);
+            self.strain(conn, now);
         }
         self.touch(conn);
     }

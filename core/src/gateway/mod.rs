@@ -294,8 +294,7 @@ impl Gateway {
         if let Some(entry) = self.conns.get_mut(lent_to) {
             // What is left goes into memory of its own size; an idle connection holds none.
             entry.inbox = OctetQueue::default();
-            let time = now.saturating_since(entry.forgiven);
-            entry.forgiven = entry.forgiven + entry.session.forgive(time);
+            entry.forgive(now);
         }
         self.heard(conn, now);
         let left = self.receive(conn, &buffer[..filled], now);

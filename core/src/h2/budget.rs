@@ -27,6 +27,9 @@ pub(crate) mod cost {
     pub(crate) const WINDOW_UPDATE: u32 = 1;
 }
 
+/// What a backend is made to bear of requests that are taken back: a hundred beyond what it answers, as much as the strictest peers do. Its
+/// connection is shared, so that one client's resets would be everybody's trouble.
+pub(crate) const STRAIN_MAX: u32 = 9_900;
 /// What a message that came whole earns: as much as a reset costs, so that a browser may cancel what it likes.
 const MESSAGE_EARNS: u32 = 100;
 /// So many octets of content earn a point: a full frame of DATA stands against 64 updates of windows.

@@ -8,7 +8,7 @@ use crate::config::{ConnectionConfig, DEFAULT_WINDOW};
 use crate::error::{ConnectionError, ErrorCode};
 use crate::fields::FieldSection;
 use crate::frame;
-use crate::h2::budget::{Misuse, QueuedAnswers};
+use crate::h2::budget::{Misuse, QueuedAnswers, STRAIN_MAX, cost};
 use crate::h2::priorities::Signals;
 use crate::h2::schedule::Schedule;
 use crate::h2::settings::{LocalSettings, PeerSettings, Role};
@@ -82,6 +82,8 @@ pub struct Connection {
     pub(crate) traffic: Traffic,
     pub(crate) answers: QueuedAnswers,
     pub(crate) misuse: Misuse,
+    /// What the peer has to bear of us: requests that we have taken back.
+    pub(crate) strain: Misuse,
     /// PINGs of ours that were not answered.
     pub(crate) pings_out: u32,
     pub(crate) spare_fields: FieldSection,
@@ -119,6 +121,7 @@ impl Connection {
             traffic: Traffic::default(),
             answers: QueuedAnswers::default(),
             misuse: Misuse::default(),
+            strain: Misuse::default(),
             pings_out: 0,
             spare_fields: FieldSection::new(),
             config,
@@ -313,12 +316,13 @@ impl Connection {
 
     /// Client: how many streams can be opened now. Before the peer's SETTINGS an assumption holds
     /// (RFC 9113 section 6.5.2), later the peer's limit, and always our own. None while the outbox is congested: requests
-    /// that nobody takes, each followed by its reset, would fill it without limit.
+    /// that nobody takes, each followed by its reset, would fill it without limit. And none while the peer
+    /// [is strained](Self::is_strained).
     pub fn open_slots(&self) -> u32 {
         let ended =
             self.phase == Phase::Failed || self.goaway_sent.is_some() || self.goaway_received.is_some();
-        if ended || self.is_congested() || self.role == Role::Server || self.next_stream_id > stream_id_max()
-        {
+        let rests = self.is_congested() || self.is_strained();
+        if ended || rests || self.role == Role::Server || self.next_stream_id > stream_id_max() {
             return 0;
         }
         let limit = match (self.peer_settings_seen, self.peer.max_concurrent_streams) {
@@ -392,7 +396,19 @@ impl Connection {
     /// So much time passed, which is worth something to a peer that owes. Says how much of it was made use of: the rest is to be
     /// counted again.
     pub fn forgive(&mut self, time: Duration) -> Duration {
-        self.misuse.forgive(time)
+        self.misuse.forgive(time).min(self.strain.forgive(time))
+    }
+
+    /// A request was taken back, for no fault of the peer's.
+    pub fn strain(&mut self) {
+        // How much is too much is asked where new ones would be sent.
+        let _ = self.strain.spend(cost::RESET, STRAIN_MAX);
+    }
+
+    /// Whether so many requests were taken back lately that new ones have to wait: a peer that counts resets would end the connection.
+    /// Whole messages and [time](Self::forgive) make up for it.
+    pub fn is_strained(&self) -> bool {
+        self.strain.points() > STRAIN_MAX
     }
 
     /// What the peer has cost beyond what it has brought, in points

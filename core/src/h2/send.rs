@@ -294,6 +294,7 @@ impl Connection {
     pub(crate) fn close_if_over(&mut self, key: StreamKey) {
         if self.streams.slab.get(key).is_some_and(|stream| stream.state.is_closed()) {
             self.misuse.message();
+            self.strain.message();
             self.forget(key, ClosedBy::EndStream);
         }
     }

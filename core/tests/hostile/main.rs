@@ -10,6 +10,19 @@ mod stalls;
 #[path = "../wire/mod.rs"]
 mod wire;
 
+use memory::Memory;
+use memory::talk::answer_all;
+use shuntyard_core::time::Duration;
+
+/// Whether this request reaches a backend within a second, and is answered.
+fn is_answered_within_a_second(memory: &mut Memory, path: &str) -> bool {
+    (0..100).any(|_| {
+        let answered = answer_all(memory).iter().any(|answered| answered == path);
+        memory.wait(Duration::from_millis(10));
+        answered
+    })
+}
+
 /// What a hostile peer came to. Every figure is exact, for nothing here depends on anything but the octets.
 #[derive(Debug, PartialEq, Eq)]
 struct Came {
