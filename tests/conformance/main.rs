@@ -9,6 +9,7 @@ mod account;
 mod adapters;
 #[path = "../../core/transport/tests/common/mod.rs"]
 mod authority;
+mod chaos;
 mod contents;
 mod endings;
 mod exchanges;
