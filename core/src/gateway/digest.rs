@@ -19,7 +19,8 @@ const LEFT_OUT: &[&str] = &[
 /// Where in the output of a connection a head begins: whether it has left is seen by what is in its outbox.
 const PLACE: &str = "head_at";
 /// Fields that hold keys of deadlines: a slab of its own, whose keys must not be taken for those of others.
-const DEADLINES: &[&str] = &["age_deadline", "deadline", "easing", "rest_deadline", "total", "write_deadline"];
+const DEADLINES: &[&str] =
+    &["age_deadline", "deadline", "easing", "rest_deadline", "total", "write_deadline"];
 /// Fields that hold keys as numbers.
 const KEYS: &[&str] = &["head", "next", "prev", "tail"];
 /// A stream's tag is the key of its request, and one more: 0 is none.
