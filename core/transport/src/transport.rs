@@ -262,6 +262,8 @@ impl Transport {
 
     fn connected(&mut self) -> Plain {
         self.phase = Phase::Open;
+        // In TLS 1.2 the server's last words of the handshake are still to come, and the client waits for them.
+        self.step_until_rest();
         let common = self.common();
         let protocol = common.alpn_protocol().and_then(alpn_protocol);
         let facts = TlsFacts {

@@ -80,7 +80,7 @@ impl End {
     pub(crate) fn hear(&mut self, octets: &[u8], spare: &mut Spare, (cut, room): (usize, usize)) {
         for piece in octets.chunks(cut) {
             let mut piece = piece;
-            while !piece.is_empty() {
+            while !piece.is_empty() && self.failure.is_none() {
                 let buffer = self.transport.recv_buf(spare).expect("everything was taken");
                 let n = piece.len().min(buffer.len());
                 buffer[..n].copy_from_slice(&piece[..n]);
