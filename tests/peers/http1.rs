@@ -6,7 +6,7 @@ use crate::content::same;
 use crate::load::h2load;
 use crate::process::{Process, Program, run};
 use crate::runner::Peers;
-use crate::scripts::{ADAPTERS, Backend, Served, python};
+use crate::scripts::{ADAPTERS, Backend, Served, python, script};
 
 /// How curl asks, and the version of the answer.
 const VERSIONS: [(&str, &str); 4] = [
@@ -118,13 +118,18 @@ pub(crate) fn load(peers: &Peers) {
 /// The head of a response is there before its content is, and each event before the next.
 pub(crate) fn events(peers: &Peers) {
     let served = Served::new();
-    let origin = Backend::start(python(peers, "origin.py").arg(served.folder.path("")));
-    for adapter in ADAPTERS {
-        let program = origin.behind("http", adapter);
-        for (version, answer) in VERSIONS {
-            follow(peers, &program, version, answer);
+    let backends = [
+        ("http", Backend::start(python(peers, "origin.py").arg(served.folder.path("")))),
+        ("h2c", Backend::start(peers.command("node").arg(script("events_backend.mjs")))),
+    ];
+    for (scheme, backend) in &backends {
+        for adapter in ADAPTERS {
+            let program = backend.behind(scheme, adapter);
+            for (version, answer) in VERSIONS {
+                follow(peers, &program, version, answer);
+            }
+            program.end();
         }
-        program.end();
     }
 }
 

@@ -44,7 +44,7 @@ const CASES: &[Case] = &[
     case("http1::large_content", &["curl", "nghttpd", "python3"], http1::large_content),
     case("http1::expect_continue", &["curl", "nghttpd", "python3"], http1::expect_continue),
     case("http1::load", &["h2load", "nghttpd", "python3", "wrk"], http1::load),
-    case("http1::events", &["curl", "python3"], http1::events),
+    case("http1::events", &["curl", "node", "python3"], http1::events),
     case("clients::python_http_client", &["nghttpd", "python3"], clients::python_http_client),
     case(
         "clients::python_httpx",
@@ -81,6 +81,11 @@ const CASES: &[Case] = &[
     case("failures::drain_in_mid_download", &["curl", "nghttpd"], failures::drain_in_mid_download),
     case("servers::nginx", &["curl", "h2load", "nginx"], servers::nginx),
     case("servers::apache", &["apache2", "curl", "h2load"], servers::apache),
+    case(
+        "servers::apache_with_websockets",
+        &["apache2", "python3", "python:h2", "python:websockets"],
+        servers::apache_with_websockets,
+    ),
     case(
         "idle::makes_no_system_calls",
         &["curl", "nghttpd", "strace", "timeout"],

@@ -9,6 +9,7 @@ use crate::content::{octets, same};
 use crate::load::h2load;
 use crate::process::{PATIENCE, Process, Program, run};
 use crate::runner::Peers;
+use crate::scripts::{Backend, fine, python};
 
 const ADAPTERS: [&str; 2] = ["mio", "tokio"];
 
@@ -52,6 +53,45 @@ pub(crate) fn apache(peers: &Peers) {
         command.arg("-DFOREGROUND").arg("-f").arg(config);
         command
     });
+}
+
+/// Apache httpd with mod_proxy_wstunnel in front of a server of WebSockets: over HTTP/1.1, and over HTTP/2 by extended CONNECT.
+pub(crate) fn apache_with_websockets(peers: &Peers) {
+    let backend = Backend::start(python(peers, "websocket.py").arg("serve"));
+    let folder = Served::new("apache2-websockets");
+    let (mut process, port) = start("apache2", &|port| {
+        let modules = ["mpm_event", "authz_core", "http2", "proxy", "proxy_http", "proxy_wstunnel"]
+            .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"))
+            .concat();
+        let config = folder.write(
+            "httpd.conf",
+            format!(
+                "ServerRoot {0}\n{modules}ServerName origin.test\nListen 127.0.0.1:{port}\n\
+                 User www-data\nGroup www-data\nPidFile {0}/pid\nErrorLog {0}/error.log\n\
+                 Protocols h2c http/1.1\nH2WebSockets on\nProxyPass /echo {1}/echo upgrade=websocket\n",
+                folder.0.display(),
+                backend.url("http"),
+            ),
+        );
+        let mut command = peers.command("apache2");
+        command.arg("-DFOREGROUND").arg("-f").arg(config);
+        command
+    });
+    for scheme in ["http", "h2c"] {
+        for adapter in ADAPTERS {
+            let program =
+                Program::start(&["--adapter", adapter, "--backend", &format!("{scheme}://127.0.0.1:{port}")]);
+            let place = format!("127.0.0.1:{}", program.port());
+            for front in ["http1", "http2"] {
+                let pair = format!("{front} in front of {scheme}, {adapter}");
+                fine(&pair, python(peers, "websocket.py").args([front, &place]));
+            }
+            program.end();
+        }
+    }
+    // Killed, it would leave its workers behind.
+    process.signal("TERM");
+    process.wait();
 }
 
 /// Many small requests, and a large one, through both adapters.
