@@ -22,6 +22,7 @@ pub mod cut;
 pub mod endpoint;
 pub mod explore;
 pub mod generate;
+pub mod http1;
 pub mod invariants;
 pub mod ledger;
 pub mod mischief;

@@ -236,6 +236,7 @@ impl Run {
         self.stage.world.wake(now, Wake::Client(at));
         self.until(now + scenario.safety, |run| run.clients[at].is_done())?;
         let client = &self.clients[at];
+        self.stage.ledger.check("LIVE", client.is_done(), || "the probe waits for ever".into())?;
         for (exchange, answer) in client.session().exchanges.iter().zip(&client.answers) {
             probe::is_served(&mut self.stage.ledger, scenario, exchange, answer)?;
         }

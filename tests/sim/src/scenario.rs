@@ -122,7 +122,7 @@ impl Scenario {
     }
 
     /// Whether who stands still may leave no room for the others: few slots, or little memory.
-    fn is_crowded(&self) -> bool {
+    pub(crate) fn is_crowded(&self) -> bool {
         let stands = |s: &Session| {
             s.hostile.is_some()
                 || s.peer.never_grants()

@@ -16,6 +16,7 @@ mod windows;
 pub use data::*;
 pub use endings::*;
 pub use engines::*;
+pub(crate) use lifecycle::rid_of;
 pub use lifecycle::*;
 pub use limits::*;
 pub use retry::*;

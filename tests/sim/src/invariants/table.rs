@@ -88,7 +88,7 @@ pub const ALL: [Invariant; 75] = [
     row("C5", "step, rest", Swarm),
     row("C6", "step", Swarm),
     row("C7", "step", Swarm),
-    row("C8", "step", Open("model peers speak HTTP/2; core/tests/h1 and tests/fuzz judge HTTP/1.1")),
+    row("C8", "step", Test("c8_seeds_of_both_versions_without_a_violation")),
     row("N1", "step", Swarm),
     row("N2", "step", Swarm),
     row(

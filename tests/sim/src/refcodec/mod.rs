@@ -5,6 +5,7 @@
 
 pub mod frame;
 pub mod hpack;
+pub mod http1;
 pub mod huffman;
 pub mod message;
 
