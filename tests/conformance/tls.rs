@@ -12,6 +12,7 @@ use http::StatusCode;
 use shuntyard_adapter::{HANDSHAKES_MAX, Options};
 use shuntyard_core::config::{Config, Protocol};
 use shuntyard_core::h2::ServerEvent;
+use shuntyard_requirements::req;
 use shuntyard_transport::{BackTls, FrontTls, Trust};
 
 use crate::adapters::{Adapter, Running};
@@ -43,6 +44,7 @@ fn connect(server: &Running, tls: &BackTls) -> Peer<shuntyard_core::h2::Client> 
 }
 
 fn requests_over_tls_are_served_and_replay_without_keys(adapter: &dyn Adapter) {
+    req!("9112-9.7-01", "9112-9.8-05", "9113-3.2-02");
     let (listener, config) = backend();
     let (front, trusting) = listener_pair();
     let server = start(adapter, config, &front);
@@ -71,6 +73,7 @@ fn listener_pair() -> (FrontTls, BackTls) {
 }
 
 fn what_alpn_said_is_spoken(adapter: &dyn Adapter) {
+    req!("9113-3.3-01");
     let (origin, config) = Origin::start();
     let (front, trusting) = listener_pair();
     let server = start(adapter, config, &front);
@@ -133,6 +136,7 @@ fn content_comes_whole_both_ways(adapter: &dyn Adapter) {
 
 /// A drained connection ends with GOAWAY, then with TLS's own word for the end: nothing was cut off.
 fn the_end_is_said_in_tls_too(adapter: &dyn Adapter) {
+    req!("9112-9.8-03", "9112-9.8-06");
     let (origin, config) = Origin::start();
     let (front, trusting) = listener_pair();
     let server = start(adapter, config, &front);

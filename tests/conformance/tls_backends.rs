@@ -9,6 +9,7 @@ use http::StatusCode;
 use shuntyard_adapter::{Backs, Options};
 use shuntyard_core::config::{Alpn, Config, EndpointConfig, Host, Protocol};
 use shuntyard_core::h2::{ClientEvent, StreamKey};
+use shuntyard_requirements::req;
 use shuntyard_transport::{BackTls, ClientAuth, FrontTls, Identity, Trust};
 
 use crate::adapters::{Adapter, Running};
@@ -109,6 +110,7 @@ fn sessions_are_taken_up_again(adapter: &dyn Adapter) {
 
 /// 502 with the reason, and no octet of a request.
 fn a_backend_that_does_not_prove_itself_gets_nothing(adapter: &dyn Adapter) {
+    req!("9110-4.3.4-06");
     let authority = Authority::new();
     let (chain, key) = authority.issue_pem(&[HOST], |params| {
         params.not_before = rcgen::date_time_ymd(2020, 1, 1);
@@ -170,6 +172,7 @@ fn who_must_show_a_certificate_does(adapter: &dyn Adapter) {
 
 /// RFC 9112 section 9.8: content that ends with its connection is whole only if TLS says that nothing is missing.
 fn an_end_that_was_not_announced_is_no_end(adapter: &dyn Adapter) {
+    req!("9112-9.8-01", "9112-9.8-02");
     let authority = Authority::new();
     let origin = origin(&authority, &BOTH[1..]);
     let (server, _) = start(adapter, &origin, Alpn::Either, &trusting(&authority));

@@ -6,6 +6,7 @@ use common::{Authority, Pair};
 use shuntyard_core::config::{Alpn, Protocol};
 use shuntyard_core::time::Instant;
 use shuntyard_core::tls::TlsFailure;
+use shuntyard_requirements::req;
 use shuntyard_transport::{BackTls, ClientAuth, FrontTls, Identity, TlsConfigError, Transport, Trust};
 
 const BOTH: [Protocol; 2] = [Protocol::Http2, Protocol::Http1];
@@ -30,6 +31,7 @@ fn meet(back: &BackTls, front: &FrontTls, host: &str, wanted: Option<Protocol>) 
 
 #[test]
 fn both_ends_learn_what_was_agreed_on() {
+    req!("9113-3.2-01", "9113-9.2-04");
     let authority = Authority::new();
     let front = FrontTls::new(&[authority.issue(&["a.example"])], &BOTH, &ClientAuth::Off).unwrap();
     let back = trusting(&authority);
@@ -68,6 +70,14 @@ fn who_has_no_protocol_in_common_is_told_so() {
 
 #[test]
 fn a_backend_must_prove_who_it_is() {
+    req!(
+        "9110-4.2.2-03",
+        "9110-4.3.4-01",
+        "9110-4.3.4-02",
+        "9110-4.3.4-05",
+        "9110-4.3.4-07",
+        "9113-9.1.1-02"
+    );
     let authority = Authority::new();
     let (chain, key) = authority.issue_pem(&["a.example"], |params| {
         params.not_before = rcgen::date_time_ymd(2020, 1, 1);
@@ -103,6 +113,30 @@ fn a_backend_must_prove_who_it_is() {
             meet(&named, &front, "127.0.0.1", None).client.facts.is_some(),
             identity.names() == right.names() && host == "b.example"
         );
+    }
+}
+
+/// A name stands among the certificate's names, and nowhere else; an address among its addresses.
+#[test]
+fn names_and_addresses_are_what_a_certificate_is_for() {
+    req!("9110-4.3.4-03", "9110-4.3.4-04");
+    let authority = Authority::new();
+    let back = trusting(&authority);
+    let (chain, key) = authority.issue_pem(&["other.example"], |params| {
+        params.distinguished_name.push(rcgen::DnType::CommonName, "a.example");
+    });
+    let common_name = Identity::from_pem(&chain, &key).unwrap();
+    let address = authority.issue(&["127.0.0.1", "::1"]);
+    for (identity, host, fits) in [
+        (&common_name, "a.example", false),
+        (&common_name, "other.example", true),
+        (&address, "127.0.0.1", true),
+        (&address, "::1", true),
+        (&address, "127.0.0.2", false),
+    ] {
+        let front = FrontTls::new(std::slice::from_ref(identity), &BOTH, &ClientAuth::Off).unwrap();
+        let pair = meet(&back, &front, host, None);
+        assert_eq!(pair.client.facts.is_some(), fits, "{host}: {:?}", pair.client.failure);
     }
 }
 
@@ -145,6 +179,7 @@ fn clients_prove_who_they_are_where_they_must() {
 /// RFC 6066 section 3, RFC 9525 section 6.3: the exact name, one label for the asterisk, else the first.
 #[test]
 fn the_certificate_is_the_one_that_was_asked_for() {
+    req!("9113-9.2-03");
     let authority = Authority::new();
     let identities = [
         authority.issue(&["default.example"]),

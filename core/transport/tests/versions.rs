@@ -11,6 +11,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion, version};
 use shuntyard_core::config::Protocol;
 use shuntyard_core::time::Instant;
+use shuntyard_requirements::req;
 use shuntyard_transport::{ClientAuth, FrontTls, Spare, Transport};
 
 fn client(authority: &Authority, version: &'static SupportedProtocolVersion) -> ClientConnection {
@@ -49,8 +50,29 @@ fn talk(client: &mut ClientConnection, server: &mut End, spare: &mut Spare) -> V
     }
 }
 
+/// The one suite with the one curve that everybody has.
+#[test]
+fn the_suite_that_everybody_has_is_there() {
+    req!("9113-9.2.2-04");
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let has = |suite| provider.cipher_suites.iter().any(|of| of.suite() == suite);
+    assert!(has(rustls::CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256));
+    let groups: Vec<_> = provider.kx_groups.iter().map(|group| group.name()).collect();
+    assert!(groups.contains(&rustls::NamedGroup::secp256r1));
+    // And first the one that withstands what may come.
+    assert_eq!(groups[0], rustls::NamedGroup::X25519MLKEM768);
+    // RFC 9113 appendix A: none of TLS 1.2 that has no ephemeral key, or is no AEAD.
+    let prohibited = provider.cipher_suites.iter().find(|suite| {
+        let name = format!("{:?}", suite.suite());
+        suite.tls13().is_none()
+            && !(name.starts_with("TLS_ECDHE_") && (name.contains("_GCM_") || name.contains("POLY1305")))
+    });
+    assert!(prohibited.is_none(), "{prohibited:?}");
+}
+
 #[test]
 fn both_versions_are_spoken() {
+    req!("9113-9.2-01");
     let authority = Authority::new();
     let identity = [authority.issue(&["a.example"])];
     let front = FrontTls::new(&identity, &[Protocol::Http2, Protocol::Http1], &ClientAuth::Off).unwrap();
