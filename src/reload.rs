@@ -84,14 +84,16 @@ impl State {
                 ));
             }
         };
-        let listen = now.listen != before.listen || now.listen_tls != before.listen_tls;
+        let listen = now.listen != before.listen
+            || now.listen_tls != before.listen_tls
+            || now.config.listeners != before.config.listeners;
         fixed("listen", listen);
         fixed("workers", now.workers != before.workers);
         fixed("adapter", now.adapter != before.adapter);
         fixed("admin or access_log", now.observe != before.observe);
         // What runs is what the next reload is compared with.
-        let Settings { listen, listen_tls, workers, adapter, observe, .. } = before;
-        (now.listen, now.listen_tls) = (listen, listen_tls);
+        let Settings { listen, listen_tls, workers, adapter, observe, config, .. } = before;
+        (now.listen, now.listen_tls, now.config.listeners) = (listen, listen_tls, config.listeners);
         (now.workers, now.adapter, now.observe) = (workers, adapter, observe);
         lines
     }

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use shuntyard_adapter::{Backs, Options};
-use shuntyard_core::config::Config;
+use shuntyard_core::config::Protocol;
 
 use crate::cli::ServeArgs;
 use crate::failure::Failure;
@@ -36,13 +36,14 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
         recording: args.record.clone().options(),
         ..Options::new(settings.listen.clone())
     };
-    let spoken = spoken(&settings.config);
+    let only: Vec<_> = settings.config.listeners.iter().map(|listener| listener.only).collect();
     let in_clear = settings.listen.len();
     let server = Server::bind(settings.adapter, settings.config.clone(), options)?;
     watch_signals(&server, args, settings, backs)
         .map_err(|error| Failure::System { what: "cannot watch for signals", error })?;
     for (number, address) in server.local_addrs().iter().enumerate() {
         let tls = if number < in_clear { "" } else { " over TLS" };
+        let spoken = spoken(only.get(number).copied().flatten());
         tracing::info!("listening on {address} ({spoken}{tls})");
     }
     tls::watch(watched).map_err(|error| Failure::System { what: "cannot start a thread", error })?;
@@ -57,11 +58,11 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
 }
 
 /// What clients may speak there.
-fn spoken(config: &Config) -> &'static str {
-    match (config.http2, config.http1) {
-        (true, false) => "HTTP/2",
-        (false, true) => "HTTP/1.1",
-        _ => "HTTP/2, HTTP/1.1",
+fn spoken(only: Option<Protocol>) -> &'static str {
+    match only {
+        Some(Protocol::Http2) => "HTTP/2",
+        Some(Protocol::Http1) => "HTTP/1.1",
+        None => "HTTP/2, HTTP/1.1",
     }
 }
 

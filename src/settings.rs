@@ -53,6 +53,8 @@ impl Settings {
         let mut listen_tls = listeners_tls(args)?;
         if listen.is_empty() && listen_tls.is_empty() {
             (listen, listen_tls) = (from_file.listen, from_file.listen_tls);
+        } else {
+            from_file.config.listeners.clear();
         }
         if listen.is_empty() && listen_tls.is_empty() {
             listen.push(Address::Inet(DEFAULT_LISTEN.into()));

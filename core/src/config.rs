@@ -46,6 +46,8 @@ pub struct Config {
     pub http1: bool,
     /// Whether clients may speak HTTP/2, with prior knowledge (RFC 9113 section 3.3).
     pub http2: bool,
+    /// Listeners of which more is said. A new configuration changes nothing of them: they are as bound as their sockets.
+    pub listeners: Vec<ListenerConfig>,
     /// Client connections at a time. Where so many are there, the one that has been idle longest is closed; while none is idle, the
     /// listeners rest.
     pub max_fronts: u32,
@@ -75,6 +77,15 @@ pub struct Config {
     pub records: bool,
 }
 
+/// A listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerConfig {
+    /// Where it is: [`Accepted::local`](crate::gateway::Accepted) of its connections.
+    pub address: Address,
+    /// The only protocol that is spoken there; `None`: whatever may be spoken at all.
+    pub only: Option<Protocol>,
+}
+
 impl Config {
     /// Defaults with one upstream of these endpoints, which serves every request.
     pub fn new(endpoints: Vec<Address>) -> Self {
@@ -91,6 +102,7 @@ impl Config {
             upstreams: vec![upstream],
             http1: true,
             http2: true,
+            listeners: Vec::new(),
             max_fronts: 100_000,
             max_fronts_per_client: 25_000,
             ledger_octets: 1 << 30,

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use shuntyard_core::address::Address;
-use shuntyard_core::config::{Config, HostPattern, PathPattern, Protocol, RouteConfig, UpstreamConfig};
+use shuntyard_core::config::{
+    Config, HostPattern, ListenerConfig, PathPattern, Protocol, RouteConfig, UpstreamConfig,
+};
 
 use crate::config::code::Code;
 use crate::config::pattern::{write_host, write_path};
@@ -25,15 +27,17 @@ pub(super) struct Agreed {
 
 /// The addresses to listen on and the configuration of the core, which are right if nothing is added to the problems.
 pub(super) fn agree(document: Document, problems: &mut Vec<Problem>) -> Agreed {
-    let (listen, listen_tls) = listeners(&document, problems);
-    listeners_speak_alike(&document.listen, problems);
+    let mut spoken = Vec::new();
+    let (listen, listen_tls) = listeners(&document, &mut spoken, problems);
     document.listen.iter().for_each(|listen| speaks_what_it_can(listen, problems));
     routes_lead_somewhere(&document, problems);
     every_route_is_reached(&document.routes, problems);
-    let Document { routes, upstreams, listen: listeners, mut config, .. } = document;
-    if let Some(Listen { spoken: (spoken, _), .. }) = listeners.first() {
-        config.http1 = spoken.iter().any(|offer| offer.protocol() == Protocol::Http1);
-        config.http2 = spoken.iter().any(|offer| offer.protocol() == Protocol::Http2);
+    let Document { routes, upstreams, mut config, .. } = document;
+    // As they are bound: those in clear come first. What holds for all needs no word.
+    let in_order = listen.iter().chain(listen_tls.iter().map(|(address, _)| address));
+    config.listeners = in_order.map(|address| of_listener(address, &mut spoken)).collect();
+    if config.listeners.iter().all(|listener| listener.only.is_none()) {
+        config.listeners.clear();
     }
     let said: BTreeMap<_, _> = upstreams.iter().map(|of| (of.name.value.clone(), of.tls.clone())).collect();
     config.upstreams = upstreams.into_iter().map(|upstream| with_endpoints(upstream, problems)).collect();
@@ -62,10 +66,17 @@ fn check_back(tls: &Located<BackFiles>, is_used: bool, problems: &mut Vec<Proble
 /// Where clients connect to and speak TLS.
 type Tls = Vec<(Address, FrontFiles)>;
 
-fn listeners(document: &Document, problems: &mut Vec<Problem>) -> (Vec<Address>, Tls) {
+/// What is spoken at each address.
+type SpokenAt = Vec<(Address, Option<Protocol>)>;
+
+fn listeners(
+    document: &Document,
+    spoken_at: &mut SpokenAt,
+    problems: &mut Vec<Problem>,
+) -> (Vec<Address>, Tls) {
     let mut taken: Vec<(Address, Span)> = Vec::new();
     let (mut in_clear, mut with_tls) = (Vec::new(), Vec::new());
-    for Listen { address: listen, tls, .. } in &document.listen {
+    for Listen { address: listen, tls, spoken: (offers, _) } in &document.listen {
         let Some(listen) = listen else { continue };
         let addresses = listen.value.resolve().unwrap_or_else(|reason| {
             let title = format!("cannot listen on {}: {reason}", listen.value);
@@ -86,6 +97,7 @@ fn listeners(document: &Document, problems: &mut Vec<Problem>) -> (Vec<Address>,
             problems.push(problem.help("take one of them out"));
             continue;
         }
+        spoken_at.extend(addresses.iter().map(|address| (address.clone(), only(offers))));
         match tls {
             Some(tls) => {
                 with_tls.extend(addresses.iter().map(|address| (address.clone(), tls.value.clone())))
@@ -122,19 +134,16 @@ fn speaks_what_it_can(listen: &Listen, problems: &mut Vec<Problem>) {
     }
 }
 
-/// What is spoken is one decision for all listeners.
-fn listeners_speak_alike(listen: &[Listen], problems: &mut Vec<Problem>) {
-    let has = |offers: &[Offer]| {
-        [Protocol::Http1, Protocol::Http2].map(|one| offers.iter().any(|offer| offer.protocol() == one))
-    };
-    let mut spoken = listen.iter().map(|listen| &listen.spoken);
-    let Some((first, first_at)) = spoken.next() else { return };
-    for (_, at) in spoken.filter(|(other, _)| has(other) != has(first)) {
-        let Some(place) = at.as_ref().or(first_at.as_ref()) else { continue };
-        let title = "listeners that speak different protocols are not served yet";
-        let problem = Problem::new(Code::Contradiction, title, place.clone()).label("another one differs");
-        problems.push(problem.help("write the same `protocols` for each, or leave them out"));
-    }
+fn of_listener(address: &Address, spoken_at: &mut SpokenAt) -> ListenerConfig {
+    let at = spoken_at.iter().position(|(other, _)| other == address);
+    let only = at.and_then(|at| spoken_at.remove(at).1);
+    ListenerConfig { address: address.clone(), only }
+}
+
+/// The only protocol of those that are offered.
+fn only(offers: &[Offer]) -> Option<Protocol> {
+    let first = offers.first()?.protocol();
+    offers.iter().all(|offer| offer.protocol() == first).then_some(first)
 }
 
 /// Whether the system would refuse the second of these.

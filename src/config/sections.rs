@@ -192,7 +192,7 @@ fn listen(section: &mut Section<'_, '_>) -> Listen {
     };
     let has_tls = section.has("tls");
     let mut spoken = vec![if has_tls { Offer::H2 } else { Offer::H2c }, Offer::Http1];
-    let what = "what is spoken there: with TLS \"h2\" and \"http/1.1\", offered in this order (ALPN); in clear \"h2c\" and \"http/1.1\", which a client's first octets tell; the same for all listeners";
+    let what = "what is spoken there: with TLS \"h2\" and \"http/1.1\", offered in this order (ALPN); in clear \"h2c\" and \"http/1.1\", which a client's first octets tell";
     let said = section.take("protocols", what, &protocols, &mut spoken);
     let tls = tls::front(section, &spoken);
     let instead = "leave it out: the peer of a connection is taken for the client";

@@ -84,6 +84,8 @@ impl Adapter for TokioEmbedded {
 /// where the test fails.
 pub(crate) struct Running {
     pub(crate) address: Address,
+    /// Of all listeners.
+    pub(crate) addresses: Vec<Address>,
     pub(crate) handle: Handle,
     thread: JoinHandle<Exit>,
     account: Arc<Account>,
@@ -138,7 +140,8 @@ impl Running {
         let options =
             Options { observer: Some(account.clone().observer()), recording: Some(record), ..options };
         let bound = adapter.bind(config, options).unwrap();
-        let (address, handle) = (bound.addresses[0].clone(), bound.handle.clone());
+        let (addresses, handle) = (bound.addresses.clone(), bound.handle.clone());
+        let address = addresses[0].clone();
         let (running, ended) = channel::<()>();
         let run = move || {
             let exit = bound.run();
@@ -146,7 +149,7 @@ impl Running {
             exit
         };
         let _finisher = Finisher { handle: handle.clone(), ended };
-        Self { address, handle, thread: thread::spawn(run), account, _finisher, recording }
+        Self { address, addresses, handle, thread: thread::spawn(run), account, _finisher, recording }
     }
 
     /// Drains it; it must end without a cut.

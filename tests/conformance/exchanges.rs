@@ -8,12 +8,12 @@ use std::thread;
 use http::{HeaderMap, Request, Response, StatusCode};
 use shuntyard_adapter::Options;
 use shuntyard_core::address::Address;
-use shuntyard_core::config::Config;
+use shuntyard_core::config::{Config, ListenerConfig, Protocol};
 use shuntyard_core::h2::ServerEvent;
 
 use crate::adapters::{Adapter, Running};
 use crate::on_every_adapter;
-use crate::peers::{Origin, PATIENCE, Peer, backend, inet, nobody};
+use crate::peers::{Origin, PATIENCE, Peer, any_port, backend, inet, nobody};
 
 on_every_adapter! {
     a_request_goes_to_the_backend_and_its_answer_comes_back,
@@ -23,6 +23,7 @@ on_every_adapter! {
     a_refused_backend_is_told_to_the_client,
     a_client_of_http_1_is_served,
     a_client_of_http_1_is_told_where_it_is_not_spoken_and_the_connection_ends_without_reset,
+    listeners_speak_what_each_of_them_says,
     unix_sockets_serve_on_both_sides,
     several_workers_serve_on_one_port,
 }
@@ -162,6 +163,23 @@ fn a_client_of_http_1_is_told_where_it_is_not_spoken_and_the_connection_ends_wit
     client.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 505 "), "{answer}");
     drop(client);
+    server.end();
+}
+
+fn listeners_speak_what_each_of_them_says(adapter: &dyn Adapter) {
+    let listener = |only| ListenerConfig { address: any_port(), only };
+    let listeners = vec![listener(Some(Protocol::Http2)), listener(None), listener(Some(Protocol::Http1))];
+    let options = Options { workers: 2.try_into().unwrap(), ..Options::new(vec![any_port(); 3]) };
+    let server = Running::start_with(adapter, Config { listeners, ..nobody() }, options);
+    let statuses = server.addresses.iter().map(|address| {
+        let mut client = TcpStream::connect(inet(address)).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        answer[9..12].to_owned()
+    });
+    assert_eq!(statuses.collect::<Vec<_>>(), ["505", "502", "502"]);
     server.end();
 }
 

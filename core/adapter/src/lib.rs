@@ -216,6 +216,8 @@ pub struct Equipment {
 /// A value of the configuration outside its range; an address that is taken. Nothing stays bound then.
 pub fn equip(config: &Config, options: &Options) -> Result<Vec<Equipment>, BindError> {
     config.validate().map_err(BindError::Config)?;
+    let mut config = config.clone();
+    let mut named = config.listeners.iter_mut();
     let mut shares: Vec<Vec<Listener>> = Vec::new();
     shares.resize_with(options.workers.get(), Vec::new);
     let in_clear = options.listen.iter().map(|address| (address, None));
@@ -223,13 +225,19 @@ pub fn equip(config: &Config, options: &Options) -> Result<Vec<Equipment>, BindE
     for (address, tls) in in_clear.chain(tls) {
         let listeners = Listener::bind(address, options.workers.get())
             .map_err(|error| BindError::Listen { address: address.clone(), error })?;
+        // Both are in the same order, and the kernel may have picked the port.
+        if let Some(at) = named.as_slice().iter().position(|of| of.address == *address)
+            && let (Some(of), Some(listener)) = (named.nth(at), listeners.first())
+        {
+            of.address = listener.address.clone();
+        }
         for (share, listener) in shares.iter_mut().zip(listeners) {
             share.push(Listener { tls: tls.cloned(), ..listener });
         }
     }
     let clock = Clock::start();
     let equip = |(number, listeners)| {
-        let gateway = gateway(config, options, number, clock)?;
+        let gateway = gateway(&config, options, number, clock)?;
         Ok(Equipment { gateway, listeners, clock, backs: options.backs.clone() })
     };
     (0..).zip(shares).map(equip).collect()

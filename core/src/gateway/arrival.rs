@@ -18,7 +18,8 @@ impl Gateway {
         let stays = self.admit(&info.peer, now) || self.drain.is_some();
         let session = Session::H2(self.new_connection(Role::Server));
         let side = Side::Front { peer: info.peer, lanes: FrontLanes::default(), reserved: 0, held: false };
-        let id = self.conns.insert(Conn::new(session, side, Life::Connecting, now));
+        let only = self.only_at(&info.local);
+        let id = self.conns.insert(Conn { only, ..Conn::new(session, side, Life::Connecting, now) });
         self.account.front.opened += 1;
         self.arm_conn(id, Kind::Preface, now);
         if !stays {

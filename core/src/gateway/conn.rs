@@ -86,6 +86,8 @@ pub(super) struct Conn {
     pub(super) tls: Option<Arc<TlsFacts>>,
     /// What both sides have agreed on before the first octet (ALPN).
     pub(super) agreed: Option<Protocol>,
+    /// All that is spoken at its listener, where that is one.
+    pub(super) only: Option<Protocol>,
 }
 
 impl Conn {
@@ -111,6 +113,7 @@ impl Conn {
             since: now,
             tls: None,
             agreed: None,
+            only: None,
         }
     }
 

@@ -214,7 +214,8 @@ impl Gateway {
         self.ledger.set_limit(config.ledger_octets);
         self.uploads.set_limit(config.upload_ledger_octets);
         self.replays.set_limit(config.replay_ledger_octets);
-        self.config = config;
+        let listeners = core::mem::take(&mut self.config.listeners);
+        self.config = Config { listeners, ..config };
         self.route_anew();
         self.retire_unwanted(now);
         self.pace_accepting();
@@ -226,7 +227,8 @@ impl Gateway {
         let stays = self.admit(&info.peer, now);
         let session = Session::H2(self.new_connection(Role::Server));
         let side = Side::Front { peer: info.peer, lanes: FrontLanes::default(), reserved: 0, held: false };
-        let id = self.conns.insert(Conn::new(session, side, Life::Open, now));
+        let only = self.only_at(&info.local);
+        let id = self.conns.insert(Conn { only, ..Conn::new(session, side, Life::Open, now) });
         self.account.front.opened += 1;
         self.arm_conn(id, Kind::Preface, now);
         if !stays {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::address::Address;
 use crate::config;
 use crate::frame::PREFACE;
 use crate::gateway::{ConnId, Gateway};
@@ -65,9 +66,10 @@ impl Gateway {
         if self.conns.get(id).is_some_and(|entry| entry.agreed == Some(config::Protocol::Http2)) {
             return true;
         }
+        let (http1, http2) = self.spoken_with(id);
         match classify(octets) {
-            Protocol::Http2 if self.config.http2 || octets.is_empty() => true,
-            _ if self.config.http1 && (may_be_http1(octets) || !self.config.http2) => {
+            Protocol::Http2 if http2 || octets.is_empty() => true,
+            _ if http1 && (may_be_http1(octets) || !http2) => {
                 self.speak_http1(id, now);
                 true
             }
@@ -85,6 +87,20 @@ impl Gateway {
 }
 
 impl Gateway {
+    /// Whether HTTP/1.1 and HTTP/2 are spoken with the client, by what its listener says.
+    fn spoken_with(&self, id: ConnId) -> (bool, bool) {
+        match self.conns.get(id).and_then(|entry| entry.only) {
+            None => (self.config.http1, self.config.http2),
+            Some(config::Protocol::Http1) => (true, false),
+            Some(config::Protocol::Http2) => (false, true),
+        }
+    }
+
+    /// What is said of the listener at which a client came in.
+    pub(super) fn only_at(&self, local: &Address) -> Option<config::Protocol> {
+        self.config.listeners.iter().find(|listener| listener.address == *local)?.only
+    }
+
     /// A session of HTTP/1.1, of either role.
     pub(super) fn new_http1(&mut self, role: Role) -> Session {
         let config = match role {

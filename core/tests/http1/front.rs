@@ -1,7 +1,7 @@
 //! Clients of HTTP/1.1 in front of HTTP/2 backends.
 
 use http::{HeaderMap, Response};
-use shuntyard_core::config::ConnectionConfig;
+use shuntyard_core::config::{ConnectionConfig, ListenerConfig, Protocol};
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::h2::ServerEvent;
 use shuntyard_core::key::ConnId;
@@ -421,4 +421,19 @@ fn where_http1_is_not_spoken_clients_are_told_so() {
     let client = memory.connect_mute();
     memory.inject(client, shuntyard_core::frame::PREFACE);
     assert!(said(&mut memory, client).starts_with("HTTP/1.1 505 "));
+}
+
+#[test]
+fn each_listener_speaks_what_it_says_and_a_new_configuration_changes_nothing_of_it() {
+    let address: core::net::SocketAddr = "127.0.0.1:50001".parse().expect("an address");
+    for (only, spoken) in [(Protocol::Http2, false), (Protocol::Http1, true)] {
+        let listener = ListenerConfig { address: address.into(), only: Some(only) };
+        let mut memory = Memory::new(|config| config.listeners = vec![listener]);
+        memory.reconfigure(|config| config.listeners.clear());
+        let (http1, http2) = (memory.connect_mute(), memory.connect_mute());
+        memory.inject(http1, GET.as_bytes());
+        memory.inject(http2, shuntyard_core::frame::PREFACE);
+        assert_eq!(said(&mut memory, http1).starts_with("HTTP/1.1 505 "), !spoken);
+        assert_eq!(memory.sent_to(http2).starts_with(b"HTTP/1.1 505 "), spoken);
+    }
 }

@@ -57,7 +57,8 @@ fn every_key_arrives_where_it_belongs() {
         (vec!["10.0.0.0/8".into(), "::1".into(), "unix".into()], false)
     );
     assert_eq!(file.config.max_fronts, 500);
-    assert_eq!((file.config.http1, file.config.http2), (false, true));
+    let only: Vec<_> = file.config.listeners.iter().map(|listener| listener.only).collect();
+    assert_eq!(only, [Some(Protocol::Http2); 3]);
     assert_eq!((front.max_concurrent_streams, backend.max_concurrent_streams), (50, 1));
     assert_eq!([front.max_header_list_size, backend.max_header_list_size], [32 << 10; 2]);
     assert_eq!([front.max_fields, backend.max_fields], [64; 2]);

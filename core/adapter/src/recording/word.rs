@@ -10,7 +10,8 @@ use std::time::Duration;
 use shuntyard_core::address::Address;
 use shuntyard_core::config::{
     Alpn, Balance, Config, ConnectionConfig, EndpointConfig, ForwardingConfig, HeaderRule, Host, HostPattern,
-    PathPattern, Peers, Protocol, RetryConfig, RouteConfig, Saturation, Scope, Timeouts, UpstreamConfig,
+    ListenerConfig, PathPattern, Peers, Protocol, RetryConfig, RouteConfig, Saturation, Scope, Timeouts,
+    UpstreamConfig,
 };
 use shuntyard_core::gateway::{Accepted, Closed, Command, ConnId, Connected};
 use shuntyard_core::time::{Instant, WallClock};
@@ -207,7 +208,7 @@ structs! {
     TlsFacts { server_name, certificate, resumed }
     WallClock { at, unix_seconds }
     Config {
-        front, backend, timeouts, upstreams, routes, http1, http2, max_fronts, max_fronts_per_client, ledger_octets, ledger_front_octets, upload_ledger_octets,
+        front, backend, timeouts, upstreams, routes, http1, http2, listeners, max_fronts, max_fronts_per_client, ledger_octets, ledger_front_octets, upload_ledger_octets,
         replay_ledger_octets, recv_buffer_octets, via, via_in_responses,
         forwarding, records
     }
@@ -227,6 +228,7 @@ structs! {
         queue_max, queue_timeout, retry
     }
     EndpointConfig { host, protocol, tls }
+    ListenerConfig { address, only }
     RetryConfig { attempts, unprocessed_attempts, budget_percent, replay_octets }
     RouteConfig {
         name, host, path, upstream, authority, map_back, replace_errors, timeout, upgrades, connect, request_headers, response_headers
@@ -290,6 +292,8 @@ mod tests {
         config.routes[0].timeout = Some(Duration::from_millis(17));
         config.routes[0].authority = Some("app:1".into());
         config.forwarding.trusted = vec![Peers::Unix, "10.0.0.0/8".parse().unwrap()];
+        config.listeners =
+            vec![ListenerConfig { address: Address::Unix("/l".into()), only: Some(Protocol::Http1) }];
         there_and_back(&config);
         there_and_back(&Command::Configure(Box::new(config)));
         there_and_back(&Command::Drain { deadline: Duration::from_secs(3) });
