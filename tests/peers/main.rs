@@ -107,6 +107,9 @@ const CASES: &[Case] = &[
     case("tls::java", &["java", "nghttpd"], tls::java),
     case("tls::go", &["go", "nghttpd"], tls::go),
     case("tls::browser", &["chromium", "nghttpd"], tls::browser),
+    case("tls::nghttpd_behind", &["curl", "nghttpd"], tls::nghttpd_behind),
+    case("tls::nginx_behind", &["curl", "nginx"], tls::nginx_behind),
+    case("tls::apache_behind", &["apache2", "curl"], tls::apache_behind),
     case("httpwg::conformance", &["httpwg", "nghttpd"], httpwg::conformance),
 ];
 

@@ -115,7 +115,7 @@ fn serves(peers: &Peers, name: &str, server: &dyn Fn(&Served, u16) -> std::proce
 }
 
 /// Starts a server on a port that was free just now.
-fn start(name: &str, command: &dyn Fn(u16) -> std::process::Command) -> (Process, u16) {
+pub(crate) fn start(name: &str, command: &dyn Fn(u16) -> std::process::Command) -> (Process, u16) {
     for _ in 0..10 {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut process = Process::spawn(&mut command(port));
@@ -133,16 +133,16 @@ fn start(name: &str, command: &dyn Fn(u16) -> std::process::Command) -> (Process
 }
 
 /// A folder that a server's own user can read; it goes with its test.
-struct Served(PathBuf);
+pub(crate) struct Served(pub(crate) PathBuf);
 
 impl Served {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("shuntyard-peers-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
     }
 
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = Path::new(&self.0).join(name);
         std::fs::write(&path, content).unwrap();
         path

@@ -9,6 +9,7 @@ use crate::nghttpd::{Folder, Nghttpd};
 use crate::process::{Program, run};
 use crate::runner::Peers;
 use crate::scripts::{ADAPTERS, fine, python, script};
+use crate::servers::{Served, start};
 
 const PAGE: &str = "a page\n";
 
@@ -204,5 +205,104 @@ pub(crate) fn browser(peers: &Peers) {
         let dom = chromium(peers, &["--ignore-certificate-errors", "--virtual-time-budget=20000"], &url);
         let expected = format!("{} by h2", ["140000"; 8].join(","));
         assert!(dom.contains(&expected), "{dom}");
+    });
+}
+
+/// A server with TLS behind the program: what it answers, and what becomes of one that cannot be trusted.
+fn behind(peers: &Peers, name: &str, server: &dyn Fn(&Served, u16) -> Command) {
+    let folder = Served::new(&format!("tls-{name}"));
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let (cert, key) = authority.issue_pem(&["localhost"], |_| {});
+    folder.write("cert.pem", cert);
+    folder.write("key.pem", key);
+    folder.write("page", PAGE.repeat(20_000));
+    let ca = folder.write("ca.pem", authority.pem()).display().to_string();
+    let other = folder.write("other.pem", stranger.pem()).display().to_string();
+    let (mut process, port) = start(name, &|port| server(&folder, port));
+    let ask = |arguments: &[&str], path: &str| {
+        let program = Program::start(&[&["--access-log", "-"], arguments].concat());
+        let output =
+            run(peers.command("curl").args(["-sS", "-i", "--http2-prior-knowledge", &program.url(path)]));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let log = program
+            .process
+            .find_line("the request's line", |line| line.contains("\"url.path\"").then(|| line.to_owned()));
+        program.end();
+        (said, log)
+    };
+    for adapter in ADAPTERS {
+        for scheme in ["h2", "https"] {
+            let backend = format!("{scheme}://localhost:{port}");
+            let arguments = ["--adapter", adapter, "--backend", &backend, "--backend-ca", &ca];
+            let (said, _) = ask(&arguments, "/page");
+            assert!(said.starts_with("HTTP/2 200 ") && said.ends_with(&PAGE.repeat(20_000)), "{said:.400}");
+        }
+        // It is who it says; nobody vouches for that.
+        let backend = format!("h2://localhost:{port}");
+        let (said, log) =
+            ask(&["--adapter", adapter, "--backend", &backend, "--backend-ca", &other], "/page");
+        assert!(said.starts_with("HTTP/2 502 ") && said.contains("tls_certificate_error"), "{said:.400}");
+        assert!(log.contains("the certificate is of an unknown issuer"), "{log}");
+        // Somebody vouches for somebody else.
+        let backend = format!("h2://127.0.0.1:{port}");
+        let (said, log) = ask(&["--adapter", adapter, "--backend", &backend, "--backend-ca", &ca], "/page");
+        assert!(said.starts_with("HTTP/2 502 "), "{said:.400}");
+        assert!(log.contains("the certificate is not for this name"), "{log}");
+        let (said, _) = ask(&["--adapter", adapter, "--backend", &backend, "--backend-insecure"], "/page");
+        assert!(said.starts_with("HTTP/2 200 "), "{said:.400}");
+    }
+    // Killed, it would leave its workers behind.
+    process.signal("TERM");
+    process.wait();
+}
+
+pub(crate) fn nghttpd_behind(peers: &Peers) {
+    behind(peers, "nghttpd", &|folder, port| {
+        let mut command = peers.command("nghttpd");
+        command.arg("-a").arg("127.0.0.1").arg("-d").arg(&folder.0).arg(port.to_string());
+        command.arg(folder.0.join("key.pem")).arg(folder.0.join("cert.pem"));
+        command
+    });
+}
+
+pub(crate) fn nginx_behind(peers: &Peers) {
+    behind(peers, "nginx", &|folder, port| {
+        let config = folder.write(
+            "nginx.conf",
+            format!(
+                "daemon off; user root; worker_processes 1; pid {0}/pid; error_log stderr;\n\
+                 events {{}}\n\
+                 http {{\n access_log off; default_type text/plain;\n\
+                 client_body_temp_path {0}/body; proxy_temp_path {0}/proxy; fastcgi_temp_path {0}/fastcgi;\n\
+                 uwsgi_temp_path {0}/uwsgi; scgi_temp_path {0}/scgi;\n\
+                 server {{ listen 127.0.0.1:{port} ssl http2; root {0};\n\
+                 ssl_certificate {0}/cert.pem; ssl_certificate_key {0}/key.pem; }}\n}}\n",
+                folder.0.display()
+            ),
+        );
+        let mut command = peers.command("nginx");
+        command.arg("-e").arg("stderr").arg("-p").arg(&folder.0).arg("-c").arg(config);
+        command
+    });
+}
+
+pub(crate) fn apache_behind(peers: &Peers) {
+    behind(peers, "apache2", &|folder, port| {
+        let modules = ["mpm_event", "authz_core", "http2", "socache_shmcb", "ssl"]
+            .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"))
+            .concat();
+        let config = folder.write(
+            "httpd.conf",
+            format!(
+                "ServerRoot {0}\n{modules}ServerName localhost\nListen 127.0.0.1:{port}\n\
+                 User www-data\nGroup www-data\nPidFile {0}/pid\nErrorLog {0}/error.log\n\
+                 Protocols h2 http/1.1\nDocumentRoot {0}\nSSLEngine on\n\
+                 SSLCertificateFile {0}/cert.pem\nSSLCertificateKeyFile {0}/key.pem\n",
+                folder.0.display()
+            ),
+        );
+        let mut command = peers.command("apache2");
+        command.arg("-DFOREGROUND").arg("-f").arg(config);
+        command
     });
 }
