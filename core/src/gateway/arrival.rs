@@ -6,7 +6,6 @@ use crate::gateway::deadlines::Kind;
 use crate::gateway::{Accepted, ConnId, Connected, Gateway};
 use crate::h2::Role;
 use crate::record::Cause;
-use crate::registry::FrontLanes;
 use crate::session::Session;
 use crate::time::Instant;
 
@@ -17,7 +16,7 @@ impl Gateway {
         // In a drain whoever stood in the kernel's queue may finish, and hears of it then.
         let stays = self.admit(&info.peer, now) || self.drain.is_some();
         let session = Session::H2(self.new_connection(Role::Server));
-        let side = Side::Front { peer: info.peer, lanes: FrontLanes::default(), reserved: 0, held: false };
+        let side = Side::front(info.peer);
         let only = self.only_at(&info.local);
         let id = self.conns.insert(Conn { only, ..Conn::new(session, side, Life::Connecting, now) });
         self.account.front.opened += 1;

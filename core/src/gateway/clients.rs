@@ -5,33 +5,41 @@ use std::collections::BTreeMap;
 
 use crate::address::Address;
 use crate::counters::Limit;
-use crate::gateway::Gateway;
+use crate::gateway::conn::{Conn, Life, Side};
 use crate::gateway::deadlines::Kind;
+use crate::gateway::{ConnId, Gateway};
 use crate::record::Cause;
 use crate::request::DeadlineTarget;
 use crate::time::Instant;
 
+/// How many deadlines are looked at for one idle client: most belong to clients that are.
+const LOOKED_AT: usize = 16;
+
 /// Connections by client. Of IPv6 a network of 64 bits is one client: that is what a single customer has.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Clients(BTreeMap<IpAddr, u32>);
+pub(super) struct Clients {
+    of: BTreeMap<IpAddr, u32>,
+    /// Connections that take their leave to make room.
+    shed: usize,
+}
 
 impl Clients {
     /// One more connection of this client. Says how many it has now; those of Unix sockets have no address to count by.
     fn came(&mut self, peer: &Address) -> u32 {
         let Some(client) = client(peer) else { return 0 };
-        let count = self.0.entry(client).or_default();
+        let count = self.of.entry(client).or_default();
         *count = count.saturating_add(1);
         *count
     }
 
     fn left(&mut self, peer: &Address) {
         let Some(client) = client(peer) else { return };
-        let left = self.0.get_mut(&client).map_or(0, |count| {
+        let left = self.of.get_mut(&client).map_or(0, |count| {
             *count = count.saturating_sub(1);
             *count
         });
         if left == 0 {
-            self.0.remove(&client);
+            self.of.remove(&client);
         }
     }
 }
@@ -60,30 +68,64 @@ impl Gateway {
             self.account.hit(Limit::FrontsPerClient);
             return false;
         }
-        if self.fronts == self.config.max_fronts as usize {
+        if self.is_nearly_full() {
             self.shed_idle(now);
         }
         self.drain.is_none()
     }
 
     /// A client's connection is gone.
-    pub(super) fn dismiss(&mut self, peer: &Address) {
+    pub(super) fn dismiss(&mut self, peer: &Address, shed: bool) {
         self.fronts -= 1;
+        self.clients.shed -= usize::from(shed);
         self.clients.left(peer);
         self.pace_accepting();
     }
 
-    /// The table of clients is full: who has been idle longest makes room for the next one.
+    /// All but a sixteenth of the table of clients is taken: what is left is for those who come while idle ones take their leave.
+    fn is_nearly_full(&self) -> bool {
+        let max = self.config.max_fronts as usize;
+        self.fronts - self.clients.shed >= max - max / 16
+    }
+
+    /// Who has been idle longest makes room for the next one.
     fn shed_idle(&mut self, now: Instant) {
-        while let Some(DeadlineTarget::Conn(id)) = self.deadlines.pop_first(Kind::FrontIdle as u8) {
+        for _ in 0..LOOKED_AT {
+            let first = self.deadlines.pop_first(Kind::FrontIdle as u8);
+            let Some(DeadlineTarget::Conn(id)) = first else { return };
             let Some(entry) = self.conns.get_mut(id) else { continue };
-            // With streams that came since it is not idle: the last of them arms the deadline anew.
             entry.deadline = None;
-            if entry.session.open_streams() == 0 && entry.block_deadline.is_none() {
-                self.account.hit(Limit::Fronts);
-                return self.close_gracefully(id, Cause::ConnectionTerminated, now);
+            if entry.session.open_streams() > 0 {
+                // Streams that came since: the last of them arms the deadline anew.
+            } else if entry.block_deadline.is_some() {
+                // It has begun to ask for something.
+                self.arm_idle(id, now);
+            } else {
+                return self.shed(id, now);
             }
         }
+    }
+
+    /// A client has become idle that was served. While listeners rest somebody may be waiting for its place. Says whether it goes.
+    pub(super) fn shed_if_full(&mut self, id: ConnId, now: Instant) -> bool {
+        let is_full = self.fronts - self.clients.shed >= self.config.max_fronts as usize;
+        let asks =
+            |entry: &Conn| !entry.is_front() || entry.block_deadline.is_some() || entry.life != Life::Open;
+        if !is_full || self.conns.get(id).is_none_or(asks) {
+            return false;
+        }
+        self.shed(id, now);
+        true
+    }
+
+    fn shed(&mut self, id: ConnId, now: Instant) {
+        if let Some(Side::Front { shed, .. }) = self.conns.get_mut(id).map(|entry| &mut entry.side)
+            && !core::mem::replace(shed, true)
+        {
+            self.clients.shed += 1;
+            self.account.hit(Limit::Fronts);
+        }
+        self.close_gracefully(id, Cause::ConnectionTerminated, now);
     }
 }
 
@@ -108,6 +150,6 @@ mod tests {
         {
             clients.left(&address(text));
         }
-        assert!(clients.0.is_empty(), "nothing stays of who has gone");
+        assert!(clients.of.is_empty(), "nothing stays of who has gone");
     }
 }

@@ -72,7 +72,7 @@ impl Gateway {
         };
         if departing {
             self.close_gracefully(id, Cause::ConnectionTerminated, now);
-        } else {
+        } else if !self.shed_if_full(id, now) {
             self.arm_idle(id, now);
             self.run_out(id, now);
         }
@@ -176,8 +176,8 @@ impl Gateway {
         self.cancel_deadline(entry.vigil.deadline());
         self.count_closed(&entry);
         match entry.side {
-            Side::Front { lanes, peer, .. } => {
-                self.dismiss(&peer);
+            Side::Front { lanes, peer, shed, .. } => {
+                self.dismiss(&peer, shed);
                 self.front_gone(lanes, now);
             }
             Side::Backend(engine) => {

@@ -41,9 +41,18 @@ pub(super) enum Side {
         reserved: u64,
         /// They have reserved as much as one client may: its lanes take no turns.
         held: bool,
+        /// It was idle, and takes its leave to make room for another.
+        shed: bool,
     },
     /// To a backend.
     Backend(Engine),
+}
+
+impl Side {
+    /// A client that has asked for nothing yet.
+    pub(super) fn front(peer: Address) -> Self {
+        Self::Front { peer, lanes: FrontLanes::default(), reserved: 0, held: false, shed: false }
+    }
 }
 
 /// One connection.

@@ -92,9 +92,6 @@ impl Gateway {
     /// one with the fewest streams. An endpoint that ranks better without having an engine gets one.
     fn engine_for(&mut self, entry: EntryKey, wanted: Wanted, now: Instant) -> Option<ConnId> {
         let best = self.best_seat(entry, wanted);
-        if best.is_none() && self.is_strained(entry) {
-            return None;
-        }
         match self.registry.better_way(entry, best.map(|(rank, _)| rank), wanted) {
             Some(Way::Adopt(endpoint)) => self.adopt(entry, endpoint).or(best.map(|(_, conn)| conn)),
             Some(Way::Dial(endpoint)) => {
@@ -140,7 +137,7 @@ impl Gateway {
             .map(|((rank, _), conn)| (rank, conn))
     }
 
-    /// Whether an engine of the entry rests. More connections would only carry more requests that are taken back.
+    /// Whether an engine of the entry rests: it will have slots again soon.
     fn is_strained(&self, entry: EntryKey) -> bool {
         let rests = |seat: &Seat| self.conns.get(seat.conn).is_some_and(|conn| conn.session.is_strained());
         self.registry.entry(entry).is_some_and(|entry| entry.seats.iter().any(rests))
@@ -170,10 +167,7 @@ impl Gateway {
 
     /// No engine has a slot: one more is ordered, or those who wait are told, or they wait.
     fn saturated(&mut self, entry: EntryKey, key: RequestKey, wanted: Wanted, now: Instant) {
-        if self.is_strained(entry) {
-            return;
-        }
-        if self.registry.is_refused(entry) {
+        if self.registry.is_refused(entry) && !self.is_strained(entry) {
             return match wanted.needs {
                 Needs::Anything => self.fail_queue(entry, Cause::QueueLimit, now),
                 Needs::Tunnel | Needs::Http1 => self.fail_request(key, Cause::QueueLimit, now),

@@ -316,7 +316,9 @@ impl Gateway {
         code: crate::error::ErrorCode,
         now: Instant,
     ) {
-        if let Some(entry) = self.conns.get_mut(conn) {
+        if let Some(entry) = self.conns.get_mut(conn)
+            && entry.session.stream_id(stream).is_some()
+        {
             entry.session.reset(stream, code);
             self.strain(conn, now);
         }

@@ -87,7 +87,7 @@ use crate::ledger::Ledger;
 use crate::outbox::OctetQueue;
 use crate::random::Random;
 pub use crate::record::{AttemptOutcome, AttemptRecord, Cause, EndRecord, Outcome, Record, RequestId};
-use crate::registry::{FrontLanes, Registry};
+use crate::registry::Registry;
 use crate::request::{DeadlineTarget, Request, RequestKey};
 use crate::routes::Routes;
 use crate::session::Session;
@@ -226,7 +226,7 @@ impl Gateway {
     pub fn handle_accept(&mut self, info: Accepted, now: Instant) -> ConnId {
         let stays = self.admit(&info.peer, now);
         let session = Session::H2(self.new_connection(Role::Server));
-        let side = Side::Front { peer: info.peer, lanes: FrontLanes::default(), reserved: 0, held: false };
+        let side = Side::front(info.peer);
         let only = self.only_at(&info.local);
         let id = self.conns.insert(Conn { only, ..Conn::new(session, side, Life::Open, now) });
         self.account.front.opened += 1;

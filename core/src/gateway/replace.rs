@@ -52,6 +52,8 @@ impl Gateway {
         self.backend_done(key, now);
         if all_left {
             self.response_left(key, now);
+        } else {
+            self.watch_progress(key, now);
         }
     }
 

@@ -65,6 +65,17 @@ impl Misuse {
         self.points > max
     }
 
+    /// So many points more, up to `max`: whoever owes has paid in a while.
+    pub(crate) const fn bear(&mut self, points: u32, max: u32) {
+        let sum = self.points.saturating_add(points);
+        self.points = if sum > max { max } else { sum };
+    }
+
+    /// A frame of content left that no window cut short. A peer may ask how long that took, and give both windows back.
+    pub(crate) const fn frame(&mut self) {
+        self.points = self.points.saturating_sub(cost::PING + 2 * cost::WINDOW_UPDATE);
+    }
+
     /// Content went through, in either direction.
     pub(crate) const fn content(&mut self, octets: u32) {
         self.points = self.points.saturating_sub(octets / OCTETS_PER_POINT);

@@ -401,8 +401,7 @@ impl Connection {
 
     /// A request was taken back, for no fault of the peer's.
     pub fn strain(&mut self) {
-        // How much is too much is asked where new ones would be sent.
-        let _ = self.strain.spend(cost::RESET, STRAIN_MAX);
+        self.strain.bear(cost::RESET, 2 * STRAIN_MAX);
     }
 
     /// Whether so many requests were taken back lately that new ones have to wait: a peer that counts resets would end the connection.

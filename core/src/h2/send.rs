@@ -170,6 +170,10 @@ impl Connection {
         stream.send_window.take(data.len());
         self.send_window.take(data.len());
         stream.end_queued |= end;
+        // A peer that opens its windows octet by octet earns nothing by that (CVE-2019-9511).
+        if stream.send_window.available() > 0 && self.send_window.available() > 0 {
+            self.misuse.frame();
+        }
         self.misuse.content(data.len() as u32);
         frame::put_data(self.outbox.tail(), stream.id, data, end);
         self.close_if_over(key);

@@ -106,6 +106,21 @@ fn useful_work_pays_for_what_comes_with_it() {
     assert!(subject.connection.misuse() <= 100);
 }
 
+/// Who measures the round trip (gRPC does, with a PING for each frame) and gives windows back at once owes nothing, whatever the content's size.
+#[test]
+fn a_frame_of_content_pays_for_a_ping_and_two_windows() {
+    let mut subject = Subject::with(Role::Server, config(), &[]);
+    let told = subject.hear(&headers(1, &get(), true));
+    let [Told::Request { key, .. }] = told[..] else { panic!("{told:?}") };
+    subject.respond(key, false);
+    for _ in 0..20_000 {
+        assert_eq!(subject.connection.send_data(key, b"m", false), Ok(1));
+        subject.hear(&[ping(b"12345678"), window_update(1, 1), window_update(0, 1)].concat());
+        subject.speak_octets();
+    }
+    assert!(subject.connection.misuse() <= 12);
+}
+
 #[test]
 fn time_pays_as_well() {
     let mut subject = Subject::with(Role::Server, config(), &[]);

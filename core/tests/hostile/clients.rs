@@ -89,7 +89,7 @@ fn idle_clients_make_room_for_new_ones() {
 /// requests wait rather than being refused, and somebody who asks in earnest is served among them.
 #[test]
 fn resets_of_many_clients_reach_a_backend_at_a_bounded_rate() {
-    let mut memory = Memory::new(|_| {});
+    let mut memory = Memory::new(|config| config.upstreams[0].connections_max = 1);
     let bystander = memory.connect(ConnectionConfig::default());
     ask(&mut memory, bystander, "/first");
     answer_all(&mut memory);
@@ -110,9 +110,44 @@ fn resets_of_many_clients_reach_a_backend_at_a_bounded_rate() {
     assert!((90..=100).contains(&reached), "{reached} of 600 requests reached the backend");
     ask(&mut memory, bystander, "/bystander");
     assert!(is_answered_within_a_second(&mut memory, "/bystander"));
-    assert_eq!(memory.dials.len(), 1, "neither ended nor doubled");
+    assert_eq!(memory.dials.len(), 1, "the connection lives");
     assert!(memory.records.iter().all(|record| record.status != 503), "nobody was refused");
     memory.wait(Duration::from_secs(10));
     ask(&mut memory, bystander, "/last");
     assert_eq!(answer_all(&mut memory), ["/last"], "at once");
+}
+
+/// What is answered makes up for what is taken back: one in twenty strains nobody, however fast they come.
+#[test]
+fn answers_make_up_for_resets() {
+    let mut memory = Memory::new(|config| config.upstreams[0].connections_max = 1);
+    let client = memory.connect(ConnectionConfig::default());
+    memory.settle();
+    for n in 0..4_000 {
+        let stream = ask(&mut memory, client, "/");
+        if n % 20 == 0 {
+            let backend = memory.backends()[0];
+            assert_eq!(requests(&mut memory, backend).len(), 1, "request {n} is there at once");
+            memory.client(client).reset(stream, ErrorCode::CANCEL);
+            memory.settle();
+        } else {
+            assert_eq!(answer_all(&mut memory).len(), 1, "request {n} is answered at once");
+        }
+        events(&mut memory, client);
+    }
+    assert_eq!(memory.dials.len(), 1);
+}
+
+/// While all clients work none is sent away; as soon as one rests its place is free.
+#[test]
+fn who_becomes_idle_in_a_full_table_makes_room() {
+    let mut memory = Memory::new(|config| config.max_fronts = 2);
+    let clients = [(); 2].map(|()| memory.connect(ConnectionConfig::default()));
+    memory.settle();
+    clients.iter().for_each(|&client| _ = ask(&mut memory, client, "/work"));
+    memory.wait(Duration::from_secs(1));
+    assert!(memory.closed.is_empty());
+    assert_eq!(answer_all(&mut memory).len(), 2);
+    memory.wait(Duration::from_secs(5));
+    assert_eq!(memory.closed.len(), 1, "one place is enough");
 }

@@ -58,8 +58,11 @@ fn relative(reference: &[u8], authority: &str) -> Option<Vec<u8>> {
 fn linked(links: &[u8], authority: &str) -> Option<Vec<u8>> {
     let mut changed = Vec::new();
     let (mut rest, mut quoted, mut is_changed) = (links, false, false);
+    // Behind the last `>` no target ends: nobody looks further for one.
+    let last = links.iter().rposition(|&octet| octet == b'>').unwrap_or(0);
     while let Some((&octet, behind)) = rest.split_first() {
-        let target = behind.iter().position(|&octet| octet == b'>').filter(|_| octet == b'<' && !quoted);
+        let opens = octet == b'<' && !quoted && links.len() - behind.len() <= last;
+        let target = if opens { behind.iter().position(|&octet| octet == b'>') } else { None };
         let escapes = quoted && octet == b'\\' && !behind.is_empty();
         quoted ^= octet == b'"';
         let taken = match target {
