@@ -48,11 +48,14 @@ impl Worker {
     /// Reads until there is nothing more, the gateway wants no more, or it is the others' turn.
     pub(crate) fn read_secured(&mut self, conn: ConnId, mut secured: Box<Secured>) {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
-        let was_open = secured.is_open();
+        let was_handshaking = secured.is_handshaking();
         let turn = (conn, self.now);
         let reading = secured.read(&mut Ready(socket), &mut self.gateway, turn, &mut self.spare);
-        let (is_open, has_output) = (secured.is_open(), secured.has_output());
-        let client = secured.client.clone();
+        let has_output = secured.has_output();
+        let client = secured.client.clone().filter(|_| was_handshaking);
+        if client.is_some() && !secured.is_handshaking() {
+            self.handshakes = self.handshakes.saturating_sub(1);
+        }
         socket.secured = Some(secured);
         match reading {
             Reading::Idle => {}
@@ -64,12 +67,9 @@ impl Worker {
             Reading::Ended => (socket.readable, socket.ended) = (false, true),
             Reading::Gone => {}
             Reading::Failed(why) => {
-                self.handshake_ended(client.filter(|_| !was_open), Some(why));
+                self.tell_failure(client, why);
                 return self.close(conn, why);
             }
-        }
-        if !was_open && is_open {
-            self.handshake_ended(client, None);
         }
         // Answers of TLS itself do not wait for the others' turns.
         if has_output {
@@ -82,7 +82,7 @@ impl Worker {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
         let turn = (conn, self.now);
         let writing = secured.write(&mut Ready(socket), &mut self.gateway, turn, &mut self.spare);
-        let (client, is_open) = (secured.client.clone(), secured.is_open());
+        let client = secured.client.clone().filter(|_| secured.is_handshaking());
         socket.secured = Some(secured);
         match writing {
             Writing::Done => socket.has_output = false,
@@ -93,7 +93,7 @@ impl Worker {
                 let _ = socket.stream.shutdown_write();
             }
             Writing::Failed(why) => {
-                self.handshake_ended(client.filter(|_| !is_open), Some(why));
+                self.tell_failure(client, why);
                 self.close(conn, why);
             }
         }
@@ -104,19 +104,15 @@ impl Worker {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
         let Some(mut secured) = socket.secured.take() else { return };
         secured.farewell(&mut Ready(socket), &mut self.spare);
-        if !secured.is_open() && secured.client.is_some() {
+        if secured.is_handshaking() && secured.client.is_some() {
             self.handshakes = self.handshakes.saturating_sub(1);
         }
     }
 
-    /// One handshake of a client less is under way; where it failed, that is told.
-    fn handshake_ended(&mut self, client: Option<(Address, Address)>, why: Option<Closed>) {
-        let Some((client, listener)) = client else { return };
-        match why {
-            None => self.handshakes = self.handshakes.saturating_sub(1),
-            // It is counted when its socket goes.
-            Some(Closed::Tls(failure)) => self.observe(Notice::HandshakeFailed { client, listener, failure }),
-            Some(_) => {}
+    /// The handshake of a client failed.
+    fn tell_failure(&self, client: Option<(Address, Address)>, why: Closed) {
+        if let (Some((client, listener)), Closed::Tls(failure)) = (client, why) {
+            self.observe(Notice::HandshakeFailed { client, listener, failure });
         }
     }
 }

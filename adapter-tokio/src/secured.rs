@@ -74,11 +74,11 @@ impl<S: Stream> Connection<S> {
         if socket.paused || self.ended {
             return Ok(());
         }
-        let was_open = secured.is_open();
+        let was_handshaking = secured.is_handshaking();
         let mut wire = Ready(&mut self.stream, cx);
         let turn = (self.conn, state.now);
         let reading = secured.read(&mut wire, &mut state.gateway, turn, &mut state.spare);
-        if secured.is_open() {
+        if !secured.is_handshaking() {
             self.handshake = None;
         }
         match reading {
@@ -88,8 +88,8 @@ impl<S: Stream> Connection<S> {
             Reading::Ended => self.ended = true,
             Reading::Gone => return Err(End::Gone),
             Reading::Failed(why) => {
-                if let (Closed::Tls(failure), false, Some((client, listener))) =
-                    (why, was_open, secured.client.clone())
+                if let (Closed::Tls(failure), true, Some((client, listener))) =
+                    (why, was_handshaking, secured.client.clone())
                 {
                     self.yard.observe(Notice::HandshakeFailed { client, listener, failure });
                 }

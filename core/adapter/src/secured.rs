@@ -72,7 +72,12 @@ impl Secured {
         Self { transport, client, shutdown: false, ended: false }
     }
 
-    /// Whether the handshake is done.
+    /// Whether the handshake is still under way, or was when it failed.
+    pub fn is_handshaking(&self) -> bool {
+        self.transport.is_handshaking()
+    }
+
+    /// Whether the handshake is done, and nothing has failed since.
     pub fn is_open(&self) -> bool {
         self.transport.is_open()
     }

@@ -164,6 +164,11 @@ impl Transport {
         }
     }
 
+    /// Whether the handshake is still under way, or was when it failed.
+    pub fn is_handshaking(&self) -> bool {
+        self.phase != Phase::Open
+    }
+
     /// Whether plaintext can be sealed.
     pub fn is_open(&self) -> bool {
         self.phase == Phase::Open && self.failure.is_none()
