@@ -30,7 +30,7 @@ pub(super) fn front(section: &mut Section<'_, '_>, spoken: &[Offer]) -> Option<L
             words: &[("off", Clients::Off), ("optional", Clients::Optional), ("required", Clients::Required)],
             later: &[],
         };
-        let what = "whether clients show certificates; hooks and logs are told of them";
+        let what = "whether clients show certificates";
         let said = tls.take("client_auth", what, &words, &mut clients);
         let what = "the authorities that sign clients' certificates";
         let client_ca = tls.optional("client_ca", what, &FILE, "\"/etc/shuntyard/tls/clients.pem\"");
