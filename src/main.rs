@@ -21,6 +21,7 @@ mod run;
 mod server;
 mod settings;
 mod signals;
+mod throttle;
 mod tls;
 
 use cli::{Cli, Command};

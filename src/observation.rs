@@ -17,9 +17,13 @@ use crate::admin::{self, About, Admin};
 use crate::diagnostics::{self, LogFormat};
 use crate::failure::Failure;
 use crate::log::{AccessLog, Destination};
+use crate::throttle::Throttle;
 
 /// The same trouble is told again after this time.
 const NOTICE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Handshakes that failed are told one by one up to so many a second.
+const HANDSHAKES_TOLD: u32 = 20;
 
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ObserveArgs {
@@ -98,7 +102,8 @@ impl Observation {
     /// Is told what the server notices.
     pub(crate) fn observer(&self) -> Observer {
         let note = self.log.as_ref().map(AccessLog::note);
-        let last_said = Mutex::new(None::<Instant>);
+        let (pauses, handshakes) =
+            (throttled(1, NOTICE_INTERVAL), throttled(HANDSHAKES_TOLD, Duration::from_secs(1)));
         Arc::new(move |notice| match notice {
             Notice::Record(record) => {
                 if let Some(note) = &note {
@@ -106,16 +111,19 @@ impl Observation {
                 }
             }
             Notice::AcceptPaused { listener, error, .. } => {
-                // Another worker may be about to say the same.
-                let Ok(mut last_said) = last_said.try_lock() else { return };
-                if last_said.is_none_or(|at| at.elapsed() >= NOTICE_INTERVAL) {
-                    *last_said = Some(Instant::now());
+                if pauses().is_some() {
                     tracing::warn!("cannot accept on {listener}: {error}; trying again");
                 }
             }
-            Notice::HandshakeFailed { client, listener, failure } => {
-                tracing::info!("TLS with {client} on {listener} failed: {failure}");
-            }
+            Notice::HandshakeFailed { client, listener, failure } => match handshakes() {
+                Some(0) => tracing::info!("TLS with {client} on {listener} failed: {failure}"),
+                Some(more) => {
+                    tracing::info!(
+                        "TLS with {client} on {listener} failed: {failure} ({more} more failed meanwhile)"
+                    );
+                }
+                None => {}
+            },
             Notice::RecordingEnded { file, error } => {
                 tracing::warn!("nothing more is recorded to {}: {error}", file.display());
             }
@@ -176,4 +184,10 @@ fn reopen_at_signal(log: Option<&AccessLog>) -> Result<(), Failure> {
         .and_then(watch)
         .map(drop)
         .map_err(|error| Failure::System { what: "cannot watch for signals", error })
+}
+
+/// Whether one more line may be said, and how many were not. Where another worker is about to say one, this one is not said.
+fn throttled(lines: u32, interval: Duration) -> impl Fn() -> Option<u64> {
+    let throttle = Mutex::new(Throttle::new(lines, interval));
+    move || throttle.try_lock().ok()?.admit(Instant::now())
 }

@@ -157,8 +157,8 @@ impl Code {
             Self::NotAddress => {
                 "Listeners are \"HOST:PORT\", \"[IPv6]:PORT\", \":PORT\" for all addresses of this machine, or \
                  \"unix:/PATH\"; port 0 is one that the kernel picks. Endpoints are \"HOST:PORT\", \"[IPv6]:PORT\" or \
-                 \"unix:/PATH\", where the host may be a name. They have no scheme: the key `protocol` of the upstream \
-                 says what is spoken there."
+                 \"unix:/PATH\", where the host may be a name, behind the scheme that says what is spoken there \
+                 (h2c://, http://, h2://, https://); without one the key `protocol` of the upstream says it."
             }
             Self::BadHost => {
                 "A route serves one host (\"api.example.com\"), or all below a domain (\"*.example.com\", which is not \
