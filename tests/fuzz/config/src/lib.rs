@@ -24,6 +24,8 @@ mod failure;
 mod log;
 #[path = "../../../../src/observation.rs"]
 mod observation;
+#[path = "../../../../src/throttle.rs"]
+mod throttle;
 #[path = "../../../../src/tls.rs"]
 mod tls;
 
