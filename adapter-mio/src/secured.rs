@@ -99,11 +99,12 @@ impl Worker {
         }
     }
 
-    /// The socket goes, with last words.
-    pub(crate) fn take_leave(&mut self, conn: ConnId) {
+    /// The socket goes, with last words. That nothing follows is said only where the gateway has closed it, and all that it had has left.
+    pub(crate) fn take_leave(&mut self, conn: ConnId, closed: bool) {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
         let Some(mut secured) = socket.secured.take() else { return };
-        secured.farewell(&mut Ready(socket), &mut self.spare);
+        let whole = closed && !socket.has_output;
+        secured.farewell(&mut Ready(socket), &mut self.spare, whole);
         if secured.is_handshaking() && secured.client.is_some() {
             self.handshakes = self.handshakes.saturating_sub(1);
         }

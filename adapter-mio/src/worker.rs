@@ -403,7 +403,10 @@ impl Worker {
                         let _ = socket.stream.shutdown_write();
                     }
                 }
-                Action::Close(conn) => self.remove(conn),
+                Action::Close(conn) => {
+                    self.take_leave(conn, true);
+                    self.sockets.remove(self.poll.registry(), conn);
+                }
                 Action::Abort(conn) => {
                     if let Some(socket) = self.sockets.get_mut(conn) {
                         socket.stream.reset_on_close();
@@ -485,13 +488,9 @@ impl Worker {
 
     /// Closes a connection whose transport has failed.
     pub(crate) fn close(&mut self, conn: ConnId, why: Closed) {
-        self.remove(conn);
-        self.gateway.handle_closed(conn, why, self.now);
-    }
-
-    fn remove(&mut self, conn: ConnId) {
-        self.take_leave(conn);
+        self.take_leave(conn, false);
         self.sockets.remove(self.poll.registry(), conn);
+        self.gateway.handle_closed(conn, why, self.now);
     }
 
     pub(crate) fn observe(&self, notice: Notice) {

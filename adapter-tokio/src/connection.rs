@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::handshakes::Handshake;
+use crate::sockets::{Fate, Parting};
 use crate::yard::{State, Yard};
 
 /// A connected socket of either family.
@@ -59,6 +60,7 @@ pub(crate) async fn connect(
     conn: ConnId,
     target: Address,
     secured: Option<Result<Secured, TlsFailure>>,
+    fate: Fate,
 ) {
     let secured = match secured.transpose() {
         Ok(secured) => secured,
@@ -67,26 +69,28 @@ pub(crate) async fn connect(
     match target {
         Address::Inet(target) => {
             let outcome = TcpStream::connect(target).await.map(without_delay);
-            serve_connected(yard, conn, outcome, secured).await;
+            serve_connected(yard, (conn, fate), outcome, secured).await;
         }
         Address::Unix(path) => {
             let outcome = UnixStream::connect(&*path).await;
-            serve_connected(yard, conn, outcome, secured).await;
+            serve_connected(yard, (conn, fate), outcome, secured).await;
         }
     }
 }
 
 async fn serve_connected(
     yard: Rc<Yard>,
-    conn: ConnId,
+    (conn, fate): (ConnId, Fate),
     outcome: io::Result<impl Stream>,
     secured: Option<Secured>,
 ) {
     match (outcome, secured) {
-        (Ok(stream), Some(secured)) => Connection::new(yard, conn, stream).with_tls(secured, None).await,
+        (Ok(stream), Some(secured)) => {
+            Connection::new(yard, conn, stream, fate).with_tls(secured, None).await
+        }
         (Ok(stream), None) => {
             yard.turn(|state| state.gateway.handle_connected(conn, Connected::default(), state.now));
-            Connection::new(yard, conn, stream).await;
+            Connection::new(yard, conn, stream, fate).await;
         }
         (Err(error), _) => yard.turn(|state| state.fail(conn, connect_failure(&error))),
     }
@@ -97,6 +101,8 @@ pub(crate) struct Connection<S> {
     pub(crate) yard: Rc<Yard>,
     pub(crate) conn: ConnId,
     pub(crate) stream: S,
+    /// Where the gateway's parting is written down.
+    fate: Fate,
     /// The end of the input has been read.
     pub(crate) ended: bool,
     /// TLS, where it is spoken.
@@ -107,17 +113,15 @@ pub(crate) struct Connection<S> {
 
 /// Why a connection's task ends.
 pub(crate) enum End {
-    /// The gateway has closed the connection.
-    Gone,
-    /// It has, and the peer is to see that the connection broke.
-    Aborted,
+    /// The gateway has closed the connection, in this way.
+    Parted(Parting),
     /// Its transport has failed.
     Failed(Closed),
 }
 
 impl<S> Connection<S> {
-    pub(crate) fn new(yard: Rc<Yard>, conn: ConnId, stream: S) -> Self {
-        Self { yard, conn, stream, ended: false, secured: None, handshake: None }
+    pub(crate) fn new(yard: Rc<Yard>, conn: ConnId, stream: S, fate: Fate) -> Self {
+        Self { yard, conn, stream, fate, ended: false, secured: None, handshake: None }
     }
 
     /// The same connection, with TLS.
@@ -134,16 +138,16 @@ impl<S: Stream> Future for Connection<S> {
         let yard = connection.yard.clone();
         yard.turn(|state| match connection.serve(state, cx) {
             Ok(()) => Poll::Pending,
-            Err(End::Gone) => {
-                connection.take_leave(state, cx);
-                Poll::Ready(())
-            }
-            Err(End::Aborted) => {
+            Err(End::Parted(Parting::Broken)) => {
                 reset_on_close(&connection.stream);
                 Poll::Ready(())
             }
+            Err(End::Parted(parting)) => {
+                connection.take_leave(state, cx, parting == Parting::Whole);
+                Poll::Ready(())
+            }
             Err(End::Failed(why)) => {
-                connection.take_leave(state, cx);
+                connection.take_leave(state, cx, false);
                 state.fail(connection.conn, why);
                 Poll::Ready(())
             }
@@ -154,10 +158,7 @@ impl<S: Stream> Future for Connection<S> {
 impl<S: Stream> Connection<S> {
     /// A turn. Writing comes first: what reading makes of output waits until the others' turns have added theirs.
     fn serve(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
-        if state.sockets.is_aborted(self.conn) {
-            return Err(End::Aborted);
-        }
-        let socket = state.sockets.get_mut(self.conn).ok_or(End::Gone)?;
+        let socket = state.sockets.get_mut(self.conn).ok_or(End::Parted(self.fate.get()))?;
         socket.remember(cx);
         if self.secured.is_some() {
             socket.takes_leave = true;
@@ -170,7 +171,7 @@ impl<S: Stream> Connection<S> {
 
     /// Writes until there is nothing more or no room.
     fn write(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
-        let socket = state.sockets.get_mut(self.conn).ok_or(End::Gone)?;
+        let socket = state.sockets.get_mut(self.conn).ok_or(End::Parted(Parting::Cut))?;
         while socket.has_output && Stream::poll_write_ready(&self.stream, cx).is_ready() {
             let Some(transmit) = state.gateway.poll_transmit(self.conn, state.now) else {
                 socket.has_output = false;
@@ -190,7 +191,7 @@ impl<S: Stream> Connection<S> {
 
     /// Shuts the sending direction down where the gateway has asked for it.
     fn shut_down(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
-        let socket = state.sockets.get_mut(self.conn).ok_or(End::Gone)?;
+        let socket = state.sockets.get_mut(self.conn).ok_or(End::Parted(Parting::Cut))?;
         if std::mem::take(&mut socket.shutdown) {
             // Never pending: it is one system call. A peer that is gone already shows itself by reading.
             let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
@@ -200,7 +201,7 @@ impl<S: Stream> Connection<S> {
 
     /// Reads until there is nothing more, the gateway wants no more, or it is the others' turn.
     fn read(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
-        let socket = state.sockets.get_mut(self.conn).ok_or(End::Gone)?;
+        let socket = state.sockets.get_mut(self.conn).ok_or(End::Parted(Parting::Cut))?;
         let mut octets = 0;
         while !socket.paused && !self.ended {
             if octets >= TURN_OCTETS {
@@ -216,7 +217,8 @@ impl<S: Stream> Connection<S> {
                     socket.paused = true;
                     break;
                 }
-                RecvBuf::Gone => return Err(End::Gone),
+                // What the gateway wants done with the socket comes with its next action.
+                RecvBuf::Gone => break,
             };
             match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
                 Poll::Pending => break,

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::Notice;
 use crate::connection::{Connection, without_delay};
-use crate::sockets::Socket;
+use crate::sockets::{Fate, Socket};
 use crate::yard::{State, Yard};
 
 /// One worker's share of a listening address.
@@ -177,11 +177,16 @@ fn admit(yard: &Rc<Yard>, state: &mut State, incoming: Incoming, (local, tls): (
     match tls {
         None => {
             let conn = state.gateway.handle_accept(Accepted { peer, local }, state.now);
+            let fate = Fate::default();
             let task = match incoming {
-                Incoming::Tcp(stream, _) => yard.spawn(Connection::new(yard.clone(), conn, stream)),
-                Incoming::Unix(stream) => yard.spawn(Connection::new(yard.clone(), conn, stream)),
+                Incoming::Tcp(stream, _) => {
+                    yard.spawn(Connection::new(yard.clone(), conn, stream, fate.clone()))
+                }
+                Incoming::Unix(stream) => {
+                    yard.spawn(Connection::new(yard.clone(), conn, stream, fate.clone()))
+                }
             };
-            state.sockets.insert(conn, Socket::new(task));
+            state.sockets.insert(conn, Socket::new(task, fate));
         }
         Some(tls) => admit_secured(yard, state, incoming, Accepted { peer, local }, tls),
     }
@@ -199,16 +204,15 @@ fn admit_secured(yard: &Rc<Yard>, state: &mut State, incoming: Incoming, info: A
     };
     let secured = Secured::new(transport, client);
     let handshake = Some(state.handshakes.begin());
-    let yard_of_it = yard.clone();
-    let task = match incoming {
-        Incoming::Tcp(stream, _) => {
-            yard.spawn(Connection::new(yard_of_it, conn, stream).with_tls(secured, handshake))
-        }
-        Incoming::Unix(stream) => {
-            yard.spawn(Connection::new(yard_of_it, conn, stream).with_tls(secured, handshake))
-        }
-    };
-    state.sockets.insert(conn, Socket::new(task));
+    let (yard_of_it, fate) = (yard.clone(), Fate::default());
+    let task =
+        match incoming {
+            Incoming::Tcp(stream, _) => yard
+                .spawn(Connection::new(yard_of_it, conn, stream, fate.clone()).with_tls(secured, handshake)),
+            Incoming::Unix(stream) => yard
+                .spawn(Connection::new(yard_of_it, conn, stream, fate.clone()).with_tls(secured, handshake)),
+        };
+    state.sockets.insert(conn, Socket::new(task, fate));
 }
 
 /// Whether the next connection may well be accepted: the client that was next in the queue has gone.

@@ -10,6 +10,7 @@ use tokio::io::ReadBuf;
 
 use crate::Notice;
 use crate::connection::{Connection, End, Stream};
+use crate::sockets::Parting;
 use crate::yard::State;
 
 /// The socket, as far as the runtime says that it is ready; otherwise its task is woken when it is.
@@ -46,7 +47,7 @@ impl<S: Stream> Connection<S> {
 
     fn write_secured(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
         let Some(secured) = &mut self.secured else { return Ok(()) };
-        let socket = state.sockets.get_mut(self.conn).ok_or(End::Gone)?;
+        let socket = state.sockets.get_mut(self.conn).ok_or(End::Parted(Parting::Cut))?;
         if std::mem::take(&mut socket.shutdown) {
             secured.shut_down();
         } else if !socket.has_output && !secured.has_output() {
@@ -70,7 +71,7 @@ impl<S: Stream> Connection<S> {
 
     fn read_secured(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
         let Some(secured) = &mut self.secured else { return Ok(()) };
-        let socket = state.sockets.get_mut(self.conn).ok_or(End::Gone)?;
+        let socket = state.sockets.get_mut(self.conn).ok_or(End::Parted(Parting::Cut))?;
         if socket.paused || self.ended {
             return Ok(());
         }
@@ -86,7 +87,8 @@ impl<S: Stream> Connection<S> {
             Reading::Again => cx.waker().wake_by_ref(),
             Reading::Paused => socket.paused = true,
             Reading::Ended => self.ended = true,
-            Reading::Gone => return Err(End::Gone),
+            // What the gateway wants done with the socket comes with its next action.
+            Reading::Gone => {}
             Reading::Failed(why) => {
                 if let (Closed::Tls(failure), true, Some((client, listener))) =
                     (why, was_handshaking, secured.client.clone())
@@ -99,10 +101,10 @@ impl<S: Stream> Connection<S> {
         Ok(())
     }
 
-    /// The socket goes, with last words.
-    pub(crate) fn take_leave(&mut self, state: &mut State, cx: &mut Context<'_>) {
+    /// The socket goes, with last words. That nothing follows is said only where everything has left.
+    pub(crate) fn take_leave(&mut self, state: &mut State, cx: &mut Context<'_>, whole: bool) {
         if let Some(secured) = &mut self.secured {
-            secured.farewell(&mut Ready(&mut self.stream, cx), &mut state.spare);
+            secured.farewell(&mut Ready(&mut self.stream, cx), &mut state.spare, whole);
         }
     }
 }

@@ -1,13 +1,31 @@
 //! What is known about each socket, and how its task is woken.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::task::{Context, Waker};
 
 use shuntyard_core::gateway::ConnId;
 use tokio::task::AbortHandle;
 
+/// How the gateway has parted with a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Parting {
+    /// It is closed before everything has left.
+    #[default]
+    Cut,
+    /// It is closed, and everything has left.
+    Whole,
+    /// Its peer is to see that it broke.
+    Broken,
+}
+
+/// What a connection's task finds when its socket is gone from the list. Both have it, for the place in the list may be another's by then.
+pub(crate) type Fate = Rc<Cell<Parting>>;
+
 /// What a connection's task has to do. The socket itself belongs to the task.
 pub(crate) struct Socket {
     task: AbortHandle,
+    fate: Fate,
     waker: Option<Waker>,
     /// The gateway wants no input.
     pub(crate) paused: bool,
@@ -20,8 +38,16 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(crate) fn new(task: AbortHandle) -> Self {
-        Self { task, waker: None, paused: false, has_output: false, shutdown: false, takes_leave: false }
+    pub(crate) fn new(task: AbortHandle, fate: Fate) -> Self {
+        Self {
+            task,
+            fate,
+            waker: None,
+            paused: false,
+            has_output: false,
+            shutdown: false,
+            takes_leave: false,
+        }
     }
 
     /// The task that is being polled is the one to wake.
@@ -37,8 +63,6 @@ impl Socket {
 #[derive(Default)]
 pub(crate) struct Sockets {
     places: Vec<Option<(ConnId, Socket)>>,
-    /// Sockets that are gone, but whose tasks still have to close them so that their peers see it.
-    aborted: Vec<ConnId>,
 }
 
 impl Sockets {
@@ -75,23 +99,19 @@ impl Sockets {
 
     /// Forgets the socket. Its task closes it, so that its peer sees that the connection broke.
     pub(crate) fn abort(&mut self, conn: ConnId) {
-        if let Some(socket) = self.remove(conn)
-            && let Some(waker) = socket.waker
-        {
-            self.aborted.push(conn);
-            waker.wake();
+        if let Some(socket) = self.remove(conn) {
+            socket.fate.set(Parting::Broken);
+            // A task that has not begun yet will look by itself.
+            if let Some(waker) = socket.waker {
+                waker.wake();
+            }
         }
-    }
-
-    /// Whether the connection was aborted. Asked once, by its task.
-    pub(crate) fn is_aborted(&mut self, conn: ConnId) -> bool {
-        let place = self.aborted.iter().position(|&other| other == conn);
-        place.map(|place| self.aborted.swap_remove(place)).is_some()
     }
 
     /// Closes the socket, or gives up making it.
     pub(crate) fn close(&mut self, conn: ConnId) {
         if let Some(socket) = self.remove(conn) {
+            socket.fate.set(if socket.has_output { Parting::Cut } else { Parting::Whole });
             match &socket.waker {
                 Some(waker) if socket.takes_leave => waker.wake_by_ref(),
                 _ => socket.task.abort(),

@@ -17,7 +17,7 @@ use crate::alarm::Alarm;
 use crate::connection::connect;
 use crate::handshakes::Handshakes;
 use crate::listener::Listener;
-use crate::sockets::{Socket, Sockets};
+use crate::sockets::{Fate, Socket, Sockets};
 
 /// A worker's tasks meet here, one at a time: no turn lasts across an await.
 pub(crate) struct Yard {
@@ -97,8 +97,9 @@ impl Yard {
             match action {
                 Action::Connect { conn, target, secure } => {
                     let secured = secure.map(|secure| self.backs.begin(&secure));
-                    let task = self.spawn(connect(self.clone(), conn, target, secured));
-                    state.sockets.insert(conn, Socket::new(task));
+                    let fate = Fate::default();
+                    let task = self.spawn(connect(self.clone(), conn, target, secured, fate.clone()));
+                    state.sockets.insert(conn, Socket::new(task, fate));
                 }
                 Action::Readable(conn) => state.sockets.rouse(conn, |socket| socket.paused = false),
                 Action::Writable(conn) => state.sockets.rouse(conn, |socket| socket.has_output = true),

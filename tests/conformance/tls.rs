@@ -1,24 +1,24 @@
 //! TLS with clients.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{Response, StatusCode};
 use shuntyard_adapter::{HANDSHAKES_MAX, Options};
 use shuntyard_core::config::{Config, Protocol};
-use shuntyard_core::h2::ServerEvent;
+use shuntyard_core::h2::{ServerEvent, StreamKey};
 use shuntyard_requirements::req;
 use shuntyard_transport::{BackTls, FrontTls, Trust};
 
 use crate::adapters::{Adapter, Running};
 use crate::authority::Authority;
 use crate::on_every_adapter;
-use crate::peers::{Origin, PATIENCE, Peer, any_port, backend, inet, nobody};
+use crate::peers::{Origin, PATIENCE, Peer, Stream as _, any_port, backend, inet, nobody};
 use crate::secure::{HOST, Secure, listener};
 
 on_every_adapter! {
@@ -26,6 +26,8 @@ on_every_adapter! {
     what_alpn_said_is_spoken,
     content_comes_whole_both_ways,
     the_end_is_said_in_tls_too,
+    what_was_cut_off_does_not_look_whole,
+    no_end_is_said_behind_a_transport_that_failed,
     who_speaks_in_clear_is_told_so,
     a_handshake_that_stands_still_ends_and_disturbs_nobody,
     handshakes_are_bounded,
@@ -152,6 +154,60 @@ fn the_end_is_said_in_tls_too(adapter: &dyn Adapter) {
     drop(client);
     server.wait();
     origin.end();
+}
+
+/// Asks as HTTP/1.0, which reads until the end, and reads the first half of the answer. Says whose turn it is then.
+fn half_an_answer(
+    server: &Running,
+    trusting: &BackTls,
+    listener: &TcpListener,
+) -> (Secure, Peer<shuntyard_core::h2::Server>, StreamKey) {
+    let mut client = Secure::connect(&server.address, trusting, Some(Protocol::Http1)).unwrap();
+    client.write_all(b"GET /half HTTP/1.0\r\nhost: a\r\n\r\n").unwrap();
+    let mut upstream = Peer::accept(listener);
+    let (stream, _) = upstream.request();
+    let head = Response::builder().status(200).body(()).unwrap();
+    upstream.http.send_response(stream, &head, false).unwrap();
+    upstream.http.send_data(stream, b"half", false).unwrap();
+    upstream.flush();
+    let (mut answer, mut buffer) = (Vec::new(), [0; 1024]);
+    while !answer.ends_with(b"\r\n\r\nhalf") {
+        let n = client.read(&mut buffer).unwrap();
+        assert!(n > 0, "{answer:?}");
+        answer.extend_from_slice(&buffer[..n]);
+    }
+    (client, upstream, stream)
+}
+
+/// Only the end of the connection ends such a response, and only close_notify says that nothing of it is missing.
+fn what_was_cut_off_does_not_look_whole(adapter: &dyn Adapter) {
+    let (listener, config) = backend();
+    let (front, trusting) = listener_pair();
+    let server = start(adapter, config, &front);
+    for whole in [true, false] {
+        let (mut client, mut upstream, stream) = half_an_answer(&server, &trusting, &listener);
+        if whole {
+            upstream.http.send_data(stream, b"", true).unwrap();
+            upstream.flush();
+        }
+        drop(upstream);
+        let end = client.read(&mut [0; 100]).map_err(|error| error.kind());
+        assert_eq!((end.is_ok(), client.ended), (whole, whole), "{end:?}");
+    }
+    server.end();
+}
+
+/// A client that ends without a word in the middle of its answer learns nothing that looks like the answer's end.
+fn no_end_is_said_behind_a_transport_that_failed(adapter: &dyn Adapter) {
+    let (listener, config) = backend();
+    let (front, trusting) = listener_pair();
+    let server = start(adapter, config, &front);
+    let (mut client, upstream, _) = half_an_answer(&server, &trusting, &listener);
+    client.shut_down(Shutdown::Write);
+    let end = client.read(&mut [0; 100]);
+    assert!(end.is_err() && !client.ended, "{end:?}");
+    drop(upstream);
+    server.end();
 }
 
 fn who_speaks_in_clear_is_told_so(adapter: &dyn Adapter) {

@@ -122,7 +122,7 @@ impl Secured {
         loop {
             while self.transport.has_input() {
                 // Before the handshake is done, there is nothing that the gateway could take.
-                let plain = if self.transport.is_open() {
+                let plain = if self.transport.may_fill() {
                     match gateway.recv_buf(conn) {
                         RecvBuf::Buffer(buffer) => self.transport.poll_plain(buffer),
                         RecvBuf::Pause => return Reading::Paused,
@@ -204,13 +204,17 @@ impl Secured {
                     },
                 }
             }
+            // The peer has been told; now the gateway is.
+            if let Some(failure) = self.transport.failure() {
+                return Writing::Failed(Closed::Tls(failure));
+            }
             if !self.transport.is_open() {
                 return Writing::Done;
             }
             match gateway.poll_transmit(conn, now) {
                 Some(transmit) => {
                     self.transport.seal(transmit.chunk(), spare, now);
-                    if !self.has_output() {
+                    if !self.has_output() && self.transport.is_open() {
                         return Writing::Failed(Closed::Tls(TlsFailure::Internal));
                     }
                 }
@@ -225,10 +229,11 @@ impl Secured {
         }
     }
 
-    /// Last words, as far as the socket takes them: what waits, and that nothing follows. What the peer has sent meanwhile is thrown away, for a
-    /// socket that is closed before it was read destroys what is on its way.
-    pub fn farewell(&mut self, wire: &mut impl Wire, spare: &mut Spare) {
-        if !self.has_output() {
+    /// Last words, as far as the socket takes them: what waits, alerts among it, and, where all that the gateway had has left (`whole`), that
+    /// nothing follows. Behind a message that was cut off that would say that the message was whole (RFC 9112 section 9.8). What the peer has
+    /// sent meanwhile is thrown away, for a socket that is closed before it was read destroys what is on its way.
+    pub fn farewell(&mut self, wire: &mut impl Wire, spare: &mut Spare, whole: bool) {
+        if whole && !self.has_output() {
             self.transport.close();
         }
         while self.has_output() {

@@ -18,12 +18,15 @@ mod back;
 mod failure;
 mod front;
 mod identity;
+mod input;
 mod output;
 mod provider;
+mod sealing;
 mod transport;
 
 pub use back::{BackTls, Trust};
 pub use failure::{TlsConfigError, failure_of};
 pub use front::{ClientAuth, FrontTls};
 pub use identity::Identity;
-pub use transport::{Plain, Spare, Transport};
+pub use input::Plain;
+pub use transport::{Spare, Transport};

@@ -8,7 +8,7 @@ use common::{Authority, End, Pair};
 use shuntyard_core::config::{Alpn, Protocol};
 use shuntyard_core::time::Instant;
 use shuntyard_core::tls::TlsFailure;
-use shuntyard_transport::{BackTls, ClientAuth, FrontTls, Spare, Transport, Trust};
+use shuntyard_transport::{BackTls, ClientAuth, FrontTls, Plain, Spare, Transport, Trust};
 
 fn front(authority: &Authority) -> FrontTls {
     let protocols = [Protocol::Http2, Protocol::Http1];
@@ -104,6 +104,71 @@ fn a_changed_octet_is_found() {
     octets[last] ^= 1;
     pair.server.hear(&octets, &mut pair.spare, (usize::MAX, 100));
     assert_eq!((pair.server.failure, pair.server.heard.len()), (Some(TlsFailure::Decrypt), 0));
+    pair.run();
+    assert_eq!(pair.client.failure, Some(TlsFailure::AlertReceived(20)));
+}
+
+/// Nobody waits for the rest of a record that is longer than any may be.
+#[test]
+fn a_record_that_is_too_long_is_refused_for_its_header() {
+    for (header, looked_at) in [
+        (b"\x17\x03\x03\xff\xff", true),
+        (b"\x17\x03\x03\x48\x01", true),
+        (b"\x17\x03\x03\x48\x00", false),
+        (b"\x17\x03\x03\x00\x01", false),
+    ] {
+        let mut pair = pair();
+        let server = &mut pair.server.transport;
+        server.recv_buf(&mut pair.spare).unwrap()[..5].copy_from_slice(header);
+        server.received(5);
+        assert_eq!(server.has_input(), looked_at, "{header:?}");
+        if looked_at {
+            let plain = server.poll_plain(&mut [0; 100]);
+            assert!(
+                matches!(plain, Plain::Failed(_)) && !server.pending().is_empty(),
+                "{header:?}: {plain:?}"
+            );
+        }
+    }
+}
+
+/// Two records, of which the second was changed on its way.
+fn good_then_bad(pair: &mut Pair) -> Vec<u8> {
+    pair.client.say(b"GET /", &mut pair.spare, Instant::ZERO);
+    let mut octets = pair.client.speak();
+    pair.client.say(b"POST /", &mut pair.spare, Instant::ZERO);
+    octets.extend(pair.client.speak());
+    *octets.last_mut().unwrap() ^= 1;
+    octets
+}
+
+/// What came whole is not lost for what comes behind it, whoever finds that something is wrong.
+#[test]
+fn plaintext_in_front_of_a_bad_record_is_delivered() {
+    for room in [3, 100, 64 << 10] {
+        let mut pair = pair();
+        let octets = good_then_bad(&mut pair);
+        pair.server.hear(&octets, &mut pair.spare, (usize::MAX, room));
+        assert_eq!((&pair.server.heard[..], pair.server.failure), (&b"GET /"[..], Some(TlsFailure::Decrypt)));
+    }
+}
+
+#[test]
+fn what_sealing_finds_wrong_is_told_after_the_plaintext_in_front_of_it() {
+    let mut pair = pair();
+    let octets = good_then_bad(&mut pair);
+    let server = &mut pair.server.transport;
+    server.recv_buf(&mut pair.spare).unwrap()[..octets.len()].copy_from_slice(&octets);
+    server.received(octets.len());
+    server.seal(b"an answer", &mut pair.spare, Instant::ZERO);
+    assert!(!server.is_open() && server.failure().is_none() && server.may_fill());
+    let mut buffer = [0; 100];
+    let plain = server.poll_plain(&mut buffer);
+    assert!(matches!(plain, Plain::Octets(5)) && buffer.starts_with(b"GET /"), "{plain:?}");
+    assert!(!server.may_fill());
+    let plain = server.poll_plain(&mut []);
+    assert!(matches!(plain, Plain::Failed(TlsFailure::Decrypt)), "{plain:?}");
+    assert_eq!(server.failure(), Some(TlsFailure::Decrypt));
     pair.run();
     assert_eq!(pair.client.failure, Some(TlsFailure::AlertReceived(20)));
 }
