@@ -2,6 +2,9 @@
 
 use std::io::{self, Write as _};
 
+use shuntyard_adapter::transport::CONNECTION_OCTETS;
+use shuntyard_core::config::{Config, MemoryBound};
+
 use crate::cli::{ConfigCommand, ServeArgs};
 use crate::config::{Code, reference};
 use crate::failure::Failure;
@@ -11,7 +14,7 @@ use crate::settings::{Settings, count};
 pub(crate) fn check(args: &ServeArgs) -> Result<(), Failure> {
     let settings = Settings::new(args)?;
     let what = args.config.as_ref().map_or("these flags".to_owned(), |path| path.display().to_string());
-    let bound = settings.config.memory_bound();
+    let bound = memory_bound(&settings.config, !settings.listen_tls.is_empty());
     let workers = settings.workers.get() as u64;
     let mut text = format!("{what}: valid: {}\n", settings.summary());
     text.push_str(&format!(
@@ -24,6 +27,25 @@ pub(crate) fn check(args: &ServeArgs) -> Result<(), Failure> {
     }
     print(&text);
     Ok(())
+}
+
+/// The core's bound, and what TLS adds: with clients, where there is a listener for it, and with the backends that speak it.
+fn memory_bound(config: &Config, tls_with_clients: bool) -> MemoryBound {
+    let clients = if tls_with_clients { u64::from(config.max_fronts) } else { 0 };
+    let backends = config.upstreams.iter().fold(0u64, |sum, upstream| {
+        let secure = upstream.endpoints.iter().filter(|endpoint| endpoint.tls.is_some()).count() as u64;
+        sum.saturating_add(secure.saturating_mul(upstream.connections_max.into()))
+    });
+    let mut bound = config.memory_bound();
+    for (term, connections) in [("TLS with clients", clients), ("TLS with backends", backends)] {
+        if connections > 0 {
+            // The worker's own buffers are those of one connection more.
+            let octets = connections.saturating_add(1).saturating_mul(CONNECTION_OCTETS);
+            bound.terms.push((term, octets));
+        }
+    }
+    bound.terms.sort_by_key(|&(_, octets)| std::cmp::Reverse(octets));
+    bound
 }
 
 /// A size in its largest unit, for people.
@@ -66,4 +88,19 @@ fn explain(code: Code) -> String {
 /// Whoever closed stdout does not want to know.
 fn print(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_counts_tls_where_it_is_spoken() {
+        let mut config = Config::new(Vec::new());
+        config.max_fronts = 1000;
+        let (clear, secure) = (memory_bound(&config, false), memory_bound(&config, true));
+        assert_eq!(clear, config.memory_bound());
+        assert_eq!(secure.total() - clear.total(), 1001 * CONNECTION_OCTETS);
+        assert!(secure.terms.is_sorted_by(|one, next| one.1 >= next.1));
+    }
 }

@@ -22,11 +22,13 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let settings = Settings::new(&args)?;
     let mut observation = Observation::start(&settings.observe)?;
     let adapter = settings.adapter;
+    // What changes while it is being read is read again.
+    let seen: Vec<_> = settings.listen_tls.iter().map(|(_, files)| files.look()).collect();
     let listen_tls = settings.listen_tls.iter().map(|(address, files)| Ok((address.clone(), files.load()?)));
     let listen_tls: Vec<_> = listen_tls.collect::<Result<_, BadFile>>()?;
     let backs = Backs::new(tls::load_backs(&settings.back_tls)?);
-    let watched = settings.listen_tls.iter().zip(&listen_tls);
-    let watched = watched.map(|((_, files), (_, tls))| (files.clone(), tls.clone())).collect();
+    let watched = seen.into_iter().zip(&settings.listen_tls).zip(&listen_tls);
+    let watched = watched.map(|((seen, (_, files)), (_, tls))| (seen, files.clone(), tls.clone())).collect();
     let options = Options {
         listen_tls,
         backs: backs.clone(),

@@ -39,6 +39,9 @@ pub(crate) enum Clients {
     Required,
 }
 
+/// Which files were seen, and how old they were.
+pub(crate) type Look = Vec<Option<(u64, SystemTime)>>;
+
 /// What a listener needs to speak TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FrontFiles {
@@ -165,8 +168,9 @@ impl FrontFiles {
         self.identities.iter().flat_map(|files| [files.cert.as_path(), files.key.as_path()])
     }
 
-    /// What the files look like from outside. Links are followed: where they lead to may change, too.
-    fn look(&self) -> Vec<Option<(u64, SystemTime)>> {
+    /// What the files of certificates and keys look like from outside, to be taken before they are read. Links are followed: where they lead to may
+    /// change, too.
+    pub(crate) fn look(&self) -> Look {
         let look = |path: &Path| {
             let found = fs::metadata(path).ok()?;
             Some((identity_of(&found), found.modified().ok()?))
@@ -181,14 +185,12 @@ fn identity_of(found: &fs::Metadata) -> u64 {
     found.ino().rotate_left(32) ^ found.dev().rotate_left(8) ^ found.len()
 }
 
-/// Reads the files of these listeners again whenever they change, for as long as the program lasts. What is wrong with them is said, and
+/// Reads certificates and keys of these listeners again whenever they are others than before they were read, for as long as the program lasts. What is wrong with them is said, and
 /// changes nothing: they may be about to be written.
-pub(crate) fn watch(listeners: Vec<(FrontFiles, FrontTls)>) -> std::io::Result<()> {
+pub(crate) fn watch(mut listeners: Vec<(Look, FrontFiles, FrontTls)>) -> std::io::Result<()> {
     if listeners.is_empty() {
         return Ok(());
     }
-    let mut listeners: Vec<_> =
-        listeners.into_iter().map(|(files, tls)| (files.look(), files, tls)).collect();
     let watch = move || {
         loop {
             thread::sleep(LOOK_INTERVAL);

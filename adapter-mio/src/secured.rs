@@ -2,12 +2,13 @@
 
 use std::io;
 
+use shuntyard_adapter::transport::{FrontTls, Transport};
 use shuntyard_adapter::{Reading, Secured, Wire, Writing};
 use shuntyard_core::address::Address;
-use shuntyard_core::gateway::{Closed, ConnId};
+use shuntyard_core::gateway::{Accepted, Closed, ConnId};
 
 use crate::Notice;
-use crate::socket::Socket;
+use crate::socket::{Socket, Stream};
 use crate::worker::Worker;
 
 /// The socket, as far as the poll has said that it is ready.
@@ -45,6 +46,22 @@ impl Wire for Ready<'_> {
 }
 
 impl Worker {
+    /// A client that will shake hands first.
+    pub(crate) fn admit_secured(&mut self, stream: Stream, info: Accepted, tls: &FrontTls) {
+        let client = Some((info.peer.clone(), info.local.clone()));
+        let conn = self.gateway.handle_arriving(info, self.now);
+        match Transport::front(tls) {
+            Ok(transport) => {
+                self.add(conn, stream, false);
+                if let Some(socket) = self.sockets.get_mut(conn) {
+                    socket.secured = Some(Box::new(Secured::new(transport, client)));
+                    self.handshakes += 1;
+                }
+            }
+            Err(failure) => self.gateway.handle_closed(conn, Closed::Tls(failure), self.now),
+        }
+    }
+
     /// Reads until there is nothing more, the gateway wants no more, or it is the others' turn.
     pub(crate) fn read_secured(&mut self, conn: ConnId, mut secured: Box<Secured>) {
         let Some(socket) = self.sockets.get_mut(conn) else { return };

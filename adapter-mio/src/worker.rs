@@ -6,10 +6,10 @@ use std::sync::mpsc::Receiver;
 
 use mio::event::Event;
 use mio::{Events, Poll, Token};
-use shuntyard_adapter::transport::{FrontTls, Spare, Transport};
+use shuntyard_adapter::transport::{FrontTls, Spare};
 use shuntyard_adapter::{
-    ACCEPT_PAUSE, BACKLOG, Backs, Clock, Desk, HANDSHAKES_MAX, Order, Recorded, SLICES, Secured,
-    TURN_ACCEPTS, TURN_OCTETS, WALL_CLOCK_INTERVAL, connect_failure, resolve, transfer_failure, wall_clock,
+    ACCEPT_PAUSE, BACKLOG, Backs, Clock, Desk, HANDSHAKES_MAX, Order, Recorded, SLICES, TURN_ACCEPTS,
+    TURN_OCTETS, WALL_CLOCK_INTERVAL, connect_failure, resolve, transfer_failure, wall_clock,
 };
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, Connected, RecvBuf, Secure};
@@ -240,18 +240,7 @@ impl Worker {
             let conn = self.gateway.handle_accept(info, self.now);
             return self.add(conn, stream, false);
         };
-        let client = Some((info.peer.clone(), info.local.clone()));
-        let conn = self.gateway.handle_arriving(info, self.now);
-        match Transport::front(tls) {
-            Ok(transport) => {
-                self.add(conn, stream, false);
-                if let Some(socket) = self.sockets.get_mut(conn) {
-                    socket.secured = Some(Box::new(Secured::new(transport, client)));
-                    self.handshakes += 1;
-                }
-            }
-            Err(failure) => self.gateway.handle_closed(conn, Closed::Tls(failure), self.now),
-        }
+        self.admit_secured(stream, info, tls);
     }
 
     /// A connection's turn: to learn how connecting went, or to read.
@@ -434,7 +423,7 @@ impl Worker {
         }
     }
 
-    fn add(&mut self, conn: ConnId, stream: Stream, connecting: bool) {
+    pub(crate) fn add(&mut self, conn: ConnId, stream: Stream, connecting: bool) {
         if let Err(error) = self.sockets.add(self.poll.registry(), conn, stream, connecting) {
             let why = if connecting { connect_failure(&error) } else { Closed::Failed };
             self.gateway.handle_closed(conn, why, self.now);

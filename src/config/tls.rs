@@ -20,7 +20,7 @@ const FILE: Text<PathBuf> = Text {
 
 /// `tls` of a listener that speaks this.
 pub(super) fn front(section: &mut Section<'_, '_>, spoken: &[Offer]) -> Option<Located<FrontFiles>> {
-    let what = "TLS there; files are read again when they change. More certificates, for other names: [[listen.tls.certificates]], with cert and key each";
+    let what = "TLS there; certificates and keys are read again when they change. More certificates, for other names: [[listen.tls.certificates]], with cert and key each";
     section.optional_group("tls", what, |tls| {
         let own = identity(tls);
         let what = "certificates for other names: the one is shown that is for the name which a client asks for (SNI), else the one above";
@@ -32,7 +32,7 @@ pub(super) fn front(section: &mut Section<'_, '_>, spoken: &[Offer]) -> Option<L
         };
         let what = "whether clients show certificates";
         let said = tls.take("client_auth", what, &words, &mut clients);
-        let what = "the authorities that sign clients' certificates";
+        let what = "the authorities that sign clients' certificates; read at the start only";
         let client_ca = tls.optional("client_ca", what, &FILE, "\"/etc/shuntyard/tls/clients.pem\"");
         if let Some(at) = said.filter(|_| clients != Clients::Off && client_ca.is_none()) {
             let title = "nobody is named who signs clients' certificates";

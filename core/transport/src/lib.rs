@@ -29,4 +29,4 @@ pub use failure::{TlsConfigError, failure_of};
 pub use front::{ClientAuth, FrontTls};
 pub use identity::Identity;
 pub use input::Plain;
-pub use transport::{Spare, Transport};
+pub use transport::{CONNECTION_OCTETS, Spare, Transport};

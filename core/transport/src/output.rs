@@ -4,6 +4,8 @@
 pub(crate) const BATCH: usize = 64 << 10;
 /// What a batch may grow by on the wire, with the records of a handshake in front of it.
 const SLACK: usize = 16 << 10;
+/// The memory of an output.
+pub(crate) const OUTPUT: usize = BATCH + SLACK;
 
 /// The memory of an output, all of it initialised once.
 #[derive(Debug, Default)]
@@ -37,7 +39,7 @@ impl Output {
         if self.is_empty() && self.memory.octets.is_empty() {
             self.memory = core::mem::take(spare);
             self.memory.marks.clear();
-            self.memory.octets.resize(BATCH + SLACK, 0);
+            self.memory.octets.resize(OUTPUT, 0);
             (self.start, self.end, self.passed) = (0, 0, 0);
         }
     }

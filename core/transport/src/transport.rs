@@ -12,12 +12,16 @@ use shuntyard_core::tls::TlsFailure;
 use crate::back::{BackTls, offered};
 use crate::failure::failure_of;
 use crate::front::{FrontTls, alpn_name};
-use crate::output::{Memory, Output};
+use crate::output::{Memory, OUTPUT, Output};
 
 /// Octets that are read from the wire at a time: several full records, and more than the longest message of a handshake that is taken.
 pub(crate) const INPUT: usize = 80 << 10;
 /// Plaintext of one record (RFC 8446 section 5.1).
 pub(crate) const RECORD: usize = 16 << 10;
+
+/// What one connection may hold at most, in octets: input that waits, its plaintext that waits, output that waits, the certificates of its peer
+/// (a message of a handshake has 64 KiB at most) and its state. Nothing that a peer sends exceeds it.
+pub const CONNECTION_OCTETS: u64 = (2 * INPUT + OUTPUT + (64 << 10) + (16 << 10)) as u64;
 
 /// The large buffers of a worker, lent to one connection at a time.
 #[derive(Debug, Default)]
