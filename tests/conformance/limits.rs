@@ -2,18 +2,20 @@
 
 use std::io::ErrorKind;
 use std::net::TcpStream;
+use std::thread;
 
 use http::StatusCode;
 use shuntyard_adapter::{BindError, Options};
 
 use crate::adapters::{Adapter, Running};
 use crate::on_every_adapter;
-use crate::peers::{Origin, PATIENCE, Peer, any_port, has_input, inet, nobody};
+use crate::peers::{Origin, PATIENCE, Peer, any_port, backend, has_input, inet, nobody};
 
 on_every_adapter! {
     a_taken_port_is_an_error_for_one_worker_and_for_several,
     a_configuration_out_of_range_is_an_error,
     past_the_limit_of_clients_the_next_one_waits_in_the_queue,
+    an_idle_client_makes_room_where_the_table_is_full,
 }
 
 fn a_taken_port_is_an_error_for_one_worker_and_for_several(adapter: &dyn Adapter) {
@@ -37,10 +39,18 @@ fn a_configuration_out_of_range_is_an_error(adapter: &dyn Adapter) {
 }
 
 fn past_the_limit_of_clients_the_next_one_waits_in_the_queue(adapter: &dyn Adapter) {
-    let (origin, mut config) = Origin::start();
+    let (listener, mut config) = backend();
     config.max_fronts = 1;
     let server = Running::start(adapter, config);
+    let origin = thread::spawn(move || {
+        let mut origin = Peer::accept(&listener);
+        // Its first request is never answered.
+        origin.request();
+        origin.echo_paths();
+    });
     let mut first = Peer::connect(&server.address);
+    // With it the client is never idle: an idle one would make room.
+    first.get("/held");
     assert_eq!(first.ask("/first").status, StatusCode::OK);
 
     let socket = TcpStream::connect(inet(&server.address)).unwrap();
@@ -51,11 +61,25 @@ fn past_the_limit_of_clients_the_next_one_waits_in_the_queue(adapter: &dyn Adapt
         assert_eq!(first.ask("/first").status, StatusCode::OK);
     }
     assert!(!has_input(&socket), "more clients than the limit allows are served");
-    assert_eq!(server.requests(), 11);
+    assert_eq!(server.requests(), 12);
 
     drop(first);
     assert_eq!(second.response(asked).content, b"/second");
     drop((second, socket));
+    server.end();
+    origin.join().unwrap();
+}
+
+fn an_idle_client_makes_room_where_the_table_is_full(adapter: &dyn Adapter) {
+    let (origin, mut config) = Origin::start();
+    config.max_fronts = 1;
+    let server = Running::start(adapter, config);
+    for _ in 0..3 {
+        let mut client = Peer::connect(&server.address);
+        assert_eq!(client.ask("/first").status, StatusCode::OK);
+        // It is asked to leave as soon as it is idle, in good order, and does.
+        client.read_to_end();
+    }
     server.end();
     origin.end();
 }

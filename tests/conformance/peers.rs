@@ -325,7 +325,7 @@ impl Peer<Server> {
     }
 
     /// Answers every request with its own path, until the connection ends.
-    fn echo_paths(mut self) {
+    pub(crate) fn echo_paths(mut self) {
         while let Some(event) = self.next() {
             if let ServerEvent::Request { stream, request, .. } = event {
                 self.answer(stream, request.uri().path().as_bytes());
