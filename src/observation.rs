@@ -110,11 +110,10 @@ impl Observation {
                     note(*record);
                 }
             }
-            Notice::AcceptPaused { listener, error, .. } => {
-                if pauses().is_some() {
-                    tracing::warn!("cannot accept on {listener}: {error}; trying again");
-                }
+            Notice::AcceptPaused { listener, error, .. } if pauses().is_some() => {
+                tracing::warn!("cannot accept on {listener}: {error}; trying again");
             }
+            Notice::AcceptPaused { .. } => {}
             Notice::HandshakeFailed { client, listener, failure } => match handshakes() {
                 Some(0) => tracing::info!("TLS with {client} on {listener} failed: {failure}"),
                 Some(more) => {

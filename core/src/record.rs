@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::address::Address;
 use crate::error::ErrorCode;
 use crate::fields::{FieldName, FieldSection};
-use crate::message::Refusal;
+use crate::message::{Refusal, Version};
 use crate::time::Instant;
 use crate::tls::{TlsFailure, TlsFault};
 
@@ -305,6 +305,8 @@ pub struct EndRecord {
     pub request: RequestId,
     /// The client.
     pub client: Address,
+    /// The version of HTTP in which it has asked.
+    pub version: Version,
     /// The request's head as the client sent it, with what is owed to a message that goes on: `via`, and what a backend is
     /// told of the client. Header rules leave no trace in it.
     pub fields: FieldSection,

@@ -55,7 +55,7 @@ use crate::h2::StreamKey;
 use crate::hooks::Relay;
 use crate::key::{ConnId, EndpointKey, Key, UpstreamKey};
 use crate::ledger::{Permit, Reservation};
-use crate::message::RequestHead;
+use crate::message::{RequestHead, Version};
 use crate::record::RequestId;
 use crate::routes::Route;
 use crate::time::Instant;
@@ -87,6 +87,8 @@ pub struct Arrived {
     pub front: FrontAddress,
     /// What its fields say.
     pub head: RequestHead,
+    /// In which the client has asked.
+    pub version: Version,
     /// Who serves it; `None`: nobody does.
     pub route: Option<Arc<Route>>,
     /// Its fields, as they will leave.

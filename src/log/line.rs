@@ -9,6 +9,7 @@ use shuntyard_core::address::Address;
 use shuntyard_core::counters::Fault;
 use shuntyard_core::fields::FieldName;
 use shuntyard_core::gateway::{AttemptOutcome, AttemptRecord, Cause, EndRecord, Outcome};
+use shuntyard_core::message::Version;
 
 use crate::log::Finished;
 use crate::log::object::Object;
@@ -51,7 +52,16 @@ fn request(line: &mut Object<'_>, Finished { end, at, .. }: &Finished, query: bo
     }
     let authority = end.field(FieldName::Authority).or_else(|| end.field(FieldName::Host));
     line.octets("server.address", authority);
-    line.text("network.protocol.version", "2");
+    line.text("network.protocol.version", version(end.version));
+}
+
+/// The version as OpenTelemetry writes it.
+fn version(version: Version) -> &'static str {
+    match version {
+        Version::Http10 => "1.0",
+        Version::Http11 => "1.1",
+        Version::Http2 => "2",
+    }
 }
 
 /// What came of it.
@@ -220,6 +230,7 @@ pub(super) mod tests {
         let end = EndRecord {
             request: RequestId(7),
             client: "[::1]:50000".parse::<std::net::SocketAddr>().expect("an address").into(),
+            version: Version::Http2,
             fields: section,
             route: Some(Arc::from("v1")),
             status: 200,
@@ -263,6 +274,15 @@ pub(super) mod tests {
             "maybe_executed": 0, "outcome": "complete", "flags": "-", "error": null,
         });
         assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn the_version_is_the_clients() {
+        for (version, word) in [(Version::Http10, "1.0"), (Version::Http11, "1.1"), (Version::Http2, "2")] {
+            let mut finished = finished(&GET);
+            finished.end.version = version;
+            assert_eq!(parsed(&finished, false)["network.protocol.version"], word);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::gateway::forward::Peer;
 use crate::gateway::{ConnId, Gateway, tunnel};
 use crate::h2::{Event, StreamKey};
 use crate::key::{Key, UpstreamKey};
-use crate::message::{Method, Refusal, RequestHead};
+use crate::message::{Method, Refusal, RequestHead, Version};
 use crate::record::{Cause, Outcome, Record, RequestId};
 use crate::request::{Arrived, DeadlineTarget, FrontAddress, Place, RequestKey};
 use crate::routes::Route;
@@ -125,7 +125,9 @@ impl Gateway {
         let id = RequestId(self.next_request);
         self.next_request += 1;
         self.account.route(route.as_ref().map(|route| route.number)).started += 1;
-        let key = self.requests.insert(Arrived { id, front, head, route, fields, end, at: now }.freeze());
+        let version = self.conns.get(front.conn).map_or(Version::Http2, |entry| entry.session.version());
+        let arrived = Arrived { id, front, head, version, route, fields, end, at: now };
+        let key = self.requests.insert(arrived.freeze());
         self.write_record(Record::Started { request: id, at: now });
         if let Some(entry) = self.conns.get_mut(front.conn) {
             entry.session.set_tag(front.stream, tag_of(key));

@@ -171,6 +171,7 @@ impl Gateway {
         let record = EndRecord {
             request: awaiting.id,
             client: self.client_of(awaiting.front.conn),
+            version: awaiting.version,
             fields,
             route: awaiting.route.as_ref().map(|route| Arc::clone(&route.name)),
             status: awaiting.status(),

@@ -8,7 +8,7 @@ use crate::hooks::Relay;
 use crate::key::{ConnId, EndpointKey, LaneKey, UpstreamKey};
 use crate::ledger::Reservation;
 use crate::list::{Linked, Links};
-use crate::message::RequestHead;
+use crate::message::{RequestHead, Version};
 use crate::outbox::OctetQueue;
 use crate::record::{AttemptOutcome, Cause, RequestId};
 use crate::request::{Arrived, Attempt, FrontAddress, Frozen, Live, Needs, Place, Replay, RequestKey};
@@ -62,6 +62,8 @@ pub struct Awaiting {
     pub front: FrontAddress,
     /// What the request's fields say.
     pub head: RequestHead,
+    /// In which the client has asked.
+    pub version: Version,
     /// Who serves it; `None`: nobody does.
     pub route: Option<Arc<Route>>,
     /// Its lane in the queue of frozen requests, once it was there.
@@ -133,6 +135,7 @@ impl Awaiting {
             id: arrived.id,
             front: arrived.front,
             head: arrived.head,
+            version: arrived.version,
             route: arrived.route.clone(),
             lane: None,
             urgency: 3,

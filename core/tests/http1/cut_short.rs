@@ -5,6 +5,7 @@ use shuntyard_core::error::ErrorCode;
 use shuntyard_core::gateway::Command;
 use shuntyard_core::h2::{ClientEvent, StreamKey};
 use shuntyard_core::key::ConnId;
+use shuntyard_core::message::Version;
 use shuntyard_core::record::Outcome;
 use shuntyard_core::time::Duration;
 
@@ -36,6 +37,7 @@ fn a_response_to_http10_that_breaks_off_breaks_its_connection() {
     memory.settle();
     assert_eq!((&memory.aborted[..], &memory.shutdowns[..]), (&[client][..], &[][..]));
     assert!(matches!(memory.records[0].outcome, Outcome::Truncated(_)));
+    assert_eq!(memory.records[0].version, Version::Http10);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use shuntyard_core::config::{ConnectionConfig, ListenerConfig, Protocol};
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::h2::ServerEvent;
 use shuntyard_core::key::ConnId;
+use shuntyard_core::message::Version;
 use shuntyard_core::record::{Cause, Outcome};
 use shuntyard_core::time::Duration;
 use shuntyard_requirements::req;
@@ -258,6 +259,7 @@ fn a_client_that_has_ended_its_requests_still_gets_its_responses() {
     assert!(said(&mut memory, client).starts_with("HTTP/1.1 200 "));
     assert_eq!(memory.closed, [client], "nothing more can come");
     assert_eq!(memory.records[0].outcome, Outcome::Complete);
+    assert_eq!(memory.records[0].version, Version::Http11);
 }
 
 #[test]
