@@ -408,7 +408,7 @@ fn endpoints(sight: &Sight) -> impl Iterator<Item = (Set, &EndpointSight)> {
     })
 }
 
-/// OpenTelemetry's labels. `error_type` is there where something went wrong; a status of 500 and above is an error, too.
+/// OpenTelemetry's labels, but for the protocol's version, which would double the series. `error_type` is there where something went wrong; a status of 500 and above is an error, too.
 fn labelled(place: &Set, labels: Labels) -> Set {
     let mut set = with(place, "http_request_method", labels.method.name());
     let status = match labels.status {
@@ -422,7 +422,6 @@ fn labelled(place: &Set, labels: Labels) -> Set {
         None => String::new(),
     };
     set.push(("http_response_status_code", status));
-    set.push(("network_protocol_version", "2".to_owned()));
     set.push(("error_type", error));
     set.retain(|(_, value)| !value.is_empty());
     set
