@@ -16,7 +16,7 @@ pub(crate) mod cost {
     /// PING (CVE-2019-9512), or the answer to one that nobody sent.
     pub(crate) const PING: u32 = 10;
     /// GOAWAY. Two are what a peer needs.
-    pub(crate) const GOAWAY: u32 = 100;
+    pub(crate) const GOAWAY: u32 = 10;
     /// PRIORITY, PRIORITY_UPDATE (CVE-2019-9513), and frames of unknown types.
     pub(crate) const IGNORED: u32 = 10;
     /// DATA without content that ends nothing (CVE-2019-9518).

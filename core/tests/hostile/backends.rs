@@ -56,7 +56,7 @@ fn floods() -> Vec<Flood> {
     vec![
         flood("PING", nothing, |_| ping(b"attacker"), bad, came(1_000, 17_017, 17_017, 0)),
         flood("SETTINGS", nothing, |_| settings(&[]), bad, came(100, 909, 917, 0)),
-        flood("GOAWAY", nothing, |_| goaway(1, ErrorCode::NO_ERROR), bad, came(100, 1_717, 17, 0)),
+        flood("GOAWAY", nothing, |_| goaway(1, ErrorCode::NO_ERROR), bad, came(1_000, 17_017, 17, 0)),
         flood("unknown frames", nothing, |_| frame(0xee, 0, 0, &[0; 64]), bad, came(1_000, 73_073, 17, 0)),
         flood("WINDOW_UPDATE", nothing, |_| window_update(0, 1), bad, came(10_000, 130_013, 17, 0)),
         flood("window flapping", nothing, |n| settings(&[(4, if n % 2 == 0 { 0 } else { 0x7fff_0000 })]), bad, came(100, 1_515, 917, 0)),

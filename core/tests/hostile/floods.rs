@@ -70,7 +70,7 @@ fn floods() -> Vec<Flood> {
         flood("CVE-2019-9513 PRIORITY", nothing, |n| priority(id(n % 100), 0), CALM, came(1_000, 14_014, 17, 0, 0)),
         flood("PRIORITY_UPDATE", nothing, |n| priority_update(id(n % 100), "u=0"), CALM, came(1_000, 16_016, 17, 0, 0)),
         flood("unknown frames", nothing, |_| frame(0xee, 0, 0, &[0; 64]), CALM, came(1_000, 73_073, 17, 0, 0)),
-        flood("GOAWAY", nothing, |_| goaway(0, ErrorCode::NO_ERROR), CALM, came(100, 1_717, 17, 0, 0)),
+        flood("GOAWAY", nothing, |_| goaway(0, ErrorCode::NO_ERROR), CALM, came(1_000, 17_017, 17, 0, 0)),
         flood("CVE-2019-9518 empty DATA", upload, |_| data(1, b"", false), CALM, came(1_000, 9_009, 17, 1, 0)),
         flood("padding only", upload, |_| padded_data(1, b"", 255, false), CALM, came(1_000, 265_265, 108, 1, 0)),
         flood("more padding than content", upload, |_| padded_data(1, b"t", 255, false), CALM, came(10_000, 2_660_266, 1_083, 1, 10_000)),
