@@ -186,7 +186,8 @@ mod tests {
         let mut config = Config::new(Vec::new());
         let debug = format!("{config:#?}");
         assert!(names(&debug).len() > 5, "{debug}");
-        assert_complete(&mut config, &debug, &["upstreams", "routes"]);
+        // Of listeners there is one in every world.
+        assert_complete(&mut config, &debug, &["listeners", "upstreams", "routes"]);
         let (debug, front) = (format!("{:#?}", config.front), &mut config.front);
         assert_complete(front, &debug, &[]);
         let (debug, timeouts) = (format!("{:#?}", config.timeouts), &mut config.timeouts);
