@@ -19,9 +19,9 @@ use crate::peers::{Answer, Peer, any_port};
 use crate::secure::{HOST, SecureOrigin};
 
 on_every_adapter! {
-    backends_are_spoken_to_as_alpn_decides,
+    b10_backends_are_spoken_to_as_alpn_decides,
     sessions_are_taken_up_again,
-    a_backend_that_does_not_prove_itself_gets_nothing,
+    b10_a_backend_that_does_not_prove_itself_gets_nothing,
     a_backend_in_clear_is_told_from_one_with_tls,
     who_must_show_a_certificate_does,
     an_end_that_was_not_announced_is_no_end,
@@ -71,7 +71,7 @@ fn told(answer: &Answer) -> String {
     String::from_utf8(answer.content.clone()).unwrap()
 }
 
-fn backends_are_spoken_to_as_alpn_decides(adapter: &dyn Adapter) {
+fn b10_backends_are_spoken_to_as_alpn_decides(adapter: &dyn Adapter) {
     let authority = Authority::new();
     for (offered, alpn, spoken) in [
         (&BOTH[..], Alpn::Http2, "Some(Http2)"),
@@ -109,7 +109,7 @@ fn sessions_are_taken_up_again(adapter: &dyn Adapter) {
 }
 
 /// 502 with the reason, and no octet of a request.
-fn a_backend_that_does_not_prove_itself_gets_nothing(adapter: &dyn Adapter) {
+fn b10_a_backend_that_does_not_prove_itself_gets_nothing(adapter: &dyn Adapter) {
     req!("9110-4.3.4-06");
     let authority = Authority::new();
     let (chain, key) = authority.issue_pem(&[HOST], |params| {
