@@ -177,8 +177,9 @@ impl Customer {
         }
         loop {
             let fed = self.feed();
-            self.link.write()?;
-            if !fed || !self.link.is_writable() {
+            // What left may have been all that a stream had: its window is open, and nothing else would say so.
+            let room = self.link.write()?;
+            if !fed && !room || !self.link.is_writable() {
                 return Ok(());
             }
         }

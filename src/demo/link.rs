@@ -89,18 +89,22 @@ impl<P: Peer> Link<P> {
         Ok(false)
     }
 
-    /// Writes until nothing waits or the socket is full.
-    pub(super) fn write(&mut self) -> io::Result<()> {
+    /// Writes until nothing waits or the socket is full. Whether there may be room for more: something has left, and no event will tell.
+    pub(super) fn write(&mut self) -> io::Result<bool> {
+        let mut written = false;
         while self.writable {
             let Some(octets) = self.peer.transmit() else { break };
             match self.stream.write(octets) {
-                Ok(n) => self.peer.sent(n),
+                Ok(n) => {
+                    self.peer.sent(n);
+                    written = true;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(written && self.writable)
     }
 }
 

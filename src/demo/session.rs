@@ -116,8 +116,9 @@ impl Session {
         }
         loop {
             let fed = self.feed(pace, now, answered);
-            self.link.write()?;
-            if !fed || !self.link.is_writable() {
+            // What left may have been all that a stream had: its window is open, and nothing else would say so.
+            let room = self.link.write()?;
+            if !fed && !room || !self.link.is_writable() {
                 return Ok(());
             }
         }
