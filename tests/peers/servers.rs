@@ -2,6 +2,7 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,67 +17,69 @@ const ADAPTERS: [&str; 2] = ["mio", "tokio"];
 /// nginx ends a connection after 1000 requests, as it does by default: five GOAWAYs in this load.
 pub(crate) fn nginx(peers: &Peers) {
     serves(peers, "nginx", &|folder, port| {
-        let config = folder.write(
-            "nginx.conf",
-            format!(
-                "daemon off; user root; worker_processes 1; pid {0}/pid; error_log stderr;\n\
-                 events {{}}\n\
-                 http {{\n access_log off; default_type text/plain;\n\
-                 client_body_temp_path {0}/body; proxy_temp_path {0}/proxy; fastcgi_temp_path {0}/fastcgi;\n\
-                 uwsgi_temp_path {0}/uwsgi; scgi_temp_path {0}/scgi;\n\
-                 server {{ listen 127.0.0.1:{port} http2; root {0}; }}\n}}\n",
-                folder.0.display()
-            ),
-        );
-        let mut command = peers.command("nginx");
-        command.arg("-e").arg("stderr").arg("-p").arg(&folder.0).arg("-c").arg(config);
-        command
+        nginx_with(peers, folder, &format!("listen 127.0.0.1:{port} http2;"))
     });
 }
 
 /// Apache httpd, whose request engines this project is a descendant of.
 pub(crate) fn apache(peers: &Peers) {
     serves(peers, "apache2", &|folder, port| {
-        let modules = ["mpm_event", "authz_core", "http2"]
-            .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"))
-            .concat();
-        let config = folder.write(
-            "httpd.conf",
-            format!(
-                "ServerRoot {0}\n{modules}ServerName origin.test\nListen 127.0.0.1:{port}\n\
-                 User www-data\nGroup www-data\nPidFile {0}/pid\nErrorLog {0}/error.log\n\
-                 Protocols h2c http/1.1\nDocumentRoot {0}\n",
-                folder.0.display()
-            ),
-        );
-        let mut command = peers.command("apache2");
-        command.arg("-DFOREGROUND").arg("-f").arg(config);
-        command
+        apache_with(peers, folder, port, &["http2"], "Protocols h2c http/1.1\n")
     });
+}
+
+/// nginx as it serves a folder, which holds all that it writes, with these lines about its one server.
+pub(crate) fn nginx_with(peers: &Peers, folder: &Served, server: &str) -> Command {
+    let config = folder.write(
+        "nginx.conf",
+        format!(
+            "daemon off; user root; worker_processes 1; pid {0}/pid; error_log stderr;\n\
+             events {{}}\n\
+             http {{\n access_log off; default_type text/plain;\n\
+             client_body_temp_path {0}/body; proxy_temp_path {0}/proxy; fastcgi_temp_path {0}/fastcgi;\n\
+             uwsgi_temp_path {0}/uwsgi; scgi_temp_path {0}/scgi;\n\
+             server {{ {server} root {0}; }}\n}}\n",
+            folder.0.display()
+        ),
+    );
+    let mut command = peers.command("nginx");
+    command.arg("-e").arg("stderr").arg("-p").arg(&folder.0).arg("-c").arg(config);
+    command
+}
+
+/// Apache httpd as it serves a folder, which holds all that it writes, with these modules and lines.
+pub(crate) fn apache_with(
+    peers: &Peers,
+    folder: &Served,
+    port: u16,
+    modules: &[&str],
+    lines: &str,
+) -> Command {
+    let load = |name: &&str| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n");
+    let modules: String = ["mpm_event", "authz_core"].iter().chain(modules).map(load).collect();
+    let config = folder.write(
+        "httpd.conf",
+        format!(
+            "ServerRoot {0}\n{modules}ServerName origin.test\nListen 127.0.0.1:{port}\n\
+             User www-data\nGroup www-data\nPidFile {0}/pid\nErrorLog {0}/error.log\nDocumentRoot {0}\n{lines}",
+            folder.0.display()
+        ),
+    );
+    let mut command = peers.command("apache2");
+    command.arg("-DFOREGROUND").arg("-f").arg(config);
+    command
 }
 
 /// Apache httpd with mod_proxy_wstunnel in front of a server of WebSockets: over HTTP/1.1, and over HTTP/2 by extended CONNECT.
 pub(crate) fn apache_with_websockets(peers: &Peers) {
     let backend = Backend::start(python(peers, "websocket.py").arg("serve"));
     let folder = Served::new("apache2-websockets");
-    let (mut process, port) = start("apache2", &|port| {
-        let modules = ["mpm_event", "authz_core", "http2", "proxy", "proxy_http", "proxy_wstunnel"]
-            .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"))
-            .concat();
-        let config = folder.write(
-            "httpd.conf",
-            format!(
-                "ServerRoot {0}\n{modules}ServerName origin.test\nListen 127.0.0.1:{port}\n\
-                 User www-data\nGroup www-data\nPidFile {0}/pid\nErrorLog {0}/error.log\n\
-                 Protocols h2c http/1.1\nH2WebSockets on\nProxyPass /echo {1}/echo upgrade=websocket\n",
-                folder.0.display(),
-                backend.url("http"),
-            ),
-        );
-        let mut command = peers.command("apache2");
-        command.arg("-DFOREGROUND").arg("-f").arg(config);
-        command
-    });
+    let lines = format!(
+        "Protocols h2c http/1.1\nH2WebSockets on\nProxyPass /echo {}/echo upgrade=websocket\n",
+        backend.url("http")
+    );
+    let modules = ["http2", "proxy", "proxy_http", "proxy_wstunnel"];
+    let (mut process, port) = start("apache2", &|port| apache_with(peers, &folder, port, &modules, &lines));
     for scheme in ["http", "h2c"] {
         for adapter in ADAPTERS {
             let program =
@@ -95,7 +98,7 @@ pub(crate) fn apache_with_websockets(peers: &Peers) {
 }
 
 /// Many small requests, and a large one, through both adapters.
-fn serves(peers: &Peers, name: &str, server: &dyn Fn(&Served, u16) -> std::process::Command) {
+fn serves(peers: &Peers, name: &str, server: &dyn Fn(&Served, u16) -> Command) {
     let folder = Served::new(name);
     folder.write("index.html", "hello\n");
     let large = octets(9, 20_000_000);
@@ -115,7 +118,7 @@ fn serves(peers: &Peers, name: &str, server: &dyn Fn(&Served, u16) -> std::proce
 }
 
 /// Starts a server on a port that was free just now.
-pub(crate) fn start(name: &str, command: &dyn Fn(u16) -> std::process::Command) -> (Process, u16) {
+pub(crate) fn start(name: &str, command: &dyn Fn(u16) -> Command) -> (Process, u16) {
     for _ in 0..10 {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut process = Process::spawn(&mut command(port));

@@ -9,7 +9,7 @@ use crate::nghttpd::{Folder, Nghttpd};
 use crate::process::{Program, run};
 use crate::runner::Peers;
 use crate::scripts::{ADAPTERS, fine, python, script};
-use crate::servers::{Served, start};
+use crate::servers::{Served, apache_with, nginx_with, start};
 
 const PAGE: &str = "a page\n";
 
@@ -267,42 +267,20 @@ pub(crate) fn nghttpd_behind(peers: &Peers) {
 
 pub(crate) fn nginx_behind(peers: &Peers) {
     behind(peers, "nginx", &|folder, port| {
-        let config = folder.write(
-            "nginx.conf",
-            format!(
-                "daemon off; user root; worker_processes 1; pid {0}/pid; error_log stderr;\n\
-                 events {{}}\n\
-                 http {{\n access_log off; default_type text/plain;\n\
-                 client_body_temp_path {0}/body; proxy_temp_path {0}/proxy; fastcgi_temp_path {0}/fastcgi;\n\
-                 uwsgi_temp_path {0}/uwsgi; scgi_temp_path {0}/scgi;\n\
-                 server {{ listen 127.0.0.1:{port} ssl http2; root {0};\n\
-                 ssl_certificate {0}/cert.pem; ssl_certificate_key {0}/key.pem; }}\n}}\n",
-                folder.0.display()
-            ),
+        let server = format!(
+            "listen 127.0.0.1:{port} ssl http2; ssl_certificate {0}/cert.pem; ssl_certificate_key {0}/key.pem;",
+            folder.0.display()
         );
-        let mut command = peers.command("nginx");
-        command.arg("-e").arg("stderr").arg("-p").arg(&folder.0).arg("-c").arg(config);
-        command
+        nginx_with(peers, folder, &server)
     });
 }
 
 pub(crate) fn apache_behind(peers: &Peers) {
     behind(peers, "apache2", &|folder, port| {
-        let modules = ["mpm_event", "authz_core", "http2", "socache_shmcb", "ssl"]
-            .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"))
-            .concat();
-        let config = folder.write(
-            "httpd.conf",
-            format!(
-                "ServerRoot {0}\n{modules}ServerName localhost\nListen 127.0.0.1:{port}\n\
-                 User www-data\nGroup www-data\nPidFile {0}/pid\nErrorLog {0}/error.log\n\
-                 Protocols h2 http/1.1\nDocumentRoot {0}\nSSLEngine on\n\
-                 SSLCertificateFile {0}/cert.pem\nSSLCertificateKeyFile {0}/key.pem\n",
-                folder.0.display()
-            ),
+        let lines = format!(
+            "Protocols h2 http/1.1\nSSLEngine on\nSSLCertificateFile {0}/cert.pem\nSSLCertificateKeyFile {0}/key.pem\n",
+            folder.0.display()
         );
-        let mut command = peers.command("apache2");
-        command.arg("-DFOREGROUND").arg("-f").arg(config);
-        command
+        apache_with(peers, folder, port, &["http2", "socache_shmcb", "ssl"], &lines)
     });
 }
