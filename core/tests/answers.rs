@@ -115,3 +115,39 @@ fn error_codes_bear_the_names_of_rfc_9113() {
     assert_eq!(ErrorCode(14).name(), None);
     assert_eq!(format!("{:?}", ErrorCode(0xff)), "ErrorCode(0xff)");
 }
+
+/// RFC 8446 section 6.2, in the order of its registry.
+#[test]
+fn alerts_of_tls_bear_the_names_of_rfc_8446() {
+    let names = [
+        (10, "unexpected_message"),
+        (20, "bad_record_mac"),
+        (22, "record_overflow"),
+        (40, "handshake_failure"),
+        (42, "bad_certificate"),
+        (43, "unsupported_certificate"),
+        (44, "certificate_revoked"),
+        (45, "certificate_expired"),
+        (46, "certificate_unknown"),
+        (47, "illegal_parameter"),
+        (48, "unknown_ca"),
+        (49, "access_denied"),
+        (50, "decode_error"),
+        (51, "decrypt_error"),
+        (70, "protocol_version"),
+        (71, "insufficient_security"),
+        (80, "internal_error"),
+        (86, "inappropriate_fallback"),
+        (90, "user_canceled"),
+        (109, "missing_extension"),
+        (110, "unsupported_extension"),
+        (112, "unrecognized_name"),
+        (116, "certificate_required"),
+        (120, "no_application_protocol"),
+    ];
+    for (description, name) in names {
+        let text = TlsFailure::AlertReceived(description).to_string();
+        assert_eq!(text, format!("the peer sent the alert {name}"));
+    }
+    assert_eq!(TlsFailure::AlertReceived(1).to_string(), "the peer sent the alert 1");
+}

@@ -9,12 +9,14 @@ use core::time::Duration;
 use http::{Request, Response};
 use memory::{Memory, Peer};
 use shuntyard_core::config::{ConnectionConfig, HostPattern, PathPattern, RouteConfig, UpstreamConfig};
-use shuntyard_core::counters::Limit;
+use shuntyard_core::counters::{Limit, RequestEnd, RouteCounters};
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::gateway::{Command, EndpointState, EngineState, RecvBuf, Snapshot};
 use shuntyard_core::h2::{ServerEvent, StreamKey};
 use shuntyard_core::key::ConnId;
+use shuntyard_core::message::Method;
 use shuntyard_core::random::Random;
+use shuntyard_core::record::{Cause, Outcome};
 
 fn request(method: &str, path: &str) -> Request<()> {
     let uri = format!("http://example.com{path}");
@@ -61,6 +63,51 @@ fn the_counters_are_the_sums_of_the_records_under_faults() {
         assert_eq!((records.len(), of.totals.requests), (*started, 0));
         account::assert_agree(&[of], records, attempts);
     }
+}
+
+/// An operator sees the workers as one: what two counted comes to what one would have.
+#[test]
+fn counters_of_two_gateways_add_up_to_those_of_one() {
+    let mut random = Random::new(5);
+    let mut draw = |n: usize| (random.next_u64() % n as u64) as usize;
+    let (mut one, mut two) = (RouteCounters::default(), [RouteCounters::default(), RouteCounters::default()]);
+    for _ in 0..500 {
+        let cause = [Cause::ConnectionRefused, Cause::QueueLimit][draw(2)];
+        let outcomes = [
+            Outcome::Complete,
+            Outcome::LocalReply(cause),
+            Outcome::Truncated(cause),
+            Outcome::ClientGone,
+            Outcome::ClientError,
+        ];
+        let end = RequestEnd {
+            method: [Method::Get, Method::Other][draw(2)],
+            status: [0, 200, 503, 999][draw(4)],
+            outcome: outcomes[draw(5)],
+            request_octets: draw(1000) as u64,
+            response_octets: draw(1000) as u64,
+            attempts: draw(4) as u32,
+            maybe_executed: draw(2) as u32,
+            duration: Duration::from_micros(draw(1 << 24) as u64),
+            first_octet: (draw(2) > 0).then(|| Duration::from_micros(draw(1 << 20) as u64)),
+        };
+        for counters in [&mut one, &mut two[draw(2)]] {
+            counters.started += 1;
+            counters.ended(&end);
+        }
+    }
+    let [mut sum, other] = two;
+    assert!(sum.ends() > 100 && other.ends() > 100);
+    sum.merge(&other);
+    // They stand in the order in which they were seen, which may be another.
+    let durations = |of: &mut RouteCounters| {
+        let durations = std::mem::take(&mut of.durations);
+        let mut series: Vec<_> = durations.iter().map(|(labels, of)| format!("{labels:?} {of:?}")).collect();
+        series.sort();
+        series
+    };
+    assert_eq!(durations(&mut sum), durations(&mut one));
+    assert_eq!((&sum, sum.ends()), (&one, 500));
 }
 
 struct World {

@@ -76,20 +76,29 @@ impl Digest {
         self.hash = (self.hash ^ part).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
     }
 
-    /// Entries whose order means nothing.
+    /// Entries whose order means nothing. Keys that stand in none but one of them are all alike.
     fn in_no_order(&mut self, entries: impl Iterator<Item = String>) -> fmt::Result {
         let (begin, mut sum) = (self.hash, 0_u64);
+        let known = self.keys.len();
         for entry in entries {
             self.hash = begin;
             self.write_str(&entry)?;
             sum = sum.wrapping_add(self.hash);
+            self.keys.truncate(known);
         }
         self.hash = begin;
         self.take(sum);
         Ok(())
     }
 
-    fn octet(&mut self, octet: u8) {
+    fn letters(&mut self, letters: &[u8]) {
+        if self.skipped == 0 {
+            self.word.extend_from_slice(letters);
+        }
+    }
+
+    /// What stands between words.
+    fn mark(&mut self, octet: u8) {
         if self.skipped > 0 {
             match octet {
                 b'{' | b'(' | b'[' => self.skipped += 1,
@@ -98,8 +107,6 @@ impl Digest {
                 b'}' | b')' | b']' => self.skipped -= 1,
                 _ => {}
             }
-        } else if octet.is_ascii_alphanumeric() || octet == b'_' {
-            self.word.push(octet);
         } else {
             if !self.word.is_empty() {
                 self.end_of_word(octet);
@@ -110,23 +117,21 @@ impl Digest {
 
     fn end_of_word(&mut self, behind: u8) {
         let word = core::mem::take(&mut self.word);
-        let number = number_of(&word);
-        match (number, key_of(&word)) {
-            (Some(nanos), _) if self.meaning == Meaning::Instant => self.take(nanos.wrapping_sub(self.now)),
-            (Some(bits), _) if self.meaning == Meaning::Key => self.key(bits),
-            (Some(bits), _) if self.meaning == Meaning::Tag => self.key(bits.wrapping_sub(1)),
-            (Some(_), _) if self.meaning == Meaning::Place => {}
-            (_, Some(bits)) if self.meaning == Meaning::Deadline => self.key(!bits),
-            (_, Some(bits)) => self.key(bits),
-            _ => word.iter().for_each(|&octet| self.take(octet.into())),
+        let number = if word[0].is_ascii_digit() { Number::of(&word) } else { Number::None };
+        match (number, self.meaning) {
+            (Number::Plain(nanos), Meaning::Instant) => self.take(nanos.wrapping_sub(self.now)),
+            (Number::Plain(bits), Meaning::Key) => self.key(bits),
+            (Number::Plain(bits), Meaning::Tag) => self.key(bits.wrapping_sub(1)),
+            (Number::Plain(_), Meaning::Place) => {}
+            (Number::Key(bits), Meaning::Deadline) => self.key(!bits),
+            (Number::Key(bits), _) => self.key(bits),
+            (Number::Plain(number), _) => self.take(number),
+            (Number::None, _) => self.plain(&word),
         }
         self.meaning = match behind {
             b'(' if word == b"Instant" => Meaning::Instant,
-            b':' if KEYS.iter().any(|key| key.as_bytes() == word) => Meaning::Key,
             b'(' if word == b"Some" => self.meaning,
-            b':' if DEADLINES.iter().any(|name| name.as_bytes() == word) => Meaning::Deadline,
-            b':' if word == TAG.as_bytes() => Meaning::Tag,
-            b':' if word == PLACE.as_bytes() => Meaning::Place,
+            b':' => Meaning::of_field(&word),
             _ => Meaning::Itself,
         };
         if behind == b' ' && LEFT_OUT.iter().any(|name| name.as_bytes() == word) {
@@ -134,6 +139,14 @@ impl Digest {
         }
         self.word = word;
         self.word.clear();
+    }
+
+    fn plain(&mut self, word: &[u8]) {
+        for part in word.chunks(8) {
+            let mut octets = [0; 8];
+            octets[..part.len()].copy_from_slice(part);
+            self.take(u64::from_le_bytes(octets));
+        }
     }
 
     fn key(&mut self, bits: u64) {
@@ -145,23 +158,55 @@ impl Digest {
     }
 }
 
-fn number_of(word: &[u8]) -> Option<u64> {
-    let digit = |number: u64, &octet: &u8| {
-        let digit = octet.is_ascii_digit().then(|| u64::from(octet - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
-    };
-    word.iter().try_fold(0, digit)
+impl Meaning {
+    /// Of what stands in a field.
+    fn of_field(name: &[u8]) -> Self {
+        let is_in = |names: &[&str]| names.iter().any(|other| other.as_bytes() == name);
+        match () {
+            () if is_in(KEYS) => Self::Key,
+            () if is_in(DEADLINES) => Self::Deadline,
+            () if name == TAG.as_bytes() => Self::Tag,
+            () if name == PLACE.as_bytes() => Self::Place,
+            () => Self::Itself,
+        }
+    }
 }
 
-/// What [`Key`](crate::key::Key) says of itself.
-fn key_of(word: &[u8]) -> Option<u64> {
-    let at = word.iter().position(|&octet| octet == b'v').filter(|&at| at > 0 && at + 1 < word.len())?;
-    Some(number_of(&word[at + 1..])? << 32 | number_of(&word[..at])?)
+/// A word that is a number, or what [`Key`](crate::key::Key) says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Number {
+    None,
+    Plain(u64),
+    Key(u64),
+}
+
+impl Number {
+    fn of(word: &[u8]) -> Self {
+        let number = |digits: &[u8]| {
+            digits.iter().try_fold(0_u64, |number, &octet| {
+                let digit = octet.is_ascii_digit().then(|| u64::from(octet - b'0'))?;
+                number.checked_mul(10)?.checked_add(digit)
+            })
+        };
+        let Some(at) = word.iter().position(|&octet| octet == b'v') else {
+            return number(word).map_or(Self::None, Self::Plain);
+        };
+        match (number(&word[..at]), number(&word[at + 1..])) {
+            (Some(index), Some(generation)) if at + 1 < word.len() => Self::Key(generation << 32 | index),
+            _ => Self::None,
+        }
+    }
 }
 
 impl Write for Digest {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.bytes().for_each(|octet| self.octet(octet));
+        let mut rest = text.as_bytes();
+        while let Some(at) = rest.iter().position(|octet| !octet.is_ascii_alphanumeric() && *octet != b'_') {
+            self.letters(&rest[..at]);
+            self.mark(rest[at]);
+            rest = &rest[at + 1..];
+        }
+        self.letters(rest);
         Ok(())
     }
 }
@@ -198,6 +243,16 @@ mod tests {
             "of other slabs"
         );
         assert_eq!(hash(0, "head_at: 1, 5"), hash(0, "head_at: 2, 5"));
+    }
+
+    #[test]
+    fn of_entries_without_an_order_keys_that_stand_nowhere_else_are_alike() {
+        let of = |entries: [&str; 2]| {
+            of(Instant::ZERO, format_args!("0v1;"), entries.into_iter().map(|entry| format!("{entry};")))
+        };
+        assert_eq!(of(["a 5v1", "b 6v1"]), of(["b 5v1", "a 6v1"]));
+        assert_ne!(of(["a 0v1", "b 6v1"]), of(["b 0v1", "a 6v1"]), "one of them is known");
+        assert_ne!(of(["a 5v1", "b 6v1"]), of(["a 5v1", "a 6v1"]));
     }
 
     #[test]

@@ -183,11 +183,13 @@ impl Gateway {
     /// count from `now`. Counters, names for records and memory that is kept for use are left out, and keys are renamed: what
     /// is told apart is who is who, not in which place of a slab anybody stands.
     ///
-    /// Deadlines of one moment come without their order: they act together.
+    /// Deadlines of one moment come without their order: they act together. Connections come in the order of `order`, which
+    /// is their order for whoever is outside, and behind them those that it does not name: the places they have here mean
+    /// nothing.
     ///
     /// It is a hash of what `Debug` says: so whatever a part has is in it as soon as it is there, which a list of
     /// what matters could not promise. Two gateways with one number are taken for the same; those with two may still be.
-    pub fn digest(&self, now: Instant) -> u64 {
+    pub fn digest(&self, now: Instant, order: &[ConnId]) -> u64 {
         let Self {
             config: _,
             front_config: _,
@@ -224,10 +226,15 @@ impl Gateway {
             ignored_events: _,
         } = self;
         let deadline = |(key, kind, at, target)| format!("deadline: {key:?} {kind} {at:?} {target:?} ");
+        let named = order.iter().filter_map(|&id| conns.get(id).map(|conn| (id, conn)));
+        let others = conns.iter().filter(|(id, _)| !order.contains(id));
+        let conns: Vec<_> = named.chain(others).collect();
+        let mut requests: Vec<_> = requests.iter().collect();
+        requests.sort_by_key(|(_, request)| request.awaiting.id);
         digest::of(
             now,
             format_args!(
-                "{random:?} {conns:?} {fronts} {clients:?} {requests:?} {registry:?} {ledger:?} {uploads:?} {replays:?} \
+                "{order:?} {random:?} {conns:?} {fronts} {clients:?} {requests:?} {registry:?} {ledger:?} {uploads:?} {replays:?} \
                  {actions:?} {revisited:?} {newcomers:?} {accepting} {dispatch_at:?} {drain:?} "
             ),
             deadlines.iter().map(deadline),

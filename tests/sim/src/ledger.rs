@@ -85,6 +85,8 @@ pub struct Attempt {
     pub reset: Option<u32>,
     /// GOAWAY came and does not cover the stream.
     pub left_out: bool,
+    /// It came when the attempt was over, so that nobody went by it.
+    pub told_late: bool,
     /// The connection is gone.
     pub lost: bool,
     /// It went before any octet of the request left.

@@ -26,11 +26,11 @@ pub(super) struct Link {
     pub(super) conn: ConnId,
     pub(super) side: Side,
     pub(super) life: Life,
-    plan: PeerPlan,
+    pub(super) plan: PeerPlan,
     /// The peer, once it has spoken. A backend may be silent for a while.
     pub(super) peer: Option<Peer>,
     /// What came before the peer spoke.
-    early: Vec<u8>,
+    pub(super) early: Vec<u8>,
     pub(super) streams: BTreeMap<u32, Talk>,
     /// A client's requests that it has not opened yet are those behind so many.
     pub(super) opened: usize,

@@ -9,6 +9,7 @@
 //! The digest holds the gateway (`Gateway::digest`), the peers, and the account of each request, but not the monitors' own
 //! account of every frame: of two ways to a state the monitors judge what went on along the first.
 
+mod digest;
 mod link;
 mod scopes;
 mod world;
@@ -23,7 +24,7 @@ pub use world::{Event, World};
 use crate::ledger::Violation;
 
 /// What an exploration has found, apart from violations.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Explored {
     /// Different states.
     pub states: usize,
@@ -35,6 +36,8 @@ pub struct Explored {
     pub closed: bool,
     /// States in which nothing could happen any more.
     pub ends: usize,
+    /// New states at each depth, from the begin: what one step more costs.
+    pub layers: Vec<usize>,
 }
 
 /// A violation, and the shortest way to it.
@@ -71,6 +74,8 @@ struct Origin {
 
 struct Search<'a> {
     scope: &'a Scope,
+    /// The worlds along the way to the state that was looked at last, the begin first, each with the event that led to it.
+    path: Vec<(Option<Event>, World)>,
     /// By digest; the begin has none.
     met: HashMap<u64, Option<Origin>>,
     /// States from which all is known to end well.
@@ -88,23 +93,26 @@ pub fn explore(scope: &Scope, bounds: Bounds) -> Result<Explored, Box<Counterexa
     let digest = begin.digest();
     let mut search = Search {
         scope,
+        path: vec![(None, begin)],
         met: HashMap::from([(digest, None)]),
         healthy: HashSet::new(),
-        explored: Explored { states: 1, ..Explored::default() },
+        explored: Explored { states: 1, layers: vec![1], ..Explored::default() },
     };
-    let mut layer = vec![(digest, begin)];
+    let mut layer = vec![digest];
     while !layer.is_empty() && search.explored.depth < bounds.depth {
         let mut next = Vec::new();
-        for (digest, world) in layer {
+        for digest in layer {
+            let world = search.world(digest)?;
             search.expand(digest, &world, &mut next)?;
             if search.explored.states >= bounds.states {
                 return Ok(search.explored);
             }
         }
-        search.explored.depth += usize::from(!next.is_empty());
         search.explored.closed = next.is_empty();
-        if let Some((digest, _)) = next.last() {
-            search.retrace(*digest)?;
+        if let Some(&digest) = next.last() {
+            search.explored.depth += 1;
+            search.explored.layers.push(next.len());
+            search.retrace(digest)?;
         }
         layer = next;
     }
@@ -112,13 +120,25 @@ pub fn explore(scope: &Scope, bounds: Bounds) -> Result<Explored, Box<Counterexa
 }
 
 impl Search<'_> {
+    /// The world of a state that was met. Worlds are not kept, for there are many and they are large, but made again from those
+    /// on the way: the states of one depth are looked at in the order in which they were met, so that the way to one shares
+    /// most of its begin with the way to the one before.
+    fn world(&mut self, digest: u64) -> Result<World, Box<Counterexample>> {
+        let way = self.way(digest);
+        let known = self.path.iter().skip(1).zip(&way);
+        let shared = known.take_while(|((event, _), other)| *event == Some(**other)).count();
+        self.path.truncate(1 + shared);
+        for &event in &way[shared..] {
+            let mut world = self.path[self.path.len() - 1].1.fork();
+            let outcome = guarded(|| world.apply(event));
+            outcome.map_err(|violation| Counterexample { violation, way: way.clone() })?;
+            self.path.push((Some(event), world));
+        }
+        Ok(self.path[self.path.len() - 1].1.fork())
+    }
+
     /// Tries everything that can happen in a state.
-    fn expand(
-        &mut self,
-        digest: u64,
-        world: &World,
-        next: &mut Vec<(u64, World)>,
-    ) -> Result<(), Box<Counterexample>> {
+    fn expand(&mut self, digest: u64, world: &World, next: &mut Vec<u64>) -> Result<(), Box<Counterexample>> {
         self.heal(digest, world)?;
         let events = world.events();
         self.explored.ends += usize::from(events.is_empty());
@@ -135,8 +155,7 @@ impl Search<'_> {
             if let Entry::Vacant(place) = self.met.entry(reached) {
                 place.insert(Some(Origin { before: digest, event }));
                 self.explored.states += 1;
-                // A fork has no buffers.
-                next.push((reached, after.fork()));
+                next.push(reached);
             }
         }
         Ok(())

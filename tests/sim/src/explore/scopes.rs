@@ -13,6 +13,8 @@ pub struct Scope {
     pub name: &'static str,
     /// What it is about.
     pub about: &'static str,
+    /// How deep to look where nobody says otherwise: to the end, or as deep as some minutes allow.
+    pub depth: usize,
     /// The gateway's configuration, with one upstream.
     pub config: Config,
     /// The requests of each client, in order.
@@ -58,6 +60,7 @@ fn scope(name: &'static str, about: &'static str, clients: Vec<Vec<Exchange>>) -
     Scope {
         name,
         about,
+        depth: 10,
         config,
         clients,
         peers: [plan.clone(), plan],
@@ -84,6 +87,7 @@ fn put(rid: u64, content: u64, response: u64) -> Exchange {
 pub fn scopes() -> Vec<Scope> {
     let mut a =
         scope("A", "one client, two requests, one stream", vec![vec![put(1, 1, 1), Exchange::get(2, 0)]]);
+    a.depth = 64;
     a.losses_max = 1;
     a.timers_max = 0;
     a.drain = false;
@@ -94,6 +98,7 @@ pub fn scopes() -> Vec<Scope> {
     b.limits_told_max = 1;
 
     let mut c = scope("C", "windows of an octet or two, three octets each way", vec![vec![put(1, 3, 3)]]);
+    c.depth = 64;
     c.peers[0].initial_window = 2;
     c.peers[1].initial_window = 1;
     c.config.front.initial_window_size = 1;
@@ -114,6 +119,7 @@ pub fn scopes() -> Vec<Scope> {
     d.drain = false;
 
     let mut e = scope("E", "the gateway's frames cross those of its peers", vec![vec![put(1, 1, 1)]]);
+    e.depth = 12;
     e.crossing = true;
     e.goaway = true;
     e.losses_max = 1;

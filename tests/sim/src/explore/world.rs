@@ -1,6 +1,6 @@
 //! One state of a small world: the gateway, its peers, its monitors; what can happen, and what comes of it.
 
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 use std::io::IoSlice;
 use std::net::SocketAddr;
 
@@ -9,14 +9,14 @@ use shuntyard_core::gateway::{
 };
 use shuntyard_core::time::{Duration, Instant, WallClock};
 
+use super::digest::Digest;
 use super::link::{Life, Link, Talk};
 use super::scopes::Scope;
 use crate::backend::Scripts;
 use crate::invariants::{self, Scene};
-use crate::ledger::{Ledger, Violation};
+use crate::ledger::{Attempt, Ledger, Violation};
 use crate::police::{Police, Side};
 use crate::refcodec::frame::{CANCEL, REFUSED_STREAM};
-use crate::rng::{FNV_START, fnv, mix};
 
 /// Rounds at one moment at most.
 const TURNS_MAX: usize = 1000;
@@ -70,6 +70,8 @@ pub struct World {
     links: Vec<Link>,
     police: Vec<Police>,
     ledger: Ledger,
+    /// Requests whose end record was looked at (L2).
+    judged: BTreeSet<u64>,
     losses: u32,
     timers: u32,
     drained: bool,
@@ -94,6 +96,7 @@ impl World {
             links: Vec::new(),
             police: Vec::new(),
             ledger,
+            judged: BTreeSet::new(),
             losses: 0,
             timers: 0,
             drained: false,
@@ -122,17 +125,25 @@ impl World {
             links: self.links.clone(),
             police: self.police.clone(),
             ledger: self.ledger.clone(),
+            judged: self.judged.clone(),
             ..*self
         }
     }
 
     /// What tells it from other states.
     pub(super) fn digest(&self) -> u64 {
-        let mut text = Hashed(FNV_START);
-        let gone = (self.losses, self.timers, self.drained, self.ledger.draining);
-        // Writing to a hash does not fail.
-        let _ = write!(text, "{gone:?}{:?}{:?}", self.links, self.ledger.traces);
-        mix(text.0) ^ self.gateway.digest(self.now)
+        let mut digest = Digest::new();
+        digest.take((self.losses, self.timers, self.drained, self.ledger.draining));
+        self.links.iter().for_each(|link| digest.link(link));
+        for (&rid, trace) in &self.ledger.traces {
+            digest.take(rid);
+            let over = trace.is_answered() && trace.attempts.iter().all(Attempt::is_over);
+            if !(over && self.judged.contains(&rid)) {
+                digest.trace(trace, self.now.as_nanos());
+            }
+        }
+        let order: Vec<ConnId> = self.links.iter().map(|link| link.conn).collect();
+        digest.value() ^ self.gateway.digest(self.now, &order)
     }
 
     fn add(&mut self, conn: ConnId, side: Side, life: Life) {
@@ -566,20 +577,15 @@ impl World {
         self.ledger.thawed.clear();
         self.ledger.dialled.clear();
         over?.iter().for_each(|rid| _ = self.ledger.active.remove(rid));
+        if !self.scope.crossing {
+            // What leaves is with the peer at once, so that nothing comes behind a record.
+            self.judged.extend(self.ledger.end_records.iter().filter_map(invariants::rid_of));
+            invariants::l2_records_tell_what_happened(&mut self.ledger)?;
+        }
         Ok(())
     }
 }
 
 fn wrong(link: usize, message: String) -> Violation {
     Violation { id: "PEER", message: format!("link {link} sees: {message}") }
-}
-
-/// Text that is hashed as it is written.
-struct Hashed(u64);
-
-impl std::fmt::Write for Hashed {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.0 = fnv(self.0, text.as_bytes());
-        Ok(())
-    }
 }

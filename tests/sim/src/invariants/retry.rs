@@ -34,13 +34,15 @@ fn shortest_pause(refused: usize) -> Nanos {
 /// twice as long each time. A queue's deadline that comes first ends the pause. (Of a connection that has failed nobody can
 /// say whether the refusal was looked at before. That it has failed shows at the end of the step: an earlier version asked
 /// when the request went out, which may be before the connection's GOAWAY does, and took a refusal behind a frame that had
-/// broken the protocol for one that had been heard.)
+/// broken the protocol for one that had been heard. And a stream that was reset with another code is no refusal because a
+/// GOAWAY, later, leaves it out.)
 pub fn r7_pauses_are_kept(ledger: &Ledger, checks: &mut Checks, thaw: &Thaw) -> Result<(), Violation> {
     let trace = &ledger.traces[&thaw.rid];
     let before = trace.attempts.get(..thaw.attempt).unwrap_or_default();
     let looked_at = |attempt: &Attempt| !attempt.lost || attempt.left_out || attempt.never_left;
-    let refused = before.iter().filter(|of| of.is_unprocessed() && looked_at(of)).count();
-    let last = before.last().filter(|last| last.is_unprocessed() && !last.lost);
+    let is_refusal = |of: &Attempt| of.is_unprocessed() && !of.told_late;
+    let refused = before.iter().filter(|of| is_refusal(of) && looked_at(of)).count();
+    let last = before.last().filter(|last| is_refusal(last) && !last.lost);
     let Some(at) = last.and_then(|last| last.refused_at) else { return Ok(()) };
     let queue = ledger.upstream(thaw.rid).and_then(|of| u64::try_from(of.queue_timeout.as_nanos()).ok());
     let queue = queue.unwrap_or(u64::MAX);

@@ -233,6 +233,7 @@ impl Police {
         }
         for (&stream, entry) in self.streams.range(last_stream.saturating_add(1)..) {
             if let Some(attempt) = entry.rid.and_then(|rid| ledger.attempt(rid, self.link, stream)) {
+                attempt.told_late |= attempt.is_over() && !attempt.left_out;
                 attempt.left_out = true;
             }
         }

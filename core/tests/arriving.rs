@@ -1,0 +1,200 @@
+//! Connections in front of which a handshake of TLS stands, as the core sees them: they are there, and say nothing yet.
+
+#[allow(dead_code, reason = "shared with other test binaries")]
+mod memory;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use memory::talk::{answer_all, ask, events};
+use memory::{Memory, Peer};
+use shuntyard_core::config::{Alpn, ConnectionConfig, Protocol};
+use shuntyard_core::gateway::{Accepted, Closed, Command, Connected, RecvBuf};
+use shuntyard_core::h2::{Client, ClientEvent};
+use shuntyard_core::key::ConnId;
+use shuntyard_core::record::{Cause, Outcome};
+use shuntyard_core::time::Duration;
+use shuntyard_core::tls::{TlsFacts, TlsFailure};
+
+fn arrive(memory: &mut Memory) -> ConnId {
+    let peer: SocketAddr = "192.0.2.1:50000".parse().expect("an address");
+    let id = memory.gateway.handle_arriving(Accepted { peer: peer.into(), local: peer.into() }, memory.now);
+    memory.settle();
+    id
+}
+
+/// The handshake is over; `protocol` is what it has agreed on.
+fn shaken(memory: &mut Memory, id: ConnId, protocol: Option<Protocol>) {
+    let tls = Some(Arc::new(TlsFacts::default()));
+    memory.gateway.handle_connected(id, Connected { protocol, tls }, memory.now);
+    memory.settle();
+}
+
+fn client(memory: &mut Memory, id: ConnId) {
+    let client = Client::new(ConnectionConfig::default(), 1).expect("a valid configuration");
+    memory.peers.insert(id, Peer::Client(Box::new(client)));
+}
+
+fn said(memory: &mut Memory, id: ConnId) -> String {
+    String::from_utf8(memory.sent_to(id)).expect("text")
+}
+
+fn statuses(memory: &mut Memory, id: ConnId) -> Vec<u16> {
+    let status = |event: &ClientEvent| match event {
+        ClientEvent::Response { response, .. } => Some(response.status().as_u16()),
+        _ => None,
+    };
+    events(memory, id).iter().filter_map(status).collect()
+}
+
+#[test]
+fn nothing_is_read_or_written_before_the_handshake_is_done() {
+    let mut memory = Memory::new(|_| ());
+    let id = arrive(&mut memory);
+    assert!(matches!(memory.gateway.recv_buf(id), RecvBuf::Gone));
+    assert!(memory.gateway.poll_transmit(id, memory.now).is_none());
+    assert_eq!(memory.gateway.view().fronts, 1, "but it counts");
+    // Octets that come all the same are nobody's.
+    let ignored = memory.gateway.ignored_events();
+    memory.gateway.handle_recv(id, 10, memory.now);
+    assert_eq!(memory.gateway.ignored_events(), ignored + 1);
+}
+
+#[test]
+fn what_alpn_has_chosen_is_spoken_and_otherwise_the_first_octets_tell() {
+    for protocol in [Some(Protocol::Http2), None] {
+        let mut memory = Memory::new(|_| ());
+        let id = arrive(&mut memory);
+        shaken(&mut memory, id, protocol);
+        client(&mut memory, id);
+        ask(&mut memory, id, "/");
+        answer_all(&mut memory);
+        assert_eq!(statuses(&mut memory, id), [200], "{protocol:?}");
+    }
+    for protocol in [Some(Protocol::Http1), None] {
+        let mut memory = Memory::new(|_| ());
+        let id = arrive(&mut memory);
+        shaken(&mut memory, id, protocol);
+        memory.inject(id, b"GET / HTTP/1.1\r\nhost: example.com\r\n\r\n");
+        answer_all(&mut memory);
+        assert!(said(&mut memory, id).starts_with("HTTP/1.1 200 "), "{protocol:?}");
+    }
+}
+
+/// RFC 7301 section 3.2: what was chosen is definitive for the connection.
+#[test]
+fn whoever_has_agreed_on_one_protocol_and_speaks_another_is_not_served() {
+    let mut memory = Memory::new(|_| ());
+    let id = arrive(&mut memory);
+    shaken(&mut memory, id, Some(Protocol::Http2));
+    memory.inject(id, b"GET / HTTP/1.1\r\nhost: example.com\r\n\r\n");
+    assert_eq!((memory.started, memory.dials.len()), (0, 0));
+    memory.wait(Duration::from_secs(30));
+    assert_eq!(memory.gateway.view().fronts, 0);
+}
+
+#[test]
+fn a_handshake_that_never_ends_has_the_deadline_of_the_preface() {
+    let mut memory = Memory::new(|config| config.timeouts.preface = Duration::from_secs(10));
+    let id = arrive(&mut memory);
+    memory.wait(Duration::from_millis(9_999));
+    assert_eq!(memory.closed, []);
+    memory.wait(Duration::from_millis(1));
+    assert_eq!(memory.closed, [id]);
+    // What its adapter says of it later is of nobody.
+    let ignored = memory.gateway.ignored_events();
+    shaken(&mut memory, id, None);
+    assert_eq!(memory.gateway.ignored_events(), ignored + 1);
+}
+
+#[test]
+fn a_handshake_that_failed_leaves_nothing() {
+    let mut memory = Memory::new(|_| ());
+    let id = arrive(&mut memory);
+    memory.gateway.handle_closed(id, Closed::Tls(TlsFailure::NotTls), memory.now);
+    memory.settle();
+    assert_eq!((memory.gateway.view().fronts, memory.gateway.poll_timeout()), (0, None));
+    assert_eq!(memory.records.len(), 0);
+}
+
+#[test]
+fn beyond_the_limit_of_clients_nobody_shakes_hands() {
+    let mut memory = Memory::new(|config| config.max_fronts = 1);
+    let first = arrive(&mut memory);
+    let second = arrive(&mut memory);
+    assert_eq!(memory.closed, [second]);
+    shaken(&mut memory, first, Some(Protocol::Http2));
+    assert_eq!(memory.gateway.view().fronts, 1);
+}
+
+/// Whoever shakes hands while the gateway drains may end that, and is served no more: nothing was said yet, so that it can ask
+/// elsewhere.
+#[test]
+fn a_drain_lets_handshakes_end_and_then_shuts_down() {
+    for protocol in [Protocol::Http2, Protocol::Http1] {
+        let mut memory = Memory::new(|_| ());
+        let busy = memory.connect(ConnectionConfig::default());
+        ask(&mut memory, busy, "/");
+        let before = arrive(&mut memory);
+        let drain = Command::Drain { deadline: Duration::from_secs(5) };
+        memory.gateway.handle_command(drain, memory.now);
+        memory.settle();
+        let after = arrive(&mut memory);
+        assert_eq!((&memory.closed[..], &memory.shutdowns[..]), (&[][..], &[][..]));
+        for id in [before, after] {
+            shaken(&mut memory, id, Some(protocol));
+            assert_eq!((memory.shutdowns.pop(), memory.sent_to(id)), (Some(id), Vec::new()), "{protocol:?}");
+        }
+        answer_all(&mut memory);
+        assert_eq!(statuses(&mut memory, busy), [200]);
+        memory.wait(Duration::from_secs(5));
+        assert_eq!((memory.drained, memory.gateway.poll_timeout()), (Some(0), None), "{protocol:?}");
+    }
+}
+
+/// A gateway whose endpoint may choose, and who shakes hands when the test says so.
+fn of_either() -> Memory {
+    let mut memory = Memory::new(|config| config.upstreams[0].endpoints[0].tls = Some(Alpn::Either));
+    memory.hold_connects = true;
+    memory
+}
+
+fn dialled(memory: &mut Memory, protocol: Protocol) -> ConnId {
+    let id = memory.held.pop().expect("a dial");
+    memory.peers.insert(id, Peer::Mute);
+    shaken(memory, id, Some(protocol));
+    id
+}
+
+#[test]
+fn a_backend_that_chooses_http_1_is_spoken_to_in_it_and_expected_to_choose_it_again() {
+    let mut memory = of_either();
+    let front = memory.connect(ConnectionConfig::default());
+    for n in 0..2 {
+        ask(&mut memory, front, &format!("/{n}"));
+        let backend = dialled(&mut memory, Protocol::Http1);
+        let request = said(&mut memory, backend);
+        assert!(request.starts_with(&format!("GET /{n} HTTP/1.1\r\n")), "{request}");
+        memory.inject(backend, b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n");
+        memory.shut(backend);
+        assert_eq!(statuses(&mut memory, front), [204]);
+    }
+    // And where it changes its mind, so does the gateway.
+    ask(&mut memory, front, "/2");
+    let backend = dialled(&mut memory, Protocol::Http2);
+    assert!(memory.sent_to(backend).starts_with(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+}
+
+#[test]
+fn a_handshake_that_failed_with_a_backend_is_told_by_its_own_cause() {
+    let mut memory = of_either();
+    let front = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, front, "/");
+    let failure = TlsFailure::CertificateExpired;
+    for id in std::mem::take(&mut memory.held) {
+        memory.gateway.handle_closed(id, Closed::Tls(failure), memory.now);
+    }
+    memory.settle();
+    assert_eq!(statuses(&mut memory, front), [502]);
+    assert_eq!(memory.records[0].outcome, Outcome::LocalReply(Cause::Tls(failure)));
+}
