@@ -114,15 +114,16 @@ impl Observation {
                 tracing::warn!("cannot accept on {listener}: {error}; trying again");
             }
             Notice::AcceptPaused { .. } => {}
-            Notice::HandshakeFailed { client, listener, failure } => match handshakes() {
-                Some(0) => tracing::info!("TLS with {client} on {listener} failed: {failure}"),
-                Some(more) => {
-                    tracing::info!(
-                        "TLS with {client} on {listener} failed: {failure} ({more} more failed meanwhile)"
-                    );
+            Notice::HandshakeFailed { client, listener, failure } => {
+                if let Some(more) = handshakes() {
+                    tracing::info!("TLS with {client} on {listener} failed: {failure}{}", and_more(more));
                 }
-                None => {}
-            },
+            }
+            Notice::NotIntroduced { peer, listener, reason } => {
+                if let Some(more) = handshakes() {
+                    tracing::info!("PROXY protocol of {peer} on {listener}: {reason}{}", and_more(more));
+                }
+            }
             Notice::RecordingEnded { file, error } => {
                 tracing::warn!("nothing more is recorded to {}: {error}", file.display());
             }
@@ -189,4 +190,9 @@ fn reopen_at_signal(log: Option<&AccessLog>) -> Result<(), Failure> {
 fn throttled(lines: u32, interval: Duration) -> impl Fn() -> Option<u64> {
     let throttle = Mutex::new(Throttle::new(lines, interval));
     move || throttle.try_lock().ok()?.admit(Instant::now())
+}
+
+/// That others like it were not told of.
+fn and_more(more: u64) -> String {
+    if more == 0 { String::new() } else { format!(" ({more} more failed meanwhile)") }
 }

@@ -38,15 +38,18 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
         recording: args.record.clone().options(),
         ..Options::new(settings.listen.clone())
     };
-    let only: Vec<_> = settings.config.listeners.iter().map(|listener| listener.only).collect();
+    let said_of = settings.config.listeners.clone();
     let in_clear = settings.listen.len();
     let server = Server::bind(settings.adapter, settings.config.clone(), options)?;
     watch_signals(&server, args, settings, backs)
         .map_err(|error| Failure::System { what: "cannot watch for signals", error })?;
     for (number, address) in server.local_addrs().iter().enumerate() {
         let tls = if number < in_clear { "" } else { " over TLS" };
-        let spoken = spoken(only.get(number).copied().flatten());
-        tracing::info!("listening on {address} ({spoken}{tls})");
+        let said = said_of.get(number);
+        let spoken = spoken(said.and_then(|said| said.only));
+        let behind =
+            if said.is_some_and(|said| said.introduced) { ", behind the PROXY protocol" } else { "" };
+        tracing::info!("listening on {address} ({spoken}{tls}{behind})");
     }
     tls::watch(watched).map_err(|error| Failure::System { what: "cannot start a thread", error })?;
     observation.attend(server.handle(), adapter.name())?;

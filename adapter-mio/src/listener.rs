@@ -22,6 +22,8 @@ pub(crate) struct Listener {
     address: Address,
     /// Clients speak TLS there.
     pub(crate) tls: Option<FrontTls>,
+    /// A balancer says first whose each connection is.
+    pub(crate) introduced: bool,
     /// There may be connections to accept.
     pub(crate) ready: bool,
 }
@@ -38,7 +40,14 @@ impl Listener {
             ListenSocket::Tcp(socket) => Listening::Tcp(TcpListener::from_std(socket)),
             ListenSocket::Unix(socket) => Listening::Unix(UnixListener::from_std(socket)),
         };
-        Self { _file: listener.file, socket, address: listener.address, tls: listener.tls, ready: false }
+        Self {
+            _file: listener.file,
+            socket,
+            address: listener.address,
+            tls: listener.tls,
+            introduced: listener.introduced,
+            ready: false,
+        }
     }
 
     /// Where it listens, with the port that the kernel picked.

@@ -1,9 +1,10 @@
-//! Sockets with TLS: the same turns as in clear, with a [`Secured`] between socket and gateway.
+//! Sockets on which HTTP does not come first: with TLS the same turns as in clear, with a [`Secured`] between socket and gateway; before
+//! it what a balancer says of whose they are.
 
 use std::io;
 
 use shuntyard_adapter::transport::{FrontTls, Transport};
-use shuntyard_adapter::{Reading, Secured, Wire, Writing};
+use shuntyard_adapter::{Introduced, Introducing, Reading, Secured, Wire, Writing};
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::{Accepted, Closed, ConnId};
 
@@ -46,19 +47,46 @@ impl Wire for Ready<'_> {
 }
 
 impl Worker {
-    /// A client that will shake hands first.
-    pub(crate) fn admit_secured(&mut self, stream: Stream, info: Accepted, tls: &FrontTls) {
-        let client = Some((info.peer.clone(), info.local.clone()));
+    /// A client that is to be introduced, will shake hands, or both.
+    pub(crate) fn admit_arriving(
+        &mut self,
+        stream: Stream,
+        info: Accepted,
+        tls: Option<&FrontTls>,
+        introduced: bool,
+    ) {
+        let client = (info.peer.clone(), info.local.clone());
         let conn = self.gateway.handle_arriving(info, self.now);
-        match Transport::front(tls) {
-            Ok(transport) => {
-                self.add(conn, stream, false);
-                if let Some(socket) = self.sockets.get_mut(conn) {
-                    socket.secured = Some(Box::new(Secured::new(transport, client)));
-                    self.handshakes += 1;
-                }
+        let transport = match tls.map(Transport::front).transpose() {
+            Ok(transport) => transport,
+            Err(failure) => return self.gateway.handle_closed(conn, Closed::Tls(failure), self.now),
+        };
+        self.add(conn, stream, false);
+        let Some(socket) = self.sockets.get_mut(conn) else { return };
+        if introduced {
+            socket.introducing = Some(Box::new(Introducing::new(client.0.clone(), client.1.clone())));
+        }
+        if let Some(transport) = transport {
+            socket.secured = Some(Box::new(Secured::new(transport, Some(client))));
+            self.handshakes += 1;
+        }
+    }
+
+    /// Reads whose the connection is; then, if that is known, on.
+    pub(crate) fn read_introduction(&mut self, conn: ConnId, mut introducing: Box<Introducing>) {
+        let Some(socket) = self.sockets.get_mut(conn) else { return };
+        let mut secured = socket.secured.take();
+        let behind = secured.as_deref_mut().map(|secured| (secured, &mut self.spare));
+        let turn = (conn, self.now);
+        let introduced = introducing.read(&mut Ready(socket), &mut self.gateway, turn, behind);
+        socket.secured = secured;
+        match introduced {
+            Introduced::Done => self.read(conn),
+            Introduced::Waits => socket.introducing = Some(introducing),
+            Introduced::Failed(why, notice) => {
+                notice.into_iter().for_each(|notice| self.observe(notice));
+                self.close(conn, why);
             }
-            Err(failure) => self.gateway.handle_closed(conn, Closed::Tls(failure), self.now),
         }
     }
 

@@ -6,7 +6,7 @@ use std::net::Shutdown;
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
-use shuntyard_adapter::{Secured, reset_on_close};
+use shuntyard_adapter::{Introducing, Secured, reset_on_close};
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::ConnId;
 
@@ -118,6 +118,8 @@ pub(crate) struct Socket {
     pub(crate) has_output: bool,
     /// It stands in the list of sockets to write to.
     pub(crate) dirty: bool,
+    /// What a balancer says first, until it is said.
+    pub(crate) introducing: Option<Box<Introducing>>,
     /// TLS, where it is spoken.
     pub(crate) secured: Option<Box<Secured>>,
 }
@@ -138,6 +140,7 @@ impl Socket {
             writable: !connecting,
             has_output: false,
             dirty: false,
+            introducing: None,
             secured: None,
         }
     }

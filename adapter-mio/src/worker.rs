@@ -205,8 +205,8 @@ impl Worker {
         };
         match listener.accept() {
             Ok((stream, info)) => {
-                let tls = listener.tls.clone();
-                self.admit(stream, info, tls.as_ref());
+                let (tls, introduced) = (listener.tls.clone(), listener.introduced);
+                self.admit(stream, info, tls.as_ref(), introduced);
                 // The gateway may have had enough with this one.
                 self.act();
                 true
@@ -235,12 +235,12 @@ impl Worker {
             && (listener.tls.is_none() || self.handshakes < HANDSHAKES_MAX)
     }
 
-    fn admit(&mut self, stream: Stream, info: Accepted, tls: Option<&FrontTls>) {
-        let Some(tls) = tls else {
+    fn admit(&mut self, stream: Stream, info: Accepted, tls: Option<&FrontTls>, introduced: bool) {
+        if tls.is_none() && !introduced {
             let conn = self.gateway.handle_accept(info, self.now);
             return self.add(conn, stream, false);
-        };
-        self.admit_secured(stream, info, tls);
+        }
+        self.admit_arriving(stream, info, tls, introduced);
     }
 
     /// A connection's turn: to learn how connecting went, or to read.
@@ -275,8 +275,11 @@ impl Worker {
         }
     }
 
-    fn read(&mut self, conn: ConnId) {
+    pub(crate) fn read(&mut self, conn: ConnId) {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
+        if let Some(introducing) = socket.introducing.take() {
+            return self.read_introduction(conn, introducing);
+        }
         if let Some(secured) = socket.secured.take() {
             return self.read_secured(conn, secured);
         }

@@ -7,7 +7,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use shuntyard_adapter::{SLICES, Secured, TURN_OCTETS, connect_failure, reset_on_close, transfer_failure};
+use shuntyard_adapter::{
+    Introducing, SLICES, Secured, TURN_OCTETS, connect_failure, reset_on_close, transfer_failure,
+};
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::{Closed, ConnId, Connected, RecvBuf};
 use shuntyard_core::tls::TlsFailure;
@@ -105,6 +107,8 @@ pub(crate) struct Connection<S> {
     fate: Fate,
     /// The end of the input has been read.
     pub(crate) ended: bool,
+    /// What a balancer says first, until it is said.
+    pub(crate) introducing: Option<Box<Introducing>>,
     /// TLS, where it is spoken.
     pub(crate) secured: Option<Box<Secured>>,
     /// Until it is done, of a client.
@@ -121,7 +125,12 @@ pub(crate) enum End {
 
 impl<S> Connection<S> {
     pub(crate) fn new(yard: Rc<Yard>, conn: ConnId, stream: S, fate: Fate) -> Self {
-        Self { yard, conn, stream, fate, ended: false, secured: None, handshake: None }
+        Self { yard, conn, stream, fate, ended: false, introducing: None, secured: None, handshake: None }
+    }
+
+    /// The same connection, of which something is said first, if there is something.
+    pub(crate) fn introduced(self, introducing: Option<Introducing>) -> Self {
+        Self { introducing: introducing.map(Box::new), ..self }
     }
 
     /// The same connection, with TLS.
@@ -160,8 +169,11 @@ impl<S: Stream> Connection<S> {
     fn serve(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
         let socket = state.sockets.get_mut(self.conn).ok_or(End::Parted(self.fate.get()))?;
         socket.remember(cx);
+        socket.takes_leave = self.secured.is_some();
+        if self.introducing.is_some() && !self.introduce(state, cx)? {
+            return Ok(());
+        }
         if self.secured.is_some() {
-            socket.takes_leave = true;
             return self.serve_secured(state, cx);
         }
         self.write(state, cx)?;

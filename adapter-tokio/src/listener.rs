@@ -7,13 +7,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use shuntyard_adapter::transport::{FrontTls, Transport};
-use shuntyard_adapter::{ACCEPT_PAUSE, BACKLOG, ListenSocket, Secured, SocketFile, TURN_ACCEPTS};
+use shuntyard_adapter::{
+    ACCEPT_PAUSE, BACKLOG, Introducing, ListenSocket, Secured, SocketFile, TURN_ACCEPTS,
+};
 use shuntyard_core::address::Address;
-use shuntyard_core::gateway::{Accepted, Closed};
+use shuntyard_core::gateway::{Accepted, Closed, ConnId};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::Notice;
 use crate::connection::{Connection, without_delay};
+use crate::handshakes::Handshake;
 use crate::sockets::{Fate, Socket};
 use crate::yard::{State, Yard};
 
@@ -22,10 +25,18 @@ pub(crate) struct Listener {
     /// Goes before the socket does.
     file: Option<Arc<SocketFile>>,
     socket: Listening,
+    manner: Manner,
+    waker: Option<Waker>,
+}
+
+/// Where clients come in, and what stands in front of HTTP there.
+#[derive(Clone)]
+struct Manner {
     address: Address,
     /// Clients speak TLS there.
     tls: Option<FrontTls>,
-    waker: Option<Waker>,
+    /// A balancer says first whose each connection is.
+    introduced: bool,
 }
 
 enum Listening {
@@ -45,7 +56,8 @@ impl Listener {
             ListenSocket::Tcp(socket) => Listening::Tcp(TcpListener::from_std(socket)?),
             ListenSocket::Unix(socket) => Listening::Unix(UnixListener::from_std(socket)?),
         };
-        Ok(Self { file: listener.file, socket, address: listener.address, tls: listener.tls, waker: None })
+        let shuntyard_adapter::Listener { file, address, tls, introduced, .. } = listener;
+        Ok(Self { file, socket, manner: Manner { address, tls, introduced }, waker: None })
     }
 
     /// Wakes its task.
@@ -98,16 +110,16 @@ fn poll_accept(
             listener.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        if listener.tls.is_some() && !state.handshakes.may_begin(cx) {
+        if listener.manner.tls.is_some() && !state.handshakes.may_begin(cx) {
             return Poll::Pending;
         }
         match std::task::ready!(listener.poll_accept(cx)) {
             Ok(incoming) => {
-                let (local, tls) = (listener.address.clone(), listener.tls.clone());
-                admit(yard, state, incoming, (local, tls.as_ref()));
+                let manner = listener.manner.clone();
+                admit(yard, state, incoming, &manner);
             }
             Err(error) if is_transient(&error) => {}
-            Err(error) => return Poll::Ready(Some((listener.address.clone(), error))),
+            Err(error) => return Poll::Ready(Some((listener.manner.address.clone(), error))),
         }
     }
     cx.waker().wake_by_ref();
@@ -118,14 +130,14 @@ fn poll_accept(
 pub(crate) fn accept_rest(yard: &Rc<Yard>) {
     yard.turn(|state| {
         for listener in std::mem::take(&mut state.listeners) {
-            let Listener { file, socket, address, tls, .. } = listener;
+            let Listener { file, socket, manner, .. } = listener;
             let outcome = socket.into_std().and_then(|socket| {
-                let outcome = accept_queue(yard, state, &socket, (&address, tls.as_ref()));
+                let outcome = accept_queue(yard, state, &socket, &manner);
                 drop(file);
                 outcome
             });
             if let Err(error) = outcome {
-                yard.observe(Notice::AcceptPaused { listener: address, error, pause: ACCEPT_PAUSE });
+                yard.observe(Notice::AcceptPaused { listener: manner.address, error, pause: ACCEPT_PAUSE });
             }
         }
     });
@@ -136,14 +148,14 @@ fn accept_queue(
     yard: &Rc<Yard>,
     state: &mut State,
     socket: &ListenSocket,
-    (local, tls): (&Address, Option<&FrontTls>),
+    manner: &Manner,
 ) -> io::Result<()> {
     for _ in 0..BACKLOG {
         if !state.accepting {
             break;
         }
         match accept_now(socket) {
-            Ok(incoming) => admit(yard, state, incoming, (local.clone(), tls)),
+            Ok(incoming) => admit(yard, state, incoming, manner),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(error) if is_transient(&error) => {}
             Err(error) => return Err(error),
@@ -168,51 +180,66 @@ fn accept_now(socket: &ListenSocket) -> io::Result<Incoming> {
 }
 
 /// Tells the gateway of a connection and starts its task.
-fn admit(yard: &Rc<Yard>, state: &mut State, incoming: Incoming, (local, tls): (Address, Option<&FrontTls>)) {
+fn admit(yard: &Rc<Yard>, state: &mut State, incoming: Incoming, manner: &Manner) {
     // Clients of Unix sockets have no name as a rule; they are known by where they came in.
+    let local = manner.address.clone();
     let peer = match &incoming {
         Incoming::Tcp(_, peer) => Address::from(*peer),
         Incoming::Unix(_) => local.clone(),
     };
-    match tls {
-        None => {
-            let conn = state.gateway.handle_accept(Accepted { peer, local }, state.now);
-            let fate = Fate::default();
-            let task = match incoming {
-                Incoming::Tcp(stream, _) => {
-                    yard.spawn(Connection::new(yard.clone(), conn, stream, fate.clone()))
-                }
-                Incoming::Unix(stream) => {
-                    yard.spawn(Connection::new(yard.clone(), conn, stream, fate.clone()))
-                }
-            };
-            state.sockets.insert(conn, Socket::new(task, fate));
-        }
-        Some(tls) => admit_secured(yard, state, incoming, Accepted { peer, local }, tls),
+    if manner.tls.is_none() && !manner.introduced {
+        let conn = state.gateway.handle_accept(Accepted { peer, local }, state.now);
+        start(yard, state, conn, incoming, Before::default());
+    } else {
+        admit_arriving(yard, state, incoming, Accepted { peer, local }, manner);
     }
     // The gateway may have had enough with this one.
     yard.act(state);
 }
 
-/// A client that will shake hands first.
-fn admit_secured(yard: &Rc<Yard>, state: &mut State, incoming: Incoming, info: Accepted, tls: &FrontTls) {
-    let client = Some((info.peer.clone(), info.local.clone()));
+/// What stands in front of HTTP on a connection.
+#[derive(Default)]
+struct Before {
+    introducing: Option<Introducing>,
+    tls: Option<(Secured, Handshake)>,
+}
+
+/// A client that is to be introduced, will shake hands, or both.
+fn admit_arriving(yard: &Rc<Yard>, state: &mut State, incoming: Incoming, info: Accepted, manner: &Manner) {
+    let client = (info.peer.clone(), info.local.clone());
     let conn = state.gateway.handle_arriving(info, state.now);
-    let transport = match Transport::front(tls) {
+    let transport = match manner.tls.as_ref().map(Transport::front).transpose() {
         Ok(transport) => transport,
         Err(failure) => return state.gateway.handle_closed(conn, Closed::Tls(failure), state.now),
     };
-    let secured = Secured::new(transport, client);
-    let handshake = Some(state.handshakes.begin());
-    let (yard_of_it, fate) = (yard.clone(), Fate::default());
-    let task =
-        match incoming {
-            Incoming::Tcp(stream, _) => yard
-                .spawn(Connection::new(yard_of_it, conn, stream, fate.clone()).with_tls(secured, handshake)),
-            Incoming::Unix(stream) => yard
-                .spawn(Connection::new(yard_of_it, conn, stream, fate.clone()).with_tls(secured, handshake)),
-        };
+    let introducing = manner.introduced.then(|| Introducing::new(client.0.clone(), client.1.clone()));
+    let secure = |transport| (Secured::new(transport, Some(client)), state.handshakes.begin());
+    let before = Before { introducing, tls: transport.map(secure) };
+    start(yard, state, conn, incoming, before);
+}
+
+/// Starts the task of a connection.
+fn start(yard: &Rc<Yard>, state: &mut State, conn: ConnId, incoming: Incoming, before: Before) {
+    let fate = Fate::default();
+    let task = match incoming {
+        Incoming::Tcp(stream, _) => {
+            yard.spawn(before.on(Connection::new(yard.clone(), conn, stream, fate.clone())))
+        }
+        Incoming::Unix(stream) => {
+            yard.spawn(before.on(Connection::new(yard.clone(), conn, stream, fate.clone())))
+        }
+    };
     state.sockets.insert(conn, Socket::new(task, fate));
+}
+
+impl Before {
+    fn on<S>(self, connection: Connection<S>) -> Connection<S> {
+        let connection = connection.introduced(self.introducing);
+        match self.tls {
+            Some((secured, handshake)) => connection.with_tls(secured, Some(handshake)),
+            None => connection,
+        }
+    }
 }
 
 /// Whether the next connection may well be accepted: the client that was next in the queue has gone.

@@ -1,10 +1,11 @@
-//! Sockets with TLS: the same turns as in clear, with a [`Secured`] between socket and gateway.
+//! Sockets on which HTTP does not come first: with TLS the same turns as in clear, with a [`Secured`] between socket and gateway; before
+//! it what a balancer says of whose they are.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use shuntyard_adapter::{Reading, Wire, Writing};
+use shuntyard_adapter::{Introduced, Reading, Wire, Writing};
 use shuntyard_core::gateway::Closed;
 use tokio::io::ReadBuf;
 
@@ -34,6 +35,24 @@ impl<S: Stream> Wire for Ready<'_, '_, S> {
 }
 
 impl<S: Stream> Connection<S> {
+    /// Reads whose the connection is. Says whether that is known now.
+    pub(crate) fn introduce(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<bool, End> {
+        let Some(introducing) = &mut self.introducing else { return Ok(true) };
+        let mut wire = Ready(&mut self.stream, cx);
+        let behind = self.secured.as_deref_mut().map(|secured| (secured, &mut state.spare));
+        match introducing.read(&mut wire, &mut state.gateway, (self.conn, state.now), behind) {
+            Introduced::Done => {
+                self.introducing = None;
+                Ok(true)
+            }
+            Introduced::Waits => Ok(false),
+            Introduced::Failed(why, notice) => {
+                notice.into_iter().for_each(|notice| self.yard.observe(notice));
+                Err(End::Failed(why))
+            }
+        }
+    }
+
     /// A turn with TLS.
     pub(crate) fn serve_secured(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
         self.write_secured(state, cx)?;

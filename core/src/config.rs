@@ -84,6 +84,9 @@ pub struct ListenerConfig {
     pub address: Address,
     /// The only protocol that is spoken there; `None`: whatever may be spoken at all.
     pub only: Option<Protocol>,
+    /// A balancer stands in front that says of each connection whose it is (the PROXY protocol). The adapter reads that before all else,
+    /// and its own peers are not taken for clients.
+    pub introduced: bool,
 }
 
 impl Config {

@@ -27,16 +27,16 @@ pub(super) struct Agreed {
 
 /// The addresses to listen on and the configuration of the core, which are right if nothing is added to the problems.
 pub(super) fn agree(document: Document, problems: &mut Vec<Problem>) -> Agreed {
-    let mut spoken = Vec::new();
-    let (listen, listen_tls) = listeners(&document, &mut spoken, problems);
+    let mut said_of = Vec::new();
+    let (listen, listen_tls) = listeners(&document, &mut said_of, problems);
     document.listen.iter().for_each(|listen| speaks_what_it_can(listen, problems));
     routes_lead_somewhere(&document, problems);
     every_route_is_reached(&document.routes, problems);
     let Document { routes, upstreams, mut config, .. } = document;
     // As they are bound: those in clear come first. What holds for all needs no word.
     let in_order = listen.iter().chain(listen_tls.iter().map(|(address, _)| address));
-    config.listeners = in_order.map(|address| of_listener(address, &mut spoken)).collect();
-    if config.listeners.iter().all(|listener| listener.only.is_none()) {
+    config.listeners = in_order.filter_map(|address| of_listener(address, &mut said_of)).collect();
+    if config.listeners.iter().all(|listener| listener.only.is_none() && !listener.introduced) {
         config.listeners.clear();
     }
     let said: BTreeMap<_, _> = upstreams.iter().map(|of| (of.name.value.clone(), of.tls.clone())).collect();
@@ -66,17 +66,13 @@ fn check_back(tls: &Located<BackFiles>, is_used: bool, problems: &mut Vec<Proble
 /// Where clients connect to and speak TLS.
 type Tls = Vec<(Address, FrontFiles)>;
 
-/// What is spoken at each address.
-type SpokenAt = Vec<(Address, Option<Protocol>)>;
+/// What more is said of each address.
+type SaidOf = Vec<ListenerConfig>;
 
-fn listeners(
-    document: &Document,
-    spoken_at: &mut SpokenAt,
-    problems: &mut Vec<Problem>,
-) -> (Vec<Address>, Tls) {
+fn listeners(document: &Document, said_of: &mut SaidOf, problems: &mut Vec<Problem>) -> (Vec<Address>, Tls) {
     let mut taken: Vec<(Address, Span)> = Vec::new();
     let (mut in_clear, mut with_tls) = (Vec::new(), Vec::new());
-    for Listen { address: listen, tls, spoken: (offers, _) } in &document.listen {
+    for Listen { address: listen, tls, introduced, spoken: (offers, _) } in &document.listen {
         let Some(listen) = listen else { continue };
         let addresses = listen.value.resolve().unwrap_or_else(|reason| {
             let title = format!("cannot listen on {}: {reason}", listen.value);
@@ -97,7 +93,9 @@ fn listeners(
             problems.push(problem.help("take one of them out"));
             continue;
         }
-        spoken_at.extend(addresses.iter().map(|address| (address.clone(), only(offers))));
+        let (only, introduced) = (only(offers), *introduced);
+        let config = |address: &Address| ListenerConfig { address: address.clone(), only, introduced };
+        said_of.extend(addresses.iter().map(config));
         match tls {
             Some(tls) => {
                 with_tls.extend(addresses.iter().map(|address| (address.clone(), tls.value.clone())))
@@ -134,10 +132,10 @@ fn speaks_what_it_can(listen: &Listen, problems: &mut Vec<Problem>) {
     }
 }
 
-fn of_listener(address: &Address, spoken_at: &mut SpokenAt) -> ListenerConfig {
-    let at = spoken_at.iter().position(|(other, _)| other == address);
-    let only = at.and_then(|at| spoken_at.remove(at).1);
-    ListenerConfig { address: address.clone(), only }
+/// What is said of the first listener there that nobody had yet: port 0 may be there more than once.
+fn of_listener(address: &Address, said_of: &mut SaidOf) -> Option<ListenerConfig> {
+    let at = said_of.iter().position(|of| of.address == *address)?;
+    Some(said_of.remove(at))
 }
 
 /// The only protocol of those that are offered.

@@ -62,6 +62,8 @@ pub(super) struct Listen {
     pub(super) address: Option<Located<ListenAddress>>,
     /// What is spoken there, and where that is said.
     pub(super) spoken: (Vec<Offer>, Option<Span>),
+    /// A balancer says first whose each connection is.
+    pub(super) introduced: bool,
     /// What TLS needs, and where that is said.
     pub(super) tls: Option<Located<FrontFiles>>,
 }
@@ -195,11 +197,12 @@ fn listen(section: &mut Section<'_, '_>) -> Listen {
     let what = "what is spoken there: with TLS \"h2\" and \"http/1.1\", offered in this order (ALPN); in clear \"h2c\" and \"http/1.1\", which a client's first octets tell";
     let said = section.take("protocols", what, &protocols, &mut spoken);
     let tls = tls::front(section, &spoken);
-    let instead = "leave it out: the peer of a connection is taken for the client";
-    section.later("accept_proxy_protocol", "the PROXY protocol", instead);
+    let mut introduced = false;
+    let what = "whether a balancer stands in front that says of every connection whose it is: PROXY protocol, version 1 or 2, before TLS; without such a header a connection is closed. Only where nobody else can connect: whoever can is whoever they say";
+    section.take("accept_proxy_protocol", what, &Flag, &mut introduced);
     let instead = "list them in [forwarding]: they hold for every listener";
     section.later("trusted_proxies", "trust by listener", instead);
-    Listen { address, spoken: (spoken, said), tls }
+    Listen { address, spoken: (spoken, said), introduced, tls }
 }
 
 fn route(section: &mut Section<'_, '_>) -> Route {

@@ -15,6 +15,7 @@ mod endings;
 mod exchanges;
 mod figures;
 mod hooks;
+mod introduced;
 mod limits;
 mod peers;
 #[path = "../process/mod.rs"]

@@ -19,6 +19,7 @@ mod load;
 mod nghttpd;
 #[path = "../process/mod.rs"]
 mod process;
+mod proxy_protocol;
 mod recording;
 mod requests;
 mod runner;
@@ -110,6 +111,7 @@ const CASES: &[Case] = &[
     case("tls::nghttpd_behind", &["curl", "nghttpd"], tls::nghttpd_behind),
     case("tls::nginx_behind", &["curl", "nginx"], tls::nginx_behind),
     case("tls::apache_behind", &["apache2", "curl"], tls::apache_behind),
+    case("proxy_protocol::senders", &["curl", "haproxy", "nghttpd"], proxy_protocol::senders),
     case("httpwg::conformance", &["httpwg", "nghttpd"], httpwg::conformance),
 ];
 

@@ -20,10 +20,10 @@ struct Secured {
 }
 
 /// A folder with certificates and a page.
-struct Files(Folder);
+pub(crate) struct Files(pub(crate) Folder);
 
 impl Files {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = Folder::new();
         let authority = Authority::new();
         let (cert, key) = authority.issue_pem(&["localhost"], |_| {});
@@ -34,7 +34,7 @@ impl Files {
         Self(folder)
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.0.path(name).display().to_string()
     }
 

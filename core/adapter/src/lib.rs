@@ -18,12 +18,13 @@ use shuntyard_core::hooks::Hooks;
 use shuntyard_core::tls::TlsFailure;
 
 use recording::{Preamble, Recorder};
-use shuntyard_transport::FrontTls;
+use shuntyard_transport::{FrontTls, NotIntroduced};
 
 mod backs;
 mod clock;
 mod failure;
 mod handle;
+mod introducing;
 mod listener;
 mod recording;
 mod resolve;
@@ -34,6 +35,7 @@ pub use backs::Backs;
 pub use clock::{Clock, wall_clock};
 pub use failure::{connect_failure, transfer_failure};
 pub use handle::{Desk, Handle, Look, Order};
+pub use introducing::{Introduced, Introducing};
 pub use listener::{BACKLOG, ListenSocket, Listener, SocketFile, reset_on_close};
 pub use recording::{
     Damage, Difference, Input, Recorded, RecordingOptions, ReplayError, Replayed, StreamName, explain,
@@ -138,6 +140,15 @@ pub enum Notice {
         /// Why.
         failure: TlsFailure,
     },
+    /// A connection's first octets were no header of the PROXY protocol, at a listener that expects one.
+    NotIntroduced {
+        /// Who sent them.
+        peer: Address,
+        /// Where they came in.
+        listener: Address,
+        /// Why they are none.
+        reason: NotIntroduced,
+    },
     /// Nothing more is recorded: the file is as large as it may be, or could not be written.
     RecordingEnded {
         /// The file. It can be replayed as far as it goes.
@@ -226,13 +237,15 @@ pub fn equip(config: &Config, options: &Options) -> Result<Vec<Equipment>, BindE
         let listeners = Listener::bind(address, options.workers.get())
             .map_err(|error| BindError::Listen { address: address.clone(), error })?;
         // Both are in the same order, and the kernel may have picked the port.
+        let mut introduced = false;
         if let Some(at) = named.as_slice().iter().position(|of| of.address == *address)
             && let (Some(of), Some(listener)) = (named.nth(at), listeners.first())
         {
             of.address = listener.address.clone();
+            introduced = of.introduced;
         }
         for (share, listener) in shares.iter_mut().zip(listeners) {
-            share.push(Listener { tls: tls.cloned(), ..listener });
+            share.push(Listener { tls: tls.cloned(), introduced, ..listener });
         }
     }
     let clock = Clock::start();

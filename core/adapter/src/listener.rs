@@ -26,6 +26,8 @@ pub struct Listener {
     pub address: Address,
     /// Clients speak TLS there.
     pub tls: Option<FrontTls>,
+    /// A balancer says first whose each connection is.
+    pub introduced: bool,
 }
 
 /// A listening socket of either family.
@@ -79,7 +81,7 @@ fn listen(socket: Socket) -> io::Result<Listener> {
     socket.listen(BACKLOG)?;
     let listener = TcpListener::from(socket);
     let address = Address::Inet(listener.local_addr()?);
-    Ok(Listener { file: None, socket: ListenSocket::Tcp(listener), address, tls: None })
+    Ok(Listener { file: None, socket: ListenSocket::Tcp(listener), address, tls: None, introduced: false })
 }
 
 fn bind_unix(path: &Arc<str>, workers: usize) -> io::Result<Vec<Listener>> {
@@ -91,7 +93,7 @@ fn bind_unix(path: &Arc<str>, workers: usize) -> io::Result<Vec<Listener>> {
         .map(|_| {
             let socket = ListenSocket::Unix(listener.try_clone()?);
             let address = Address::Unix(path.clone());
-            Ok(Listener { file: Some(file.clone()), socket, address, tls: None })
+            Ok(Listener { file: Some(file.clone()), socket, address, tls: None, introduced: false })
         })
         .collect()
 }

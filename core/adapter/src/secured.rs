@@ -97,6 +97,17 @@ impl Secured {
         self.shutdown = true;
     }
 
+    /// Octets that were read before the handshake began.
+    pub fn receive(&mut self, octets: &[u8], spare: &mut Spare) {
+        if let Some(room) = self.transport.recv_buf(spare) {
+            // A fresh connection has room for more than anybody reads at a time.
+            let n = octets.len().min(room.len());
+            room[..n].copy_from_slice(&octets[..n]);
+            self.transport.received(n);
+        }
+        self.transport.rest(spare);
+    }
+
     /// A turn of reading: the octets of the socket become those of the gateway.
     pub fn read(
         &mut self,

@@ -1,5 +1,6 @@
-//! Connections of clients whose octets are not HTTP yet: the adapter still shakes hands with them.
+//! Connections of clients whose octets are not HTTP yet: the adapter still hears whose they are, or shakes hands with them.
 
+use crate::address::Address;
 use crate::config::Protocol;
 use crate::gateway::conn::{Conn, Life, Side};
 use crate::gateway::deadlines::Kind;
@@ -10,14 +11,16 @@ use crate::session::Session;
 use crate::time::Instant;
 
 impl Gateway {
-    /// A client's connection was accepted, and something stands in front of HTTP: a handshake of TLS. Then `handle_connected`, or
-    /// `handle_closed`. The deadline of the preface counts from now; past a limit of clients it is closed at once.
+    /// A client's connection was accepted, and something stands in front of HTTP: words of a balancer, a handshake of TLS. Then
+    /// `handle_introduced`, where the listener has it so, and `handle_connected`; or `handle_closed`. The deadline of the preface counts
+    /// from now; past a limit of clients it is closed at once.
     pub fn handle_arriving(&mut self, info: Accepted, now: Instant) -> ConnId {
+        let of = self.listener_at(&info.local);
+        let (only, introduced) = of.map_or((None, false), |listener| (listener.only, listener.introduced));
         // In a drain whoever stood in the kernel's queue may finish, and hears of it then.
-        let stays = self.admit(&info.peer, now) || self.drain.is_some();
+        let stays = self.admit((!introduced).then_some(&info.peer), now) || self.drain.is_some();
         let session = Session::H2(self.new_connection(Role::Server));
-        let side = Side::front(info.peer);
-        let only = self.only_at(&info.local);
+        let side = Side::front(info.peer, !introduced);
         let id = self.conns.insert(Conn { only, ..Conn::new(session, side, Life::Connecting, now) });
         self.account.front.opened += 1;
         self.arm_conn(id, Kind::Preface, now);
@@ -26,6 +29,29 @@ impl Gateway {
         }
         self.pace_accepting();
         id
+    }
+
+    /// The balancer in front of a connection of [`handle_arriving`](Self::handle_arriving) has said whose it is; `None`: its own. Until then
+    /// it counts as nobody's. Past the limit of connections of that client it is closed at once.
+    pub fn handle_introduced(&mut self, conn: ConnId, client: Option<Address>, now: Instant) {
+        let waiting = |entry: &&mut Conn| entry.life == Life::Connecting;
+        let Some(Side::Front { peer, counted, .. }) =
+            self.conns.get_mut(conn).filter(waiting).map(|entry| &mut entry.side)
+        else {
+            self.ignored_events += 1;
+            return;
+        };
+        if core::mem::replace(counted, true) {
+            self.ignored_events += 1;
+            return;
+        }
+        if let Some(client) = client {
+            *peer = client;
+        }
+        let peer = peer.clone();
+        if !self.count_client(&peer) {
+            self.close_now(conn, now);
+        }
     }
 
     /// The handshake is done. What was agreed on is spoken; where nothing was, the first octets tell.

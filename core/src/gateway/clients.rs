@@ -56,16 +56,15 @@ fn client(peer: &Address) -> Option<IpAddr> {
 }
 
 impl Gateway {
-    /// One more client's connection is there. Says whether it may stay.
-    pub(super) fn admit(&mut self, peer: &Address, now: Instant) -> bool {
+    /// One more client's connection is there; `None`: whose is not known yet. Says whether it may stay.
+    pub(super) fn admit(&mut self, peer: Option<&Address>, now: Instant) -> bool {
         self.fronts += 1;
-        let of_client = self.clients.came(peer);
+        let of_client = peer.map_or(0, |peer| self.clients.came(peer));
         if self.fronts > self.config.max_fronts as usize {
             self.account.hit(Limit::Fronts);
             return false;
         }
-        if of_client > self.config.max_fronts_per_client {
-            self.account.hit(Limit::FrontsPerClient);
+        if !self.is_within_share(of_client) {
             return false;
         }
         if self.is_nearly_full() {
@@ -74,11 +73,27 @@ impl Gateway {
         self.drain.is_none()
     }
 
-    /// A client's connection is gone.
-    pub(super) fn dismiss(&mut self, peer: &Address, shed: bool) {
+    /// It is known now whose an admitted connection is. Says whether it may stay.
+    pub(super) fn count_client(&mut self, peer: &Address) -> bool {
+        let of_client = self.clients.came(peer);
+        self.is_within_share(of_client)
+    }
+
+    fn is_within_share(&mut self, of_client: u32) -> bool {
+        let is_within = of_client <= self.config.max_fronts_per_client;
+        if !is_within {
+            self.account.hit(Limit::FrontsPerClient);
+        }
+        is_within
+    }
+
+    /// A client's connection is gone; `None`: whose was never known.
+    pub(super) fn dismiss(&mut self, peer: Option<&Address>, shed: bool) {
         self.fronts -= 1;
         self.clients.shed -= usize::from(shed);
-        self.clients.left(peer);
+        if let Some(peer) = peer {
+            self.clients.left(peer);
+        }
         self.pace_accepting();
     }
 

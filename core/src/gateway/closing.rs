@@ -176,8 +176,8 @@ impl Gateway {
         self.cancel_deadline(entry.vigil.deadline());
         self.count_closed(&entry);
         match entry.side {
-            Side::Front { lanes, peer, shed, .. } => {
-                self.dismiss(&peer, shed);
+            Side::Front { lanes, peer, counted, shed, .. } => {
+                self.dismiss(counted.then_some(&peer), shed);
                 self.front_gone(lanes, now);
             }
             Side::Backend(engine) => {

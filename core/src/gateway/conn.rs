@@ -41,6 +41,8 @@ pub(super) enum Side {
         reserved: u64,
         /// They have reserved as much as one client may: its lanes take no turns.
         held: bool,
+        /// It is known whose it is, and counts as that client's.
+        counted: bool,
         /// It was idle, and takes its leave to make room for another.
         shed: bool,
     },
@@ -50,8 +52,8 @@ pub(super) enum Side {
 
 impl Side {
     /// A client that has asked for nothing yet.
-    pub(super) fn front(peer: Address) -> Self {
-        Self::Front { peer, lanes: FrontLanes::default(), reserved: 0, held: false, shed: false }
+    pub(super) fn front(peer: Address, counted: bool) -> Self {
+        Self::Front { peer, lanes: FrontLanes::default(), reserved: 0, held: false, counted, shed: false }
     }
 }
 

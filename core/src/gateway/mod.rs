@@ -224,9 +224,9 @@ impl Gateway {
     /// A client's connection was accepted. Past the limits of clients, or in a drain, it is closed at once, before a word is
     /// said: what it speaks is not known yet.
     pub fn handle_accept(&mut self, info: Accepted, now: Instant) -> ConnId {
-        let stays = self.admit(&info.peer, now);
+        let stays = self.admit(Some(&info.peer), now);
         let session = Session::H2(self.new_connection(Role::Server));
-        let side = Side::front(info.peer);
+        let side = Side::front(info.peer, true);
         let only = self.only_at(&info.local);
         let id = self.conns.insert(Conn { only, ..Conn::new(session, side, Life::Open, now) });
         self.account.front.opened += 1;

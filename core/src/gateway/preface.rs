@@ -98,7 +98,12 @@ impl Gateway {
 
     /// What is said of the listener at which a client came in.
     pub(super) fn only_at(&self, local: &Address) -> Option<config::Protocol> {
-        self.config.listeners.iter().find(|listener| listener.address == *local)?.only
+        self.listener_at(local)?.only
+    }
+
+    /// What more is said of the listener at which a client came in.
+    pub(super) fn listener_at(&self, local: &Address) -> Option<&config::ListenerConfig> {
+        self.config.listeners.iter().find(|listener| listener.address == *local)
     }
 
     /// A session of HTTP/1.1, of either role.

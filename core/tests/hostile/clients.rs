@@ -61,6 +61,43 @@ fn a_client_has_no_more_connections_than_its_share() {
     assert_eq!(answer_all(&mut memory), ["/room"]);
 }
 
+/// Behind a balancer it is known only after a while whose a connection is: until then it counts as nobody's.
+#[test]
+fn a_client_behind_a_balancer_has_no_more_than_its_share_either() {
+    use shuntyard_core::address::{Address, SocketAddr};
+    use shuntyard_core::config::ListenerConfig;
+    use shuntyard_core::gateway::{Accepted, Connected};
+
+    let address = |text: &str| Address::from(text.parse::<SocketAddr>().unwrap());
+    let (listener, balancer) = (address("10.0.0.1:80"), address("10.0.0.2:5000"));
+    let mut memory = Memory::new(|config| {
+        config.max_fronts_per_client = 2;
+        config.listeners =
+            vec![ListenerConfig { address: address("10.0.0.1:80"), only: None, introduced: true }];
+    });
+    let mut arrive = |client: Option<Option<&str>>| {
+        let info = Accepted { peer: balancer.clone(), local: listener.clone() };
+        let id = memory.gateway.handle_arriving(info, memory.now);
+        if let Some(client) = client {
+            memory.gateway.handle_introduced(id, client.map(address), memory.now);
+            memory.gateway.handle_connected(id, Connected::default(), memory.now);
+        }
+        // One that may not stay is forgotten at once.
+        let stays = memory.gateway.ignored_events() == 0;
+        if !stays {
+            memory.gateway.handle_closed(id, shuntyard_core::gateway::Closed::Reset, memory.now);
+        }
+        (id, stays)
+    };
+    let _unknown: Vec<_> = (0..5).map(|_| arrive(None)).collect();
+    let of = |client| Some(Some(client));
+    assert!(arrive(of("192.0.2.1:1")).1 && arrive(of("192.0.2.1:2")).1 && arrive(of("192.0.2.2:1")).1);
+    // The balancer itself is a client like any other, once it has said so.
+    assert!(arrive(Some(None)).1 && arrive(Some(None)).1);
+    assert!(!arrive(of("192.0.2.1:3")).1, "a third");
+    assert_eq!(memory.gateway.view().fronts, 5 + 5);
+}
+
 /// A table full of clients that only stay: who has been idle longest makes room, and who works stays.
 #[test]
 fn idle_clients_make_room_for_new_ones() {

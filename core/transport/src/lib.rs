@@ -1,4 +1,5 @@
-//! What stands between a socket and the [gateway](shuntyard_core::gateway): TLS, as one more layer without I/O.
+//! What stands between a socket and the [gateway](shuntyard_core::gateway): TLS, as one more layer without I/O, and before it the
+//! [PROXY protocol](introduction).
 //!
 //! ```text
 //!   socket  --octets-->  recv_buf, received      poll_plain  --plaintext-->  Gateway::recv_buf, handle_recv
@@ -21,6 +22,7 @@ mod identity;
 mod input;
 mod output;
 mod provider;
+mod proxy_protocol;
 mod sealing;
 mod transport;
 
@@ -29,4 +31,5 @@ pub use failure::{TlsConfigError, failure_of};
 pub use front::{ClientAuth, FrontTls};
 pub use identity::Identity;
 pub use input::Plain;
+pub use proxy_protocol::{INTRODUCTION_OCTETS, Introduction, NotIntroduced, introduction};
 pub use transport::{CONNECTION_OCTETS, Spare, Transport};

@@ -59,6 +59,8 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!(file.config.max_fronts, 500);
     let only: Vec<_> = file.config.listeners.iter().map(|listener| listener.only).collect();
     assert_eq!(only, [Some(Protocol::Http2); 3]);
+    let introduced: Vec<_> = file.config.listeners.iter().map(|listener| listener.introduced).collect();
+    assert_eq!(introduced, [false, true, false]);
     assert_eq!((front.max_concurrent_streams, backend.max_concurrent_streams), (50, 1));
     assert_eq!([front.max_header_list_size, backend.max_header_list_size], [32 << 10; 2]);
     assert_eq!([front.max_fields, backend.max_fields], [64; 2]);

@@ -217,10 +217,7 @@ fn features_that_are_not_there_yet() {
     snapshot(
         "not_yet",
         &told(&[
-            (
-                "PROXY protocol and trust",
-                listen!("accept_proxy_protocol = true\ntrusted_proxies = [\"10.0.0.0/8\"]"),
-            ),
+            ("trust by listener", listen!("trusted_proxies = [\"10.0.0.0/8\"]")),
             ("connections of all workers", upstream!("share = \"process\"")),
             ("outlier detection", upstream!("[upstream.app.outlier]\nmax_ejection_percent = 10")),
             ("discovery", upstream!("discover = { file = \"site.json\" }")),

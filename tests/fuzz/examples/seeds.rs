@@ -29,6 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     wire(&folder)?;
     messages(&folder)?;
+    introductions(&folder)?;
     blocks(&folder)?;
     clients(&folder)
 }
@@ -88,6 +89,42 @@ fn messages(folder: &Path) -> Result<(), Box<dyn Error>> {
                 let octets = [&[side | flags, cuts.len() as u8], cuts, text.as_bytes()].concat();
                 write(folder, "h1", &format!("message-{side}-{n}-{flags}"), &octets)?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// Headers of the PROXY protocol, whole and broken off.
+fn introductions(folder: &Path) -> Result<(), Box<dyn Error>> {
+    let lines = [
+        "TCP4 192.0.2.1 192.0.2.2 56324 443\r\nGET",
+        "TCP6 2001:db8::1 ::ffff:192.0.2.2 0 65535\r\n",
+        "UNKNOWN ffff::f 1\r\n",
+        "UNKNOWN\r\n",
+        "TCP4 192.0.2.01 192.0.2.2 +1 00443\r\n",
+        "UDP4 192.0.2.1 192.0.2.2 56324 443\r\n",
+    ];
+    for (n, line) in lines.iter().enumerate() {
+        write(folder, "proxy_protocol", &format!("line-{n}"), &[&[2], line.as_bytes()].concat())?;
+    }
+    for (n, (command, family, octets)) in [
+        (0x21, 0x11, 12),
+        (0x21, 0x21, 36),
+        (0x21, 0x31, 216),
+        (0x20, 0, 0),
+        (0x20, 0xff, 3),
+        (0x21, 0, 7),
+        (0x21, 0x12, 12),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for tlv in [&[][..], &[4, 0, 3, 0, 0, 0]] {
+            let length = octets + tlv.len();
+            let head = [1, command, family, (length >> 8) as u8, length as u8];
+            let addresses: Vec<_> = (0..octets).map(|n| if n < 8 { b'/' + n as u8 } else { 0 }).collect();
+            let name = format!("binary-{n}-{}", tlv.len());
+            write(folder, "proxy_protocol", &name, &[&head[..], &addresses, tlv, b"PRI"].concat())?;
         }
     }
     Ok(())

@@ -13,6 +13,7 @@ pub mod h2_session;
 pub mod hpack_decode_diff;
 pub mod hpack_roundtrip;
 pub mod octets;
+pub mod proxy_protocol;
 pub mod scenario;
 pub mod speech;
 
@@ -30,5 +31,6 @@ pub const TARGETS: &[Target] = &[
     ("h2_session", h2_session::run),
     ("hpack_decode_diff", hpack_decode_diff::run),
     ("hpack_roundtrip", hpack_roundtrip::run),
+    ("proxy_protocol", proxy_protocol::run),
     ("scenario", scenario::run),
 ];

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use shuntyard_core::address::Address;
 use shuntyard_core::gateway::{Accepted, Closed, Command, ConnId, Connected};
 use shuntyard_core::time::Duration;
 
@@ -14,6 +15,8 @@ pub enum Input {
     Accept(Accepted),
     /// `handle_arriving`.
     Arriving(Accepted),
+    /// `handle_introduced`.
+    Introduced(ConnId, Option<Address>),
     /// `handle_connected`.
     Connected(ConnId, Connected),
     /// `recv_buf` and `handle_recv` of these octets. Content that was not recorded is zeros.
@@ -55,6 +58,7 @@ pub(crate) const TIMEOUT: u8 = 7;
 pub(crate) const COMMAND: u8 = 8;
 pub(crate) const ACTIONS: u8 = 9;
 pub(crate) const ARRIVING: u8 = 10;
+pub(crate) const INTRODUCED: u8 = 11;
 
 /// Appends octets that came as pieces: those that are kept, each behind its length, and between them lengths of content.
 #[derive(Debug)]
@@ -109,6 +113,7 @@ impl Entry {
         let input = match tag {
             ACCEPT => Input::Accept(Accepted::take(payload)?),
             ARRIVING => Input::Arriving(Accepted::take(payload)?),
+            INTRODUCED => Input::Introduced(ConnId::take(payload)?, Word::take(payload)?),
             CONNECTED => Input::Connected(ConnId::take(payload)?, Connected::take(payload)?),
             RECEIVED => Input::Received(ConnId::take(payload)?, take_pieces(payload)?),
             READ_CLOSED => Input::ReadClosed(ConnId::take(payload)?),
@@ -136,6 +141,8 @@ impl fmt::Display for Input {
         match self {
             Self::Accept(info) => write!(f, "a client's connection from {} is accepted", info.peer),
             Self::Arriving(info) => write!(f, "a client from {} is accepted, and shakes hands", info.peer),
+            Self::Introduced(conn, Some(client)) => write!(f, "{conn:?} is a connection of {client}"),
+            Self::Introduced(conn, None) => write!(f, "{conn:?} is a connection of its peer itself"),
             Self::Connected(conn, _) => write!(f, "the connection {conn:?} stands"),
             Self::Received(conn, octets) => write!(f, "{} octets come from {conn:?}", octets.len()),
             Self::ReadClosed(conn) => write!(f, "{conn:?} has shut its sending direction down"),

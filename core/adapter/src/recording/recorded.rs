@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 
+use shuntyard_core::address::Address;
 use shuntyard_core::gateway::{
     Accepted, Action, Closed, Command, ConnId, Connected, Gateway, RecvBuf, Transmit,
 };
@@ -36,6 +37,14 @@ impl Recorded {
         let conn = self.gateway.handle_arriving(info.clone(), now);
         recorder.arriving(&info, conn, now);
         conn
+    }
+
+    /// [`Gateway::handle_introduced`].
+    pub fn handle_introduced(&mut self, conn: ConnId, client: Option<Address>, now: Instant) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.introduced(conn, client.as_ref(), now);
+        }
+        self.gateway.handle_introduced(conn, client, now);
     }
 
     /// [`Gateway::handle_connected`].

@@ -3,14 +3,15 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use shuntyard_core::address::Address;
 use shuntyard_core::config::{Config, ConfigError};
 use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, Connected, Gateway};
 use shuntyard_core::time::{Duration, Instant, WallClock};
 
 use crate::recording::chunk::Writer;
 use crate::recording::input::{
-    ACCEPT, ACTIONS, ARRIVING, CLOSED, COMMAND, CONNECTED, Pieces, READ_CLOSED, RECEIVED, SENT, TIMEOUT,
-    TRANSMIT,
+    ACCEPT, ACTIONS, ARRIVING, CLOSED, COMMAND, CONNECTED, INTRODUCED, Pieces, READ_CLOSED, RECEIVED, SENT,
+    TIMEOUT, TRANSMIT,
 };
 use crate::recording::witness::Witness;
 use crate::recording::word::Word;
@@ -137,6 +138,12 @@ impl Recorder {
         info.put(&mut self.payload);
         self.witness.accepted(conn);
         self.end_with_check();
+    }
+
+    pub(crate) fn introduced(&mut self, conn: ConnId, client: Option<&Address>, now: Instant) {
+        self.begin(INTRODUCED, now);
+        conn.put(&mut self.payload);
+        client.cloned().put(&mut self.payload);
     }
 
     pub(crate) fn connected(&mut self, conn: ConnId, facts: &Connected, now: Instant) {

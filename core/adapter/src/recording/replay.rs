@@ -212,6 +212,7 @@ pub(crate) fn tell(gateway: &mut Gateway, input: &Input, now: Instant, witness: 
     match input {
         Input::Accept(info) => witness.accepted(gateway.handle_accept(info.clone(), now)),
         Input::Arriving(info) => witness.accepted(gateway.handle_arriving(info.clone(), now)),
+        Input::Introduced(conn, client) => gateway.handle_introduced(*conn, client.clone(), now),
         Input::Connected(conn, facts) => gateway.handle_connected(*conn, facts.clone(), now),
         Input::Received(conn, octets) => match gateway.recv_buf(*conn) {
             RecvBuf::Buffer(buffer) if buffer.len() >= octets.len() => {

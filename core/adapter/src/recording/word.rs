@@ -228,7 +228,7 @@ structs! {
         queue_max, queue_timeout, retry
     }
     EndpointConfig { host, protocol, tls }
-    ListenerConfig { address, only }
+    ListenerConfig { address, only, introduced }
     RetryConfig { attempts, unprocessed_attempts, budget_percent, replay_octets }
     RouteConfig {
         name, host, path, upstream, authority, map_back, replace_errors, timeout, upgrades, connect, request_headers, response_headers
@@ -292,8 +292,8 @@ mod tests {
         config.routes[0].timeout = Some(Duration::from_millis(17));
         config.routes[0].authority = Some("app:1".into());
         config.forwarding.trusted = vec![Peers::Unix, "10.0.0.0/8".parse().unwrap()];
-        config.listeners =
-            vec![ListenerConfig { address: Address::Unix("/l".into()), only: Some(Protocol::Http1) }];
+        let address = Address::Unix("/l".into());
+        config.listeners = vec![ListenerConfig { address, only: Some(Protocol::Http1), introduced: true }];
         there_and_back(&config);
         there_and_back(&Command::Configure(Box::new(config)));
         there_and_back(&Command::Drain { deadline: Duration::from_secs(3) });
