@@ -1,6 +1,8 @@
 //! What a recorder or a replay looks at, with the feature `observe`. It only reads: nothing in here can change what the
 //! gateway does.
 
+use std::collections::BTreeMap;
+
 use crate::gateway::conn::{Life, Side};
 use crate::gateway::{ConnId, Gateway, digest, hooked, spare};
 use crate::record::RequestId;
@@ -229,8 +231,8 @@ impl Gateway {
         let named = order.iter().filter_map(|&id| conns.get(id).map(|conn| (id, conn)));
         let others = conns.iter().filter(|(id, _)| !order.contains(id));
         let conns: Vec<_> = named.chain(others).collect();
-        let mut requests: Vec<_> = requests.iter().collect();
-        requests.sort_by_key(|(_, request)| request.awaiting.id);
+        let requests: BTreeMap<_, _> =
+            requests.iter().map(|(key, request)| (request.awaiting.id, (key, request))).collect();
         digest::of(
             now,
             format_args!(
