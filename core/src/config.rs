@@ -64,6 +64,9 @@ pub struct Config {
     /// Octets of request content that are kept, so that requests which were not processed can be sent again whole. Counts
     /// twice in the memory of a gateway: what is sent again lies in its stream's queue, too.
     pub replay_ledger_octets: u64,
+    /// Octets of memory for heads of requests under way and for trailers. Above it new requests are answered 503, and an exchange whose
+    /// trailers find none fails.
+    pub head_ledger_octets: u64,
     /// Octets that one `recv_buf` offers at most. At least 33 KiB, so that the largest frame fits twice.
     pub recv_buffer_octets: usize,
     /// The name in `via` fields (RFC 9110 section 7.6.3). A request that bears it already has come in a circle: gateways in a
@@ -112,6 +115,7 @@ impl Config {
             ledger_front_octets: 64 << 20,
             upload_ledger_octets: 256 << 20,
             replay_ledger_octets: 64 << 20,
+            head_ledger_octets: 256 << 20,
             recv_buffer_octets: 256 << 10,
             via: "shuntyard".to_owned(),
             via_in_responses: true,
@@ -145,6 +149,7 @@ impl Config {
         range("ledger_front_octets", self.ledger_front_octets, window, 1 << 40)?;
         range("upload_ledger_octets", self.upload_ledger_octets, 0, 1 << 40)?;
         range("replay_ledger_octets", self.replay_ledger_octets, 0, 1 << 40)?;
+        range("head_ledger_octets", self.head_ledger_octets, 0, 1 << 40)?;
         range("recv_buffer_octets", self.recv_buffer_octets as u64, 33 << 10, 16 << 20)?;
         range("via", self.via.len() as u64, 1, 256)?;
         token("via", &self.via)?;

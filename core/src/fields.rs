@@ -13,6 +13,9 @@ pub use name::FieldName;
 /// Overhead of a field line in the size of a section (RFC 9113 section 6.5.2) and of a table entry (RFC 7541 section 4.1).
 pub const FIELD_OVERHEAD: usize = 32;
 
+/// What a section may hold however small it is: memory is used again and again.
+const ORDINARY_OCTETS: usize = 4 << 10;
+
 /// What is known of a field line without looking at its octets again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldFacts {
@@ -227,6 +230,14 @@ impl FieldSection {
     /// Octets of memory that the section holds on to.
     pub fn capacity(&self) -> usize {
         self.octets.capacity() + self.entries.capacity() * size_of::<Entry>()
+    }
+
+    /// Gives memory back that lines before these have needed and these do not: of a section that is kept for long.
+    pub(crate) fn fit(&mut self) {
+        if self.capacity() > ORDINARY_OCTETS.max(4 * self.size) {
+            self.octets.shrink_to_fit();
+            self.entries.shrink_to_fit();
+        }
     }
 
     /// Appends a line. Sections are bounded by whoever fills them, far below 4 GiB.

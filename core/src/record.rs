@@ -66,6 +66,8 @@ pub enum Cause {
     ResponseHeadTooLarge,
     /// The queue is full, or the request waited in it too long.
     QueueLimit,
+    /// There is no memory left for heads or trailers.
+    MemoryLimit,
     /// The gateway is draining.
     Draining,
     /// The upstream has no endpoint any more.
@@ -113,7 +115,7 @@ impl Cause {
             Self::BackendProtocol => (502, "http_protocol_error"),
             Self::ResponseHeadTooLarge => (502, "http_response_header_section_size"),
             Self::QueueLimit => (503, "connection_limit_reached"),
-            Self::Draining => (503, "proxy_internal_response"),
+            Self::Draining | Self::MemoryLimit => (503, "proxy_internal_response"),
             Self::NameUnresolved => (502, "dns_error"),
             Self::NoEndpoint => (503, "destination_unavailable"),
             Self::RequestHeadTooLarge => (431, "http_request_error"),
@@ -138,7 +140,7 @@ impl Cause {
     }
 
     /// Every cause once; for resets of backends any code stands for all, for failures of TLS one of each fault.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::ConnectionRefused,
         Self::ConnectionTimeout,
         Self::ConnectionTerminated,
@@ -166,6 +168,7 @@ impl Cause {
         Self::Tls(TlsFailure::Misbehaved),
         Self::Tls(TlsFailure::CertificateInvalid),
         Self::Tls(TlsFailure::AlertReceived(40)),
+        Self::MemoryLimit,
     ];
 
     /// Whether the request was refused by its form alone: nobody knows what it asked for, nor by which method.
@@ -226,6 +229,7 @@ impl Cause {
                 TlsFault::Certificate => (25, "tls_certificate_error", "UF"),
                 TlsFault::Alert => (26, "tls_alert_received", "UF"),
             },
+            Self::MemoryLimit => (27, "memory_limit", "UO"),
         }
     }
 }

@@ -94,7 +94,7 @@ impl Session {
     pub fn forgive(&mut self, time: Duration) -> Duration {
         match self {
             Self::H2(session) => session.forgive(time),
-            Self::H1(_) => time,
+            Self::H1(session) => session.forgive(time),
         }
     }
 

@@ -329,6 +329,12 @@ impl Families {
             resets.push((with(&side_set, "direction", "sent"), side.traffic.resets_sent));
         }
         self.count("shuntyard_resets", "Streams that were reset, by whom", resets);
+        let peaks = sides.iter().map(|(name, side)| (set([("side", name)]), side.traffic.misuse_peak.into()));
+        self.gauge(
+            "shuntyard_misuse_peak",
+            "The most points that one peer has owed (max_misuse)",
+            peaks.collect(),
+        );
         let goaway = |of: fn(&SideCounters) -> u64| {
             sides.iter().map(|(name, side)| (set([("side", name)]), of(side))).collect()
         };
@@ -350,11 +356,15 @@ impl Families {
         self.count("shuntyard_limits_hit", "How often somebody ran into a limit", hits);
         let buffered = vec![(Vec::new(), sight.totals.buffered_octets as f64)];
         self.bytes("shuntyard_buffered", "Octets that wait, in all buffers", buffered);
-        let ledgers = [("responses", sight.ledger), ("uploads", sight.uploads)];
+        let ledgers = [("responses", sight.ledger), ("uploads", sight.uploads), ("heads", sight.heads)];
         let reserved = ledgers.map(|(name, (reserved, _))| (set([("ledger", name)]), reserved as f64));
-        self.bytes("shuntyard_ledger_reserved", "Memory promised to peers in windows", reserved.into());
+        self.bytes(
+            "shuntyard_ledger_reserved",
+            "Memory reserved: promised to peers in windows, or for heads",
+            reserved.into(),
+        );
         let limit = ledgers.map(|(name, (_, limit))| (set([("ledger", name)]), limit as f64));
-        self.bytes("shuntyard_ledger_limit", "Memory that may be promised to peers in windows", limit.into());
+        self.bytes("shuntyard_ledger_limit", "Memory that may be reserved", limit.into());
     }
 
     /// The names that every exporter has.

@@ -16,6 +16,7 @@ pub(super) struct Sight {
     pub(super) totals: View,
     pub(super) ledger: (u64, u64),
     pub(super) uploads: (u64, u64),
+    pub(super) heads: (u64, u64),
     /// By name. Requests without a route have none.
     pub(super) routes: BTreeMap<Option<Arc<str>>, RouteCounters>,
     pub(super) upstreams: BTreeMap<Arc<str>, UpstreamSight>,
@@ -66,6 +67,7 @@ impl Sight {
             totals: View::default(),
             ledger: (0, 0),
             uploads: (0, 0),
+            heads: (0, 0),
             routes: BTreeMap::new(),
             upstreams: BTreeMap::new(),
             front: SideCounters::default(),
@@ -86,6 +88,7 @@ impl Sight {
         self.totals = sum(self.totals, worker.totals);
         self.ledger = (self.ledger.0 + worker.ledger.0, self.ledger.1 + worker.ledger.1);
         self.uploads = (self.uploads.0 + worker.uploads.0, self.uploads.1 + worker.uploads.1);
+        self.heads = (self.heads.0 + worker.heads.0, self.heads.1 + worker.heads.1);
         self.routes.entry(None).or_default().merge(&worker.unrouted);
         for route in &worker.routes {
             self.routes.entry(Some(Arc::clone(&route.name))).or_default().merge(&route.counters);
@@ -137,6 +140,7 @@ fn sum(a: View, b: View) -> View {
         queued: a.queued + b.queued,
         buffered_octets: a.buffered_octets + b.buffered_octets,
         reserved_octets: a.reserved_octets + b.reserved_octets,
+        head_octets: a.head_octets + b.head_octets,
         deadlines: a.deadlines + b.deadlines,
         credit_lost: a.credit_lost + b.credit_lost,
     }

@@ -30,6 +30,7 @@ pub(super) fn json(sight: &Sight, about: &About) -> String {
         },
         "ledger": { "reserved": sight.ledger.0, "limit": sight.ledger.1 },
         "uploads": { "reserved": sight.uploads.0, "limit": sight.uploads.1 },
+        "heads": { "reserved": sight.heads.0, "limit": sight.heads.1 },
         "front": side(&sight.front),
         "limits": Limit::ALL.iter().zip(sight.limits).map(|(limit, n)| json!({ "limit": limit.name(), "hits": n }))
             .collect::<Value>(),
@@ -123,7 +124,7 @@ fn traffic(of: &Traffic) -> Value {
     json!({
         "recv_bytes": of.recv_octets, "sent_bytes": of.sent_octets, "requests": of.requests,
         "resets_recv": of.resets_recv, "resets_sent": of.resets_sent,
-        "goaways_recv": of.goaways_recv, "goaways_sent": of.goaways_sent,
+        "goaways_recv": of.goaways_recv, "goaways_sent": of.goaways_sent, "misuse_peak": of.misuse_peak,
     })
 }
 

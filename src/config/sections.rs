@@ -394,7 +394,7 @@ fn of_connections(limits: &mut Section<'_, '_>, config: &mut Config) {
     limits.take("max_interim_responses", what, &interim, &mut config.backend.max_interim_responses);
     let points = Number { min: 100, max: 1_000_000_000, of: "points" };
     let mut misuse = config.front.misuse_max;
-    let what = "what a peer may cost beyond what it brings (rapid resets, floods of PING, SETTINGS, empty frames): 100 for a reset, 10 for a \
+    let what = "what a peer may cost beyond what it brings (rapid resets, floods of PING, SETTINGS, empty frames): 60 for a reset, 10 for a \
         PING, less for less; whole messages, content and 3,300 a second pay it back";
     limits.take("max_misuse", what, &points, &mut misuse);
     of_both(config, &|side| side.misuse_max = misuse);
@@ -432,6 +432,8 @@ fn of_memory(limits: &mut Section<'_, '_>, config: &mut Config) {
     limits.take("request_memory", what, &uploads, &mut config.upload_ledger_octets);
     let what = "memory for content that may have to be sent again; above it, a request is sent once";
     limits.take("replay_memory", what, &Size { min: 0, max: 1 << 40 }, &mut config.replay_ledger_octets);
+    let what = "memory for heads of requests under way and for trailers; above it, new requests get 503";
+    limits.take("head_memory", what, &Size { min: 1, max: 1 << 40 }, &mut config.head_ledger_octets);
     let least = u64::from(config.backend.initial_window_size);
     let pools = [
         ("response_memory", config.ledger_octets, memory),

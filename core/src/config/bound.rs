@@ -32,8 +32,9 @@ impl Config {
     ///   ledger                                     what backends may send
     /// + upload ledger                              what clients sent and nobody took
     /// + 2 x replay ledger                          what is kept to be sent again, and is on its way again
+    /// + 2 x head ledger                            heads and trailers, and copies of those that are sent
     /// + fronts x (connection window + connection)  clients without memory of that ledger; outbox, inbox, tables
-    /// + fronts x streams x (2 sections + request)  heads and trailers
+    /// + fronts x streams x request                 all else of requests
     /// + connections x connection                   backends
     /// + shared buffers
     /// ```
@@ -53,7 +54,6 @@ impl Config {
     pub fn memory_bound(&self) -> MemoryBound {
         let fronts = u64::from(self.max_fronts);
         let streams = fronts.saturating_mul(self.front.max_concurrent_streams.into());
-        let section = 2 * u64::from(self.front.max_header_list_size.max(self.backend.max_header_list_size));
         let front = connection(&self.front).saturating_add(self.front.connection_window_size.into());
         let connections = self.upstreams.iter().fold(0u64, |sum, upstream| {
             let most = u64::from(upstream.connections_max).saturating_mul(upstream.endpoints.len() as u64);
@@ -65,7 +65,9 @@ impl Config {
             // Once kept, and once more in its stream's queue while it is sent again.
             ("content kept to be sent again", self.replay_ledger_octets.saturating_mul(2)),
             ("client connections", fronts.saturating_mul(front)),
-            ("requests", streams.saturating_mul(section + REQUEST_OCTETS)),
+            // Trailers are kept once more while they may have to be sent again.
+            ("heads and trailers", self.head_ledger_octets.saturating_mul(2)),
+            ("requests", streams.saturating_mul(REQUEST_OCTETS)),
             ("backend connections", connections.saturating_mul(connection(&self.backend))),
             ("shared buffers", self.recv_buffer_octets as u64 + SPARE_OCTETS),
         ];

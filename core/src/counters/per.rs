@@ -90,18 +90,21 @@ pub enum Limit {
     Ledger,
     /// `upload_ledger_octets`: a request's content has no memory of its own.
     UploadLedger,
+    /// `head_ledger_octets`: a request was answered 503, or trailers found no memory.
+    Heads,
     /// `max_header_list_size`: a request was answered 431.
     RequestHead,
 }
 
 impl Limit {
     /// Every limit.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Fronts,
         Self::FrontsPerClient,
         Self::Queue,
         Self::Ledger,
         Self::UploadLedger,
+        Self::Heads,
         Self::RequestHead,
     ];
 
@@ -113,6 +116,7 @@ impl Limit {
             Self::Queue => "queue_max",
             Self::Ledger => "ledger_octets",
             Self::UploadLedger => "upload_ledger_octets",
+            Self::Heads => "head_ledger_octets",
             Self::RequestHead => "max_header_list_size",
         }
     }

@@ -187,7 +187,11 @@ impl Gateway {
     }
 
     fn response_trailers(&mut self, key: RequestKey, fields: FieldSection, now: Instant) {
-        let Some(request) = self.requests.get_mut(key) else { return self.keep_section(fields) };
+        if self.requests.get(key).is_none() {
+            return self.keep_section(fields);
+        }
+        let Some(fields) = self.reserve_trailers(key, fields, now) else { return };
+        let Some(request) = self.requests.get_mut(key) else { return };
         let front = request.awaiting.front;
         if let Some(relay) = &mut request.awaiting.relay {
             relay.put_trailers(fields);

@@ -65,9 +65,17 @@ impl Gateway {
     ) {
         let forwarded = self.prepare_request(&mut fields, &head, front.conn);
         let route = self.route_of(&fields);
+        let Some(sections) = self.reserve_head(&mut fields) else {
+            self.keep_section(fields);
+            let key = self.freeze(front, head, FieldSection::new(), end, route, now);
+            return self.fail_request(key, Cause::MemoryLimit, now);
+        };
         let (upstream, timeout) = route.as_ref().map(|route| (route.upstream, route.timeout)).unzip();
         let tunnel_refused = tunnel::is_refused(&head, &fields, route.as_deref());
         let key = self.freeze(front, head, fields, end, route, now);
+        if let Some(request) = self.requests.get_mut(key) {
+            request.awaiting.sections = Some(sections);
+        }
         if let Some(timeout) = timeout.flatten() {
             self.arm_total(key, now + timeout);
         }
@@ -254,7 +262,11 @@ impl Gateway {
     }
 
     fn request_trailers(&mut self, key: RequestKey, fields: FieldSection, now: Instant) {
-        let Some(request) = self.requests.get_mut(key) else { return self.keep_section(fields) };
+        if self.requests.get(key).is_none() {
+            return self.keep_section(fields);
+        }
+        let Some(fields) = self.reserve_trailers(key, fields, now) else { return };
+        let Some(request) = self.requests.get_mut(key) else { return };
         request.awaiting.content_end = true;
         match &mut request.place {
             Place::Frozen(_) => request.awaiting.trailers = Some(fields),

@@ -56,6 +56,7 @@ mod replace;
 mod reply;
 mod resume;
 mod retry;
+mod sections;
 mod snapshot;
 mod spare;
 #[cfg(test)]
@@ -120,6 +121,8 @@ pub struct Gateway {
     uploads: Ledger,
     /// The account of content that is kept to be sent again.
     replays: Ledger,
+    /// The account of heads and trailers.
+    heads: Ledger,
     deadlines: Deadlines<DeadlineTarget, { Kind::COUNT }>,
     actions: VecDeque<Action>,
     /// The one buffer that sockets are read into. What is no whole frame moves to its connection.
@@ -172,6 +175,7 @@ impl Gateway {
             ledger: Ledger::new(config.ledger_octets),
             uploads: Ledger::new(config.upload_ledger_octets),
             replays: Ledger::new(config.replay_ledger_octets),
+            heads: Ledger::new(config.head_ledger_octets),
             deadlines: Deadlines::default(),
             actions: VecDeque::new(),
             recv_buffer: Vec::new(),
@@ -214,6 +218,7 @@ impl Gateway {
         self.ledger.set_limit(config.ledger_octets);
         self.uploads.set_limit(config.upload_ledger_octets);
         self.replays.set_limit(config.replay_ledger_octets);
+        self.heads.set_limit(config.head_ledger_octets);
         let listeners = core::mem::take(&mut self.config.listeners);
         self.config = Config { listeners, ..config };
         self.route_anew();

@@ -162,6 +162,7 @@ impl Gateway {
             ledger: self.ledger.clone(),
             uploads: self.uploads.clone(),
             replays: self.replays.clone(),
+            heads: self.heads.clone(),
             deadlines: self.deadlines.clone(),
             actions: self.actions.clone(),
             recv_buffer: Vec::new(),
@@ -210,6 +211,7 @@ impl Gateway {
             ledger,
             uploads,
             replays,
+            heads,
             deadlines,
             actions,
             recv_buffer: _,
@@ -236,7 +238,7 @@ impl Gateway {
         digest::of(
             now,
             format_args!(
-                "{order:?} {random:?} {conns:?} {fronts} {clients:?} {requests:?} {registry:?} {ledger:?} {uploads:?} {replays:?} \
+                "{order:?} {random:?} {conns:?} {fronts} {clients:?} {requests:?} {registry:?} {ledger:?} {uploads:?} {replays:?} {heads:?} \
                  {actions:?} {revisited:?} {newcomers:?} {accepting} {dispatch_at:?} {drain:?} "
             ),
             deadlines.iter().map(deadline),

@@ -151,6 +151,9 @@ impl Gateway {
         if let Some(upload) = request.awaiting.upload.take() {
             self.uploads.give_back(upload);
         }
+        if let Some(sections) = request.awaiting.sections.take() {
+            self.heads.give_back(sections);
+        }
         request.awaiting.replay.settle(&mut self.replays);
         self.cancel_deadline(request.awaiting.total.take());
         if let Place::Finished(finished) = request.place {

@@ -31,6 +31,8 @@ pub struct Snapshot {
     pub ledger: (u64, u64),
     /// Octets kept for clients' content, and what may be.
     pub uploads: (u64, u64),
+    /// Octets kept for heads and trailers, and what may be.
+    pub heads: (u64, u64),
     /// Clients' connections, as many as were asked for.
     pub fronts: Vec<FrontSnapshot>,
     /// Upstreams, with their endpoints and engines.
@@ -264,6 +266,7 @@ impl Gateway {
             draining: self.drain.is_some(),
             ledger: (self.ledger.reserved(), self.config.ledger_octets),
             uploads: (self.uploads.reserved(), self.config.upload_ledger_octets),
+            heads: (self.heads.reserved(), self.config.head_ledger_octets),
             links: if connections_max == 0 { Vec::new() } else { self.links() },
             fronts,
             upstreams: upstreams.into_values().collect(),

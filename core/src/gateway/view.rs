@@ -24,8 +24,10 @@ pub struct View {
     pub queued: usize,
     /// Octets in outboxes, inboxes, streams' queues, frozen requests, and what is kept to be sent again.
     pub buffered_octets: usize,
-    /// Octets reserved in all ledgers.
+    /// Octets reserved for content, in all ledgers.
     pub reserved_octets: u64,
+    /// Octets reserved for heads and trailers.
+    pub head_octets: u64,
     /// Deadlines armed.
     pub deadlines: usize,
     /// Octets that peers sent and get no credit for: of connections without streams. Always 0.
@@ -42,6 +44,7 @@ impl Gateway {
             requests: self.requests.len(),
             queued: self.registry.queued(),
             reserved_octets: self.ledger.reserved() + self.uploads.reserved() + self.replays.reserved(),
+            head_octets: self.heads.reserved(),
             deadlines: self.deadlines.len(),
             ..View::default()
         };

@@ -13,7 +13,7 @@ use crate::h1::exchange::{Exchange, Sending};
 use crate::h1::framing::Framing;
 use crate::h1::head::Rules;
 use crate::h1::scan::Scan;
-use crate::h2::{Role, Stream, StreamKey, Traffic};
+use crate::h2::{Misuse, Role, Stream, StreamKey, Traffic};
 use crate::key::Slab;
 use crate::message::Version;
 use crate::outbox::OctetQueue;
@@ -33,8 +33,7 @@ pub(crate) enum Recv {
     Content(StreamKey, Incoming),
     /// Content that nobody wants any more; so many octets of it may come.
     Dropped(Incoming, usize),
-    /// Server: behind a request that would end HTTP on this connection, and is not answered yet (RFC 9110 sections 7.8 and
-    /// 9.3.6). What comes may be a tunnel's.
+    /// Server: behind a request that would end HTTP here, and is not answered yet (RFC 9110 7.8, 9.3.6): a tunnel's, perhaps.
     Undecided,
     /// Nothing that is looked at.
     Closed,
@@ -64,7 +63,8 @@ pub struct Connection {
     /// The version of the last head that came.
     pub(crate) version: Version,
     /// Empty lines that came in front of a request.
-    pub(crate) empty_lines: u32,
+    pub(crate) empty_lines: u8,
+    pub(crate) misuse: Misuse,
     /// Heads and trailer sections that came whole.
     pub(crate) sections_received: u64,
     /// The next request is there, and must wait for those before it.
@@ -110,6 +110,7 @@ impl Connection {
             last_id: 0,
             version: Version::Http11,
             empty_lines: 0,
+            misuse: Misuse::default(),
             sections_received: 0,
             is_held: false,
             is_closing: false,

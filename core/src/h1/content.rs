@@ -87,6 +87,11 @@ impl Incoming {
         }
     }
 
+    /// Whether it comes in chunks.
+    pub(crate) const fn is_chunked(&self) -> bool {
+        matches!(self, Self::Chunked(_))
+    }
+
     /// Whether a trailer section has begun, and not ended, where `rest` is what was not taken.
     pub(crate) fn is_in_trailers(&self, rest: &[u8]) -> bool {
         matches!(self, Self::Chunked(Chunks { step: Step::Trailers, .. })) && !rest.is_empty()

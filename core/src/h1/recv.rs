@@ -5,8 +5,12 @@ use crate::h1::connection::{Connection, Recv};
 use crate::h1::content::{Incoming, Piece};
 use crate::h1::exchange::Sending;
 use crate::h1::head;
-use crate::h2::{Event, Input, Role, StreamKey};
+use crate::h2::{Event, Input, Role, StreamKey, cost};
+use crate::time::Duration;
 use crate::window::Credit;
+
+/// What stands around a chunk at least: its size in one digit, and two ends of lines.
+const CHUNK_FRAME: usize = 5;
 
 pub(crate) type Received<'a> = Option<Event<'a>>;
 
@@ -26,13 +30,22 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// None: a request that cannot be read is refused, a stream whose content cannot be read has failed, and what cannot be
-    /// trusted behind it is discarded.
+    /// The peer costs more than it brings. Nothing else: a request that cannot be read is refused, a stream whose content cannot be
+    /// read has failed, and what cannot be trusted behind it is discarded.
     pub fn poll_event<'a>(&mut self, input: &mut Input<'a>) -> Result<Option<Event<'a>>, ConnectionError> {
+        if self.misuse.points() > self.config.misuse_max {
+            return Err(ConnectionError::Misuse);
+        }
         let before = input.remaining().len();
         let event = self.next_event(input);
         self.traffic.recv_octets += (before - input.remaining().len()) as u64;
         Ok(event)
+    }
+
+    /// So much time passed, which is worth something to a peer that owes. Says how much of it was made use of: the rest is to be
+    /// counted again.
+    pub fn forgive(&mut self, time: Duration) -> Duration {
+        self.misuse.forgive(time)
     }
 
     /// The peer has closed its side: nothing comes behind the input that is there. Then take events once more: a message that is
@@ -108,6 +121,7 @@ impl Connection {
             Piece::Data(data, end) => {
                 exchange.unreleased += data.len() as u32;
                 let tag = exchange.tag;
+                self.weigh(&incoming, data.len(), end);
                 self.recv = Recv::Content(key, incoming);
                 if end {
                     self.recv_over(key);
@@ -116,6 +130,17 @@ impl Connection {
                 Step::Tell(Event::Data { stream: key, tag, data, credit, end })
             }
             Piece::Trailers(octets) => self.recv_trailers(input, key, octets),
+        }
+    }
+
+    /// A client that wraps its content in more octets than it has pays for it, as with padding over HTTP/2: its connection is its own.
+    /// What an origin does is answered for by whoever asked it.
+    fn weigh(&mut self, incoming: &Incoming, octets: usize, end: bool) {
+        self.misuse.content(octets as u32);
+        if self.role == Role::Server && !end && incoming.is_chunked() && octets < CHUNK_FRAME {
+            // Should that be too much, the next call says so.
+            self.misuse.bear(cost::TINY_CHUNK, u32::MAX);
+            self.traffic.misuse_peak = self.traffic.misuse_peak.max(self.misuse.points());
         }
     }
 
@@ -135,6 +160,7 @@ impl Connection {
     /// The peer's message is whole.
     pub(crate) fn recv_over(&mut self, key: StreamKey) {
         self.recv = Recv::Head;
+        self.misuse.message();
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         exchange.recv_open = false;
         if exchange.sending == Sending::Over {

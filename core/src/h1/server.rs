@@ -12,7 +12,7 @@ use crate::message::{Method, Refusal, Version};
 /// Requests that are served at a time. Clients that pipeline send a handful.
 const PIPELINED_MAX: usize = 16;
 /// Empty lines that may come in front of a request (RFC 9112 section 2.2): old clients send one behind content.
-const EMPTY_LINES_MAX: u32 = 4;
+const EMPTY_LINES_MAX: u8 = 4;
 
 impl Connection {
     /// The next request, if it may begin.

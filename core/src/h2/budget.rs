@@ -5,11 +5,13 @@ use std::collections::VecDeque;
 use crate::time::Duration;
 
 /// What a frame costs that no useful work stands against, in points. The proportions are those of the limits that others have: where
-/// a thousand PINGs are tolerated at once, so are a hundred resets.
+/// a thousand PINGs are tolerated at once, so are some hundred and sixty resets; a client may take back all its hundred streams at once.
 pub(crate) mod cost {
     /// A stream that the peer reset, or that it made us reset (CVE-2019-9514, CVE-2023-44487, CVE-2025-8671).
-    pub(crate) const RESET: u32 = 100;
-    /// A request's head beyond the limits: decoded for the table's sake, and answered, which earns as much as a reset costs (CVE-2016-6581).
+    pub(crate) const RESET: u32 = 60;
+    /// A request that we take back from a backend. The strictest peers bear a hundred.
+    pub(crate) const TAKEN_BACK: u32 = 100;
+    /// A request's head beyond the limits: decoded for the table's sake, and answered, which earns half of it (CVE-2016-6581).
     pub(crate) const HEAD_TOO_LARGE: u32 = 200;
     /// SETTINGS behind the first (CVE-2019-9515).
     pub(crate) const SETTINGS: u32 = 100;
@@ -23,6 +25,8 @@ pub(crate) mod cost {
     pub(crate) const EMPTY_DATA: u32 = 10;
     /// DATA of less content than padding, that ends nothing.
     pub(crate) const PADDING: u32 = 1;
+    /// HTTP/1.1: a client's chunk of less content than what stands around it, that ends nothing.
+    pub(crate) const TINY_CHUNK: u32 = 1;
     /// WINDOW_UPDATE (CVE-2019-9511).
     pub(crate) const WINDOW_UPDATE: u32 = 1;
 }
@@ -30,11 +34,11 @@ pub(crate) mod cost {
 /// What a backend is made to bear of requests that are taken back: a hundred beyond what it answers, as much as the strictest peers do. Its
 /// connection is shared, so that one client's resets would be everybody's trouble.
 pub(crate) const STRAIN_MAX: u32 = 9_900;
-/// What a message that came whole earns: as much as a reset costs, so that a browser may cancel what it likes.
+/// What a message that came whole earns: more than a reset costs, so that a browser may cancel what it likes.
 const MESSAGE_EARNS: u32 = 100;
 /// So many octets of content earn a point: a full frame of DATA stands against 64 updates of windows.
 const OCTETS_PER_POINT: u32 = 256;
-/// What a second earns: 33 resets.
+/// What a second earns: 55 resets.
 const POINTS_PER_SECOND: u64 = 3_300;
 
 /// What DATA costs that ends nothing.
@@ -103,21 +107,20 @@ impl Misuse {
     }
 }
 
-/// The answers to control frames (acknowledgements, resets) that wait in the outbox, by the place of their last octet.
-///
-/// A peer that asks and never reads would make them pile up without limit (CVE-2019-9512, -9514, -9515).
+/// Frames of one kind that wait in the outbox, by the place of their last octet: answers to control frames, which a peer that asks and
+/// never reads would make pile up without limit (CVE-2019-9512, -9514, -9515), or resets.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct QueuedAnswers {
+pub(crate) struct QueuedFrames {
     ends: VecDeque<u64>,
 }
 
-impl QueuedAnswers {
-    /// An answer was queued; its last octet is the `end`-th that this connection ever queued.
+impl QueuedFrames {
+    /// A frame was queued; its last octet is the `end`-th that this connection ever queued.
     pub(crate) fn push(&mut self, end: u64) {
         self.ends.push_back(end);
     }
 
-    /// Everything up to the `sent`-th octet left. Memory goes with the last answer: idle connections hold none.
+    /// Everything up to the `sent`-th octet left. Memory goes with the last frame: idle connections hold none.
     pub(crate) fn advance(&mut self, sent: u64) {
         while self.ends.front().is_some_and(|&end| end <= sent) {
             self.ends.pop_front();
@@ -158,7 +161,7 @@ mod tests {
 
     #[test]
     fn answers_leave_with_their_last_octet() {
-        let mut answers = QueuedAnswers::default();
+        let mut answers = QueuedFrames::default();
         answers.push(17);
         answers.push(34);
         answers.advance(16);

@@ -8,7 +8,7 @@ use crate::config::{ConnectionConfig, DEFAULT_WINDOW};
 use crate::error::{ConnectionError, ErrorCode};
 use crate::fields::FieldSection;
 use crate::frame;
-use crate::h2::budget::{Misuse, QueuedAnswers, STRAIN_MAX, cost};
+use crate::h2::budget::{Misuse, QueuedFrames, STRAIN_MAX, cost};
 use crate::h2::priorities::Signals;
 use crate::h2::schedule::Schedule;
 use crate::h2::settings::{LocalSettings, PeerSettings, Role};
@@ -80,7 +80,9 @@ pub struct Connection {
     pub(crate) excluded: Vec<StreamKey>,
     pub(crate) outbox: OctetQueue,
     pub(crate) traffic: Traffic,
-    pub(crate) answers: QueuedAnswers,
+    pub(crate) answers: QueuedFrames,
+    /// Client: our resets. A stream keeps its slot until its reset has left.
+    pub(crate) resets: QueuedFrames,
     pub(crate) misuse: Misuse,
     /// What the peer has to bear of us: requests that we have taken back.
     pub(crate) strain: Misuse,
@@ -119,7 +121,8 @@ impl Connection {
             excluded: Vec::new(),
             outbox: OctetQueue::default(),
             traffic: Traffic::default(),
-            answers: QueuedAnswers::default(),
+            answers: QueuedFrames::default(),
+            resets: QueuedFrames::default(),
             misuse: Misuse::default(),
             strain: Misuse::default(),
             pings_out: 0,
@@ -170,6 +173,7 @@ impl Connection {
     pub fn sent(&mut self, n: usize) {
         self.traffic.sent_octets += self.outbox.consume(n) as u64;
         self.answers.advance(self.traffic.sent_octets);
+        self.resets.advance(self.traffic.sent_octets);
     }
 
     /// How many octets ever left.
@@ -316,8 +320,8 @@ impl Connection {
 
     /// Client: how many streams can be opened now. Before the peer's SETTINGS an assumption holds
     /// (RFC 9113 section 6.5.2), later the peer's limit, and always our own. None while the outbox is congested: requests
-    /// that nobody takes, each followed by its reset, would fill it without limit. And none while the peer
-    /// [is strained](Self::is_strained).
+    /// that nobody takes, each followed by its reset, would fill it without limit; for the same reason a stream that we reset counts
+    /// until its reset has left (CVE-2023-44487). And none while the peer [is strained](Self::is_strained).
     pub fn open_slots(&self) -> u32 {
         let ended =
             self.phase == Phase::Failed || self.goaway_sent.is_some() || self.goaway_received.is_some();
@@ -330,7 +334,8 @@ impl Connection {
             (true, None) => u32::MAX,
             (true, Some(limit)) => limit,
         };
-        limit.min(self.config.max_concurrent_streams_cap).saturating_sub(self.streams.len() as u32)
+        let taken = self.streams.len() + self.resets.len();
+        limit.min(self.config.max_concurrent_streams_cap).saturating_sub(taken as u32)
     }
 
     /// Whether a GOAWAY of ours named the last stream that is served.
@@ -390,7 +395,9 @@ impl Connection {
 
     /// The peer cost so many points beyond what it brought.
     pub(crate) fn spend(&mut self, points: u32) -> Result<(), ConnectionError> {
-        if self.misuse.spend(points, self.config.misuse_max) { Err(ConnectionError::Misuse) } else { Ok(()) }
+        let over = self.misuse.spend(points, self.config.misuse_max);
+        self.traffic.misuse_peak = self.traffic.misuse_peak.max(self.misuse.points());
+        if over { Err(ConnectionError::Misuse) } else { Ok(()) }
     }
 
     /// So much time passed, which is worth something to a peer that owes. Says how much of it was made use of: the rest is to be
@@ -401,7 +408,7 @@ impl Connection {
 
     /// A request was taken back, for no fault of the peer's.
     pub fn strain(&mut self) {
-        self.strain.bear(cost::RESET, 2 * STRAIN_MAX);
+        self.strain.bear(cost::TAKEN_BACK, 2 * STRAIN_MAX);
     }
 
     /// Whether so many requests were taken back lately that new ones have to wait: a peer that counts resets would end the connection.
@@ -419,7 +426,7 @@ impl Connection {
     /// An answer to the peer was put into the outbox.
     pub(crate) fn count_answer(&mut self) -> Result<(), ConnectionError> {
         let room = self.check_room_for_answer();
-        self.answers.push(self.traffic.sent_octets + self.outbox.len() as u64);
+        self.answers.push(self.octets_queued());
         room
     }
 

@@ -19,6 +19,7 @@ pub mod state;
 mod streams;
 mod traffic;
 
+pub(crate) use budget::{Misuse, cost};
 pub use client::{Client, ClientEvent};
 pub use connection::Connection;
 pub use endpoint::Protocol;

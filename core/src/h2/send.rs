@@ -237,6 +237,9 @@ impl Connection {
         {
             frame::put_rst_stream(self.outbox.tail(), stream.id, error_code);
             self.traffic.resets_sent += 1;
+            if self.role == Role::Client {
+                self.resets.push(self.octets_queued());
+            }
         }
     }
 
@@ -316,6 +319,33 @@ mod tests {
     use crate::config::ConnectionConfig;
     use crate::fields::FieldLine;
     use crate::h2::Input;
+
+    /// Requests that nobody takes, each followed by its reset, come to no more than the peer's limit (CVE-2023-44487).
+    #[test]
+    fn a_stream_that_we_reset_keeps_its_slot_until_the_reset_has_left() {
+        let config = ConnectionConfig { assumed_max_concurrent_streams: 3, ..Default::default() };
+        let mut client = Connection::new(Role::Client, Arc::new(config), 1, 0);
+        client.sent(client.transmit().len());
+        let mut fields = FieldSection::new();
+        for (name, value) in [(":method", "GET"), (":scheme", "http"), (":path", "/")] {
+            fields.push(FieldLine::new(name.as_bytes(), value.as_bytes(), 1));
+        }
+        let keys = [(); 3].map(|()| client.open(&fields, true).expect("there are three"));
+        client.reset(keys[0], ErrorCode::CANCEL);
+        client.reset(keys[1], ErrorCode::CANCEL);
+        assert_eq!((client.open_streams(), client.open_slots()), (1, 0));
+        assert_eq!(client.open(&fields, true), Err(OpenError::NoSlot));
+        const RST_STREAM: usize = 9 + 4;
+        client.sent(client.transmit().len() - RST_STREAM - 1);
+        assert_eq!(client.open_slots(), 0, "an octet of the first is still here");
+        client.sent(1);
+        assert_eq!(client.open_slots(), 1);
+        client.sent(RST_STREAM);
+        assert_eq!(client.open_slots(), 2);
+        client.reset(keys[2], ErrorCode::CANCEL);
+        client.sent(RST_STREAM);
+        assert_eq!((client.open_slots(), client.resets.len()), (3, 0));
+    }
 
     #[test]
     fn rfc9113_5_1_1_identifiers_run_out() {

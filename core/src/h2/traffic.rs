@@ -1,6 +1,6 @@
 //! What has passed on a connection, in numbers.
 
-/// What has passed on one connection, or on many together. It only rises.
+/// What has passed on one connection, or on many together. Sums, but for the last, which is the largest of all: it only rises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Octets received, in whole frames of all kinds.
@@ -21,6 +21,9 @@ pub struct Traffic {
     pub over_limit: u64,
     /// Requests that were refused for being malformed.
     pub malformed: u64,
+    /// The most that a peer has cost beyond what it has brought, in points
+    /// ([`misuse_max`](crate::config::ConnectionConfig::misuse_max)).
+    pub misuse_peak: u32,
 }
 
 impl Traffic {
@@ -35,5 +38,6 @@ impl Traffic {
         self.goaways_sent += other.goaways_sent;
         self.over_limit += other.over_limit;
         self.malformed += other.malformed;
+        self.misuse_peak = self.misuse_peak.max(other.misuse_peak);
     }
 }

@@ -79,6 +79,8 @@ pub struct Awaiting {
     /// The memory for content that waits. With it the client's connection gets its credit at once, so that an upload that
     /// cannot go on does not stop the others.
     pub upload: Option<Reservation>,
+    /// The memory for its head and for trailers, its own and those of the response.
+    pub sections: Option<Reservation>,
     /// Owed to the client's stream for content that has not left.
     pub request_credit: Credit<StreamLevel>,
     /// Owed to the client's connection for content that has not left: only without that memory.
@@ -143,6 +145,7 @@ impl Awaiting {
             content_end: arrived.end,
             trailers: None,
             upload: None,
+            sections: None,
             request_credit: Credit::none(),
             request_connection_credit: Credit::none(),
             response_credit: Credit::none(),

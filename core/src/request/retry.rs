@@ -36,6 +36,7 @@ impl Loss {
             | Cause::CodingUnsupported
             | Cause::NoTunnel
             | Cause::QueueLimit
+            | Cause::MemoryLimit
             | Cause::Draining
             | Cause::NameUnresolved
             | Cause::NoEndpoint

@@ -16,9 +16,9 @@ const MISUSES: [(&str, More, u32); 9] = [
     (
         "rapid resets",
         |n| [headers(2 * n + 1, &get(), true), rst_stream(2 * n + 1, ErrorCode::CANCEL)].concat(),
-        100,
+        166,
     ),
-    ("resets that it provokes", |n| headers(2 * n + 1, &[0x82], true), 100),
+    ("resets that it provokes", |n| headers(2 * n + 1, &[0x82], true), 166),
     // More field lines than the limit, each a reference to an entry of the static table.
     ("heads beyond the limits", |n| headers(2 * n + 1, &[get(), vec![0xa0; 1000]].concat(), true), 50),
     ("SETTINGS", |_| settings(&[]), 100),

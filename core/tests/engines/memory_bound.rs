@@ -1,11 +1,11 @@
 //! Memory stays under the bound that the configuration tells, queues what has no reservation, and comes back.
 
 use shuntyard_core::config::ConnectionConfig;
-use shuntyard_core::h2::ServerEvent;
+use shuntyard_core::h2::{ClientEvent, ServerEvent};
 use shuntyard_core::key::ConnId;
 
 use crate::memory::Memory;
-use crate::memory::talk::{events, get, ok, post};
+use crate::memory::talk::{answer_all, ask, events, get, ok, post, requests};
 
 const CLIENTS: usize = 50;
 const STREAMS: usize = 40;
@@ -87,4 +87,64 @@ fn b49_uploads_that_no_backend_reads_hold_no_more_than_their_windows() {
     let view = memory.gateway.view();
     assert!(view.buffered_octets <= 200_000, "{view:?}");
     assert!(events(&mut memory, client).is_empty());
+}
+
+/// Heads as large as they may be, of requests that nobody answers.
+#[test]
+fn heads_hold_no_more_than_their_memory_and_what_is_above_is_told_at_once() {
+    const MEMORY: u64 = 1 << 20;
+    let mut memory = Memory::new(|config| config.head_ledger_octets = MEMORY);
+    let large = "x".repeat(30_000);
+    let clients: Vec<ConnId> = (0..10).map(|_| memory.connect(ConnectionConfig::default())).collect();
+    memory.settle();
+    let mut refused = 0;
+    for &client in &clients {
+        for n in 0..STREAMS {
+            let mut request = get(&format!("/{n}"));
+            request.headers_mut().insert("x-large", large.parse().expect("a value"));
+            memory.client(client).send_request(&request, true).expect("a slot");
+            memory.settle();
+        }
+        assert!(memory.gateway.view().head_octets <= MEMORY);
+        for event in events(&mut memory, client) {
+            let ClientEvent::Response { response, end: false, .. } = event else { continue };
+            assert_eq!(response.status(), 503);
+            assert!(response.headers().contains_key("retry-after"));
+            refused += 1;
+        }
+    }
+    let fit = CLIENTS * STREAMS / 5 - refused;
+    assert!((10..=35).contains(&fit), "{fit} of 30 KiB in 1 MiB");
+    let answered = answer_all(&mut memory).len();
+    assert_eq!(answered, fit);
+    assert_eq!(memory.gateway.view().head_octets, 0, "everything is given back");
+    ask(&mut memory, clients[0], "/small");
+    assert_eq!(answer_all(&mut memory), ["/small"]);
+}
+
+/// Trailers that would have to wait, and find no memory.
+#[test]
+fn trailers_without_memory_end_their_exchange_and_no_other() {
+    let mut memory = Memory::new(|config| config.head_ledger_octets = 8 << 10);
+    let client = memory.connect(ConnectionConfig { initial_window_size: 1, ..ConnectionConfig::default() });
+    memory.settle();
+    let large = ask(&mut memory, client, "/large");
+    ask(&mut memory, client, "/small");
+    let backend = memory.backends()[0];
+    let mut trailers = http::HeaderMap::new();
+    trailers.insert("x-large", "x".repeat(20_000).parse().expect("a value"));
+    for (stream, request) in requests(&mut memory, backend) {
+        memory.backend(backend).send_response(stream, &ok(), false).expect("an open stream");
+        memory.backend(backend).send_data(stream, b"content", false).expect("an open stream");
+        let trailers =
+            if request.uri().path() == "/large" { trailers.clone() } else { http::HeaderMap::new() };
+        memory.backend(backend).send_trailers(stream, &trailers).expect("an open stream");
+    }
+    memory.settle();
+    let reset = events(&mut memory, client).into_iter().find_map(|event| match event {
+        ClientEvent::Reset { stream, .. } => Some(stream),
+        _ => None,
+    });
+    assert_eq!(reset, Some(large));
+    assert_eq!(memory.gateway.view().requests, 1, "the other goes on");
 }

@@ -59,9 +59,9 @@ const fn came(turns: u32, sent: usize, told: usize, reached: usize, held: usize)
 fn floods() -> Vec<Flood> {
     let flood = |what, opens, turn: Turn, code, came| Flood { what, opens, turn, code, came };
     vec![
-        flood("CVE-2023-44487 rapid reset", nothing, |n| [headers(id(n), &get(), true), rst_stream(id(n), ErrorCode::CANCEL)].concat(), CALM, came(100, 4_949, 17, 0, 0)),
-        flood("CVE-2025-8671 made you reset", nothing, |n| [headers(id(n), &get(), true), window_update(id(n), 0)].concat(), CALM, came(99, 4_900, 1_304, 0, 0)),
-        flood("CVE-2019-9514 malformed", nothing, |n| headers(id(n), &[0x82], true), CALM, came(100, 1_010, 1_317, 0, 0)),
+        flood("CVE-2023-44487 rapid reset", nothing, |n| [headers(id(n), &get(), true), rst_stream(id(n), ErrorCode::CANCEL)].concat(), CALM, came(166, 8_183, 17, 0, 0)),
+        flood("CVE-2025-8671 made you reset", nothing, |n| [headers(id(n), &get(), true), window_update(id(n), 0)].concat(), CALM, came(163, 8_036, 2_136, 0, 0)),
+        flood("CVE-2019-9514 malformed", nothing, |n| headers(id(n), &[0x82], true), CALM, came(166, 1_670, 2_175, 0, 0)),
         flood("CVE-2016-6581 HPACK bomb", nothing, |n| headers(id(n), &[get(), vec![0xa0; 16_000]].concat(), true), CALM, came(99, 1_603_600, 1_784, 0, 0)),
         flood("CVE-2019-9512 PING", nothing, |_| ping(b"attacker"), CALM, came(1_000, 17_017, 17_017, 0, 0)),
         flood("CVE-2019-9515 SETTINGS", nothing, |_| settings(&[]), CALM, came(100, 909, 917, 0, 0)),
@@ -79,7 +79,7 @@ fn floods() -> Vec<Flood> {
         flood("WINDOW_UPDATE", nothing, |_| window_update(0, 1), CALM, came(10_000, 130_013, 17, 0, 0)),
         flood("CVE-2024-27316 CONTINUATION", open_block, |_| frame(CONTINUATION, 0, 1, &[0x82; 1000]), CALM, came(8, 9_081, 17, 0, 0)),
         flood("CVE-2019-9518 empty CONT.", open_block, |_| frame(CONTINUATION, 0, 1, &[]), CALM, came(0, 9, 17, 0, 0)),
-        flood("CVE-2019-9516 empty names", nothing, |n| headers(id(n), &[get(), vec![0, 0, 0]].concat(), true), CALM, came(100, 3_939, 1_317, 0, 0)),
+        flood("CVE-2019-9516 empty names", nothing, |n| headers(id(n), &[get(), vec![0, 0, 0]].concat(), true), CALM, came(166, 6_513, 2_175, 0, 0)),
         flood("streams beyond the limit", nothing, |n| headers(id(n), &post(), false), CALM, came(1_100, 39_636, 13_017, 100, 0)),
     ]
 }
@@ -191,4 +191,34 @@ fn tiny_data_ends_no_connection() {
     assert!(scene.memory.peers.remove(&scene.attacker).is_some());
     assert!(answer_all(&mut scene.memory).contains(&"/bystander".to_owned()));
     assert_eq!(scene.memory.dials.len(), 1);
+}
+
+/// Over HTTP/1.1 a client has its connection for itself. Chunks of an octet each cost it in the end, however many the origin would bear;
+/// three thousand a second it may send for ever.
+#[test]
+fn tiny_chunks_end_the_connection_of_whoever_sends_them_faster_than_time_pays_back() {
+    let mut scene = Scene::new();
+    let chatty = scene.memory.connect_mute();
+    let head = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+    scene.memory.inject(chatty, head);
+    for _ in 0..20_000 {
+        (0..3).for_each(|_| scene.memory.inject(chatty, b"1\r\nt\r\n"));
+        scene.reached();
+        scene.memory.wait(Duration::from_millis(1));
+    }
+    assert!(!scene.memory.closed.contains(&chatty), "an octet now and then is nobody's harm");
+    let flooding = scene.memory.connect_mute();
+    scene.memory.inject(flooding, head);
+    let sent = (0..MANY).find(|_| {
+        scene.memory.inject(flooding, b"1\r\nt\r\n");
+        scene.reached();
+        scene.memory.shutdowns.contains(&flooding) || scene.memory.closed.contains(&flooding)
+    });
+    assert_eq!(sent, Some(10_000), "each costs a point");
+    ask(&mut scene.memory, scene.bystander, "/bystander");
+    for mute in [scene.attacker, chatty, flooding] {
+        scene.memory.peers.remove(&mute);
+    }
+    assert!(is_answered_within_a_second(&mut scene.memory, "/bystander"));
+    assert!(!scene.memory.closed.contains(&scene.backend), "what it shared with others lives");
 }

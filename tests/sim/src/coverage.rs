@@ -55,6 +55,7 @@ features! {
     SmallOutbox => |s| s.config.front.outbox_high_mark.min(s.config.backend.outbox_high_mark) <= 1000,
     LittleMemory => |s| s.config.ledger_octets < 1 << 20,
     NoUploadMemory => |s| s.config.upload_ledger_octets < 1 << 20,
+    LittleMemoryForHeads => |s| s.config.head_ledger_octets < 1 << 20,
     TinyTables => |s| s.config.front.header_table_size.min(s.config.backend.encoder_table_size) < 100,
     NeverIndexed => |s| peers(s).any(|peer| peer.indexing == Indexing::Never),
     ChangingSettings => |s| peers(s).any(|peer| !peer.later_settings.is_empty()),

@@ -119,6 +119,7 @@ impl Scenario {
         let routes = self.config.routes.iter().filter_map(|route| route.timeout);
         all.into_iter().chain(more).chain(routes).any(|timeout| timeout < Duration::from_secs(5))
             || (self.config.max_fronts as usize) < self.sessions.len() + 1
+            || self.config.head_ledger_octets < 1 << 20
     }
 
     /// Whether who stands still may leave no room for the others: few slots, or little memory.

@@ -208,7 +208,7 @@ structs! {
     TlsFacts { server_name, certificate, resumed }
     WallClock { at, unix_seconds }
     Config {
-        front, backend, timeouts, upstreams, routes, http1, http2, listeners, max_fronts, max_fronts_per_client, ledger_octets, ledger_front_octets, upload_ledger_octets,
+        front, backend, timeouts, upstreams, routes, http1, http2, listeners, max_fronts, max_fronts_per_client, ledger_octets, ledger_front_octets, upload_ledger_octets, head_ledger_octets,
         replay_ledger_octets, recv_buffer_octets, via, via_in_responses,
         forwarding, records
     }

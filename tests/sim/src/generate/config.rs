@@ -27,6 +27,7 @@ pub(super) fn draw(config: &mut Config, seed: u64, backends: &[Backend], faults:
     config.replay_ledger_octets = *choices.pick(&[64 << 20, 64 << 20, 0, 5000]);
     upstreams(config, &mut choices, backends);
     timeouts(config, &mut choices);
+    config.head_ledger_octets = if choices.chance(8) { 3000 } else { 256 << 20 };
     if backends.iter().any(Backend::may_allow_nothing) {
         // The gateway gives up a connection that carries nothing, although requests wait for its next limit.
         config.timeouts.backend_idle = Duration::from_secs(60);

@@ -13,6 +13,7 @@ pub fn n_within_limits(scene: &mut Scene<'_>) -> Result<(), Violation> {
     scene
         .checks
         .check("N1", view.reserved_octets <= ledgers, || format!("{view:?}, ledgers of {ledgers}"))?;
+    scene.checks.check("N1", view.head_octets <= config.head_ledger_octets, || format!("{view:?}"))?;
     let most = buffered_octets_max(scene);
     scene
         .checks

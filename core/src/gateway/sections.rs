@@ -1,0 +1,47 @@
+//! The memory for field sections of requests that are under way: their heads, kept to be sent again, and trailers, which wait behind
+//! content. There is so much for a worker, however many clients it has.
+
+use crate::counters::Limit;
+use crate::fields::FieldSection;
+use crate::gateway::Gateway;
+use crate::ledger::Reservation;
+use crate::record::Cause;
+use crate::request::RequestKey;
+use crate::time::Instant;
+
+impl Gateway {
+    /// The memory for a request's head, unless all of it is taken.
+    pub(super) fn reserve_head(&mut self, fields: &mut FieldSection) -> Option<Reservation> {
+        fields.fit();
+        let held = self.heads.reserve(octets_of(fields));
+        if held.is_none() {
+            self.account.hit(Limit::Heads);
+        }
+        held
+    }
+
+    /// The memory for trailers, until their request is over. Where there is none, the request fails and nothing comes back.
+    pub(super) fn reserve_trailers(
+        &mut self,
+        key: RequestKey,
+        mut fields: FieldSection,
+        now: Instant,
+    ) -> Option<FieldSection> {
+        fields.fit();
+        let held = &mut self.requests.get_mut(key)?.awaiting.sections;
+        let sum = held.as_ref().map_or(0, Reservation::octets).saturating_add(octets_of(&fields));
+        if self.heads.raise(held, sum) {
+            return Some(fields);
+        }
+        self.account.hit(Limit::Heads);
+        self.keep_section(fields);
+        self.cancel_backend(key, now);
+        self.fail_request(key, Cause::MemoryLimit, now);
+        None
+    }
+}
+
+/// A section is bounded far below 4 GiB.
+fn octets_of(fields: &FieldSection) -> u32 {
+    u32::try_from(fields.capacity()).unwrap_or(u32::MAX)
+}
