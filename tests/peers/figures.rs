@@ -27,7 +27,7 @@ fn load(peers: &Peers, program: &Program, requests: &str) -> Command {
     command
 }
 
-fn metrics(admin: &str, accept: &str) -> String {
+pub(crate) fn metrics(admin: &str, accept: &str) -> String {
     let mut stream = TcpStream::connect(admin).unwrap();
     let request = format!("GET /metrics HTTP/1.1\r\nhost: a\r\naccept: {accept}\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();

@@ -7,6 +7,7 @@
 
 #[path = "../../core/transport/tests/common/mod.rs"]
 mod authority;
+mod budgets;
 mod clients;
 mod content;
 mod failures;
@@ -76,6 +77,10 @@ const CASES: &[Case] = &[
     case("load::one_client_needs_one_connection", &["h2load", "nghttpd"], load::one_connection),
     case("load::posts", &["h2load", "nghttpd"], load::posts),
     case("load::several_workers", &["h2load", "nghttpd"], load::several_workers),
+    case("budgets::loads", &["h2load", "nghttpd"], budgets::loads),
+    case("budgets::large_content", &["curl", "nghttpd"], budgets::large_content),
+    case("budgets::grpc", &["python3", "python:grpc"], budgets::grpc),
+    case("budgets::browser", &["chromium", "nghttpd"], budgets::browser),
     case("failures::killed_client", &["curl", "nghttpd"], failures::killed_client),
     case("failures::killed_backend", &["curl", "nghttpd"], failures::killed_backend),
     case("failures::backend_lost_in_mid_request", &["curl"], failures::backend_lost_in_mid_request),
