@@ -81,7 +81,8 @@ impl Config {
 fn connection(config: &ConnectionConfig) -> u64 {
     let outbox = 2 * config.outbox_high_mark as u64 + FRAME_OCTETS + u64::from(config.max_header_list_size);
     let block = u64::from(config.max_continuations).saturating_add(1).saturating_mul(FRAME_OCTETS);
-    let inbox = FRAME_OCTETS.saturating_add(block.min(config.max_header_list_size.into()));
+    // What comes octet by octet lies in memory that has grown by doubling.
+    let inbox = 2 * FRAME_OCTETS.saturating_add(block.min(config.max_header_list_size.into()));
     // An entry is counted with 32 octets of its own (RFC 7541 section 4.1), which its index takes.
     let tables = 2 * (u64::from(config.header_table_size) + u64::from(config.encoder_table_size));
     outbox.saturating_add(inbox).saturating_add(tables).saturating_add(CONNECTION_OCTETS)

@@ -48,6 +48,7 @@ impl Gateway {
         while let Some(entry) = self.conns.get_mut(id) {
             let is_front = entry.is_front();
             let Some((_, tag)) = entry.session.abandon_stream() else { break };
+            self.work.steps(1);
             if is_front {
                 self.client_gone(key_of(tag), Outcome::ClientGone, now);
             } else {

@@ -37,6 +37,7 @@ impl Gateway {
         }
         let mut newcomers = core::mem::take(&mut self.newcomers);
         for key in newcomers.drain(..) {
+            self.work.steps(1);
             let waits = |request: &crate::request::Request| {
                 matches!(request.place, Place::Frozen(_)) && request.awaiting.deadline.is_none()
             };
@@ -92,6 +93,7 @@ impl Gateway {
     /// one with the fewest streams. An endpoint that ranks better without having an engine gets one.
     fn engine_for(&mut self, entry: EntryKey, wanted: Wanted, now: Instant) -> Option<ConnId> {
         let best = self.best_seat(entry, wanted);
+        self.work.steps(1);
         match self.registry.better_way(entry, best.map(|(rank, _)| rank), wanted) {
             Some(Way::Adopt(endpoint)) => self.adopt(entry, endpoint).or(best.map(|(_, conn)| conn)),
             Some(Way::Dial(endpoint)) => {
@@ -120,8 +122,9 @@ impl Gateway {
         })
     }
 
-    fn best_seat(&self, entry: EntryKey, wanted: Wanted) -> Option<(Rank, ConnId)> {
+    fn best_seat(&mut self, entry: EntryKey, wanted: Wanted) -> Option<(Rank, ConnId)> {
         let entry = self.registry.entry(entry)?;
+        self.work.steps(entry.seats.len());
         entry
             .seats
             .iter()

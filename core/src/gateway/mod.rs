@@ -65,6 +65,7 @@ mod tunnel;
 mod view;
 mod vigil;
 mod windows;
+mod work;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -85,7 +86,6 @@ use crate::deadline::Deadlines;
 use crate::h2::{Connection, Input, Role};
 use crate::key::Slab;
 use crate::ledger::Ledger;
-use crate::outbox::OctetQueue;
 use crate::random::Random;
 pub use crate::record::{AttemptOutcome, AttemptRecord, Cause, EndRecord, Outcome, Record, RequestId};
 use crate::registry::Registry;
@@ -146,6 +146,7 @@ pub struct Gateway {
     dispatch_at: Option<Instant>,
     drain: Option<closing::Drain>,
     ignored_events: u64,
+    work: work::Work,
 }
 
 impl Gateway {
@@ -192,6 +193,7 @@ impl Gateway {
             dispatch_at: Some(now),
             drain: None,
             ignored_events: 0,
+            work: work::Work::default(),
             config,
         };
         gateway.route_anew();
@@ -284,7 +286,6 @@ impl Gateway {
             self.recv_buffer.resize(self.config.recv_buffer_octets, 0);
         }
         let held = entry.inbox.len();
-        self.recv_buffer[..held].copy_from_slice(entry.inbox.as_slice());
         self.lent = Some((conn, held));
         RecvBuf::Buffer(&mut self.recv_buffer[held..])
     }
@@ -296,21 +297,8 @@ impl Gateway {
             self.ignored_events += 1;
             return;
         };
-        let buffer = core::mem::take(&mut self.recv_buffer);
-        let filled = held.saturating_add(n).min(buffer.len());
-        if let Some(entry) = self.conns.get_mut(lent_to) {
-            // What is left goes into memory of its own size; an idle connection holds none.
-            entry.inbox = OctetQueue::default();
-            entry.forgive(now);
-        }
         self.heard(conn, now);
-        let left = self.receive(conn, &buffer[..filled], now);
-        if let Some(entry) = self.conns.get_mut(conn)
-            && left > 0
-        {
-            entry.inbox.extend(&buffer[filled - left..filled]);
-        }
-        self.recv_buffer = buffer;
+        self.take_in(lent_to, held, n, now);
         self.dispatch_at = Some(now);
     }
 
@@ -365,6 +353,7 @@ impl Gateway {
     /// It is the time that `poll_timeout` named, or later. Earlier calls do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some((kind, target)) = self.deadlines.pop_expired(now) {
+            self.work.steps(1);
             self.expire(Kind::from_index(kind), target, now);
         }
         self.dispatch_at = Some(now);
@@ -414,11 +403,6 @@ impl Gateway {
         self.deadlines.next()
     }
 
-    /// Events that named a connection that is gone, or that the contract does not foresee.
-    pub fn ignored_events(&self) -> u64 {
-        self.ignored_events
-    }
-
     fn new_connection(&mut self, role: Role) -> Box<Connection> {
         let config = match role {
             Role::Server => &self.front_config,
@@ -433,6 +417,7 @@ impl Gateway {
         self.lend_outbox(id);
         let mut input = Input::new(octets);
         loop {
+            self.work.steps(1);
             let Some(entry) = self.conns.get_mut(id) else { return 0 };
             if entry.life == Life::Lingering || entry.life == Life::Flushing && entry.session.has_failed() {
                 self.discard(id, input.remaining().len(), now);
@@ -476,6 +461,7 @@ impl Gateway {
     /// Cuts what windows and outbox allow, and gives the other side credit for it.
     fn fill_outbox(&mut self, id: ConnId, now: Instant) {
         while let Some(cut) = self.conns.get_mut(id).and_then(|entry| entry.session.cut()) {
+            self.work.steps(1);
             self.content_left(id, cut, now);
         }
     }

@@ -179,6 +179,7 @@ impl Gateway {
             dispatch_at: self.dispatch_at,
             drain: self.drain.clone(),
             ignored_events: self.ignored_events,
+            work: self.work.clone(),
         })
     }
 
@@ -228,6 +229,7 @@ impl Gateway {
             dispatch_at,
             drain,
             ignored_events: _,
+            work: _,
         } = self;
         let deadline = |(key, kind, at, target)| format!("deadline: {key:?} {kind} {at:?} {target:?} ");
         let named = order.iter().filter_map(|&id| conns.get(id).map(|conn| (id, conn)));

@@ -3,8 +3,12 @@
 
 use crate::gateway::conn::{Conn, Life};
 use crate::gateway::{Action, ConnId, Gateway};
+use crate::outbox::OctetQueue;
 use crate::record::Cause;
 use crate::time::Instant;
+
+/// How many octets of the input before are copied for each that comes.
+const COPIED_PER_OCTET: usize = 4;
 
 impl Conn {
     /// Whether the connection is to be looked at when actions are asked for: it has room again, or came to its end, in the middle of
@@ -23,6 +27,7 @@ impl Gateway {
     /// Looks at the connections that want it.
     pub(super) fn revisit(&mut self, now: Instant) {
         while let Some(id) = self.revisited.pop() {
+            self.work.steps(1);
             self.resume(id, now);
             let Some(entry) = self.conns.get(id).filter(|entry| entry.life == Life::Open) else { continue };
             if entry.session.has_failed() {
@@ -44,6 +49,32 @@ impl Gateway {
             self.actions.push_back(Action::Readable(id));
         }
         self.dispatch_at = Some(now);
+    }
+
+    /// Takes what is whole of `held` octets that a connection holds and `n` that came behind them. The fewer are moved to where the
+    /// others are: whoever sends octet by octet makes us copy no more than a few for each (RFC 9113 section 10.5).
+    pub(super) fn take_in(&mut self, id: ConnId, held: usize, n: usize, now: Instant) {
+        let Some(entry) = self.conns.get_mut(id) else { return };
+        entry.forgive(now);
+        let mut buffer = core::mem::take(&mut self.recv_buffer);
+        let filled = held.saturating_add(n).min(buffer.len());
+        if held / COPIED_PER_OCTET > n {
+            entry.inbox.extend(&buffer[held..filled]);
+            self.work.octets(n);
+            self.recv_buffer = buffer;
+            return self.receive_held(id, now);
+        }
+        buffer[..held].copy_from_slice(entry.inbox.as_slice());
+        // What is left goes into memory of its own size; an idle connection holds none.
+        entry.inbox = OctetQueue::default();
+        self.work.octets(filled);
+        let left = self.receive(id, &buffer[..filled], now);
+        if let Some(entry) = self.conns.get_mut(id)
+            && left > 0
+        {
+            entry.inbox.extend(&buffer[filled - left..filled]);
+        }
+        self.recv_buffer = buffer;
     }
 
     /// Takes what is whole of the octets that a connection holds.

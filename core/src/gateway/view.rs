@@ -35,6 +35,11 @@ pub struct View {
 }
 
 impl Gateway {
+    /// Events that named a connection that is gone, or that the contract does not foresee.
+    pub fn ignored_events(&self) -> u64 {
+        self.ignored_events
+    }
+
     /// What there is now.
     pub fn view(&self) -> View {
         let mut view = View {

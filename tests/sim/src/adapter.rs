@@ -69,6 +69,10 @@ pub struct Adapter {
     pub actions: u64,
     /// Octets written.
     pub octets: u64,
+    /// Octets read.
+    pub received: u64,
+    /// How often output was asked for.
+    pub asked: u64,
 }
 
 /// Clients' ports: one a link.
@@ -111,6 +115,8 @@ impl Adapter {
             events: 0,
             actions: 0,
             octets: 0,
+            received: 0,
+            asked: 0,
         })
     }
 
@@ -332,6 +338,7 @@ impl Adapter {
                 buffer[..octets.len()].copy_from_slice(&octets);
                 stage.delivered(conn.link, &octets, std::mem::take(&mut self.quiet))?;
                 self.told();
+                self.received += octets.len() as u64;
                 self.gateway.handle_recv(id, octets.len(), now);
             }
             Read::Nothing => return Ok(false),
@@ -476,6 +483,7 @@ impl Adapter {
             let Some(&conn) = self.conns.get(&id).filter(|conn| conn.writable) else { return Ok(moved) };
             let now = self.instant(stage.now());
             self.stirred = true;
+            self.asked += 1;
             let Some(transmit) = self.gateway.poll_transmit(id, now) else {
                 if let Some(conn) = self.conns.get_mut(&id) {
                     conn.writable = false;

@@ -8,7 +8,7 @@ use shuntyard_core::gateway::View;
 
 use crate::adapter::Adapter;
 use crate::client::{Answer, Client};
-use crate::invariants::{self, Scene, Turns};
+use crate::invariants::{self, Paid, Scene, Turns};
 use crate::ledger::Violation;
 use crate::net::End;
 use crate::probe;
@@ -149,6 +149,8 @@ struct Run {
     fork: Option<u64>,
     rest: View,
     turns: Turns,
+    /// The gateway's work so far, and what has paid for it (N4).
+    worked: (u64, Paid),
     steps: u64,
     steps_max: u64,
 }
@@ -190,6 +192,7 @@ impl Run {
             fork: options.fork,
             rest: View::default(),
             turns: Turns::default(),
+            worked: (0, Paid::default()),
             steps: 0,
             steps_max: STEPS_MAX + STEPS_OF_AN_OCTET * octets.sum::<u64>(),
         })
@@ -298,6 +301,9 @@ impl Run {
             }
             let mut checks = std::mem::take(&mut ledger.checks);
             invariants::t1_the_earliest_deadline_is_named(&mut checks, next, earliest)?;
+            let paid = Paid::by(&self.adapter);
+            let (since, before) = std::mem::replace(&mut self.worked, (gateway.work(), paid));
+            invariants::n4_work_is_paid_for(&mut checks, gateway.work() - since, &paid.since(&before))?;
             let scene = Scene {
                 ledger,
                 checks: &mut checks,

@@ -1,7 +1,7 @@
 //! Limits: what is counted and what is buffered.
 
 use super::Scene;
-use crate::ledger::{Attempt, Violation};
+use crate::ledger::{Attempt, Checks, Violation};
 
 /// **N1, N2** (after every step). Promised memory within the ledgers; buffered octets within what windows and outboxes of
 /// the connections there are may hold; the queue within its limit. Who was on a backend and waits again is not counted: it
@@ -41,4 +41,36 @@ fn buffered_octets_max(scene: &Scene<'_>) -> u64 {
         + scene.view.backends as u64 * conn(config.backend.outbox_high_mark)
         + scene.view.requests as u64 * windows
         + config.replay_ledger_octets
+}
+
+/// What a gateway has been given to do, and has had done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Paid {
+    /// Events and actions, calls for output included.
+    pub calls: u64,
+    /// Octets in either direction.
+    pub octets: u64,
+}
+
+impl Paid {
+    /// All so far.
+    pub(crate) fn by(adapter: &crate::adapter::Adapter) -> Self {
+        Self {
+            calls: adapter.events + adapter.actions + adapter.asked,
+            octets: adapter.octets + adapter.received,
+        }
+    }
+
+    /// What has come since.
+    pub(crate) fn since(&self, before: &Self) -> Self {
+        Self { calls: self.calls - before.calls, octets: self.octets - before.octets }
+    }
+}
+
+/// **N4** (after every step). The gateway's loops make no more steps than what came and went pays for. A step may end all
+/// requests of a connection, which counts for some. That the number of
+/// others plays no part is shown by `core/tests/scale.rs`, where there are many.
+pub fn n4_work_is_paid_for(checks: &mut Checks, work: u64, paid: &Paid) -> Result<(), Violation> {
+    let most = 2_000 + 20 * paid.calls + paid.octets;
+    checks.check("N4", work <= most, || format!("{work} units of work for {paid:?}"))
 }
