@@ -24,6 +24,7 @@ struct Serving {
     whole: bool,
     /// When the response begins, once it may.
     begins: Option<Nanos>,
+    interim_sent: bool,
     head_sent: bool,
     sent: u64,
     next: Nanos,
@@ -172,6 +173,7 @@ impl BackendConn {
             received: 0,
             whole: end,
             begins: None,
+            interim_sent: false,
             head_sent: false,
             sent: 0,
             next: world.now(),
@@ -265,11 +267,18 @@ impl BackendConn {
             self.serving.remove(&stream);
             return mischief::on_stream(what, &mut self.endpoint.peer, stream, exchange);
         }
-        if !serving.head_sent {
-            serving.head_sent = true;
+        if exchange.response.interim > 0 && !std::mem::replace(&mut serving.interim_sent, true) {
             for _ in 0..exchange.response.interim {
                 self.endpoint.peer.send_fields(stream, &truth::interim_head(exchange), false);
             }
+            let begins = world.now() + exchange.response.interim_pause;
+            serving.begins = Some(begins);
+            if begins > world.now() || reset_due(exchange, serving) {
+                return world.wake(begins, self.me);
+            }
+        }
+        if !serving.head_sent {
+            serving.head_sent = true;
             // An echo of nothing yet is no reason to end; an empty response is.
             let ends = total == 0 && !exchange.response.trailers;
             let mut head = truth::response_head(exchange);
@@ -300,14 +309,15 @@ impl BackendConn {
             if n == 0 && serving.sent < total {
                 return;
             }
-            let ends = serving.sent + n as u64 == total;
-            if n > 0 {
+            let trailers = exchange.response.trailers;
+            let ends = serving.sent + n as u64 == total && (trailers || n == 0 || !pace.bare_end);
+            if n > 0 || !trailers {
                 let octets = truth::content(serving.rid, Direction::Response, serving.sent, n);
-                self.endpoint.peer.send_data(stream, octets, padding, ends && !exchange.response.trailers);
+                self.endpoint.peer.send_data(stream, octets, padding.filter(|_| n > 0), ends && !trailers);
                 serving.sent += n as u64;
             }
             if ends {
-                if exchange.response.trailers {
+                if trailers {
                     self.endpoint.peer.send_fields(
                         stream,
                         &truth::trailers(exchange, Direction::Response),
@@ -340,6 +350,7 @@ fn reset_due(exchange: &Exchange, serving: &Serving) -> bool {
     match exchange.response.reset {
         None => false,
         Some((Phase::RequestHead, _)) => true,
+        Some((Phase::Interim, _)) => serving.interim_sent,
         Some((Phase::ResponseHead, _)) => serving.head_sent,
         Some((Phase::Sent(octets), _)) => serving.head_sent && serving.sent >= octets,
     }

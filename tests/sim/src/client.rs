@@ -219,14 +219,16 @@ impl Client {
                 if n == 0 && left > 0 {
                     break;
                 }
-                let ends = n as u64 == left;
-                if left > 0 {
+                let trailers = exchange.request.trailers;
+                let ends = n as u64 == left && (trailers || n == 0 || !pace.bare_end);
+                if n > 0 || !trailers {
                     let octets = truth::content(exchange.rid, Direction::Request, sending.sent, n);
-                    endpoint.peer.send_data(stream, octets, padding, ends && !exchange.request.trailers);
+                    let padding = padding.filter(|_| n > 0);
+                    endpoint.peer.send_data(stream, octets, padding, ends && !trailers);
                 }
                 sending.sent += n as u64;
                 if ends {
-                    if exchange.request.trailers {
+                    if trailers {
                         endpoint.peer.send_fields(
                             stream,
                             &truth::trailers(exchange, Direction::Request),
@@ -341,6 +343,7 @@ impl Client {
             Some(Phase::Sent(octets)) => {
                 self.sending.get(&stream).is_none_or(|sending| sending.sent >= octets)
             }
+            Some(Phase::Interim) => !self.answers[at].interim.is_empty(),
             Some(Phase::ResponseHead) => self.answers[at].head.is_some(),
         }
     }

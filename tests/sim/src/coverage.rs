@@ -33,6 +33,8 @@ features! {
     ResponseTrailers => |s| any(s, |e| e.response.trailers),
     Early => |s| any(s, |e| e.response.early && e.request.content > 0),
     Interim => |s| any(s, |e| e.response.interim > 0),
+    PausedInterim => |s| any(s, |e| e.response.interim > 0 && e.response.interim_pause > 0),
+    BareEnd => |s| any(s, |e| e.response.pace.bare_end || (e.request.pace.bare_end && e.request.content > 0)),
     Expect => |s| any(s, |e| e.request.expect),
     Extras => |s| any(s, |e| e.request.extras > 0),
     Padding => |s| any(s, |e| e.request.pace.padding.is_some() || e.response.pace.padding.is_some()),

@@ -340,6 +340,8 @@ pub struct Pace {
     pub padding: Option<u8>,
     /// Between two DATA frames.
     pub think: Nanos,
+    /// END_STREAM comes behind the last octet, in a DATA frame of its own.
+    pub bare_end: bool,
 }
 
 /// A point in the life of a stream, seen by the peer that acts there.
@@ -349,6 +351,8 @@ pub enum Phase {
     RequestHead,
     /// So many octets of the sender's own content were sent.
     Sent(u64),
+    /// An interim response was received (client), or all were sent (backend) and the final one was not.
+    Interim,
     /// The response's head was received (client) or sent (backend).
     ResponseHead,
 }
@@ -366,6 +370,8 @@ pub struct ResponsePlan {
     pub delay: Nanos,
     /// Interim responses (103) before the final one.
     pub interim: u8,
+    /// From them to the final one.
+    pub interim_pause: Nanos,
     /// Whether `content-length` is sent.
     pub declare_length: bool,
     /// Whether trailers follow.
@@ -595,7 +601,7 @@ impl BackendMischief {
 impl Exchange {
     /// A GET with a response of `octets`.
     pub fn get(rid: u64, octets: u64) -> Self {
-        let pace = Pace { frame: 16_384, padding: None, think: 0 };
+        let pace = Pace { frame: 16_384, padding: None, think: 0, bare_end: false };
         Self {
             rid,
             request: RequestPlan {
@@ -616,6 +622,7 @@ impl Exchange {
                 early: false,
                 delay: 100 * MICRO,
                 interim: 0,
+                interim_pause: 0,
                 declare_length: true,
                 trailers: false,
                 pace,

@@ -136,6 +136,16 @@ impl Faults {
         (self.has(Kind::Cancel) && choices.chance(30)).then_some(phase)
     }
 
+    /// Of a backend that has begun to answer, and not more.
+    pub(super) fn interim_reset(&self, choices: &mut Choices) -> Option<(Phase, u32)> {
+        let code = *choices.pick(&[frame::CANCEL, 2, 0, 99]);
+        (self.has(Kind::StreamReset) && choices.chance(30)).then_some((Phase::Interim, code))
+    }
+
+    pub(super) fn interim_cancel(&self, choices: &mut Choices) -> Option<Phase> {
+        (self.has(Kind::Cancel) && choices.chance(10)).then_some(Phase::Interim)
+    }
+
     pub(super) fn response_mischief(&self, choices: &mut Choices) -> Option<ResponseMischief> {
         let what = *choices.pick(&RESPONSE_MISCHIEF);
         (self.has(Kind::ResponseMischief) && choices.chance(30)).then_some(what)

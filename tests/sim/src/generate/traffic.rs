@@ -90,7 +90,22 @@ fn exchange(seed: u64, rid: u64, most: u64, faults: &Faults, routes: &[RouteConf
     exchange.request.cancel = faults.cancel(&mut choices, most);
     exchange.response.reset = faults.stream_reset(&mut choices, most);
     exchange.response.mischief = faults.response_mischief(&mut choices);
+    more(&mut exchange, &mut choices, faults);
     exchange
+}
+
+/// What was thought of later: drawn last, so that all else of a seed stays as it was.
+fn more(exchange: &mut Exchange, choices: &mut Choices, faults: &Faults) {
+    let Exchange { request, response, .. } = exchange;
+    request.pace.bare_end = choices.chance(20);
+    response.pace.bare_end = choices.chance(20);
+    let pause = *choices.pick(&[0, 100 * MICRO, 5 * MILLI]);
+    let (reset, cancel) = (faults.interim_reset(choices), faults.interim_cancel(choices));
+    if response.interim > 0 {
+        response.interim_pause = pause;
+        response.reset = reset.or(response.reset);
+        request.cancel = cancel.or(request.cancel);
+    }
 }
 
 /// An authority and a path that a route serves.
@@ -116,5 +131,6 @@ fn pace(choices: &mut Choices, content: u64) -> Pace {
         frame: *choices.pick(&[16_384, 16_384, 1000, 100_000, 20]),
         padding: if content > 20_000 { None } else { padding },
         think: if content > 1000 { 0 } else { think },
+        bare_end: false,
     }
 }

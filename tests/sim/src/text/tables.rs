@@ -63,9 +63,9 @@ fields!(PipePolicy, words: capacity delay jitter gap segmentation short_writes s
     parts: , elsewhere: );
 fields!(PeerPlan, words: initial_window window_at_open connection_extra grant_percent max_frame header_table
     max_concurrent indexing huffman block_max read later_settings pings, parts: , elsewhere: );
-fields!(Pace, words: frame padding think, parts: , elsewhere: );
+fields!(Pace, words: frame padding think bare_end, parts: , elsewhere: );
 fields!(RequestPlan, words: method host path content declare_length trailers extras expect cancel, parts: pace, elsewhere: );
-fields!(ResponsePlan, words: status kind early delay interim declare_length trailers reset mischief,
+fields!(ResponsePlan, words: status kind early delay interim interim_pause declare_length trailers reset mischief,
     parts: pace, elsewhere: );
 fields!(Exchange, words: rid, parts: request response, elsewhere: );
 
@@ -116,7 +116,9 @@ word_enum!(Segmentation {
 });
 word_enum!(Indexing { "incremental" => Incremental, "without" => Without, "never" => Never });
 word_enum!(Method { "GET" => Get, "HEAD" => Head, "POST" => Post, "PUT" => Put });
-word_enum!(Phase { "request-head" => RequestHead, "sent" => Sent(n), "response-head" => ResponseHead });
+word_enum!(Phase {
+    "request-head" => RequestHead, "sent" => Sent(n), "interim" => Interim, "response-head" => ResponseHead,
+});
 word_enum!(ResponseKind { "echo" => Echo, "sink" => Sink, "source" => Source(n) });
 word_enum!(Leave { "close" => Close, "reset" => Reset, "half-close" => HalfClose });
 word_enum!(GoAwayLast {
