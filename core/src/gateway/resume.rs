@@ -14,7 +14,15 @@ impl Conn {
     /// Whether the connection is to be looked at when actions are asked for: it has room again, or came to its end, in the middle of
     /// something else.
     pub(super) fn wants_a_visit(&self) -> bool {
-        (self.paused && self.session.has_room()) || (self.life == Life::Open && self.session.is_over())
+        (self.paused && self.session.has_room())
+            || (self.life == Life::Open && self.session.is_over())
+            || self.owes_an_end()
+    }
+
+    /// Whether our direction of a tunnel has ended with nothing to write, so that nothing else leads to its end.
+    fn owes_an_end(&self) -> bool {
+        let ended = self.session.is_write_closed() && !self.session.has_output();
+        self.life == Life::Open && ended && !self.shut
     }
 
     /// Whether the peer has said something that nobody looks at now. It may be what would have been missed otherwise.
@@ -35,6 +43,8 @@ impl Gateway {
                 self.end_conn(id, Cause::ConnectionTerminated, now);
             } else if entry.session.is_over() {
                 self.stream_ended(id, now);
+            } else if entry.owes_an_end() {
+                self.flush(id, now);
             }
         }
     }

@@ -156,6 +156,33 @@ fn b73_http1_on_both_sides() {
     assert!(memory.closed.contains(&client) || memory.shutdowns.contains(&client));
 }
 
+/// Each direction ends by itself, also where its last octets left long ago.
+#[test]
+fn the_end_of_a_direction_passes_without_an_octet() {
+    for client_first in [true, false] {
+        let mut memory = http1_behind();
+        let client = memory.connect_mute();
+        memory.inject(client, handshake().as_bytes());
+        let backend = backend(&memory, client);
+        let accept = accept_of(&said(&mut memory, backend));
+        let answer = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: {accept}\r\n\r\n"
+        );
+        memory.inject(backend, answer.as_bytes());
+        memory.inject(client, b"ping");
+        memory.inject(backend, b"pong");
+        let (first, second) = if client_first { (client, backend) } else { (backend, client) };
+        memory.shut(first);
+        assert_eq!(memory.shutdowns, [second], "{client_first}");
+        assert!(memory.records.is_empty());
+        memory.inject(second, b"last");
+        assert!(said(&mut memory, first).ends_with("last"));
+        memory.shut(second);
+        assert_eq!(memory.records[0].outcome, Outcome::Complete);
+        assert_eq!(memory.gateway.view().requests, 0);
+    }
+}
+
 #[test]
 fn an_http1_backend_that_answers_with_200_or_with_a_wrong_accept_is_502() {
     for answer in [
