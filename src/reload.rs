@@ -1,7 +1,8 @@
 //! SIGHUP: the configuration is read again. One with errors changes nothing.
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use shuntyard_adapter::{Backs, Handle};
@@ -9,7 +10,7 @@ use shuntyard_adapter::{Backs, Handle};
 use crate::cli::ServeArgs;
 use crate::failure::Failure;
 use crate::settings::Settings;
-use crate::tls;
+use crate::tls::{self, BackFiles};
 
 /// The configuration that is served, and how it can be replaced.
 pub(crate) struct Current {
@@ -40,6 +41,11 @@ impl Current {
     /// How long a drain may take.
     pub(crate) fn drain_timeout(&self) -> Duration {
         self.state().settings.drain_timeout
+    }
+
+    /// What TLS with upstreams needs.
+    pub(crate) fn back_tls(&self) -> BTreeMap<Arc<str>, BackFiles> {
+        self.state().settings.back_tls.clone()
     }
 
     /// Reads the file again and serves what it says now, if nothing is wrong with it. Says what came of it.

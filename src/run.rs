@@ -15,7 +15,7 @@ use crate::reload::Current;
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::signals::{self, Reactions};
-use crate::tls::{self, BadFile};
+use crate::tls::{self, BadFile, Front, Watched};
 
 /// Serves until a signal has drained the server.
 pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
@@ -23,12 +23,10 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let mut observation = Observation::start(&settings.observe)?;
     let adapter = settings.adapter;
     // What changes while it is being read is read again.
-    let seen: Vec<_> = settings.listen_tls.iter().map(|(_, files)| files.look()).collect();
-    let listen_tls = settings.listen_tls.iter().map(|(address, files)| Ok((address.clone(), files.load()?)));
-    let listen_tls: Vec<_> = listen_tls.collect::<Result<_, BadFile>>()?;
+    let fronts = settings.listen_tls.iter().map(|(address, files)| Front::load(address.clone(), files));
+    let mut fronts: Vec<_> = fronts.collect::<Result<_, BadFile>>()?;
+    let listen_tls = fronts.iter().map(|front| (front.address.clone(), front.tls.clone())).collect();
     let backs = Backs::new(tls::load_backs(&settings.back_tls)?);
-    let watched = seen.into_iter().zip(&settings.listen_tls).zip(&listen_tls);
-    let watched = watched.map(|((seen, (_, files)), (_, tls))| (seen, files.clone(), tls.clone())).collect();
     let options = Options {
         listen_tls,
         backs: backs.clone(),
@@ -41,7 +39,11 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let said_of = settings.config.listeners.clone();
     let in_clear = settings.listen.len();
     let server = Server::bind(settings.adapter, settings.config.clone(), options)?;
-    watch_signals(&server, args, settings, backs)
+    let bound = server.local_addrs().iter().skip(in_clear);
+    fronts.iter_mut().zip(bound).for_each(|(front, address)| front.address = address.clone());
+    let handle = server.handle();
+    let current = Arc::new(Current::new(args, settings, handle.clone(), backs.clone()));
+    watch_signals(&server, Arc::clone(&current))
         .map_err(|error| Failure::System { what: "cannot watch for signals", error })?;
     for (number, address) in server.local_addrs().iter().enumerate() {
         let tls = if number < in_clear { "" } else { " over TLS" };
@@ -51,7 +53,9 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
             if said.is_some_and(|said| said.introduced) { ", behind the PROXY protocol" } else { "" };
         tracing::info!("listening on {address} ({spoken}{tls}{behind})");
     }
-    tls::watch(watched).map_err(|error| Failure::System { what: "cannot start a thread", error })?;
+    let upstreams = Arc::new(move || current.back_tls());
+    tls::watch(Watched { fronts, upstreams, backs, handle })
+        .map_err(|error| Failure::System { what: "cannot start a thread", error })?;
     observation.attend(server.handle(), adapter.name())?;
     let exit = server.run();
     observation.end();
@@ -71,9 +75,8 @@ fn spoken(only: Option<Protocol>) -> &'static str {
     }
 }
 
-fn watch_signals(server: &Server, args: ServeArgs, settings: Settings, backs: Backs) -> io::Result<()> {
+fn watch_signals(server: &Server, current: Arc<Current>) -> io::Result<()> {
     let (first, second) = (server.handle(), server.handle());
-    let current = Arc::new(Current::new(args, settings, server.handle(), backs));
     let reloaded = Arc::clone(&current);
     signals::watch(Reactions {
         first: Box::new(move |signal| {

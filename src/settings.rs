@@ -14,7 +14,7 @@ use crate::cli::{Adapter, ServeArgs};
 use crate::config::{self, FromFile};
 use crate::failure::Failure;
 use crate::observation::ObserveArgs;
-use crate::tls::{self, BackFiles, Clients, FrontFiles, IdentityFiles};
+use crate::tls::{self, BackFiles, ClientFiles, FrontFiles, IdentityFiles};
 
 /// Where clients connect to if nobody says.
 const DEFAULT_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 8080);
@@ -124,8 +124,8 @@ fn listeners_tls(args: &ServeArgs) -> Result<Vec<(Address, FrontFiles)>, Failure
     let files = FrontFiles {
         identities: pairs.map(|(cert, key)| IdentityFiles { cert: cert.clone(), key: key.clone() }).collect(),
         protocols: vec![Protocol::Http2, Protocol::Http1],
-        clients: Clients::Off,
-        client_ca: None,
+        clients: ClientFiles::default(),
+        by_name: Vec::new(),
     };
     Ok(addresses(&args.listen_tls)?.into_iter().map(|address| (address, files.clone())).collect())
 }

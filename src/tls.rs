@@ -9,7 +9,9 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use shuntyard_adapter::transport::{BackTls, ClientAuth, FrontTls, Identity, TlsConfigError, Trust};
-use shuntyard_core::config::{Config, Protocol, UpstreamConfig};
+use shuntyard_adapter::{Backs, Handle};
+use shuntyard_core::address::Address;
+use shuntyard_core::config::{Config, HostPattern, Protocol, UpstreamConfig};
 
 use crate::failure::{Failure, plainly};
 
@@ -49,9 +51,27 @@ pub(crate) struct FrontFiles {
     pub(crate) identities: Vec<IdentityFiles>,
     /// Offered in this order.
     pub(crate) protocols: Vec<Protocol>,
+    pub(crate) clients: ClientFiles,
+    /// Clients that ask for one of these names show certificates as is said there.
+    pub(crate) by_name: Vec<(Vec<HostPattern>, ClientFiles)>,
+}
+
+/// How clients show certificates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ClientFiles {
     pub(crate) clients: Clients,
     /// The authorities of clients.
-    pub(crate) client_ca: Option<PathBuf>,
+    pub(crate) ca: Option<PathBuf>,
+}
+
+impl ClientFiles {
+    fn load(&self) -> Result<ClientAuth, BadFile> {
+        Ok(match (self.clients, &self.ca) {
+            (Clients::Off, _) | (_, None) => ClientAuth::Off,
+            (Clients::Optional, Some(path)) => ClientAuth::Optional(read_authorities(path)?),
+            (Clients::Required, Some(path)) => ClientAuth::Required(read_authorities(path)?),
+        })
+    }
 }
 
 /// What an upstream needs to speak TLS.
@@ -95,6 +115,15 @@ fn read(path: &Path) -> Result<Vec<u8>, BadFile> {
     if octets.len() as u64 > MAX_OCTETS { Err(bad("it has more than 4 MiB".to_owned())) } else { Ok(octets) }
 }
 
+/// Reads authorities: what is wrong with them is said of their file.
+fn read_authorities(path: &Path) -> Result<Vec<u8>, BadFile> {
+    let octets = read(path)?;
+    let bad =
+        |error: TlsConfigError| BadFile { path: path.to_owned(), reason: error.to_string(), mismatch: false };
+    shuntyard_adapter::transport::check_authorities(&octets).map_err(bad)?;
+    Ok(octets)
+}
+
 impl IdentityFiles {
     pub(crate) fn load(&self) -> Result<Identity, BadFile> {
         let (chain, key) = (read(&self.cert)?, read(&self.key)?);
@@ -108,11 +137,17 @@ impl IdentityFiles {
 }
 
 impl BackFiles {
+    /// What its files look like.
+    fn look(&self) -> Look {
+        let identity = self.identity.iter().flat_map(|files| [files.cert.as_path(), files.key.as_path()]);
+        look(self.ca.as_deref().into_iter().chain(identity))
+    }
+
     /// Reads the files.
     pub(crate) fn load(&self) -> Result<BackTls, BadFile> {
         let trust = match &self.ca {
             _ if self.insecure => Trust::Nobody,
-            Some(path) => Trust::Authorities(read(path)?),
+            Some(path) => Trust::Authorities(read_authorities(path)?),
             // What cannot be read among them is left out: others may do.
             None => {
                 let found = rustls_native_certs::load_native_certs().certs;
@@ -152,31 +187,48 @@ impl FrontFiles {
 
     /// Reads the files.
     pub(crate) fn load(&self) -> Result<FrontTls, BadFile> {
-        let clients = match (self.clients, &self.client_ca) {
-            (Clients::Off, _) | (_, None) => ClientAuth::Off,
-            (Clients::Optional, Some(path)) => ClientAuth::Optional(read(path)?),
-            (Clients::Required, Some(path)) => ClientAuth::Required(read(path)?),
-        };
-        FrontTls::new(&self.identities()?, &self.protocols, &clients).map_err(|error| BadFile {
-            path: self.client_ca.clone().unwrap_or_default(),
-            reason: error.to_string(),
-            mismatch: false,
-        })
+        let by_name = |(names, files): &(Vec<_>, ClientFiles)| Ok((names.clone(), files.load()?));
+        let groups: Vec<_> = self.by_name.iter().map(by_name).collect::<Result<_, BadFile>>()?;
+        FrontTls::by_name(&self.identities()?, &self.protocols, &self.clients.load()?, &groups)
+            .map_err(|error| self.bad(&error))
     }
 
-    fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.identities.iter().flat_map(|files| [files.cert.as_path(), files.key.as_path()])
+    fn bad(&self, error: &TlsConfigError) -> BadFile {
+        let path = self.identities.first().map(|files| files.cert.clone()).unwrap_or_default();
+        BadFile { path, reason: error.to_string(), mismatch: false }
     }
 
-    /// What the files of certificates and keys look like from outside, to be taken before they are read. Links are followed: where they lead to may
-    /// change, too.
+    /// Reads certificates and keys again, and shows them from now on.
+    fn replace(&self, tls: &FrontTls) -> Result<(), BadFile> {
+        tls.replace(&self.identities()?).map_err(|error| self.bad(&error))
+    }
+
+    /// Reads the authorities of clients again, and asks by them from now on.
+    fn replace_clients(&self, tls: &FrontTls) -> Result<(), BadFile> {
+        let by_name = self.by_name.iter().map(|(_, files)| files.load());
+        let by_name: Vec<_> = by_name.collect::<Result<_, BadFile>>()?;
+        tls.replace_clients(&self.clients.load()?, &by_name).map_err(|error| self.bad(&error))
+    }
+
+    /// What the files of certificates and keys look like.
     pub(crate) fn look(&self) -> Look {
-        let look = |path: &Path| {
-            let found = fs::metadata(path).ok()?;
-            Some((identity_of(&found), found.modified().ok()?))
-        };
-        self.paths().map(look).collect()
+        look(self.identities.iter().flat_map(|files| [files.cert.as_path(), files.key.as_path()]))
     }
+
+    /// What the files of clients' authorities look like.
+    pub(crate) fn look_at_clients(&self) -> Look {
+        let files = std::iter::once(&self.clients).chain(self.by_name.iter().map(|(_, files)| files));
+        look(files.filter_map(|files| files.ca.as_deref()))
+    }
+}
+
+/// What these files look like from outside, to be taken before they are read. Links are followed: where they lead to may change, too.
+fn look<'a>(paths: impl Iterator<Item = &'a Path>) -> Look {
+    let look = |path: &Path| {
+        let found = fs::metadata(path).ok()?;
+        Some((identity_of(&found), found.modified().ok()?))
+    };
+    paths.map(look).collect()
 }
 
 /// Which file it is, and how long.
@@ -185,42 +237,82 @@ fn identity_of(found: &fs::Metadata) -> u64 {
     found.ino().rotate_left(32) ^ found.dev().rotate_left(8) ^ found.len()
 }
 
-/// Reads certificates and keys of these listeners again whenever they are others than before they were read, for as long as the program lasts. What is wrong with them is said, and
-/// changes nothing: they may be about to be written.
-pub(crate) fn watch(mut listeners: Vec<(Look, FrontFiles, FrontTls)>) -> std::io::Result<()> {
-    if listeners.is_empty() {
-        return Ok(());
+/// What is looked at.
+pub(crate) struct Watched {
+    /// Listeners, with what was seen of their files before they were read.
+    pub(crate) fronts: Vec<Front>,
+    /// Upstreams, as they are now: a reload may change which they are.
+    pub(crate) upstreams: Arc<dyn Fn() -> BTreeMap<Arc<str>, BackFiles> + Send + Sync>,
+    pub(crate) backs: Backs,
+    pub(crate) handle: Handle,
+}
+
+/// A listener that is looked at.
+pub(crate) struct Front {
+    pub(crate) address: Address,
+    pub(crate) shown: Look,
+    pub(crate) trusted: Look,
+    pub(crate) files: FrontFiles,
+    pub(crate) tls: FrontTls,
+}
+
+impl Front {
+    /// Its files are about to be read.
+    pub(crate) fn load(address: Address, files: &FrontFiles) -> Result<Self, BadFile> {
+        let (shown, trusted) = (files.look(), files.look_at_clients());
+        Ok(Self { address, shown, trusted, files: files.clone(), tls: files.load()? })
     }
+}
+
+/// Reads files again whenever they are others than before they were read, for as long as the program lasts. What is wrong with them is said, and
+/// changes nothing: they may be about to be written.
+pub(crate) fn watch(watched: Watched) -> io::Result<()> {
+    let Watched { mut fronts, upstreams, backs, handle } = watched;
+    let mut files = upstreams();
+    let mut seen: Vec<_> = files.values().map(BackFiles::look).collect();
     let watch = move || {
         loop {
             thread::sleep(LOOK_INTERVAL);
-            for (seen, files, tls) in &mut listeners {
-                let now = files.look();
-                if now != *seen {
-                    *seen = now;
-                    replace(files, tls);
-                }
+            fronts.iter_mut().for_each(|front| look_again(front, &handle));
+            let now = upstreams();
+            let looks: Vec<_> = now.values().map(BackFiles::look).collect();
+            if now != files {
+                // Whoever has changed that has read them.
+                (files, seen) = (now, looks);
+            } else if looks != seen {
+                seen = looks;
+                let outcome = load_backs(&files).map(|read| backs.replace(read));
+                tell(outcome, "certificates of upstreams", "hold for new connections");
             }
         }
     };
     thread::Builder::new().name("certificates".to_owned()).spawn(watch).map(drop)
 }
 
-/// Shows what is in the files now, unless something is wrong with it.
-fn replace(files: &FrontFiles, tls: &FrontTls) {
-    let outcome = files.identities().and_then(|identities| {
-        tls.replace(&identities).map_err(|error| BadFile {
-            path: files.identities[0].cert.clone(),
-            reason: error.to_string(),
-            mismatch: false,
-        })
-    });
-    let names: Vec<_> = files.identities.iter().map(|files| files.cert.display().to_string()).collect();
-    let names: Arc<str> = names.join(", ").into();
+fn look_again(front: &mut Front, handle: &Handle) {
+    let Front { address, shown, trusted, files, tls } = front;
+    let now = files.look();
+    if now != *shown {
+        *shown = now;
+        let names: Vec<_> = files.identities.iter().map(|files| files.cert.display().to_string()).collect();
+        tell(files.replace(tls), &format!("certificates ({})", names.join(", ")), "are shown from now on");
+    }
+    let now = files.look_at_clients();
+    if now != *trusted {
+        *trusted = now;
+        let outcome = files.replace_clients(tls);
+        if outcome.is_ok() {
+            handle.part(address);
+        }
+        tell(outcome, &format!("authorities of clients on {address}"), "hold from now on");
+    }
+}
+
+fn tell(outcome: Result<(), BadFile>, what: &str, holds: &str) {
     match outcome {
-        Ok(()) => tracing::info!("certificates have changed and are shown from now on: {names}"),
+        Ok(()) => tracing::info!("{what} have changed and {holds}"),
         Err(BadFile { path, reason, .. }) => {
-            tracing::warn!("certificates have changed, the old ones stay: {}: {reason}", path.display());
+            tracing::warn!("{what} have changed, the old ones stay: {}: {reason}", path.display());
         }
     }
 }

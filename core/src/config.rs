@@ -4,6 +4,7 @@ mod bound;
 mod connection;
 mod forwarding;
 mod header_rule;
+mod names;
 mod route;
 mod timeouts;
 mod upstream;
@@ -15,6 +16,7 @@ pub use bound::MemoryBound;
 pub use connection::ConnectionConfig;
 pub use forwarding::{ForwardingConfig, NotPeers, Peers};
 pub use header_rule::HeaderRule;
+pub use names::NameGroups;
 pub use route::{HostPattern, PathPattern, RouteConfig};
 pub use timeouts::Timeouts;
 pub use upstream::{
@@ -90,6 +92,16 @@ pub struct ListenerConfig {
     /// A balancer stands in front that says of each connection whose it is (the PROXY protocol). The adapter reads that before all else,
     /// and its own peers are not taken for clients.
     pub introduced: bool,
+    /// Names whose clients are asked for certificates in a way of their own. A request for a name of another group than the one
+    /// for which its connection was opened (SNI) is misdirected (421, RFC 9110 section 15.5.20).
+    pub groups: NameGroups,
+}
+
+impl ListenerConfig {
+    /// A listener of which nothing more is said.
+    pub fn new(address: Address) -> Self {
+        Self { address, only: None, introduced: false, groups: NameGroups::default() }
+    }
 }
 
 impl Config {
@@ -153,6 +165,7 @@ impl Config {
         range("recv_buffer_octets", self.recv_buffer_octets as u64, 33 << 10, 16 << 20)?;
         range("via", self.via.len() as u64, 1, 256)?;
         token("via", &self.via)?;
+        self.listeners.iter().try_for_each(|listener| listener.groups.validate())?;
         self.forwarding.validate()
     }
 

@@ -68,6 +68,7 @@ use crate::fields::FieldSection;
 use crate::message::{RequestHead, ResponseHead};
 use crate::record::{Record, RequestId};
 use crate::time::Instant;
+use crate::tls::TlsFacts;
 pub use head::{FieldError, HeadMut};
 pub(crate) use head::{answer_head, is_bare};
 pub use relay::{OUTPUT_OCTETS, Relay, Step, Transform};
@@ -137,6 +138,8 @@ pub struct Context<'a> {
     pub endpoint: Option<&'a str>,
     /// The client.
     pub client: &'a Address,
+    /// What its handshake found, its certificate among it; `None` in clear.
+    pub tls: Option<&'a TlsFacts>,
     /// When the event came that this follows from.
     pub now: Instant,
     /// The same in seconds since 1970, as the gateway was told the civil time.

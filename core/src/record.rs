@@ -7,7 +7,7 @@ use crate::error::ErrorCode;
 use crate::fields::{FieldName, FieldSection};
 use crate::message::{Refusal, Version};
 use crate::time::Instant;
-use crate::tls::{TlsFailure, TlsFault};
+use crate::tls::{TlsFacts, TlsFailure, TlsFault};
 
 /// Names one request for the life of a gateway; counts up from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,6 +100,8 @@ pub enum Cause {
     HookFailed,
     /// TLS with the backend failed, for this reason.
     Tls(TlsFailure),
+    /// The connection was opened for a name with other demands on clients' certificates than the one that is asked for.
+    Misdirected,
 }
 
 impl Cause {
@@ -125,6 +127,7 @@ impl Cause {
             Self::CodingUnsupported => (501, "http_request_error"),
             Self::NoRoute => (404, "destination_not_found"),
             Self::NotServed => (501, "http_request_error"),
+            Self::Misdirected => (421, "http_request_error"),
             Self::ProxyLoop => (502, "proxy_loop_detected"),
             Self::LastForward => (200, "proxy_internal_response"),
             Self::NoTunnel => (502, "http_protocol_error"),
@@ -140,7 +143,7 @@ impl Cause {
     }
 
     /// Every cause once; for resets of backends any code stands for all, for failures of TLS one of each fault.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::ConnectionRefused,
         Self::ConnectionTimeout,
         Self::ConnectionTerminated,
@@ -169,6 +172,7 @@ impl Cause {
         Self::Tls(TlsFailure::CertificateInvalid),
         Self::Tls(TlsFailure::AlertReceived(40)),
         Self::MemoryLimit,
+        Self::Misdirected,
     ];
 
     /// Whether the request was refused by its form alone: nobody knows what it asked for, nor by which method.
@@ -230,6 +234,7 @@ impl Cause {
                 TlsFault::Alert => (26, "tls_alert_received", "UF"),
             },
             Self::MemoryLimit => (27, "memory_limit", "UO"),
+            Self::Misdirected => (28, "misdirected", "LR"),
         }
     }
 }
@@ -309,6 +314,8 @@ pub struct EndRecord {
     pub request: RequestId,
     /// The client.
     pub client: Address,
+    /// What the handshake of its connection found; `None` in clear.
+    pub tls: Option<Arc<TlsFacts>>,
     /// The version of HTTP in which it has asked.
     pub version: Version,
     /// The request's head as the client sent it, with what is owed to a message that goes on: `via`, and what a backend is

@@ -129,7 +129,7 @@ fn earlier(a: Option<u32>, b: Option<u32>) -> Option<u32> {
 }
 
 /// The host of an authority: without its port, and without the brackets that an IPv6 address has there.
-fn host_of(authority: &[u8]) -> &[u8] {
+pub(crate) fn host_of(authority: &[u8]) -> &[u8] {
     if let Some(rest) = authority.strip_prefix(b"[") {
         return rest.split(|&octet| octet == b']').next().unwrap_or(rest);
     }

@@ -10,6 +10,11 @@ pub struct TlsFacts {
     pub server_name: Option<Arc<str>>,
     /// The SHA-256 of the certificate by which the peer has proved who it is. Of clients: `None` where none was asked for, or given.
     pub certificate: Option<Arc<[u8; 32]>>,
+    /// Whom that certificate names, as RFC 4514 writes it.
+    pub subject: Option<Arc<str>>,
+    /// Authorities that are trusted stand behind that certificate. Of clients they always do, for one with another certificate is turned away;
+    /// of a backend they do not where every certificate is taken.
+    pub verified: bool,
     /// An earlier session was taken up again.
     pub resumed: bool,
 }

@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use memory::talk::{answer_all, ask, events};
 use memory::{Memory, Peer};
-use shuntyard_core::config::{Alpn, ConnectionConfig, Protocol};
+use shuntyard_core::config::{Alpn, ConnectionConfig, HostPattern, ListenerConfig, NameGroups, Protocol};
+use shuntyard_core::fields::FieldSection;
 use shuntyard_core::gateway::{Accepted, Closed, Command, Connected, RecvBuf};
 use shuntyard_core::h2::{Client, ClientEvent};
+use shuntyard_core::hooks::{Context, Hooks, Verdict};
 use shuntyard_core::key::ConnId;
 use shuntyard_core::record::{Cause, Outcome};
 use shuntyard_core::time::Duration;
@@ -197,4 +199,136 @@ fn a_handshake_that_failed_with_a_backend_is_told_by_its_own_cause() {
     memory.settle();
     assert_eq!(statuses(&mut memory, front), [502]);
     assert_eq!(memory.records[0].outcome, Outcome::LocalReply(Cause::Tls(failure)));
+}
+
+/// A gateway whose listener asks for certificates in a way of its own where clients come for `admin.example`.
+fn guarded() -> Memory {
+    let listener: SocketAddr = "192.0.2.1:50000".parse().expect("an address");
+    let groups = NameGroups(vec![vec![HostPattern::Exact("admin.example".into())]]);
+    Memory::new(|config| {
+        config.listeners = vec![ListenerConfig { groups, ..ListenerConfig::new(listener.into()) }];
+    })
+}
+
+/// A connection that was opened for this name.
+fn opened_for(memory: &mut Memory, name: Option<&str>, protocol: Protocol) -> ConnId {
+    let id = arrive(memory);
+    let tls = TlsFacts { server_name: name.map(Arc::from), ..TlsFacts::default() };
+    let facts = Connected { protocol: Some(protocol), tls: Some(Arc::new(tls)) };
+    memory.gateway.handle_connected(id, facts, memory.now);
+    memory.settle();
+    id
+}
+
+/// RFC 9110 section 15.5.20: what a client has shown for one name, it has not shown for another.
+#[test]
+fn a_request_for_a_name_with_other_demands_is_misdirected() {
+    let table = [
+        (None, "example.com", 200),
+        (None, "admin.example", 421),
+        (None, "ADMIN.example.:443", 421),
+        (Some("example.com"), "b.example", 200),
+        (Some("example.com"), "admin.example:8443", 421),
+        (Some("admin.example"), "admin.example", 200),
+        (Some("admin.example"), "example.com", 421),
+    ];
+    for (name, authority, status) in table {
+        let mut memory = guarded();
+        let id = opened_for(&mut memory, name, Protocol::Http2);
+        client(&mut memory, id);
+        let request = http::Request::get(format!("https://{authority}/")).body(()).expect("a request");
+        memory.client(id).send_request(&request, true).expect("a slot");
+        memory.settle();
+        answer_all(&mut memory);
+        assert_eq!(statuses(&mut memory, id), [status], "{name:?} {authority}");
+        let outcome = if status == 200 { Outcome::Complete } else { Outcome::LocalReply(Cause::Misdirected) };
+        assert_eq!(memory.records[0].outcome, outcome);
+        // The connection serves on, and so does HTTP/1.1.
+        let id = opened_for(&mut memory, name, Protocol::Http1);
+        memory.inject(id, format!("GET / HTTP/1.1\r\nhost: {authority}\r\n\r\n").as_bytes());
+        answer_all(&mut memory);
+        assert!(said(&mut memory, id).starts_with(&format!("HTTP/1.1 {status} ")));
+    }
+    // Whoever names nobody asks for nobody's.
+    let mut memory = guarded();
+    let id = opened_for(&mut memory, Some("admin.example"), Protocol::Http1);
+    memory.inject(id, b"GET / HTTP/1.0\r\n\r\n");
+    answer_all(&mut memory);
+    let said = said(&mut memory, id);
+    assert!(said.starts_with("HTTP/1.1 400 "), "{said}");
+}
+
+/// What a client has shown is told to hooks and written down.
+#[test]
+fn hooks_and_records_know_who_a_client_has_proved_to_be() {
+    struct Doorman;
+    impl Hooks for Doorman {
+        fn arrived(&mut self, context: &Context<'_>, _: &FieldSection) -> Verdict {
+            let subject = context.tls.and_then(|tls| tls.subject.as_deref());
+            let status = if subject == Some("CN=friend") { 202 } else { 403 };
+            Verdict::Answer(http::Response::builder().status(status).body("".into()).expect("a response"))
+        }
+    }
+    for (subject, status) in [(Some("CN=friend"), 202), (Some("CN=stranger"), 403), (None, 403)] {
+        let mut memory = Memory::of(|_| (), |gateway| gateway.with_hooks(Box::new(Doorman)));
+        let certificate = subject.map(|_| Arc::new([7; 32]));
+        let verified = certificate.is_some();
+        let tls = Arc::new(TlsFacts {
+            certificate,
+            subject: subject.map(Arc::from),
+            verified,
+            ..TlsFacts::default()
+        });
+        let id = arrive(&mut memory);
+        let facts = Connected { protocol: Some(Protocol::Http2), tls: Some(tls.clone()) };
+        memory.gateway.handle_connected(id, facts, memory.now);
+        memory.settle();
+        client(&mut memory, id);
+        ask(&mut memory, id, "/");
+        assert_eq!(statuses(&mut memory, id), [status]);
+        assert_eq!(memory.records[0].tls, Some(tls));
+    }
+    // In clear there is nothing to know.
+    let mut memory = Memory::new(|_| ());
+    let front = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, front, "/");
+    answer_all(&mut memory);
+    assert_eq!(memory.records[0].tls, None);
+}
+
+/// Who is trusted has changed: those who have shown a certificate finish what they have begun, and come again.
+#[test]
+fn clients_with_certificates_are_asked_to_leave_where_others_are_trusted_now() {
+    let mut memory = guarded();
+    let listener: SocketAddr = "192.0.2.1:50000".parse().expect("an address");
+    let mut known = |certificate: Option<[u8; 32]>| {
+        let tls = TlsFacts { certificate: certificate.map(Arc::new), ..TlsFacts::default() };
+        let id = arrive(&mut memory);
+        let facts = Connected { protocol: Some(Protocol::Http2), tls: Some(Arc::new(tls)) };
+        memory.gateway.handle_connected(id, facts, memory.now);
+        client(&mut memory, id);
+        memory.settle();
+        id
+    };
+    let (shown, silent) = (known(Some([7; 32])), known(None));
+    for id in [shown, silent] {
+        ask(&mut memory, id, "/begun");
+    }
+    let elsewhere: SocketAddr = "192.0.2.2:50000".parse().expect("an address");
+    for (listener, leaves) in [(elsewhere, false), (listener, true)] {
+        memory.gateway.handle_command(Command::Part { listener: listener.into() }, memory.now);
+        memory.settle();
+        for id in [shown, silent] {
+            let told = events(&mut memory, id);
+            let goaway = told.iter().any(|event| matches!(event, ClientEvent::GoAway { .. }));
+            assert_eq!(goaway, leaves && id == shown);
+        }
+    }
+    answer_all(&mut memory);
+    memory.wait(Duration::from_secs(10));
+    assert_eq!((statuses_of_records(&memory), &memory.closed[..]), (vec![200, 200], &[shown][..]));
+}
+
+fn statuses_of_records(memory: &Memory) -> Vec<u16> {
+    memory.records.iter().map(|record| record.status).collect()
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use shuntyard_core::address::Address;
 use shuntyard_core::config::{
-    Config, HostPattern, ListenerConfig, PathPattern, Protocol, RouteConfig, UpstreamConfig,
+    Config, HostPattern, ListenerConfig, NameGroups, PathPattern, Protocol, RouteConfig, UpstreamConfig,
 };
 
 use crate::config::code::Code;
@@ -15,7 +15,7 @@ use crate::config::problem::{Problem, Span};
 use crate::config::section::Located;
 use crate::config::sections::{Document, Listen, Offer, Route, Upstream};
 use crate::config::similar::similar;
-use crate::tls::{BackFiles, BadFile, FrontFiles, of_upstreams};
+use crate::tls::{BackFiles, BadFile, Clients, FrontFiles, of_upstreams};
 
 /// What a file says, when all of it is held against the rest.
 pub(super) struct Agreed {
@@ -36,7 +36,10 @@ pub(super) fn agree(document: Document, problems: &mut Vec<Problem>) -> Agreed {
     // As they are bound: those in clear come first. What holds for all needs no word.
     let in_order = listen.iter().chain(listen_tls.iter().map(|(address, _)| address));
     config.listeners = in_order.filter_map(|address| of_listener(address, &mut said_of)).collect();
-    if config.listeners.iter().all(|listener| listener.only.is_none() && !listener.introduced) {
+    let nobody_shows = listen_tls.iter().all(|(_, files)| files.clients.clients == Clients::Off);
+    if nobody_shows
+        && config.listeners.iter().all(|listener| *listener == ListenerConfig::new(listener.address.clone()))
+    {
         config.listeners.clear();
     }
     let said: BTreeMap<_, _> = upstreams.iter().map(|of| (of.name.value.clone(), of.tls.clone())).collect();
@@ -94,7 +97,14 @@ fn listeners(document: &Document, said_of: &mut SaidOf, problems: &mut Vec<Probl
             continue;
         }
         let (only, introduced) = (only(offers), *introduced);
-        let config = |address: &Address| ListenerConfig { address: address.clone(), only, introduced };
+        let names = tls.iter().flat_map(|tls| &tls.value.by_name).map(|(names, _)| names.clone());
+        let groups = NameGroups(names.collect());
+        let config = |address: &Address| ListenerConfig {
+            address: address.clone(),
+            only,
+            introduced,
+            groups: groups.clone(),
+        };
         said_of.extend(addresses.iter().map(config));
         match tls {
             Some(tls) => {

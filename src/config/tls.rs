@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use crate::config::code::Code;
-use crate::config::kind::{Flag, Text, Words};
+use crate::config::kind::{Flag, List, Text, Words};
 use crate::config::problem::Problem;
 use crate::config::section::{Located, Section};
 use crate::config::sections::Offer;
-use crate::config::text::NAME;
-use crate::tls::{BackFiles, Clients, FrontFiles, IdentityFiles};
+use crate::config::text::{HOST, NAME};
+use crate::tls::{BackFiles, ClientFiles, Clients, FrontFiles, IdentityFiles};
 
 const FILE: Text<PathBuf> = Text {
     what: "the path of a file",
@@ -25,33 +25,47 @@ pub(super) fn front(section: &mut Section<'_, '_>, spoken: &[Offer]) -> Option<L
         let own = identity(tls);
         let what = "certificates for other names: the one is shown that is for the name which a client asks for (SNI), else the one above";
         let others = tls.list("certificates", what, identity);
-        let mut clients = Clients::Off;
-        let words = Words {
-            words: &[("off", Clients::Off), ("optional", Clients::Optional), ("required", Clients::Required)],
-            later: &[],
-        };
-        let what = "whether clients show certificates";
-        let said = tls.take("client_auth", what, &words, &mut clients);
-        let what = "the authorities that sign clients' certificates; read at the start only";
-        let client_ca = tls.optional("client_ca", what, &FILE, "\"/etc/shuntyard/tls/clients.pem\"");
-        if let Some(at) = said.filter(|_| clients != Clients::Off && client_ca.is_none()) {
-            let title = "nobody is named who signs clients' certificates";
-            let problem = Problem::new(Code::Contradiction, title, at).label("needs `client_ca`");
-            tls.refuse(problem.help("name a file with the certificates of the authorities: client_ca = \"...\""));
-        }
+        let clients = shown_by_clients(tls);
+        let what = "names whose clients show certificates in another way than is said above; a request for one of them over a connection that was opened for another name is answered 421";
+        let by_name = tls.list("by_name", what, |group| {
+            let names = List { of: HOST, min: 1, max: 256 };
+            let what = "the names, or *.DOMAIN for all below a domain";
+            let names = group.required("names", what, &names, "[\"admin.example.com\"]");
+            Some((names?.value, shown_by_clients(group)))
+        });
         let value = FrontFiles {
             identities: own.into_iter().chain(others.into_iter().flatten()).collect(),
             protocols: spoken.iter().map(|offer| offer.protocol()).collect(),
             clients,
-            client_ca: client_ca.map(|found| found.value),
+            by_name: by_name.into_iter().flatten().collect(),
         };
         Located { value, at: tls.at() }
     })
 }
 
+/// How clients show certificates.
+fn shown_by_clients(section: &mut Section<'_, '_>) -> ClientFiles {
+    let mut clients = Clients::Off;
+    let words = Words {
+        words: &[("off", Clients::Off), ("optional", Clients::Optional), ("required", Clients::Required)],
+        later: &[],
+    };
+    let said = section.take("client_auth", "whether clients show certificates", &words, &mut clients);
+    let what = "the authorities that sign clients' certificates; read again when the file changes, and who has shown a certificate then is asked to come again";
+    let ca = section.optional("client_ca", what, &FILE, "\"/etc/shuntyard/tls/clients.pem\"");
+    if let Some(at) = said.filter(|_| clients != Clients::Off && ca.is_none()) {
+        let title = "nobody is named who signs clients' certificates";
+        let problem = Problem::new(Code::Contradiction, title, at).label("needs `client_ca`");
+        section.refuse(
+            problem.help("name a file with the certificates of the authorities: client_ca = \"...\""),
+        );
+    }
+    ClientFiles { clients, ca: ca.map(|found| found.value) }
+}
+
 /// `tls` of an upstream.
 pub(super) fn back(section: &mut Section<'_, '_>) -> Option<Located<BackFiles>> {
-    let what = "TLS with endpoints that speak it; read again with the configuration";
+    let what = "TLS with endpoints that speak it; files are read again when they change";
     section.optional_group("tls", what, |tls| {
         let what = "who endpoints have to be, and what they are asked for (SNI); without it, the host by which they are written down";
         let server_name = tls.optional("server_name", what, &NAME, "\"app.internal\"");

@@ -10,6 +10,7 @@ use shuntyard_core::counters::Fault;
 use shuntyard_core::fields::FieldName;
 use shuntyard_core::gateway::{AttemptOutcome, AttemptRecord, Cause, EndRecord, Outcome};
 use shuntyard_core::message::Version;
+use shuntyard_core::tls::TlsFacts;
 
 use crate::log::Finished;
 use crate::log::object::Object;
@@ -43,6 +44,9 @@ fn request(line: &mut Object<'_>, Finished { end, at, .. }: &Finished, query: bo
     let (client, port) = client(&end.client);
     line.text("client.address", &client);
     port.into_iter().for_each(|port| line.number("client.port", port.into()));
+    if let Some(tls) = &end.tls {
+        handshake(line, tls);
+    }
     line.octets("http.request.method", end.field(FieldName::Method));
     let target = end.field(FieldName::Path).unwrap_or_default();
     let mut parts = target.splitn(2, |&octet| octet == b'?');
@@ -53,6 +57,16 @@ fn request(line: &mut Object<'_>, Finished { end, at, .. }: &Finished, query: bo
     let authority = end.field(FieldName::Authority).or_else(|| end.field(FieldName::Host));
     line.octets("server.address", authority);
     line.text("network.protocol.version", version(end.version));
+}
+
+/// What the handshake of the client's connection found, in OpenTelemetry's names. A certificate that is told of was verified.
+fn handshake(line: &mut Object<'_>, tls: &TlsFacts) {
+    line.word("tls.client.server_name", tls.server_name.as_deref());
+    if let Some(digest) = &tls.certificate {
+        let digest: String = digest.iter().map(|octet| format!("{octet:02X}")).collect();
+        line.text("tls.client.hash.sha256", &digest);
+        line.word("tls.client.subject", tls.subject.as_deref());
+    }
 }
 
 /// The version as OpenTelemetry writes it.
@@ -229,6 +243,7 @@ pub(super) mod tests {
         };
         let end = EndRecord {
             request: RequestId(7),
+            tls: None,
             client: "[::1]:50000".parse::<std::net::SocketAddr>().expect("an address").into(),
             version: Version::Http2,
             fields: section,

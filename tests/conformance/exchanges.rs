@@ -167,7 +167,7 @@ fn a_client_of_http_1_is_told_where_it_is_not_spoken_and_the_connection_ends_wit
 }
 
 fn listeners_speak_what_each_of_them_says(adapter: &dyn Adapter) {
-    let listener = |only| ListenerConfig { address: any_port(), only, introduced: false };
+    let listener = |only| ListenerConfig { only, ..ListenerConfig::new(any_port()) };
     let listeners = vec![listener(Some(Protocol::Http2)), listener(None), listener(Some(Protocol::Http1))];
     let options = Options { workers: 2.try_into().unwrap(), ..Options::new(vec![any_port(); 3]) };
     let server = Running::start_with(adapter, Config { listeners, ..nobody() }, options);

@@ -31,7 +31,7 @@ const BINARY: &[u8] =
 const LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00";
 
 fn start(adapter: &dyn Adapter, mut config: Config, tls: Option<&FrontTls>) -> Running {
-    config.listeners = vec![ListenerConfig { address: any_port(), only: None, introduced: true }];
+    config.listeners = vec![ListenerConfig { introduced: true, ..ListenerConfig::new(any_port()) }];
     let options = match tls {
         Some(tls) => Options { listen_tls: vec![(any_port(), tls.clone())], ..Options::new(Vec::new()) },
         None => Options::new(vec![any_port()]),

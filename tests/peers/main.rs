@@ -8,6 +8,7 @@
 #[path = "../../core/transport/tests/common/mod.rs"]
 mod authority;
 mod budgets;
+mod certificates;
 mod clients;
 mod content;
 mod failures;
@@ -116,6 +117,12 @@ const CASES: &[Case] = &[
     case("tls::nghttpd_behind", &["curl", "nghttpd"], tls::nghttpd_behind),
     case("tls::nginx_behind", &["curl", "nginx"], tls::nginx_behind),
     case("tls::apache_behind", &["apache2", "curl"], tls::apache_behind),
+    case(
+        "certificates::replaced_under_load",
+        &["curl", "h2load", "nghttpd"],
+        certificates::replaced_under_load,
+    ),
+    case("certificates::of_clients", &["curl", "nghttpd", "openssl"], certificates::of_clients),
     case("proxy_protocol::senders", &["curl", "haproxy", "nghttpd"], proxy_protocol::senders),
     case("httpwg::conformance", &["httpwg", "nghttpd"], httpwg::conformance),
 ];

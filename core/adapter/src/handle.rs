@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use shuntyard_core::address::Address;
 use shuntyard_core::config::{Config, ConfigError};
 use shuntyard_core::gateway::{Command, Gateway};
 
@@ -59,6 +60,13 @@ impl Handle {
         config.validate()?;
         self.order(|| Order::Command(Command::Configure(Box::new(config.clone()))));
         Ok(())
+    }
+
+    /// Clients of this listener who have shown certificates are asked to leave, for others are trusted now
+    /// ([`FrontTls::replace_clients`](shuntyard_transport::FrontTls::replace_clients)). What they have asked for is answered. The listener must be one of
+    /// [`Config::listeners`].
+    pub fn part(&self, listener: &Address) {
+        self.order(|| Order::Command(Command::Part { listener: listener.clone() }));
     }
 
     /// Looks into every worker's gateway, on its own thread, and is told its time: `look` should be short. Wakes the workers and waits for

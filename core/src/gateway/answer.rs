@@ -135,7 +135,7 @@ mod tests {
                 Cause::RequestHeadTooLarge | Cause::RequestMalformed => 13,
                 Cause::NoRoute | Cause::NotServed | Cause::CodingUnsupported => 12,
                 Cause::HookAnswered | Cause::HookFailed | Cause::LastForward => 2,
-                Cause::RequestTargetTooLong | Cause::VersionUnsupported => 2,
+                Cause::RequestTargetTooLong | Cause::VersionUnsupported | Cause::Misdirected => 2,
                 _ => 14,
             };
             assert_eq!(grpc_status(cause), expected, "{cause:?}");

@@ -2,11 +2,13 @@
 
 use crate::address::Address;
 use crate::config::Protocol;
+use crate::fields::{FieldName, FieldSection};
 use crate::gateway::conn::{Conn, Life, Side};
 use crate::gateway::deadlines::Kind;
 use crate::gateway::{Accepted, ConnId, Connected, Gateway};
 use crate::h2::Role;
 use crate::record::Cause;
+use crate::routes::host_of;
 use crate::session::Session;
 use crate::time::Instant;
 
@@ -15,13 +17,16 @@ impl Gateway {
     /// `handle_introduced`, where the listener has it so, and `handle_connected`; or `handle_closed`. The deadline of the preface counts
     /// from now; past a limit of clients it is closed at once.
     pub fn handle_arriving(&mut self, info: Accepted, now: Instant) -> ConnId {
-        let of = self.listener_at(&info.local);
-        let (only, introduced) = of.map_or((None, false), |listener| (listener.only, listener.introduced));
+        let at = self.config.listeners.iter().position(|of| of.address == info.local);
+        let said = at.and_then(|at| self.config.listeners.get(at));
+        let (only, introduced) = said.map_or((None, false), |said| (said.only, said.introduced));
+        let listener = at.and_then(|at| u16::try_from(at).ok());
         // In a drain whoever stood in the kernel's queue may finish, and hears of it then.
         let stays = self.admit((!introduced).then_some(&info.peer), now) || self.drain.is_some();
         let session = Session::H2(self.new_connection(Role::Server));
         let side = Side::front(info.peer, !introduced);
-        let id = self.conns.insert(Conn { only, ..Conn::new(session, side, Life::Connecting, now) });
+        let id =
+            self.conns.insert(Conn { only, listener, ..Conn::new(session, side, Life::Connecting, now) });
         self.account.front.opened += 1;
         self.arm_conn(id, Kind::Preface, now);
         if !stays {
@@ -29,6 +34,36 @@ impl Gateway {
         }
         self.pace_accepting();
         id
+    }
+
+    /// Whether a request came by a connection that was opened for a name of another group (RFC 9110 section 15.5.20): clients send requests for
+    /// several names over one connection where one certificate is for all of them (RFC 9113 section 9.1.1), and have not shown there
+    /// what the other name asks for.
+    pub(super) fn is_misdirected(&self, conn: ConnId, fields: &FieldSection) -> bool {
+        let Some(entry) = self.conns.get(conn) else { return false };
+        let said = entry.listener.and_then(|at| self.config.listeners.get(usize::from(at)));
+        let Some(groups) = said.map(|said| &said.groups).filter(|groups| !groups.is_empty()) else {
+            return false;
+        };
+        let authority = fields.value_of(FieldName::Authority).or_else(|| fields.value_of(FieldName::Host));
+        let Some(asked) = authority.filter(|authority| !authority.is_empty()) else { return false };
+        let opened_for = entry.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
+        groups.of(host_of(asked)) != opened_for.and_then(|name| groups.of(name.as_bytes()))
+    }
+
+    /// Whose word is taken for who clients are has changed there: those who have shown a certificate are asked to leave, as if they had
+    /// become old. What they have asked for is answered.
+    pub(super) fn part(&mut self, listener: &Address, now: Instant) {
+        let at = self.config.listeners.iter().position(|of| of.address == *listener);
+        let has_shown = |entry: &Conn| entry.tls.as_ref().is_some_and(|tls| tls.certificate.is_some());
+        let came_there = |entry: &Conn| entry.is_front() && entry.listener.map(usize::from) == at;
+        let leave = |(id, entry): (ConnId, &Conn)| (came_there(entry) && has_shown(entry)).then_some(id);
+        let leaving: Vec<_> = self.conns.iter().filter_map(leave).collect();
+        for id in leaving.into_iter().filter(|_| at.is_some()) {
+            let old = self.conns.get_mut(id).and_then(|entry| entry.age_deadline.take());
+            self.cancel_deadline(old);
+            self.expire_age(id, now);
+        }
     }
 
     /// The balancer in front of a connection of [`handle_arriving`](Self::handle_arriving) has said whose it is; `None`: its own. Until then

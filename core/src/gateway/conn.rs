@@ -99,6 +99,8 @@ pub(super) struct Conn {
     pub(super) agreed: Option<Protocol>,
     /// All that is spoken at its listener, where that is one.
     pub(super) only: Option<Protocol>,
+    /// Which of the listeners of which more is said it came through.
+    pub(super) listener: Option<u16>,
 }
 
 impl Conn {
@@ -125,6 +127,7 @@ impl Conn {
             tls: None,
             agreed: None,
             only: None,
+            listener: None,
         }
     }
 

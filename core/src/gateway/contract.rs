@@ -118,6 +118,11 @@ pub enum Command {
         /// From now.
         deadline: Duration,
     },
+    /// Whose word is taken for who the clients of this listener are has changed: those who have shown certificates are asked to leave.
+    Part {
+        /// Where they came in. One of [`Config::listeners`].
+        listener: Address,
+    },
     /// The civil time, told again.
     WallClock(WallClock),
     /// The addresses that [`Action::Resolve`] asked for. None: the name could not be resolved, or has none; those that

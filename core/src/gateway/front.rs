@@ -72,6 +72,7 @@ impl Gateway {
         };
         let (upstream, timeout) = route.as_ref().map(|route| (route.upstream, route.timeout)).unzip();
         let tunnel_refused = tunnel::is_refused(&head, &fields, route.as_deref());
+        let misdirected = self.is_misdirected(front.conn, &fields);
         let key = self.freeze(front, head, fields, end, route, now);
         if let Some(request) = self.requests.get_mut(key) {
             request.awaiting.sections = Some(sections);
@@ -89,6 +90,9 @@ impl Gateway {
             if let Some(request) = self.requests.get_mut(key) {
                 request.awaiting.upload = upload;
             }
+        }
+        if misdirected {
+            return self.fail_request(key, Cause::Misdirected, now);
         }
         if tunnel_refused {
             return self.fail_request(key, Cause::NotServed, now);

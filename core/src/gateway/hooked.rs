@@ -231,6 +231,7 @@ impl Gateway {
             let upstream = at.map(|(_, upstream, _)| upstream).or(route.map(|route| route.upstream));
             let endpoint = at.and_then(|(_, upstream, endpoint)| self.registry.endpoint(upstream, endpoint));
             let client = self.client_of(awaiting.front.conn);
+            let tls = self.conns.get(awaiting.front.conn).and_then(|entry| entry.tls.as_deref());
             let context = Context {
                 request: awaiting.id,
                 attempt: at.map_or(0, |(number, ..)| number),
@@ -238,6 +239,7 @@ impl Gateway {
                 upstream: upstream.and_then(|key| self.registry.upstream(key)).map(|of| &*of.config().name),
                 endpoint: endpoint.map(|of| &*of.label),
                 client: &client,
+                tls,
                 now,
                 unix_seconds: self.wall.unix_seconds_at(now),
             };

@@ -363,6 +363,7 @@ impl Gateway {
     pub fn handle_command(&mut self, command: Command, now: Instant) {
         match command {
             Command::Drain { deadline } => self.begin_drain(deadline, now),
+            Command::Part { listener } => self.part(&listener, now),
             Command::WallClock(wall) => self.wall = wall,
             Command::Resolved { name, port, addresses } => self.name_resolved((&name, port), &addresses, now),
             Command::Configure(config) => self.configure(*config, now),

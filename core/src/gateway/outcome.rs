@@ -174,6 +174,7 @@ impl Gateway {
         let record = EndRecord {
             request: awaiting.id,
             client: self.client_of(awaiting.front.conn),
+            tls: self.conns.get(awaiting.front.conn).and_then(|entry| entry.tls.clone()),
             version: awaiting.version,
             fields,
             route: awaiting.route.as_ref().map(|route| Arc::clone(&route.name)),

@@ -102,7 +102,7 @@ impl Gateway {
     }
 
     /// What more is said of the listener at which a client came in.
-    pub(super) fn listener_at(&self, local: &Address) -> Option<&config::ListenerConfig> {
+    fn listener_at(&self, local: &Address) -> Option<&config::ListenerConfig> {
         self.config.listeners.iter().find(|listener| listener.address == *local)
     }
 

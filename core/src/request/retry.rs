@@ -45,6 +45,7 @@ impl Loss {
             | Cause::HookAnswered
             | Cause::HookFailed
             | Cause::LastForward
+            | Cause::Misdirected
             | Cause::ProxyLoop => Self::Final,
         }
     }

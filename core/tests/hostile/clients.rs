@@ -74,7 +74,7 @@ fn a_client_behind_a_balancer_has_no_more_than_its_share_either() {
     let mut memory = Memory::new(|config| {
         config.max_fronts_per_client = 2;
         config.listeners =
-            vec![ListenerConfig { address: address("10.0.0.1:80"), only: None, introduced: true }];
+            vec![ListenerConfig { introduced: true, ..ListenerConfig::new(address("10.0.0.1:80")) }];
     });
     let mut arrive = |client: Option<Option<&str>>| {
         let info = Accepted { peer: balancer.clone(), local: listener.clone() };

@@ -429,7 +429,7 @@ fn where_http1_is_not_spoken_clients_are_told_so() {
 fn each_listener_speaks_what_it_says_and_a_new_configuration_changes_nothing_of_it() {
     let address: core::net::SocketAddr = "127.0.0.1:50001".parse().expect("an address");
     for (only, spoken) in [(Protocol::Http2, false), (Protocol::Http1, true)] {
-        let listener = ListenerConfig { address: address.into(), only: Some(only), introduced: false };
+        let listener = ListenerConfig { only: Some(only), ..ListenerConfig::new(address.into()) };
         let mut memory = Memory::new(|config| config.listeners = vec![listener]);
         memory.reconfigure(|config| config.listeners.clear());
         let (http1, http2) = (memory.connect_mute(), memory.connect_mute());

@@ -29,6 +29,7 @@ pub enum Trust {
 pub struct BackTls {
     pub(crate) config: Arc<ClientConfig>,
     name: Option<ServerName<'static>>,
+    pub(crate) verifies: bool,
 }
 
 impl BackTls {
@@ -70,7 +71,8 @@ impl BackTls {
         };
         config.resumption = Resumption::in_memory_sessions(256);
         let name = name.map(server_name).transpose()?;
-        Ok(Self { config: Arc::new(config), name })
+        let verifies = !matches!(trust, Trust::Nobody);
+        Ok(Self { config: Arc::new(config), name, verifies })
     }
 
     /// Who the backend must be that is written down as `host`, by name or address.

@@ -1,10 +1,11 @@
 //! TLS with clients.
 
-use std::sync::Arc;
+use std::iter;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::server::{ServerConfig, ServerSessionMemoryCache, WebPkiClientVerifier};
 use rustls::{RootCertStore, version};
-use shuntyard_core::config::Protocol;
+use shuntyard_core::config::{HostPattern, NameGroups, Protocol};
 
 use crate::failure::TlsConfigError;
 use crate::identity::{Certificates, Identity, certificates};
@@ -27,9 +28,15 @@ pub enum ClientAuth {
 
 /// How a listener speaks TLS. Clones are the same listener: they share certificates and sessions.
 #[derive(Clone, Debug)]
-pub struct FrontTls {
-    pub(crate) config: Arc<ServerConfig>,
+pub struct FrontTls(Arc<Listener>);
+
+#[derive(Debug)]
+struct Listener {
     certificates: Arc<Certificates>,
+    protocols: Vec<Protocol>,
+    groups: NameGroups,
+    /// How TLS is spoken with clients of no group, then with those of each. Sessions of one are none of another's.
+    configs: RwLock<Vec<Arc<ServerConfig>>>,
 }
 
 impl FrontTls {
@@ -43,30 +50,26 @@ impl FrontTls {
         protocols: &[Protocol],
         clients: &ClientAuth,
     ) -> Result<Self, TlsConfigError> {
-        let shown = Arc::new(Certificates::new(identities)?);
-        let provider = provider();
-        let other = |error: &dyn std::fmt::Display| TlsConfigError::Other(error.to_string());
-        let builder = ServerConfig::builder_with_provider(provider.clone())
-            .with_protocol_versions(&[&version::TLS13, &version::TLS12])
-            .map_err(|error| other(&error))?;
-        let builder = match clients {
-            ClientAuth::Off => builder.with_no_client_auth(),
-            ClientAuth::Optional(roots) | ClientAuth::Required(roots) => {
-                let verifier = WebPkiClientVerifier::builder_with_provider(authorities(roots)?, provider);
-                let verifier = match clients {
-                    ClientAuth::Optional(_) => verifier.allow_unauthenticated(),
-                    ClientAuth::Off | ClientAuth::Required(_) => verifier,
-                };
-                builder.with_client_cert_verifier(verifier.build().map_err(|error| other(&error))?)
-            }
-        };
-        let mut config = builder.with_cert_resolver(shown.clone());
-        config.alpn_protocols = protocols.iter().map(|&protocol| alpn_name(protocol).to_vec()).collect();
-        // RFC 8446 section 8: early data can be replayed by anybody who saw it.
-        config.max_early_data_size = 0;
-        config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
-        config.ticketer = chosen::Ticketer::new().map_err(|error| other(&error))?;
-        Ok(Self { config: Arc::new(config), certificates: shown })
+        Self::by_name(identities, protocols, clients, &[])
+    }
+
+    /// Likewise, but clients that ask for a name of one of these groups (SNI) show certificates as is said there. The gateway must know the same
+    /// groups ([`ListenerConfig::groups`](shuntyard_core::config::ListenerConfig::groups)): it refuses requests for names of others.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn by_name(
+        identities: &[Identity],
+        protocols: &[Protocol],
+        clients: &ClientAuth,
+        groups: &[(Vec<HostPattern>, ClientAuth)],
+    ) -> Result<Self, TlsConfigError> {
+        let certificates = Arc::new(Certificates::new(identities)?);
+        let clients = iter::once(clients).chain(groups.iter().map(|(_, clients)| clients));
+        let configs: Result<_, _> = clients.map(|of| server_config(&certificates, protocols, of)).collect();
+        let groups = NameGroups(groups.iter().map(|(names, _)| names.clone()).collect());
+        let configs = RwLock::new(configs?);
+        Ok(Self(Arc::new(Listener { certificates, protocols: protocols.to_vec(), groups, configs })))
     }
 
     /// Shows these from the next handshake on. Connections and sessions that stand stay.
@@ -74,8 +77,68 @@ impl FrontTls {
     /// # Errors
     /// There is none; then nothing has changed.
     pub fn replace(&self, identities: &[Identity]) -> Result<(), TlsConfigError> {
-        self.certificates.replace(identities)
+        self.0.certificates.replace(identities)
     }
+
+    /// Asks for certificates in this way from the next handshake on, and of those of each group in their order. Connections that stand stay;
+    /// no session is taken up again that was begun before, for its client was held against other authorities.
+    ///
+    /// # Errors
+    /// There is no authority in what should hold some, or there are more or fewer groups; then nothing has changed.
+    pub fn replace_clients(&self, clients: &ClientAuth, groups: &[ClientAuth]) -> Result<(), TlsConfigError> {
+        let listener = &*self.0;
+        if groups.len() != listener.groups.0.len() {
+            return Err(TlsConfigError::Other("there are other groups of names".to_owned()));
+        }
+        let clients = iter::once(clients).chain(groups);
+        let make = |of| server_config(&listener.certificates, &listener.protocols, of);
+        let configs = clients.map(make).collect::<Result<_, _>>()?;
+        // A list that is replaced as a whole is whole.
+        *listener.configs.write().unwrap_or_else(PoisonError::into_inner) = configs;
+        Ok(())
+    }
+
+    /// How TLS is spoken with who asks for this name.
+    pub(crate) fn config_for(&self, name: Option<&str>) -> Arc<ServerConfig> {
+        let group = name.and_then(|name| self.0.groups.of(name.as_bytes()));
+        let configs = self.0.configs.read().unwrap_or_else(PoisonError::into_inner);
+        configs[group.map_or(0, |group| group + 1)].clone()
+    }
+
+    /// Whether that depends on the name.
+    pub(crate) fn is_by_name(&self) -> bool {
+        !self.0.groups.is_empty()
+    }
+}
+
+fn server_config(
+    certificates: &Arc<Certificates>,
+    protocols: &[Protocol],
+    clients: &ClientAuth,
+) -> Result<Arc<ServerConfig>, TlsConfigError> {
+    let provider = provider();
+    let other = |error: &dyn std::fmt::Display| TlsConfigError::Other(error.to_string());
+    let builder = ServerConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&[&version::TLS13, &version::TLS12])
+        .map_err(|error| other(&error))?;
+    let builder = match clients {
+        ClientAuth::Off => builder.with_no_client_auth(),
+        ClientAuth::Optional(roots) | ClientAuth::Required(roots) => {
+            let verifier = WebPkiClientVerifier::builder_with_provider(authorities(roots)?, provider);
+            let verifier = match clients {
+                ClientAuth::Optional(_) => verifier.allow_unauthenticated(),
+                ClientAuth::Off | ClientAuth::Required(_) => verifier,
+            };
+            builder.with_client_cert_verifier(verifier.build().map_err(|error| other(&error))?)
+        }
+    };
+    let mut config = builder.with_cert_resolver(certificates.clone());
+    config.alpn_protocols = protocols.iter().map(|&protocol| alpn_name(protocol).to_vec()).collect();
+    // RFC 8446 section 8: early data can be replayed by anybody who saw it.
+    config.max_early_data_size = 0;
+    config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+    config.ticketer = chosen::Ticketer::new().map_err(|error| other(&error))?;
+    Ok(Arc::new(config))
 }
 
 /// What a protocol is called in ALPN (RFC 9113 section 3.1, RFC 7301 section 6).
@@ -89,6 +152,14 @@ pub(crate) const fn alpn_name(protocol: Protocol) -> &'static [u8] {
 /// The protocol that ALPN calls so.
 pub(crate) fn alpn_protocol(name: &[u8]) -> Option<Protocol> {
     [Protocol::Http2, Protocol::Http1].into_iter().find(|&protocol| alpn_name(protocol) == name)
+}
+
+/// Whether these are certificates of authorities, as PEM.
+///
+/// # Errors
+/// There is none among them, or one that cannot be read.
+pub fn check_authorities(pem: &[u8]) -> Result<(), TlsConfigError> {
+    authorities(pem).map(drop)
 }
 
 pub(crate) fn authorities(pem: &[u8]) -> Result<Arc<RootCertStore>, TlsConfigError> {

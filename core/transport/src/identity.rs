@@ -12,6 +12,7 @@ use rustls::{Error, InconsistentKeys};
 
 use crate::failure::TlsConfigError;
 use crate::provider::provider;
+use crate::subject::text_of;
 
 /// A chain of certificates, the own first, with the private key of the first.
 #[derive(Clone, Debug)]
@@ -64,6 +65,11 @@ fn names_of(certificate: &CertificateDer<'_>) -> Result<Vec<String>, TlsConfigEr
     let parsed = webpki::EndEntityCert::try_from(certificate)
         .map_err(|error| TlsConfigError::Unreadable(error.to_string()))?;
     Ok(parsed.valid_dns_names().map(str::to_ascii_lowercase).collect())
+}
+
+/// Whom the certificate names.
+pub(crate) fn subject_of(certificate: &CertificateDer<'_>) -> Option<String> {
+    text_of(webpki::EndEntityCert::try_from(certificate).ok()?.subject())
 }
 
 thread_local! {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
 use rustls::{CommonState, Error, HandshakeKind};
 use shuntyard_core::config::Protocol;
@@ -10,7 +11,7 @@ use shuntyard_core::tls::{TlsFacts, TlsFailure};
 
 use crate::failure::failure_of;
 use crate::front::alpn_protocol;
-use crate::identity::take_asked;
+use crate::identity::{subject_of, take_asked};
 use crate::output::Output;
 use crate::provider::sha256;
 use crate::transport::{INPUT, Phase, RECORD, Side, Spare, Transport};
@@ -161,13 +162,13 @@ impl Transport {
         // In TLS 1.2 the server's last words of the handshake are still to come, and the client waits for them.
         self.step_until_rest();
         let common = self.common();
+        let certificate = common.peer_certificates().and_then(<[_]>::first);
         let protocol = common.alpn_protocol().and_then(alpn_protocol);
         let facts = TlsFacts {
             server_name: self.name.clone(),
-            certificate: common
-                .peer_certificates()
-                .and_then(<[_]>::first)
-                .map(|first| Arc::new(sha256(first))),
+            certificate: certificate.map(|certificate| Arc::new(sha256(certificate))),
+            subject: certificate.and_then(subject_of).map(Arc::from),
+            verified: certificate.is_some() && self.verifies,
             resumed: common.handshake_kind() == Some(HandshakeKind::Resumed),
         };
         // RFC 9113 section 3.2: HTTP/2 is spoken where ALPN has said so. HTTP/1.1 needs no word.
@@ -214,6 +215,16 @@ impl Transport {
 
     /// One call of the library; says how much plaintext was put in front, failed or not.
     fn call(&mut self, into: &mut [u8]) -> (usize, Result<Step, Error>) {
+        if let Some(choosing) = &mut self.choosing {
+            let Some(config) = choosing.hear(&self.input[self.start..self.end]) else {
+                return (0, Ok(Step::Rest));
+            };
+            self.choosing = None;
+            match UnbufferedServerConnection::new(config) {
+                Ok(conn) => self.side = Side::Server(conn),
+                Err(error) => return (0, Err(error)),
+            }
+        }
         let input = &mut self.input[self.start..self.end];
         let mut hands = Hands {
             output: &mut self.output,

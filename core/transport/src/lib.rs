@@ -16,6 +16,7 @@
 //! RFC 9113 section 9.2.2 allows; there is neither compression nor renegotiation (section 9.2.1), and no early data.
 
 mod back;
+mod choosing;
 mod failure;
 mod front;
 mod identity;
@@ -24,11 +25,12 @@ mod output;
 mod provider;
 mod proxy_protocol;
 mod sealing;
+mod subject;
 mod transport;
 
 pub use back::{BackTls, Trust};
 pub use failure::{TlsConfigError, failure_of};
-pub use front::{ClientAuth, FrontTls};
+pub use front::{ClientAuth, FrontTls, check_authorities};
 pub use identity::Identity;
 pub use input::Plain;
 pub use proxy_protocol::{INTRODUCTION_OCTETS, Introduction, NotIntroduced, introduction};

@@ -10,6 +10,7 @@ use shuntyard_core::time::Instant;
 use shuntyard_core::tls::TlsFailure;
 
 use crate::back::{BackTls, offered};
+use crate::choosing::Choosing;
 use crate::failure::failure_of;
 use crate::front::{FrontTls, alpn_name};
 use crate::output::{Memory, OUTPUT, Output};
@@ -38,6 +39,10 @@ pub(crate) enum Side {
 /// One connection of TLS.
 pub struct Transport {
     pub(crate) side: Side,
+    /// How TLS is spoken depends on a name that has not come.
+    pub(crate) choosing: Option<Box<Choosing>>,
+    /// Of a backend: its certificate is held against authorities.
+    pub(crate) verifies: bool,
     /// Octets of the wire that are no whole record yet, or whose turn has not come: those from `start` to `end`.
     pub(crate) input: Vec<u8>,
     pub(crate) start: usize,
@@ -71,8 +76,10 @@ impl Transport {
     /// # Errors
     /// The library does not work with its configuration.
     pub fn front(tls: &FrontTls) -> Result<Self, TlsFailure> {
-        let conn = UnbufferedServerConnection::new(tls.config.clone()).map_err(|error| failure_of(&error))?;
-        Ok(Self::new(Side::Server(conn), Phase::Fresh))
+        let conn =
+            UnbufferedServerConnection::new(tls.config_for(None)).map_err(|error| failure_of(&error))?;
+        let choosing = tls.is_by_name().then(|| Box::new(Choosing::new(tls)));
+        Ok(Self { choosing, ..Self::new(Side::Server(conn), Phase::Fresh) })
     }
 
     /// A connection to the backend that is written down as `host`. The first octets
@@ -99,6 +106,7 @@ impl Transport {
         let conn = UnbufferedClientConnection::new_with_alpn(tls.config.clone(), name, offered)
             .map_err(|error| failure_of(&error))?;
         let mut transport = Self::new(Side::Client(conn), Phase::Handshake);
+        transport.verifies = tls.verifies;
         (transport.needs_http2, transport.name) = (alpn == Alpn::Http2, Some(asked));
         transport.step_until_rest();
         Ok(transport)
@@ -107,6 +115,8 @@ impl Transport {
     fn new(side: Side, phase: Phase) -> Self {
         Self {
             side,
+            choosing: None,
+            verifies: true,
             input: Vec::new(),
             start: 0,
             end: 0,

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Authority, Pair};
-use shuntyard_core::config::{Alpn, Protocol};
+use shuntyard_core::config::{Alpn, HostPattern, Protocol};
 use shuntyard_core::time::Instant;
 use shuntyard_core::tls::TlsFailure;
 use shuntyard_requirements::req;
@@ -223,6 +223,75 @@ fn the_second_connection_takes_the_session_up_again() {
         (first.certificate.clone(), first.server_name.clone()),
         (second.certificate.clone(), second.server_name.clone())
     );
+}
+
+/// Who asks for one name must show a certificate, who asks for another need not; a session with one is none with the other.
+#[test]
+fn certificates_are_asked_for_by_name() {
+    let (authority, clients, others) = (Authority::new(), Authority::new(), Authority::new());
+    let identity = [authority.issue(&["*.a.example"])];
+    let guarded = (vec![HostPattern::Exact("Admin.a.example".into())], ClientAuth::Required(clients.pem()));
+    let asked = (vec![HostPattern::Below("w.a.example".into())], ClientAuth::Optional(others.pem()));
+    let front = FrontTls::by_name(&identity, &BOTH, &ClientAuth::Off, &[guarded, asked]).unwrap();
+    let with = |identity: &Identity| {
+        BackTls::new(&Trust::Authorities(authority.pem()), Some(identity), None).unwrap()
+    };
+    let found = |back: &BackTls, host: &str, cuts| {
+        let mut pair =
+            Pair::new(Transport::back(back, host, Alpn::Either).unwrap(), Transport::front(&front).unwrap());
+        pair.cuts = cuts;
+        pair.run();
+        match pair.server.failure {
+            Some(failure) => Err(failure),
+            None => Ok(pair.server.facts.unwrap().tls.unwrap()),
+        }
+    };
+    let known = with(&clients.issue(&["client"]));
+    for cuts in [(usize::MAX, 64 << 10), (1, 64 << 10), (300, 64 << 10)] {
+        let nobody = trusting(&authority);
+        assert_eq!(found(&nobody, "admin.a.example", cuts), Err(TlsFailure::CertificateMissing));
+        assert_eq!(found(&nobody, "b.a.example", cuts).unwrap().certificate, None);
+        let facts = found(&known, "admin.a.example", cuts).unwrap();
+        assert!(facts.verified && facts.certificate.is_some());
+        assert_eq!(facts.server_name.as_deref(), Some("admin.a.example"));
+        assert_eq!(facts.subject.as_deref(), Some("CN=rcgen self signed cert"));
+        // Nobody asks for it there, and elsewhere it is a stranger's.
+        let facts = found(&known, "b.a.example", cuts).unwrap();
+        assert!(!facts.verified && facts.certificate.is_none() && facts.subject.is_none());
+    }
+    assert!(found(&known, "admin.a.example", (usize::MAX, 64 << 10)).unwrap().resumed);
+
+    // Whom is trusted changes: who was known is not, and no session helps.
+    let required = |authority: &Authority| ClientAuth::Required(authority.pem());
+    assert!(front.replace_clients(&ClientAuth::Off, &[required(&others)]).is_err());
+    front.replace_clients(&ClientAuth::Off, &[required(&others), ClientAuth::Off]).unwrap();
+    let cuts = (usize::MAX, 64 << 10);
+    assert_eq!(found(&known, "admin.a.example", cuts), Err(TlsFailure::CertificateUnknownIssuer));
+    assert!(found(&with(&others.issue(&["client"])), "admin.a.example", cuts).unwrap().verified);
+}
+
+/// What is no ClientHello is told what is wrong with it, as where no name is waited for.
+#[test]
+fn what_is_no_client_hello_ends_while_a_name_is_waited_for() {
+    let authority = Authority::new();
+    let identity = [authority.issue(&["a.example"])];
+    let groups = [(vec![HostPattern::Any], ClientAuth::Required(authority.pem()))];
+    for octets in [
+        &b"\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00"[..],
+        b"\x17\x03\x03\x00\x01\x00",
+        b"\x16\x03\x01\xff\xff\x00",
+        b"\x80\x80",
+    ] {
+        let failure = |front: &FrontTls| {
+            let mut end = common::End::new(Transport::front(front).unwrap());
+            end.hear(octets, &mut Default::default(), (usize::MAX, 64 << 10));
+            (end.failure, end.speak().is_empty())
+        };
+        let by_name = FrontTls::by_name(&identity, &BOTH, &ClientAuth::Off, &groups).unwrap();
+        let plain = FrontTls::new(&identity, &BOTH, &ClientAuth::Off).unwrap();
+        assert!(failure(&plain).0.is_some());
+        assert_eq!(failure(&by_name), failure(&plain), "{octets:?}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::cli::Adapter;
 use crate::config::reference::{LEAST, reference};
 use crate::config::section::{Report, Standing};
 use crate::log::Destination;
-use crate::tls::{Clients, IdentityFiles};
+use crate::tls::{ClientFiles, Clients, IdentityFiles};
 
 #[test]
 fn three_lines_are_enough_and_all_else_is_the_cores_default() {
@@ -199,7 +199,8 @@ fn a_listener_with_tls() {
         format!(
             "[[listen]]\naddress = \"127.0.0.1:1\"\nprotocols = [\"http/1.1\", \"h2\"]\n[listen.tls]\n\
              cert = {0:?}\nkey = {key:?}\nclient_auth = \"optional\"\nclient_ca = {0:?}\n\
-             [[listen.tls.certificates]]\ncert = {1:?}\nkey = {2:?}\n{3}",
+             [[listen.tls.certificates]]\ncert = {1:?}\nkey = {2:?}\n\
+             [[listen.tls.by_name]]\nnames = [\"*.Admin.example\"]\nclient_auth = \"required\"\nclient_ca = {1:?}\n{3}",
             made[0].cert,
             made[1].cert,
             made[1].key,
@@ -213,7 +214,11 @@ fn a_listener_with_tls() {
     assert_eq!((address.to_string(), read.listen.len()), ("127.0.0.1:1".to_owned(), 0));
     assert_eq!(files.identities, made);
     assert_eq!(files.protocols, [Protocol::Http1, Protocol::Http2]);
-    assert_eq!((files.clients, files.client_ca.as_ref()), (Clients::Optional, Some(&made[0].cert)));
+    let shown = |clients, ca: &IdentityFiles| ClientFiles { clients, ca: Some(ca.cert.clone()) };
+    assert_eq!(files.clients, shown(Clients::Optional, &made[0]));
+    let names = vec![HostPattern::Below("admin.example".into())];
+    assert_eq!(files.by_name, [(names.clone(), shown(Clients::Required, &made[1]))]);
+    assert_eq!(read.config.listeners[0].groups.0, [names]);
     assert!(wrong.contains("certificate and key do not match"), "{wrong}");
 }
 

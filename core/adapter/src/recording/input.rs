@@ -151,6 +151,9 @@ impl fmt::Display for Input {
             Self::Closed(conn, why) => write!(f, "{conn:?} is gone: {why:?}"),
             Self::Timeout => f.write_str("a deadline has come"),
             Self::Command(Command::Drain { .. }) => f.write_str("the operator drains"),
+            Self::Command(Command::Part { listener }) => {
+                write!(f, "clients of {listener} are asked to leave")
+            }
             Self::Command(Command::WallClock(_)) => f.write_str("the civil time is told"),
             Self::Command(Command::Resolved { name, .. }) => write!(f, "{name} is resolved"),
             Self::Command(Command::Configure(_)) => f.write_str("a new configuration comes"),

@@ -10,8 +10,8 @@ use std::time::Duration;
 use shuntyard_core::address::Address;
 use shuntyard_core::config::{
     Alpn, Balance, Config, ConnectionConfig, EndpointConfig, ForwardingConfig, HeaderRule, Host, HostPattern,
-    ListenerConfig, PathPattern, Peers, Protocol, RetryConfig, RouteConfig, Saturation, Scope, Timeouts,
-    UpstreamConfig,
+    ListenerConfig, NameGroups, PathPattern, Peers, Protocol, RetryConfig, RouteConfig, Saturation, Scope,
+    Timeouts, UpstreamConfig,
 };
 use shuntyard_core::gateway::{Accepted, Closed, Command, ConnId, Connected};
 use shuntyard_core::time::{Instant, WallClock};
@@ -91,6 +91,7 @@ by! {
     Duration, |value| u64::try_from(value.as_nanos()).unwrap_or(u64::MAX), |word: u64| Some(Self::from_nanos(word));
     Arc<str>, |value| value.to_string(), |word: String| Some(word.into());
     SocketAddr, |value| value.to_string(), |word: String| word.parse().ok();
+    NameGroups, |value| value.0.clone(), |word: Vec<Vec<HostPattern>>| Some(Self(word));
     Peers, |value| value.to_string(), |word: String| word.parse().ok();
     Box<Config>, |value| (**value).clone(), |word: Config| Some(Box::new(word));
     TlsFailure, |value| value.code(), |word: u64| Self::from_code(word);
@@ -205,7 +206,7 @@ macro_rules! enums {
 structs! {
     Accepted { peer, local }
     Connected { protocol, tls }
-    TlsFacts { server_name, certificate, resumed }
+    TlsFacts { server_name, certificate, subject, verified, resumed }
     WallClock { at, unix_seconds }
     Config {
         front, backend, timeouts, upstreams, routes, http1, http2, listeners, max_fronts, max_fronts_per_client, ledger_octets, ledger_front_octets, upload_ledger_octets, head_ledger_octets,
@@ -228,7 +229,7 @@ structs! {
         queue_max, queue_timeout, retry
     }
     EndpointConfig { host, protocol, tls }
-    ListenerConfig { address, only, introduced }
+    ListenerConfig { address, only, introduced, groups }
     RetryConfig { attempts, unprocessed_attempts, budget_percent, replay_octets }
     RouteConfig {
         name, host, path, upstream, authority, map_back, replace_errors, timeout, upgrades, connect, request_headers, response_headers
@@ -248,7 +249,7 @@ enums! {
     PathPattern { 0 = Any, 1 = Exact(path), 2 = Prefix(path) }
     Closed { 0 = ConnectRefused, 1 = ConnectTimedOut, 2 = ConnectFailed, 3 = Reset, 4 = Failed, 5 = Tls(failure) }
     Command {
-        0 = Drain { deadline }, 1 = WallClock(wall), 2 = Resolved { name, port, addresses }, 3 = Configure(config)
+        0 = Drain { deadline }, 1 = WallClock(wall), 2 = Resolved { name, port, addresses }, 3 = Configure(config), 4 = Part { listener }
     }
 }
 
@@ -293,15 +294,23 @@ mod tests {
         config.routes[0].authority = Some("app:1".into());
         config.forwarding.trusted = vec![Peers::Unix, "10.0.0.0/8".parse().unwrap()];
         let address = Address::Unix("/l".into());
-        config.listeners = vec![ListenerConfig { address, only: Some(Protocol::Http1), introduced: true }];
+        let groups = NameGroups(vec![vec![HostPattern::Exact("a".into())], Vec::new()]);
+        config.listeners =
+            vec![ListenerConfig { address, only: Some(Protocol::Http1), introduced: true, groups }];
         there_and_back(&config);
         there_and_back(&Command::Configure(Box::new(config)));
+        there_and_back(&Command::Part { listener: inet.into() });
         there_and_back(&Command::Drain { deadline: Duration::from_secs(3) });
         there_and_back(&Command::Resolved { name: "b".into(), port: 9, addresses: vec![inet.into()] });
         there_and_back(&Closed::Failed);
         there_and_back(&Closed::Tls(TlsFailure::AlertReceived(48)));
-        let tls =
-            TlsFacts { server_name: Some("a".into()), certificate: Some(Arc::new([7; 32])), resumed: true };
+        let tls = TlsFacts {
+            server_name: Some("a".into()),
+            certificate: Some(Arc::new([7; 32])),
+            subject: Some("CN=a".into()),
+            verified: true,
+            resumed: true,
+        };
         there_and_back(&Connected { protocol: Some(Protocol::Http2), tls: Some(Arc::new(tls)) });
     }
 }
