@@ -152,6 +152,11 @@ impl Registry {
         }
     }
 
+    /// How many entries there are.
+    pub fn entry_count(&self) -> usize {
+        self.entries.len()
+    }
+
     /// The entry has had its turn at what the upstream gives, and there is more.
     pub fn wake_next(&mut self, entry: EntryKey) {
         let Some(of) = self.entries.get(entry).map(|entry| entry.upstream) else { return };

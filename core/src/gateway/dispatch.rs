@@ -32,8 +32,11 @@ impl Gateway {
     /// Serves the entries for which something has changed. Whoever still waits after that, waits against a deadline.
     pub(super) fn dispatch(&mut self, now: Instant) {
         self.keep_minimum(now);
+        // Whoever waits for a backend of a special kind hands on what it cannot use; once around all is enough.
+        let mut in_vain = 0;
         while let Some(entry) = self.registry.next_ready() {
-            self.serve(entry, now);
+            let hands_on = in_vain < self.registry.entry_count();
+            in_vain = if self.serve(entry, hands_on, now) { 0 } else { in_vain + 1 };
         }
         let mut newcomers = core::mem::take(&mut self.newcomers);
         for key in newcomers.drain(..) {
@@ -49,11 +52,13 @@ impl Gateway {
     }
 
     /// Thaws requests of the entry while there are engines with slots and the ledger has memory; then sees to more engines.
-    fn serve(&mut self, entry: EntryKey, now: Instant) {
-        let mut passing = false;
+    /// `false`: nothing came of it, for all that wait want a backend of a special kind.
+    fn serve(&mut self, entry: EntryKey, hands_on: bool, now: Instant) -> bool {
+        let (mut passing, mut in_vain) = (false, true);
         while let Some(key) = self.next_request(entry, passing) {
             if self.is_unservable(key) {
                 self.fail_request(key, Cause::NoTunnel, now);
+                in_vain = false;
                 continue;
             }
             let wanted = self.wanted(key);
@@ -61,23 +66,28 @@ impl Gateway {
                 self.saturated(entry, key, wanted, now);
                 // Who waits for a backend of a special kind keeps its turn, and holds nobody up who can do with any.
                 if wanted.needs == Needs::Anything {
-                    return;
+                    return true;
                 }
                 passing = true;
                 continue;
             };
             match self.thaw(key, conn, now) {
-                Thawed::Yes | Thawed::Held | Thawed::Answered => {}
+                Thawed::Yes | Thawed::Held | Thawed::Answered => in_vain = false,
                 Thawed::Starved => {
                     self.account.hit(Limit::Ledger);
-                    return self.registry.starve(entry);
+                    self.registry.starve(entry);
+                    return true;
                 }
-                Thawed::NoSlot => return,
+                Thawed::NoSlot => return true,
             }
         }
         // What it did not need may serve the next.
-        self.registry.wake_next(entry);
+        let in_vain = in_vain && passing;
+        if hands_on || !in_vain {
+            self.registry.wake_next(entry);
+        }
         self.registry.feed();
+        !in_vain
     }
 
     /// The entry's next request; `passing`, the next that any backend can serve.

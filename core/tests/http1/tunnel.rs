@@ -1,7 +1,7 @@
 //! Tunnels with HTTP/1.1 on at least one side. HTTP/2 on both is in `tunnels.rs`.
 
 use http::{Method, Request};
-use shuntyard_core::config::{ConnectionConfig, Protocol};
+use shuntyard_core::config::{ConnectionConfig, Protocol, Scope};
 use shuntyard_core::h2::{ClientEvent, Protocol as Upgrade, ServerEvent};
 use shuntyard_core::key::ConnId;
 use shuntyard_core::record::{Cause, Outcome};
@@ -154,6 +154,33 @@ fn b73_http1_on_both_sides() {
     memory.kill(backend);
     assert_eq!(memory.records[0].outcome, Outcome::Truncated(Cause::ConnectionTerminated));
     assert!(memory.closed.contains(&client) || memory.shutdowns.contains(&client));
+}
+
+/// Clients that wait for a tunnel do not hand their turn to each other for ever.
+#[test]
+fn several_wait_for_a_tunnel_where_there_is_room_for_one() {
+    let mut memory = Memory::new(|config| {
+        config.upstreams[0].endpoints[0].protocol = Protocol::Http1;
+        config.upstreams[0].share = Scope::Client;
+        config.upstreams[0].http1_connections_max = 1;
+    });
+    memory.mute_backends = true;
+    let clients: Vec<ConnId> = (0..3).map(|_| memory.connect_mute()).collect();
+    for &client in &clients {
+        memory.inject(client, handshake().as_bytes());
+    }
+    for (n, &client) in clients.iter().enumerate() {
+        assert_eq!(memory.dials.len(), n + 1);
+        let backend = *memory.backends().iter().find(|id| !clients.contains(id)).expect("one");
+        let accept = accept_of(&said(&mut memory, backend));
+        let answer = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: {accept}\r\n\r\n"
+        );
+        memory.inject(backend, answer.as_bytes());
+        assert!(said(&mut memory, client).contains(ACCEPT));
+        memory.kill(client);
+        memory.shut(backend);
+    }
 }
 
 /// Each direction ends by itself, also where its last octets left long ago.
