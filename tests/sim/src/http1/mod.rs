@@ -4,9 +4,13 @@
 
 mod peers;
 mod plan;
+mod rogues;
+mod tunnels;
 mod world;
 
-pub use plan::{Fault, Plan, plan};
+pub use plan::{Fault, Plan, Role, plan};
+pub use rogues::{BackendRogue, ClientRogue};
+pub use tunnels::TunnelPlan;
 pub use world::{Report, run};
 
 use crate::refcodec::{Field, value_of};

@@ -1,6 +1,6 @@
 //! Model peers that speak HTTP/1.1: a client with one request after the other, or many at once in order, and a backend.
 
-use super::Fault;
+use super::{Fault, tunnels};
 use crate::backend::Scripts;
 use crate::client::Answer;
 use crate::net::{End, Link, Read, Write};
@@ -12,29 +12,58 @@ use crate::world::{Nanos, Wake, World};
 
 /// One end of a connection: octets in, octets out.
 #[derive(Debug)]
-struct Wire {
+pub(super) struct Wire {
     reader: Reader,
     output: Vec<u8>,
     end: End,
     /// The other end has finished, or the connection is gone.
     over: bool,
+    finished: bool,
     closed: bool,
 }
 
 impl Wire {
-    fn new(end: End) -> Self {
+    pub(super) fn new(end: End) -> Self {
         let reader = Reader::new(end == End::Acceptor);
-        Self { reader, output: Vec::new(), end, over: false, closed: false }
+        Self { reader, output: Vec::new(), end, over: false, finished: false, closed: false }
     }
 
-    fn read(&mut self, link: &mut Link, world: &mut World) -> Result<Vec<Part>, String> {
+    pub(super) fn say(&mut self, octets: &[u8]) {
+        self.output.extend_from_slice(octets);
+    }
+
+    pub(super) fn expect(&mut self, head: bool) {
+        self.reader.expect(head);
+    }
+
+    pub(super) fn has_said_all(&self) -> bool {
+        self.output.is_empty()
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Octets as they are.
+    pub(super) fn read_raw(&mut self, link: &mut Link, world: &mut World) -> Vec<u8> {
+        let mut all = Vec::new();
         while !self.over && !self.closed {
             match link.read(self.end, usize::MAX, world) {
-                Read::Octets(octets) => self.reader.push(&octets),
+                Read::Octets(octets) => all.extend(octets),
                 Read::Nothing => break,
                 Read::Fin | Read::Reset => self.over = true,
             }
         }
+        all
+    }
+
+    pub(super) fn read(&mut self, link: &mut Link, world: &mut World) -> Result<Vec<Part>, String> {
+        let octets = self.read_raw(link, world);
+        self.reader.push(&octets);
         let mut parts = Vec::new();
         while let Some(part) = self.reader.next_part()? {
             parts.push(part);
@@ -42,7 +71,7 @@ impl Wire {
         Ok(parts)
     }
 
-    fn write(&mut self, link: &mut Link, world: &mut World) {
+    pub(super) fn write(&mut self, link: &mut Link, world: &mut World) {
         while !self.output.is_empty() && !self.closed {
             match link.write(self.end, &self.output, world) {
                 Write::Taken(0) => return,
@@ -52,7 +81,14 @@ impl Wire {
         }
     }
 
-    fn close(&mut self, link: &mut Link, world: &mut World) {
+    /// Ends its own direction.
+    pub(super) fn finish(&mut self, link: &mut Link, world: &mut World) {
+        if !self.closed && !std::mem::replace(&mut self.finished, true) {
+            link.finish(self.end, world);
+        }
+    }
+
+    pub(super) fn close(&mut self, link: &mut Link, world: &mut World) {
         if !std::mem::replace(&mut self.closed, true) {
             link.close(self.end, world);
         }
@@ -170,6 +206,10 @@ pub(super) struct Backend1 {
     /// The request that is being received or answered, and its octets of content.
     current: Option<(u64, u64)>,
     respond_at: Option<Nanos>,
+    /// What is answered to a request for a tunnel.
+    tunnel: Option<&'static [u8]>,
+    /// There is one: what comes goes back.
+    echoes: bool,
     served: u32,
     /// Requests whose head came.
     pub(super) executed: Vec<u64>,
@@ -187,6 +227,8 @@ impl Backend1 {
             link,
             current: None,
             respond_at: None,
+            tunnel: None,
+            echoes: false,
             served: 0,
             executed: Vec::new(),
         }
@@ -194,12 +236,27 @@ impl Backend1 {
 
     /// Looks at its link and its clock. An error says what the gateway did wrong.
     pub(super) fn wake(&mut self, link: &mut Link, world: &mut World) -> Result<(), String> {
+        if self.echoes {
+            return self.echo(link, world);
+        }
         for part in self.wire.read(link, world)? {
             self.part(part, world)?;
         }
         let closes = self.respond_at.is_some_and(|at| at <= world.now()) && self.respond();
         self.wire.write(link, world);
         if closes || self.wire.over {
+            self.wire.close(link, world);
+        }
+        Ok(())
+    }
+
+    /// A tunnel, to its end: the client's comes first.
+    fn echo(&mut self, link: &mut Link, world: &mut World) -> Result<(), String> {
+        let octets = self.wire.read_raw(link, world);
+        self.wire.say(&octets);
+        self.wire.write(link, world);
+        let leaves = matches!(self.fault, Fault::Leaves(after) if self.served > after) && !octets.is_empty();
+        if leaves || (self.wire.over && self.wire.has_said_all()) {
             self.wire.close(link, world);
         }
         Ok(())
@@ -212,6 +269,12 @@ impl Backend1 {
                 let exchange = self.scripts.get(&rid).ok_or(format!("request {rid} is nobody's"))?;
                 if self.current.is_some() {
                     return Err(format!("request {rid} before the one in front of it was answered"));
+                }
+                self.tunnel = tunnels::answer(&method, &fields, rid);
+                if self.tunnel.is_some() {
+                    self.executed.push(rid);
+                    self.current = Some((rid, 0));
+                    return Ok(());
                 }
                 let of_http2 = [":scheme", ":authority"];
                 let expected: Vec<Field> = truth::request_head(exchange)
@@ -237,6 +300,11 @@ impl Backend1 {
             }
             Part::End(trailers) => {
                 let Some((rid, received)) = self.current else { return Ok(()) };
+                if self.tunnel.is_some() {
+                    self.respond_at = Some(world.now());
+                    world.wake(world.now(), self.me);
+                    return Ok(());
+                }
                 let exchange = &self.scripts[&rid];
                 let owed = if exchange.request.trailers {
                     truth::trailers(exchange, Direction::Request)
@@ -260,6 +328,11 @@ impl Backend1 {
         self.respond_at = None;
         let Some((rid, _)) = self.current.take() else { return false };
         self.served += 1;
+        if let Some(answer) = self.tunnel.take() {
+            self.wire.say(answer);
+            self.echoes = !tunnels::is_refused(rid);
+            return false;
+        }
         let exchange = &self.scripts[&rid];
         let response = &exchange.response;
         let now = |after| self.served > after;
@@ -283,7 +356,13 @@ impl Backend1 {
         let mut whole = message(&first, &head, content, &trailers);
         let breaks = matches!(self.fault, Fault::Breaks(after) if now(after));
         whole.truncate(if breaks { whole.len() - 1 } else { whole.len() });
+        let mut leaves = false;
+        if let Fault::Rogue(after, rogue) = self.fault
+            && now(after)
+        {
+            (whole, leaves) = rogue.octets(whole);
+        }
         self.wire.output.extend(whole);
-        says || breaks
+        says || breaks || leaves
     }
 }

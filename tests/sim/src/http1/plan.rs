@@ -2,10 +2,12 @@
 
 use shuntyard_core::config::{Balance, Protocol, Saturation, Scope};
 
+use super::rogues::{BackendRogue, ClientRogue};
+use super::tunnels::{PROTOCOL, TunnelPlan};
 use crate::generate::generate;
 use crate::net::PipePolicy;
 use crate::rng::Choices;
-use crate::scenario::{Backend, Exchange, PeerPlan, ResponseKind, Scenario, Session};
+use crate::scenario::{Backend, Exchange, Method, PeerPlan, ResponseKind, Scenario, Session};
 
 /// What goes wrong on each connection of a backend of HTTP/1.1, after so many responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,13 +20,31 @@ pub enum Fault {
     Leaves(u32),
     /// It goes away an octet before the end of a response.
     Breaks(u32),
+    /// It breaks the rules in a response.
+    Rogue(u32, BackendRogue),
 }
 
 impl Fault {
     /// Whether requests may not get their response.
     pub fn hurts(self) -> bool {
-        matches!(self, Self::Leaves(_) | Self::Breaks(_))
+        matches!(self, Self::Leaves(_) | Self::Breaks(_) | Self::Rogue(..))
     }
+}
+
+/// What a client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// One of HTTP/2.
+    Http2,
+    /// One of HTTP/1.1, and whether it sends its requests before the first response.
+    Http1 {
+        /// All at once.
+        pipelines: bool,
+    },
+    /// One that breaks the rules with the one request it has.
+    Rogue(ClientRogue),
+    /// One that asks for a tunnel with the one request it has.
+    Tunnel(TunnelPlan),
 }
 
 /// A scenario, and who speaks HTTP/1.1 in it.
@@ -32,12 +52,14 @@ impl Fault {
 pub struct Plan {
     /// Clients, backends and the network between.
     pub scenario: Scenario,
-    /// Of each client: `None` for HTTP/2, or whether it sends its requests before the first response.
-    pub clients: Vec<Option<bool>>,
+    /// What each client is.
+    pub clients: Vec<Role>,
     /// Of each backend: `None` for HTTP/2.
     pub backends: Vec<Option<Fault>>,
 }
 
+/// Requests of clients that have one begin at this number.
+const OTHERS: u64 = 1_000_000;
 /// Octets of content at most: they are sent as fast as pipes take them.
 const CONTENT_MAX: u64 = 5000;
 
@@ -49,7 +71,8 @@ pub fn plan(seed: u64) -> Plan {
     let count = choices.between(1, 3) as u8;
     let backends: Vec<Backend> = (1..=count).map(Backend::new).collect();
     let faults = [Fault::Nothing, Fault::Nothing, Fault::SaysClose(0), Fault::SaysClose(2)];
-    let hurts = [Fault::Leaves(0), Fault::Leaves(3), Fault::Breaks(0), Fault::Breaks(2)];
+    let rogue = Fault::Rogue(choices.between(0, 2) as u32, *choices.pick(&BackendRogue::ALL));
+    let hurts = [Fault::Leaves(0), Fault::Leaves(3), Fault::Breaks(0), Fault::Breaks(2), rogue, rogue];
     let harmless = choices.chance(60);
     let of_backend = |choices: &mut Choices| {
         let fault = if harmless { *choices.pick(&faults) } else { *choices.pick(&hurts) };
@@ -58,8 +81,13 @@ pub fn plan(seed: u64) -> Plan {
     let voices: Vec<Option<Fault>> = backends.iter().map(|_| of_backend(&mut choices)).collect();
     let mut scenario = Scenario::new(seed, sessions, backends);
     let none = voices.iter().all(Option::is_none);
-    let clients = scenario.sessions.iter().map(|_| (none || choices.chance(60)).then(|| choices.chance(30)));
-    let clients = clients.collect();
+    let role = |choices: &mut Choices| match none || choices.chance(60) {
+        true => Role::Http1 { pipelines: choices.chance(30) },
+        false => Role::Http2,
+    };
+    let mut clients: Vec<Role> = scenario.sessions.iter().map(|_| role(&mut choices)).collect();
+    // To HTTP/2 a tunnel by CONNECT leads only where its backend knows of it, which those here do not.
+    others(&mut scenario, &mut clients, &mut choices, voices.iter().all(Option::is_some));
     scenario.adapter.read_max = drawn.adapter.read_max;
     scenario.adapter.write_max = drawn.adapter.write_max;
     let upstream = &mut scenario.config.upstreams[0];
@@ -71,6 +99,31 @@ pub fn plan(seed: u64) -> Plan {
         endpoint.protocol = if voice.is_some() { Protocol::Http1 } else { Protocol::Http2 };
     }
     Plan { scenario, clients, backends: voices }
+}
+
+/// Clients with one request: some break the rules, some ask for tunnels.
+fn others(scenario: &mut Scenario, clients: &mut Vec<Role>, choices: &mut Choices, may_connect: bool) {
+    let (rogues, tunnels) = (choices.chance(40), choices.chance(40));
+    let mut add = |role: Role, choices: &mut Choices| {
+        let n = scenario.sessions.len();
+        let mut exchange = plain_exchange(Exchange::get(OTHERS + n as u64, 0));
+        exchange.request.method = if matches!(role, Role::Rogue(_)) { Method::Post } else { Method::Get };
+        exchange.request.content = if matches!(role, Role::Rogue(_)) { 100 } else { 0 };
+        let start = choices.between(0, 3_000_000);
+        scenario.sessions.push(Session { n, start, ..Session::new(vec![exchange]) });
+        clients.push(role);
+    };
+    for _ in 0..if rogues { choices.between(1, 3) } else { 0 } {
+        let what = *choices.pick(&ClientRogue::ALL);
+        add(Role::Rogue(what), choices);
+    }
+    for _ in 0..if tunnels { choices.between(1, 3) } else { 0 } {
+        let (octets, piece) = (choices.between(0, 5000), *choices.pick(&[10_000, 700, 100]));
+        let connect = may_connect && choices.chance(40);
+        add(Role::Tunnel(TunnelPlan { connect, octets, piece }), choices);
+    }
+    let route = &mut scenario.config.routes[0];
+    (route.upgrades, route.connect) = (vec![PROTOCOL.into()], true);
 }
 
 /// The same client without what HTTP/1.1 has no word for, and without faults of its own.
@@ -113,7 +166,7 @@ mod tests {
     fn someone_speaks_http1_and_some_faults_hurt() {
         let plans: Vec<Plan> = (0..40).map(plan).collect();
         let speaks = |plan: &Plan| {
-            plan.clients.iter().any(Option::is_some) || plan.backends.iter().any(Option::is_some)
+            plan.clients.iter().any(|role| *role != Role::Http2) || plan.backends.iter().any(Option::is_some)
         };
         assert!(plans.iter().all(speaks));
         let hurts =

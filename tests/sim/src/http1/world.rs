@@ -11,7 +11,9 @@ use shuntyard_core::gateway::{
 use shuntyard_core::time::{Duration, Instant, WallClock};
 
 use super::peers::{Backend1, Client1};
-use super::plan::Plan;
+use super::plan::{Plan, Role};
+use super::rogues::Rogue;
+use super::tunnels::{Tunnel, is_refused};
 use crate::backend::{BackendConn, Scripts};
 use crate::client::{Answer, Client};
 use crate::invariants;
@@ -38,6 +40,8 @@ pub struct Report {
 enum Voice {
     Http2(Box<Client>),
     Http1(Box<Client1>),
+    Rogue(Box<Rogue>),
+    Tunnel(Box<Tunnel>),
 }
 
 #[derive(Debug)]
@@ -100,6 +104,8 @@ impl Voice {
         match self {
             Self::Http2(client) => client.is_done(),
             Self::Http1(client) => client.is_done(),
+            Self::Rogue(client) => client.is_done(),
+            Self::Tunnel(client) => client.is_done(),
         }
     }
 
@@ -107,6 +113,7 @@ impl Voice {
         match self {
             Self::Http2(client) => &client.answers,
             Self::Http1(client) => &client.answers,
+            Self::Rogue(_) | Self::Tunnel(_) => &[],
         }
     }
 }
@@ -121,16 +128,27 @@ impl<'a> Run<'a> {
         let mut clients = Vec::new();
         for (at, (session, voice)) in scenario.sessions.iter().zip(&plan.clients).enumerate() {
             world.wake(session.start, Wake::Client(at));
-            clients.push(match voice {
-                None => Voice::Http2(Box::new(Client::new(session.clone(), Wake::Client(at)))),
-                Some(pipelines) => {
-                    Voice::Http1(Box::new(Client1::new(session.exchanges.clone(), *pipelines)))
+            clients.push(match *voice {
+                Role::Http2 => Voice::Http2(Box::new(Client::new(session.clone(), Wake::Client(at)))),
+                Role::Http1 { pipelines } => {
+                    Voice::Http1(Box::new(Client1::new(session.exchanges.clone(), pipelines)))
+                }
+                Role::Rogue(what) => Voice::Rogue(Box::new(Rogue::new(what, session.exchanges[0].clone()))),
+                Role::Tunnel(tunnel) => {
+                    Voice::Tunnel(Box::new(Tunnel::new(tunnel, session.exchanges[0].rid)))
                 }
             });
         }
+        let mut scripts = scenario.exchanges();
+        for (session, role) in scenario.sessions.iter().zip(&plan.clients) {
+            // What no backend may see is nobody's.
+            if matches!(role, Role::Rogue(what) if !what.is_forwarded()) {
+                scripts.remove(&session.exchanges[0].rid);
+            }
+        }
         Ok(Self {
             plan,
-            scripts: Scripts::new(scenario.exchanges()),
+            scripts: Scripts::new(scripts),
             gateway,
             world,
             links: Vec::new(),
@@ -199,6 +217,8 @@ impl<'a> Run<'a> {
                 match &mut self.clients[at] {
                     Voice::Http2(client) => client.wake(link, world),
                     Voice::Http1(client) => client.wake(link, world),
+                    Voice::Rogue(client) => client.wake(link, world),
+                    Voice::Tunnel(client) => client.wake(link, world),
                 }
                 .map_err(wrong(format!("client {at}")))
             }
@@ -431,7 +451,19 @@ impl<'a> Run<'a> {
         let hurts = self.plan.backends.iter().flatten().any(|fault| fault.hurts());
         let (mut requests, mut complete) = (0, BTreeSet::new());
         for (at, voice) in self.clients.iter().enumerate() {
-            let http2 = self.plan.clients[at].is_none();
+            let http2 = self.plan.clients[at] == Role::Http2;
+            let rid = self.plan.scenario.sessions[at].exchanges.first().map_or(0, |exchange| exchange.rid);
+            if let Voice::Tunnel(tunnel) = voice {
+                let spoken = self.plan.backends.iter().any(Option::is_some);
+                let as_it_should = match (tunnel.status, is_refused(rid)) {
+                    _ if tunnel.is_whole() => !is_refused(rid),
+                    (Some(403), refused) => refused,
+                    (Some(501..=504), _) => hurts || !spoken,
+                    _ => hurts,
+                };
+                self.checks.check("L7", as_it_should, || format!("tunnel {rid}: {tunnel:?}"))?;
+                complete.extend((tunnel.is_whole() || tunnel.status == Some(403)).then_some(rid));
+            }
             for (exchange, answer) in self.plan.scenario.sessions[at].exchanges.iter().zip(voice.answers()) {
                 requests += 1;
                 if answer.ended && answer.is_from_backend() {
@@ -446,7 +478,8 @@ impl<'a> Run<'a> {
         let true_to_life = if hurts { complete.is_subset(&told) } else { told == complete };
         self.checks.check("L2", true_to_life, || {
             let differ: Vec<&u64> = told.symmetric_difference(&complete).collect();
-            format!("requests {differ:?} are complete by their records, or by their clients, and not by both")
+            let records: Vec<_> = self.ended.values().filter(|(rid, _)| rid.is_some_and(|rid| differ.contains(&&rid))).collect();
+            format!("requests {differ:?} are complete by their records, or by their clients, and not by both: {records:?}")
         })?;
         let executed = self.executions()?;
         Ok(Report { requests, complete: complete.len() as u64, executed, checks: self.checks.by_id() })
