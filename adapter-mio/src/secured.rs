@@ -4,9 +4,13 @@
 use std::io;
 
 use shuntyard_adapter::transport::{FrontTls, Transport};
-use shuntyard_adapter::{Introduced, Introducing, Reading, Secured, Wire, Writing};
+use shuntyard_adapter::{
+    HANDSHAKE_PATIENCE, HANDSHAKES_MAX, Introduced, Introducing, Reading, Secured, Wire, Writing,
+};
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::{Accepted, Closed, ConnId};
+use shuntyard_core::time::Instant;
+use shuntyard_core::tls::TlsFailure;
 
 use crate::Notice;
 use crate::socket::{Socket, Stream};
@@ -69,6 +73,52 @@ impl Worker {
         if let Some(transport) = transport {
             socket.secured = Some(Box::new(Secured::new(transport, Some(client))));
             self.handshakes += 1;
+            self.begun.push_back((self.now, conn));
+            if self.handshakes > HANDSHAKES_MAX {
+                self.cut_oldest();
+            }
+            if self.begun.len() > 2 * HANDSHAKES_MAX {
+                let sockets = &mut self.sockets;
+                self.begun
+                    .retain(|(_, conn)| sockets.get_mut(*conn).is_some_and(|socket| socket.shakes_hands()));
+            }
+        }
+    }
+
+    /// When the oldest handshake has to make room, if all places are taken.
+    pub(crate) fn room_at(&self) -> Option<Instant> {
+        let &(began, _) = self.begun.front().filter(|_| self.handshakes >= HANDSHAKES_MAX)?;
+        Some(began + HANDSHAKE_PATIENCE)
+    }
+
+    /// The same, where somebody waits for that.
+    pub(crate) fn room_wanted_at(&self) -> Option<Instant> {
+        let waits = self.listeners.iter().any(|listener| listener.ready && listener.tls.is_some());
+        self.room_at().filter(|_| self.accepting && waits)
+    }
+
+    /// Whoever has shaken hands longest makes room for the one that came.
+    fn cut_oldest(&mut self) {
+        while let Some((_, conn)) = self.begun.pop_front() {
+            let Some(socket) = self.sockets.get_mut(conn).filter(|socket| socket.shakes_hands()) else {
+                continue;
+            };
+            let client = socket.secured.as_ref().and_then(|secured| secured.client.clone());
+            let why = Closed::Tls(TlsFailure::Interrupted);
+            self.tell_failure(client, why);
+            self.close(conn, why);
+            break;
+        }
+        self.forget_done();
+    }
+
+    /// Whoever stands in front of the handshakes is at it still.
+    pub(crate) fn forget_done(&mut self) {
+        while let Some(&(_, conn)) = self.begun.front() {
+            if self.sockets.get_mut(conn).is_some_and(|socket| socket.shakes_hands()) {
+                break;
+            }
+            self.begun.pop_front();
         }
     }
 

@@ -151,6 +151,11 @@ impl Socket {
         if self.ended { self.failed } else { !self.paused && (self.readable || has_input()) }
     }
 
+    /// Whether it is a client's whose handshake is under way.
+    pub(crate) fn shakes_hands(&self) -> bool {
+        self.secured.as_ref().is_some_and(|secured| secured.client.is_some() && secured.is_handshaking())
+    }
+
     /// Whether it should be written to.
     pub(crate) fn wants_write(&self) -> bool {
         self.has_output && self.writable

@@ -34,13 +34,15 @@ pub(crate) fn listener_token(number: usize) -> Token {
 pub(crate) struct Worker {
     pub(crate) gateway: Recorded,
     poll: Poll,
-    listeners: Vec<Listener>,
+    pub(crate) listeners: Vec<Listener>,
     backs: Backs,
     pub(crate) sockets: Sockets,
     /// Memory for one connection with TLS at a time.
     pub(crate) spare: Spare,
     /// Clients whose handshakes are under way.
     pub(crate) handshakes: usize,
+    /// The same in the order in which they began, among those that are over.
+    pub(crate) begun: VecDeque<(Instant, ConnId)>,
     /// Connections whose turn to read, or to learn how connecting went, has come. Each stands here once at most.
     pub(crate) ready: VecDeque<ConnId>,
     /// Connections with output and room for it. Each stands here once at most.
@@ -50,7 +52,7 @@ pub(crate) struct Worker {
     orders: Receiver<Order>,
     woken: bool,
     /// Whether the gateway takes new connections.
-    accepting: bool,
+    pub(crate) accepting: bool,
     /// Until when nothing is accepted for lack of descriptors.
     accept_pause: Option<Instant>,
     clock: Clock,
@@ -80,6 +82,7 @@ impl Worker {
             sockets: Sockets::default(),
             spare: Spare::default(),
             handshakes: 0,
+            begun: VecDeque::new(),
             ready: VecDeque::new(),
             dirty: Vec::new(),
             desk,
@@ -141,7 +144,8 @@ impl Worker {
             return Some(Duration::ZERO);
         }
         let accept_again = self.accept_pause.filter(|_| self.accepting);
-        let until = self.gateway.poll_timeout().into_iter().chain(accept_again).min()?;
+        let until =
+            self.gateway.poll_timeout().into_iter().chain(accept_again).chain(self.room_wanted_at()).min()?;
         Some(until.saturating_since(self.now))
     }
 
@@ -187,6 +191,7 @@ impl Worker {
         if self.accept_pause.is_some_and(|until| until <= self.now) {
             self.accept_pause = None;
         }
+        self.forget_done();
         for number in 0..self.listeners.len() {
             for _ in 0..TURN_ACCEPTS {
                 if !self.accept_one(number) {
@@ -232,7 +237,9 @@ impl Worker {
     fn may_accept(&self, listener: &Listener) -> bool {
         self.accepting
             && self.accept_pause.is_none()
-            && (listener.tls.is_none() || self.handshakes < HANDSHAKES_MAX)
+            && (listener.tls.is_none()
+                || self.handshakes < HANDSHAKES_MAX
+                || self.room_at() <= Some(self.now))
     }
 
     fn admit(&mut self, stream: Stream, info: Accepted, tls: Option<&FrontTls>, introduced: bool) {

@@ -12,11 +12,12 @@ use shuntyard_adapter::{
 };
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::{Accepted, Closed, ConnId};
+use shuntyard_core::tls::TlsFailure;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::Notice;
 use crate::connection::{Connection, without_delay};
-use crate::handshakes::Handshake;
+use crate::handshakes::{Handshake, Room};
 use crate::sockets::{Fate, Socket};
 use crate::yard::{State, Yard};
 
@@ -110,9 +111,10 @@ fn poll_accept(
             listener.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        if listener.manner.tls.is_some() && !state.handshakes.may_begin(cx) {
+        if listener.manner.tls.is_some() && !has_room(yard, state, cx) {
             return Poll::Pending;
         }
+        let Some(listener) = state.listeners.get_mut(number) else { return Poll::Ready(None) };
         match std::task::ready!(listener.poll_accept(cx)) {
             Ok(incoming) => {
                 let manner = listener.manner.clone();
@@ -124,6 +126,27 @@ fn poll_accept(
     }
     cx.waker().wake_by_ref();
     Poll::Pending
+}
+
+/// Whether one more client may shake hands. Otherwise the listener's task is woken when one may.
+fn has_room(yard: &Rc<Yard>, state: &mut State, cx: &Context<'_>) -> bool {
+    match state.handshakes.room(state.now, cx) {
+        Room::Free => return true,
+        Room::Waits => {}
+        Room::Cut(conn) => {
+            // Its task closes the socket when it sees that it is gone from the list, and makes room by that.
+            state.sockets.give_up(conn);
+            state.gateway.handle_closed(conn, Closed::Tls(TlsFailure::Interrupted), state.now);
+        }
+        Room::In(patience) => {
+            let handshakes = state.handshakes.clone();
+            yard.spawn(async move {
+                tokio::time::sleep(patience).await;
+                handshakes.rouse();
+            });
+        }
+    }
+    false
 }
 
 /// Accepts what stands in the kernel's queues, then closes the listeners.
@@ -213,7 +236,7 @@ fn admit_arriving(yard: &Rc<Yard>, state: &mut State, incoming: Incoming, info: 
         Err(failure) => return state.gateway.handle_closed(conn, Closed::Tls(failure), state.now),
     };
     let introducing = manner.introduced.then(|| Introducing::new(client.0.clone(), client.1.clone()));
-    let secure = |transport| (Secured::new(transport, Some(client)), state.handshakes.begin());
+    let secure = |transport| (Secured::new(transport, Some(client)), state.handshakes.begin(conn, state.now));
     let before = Before { introducing, tls: transport.map(secure) };
     start(yard, state, conn, incoming, before);
 }

@@ -83,7 +83,14 @@ impl<S: Stream> Connection<S> {
                 // Never pending: it is one system call. A peer that is gone already shows itself by reading.
                 let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
             }
-            Writing::Failed(why) => return Err(End::Failed(why)),
+            Writing::Failed(why) => {
+                if let (Closed::Tls(failure), true, Some((client, listener))) =
+                    (why, secured.is_handshaking(), secured.client.clone())
+                {
+                    self.yard.observe(Notice::HandshakeFailed { client, listener, failure });
+                }
+                return Err(End::Failed(why));
+            }
         }
         Ok(())
     }

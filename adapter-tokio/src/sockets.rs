@@ -108,6 +108,13 @@ impl Sockets {
         }
     }
 
+    /// Forgets the socket of a client that has not shaken hands. Its task closes it.
+    pub(crate) fn give_up(&mut self, conn: ConnId) {
+        if let Some(waker) = self.remove(conn).and_then(|socket| socket.waker) {
+            waker.wake();
+        }
+    }
+
     /// Closes the socket, or gives up making it.
     pub(crate) fn close(&mut self, conn: ConnId) {
         if let Some(socket) = self.remove(conn) {

@@ -50,8 +50,11 @@ pub use threads::run_threads;
 pub const TURN_OCTETS: usize = 256 << 10;
 /// Connections accepted from one listener before the sockets have their turn.
 pub const TURN_ACCEPTS: usize = 64;
-/// Handshakes of TLS that a worker has under way with clients, at most. Whoever comes beyond waits in the kernel's queue.
+/// Handshakes of TLS that a worker has under way with clients, at most. Whoever comes beyond waits in the kernel's queue, or takes the place of one
+/// that has lasted longer than [`HANDSHAKE_PATIENCE`].
 pub const HANDSHAKES_MAX: usize = 1024;
+/// How long a handshake keeps its place where others wait for one: those who mean it are done by then.
+pub const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(1);
 /// Pieces of output in one system call.
 pub const SLICES: usize = 8;
 /// How long a worker that ran out of descriptors accepts nothing.
