@@ -169,9 +169,10 @@ fn is_proxied(octet: u8) -> Result<bool, NotIntroduced> {
 /// What kind of addresses a header of version 2 has.
 #[derive(Clone, Copy)]
 enum Family {
-    /// None that would say anything. Datagrams are no connections: their addresses are passed over, as the protocol has it for
-    /// what a receiver does not support.
+    /// None that would say anything.
     Unspecified,
+    /// Those of datagrams, which are no connections: they are passed over, as the protocol has it for what a receiver does not support.
+    PassedOver(usize),
     Inet,
     Inet6,
     Unix,
@@ -179,7 +180,10 @@ enum Family {
 
 const fn addresses_of(octet: u8) -> Result<Family, NotIntroduced> {
     Ok(match octet {
-        0x00 | 0x12 | 0x22 | 0x32 => Family::Unspecified,
+        0x00 => Family::Unspecified,
+        0x12 => Family::PassedOver(Family::Inet.octets()),
+        0x22 => Family::PassedOver(Family::Inet6.octets()),
+        0x32 => Family::PassedOver(Family::Unix.octets()),
         0x11 => Family::Inet,
         0x21 => Family::Inet6,
         0x31 => Family::Unix,
@@ -192,6 +196,7 @@ impl Family {
     const fn octets(self) -> usize {
         match self {
             Self::Unspecified => 0,
+            Self::PassedOver(octets) => octets,
             Self::Inet => 2 * (4 + 2),
             Self::Inet6 => 2 * (16 + 2),
             Self::Unix => 2 * PATH,
@@ -206,7 +211,7 @@ impl Family {
         };
         let short = NotIntroduced::TooShort;
         Ok(match self {
-            Self::Unspecified => None,
+            Self::Unspecified | Self::PassedOver(_) => None,
             Self::Inet => {
                 let (ip, rest) = addresses.split_first_chunk::<4>().ok_or(short)?;
                 inet(Ipv4Addr::from(*ip).into(), rest.get(4..).ok_or(short)?)

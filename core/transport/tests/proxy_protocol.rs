@@ -96,6 +96,7 @@ fn headers_of_version_2() {
         (version_2(0x21, 0x41, &inet), NotIntroduced::Family),
         (version_2(0x21, 0x11, &inet[..11]), NotIntroduced::TooShort),
         (version_2(0x21, 0x21, &inet), NotIntroduced::TooShort),
+        (version_2(0x21, 0x22, &inet), NotIntroduced::TooShort),
         (version_2(0x21, 0x31, &unix[..215]), NotIntroduced::TooShort),
         (version_2(0x21, 0x31, &[0xff; 216]), NotIntroduced::Path),
         (version_2(0x21, 0x31, &[b'\n'; 216]), NotIntroduced::Path),
