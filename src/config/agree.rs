@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use shuntyard_core::address::Address;
 use shuntyard_core::config::{
-    Config, HostPattern, ListenerConfig, NameGroups, PathPattern, Protocol, RouteConfig, UpstreamConfig,
+    Config, Host, HostPattern, ListenerConfig, NameGroups, PathPattern, Protocol, RouteConfig, UpstreamConfig,
 };
 
 use crate::config::code::Code;
@@ -259,7 +259,8 @@ fn every_route_is_reached(routes: &[Route], problems: &mut Vec<Problem>) {
 }
 
 fn with_endpoints(upstream: Upstream, problems: &mut Vec<Problem>) -> UpstreamConfig {
-    let Upstream { endpoints, protocol, mut config, .. } = upstream;
+    let Upstream { endpoints, protocol, tls, mut config, .. } = upstream;
+    let is_named = tls.is_some_and(|tls| tls.value.server_name.is_some());
     let mut seen = BTreeMap::new();
     for endpoint in endpoints {
         let own = endpoint.value.config(protocol);
@@ -268,6 +269,12 @@ fn with_endpoints(upstream: Upstream, problems: &mut Vec<Problem>) -> UpstreamCo
             let problem = Problem::new(Code::EndpointTwice, title, endpoint.at).label("and again here");
             problems.push(problem.related(Span::clone(first), "listed here").help("take one of them out"));
             continue;
+        }
+        if own.tls.is_some() && matches!(own.host, Host::Address(Address::Unix(_))) && !is_named {
+            let title = format!("nobody has said who {} has to be", endpoint.value);
+            let problem =
+                Problem::new(Code::Contradiction, title, endpoint.at.clone()).label("TLS without a name");
+            problems.push(problem.help("name it: tls = { server_name = \"...\" } of the upstream"));
         }
         seen.insert(own.host.clone(), endpoint.at);
         config.endpoints.push(own);

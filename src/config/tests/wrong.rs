@@ -247,6 +247,10 @@ fn what_is_wrong_with_tls() {
                 "nobody is asked",
                 upstream!("protocol = \"h2\"\ntls = { ca = \"Cargo.toml\", insecure = true }"),
             ),
+            (
+                "who a socket is",
+                "[[route]]\nupstream = \"app\"\n[upstream.app]\nendpoints = [\"h2://unix:/run/app\"]\n",
+            ),
             ("half of a pair", upstream!("protocol = \"https\"\ntls = { cert = \"Cargo.toml\" }")),
             (
                 "whose clients",
