@@ -21,6 +21,9 @@ fn scenario(seed: u64, towards_gateway: Segmentation) -> Scenario {
     }
     scenario.sessions.iter_mut().for_each(|session| session.network[0].segmentation = towards_gateway);
     scenario.backends.iter_mut().for_each(|backend| backend.network[1].segmentation = towards_gateway);
+    // With pauses more comes at one moment on several connections, and which of them is first depends on the pieces.
+    let exchanges = scenario.sessions.iter_mut().flat_map(|session| &mut session.exchanges);
+    exchanges.for_each(|exchange| exchange.response.interim_pause = 0);
     scenario.config.front.outbox_high_mark = 1 << 30;
     scenario.config.backend.outbox_high_mark = 1 << 30;
     scenario
