@@ -234,7 +234,7 @@ impl FieldSection {
 
     /// Gives memory back that lines before these have needed and these do not: of a section that is kept for long.
     pub(crate) fn fit(&mut self) {
-        if self.capacity() > ORDINARY_OCTETS.max(4 * self.size) {
+        if self.capacity() > ORDINARY_OCTETS.max(2 * self.size) {
             self.octets.shrink_to_fit();
             self.entries.shrink_to_fit();
         }

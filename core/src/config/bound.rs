@@ -11,8 +11,8 @@ pub struct MemoryBound {
 
 /// The state of a connection beside its buffers and tables: structures, and slabs of streams that have grown.
 const CONNECTION_OCTETS: u64 = 4 << 10;
-/// The state of a request beside its fields and content: its own, and that of its two streams.
-const REQUEST_OCTETS: u64 = 2 << 10;
+/// The state of a request beside large fields and content: its own, that of its two streams, and a section of ordinary size.
+const REQUEST_OCTETS: u64 = 6 << 10;
 /// What is kept for use between connections: [`gateway`](crate::gateway) keeps two kinds of pieces, 4 MiB of each.
 const SPARE_OCTETS: u64 = 8 << 20;
 /// A frame of the largest size that we announce, with its head.
@@ -32,7 +32,7 @@ impl Config {
     ///   ledger                                     what backends may send
     /// + upload ledger                              what clients sent and nobody took
     /// + 2 x replay ledger                          what is kept to be sent again, and is on its way again
-    /// + 2 x head ledger                            heads and trailers, and copies of those that are sent
+    /// + 2 x head ledger                            heads and trailers
     /// + fronts x (connection window + connection)  clients without memory of that ledger; outbox, inbox, tables
     /// + fronts x streams x request                 all else of requests
     /// + connections x connection                   backends
@@ -65,7 +65,7 @@ impl Config {
             // Once kept, and once more in its stream's queue while it is sent again.
             ("content kept to be sent again", self.replay_ledger_octets.saturating_mul(2)),
             ("client connections", fronts.saturating_mul(front)),
-            // Trailers are kept once more while they may have to be sent again.
+            // By their size as HTTP counts it, of which their memory is at most the double.
             ("heads and trailers", self.head_ledger_octets.saturating_mul(2)),
             ("requests", streams.saturating_mul(REQUEST_OCTETS)),
             ("backend connections", connections.saturating_mul(connection(&self.backend))),

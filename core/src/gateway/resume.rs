@@ -68,7 +68,8 @@ impl Gateway {
         entry.forgive(now);
         let mut buffer = core::mem::take(&mut self.recv_buffer);
         let filled = held.saturating_add(n).min(buffer.len());
-        if held / COPIED_PER_OCTET > n {
+        // What was held may have been taken up since the buffer was lent.
+        if entry.inbox.len() != held || held / COPIED_PER_OCTET > n {
             entry.inbox.extend(&buffer[held..filled]);
             self.work.octets(n);
             self.recv_buffer = buffer;

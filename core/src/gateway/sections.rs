@@ -20,7 +20,8 @@ impl Gateway {
         held
     }
 
-    /// The memory for trailers, until their request is over. Where there is none, the request fails and nothing comes back.
+    /// The memory for trailers, and for the copy that is kept to be sent again, until their request is over. Where there is none, the
+    /// request fails and nothing comes back.
     pub(super) fn reserve_trailers(
         &mut self,
         key: RequestKey,
@@ -29,7 +30,8 @@ impl Gateway {
     ) -> Option<FieldSection> {
         fields.fit();
         let held = &mut self.requests.get_mut(key)?.awaiting.sections;
-        let sum = held.as_ref().map_or(0, Reservation::octets).saturating_add(octets_of(&fields));
+        let sum =
+            held.as_ref().map_or(0, Reservation::octets).saturating_add(octets_of(&fields).saturating_mul(2));
         if self.heads.raise(held, sum) {
             return Some(fields);
         }
@@ -41,7 +43,8 @@ impl Gateway {
     }
 }
 
-/// A section is bounded far below 4 GiB.
+/// The size that SETTINGS_MAX_HEADER_LIST_SIZE counts by. The memory is at most twice that, or small: what a section has of lines before it
+/// goes by who used it last, and must change nothing.
 fn octets_of(fields: &FieldSection) -> u32 {
-    u32::try_from(fields.capacity()).unwrap_or(u32::MAX)
+    u32::try_from(fields.size()).unwrap_or(u32::MAX)
 }

@@ -24,6 +24,8 @@ fn scenario(seed: u64, towards_gateway: Segmentation) -> Scenario {
     // With pauses more comes at one moment on several connections, and which of them is first depends on the pieces.
     let exchanges = scenario.sessions.iter_mut().flat_map(|session| &mut session.exchanges);
     exchanges.for_each(|exchange| exchange.response.interim_pause = 0);
+    // Who makes room in a full table is who has said nothing yet: of several that speak at one moment, whose pieces are read last.
+    scenario.config.max_fronts = 100_000;
     scenario.config.front.outbox_high_mark = 1 << 30;
     scenario.config.backend.outbox_high_mark = 1 << 30;
     scenario
