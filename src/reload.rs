@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use shuntyard_adapter::{Backs, Handle};
@@ -18,6 +19,8 @@ pub(crate) struct Current {
     handle: Handle,
     backs: Backs,
     state: Mutex<State>,
+    /// Who looks at the files of certificates.
+    watcher: OnceLock<Thread>,
 }
 
 struct State {
@@ -35,7 +38,14 @@ impl Current {
             handle,
             backs,
             state: Mutex::new(State { settings, revision: 1, since: Instant::now() }),
+            watcher: OnceLock::new(),
         }
+    }
+
+    /// This thread looks at the files of certificates, and hears of new ones.
+    pub(crate) fn watched_by(&self, watcher: Thread) {
+        // There is one, once.
+        let _ = self.watcher.set(watcher);
     }
 
     /// How long a drain may take.
@@ -63,10 +73,13 @@ impl Current {
             self.handle.configure(&next.config).map_err(Failure::Config)?;
             Ok(next)
         });
-        match next {
+        let told = match next {
             Ok(next) => state.replace(next, path),
             Err(failure) => vec![state.keep(&failure)],
-        }
+        };
+        drop(state);
+        self.watcher.get().into_iter().for_each(Thread::unpark);
+        told
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -53,9 +53,11 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
             if said.is_some_and(|said| said.introduced) { ", behind the PROXY protocol" } else { "" };
         tracing::info!("listening on {address} ({spoken}{tls}{behind})");
     }
-    let upstreams = Arc::new(move || current.back_tls());
-    tls::watch(Watched { fronts, upstreams, backs, handle })
+    let watched = Arc::clone(&current);
+    let upstreams = Arc::new(move || watched.back_tls());
+    let watcher = tls::watch(Watched { fronts, upstreams, backs, handle })
         .map_err(|error| Failure::System { what: "cannot start a thread", error })?;
+    current.watched_by(watcher);
     observation.attend(server.handle(), adapter.name())?;
     let exit = server.run();
     observation.end();

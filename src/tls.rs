@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, Thread};
 use std::time::{Duration, SystemTime};
 
 use shuntyard_adapter::transport::{BackTls, ClientAuth, FrontTls, Identity, TlsConfigError, Trust};
@@ -266,13 +266,19 @@ impl Front {
 
 /// Reads files again whenever they are others than before they were read, for as long as the program lasts. What is wrong with them is said, and
 /// changes nothing: they may be about to be written.
-pub(crate) fn watch(watched: Watched) -> io::Result<()> {
+///
+/// Where there are no files the thread sleeps until it is unparked: a new configuration may have some.
+pub(crate) fn watch(watched: Watched) -> io::Result<Thread> {
     let Watched { mut fronts, upstreams, backs, handle } = watched;
     let mut files = upstreams();
     let mut seen: Vec<_> = files.values().map(BackFiles::look).collect();
     let watch = move || {
         loop {
-            thread::sleep(LOOK_INTERVAL);
+            if fronts.is_empty() && files.is_empty() {
+                thread::park();
+            } else {
+                thread::sleep(LOOK_INTERVAL);
+            }
             fronts.iter_mut().for_each(|front| look_again(front, &handle));
             let now = upstreams();
             let looks: Vec<_> = now.values().map(BackFiles::look).collect();
@@ -286,7 +292,10 @@ pub(crate) fn watch(watched: Watched) -> io::Result<()> {
             }
         }
     };
-    thread::Builder::new().name("certificates".to_owned()).spawn(watch).map(drop)
+    thread::Builder::new()
+        .name("certificates".to_owned())
+        .spawn(watch)
+        .map(|watcher| watcher.thread().clone())
 }
 
 fn look_again(front: &mut Front, handle: &Handle) {
