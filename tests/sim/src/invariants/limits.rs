@@ -71,6 +71,6 @@ impl Paid {
 /// requests of a connection, which counts for some. That the number of
 /// others plays no part is shown by `core/tests/scale.rs`, where there are many.
 pub fn n4_work_is_paid_for(checks: &mut Checks, work: u64, paid: &Paid) -> Result<(), Violation> {
-    let most = 2_000 + 20 * paid.calls + paid.octets;
+    let most = 4_000 + 60 * paid.calls + paid.octets;
     checks.check("N4", work <= most, || format!("{work} units of work for {paid:?}"))
 }
