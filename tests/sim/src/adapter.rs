@@ -71,7 +71,7 @@ pub struct Adapter {
     pub octets: u64,
     /// Octets read.
     pub received: u64,
-    /// How often output was asked for.
+    /// How often it was asked for output, or for what was not due.
     pub asked: u64,
 }
 

@@ -303,7 +303,12 @@ impl Run {
             invariants::t1_the_earliest_deadline_is_named(&mut checks, next, earliest)?;
             let paid = Paid::by(&self.adapter);
             let (since, before) = std::mem::replace(&mut self.worked, (gateway.work(), paid));
-            invariants::n4_work_is_paid_for(&mut checks, gateway.work() - since, &paid.since(&before))?;
+            invariants::n4_work_is_paid_for(
+                &mut checks,
+                gateway.work() - since,
+                &paid.since(&before),
+                view.engines,
+            )?;
             let scene = Scene {
                 ledger,
                 checks: &mut checks,

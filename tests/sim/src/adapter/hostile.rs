@@ -37,6 +37,7 @@ impl Adapter {
             return Ok(());
         }
         let before = self.gateway.view();
+        self.asked += 1;
         self.gateway.handle_timeout(now);
         let action = self.gateway.poll_action().map(|action| format!("{action:?}"));
         let after = self.gateway.view();
@@ -47,6 +48,7 @@ impl Adapter {
         let idle: Vec<ConnId> =
             self.conns.iter().filter(|(_, conn)| !blocked(conn.link, stage)).map(|(&id, _)| id).collect();
         for id in idle {
+            self.asked += 1;
             let octets = self.gateway.poll_transmit(id, now).map_or(0, |transmit| transmit.remaining());
             stage.ledger.check("W6", octets == 0, || {
                 format!("{octets} octets wait on {id:?}, and nobody was told")
