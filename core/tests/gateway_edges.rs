@@ -162,3 +162,24 @@ fn e9_rapid_resets_disturb_nobody_else() {
     let record = memory.records.iter().find(|record| record.request.0 == 0).expect("the victim's record");
     assert_eq!(record.status, 200);
 }
+
+/// The connection fails while its buffer is lent, and what it held is dropped: what is read meanwhile is of no use, and does no harm.
+#[test]
+fn a_buffer_is_lent_while_what_was_held_goes() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect_mute();
+    // The preface, and the most of a frame that never becomes whole.
+    memory.inject(
+        client,
+        &[&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\x10\0\x04\0\0\0\0\0"[..], &[0; 2_000]].concat(),
+    );
+    let RecvBuf::Buffer(buffer) = memory.gateway.recv_buf(client) else { panic!("it takes input") };
+    buffer[..1_500].fill(0);
+    memory.now = memory.now + Duration::from_secs(60);
+    memory.gateway.handle_timeout(memory.now);
+    let said = memory.gateway.poll_transmit(client, memory.now).map_or(0, |transmit| transmit.remaining());
+    memory.gateway.handle_sent(client, said, memory.now);
+    assert_eq!(memory.gateway.view().buffered_octets, 0, "what it held is gone");
+    memory.gateway.handle_recv(client, 1_500, memory.now);
+    assert_eq!(memory.gateway.view().buffered_octets, 0);
+}

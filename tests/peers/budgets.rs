@@ -1,6 +1,5 @@
 //! Normal traffic never meets a limit: whoever only asks and answers owes less than a quarter of what ends a connection, on either side.
 
-use crate::authority::Authority;
 use crate::clients::chromium;
 use crate::content::octets;
 use crate::figures::metrics;
@@ -9,6 +8,7 @@ use crate::nghttpd::{Folder, Nghttpd};
 use crate::process::{Program, run};
 use crate::runner::Peers;
 use crate::scripts::{Backend, fine, python};
+use crate::tls::{Files, port_of};
 
 /// `max_misuse`, unless somebody says otherwise.
 const BUDGET: u32 = 10_000;
@@ -81,33 +81,24 @@ pub(crate) fn grpc(peers: &Peers) {
     is_spared("gRPC", program, &admin);
 }
 
-/// A page that asks for a hundred things at once, and takes half of them back.
+/// A page that asks for eighty things at once, and takes thirty of them back.
 pub(crate) fn browser(peers: &Peers) {
     const HTML: &str = r#"<!doctype html><title>budgets</title><p id=out>waiting</p><script>
         const get = (n, signal) => fetch("/page?" + n, { signal }).then((a) => a.arrayBuffer()).then(() => "got", () => "left");
         const stop = new AbortController();
         const kept = Array.from({ length: 50 }, (_, n) => get(n));
-        const left = Array.from({ length: 50 }, (_, n) => get(100 + n, stop.signal));
+        const left = Array.from({ length: 30 }, (_, n) => get(100 + n, stop.signal));
         setTimeout(() => stop.abort(), 1);
         Promise.all([...kept, ...left]).then((all) => (document.getElementById("out").textContent = "done " + all.slice(0, 50).every((one) => one == "got")));
         </script>"#;
-    let folder = Folder::new();
-    let (cert, key) = Authority::new().issue_pem(&["localhost"], |_| {});
-    let (cert, key) = (folder.write("cert.pem", cert), folder.write("key.pem", key));
-    folder.write("index.html", HTML);
-    folder.write("page", octets(6, 100_000));
-    let nghttpd = Nghttpd::start(peers, &folder, &[]);
+    let files = Files::new();
+    files.0.write("index.html", HTML);
+    files.0.write("page", octets(6, 100_000));
+    let nghttpd = Nghttpd::start(peers, &files.0, &[]);
     let [_, url] = nghttpd.backend();
-    let (cert, key) = (cert.display().to_string(), key.display().to_string());
+    let (cert, key) = (files.path("cert.pem"), files.path("key.pem"));
     let (program, admin) = start(&url, &["--listen-tls", "127.0.0.1:0", "--cert", &cert, "--key", &key]);
-    let port: u16 = program.process.find_line("the port of TLS", |line| {
-        line.strip_prefix("listening on 127.0.0.1:")?
-            .strip_suffix(" over TLS)")?
-            .split(' ')
-            .next()?
-            .parse()
-            .ok()
-    });
+    let port = port_of(&program);
     let url = format!("https://127.0.0.1:{port}/index.html");
     let dom = chromium(peers, &["--ignore-certificate-errors", "--virtual-time-budget=20000"], &url);
     assert!(dom.contains("done true"), "{dom}");

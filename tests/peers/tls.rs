@@ -19,6 +19,14 @@ struct Secured {
     place: String,
 }
 
+/// The port at which the program speaks TLS.
+pub(crate) fn port_of(program: &Program) -> u16 {
+    program.process.find_line("the port of TLS", |line| {
+        let rest = line.strip_prefix("listening on 127.0.0.1:")?.strip_suffix(" over TLS)")?;
+        rest.split(' ').next()?.parse().ok()
+    })
+}
+
 /// A folder with certificates and a page.
 pub(crate) struct Files(pub(crate) Folder);
 
@@ -51,14 +59,7 @@ fn everywhere(peers: &Peers, files: &Files, test: impl Fn(&Secured)) {
         let (cert, key) = (files.path("cert.pem"), files.path("key.pem"));
         let tls = ["--listen-tls", "127.0.0.1:0", "--cert", &cert, "--key", &key];
         let program = Program::start(&[&["--adapter", adapter, &flag, &url], &tls[..]].concat());
-        let port: u16 = program.process.find_line("the port of TLS", |line| {
-            line.strip_prefix("listening on 127.0.0.1:")?
-                .strip_suffix(" over TLS)")?
-                .split(' ')
-                .next()?
-                .parse()
-                .ok()
-        });
+        let port = port_of(&program);
         let secured = Secured { program, place: format!("localhost:{port}") };
         test(&secured);
         secured.program.end();

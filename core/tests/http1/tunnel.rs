@@ -42,6 +42,19 @@ fn base64(octets: &[u8]) -> String {
     text
 }
 
+/// What a backend says that accepts an upgrade.
+fn switching(accept: &str) -> String {
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: {accept}\r\n\r\n"
+    )
+}
+
+/// The backend accepts the upgrade that it was asked for.
+fn switch(memory: &mut Memory, backend: ConnId) {
+    let accept = accept_of(&said(memory, backend));
+    memory.inject(backend, switching(&accept).as_bytes());
+}
+
 fn http1_behind() -> Memory {
     let mut memory = Memory::new(|config| config.upstreams[0].endpoints[0].protocol = Protocol::Http1);
     memory.mute_backends = true;
@@ -114,10 +127,7 @@ fn b73_http2_in_front_of_http1() {
     assert!(request.contains("upgrade: websocket\r\n") && request.ends_with("\r\n\r\n"), "{request}");
     assert!(!request.contains("evil"), "{request}");
     let accept = accept_of(&request);
-    let answer = format!(
-        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: {accept}\r\n\r\nhello"
-    );
-    memory.inject(backend, answer.as_bytes());
+    memory.inject(backend, (switching(&accept) + "hello").as_bytes());
     let seen = events(&mut memory, client);
     assert!(
         matches!(&seen[0], ClientEvent::Response { response, end: false, .. } if response.status() == 200),
@@ -142,11 +152,7 @@ fn b73_http1_on_both_sides() {
     let client = memory.connect_mute();
     memory.inject(client, handshake().as_bytes());
     let backend = backend(&memory, client);
-    let accept = accept_of(&said(&mut memory, backend));
-    let answer = format!(
-        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: {accept}\r\n\r\n"
-    );
-    memory.inject(backend, answer.as_bytes());
+    switch(&mut memory, backend);
     assert!(said(&mut memory, client).contains(ACCEPT));
     memory.inject(client, b"ping");
     memory.inject(backend, b"pong");
@@ -172,11 +178,7 @@ fn several_wait_for_a_tunnel_where_there_is_room_for_one() {
     for (n, &client) in clients.iter().enumerate() {
         assert_eq!(memory.dials.len(), n + 1);
         let backend = *memory.backends().iter().find(|id| !clients.contains(id)).expect("one");
-        let accept = accept_of(&said(&mut memory, backend));
-        let answer = format!(
-            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: {accept}\r\n\r\n"
-        );
-        memory.inject(backend, answer.as_bytes());
+        switch(&mut memory, backend);
         assert!(said(&mut memory, client).contains(ACCEPT));
         memory.kill(client);
         memory.shut(backend);
@@ -191,11 +193,7 @@ fn the_end_of_a_direction_passes_without_an_octet() {
         let client = memory.connect_mute();
         memory.inject(client, handshake().as_bytes());
         let backend = backend(&memory, client);
-        let accept = accept_of(&said(&mut memory, backend));
-        let answer = format!(
-            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: {accept}\r\n\r\n"
-        );
-        memory.inject(backend, answer.as_bytes());
+        switch(&mut memory, backend);
         memory.inject(client, b"ping");
         memory.inject(backend, b"pong");
         let (first, second) = if client_first { (client, backend) } else { (backend, client) };
@@ -212,12 +210,7 @@ fn the_end_of_a_direction_passes_without_an_octet() {
 
 #[test]
 fn an_http1_backend_that_answers_with_200_or_with_a_wrong_accept_is_502() {
-    for answer in [
-        "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned(),
-        format!(
-            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: {ACCEPT}\r\n\r\n"
-        ),
-    ] {
+    for answer in ["HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned(), switching(ACCEPT)] {
         let mut memory = http1_behind();
         let client = memory.connect_mute();
         memory.inject(client, handshake().as_bytes());
