@@ -187,9 +187,6 @@ impl Gateway {
     }
 
     fn response_trailers(&mut self, key: RequestKey, fields: FieldSection, now: Instant) {
-        if self.requests.get(key).is_none() {
-            return self.keep_section(fields);
-        }
         let Some(fields) = self.reserve_trailers(key, fields, now) else { return };
         let Some(request) = self.requests.get_mut(key) else { return };
         let front = request.awaiting.front;

@@ -266,9 +266,6 @@ impl Gateway {
     }
 
     fn request_trailers(&mut self, key: RequestKey, fields: FieldSection, now: Instant) {
-        if self.requests.get(key).is_none() {
-            return self.keep_section(fields);
-        }
         let Some(fields) = self.reserve_trailers(key, fields, now) else { return };
         let Some(request) = self.requests.get_mut(key) else { return };
         request.awaiting.content_end = true;

@@ -21,7 +21,7 @@ impl Gateway {
     }
 
     /// The memory for trailers, and for the copy that is kept to be sent again, until their request is over. Where there is none, the
-    /// request fails and nothing comes back.
+    /// request fails. Nothing comes back then, nor where the request is gone.
     pub(super) fn reserve_trailers(
         &mut self,
         key: RequestKey,
@@ -29,7 +29,11 @@ impl Gateway {
         now: Instant,
     ) -> Option<FieldSection> {
         fields.fit();
-        let held = &mut self.requests.get_mut(key)?.awaiting.sections;
+        let Some(request) = self.requests.get_mut(key) else {
+            self.keep_section(fields);
+            return None;
+        };
+        let held = &mut request.awaiting.sections;
         let sum =
             held.as_ref().map_or(0, Reservation::octets).saturating_add(octets_of(&fields).saturating_mul(2));
         if self.heads.raise(held, sum) {
