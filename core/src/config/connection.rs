@@ -30,10 +30,11 @@ pub struct ConnectionConfig {
     pub max_settings: u32,
     /// Answers to control frames (acknowledgements, resets) that may wait in the outbox. nghttp2: 1000.
     pub max_queued_control_frames: u32,
-    /// What a peer may cost beyond what it brings, in points. A head beyond the limits costs 200, SETTINGS 100,
-    /// a reset, by it or because of it, 60, a PING, GOAWAY, an empty frame of DATA and a frame that is ignored 10, WINDOW_UPDATE and DATA of less content than padding
-    /// one. A message that comes whole earns 100, 256 octets of content 1, a frame of DATA that is sent and that no window cut short 12, a
-    /// second 3,300; nothing is saved up. 100 to 1,000,000,000. nghttp2: 1000 resets and 33 a second; Sozu: 100 a second.
+    /// What a peer may cost beyond what it brings, in points. A head beyond the limits costs 200, SETTINGS 100, a reset, by it or because
+    /// of it, 60, a PING, GOAWAY, an empty frame of DATA and a frame that is ignored 10, WINDOW_UPDATE, DATA of less content than padding
+    /// and a client's chunk over HTTP/1.1 of less content than what stands around it one. A message that comes whole earns 100, 256 octets
+    /// of content 1, a frame of DATA that is sent and that no window cut short 12, a second 3,300; nothing is saved up. 100 to
+    /// 1,000,000,000. nghttp2: 1000 resets and 33 a second; Sozu: 100 a second.
     pub misuse_max: u32,
     /// Interim responses before the final one. Go: 5 by count, others by octets.
     pub max_interim_responses: u32,
