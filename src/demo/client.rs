@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, Response};
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
+use shuntyard_adapter::transport::BackTls;
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::h2::{Client, ClientEvent, StreamKey};
@@ -17,6 +18,7 @@ use shuntyard_core::h2::{Client, ClientEvent, StreamKey};
 use super::content::{self, Verifier};
 use super::figures::{Figures, Tally};
 use super::link::{Link, sleep};
+use super::secure::Secure;
 use super::work::Work;
 
 /// How long the thread sleeps at most: so late it notices that it shall end, or that patience has.
@@ -27,9 +29,11 @@ const QUEUE_OCTETS: usize = 32 << 10;
 const BLOCK: usize = 16 << 10;
 
 /// What the clients do.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Load {
     pub(super) gateway: SocketAddr,
+    /// Whom they take for the gateway.
+    pub(super) tls: BackTls,
     pub(super) clients: usize,
     /// Requests under way on each connection.
     pub(super) streams: usize,
@@ -89,6 +93,7 @@ impl Crowd {
                 let client = Client::new(ConnectionConfig::default(), n as u64).map_err(io::Error::other)?;
                 let stream = TcpStream::connect(load.gateway)?;
                 let link = Link::new(stream, client, poll.registry(), Token(n))?;
+                let link = link.secured(Secure::new(&load.tls)?);
                 Ok(Some(Customer { link, exchanges: Vec::new() }))
             })
             .collect::<io::Result<_>>()?;
@@ -368,12 +373,14 @@ mod tests {
 
     use shuntyard_core::window::Credit;
 
+    use super::super::certificate::Certificate;
     use super::*;
 
     fn silence() -> (TcpListener, Load) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let gateway = listener.local_addr().expect("an address");
-        (listener, Load { gateway, clients: 2, streams: 3, patience: Duration::from_millis(50) })
+        let tls = Certificate::new().expect("a certificate").back;
+        (listener, Load { gateway, tls, clients: 2, streams: 3, patience: Duration::from_millis(50) })
     }
 
     /// One request, and a response with this content.

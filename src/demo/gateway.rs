@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use shuntyard_adapter::transport::FrontTls;
 use shuntyard_adapter::{Exit, Handle, Notice, Options};
 use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;
@@ -17,6 +18,8 @@ use crate::admin::{About, Admin};
 use crate::cli::Adapter;
 use crate::failure::Failure;
 use crate::server::Server;
+
+use super::certificate::{CLIENTS_NAME, CertificateFile, NAME};
 
 /// A gateway that runs.
 #[derive(Debug)]
@@ -35,6 +38,7 @@ struct Account {
     started: AtomicU64,
     complete: AtomicU64,
     incomplete: AtomicU64,
+    others: AtomicU64,
     retried: AtomicU64,
 }
 
@@ -43,10 +47,12 @@ struct Account {
 pub(super) struct Balance {
     /// Requests that began.
     pub(super) started: u64,
-    /// Requests whose response left whole.
+    /// Requests of the demo's clients whose response left whole.
     pub(super) complete: u64,
-    /// Requests that ended otherwise.
+    /// Requests of theirs that ended otherwise.
     pub(super) incomplete: u64,
+    /// Requests of others than the demo's clients, however they ended: somebody looks in.
+    pub(super) others: u64,
     /// Requests that were handed to a backend more than once.
     pub(super) retried: u64,
 }
@@ -63,17 +69,19 @@ pub(super) enum End {
 }
 
 impl Gateway {
-    /// Listens on ports that the kernel picks: for clients, and for a browser.
+    /// Listens on ports that the kernel picks: for clients, by TLS, and for a browser that looks on.
     pub(super) fn start(
         origins: &[SocketAddr],
         workers: NonZeroUsize,
         adapter: Adapter,
+        tls: FrontTls,
     ) -> Result<Self, Failure> {
         let mut config = Config::new(origins.iter().copied().map(Address::Inet).collect());
         config.records = true;
         let account = Arc::new(Account::default());
         let writer = Arc::clone(&account);
-        let mut options = Options::new(vec![Address::Inet(([127, 0, 0, 1], 0).into())]);
+        let mut options = Options::new(Vec::new());
+        options.listen_tls = vec![(Address::Inet(([127, 0, 0, 1], 0).into()), tls)];
         options.workers = workers;
         options.observer = Some(Arc::new(move |notice| {
             if let Notice::Record(record) = notice {
@@ -97,13 +105,20 @@ impl Gateway {
         Ok(Self { address, admin, account, handle, thread: Some(thread) })
     }
 
+    /// How curl gets something from it.
+    pub(super) fn curl(&self, certificate: &CertificateFile, path: &str) -> String {
+        let (file, port) = (certificate.path().display(), self.address.port());
+        format!("curl --cacert {file} https://{NAME}:{port}/{path}")
+    }
+
     pub(super) fn balance(&self) -> Balance {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let Account { started, complete, incomplete, retried } = &*self.account;
+        let Account { started, complete, incomplete, others, retried } = &*self.account;
         Balance {
             started: read(started),
             complete: read(complete),
             incomplete: read(incomplete),
+            others: read(others),
             retried: read(retried),
         }
     }
@@ -140,6 +155,11 @@ impl Account {
             Record::Started { .. } => add(&self.started),
             Record::Attempt(_) => 0,
             Record::Ended(end) => {
+                let asked = end.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
+                if asked != Some(CLIENTS_NAME) {
+                    add(&self.others);
+                    return;
+                }
                 if end.attempts > 1 {
                     add(&self.retried);
                 }

@@ -8,6 +8,8 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token};
 use shuntyard_core::h2::{Client, Server};
 
+use super::secure::{Opened, Secure};
+
 /// What clients and servers have in common for whoever moves their octets.
 pub(super) trait Peer {
     /// Octets came.
@@ -40,6 +42,8 @@ peer!(Client Server);
 pub(super) struct Link<P> {
     stream: TcpStream,
     pub(super) peer: P,
+    /// TLS, where it is spoken.
+    secure: Option<Box<Secure>>,
     readable: bool,
     writable: bool,
     ended: bool,
@@ -50,7 +54,12 @@ impl<P: Peer> Link<P> {
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         // A socket that is still being connected takes it, too; one that is gone shows itself by reading.
         let _ = stream.set_nodelay(true);
-        Ok(Self { stream, peer, readable: false, writable: false, ended: false })
+        Ok(Self { stream, peer, secure: None, readable: false, writable: false, ended: false })
+    }
+
+    /// The same, over TLS.
+    pub(super) fn secured(self, secure: Secure) -> Self {
+        Self { secure: Some(Box::new(secure)), ..self }
     }
 
     /// Writes down what the poll says.
@@ -71,32 +80,59 @@ impl<P: Peer> Link<P> {
 
     /// Reads once; whether something came.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
-        while self.readable {
-            match self.stream.read(buffer) {
+        loop {
+            if let Some(secure) = &mut self.secure {
+                match secure.open(buffer)? {
+                    Opened::Octets(n) => {
+                        self.peer.recv(&buffer[..n]);
+                        return Ok(true);
+                    }
+                    Opened::Ended => {
+                        self.ended = true;
+                        return Ok(false);
+                    }
+                    Opened::Starved => {}
+                }
+            }
+            if !self.readable {
+                return Ok(false);
+            }
+            let into = self.secure.as_mut().map_or(&mut *buffer, |secure| secure.room());
+            match self.stream.read(into) {
                 Ok(0) => {
                     self.readable = false;
+                    // Whoever speaks TLS says before that nothing follows.
+                    if self.secure.is_some() {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
                     self.ended = true;
                 }
-                Ok(n) => {
-                    self.peer.recv(&buffer[..n]);
-                    return Ok(true);
-                }
+                Ok(n) => match &mut self.secure {
+                    Some(secure) => secure.received(n),
+                    None => {
+                        self.peer.recv(&buffer[..n]);
+                        return Ok(true);
+                    }
+                },
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(false)
     }
 
     /// Writes until nothing waits or the socket is full. Whether there may be room for more: something has left, and no event will tell.
     pub(super) fn write(&mut self) -> io::Result<bool> {
         let mut written = false;
         while self.writable {
-            let Some(octets) = self.peer.transmit() else { break };
+            let octets = match &mut self.secure {
+                Some(secure) => secure.seal(&mut self.peer),
+                None => self.peer.transmit(),
+            };
+            let Some(octets) = octets else { break };
             match self.stream.write(octets) {
                 Ok(n) => {
-                    self.peer.sent(n);
+                    self.peer.sent(self.secure.as_mut().map_or(n, |secure| secure.left(n)));
                     written = true;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,

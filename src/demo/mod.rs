@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   clients                gateway                origins
-//!   one thread,    --->    as `shuntyard    --->  a, b, c: a thread each,
+//!   one thread,    -TLS->  as `shuntyard    --->  a, b, c: a thread each,
 //!   core's Client          run` has it            core's Server
 //!                             ^
 //!   the story (main thread) orders, watches and shows
@@ -11,14 +11,16 @@
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::cli::{Adapter, DemoArgs};
+use crate::cli::DemoArgs;
 use crate::failure::Failure;
 use crate::signals::{self, Reactions};
 
+mod certificate;
 mod client;
 mod content;
 mod figures;
@@ -27,11 +29,13 @@ mod json;
 mod link;
 mod origin;
 mod screen;
+mod secure;
 mod session;
 mod story;
 mod table;
 mod work;
 
+use certificate::{Certificate, CertificateFile};
 use client::{Clients, Load};
 use gateway::Gateway;
 use origin::Origin;
@@ -47,7 +51,11 @@ const KEEP_DRAIN: Duration = Duration::from_secs(5);
 
 /// Tells the story.
 pub(crate) fn run(args: DemoArgs) -> Result<(), Failure> {
-    let signals = watch_signals()?;
+    let certificate =
+        Certificate::new().map_err(|error| Failure::System { what: "cannot make a certificate", error })?;
+    let file = CertificateFile::write(&certificate)
+        .map_err(|error| Failure::System { what: "cannot write the certificate to a file", error })?;
+    let signals = watch_signals(file.path().to_owned())?;
     // Half of the clients need more connections than there are origins: each worker of the gateway uses all of them.
     let limit = (args.clients / 4).max(1);
     let origins = ["a", "b", "c"]
@@ -58,23 +66,32 @@ pub(crate) fn run(args: DemoArgs) -> Result<(), Failure> {
     let addresses: Vec<SocketAddr> = origins.iter().map(|origin| origin.address).collect();
     let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(WORKERS);
     let workers = NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN);
-    let gateway = Gateway::start(&addresses, workers, args.adapter)?;
+    let start = || Gateway::start(&addresses, workers, args.adapter, certificate.front.clone());
+    let gateway = start()?;
     let status = format!("status page: http://{}/status", gateway.admin);
-    let load =
-        Load { gateway: gateway.address, clients: args.clients.into(), streams: STREAMS, patience: PATIENCE };
+    let curl = format!("over TLS: {}", gateway.curl(&file, ""));
+    let load = Load {
+        gateway: gateway.address,
+        tls: certificate.back.clone(),
+        clients: args.clients.into(),
+        streams: STREAMS,
+        patience: PATIENCE,
+    };
+    let client_count = load.clients;
     let clients =
         Clients::start(load).map_err(|error| Failure::System { what: "cannot start the clients", error })?;
-    let cast = Cast { origins, gateway, clients, client_count: load.clients, workers: workers.get() };
+    let cast = Cast { origins, gateway, clients, client_count, workers: workers.get() };
 
     let screen = Screen::new(args.json);
     let mut story = Story::new(cast, screen, signals, Duration::from_secs(args.seconds.into()));
     story.screen.say(Duration::ZERO, &status);
+    story.screen.say(Duration::ZERO, &curl);
     let (summary, interrupted) = story.tell();
     let broken =
         summary.promises.iter().filter(|promise| !promise.held).map(|promise| promise.name).collect();
     story.screen.conclude(&summary);
     if args.keep && !interrupted {
-        keep(&mut story, &addresses, workers, args.adapter)?;
+        keep(&mut story, start()?, &file)?;
     }
     kept(broken)
 }
@@ -83,8 +100,8 @@ fn kept(broken: Vec<&'static str>) -> Result<(), Failure> {
     if broken.is_empty() { Ok(()) } else { Err(Failure::PromisesBroken { names: broken }) }
 }
 
-/// The first signal shortens the story, the second ends the program.
-fn watch_signals() -> Result<Receiver<()>, Failure> {
+/// The first signal shortens the story, the second ends the program, and nothing is left behind.
+fn watch_signals(file: PathBuf) -> Result<Receiver<()>, Failure> {
     let (sender, receiver) = channel();
     let on_first = move |_: &str| {
         // A story that is over listens no longer.
@@ -92,7 +109,11 @@ fn watch_signals() -> Result<Receiver<()>, Failure> {
     };
     signals::watch(Reactions {
         first: Box::new(on_first),
-        second: Box::new(|_| std::process::exit(1)),
+        second: Box::new(move |_| {
+            // Gone already is as good.
+            let _ = std::fs::remove_file(file);
+            std::process::exit(1)
+        }),
         hangup: None,
     })
     .map_err(|error| Failure::System { what: "cannot watch for signals", error })?;
@@ -100,18 +121,11 @@ fn watch_signals() -> Result<Receiver<()>, Failure> {
 }
 
 /// Serves whoever comes, with a gateway like the one that was drained, until a signal.
-fn keep(
-    story: &mut Story,
-    origins: &[SocketAddr],
-    workers: NonZeroUsize,
-    adapter: Adapter,
-) -> Result<(), Failure> {
-    let mut gateway = Gateway::start(origins, workers, adapter)?;
+fn keep(story: &mut Story, mut gateway: Gateway, file: &CertificateFile) -> Result<(), Failure> {
     let elapsed = story.elapsed();
     story.screen.say(elapsed, "a gateway like the one that drained stays up, until a signal; try:");
-    let path = "content/1/1000?trailers";
-    let curl = format!("curl -v --http2-prior-knowledge http://{}/{path} -o /dev/null", gateway.address);
-    story.screen.say(elapsed, &curl);
+    story.screen.say(elapsed, &gateway.curl(file, ""));
+    story.screen.say(elapsed, &format!("{} -v -o /dev/null", gateway.curl(file, "content/1/1000?trailers")));
     let status = format!("status page: http://{}/status", gateway.admin);
     story.screen.say(elapsed, &status);
     for origin in &story.origins {
