@@ -23,13 +23,14 @@ mod seats;
 mod upstream;
 
 pub use endpoint::Endpoint;
-pub use entry::{Entry, FrontLanes, Lane, Ready, Seat, Starved, Turn, Waiting};
+pub use entry::{Entry, FrontLanes, Lane, Ready, Seat, Starved, Turn};
 pub use seats::Way;
 pub use upstream::{Rank, Upstream, Wanted};
 
 use crate::config::UpstreamConfig;
 use crate::key::{EndpointKey, EntryKey, EntryMarker, LaneMarker, Slab, UpstreamKey, UpstreamMarker};
 use crate::list::List;
+use crate::request::{Needs, Unserved};
 
 /// All upstreams with what serves them.
 #[derive(Clone, Debug, Default)]
@@ -140,14 +141,18 @@ impl Registry {
 impl Registry {
     /// Something has changed for the entry: a slot is free, a limit was told, a request came.
     pub fn wake(&mut self, entry: EntryKey) {
-        if self.entries.get(entry).is_some_and(|entry| !entry.lanes.is_empty()) {
+        if self.next_lane(entry, Unserved::default()).is_some() {
             self.ready.push_back(&mut self.entries, entry);
         }
     }
 
-    /// The upstream has something to give to anybody: an idle connection, an endpoint that may be dialled.
+    /// The upstream has something to give to anybody: an idle connection, an endpoint that may be dialled. What it is good for
+    /// is not known here, so that of each line the first is looked at.
     pub fn wake_upstream(&mut self, upstream: UpstreamKey) {
-        if let Some(entry) = self.upstreams.get(upstream).and_then(|of| of.waiting.front()) {
+        let Some(of) = self.upstreams.get(upstream) else { return };
+        let mut first = Needs::ALL.map(|needs| self.lanes.get(of.lines[needs].front()?));
+        first.sort_by_key(|lane| lane.map(|lane| lane.turn_taken));
+        for entry in first.into_iter().flatten().map(|lane| lane.entry) {
             self.ready.push_back(&mut self.entries, entry);
         }
     }
@@ -157,15 +162,47 @@ impl Registry {
         self.entries.len()
     }
 
-    /// The entry has had its turn at what the upstream gives, and there is more.
-    pub fn wake_next(&mut self, entry: EntryKey) {
-        let Some(of) = self.entries.get(entry).map(|entry| entry.upstream) else { return };
-        let Some(upstream) = self.upstreams.get_mut(of) else { return };
-        if upstream.waiting.front() == Some(entry) {
-            upstream.waiting.rotate(&mut self.entries);
+    /// The entry has had its turn at what the upstream gives: whether it has used any of it, and what of it waits in vain.
+    /// What it did not need may serve the next.
+    pub fn wake_next(&mut self, entry: EntryKey, used: bool, unserved: Unserved) {
+        let Some(of) = self.entries.get(entry) else { return };
+        if of.front.is_none() {
+            // There is nobody else.
+            return;
         }
-        if upstream.waiting.front() != Some(entry) {
-            self.wake_upstream(of);
+        let (upstream, has_engine) = (of.upstream, !of.seats.is_empty());
+        for needs in Needs::ALL {
+            if !unserved.has(needs) {
+                // What it left alone had been offered to the others, too, unless it was to have it and was gone.
+                if used || unserved.is_empty() {
+                    self.wake_first(upstream, needs);
+                }
+            } else if has_engine {
+                self.pass_by(entry, upstream, needs);
+            }
+        }
+    }
+
+    /// The entry waits with an engine of its own, which may be why it could not use what there is: a connection that it has
+    /// cannot be dialled again. Whoever has none may be able to.
+    fn pass_by(&mut self, entry: EntryKey, upstream: UpstreamKey, needs: Needs) {
+        let Some(of) = self.upstreams.get(upstream) else { return };
+        let own = self.entries.get(entry).and_then(|entry| entry.lanes[needs]);
+        let Some(lane) = own.filter(|_| own == of.lines[needs].front()) else { return };
+        let next = of.without_engine[needs] > 0 && of.offers(needs);
+        if next || needs != Needs::Anything {
+            self.end_turn(lane);
+        }
+        if next {
+            self.wake_first(upstream, needs);
+        }
+    }
+
+    /// The first in the line is looked at.
+    fn wake_first(&mut self, upstream: UpstreamKey, needs: Needs) {
+        let first = self.upstreams.get(upstream).and_then(|of| of.lines[needs].front());
+        if let Some(lane) = first.and_then(|lane| self.lanes.get(lane)) {
+            self.ready.push_back(&mut self.entries, lane.entry);
         }
     }
 

@@ -60,7 +60,7 @@ use crate::record::RequestId;
 use crate::routes::Route;
 use crate::time::Instant;
 pub use awaiting::{Awaiting, DeadlineTarget, Queued, Request, ResponsePhase, Tunnel};
-pub use needs::Needs;
+pub use needs::{ByNeeds, Needs, Unserved};
 pub use replay::Replay;
 pub use retry::{Loss, next_attempt};
 

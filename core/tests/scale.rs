@@ -5,9 +5,11 @@
 #[path = "memory/mod.rs"]
 mod memory;
 
+use http::Request;
 use memory::Memory;
-use memory::talk::{answer_all, ask, events};
-use shuntyard_core::config::{Config, ConnectionConfig};
+use memory::talk::{answer_all, ask, events, get};
+use shuntyard_core::config::{Config, ConnectionConfig, Scope};
+use shuntyard_core::h2::Protocol;
 use shuntyard_core::key::ConnId;
 
 const ROUNDS: u64 = 20;
@@ -89,4 +91,69 @@ fn n4_work_is_linear_in_what_comes() {
     let (short, long) = (cost(100), cost(4_000));
     println!("units of work an octet: {short} of a short head, {long} of a long one");
     assert_eq!(long, short);
+}
+
+fn tunnel() -> Request<()> {
+    Request::connect("http://example.com/chat")
+        .extension(Protocol("websocket".to_owned()))
+        .body(())
+        .expect("a request")
+}
+
+/// A gateway in front of a backend that serves one request at a time and no tunnels, and of one that is dialled and does not
+/// answer. So many clients wait for as many tunnels each.
+fn before_tunnels(share: Scope, clients: usize, each: usize) -> (Memory, ConnId) {
+    let mut memory = Memory::new(|config: &mut Config| {
+        let silent: core::net::SocketAddr = "127.0.0.1:9001".parse().expect("an address");
+        let upstream = &mut config.upstreams[0];
+        upstream.endpoints.push(shuntyard_core::address::Address::from(silent).into());
+        (upstream.share, upstream.connections_max, upstream.queue_max) = (share, 1, 100_000);
+        config.backend.max_concurrent_streams_cap = 1;
+    });
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/first");
+    memory.hold_connects = true;
+    let waiting: Vec<ConnId> = (0..clients).map(|_| memory.connect(ConnectionConfig::default())).collect();
+    memory.settle();
+    for &client in &waiting {
+        for _ in 0..each {
+            memory.client(client).send_request(&tunnel(), false).expect("a slot");
+        }
+    }
+    memory.settle();
+    assert_eq!(memory.gateway.view().frozen, clients * each, "{share:?}");
+    assert_eq!((memory.dials.len(), memory.held.len()), (2, 1), "{share:?}");
+    (memory, client)
+}
+
+/// Who waits for a tunnel that nobody offers yet stands in nobody's way, and is not passed one by one either.
+#[test]
+fn n4_who_waits_for_a_tunnel_costs_others_nothing() {
+    let cost = |share: Scope, clients: usize, each: usize| {
+        let (mut memory, client) = before_tunnels(share, clients, each);
+        for _ in 0..ROUNDS {
+            memory.client(client).send_request(&get("/counted"), true).expect("a slot");
+        }
+        memory.settle();
+        let before = memory.gateway.work();
+        for _ in 0..ROUNDS {
+            assert_eq!(answer_all(&mut memory).len(), 1);
+        }
+        (memory.gateway.work() - before) / ROUNDS
+    };
+    for share in [Scope::Worker, Scope::Client] {
+        same("tunnels of few clients", cost(share, 1, 10), cost(share, 100, 100));
+        same("tunnels of many clients", cost(share, 10, 1), cost(share, 10_000, 1));
+    }
+}
+
+/// The same where each request leaves its connection idle, so that all who wait might have it.
+#[test]
+fn n4_idle_connections_are_not_offered_to_each_who_cannot_use_them() {
+    let cost = |clients: usize| {
+        let (mut memory, client) = before_tunnels(Scope::Client, clients, 1);
+        answer_all(&mut memory);
+        cost_of_a_request(&mut memory, client)
+    };
+    same("tunnels beside idle connections", cost(10), cost(10_000));
 }

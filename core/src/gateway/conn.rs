@@ -161,7 +161,7 @@ mod tests {
             ("connection", size_of::<Conn>(), 288),
             ("HTTP/1.1", size_of::<crate::h1::Connection>(), 360),
             ("deadline", size_of::<crate::deadline::Deadline<DeadlineTarget>>(), 56),
-            ("lane", size_of::<crate::registry::Lane>(), 56),
+            ("lane", size_of::<crate::registry::Lane>(), 72),
             ("stream", size_of::<crate::h2::Stream>(), 128),
         ];
         for (what, octets, max) in sizes {

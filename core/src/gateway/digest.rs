@@ -16,8 +16,9 @@ const LEFT_OUT: &[&str] = &[
     "UpstreamConfig",
     "UpstreamCounters",
 ];
-/// Where in the output of a connection a head begins: whether it has left is seen by what is in its outbox.
-const PLACE: &str = "head_at";
+/// Where in the output of a connection a head begins: whether it has left is seen by what is in its outbox. And turns by their
+/// numbers: in a line the links say the order.
+const PLACES: &[&str] = &["head_at", "turn_taken", "turns_taken"];
 /// Fields that hold keys of deadlines: a slab of its own, whose keys must not be taken for those of others.
 const DEADLINES: &[&str] =
     &["age_deadline", "deadline", "easing", "rest_deadline", "total", "write_deadline"];
@@ -166,7 +167,7 @@ impl Meaning {
             () if is_in(KEYS) => Self::Key,
             () if is_in(DEADLINES) => Self::Deadline,
             () if name == TAG.as_bytes() => Self::Tag,
-            () if name == PLACE.as_bytes() => Self::Place,
+            () if is_in(PLACES) => Self::Place,
             () => Self::Itself,
         }
     }

@@ -11,7 +11,7 @@ use crate::key::{EndpointKey, EntryKey};
 use crate::ledger::Permit;
 use crate::record::Cause;
 use crate::registry::{Rank, Seat, Wanted, Way};
-use crate::request::{Attempt, Awaiting, Frozen, Needs, Place, RequestKey};
+use crate::request::{Attempt, Awaiting, Frozen, Needs, Place, RequestKey, Unserved};
 use crate::time::Instant;
 
 /// What came of an attempt to thaw.
@@ -54,8 +54,9 @@ impl Gateway {
     /// Thaws requests of the entry while there are engines with slots and the ledger has memory; then sees to more engines.
     /// `false`: nothing came of it, for all that wait want a backend of a special kind.
     fn serve(&mut self, entry: EntryKey, hands_on: bool, now: Instant) -> bool {
-        let (mut passing, mut in_vain) = (false, true);
-        while let Some(key) = self.next_request(entry, passing) {
+        let (mut in_vain, mut unserved) = (true, Unserved::default());
+        while let Some(key) = self.registry.next_request(entry, unserved) {
+            self.work.steps(1);
             if self.is_unservable(key) {
                 self.fail_request(key, Cause::NoTunnel, now);
                 in_vain = false;
@@ -65,10 +66,7 @@ impl Gateway {
             let Some(conn) = self.engine_for(entry, wanted, now) else {
                 self.saturated(entry, key, wanted, now);
                 // Who waits for a backend of a special kind keeps its turn, and holds nobody up who can do with any.
-                if wanted.needs == Needs::Anything {
-                    return true;
-                }
-                passing = true;
+                unserved.add(wanted.needs);
                 continue;
             };
             match self.thaw(key, conn, now) {
@@ -82,21 +80,14 @@ impl Gateway {
             }
         }
         // What it did not need may serve the next.
-        let in_vain = in_vain && passing;
         if hands_on || !in_vain {
-            self.registry.wake_next(entry);
+            self.registry.wake_next(entry, !in_vain, unserved);
+        }
+        if unserved.has(Needs::Anything) {
+            return true;
         }
         self.registry.feed();
-        !in_vain
-    }
-
-    /// The entry's next request; `passing`, the next that any backend can serve.
-    fn next_request(&self, entry: EntryKey, passing: bool) -> Option<RequestKey> {
-        if passing {
-            self.registry.next_of_any(&self.requests, entry)
-        } else {
-            self.registry.next_request(entry)
-        }
+        !in_vain || unserved.is_empty()
     }
 
     /// The engine for a request of the entry: of those with a free slot the one whose endpoint ranks best, and there the
@@ -201,7 +192,7 @@ impl Gateway {
     /// Everybody in the queue is told.
     pub(super) fn fail_queue(&mut self, entry: EntryKey, cause: Cause, now: Instant) {
         let upstream = self.registry.entry(entry).map(|entry| entry.upstream);
-        while let Some(key) = self.registry.next_request(entry) {
+        while let Some(key) = self.registry.next_request(entry, Unserved::default()) {
             self.fail_request(key, cause, now);
         }
         if let Some(upstream) = upstream {

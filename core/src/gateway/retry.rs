@@ -1,6 +1,7 @@
 //! Attempts that were lost: the request goes back to the queue, or it ends.
 
 use crate::error::ErrorCode;
+use crate::gateway::conn::Side;
 use crate::gateway::deadlines::Kind;
 use crate::gateway::{ConnId, Gateway};
 use crate::record::{AttemptOutcome, Cause};
@@ -45,7 +46,18 @@ impl Gateway {
             return loss;
         }
         awaiting.needs = Needs::Http1;
+        let front = awaiting.front.conn;
+        self.change_lane(key, front);
         Loss::Unprocessed
+    }
+
+    /// What a live request needs has changed: it will wait in another lane of its client.
+    fn change_lane(&mut self, key: RequestKey, front: ConnId) {
+        let Some(awaiting) = self.requests.get_mut(key).map(|request| &mut request.awaiting) else { return };
+        let Some(upstream) = awaiting.route.as_ref().map(|route| route.upstream) else { return };
+        if let Some(Side::Front { lanes, .. }) = self.conns.get_mut(front).map(|entry| &mut entry.side) {
+            awaiting.lane = self.registry.lane(upstream, front, awaiting.needs, lanes).or(awaiting.lane);
+        }
     }
 
     fn pause_before_next(&mut self, key: RequestKey, loss: Loss, now: Instant) -> Option<Duration> {

@@ -1,11 +1,13 @@
 //! An entry of the registry: one queue of frozen requests, and the engines that pull from it.
 //!
-//! The queue has a lane for each client connection. Clients take turns, whoever has asked for more has to wait longer
-//! (F44, I3); within a lane the more urgent come first, and of equals the older.
+//! The queue has a lane for each client connection, and one more for those of its requests that need a backend of a special
+//! kind. Clients take turns, whoever has asked for more has to wait longer (F44, I3); within a lane the more urgent come
+//! first, and of equals the older. Lanes stand in line by what their requests need, so that nobody has to look past those
+//! who cannot be served.
 
 use crate::key::{ConnId, EndpointKey, EntryKey, LaneKey, Slab, UpstreamKey};
 use crate::list::{Linked, Links, List};
-use crate::request::{Queued, Request, RequestKey};
+use crate::request::{ByNeeds, Needs, Queued, Request, RequestKey};
 
 /// What serves one backend key: an upstream, and in scope `client` one client connection.
 #[derive(Clone, Debug)]
@@ -14,13 +16,12 @@ pub struct Entry {
     pub upstream: UpstreamKey,
     /// In scope `client`: whose requests it serves.
     pub front: Option<ConnId>,
-    /// Lanes with requests, in turn.
-    pub lanes: List<Lane, Turn, crate::key::LaneMarker>,
+    /// In scope `client`: the client's lanes. In the others all lanes of the upstream are its own.
+    pub(super) lanes: ByNeeds<Option<LaneKey>>,
     /// Requests in all lanes.
     pub queued: usize,
     /// The engines.
     pub seats: Vec<Seat>,
-    waiting: Links,
     ready: Links,
     starved: Links,
 }
@@ -43,10 +44,9 @@ impl Entry {
         Self {
             upstream,
             front,
-            lanes: List::default(),
+            lanes: ByNeeds::default(),
             queued: 0,
             seats: Vec::new(),
-            waiting: Links::default(),
             ready: Links::default(),
             starved: Links::default(),
         }
@@ -68,15 +68,24 @@ impl Entry {
 pub struct Lane {
     /// The queue.
     pub entry: EntryKey,
+    /// What all of its requests need.
+    pub needs: Needs,
     /// The requests: the more urgent first, of equals the older (RFC 9218 section 10).
     pub requests: List<Request, Queued>,
+    /// When it took its turn, as a number: whoever has the lower one is first, whatever it needs.
+    pub(super) turn_taken: u64,
     turn: Links,
 }
 
 impl Lane {
     /// A lane without requests.
-    pub fn new(entry: EntryKey) -> Self {
-        Self { entry, requests: List::default(), turn: Links::default() }
+    pub fn new(entry: EntryKey, needs: Needs) -> Self {
+        Self { entry, needs, requests: List::default(), turn_taken: 0, turn: Links::default() }
+    }
+
+    /// Whether it stands in line.
+    pub(super) const fn takes_turns(&self) -> bool {
+        self.turn.is_linked()
     }
 
     /// Behind whom a request has its place. Mostly that is the last.
@@ -91,11 +100,11 @@ impl Lane {
     }
 }
 
-/// The lanes that a client connection has, one for each upstream that it uses.
+/// The lanes that a client connection has: for each upstream that it uses one, and one more for each special need.
 #[derive(Clone, Debug, Default)]
 pub struct FrontLanes(pub(super) Vec<(UpstreamKey, LaneKey)>);
 
-/// Names the list of lanes with requests.
+/// Names the line of lanes with requests.
 #[derive(Debug)]
 pub enum Turn {}
 
@@ -105,19 +114,6 @@ impl Linked<Turn> for Lane {
     }
     fn links_mut(&mut self) -> &mut Links {
         &mut self.turn
-    }
-}
-
-/// Names the list of an upstream's entries with requests.
-#[derive(Debug)]
-pub enum Waiting {}
-
-impl Linked<Waiting> for Entry {
-    fn links(&self) -> &Links {
-        &self.waiting
-    }
-    fn links_mut(&mut self) -> &mut Links {
-        &mut self.waiting
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::config::Scope;
 use crate::key::{ConnId, EndpointKey, EntryKey, LaneKey, Slab, UpstreamKey};
 use crate::registry::{Entry, FrontLanes, Lane, Registry, Seat};
-use crate::request::{Needs, Request, RequestKey};
+use crate::request::{Needs, Request, RequestKey, Unserved};
 
 /// The queue.
 impl Registry {
@@ -22,7 +22,8 @@ impl Registry {
         front: ConnId,
         lanes: &mut FrontLanes,
     ) -> Option<LaneKey> {
-        let lane = self.lane(upstream, front, lanes)?;
+        let needs = requests.get(key)?.awaiting.needs;
+        let lane = self.lane(upstream, front, needs, lanes)?;
         self.deposit_retry(upstream);
         let after = self.lanes.get(lane)?.place(requests, key);
         self.enqueue(requests, key, lane, after);
@@ -56,22 +57,38 @@ impl Registry {
         self.take_turn(at, entry_key);
     }
 
-    /// The client's lane in the upstream's queue.
-    fn lane(&mut self, upstream: UpstreamKey, front: ConnId, lanes: &mut FrontLanes) -> Option<LaneKey> {
-        let known = lanes.0.iter().find(|(of, _)| *of == upstream).map(|&(_, lane)| lane);
-        if let Some(lane) = known.filter(|&lane| self.lanes.get(lane).is_some()) {
-            return Some(lane);
+    /// The client's lane in the upstream's queue for requests with these needs.
+    pub fn lane(
+        &mut self,
+        upstream: UpstreamKey,
+        front: ConnId,
+        needs: Needs,
+        lanes: &mut FrontLanes,
+    ) -> Option<LaneKey> {
+        let mut other = None;
+        for &(_, key) in lanes.0.iter().filter(|(of, _)| *of == upstream) {
+            match self.lanes.get(key) {
+                Some(lane) if lane.needs == needs => return Some(key),
+                Some(lane) => other = Some(lane.entry),
+                None => {}
+            }
         }
         let of = self.upstreams.get_mut(upstream)?;
         let entry = match (of.config().share, of.shared) {
-            (Scope::Client, _) => self.entries.insert(Entry::new(upstream, Some(front))),
+            // Lanes of one client share its engines.
+            (Scope::Client, _) => match other {
+                Some(entry) => entry,
+                None => self.entries.insert(Entry::new(upstream, Some(front))),
+            },
             (Scope::Worker | Scope::None, Some(entry)) => entry,
             (Scope::Worker | Scope::None, None) => {
                 *of.shared.insert(self.entries.insert(Entry::new(upstream, None)))
             }
         };
-        let lane = self.lanes.insert(Lane::new(entry));
-        lanes.0.retain(|(other, _)| *other != upstream);
+        let lane = self.lanes.insert(Lane::new(entry, needs));
+        if let Some(entry) = self.entries.get_mut(entry).filter(|entry| entry.front.is_some()) {
+            entry.lanes[needs] = Some(lane);
+        }
         if lanes.0.is_empty() {
             // Most clients use one upstream.
             lanes.0.reserve_exact(1);
@@ -84,6 +101,9 @@ impl Registry {
     /// entry with it.
     pub fn forget_front(&mut self, lanes: FrontLanes) -> Vec<Seat> {
         let mut orphans = Vec::new();
+        for &(_, key) in &lanes.0 {
+            self.leave_turn(key);
+        }
         for (_, key) in lanes.0 {
             let Some(lane) = self.lanes.remove(key) else { continue };
             if self.entries.get(lane.entry).is_some_and(|entry| entry.front.is_some()) {
@@ -94,28 +114,34 @@ impl Registry {
     }
 
     pub(super) fn forget_entry(&mut self, key: EntryKey) -> Vec<Seat> {
-        self.ready.unlink(&mut self.entries, key);
+        let was_to_be_served = self.ready.unlink(&mut self.entries, key);
         self.starved.unlink(&mut self.entries, key);
-        let upstream = self.entries.get(key).map(|entry| entry.upstream);
-        if let Some(upstream) = upstream.and_then(|upstream| self.upstreams.get_mut(upstream)) {
-            upstream.waiting.unlink(&mut self.entries, key);
+        let Some(entry) = self.entries.remove(key) else { return Vec::new() };
+        // What it was woken for is somebody else's now.
+        if was_to_be_served {
+            self.wake_upstream(entry.upstream);
+            self.feed();
         }
-        self.entries.remove(key).map(|entry| entry.seats).unwrap_or_default()
+        entry.seats
     }
 
-    /// The request that the entry thaws next.
-    pub fn next_request(&self, entry: EntryKey) -> Option<RequestKey> {
-        let lane = self.entries.get(entry)?.lanes.front()?;
-        self.lanes.get(lane)?.requests.front()
+    /// The request that the entry thaws next, of those that do not wait in vain.
+    pub fn next_request(&self, entry: EntryKey, unserved: Unserved) -> Option<RequestKey> {
+        self.next_lane(entry, unserved)?.requests.front()
     }
 
-    /// The request that the entry thaws next of those that any backend can serve.
-    pub fn next_of_any(&self, requests: &Slab<Request>, entry: EntryKey) -> Option<RequestKey> {
-        let lanes = self.entries.get(entry)?.lanes.iter(&self.lanes);
-        let waiting =
-            lanes.filter_map(|lane| self.lanes.get(lane)).flat_map(|lane| lane.requests.iter(requests));
-        let of_any = |request: &Request| request.awaiting.needs == Needs::Anything;
-        waiting.into_iter().find(|&key| requests.get(key).is_some_and(of_any))
+    /// The lane whose turn it is.
+    pub(super) fn next_lane(&self, entry: EntryKey, unserved: Unserved) -> Option<&Lane> {
+        let entry = self.entries.get(entry)?;
+        let upstream = self.upstreams.get(entry.upstream)?;
+        let first = |needs| {
+            if unserved.has(needs) {
+                return None;
+            }
+            let lane = if entry.front.is_some() { entry.lanes[needs] } else { upstream.lines[needs].front() };
+            self.lanes.get(lane?).filter(|lane| lane.takes_turns())
+        };
+        Needs::ALL.into_iter().filter_map(first).min_by_key(|lane| lane.turn_taken)
     }
 
     /// The entry that a lane belongs to.
@@ -126,10 +152,8 @@ impl Registry {
     /// A request of the lane was given to an engine: it is the next client's turn.
     pub fn thawed(&mut self, requests: &mut Slab<Request>, key: RequestKey, lane: LaneKey, by: EndpointKey) {
         self.withdraw(requests, key, lane);
-        let Some(entry) = self.entry_of(lane).and_then(|entry| self.entries.get_mut(entry)) else { return };
-        if entry.lanes.unlink(&mut self.lanes, lane) {
-            entry.lanes.push_back(&mut self.lanes, lane);
-        }
+        self.end_turn(lane);
+        let Some(entry) = self.entry_of(lane).and_then(|entry| self.entries.get(entry)) else { return };
         if let Some(upstream) = self.upstreams.get_mut(entry.upstream) {
             upstream.served_by(by);
         }
@@ -147,7 +171,7 @@ impl Registry {
         entry.queued -= 1;
         let of = entry.upstream;
         if is_empty {
-            self.leave_turn(at, entry_key);
+            self.leave_turn(at);
         }
         let Some(upstream) = self.upstreams.get_mut(of) else { return };
         upstream.queued -= 1;
@@ -162,9 +186,7 @@ impl Registry {
 impl Registry {
     /// The lane takes no turns until [`release`](Self::release).
     pub fn hold(&mut self, lane: LaneKey) {
-        if let Some(entry) = self.entry_of(lane) {
-            self.leave_turn(lane, entry);
-        }
+        self.leave_turn(lane);
     }
 
     /// The client's lanes take turns again.
@@ -177,22 +199,46 @@ impl Registry {
         }
     }
 
-    fn take_turn(&mut self, lane: LaneKey, entry_key: EntryKey) {
-        let Some(entry) = self.entries.get_mut(entry_key) else { return };
-        entry.lanes.push_back(&mut self.lanes, lane);
-        let of = entry.upstream;
-        if let Some(upstream) = self.upstreams.get_mut(of) {
-            upstream.waiting.push_back(&mut self.entries, entry_key);
+    /// The lane gets in line, and its entry is looked at.
+    fn take_turn(&mut self, at: LaneKey, entry_key: EntryKey) {
+        let Some(entry) = self.entries.get(entry_key) else { return };
+        if let Some(upstream) = self.upstreams.get_mut(entry.upstream)
+            && let Some(lane) = self.lanes.get_mut(at).filter(|lane| !lane.takes_turns())
+        {
+            let needs = lane.needs;
+            upstream.turns_taken += 1;
+            lane.turn_taken = upstream.turns_taken;
+            upstream.lines[needs].push_back(&mut self.lanes, at);
+            if entry.front.is_some() && entry.seats.is_empty() {
+                upstream.without_engine[needs] += 1;
+            }
         }
         self.ready.push_back(&mut self.entries, entry_key);
     }
 
-    fn leave_turn(&mut self, lane: LaneKey, entry_key: EntryKey) {
-        let Some(entry) = self.entries.get_mut(entry_key) else { return };
-        entry.lanes.unlink(&mut self.lanes, lane);
-        let (of, nobody) = (entry.upstream, entry.lanes.is_empty());
-        if nobody && let Some(upstream) = self.upstreams.get_mut(of) {
-            upstream.waiting.unlink(&mut self.entries, entry_key);
+    /// It is the turn of those behind the lane.
+    pub(super) fn end_turn(&mut self, at: LaneKey) {
+        let Some(lane) = self.lanes.get(at) else { return };
+        let needs = lane.needs;
+        let upstream = self.entries.get(lane.entry).and_then(|entry| self.upstreams.get_mut(entry.upstream));
+        let Some(upstream) = upstream else { return };
+        if upstream.lines[needs].unlink(&mut self.lanes, at) {
+            upstream.lines[needs].push_back(&mut self.lanes, at);
+            upstream.turns_taken += 1;
+            if let Some(lane) = self.lanes.get_mut(at) {
+                lane.turn_taken = upstream.turns_taken;
+            }
+        }
+    }
+
+    fn leave_turn(&mut self, at: LaneKey) {
+        let Some(lane) = self.lanes.get(at) else { return };
+        let needs = lane.needs;
+        let Some(entry) = self.entries.get(lane.entry) else { return };
+        let Some(upstream) = self.upstreams.get_mut(entry.upstream) else { return };
+        let was_in_line = upstream.lines[needs].unlink(&mut self.lanes, at);
+        if was_in_line && entry.front.is_some() && entry.seats.is_empty() {
+            upstream.without_engine[needs] -= 1;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::config::Saturation;
 use crate::key::{ConnId, EndpointKey, EntryKey, UpstreamKey};
-use crate::registry::{Endpoint, Rank, Registry, Seat, Upstream, Wanted};
+use crate::registry::{Endpoint, Lane, Rank, Registry, Seat, Upstream, Wanted};
 use crate::request::Needs;
 
 /// Where the next request of an entry may go beside the engines that the entry has.
@@ -22,6 +22,10 @@ impl Registry {
     pub fn better_way(&self, entry: EntryKey, best: Option<Rank>, wanted: Wanted) -> Option<Way> {
         let entry = self.entries.get(entry)?;
         let upstream = self.upstreams.get(entry.upstream)?;
+        // Mostly nothing is better than what there is, and nobody has to be asked.
+        if best.is_some_and(|best| best.0 == 0 || upstream.is_alone()) {
+            return None;
+        }
         // Dials that are under way serve requests that wait already.
         let enough_dials = entry.dials() >= entry.queued;
         upstream
@@ -96,16 +100,37 @@ impl Registry {
         if let Some(of) = self.endpoint_mut(upstream, endpoint) {
             of.connections += 1;
         }
-        if let Some(entry) = entry.and_then(|entry| self.entries.get_mut(entry)) {
-            entry.seats.push(Seat { conn, endpoint, dialling: true });
+        if let Some(entry) = entry {
+            self.seat(entry, Seat { conn, endpoint, dialling: true });
+        }
+    }
+
+    /// The engine gets a seat.
+    fn seat(&mut self, key: EntryKey, seat: Seat) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        entry.seats.push(seat);
+        if entry.seats.len() == 1 {
+            self.recount(key, |without_engine| *without_engine -= 1);
+        }
+    }
+
+    /// The entry has got its first engine, or lost its last.
+    fn recount(&mut self, entry: EntryKey, count: impl Fn(&mut usize)) {
+        let Some(entry) = self.entries.get(entry) else { return };
+        let Some(upstream) = self.upstreams.get_mut(entry.upstream) else { return };
+        for needs in Needs::ALL {
+            let lane = entry.lanes[needs].and_then(|lane| self.lanes.get(lane));
+            if lane.is_some_and(Lane::takes_turns) {
+                count(&mut upstream.without_engine[needs]);
+            }
         }
     }
 
     /// An idle connection gets an engine of the entry. `None`: the endpoint has none.
     pub fn adopt(&mut self, entry: EntryKey, endpoint: EndpointKey) -> Option<ConnId> {
-        let entry = self.entries.get_mut(entry)?;
-        let conn = self.upstreams.get_mut(entry.upstream)?.endpoint_mut(endpoint)?.idle.pop()?;
-        entry.seats.push(Seat { conn, endpoint, dialling: false });
+        let of = self.entries.get(entry)?.upstream;
+        let conn = self.upstreams.get_mut(of)?.endpoint_mut(endpoint)?.idle.pop()?;
+        self.seat(entry, Seat { conn, endpoint, dialling: false });
         Some(conn)
     }
 
@@ -132,10 +157,14 @@ impl Registry {
 
     /// An engine leaves its entry, by its identity and never by its key (F3). Says whether its backend had not told its
     /// limits yet.
-    pub fn unseat(&mut self, entry: EntryKey, conn: ConnId) -> bool {
-        let Some(entry) = self.entries.get_mut(entry) else { return false };
+    pub fn unseat(&mut self, key: EntryKey, conn: ConnId) -> bool {
+        let Some(entry) = self.entries.get_mut(key) else { return false };
         let Some(at) = entry.seats.iter().position(|seat| seat.conn == conn) else { return false };
-        entry.seats.swap_remove(at).dialling
+        let seat = entry.seats.swap_remove(at);
+        if entry.seats.is_empty() {
+            self.recount(key, |without_engine| *without_engine += 1);
+        }
+        seat.dialling
     }
 
     /// An idle connection is idle no longer.
@@ -184,6 +213,16 @@ impl Registry {
         self.look_for_short(upstream);
         self.wake_upstream(upstream);
         self.forget_if_over(upstream);
+    }
+}
+
+impl Upstream {
+    /// Whether there is something for a request with these needs whose entry has no engine at all: a connection that is idle,
+    /// or one that can be made.
+    pub(super) fn offers(&self, needs: Needs) -> bool {
+        self.endpoints()
+            .filter(|(_, endpoint)| endpoint.serves(needs))
+            .any(|(_, endpoint)| !endpoint.idle.is_empty() || (!endpoint.resting && has_room(self, endpoint)))
     }
 }
 

@@ -2,12 +2,12 @@
 
 use crate::config::{Balance, EndpointConfig, Protocol, Scope, UpstreamConfig};
 use crate::counters::{EndpointCounters, UpstreamCounters};
-use crate::key::{EndpointKey, EndpointMarker, EntryKey, EntryMarker, Slab};
+use crate::key::{EndpointKey, EndpointMarker, EntryKey, LaneMarker, Slab};
 use crate::list::List;
 use crate::registry::endpoint::Endpoint;
-use crate::registry::entry::{Entry, Waiting};
+use crate::registry::entry::{Lane, Turn};
 use crate::registry::retry::RetryBudget;
-use crate::request::Needs;
+use crate::request::{ByNeeds, Needs};
 
 /// How an endpoint stands among those of its upstream: the lowest is the best. The second number decides among equals.
 pub type Rank = (u32, usize);
@@ -32,8 +32,12 @@ pub struct Upstream {
     turn: usize,
     /// The entry of all clients; none in scope `client`.
     pub(super) shared: Option<EntryKey>,
-    /// Entries with requests, in turn.
-    pub(super) waiting: List<Entry, Waiting, EntryMarker>,
+    /// Lanes with requests, of all entries, in turn.
+    pub(super) lines: ByNeeds<List<Lane, Turn, LaneMarker>>,
+    /// How many turns were taken.
+    pub(super) turns_taken: u64,
+    /// In scope `client`: how many of these lanes have no engine at all.
+    pub(super) without_engine: ByNeeds<usize>,
     /// Requests in the queues of all entries.
     pub(super) queued: usize,
     /// Retries that it allows.
@@ -53,7 +57,9 @@ impl Upstream {
             order: Vec::new(),
             turn: 0,
             shared: None,
-            waiting: List::default(),
+            lines: ByNeeds::default(),
+            turns_taken: 0,
+            without_engine: ByNeeds::default(),
             queued: 0,
             retries: RetryBudget::default(),
             retired: false,
@@ -187,6 +193,11 @@ impl Upstream {
         self.endpoints()
             .filter(move |(_, endpoint)| endpoint.serves(wanted.needs))
             .map(move |(key, endpoint)| (self.rank(key, endpoint, wanted), key, endpoint))
+    }
+
+    /// Whether it has one endpoint and no other, not even one that is being finished.
+    pub(super) fn is_alone(&self) -> bool {
+        self.endpoints.len() == 1
     }
 
     /// A request was given to the endpoint.

@@ -1,4 +1,6 @@
-//! What a request needs of the backend that serves it.
+//! What a request needs of the backend that serves it, and values that there are one each of these needs.
+
+use core::ops::{Index, IndexMut};
 
 /// What a request needs of the backend that serves it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,4 +13,62 @@ pub enum Needs {
     Tunnel,
     /// HTTP/1.1: a backend has asked for it (HTTP_1_1_REQUIRED, RFC 9113 section 7).
     Http1,
+}
+
+impl Needs {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Anything, Self::Tunnel, Self::Http1];
+}
+
+/// A value for each of the needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ByNeeds<T> {
+    anything: T,
+    tunnel: T,
+    http1: T,
+}
+
+impl<T> Index<Needs> for ByNeeds<T> {
+    type Output = T;
+
+    fn index(&self, needs: Needs) -> &T {
+        match needs {
+            Needs::Anything => &self.anything,
+            Needs::Tunnel => &self.tunnel,
+            Needs::Http1 => &self.http1,
+        }
+    }
+}
+
+impl<T> IndexMut<Needs> for ByNeeds<T> {
+    fn index_mut(&mut self, needs: Needs) -> &mut T {
+        match needs {
+            Needs::Anything => &mut self.anything,
+            Needs::Tunnel => &mut self.tunnel,
+            Needs::Http1 => &mut self.http1,
+        }
+    }
+}
+
+/// The needs that nobody can serve for now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unserved(ByNeeds<bool>);
+
+impl Unserved {
+    /// A request with these needs waits in vain. Where nobody serves one that can do with any, nobody serves the others.
+    pub fn add(&mut self, needs: Needs) {
+        for other in Needs::ALL {
+            self.0[other] |= needs == Needs::Anything || other == needs;
+        }
+    }
+
+    /// Whether such a request would wait in vain.
+    pub fn has(&self, needs: Needs) -> bool {
+        self.0[needs]
+    }
+
+    /// Whether there is somebody for each.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }

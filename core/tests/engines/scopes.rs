@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use shuntyard_core::config::{ConnectionConfig, Saturation, Scope};
+use shuntyard_core::gateway::{Closed, RecvBuf};
 use shuntyard_core::key::ConnId;
 
 use crate::memory::Memory;
-use crate::memory::talk::{answer_all, ask, events, requests};
+use crate::memory::talk::{answer_all, ask, events, ok, post, requests};
 
 fn scoped(scope: Scope) -> Memory {
     Memory::new(|config| config.upstreams[0].share = scope)
@@ -138,4 +139,57 @@ fn b37_a_client_that_goes_while_its_engine_connects_leaves_no_trace() {
     ask(&mut memory, next, "/next");
     assert_eq!(answer_all(&mut memory), ["/next"]);
     assert_eq!(memory.dials.len(), 1, "the connection that was made for nobody is used");
+}
+
+/// Clients of a backend that serves one request on a connection, where nobody gets a second connection.
+fn queueing(connections_max: u32) -> Memory {
+    let mut memory = Memory::new(|config| {
+        let upstream = &mut config.upstreams[0];
+        (upstream.share, upstream.on_saturation) = (Scope::Client, Saturation::Queue);
+        upstream.connections_max = connections_max;
+    });
+    memory.backend_config.max_concurrent_streams = 1;
+    memory
+}
+
+/// Room for a connection is offered first to who has waited longest. If that one has an engine and may not have another, the
+/// room is not lost.
+#[test]
+fn l7_who_has_no_engine_gets_the_room_that_who_has_one_cannot_use() {
+    let mut memory = queueing(2);
+    let [long, lost, waits] = [(); 3].map(|()| memory.connect(ConnectionConfig::default()));
+    ask(&mut memory, long, "/takes-long");
+    ask(&mut memory, long, "/behind-it");
+    let stream = memory.client(lost).send_request(&post("/lost"), true).expect("a slot");
+    memory.settle();
+    ask(&mut memory, waits, "/waits");
+    assert_eq!((memory.dials.len(), memory.gateway.view().frozen), (2, 2), "{stream:?}");
+    let second = memory.attempts.len();
+    let backend = memory.backends()[1];
+    memory.kill(backend);
+    assert_eq!(memory.attempts.len(), second + 1, "it is not sent again");
+    assert_eq!((memory.dials.len(), memory.gateway.view().frozen), (3, 1));
+}
+
+/// A connection was to go to a client that leaves in the same moment: the next one has it.
+#[test]
+fn l7_what_was_meant_for_a_client_that_has_left_goes_to_the_next() {
+    let mut memory = queueing(1);
+    let [first, leaves, waits] = [(); 3].map(|()| memory.connect(ConnectionConfig::default()));
+    for client in [first, leaves, waits] {
+        ask(&mut memory, client, "/");
+    }
+    let backend = memory.backends()[0];
+    let (stream, _) = requests(&mut memory, backend).pop().expect("the first request");
+    memory.backend(backend).send_response(stream, &ok(), true).expect("open");
+    let octets = memory.backend(backend).poll_transmit().expect("a response").to_vec();
+    memory.backend(backend).handle_sent(octets.len());
+    let RecvBuf::Buffer(buffer) = memory.gateway.recv_buf(backend) else { panic!("it reads") };
+    buffer[..octets.len()].copy_from_slice(&octets);
+    memory.gateway.handle_recv(backend, octets.len(), memory.now);
+    memory.peers.remove(&leaves);
+    memory.gateway.handle_closed(leaves, Closed::Reset, memory.now);
+    memory.settle();
+    assert_eq!(answer_all(&mut memory).len(), 1);
+    assert_eq!(events(&mut memory, waits).len(), 1);
 }
