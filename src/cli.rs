@@ -137,7 +137,7 @@ pub(crate) struct RecordArgs {
     #[arg(long, env = "SHUNTYARD_RECORD", value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
 
-    /// Record content, too
+    /// Record content, too, and not only what comes over HTTP/1.1
     #[arg(long, env = "SHUNTYARD_RECORD_CONTENT", value_parser = FalseyValueParser::new(), requires = "record")]
     pub(crate) record_content: bool,
 

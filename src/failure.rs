@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use shuntyard_adapter::{BindError, Difference, ReplayError};
@@ -97,8 +97,11 @@ impl Failure {
             | Self::Config(_)
             | Self::System { .. }
             | Self::PromisesBroken { .. }
-            | Self::Recording { .. }
-            | Self::Replay { .. } => None,
+            | Self::Recording { .. } => None,
+            // What was told to --record is not quite the name of a file.
+            Self::Replay { file, .. } => first_of(file)
+                .filter(|first| !file.exists() && first.exists())
+                .map(|first| format!("each worker has a file of its own: {}", first.display())),
             Self::ReplayDiffers { version, .. } => Some(format!(
                 "it was recorded by version {version}, this is {}; of the same build it is a defect, and the \
                  recording shows it",
@@ -107,6 +110,13 @@ impl Failure {
             Self::Cut { .. } => Some("a longer --drain-timeout lets them finish".to_owned()),
         }
     }
+}
+
+/// The first file of a recording.
+fn first_of(file: &Path) -> Option<PathBuf> {
+    let mut name = file.file_name()?.to_owned();
+    name.push(".0");
+    Some(file.with_file_name(name))
 }
 
 impl fmt::Display for Failure {

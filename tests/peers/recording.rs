@@ -22,6 +22,7 @@ pub(crate) fn recordings_replay_to_the_same(peers: &Peers) {
             // Each of the requests came, was asked for actions about, and left.
             assert!(inputs > 200, "{adapter}: {inputs} inputs");
             explain(&file);
+            asked_by_its_prefix(&file);
             flip(&format!("{file}.0"));
         }
     }
@@ -45,7 +46,10 @@ fn record(peers: &Peers, folder: &Folder, adapter: &str, content: bool, file: &s
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     };
-    assert_eq!(curl(&["--data-binary", &format!("@{}", upload.display())], "/upload"), "200");
+    let upload = format!("@{}", upload.display());
+    for version in ["--http2-prior-knowledge", "--http1.1"] {
+        assert_eq!(curl(&[version, "--data-binary", &upload], "/upload"), "200");
+    }
     for _ in 0..2 {
         backend.process.kill();
         assert_eq!(curl(&[], "/"), "502");
@@ -76,6 +80,13 @@ fn explain(file: &str) {
         assert!(story.contains(part), "{part:?} is missing in\n{story}");
     }
     assert!(story.contains("status 502"), "a request met a dead backend:\n{story}");
+}
+
+/// The name that `--record` was told is none of the files'.
+fn asked_by_its_prefix(file: &str) {
+    let output = run(&mut shuntyard(&["replay", file]));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains(&format!("{file}.0")), "{said}");
 }
 
 fn flip(file: &str) {

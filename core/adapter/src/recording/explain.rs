@@ -147,8 +147,11 @@ impl Story {
             Record::Ended(end) => {
                 let Some(told) = self.requests.get_mut(&end.request) else { return };
                 let (attempts, status) = (end.attempts, end.status);
-                told.lines
-                    .push(format!("{:16}ended: {:?}, status {status}, {attempts} attempts", "", end.outcome));
+                let plural = if attempts == 1 { "" } else { "s" };
+                told.lines.push(format!(
+                    "{:16}ended: {:?}, status {status}, {attempts} attempt{plural}",
+                    "", end.outcome
+                ));
                 told.over = true;
             }
         }

@@ -18,7 +18,7 @@ use crate::recording::word::Word;
 use crate::{Notice, Observer};
 
 /// The format of the files. A reader knows its own only.
-pub(crate) const FORMAT: u64 = 1;
+pub(crate) const FORMAT: u64 = 2;
 /// Octets of inputs that are gathered before they are written.
 const CHUNK: usize = 64 << 10;
 /// Inputs are not kept from the file for longer than this, if others follow.
@@ -30,7 +30,7 @@ pub struct RecordingOptions {
     /// The file. The number of the worker is added to its name: FILE.0, FILE.1.
     pub file: PathBuf,
     /// Content of DATA frames, too. Without it a recording is small, and replayed with zeros in its place; heads and
-    /// trailers are recorded in any case.
+    /// trailers are recorded in any case, and so is all that comes over HTTP/1.1.
     pub content: bool,
     /// Octets that each file may take. A recording that would grow beyond that ends: its beginning is worth more than its
     /// end, for nothing can be replayed without it.

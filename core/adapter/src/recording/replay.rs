@@ -217,6 +217,8 @@ pub(crate) fn tell(gateway: &mut Gateway, input: &Input, now: Instant, witness: 
         Input::Received(conn, octets) => match gateway.recv_buf(*conn) {
             RecvBuf::Buffer(buffer) if buffer.len() >= octets.len() => {
                 buffer[..octets.len()].copy_from_slice(octets);
+                // It says what is spoken on the connection.
+                witness.received(*conn, octets, |_, _| {});
                 gateway.handle_recv(*conn, octets.len(), now);
             }
             RecvBuf::Buffer(_) | RecvBuf::Pause | RecvBuf::Gone => return false,

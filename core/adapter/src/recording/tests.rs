@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use http::{Request, Response};
-use shuntyard_core::config::{Config, ConnectionConfig};
+use shuntyard_core::config::{Config, ConnectionConfig, Protocol};
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::gateway::{Accepted, Action, Command, ConnId, Connected, RecvBuf};
 use shuntyard_core::h2::{Client, Server, ServerEvent};
@@ -44,10 +44,23 @@ impl Drop for Place {
 }
 
 fn gateway(recording: Option<RecordingOptions>, observer: Option<Observer>) -> Recorded {
+    gateway_of(recording, observer, true)
+}
+
+/// In front of a backend of HTTP/2, or of HTTP/1.1.
+fn gateway_of(
+    recording: Option<RecordingOptions>,
+    observer: Option<Observer>,
+    backend_http2: bool,
+) -> Recorded {
     let backend: std::net::SocketAddr = "127.0.0.1:9000".parse().unwrap();
     let mut options = Options::new(Vec::new());
     (options.recording, options.observer) = (recording, observer);
-    equip(&Config::new(vec![backend.into()]), &options).unwrap().remove(0).gateway
+    let mut config = Config::new(vec![backend.into()]);
+    if !backend_http2 {
+        config.upstreams[0].endpoints[0].protocol = Protocol::Http1;
+    }
+    equip(&config, &options).unwrap().remove(0).gateway
 }
 
 /// A client and a backend around a gateway. The backend refuses the first request it sees, a GET.
@@ -183,6 +196,37 @@ fn the_same_comes_out_with_and_without_content() {
         assert_eq!((replayed.content, replayed.broken_off), (content, false));
         assert!(replayed.inputs > 40, "{} inputs", replayed.inputs);
         assert_eq!(replay_octets(&file).unwrap(), replayed);
+    }
+}
+
+/// Content that comes over HTTP/2 and leaves over HTTP/1.1 is zeros in a replay without content, either way.
+#[test]
+fn content_that_leaves_over_http_1_is_replayed_without_it() {
+    for content in [true, false] {
+        for front in [true, false] {
+            let place = Place::new(&format!("http1-{content}-{front}"));
+            let options = RecordingOptions { file: place.0.clone(), content, max_octets: 1 << 20 };
+            let mut world = World::new(gateway_of(Some(options), None, front));
+            if front {
+                world.hear(world.conn, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+            } else {
+                let request = Request::post("http://example.com/").body(()).unwrap();
+                let stream = world.client.send_request(&request, false).unwrap();
+                world.client.send_data(stream, SECRET, true).unwrap();
+            }
+            (0..4).for_each(|_| world.turn());
+            if !front {
+                let backend = *world.backends.keys().next().unwrap();
+                world.backends.clear();
+                world.hear(backend, b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nyes");
+                world.turn();
+            }
+            assert!(world.output.iter().any(|(_, octets)| contains(octets, SECRET)), "{front}");
+            drop(world);
+            let file = place.octets();
+            assert_eq!(contains(&file, SECRET), content, "{front}");
+            assert_eq!(replay_octets(&file).unwrap().difference, None, "{content} {front}");
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher as _};
 
 use shuntyard_core::gateway::{Action, ConnId, Record};
 
-use crate::recording::content::Content;
+use crate::recording::content::{Content, FirstHead};
 use crate::recording::fold::Fold;
 
 /// The hash, and how far each connection has come.
@@ -21,8 +21,18 @@ pub(crate) struct Witness {
 #[derive(Debug)]
 struct Track {
     conn: ConnId,
+    is_front: bool,
     recv: Content,
     send: Content,
+    /// Of HTTP/1.1: what we say first.
+    first_head: FirstHead,
+}
+
+impl Track {
+    /// Whether what we say with these octets is HTTP/2. The client decides for both, and towards a backend we do.
+    fn says_http2(&self, octets: &[u8]) -> bool {
+        if self.is_front { self.recv.is_http2() } else { self.send.is_http2_with(octets) }
+    }
 }
 
 impl Witness {
@@ -67,9 +77,18 @@ impl Witness {
         let Self { fold, content, tracks } = self;
         match find(tracks, conn).filter(|_| !*content) {
             None => fold.write(octets),
-            Some(track) => track.send.split(octets, |piece, is_content| {
+            Some(track) if track.says_http2(octets) => track.send.split(octets, |piece, is_content| {
                 if is_content { fold.write_usize(piece.len()) } else { fold.write(piece) }
             }),
+            // What came over HTTP/2 leaves over HTTP/1.1, and would have to be told from heads here. Its length must do.
+            Some(track) => {
+                let (head, rest) = octets.split_at(track.first_head.take(octets));
+                fold.write(head);
+                fold.write_usize(rest.len());
+                if !track.is_front {
+                    track.send.split(octets, |_, _| {});
+                }
+            }
         }
     }
 
@@ -81,8 +100,8 @@ impl Witness {
         mut show: impl FnMut(&'a [u8], bool),
     ) {
         match find(&mut self.tracks, conn).filter(|_| !self.content) {
-            None => show(octets, false),
-            Some(track) => track.recv.split(octets, show),
+            Some(track) if track.is_front || track.send.is_http2() => track.recv.split(octets, show),
+            None | Some(_) => show(octets, false),
         }
     }
 
@@ -95,7 +114,13 @@ impl Witness {
             self.tracks.resize_with(at + 1, || None);
         }
         // A client begins with the preface, and so do we towards a backend.
-        self.tracks[at] = Some(Track { conn, recv: Content::new(is_front), send: Content::new(!is_front) });
+        self.tracks[at] = Some(Track {
+            conn,
+            is_front,
+            recv: Content::new(is_front),
+            send: Content::new(!is_front),
+            first_head: FirstHead::default(),
+        });
     }
 }
 
