@@ -30,6 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     wire(&folder)?;
     messages(&folder)?;
     introductions(&folder)?;
+    parties(&folder)?;
     blocks(&folder)?;
     clients(&folder)
 }
@@ -55,6 +56,21 @@ fn wire(folder: &Path) -> Result<(), Box<dyn Error>> {
             // To a server what was said to a backend, to a client what was said to a client.
             let flags = if output.starts_with(PREFACE) { 2 } else { 3 };
             write(folder, "connection", &name, &[&[flags, 0][..], output].concat())?;
+        }
+    }
+    Ok(())
+}
+
+/// Handshakes of all kinds that nobody meddles with, in pieces of several sizes, with something said behind them.
+fn parties(folder: &Path) -> Result<(), Box<dyn Error>> {
+    for kind in 0..64 {
+        for (n, cut) in [7, 190].into_iter().enumerate() {
+            let mut script = vec![kind, n as u8];
+            script.extend([
+                2, cut, 0, cut, 2, 199, 0, 199, 3, 1, 3, 1, 3, 1, 4, 99, 0, cut, 1, 5, 150, 9, 2, cut, 3,
+            ]);
+            script.extend([14, 3, 4, 210, 2, 1, 12, 9, 1, 10, 3, 11, 1]);
+            write(folder, "tls", &format!("parties-{kind}-{n}"), &script)?;
         }
     }
     Ok(())

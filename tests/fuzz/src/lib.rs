@@ -16,6 +16,7 @@ pub mod octets;
 pub mod proxy_protocol;
 pub mod scenario;
 pub mod speech;
+pub mod tls;
 
 /// A target: its name, which is that of its corpus and of its file in `fuzz/fuzz_targets`, and what it does.
 pub type Target = (&'static str, fn(&[u8]));
@@ -33,4 +34,5 @@ pub const TARGETS: &[Target] = &[
     ("hpack_roundtrip", hpack_roundtrip::run),
     ("proxy_protocol", proxy_protocol::run),
     ("scenario", scenario::run),
+    ("tls", tls::run),
 ];
