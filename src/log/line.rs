@@ -62,6 +62,7 @@ fn request(line: &mut Object<'_>, Finished { end, at, .. }: &Finished, query: bo
 /// What the handshake of the client's connection found, in OpenTelemetry's names. A certificate that is told of was verified.
 fn handshake(line: &mut Object<'_>, tls: &TlsFacts) {
     line.word("tls.client.server_name", tls.server_name.as_deref());
+    line.flag("tls.resumed", tls.resumed);
     if let Some(digest) = &tls.certificate {
         let digest: String = digest.iter().map(|octet| format!("{octet:02X}")).collect();
         line.text("tls.client.hash.sha256", &digest);

@@ -46,6 +46,11 @@ impl<'a> Object<'a> {
         self.word(name, value.map(String::from_utf8_lossy).as_deref());
     }
 
+    pub(super) fn flag(&mut self, name: &'static str, value: bool) {
+        self.name(name);
+        self.out.extend_from_slice(if value { b"true" } else { b"false" });
+    }
+
     pub(super) fn number(&mut self, name: &'static str, value: u64) {
         self.name(name);
         let _ = write!(self.out, "{value}");

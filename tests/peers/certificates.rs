@@ -11,7 +11,7 @@ use crate::nghttpd::{Folder, Nghttpd};
 use crate::process::{Process, run};
 use crate::proxy_protocol::{configured, end};
 use crate::runner::Peers;
-use crate::scripts::ADAPTERS;
+use crate::scripts::{ADAPTERS, fine, python};
 
 /// As whoever renews certificates does: what is read is the old file or the new one.
 fn put(folder: &Folder, name: &str, content: impl AsRef<[u8]>) {
@@ -141,7 +141,7 @@ pub(crate) fn of_clients(peers: &Peers) {
             ("admin.test", Some("expired"), "certificate expired", "the certificate has expired"),
         ];
         for (host, certificate, alert, line) in turned_away {
-            // It waits for what the other side has to say: who sends a request at once may find the connection reset before it has read why.
+            // It waits for what the other side has to say.
             let mut openssl = peers.command("openssl");
             openssl.args([
                 "s_client",
@@ -158,6 +158,9 @@ pub(crate) fn of_clients(peers: &Peers) {
             assert!(complaint.contains(alert), "{complaint}");
             gateway.find_line(line, |told| told.ends_with(line).then_some(()));
             assert_eq!(gateway.log().lines().filter(|told| told.ends_with(line)).count(), 1);
+            // Who sends a request at once, as curl does, hears it all the same.
+            let (said, complaint) = ask(host, certificate, &["--http2"]);
+            assert!(said == "000" && complaint.contains(alert), "{said} {complaint}");
         }
         put(&folder, "clients.pem", strangers.pem());
         within_two_seconds("the new authorities", || served("admin.test", Some("strange"), &[]) == "200");
@@ -166,6 +169,24 @@ pub(crate) fn of_clients(peers: &Peers) {
             (line.contains("authorities of clients on 127.0.0.1:") && line.ends_with("hold from now on"))
                 .then_some(())
         });
+        end(gateway);
+    }
+}
+
+/// A call by gRPC for a name that asks for certificates, over a connection that was made for another.
+pub(crate) fn misdirected_call(peers: &Peers) {
+    for adapter in ADAPTERS {
+        let folder = folder(&Authority::new());
+        put(&folder, "clients.pem", Authority::new().pem());
+        let nghttpd = Nghttpd::start(peers, &folder, &[]);
+        let more = format!(
+            "[[listen.tls.by_name]]\nnames = [\"admin.test\"]\nclient_auth = \"required\"\nclient_ca = {:?}\n",
+            folder.path("clients.pem").display().to_string()
+        );
+        let (gateway, port) = start(adapter, &folder, &nghttpd, &more);
+        let mut call = python(peers, "grpc_misdirected.py");
+        call.arg(format!("localhost:{port}")).arg(folder.path("ca.pem")).arg("admin.test");
+        fine(adapter, &mut call);
         end(gateway);
     }
 }

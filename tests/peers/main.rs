@@ -123,6 +123,11 @@ const CASES: &[Case] = &[
         certificates::replaced_under_load,
     ),
     case("certificates::of_clients", &["curl", "nghttpd", "openssl"], certificates::of_clients),
+    case(
+        "certificates::misdirected_call",
+        &["nghttpd", "python3", "python:grpc"],
+        certificates::misdirected_call,
+    ),
     case("proxy_protocol::senders", &["curl", "haproxy", "nghttpd"], proxy_protocol::senders),
     case("httpwg::conformance", &["httpwg", "nghttpd"], httpwg::conformance),
 ];

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use rustls::{CertificateError, Error};
+use rustls::{CertificateError, Error, PeerMisbehaved};
 use shuntyard_core::tls::TlsFailure;
 
 /// The cause, in the gateway's words.
@@ -11,7 +11,11 @@ pub fn failure_of(error: &Error) -> TlsFailure {
         Error::InvalidCertificate(error) => of_certificate(error),
         Error::NoCertificatesPresented => TlsFailure::CertificateMissing,
         Error::AlertReceived(alert) => TlsFailure::AlertReceived(u8::from(*alert)),
-        Error::NoApplicationProtocol => TlsFailure::NoProtocol,
+        // A server that has none in common says so, or chooses what it was not offered.
+        Error::NoApplicationProtocol
+        | Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedApplicationProtocol) => {
+            TlsFailure::NoProtocol
+        }
         Error::PeerIncompatible(_) => TlsFailure::Incompatible,
         Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => TlsFailure::NotTls,
         Error::DecryptError | Error::PeerSentOversizedRecord => TlsFailure::Decrypt,

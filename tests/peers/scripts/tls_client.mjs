@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import http2 from "node:http2";
 import https from "node:https";
+import tls from "node:tls";
 
 const [place, caFile, folder] = process.argv.slice(2);
 const ca = readFileSync(caFile);
@@ -43,4 +44,22 @@ for (const ask of [over1, over2]) {
 assert.equal(session.alpnProtocol, "h2");
 session.close();
 agent.destroy();
+
+// The second connection takes the session of the first up again.
+const [host, port] = place.split(":");
+const kept = await new Promise((resolve, reject) => {
+  const first = tls.connect({ host, port, servername: host, ca, ALPNProtocols: ["http/1.1"] }, () => {
+    first.write("GET /page HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+  });
+  let session;
+  first.on("session", (given) => (session = given));
+  first.on("error", reject);
+  first.on("data", () => {});
+  first.on("end", () => resolve(session));
+});
+const second = http2.connect(`https://${place}`, { ca, session: kept });
+await new Promise((resolve) => second.once("connect", resolve));
+assert.equal(second.socket.isSessionReused(), true);
+assert.deepEqual(await collect(second.request({ ":path": "/page" })), page);
+second.close();
 console.log("fine");

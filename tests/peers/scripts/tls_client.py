@@ -34,6 +34,9 @@ for version in ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3:
     )
     assert second.session_reused, version
     assert second.selected_alpn_protocol() == "http/1.1"
+    second.sendall(b"GET /page HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+    while second.recv(65536):
+        pass
     second.close()
 
 # Nothing in common; a name that nobody has; an authority that is not trusted.
