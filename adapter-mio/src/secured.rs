@@ -7,7 +7,6 @@ use shuntyard_adapter::transport::{FrontTls, Transport};
 use shuntyard_adapter::{
     HANDSHAKE_PATIENCE, HANDSHAKES_MAX, Introduced, Introducing, Reading, Secured, Wire, Writing,
 };
-use shuntyard_core::address::Address;
 use shuntyard_core::gateway::{Accepted, Closed, ConnId};
 use shuntyard_core::time::Instant;
 use shuntyard_core::tls::TlsFailure;
@@ -103,9 +102,9 @@ impl Worker {
             let Some(socket) = self.sockets.get_mut(conn).filter(|socket| socket.shakes_hands()) else {
                 continue;
             };
-            let client = socket.secured.as_ref().and_then(|secured| secured.client.clone());
             let why = Closed::Tls(TlsFailure::Interrupted);
-            self.tell_failure(client, why);
+            let complaint = socket.secured.as_mut().and_then(|secured| secured.complaint(why));
+            self.tell_failure(complaint);
             self.close(conn, why);
             break;
         }
@@ -146,15 +145,19 @@ impl Worker {
         let was_handshaking = secured.is_handshaking();
         let turn = (conn, self.now);
         let reading = secured.read(&mut Ready(socket), &mut self.gateway, turn, &mut self.spare);
-        let has_output = secured.has_output();
+        let wants_write = secured.wants_write();
         let client = secured.client.clone().filter(|_| was_handshaking);
         if client.is_some() && !secured.is_handshaking() {
             self.handshakes = self.handshakes.saturating_sub(1);
         }
+        let complaint = match reading {
+            Reading::Refused(why) | Reading::Failed(why) => secured.complaint(why),
+            _ => None,
+        };
         socket.secured = Some(secured);
         match reading {
             Reading::Idle => {}
-            Reading::Again => {
+            Reading::Again | Reading::Refused(_) => {
                 socket.listed = true;
                 self.ready.push_back(conn);
             }
@@ -162,12 +165,13 @@ impl Worker {
             Reading::Ended => (socket.readable, socket.ended) = (false, true),
             Reading::Gone => {}
             Reading::Failed(why) => {
-                self.tell_failure(client, why);
+                self.tell_failure(complaint);
                 return self.close(conn, why);
             }
         }
+        self.tell_failure(complaint);
         // Answers of TLS itself do not wait for the others' turns.
-        if has_output {
+        if wants_write {
             self.write(conn);
         }
     }
@@ -177,7 +181,10 @@ impl Worker {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
         let turn = (conn, self.now);
         let writing = secured.write(&mut Ready(socket), &mut self.gateway, turn, &mut self.spare);
-        let client = secured.client.clone().filter(|_| secured.is_handshaking());
+        let complaint = match writing {
+            Writing::Failed(why) => secured.complaint(why),
+            Writing::Done | Writing::Full | Writing::Shutdown => None,
+        };
         socket.secured = Some(secured);
         match writing {
             Writing::Done => socket.has_output = false,
@@ -188,7 +195,7 @@ impl Worker {
                 let _ = socket.stream.shutdown_write();
             }
             Writing::Failed(why) => {
-                self.tell_failure(client, why);
+                self.tell_failure(complaint);
                 self.close(conn, why);
             }
         }
@@ -206,9 +213,7 @@ impl Worker {
     }
 
     /// The handshake of a client failed.
-    fn tell_failure(&self, client: Option<(Address, Address)>, why: Closed) {
-        if let (Some((client, listener)), Closed::Tls(failure)) = (client, why) {
-            self.observe(Notice::HandshakeFailed { client, listener, failure });
-        }
+    fn tell_failure(&self, complaint: Option<Notice>) {
+        complaint.into_iter().for_each(|notice| self.observe(notice));
     }
 }

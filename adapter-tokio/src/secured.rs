@@ -9,7 +9,6 @@ use shuntyard_adapter::{Introduced, Reading, Wire, Writing};
 use shuntyard_core::gateway::Closed;
 use tokio::io::ReadBuf;
 
-use crate::Notice;
 use crate::connection::{Connection, End, Stream};
 use crate::sockets::Parting;
 use crate::yard::State;
@@ -58,7 +57,7 @@ impl<S: Stream> Connection<S> {
         self.write_secured(state, cx)?;
         self.read_secured(state, cx)?;
         // Answers of TLS itself do not wait for the next turn.
-        if self.secured.as_ref().is_some_and(|secured| secured.has_output()) {
+        if self.secured.as_ref().is_some_and(|secured| secured.wants_write()) {
             self.write_secured(state, cx)?;
         }
         Ok(())
@@ -69,7 +68,7 @@ impl<S: Stream> Connection<S> {
         let socket = state.sockets.get_mut(self.conn).ok_or(End::Parted(Parting::Cut))?;
         if std::mem::take(&mut socket.shutdown) {
             secured.shut_down();
-        } else if !socket.has_output && !secured.has_output() {
+        } else if !socket.has_output && !secured.wants_write() {
             return Ok(());
         }
         let mut wire = Ready(&mut self.stream, cx);
@@ -84,11 +83,7 @@ impl<S: Stream> Connection<S> {
                 let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
             }
             Writing::Failed(why) => {
-                if let (Closed::Tls(failure), true, Some((client, listener))) =
-                    (why, secured.is_handshaking(), secured.client.clone())
-                {
-                    self.yard.observe(Notice::HandshakeFailed { client, listener, failure });
-                }
+                self.complain(why);
                 return Err(End::Failed(why));
             }
         }
@@ -101,7 +96,6 @@ impl<S: Stream> Connection<S> {
         if socket.paused || self.ended {
             return Ok(());
         }
-        let was_handshaking = secured.is_handshaking();
         let mut wire = Ready(&mut self.stream, cx);
         let turn = (self.conn, state.now);
         let reading = secured.read(&mut wire, &mut state.gateway, turn, &mut state.spare);
@@ -115,16 +109,22 @@ impl<S: Stream> Connection<S> {
             Reading::Ended => self.ended = true,
             // What the gateway wants done with the socket comes with its next action.
             Reading::Gone => {}
+            Reading::Refused(why) => {
+                self.complain(why);
+                cx.waker().wake_by_ref();
+            }
             Reading::Failed(why) => {
-                if let (Closed::Tls(failure), true, Some((client, listener))) =
-                    (why, was_handshaking, secured.client.clone())
-                {
-                    self.yard.observe(Notice::HandshakeFailed { client, listener, failure });
-                }
+                self.complain(why);
                 return Err(End::Failed(why));
             }
         }
         Ok(())
+    }
+
+    /// The handshake of a client ended so.
+    pub(crate) fn complain(&mut self, why: Closed) {
+        let complaint = self.secured.as_mut().and_then(|secured| secured.complaint(why));
+        complaint.into_iter().for_each(|notice| self.yard.observe(notice));
     }
 
     /// The socket goes, with last words. That nothing follows is said only where everything has left.

@@ -17,6 +17,8 @@ pub(crate) enum Parting {
     Whole,
     /// Its peer is to see that it broke.
     Broken,
+    /// It has shaken hands for too long, and others wait.
+    Replaced,
 }
 
 /// What a connection's task finds when its socket is gone from the list. Both have it, for the place in the list may be another's by then.
@@ -110,8 +112,11 @@ impl Sockets {
 
     /// Forgets the socket of a client that has not shaken hands. Its task closes it.
     pub(crate) fn give_up(&mut self, conn: ConnId) {
-        if let Some(waker) = self.remove(conn).and_then(|socket| socket.waker) {
-            waker.wake();
+        if let Some(socket) = self.remove(conn) {
+            socket.fate.set(Parting::Replaced);
+            if let Some(waker) = socket.waker {
+                waker.wake();
+            }
         }
     }
 

@@ -129,29 +129,89 @@ fn beyond_the_limit_of_clients_nobody_shakes_hands() {
     assert_eq!(memory.gateway.view().fronts, 1);
 }
 
-/// Whoever shakes hands while the gateway drains may end that, and is served no more: nothing was said yet, so that it can ask
-/// elsewhere.
+/// Whoever shakes hands while the gateway drains cannot know of that: what it asks for at once is answered, with the word that it is the last
+/// (RFC 9113 section 6.8, RFC 9112 section 9.6).
 #[test]
-fn a_drain_lets_handshakes_end_and_then_shuts_down() {
-    for protocol in [Protocol::Http2, Protocol::Http1] {
-        let mut memory = Memory::new(|_| ());
-        let busy = memory.connect(ConnectionConfig::default());
-        ask(&mut memory, busy, "/");
-        let before = arrive(&mut memory);
-        let drain = Command::Drain { deadline: Duration::from_secs(5) };
-        memory.gateway.handle_command(drain, memory.now);
-        memory.settle();
-        let after = arrive(&mut memory);
-        assert_eq!((&memory.closed[..], &memory.shutdowns[..]), (&[][..], &[][..]));
-        for id in [before, after] {
-            shaken(&mut memory, id, Some(protocol));
-            assert_eq!((memory.shutdowns.pop(), memory.sent_to(id)), (Some(id), Vec::new()), "{protocol:?}");
+fn a_drain_lets_handshakes_end_and_answers_what_is_asked_behind_them() {
+    for protocol in [Some(Protocol::Http2), Some(Protocol::Http1), None] {
+        for http1 in [false, true] {
+            if protocol == Some(if http1 { Protocol::Http2 } else { Protocol::Http1 }) {
+                continue;
+            }
+            let mut memory = Memory::new(|_| ());
+            let busy = memory.connect(ConnectionConfig::default());
+            ask(&mut memory, busy, "/");
+            let before = arrive(&mut memory);
+            let drain = Command::Drain { deadline: Duration::from_secs(60) };
+            memory.gateway.handle_command(drain, memory.now);
+            memory.settle();
+            let after = arrive(&mut memory);
+            for id in [before, after] {
+                shaken(&mut memory, id, protocol);
+                assert_eq!((&memory.closed[..], &memory.shutdowns[..]), (&[][..], &[][..]));
+                if http1 {
+                    memory.inject(id, b"GET / HTTP/1.1\r\nhost: example.com\r\n\r\n");
+                } else {
+                    client(&mut memory, id);
+                    ask(&mut memory, id, "/");
+                }
+            }
+            answer_all(&mut memory);
+            for id in [before, after] {
+                if http1 {
+                    let said = said(&mut memory, id);
+                    assert!(
+                        said.starts_with("HTTP/1.1 200 ") && said.contains("connection: close\r\n"),
+                        "{said}"
+                    );
+                } else {
+                    let events = events(&mut memory, id);
+                    let told = |event: &ClientEvent| matches!(event, ClientEvent::GoAway { .. });
+                    assert!(events.iter().any(told), "{events:?}");
+                    let answered = |event: &ClientEvent| matches!(event, ClientEvent::Response { .. });
+                    assert!(events.iter().any(answered), "{events:?}");
+                }
+            }
+            assert_eq!(statuses(&mut memory, busy), [200]);
+            memory.wait(Duration::from_secs(10));
+            assert_eq!(
+                (memory.drained, memory.gateway.poll_timeout()),
+                (Some(0), None),
+                "{protocol:?} {http1}"
+            );
         }
-        answer_all(&mut memory);
-        assert_eq!(statuses(&mut memory, busy), [200]);
-        memory.wait(Duration::from_secs(5));
-        assert_eq!((memory.drained, memory.gateway.poll_timeout()), (Some(0), None), "{protocol:?}");
     }
+}
+
+/// It does not wait for those who then say nothing, whatever they have agreed on: half a second is a round trip, amply.
+#[test]
+fn a_drain_does_not_wait_for_who_says_nothing_behind_the_handshake() {
+    for protocol in [Some(Protocol::Http2), Some(Protocol::Http1), None] {
+        let mut memory = Memory::new(|_| ());
+        let id = arrive(&mut memory);
+        memory.gateway.handle_command(Command::Drain { deadline: Duration::from_secs(60) }, memory.now);
+        memory.wait(Duration::from_secs(2));
+        shaken(&mut memory, id, protocol);
+        memory.wait(Duration::from_millis(499));
+        assert_eq!(memory.shutdowns, [], "{protocol:?}");
+        memory.wait(Duration::from_millis(1));
+        assert_eq!(memory.shutdowns, [id], "{protocol:?}");
+    }
+}
+
+/// Nor for those who have said HTTP/2's preface and nothing more.
+#[test]
+fn a_drain_ends_who_answers_no_ping_behind_the_handshake() {
+    let mut memory = Memory::new(|_| ());
+    let id = arrive(&mut memory);
+    memory.gateway.handle_command(Command::Drain { deadline: Duration::from_secs(60) }, memory.now);
+    memory.settle();
+    shaken(&mut memory, id, Some(Protocol::Http2));
+    memory.inject(id, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
+    memory.wait(Duration::from_millis(499));
+    assert_eq!(memory.shutdowns, []);
+    memory.wait(Duration::from_millis(1));
+    assert_eq!(memory.shutdowns, [id]);
 }
 
 /// A gateway whose endpoint may choose, and who shakes hands when the test says so.
@@ -256,6 +316,26 @@ fn a_request_for_a_name_with_other_demands_is_misdirected() {
     answer_all(&mut memory);
     let said = said(&mut memory, id);
     assert!(said.starts_with("HTTP/1.1 400 "), "{said}");
+}
+
+/// A call by gRPC has both: the status of HTTP for what makes its connections, and its own, which is what gRPC makes of an HTTP status that it does not
+/// know (UNKNOWN).
+#[test]
+fn a_call_by_grpc_that_is_misdirected_is_told_so_in_http_and_in_grpc() {
+    let mut memory = guarded();
+    let id = opened_for(&mut memory, Some("example.com"), Protocol::Http2);
+    client(&mut memory, id);
+    let call = http::Request::post("https://admin.example/a.B/c").header("content-type", "application/grpc");
+    memory.client(id).send_request(&call.body(()).expect("a request"), true).expect("a slot");
+    memory.settle();
+    let events = events(&mut memory, id);
+    let answer = events.iter().find_map(|event| match event {
+        ClientEvent::Response { response, end: true, .. } => Some(response),
+        _ => None,
+    });
+    let answer = answer.expect("an answer without content");
+    assert_eq!((answer.status().as_u16(), answer.headers()["grpc-status"].as_bytes()), (421, &b"2"[..]));
+    assert_eq!(answer.headers()["content-type"], "application/grpc");
 }
 
 /// What a client has shown is told to hooks and written down.

@@ -12,6 +12,7 @@ use shuntyard_adapter::{BindError, Exit, Handle, Notice, Observer, Options, Reco
 use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;
 use shuntyard_core::gateway::{AttemptRecord, Record};
+use shuntyard_core::tls::TlsFailure;
 
 use crate::peers::{PATIENCE, any_port};
 use crate::process::Recording;
@@ -118,6 +119,8 @@ struct Account {
     started: AtomicU64,
     ended: AtomicU64,
     attempts: Mutex<Vec<AttemptRecord>>,
+    /// Why handshakes of clients failed.
+    turned_away: Mutex<Vec<TlsFailure>>,
 }
 
 impl Running {
@@ -189,6 +192,11 @@ impl Running {
         move || account.attempts.lock().unwrap().clone()
     }
 
+    /// Why handshakes of clients have failed so far.
+    pub(crate) fn turned_away(&self) -> Vec<TlsFailure> {
+        self.account.turned_away.lock().unwrap().clone()
+    }
+
     /// Requests accepted so far.
     pub(crate) fn requests(&self) -> u64 {
         self.account.started.load(Ordering::Relaxed)
@@ -198,7 +206,9 @@ impl Running {
 impl Account {
     fn observer(self: Arc<Self>) -> Observer {
         Arc::new(move |notice| {
-            if let Notice::Record(record) = notice {
+            if let Notice::HandshakeFailed { failure, .. } = notice {
+                self.turned_away.lock().unwrap().push(failure);
+            } else if let Notice::Record(record) = notice {
                 let count = match *record {
                     Record::Started { .. } => &self.started,
                     Record::Attempt(attempt) => {

@@ -12,8 +12,9 @@ use http::{Response, StatusCode};
 use shuntyard_adapter::{HANDSHAKES_MAX, Options};
 use shuntyard_core::config::{Config, Protocol};
 use shuntyard_core::h2::{ServerEvent, StreamKey};
+use shuntyard_core::tls::TlsFailure;
 use shuntyard_requirements::req;
-use shuntyard_transport::{BackTls, FrontTls, Trust};
+use shuntyard_transport::{BackTls, ClientAuth, FrontTls, Trust};
 
 use crate::adapters::{Adapter, Running};
 use crate::authority::Authority;
@@ -29,6 +30,7 @@ on_every_adapter! {
     what_was_cut_off_does_not_look_whole,
     no_end_is_said_behind_a_transport_that_failed,
     who_speaks_in_clear_is_told_so,
+    who_is_turned_away_reads_why_however_much_it_has_sent,
     a_handshake_that_stands_still_ends_and_disturbs_nobody,
     handshakes_are_bounded,
     a_certificate_is_replaced_under_load,
@@ -225,6 +227,46 @@ fn who_speaks_in_clear_is_told_so(adapter: &dyn Adapter) {
     server.end();
 }
 
+/// In TLS 1.3 a client is done before it is judged, and speaks at once: what nobody reads must not destroy the word that it gets.
+fn who_is_turned_away_reads_why_however_much_it_has_sent(adapter: &dyn Adapter) {
+    let authority = Authority::new();
+    let (required, identity) = (ClientAuth::Required(authority.pem()), authority.issue(&[HOST]));
+    let front = FrontTls::new(&[identity], &BOTH, &required).unwrap();
+    let trusting = BackTls::new(&Trust::Authorities(authority.pem()), None, None).unwrap();
+    let server = start(adapter, nobody(), &front);
+    let mut client = Secure::connect(&server.address, &trusting, None).unwrap();
+    for _ in 0..8 {
+        client.write_all(&[b'x'; 32 << 10]).unwrap();
+        // By then whoever closes has closed.
+        thread::sleep(Duration::from_millis(20));
+    }
+    let end = client.read(&mut [0; 100]).unwrap_err();
+    assert!(end.to_string().contains("AlertReceived(116)"), "{end}");
+    drop(client);
+    // In clear it is the same: a request that is longer than what is read of it.
+    let mut client = TcpStream::connect(inet(&server.address)).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    for _ in 0..8 {
+        client.write_all(&b"POST / HTTP/1.1\r\n".repeat(1000)).unwrap();
+        thread::sleep(Duration::from_millis(20));
+    }
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    drop(client);
+    // Who goes on for ever is not heard for ever.
+    let mut client = TcpStream::connect(inet(&server.address)).unwrap();
+    client.set_write_timeout(Some(PATIENCE)).unwrap();
+    let more = b"POST / HTTP/1.1\r\n".repeat(4000);
+    assert!((0..1000).any(|_| client.write_all(&more).is_err()));
+    assert_eq!(
+        server.turned_away(),
+        [TlsFailure::CertificateMissing, TlsFailure::NotTls, TlsFailure::NotTls],
+        "one word for each"
+    );
+    server.end();
+}
+
 fn a_handshake_that_stands_still_ends_and_disturbs_nobody(adapter: &dyn Adapter) {
     let (origin, mut config) = Origin::start();
     config.timeouts.preface = Duration::from_millis(300);
@@ -259,6 +301,9 @@ fn handshakes_are_bounded(adapter: &dyn Adapter) {
     assert!(fronts[0] <= HANDSHAKES_MAX as u64 as _, "{fronts:?}");
     let mut client = connect(&server, &trusting);
     assert_eq!(client.ask("/").status, StatusCode::OK);
+    // Who was cut for that is told of, one by one.
+    let told = server.turned_away();
+    assert!(!told.is_empty() && told.iter().all(|&why| why == TlsFailure::Interrupted), "{told:?}");
     drop((client, dead));
     server.end();
     origin.end();

@@ -8,7 +8,10 @@ use shuntyard_core::time::Instant;
 use shuntyard_core::tls::TlsFailure;
 use shuntyard_transport::{Plain, Spare, Transport};
 
-use crate::{Recorded, TURN_OCTETS, transfer_failure};
+use crate::{Notice, Recorded, TURN_OCTETS, transfer_failure};
+
+/// Octets of a client that was turned away which are thrown away before patience ends.
+const LINGER_OCTETS: usize = 1 << 20;
 
 /// A socket that does not block: it says `WouldBlock` where nothing is to be had.
 pub trait Wire {
@@ -38,6 +41,9 @@ pub enum Reading {
     Ended,
     /// The gateway has forgotten the connection.
     Gone,
+    /// The client is turned away: write what is left, and tell what there is to [tell](Secured::complaint). It is read from until it has ended, or the
+    /// gateway wants it closed: a socket that is closed before destroys what is on its way, and the client would never learn why.
+    Refused(Closed),
     /// It is over: write what is left, close the socket, and tell the gateway.
     Failed(Closed),
 }
@@ -64,12 +70,24 @@ pub struct Secured {
     /// The gateway has ended what it sends.
     shutdown: bool,
     ended: bool,
+    leaving: Option<Leaving>,
+    told: bool,
+}
+
+/// A client that was turned away and may not have read why.
+#[derive(Clone, Copy, Debug)]
+struct Leaving {
+    why: Closed,
+    /// Octets that were thrown away since.
+    discarded: usize,
+    /// It has been told that nothing follows.
+    shut: bool,
 }
 
 impl Secured {
     /// With TLS on both its sides: what a client is known by is told where its handshake fails.
     pub const fn new(transport: Transport, client: Option<(Address, Address)>) -> Self {
-        Self { transport, client, shutdown: false, ended: false }
+        Self { transport, client, shutdown: false, ended: false, leaving: None, told: false }
     }
 
     /// Whether the handshake is still under way, or was when it failed.
@@ -84,12 +102,28 @@ impl Secured {
 
     /// Whether there is something to read without another octet of the socket.
     pub fn has_input(&self) -> bool {
-        !self.ended && self.transport.has_input()
+        !self.ended && self.leaving.is_none() && self.transport.has_input()
     }
 
     /// Whether octets wait for the socket.
     pub fn has_output(&self) -> bool {
         !self.transport.pending().is_empty()
+    }
+
+    /// Whether there is something to write although the gateway has nothing to say.
+    pub fn wants_write(&self) -> bool {
+        self.has_output() || self.leaving.is_some_and(|leaving| !leaving.shut)
+    }
+
+    /// What there is to tell of a client whose handshake ended so: once, whoever finds it first.
+    pub fn complaint(&mut self, why: Closed) -> Option<Notice> {
+        let (Closed::Tls(failure), true, Some((client, listener))) =
+            (why, self.is_handshaking(), self.client.clone())
+        else {
+            return None;
+        };
+        let first = !core::mem::replace(&mut self.told, true);
+        first.then_some(Notice::HandshakeFailed { client, listener, failure })
     }
 
     /// Nothing follows what the gateway has sent: the peer is told so, then [`Writing::Shutdown`].
@@ -116,6 +150,9 @@ impl Secured {
         (conn, now): (ConnId, Instant),
         spare: &mut Spare,
     ) -> Reading {
+        if let Some(leaving) = &mut self.leaving {
+            return leaving.read(wire);
+        }
         let reading = self.read_on(wire, gateway, (conn, now), spare);
         self.transport.rest(spare);
         self.ended |= reading == Reading::Ended;
@@ -150,7 +187,7 @@ impl Secured {
                         gateway.handle_read_closed(conn, now);
                         return Reading::Ended;
                     }
-                    Plain::Failed(failure) => return Reading::Failed(Closed::Tls(failure)),
+                    Plain::Failed(failure) => return self.refuse(Closed::Tls(failure)),
                 }
             }
             if octets >= TURN_OCTETS {
@@ -172,6 +209,15 @@ impl Secured {
                 },
             }
         }
+    }
+
+    /// TLS has failed. A client whose handshake it ends has asked for nothing yet, and may still be at it: it is given time to read why.
+    fn refuse(&mut self, why: Closed) -> Reading {
+        if self.client.is_none() || !self.is_handshaking() {
+            return Reading::Failed(why);
+        }
+        self.leaving = Some(Leaving { why, discarded: 0, shut: false });
+        Reading::Refused(why)
     }
 
     /// The socket has ended without a word of TLS: whoever is between may have cut off what was to come (RFC 9112 section 9.8).
@@ -214,6 +260,10 @@ impl Secured {
                         _ => return Writing::Failed(transfer_failure(&error)),
                     },
                 }
+            }
+            if let Some(leaving) = &mut self.leaving {
+                let told = core::mem::replace(&mut leaving.shut, true);
+                return if told { Writing::Done } else { Writing::Shutdown };
             }
             // The peer has been told; now the gateway is.
             if let Some(failure) = self.transport.failure() {
@@ -259,5 +309,24 @@ impl Secured {
             patience -= 1;
         }
         self.transport.rest(spare);
+    }
+}
+
+impl Leaving {
+    /// A turn of reading: what comes is nobody's.
+    fn read(&mut self, wire: &mut impl Wire) -> Reading {
+        let mut nobodys = [0; 4096];
+        while self.discarded < LINGER_OCTETS {
+            match wire.read(&mut nobodys) {
+                Ok(0) => break,
+                Ok(n) => self.discarded += n,
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Reading::Idle,
+                    io::ErrorKind::Interrupted => {}
+                    _ => break,
+                },
+            }
+        }
+        Reading::Failed(self.why)
     }
 }

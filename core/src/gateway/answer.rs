@@ -58,17 +58,20 @@ impl Answerer<'_> {
         Answer { status, fields, content }
     }
 
-    /// Trailers only: whoever calls by gRPC looks for its status in the one section of a response, whose HTTP status is 200.
+    /// Trailers only: whoever calls by gRPC looks for its status in the one section of a response, whose HTTP status is 200; but that it came by the
+    /// wrong connection is a word of HTTP (RFC 9110 section 15.5.20) for what makes connections below it, which may ask by another one.
+    /// Who looks for gRPC's status finds that there, too.
     fn grpc(self, cause: Cause) -> Answer {
+        let status = if cause == Cause::Misdirected { cause.status().0 } else { 200 };
         let mut fields = FieldSection::new();
         let mut push = |name: &[u8], value: &[u8]| fields.push(FieldLine::new(name, value, self.seed));
         let error = cause.status().1;
-        push(b":status", b"200");
+        push(b":status", status.to_string().as_bytes());
         push(b"content-type", b"application/grpc");
         push(b"grpc-status", grpc_status(cause).to_string().as_bytes());
         push(b"grpc-message", error.as_bytes());
         self.push_common(&mut fields, error);
-        Answer { status: 200, fields, content: String::new() }
+        Answer { status, fields, content: String::new() }
     }
 
     fn push_common(self, fields: &mut FieldSection, error: &str) {

@@ -7,7 +7,6 @@ use crate::gateway::conn::{Conn, Life, Side};
 use crate::gateway::deadlines::Kind;
 use crate::gateway::{Accepted, ConnId, Connected, Gateway};
 use crate::h2::Role;
-use crate::record::Cause;
 use crate::routes::host_of;
 use crate::session::Session;
 use crate::time::Instant;
@@ -99,7 +98,8 @@ impl Gateway {
             self.speak_http1(id, now);
         }
         if self.drain.is_some() {
-            self.close_gracefully(id, Cause::Draining, now);
+            // RFC 9113 section 6.8: as one that has had its time. What it asks for before it can know of that is answered.
+            self.expire_age(id, now);
         }
         self.touch(id);
         self.dispatch_at = Some(now);

@@ -273,8 +273,12 @@ impl Gateway {
         let Some(entry) = self.conns.get_mut(id).filter(|entry| !entry.established) else { return };
         entry.established = true;
         let preface = entry.deadline.take();
+        // Who is leaving already has a time of its own.
+        let is_leaving = entry.session.is_going_away();
         self.cancel_deadline(preface);
-        self.arm_age(id, now);
+        if !is_leaving {
+            self.arm_age(id, now);
+        }
         self.arm_idle(id, now);
     }
 

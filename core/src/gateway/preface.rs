@@ -122,7 +122,11 @@ impl Gateway {
     pub(super) fn speak_http1(&mut self, id: ConnId, now: Instant) {
         let session = self.new_http1(Role::Server);
         if let Some(entry) = self.conns.get_mut(id) {
+            let is_leaving = entry.session.is_going_away();
             entry.session = if entry.tls.is_some() { session.over_tls() } else { session };
+            if is_leaving {
+                entry.session.announce_goaway();
+            }
         }
         self.lend_outbox(id);
         self.established(id, now);

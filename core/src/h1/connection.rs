@@ -69,6 +69,8 @@ pub struct Connection {
     pub(crate) sections_received: u64,
     /// The next request is there, and must wait for those before it.
     pub(crate) is_held: bool,
+    /// Server: the first request is the last.
+    pub(crate) is_leaving: bool,
     /// No exchange begins behind those that are open.
     pub(crate) is_closing: bool,
     /// An error ended it: nothing more is put into the outbox.
@@ -113,6 +115,7 @@ impl Connection {
             misuse: Misuse::default(),
             sections_received: 0,
             is_held: false,
+            is_leaving: false,
             is_closing: false,
             has_failed: false,
             read_closed: false,
@@ -343,12 +346,6 @@ impl Connection {
         self.spare_fields.capacity() == 0
     }
 
-    /// No request begins behind those that are there; the last response says so where its head has not been written
-    /// (RFC 9112 section 9.6). The same as [`goaway`](Self::goaway): there is no way to say it before.
-    pub fn announce_goaway(&mut self) {
-        self.is_closing = true;
-    }
-
     /// No request begins behind those that are there.
     pub fn goaway(&mut self) {
         self.is_closing = true;
@@ -386,7 +383,7 @@ impl Connection {
         // A response that ended before its request leaves a connection that nobody can send on.
         let early = |exchange: &Exchange| !exchange.recv_open && exchange.sending != Sending::Over;
         let outrun = self.role == Role::Client && self.current().is_some_and(early);
-        self.is_closing || self.has_failed || self.read_closed || outrun
+        self.is_leaving || self.is_closing || self.has_failed || self.read_closed || outrun
     }
 
     /// The error ends the connection: nothing more is put into the outbox. A client whose request did not come in time is

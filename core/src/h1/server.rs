@@ -15,6 +15,17 @@ const PIPELINED_MAX: usize = 16;
 const EMPTY_LINES_MAX: u8 = 4;
 
 impl Connection {
+    /// No request begins behind those that are there; the last response says so where its head has not been written
+    /// (RFC 9112 section 9.6). A client that has asked for nothing yet may be about to, and cannot know: its first request is served,
+    /// and that is the last. [`goaway`](Self::goaway) ends it without.
+    pub fn announce_goaway(&mut self) {
+        if self.traffic.requests == 0 {
+            self.is_leaving = true;
+        } else {
+            self.is_closing = true;
+        }
+    }
+
     /// The next request, if it may begin.
     pub(crate) fn recv_request<'a>(&mut self, input: &mut Input<'a>) -> Step<'a> {
         if self.is_closing {
@@ -76,7 +87,7 @@ impl Connection {
     fn begin(&mut self, parts: RequestParts) -> (StreamKey, bool) {
         let RequestParts { head, version, persistent, framing, upgrade } = parts;
         self.version = version;
-        self.is_closing |= !persistent;
+        self.is_closing |= !persistent || self.is_leaving;
         let incoming = Incoming::new(framing);
         let is_tunnel = head.method == Method::Connect;
         let end = incoming.is_none();
