@@ -4,10 +4,12 @@
 //! its connection is idle, with the session alive on it, until another entry adopts it.
 
 use crate::deadline::DeadlineKey;
+use crate::h2::StreamKey;
 use crate::key::{EndpointKey, EntryKey, UpstreamKey};
 use crate::ledger::{Ledger, Permit};
 use crate::request::DeadlineTarget;
 use crate::session::Session;
+use crate::time::Instant;
 
 /// How far an engine has come. What the peer says moves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +20,26 @@ pub enum EnginePhase {
     Open,
     /// The backend or the gateway goes away: what is live is finished, nothing new is thawed.
     Draining,
+}
+
+/// Streams of an engine whose content nobody wants.
+#[derive(Clone, Debug, Default)]
+pub struct Leftovers {
+    /// The streams, in the order in which their time ends.
+    pub streams: Vec<Leftover>,
+    /// When the first of them has had its time.
+    pub deadline: Option<DeadlineKey<DeadlineTarget>>,
+}
+
+/// One of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Leftover {
+    /// The stream.
+    pub stream: StreamKey,
+    /// Octets that may still come.
+    pub octets: u32,
+    /// When they must be over.
+    pub until: Instant,
 }
 
 /// An engine.
@@ -35,6 +57,8 @@ pub struct Engine {
     pub idle: bool,
     /// Its backend has seen too many requests taken back, and rests: the next look at it.
     pub easing: Option<DeadlineKey<DeadlineTarget>>,
+    /// Streams whose requests have got another answer, if there are any.
+    pub leftovers: Option<Box<Leftovers>>,
     phase: EnginePhase,
     /// The streams that may be open before the peer's SETTINGS came.
     streams_assumed: u32,
@@ -60,6 +84,7 @@ impl Engine {
             entry,
             idle: false,
             easing: None,
+            leftovers: None,
             phase,
             streams_assumed,
             streams_cap,

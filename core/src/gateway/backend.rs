@@ -16,6 +16,9 @@ use crate::window::{Both, Credit};
 
 impl Gateway {
     pub(super) fn backend_event(&mut self, conn: ConnId, event: Event<'_>, now: Instant) {
+        if Self::is_of_nobody(&event) {
+            return self.leftover_event(conn, event, now);
+        }
         match event {
             Event::Interim { tag, fields, .. } => self.interim_response(key_of(tag), fields),
             Event::Response { tag, head, fields, end, .. } => {
@@ -106,7 +109,7 @@ impl Gateway {
             let seconds = self.wall.unix_seconds_at(now);
             self.forward.response(&mut fields, head.content_length_repeated, version, seconds);
             if let Some(own) = own {
-                self.answer_in_place(key, status, fields, &own, now);
+                self.answer_in_place(key, (status, head.content_length), fields, &own, now);
                 return;
             }
             self.watch_progress(key, now);
@@ -210,8 +213,20 @@ impl Gateway {
     /// The backend's part is over: the response was received whole. An upload that goes on has lost its use
     /// (RFC 9113 section 8.1).
     pub(super) fn backend_done(&mut self, key: RequestKey, now: Instant) {
-        let Some(request) = self.requests.get_mut(key) else { return };
-        let Some(live) = request.take_live() else { return };
+        let Some((conn, stream, _)) = self.take_from_backend(key, now) else { return };
+        self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
+        self.release_request(key, u32::MAX);
+        self.stream_ended(conn, now);
+    }
+
+    /// The request has all that it will get of its backend. Says on which stream that was, and whether the request has left whole.
+    pub(super) fn take_from_backend(
+        &mut self,
+        key: RequestKey,
+        now: Instant,
+    ) -> Option<(ConnId, StreamKey, bool)> {
+        let request = self.requests.get_mut(key)?;
+        let live = request.take_live()?;
         let (conn, stream) = (live.conn(), live.stream());
         let (mut finished, attempt) = live.finish();
         let front = request.awaiting.front;
@@ -224,9 +239,7 @@ impl Gateway {
             self.give_back(front.conn, surplus);
         }
         self.attempt_over(key, &attempt, AttemptOutcome::Complete, now);
-        self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
-        self.release_request(key, u32::MAX);
-        self.stream_ended(conn, now);
+        Some((conn, stream, attempt.sent.is_some()))
     }
 
     /// Octets of content were cut for one side: the other side gets its credit.

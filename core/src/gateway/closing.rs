@@ -183,6 +183,7 @@ impl Gateway {
             }
             Side::Backend(engine) => {
                 self.cancel_deadline(engine.easing);
+                self.cancel_leftovers(engine.leftovers);
                 self.registry.connection_gone(engine.upstream, engine.endpoint);
             }
         }

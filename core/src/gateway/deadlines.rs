@@ -2,6 +2,7 @@
 
 use crate::error::{ConnectionError, ErrorCode};
 use crate::gateway::conn::{Conn, Life, Side};
+use crate::gateway::leftover::LEFTOVER;
 use crate::gateway::tunnel::Direction;
 use crate::gateway::{ConnId, Gateway};
 use crate::record::Cause;
@@ -45,6 +46,8 @@ pub(super) enum Kind {
     Vigil,
     /// A backend has seen too many requests taken back.
     Ease,
+    /// What is left of a response that nobody wants.
+    Leftover,
     /// The second GOAWAY of a drain.
     DrainStep,
     /// The end of a drain.
@@ -52,7 +55,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 20] = [
         Self::Connect,
         Self::Preface,
         Self::FieldBlock,
@@ -70,6 +73,7 @@ impl Kind {
         Self::Age,
         Self::Vigil,
         Self::Ease,
+        Self::Leftover,
         Self::DrainStep,
         Self::Drain,
     ];
@@ -109,6 +113,7 @@ impl Gateway {
             // Told by others than the timeouts alone.
             Kind::Queue | Kind::Pause | Kind::Total | Kind::Rest | Kind::Age | Kind::Vigil => Duration::ZERO,
             Kind::Ease => EASE,
+            Kind::Leftover => LEFTOVER,
             Kind::DrainStep => DRAIN_STEP,
             Kind::Drain => self.drain.as_ref().map_or(Duration::ZERO, |drain| drain.deadline),
         }
@@ -204,6 +209,7 @@ impl Gateway {
             DeadlineTarget::Conn(id) if kind == Kind::Age => self.expire_age(id, now),
             DeadlineTarget::Conn(id) if kind == Kind::Vigil => self.expire_vigil(id, now),
             DeadlineTarget::Conn(id) if kind == Kind::Ease => self.ease(id, now),
+            DeadlineTarget::Conn(id) if kind == Kind::Leftover => self.expire_leftovers(id, now),
             DeadlineTarget::Conn(id) => self.expire_conn(id, kind, now),
             DeadlineTarget::Request(key) if kind == Kind::Progress => self.expire_progress(key, now),
             DeadlineTarget::Request(key) if kind == Kind::Total => self.expire_total(key, now),
@@ -235,6 +241,7 @@ impl Gateway {
             | Kind::Age
             | Kind::Vigil
             | Kind::Ease
+            | Kind::Leftover
             | Kind::DrainStep
             | Kind::Drain => {}
         }

@@ -46,6 +46,7 @@ mod engines;
 mod forward;
 mod front;
 mod hooked;
+mod leftover;
 mod minimum;
 #[cfg(feature = "observe")]
 mod observe;

@@ -23,11 +23,11 @@ impl Gateway {
         })
     }
 
-    /// Sends the backend's head with our content, and wants no more of the backend.
+    /// Sends the backend's head with our content, and wants no more of the backend. `length` is that of its own content, if known.
     pub(super) fn answer_in_place(
         &mut self,
         key: RequestKey,
-        status: u16,
+        (status, length): (u16, Option<u64>),
         mut fields: FieldSection,
         content: &str,
         now: Instant,
@@ -49,7 +49,7 @@ impl Gateway {
             request.awaiting.response_octets += cut as u64;
         }
         self.touch(front.conn);
-        self.backend_done(key, now);
+        self.leave_backend(key, length, now);
         if all_left {
             self.response_left(key, now);
         } else {

@@ -134,14 +134,17 @@ impl Registry {
     pub(super) fn next_lane(&self, entry: EntryKey, unserved: Unserved) -> Option<&Lane> {
         let entry = self.entries.get(entry)?;
         let upstream = self.upstreams.get(entry.upstream)?;
-        let first = |needs| {
-            if unserved.has(needs) {
-                return None;
-            }
+        let mut next: Option<&Lane> = None;
+        for needs in Needs::ALL {
             let lane = if entry.front.is_some() { entry.lanes[needs] } else { upstream.lines[needs].front() };
-            self.lanes.get(lane?).filter(|lane| lane.takes_turns())
-        };
-        Needs::ALL.into_iter().filter_map(first).min_by_key(|lane| lane.turn_taken)
+            if let Some(lane) = lane.filter(|_| !unserved.has(needs)).and_then(|lane| self.lanes.get(lane))
+                && lane.takes_turns()
+                && next.is_none_or(|next| lane.turn_taken < next.turn_taken)
+            {
+                next = Some(lane);
+            }
+        }
+        next
     }
 
     /// The entry that a lane belongs to.

@@ -52,6 +52,28 @@ fn requests_one_after_the_other_reuse_one_connection() {
     assert_eq!(memory.attempts.iter().map(|attempt| attempt.stream_id).collect::<Vec<_>>(), [1, 2, 3]);
 }
 
+/// B76: an error whose content was replaced leaves its connection as it was.
+#[test]
+fn b76_a_replaced_error_does_not_end_the_connection() {
+    let mut memory = Memory::new(|config| {
+        config.upstreams[0].endpoints[0].protocol = Protocol::Http1;
+        config.routes[0].replace_errors = vec![500];
+    });
+    memory.mute_backends = true;
+    let client = memory.connect(ConnectionConfig::default());
+    for n in 0..3 {
+        ask(&mut memory, client, &format!("/{n}"));
+        let backend = memory.backends()[0];
+        memory.inject(backend, b"HTTP/1.1 500 Oh\r\ntransfer-encoding: chunked\r\n\r\n5\r\npanic");
+        let seen = events(&mut memory, client);
+        let own = b"500 Internal Server Error\n".to_vec();
+        assert_eq!((statuses(&seen), content(&seen)), (vec![500], (own, true)));
+        memory.inject(backend, b"\r\n5\r\nat 17\r\n0\r\n\r\n");
+        assert!(memory.closed.is_empty());
+    }
+    assert_eq!(memory.dials.len(), 1);
+}
+
 #[test]
 fn each_request_under_way_has_a_connection_up_to_the_maximum() {
     let mut memory = Memory::new(|config| {

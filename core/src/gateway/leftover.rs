@@ -1,0 +1,162 @@
+//! What is left of a backend's response whose client has got another (B76): if it is little it may come, and is dropped. A reset
+//! would cost more: backends count the resets that they get, and over HTTP/1.1 it ends the connection.
+
+use crate::engine::{Leftover, Leftovers};
+use crate::error::ErrorCode;
+use crate::gateway::conn::Conn;
+use crate::gateway::deadlines::Kind;
+use crate::gateway::{ConnId, Gateway};
+use crate::h2::{Event, StreamKey};
+use crate::request::{DeadlineTarget, RequestKey};
+use crate::time::{Duration, Instant};
+use crate::window::{Both, Credit};
+
+/// Octets of content that may come.
+const OCTETS_MAX: u32 = 16 << 10;
+/// How long they may take.
+pub(super) const LEFTOVER: Duration = Duration::from_secs(1);
+/// The tag of a stream that has no request: what connections say until they are told one.
+const NOBODY: u64 = 0;
+
+impl Gateway {
+    /// The request has its answer, and wants no more of its backend, whose response has content of this length, if that is
+    /// known. An upload that goes on has lost its use (RFC 9113 section 8.1), so that there is a reset for it in any case.
+    pub(super) fn leave_backend(&mut self, key: RequestKey, length: Option<u64>, now: Instant) {
+        let Some((conn, stream, is_sent)) = self.take_from_backend(key, now) else { return };
+        let is_little = length.is_none_or(|length| length <= u64::from(OCTETS_MAX));
+        if is_sent && is_little {
+            self.let_run_out(conn, stream, now);
+        } else {
+            self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
+        }
+        self.release_request(key, u32::MAX);
+        self.stream_ended(conn, now);
+    }
+
+    fn let_run_out(&mut self, conn: ConnId, stream: StreamKey, now: Instant) {
+        let until = now + LEFTOVER;
+        let Some(entry) = self.conns.get_mut(conn).filter(|entry| entry.session.stream_id(stream).is_some())
+        else {
+            return;
+        };
+        entry.session.set_tag(stream, NOBODY);
+        let Some(engine) = entry.engine_mut() else { return };
+        let leftovers = engine.leftovers.get_or_insert_default();
+        leftovers.streams.push(Leftover { stream, octets: OCTETS_MAX, until });
+        if leftovers.deadline.is_none() {
+            let target = DeadlineTarget::Conn(conn);
+            leftovers.deadline = Some(self.deadlines.arm(Kind::Leftover as u8, until, target));
+        }
+    }
+
+    /// Whether the event is of a stream that has no request.
+    pub(super) fn is_of_nobody(event: &Event<'_>) -> bool {
+        match event {
+            Event::Interim { tag, .. }
+            | Event::Response { tag, .. }
+            | Event::Data { tag, .. }
+            | Event::Trailers { tag, .. }
+            | Event::Reset { tag, .. }
+            | Event::Failed { tag, .. }
+            | Event::Unprocessed { tag, .. } => *tag == NOBODY,
+            Event::Request { .. }
+            | Event::RequestRefused { .. }
+            | Event::Reprioritized { .. }
+            | Event::Settings
+            | Event::GoAway { .. }
+            | Event::PingAck { .. } => false,
+        }
+    }
+
+    /// Something came on a stream that has no request.
+    pub(super) fn leftover_event(&mut self, conn: ConnId, event: Event<'_>, now: Instant) {
+        match event {
+            Event::Data { stream, data, credit, end, .. } => {
+                self.leftover_content((conn, stream), data.len(), credit, end, now);
+            }
+            Event::Trailers { stream, fields, .. } => {
+                self.keep_section(fields);
+                self.leftover_over(conn, stream, now);
+            }
+            Event::Failed { stream, error, .. } => {
+                self.count_stream_error(conn, error);
+                self.leftover_over(conn, stream, now);
+            }
+            Event::Reset { stream, .. } | Event::Unprocessed { stream, .. } => {
+                self.leftover_over(conn, stream, now);
+            }
+            // A head has come before the stream lost its request.
+            _ => self.ignored_events += 1,
+        }
+    }
+
+    fn leftover_content(
+        &mut self,
+        (conn, stream): (ConnId, StreamKey),
+        octets: usize,
+        credit: Credit<Both>,
+        end: bool,
+        now: Instant,
+    ) {
+        let (owed, connection) = credit.split();
+        let Some(entry) = self.conns.get_mut(conn) else { return };
+        entry.session.release_connection(connection);
+        let left = entry
+            .engine_mut()
+            .and_then(|engine| engine.leftovers.as_mut())
+            .and_then(|of| of.streams.iter_mut().find(|of| of.stream == stream))
+            .and_then(|of| {
+                of.octets = of.octets.checked_sub(octets as u32)?;
+                Some(of.octets)
+            });
+        match left {
+            Some(_) if !end => entry.session.release_stream(stream, owed),
+            Some(_) => self.leftover_over(conn, stream, now),
+            None => {
+                self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
+                self.leftover_over(conn, stream, now);
+            }
+        }
+        self.touch(conn);
+    }
+
+    /// Nothing more comes on the stream.
+    fn leftover_over(&mut self, conn: ConnId, stream: StreamKey, now: Instant) {
+        let engine = self.conns.get_mut(conn).and_then(Conn::engine_mut);
+        if let Some(of) = engine.and_then(|engine| engine.leftovers.as_mut()) {
+            of.streams.retain(|of| of.stream != stream);
+        }
+        self.watch_leftovers(conn);
+        self.stream_ended(conn, now);
+    }
+
+    /// The deadline goes with the last of them.
+    fn watch_leftovers(&mut self, conn: ConnId) {
+        let Some(engine) = self.conns.get_mut(conn).and_then(Conn::engine_mut) else { return };
+        if let Some(of) = engine.leftovers.take_if(|of| of.streams.is_empty()) {
+            self.cancel_leftovers(Some(of));
+        }
+    }
+
+    pub(super) fn cancel_leftovers(&mut self, of: Option<Box<Leftovers>>) {
+        self.cancel_deadline(of.and_then(|of| of.deadline));
+    }
+
+    /// The first has had its time, and perhaps others.
+    pub(super) fn expire_leftovers(&mut self, conn: ConnId, now: Instant) {
+        let engine = self.conns.get_mut(conn).and_then(Conn::engine_mut);
+        let Some(of) = engine.and_then(|engine| engine.leftovers.as_mut()) else { return };
+        of.deadline = None;
+        let due = of.streams.iter().take_while(|of| of.until <= now).count();
+        let due: Vec<_> = of.streams.drain(..due).collect();
+        if let Some(first) = of.streams.first() {
+            let target = DeadlineTarget::Conn(conn);
+            of.deadline = Some(self.deadlines.arm(Kind::Leftover as u8, first.until, target));
+        }
+        for Leftover { stream, .. } in due {
+            self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
+        }
+        self.watch_leftovers(conn);
+        self.stream_ended(conn, now);
+    }
+}
