@@ -6,17 +6,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use shuntyard_core::address::Address;
 use shuntyard_core::config::{
-    Balance, Config, EndpointConfig, Host, PathPattern, Protocol, RouteConfig, Saturation, Scope,
-    UpstreamConfig,
+    Balance, Config, EndpointConfig, Host, HostPattern, ListenerConfig, NameGroups, PathPattern, Protocol,
+    RouteConfig, Saturation, Scope, UpstreamConfig,
 };
 use shuntyard_core::frame::PREFACE;
 use shuntyard_core::gateway::{
     Accepted, Action, Closed, Command, ConnId, Connected, Gateway, Record, RecvBuf, View,
 };
 use shuntyard_core::time::{Duration, Instant, WallClock};
+use shuntyard_core::tls::{TlsFacts, TlsFailure};
 use shuntyard_sim::refcodec::frame::Frame;
 use shuntyard_sim::rng::{FNV_START, fnv};
 
@@ -29,6 +31,14 @@ const TURNS_MAX: u32 = 100_000;
 const EVENTS_MAX: u32 = 2000;
 /// Connections at a time at most.
 const CONNS_MAX: usize = 12;
+
+/// A name that asks for certificates.
+const ASKING: &str = "admin.test";
+
+/// Where clients come in, by number; two of them the configuration knows.
+fn listener(number: u8) -> Address {
+    SocketAddr::from(([192, 0, 2, 200], 440 + u16::from(number))).into()
+}
 
 /// The whole check.
 pub fn run(data: &[u8]) {
@@ -55,6 +65,8 @@ struct Peer {
     speech: Speech,
     /// The gateway dials, and has not heard that it stands.
     connecting: bool,
+    /// A client that came before it was known whose it is, or what it speaks.
+    arriving: bool,
 }
 
 impl<'a> Hostile<'a> {
@@ -134,12 +146,22 @@ impl<'a> Hostile<'a> {
         if self.conns.len() >= CONNS_MAX {
             return;
         }
-        let peer = SocketAddr::from(([192, 0, 2, 1], 5000));
-        let info = Accepted { peer: peer.into(), local: peer.into() };
-        let id = self.gateway.handle_accept(info, self.now);
+        let peer = SocketAddr::from(([192, 0, 2, 1], 5000)).into();
+        let how = self.octets.octet();
+        let local = match how {
+            0..=215 => Address::clone(&peer),
+            216..=235 => listener(1),
+            _ => listener(2),
+        };
+        let (info, arriving) = (Accepted { peer, local }, how > 215);
+        let id = if arriving {
+            self.gateway.handle_arriving(info, self.now)
+        } else {
+            self.gateway.handle_accept(info, self.now)
+        };
         assert!(!self.conns.contains_key(&id) && !self.gone.contains(&id), "an id is never given twice");
-        self.conns.insert(id, Peer::default());
-        if self.octets.octet() < 200 {
+        self.conns.insert(id, Peer { arriving, ..Peer::default() });
+        if how < 200 {
             let mut hello = PREFACE.to_vec();
             hello.extend(Frame::Settings { ack: false, settings: Vec::new() }.encode());
             self.recv(id, &hello);
@@ -191,13 +213,31 @@ impl<'a> Hostile<'a> {
 
     fn connected(&mut self) {
         let id = self.any_conn();
-        self.tell(id, |gateway, now| gateway.handle_connected(id, Connected::default(), now));
+        let arriving = self.conns.get(&id).is_some_and(|peer| peer.arriving);
+        let facts = if arriving { self.found() } else { Connected::default() };
+        self.tell(id, |gateway, now| gateway.handle_connected(id, facts, now));
         let Some(peer) = self.conns.get_mut(&id) else { return };
         if std::mem::take(&mut peer.connecting) && self.octets.octet() < 220 {
             let limit = self.octets.number();
             let settings = vec![(shuntyard_sim::refcodec::frame::MAX_CONCURRENT_STREAMS, limit)];
             self.recv(id, &Frame::Settings { ack: false, settings }.encode());
         }
+    }
+
+    /// What a handshake may find.
+    fn found(&mut self) -> Connected {
+        let protocol = self.octets.pick(&[Some(Protocol::Http2), Some(Protocol::Http1), None]);
+        let server_name = self.octets.pick(&[None, Some("a.test"), Some(ASKING)]).map(Arc::from);
+        let certificate = self.octets.pick(&[None, Some([7; 32])]).map(Arc::new);
+        let facts = TlsFacts { server_name, certificate, ..TlsFacts::default() };
+        Connected { protocol, tls: self.octets.pick(&[true, false]).then(|| Arc::new(facts)) }
+    }
+
+    /// Somebody has said whose a connection is: once, twice, at a listener where nobody does, or of one that stands.
+    fn introduced(&mut self) {
+        let (id, other) = (self.any_conn(), SocketAddr::from(([198, 51, 100, self.octets.octet()], 9)));
+        let client = self.octets.pick(&[Some(Address::from(other)), None]);
+        self.tell(id, |gateway, now| gateway.handle_introduced(id, client, now));
     }
 
     fn closed(&mut self) {
@@ -208,6 +248,7 @@ impl<'a> Hostile<'a> {
             Closed::ConnectFailed,
             Closed::Reset,
             Closed::Failed,
+            Closed::Tls(TlsFailure::Interrupted),
         ]);
         self.tell(id, |gateway, now| gateway.handle_closed(id, why, now));
         if self.conns.remove(&id).is_some() {
@@ -261,6 +302,8 @@ impl<'a> Hostile<'a> {
                 Command::Resolved { name, port: 80, addresses: (0..count).map(address).collect() }
             }
             100..=199 => Command::Configure(Box::new(config(&mut self.octets))),
+            200..=215 => Command::Part { listener: listener(self.octets.octet() % 4) },
+            216..=235 => return self.introduced(),
             _ => {
                 let unix_seconds = self.octets.u32().into();
                 Command::WallClock(WallClock { at: self.now, unix_seconds })
@@ -367,6 +410,11 @@ fn config(octets: &mut Octets<'_>) -> Config {
     route.path = PathPattern::Prefix("/b".into());
     config.routes.insert(0, route);
     config.records = true;
+    // One where clients shake hands, and some names ask for certificates; at the other a balancer says first whose they are.
+    let groups = NameGroups(vec![vec![HostPattern::Exact(ASKING.into())]]);
+    let shakes_hands = ListenerConfig { groups, ..ListenerConfig::new(listener(1)) };
+    let introduced = ListenerConfig { introduced: true, ..ListenerConfig::new(listener(2)) };
+    config.listeners = vec![shakes_hands, introduced];
     for connection in [&mut config.front, &mut config.backend] {
         connection.initial_window_size = octets.pick(&[65_535, 0, 1, 100, 1 << 20]);
         connection.outbox_high_mark = octets.pick(&[128 << 10, 1, 100, 5000]);
