@@ -155,9 +155,13 @@ impl Registry {
     /// A request of the lane was given to an engine: it is the next client's turn.
     pub fn thawed(&mut self, requests: &mut Slab<Request>, key: RequestKey, lane: LaneKey, by: EndpointKey) {
         self.withdraw(requests, key, lane);
-        self.end_turn(lane);
         let Some(entry) = self.entry_of(lane).and_then(|entry| self.entries.get(entry)) else { return };
-        if let Some(upstream) = self.upstreams.get_mut(entry.upstream) {
+        let upstream = entry.upstream;
+        // A client with engines of its own has taken no turn of another's.
+        if entry.front.is_none() {
+            self.end_turn(lane);
+        }
+        if let Some(upstream) = self.upstreams.get_mut(upstream) {
             upstream.served_by(by);
         }
     }
