@@ -25,12 +25,51 @@ pub fn e_engines_and_queue(scene: &mut Scene<'_>) -> Result<(), Violation> {
         || scene.police.iter().any(|police| police.is_backend() && police.is_over())
         || !has_memory(scene);
     scene.checks.check("E4", served, || format!("requests wait for nobody: {view:?}"))?;
+    e4_who_waits_has_somebody(scene)?;
     for &link in &scene.ledger.dialled {
         e1_engines_are_few(scene, link)?;
     }
     e5_idle_connections_go(scene)?;
     e8_nobody_waits_beside_a_free_slot(scene)?;
     e12_assigned_is_queued_and_live(scene)
+}
+
+/// E4 once more, for requests that were with no backend yet and may be with any: where an endpoint has room for a connection, connections that go away are nobody to wait for.
+/// (An earlier version counted them, and could not see that a queue was forgotten with the engine that GOAWAY took away.)
+fn e4_who_waits_has_somebody(scene: &mut Scene<'_>) -> Result<(), Violation> {
+    let (view, ledger, police) = (scene.view, scene.ledger, scene.police);
+    let backends = || police.iter().filter(|police| police.is_backend());
+    // An endpoint may rest, or be closed.
+    let is_plain = |police: &crate::police::Police| !police.is_over() && !police.allows_nothing();
+    if view.queued == 0
+        || view.engines > 0
+        || scene.draining
+        || scene.late
+        || !has_memory(scene)
+        || !backends().all(is_plain)
+    {
+        return Ok(());
+    }
+    let connections = |upstream: &UpstreamConfig, host: &Host| {
+        let to = |link: &usize| ledger.targets.get(link).is_some_and(|&to| *host == Host::Address(to.into()));
+        let own = (0..police.len()).filter(|link| police[*link].is_backend()).filter(to).count();
+        own < upstream.connections_max as usize
+    };
+    let deserted = ledger.active.iter().find(|&rid| {
+        let trace = &ledger.traces[rid];
+        let frozen = trace.attempts.is_empty() && trace.head.is_none() && !trace.malformed;
+        let (Some((front, _)), Some(upstream)) = (trace.front, ledger.upstream(*rid)) else { return false };
+        let served = |link: usize| police[link].is_engine() && leads_to(ledger, link, upstream);
+        frozen
+            && !trace.is_answered()
+            && !police[front].paused
+            && upstream.share != Scope::Client
+            && upstream.endpoints.iter().any(|endpoint| connections(upstream, &endpoint.host))
+            && !(0..police.len()).any(|link| police[link].is_backend() && served(link))
+    });
+    scene.checks.check("E4", deserted.is_none(), || {
+        format!("request {deserted:?} waits for connections that go away: {view:?}")
+    })
 }
 
 /// **E1** (after every step in which a connection was ordered). No more engines than the configuration allows to an

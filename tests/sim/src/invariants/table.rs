@@ -95,8 +95,10 @@ pub const ALL: [Invariant; 75] = [
         "N3",
         "step",
         Open(
-            "the world's memory is in the same program as the gateway's, so an allocator that counts cannot tell them apart \
-             at each step; what a gateway holds is bounded by a formula that core/tests/engines/memory_bound.rs exhausts",
+            "the world's memory is in the same program as the gateway's: an allocator that tells them apart marks each \
+             piece with its owner, which takes unsafe code, and the workspace forbids that. What a gateway holds is bounded by \
+             a formula that core/tests/engines/memory_bound.rs exhausts, and tests/attacks looks from outside at how much a \
+             process grows",
         ),
     ),
     row("N4", "step", Swarm),

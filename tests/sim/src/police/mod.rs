@@ -415,6 +415,11 @@ impl Police {
         usable && self.max_concurrent.is_some_and(|limit| self.open.len() < limit.min(cap) as usize)
     }
 
+    /// Whether its backend has said that it allows no stream.
+    pub fn allows_nothing(&self) -> bool {
+        self.max_concurrent == Some(0)
+    }
+
     /// Whether it counts as an engine's: neither over nor going away.
     pub fn is_engine(&self) -> bool {
         !(self.over
