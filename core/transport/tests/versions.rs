@@ -92,3 +92,44 @@ fn both_versions_are_spoken() {
         assert!(server.ended);
     }
 }
+
+/// Whoever does nothing but keep the other side busy is turned away after a few records, and no answers pile up meanwhile.
+#[test]
+fn floods_of_records_end_soon() {
+    let authority = Authority::new();
+    let identity = [authority.issue(&["a.example"])];
+    let front = FrontTls::new(&identity, &[Protocol::Http1], &ClientAuth::Off).unwrap();
+    let (mut spare, whole) = (Spare::default(), (usize::MAX, 64 << 10));
+    // Before anything is agreed on, in clear: parts of a message with nothing in them, warnings, changes of cipher.
+    for (record, most) in [
+        (&b"\x16\x03\x01\x00\x00"[..], 40),
+        (b"\x15\x03\x01\x00\x02\x01\x5a", 10),
+        (b"\x14\x03\x01\x00\x01\x01", 10),
+    ] {
+        let mut server = End::new(Transport::front(&front).unwrap());
+        let ends = (1..=1000).find(|_| {
+            server.hear(record, &mut spare, whole);
+            server.failure.is_some()
+        });
+        assert!(ends.is_some_and(|n| n <= most), "{record:?}: {ends:?}");
+    }
+    // Behind the handshake: new keys, and the wish that we change ours, by somebody who reads nothing.
+    let mut client = client(&authority, &version::TLS13);
+    let mut server = End::new(Transport::front(&front).unwrap());
+    talk(&mut client, &mut server, &mut spare);
+    let mut ends = None;
+    for n in 1..=1000 {
+        client.refresh_traffic_keys().unwrap();
+        let mut flood = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut flood).unwrap();
+        }
+        server.hear(&flood, &mut spare, whole);
+        assert!(server.transport.pending().len() < 1000, "answers pile up");
+        if server.failure.is_some() {
+            ends = Some(n);
+            break;
+        }
+    }
+    assert!(ends.is_some_and(|n| n <= 40), "{ends:?}");
+}
