@@ -141,6 +141,23 @@ fn b37_a_client_that_goes_while_its_engine_connects_leaves_no_trace() {
     assert_eq!(memory.dials.len(), 1, "the connection that was made for nobody is used");
 }
 
+/// What a client asks of different backends waits in lanes of its own; its engines are the same.
+#[test]
+fn b16_a_tunnel_shares_its_clients_engine() {
+    let mut memory = scoped(Scope::Client);
+    memory.backend_config.extended_connect = true;
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/");
+    let tunnel = http::Request::connect("http://example.com/chat")
+        .extension(shuntyard_core::h2::Protocol("websocket".to_owned()))
+        .body(())
+        .expect("a request");
+    memory.client(client).send_request(&tunnel, false).expect("a slot");
+    memory.settle();
+    let view = memory.gateway.view();
+    assert_eq!((memory.dials.len(), view.engines, view.live), (1, 1, 2));
+}
+
 /// Clients of a backend that serves one request on a connection, where nobody gets a second connection.
 fn queueing(connections_max: u32) -> Memory {
     let mut memory = Memory::new(|config| {

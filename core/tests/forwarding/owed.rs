@@ -284,6 +284,18 @@ fn b76_a_little_that_is_left_costs_no_reset() {
     rig.pass(Duration::from_millis(1));
     assert_eq!(rig.said_to_backend(), cancelled);
     assert_eq!(rig.memory.gateway.view().engines, 0);
+    // Each has its own time.
+    let (mut rig, _) = replaced(&asked, None);
+    rig.pass(Duration::from_millis(400));
+    rig.client_says(&headers(3, &get(), true));
+    rig.said_to_backend();
+    rig.backend_says(&headers(3, &line(":status", "500"), false));
+    rig.pass(Duration::from_millis(600));
+    assert_eq!(rig.said_to_backend(), cancelled);
+    assert_eq!(rig.memory.gateway.view().engines, 1);
+    rig.pass(Duration::from_millis(400));
+    assert_eq!(rig.said_to_backend(), [Said::Reset { stream: 3, code: ErrorCode::CANCEL }]);
+    assert_eq!(rig.memory.gateway.view().engines, 0);
     // The client is still sending: its backend must be told in any case.
     let (mut rig, _) = replaced(&headers(1, &post(), false), None);
     assert_eq!(rig.said_to_backend(), cancelled);
