@@ -73,6 +73,21 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
 
     /// Arms a deadline of a kind below `N`.
     pub fn arm(&mut self, kind: u8, at: Instant, target: T) -> DeadlineKey<T> {
+        let key = self.slab.insert(Deadline { at, kind, target, links: Links::default(), place: None });
+        self.link(key, kind, at);
+        key
+    }
+
+    /// Arms one anew, as another kind or for another time; says whether it was still armed.
+    pub fn rearm(&mut self, key: DeadlineKey<T>, kind: u8, at: Instant) -> bool {
+        self.unlink(key);
+        let Some(deadline) = self.slab.get_mut(key) else { return false };
+        (deadline.kind, deadline.at) = (kind, at);
+        self.link(key, kind, at);
+        true
+    }
+
+    fn link(&mut self, key: DeadlineKey<T>, kind: u8, at: Instant) {
         let list = &mut self.lists[kind as usize];
         let mut after = list.back();
         let mut steps = 0;
@@ -83,26 +98,27 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
             after = list.before(&self.slab, key);
             steps += 1;
         }
-        let key = self.slab.insert(Deadline { at, kind, target, links: Links::default(), place: None });
         if steps < STEPS_MAX {
-            list.insert_after(&mut self.slab, after, key);
-        } else {
-            self.places = self.places.saturating_add(1);
-            self.early.insert((at, self.places), key);
-            if let Some(deadline) = self.slab.get_mut(key) {
-                deadline.place = Some(self.places);
-            }
+            return list.insert_after(&mut self.slab, after, key);
         }
-        key
+        self.places = self.places.saturating_add(1);
+        self.early.insert((at, self.places), key);
+        if let Some(deadline) = self.slab.get_mut(key) {
+            deadline.place = Some(self.places);
+        }
+    }
+
+    fn unlink(&mut self, key: DeadlineKey<T>) {
+        let Some(deadline) = self.slab.get_mut(key) else { return };
+        match deadline.place.take() {
+            Some(place) => _ = self.early.remove(&(deadline.at, place)),
+            None => _ = self.lists[deadline.kind as usize].unlink(&mut self.slab, key),
+        }
     }
 
     /// Disarms a deadline; a stale key is fine.
     pub fn cancel(&mut self, key: DeadlineKey<T>) {
-        let Some(deadline) = self.slab.get(key) else { return };
-        match deadline.place {
-            Some(place) => _ = self.early.remove(&(deadline.at, place)),
-            None => _ = self.lists[deadline.kind as usize].unlink(&mut self.slab, key),
-        }
+        self.unlink(key);
         self.slab.remove(key);
     }
 
@@ -160,6 +176,21 @@ mod tests {
         assert_eq!(deadlines.pop_first(1), None);
         assert_eq!(deadlines.pop_expired(at(40)), Some((0, 3)));
         assert!(deadlines.is_empty() && deadlines.next().is_none());
+    }
+
+    #[test]
+    fn one_that_is_armed_anew_ends_once_and_when_it_was_said_last() {
+        let mut deadlines = Deadlines::<u32, 2>::default();
+        let at = Instant::from_nanos;
+        let early: Vec<_> = (0..20).rev().map(|n| deadlines.arm(0, at(n), 0)).collect();
+        let (first, last) = (early[0], early[19]);
+        assert!(deadlines.rearm(first, 1, at(50)) && deadlines.rearm(last, 0, at(60)));
+        assert!(deadlines.rearm(last, 1, at(40)));
+        early[1..19].iter().for_each(|&key| deadlines.cancel(key));
+        assert!(!deadlines.rearm(early[1], 0, at(1)), "it is armed no more");
+        assert_eq!((deadlines.len(), deadlines.next()), (2, Some(at(40))));
+        assert_eq!(deadlines.pop_expired(at(45)), Some((1, 0)));
+        assert_eq!((deadlines.pop_expired(at(45)), deadlines.next()), (None, Some(at(50))));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod name;
 
 pub use change::FieldChanges;
 pub use name::FieldName;
+use name::FieldNames;
 
 /// Overhead of a field line in the size of a section (RFC 9113 section 6.5.2) and of a table entry (RFC 7541 section 4.1).
 pub const FIELD_OVERHEAD: usize = 32;
@@ -129,12 +130,37 @@ impl Origin {
     pub const NONE: Self = Self(0);
 
     /// The entry that the decoder `identity` inserted as its `number`th, counted from 1. An entry beyond the 2^32-1
-    /// that can be told apart has no origin, so that no origin ever stands for two lines.
+    /// that can be told apart has no origin, nor has one of a decoder beyond the first 2^31, so that no origin ever stands
+    /// for two lines.
+    #[inline]
     pub(crate) fn of_entry(identity: u32, number: u64) -> Self {
         match u32::try_from(number) {
-            Ok(number) => Self(u64::from(identity) << 32 | u64::from(number)),
-            Err(_) => Self::NONE,
+            Ok(number) if identity < DECODERS_MAX => Self(u64::from(identity) << 32 | u64::from(number)),
+            _ => Self::NONE,
         }
+    }
+
+    /// A line of our own with another name and the value of the line from here; each origin has at most one such line.
+    pub(crate) const fn renamed(self) -> Self {
+        if self.0 >> 32 == 0 { Self::NONE } else { Self(self.0 | OWN) }
+    }
+}
+
+/// Of the identities of decoders so many can be told apart.
+pub(crate) const DECODERS_MAX: u32 = 1 << 31;
+
+/// Marks the origins of lines that we have made.
+const OWN: u64 = 1 << 63;
+
+/// Gives origins to lines that we make and that come again, one after the other, each once. The decoder 0 has none to rename.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OwnOrigins(u32);
+
+impl OwnOrigins {
+    /// An origin that no line has had. None once 2^32-1 are used up.
+    pub(crate) fn next(&mut self) -> Origin {
+        self.0 = self.0.saturating_add(1);
+        if self.0 == u32::MAX { Origin::NONE } else { Origin(OWN | u64::from(self.0)) }
     }
 }
 
@@ -176,6 +202,8 @@ struct Entry {
     start: u32,
     name_len: u32,
     value_len: u32,
+    /// Behind the value lies its Huffman code, of so many octets; 0 where it does not.
+    code_len: u32,
     facts: FieldFacts,
     never_indexed: bool,
     origin: Origin,
@@ -196,7 +224,48 @@ struct Entry {
 pub struct FieldSection {
     octets: Vec<u8>,
     entries: Vec<Entry>,
-    size: usize,
+    /// 32 bits are enough: sections are bounded by whoever fills them.
+    size: u32,
+    /// The meanings of all names, so that most questions for a field that is not there end here.
+    names: FieldNames,
+}
+
+/// A line whose octets nobody has looked at: what is known of it is mostly enough.
+#[derive(Clone, Copy)]
+pub(crate) struct Unread<'a> {
+    octets: &'a [u8],
+    entry: &'a Entry,
+}
+
+impl<'a> Unread<'a> {
+    #[inline]
+    pub(crate) fn facts(self) -> &'a FieldFacts {
+        &self.entry.facts
+    }
+
+    #[inline]
+    pub(crate) fn never_indexed(self) -> bool {
+        self.entry.never_indexed
+    }
+
+    #[inline]
+    pub(crate) fn origin(self) -> Origin {
+        self.entry.origin
+    }
+
+    /// The Huffman code of the value (RFC 7541 section 5.2), where it came in that and is shorter.
+    #[inline]
+    pub(crate) fn code(self) -> Option<&'a [u8]> {
+        let Entry { start, name_len, value_len, code_len, .. } = *self.entry;
+        let from = (start + name_len + value_len) as usize;
+        if code_len == 0 { None } else { self.octets.get(from..from + code_len as usize) }
+    }
+
+    /// The line itself.
+    #[inline]
+    pub(crate) fn read(self) -> FieldLine<'a> {
+        line(self.octets, self.entry)
+    }
 }
 
 impl FieldSection {
@@ -210,6 +279,7 @@ impl FieldSection {
         self.octets.clear();
         self.entries.clear();
         self.size = 0;
+        self.names = FieldNames::NONE;
     }
 
     /// How many lines there are.
@@ -224,7 +294,7 @@ impl FieldSection {
 
     /// The size by which SETTINGS_MAX_HEADER_LIST_SIZE counts (RFC 9113 section 6.5.2), in octets.
     pub fn size(&self) -> usize {
-        self.size
+        self.size as usize
     }
 
     /// Octets of memory that the section holds on to.
@@ -234,7 +304,7 @@ impl FieldSection {
 
     /// Gives memory back that lines before these have needed and these do not: of a section that is kept for long.
     pub(crate) fn fit(&mut self) {
-        if self.capacity() > ORDINARY_OCTETS.max(2 * self.size) {
+        if self.capacity() > ORDINARY_OCTETS.max(2 * self.size()) {
             self.octets.shrink_to_fit();
             self.entries.shrink_to_fit();
         }
@@ -256,6 +326,26 @@ impl FieldSection {
         self.push_entry(start, name_len, octets.len() - name_len, facts, false, origin);
     }
 
+    /// Appends a line with the value of the first that means `of`, if there is one; `know` says of it what is known.
+    pub(crate) fn push_value_of(
+        &mut self,
+        of: FieldName,
+        name: &[u8],
+        know: impl FnOnce(&FieldLine<'_>) -> (FieldFacts, Origin),
+    ) {
+        if !self.has(of) {
+            return;
+        }
+        let Some(entry) = self.entries.iter().find(|entry| entry.facts.name == of) else { return };
+        let (facts, origin) = know(&self.line(entry));
+        let value = entry.start as usize + entry.name_len as usize;
+        let value = value..value + entry.value_len as usize;
+        let start = self.octets.len();
+        self.octets.extend_from_slice(name);
+        self.octets.extend_from_within(value);
+        self.push_drafted(start, name.len(), &facts, false, origin);
+    }
+
     /// Where the octets of a line can be composed behind those of the lines before, for
     /// [`push_drafted`](Self::push_drafted) or to be truncated again.
     pub(crate) fn draft(&mut self) -> &mut Vec<u8> {
@@ -275,6 +365,17 @@ impl FieldSection {
         self.push_entry(start, name_len, value_len, facts, never_indexed, origin);
     }
 
+    /// Keeps the Huffman code of the last line's value with it, where that is shorter: whoever sends the value on need not code it
+    /// again.
+    pub(crate) fn keep_code(&mut self, code: &[u8]) {
+        if let Some(last) = self.entries.last_mut()
+            && code.len() < last.value_len as usize
+        {
+            last.code_len = code.len() as u32;
+            self.octets.extend_from_slice(code);
+        }
+    }
+
     #[inline]
     fn push_entry(
         &mut self,
@@ -285,15 +386,29 @@ impl FieldSection {
         never_indexed: bool,
         origin: Origin,
     ) {
-        self.size += name_len + value_len + FIELD_OVERHEAD;
+        self.size += (name_len + value_len + FIELD_OVERHEAD) as u32;
+        self.names.add(facts.name);
         self.entries.push(Entry {
             start: start as u32,
             name_len: name_len as u32,
             value_len: value_len as u32,
+            code_len: 0,
             facts: *facts,
             never_indexed,
             origin,
         });
+    }
+
+    /// The lines in order, for whom what is known of them is mostly enough.
+    #[inline]
+    pub(crate) fn unread(&self) -> impl Iterator<Item = Unread<'_>> {
+        self.entries.iter().map(|entry| Unread { octets: &self.octets, entry })
+    }
+
+    /// Whether there is a line whose name means this.
+    #[inline]
+    pub fn has(&self, name: FieldName) -> bool {
+        self.names.has(name)
     }
 
     /// The lines in order.
@@ -308,26 +423,32 @@ impl FieldSection {
 
     /// The value of the first line with this name, found without looking at octets. Not for [`FieldName::Other`].
     pub fn value_of(&self, name: FieldName) -> Option<&[u8]> {
+        if !self.has(name) {
+            return None;
+        }
         self.entries.iter().find(|entry| entry.facts.name == name).map(|entry| self.line(entry).value)
     }
 
     /// Keeps the lines for which `keep` holds. Their octets stay until the section is cleared.
     pub fn retain(&mut self, mut keep: impl FnMut(FieldLine<'_>) -> bool) {
         let octets = &self.octets;
-        let mut size = 0;
+        let (mut size, mut names) = (0, FieldNames::NONE);
         self.entries.retain(|entry| {
             let line = line(octets, entry);
             let kept = keep(line);
-            size += if kept { line.size() } else { 0 };
+            if kept {
+                size += line.size() as u32;
+                names.add(line.facts.name);
+            }
             kept
         });
-        self.size = size;
+        (self.size, self.names) = (size, names);
     }
 
     /// Removes the lines with this name, of which these facts are known.
     pub(crate) fn remove(&mut self, name: &[u8], facts: &FieldFacts) {
         let same = |entry: &Entry| entry.facts.name_hash == facts.name_hash;
-        if self.entries.iter().any(same) {
+        if self.has(facts.name) && self.entries.iter().any(same) {
             self.retain(|line| line.facts.name_hash != facts.name_hash || line.name != name);
         }
     }
@@ -342,8 +463,8 @@ impl FieldSection {
         entry.start = self.octets.len() as u32;
         self.octets.extend_from_within(old..old + name_len);
         self.octets.extend_from_slice(value);
-        self.size = self.size - entry.value_len as usize + value.len();
-        entry.value_len = value.len() as u32;
+        self.size = self.size - entry.value_len + value.len() as u32;
+        (entry.value_len, entry.code_len) = (value.len() as u32, 0);
         entry.facts = entry.facts.with_value(value, seed);
         entry.origin = Origin::NONE;
         true
@@ -353,7 +474,7 @@ impl FieldSection {
     pub(crate) fn copy_from(&mut self, other: &Self) {
         self.octets.clone_from(&other.octets);
         self.entries.clone_from(&other.entries);
-        self.size = other.size;
+        (self.size, self.names) = (other.size, other.names);
     }
 
     fn line(&self, entry: &Entry) -> FieldLine<'_> {
@@ -361,6 +482,7 @@ impl FieldSection {
     }
 }
 
+#[inline]
 fn line<'a>(octets: &'a [u8], entry: &Entry) -> FieldLine<'a> {
     let octets = &octets[entry.start as usize..][..(entry.name_len + entry.value_len) as usize];
     let (name, value) = octets.split_at(entry.name_len as usize);

@@ -216,19 +216,32 @@ impl<T, M> Slab<T, M> {
     /// Takes the entry out and makes its key stale.
     pub fn remove(&mut self, key: Key<M>) -> Option<T> {
         self.get(key)?;
-        let slot = &mut self.slots[key.index as usize];
-        // A place whose generations are used up is never used again.
-        let exhausted = slot.generation == u32::MAX;
-        slot.generation = slot.generation.saturating_add(1);
-        let state = core::mem::replace(&mut slot.state, State::Free { next: self.free });
-        if !exhausted {
-            self.free = key.index;
-        }
-        self.len -= 1;
+        let free = State::Free { next: self.free };
+        let state = core::mem::replace(&mut self.slots[key.index as usize].state, free);
+        self.retire(key.index);
         match state {
             State::Used(value) => Some(value),
             State::Free { .. } => None,
         }
+    }
+
+    /// Drops the entry where it is and makes its key stale.
+    pub fn discard(&mut self, key: Key<M>) {
+        if self.get(key).is_some() {
+            self.slots[key.index as usize].state = State::Free { next: self.free };
+            self.retire(key.index);
+        }
+    }
+
+    /// A place has become free.
+    fn retire(&mut self, index: u32) {
+        let generation = &mut self.slots[index as usize].generation;
+        // A place whose generations are used up is never used again.
+        if *generation != u32::MAX {
+            self.free = index;
+        }
+        *generation = generation.saturating_add(1);
+        self.len -= 1;
     }
 
     /// All entries in the order of their places. For rare walks (drain, snapshots), never for each event.
@@ -277,7 +290,9 @@ mod tests {
     fn places_are_reused_before_new_ones_are_made() {
         let mut slab = Slab::<i32>::default();
         let keys: Vec<_> = (0..10).map(|n| slab.insert(n)).collect();
-        keys.iter().for_each(|&key| assert!(slab.remove(key).is_some()));
+        let (taken, dropped) = keys.split_at(5);
+        taken.iter().for_each(|&key| assert!(slab.remove(key).is_some()));
+        dropped.iter().chain(taken).for_each(|&key| slab.discard(key));
         assert!(slab.is_empty());
         (10..20).for_each(|n| _ = slab.insert(n));
         assert_eq!((slab.len(), slab.slots.len()), (10, 10));

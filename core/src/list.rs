@@ -95,7 +95,17 @@ impl<T: Linked<L>, L, M> List<T, L, M> {
 
     /// Links an entry at the end. Nothing happens where it is linked already or its key is stale.
     pub fn push_back(&mut self, slab: &mut Slab<T, M>, key: Key<M>) {
-        self.insert_after(slab, self.back(), key);
+        let Some(links) = slab.get_mut(key).map(Linked::links_mut).filter(|links| !links.is_linked()) else {
+            return;
+        };
+        let prev = core::mem::replace(&mut self.tail, key.to_bits());
+        *links = Links { prev, next: NONE };
+        if prev == NONE {
+            self.head = key.to_bits();
+        } else if let Some(entry) = slab.get_mut(Key::from_bits(prev)) {
+            entry.links_mut().next = key.to_bits();
+        }
+        self.len += 1;
     }
 
     /// Links an entry at the front. Nothing happens where it is linked already or its key is stale.
@@ -105,6 +115,9 @@ impl<T: Linked<L>, L, M> List<T, L, M> {
 
     /// Links an entry behind `after`, which is linked; at the front where it is `None`.
     pub fn insert_after(&mut self, slab: &mut Slab<T, M>, after: Option<Key<M>>, key: Key<M>) {
+        if after == self.back() {
+            return self.push_back(slab, key);
+        }
         let prev = after.map_or(NONE, Key::to_bits);
         let next = match after.and_then(|after| slab.get(after)) {
             Some(entry) => entry.links().next,
@@ -132,13 +145,15 @@ impl<T: Linked<L>, L, M> List<T, L, M> {
             return false;
         };
         let Links { prev, next } = core::mem::take(links);
-        match slab.get_mut(Key::from_bits(prev)).filter(|_| prev != NONE) {
-            Some(entry) => entry.links_mut().next = next,
-            None => self.head = next,
+        if prev == NONE {
+            self.head = next;
+        } else if let Some(entry) = slab.get_mut(Key::from_bits(prev)) {
+            entry.links_mut().next = next;
         }
-        match slab.get_mut(Key::from_bits(next)).filter(|_| next != NONE) {
-            Some(entry) => entry.links_mut().prev = prev,
-            None => self.tail = prev,
+        if next == NONE {
+            self.tail = prev;
+        } else if let Some(entry) = slab.get_mut(Key::from_bits(next)) {
+            entry.links_mut().prev = prev;
         }
         self.len -= 1;
         true

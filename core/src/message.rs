@@ -294,17 +294,21 @@ impl<'a> Lines<'a> {
     fn read(fields: &'a FieldSection) -> Result<Self, Malformed> {
         let mut lines = Self::default();
         let mut regular = false;
-        for line in fields.iter() {
-            if !line.facts.well_formed {
-                let unknown = line.facts.name == FieldName::UnknownPseudo;
+        for line in fields.unread() {
+            let facts = line.facts();
+            if !facts.well_formed {
+                let unknown = facts.name == FieldName::UnknownPseudo;
                 return Err(if unknown { Malformed::UnknownPseudo } else { Malformed::BadField });
             }
-            if !line.facts.name.is_pseudo() {
+            if !facts.name.is_pseudo() {
                 regular = true;
             } else if regular {
                 return Err(Malformed::PseudoAfterRegular); // 9113-8.3-06
             }
-            lines.take(line)?;
+            // Most lines mean nothing to us.
+            if facts.name != FieldName::Other {
+                lines.take(line.read())?;
+            }
         }
         Ok(lines)
     }

@@ -57,6 +57,26 @@ impl FieldName {
     }
 }
 
+/// A set of meanings.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FieldNames(u32);
+
+impl FieldNames {
+    pub(super) const NONE: Self = Self(0);
+
+    #[inline]
+    pub(super) fn add(&mut self, name: FieldName) {
+        self.0 |= 1 << name as u32;
+    }
+
+    #[inline]
+    pub(super) const fn has(self, name: FieldName) -> bool {
+        self.0 & 1 << name as u32 != 0
+    }
+}
+
+const _: () = assert!((FieldName::Other as u32) < u32::BITS, "a bit for each");
+
 /// The meaning of a name and the first static table entry that bears it (RFC 7541 appendix A), or 0.
 pub(super) const fn classify(name: &[u8]) -> (FieldName, u8) {
     use FieldName::{

@@ -49,13 +49,11 @@ impl Account {
             None => &mut self.unrouted,
         }
     }
-}
 
-impl Gateway {
     /// A request is over.
     pub(super) fn count_end(&mut self, awaiting: &Awaiting, outcome: Outcome, now: Instant) {
         let number = awaiting.route.as_ref().map(|route| route.number);
-        self.account.route(number).ended(&RequestEnd {
+        self.route(number).ended(&RequestEnd {
             method: awaiting.head.method,
             status: awaiting.status(),
             outcome,
@@ -67,7 +65,9 @@ impl Gateway {
             first_octet: awaiting.responded.map(|at| at.saturating_since(awaiting.accepted)),
         });
     }
+}
 
+impl Gateway {
     /// A request was given to a backend, which waited since `frozen`.
     pub(super) fn count_thaw(&mut self, attempt: &Attempt, frozen: Instant, again: Option<Cause>) {
         let Some(upstream) = self.registry.upstream_mut(attempt.upstream) else { return };

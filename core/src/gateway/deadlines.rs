@@ -134,11 +134,13 @@ impl Gateway {
 
     /// Arms the one deadline of a request, in place of the one before.
     pub(super) fn arm_request(&mut self, key: RequestKey, kind: Kind, now: Instant) {
-        self.disarm_request(key);
         let duration = if kind == Kind::Queue { self.queue_time_left(key, now) } else { self.duration(kind) };
         let at = now + duration;
         let Some(request) = self.requests.get_mut(key) else { return };
-        request.awaiting.deadline = Some(self.deadlines.arm(kind as u8, at, DeadlineTarget::Request(key)));
+        let deadline = &mut request.awaiting.deadline;
+        if !deadline.is_some_and(|old| self.deadlines.rearm(old, kind as u8, at)) {
+            *deadline = Some(self.deadlines.arm(kind as u8, at, DeadlineTarget::Request(key)));
+        }
     }
 
     /// Arms the deadline of the whole exchange.

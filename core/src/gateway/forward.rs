@@ -9,7 +9,7 @@ pub(super) use client::Peer;
 pub(super) use map_back::map_back;
 
 use crate::config::Config;
-use crate::fields::{FieldLine, FieldName, FieldSection};
+use crate::fields::{FieldLine, FieldName, FieldSection, OwnOrigins};
 use crate::message::{RequestHead, Version};
 use crate::record::Cause;
 use crate::time::imf_fixdate;
@@ -18,16 +18,27 @@ use crate::time::imf_fixdate;
 #[derive(Clone, Debug)]
 pub(super) struct Forward {
     seed: u64,
+    origins: OwnOrigins,
     via: via::Via,
     introduction: client::Introduction,
 }
 
 impl Forward {
     pub(super) fn new(config: &Config, seed: u64) -> Self {
+        Self::with(config, seed, OwnOrigins::default())
+    }
+
+    /// Other lines may be added from now on. They have origins that those before have not had.
+    pub(super) fn configure(&mut self, config: &Config) {
+        *self = Self::with(config, self.seed, self.origins);
+    }
+
+    fn with(config: &Config, seed: u64, mut origins: OwnOrigins) -> Self {
         Self {
             seed,
-            via: via::Via::new(&config.via, config.via_in_responses, seed),
-            introduction: client::Introduction::new(config.forwarding.clone(), seed),
+            via: via::Via::new(&config.via, config.via_in_responses, seed, &mut origins),
+            introduction: client::Introduction::new(config.forwarding.clone(), seed, &mut origins),
+            origins,
         }
     }
 
@@ -48,7 +59,7 @@ impl Forward {
         if head.has_host && !head.has_authority {
             *fields = with_authority(fields, self.seed);
         }
-        self.introduction.introduce(fields, client);
+        self.introduction.introduce(fields, client, &mut self.origins);
         let circle = head.has_via && self.via.has_been_here(fields);
         self.via.push(fields, version);
         if circle {
@@ -67,7 +78,7 @@ impl Forward {
     ) {
         keep_one_content_length(fields, content_length_repeated);
         // 9110-6.6.1-04: when it came.
-        if fields.value_of(FieldName::Date).is_none() {
+        if !fields.has(FieldName::Date) {
             fields.push(FieldLine::new(b"date", &imf_fixdate(unix_seconds), self.seed));
         }
         self.via.push_to_response(fields, version);

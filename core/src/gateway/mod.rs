@@ -217,7 +217,7 @@ impl Gateway {
         }
         self.front_config = Arc::new(tunnel::front_config(&config));
         self.backend_config = Arc::new(config.backend.clone());
-        self.forward = Forward::new(&config, self.seed);
+        self.forward.configure(&config);
         self.ledger.set_limit(config.ledger_octets);
         self.uploads.set_limit(config.upload_ledger_octets);
         self.replays.set_limit(config.replay_ledger_octets);
@@ -410,7 +410,7 @@ impl Gateway {
             Role::Server => &self.front_config,
             Role::Client => &self.backend_config,
         };
-        self.next_identity = self.next_identity.wrapping_add(1);
+        self.next_identity = self.next_identity.saturating_add(1);
         Box::new(Connection::new(role, Arc::clone(config), self.seed, self.next_identity))
     }
 
@@ -428,8 +428,10 @@ impl Gateway {
             if entry.session.awaits_preface() && !self.check_preface(id, input.remaining(), now) {
                 break;
             }
-            self.lend_section(id);
             let Some(entry) = self.conns.get_mut(id) else { return 0 };
+            if entry.session.lacks_spare() {
+                entry.session.recycle(self.spare.take_section());
+            }
             if entry.session.is_congested() {
                 entry.paused = true;
                 break;

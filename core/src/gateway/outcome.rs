@@ -7,7 +7,7 @@ use crate::fields::FieldSection;
 use crate::gateway::Gateway;
 use crate::gateway::conn::Conn;
 use crate::record::{AttemptOutcome, AttemptRecord, Cause, EndRecord, Outcome, Record};
-use crate::request::{Attempt, Awaiting, Place, RequestKey, ResponsePhase};
+use crate::request::{Attempt, Place, Request, RequestKey, ResponsePhase};
 use crate::time::Instant;
 
 impl Gateway {
@@ -146,31 +146,35 @@ impl Gateway {
         self.leave_place(key, AttemptOutcome::Abandoned, now);
         self.disarm_request(key);
         self.release_request(key, u32::MAX);
-        let Some(mut request) = self.requests.remove(key) else { return };
-        let front = request.awaiting.front;
-        if let Some(upload) = request.awaiting.upload.take() {
+        // What it held is taken out where it stands: it is large, and moving it costs as much as all of this.
+        let Some(Request { awaiting, place, .. }) = self.requests.get_mut(key) else { return };
+        let front = awaiting.front;
+        if let Some(upload) = awaiting.upload.take() {
             self.uploads.give_back(upload);
         }
-        if let Some(sections) = request.awaiting.sections.take() {
+        if let Some(sections) = awaiting.sections.take() {
             self.heads.give_back(sections);
         }
-        request.awaiting.replay.settle(&mut self.replays);
-        self.cancel_deadline(request.awaiting.total.take());
-        if let Place::Finished(finished) = request.place {
+        awaiting.replay.settle(&mut self.replays);
+        let total = awaiting.total.take();
+        if let Place::Finished(finished) = place.take() {
             let (fields, held) = finished.settle();
+            self.account.count_end(awaiting, outcome, now);
             if let Some(held) = held {
                 self.give_back(front.conn, held);
             }
-            self.count_end(&request.awaiting, outcome, now);
-            self.write_end(&request.awaiting, fields, outcome, now);
+            self.write_end(key, fields, outcome, now);
         }
+        self.requests.discard(key);
+        self.cancel_deadline(total);
         self.stream_ended(front.conn, now);
     }
 
-    fn write_end(&mut self, awaiting: &Awaiting, fields: FieldSection, outcome: Outcome, now: Instant) {
+    fn write_end(&mut self, key: RequestKey, fields: FieldSection, outcome: Outcome, now: Instant) {
         if !self.has_readers() {
             return self.keep_section(fields);
         }
+        let Some(Request { awaiting, .. }) = self.requests.get(key) else { return };
         let record = EndRecord {
             request: awaiting.id,
             client: self.client_of(awaiting.front.conn),

@@ -77,15 +77,6 @@ impl Gateway {
         self.spare.keep_section(fields);
     }
 
-    /// Lends memory for the next section that is decoded on the connection.
-    pub(super) fn lend_section(&mut self, id: ConnId) {
-        if let Some(entry) = self.conns.get_mut(id)
-            && entry.session.lacks_spare()
-        {
-            entry.session.recycle(self.spare.take_section());
-        }
-    }
-
     /// Lends memory for what the connection is about to send.
     pub(super) fn lend_outbox(&mut self, id: ConnId) {
         if let Some(entry) = self.conns.get_mut(id)

@@ -1,5 +1,8 @@
 //! The streams of one connection: found by key in constant time, by identifier by bisection.
 
+use core::cmp::Ordering;
+use std::collections::VecDeque;
+
 use crate::fields::FieldSection;
 use crate::h2::state::{ClosedBy, State};
 use crate::key::{Key, Slab};
@@ -104,8 +107,8 @@ const REMEMBERED: usize = 32;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Streams {
     pub(crate) slab: Slab<Stream>,
-    /// By identifier. Identifiers only grow, so that insertion is at the end; removal moves less than the stream limit.
-    by_id: Vec<(u32, StreamKey)>,
+    /// By identifier. Identifiers only grow, so that insertion is at the end; removal is mostly in front.
+    by_id: VecDeque<(u32, StreamKey)>,
     /// The last streams that closed, in a ring.
     closed: Vec<(u32, ClosedBy)>,
     closed_at: usize,
@@ -119,23 +122,34 @@ impl Streams {
     pub(crate) fn insert(&mut self, stream: Stream) -> StreamKey {
         let id = stream.id;
         let key = self.slab.insert(stream);
-        debug_assert!(self.by_id.last().is_none_or(|&(last, _)| last < id));
-        self.by_id.push((id, key));
+        debug_assert!(self.by_id.back().is_none_or(|&(last, _)| last < id));
+        self.by_id.push_back((id, key));
         key
     }
 
+    #[inline]
     pub(crate) fn find(&self, id: u32) -> Option<StreamKey> {
-        // The newest stream is the likeliest.
-        match self.by_id.last() {
-            Some(&(last, key)) if last == id => Some(key),
-            _ => self.by_id.binary_search_by_key(&id, |&(id, _)| id).ok().map(|at| self.by_id[at].1),
+        // Likeliest are one that does not exist yet, the newest, and the oldest.
+        let &(newest, key) = self.by_id.back()?;
+        match newest.cmp(&id) {
+            Ordering::Less => None,
+            Ordering::Equal => Some(key),
+            Ordering::Greater => self.by_id.get(self.place(id)?).map(|&(_, key)| key),
+        }
+    }
+
+    /// Where a stream stands among all.
+    fn place(&self, id: u32) -> Option<usize> {
+        match self.by_id.front() {
+            Some(&(oldest, _)) if oldest == id => Some(0),
+            _ => self.by_id.binary_search_by_key(&id, |&(id, _)| id).ok(),
         }
     }
 
     /// Takes a closed stream out and remembers how it closed. It must not be in a list any more.
     pub(crate) fn remove(&mut self, key: StreamKey, by: ClosedBy) -> Option<Stream> {
         let stream = self.slab.remove(key)?;
-        if let Ok(at) = self.by_id.binary_search_by_key(&stream.id, |&(id, _)| id) {
+        if let Some(at) = self.place(stream.id) {
             self.by_id.remove(at);
         }
         self.remember(stream.id, by);

@@ -207,12 +207,12 @@ impl Decoder {
     }
 
     /// Decodes name and value of a literal representation into the draft of `section`.
-    fn literal(
+    fn literal<'b>(
         &self,
-        rest: &mut &[u8],
+        rest: &mut &'b [u8],
         prefix: u32,
         section: &mut Section<'_>,
-    ) -> Result<Literal, DecodeError> {
+    ) -> Result<Literal<'b>, DecodeError> {
         let index = take_integer(rest, prefix)?;
         let draft = section.out.draft();
         let start = draft.len();
@@ -228,19 +228,21 @@ impl Decoder {
             FieldFacts::of_name(&draft[start..], self.seed)
         };
         let value_start = draft.len();
-        take_string(rest, draft)?;
-        Ok(Literal { start, value_start, name_facts })
+        let code = take_string(rest, draft)?;
+        Ok(Literal { start, value_start, name_facts, code })
     }
 }
 
 /// A literal whose octets are the last in the draft.
-struct Literal {
+struct Literal<'b> {
     start: usize,
     value_start: usize,
     name_facts: FieldFacts,
+    /// What the value came in, if that was Huffman code.
+    code: Option<&'b [u8]>,
 }
 
-impl Literal {
+impl Literal<'_> {
     /// Name and value.
     fn split<'a>(&self, section: &'a mut Section<'_>) -> (&'a [u8], &'a [u8]) {
         let draft = section.out.draft();
@@ -264,11 +266,20 @@ impl Section<'_> {
         }
     }
 
-    fn push_drafted(&mut self, literal: &Literal, facts: FieldFacts, never_indexed: bool, origin: Origin) {
+    fn push_drafted(
+        &mut self,
+        literal: &Literal<'_>,
+        facts: FieldFacts,
+        never_indexed: bool,
+        origin: Origin,
+    ) {
         let Literal { start, value_start, .. } = *literal;
         let len = self.out.draft().len() - start;
         if self.admits(len) {
             self.out.push_drafted(start, value_start - start, &facts, never_indexed, origin);
+            if let Some(code) = literal.code {
+                self.out.keep_code(code);
+            }
         }
     }
 
@@ -301,16 +312,17 @@ fn take_integer(rest: &mut &[u8], prefix: u32) -> Result<u32, DecodeError> {
     Ok(value)
 }
 
-/// Appends a string literal to `out` (RFC 7541 section 5.2).
-fn take_string(rest: &mut &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+/// Appends a string literal to `out` (RFC 7541 section 5.2). Says what it came in, if that was Huffman code.
+fn take_string<'a>(rest: &mut &'a [u8], out: &mut Vec<u8>) -> Result<Option<&'a [u8]>, DecodeError> {
     let huffman_coded = rest.first().is_some_and(|first| first & 0x80 != 0);
     let len = take_integer(rest, 7)? as usize;
     let Some((string, behind)) = rest.split_at_checked(len) else { return Err(DecodeError::Truncated) };
     *rest = behind;
     if huffman_coded {
-        huffman::decode(string, out)
+        huffman::decode(string, out)?;
+        Ok(Some(string))
     } else {
         out.extend_from_slice(string);
-        Ok(())
+        Ok(None)
     }
 }

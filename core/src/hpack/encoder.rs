@@ -6,8 +6,9 @@ use crate::fields::{FieldLine, FieldSection, Origin};
 
 /// How far a search follows a chain. Longer chains take a peer that sees the seed, or luck; giving up only costs octets.
 const SEARCH_STEPS_MAX: usize = 16;
-/// How many translations are remembered. Must be a power of two.
-const TRANSLATIONS: usize = 64;
+/// How many translations are remembered at first, and at most. Powers of two.
+const TRANSLATIONS_MIN: usize = 16;
+const TRANSLATIONS_MAX: usize = 256;
 
 /// Encodes the field blocks of one direction of a connection. Allocates nothing until an entry enters its table.
 #[derive(Clone, Debug)]
@@ -79,8 +80,18 @@ impl Encoder {
     /// Appends the block of a whole section to `out`. Once encoded, a block must be sent.
     pub fn encode(&mut self, fields: &FieldSection, out: &mut Vec<u8>) {
         self.begin(out);
-        for line in fields.iter() {
-            self.line(&line, out);
+        for line in fields.unread() {
+            let static_line = line.facts().static_line;
+            let known = match static_line {
+                _ if line.never_indexed() => None,
+                0 => self.translated(line.origin()),
+                _ => Some(static_line.into()),
+            };
+            debug_assert!(known.is_none_or(|index| static_line != 0 || self.holds(index, &line.read())));
+            match known {
+                Some(index) => integer::encode(index, 7, 0x80, out),
+                None => self.unknown(&line.read(), line.code(), out),
+            }
         }
     }
 
@@ -98,16 +109,40 @@ impl Encoder {
     }
 
     /// Appends a line to the block that was begun. Its facts must have been computed with the seed of all others.
-    #[inline]
     pub fn line(&mut self, line: &FieldLine<'_>, out: &mut Vec<u8>) {
-        if line.never_indexed {
-            self.literal(line, Indexing::Never, out); // 7541-6.2.3-03, 7541-7.1.3-02
-        } else if line.facts.static_line != 0 {
+        if !line.never_indexed && line.facts.static_line != 0 {
             integer::encode(line.facts.static_line.into(), 7, 0x80, out);
-        } else if let Some(index) = self.translated(line) {
+        } else if !line.never_indexed
+            && let Some(index) = self.translated(line.origin)
+        {
+            debug_assert!(self.holds(index, line));
             integer::encode(index, 7, 0x80, out);
         } else {
-            self.search(line, out);
+            self.unknown(line, None, out);
+        }
+    }
+
+    /// Appends a line that is in no table, as far as is known so far. `code` is the Huffman code of its value, where that is known.
+    fn unknown(&mut self, line: &FieldLine<'_>, code: Option<&[u8]>, out: &mut Vec<u8>) {
+        let indexing = match line.never_indexed {
+            true => Indexing::Never, // 7541-6.2.3-03, 7541-7.1.3-02
+            false => self.policy.decide(line, self.table.max_size()),
+        };
+        // What is not to be in the table is not looked for.
+        if indexing != Indexing::Index {
+            return self.literal(line, code, indexing, out);
+        }
+        let number = if let Some((number, index)) = self.find_line(line) {
+            integer::encode(index, 7, 0x80, out);
+            Some(number)
+        } else {
+            self.literal(line, code, indexing, out);
+            self.insert(line)
+        };
+        if let Some(number) = number
+            && line.origin != Origin::NONE
+        {
+            self.remember(Translation { origin: line.origin, number });
         }
     }
 
@@ -139,39 +174,23 @@ impl Encoder {
         integer::encode(size as usize, 5, 0x20, out);
     }
 
-    /// The index of our entry for the line, as far as it is remembered.
+    /// The index of our entry for the line from there, as far as it is remembered.
     #[inline]
-    fn translated(&self, line: &FieldLine<'_>) -> Option<usize> {
-        let remembered = self.translations.get(translation_slot(line.origin))?;
-        if remembered.origin != line.origin || line.origin == Origin::NONE {
+    fn translated(&self, origin: Origin) -> Option<usize> {
+        let remembered = self.translations.get(self.translation_slot(origin))?;
+        if remembered.origin != origin || origin == Origin::NONE {
             return None;
         }
-        let index = self.table.index_of(remembered.number)?;
-        debug_assert!(self.table.get(remembered.number).is_some_and(|own| own.is(line.name, line.value)));
-        Some(index)
+        self.table.index_of(remembered.number)
     }
 
-    fn search(&mut self, line: &FieldLine<'_>, out: &mut Vec<u8>) {
-        let indexing = self.policy.decide(line, self.table.max_size());
-        if indexing == Indexing::Never {
-            return self.literal(line, indexing, out);
-        }
-        let number = if let Some((number, index)) = self.find_line(line) {
-            integer::encode(index, 7, 0x80, out);
-            Some(number)
-        } else {
-            self.literal(line, indexing, out);
-            if indexing == Indexing::Index { self.insert(line) } else { None }
-        };
-        if let Some(number) = number
-            && line.origin != Origin::NONE
-        {
-            self.remember(Translation { origin: line.origin, number });
-        }
+    /// Whether our entry with this index is the line.
+    fn holds(&self, index: usize, line: &FieldLine<'_>) -> bool {
+        self.table.at(index as u32).is_some_and(|(_, own)| own.is(line.name, line.value))
     }
 
     /// RFC 7541 section 6.2.
-    fn literal(&self, line: &FieldLine<'_>, indexing: Indexing, out: &mut Vec<u8>) {
+    fn literal(&self, line: &FieldLine<'_>, code: Option<&[u8]>, indexing: Indexing, out: &mut Vec<u8>) {
         let name_index = match line.facts.static_name {
             0 => self.find_name(line).unwrap_or(0),
             static_name => static_name.into(),
@@ -184,7 +203,13 @@ impl Encoder {
         if name_index == 0 {
             string(line.name, out);
         }
-        string(line.value, out);
+        match code {
+            Some(code) => {
+                integer::encode(code.len(), 7, 0x80, out);
+                out.extend_from_slice(code);
+            }
+            None => string(line.value, out),
+        }
     }
 
     /// Number and index of the entry that is this line.
@@ -231,11 +256,30 @@ impl Encoder {
         Some(number)
     }
 
+    /// One that lives is not pushed out while the memory may grow: connections that share few lines with others hold little.
     fn remember(&mut self, translation: Translation) {
         if self.translations.is_empty() {
-            self.translations = vec![Translation::default(); TRANSLATIONS];
+            self.translations = vec![Translation::default(); TRANSLATIONS_MIN];
         }
-        self.translations[translation_slot(translation.origin)] = translation;
+        let place = self.translations[self.translation_slot(translation.origin)];
+        let taken = place.origin != translation.origin && self.table.index_of(place.number).is_some();
+        let wider = self.translations.len() * 2;
+        if taken && wider <= TRANSLATIONS_MAX {
+            let old = core::mem::replace(&mut self.translations, vec![Translation::default(); wider]);
+            for other in old.into_iter().filter(|other| self.table.index_of(other.number).is_some()) {
+                let slot = self.translation_slot(other.origin);
+                self.translations[slot] = other;
+            }
+        }
+        let slot = self.translation_slot(translation.origin);
+        self.translations[slot] = translation;
+    }
+
+    /// Where the translation of an origin stands, an index of `translations` unless that is empty.
+    #[inline]
+    fn translation_slot(&self, origin: Origin) -> usize {
+        let mixed = origin.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
+        mixed as usize & self.translations.len().wrapping_sub(1)
     }
 
     /// The class of a hash, an index of `heads` unless that is empty.
@@ -255,13 +299,28 @@ fn classes(table_size: u32) -> usize {
     (table_size as usize / 64).clamp(16, 1024).next_power_of_two()
 }
 
-#[inline]
-fn translation_slot(origin: Origin) -> usize {
-    (origin.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - TRANSLATIONS.ilog2())) as usize
-}
-
 /// RFC 7541 section 5.2: Huffman-coded where that is shorter.
 fn string(octets: &[u8], out: &mut Vec<u8>) {
+    /// The longest string whose length fits into its prefix.
+    const SHORT: usize = 126;
+    if octets.len() > SHORT {
+        return long_string(octets, out);
+    }
+    // Cheaper than to find out beforehand how long the code is, for it is nearly always shorter.
+    let start = out.len();
+    out.push(0);
+    huffman::encode(octets, out);
+    let coded_len = out.len() - start - 1;
+    if coded_len < octets.len() {
+        out[start] = 0x80 | coded_len as u8;
+    } else {
+        out[start] = octets.len() as u8;
+        out.truncate(start + 1);
+        out.extend_from_slice(octets);
+    }
+}
+
+fn long_string(octets: &[u8], out: &mut Vec<u8>) {
     let coded_len = huffman::encoded_len(octets);
     if coded_len < octets.len() {
         integer::encode(coded_len, 7, 0x80, out);

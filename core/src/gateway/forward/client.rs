@@ -4,7 +4,7 @@ use core::fmt::Write;
 
 use crate::address::{Address, IpAddr};
 use crate::config::ForwardingConfig;
-use crate::fields::{FieldFacts, FieldLine, FieldName, FieldSection, Origin};
+use crate::fields::{FieldFacts, FieldLine, FieldName, FieldSection, Origin, OwnOrigins};
 use crate::key::ConnId;
 
 /// Whose request it is.
@@ -34,12 +34,15 @@ pub(super) struct Introduction {
     seed: u64,
     names: [FieldFacts; 4],
     /// `http` as the scheme, and `https`.
-    schemes: [FieldFacts; 2],
-    /// The client whose request came last: the next is likely to be of the same.
-    last: Option<Client>,
-    /// What is copied from one place of a section to another.
-    copy: Vec<u8>,
+    schemes: [(FieldFacts, Origin); 2],
+    /// Clients whose requests came last, by the place of their connections: the next are likely to be of the same.
+    clients: Vec<Option<Client>>,
+    /// What is known of `x-forwarded-host`, by the origin of `:authority`.
+    hosts: Vec<(Origin, FieldFacts)>,
 }
+
+/// How many clients, and how many authorities, something is remembered of. Powers of two.
+const REMEMBERED: usize = 64;
 
 /// What is found out once for many requests of one client.
 #[derive(Clone, Debug)]
@@ -47,26 +50,38 @@ struct Client {
     conn: ConnId,
     trusted: bool,
     /// `None` for one on a Unix socket.
-    address: Option<(Box<[u8]>, FieldFacts)>,
-    /// As a parameter of `forwarded`.
+    address: Option<Word>,
+    /// As a parameter of `forwarded`, where that is told.
     node: Box<str>,
 }
 
+/// The value of a line that we make.
+#[derive(Clone, Debug)]
+struct Word {
+    value: Box<[u8]>,
+    facts: FieldFacts,
+    origin: Origin,
+}
+
 impl Introduction {
-    pub(super) fn new(config: ForwardingConfig, seed: u64) -> Self {
+    pub(super) fn new(config: ForwardingConfig, seed: u64, origins: &mut OwnOrigins) -> Self {
         let names = [FOR, PROTO, HOST, FORWARDED].map(|name| FieldFacts::of_name(name, seed));
-        let schemes = [&b"http"[..], b"https"].map(|scheme| names[1].with_value(scheme, seed));
-        Self { config, seed, names, schemes, last: None, copy: Vec::new() }
+        let schemes =
+            [&b"http"[..], b"https"].map(|scheme| (names[1].with_value(scheme, seed), origins.next()));
+        Self { config, seed, names, schemes, clients: Vec::new(), hosts: Vec::new() }
     }
 
     /// A request of this client is on its way to a backend.
-    pub(super) fn introduce(&mut self, fields: &mut FieldSection, peer: &Peer<'_>) {
-        let (seed, conn) = (self.seed, peer.conn);
-        let client = match &mut self.last {
-            Some(last) if last.conn == conn => last,
-            last => last.insert(Client::new(&self.config, &self.names[0], conn, peer.address, seed)),
-        };
-        let said = fields.value_of(FieldName::Forwarding).is_some();
+    pub(super) fn introduce(
+        &mut self,
+        fields: &mut FieldSection,
+        peer: &Peer<'_>,
+        origins: &mut OwnOrigins,
+    ) {
+        let seed = self.seed;
+        self.remember(peer, origins);
+        let Some(Some(client)) = self.clients.get(place_of(peer.conn)) else { return };
+        let said = fields.has(FieldName::Forwarding);
         if said && !client.trusted {
             fields.retain(|line| line.facts.name != FieldName::Forwarding);
         }
@@ -80,48 +95,96 @@ impl Introduction {
         if !self.config.x_forwarded {
             return;
         }
-        if let Some((address, facts)) = &client.address {
+        if let Some(Word { value, facts, origin }) = &client.address {
             if said {
-                append(fields, (FOR, &self.names[0]), address, said, seed);
+                append(fields, (FOR, &self.names[0]), value, said, seed);
             } else {
-                push(fields, FOR, address, facts);
+                push(fields, FOR, value, facts, *origin);
             }
         }
         // Of these the first gateway knows best.
         let [_, proto, host, _] = &self.names;
-        let copy = &mut self.copy;
         if !client.trusted {
-            push(fields, PROTO, peer.scheme(), &self.schemes[usize::from(peer.secure)]);
+            let (facts, origin) = &self.schemes[usize::from(peer.secure)];
+            push(fields, PROTO, peer.scheme(), facts, *origin);
         } else if !said || fields.get(PROTO).is_none() {
-            push_copy(fields, PROTO, proto, FieldName::Scheme, copy, seed);
+            let know = |line: &FieldLine<'_>| (proto.with_value(line.value, seed), Origin::NONE);
+            fields.push_value_of(FieldName::Scheme, PROTO, know);
         }
         if !said || fields.get(HOST).is_none() {
-            push_copy(fields, HOST, host, FieldName::Authority, copy, seed);
+            let hosts = &mut self.hosts;
+            fields.push_value_of(FieldName::Authority, HOST, |line| known_host(hosts, host, line, seed));
+        }
+    }
+
+    /// Sees to it that the client is known.
+    fn remember(&mut self, peer: &Peer<'_>, origins: &mut OwnOrigins) {
+        if self.clients.is_empty() {
+            self.clients = vec![None; REMEMBERED];
+        }
+        let (config, name, seed) = (&self.config, &self.names[0], self.seed);
+        if let Some(place) = self.clients.get_mut(place_of(peer.conn))
+            && place.as_ref().is_none_or(|client| client.conn != peer.conn)
+        {
+            *place = Some(Client::new(config, name, peer, seed, origins));
         }
     }
 }
 
+/// Where a connection's client is remembered.
+const fn place_of(conn: ConnId) -> usize {
+    conn.to_bits() as usize % REMEMBERED
+}
+
+/// What is known of a line with the value of this `:authority`. Found out once for each that comes again.
+fn known_host(
+    hosts: &mut Vec<(Origin, FieldFacts)>,
+    name: &FieldFacts,
+    authority: &FieldLine<'_>,
+    seed: u64,
+) -> (FieldFacts, Origin) {
+    let origin = authority.origin.renamed();
+    if origin == Origin::NONE {
+        return (name.with_value(authority.value, seed), origin);
+    }
+    if hosts.is_empty() {
+        *hosts = vec![(Origin::NONE, *name); REMEMBERED];
+    }
+    // Of most clients one authority comes, the first entry or the second of their tables: what differs is the decoder.
+    let known = &mut hosts[(origin.0 ^ origin.0 >> 32) as usize % REMEMBERED];
+    if known.0 != origin {
+        *known = (origin, name.with_value(authority.value, seed));
+    }
+    (known.1, origin)
+}
+
 impl Client {
-    fn new(config: &ForwardingConfig, name: &FieldFacts, conn: ConnId, peer: &Address, seed: u64) -> Self {
-        let ip = match peer {
+    fn new(
+        config: &ForwardingConfig,
+        name: &FieldFacts,
+        peer: &Peer<'_>,
+        seed: u64,
+        origins: &mut OwnOrigins,
+    ) -> Self {
+        let ip = match peer.address {
             Address::Inet(peer) => Some(peer.ip()),
             Address::Unix(_) => None,
         };
-        let address = ip.map(|ip| {
-            let text = ip.to_string().into_bytes().into_boxed_slice();
-            let facts = name.with_value(&text, seed);
-            (text, facts)
+        let address = ip.filter(|_| config.x_forwarded).map(|ip| {
+            let value = ip.to_string().into_bytes().into_boxed_slice();
+            Word { facts: name.with_value(&value, seed), value, origin: origins.next() }
         });
         let node = match ip {
+            _ if !config.forwarded => String::new(),
             // RFC 7239 section 6.3.
-            _ if config.obfuscate => format!("_{:x}", mixed(conn.to_bits() ^ seed)),
+            _ if config.obfuscate => format!("_{:x}", mixed(peer.conn.to_bits() ^ seed)),
             // RFC 7239 section 6: an IPv6 address stands in brackets, and so in quotes.
             Some(ip @ IpAddr::V4(_)) => ip.to_string(),
             Some(ip @ IpAddr::V6(_)) => format!("\"[{ip}]\""),
             // RFC 7239 section 6.2.
             None => "unknown".to_owned(),
         };
-        Self { conn, trusted: config.trusts(peer), address, node: node.into() }
+        Self { conn: peer.conn, trusted: config.trusts(peer.address), address, node: node.into() }
     }
 
     /// RFC 7239 section 4.
@@ -165,24 +228,8 @@ const fn mixed(bits: u64) -> u64 {
     bits ^ bits >> 31
 }
 
-fn push(fields: &mut FieldSection, name: &[u8], value: &[u8], facts: &FieldFacts) {
-    let (facts, origin) = (*facts, Origin::NONE);
-    fields.push(FieldLine { name, value, facts, never_indexed: false, origin });
-}
-
-/// A line with the value of another one, if that is there.
-fn push_copy(
-    fields: &mut FieldSection,
-    name: &[u8],
-    facts: &FieldFacts,
-    of: FieldName,
-    copy: &mut Vec<u8>,
-    seed: u64,
-) {
-    let Some(value) = fields.value_of(of) else { return };
-    copy.clear();
-    copy.extend_from_slice(value);
-    push(fields, name, copy, &facts.with_value(copy, seed));
+fn push(fields: &mut FieldSection, name: &[u8], value: &[u8], facts: &FieldFacts, origin: Origin) {
+    fields.push(FieldLine { name, value, facts: *facts, never_indexed: false, origin });
 }
 
 /// Puts a member behind those that are there, in one line: many applications look at one line only.
@@ -202,7 +249,7 @@ fn append(
         fields.remove(name, facts);
     }
     value.extend_from_slice(member);
-    push(fields, name, &value, &facts.with_value(&value, seed));
+    push(fields, name, &value, &facts.with_value(&value, seed), Origin::NONE);
 }
 
 #[cfg(test)]
@@ -231,7 +278,8 @@ mod tests {
             fields.push(FieldLine::new(name.as_bytes(), value.as_bytes(), SEED));
         }
         let peer = Peer { conn: ConnId::from_bits(7), address: peer, secure: false };
-        Introduction::new(config, SEED).introduce(&mut fields, &peer);
+        let mut origins = OwnOrigins::default();
+        Introduction::new(config, SEED, &mut origins).introduce(&mut fields, &peer, &mut origins);
         for line in fields.iter() {
             assert_eq!(line.facts, FieldFacts::of(line.name, line.value, SEED), "{line:?}");
         }
@@ -314,11 +362,12 @@ mod tests {
     /// The next request of another client is not told as one of the last.
     #[test]
     fn clients_are_not_mixed_up() {
-        let mut introduction = Introduction::new(config(&[]), SEED);
+        let mut origins = OwnOrigins::default();
+        let mut introduction = Introduction::new(config(&[]), SEED, &mut origins);
         for (conn, address) in [(1, "192.0.2.1"), (1, "192.0.2.1"), (2, "192.0.2.2"), (1, "192.0.2.1")] {
             let mut fields = FieldSection::new();
             let peer = Peer { conn: ConnId::from_bits(conn), address: &peer(address), secure: conn == 2 };
-            introduction.introduce(&mut fields, &peer);
+            introduction.introduce(&mut fields, &peer, &mut origins);
             assert_eq!(fields.get(FOR), Some(address.as_bytes()));
             assert_eq!(fields.get(PROTO), Some(if conn == 2 { &b"https"[..] } else { b"http" }));
         }

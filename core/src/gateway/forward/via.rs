@@ -1,6 +1,6 @@
 //! `via`: the gateways that a message has passed (RFC 9110 section 7.6.3).
 
-use crate::fields::{FieldFacts, FieldLine, FieldName, FieldSection, Origin};
+use crate::fields::{FieldFacts, FieldLine, FieldName, FieldSection, Origin, OwnOrigins};
 use crate::message::Version;
 
 /// The `via` lines of this gateway, made once.
@@ -16,21 +16,21 @@ pub(super) struct Via {
 struct Line {
     value: Box<[u8]>,
     facts: FieldFacts,
+    origin: Origin,
 }
 
 impl Via {
-    pub(super) fn new(name: &str, in_responses: bool, seed: u64) -> Self {
+    pub(super) fn new(name: &str, in_responses: bool, seed: u64, origins: &mut OwnOrigins) -> Self {
         let lines = ["1.0", "1.1", "2.0"].map(|version| {
             let value = format!("{version} {name}").into_bytes().into_boxed_slice();
-            Line { facts: FieldFacts::of(b"via", &value, seed), value }
+            Line { facts: FieldFacts::of(b"via", &value, seed), value, origin: origins.next() }
         });
         Self { name: name.as_bytes().into(), lines, in_responses }
     }
 
     /// 9110-7.6.3-02: a message that came by this version goes on. Behind what others wrote, for each adds its own.
     pub(super) fn push(&self, fields: &mut FieldSection, version: Version) {
-        let Line { value, facts } = &self.lines[version as usize];
-        let (facts, origin) = (*facts, Origin::NONE);
+        let &Line { ref value, facts, origin } = &self.lines[version as usize];
         fields.push(FieldLine { name: b"via", value, facts, never_indexed: false, origin });
     }
 
@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn rfc9110_7_6_a_circle_is_told_by_our_name_and_by_nothing_like_it() {
         req!("9110-7.6-02", "9110-7.6.3-02");
-        let via = Via::new("yard", true, 1);
+        let via = Via::new("yard", true, 1, &mut OwnOrigins::default());
         let seen = |values: &[&str]| {
             let mut fields = FieldSection::new();
             values.iter().for_each(|value| fields.push(FieldLine::new(b"via", value.as_bytes(), 1)));
