@@ -164,33 +164,36 @@ impl<T, M> Slab<T, M> {
 
     /// Adds an entry.
     pub fn insert(&mut self, value: T) -> Key<M> {
-        self.insert_with(|_| value)
+        let (index, generation) = self.vacant();
+        let key = Key { index, generation, marker: PhantomData };
+        self.len += 1;
+        match self.slots.get_mut(index as usize) {
+            Some(slot) => {
+                if let State::Free { next } = slot.state {
+                    self.free = next;
+                }
+                slot.state = State::Used(value);
+            }
+            None => {
+                // Most slabs of a connection's streams never hold a second entry.
+                if self.slots.is_empty() {
+                    self.slots.reserve_exact(1);
+                }
+                self.slots.push(Slot { generation, state: State::Used(value) });
+            }
+        }
+        key
     }
 
-    /// Adds an entry that knows its own key.
-    pub fn insert_with(&mut self, value: impl FnOnce(Key<M>) -> T) -> Key<M> {
-        self.len += 1;
-        if self.free == NONE {
-            let index =
-                u32::try_from(self.slots.len()).expect("fewer than 2^32 entries: every slab has a limit");
-            let generation = self.first_generation;
-            let key = Key { index, generation, marker: PhantomData };
-            let value = value(key);
-            // Most slabs of a connection's streams never hold a second entry.
-            if self.slots.is_empty() {
-                self.slots.reserve_exact(1);
+    /// Where the next entry goes, and its generation there.
+    fn vacant(&self) -> (u32, u32) {
+        match self.slots.get(self.free as usize) {
+            Some(slot) => (self.free, slot.generation),
+            None => {
+                let index = u32::try_from(self.slots.len());
+                (index.expect("fewer than 2^32 entries: every slab has a limit"), self.first_generation)
             }
-            self.slots.push(Slot { generation, state: State::Used(value) });
-            return key;
         }
-        let index = self.free;
-        let slot = &mut self.slots[index as usize];
-        let key = Key { index, generation: slot.generation, marker: PhantomData };
-        if let State::Free { next } = slot.state {
-            self.free = next;
-        }
-        slot.state = State::Used(value(key));
-        key
     }
 
     /// The entry, unless the key is stale.

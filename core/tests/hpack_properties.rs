@@ -1,5 +1,7 @@
 //! What must hold of encoder and decoder over any sequence of blocks and table sizes.
 
+use std::collections::BTreeMap;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -123,6 +125,38 @@ proptest! {
         }
     }
 
+    /// Few sections, often: what is kept of a block is what decoding it anew would give, whatever happens to the tables in between.
+    #[test]
+    fn blocks_that_come_again_mean_the_same(
+        pool in vec(vec(any_line(), 0..5), 1..4),
+        steps in vec((0_usize..4, prop::option::weighted(0.05, header_table_size())), 0..80),
+        limits in (0_u32..400, 0_u32..8),
+    ) {
+        let (mut encoder, mut decoder) = (Encoder::new(4096), Decoder::new(4096, SEED, 1));
+        let mut limited = Decoder::new(4096, SEED, 1);
+        let mut known = BTreeMap::new();
+        for (which, size) in steps {
+            if let Some(size) = size {
+                encoder.set_peer_max_table_size(size);
+                decoder.set_max_table_size(size);
+                limited.set_max_table_size(size);
+            }
+            let sent = section(&pool[which % pool.len()]);
+            let block = encoded(&mut encoder, &sent);
+            let received = decoded(&mut decoder, &block);
+            prop_assert_eq!(&received, &expected(&sent));
+            assert_same_tables(&encoder, &decoder);
+            if let Some(number) = decoder.repeated() {
+                prop_assert_eq!(known.entry(number).or_insert_with(|| received.clone()), &received);
+            }
+            let mut kept = FieldSection::new();
+            let result = limited.decode(&block, SectionLimits { size: limits.0, fields: limits.1 }, &mut kept);
+            let fits = received.size() <= limits.0 as usize && received.len() <= limits.1 as usize;
+            prop_assert_eq!(result == Ok(Decoded::Whole), fits);
+            prop_assert!(result != Ok(Decoded::Whole) || kept == received);
+        }
+    }
+
     /// A gateway: several connections in, one out. Translations are a short cut to where the search leads, no more.
     #[test]
     fn translations_change_nothing(
@@ -199,4 +233,25 @@ proptest! {
         prop_assert!(result.is_ok() || fields.is_empty());
         prop_assert!(decoder.table_size() <= 4096);
     }
+}
+
+#[test]
+fn a_block_is_known_from_its_second_time_on_until_the_table_changes() {
+    let mut decoder = Decoder::new(4096, SEED, 1);
+    let mut known = |block: &[u8]| {
+        decoded(&mut decoder, block);
+        decoder.repeated()
+    };
+    // Static lines only; a literal that enters the table; two others; one that updates the size to what it is.
+    let (get, insert, post) = (&[0x82, 0x86][..], &[0x40, 1, b'x', 1, b'y'][..], &[0x83][..]);
+    assert_eq!(known(get), None);
+    let number = known(get).expect("it has come before");
+    assert_eq!((known(get), known(post), known(get)), (Some(number), None, Some(number)));
+    assert!(known(post).is_some_and(|other| other != number));
+    assert_eq!(known(get), Some(number), "two are kept");
+    assert_eq!(known(insert), None);
+    assert_eq!((known(insert), known(get)), (None, None), "the table has changed");
+    assert!(known(get).is_some_and(|other| other != number));
+    let update = [&[0x3f, 0xe1, 0x1f], get].concat();
+    assert_eq!([known(&update), known(&update), known(&update)], [None; 3]);
 }

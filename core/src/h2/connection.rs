@@ -10,6 +10,7 @@ use crate::fields::FieldSection;
 use crate::frame;
 use crate::h2::budget::{Misuse, QueuedFrames, STRAIN_MAX, cost};
 use crate::h2::priorities::Signals;
+use crate::h2::recv_fields::KnownHeads;
 use crate::h2::schedule::Schedule;
 use crate::h2::settings::{LocalSettings, PeerSettings, Role};
 use crate::h2::streams::{Stream, StreamKey, Streams};
@@ -89,6 +90,8 @@ pub struct Connection {
     /// PINGs of ours that were not answered.
     pub(crate) pings_out: u32,
     pub(crate) spare_fields: FieldSection,
+    /// What field blocks that come again were found to be, by the numbers that the decoder gives them.
+    pub(crate) known_heads: KnownHeads,
 }
 
 impl Connection {
@@ -127,6 +130,7 @@ impl Connection {
             strain: Misuse::default(),
             pings_out: 0,
             spare_fields: FieldSection::new(),
+            known_heads: KnownHeads::default(),
             config,
         };
         connection.put_preface();

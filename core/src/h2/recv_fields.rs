@@ -1,5 +1,7 @@
 //! Field blocks to messages: heads, interim responses and trailers (RFC 9113 sections 4.3 and 8.1).
 
+use core::num::NonZeroU32;
+
 use crate::error::{ConnectionError, StreamError};
 use crate::fields::{FieldName, FieldSection};
 use crate::frame;
@@ -11,8 +13,36 @@ use crate::h2::settings::Role;
 use crate::h2::state::{ClosedBy, FrameKind, State, StreamEvent, Violation, closed_recv};
 use crate::h2::streams::{Expected, Stream, StreamKey};
 use crate::hpack::{Decoded, SectionLimits};
-use crate::message::{self, Method, Refusal, RequestRules, ResponseHead};
+use crate::message::{self, Malformed, Method, Refusal, RequestHead, RequestRules, ResponseHead};
 use crate::window::{RecvWindow, SendWindow};
+
+/// The heads of sections that come again: a section has one meaning, and is checked once. Of requests, or of responses.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KnownHeads {
+    requests: Known<RequestHead>,
+    responses: Known<ResponseHead>,
+}
+
+/// By the number that the decoder gives to a section, the one that was asked for last.
+type Known<T> = Option<(NonZeroU32, T)>;
+
+/// What was found out about the section of that number, or is now. What breaks a rule is looked at each time.
+fn known<T: Copy>(
+    known: &mut Known<T>,
+    number: Option<NonZeroU32>,
+    find_out: impl FnOnce() -> Result<T, Malformed>,
+) -> Result<T, Malformed> {
+    match (*known, number) {
+        (Some((of, head)), Some(number)) if of == number => Ok(head),
+        _ => {
+            let head = find_out()?;
+            if let Some(number) = number {
+                *known = Some((number, head));
+            }
+            Ok(head)
+        }
+    }
+}
 
 /// A decoded field section.
 struct Section {
@@ -101,7 +131,9 @@ impl Connection {
             extended_connect: self.config.extended_connect,
             authority_required: self.config.authority_required,
         };
-        let Ok(head) = message::request(&fields, &rules) else {
+        let known_requests = &mut self.known_heads.requests;
+        let head = known(known_requests, self.decoder.repeated(), || message::request(&fields, &rules));
+        let Ok(head) = head else {
             return self.refuse(stream_id, Section { fields, end, too_large }, StreamError::Malformed);
         };
         if end && head.content_length.is_some_and(|length| length > 0) {
@@ -139,7 +171,9 @@ impl Connection {
         if section.too_large {
             return self.fail_with(key, section, StreamError::FieldsTooLarge);
         }
-        let Ok(head) = message::response(&section.fields) else {
+        let known_responses = &mut self.known_heads.responses;
+        let head = known(known_responses, self.decoder.repeated(), || message::response(&section.fields));
+        let Ok(head) = head else {
             return self.fail_with(key, section, StreamError::Malformed);
         };
         let max_interim = self.config.max_interim_responses;

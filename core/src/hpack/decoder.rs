@@ -1,6 +1,9 @@
 //! From field blocks to field sections (RFC 7541 section 3).
 
+use core::num::NonZeroU32;
+
 use super::dynamic_table::DynamicTable;
+use super::repeats::{Repeats, TableState};
 use super::static_table::{self, STATIC_ENTRIES};
 use super::{DecodeError, huffman, integer};
 use crate::fields::{FIELD_OVERHEAD, FieldFacts, FieldSection, Origin};
@@ -12,6 +15,12 @@ pub struct SectionLimits {
     pub size: u32,
     /// How many lines, each cookie crumb counted.
     pub fields: u32,
+}
+
+impl SectionLimits {
+    fn admit(self, section: &FieldSection) -> bool {
+        section.size() <= self.size as usize && section.len() <= self.fields as usize
+    }
 }
 
 /// What came of a block that could be decoded.
@@ -45,6 +54,9 @@ pub struct Decoder {
     table_size_limit: u32,
     /// The next block must start with an update to at most this size.
     size_update_due: Option<u32>,
+    repeats: Repeats,
+    /// By which number the section that was decoded last is known.
+    repeated: Option<NonZeroU32>,
 }
 
 impl Decoder {
@@ -60,6 +72,8 @@ impl Decoder {
             identity,
             table_size_limit: max_table_size,
             size_update_due: None,
+            repeats: Repeats::default(),
+            repeated: None,
         }
     }
 
@@ -89,16 +103,42 @@ impl Decoder {
         limits: SectionLimits,
         out: &mut FieldSection,
     ) -> Result<Decoded, DecodeError> {
+        let before = self.table_state();
+        if let Some(repeat) = self.repeats.find(block, before)
+            && self.size_update_due.is_none()
+            && limits.admit(&repeat.section)
+        {
+            out.copy_from(&repeat.section);
+            self.repeated = Some(repeat.number);
+            return Ok(Decoded::Whole);
+        }
+        self.repeated = None;
         out.clear();
         let mut section =
             Section { out, size_left: limits.size as usize, fields_left: limits.fields, hit: None };
         match self.decode_block(block, &mut section) {
-            Ok(()) => Ok(section.hit.map_or(Decoded::Whole, Decoded::OverLimit)),
+            Ok(()) => {
+                let hit = section.hit;
+                if hit.is_none() && self.table_state() == before && !starts_with_size_update(block) {
+                    self.repeated = self.repeats.decoded(block, before, out);
+                }
+                Ok(hit.map_or(Decoded::Whole, Decoded::OverLimit))
+            }
             Err(error) => {
                 out.clear();
                 Err(error)
             }
         }
+    }
+
+    /// A number for the section that was decoded last, if its block came before: the same number stands for the same section, so
+    /// that what was found out about it need not be found out again.
+    pub fn repeated(&self) -> Option<NonZeroU32> {
+        self.repeated
+    }
+
+    fn table_state(&self) -> TableState {
+        TableState { inserted: self.table.inserted(), living: self.table.len() }
     }
 
     /// The size of the dynamic table (RFC 7541 section 4.1), in octets.
@@ -116,9 +156,9 @@ impl Decoder {
         self.table.iter().map(|line| line.octets.split_at(line.name_len))
     }
 
-    /// Octets of memory that the table holds on to.
+    /// Octets of memory that the table holds on to, and what is kept of blocks that came again.
     pub fn capacity(&self) -> usize {
-        self.table.capacity()
+        self.table.capacity() + self.repeats.capacity()
     }
 
     fn decode_block(&mut self, block: &[u8], section: &mut Section<'_>) -> Result<(), DecodeError> {
@@ -148,7 +188,7 @@ impl Decoder {
     /// RFC 7541 sections 4.2 and 6.3.
     fn size_updates(&mut self, rest: &mut &[u8]) -> Result<(), DecodeError> {
         let mut count = 0;
-        while let Some(0x20..0x40) = rest.first() {
+        while starts_with_size_update(rest) {
             let size = take_integer(rest, 5)?;
             count += 1;
             if count > SIZE_UPDATES_MAX {
@@ -303,6 +343,11 @@ impl Section<'_> {
         self.fields_left = 0;
         self.out.clear();
     }
+}
+
+#[inline]
+fn starts_with_size_update(block: &[u8]) -> bool {
+    matches!(block.first(), Some(0x20..0x40))
 }
 
 #[inline]

@@ -36,6 +36,7 @@ mod huffman;
 mod huffman_table;
 mod integer;
 mod policy;
+mod repeats;
 mod static_table;
 
 pub use decoder::{Decoded, Decoder, LimitHit, SectionLimits};

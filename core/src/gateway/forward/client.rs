@@ -33,8 +33,8 @@ pub(super) struct Introduction {
     config: ForwardingConfig,
     seed: u64,
     names: [FieldFacts; 4],
-    /// `http` as the scheme, and `https`.
-    schemes: [(FieldFacts, Origin); 2],
+    /// That the client's scheme is `http`, and `https`.
+    schemes: [Line; 2],
     /// Clients whose requests came last, by the place of their connections: the next are likely to be of the same.
     clients: Vec<Option<Client>>,
     /// What is known of `x-forwarded-host`, by the origin of `:authority`.
@@ -50,34 +50,46 @@ struct Client {
     conn: ConnId,
     trusted: bool,
     /// `None` for one on a Unix socket.
-    address: Option<Word>,
+    address: Option<Line>,
     /// As a parameter of `forwarded`, where that is told.
     node: Box<str>,
 }
 
-/// The value of a line that we make.
+/// A line that we make again and again.
 #[derive(Clone, Debug)]
-struct Word {
-    value: Box<[u8]>,
+struct Line {
+    /// The name, and the value behind it.
+    octets: Box<[u8]>,
+    name_len: usize,
     facts: FieldFacts,
     origin: Origin,
+}
+
+impl Line {
+    fn new(name: &[u8], value: &[u8], facts: FieldFacts, origins: &mut OwnOrigins) -> Self {
+        let octets = [name, value].concat().into();
+        Self { octets, name_len: name.len(), facts, origin: origins.next() }
+    }
+
+    fn value(&self) -> &[u8] {
+        &self.octets[self.name_len..]
+    }
+
+    fn push(&self, fields: &mut FieldSection) {
+        fields.push_joined(&self.octets, self.name_len, &self.facts, self.origin);
+    }
 }
 
 impl Introduction {
     pub(super) fn new(config: ForwardingConfig, seed: u64, origins: &mut OwnOrigins) -> Self {
         let names = [FOR, PROTO, HOST, FORWARDED].map(|name| FieldFacts::of_name(name, seed));
-        let schemes =
-            [&b"http"[..], b"https"].map(|scheme| (names[1].with_value(scheme, seed), origins.next()));
+        let schemes = [&b"http"[..], b"https"]
+            .map(|scheme| Line::new(PROTO, scheme, names[1].with_value(scheme, seed), origins));
         Self { config, seed, names, schemes, clients: Vec::new(), hosts: Vec::new() }
     }
 
     /// A request of this client is on its way to a backend.
-    pub(super) fn introduce(
-        &mut self,
-        fields: &mut FieldSection,
-        peer: &Peer<'_>,
-        origins: &mut OwnOrigins,
-    ) {
+    pub(super) fn introduce(&mut self, fields: &mut FieldSection, peer: &Peer<'_>, origins: &mut OwnOrigins) {
         let seed = self.seed;
         self.remember(peer, origins);
         let Some(Some(client)) = self.clients.get(place_of(peer.conn)) else { return };
@@ -95,18 +107,15 @@ impl Introduction {
         if !self.config.x_forwarded {
             return;
         }
-        if let Some(Word { value, facts, origin }) = &client.address {
-            if said {
-                append(fields, (FOR, &self.names[0]), value, said, seed);
-            } else {
-                push(fields, FOR, value, facts, *origin);
-            }
+        match &client.address {
+            Some(line) if said => append(fields, (FOR, &self.names[0]), line.value(), said, seed),
+            Some(line) => line.push(fields),
+            None => {}
         }
         // Of these the first gateway knows best.
         let [_, proto, host, _] = &self.names;
         if !client.trusted {
-            let (facts, origin) = &self.schemes[usize::from(peer.secure)];
-            push(fields, PROTO, peer.scheme(), facts, *origin);
+            self.schemes[usize::from(peer.secure)].push(fields);
         } else if !said || fields.get(PROTO).is_none() {
             let know = |line: &FieldLine<'_>| (proto.with_value(line.value, seed), Origin::NONE);
             fields.push_value_of(FieldName::Scheme, PROTO, know);
@@ -171,8 +180,8 @@ impl Client {
             Address::Unix(_) => None,
         };
         let address = ip.filter(|_| config.x_forwarded).map(|ip| {
-            let value = ip.to_string().into_bytes().into_boxed_slice();
-            Word { facts: name.with_value(&value, seed), value, origin: origins.next() }
+            let value = ip.to_string().into_bytes();
+            Line::new(FOR, &value, name.with_value(&value, seed), origins)
         });
         let node = match ip {
             _ if !config.forwarded => String::new(),
@@ -228,10 +237,6 @@ const fn mixed(bits: u64) -> u64 {
     bits ^ bits >> 31
 }
 
-fn push(fields: &mut FieldSection, name: &[u8], value: &[u8], facts: &FieldFacts, origin: Origin) {
-    fields.push(FieldLine { name, value, facts: *facts, never_indexed: false, origin });
-}
-
 /// Puts a member behind those that are there, in one line: many applications look at one line only.
 fn append(
     fields: &mut FieldSection,
@@ -249,7 +254,8 @@ fn append(
         fields.remove(name, facts);
     }
     value.extend_from_slice(member);
-    push(fields, name, &value, &facts.with_value(&value, seed), Origin::NONE);
+    let (value, facts, origin) = (&value, facts.with_value(&value, seed), Origin::NONE);
+    fields.push(FieldLine { name, value, facts, never_indexed: false, origin });
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `via`: the gateways that a message has passed (RFC 9110 section 7.6.3).
 
-use crate::fields::{FieldFacts, FieldLine, FieldName, FieldSection, Origin, OwnOrigins};
+use crate::fields::{FieldFacts, FieldName, FieldSection, Origin, OwnOrigins};
 use crate::message::Version;
 
 /// The `via` lines of this gateway, made once.
@@ -14,24 +14,28 @@ pub(super) struct Via {
 
 #[derive(Clone, Debug)]
 struct Line {
-    value: Box<[u8]>,
+    /// The name, and the value behind it.
+    octets: Box<[u8]>,
     facts: FieldFacts,
     origin: Origin,
 }
 
+const NAME: &[u8] = b"via";
+
 impl Via {
     pub(super) fn new(name: &str, in_responses: bool, seed: u64, origins: &mut OwnOrigins) -> Self {
         let lines = ["1.0", "1.1", "2.0"].map(|version| {
-            let value = format!("{version} {name}").into_bytes().into_boxed_slice();
-            Line { facts: FieldFacts::of(b"via", &value, seed), value, origin: origins.next() }
+            let value = format!("{version} {name}").into_bytes();
+            let facts = FieldFacts::of(NAME, &value, seed);
+            Line { octets: [NAME, &value].concat().into(), facts, origin: origins.next() }
         });
         Self { name: name.as_bytes().into(), lines, in_responses }
     }
 
     /// 9110-7.6.3-02: a message that came by this version goes on. Behind what others wrote, for each adds its own.
     pub(super) fn push(&self, fields: &mut FieldSection, version: Version) {
-        let &Line { ref value, facts, origin } = &self.lines[version as usize];
-        fields.push(FieldLine { name: b"via", value, facts, never_indexed: false, origin });
+        let Line { octets, facts, origin } = &self.lines[version as usize];
+        fields.push_joined(octets, NAME.len(), facts, *origin);
     }
 
     /// The same for a response, where a gateway may leave it out.
@@ -76,6 +80,7 @@ mod tests {
     use shuntyard_requirements::req;
 
     use super::*;
+    use crate::fields::FieldLine;
 
     #[test]
     fn rfc9110_7_6_a_circle_is_told_by_our_name_and_by_nothing_like_it() {

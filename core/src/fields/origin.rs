@@ -1,0 +1,78 @@
+//! Where a field line came from, so that it need not be compared with others by its octets.
+
+/// Where a field line came from: an entry of a decoder's dynamic table, so that an encoder can remember what it
+/// translated it to. [`Origin::NONE`] for everything else.
+///
+/// An origin stands for the octets of its line: whoever alters name or value must set it to [`Origin::NONE`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origin(pub u64);
+
+impl Origin {
+    /// Not an entry of a dynamic table.
+    pub const NONE: Self = Self(0);
+
+    /// The entry that the decoder `identity` inserted as its `number`th, counted from 1. An entry beyond the 2^32-1
+    /// that can be told apart has no origin, nor has one of a decoder beyond the first 2^31, so that no origin ever stands
+    /// for two lines.
+    #[inline]
+    pub(crate) fn of_entry(identity: u32, number: u64) -> Self {
+        match u32::try_from(number) {
+            Ok(number) if identity < DECODERS_MAX => Self(u64::from(identity) << 32 | u64::from(number)),
+            _ => Self::NONE,
+        }
+    }
+
+    /// A line of our own with another name and the value of the line from here; each origin has at most one such line.
+    pub(crate) const fn renamed(self) -> Self {
+        if self.0 >> 32 == 0 { Self::NONE } else { Self(self.0 | OWN) }
+    }
+}
+
+/// Of the identities of decoders so many can be told apart.
+pub(crate) const DECODERS_MAX: u32 = 1 << 31;
+
+/// Marks the origins of lines that we have made.
+const OWN: u64 = 1 << 63;
+
+/// Gives origins to lines that we make and that come again, one after the other, each once. The decoder 0 has none to rename.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OwnOrigins(u32);
+
+impl OwnOrigins {
+    /// An origin that no line has had. None once 2^32-1 are used up.
+    pub(crate) fn next(&mut self) -> Origin {
+        self.0 = self.0.saturating_add(1);
+        if self.0 == u32::MAX { Origin::NONE } else { Origin(OWN | u64::from(self.0)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_never_stands_for_two_entries() {
+        let last = u64::from(u32::MAX);
+        assert!(
+            Origin::of_entry(0, 1) != Origin::NONE && Origin::of_entry(0, last) != Origin::of_entry(1, last)
+        );
+        assert_eq!(Origin::of_entry(7, last + 1), Origin::NONE);
+        assert_eq!(Origin::of_entry(7, last + 2), Origin::NONE);
+        assert_eq!(Origin::of_entry(DECODERS_MAX, 1), Origin::NONE);
+    }
+
+    #[test]
+    fn lines_of_our_own_have_origins_of_their_own() {
+        let mut own = OwnOrigins::default();
+        let came = Origin::of_entry(DECODERS_MAX - 1, 1);
+        let all = [came, came.renamed(), Origin::of_entry(1, 1).renamed(), own.next(), own.next()];
+        for (at, origin) in all.iter().enumerate() {
+            assert!(*origin != Origin::NONE && !all[at + 1..].contains(origin));
+        }
+        // What came of the decoder 0 would be ours, renamed; and what ran out stays so.
+        assert_eq!(Origin::of_entry(0, 1).renamed(), Origin::NONE);
+        let mut last = OwnOrigins(u32::MAX - 2);
+        assert_ne!(last.next(), Origin::NONE);
+        assert_eq!([last.next(), last.next()], [Origin::NONE; 2]);
+    }
+}
