@@ -128,8 +128,8 @@ impl Encoder {
             true => Indexing::Never, // 7541-6.2.3-03, 7541-7.1.3-02
             false => self.policy.decide(line, self.table.max_size()),
         };
-        // What is not to be in the table is not looked for.
-        if indexing != Indexing::Index {
+        // What never enters the table is not looked for. A line that is too large now may have entered when the table was larger.
+        if indexing == Indexing::Never || self.policy.excludes_name(line) {
             return self.literal(line, code, indexing, out);
         }
         let number = if let Some((number, index)) = self.find_line(line) {
@@ -137,7 +137,7 @@ impl Encoder {
             Some(number)
         } else {
             self.literal(line, code, indexing, out);
-            self.insert(line)
+            if indexing == Indexing::Index { self.insert(line) } else { None }
         };
         if let Some(number) = number
             && line.origin != Origin::NONE

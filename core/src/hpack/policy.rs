@@ -94,7 +94,7 @@ impl IndexingPolicy {
 
     /// How to represent `line` while the table's maximum size is `table_size` octets.
     pub fn decide(&self, line: &FieldLine<'_>, table_size: u32) -> Indexing {
-        let name = 1_u64.checked_shl(line.facts.static_name.into()).unwrap_or(0) & !1;
+        let name = bit_of(line);
         let guessable =
             || line.facts.name == FieldName::Cookie && line.value.len() < usize::from(self.cookie_octets_min);
         let entry_size = (line.name.len() + line.value.len() + FIELD_OVERHEAD) as u64;
@@ -107,6 +107,18 @@ impl IndexingPolicy {
             Indexing::Index
         }
     }
+
+    /// Whether no line with this name enters a table, whatever its size.
+    #[inline]
+    pub(super) fn excludes_name(&self, line: &FieldLine<'_>) -> bool {
+        bit_of(line) & (self.without_indexing | self.never) != 0
+    }
+}
+
+/// The bit of the line's name; none for one that the static table does not know.
+#[inline]
+fn bit_of(line: &FieldLine<'_>) -> u64 {
+    1_u64.checked_shl(line.facts.static_name.into()).unwrap_or(0) & !1
 }
 
 /// An [`IndexingPolicy`] knows only names of the static table (RFC 7541 appendix A).
