@@ -124,10 +124,8 @@ impl Encoder {
 
     /// Appends a line that is in no table, as far as is known so far. `code` is the Huffman code of its value, where that is known.
     fn unknown(&mut self, line: &FieldLine<'_>, code: Option<&[u8]>, out: &mut Vec<u8>) {
-        let indexing = match line.never_indexed {
-            true => Indexing::Never, // 7541-6.2.3-03, 7541-7.1.3-02
-            false => self.policy.decide(line, self.table.max_size()),
-        };
+        // The policy never overrules the mark: 7541-6.2.3-03, 7541-7.1.3-02
+        let indexing = self.policy.decide(line, self.table.max_size());
         // What never enters the table is not looked for. A line that is too large now may have entered when the table was larger.
         if indexing == Indexing::Never || self.policy.excludes_name(line) {
             return self.literal(line, code, indexing, out);
