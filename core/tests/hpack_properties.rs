@@ -255,3 +255,16 @@ fn a_block_is_known_from_its_second_time_on_until_the_table_changes() {
     let update = [&[0x3f, 0xe1, 0x1f], get].concat();
     assert_eq!([known(&update), known(&update), known(&update)], [None; 3]);
 }
+
+/// RFC 7541 section 4.4: what did not fit into an empty table has changed nothing, and enters a larger one all the same.
+#[test]
+fn a_block_that_comes_again_enters_a_table_that_has_grown() {
+    let mut decoder = Decoder::new(4096, SEED, 1);
+    let insert = &[0x40, 1, b'x', 1, b'y'][..];
+    let (to_nothing, to_4096) = (&[0x20, 0x82][..], &[0x3f, 0xe1, 0x1f, 0x82][..]);
+    for block in [to_nothing, insert, insert, insert, to_4096, insert] {
+        decoded(&mut decoder, block);
+    }
+    assert_eq!(decoder.entry_count(), 1);
+    assert_eq!(decoded(&mut decoder, &[0xbe]).get(b"x"), Some(&b"y"[..]));
+}

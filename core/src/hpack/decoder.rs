@@ -138,7 +138,8 @@ impl Decoder {
     }
 
     fn table_state(&self) -> TableState {
-        TableState { inserted: self.table.inserted(), living: self.table.len() }
+        let table = &self.table;
+        TableState { inserted: table.inserted(), living: table.len(), max_size: table.max_size() }
     }
 
     /// The size of the dynamic table (RFC 7541 section 4.1), in octets.

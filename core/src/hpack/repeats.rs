@@ -21,6 +21,8 @@ pub(super) struct TableState {
     pub(super) inserted: u64,
     /// How many live.
     pub(super) living: usize,
+    /// How large it may be: what was too large to enter it empties an empty table, and enters a larger one (RFC 7541 section 4.4).
+    pub(super) max_size: u32,
 }
 
 /// The blocks that may come again. Small where none has.
