@@ -214,6 +214,24 @@ fn a_drain_ends_who_answers_no_ping_behind_the_handshake() {
     assert_eq!(memory.shutdowns, [id]);
 }
 
+/// Of one that came in a drain no deadline is left: neither of its age nor of its leave.
+#[test]
+fn who_came_in_a_drain_and_went_has_no_deadlines() {
+    for protocol in [Some(Protocol::Http2), Some(Protocol::Http1), None] {
+        let mut memory = Memory::new(|_| ());
+        let busy = memory.connect(ConnectionConfig::default());
+        ask(&mut memory, busy, "/");
+        memory.gateway.handle_command(Command::Drain { deadline: Duration::from_secs(60) }, memory.now);
+        memory.settle();
+        let before = memory.gateway.view().deadlines;
+        let id = arrive(&mut memory);
+        shaken(&mut memory, id, protocol);
+        memory.gateway.handle_closed(id, Closed::Reset, memory.now);
+        memory.settle();
+        assert_eq!(memory.gateway.view().deadlines, before, "{protocol:?}");
+    }
+}
+
 /// A gateway whose endpoint may choose, and who shakes hands when the test says so.
 fn of_either() -> Memory {
     let mut memory = Memory::new(|config| config.upstreams[0].endpoints[0].tls = Some(Alpn::Either));

@@ -38,11 +38,10 @@ impl Gateway {
     /// A client hears first that the end is near, and a while later which stream was the last (RFC 9113 section 6.8). A
     /// backend connection takes no new requests.
     pub(super) fn expire_age(&mut self, id: ConnId, now: Instant) {
-        let Some(entry) = self.conns.get_mut(id) else { return };
-        entry.age_deadline = None;
-        if entry.life != Life::Open {
-            return;
-        }
+        // Where it is asked to leave before its time, that is still armed.
+        let armed = self.conns.get_mut(id).and_then(|entry| entry.age_deadline.take());
+        self.cancel_deadline(armed);
+        let Some(entry) = self.conns.get_mut(id).filter(|entry| entry.life == Life::Open) else { return };
         match entry.side {
             Side::Front { .. } if entry.session.is_going_away() => self.name_last_stream(id, now),
             Side::Front { .. } => {

@@ -59,8 +59,6 @@ impl Gateway {
         let leave = |(id, entry): (ConnId, &Conn)| (came_there(entry) && has_shown(entry)).then_some(id);
         let leaving: Vec<_> = self.conns.iter().filter_map(leave).collect();
         for id in leaving.into_iter().filter(|_| at.is_some()) {
-            let old = self.conns.get_mut(id).and_then(|entry| entry.age_deadline.take());
-            self.cancel_deadline(old);
             self.expire_age(id, now);
         }
     }
