@@ -132,6 +132,12 @@ impl FieldSection {
         Self::default()
     }
 
+    /// An empty section with memory for the lines of most messages, so that it is asked for once.
+    pub(crate) fn roomy() -> Self {
+        let (octets, entries) = (Vec::with_capacity(512), Vec::with_capacity(24));
+        Self { octets, entries, ..Self::default() }
+    }
+
     /// Removes all lines and keeps the memory.
     pub fn clear(&mut self) {
         self.octets.clear();

@@ -37,7 +37,7 @@ impl Spare {
 
     /// Memory for a section. New, where none is kept.
     pub(super) fn take_section(&mut self) -> FieldSection {
-        let section = self.sections.pop().unwrap_or_default();
+        let Some(section) = self.sections.pop() else { return FieldSection::roomy() };
         self.section_octets -= section.capacity();
         section
     }
