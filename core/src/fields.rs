@@ -202,12 +202,14 @@ impl FieldSection {
         }
         let Some(entry) = self.entries.iter().find(|entry| entry.facts.name == of) else { return };
         let (facts, origin) = know(&self.line(entry));
+        // Under another name it is as secret as before (RFC 7541 section 7.1.3).
+        let never_indexed = entry.never_indexed;
         let value = entry.start as usize + entry.name_len as usize;
         let value = value..value + entry.value_len as usize;
         let start = self.octets.len();
         self.octets.extend_from_slice(name);
         self.octets.extend_from_within(value);
-        self.push_drafted(start, name.len(), &facts, false, origin);
+        self.push_drafted(start, name.len(), &facts, never_indexed, origin);
     }
 
     /// Where the octets of a line can be composed behind those of the lines before, for

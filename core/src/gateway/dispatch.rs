@@ -55,7 +55,7 @@ impl Gateway {
     /// `false`: nothing came of it, for all that wait want a backend of a special kind.
     fn serve(&mut self, entry: EntryKey, hands_on: bool, now: Instant) -> bool {
         let (mut in_vain, mut unserved) = (true, Unserved::default());
-        while let Some(key) = self.registry.next_request(entry, unserved) {
+        while let Some((key, needs)) = self.registry.next_request(entry, unserved) {
             self.work.steps(1);
             if self.is_unservable(key) {
                 self.fail_request(key, Cause::NoTunnel, now);
@@ -66,7 +66,7 @@ impl Gateway {
             let Some(conn) = self.engine_for(entry, wanted, now) else {
                 self.saturated(entry, key, wanted, now);
                 // Who waits for a backend of a special kind keeps its turn, and holds nobody up who can do with any.
-                unserved.add(wanted.needs);
+                unserved.add(needs);
                 continue;
             };
             match self.thaw(key, conn, now) {
@@ -192,7 +192,7 @@ impl Gateway {
     /// Everybody in the queue is told.
     pub(super) fn fail_queue(&mut self, entry: EntryKey, cause: Cause, now: Instant) {
         let upstream = self.registry.entry(entry).map(|entry| entry.upstream);
-        while let Some(key) = self.registry.next_request(entry, Unserved::default()) {
+        while let Some((key, _)) = self.registry.next_request(entry, Unserved::default()) {
             self.fail_request(key, cause, now);
         }
         if let Some(upstream) = upstream {

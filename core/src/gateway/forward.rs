@@ -89,8 +89,9 @@ impl Forward {
 fn with_authority(fields: &FieldSection, seed: u64) -> FieldSection {
     let mut whole = FieldSection::new();
     fields.iter().filter(|line| line.facts.name.is_pseudo()).for_each(|line| whole.push(line));
-    if let Some(host) = fields.value_of(FieldName::Host) {
-        whole.push(FieldLine::new(b":authority", host, seed));
+    if let Some(host) = fields.iter().find(|line| line.facts.name == FieldName::Host) {
+        let never_indexed = host.never_indexed;
+        whole.push(FieldLine { never_indexed, ..FieldLine::new(b":authority", host.value, seed) });
     }
     let rest =
         fields.iter().filter(|line| !line.facts.name.is_pseudo() && line.facts.name != FieldName::Host);

@@ -125,9 +125,10 @@ impl Registry {
         entry.seats
     }
 
-    /// The request that the entry thaws next, of those that do not wait in vain.
-    pub fn next_request(&self, entry: EntryKey, unserved: Unserved) -> Option<RequestKey> {
-        self.next_lane(entry, unserved)?.requests.front()
+    /// The request that the entry thaws next, of those that do not wait in vain, and what all in its lane need.
+    pub fn next_request(&self, entry: EntryKey, unserved: Unserved) -> Option<(RequestKey, Needs)> {
+        let lane = self.next_lane(entry, unserved)?;
+        Some((lane.requests.front()?, lane.needs))
     }
 
     /// The lane whose turn it is.

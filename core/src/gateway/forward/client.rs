@@ -245,17 +245,18 @@ fn append(
     said: bool,
     seed: u64,
 ) {
-    let mut value = Vec::new();
+    let (mut value, mut never_indexed) = (Vec::new(), false);
     if said {
         for line in fields.iter().filter(|line| line.name == name && !line.value.is_empty()) {
             value.extend_from_slice(line.value);
             value.extend_from_slice(b", ");
+            never_indexed |= line.never_indexed;
         }
         fields.remove(name, facts);
     }
     value.extend_from_slice(member);
     let (value, facts, origin) = (&value, facts.with_value(&value, seed), Origin::NONE);
-    fields.push(FieldLine { name, value, facts, never_indexed: false, origin });
+    fields.push(FieldLine { name, value, facts, never_indexed, origin });
 }
 
 #[cfg(test)]
@@ -363,6 +364,20 @@ mod tests {
         assert!((1..=16).contains(&node.len()) && node.bytes().all(|octet| octet.is_ascii_hexdigit()));
         assert_eq!(Quoted("a\"b\\c").to_string(), r#""a\"b\\c""#);
         assert_eq!((Quoted("").to_string(), Quoted("a.b").to_string()), ("\"\"".into(), "a.b".into()));
+    }
+
+    #[test]
+    fn what_must_not_be_indexed_must_not_be_under_another_name() {
+        let mut fields = FieldSection::new();
+        for (name, value) in [(&b":authority"[..], &b"secret.example"[..]), (FOR, b"203.0.113.9")] {
+            fields.push(FieldLine::new(name, value, SEED).never_indexed());
+        }
+        let (mut origins, at) = (OwnOrigins::default(), peer("192.0.2.1"));
+        let peer = Peer { conn: ConnId::from_bits(7), address: &at, secure: false };
+        let trusting = config(&["192.0.2.0/24"]);
+        Introduction::new(trusting, SEED, &mut origins).introduce(&mut fields, &peer, &mut origins);
+        let never = |name: &[u8]| fields.iter().any(|line| line.name == name && line.never_indexed);
+        assert!(never(FOR) && never(HOST) && !never(PROTO));
     }
 
     /// The next request of another client is not told as one of the last.
