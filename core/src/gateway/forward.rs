@@ -1,6 +1,7 @@
 //! What a gateway owes to the fields of a message that it forwards (RFC 9110 section 7.6, RFC 9113 section 8).
 
 mod client;
+mod line;
 mod map_back;
 mod max_forwards;
 mod via;

@@ -27,7 +27,7 @@ pub(crate) struct KnownHeads {
 type Known<T> = Option<(NonZeroU32, T)>;
 
 /// What was found out about the section of that number, or is now. What breaks a rule is looked at each time.
-fn known<T: Copy>(
+fn head_of<T: Copy>(
     known: &mut Known<T>,
     number: Option<NonZeroU32>,
     find_out: impl FnOnce() -> Result<T, Malformed>,
@@ -132,7 +132,7 @@ impl Connection {
             authority_required: self.config.authority_required,
         };
         let known_requests = &mut self.known_heads.requests;
-        let head = known(known_requests, self.decoder.repeated(), || message::request(&fields, &rules));
+        let head = head_of(known_requests, self.decoder.repeated(), || message::request(&fields, &rules));
         let Ok(head) = head else {
             return self.refuse(stream_id, Section { fields, end, too_large }, StreamError::Malformed);
         };
@@ -172,7 +172,7 @@ impl Connection {
             return self.fail_with(key, section, StreamError::FieldsTooLarge);
         }
         let known_responses = &mut self.known_heads.responses;
-        let head = known(known_responses, self.decoder.repeated(), || message::response(&section.fields));
+        let head = head_of(known_responses, self.decoder.repeated(), || message::response(&section.fields));
         let Ok(head) = head else {
             return self.fail_with(key, section, StreamError::Malformed);
         };

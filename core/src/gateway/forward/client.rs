@@ -5,6 +5,7 @@ use core::fmt::Write;
 use crate::address::{Address, IpAddr};
 use crate::config::ForwardingConfig;
 use crate::fields::{FieldFacts, FieldLine, FieldName, FieldSection, Origin, OwnOrigins};
+use crate::gateway::forward::line::Line;
 use crate::key::ConnId;
 
 /// Whose request it is.
@@ -55,36 +56,11 @@ struct Client {
     node: Box<str>,
 }
 
-/// A line that we make again and again.
-#[derive(Clone, Debug)]
-struct Line {
-    /// The name, and the value behind it.
-    octets: Box<[u8]>,
-    name_len: usize,
-    facts: FieldFacts,
-    origin: Origin,
-}
-
-impl Line {
-    fn new(name: &[u8], value: &[u8], facts: FieldFacts, origins: &mut OwnOrigins) -> Self {
-        let octets = [name, value].concat().into();
-        Self { octets, name_len: name.len(), facts, origin: origins.next() }
-    }
-
-    fn value(&self) -> &[u8] {
-        &self.octets[self.name_len..]
-    }
-
-    fn push(&self, fields: &mut FieldSection) {
-        fields.push_joined(&self.octets, self.name_len, &self.facts, self.origin);
-    }
-}
-
 impl Introduction {
     pub(super) fn new(config: ForwardingConfig, seed: u64, origins: &mut OwnOrigins) -> Self {
         let names = [FOR, PROTO, HOST, FORWARDED].map(|name| FieldFacts::of_name(name, seed));
-        let schemes = [&b"http"[..], b"https"]
-            .map(|scheme| Line::new(PROTO, scheme, names[1].with_value(scheme, seed), origins));
+        let schemes =
+            [&b"http"[..], b"https"].map(|scheme| Line::new((PROTO, &names[1]), scheme, seed, origins));
         Self { config, seed, names, schemes, clients: Vec::new(), hosts: Vec::new() }
     }
 
@@ -181,7 +157,7 @@ impl Client {
         };
         let address = ip.filter(|_| config.x_forwarded).map(|ip| {
             let value = ip.to_string().into_bytes();
-            Line::new(FOR, &value, name.with_value(&value, seed), origins)
+            Line::new((FOR, name), &value, seed, origins)
         });
         let node = match ip {
             _ if !config.forwarded => String::new(),

@@ -1,6 +1,7 @@
 //! `via`: the gateways that a message has passed (RFC 9110 section 7.6.3).
 
-use crate::fields::{FieldFacts, FieldName, FieldSection, Origin, OwnOrigins};
+use crate::fields::{FieldFacts, FieldName, FieldSection, OwnOrigins};
+use crate::gateway::forward::line::Line;
 use crate::message::Version;
 
 /// The `via` lines of this gateway, made once.
@@ -12,30 +13,19 @@ pub(super) struct Via {
     in_responses: bool,
 }
 
-#[derive(Clone, Debug)]
-struct Line {
-    /// The name, and the value behind it.
-    octets: Box<[u8]>,
-    facts: FieldFacts,
-    origin: Origin,
-}
-
 const NAME: &[u8] = b"via";
 
 impl Via {
     pub(super) fn new(name: &str, in_responses: bool, seed: u64, origins: &mut OwnOrigins) -> Self {
-        let lines = ["1.0", "1.1", "2.0"].map(|version| {
-            let value = format!("{version} {name}").into_bytes();
-            let facts = FieldFacts::of(NAME, &value, seed);
-            Line { octets: [NAME, &value].concat().into(), facts, origin: origins.next() }
-        });
+        let facts = FieldFacts::of_name(NAME, seed);
+        let lines = ["1.0", "1.1", "2.0"]
+            .map(|version| Line::new((NAME, &facts), format!("{version} {name}").as_bytes(), seed, origins));
         Self { name: name.as_bytes().into(), lines, in_responses }
     }
 
     /// 9110-7.6.3-02: a message that came by this version goes on. Behind what others wrote, for each adds its own.
     pub(super) fn push(&self, fields: &mut FieldSection, version: Version) {
-        let Line { octets, facts, origin } = &self.lines[version as usize];
-        fields.push_joined(octets, NAME.len(), facts, *origin);
+        self.lines[version as usize].push(fields);
     }
 
     /// The same for a response, where a gateway may leave it out.

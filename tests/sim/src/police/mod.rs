@@ -3,9 +3,11 @@
 //! It sees exactly what was delivered to the core and what the core emitted, decodes both with `refcodec`, keeps its own
 //! account of windows, limits and acknowledgements, and raises on any emission that breaks a rule.
 
+mod acknowledged;
 mod half;
 mod inbound;
 mod outbound;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -369,95 +371,6 @@ impl Police {
     /// Nothing can leave any more.
     fn ended(&self) -> bool {
         self.over || self.peer_gone
-    }
-
-    /// C5: nothing waits for an acknowledgement. Asked when the world is at rest.
-    pub fn unacknowledged(&self) -> Option<String> {
-        let (settings, pings) = (self.peer_settings.len(), self.peer_pings.len());
-        (settings + pings > 0 && self.last_goaway.is_none()).then(|| {
-            format!("link {}: {settings} SETTINGS and {pings} PINGs are not acknowledged", self.link)
-        })
-    }
-
-    /// The connection-level receive window that the gateway leaves open now.
-    pub fn receive_window(&self) -> i64 {
-        let as_signed = |octets: u64| i64::try_from(octets).expect("no run moves 2^63 octets");
-        65_535 + as_signed(self.credited) - as_signed(self.received)
-    }
-
-    /// The receive window that the configuration asks for.
-    pub fn configured_window(&self) -> i64 {
-        65_535 + i64::try_from(self.growth).expect("a window is less than 2^31")
-    }
-
-    /// The link, and its account on the connection's level.
-    pub fn describe(&self) -> String {
-        let (received, credited) = (self.received, self.credited);
-        format!("link {} ({:?}), {received} octets received, {credited} credited", self.link, self.side)
-    }
-
-    /// Streams on which either side is not done.
-    pub fn open_streams(&self) -> usize {
-        self.open.len()
-    }
-
-    /// Whether the gateway could open one more stream here, of `cap` at most: nothing forbids it, nothing is in the way.
-    pub fn has_free_slot(&self, cap: u32) -> bool {
-        let usable = self.side == Side::Backend
-            && self.established
-            && !self.is_over()
-            && !self.peer_gone
-            && !self.paused
-            && !self.inbound_broken
-            && self.last_goaway.is_none()
-            && !self.peer_goaway_came
-            && self.waiting() == 0;
-        usable && self.max_concurrent.is_some_and(|limit| self.open.len() < limit.min(cap) as usize)
-    }
-
-    /// Whether its backend has said that it allows no stream.
-    pub fn allows_nothing(&self) -> bool {
-        self.max_concurrent == Some(0)
-    }
-
-    /// Whether it counts as an engine's: neither over nor going away.
-    pub fn is_engine(&self) -> bool {
-        !(self.over
-            || self.peer_gone
-            || self.peer_goaway_came
-            || self.last_goaway.is_some()
-            || self.ended_by_gateway)
-    }
-
-    /// For how long a backend connection has stood without a stream, if the gateway should give it up some time.
-    pub fn idle_for(&self, now: Nanos) -> Option<Nanos> {
-        let idle = self.side == Side::Backend && self.established && self.is_engine() && self.open.is_empty();
-        (idle && !self.inbound_broken).then(|| now.saturating_sub(self.idle_since))
-    }
-
-    /// The requests on streams that are open.
-    pub fn open_requests(&self) -> impl Iterator<Item = u64> {
-        self.open.iter().filter_map(|stream| self.streams.get(stream)?.rid)
-    }
-
-    /// Whether content of a stream could leave now: both windows are open and no output is in front of it.
-    pub fn could_send(&self, stream: u32) -> bool {
-        let window = self.streams.get(&stream).map_or(0, |entry| entry.window);
-        window > 0
-            && self.window > 0
-            && self.waiting() == 0
-            && !self.inbound_broken
-            && self.overflowed.is_empty()
-    }
-
-    /// A stream (0: the connection) whose window the peer made overflow, and on which nothing came of it.
-    pub fn swallowed_overflow(&self) -> Option<u32> {
-        let ended = self.over || self.peer_gone || self.last_goaway.is_some() || self.inbound_broken;
-        if ended || self.paused || self.overflowed_for_sure.is_empty() {
-            return None;
-        }
-        let open = |stream: u32| stream == 0 || self.open.contains(&stream);
-        self.overflowed_for_sure.iter().copied().find(|&stream| open(stream))
     }
 
     /// Whether the connection is over, as far as the gateway knows.
