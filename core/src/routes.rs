@@ -1,8 +1,11 @@
 //! The routing table: which upstream serves a request.
 //!
-//! The first route that matches wins. Routes are indexed by their hosts, so that a request is compared with those of
-//! its own host only, and with those for all hosts.
+//! The first route that matches wins. Routes are indexed by their hosts and there by their paths, so that it costs a request nothing
+//! how many there are.
 
+mod paths;
+
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -10,6 +13,7 @@ use crate::config::{HostPattern, PathPattern, RouteConfig};
 use crate::fields::FieldChanges;
 use crate::key::UpstreamKey;
 use crate::time::Duration;
+use paths::Paths;
 
 /// A route as a request bears it: it stays as it was when the request came.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,14 +51,17 @@ impl Route {
 /// All routes, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
-    routes: Vec<(PathPattern, Arc<Route>)>,
-    /// Routes for all hosts, by their places.
-    any: Vec<u32>,
+    routes: Vec<Arc<Route>>,
+    /// Routes for all hosts.
+    any: Paths,
     /// By the host, in lower case.
-    exact: BTreeMap<Box<[u8]>, Vec<u32>>,
+    exact: BTreeMap<Box<[u8]>, Paths>,
     /// By the domain below which hosts must be, in lower case.
-    below: BTreeMap<Box<[u8]>, Vec<u32>>,
+    below: BTreeMap<Box<[u8]>, Paths>,
 }
+
+/// Places of routes with their paths, in order.
+type Places<'a> = Vec<(u32, &'a PathPattern)>;
 
 impl Routes {
     /// A table of these routes. A route whose upstream `find` does not know is left out. `seed` keys the hashes of field
@@ -66,6 +73,9 @@ impl Routes {
         mut number: impl FnMut(&Arc<str>) -> u32,
     ) -> Self {
         let mut table = Self::default();
+        let mut any = Places::new();
+        let (mut exact, mut below) =
+            (BTreeMap::<Box<[u8]>, Places<'_>>::new(), BTreeMap::<Box<[u8]>, Places<'_>>::new());
         for config in configs {
             let Some(upstream) = find(&config.upstream) else { continue };
             let place = table.routes.len() as u32;
@@ -81,43 +91,46 @@ impl Routes {
                 request_headers: FieldChanges::new(&config.request_headers, seed),
                 response_headers: FieldChanges::new(&config.response_headers, seed),
             };
-            table.routes.push((config.path.clone(), Arc::new(route)));
-            let lower = |host: &str| host.to_ascii_lowercase().into_bytes().into_boxed_slice();
-            match &config.host {
-                HostPattern::Any => table.any.push(place),
-                HostPattern::Exact(host) => table.exact.entry(lower(host)).or_default().push(place),
-                HostPattern::Below(domain) => table.below.entry(lower(domain)).or_default().push(place),
-            }
+            table.routes.push(Arc::new(route));
+            let key = |host: &str| host.to_ascii_lowercase().into_bytes().into_boxed_slice();
+            let places = match &config.host {
+                HostPattern::Any => &mut any,
+                HostPattern::Exact(host) => exact.entry(key(host)).or_default(),
+                HostPattern::Below(domain) => below.entry(key(domain)).or_default(),
+            };
+            places.push((place, &config.path));
         }
+        let by_path = |places: Places<'_>| Paths::new(places.into_iter());
+        table.any = by_path(any);
+        table.exact = exact.into_iter().map(|(host, places)| (host, by_path(places))).collect();
+        table.below = below.into_iter().map(|(domain, places)| (domain, by_path(places))).collect();
         table
     }
 
     /// The route of a request, by its authority and its path with query. `None`: nobody serves it.
     pub fn find(&self, authority: &[u8], path: &[u8]) -> Option<&Arc<Route>> {
         let path = path.split(|&octet| octet == b'?').next().unwrap_or(path);
-        let mut best = self.first(&self.any, path);
+        let mut best = self.any.first(path);
         if !self.exact.is_empty() || !self.below.is_empty() {
-            let host = host_of(authority).to_ascii_lowercase();
-            let exact = self.exact.get(&host[..]).and_then(|places| self.first(places, path));
-            best = earlier(best, exact);
+            let host = lower(host_of(authority));
+            best = earlier(best, self.exact.get(&host[..]).and_then(|paths| paths.first(path)));
             if !self.below.is_empty() {
                 for dot in (0..host.len()).filter(|&at| host[at] == b'.') {
-                    let below = self.below.get(&host[dot + 1..]).and_then(|places| self.first(places, path));
+                    let below = self.below.get(&host[dot + 1..]).and_then(|paths| paths.first(path));
                     best = earlier(best, below);
                 }
             }
         }
-        best.and_then(|place| self.routes.get(place as usize)).map(|(_, route)| route)
+        best.and_then(|place| self.routes.get(place as usize))
     }
+}
 
-    fn first(&self, places: &[u32], path: &[u8]) -> Option<u32> {
-        places.iter().copied().find(|&place| {
-            self.routes.get(place as usize).is_some_and(|(pattern, _)| match pattern {
-                PathPattern::Any => true,
-                PathPattern::Exact(exact) => path == exact.as_bytes(),
-                PathPattern::Prefix(prefix) => path.starts_with(prefix.as_bytes()),
-            })
-        })
+/// In lower case, as nearly all come.
+fn lower(host: &[u8]) -> Cow<'_, [u8]> {
+    if host.iter().any(u8::is_ascii_uppercase) {
+        Cow::Owned(host.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(host)
     }
 }
 
