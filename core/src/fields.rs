@@ -11,6 +11,7 @@ mod origin;
 
 pub use change::FieldChanges;
 pub use facts::FieldFacts;
+pub(crate) use facts::{fold, hash};
 pub use name::FieldName;
 use name::FieldNames;
 pub use origin::Origin;

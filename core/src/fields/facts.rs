@@ -87,7 +87,7 @@ fn value_is_well_formed(value: &[u8]) -> bool {
 }
 
 /// A multiply-rotate hash over eight octets at a time.
-fn hash(seed: u64, octets: &[u8]) -> u64 {
+pub(crate) fn hash(seed: u64, octets: &[u8]) -> u64 {
     const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut state = seed ^ (octets.len() as u64).wrapping_mul(MULTIPLIER);
     let (words, rest) = octets.as_chunks::<8>();
@@ -99,7 +99,8 @@ fn hash(seed: u64, octets: &[u8]) -> u64 {
     (state.rotate_left(23) ^ u64::from_le_bytes(last)).wrapping_mul(MULTIPLIER)
 }
 
-fn fold(hash: u64) -> u32 {
+/// The same in 32 bits.
+pub(crate) fn fold(hash: u64) -> u32 {
     (hash ^ hash >> 32) as u32
 }
 

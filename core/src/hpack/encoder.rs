@@ -1,6 +1,7 @@
 //! From field sections to field blocks (RFC 7541 sections 2 and 6).
 
 use super::dynamic_table::DynamicTable;
+use super::static_table::STATIC_ENTRIES;
 use super::{DEFAULT_TABLE_SIZE, Indexing, IndexingPolicy, huffman, integer};
 use crate::fields::{FieldLine, FieldSection, Origin};
 
@@ -81,15 +82,11 @@ impl Encoder {
     pub fn encode(&mut self, fields: &FieldSection, out: &mut Vec<u8>) {
         self.begin(out);
         for line in fields.unread() {
-            let static_line = line.facts().static_line;
-            let known = match static_line {
-                _ if line.never_indexed() => None,
-                0 => self.translated(line.origin()),
-                _ => Some(static_line.into()),
-            };
-            debug_assert!(known.is_none_or(|index| static_line != 0 || self.holds(index, &line.read())));
-            match known {
-                Some(index) => integer::encode(index, 7, 0x80, out),
+            match self.known(line.never_indexed(), line.facts().static_line, line.origin()) {
+                Some(index) => {
+                    debug_assert!(self.holds(index, &line.read()));
+                    integer::encode(index, 7, 0x80, out);
+                }
                 None => self.unknown(&line.read(), line.code(), out),
             }
         }
@@ -110,15 +107,19 @@ impl Encoder {
 
     /// Appends a line to the block that was begun. Its facts must have been computed with the seed of all others.
     pub fn line(&mut self, line: &FieldLine<'_>, out: &mut Vec<u8>) {
-        if !line.never_indexed && line.facts.static_line != 0 {
-            integer::encode(line.facts.static_line.into(), 7, 0x80, out);
-        } else if !line.never_indexed
-            && let Some(index) = self.translated(line.origin)
-        {
-            debug_assert!(self.holds(index, line));
-            integer::encode(index, 7, 0x80, out);
-        } else {
-            self.unknown(line, None, out);
+        match self.known(line.never_indexed, line.facts.static_line, line.origin) {
+            Some(index) => integer::encode(index, 7, 0x80, out),
+            None => self.unknown(line, None, out),
+        }
+    }
+
+    /// The index of a line, where it is known without a look at its octets.
+    #[inline]
+    fn known(&self, never_indexed: bool, static_line: u8, origin: Origin) -> Option<usize> {
+        match static_line {
+            _ if never_indexed => None,
+            0 => self.translated(origin),
+            _ => Some(static_line.into()),
         }
     }
 
@@ -182,9 +183,10 @@ impl Encoder {
         self.table.index_of(remembered.number)
     }
 
-    /// Whether our entry with this index is the line.
+    /// Whether the line is what stands at this index; what the static table has is taken on trust.
     fn holds(&self, index: usize, line: &FieldLine<'_>) -> bool {
-        self.table.at(index as u32).is_some_and(|(_, own)| own.is(line.name, line.value))
+        index <= STATIC_ENTRIES as usize
+            || self.table.at(index as u32).is_some_and(|(_, own)| own.is(line.name, line.value))
     }
 
     /// RFC 7541 section 6.2.

@@ -5,7 +5,7 @@
 
 use core::num::NonZeroU32;
 
-use crate::fields::FieldSection;
+use crate::fields::{FieldSection, fold, hash};
 
 /// How many blocks are kept: as many as a response of gRPC has.
 const KEPT: usize = 2;
@@ -69,7 +69,8 @@ impl Repeats {
         if block.len() > BLOCK_MAX || section.size() > SECTION_MAX {
             return None;
         }
-        let hash = hash(block, table);
+        // Whoever makes two blocks collide has the wrong one kept, and nothing else.
+        let hash = fold(hash(table.inserted, block));
         let Some(place) = self.seen.iter().position(|&seen| seen == hash) else {
             self.seen[usize::from(self.turn)] = hash;
             self.turn = (self.turn + 1) % KEPT as u8;
@@ -91,15 +92,4 @@ impl Repeats {
             .as_ref()
             .map_or(0, |kept| size_of::<Kept>() + kept.repeats.iter().flatten().map(of).sum::<usize>())
     }
-}
-
-/// A multiply-rotate hash. Whoever makes two blocks collide has the wrong one kept, and nothing else.
-fn hash(block: &[u8], table: TableState) -> u32 {
-    const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mix = |state: u64, word: u64| (state.rotate_left(23) ^ word).wrapping_mul(MULTIPLIER);
-    let (words, rest) = block.as_chunks::<8>();
-    let start = mix(block.len() as u64, table.inserted);
-    let state = words.iter().fold(start, |state, word| mix(state, u64::from_le_bytes(*word)));
-    let state = rest.iter().fold(state, |state, &octet| mix(state, octet.into()));
-    (state >> 32) as u32
 }

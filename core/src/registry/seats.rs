@@ -182,20 +182,27 @@ impl Registry {
         seat: Seat,
         (streams_max, tunnels): (Option<u32>, bool),
     ) {
+        let mut before = None;
         if let Some(endpoint) = self.endpoint_mut(upstream, seat.endpoint) {
             endpoint.tunnels = Some(tunnels);
-            endpoint.streams_max = Some(streams_max.unwrap_or(u32::MAX));
+            before = endpoint.streams_max.replace(streams_max.unwrap_or(u32::MAX));
             if seat.dialling {
                 endpoint.succeeded();
                 self.look_for_short(upstream);
             }
         }
-        let Some(entry) = entry else { return };
-        let seats = self.entries.get_mut(entry).map(|entry| &mut entry.seats);
-        if let Some(seat) = seats.and_then(|seats| seats.iter_mut().find(|other| other.conn == seat.conn)) {
-            seat.dialling = false;
+        if let Some(entry) = entry {
+            let seats = self.entries.get_mut(entry).map(|entry| &mut entry.seats);
+            if let Some(seat) = seats.and_then(|seats| seats.iter_mut().find(|other| other.conn == seat.conn))
+            {
+                seat.dialling = false;
+            }
+            self.wake(entry);
         }
-        self.wake(entry);
+        // Connections may be made to it again, by whoever waits: the one that tells may be going away. Its own entry comes first.
+        if before == Some(0) && streams_max != Some(0) {
+            self.wake_upstream(upstream);
+        }
     }
 
     /// A request's stream of the endpoint is gone.

@@ -39,8 +39,8 @@ pub fn e_engines_and_queue(scene: &mut Scene<'_>) -> Result<(), Violation> {
 fn e4_who_waits_has_somebody(scene: &mut Scene<'_>) -> Result<(), Violation> {
     let (view, ledger, police) = (scene.view, scene.ledger, scene.police);
     let backends = || police.iter().filter(|police| police.is_backend());
-    // An endpoint may rest, or be closed; and one that has once allowed no stream is not dialled for every request.
-    let is_plain = |police: &crate::police::Police| !police.is_over() && !police.has_allowed_nothing();
+    // An endpoint may rest, or be closed.
+    let is_plain = |police: &crate::police::Police| !police.is_over() && !police.allows_nothing();
     if view.queued == 0
         || view.engines > 0
         || scene.draining

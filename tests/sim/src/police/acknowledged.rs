@@ -16,10 +16,7 @@ impl Police {
             match id {
                 frame::HEADER_TABLE_SIZE => self.outbound.decoder.set_limit(value as usize),
                 frame::MAX_FRAME_SIZE => self.outbound.reader.max_frame_size = value as usize,
-                frame::MAX_CONCURRENT_STREAMS => {
-                    self.max_concurrent = Some(value);
-                    self.forbade_streams |= value == 0;
-                }
+                frame::MAX_CONCURRENT_STREAMS => self.max_concurrent = Some(value),
                 frame::INITIAL_WINDOW_SIZE => {
                     let change = i64::from(value) - self.initial_window;
                     self.initial_window = value.into();

@@ -77,8 +77,6 @@ pub struct Police {
     /// The peer's settings in force: acknowledged by the gateway, in the order of its output.
     initial_window: i64,
     max_concurrent: Option<u32>,
-    /// It has said at some time that it allows no stream.
-    forbade_streams: bool,
     assumed_max_concurrent: u32,
     peer_settings: VecDeque<Vec<(u16, u32)>>,
     peer_pings: VecDeque<[u8; 8]>,
@@ -155,7 +153,6 @@ impl Police {
             window: 65_535,
             initial_window: 65_535,
             max_concurrent: None,
-            forbade_streams: false,
             assumed_max_concurrent: assumed,
             peer_settings: VecDeque::new(),
             peer_pings: VecDeque::new(),

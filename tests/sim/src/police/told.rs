@@ -53,11 +53,6 @@ impl Police {
         self.max_concurrent == Some(0)
     }
 
-    /// Whether its backend has said so at any time.
-    pub fn has_allowed_nothing(&self) -> bool {
-        self.forbade_streams
-    }
-
     /// Whether it counts as an engine's: neither over nor going away.
     pub fn is_engine(&self) -> bool {
         !(self.over
