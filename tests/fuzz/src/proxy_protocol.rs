@@ -86,9 +86,12 @@ fn is_refused_for_a_reason(octets: &[u8], reason: NotIntroduced) {
         // Families that have no such transport, as IPv4 without one.
         NotIntroduced::Family => octets[13] & 0xf == 0 || octets[13] >> 4 == 0,
         NotIntroduced::TooLong | NotIntroduced::Path => true,
+        // A line ends with CRLF: to `ppp`, that of a client that is not known ends with CR and any octet.
+        NotIntroduced::LineTooLong => {
+            matches!(&theirs, HeaderResult::V1(Ok(theirs)) if !theirs.header.ends_with("\r\n"))
+        }
         NotIntroduced::NoHeader
         | NotIntroduced::Interrupted
-        | NotIntroduced::LineTooLong
         | NotIntroduced::LineProtocol
         | NotIntroduced::Version
         | NotIntroduced::Command
