@@ -99,12 +99,11 @@ impl Worker {
     /// Whoever has shaken hands longest makes room for the one that came.
     fn cut_oldest(&mut self) {
         while let Some((_, conn)) = self.begun.pop_front() {
-            let Some(socket) = self.sockets.get_mut(conn).filter(|socket| socket.shakes_hands()) else {
+            if !self.sockets.get_mut(conn).is_some_and(|socket| socket.shakes_hands()) {
                 continue;
-            };
+            }
             let why = Closed::Tls(TlsFailure::Interrupted);
-            let complaint = socket.secured.as_mut().and_then(|secured| secured.complaint(why));
-            self.tell_failure(complaint);
+            self.complain(conn, why);
             self.close(conn, why);
             break;
         }
@@ -203,6 +202,9 @@ impl Worker {
 
     /// The socket goes, with last words. That nothing follows is said only where the gateway has closed it, and all that it had has left.
     pub(crate) fn take_leave(&mut self, conn: ConnId, closed: bool) {
+        if closed {
+            self.complain(conn, Closed::Tls(TlsFailure::Interrupted));
+        }
         let Some(socket) = self.sockets.get_mut(conn) else { return };
         let Some(mut secured) = socket.secured.take() else { return };
         let whole = closed && !socket.has_output;
@@ -210,6 +212,13 @@ impl Worker {
         if secured.is_handshaking() && secured.client.is_some() {
             self.handshakes = self.handshakes.saturating_sub(1);
         }
+    }
+
+    /// If this is a client whose handshake is not done, it ended so.
+    pub(crate) fn complain(&mut self, conn: ConnId, why: Closed) {
+        let secured = self.sockets.get_mut(conn).and_then(|socket| socket.secured.as_mut());
+        let complaint = secured.and_then(|secured| secured.complaint(why));
+        self.tell_failure(complaint);
     }
 
     /// The handshake of a client failed.

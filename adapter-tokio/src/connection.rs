@@ -152,9 +152,7 @@ impl<S: Stream> Future for Connection<S> {
                 Poll::Ready(())
             }
             Err(End::Parted(parting)) => {
-                if parting == Parting::Replaced {
-                    connection.complain(Closed::Tls(TlsFailure::Interrupted));
-                }
+                connection.complain(Closed::Tls(TlsFailure::Interrupted));
                 connection.take_leave(state, cx, parting == Parting::Whole);
                 Poll::Ready(())
             }

@@ -283,6 +283,7 @@ fn a_handshake_that_stands_still_ends_and_disturbs_nobody(adapter: &dyn Adapter)
         assert!(matches!(dead.read(&mut [0; 100]), Ok(0) | Err(_)));
     }
     assert_eq!(client.ask("/").status, StatusCode::OK);
+    assert_eq!(server.turned_away(), [TlsFailure::Interrupted; 20], "one word for each");
     drop(client);
     server.end();
     origin.end();

@@ -315,11 +315,17 @@ impl Secured {
 impl Leaving {
     /// A turn of reading: what comes is nobody's.
     fn read(&mut self, wire: &mut impl Wire) -> Reading {
-        let mut nobodys = [0; 4096];
+        let (mut nobodys, mut octets) = ([0; 4096], 0);
         while self.discarded < LINGER_OCTETS {
+            if octets >= TURN_OCTETS {
+                return Reading::Again;
+            }
             match wire.read(&mut nobodys) {
                 Ok(0) => break,
-                Ok(n) => self.discarded += n,
+                Ok(n) => {
+                    octets += n;
+                    self.discarded += n;
+                }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Reading::Idle,
                     io::ErrorKind::Interrupted => {}
