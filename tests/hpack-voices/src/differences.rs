@@ -8,8 +8,8 @@ pub struct Difference {
     pub voice: &'static str,
     /// Our cause where we refuse, the other's words where it does.
     pub error: &'static str,
-    /// Our SETTINGS_HEADER_TABLE_SIZE before the example.
-    pub limit: u32,
+    /// What our SETTINGS_HEADER_TABLE_SIZE became before the example.
+    pub limits: &'static [u32],
     /// A block that shows it, the first of its connection.
     pub example: &'static [u8],
     /// Why ours is right, or as right.
@@ -21,28 +21,28 @@ pub const WE_ARE_STRICTER: &[Difference] = &[
     Difference {
         voice: "nghttp2",
         error: "SizeUpdatesTooMany",
-        limit: 4096,
+        limits: &[4096],
         example: &[0x20, 0x21, 0x22],
         reason: "an encoder has reason for two (4.2)",
     },
     Difference {
         voice: "loona-hpack",
         error: "SizeUpdatesTooMany",
-        limit: 4096,
+        limits: &[4096],
         example: &[0x20, 0x21, 0x22, 0x82],
         reason: "the same",
     },
     Difference {
         voice: "loona-hpack",
         error: "SizeUpdateMisplaced",
-        limit: 4096,
+        limits: &[4096],
         example: &[0x82, 0x20, 0x82],
         reason: "it must come first (4.2)",
     },
     Difference {
         voice: "loona-hpack",
         error: "SizeUpdateMissing",
-        limit: 100,
+        limits: &[100],
         example: &[0x82],
         reason: "a lowered limit must be acknowledged first (4.2)",
     },
@@ -53,16 +53,23 @@ pub const WE_ARE_LAXER: &[Difference] = &[
     Difference {
         voice: "loona-hpack",
         error: "SizeUpdateAtEnd",
-        limit: 4096,
+        limits: &[4096],
         example: &[0x20],
         reason: "at the end, but first as well (4.2)",
     },
     Difference {
         voice: "loona-hpack",
         error: "TooManyOctets",
-        limit: 4096,
+        limits: &[4096],
         example: &[0x3f, 0x80, 0x80, 0x80, 0x80, 0x00, 0x82],
         reason: "it stops below 2^32; both are limits of the implementation (5.1)",
+    },
+    Difference {
+        voice: "nghttp2",
+        error: "the first update is above the lowest limit",
+        limits: &[9, 28],
+        example: &[0x3b, 0x20, 0x82],
+        reason: "the second is below it, and no line stands between: the table is empty to both (4.2)",
     },
 ];
 

@@ -58,7 +58,13 @@ impl Drop for Deflater {
 }
 
 /// nghttp2's decoder.
-pub struct Inflater(*mut ffi::nghttp2_hd_inflater);
+pub struct Inflater(*mut ffi::nghttp2_hd_inflater, Limits);
+
+/// What the peer may make of the table since the last block.
+struct Limits {
+    lowest: u32,
+    last: u32,
+}
 
 impl Inflater {
     /// One with the default table.
@@ -68,7 +74,7 @@ impl Inflater {
         // SAFETY: writes a pointer to a new inflater, which only `drop` frees.
         let result = unsafe { ffi::nghttp2_hd_inflate_new(&mut inflater) };
         assert!(result == 0 && !inflater.is_null());
-        Self(inflater)
+        Self(inflater, Limits { lowest: 4096, last: 4096 })
     }
 
     /// The entries of the dynamic table, newest first.
@@ -116,12 +122,20 @@ impl Voice for Inflater {
 
     fn decode(&mut self, block: &[u8]) -> Result<Vec<Line>, String> {
         match self.decode_marked(block) {
-            Ok(lines) => Ok(lines.into_iter().map(|(line, _)| line).collect()),
+            Ok(lines) => {
+                self.1.lowest = self.1.last;
+                Ok(lines.into_iter().map(|(line, _)| line).collect())
+            }
+            // It has one number for everything that is wrong with a block.
+            Err(error) if first_update(block).is_some_and(|size| size > self.1.lowest) => {
+                Err(format!("{error}: the first update is above the lowest limit"))
+            }
             Err(error) => Err(error.to_string()),
         }
     }
 
     fn set_max_table_size(&mut self, octets: u32) {
+        self.1 = Limits { lowest: self.1.lowest.min(octets), last: octets };
         // SAFETY: the inflater lives and is between two blocks.
         assert_eq!(unsafe { ffi::nghttp2_hd_inflate_change_table_size(self.0, octets as usize) }, 0);
     }
@@ -131,6 +145,16 @@ impl Drop for Inflater {
     fn drop(&mut self) {
         // SAFETY: made by `new`, freed here only.
         unsafe { ffi::nghttp2_hd_inflate_del(self.0) }
+    }
+}
+
+/// The size that a block begins with, if it begins with one of at most 16,414.
+fn first_update(block: &[u8]) -> Option<u32> {
+    match *block {
+        [first @ 0x20..=0x3e, ..] => Some(u32::from(first & 0x1f)),
+        [0x3f, next @ 0..=0x7f, ..] => Some(0x1f + u32::from(next)),
+        [0x3f, low, high @ 0..=0x7f, ..] => Some(0x1f + u32::from(low & 0x7f) + (u32::from(high) << 7)),
+        _ => None,
     }
 }
 
