@@ -25,6 +25,7 @@ mod code;
 mod forwarding;
 mod header;
 mod kind;
+mod limits;
 mod pattern;
 mod problem;
 mod reference;

@@ -5,8 +5,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use shuntyard_core::config::{
-    Balance, Config, ConnectionConfig, HeaderRule, HostPattern, MAX_WINDOW, PathPattern, Protocol,
-    RetryConfig, Saturation, Scope, UpstreamConfig,
+    Balance, Config, HeaderRule, HostPattern, MAX_WINDOW, PathPattern, Protocol, RetryConfig, Saturation,
+    Scope, UpstreamConfig,
 };
 
 use crate::address::{EndpointAddress, ListenAddress, Scheme};
@@ -16,7 +16,7 @@ use crate::config::kind::{At, Flag, Fraction, List, Number, Size, Time, Words};
 use crate::config::problem::{Problem, Span};
 use crate::config::section::{Located, Section};
 use crate::config::text::{AUTHORITY, DESTINATION, ENDPOINT, HOST, LISTEN, NAME, PATH, TOKEN};
-use crate::config::{Defaults, forwarding, header, tls};
+use crate::config::{Defaults, forwarding, header, limits, tls};
 use crate::observation::{ObserveArgs, admin_address};
 use crate::tls::{BackFiles, FrontFiles};
 
@@ -99,9 +99,7 @@ pub(super) struct Upstream {
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
-const TIME: Time = Time { min: Duration::from_millis(1), max: DAY };
-const WINDOW: Size<u32> = Size { min: 1, max: MAX_WINDOW };
-const CONNECTION_WINDOW: Size<u32> = Size { min: 65_535, max: MAX_WINDOW };
+pub(super) const TIME: Time = Time { min: Duration::from_millis(1), max: DAY };
 /// All of a file.
 pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
     let mut config = Config::of_upstream(UpstreamConfig::new("none", Vec::new()));
@@ -127,14 +125,19 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
         "limits",
         "limits of each worker, each with a default; 0 is an error, not \"off\"",
         |limits| {
-            of_connections(limits, &mut config);
-            of_memory(limits, &mut config);
-            of_time(limits, &mut config);
+            limits::of_connections(limits, &mut config);
+            limits::of_memory(limits, &mut config);
+            limits::of_time(limits, &mut config);
         },
     );
     section.group("drain", "the end: SIGTERM, SIGINT and SIGQUIT let requests finish", |drain| {
         let until_cut = Time { min: Duration::ZERO, max: DAY };
-        drain.take("timeout", "after so long connections are closed", &until_cut, &mut drain_timeout);
+        drain.take(
+            "timeout",
+            "after so long connections are closed; stops requests that never end",
+            &until_cut,
+            &mut drain_timeout,
+        );
         drain.later("ready_delay", "a readiness page", "leave it out: a drain begins at once");
     });
     Document {
@@ -222,7 +225,7 @@ fn route(section: &mut Section<'_, '_>) -> Route {
     let mut replace_errors = Vec::new();
     let what = "statuses of backends whose content clients do not see, but a line that names the status";
     section.take("replace_errors", what, &statuses, &mut replace_errors);
-    let what = "from a request's head to the end of its response; without it, no such limit";
+    let what = "from a request's head to the end of its response; without it, no such limit; stops responses that never end";
     let timeout = section.optional("timeout", what, &TIME, "\"15s\"");
     let tokens = List { of: TOKEN, min: 0, max: 16 };
     let mut upgrades = vec!["websocket".to_owned()];
@@ -295,8 +298,18 @@ fn upstream(section: &mut Section<'_, '_>, name: Located<&str>) -> Upstream {
     connections(section, &mut config);
     section.group("queue", "requests that wait for a stream", |queue| {
         let length = Number { min: 1, max: 1_000_000, of: "requests" };
-        queue.take("max", "how many; one more is answered 503", &length, &mut config.queue_max);
-        queue.take("timeout", "how long; then they are answered 503", &TIME, &mut config.queue_timeout);
+        queue.take(
+            "max",
+            "how many; one more is answered 503; stops queues that grow faster than backends serve",
+            &length,
+            &mut config.queue_max,
+        );
+        queue.take(
+            "timeout",
+            "how long; then they are answered 503; stops waits without end",
+            &TIME,
+            &mut config.queue_timeout,
+        );
     });
     section.group("retry", "when a request is sent again", |group| retry(group, &mut config.retry));
     let without = "leave it out: an endpoint rests for a second after a connection that could not be made";
@@ -347,142 +360,4 @@ fn retry(group: &mut Section<'_, '_>, retry: &mut RetryConfig) {
     let buffer = Size { min: 0, max: 1 << 30 };
     let what = "content of one request that is kept to be sent again";
     group.take("replay_buffer", what, &buffer, &mut retry.replay_octets);
-}
-
-fn of_connections(limits: &mut Section<'_, '_>, config: &mut Config) {
-    let fronts = Number { min: 1, max: 10_000_000, of: "connections" };
-    limits.take(
-        "max_connections",
-        "connections of clients; at so many the one that has been idle longest is closed, and one more waits to be accepted",
-        &fronts,
-        &mut config.max_fronts,
-    );
-    let what = "connections of one client; stops one from taking all; a client is an address, or an IPv6 network of 64 bits; one more is closed";
-    limits.take("max_connections_per_client", what, &fronts, &mut config.max_fronts_per_client);
-    let streams = Number { min: 1, max: MAX_WINDOW, of: "streams" };
-    let what = "requests of one client connection at a time; stops those who ask for more than anybody reads";
-    limits.take("max_concurrent_streams", what, &streams, &mut config.front.max_concurrent_streams);
-    let of_both = |config: &mut Config, apply: &dyn Fn(&mut ConnectionConfig)| {
-        apply(&mut config.front);
-        apply(&mut config.backend);
-    };
-    let list = Size { min: 256, max: 16 << 20 };
-    let mut size = config.front.max_header_list_size;
-    let what = "all fields of one request or response, with 32 octets each (RFC 9113 section 6.5.2); stops HPACK bombs";
-    limits.take("max_header_list_size", what, &list, &mut size);
-    of_both(config, &|side| side.max_header_list_size = size);
-    let fields = Number { min: 8, max: 65_535, of: "fields" };
-    let mut count = config.front.max_fields;
-    limits.take(
-        "max_header_fields",
-        "fields of one request or response, each cookie crumb counted; stops bombs of references to tables",
-        &fields,
-        &mut count,
-    );
-    of_both(config, &|side| side.max_fields = count);
-    let frames = Number { min: 1, max: 1024, of: "frames" };
-    let mut continuations = config.front.max_continuations;
-    limits.take(
-        "max_continuations",
-        "CONTINUATION frames of one field block; stops floods of them",
-        &frames,
-        &mut continuations,
-    );
-    of_both(config, &|side| side.max_continuations = continuations);
-    let interim = Number { min: 1, max: 1000, of: "responses" };
-    let what = "interim responses (1xx) before the final one; stops backends that never come to it";
-    limits.take("max_interim_responses", what, &interim, &mut config.backend.max_interim_responses);
-    let points = Number { min: 100, max: 1_000_000_000, of: "points" };
-    let mut misuse = config.front.misuse_max;
-    let what = "what a peer may cost beyond what it brings (rapid resets, floods of PING, SETTINGS, empty frames): 60 for a reset, 10 for a \
-        PING, less for less; whole messages, content and 3,300 a second pay it back";
-    limits.take("max_misuse", what, &points, &mut misuse);
-    of_both(config, &|side| side.misuse_max = misuse);
-}
-
-fn of_memory(limits: &mut Section<'_, '_>, config: &mut Config) {
-    let what = "content of one request that a client may send ahead; stops uploads that no backend reads from taking memory";
-    limits.take("request_window", what, &WINDOW, &mut config.front.initial_window_size);
-    let what = "content that a client connection may send ahead in all";
-    limits.take(
-        "request_connection_window",
-        what,
-        &CONNECTION_WINDOW,
-        &mut config.front.connection_window_size,
-    );
-    let what = "content of one response that a backend may send ahead";
-    let window = limits.take("response_window", what, &WINDOW, &mut config.backend.initial_window_size);
-    let what = "what that grows to while the client takes the content as fast as it comes";
-    limits.take("response_window_max", what, &WINDOW, &mut config.backend.stream_window_max);
-    let what = "content that a backend connection may send ahead in all";
-    limits.take(
-        "response_connection_window",
-        what,
-        &CONNECTION_WINDOW,
-        &mut config.backend.connection_window_size,
-    );
-    let what = "memory for responses that wait for clients; stops slow readers from taking more; a request is sent on when its window fits in";
-    let memory =
-        limits.take("response_memory", what, &Size { min: 1, max: 1 << 40 }, &mut config.ledger_octets);
-    let what = "of that memory, what the requests of one client connection may hold; more of them wait";
-    let share = Size { min: 1, max: 1 << 40 };
-    let of_client = limits.take("response_memory_per_client", what, &share, &mut config.ledger_front_octets);
-    let what = "memory for uploads that wait; above it, those of one client stop each other";
-    let uploads = Size { min: 1, max: 1 << 40 };
-    limits.take("request_memory", what, &uploads, &mut config.upload_ledger_octets);
-    let what = "memory for content that may have to be sent again; above it, a request is sent once";
-    limits.take("replay_memory", what, &Size { min: 0, max: 1 << 40 }, &mut config.replay_ledger_octets);
-    let what = "memory for heads of requests under way and for trailers; above it, new requests get 503";
-    limits.take("head_memory", what, &Size { min: 1, max: 1 << 40 }, &mut config.head_ledger_octets);
-    let least = u64::from(config.backend.initial_window_size);
-    let pools = [
-        ("response_memory", config.ledger_octets, memory),
-        ("response_memory_per_client", config.ledger_front_octets, of_client),
-    ];
-    for (name, octets, at) in pools {
-        if let Some(at) = at.or_else(|| window.clone()).filter(|_| octets < least) {
-            let title =
-                format!("`{name}` is less than one `response_window`, so no request could be sent on");
-            limits.refuse(Problem::new(Code::Contradiction, title, at).label("together too little"));
-        }
-    }
-}
-
-fn of_time(limits: &mut Section<'_, '_>, config: &mut Config) {
-    let times = &mut config.timeouts;
-    let mut take = |name, what, place: &mut Duration| limits.take(name, what, &TIME, place);
-    take(
-        "preface_timeout",
-        "from accept to the client's SETTINGS; stops those who say little or nothing",
-        &mut times.preface,
-    );
-    take(
-        "header_timeout",
-        "a request's head, from its first octet to its last; stops heads of an octet now and then",
-        &mut times.field_block,
-    );
-    take("idle_timeout", "a client connection without requests", &mut times.front_idle);
-    take("backend_idle_timeout", "a backend connection without requests", &mut times.backend_idle);
-    take("connect_timeout", "until a backend connection stands", &mut times.connect);
-    take("response_timeout", "from the end of a request to the head of its response", &mut times.response);
-    take(
-        "stream_idle_timeout",
-        "a request or response whose content stands still; stops windows that stay closed",
-        &mut times.stream_idle,
-    );
-    take(
-        "write_timeout",
-        "a peer that takes no output; stops those who ask and never read",
-        &mut times.write_stall,
-    );
-    take("linger_timeout", "how long input is discarded after the end", &mut times.linger);
-    let what = "a client connection is asked to leave then, a tenth more or less, so that balancers can spread clients";
-    take("max_connection_age", what, &mut times.front_age);
-    let what = "a backend connection takes no more requests then, a tenth more or less";
-    take("max_backend_connection_age", what, &mut times.backend_age);
-    let what = "a backend connection that was silent so long is sent a PING with its next request";
-    take("suspect_idle", what, &mut times.suspect_idle);
-    let what = "a backend connection that is silent so long while requests wait is sent a PING";
-    take("suspect_silent", what, &mut times.suspect_silent);
-    take("ping_timeout", "the answer to a PING; then the connection is given up", &mut times.ping);
 }

@@ -66,6 +66,9 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!([front.max_fields, backend.max_fields], [64; 2]);
     assert_eq!([front.max_continuations, backend.max_continuations], [4; 2]);
     assert_eq!(backend.max_interim_responses, 8);
+    assert_eq!([front.max_settings, backend.max_settings], [16; 2]);
+    assert_eq!([front.max_queued_control_frames, backend.max_queued_control_frames], [500; 2]);
+    assert_eq!([front.outbox_high_mark, backend.outbox_high_mark], [64 << 10; 2]);
     assert_eq!([front.misuse_max, backend.misuse_max], [5000; 2]);
     assert_eq!((front.initial_window_size, front.connection_window_size), (128 << 10, 2 << 20));
     assert_eq!((backend.initial_window_size, backend.connection_window_size), (256 << 10, 4 << 20));

@@ -1,5 +1,6 @@
 //! What configurations mean, and what is said of those that are wrong.
 
+mod limits;
 mod meaning;
 mod wrong;
 
