@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::peer::Peer;
-use crate::{floods, heads, http1, stalls};
+use crate::{floods, heads, http1, stalls, uploads};
 
 /// One turn of an attack: a burst of octets, as many as the connection takes at once.
 pub type Turn = fn(&mut Peer) -> io::Result<()>;
@@ -21,15 +21,26 @@ pub struct Attack {
     pub turn: Turn,
     /// Whether the attacker reads what the proxy says.
     pub reads: bool,
+    /// Octets that shuntyard may hold for it: as many make a breach.
+    pub bound: u64,
 }
 
+/// What one attacking connection may make shuntyard hold.
+const BOUND: u64 = 8 << 20;
+/// Likewise one upload that nobody reads.
+const UPLOAD_BOUND: u64 = 256 << 10;
+
 const fn attack(name: &'static str, known_as: &'static str, turn: Turn) -> Attack {
-    Attack { name, known_as, opens: Peer::greet, turn, reads: true }
+    Attack { name, known_as, opens: Peer::greet, turn, reads: true, bound: BOUND }
 }
 
 impl Attack {
     const fn deaf(self) -> Self {
         Self { reads: false, ..self }
+    }
+
+    const fn bounded(self, bound: u64) -> Self {
+        Self { bound, ..self }
     }
 
     const fn opening(self, opens: Turn) -> Self {
@@ -62,7 +73,10 @@ pub const ATTACKS: &[Attack] = &[
     attack("data-dribble", "CVE-2019-9511", stalls::dribble).opening(stalls::open_without_window),
     attack("window-zero", "CVE-2016-1546", stalls::silence).opening(stalls::open_without_window),
     attack("window-open-deaf", "CVE-2019-9517", stalls::pings_seldom).opening(stalls::open_downloads).deaf(),
-    attack("upload-to-nobody", "", stalls::uploads).opening(stalls::open_uploads),
+    attack("windows-grown", "CVE-2019-9517", stalls::greedy_then_deaf).opening(stalls::open_endless),
+    attack("upload-unread", "", uploads::fill).opening(uploads::open_unread).bounded(UPLOAD_BOUND),
+    attack("uploads-many", "", uploads::fill).opening(uploads::open_many_unread),
+    attack("tiny-data", "", uploads::tiny_data).opening(uploads::open_read),
     attack("slow-preface", "", stalls::one_octet).opening(stalls::say_nothing),
     attack("slow-head", "", stalls::slow_continuations),
     attack("h1-slow-head", "", http1::slow_head).opening(stalls::say_nothing),

@@ -15,3 +15,5 @@ pub mod origin;
 pub mod peer;
 pub mod proxy;
 pub mod stalls;
+pub mod uploads;
+pub mod windows;

@@ -1,4 +1,4 @@
-//! `cargo run --release -p shuntyard-attacks [-- [--seconds N] [--proxies A,B] [ATTACK...]]`: attacks proxies on
+//! `cargo run --release -p shuntyard-attacks [-- [--seconds N] [--proxies A,B] [--check] [ATTACK...]]`: attacks proxies on
 //! loopback, one after the other, and prints what each attack costs each of them.
 
 use std::process::ExitCode;
@@ -9,18 +9,29 @@ use shuntyard_attacks::measure::{Figures, measure};
 use shuntyard_attacks::origin::Origin;
 use shuntyard_attacks::proxy::Kind;
 
-const USAGE: &str =
-    "usage: shuntyard-attacks [--seconds N] [--proxies mio,tokio,nghttpx,haproxy] [ATTACK...]";
+const USAGE: &str = "\
+usage: shuntyard-attacks [--seconds N] [--proxies mio,tokio,nghttpx,haproxy] [--check] [ATTACK...]
+
+  --seconds N  how long an attack goes on at most (5)
+  --proxies    whom to attack (all that are installed)
+  --check      end with 1 if an attack on mio or tokio makes its memory grow by 8 MiB or more (256 KiB: upload-unread),
+               ends it, or lets a request of the bystander fail; times are printed and never held against anybody
+";
 
 struct Wanted {
     time: Duration,
     proxies: Vec<Kind>,
     attacks: Vec<Attack>,
+    check: bool,
 }
 
 fn main() -> ExitCode {
     match wanted(std::env::args().skip(1)).and_then(|wanted| run(&wanted)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(breaches) if breaches.is_empty() => ExitCode::SUCCESS,
+        Ok(breaches) => {
+            breaches.iter().for_each(|breach| eprintln!("{breach}"));
+            ExitCode::FAILURE
+        }
         Err(error) => {
             eprintln!("{error}");
             ExitCode::from(2)
@@ -29,7 +40,7 @@ fn main() -> ExitCode {
 }
 
 fn wanted(mut words: impl Iterator<Item = String>) -> Result<Wanted, String> {
-    let (mut seconds, mut proxies, mut attacks) = (5, Kind::ALL.to_vec(), Vec::new());
+    let (mut seconds, mut proxies, mut attacks, mut check) = (5, Kind::ALL.to_vec(), Vec::new(), false);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--seconds" => {
@@ -40,6 +51,7 @@ fn wanted(mut words: impl Iterator<Item = String>) -> Result<Wanted, String> {
                 let kind = |name| Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or(USAGE);
                 proxies = names.split(',').map(kind).collect::<Result<_, _>>()?;
             }
+            "--check" => check = true,
             name => {
                 let known = ATTACKS.iter().find(|attack| attack.name == name);
                 attacks.push(*known.ok_or_else(|| format!("no attack has the name {name}\n{USAGE}"))?);
@@ -49,10 +61,12 @@ fn wanted(mut words: impl Iterator<Item = String>) -> Result<Wanted, String> {
     if attacks.is_empty() {
         attacks = ATTACKS.to_vec();
     }
-    Ok(Wanted { time: Duration::from_secs(seconds), proxies, attacks })
+    Ok(Wanted { time: Duration::from_secs(seconds), proxies, attacks, check })
 }
 
-fn run(wanted: &Wanted) -> Result<(), String> {
+/// Says what breaks the bounds, where that is asked for.
+fn run(wanted: &Wanted) -> Result<Vec<String>, String> {
+    let mut breaches = Vec::new();
     let origin = Origin::start().map_err(|error| format!("the origin: {error}"))?;
     println!(
         "| {:20} | {:14} | {:8} | {:>7} | {:>8} | {:>8} | {:>7} | {:>10} | {:>9} | {:>6} |",
@@ -77,15 +91,26 @@ fn run(wanted: &Wanted) -> Result<(), String> {
                     attack.known_as,
                     kind.name()
                 );
+                if wanted.check && kind.is_ours() {
+                    breaches.push(format!("{} on {}: it is not built", attack.name, kind.name()));
+                }
                 continue;
             }
             match measure(kind, attack, wanted.time, &origin) {
-                Ok(figures) => line(attack, kind, &figures),
+                Ok(figures) => {
+                    line(attack, kind, &figures);
+                    if wanted.check && kind.is_ours() {
+                        let found = figures.breaches(attack).into_iter();
+                        breaches.extend(
+                            found.map(|breach| format!("{} on {}: {breach}", attack.name, kind.name())),
+                        );
+                    }
+                }
                 Err(error) => return Err(format!("{} on {}: {error}", attack.name, kind.name())),
             }
         }
     }
-    Ok(())
+    Ok(breaches)
 }
 
 fn line(attack: &Attack, kind: Kind, figures: &Figures) {

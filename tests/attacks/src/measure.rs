@@ -33,6 +33,28 @@ pub struct Figures {
     pub alive: bool,
 }
 
+impl Figures {
+    /// What may not be, in words: nothing here depends on how fast the machine is.
+    pub fn breaches(&self, attack: &Attack) -> Vec<String> {
+        let mut breaches = Vec::new();
+        if !self.alive {
+            breaches.push("it died".to_owned());
+        }
+        if self.grown >= attack.bound {
+            breaches.push(format!(
+                "its memory grew by {} KiB, of {} at most",
+                self.grown >> 10,
+                attack.bound >> 10
+            ));
+        }
+        if self.bystander.failed > 0 {
+            let Fare { served, failed, .. } = self.bystander;
+            breaches.push(format!("{failed} requests of the bystander failed, {served} did not"));
+        }
+        breaches
+    }
+}
+
 /// One attack on a proxy of its own, for `time` at most.
 ///
 /// # Errors
@@ -71,7 +93,7 @@ pub fn measure(kind: Kind, attack: &Attack, time: Duration, origin: &Origin) -> 
         origin_requests: origin.attacked() - attacked,
         said: peer.said(),
         heard: peer.heard(),
-        grown: most - before.resident,
+        grown: most.saturating_sub(before.resident),
         cpu: after.cpu.saturating_sub(before.cpu),
         lasted,
         ended: peer.ended().is_some(),

@@ -13,6 +13,8 @@ use shuntyard_core::h2::{Server, ServerEvent, StreamKey};
 
 /// Octets of a large response.
 pub const BIG: usize = 2 << 20;
+/// Octets of a response without end that wait for windows.
+const AHEAD: usize = 64 << 10;
 
 /// An HTTP/2 server that lives as long as the process.
 #[derive(Debug)]
@@ -60,13 +62,15 @@ fn serve(mut socket: TcpStream, attacked: &AtomicU64) -> io::Result<()> {
         ..ConnectionConfig::default()
     };
     let mut server = Server::new(config, 1).map_err(io::Error::other)?;
-    let mut paths = HashMap::new();
+    let (mut paths, mut endless) = (HashMap::new(), Vec::new());
     let mut octets = vec![0; 65_536];
     loop {
+        go_on(&mut server, &mut endless);
         while let Some(out) = server.poll_transmit() {
             let n = out.len();
             socket.write_all(out)?;
             server.handle_sent(n);
+            go_on(&mut server, &mut endless);
         }
         let n = socket.read(&mut octets)?;
         if n == 0 {
@@ -74,7 +78,7 @@ fn serve(mut socket: TcpStream, attacked: &AtomicU64) -> io::Result<()> {
         }
         server.handle_recv(octets.get(..n).unwrap_or_default());
         while let Some(event) = server.poll_event().map_err(io::Error::other)? {
-            told(&mut server, &mut paths, attacked, event);
+            told(&mut server, &mut paths, &mut endless, attacked, event);
         }
     }
 }
@@ -82,6 +86,7 @@ fn serve(mut socket: TcpStream, attacked: &AtomicU64) -> io::Result<()> {
 fn told(
     server: &mut Server,
     paths: &mut HashMap<StreamKey, String>,
+    endless: &mut Vec<StreamKey>,
     attacked: &AtomicU64,
     event: ServerEvent,
 ) {
@@ -91,7 +96,11 @@ fn told(
             if path.starts_with("/attack") || path == "/" {
                 attacked.fetch_add(1, Ordering::Relaxed);
             }
-            if end {
+            if path == "/attack/endless" {
+                // A stream that is gone needs no answer.
+                let _ = server.send_response(stream, &Response::new(()), false);
+                endless.push(stream);
+            } else if end {
                 answer(server, stream, &path);
             } else {
                 paths.insert(stream, path);
@@ -116,6 +125,13 @@ fn told(
         }
         _ => {}
     }
+}
+
+/// Responses without end get more content. Those whose streams are gone are forgotten.
+fn go_on(server: &mut Server, endless: &mut Vec<StreamKey>) {
+    endless.retain(|&stream| {
+        server.queued(stream) >= AHEAD || server.send_data(stream, &[b'e'; AHEAD], false).is_ok()
+    });
 }
 
 fn answer(server: &mut Server, stream: StreamKey, path: &str) {

@@ -1,15 +1,18 @@
 //! The attacker's end of one connection.
 
+use std::collections::HashMap;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use shuntyard_sim::refcodec::frame::{Frame, PREFACE};
 use shuntyard_sim::refcodec::hpack::{Encoder, Indexing};
 use shuntyard_sim::refcodec::{Field, field};
+
+use crate::windows::Windows;
 
 /// A turn that the proxy does not take within this is given up, so that the rest of the measure goes on.
 const WRITE_PATIENCE: Duration = Duration::from_millis(50);
@@ -25,6 +28,11 @@ pub struct Peer {
     next_stream: u32,
     said: u64,
     heard: Arc<AtomicU64>,
+    /// Octets of content that each stream has sent.
+    uploaded: HashMap<u32, u64>,
+    windows: Arc<Mutex<Windows>>,
+    /// Nothing that comes is read any more.
+    deaf: Arc<AtomicBool>,
     /// Milliseconds after the beginning, and one: 0 while it stands.
     ended: Arc<AtomicU64>,
 }
@@ -47,16 +55,23 @@ impl Peer {
             next_stream: 1,
             said: 0,
             heard: Arc::default(),
+            uploaded: HashMap::new(),
+            windows: Arc::default(),
+            deaf: Arc::default(),
             ended: Arc::default(),
         };
         if reads {
             let (mut socket, heard, ended) =
                 (peer.socket.try_clone()?, peer.heard.clone(), peer.ended.clone());
-            let began = peer.began;
+            let (began, windows, deaf) = (peer.began, peer.windows.clone(), peer.deaf.clone());
             thread::spawn(move || {
                 let mut octets = vec![0; 65_536];
                 while let Ok(n @ 1..) = socket.read(&mut octets) {
                     heard.fetch_add(n as u64, Ordering::Relaxed);
+                    held(&windows).hear(octets.get(..n).unwrap_or_default());
+                    if deaf.load(Ordering::Relaxed) {
+                        return;
+                    }
                 }
                 end(&ended, began);
             });
@@ -77,6 +92,11 @@ impl Peer {
     /// Octets that came.
     pub fn heard(&self) -> u64 {
         self.heard.load(Ordering::Relaxed)
+    }
+
+    /// Reads nothing any more: what comes stays with the kernel, and then with the proxy.
+    pub fn stop_reading(&self) {
+        self.deaf.store(true, Ordering::Relaxed);
     }
 
     /// The connection's time so far.
@@ -162,6 +182,36 @@ impl Peer {
         self.next_stream > 1
     }
 
+    /// All streams that were used.
+    pub fn opened(&self) -> impl Iterator<Item = u32> + use<> {
+        (1..self.next_stream).step_by(2)
+    }
+
+    /// Octets of content that were sent on a stream.
+    pub fn uploaded(&self, stream: u32) -> u64 {
+        self.uploaded.get(&stream).copied().unwrap_or(0)
+    }
+
+    /// Sends so many DATA frames of `size` octets at most each, where the windows allow it: smaller ones, or none, where they do not.
+    ///
+    /// # Errors
+    ///
+    /// As [`say`](Self::say).
+    pub fn upload(&mut self, stream: u32, size: usize, frames: usize) -> io::Result<()> {
+        self.say(&[])?;
+        // What is left out must not be taken from the windows.
+        if self.is_blocked() {
+            return Ok(());
+        }
+        let mut windows = held(&self.windows);
+        let sizes: Vec<_> =
+            (0..frames).map(|_| windows.take(stream, size)).take_while(|&size| size > 0).collect();
+        drop(windows);
+        *self.uploaded.entry(stream).or_default() += sizes.iter().sum::<usize>() as u64;
+        let data = |size| Frame::Data { stream, content: vec![b'u'; size], padding: None, end: false };
+        self.frames(sizes.into_iter().map(data))
+    }
+
     /// HEADERS of a request on a new stream, and that stream.
     pub fn request(&mut self, method: &str, path: &str, more: &[Field], end: bool) -> (u32, Frame) {
         let stream = self.new_stream();
@@ -182,6 +232,11 @@ impl Drop for Peer {
         // The reading thread ends with it. It may have ended already.
         let _ = self.socket.shutdown(Shutdown::Both);
     }
+}
+
+/// Nobody leaves windows half changed.
+fn held(windows: &Mutex<Windows>) -> MutexGuard<'_, Windows> {
+    windows.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn end(ended: &AtomicU64, began: Instant) {

@@ -35,6 +35,11 @@ impl Kind {
         }
     }
 
+    /// Whether it is shuntyard.
+    pub const fn is_ours(self) -> bool {
+        matches!(self, Self::Mio | Self::Tokio)
+    }
+
     /// Whether it can be started here.
     pub fn is_installed(self) -> bool {
         match self {
@@ -191,8 +196,14 @@ fn stat(id: u32) -> Option<Vec<u64>> {
 fn usage_of(id: u32) -> Option<(Duration, u64)> {
     let numbers = stat(id)?;
     let ticks = numbers.get(11)? + numbers.get(12)?;
-    let pages = numbers.get(21)?;
-    Some((TICK * u32::try_from(ticks).ok()?, pages * 4096))
+    Some((TICK * u32::try_from(ticks).ok()?, resident(id)?))
+}
+
+/// To the page: what `stat` says of it is behind by some hundreds of KiB.
+fn resident(id: u32) -> Option<u64> {
+    let rollup = fs::read_to_string(format!("/proc/{id}/smaps_rollup")).ok()?;
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Rss:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
 }
 
 fn children(parent: u32) -> Vec<u32> {

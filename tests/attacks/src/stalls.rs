@@ -9,6 +9,9 @@ use shuntyard_sim::refcodec::frame::{Frame, INITIAL_WINDOW_SIZE, PREFACE};
 pub use crate::floods::open_downloads;
 use crate::peer::Peer;
 
+/// How long somebody reads who means to stop.
+const GREEDY: Duration = Duration::from_millis(500);
+
 /// Nothing yet.
 pub fn say_nothing(_: &mut Peer) -> io::Result<()> {
     Ok(())
@@ -39,21 +42,21 @@ pub fn pings_seldom(peer: &mut Peer) -> io::Result<()> {
     peer.frames([Frame::Ping { ack: false, opaque: [0; 8] }])
 }
 
-/// Ten uploads to an origin that reads none.
-pub fn open_uploads(peer: &mut Peer) -> io::Result<()> {
-    peer.greet()?;
-    let frames: Vec<_> = (0..10).map(|_| peer.request("POST", "/attack/unread", &[], false).1).collect();
+/// Eighty downloads without end, by somebody whose windows have room for everything.
+pub fn open_endless(peer: &mut Peer) -> io::Result<()> {
+    peer.greet_with(vec![(INITIAL_WINDOW_SIZE, 0x7fff_ffff)])?;
+    let mut frames = vec![Frame::WindowUpdate { stream: 0, increment: 0x7fff_0000 }];
+    frames.extend((0..80).map(|_| peer.request("GET", "/attack/endless", &[], true).1));
     peer.frames(frames)
 }
 
-/// As much content as the proxy takes, within what RFC 9113 gives everybody at first.
-pub fn uploads(peer: &mut Peer) -> io::Result<()> {
-    if peer.said() > 60_000 {
+/// Reads greedily, until the proxy thinks much of the connection, and then no more.
+pub fn greedy_then_deaf(peer: &mut Peer) -> io::Result<()> {
+    if peer.age() < GREEDY {
         return silence(peer);
     }
-    let data =
-        |n: u32| Frame::Data { stream: 2 * n + 1, content: vec![b'u'; 600], padding: None, end: false };
-    peer.frames((0..10).map(data).collect::<Vec<_>>())
+    peer.stop_reading();
+    pings_seldom(peer)
 }
 
 /// The preface, one octet now and then.
