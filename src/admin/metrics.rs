@@ -356,11 +356,16 @@ impl Families {
         self.count("shuntyard_limits_hit", "How often somebody ran into a limit", hits);
         let buffered = vec![(Vec::new(), sight.totals.buffered_octets as f64)];
         self.bytes("shuntyard_buffered", "Octets that wait, in all buffers", buffered);
-        let ledgers = [("responses", sight.ledger), ("uploads", sight.uploads), ("heads", sight.heads)];
+        let ledgers = [
+            ("responses", sight.ledger),
+            ("uploads", sight.uploads),
+            ("replays", sight.replays),
+            ("heads", sight.heads),
+        ];
         let reserved = ledgers.map(|(name, (reserved, _))| (set([("ledger", name)]), reserved as f64));
         self.bytes(
             "shuntyard_ledger_reserved",
-            "Memory reserved: promised to peers in windows, or for heads",
+            "Memory reserved: promised to peers in windows, kept to be sent again, or for heads",
             reserved.into(),
         );
         let limit = ledgers.map(|(name, (_, limit))| (set([("ledger", name)]), limit as f64));

@@ -16,6 +16,7 @@ pub(super) struct Sight {
     pub(super) totals: View,
     pub(super) ledger: (u64, u64),
     pub(super) uploads: (u64, u64),
+    pub(super) replays: (u64, u64),
     pub(super) heads: (u64, u64),
     /// By name. Requests without a route have none.
     pub(super) routes: BTreeMap<Option<Arc<str>>, RouteCounters>,
@@ -67,6 +68,7 @@ impl Sight {
             totals: View::default(),
             ledger: (0, 0),
             uploads: (0, 0),
+            replays: (0, 0),
             heads: (0, 0),
             routes: BTreeMap::new(),
             upstreams: BTreeMap::new(),
@@ -88,6 +90,7 @@ impl Sight {
         self.totals = sum(self.totals, worker.totals);
         self.ledger = (self.ledger.0 + worker.ledger.0, self.ledger.1 + worker.ledger.1);
         self.uploads = (self.uploads.0 + worker.uploads.0, self.uploads.1 + worker.uploads.1);
+        self.replays = (self.replays.0 + worker.replays.0, self.replays.1 + worker.replays.1);
         self.heads = (self.heads.0 + worker.heads.0, self.heads.1 + worker.heads.1);
         self.routes.entry(None).or_default().merge(&worker.unrouted);
         for route in &worker.routes {

@@ -30,6 +30,7 @@ pub(super) fn json(sight: &Sight, about: &About) -> String {
         },
         "ledger": { "reserved": sight.ledger.0, "limit": sight.ledger.1 },
         "uploads": { "reserved": sight.uploads.0, "limit": sight.uploads.1 },
+        "replays": { "reserved": sight.replays.0, "limit": sight.replays.1 },
         "heads": { "reserved": sight.heads.0, "limit": sight.heads.1 },
         "front": side(&sight.front),
         "limits": Limit::ALL.iter().zip(sight.limits).map(|(limit, n)| json!({ "limit": limit.name(), "hits": n }))

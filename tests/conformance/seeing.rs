@@ -133,6 +133,10 @@ fn the_admin_address_tells_what_there_is() {
         let seen = status(admin);
         assert_eq!((&seen["adapter"], &seen["draining"]), (&adapter.into(), &false.into()));
         assert_eq!((&seen["clients"].as_array().unwrap().len(), &seen["totals"]["clients"]), (&1, &1.into()));
+        for ledger in ["ledger", "uploads", "replays", "heads"] {
+            let of = &seen[ledger];
+            assert!(of["reserved"].is_u64() && of["limit"].as_u64() > Some(0), "{ledger}: {of}");
+        }
         let endpoint = &seen["upstreams"][0]["endpoints"][0];
         assert_eq!((&endpoint["complete"], &endpoint["up"]), (&7.into(), &true.into()));
         assert_eq!(get(admin, "/status?format=json", "text/html").1.get(..1), Some("{"));
@@ -145,6 +149,10 @@ fn the_admin_address_tells_what_there_is() {
             "{plain}"
         );
         assert!(!plain.contains("# EOF"), "{plain}");
+        for ledger in ["responses", "uploads", "replays", "heads"] {
+            let limit = format!("\nshuntyard_ledger_limit_bytes{{ledger=\"{ledger}\"}} ");
+            assert!(plain.contains(&limit), "{plain}");
+        }
         let (_, open) = get(admin, "/metrics", "application/openmetrics-text;version=1.0.0");
         assert!(
             open.contains("# UNIT http_server_request_duration_seconds seconds\n")

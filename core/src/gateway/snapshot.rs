@@ -31,6 +31,8 @@ pub struct Snapshot {
     pub ledger: (u64, u64),
     /// Octets kept for clients' content, and what may be.
     pub uploads: (u64, u64),
+    /// Octets kept of requests, to be sent again, and what may be.
+    pub replays: (u64, u64),
     /// Octets kept for heads and trailers, and what may be.
     pub heads: (u64, u64),
     /// Clients' connections, as many as were asked for.
@@ -266,6 +268,7 @@ impl Gateway {
             draining: self.drain.is_some(),
             ledger: (self.ledger.reserved(), self.config.ledger_octets),
             uploads: (self.uploads.reserved(), self.config.upload_ledger_octets),
+            replays: (self.replays.reserved(), self.config.replay_ledger_octets),
             heads: (self.heads.reserved(), self.config.head_ledger_octets),
             links: if connections_max == 0 { Vec::new() } else { self.links() },
             fronts,
