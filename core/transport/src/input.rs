@@ -21,6 +21,10 @@ const HEADER: usize = 5;
 /// The longest record: that of TLS 1.2 may grow by so much (RFC 5246 section 6.2.3), that of TLS 1.3 by less (RFC 8446 section 5.2).
 const LONGEST: usize = RECORD + 2048;
 
+/// Octets of the wire that bring no content, in a row: empty records and padding (RFC 8446 section 5.4 lets them hide how much is said), new
+/// keys, tickets. Nobody above sees them, so nobody else could end a flood of them.
+const WITHOUT_CONTENT_MAX: usize = 2 * LONGEST;
+
 /// The answer to a client that speaks HTTP in clear where TLS is spoken.
 const CLEAR_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
     content-type: text/plain; charset=utf-8\r\n\
@@ -210,6 +214,10 @@ impl Transport {
             while matches!(self.call(&mut []), (_, Ok(Step::Again))) && self.start == self.end {}
             failure
         });
+        if step.is_ok() && self.without_content > WITHOUT_CONTENT_MAX {
+            self.failure = Some(TlsFailure::Misbehaved);
+            return (filled, Err(TlsFailure::Misbehaved));
+        }
         (filled, step)
     }
 
@@ -232,6 +240,7 @@ impl Transport {
             peer_ended: &mut self.peer_ended,
             into,
             filled: 0,
+            content: 0,
         };
         let (discard, step) = match &mut self.side {
             Side::Server(conn) => {
@@ -242,12 +251,23 @@ impl Transport {
             }
             Side::Client(conn) => hands.take(conn.process_tls_records(input)),
         };
-        let filled = hands.filled;
+        let (filled, content) = (hands.filled, hands.content);
         self.start += discard;
+        if self.phase == Phase::Open {
+            self.count(discard, content);
+        }
         if self.start >= self.end {
             (self.start, self.end) = (0, 0);
         }
         (filled, step)
+    }
+
+    /// Content comes last of what the library takes at a time: it makes up for nothing that was too much in front of it.
+    fn count(&mut self, taken: usize, content: usize) {
+        self.without_content += taken.saturating_sub(content);
+        if content > 0 && self.without_content <= WITHOUT_CONTENT_MAX {
+            self.without_content = 0;
+        }
     }
 }
 
@@ -258,6 +278,8 @@ struct Hands<'a> {
     peer_ended: &'a mut bool,
     into: &'a mut [u8],
     filled: usize,
+    /// Octets of plaintext that came, wherever they were put.
+    content: usize,
 }
 
 impl Hands<'_> {
@@ -304,6 +326,7 @@ impl Hands<'_> {
     }
 
     fn put(&mut self, payload: &[u8]) {
+        self.content += payload.len();
         let n = if self.plain.is_empty() { payload.len().min(self.into.len() - self.filled) } else { 0 };
         self.into[self.filled..self.filled + n].copy_from_slice(&payload[..n]);
         self.filled += n;

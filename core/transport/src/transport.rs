@@ -55,6 +55,8 @@ pub struct Transport {
     pub(crate) name: Option<Arc<str>>,
     pub(crate) phase: Phase,
     pub(crate) peer_ended: bool,
+    /// Octets of the wire since content came last.
+    pub(crate) without_content: usize,
     pub(crate) closing: bool,
     pub(crate) failure: Option<TlsFailure>,
     /// Octets sealed since the connection last rested.
@@ -126,6 +128,7 @@ impl Transport {
             name: None,
             phase,
             peer_ended: false,
+            without_content: 0,
             closing: false,
             failure: None,
             sealed: 0,
