@@ -4,7 +4,7 @@
 //! inside the text, and with the words that lead on; or the configuration is one from which a gateway can be made, and
 //! drained. The same text has the same verdict.
 //!
-//! The files are the program's, by their paths: a program has no library that one could depend on.
+//! The files are the program's, by their paths: its library shows no more than a configuration of the core.
 #![forbid(unsafe_code)]
 #![allow(dead_code, unused_imports, reason = "the rest of the program is not here")]
 
