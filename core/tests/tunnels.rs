@@ -227,7 +227,7 @@ fn a_request_for_a_tunnel_holds_up_nobody_else() {
 
 #[test]
 fn only_what_the_route_allows_is_passed_on() {
-    req!("9110-8.6-06", "9110-9.3.6-06");
+    req!("9110-8.6-06", "9110-9.3.6-05", "9110-9.3.6-06");
     let mut memory = memory();
     let client = memory.connect(ConnectionConfig::default());
     ask_for_tunnel(&mut memory, client, "connect-udp");

@@ -20,7 +20,7 @@ pub(super) const ENDPOINT: Text<EndpointAddress> = Text {
     code: Code::NotAddress,
     parse: |text| text.parse(),
     write: EndpointAddress::to_string,
-    help: "write \"HOST:PORT\", \"[IPv6]:PORT\" or \"unix:/PATH\", with h2c:// or http:// in front if need be",
+    help: "write \"HOST:PORT\", \"[IPv6]:PORT\" or \"unix:/PATH\", with h2c://, http://, h2:// or https:// in front if need be",
 };
 pub(super) const DESTINATION: Text<Destination> = Text {
     what: "a path or -",

@@ -151,7 +151,7 @@ fn rfc9112_2_and_5_lines_that_are_none() {
 
 #[test]
 fn rfc9112_3_request_lines_that_are_none() {
-    req!("9112-3.2-01", "9112-3.2-02", "9112-2.2-10");
+    req!("9112-3.2-01", "9112-3.2-02", "9112-2.2-10", "9110-6.2-06");
     for (line, refusal) in [
         ("GET /", Malformed),
         ("GET", Malformed),

@@ -375,12 +375,15 @@ fn answer_early(memory: &mut Memory, backend: ConnId, stream: shuntyard_core::h2
 
 #[test]
 fn slow_heads_and_idle_connections_are_closed_in_time() {
+    req!("9112-9.5-01");
     let mut memory = Memory::new(|_| {});
     let client = memory.connect_mute();
     memory.inject(client, b"GET / HT");
     memory.wait(Duration::from_secs(200));
     assert!(said(&mut memory, client).starts_with("HTTP/1.1 408 "), "a head that does not end");
     assert!(memory.closed.contains(&client));
+    // Our side first, so that what was said arrives.
+    assert_eq!((&memory.shutdowns[..], &memory.aborted[..]), (&[client][..], &[][..]));
 
     let mut memory = Memory::new(|_| {});
     let client = memory.connect_mute();
@@ -388,6 +391,7 @@ fn slow_heads_and_idle_connections_are_closed_in_time() {
     assert!(response.starts_with("HTTP/1.1 200 "));
     memory.wait(Duration::from_secs(1000));
     assert!(memory.closed.contains(&client), "an idle connection");
+    assert!(memory.shutdowns.contains(&client) && memory.aborted.is_empty(), "gracefully");
     assert_eq!(said(&mut memory, client), "");
 }
 
