@@ -155,7 +155,8 @@ impl Connection {
         if self.awaits_preface() { &[] } else { self.outbox.as_slice() }
     }
 
-    /// Whether there is output, or some could be cut.
+    /// Whether there is output, or some could be cut. Where the peer has narrowed windows since, nothing may come of a cut; it is not
+    /// promised again then.
     pub fn has_output(&self) -> bool {
         let cuttable = !self.schedule.is_empty() && self.send_window.available() > 0;
         !self.transmit().is_empty() || (cuttable && self.phase != Phase::Failed)
