@@ -194,7 +194,8 @@ impl Worker {
         self.forget_done();
         for number in 0..self.listeners.len() {
             for _ in 0..TURN_ACCEPTS {
-                if !self.accept_one(number) {
+                let listener = self.listeners.get(number);
+                if !listener.is_some_and(|listener| self.may_accept(listener)) || !self.accept_one(number) {
                     break;
                 }
             }
@@ -203,9 +204,7 @@ impl Worker {
 
     /// Accepts a connection from the listener. Says whether there may be another.
     fn accept_one(&mut self, number: usize) -> bool {
-        let may_accept = self.listeners.get(number).is_some_and(|listener| self.may_accept(listener));
-        let Some(listener) = self.listeners.get_mut(number).filter(|listener| may_accept && listener.ready)
-        else {
+        let Some(listener) = self.listeners.get_mut(number).filter(|listener| listener.ready) else {
             return false;
         };
         match listener.accept() {
@@ -353,7 +352,7 @@ impl Worker {
         for number in 0..self.listeners.len() {
             self.listeners[number].ready = true;
             for _ in 0..BACKLOG {
-                if !self.accept_one(number) {
+                if !self.accepting || !self.accept_one(number) {
                     break;
                 }
             }

@@ -55,6 +55,8 @@ pub struct Engine {
     pub entry: Option<EntryKey>,
     /// Its connection waits at its endpoint for an entry that adopts it.
     pub idle: bool,
+    /// Its backend allows no stream on it for now, which its endpoint counts.
+    pub barred: bool,
     /// Its backend has seen too many requests taken back, and rests: the next look at it.
     pub easing: Option<DeadlineKey<DeadlineTarget>>,
     /// Streams whose requests have got another answer, if there are any.
@@ -83,6 +85,7 @@ impl Engine {
             endpoint,
             entry,
             idle: false,
+            barred: false,
             easing: None,
             leftovers: None,
             phase,

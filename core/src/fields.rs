@@ -167,10 +167,19 @@ impl FieldSection {
         self.octets.capacity() + self.entries.capacity() * size_of::<Entry>()
     }
 
-    /// Gives memory back that lines before these have needed and these do not: of a section that is kept for long.
+    /// Gives memory back that lines before these have needed, or lines that were taken out, and these do not: of a section that is
+    /// kept for long.
     pub(crate) fn fit(&mut self) {
         if self.capacity() > ORDINARY_OCTETS.max(2 * self.size()) {
-            self.octets.shrink_to_fit();
+            let octets_of = |entry: &Entry| entry.name_len + entry.value_len + entry.code_len;
+            let all = self.entries.iter().map(octets_of).sum::<u32>();
+            let mut octets = Vec::with_capacity(all as usize);
+            for entry in &mut self.entries {
+                let start = octets.len() as u32;
+                octets.extend_from_slice(&self.octets[entry.start as usize..][..octets_of(entry) as usize]);
+                entry.start = start;
+            }
+            self.octets = octets;
             self.entries.shrink_to_fit();
         }
     }
@@ -381,5 +390,23 @@ mod tests {
         fields.retain(|line| line.name != b"bb");
         assert_eq!(fields.iter().map(|line| line.name).collect::<Vec<_>>(), [&b"a"[..], b"ccc"]);
         assert_eq!(fields.size(), 1 + 1 + 32 + 3 + 1 + 32);
+    }
+
+    #[test]
+    fn what_was_taken_out_holds_no_memory() {
+        let mut fields = FieldSection::new();
+        fields.push(FieldLine::new(b"x-forwarded-large", &[b'x'; 60_000], 7));
+        fields.push(FieldLine::new(b"a", b"vw", 7));
+        fields.keep_code(b"c");
+        let before = fields.clone();
+        fields.fit();
+        assert_eq!(fields, before);
+        fields.push(FieldLine::new(b"b", b"w", 7));
+        fields.retain(|line| line.name != b"x-forwarded-large");
+        fields.fit();
+        let lines: Vec<_> = fields.iter().map(|line| (line.name, line.value)).collect();
+        assert_eq!(lines, [(&b"a"[..], &b"vw"[..]), (b"b", b"w")]);
+        assert_eq!(fields.unread().map(Unread::code).collect::<Vec<_>>(), [Some(&b"c"[..]), None]);
+        assert!(fields.capacity() <= ORDINARY_OCTETS.max(2 * fields.size()), "{}", fields.capacity());
     }
 }

@@ -54,6 +54,22 @@ impl Gateway {
     /// Thaws requests of the entry while there are engines with slots and the ledger has memory; then sees to more engines.
     /// `false`: nothing came of it, for all that wait want a backend of a special kind.
     fn serve(&mut self, entry: EntryKey, hands_on: bool, now: Instant) -> bool {
+        let mut adopted = None;
+        let served = self.thaw_all(entry, &mut adopted, hands_on, now);
+        // What came to nothing is not kept from others.
+        if let Some(conn) = adopted {
+            self.leave_unused(conn, now);
+        }
+        served
+    }
+
+    fn thaw_all(
+        &mut self,
+        entry: EntryKey,
+        adopted: &mut Option<ConnId>,
+        hands_on: bool,
+        now: Instant,
+    ) -> bool {
         let (mut in_vain, mut unserved) = (true, Unserved::default());
         while let Some((key, needs)) = self.registry.next_request(entry, unserved) {
             self.work.steps(1);
@@ -63,7 +79,7 @@ impl Gateway {
                 continue;
             }
             let wanted = self.wanted(key);
-            let Some(conn) = self.engine_for(entry, wanted, now) else {
+            let Some(conn) = self.engine_for(entry, wanted, adopted, now) else {
                 self.saturated(entry, key, wanted, now);
                 // Who waits for a backend of a special kind keeps its turn, and holds nobody up who can do with any.
                 unserved.add(needs);
@@ -92,17 +108,37 @@ impl Gateway {
 
     /// The engine for a request of the entry: of those with a free slot the one whose endpoint ranks best, and there the
     /// one with the fewest streams. An endpoint that ranks better without having an engine gets one.
-    fn engine_for(&mut self, entry: EntryKey, wanted: Wanted, now: Instant) -> Option<ConnId> {
+    fn engine_for(
+        &mut self,
+        entry: EntryKey,
+        wanted: Wanted,
+        adopted: &mut Option<ConnId>,
+        now: Instant,
+    ) -> Option<ConnId> {
         let best = self.best_seat(entry, wanted);
         self.work.steps(1);
-        match self.registry.better_way(entry, best.map(|(rank, _)| rank), wanted) {
-            Some(Way::Adopt(endpoint)) => self.adopt(entry, endpoint).or(best.map(|(_, conn)| conn)),
-            Some(Way::Dial(endpoint)) => {
-                self.dial_for(entry, endpoint, now);
-                best.map(|(_, conn)| conn)
+        let conns = &self.conns;
+        let has_slot = |conn| conns.get(conn).and_then(streams_where_free).is_some();
+        match self.registry.better_way(entry, best.map(|(rank, _)| rank), wanted, has_slot) {
+            Some(Way::Adopt(endpoint, conn)) => {
+                self.adopt(entry, endpoint, conn);
+                if let Some(other) = adopted.replace(conn) {
+                    self.leave_unused(other, now);
+                }
+                return Some(conn);
             }
-            None => best.map(|(_, conn)| conn),
+            Some(Way::Dial(endpoint)) => self.dial_for(entry, endpoint, now),
+            // One without a slot is somebody to wait for.
+            None if best.is_none() => {
+                if let Some(Way::Adopt(endpoint, conn)) =
+                    self.registry.better_way(entry, None, wanted, |_| true)
+                {
+                    self.adopt(entry, endpoint, conn);
+                }
+            }
+            None => {}
         }
+        best.map(|(_, conn)| conn)
     }
 
     /// Whether nobody of its upstream offers what the request needs.
@@ -131,7 +167,7 @@ impl Gateway {
             .iter()
             .filter_map(|&Seat { conn, endpoint, .. }| {
                 let rank = self.registry.rank(entry.upstream, endpoint, wanted)?;
-                let streams = self.streams_where_free(conn)?;
+                let streams = self.conns.get(conn).and_then(streams_where_free)?;
                 if wanted.needs == Needs::Tunnel && !self.is_established(conn) {
                     return None;
                 }
@@ -152,21 +188,13 @@ impl Gateway {
         self.conns.get(conn).is_some_and(|entry| entry.established)
     }
 
-    /// The streams of a backend connection, if it has a free slot.
-    fn streams_where_free(&self, conn: ConnId) -> Option<usize> {
-        let entry = self.conns.get(conn)?;
-        let Side::Backend(engine) = &entry.side else { return None };
-        (engine.free_slots(&entry.session) > 0).then(|| entry.session.open_streams())
-    }
-
     /// An idle connection gets an engine of the entry.
-    fn adopt(&mut self, entry: EntryKey, endpoint: EndpointKey) -> Option<ConnId> {
-        let conn = self.registry.adopt(entry, endpoint)?;
+    fn adopt(&mut self, entry: EntryKey, endpoint: EndpointKey, conn: ConnId) {
+        self.registry.adopt(entry, endpoint, conn);
         if let Some(engine) = self.conns.get_mut(conn).and_then(Conn::engine_mut) {
             engine.entry = Some(entry);
             engine.idle = false;
         }
-        self.streams_where_free(conn).map(|_| conn)
     }
 
     /// No engine has a slot: one more is ordered, or those who wait are told, or they wait.
@@ -350,4 +378,10 @@ impl Gateway {
             self.relay_request(key, now);
         }
     }
+}
+
+/// The streams of a backend connection, if it has a free slot.
+fn streams_where_free(conn: &Conn) -> Option<usize> {
+    let Side::Backend(engine) = &conn.side else { return None };
+    (engine.free_slots(&conn.session) > 0).then(|| conn.session.open_streams())
 }

@@ -25,30 +25,51 @@ impl Gateway {
             let seat = Seat { conn, endpoint: engine.endpoint, dialling: first };
             self.registry.limit_told(engine.upstream, engine.entry, seat, limits);
         }
+        self.bar(conn, limits.0 == Some(0));
         self.run_out(conn, now);
+    }
+
+    /// The backend allows no stream on the connection for now, or does again. Of one that goes away it means nothing.
+    fn bar(&mut self, conn: ConnId, barred: bool) {
+        let Some(engine) = self.conns.get_mut(conn).and_then(Conn::engine_mut) else { return };
+        if engine.phase() != EnginePhase::Draining && core::mem::replace(&mut engine.barred, barred) != barred
+        {
+            self.registry.bar(engine.upstream, engine.endpoint, barred);
+        }
     }
 
     /// An engine without requests is deregistered: whoever needs its connection next adopts it (B31, B33).
     pub(super) fn run_out(&mut self, conn: ConnId, now: Instant) {
-        let Some(entry) = self.conns.get_mut(conn) else { return };
+        if let Some(upstream) = self.leave_unused(conn, now) {
+            self.registry.wake_upstream(upstream);
+        }
+    }
+
+    /// Likewise, where nobody waits who could use it. Says whose connection is idle now, if it is.
+    pub(super) fn leave_unused(&mut self, conn: ConnId, now: Instant) -> Option<UpstreamKey> {
+        let entry = self.conns.get_mut(conn)?;
         let unused = entry.established && entry.life == Life::Open && entry.session.open_streams() == 0;
         let may_rest =
             |engine: &&mut crate::engine::Engine| engine.phase() == EnginePhase::Open && !engine.idle;
-        let Some(engine) = entry.engine_mut().filter(|_| unused).filter(may_rest) else { return };
+        let engine = entry.engine_mut().filter(|_| unused).filter(may_rest)?;
         let (upstream, endpoint) = (engine.upstream, engine.endpoint);
         engine.idle = true;
         let of = engine.entry.take();
-        if !self.registry.deregister(of, upstream, endpoint, conn) {
-            self.close_gracefully(conn, Cause::ConnectionTerminated, now);
+        if self.registry.deregister(of, upstream, endpoint, conn) {
+            return Some(upstream);
         }
+        self.close_gracefully(conn, Cause::ConnectionTerminated, now);
+        None
     }
 
     /// A slot of the backend connection may be free: a stream has ended, or output has left that there was no room behind.
     pub(super) fn slot_freed(&mut self, conn: ConnId) {
-        if let Some(Side::Backend(engine)) = self.conns.get(conn).map(|entry| &entry.side)
-            && let Some(entry) = engine.entry
-        {
-            self.registry.wake(entry);
+        if let Some(Side::Backend(engine)) = self.conns.get(conn).map(|entry| &entry.side) {
+            match engine.entry {
+                Some(entry) => self.registry.wake(entry),
+                None if engine.idle => self.registry.wake_upstream(engine.upstream),
+                None => {}
+            }
         }
     }
 
@@ -114,15 +135,19 @@ impl Gateway {
         let again = engine.phase() == EnginePhase::Draining;
         engine.drain();
         let (upstream, endpoint) = (engine.upstream, engine.endpoint);
-        if core::mem::take(&mut engine.idle) {
-            return self.registry.leave_idle(upstream, endpoint, conn);
-        }
+        let (idle, barred) = (core::mem::take(&mut engine.idle), core::mem::take(&mut engine.barred));
         let entry = engine.entry.take();
-        if dialling && !again {
+        if idle {
+            self.registry.leave_idle(upstream, endpoint, conn);
+        } else if dialling && !again {
             self.dial_failed((upstream, endpoint), cause, now);
         }
         if let Some(entry) = entry {
             self.engine_gone(conn, entry, dialling, cause, now);
+        }
+        // What it had said of streams is not for its successor.
+        if barred {
+            self.registry.bar(upstream, endpoint, false);
         }
     }
 

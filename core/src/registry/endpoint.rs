@@ -44,6 +44,8 @@ pub struct Endpoint {
     failures: u32,
     /// The streams that it allowed at a time when it was last asked: what holds on a new connection until it is told.
     pub streams_max: Option<u32>,
+    /// Connections that take requests, and on which it allows no stream for now.
+    pub barred: u32,
     /// What TLS has agreed on with it last.
     pub agreed: Option<Protocol>,
     /// Whether it understands extended CONNECT (RFC 8441), when it was last asked.
@@ -75,6 +77,7 @@ impl Endpoint {
             rest_deadline: None,
             failures: 0,
             streams_max: None,
+            barred: 0,
             agreed: None,
             tunnels: None,
             retired: false,

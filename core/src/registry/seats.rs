@@ -8,8 +8,8 @@ use crate::request::Needs;
 /// Where the next request of an entry may go beside the engines that the entry has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// Connections are idle at the endpoint: one can be adopted.
-    Adopt(EndpointKey),
+    /// A connection is idle at the endpoint and can be adopted.
+    Adopt(EndpointKey, ConnId),
     /// A connection to the endpoint can be ordered.
     Dial(EndpointKey),
 }
@@ -17,9 +17,15 @@ pub enum Way {
 /// The engines.
 impl Registry {
     /// A way to serve the entry's next request that is better than an engine whose endpoint has the rank `best`; any way
-    /// where there is none. An endpoint without a connection of this entry is one; an idle connection is adopted before
-    /// another is made.
-    pub fn better_way(&self, entry: EntryKey, best: Option<Rank>, wanted: Wanted) -> Option<Way> {
+    /// where there is none. An endpoint without a connection of this entry is one; an idle connection that is `of_use` is adopted
+    /// before another is made.
+    pub fn better_way(
+        &self,
+        entry: EntryKey,
+        best: Option<Rank>,
+        wanted: Wanted,
+        of_use: impl Fn(ConnId) -> bool,
+    ) -> Option<Way> {
         let entry = self.entries.get(entry)?;
         let upstream = self.upstreams.get(entry.upstream)?;
         // Mostly nothing is better than what there is, and nobody has to be asked.
@@ -33,8 +39,8 @@ impl Registry {
             // Equals stay where a connection is.
             .filter(|(rank, ..)| best.is_none_or(|best| rank.0 < best.0))
             .filter_map(|(rank, key, endpoint)| {
-                if !endpoint.idle.is_empty() {
-                    return Some((rank, Way::Adopt(key)));
+                if let Some(&conn) = endpoint.idle.iter().rev().find(|conn| of_use(**conn)) {
+                    return Some((rank, Way::Adopt(key, conn)));
                 }
                 let may_dial = !endpoint.resting && !enough_dials && !entry.has_engine_at(key);
                 (may_dial && has_room(upstream, endpoint)).then_some((rank, Way::Dial(key)))
@@ -126,16 +132,16 @@ impl Registry {
         }
     }
 
-    /// An idle connection gets an engine of the entry. `None`: the endpoint has none.
-    pub fn adopt(&mut self, entry: EntryKey, endpoint: EndpointKey) -> Option<ConnId> {
-        let of = self.entries.get(entry)?.upstream;
-        let conn = self.upstreams.get_mut(of)?.endpoint_mut(endpoint)?.idle.pop()?;
-        self.seat(entry, Seat { conn, endpoint, dialling: false });
-        Some(conn)
+    /// An idle connection gets an engine of the entry.
+    pub fn adopt(&mut self, key: EntryKey, endpoint: EndpointKey, conn: ConnId) {
+        if let Some(entry) = self.entries.get(key) {
+            self.leave_idle(entry.upstream, endpoint, conn);
+            self.seat(key, Seat { conn, endpoint, dialling: false });
+        }
     }
 
     /// The engine is out of requests: it is deregistered, and its connection is idle from now on, in one step (B31). Says
-    /// whether its endpoint still wants the connection.
+    /// whether its endpoint still wants the connection. Who waits is not woken.
     pub fn deregister(
         &mut self,
         entry: Option<EntryKey>,
@@ -151,7 +157,6 @@ impl Registry {
             return false;
         };
         endpoint.idle.push(conn);
-        self.wake_upstream(upstream);
         true
     }
 
@@ -182,10 +187,9 @@ impl Registry {
         seat: Seat,
         (streams_max, tunnels): (Option<u32>, bool),
     ) {
-        let mut before = None;
         if let Some(endpoint) = self.endpoint_mut(upstream, seat.endpoint) {
             endpoint.tunnels = Some(tunnels);
-            before = endpoint.streams_max.replace(streams_max.unwrap_or(u32::MAX));
+            endpoint.streams_max = Some(streams_max.unwrap_or(u32::MAX));
             if seat.dialling {
                 endpoint.succeeded();
                 self.look_for_short(upstream);
@@ -199,8 +203,14 @@ impl Registry {
             }
             self.wake(entry);
         }
-        // Connections may be made to it again, by whoever waits: the one that tells may be going away. Its own entry comes first.
-        if before == Some(0) && streams_max != Some(0) {
+    }
+
+    /// A connection of the endpoint takes requests, and its backend allows no stream on it for now; or that is over.
+    pub fn bar(&mut self, upstream: UpstreamKey, endpoint: EndpointKey, barred: bool) {
+        let Some(of) = self.endpoint_mut(upstream, endpoint) else { return };
+        of.barred = if barred { of.barred + 1 } else { of.barred.saturating_sub(1) };
+        // Connections may be made to it again, by whoever waits.
+        if of.barred == 0 {
             self.wake_upstream(upstream);
         }
     }
@@ -236,6 +246,7 @@ impl Upstream {
 /// Whether the endpoint may have one more connection, and it is known where it is. Where a connection stands on which no
 /// stream is allowed for now, another one would fare no better.
 fn has_room(upstream: &Upstream, endpoint: &Endpoint) -> bool {
-    let closed = endpoint.streams_max == Some(0) && endpoint.connections > 0;
-    endpoint.connections < upstream.connections_max(endpoint) && !endpoint.is_unresolved() && !closed
+    endpoint.connections < upstream.connections_max(endpoint)
+        && !endpoint.is_unresolved()
+        && endpoint.barred == 0
 }

@@ -11,7 +11,7 @@ use shuntyard_core::time::Duration;
 use crate::memory::Memory;
 use crate::memory::talk::{answer_all, ask, get};
 
-fn address(port: u16) -> Address {
+pub(crate) fn address(port: u16) -> Address {
     SocketAddr::from(([127, 0, 0, 1], port)).into()
 }
 

@@ -3,6 +3,7 @@
 #[path = "../memory/mod.rs"]
 mod memory;
 
+mod adoption;
 mod endpoints;
 mod memory_bound;
 mod pool;

@@ -478,3 +478,36 @@ fn b80_figures_that_a_hook_counts_for_each_route_add_up_to_the_log() {
     assert_eq!(sum(|of| of.backend_octets.1), attempts.iter().map(|attempt| attempt.response_octets).sum());
     assert_eq!(sum(|of| of.client_octets.1), 66_000);
 }
+
+/// An idle connection that was adopted for a request that a hook then answers is nobody's own.
+#[test]
+fn what_was_adopted_for_an_answered_request_is_idle_again() {
+    let hooks = on_request(|_, request| {
+        let path = request.get(":path").map(<[u8]>::to_vec).unwrap_or_default();
+        Ok(if path == b"/answered" { answer(200, "") } else { Verdict::Forward })
+    });
+    let mut memory = Memory::of(
+        |config| {
+            config.upstreams[0].share = Scope::Client;
+            config.upstreams[0].connections_max = 1;
+        },
+        |gateway| gateway.with_hooks(hooks),
+    );
+    let clients: Vec<_> = (0..2).map(|_| memory.connect(ConnectionConfig::default())).collect();
+    let get = |path: &str| Request::get(format!("http://example.com{path}")).body(()).expect("a request");
+    memory.client(clients[0]).send_request(&get("/first"), true).expect("a slot");
+    memory.settle();
+    let backend = memory.backends()[0];
+    let (stream, _) = requests(&mut memory, backend).remove(0);
+    memory.backend(backend).send_response(stream, &Response::new(()), true).expect("open");
+    memory.settle();
+    assert_eq!(memory.gateway.view().engines, 0);
+    memory.client(clients[0]).send_request(&get("/answered"), true).expect("a slot");
+    memory.settle();
+    let engines = memory.gateway.view().engines;
+    memory.client(clients[1]).send_request(&get("/other"), true).expect("a slot");
+    memory.settle();
+    let at_once = requests(&mut memory, backend).len();
+    memory.wait(Duration::from_secs(4));
+    assert_eq!((engines, at_once, requests(&mut memory, backend).len()), (0, 1, 0));
+}

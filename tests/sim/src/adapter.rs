@@ -418,7 +418,8 @@ impl Adapter {
             Action::Readable(id) => {
                 if let Some(conn) = self.conns.get_mut(&id) {
                     conn.paused = false;
-                    stage.police[conn.link].paused = false;
+                    let now = stage.now();
+                    stage.police[conn.link].resumed(now);
                     self.ready.insert(conn.link);
                 }
             }

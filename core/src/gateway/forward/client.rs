@@ -78,13 +78,16 @@ impl Introduction {
             let scheme =
                 fields.value_of(FieldName::Scheme).filter(|_| client.trusted).unwrap_or(peer.scheme());
             let element = client.element(fields.value_of(FieldName::Authority), scheme);
-            append(fields, (FORWARDED, &self.names[3]), element.as_bytes(), said, seed);
+            // In other words it is as secret as before (RFC 7541 section 7.1.3).
+            let told = |name| name == FieldName::Authority || (name == FieldName::Scheme && client.trusted);
+            let secret = fields.iter().any(|line| line.never_indexed && told(line.facts.name));
+            append(fields, (FORWARDED, &self.names[3]), (element.as_bytes(), secret), said, seed);
         }
         if !self.config.x_forwarded {
             return;
         }
         match &client.address {
-            Some(line) if said => append(fields, (FOR, &self.names[0]), line.value(), said, seed),
+            Some(line) if said => append(fields, (FOR, &self.names[0]), (line.value(), false), said, seed),
             Some(line) => line.push(fields),
             None => {}
         }
@@ -217,11 +220,11 @@ const fn mixed(bits: u64) -> u64 {
 fn append(
     fields: &mut FieldSection,
     (name, facts): (&[u8], &FieldFacts),
-    member: &[u8],
+    (member, secret): (&[u8], bool),
     said: bool,
     seed: u64,
 ) {
-    let (mut value, mut never_indexed) = (Vec::new(), false);
+    let (mut value, mut never_indexed) = (Vec::new(), secret);
     if said {
         for line in fields.iter().filter(|line| line.name == name && !line.value.is_empty()) {
             value.extend_from_slice(line.value);
@@ -354,6 +357,17 @@ mod tests {
         Introduction::new(trusting, SEED, &mut origins).introduce(&mut fields, &peer, &mut origins);
         let never = |name: &[u8]| fields.iter().any(|line| line.name == name && line.never_indexed);
         assert!(never(FOR) && never(HOST) && !never(PROTO));
+    }
+
+    #[test]
+    fn what_must_not_be_indexed_is_not_in_an_element_either() {
+        let mut fields = FieldSection::new();
+        fields.push(FieldLine::new(b":authority", b"secret.example", SEED).never_indexed());
+        let (mut origins, at) = (OwnOrigins::default(), peer("192.0.2.1"));
+        let peer = Peer { conn: ConnId::from_bits(7), address: &at, secure: false };
+        let only = ForwardingConfig { x_forwarded: false, forwarded: true, ..config(&[]) };
+        Introduction::new(only, SEED, &mut origins).introduce(&mut fields, &peer, &mut origins);
+        assert!(fields.iter().any(|line| line.name == FORWARDED && line.never_indexed));
     }
 
     /// The next request of another client is not told as one of the last.

@@ -62,9 +62,16 @@ impl Police {
             || self.ended_by_gateway)
     }
 
-    /// For how long a backend connection has stood without a stream, if the gateway should give it up some time.
+    /// The gateway looks at the connection again: what had come before it has only seen now.
+    pub fn resumed(&mut self, now: Nanos) {
+        self.paused = false;
+        self.idle_since = self.idle_since.max(now);
+    }
+
+    /// For how long a backend connection has stood without a stream, as the gateway has seen it, if it should give it up some time.
     pub fn idle_for(&self, now: Nanos) -> Option<Nanos> {
-        let idle = self.side == Side::Backend && self.established && self.is_engine() && self.open.is_empty();
+        let seen = !self.paused && self.established;
+        let idle = self.side == Side::Backend && seen && self.is_engine() && self.open.is_empty();
         (idle && !self.inbound_broken).then(|| now.saturating_sub(self.idle_since))
     }
 
