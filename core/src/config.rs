@@ -66,6 +66,8 @@ pub struct Config {
     /// Octets of request content that are kept, so that requests which were not processed can be sent again whole. Counts
     /// twice in the memory of a gateway: what is sent again lies in its stream's queue, too.
     pub replay_ledger_octets: u64,
+    /// Octets of that memory that the requests of one client connection may hold.
+    pub replay_front_octets: u64,
     /// Octets of memory for heads of requests under way and for trailers. Above it new requests are answered 503, and an exchange whose
     /// trailers find none fails.
     pub head_ledger_octets: u64,
@@ -124,9 +126,10 @@ impl Config {
             max_fronts: 100_000,
             max_fronts_per_client: 25_000,
             ledger_octets: 1 << 30,
-            ledger_front_octets: 64 << 20,
+            ledger_front_octets: 6656 << 10,
             upload_ledger_octets: 256 << 20,
             replay_ledger_octets: 64 << 20,
+            replay_front_octets: 512 << 10,
             head_ledger_octets: 256 << 20,
             recv_buffer_octets: 256 << 10,
             via: "shuntyard".to_owned(),
@@ -161,6 +164,7 @@ impl Config {
         range("ledger_front_octets", self.ledger_front_octets, window, 1 << 40)?;
         range("upload_ledger_octets", self.upload_ledger_octets, 0, 1 << 40)?;
         range("replay_ledger_octets", self.replay_ledger_octets, 0, 1 << 40)?;
+        range("replay_front_octets", self.replay_front_octets, 0, 1 << 40)?;
         range("head_ledger_octets", self.head_ledger_octets, 0, 1 << 40)?;
         range("recv_buffer_octets", self.recv_buffer_octets as u64, 33 << 10, 16 << 20)?;
         range("via", self.via.len() as u64, 1, 256)?;

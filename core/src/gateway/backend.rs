@@ -59,7 +59,7 @@ impl Gateway {
             }
             let front = request.awaiting.front;
             // L8: what is seen of one attempt rules another out.
-            request.awaiting.replay.end(&mut self.replays);
+            self.replays.end(&mut request.awaiting, &mut self.conns);
             if let Some(entry) = self.conns.get_mut(front.conn) {
                 // A front that is gone has ended its request.
                 let _ = entry.session.send_head(front.stream, &fields, false);
@@ -99,7 +99,7 @@ impl Gateway {
             request.awaiting.response = ResponsePhase::Begun(status);
             request.awaiting.responded = Some(now);
             request.awaiting.relay = relay;
-            request.awaiting.replay.end(&mut self.replays);
+            self.replays.end(&mut request.awaiting, &mut self.conns);
             if let Some(route) = &request.awaiting.route {
                 if let Some((authority, true)) = &route.authority {
                     map_back(&mut fields, authority, self.seed);

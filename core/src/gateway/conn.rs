@@ -39,6 +39,8 @@ pub(super) enum Side {
         lanes: FrontLanes,
         /// What its requests have reserved of the ledger.
         reserved: u64,
+        /// What is kept of their content to be sent again.
+        replayed: u64,
         /// They have reserved as much as one client may: its lanes take no turns.
         held: bool,
         /// It is known whose it is, and counts as that client's.
@@ -53,7 +55,15 @@ pub(super) enum Side {
 impl Side {
     /// A client that has asked for nothing yet.
     pub(super) fn front(peer: Address, counted: bool) -> Self {
-        Self::Front { peer, lanes: FrontLanes::default(), reserved: 0, held: false, counted, shed: false }
+        Self::Front {
+            peer,
+            lanes: FrontLanes::default(),
+            reserved: 0,
+            replayed: 0,
+            held: false,
+            counted,
+            shed: false,
+        }
     }
 }
 

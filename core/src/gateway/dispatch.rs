@@ -360,12 +360,17 @@ impl Gateway {
         let relayed = live.relay.is_some();
         let all_left = !relayed && awaiting.content_end && cut == content.len();
         let max = awaiting.route.as_ref().map_or(0, |of| self.registry.replay_octets(of.upstream));
-        awaiting.replay.keep_all(content, max, &mut self.replays);
+        self.replays.keep_all(content, max, awaiting, &mut self.conns);
         if let Some(trailers) = trailers {
             awaiting.replay.keep_trailers(&trailers);
             match &mut live.relay {
                 Some(relay) => relay.put_trailers(trailers),
-                None => drop(entry.session.send_trailers(stream, trailers)),
+                None => {
+                    if let Some(entry) = self.conns.get_mut(conn) {
+                        // As it takes content, so it does trailers.
+                        let _ = entry.session.send_trailers(stream, trailers);
+                    }
+                }
             }
         }
         self.content_cut(key, cut as u32);

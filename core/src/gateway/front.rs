@@ -229,7 +229,7 @@ impl Gateway {
             Place::Live(live) => {
                 let (conn, stream) = (live.conn(), live.stream());
                 let max = awaiting.route.as_ref().map_or(0, |of| self.registry.replay_octets(of.upstream));
-                awaiting.replay.keep(data, max, &mut self.replays);
+                self.replays.keep(data, max, awaiting, &mut self.conns);
                 if let Some(relay) = &mut live.relay {
                     relay.put(data, end);
                     relayed = true;

@@ -54,6 +54,7 @@ mod outcome;
 mod preface;
 mod relay;
 mod replace;
+mod replays;
 mod reply;
 mod resume;
 mod retry;
@@ -97,6 +98,7 @@ use crate::time::{Instant, WallClock};
 use conn::{Conn, Life, Side};
 use deadlines::Kind;
 use forward::Forward;
+use replays::Replays;
 
 /// A gateway: a pure function of configuration, seed, events and time.
 #[derive(Debug)]
@@ -121,7 +123,7 @@ pub struct Gateway {
     /// The account of clients' stream windows.
     uploads: Ledger,
     /// The account of content that is kept to be sent again.
-    replays: Ledger,
+    replays: Replays,
     /// The account of heads and trailers.
     heads: Ledger,
     deadlines: Deadlines<DeadlineTarget, { Kind::COUNT }>,
@@ -176,7 +178,7 @@ impl Gateway {
             account: account::Account::default(),
             ledger: Ledger::new(config.ledger_octets),
             uploads: Ledger::new(config.upload_ledger_octets),
-            replays: Ledger::new(config.replay_ledger_octets),
+            replays: Replays::new(config.replay_ledger_octets, config.replay_front_octets),
             heads: Ledger::new(config.head_ledger_octets),
             deadlines: Deadlines::default(),
             actions: VecDeque::new(),
@@ -220,7 +222,7 @@ impl Gateway {
         self.forward.configure(&config);
         self.ledger.set_limit(config.ledger_octets);
         self.uploads.set_limit(config.upload_ledger_octets);
-        self.replays.set_limit(config.replay_ledger_octets);
+        self.replays.set_limits(config.replay_ledger_octets, config.replay_front_octets);
         self.heads.set_limit(config.head_ledger_octets);
         let listeners = core::mem::take(&mut self.config.listeners);
         self.config = Config { listeners, ..config };

@@ -155,7 +155,7 @@ impl Gateway {
         if let Some(sections) = awaiting.sections.take() {
             self.heads.give_back(sections);
         }
-        awaiting.replay.settle(&mut self.replays);
+        self.replays.settle(awaiting, &mut self.conns);
         let total = awaiting.total.take();
         if let Place::Finished(finished) = place.take() {
             let (fields, held) = finished.settle();

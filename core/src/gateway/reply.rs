@@ -30,7 +30,7 @@ impl Gateway {
             (awaiting.front, content.is_empty() || awaiting.head.method == crate::message::Method::Head);
         awaiting.response = ResponsePhase::Local(status, cause);
         awaiting.content.clear();
-        awaiting.replay.end(&mut self.replays);
+        self.replays.end(awaiting, &mut self.conns);
         let mut all_left = true;
         if let Some(entry) = self.conns.get_mut(front.conn)
             && entry.session.send_head(front.stream, fields, is_head).is_ok()

@@ -25,6 +25,8 @@ pub(crate) mod cost {
     pub(crate) const EMPTY_DATA: u32 = 10;
     /// DATA of less content than padding, that ends nothing.
     pub(crate) const PADDING: u32 = 1;
+    /// So many frames of DATA with next to nothing in them, one after the other (RFC 9113 section 10.5).
+    pub(crate) const TINY_DATA: u32 = 1;
     /// HTTP/1.1: a client's chunk of less content than what stands around it, that ends nothing.
     pub(crate) const TINY_CHUNK: u32 = 1;
     /// WINDOW_UPDATE (CVE-2019-9511).
@@ -41,24 +43,17 @@ const OCTETS_PER_POINT: u32 = 256;
 /// What a second earns: 55 resets.
 const POINTS_PER_SECOND: u64 = 3_300;
 
-/// What DATA costs that ends nothing.
-///
-/// A little content costs nothing, however little it is: it is passed on at once, as a frame of its own. Were it misuse, a client could
-/// end the connection that it shares with others behind the gateway.
-pub(crate) const fn cost_of_data(content: usize, padding: u32) -> u32 {
-    if content == 0 {
-        cost::EMPTY_DATA
-    } else if padding as usize > content {
-        cost::PADDING
-    } else {
-        0
-    }
-}
+/// DATA of less content than this is tiny. It is passed on at once, as a frame of its own, by whoever has it from a client that may be
+/// one of many: so [`TINY_FRAMES`] of them cost no more than one update of a window, and some four hundred thousand a second nothing.
+const TINY_OCTETS: usize = 16;
+const TINY_FRAMES: u8 = 128;
 
 /// What a peer has cost beyond what it has brought. Useful work and time pay it back, down to nothing and no further.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Misuse {
     points: u32,
+    /// Frames of tiny DATA that have cost nothing yet.
+    tiny: u8,
 }
 
 impl Misuse {
@@ -73,6 +68,25 @@ impl Misuse {
     pub(crate) const fn bear(&mut self, points: u32, max: u32) {
         let sum = self.points.saturating_add(points);
         self.points = if sum > max { max } else { sum };
+    }
+
+    /// What DATA costs that ends nothing.
+    pub(crate) const fn cost_of_data(&mut self, content: usize, padding: u32) -> u32 {
+        if content == 0 {
+            return cost::EMPTY_DATA;
+        }
+        if padding as usize > content {
+            return cost::PADDING;
+        }
+        if content >= TINY_OCTETS {
+            return 0;
+        }
+        self.tiny += 1;
+        if self.tiny < TINY_FRAMES {
+            return 0;
+        }
+        self.tiny = 0;
+        cost::TINY_DATA
     }
 
     /// A frame of content left that no window cut short. A peer may ask how long that took, and give both windows back.

@@ -2,7 +2,7 @@
 
 use crate::error::{ConnectionError, ErrorCode, StreamError};
 use crate::frame::{self, DEFAULT_MAX_FRAME_SIZE, Frame, FrameError, FrameHeader, FrameType, HEADER_LEN};
-use crate::h2::budget::{cost, cost_of_data};
+use crate::h2::budget::cost;
 use crate::h2::connection::{Connection, OpenBlock, Phase};
 use crate::h2::event::{Event, Input};
 use crate::h2::settings::Role;
@@ -219,7 +219,8 @@ impl Connection {
             return self.fail_stream(key, error);
         }
         if !end {
-            self.spend(cost_of_data(data.len(), padding))?;
+            let points = self.misuse.cost_of_data(data.len(), padding);
+            self.spend(points)?;
         }
         self.misuse.content(data.len() as u32);
         self.release(key, Credit::new(padding));

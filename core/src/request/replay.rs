@@ -32,6 +32,11 @@ impl Replay {
         self.content.len()
     }
 
+    /// Octets of memory that are reserved for it.
+    pub fn reserved(&self) -> u32 {
+        self.held.as_ref().map_or(0, Reservation::octets)
+    }
+
     /// Whether no octets are kept.
     pub fn is_empty(&self) -> bool {
         self.content.is_empty()

@@ -139,10 +139,13 @@ fn w3_content_that_is_sent_again_is_not_credited_again() {
 
 #[test]
 fn b56_beyond_the_replay_buffer_a_request_is_sent_once() {
-    for (max, ledger) in [(1000, 64 << 20), (0, 64 << 20), (64 << 10, 1000)] {
+    let (large, ample) = (64 << 10, 64 << 20);
+    for (max, ledger, share) in
+        [(1000, ample, ample), (0, ample, ample), (large, 1000, ample), (large, ample, 1000)]
+    {
         let (mut memory, client) = with_client(|config| {
             config.upstreams[0].retry.replay_octets = max;
-            config.replay_ledger_octets = ledger;
+            (config.replay_ledger_octets, config.replay_front_octets) = (ledger, share);
         });
         let stream = send(&mut memory, client, Method::PUT, "/", &content(1001));
         let backend = the_backend(&memory);

@@ -1,6 +1,6 @@
 //! Floods from clients: each class, what it comes to, to the octet.
 
-use shuntyard_core::config::ConnectionConfig;
+use shuntyard_core::config::{Config, ConnectionConfig};
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::key::ConnId;
 use shuntyard_core::time::Duration;
@@ -95,7 +95,11 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let mut memory = Memory::new(|_| {});
+        Self::of(|_| {})
+    }
+
+    fn of(configure: impl FnOnce(&mut Config)) -> Self {
+        let mut memory = Memory::new(configure);
         let bystander = memory.connect(ConnectionConfig::default());
         ask(&mut memory, bystander, "/first");
         answer_all(&mut memory);
@@ -177,7 +181,26 @@ fn each_flood_ends_within_its_budget_and_disturbs_nobody() {
     assert_eq!(wrong, 0, "what they came to is printed above");
 }
 
-/// A little content is passed on as it comes, and is no misuse: neither here nor at a backend whose connection others share.
+/// Who sends an octet at a time faster than anybody means to pays in the end: a hundred and twenty-eight frames cost a point. Whatever came
+/// before is passed on, and the backend's connection, which others share, lives.
+#[test]
+fn tiny_data_without_end_ends_the_connection_it_comes_on() {
+    let mut scene = Scene::of(|config| config.front.misuse_max = 100);
+    scene.say(&upload());
+    let sent = (0..MANY).find(|_| {
+        scene.say(&data(1, b"t", false));
+        scene.reached();
+        scene.memory.shutdowns.contains(&scene.attacker)
+    });
+    assert_eq!(sent, Some(101 * 128 - 1));
+    ask(&mut scene.memory, scene.bystander, "/bystander");
+    scene.memory.peers.remove(&scene.attacker);
+    assert!(is_answered_within_a_second(&mut scene.memory, "/bystander"));
+    assert!(!scene.memory.closed.contains(&scene.backend), "what it shared with others lives");
+}
+
+/// A little content is passed on as it comes, and is no misuse in ordinary numbers: neither here nor at a backend whose connection others
+/// share.
 #[test]
 fn tiny_data_ends_no_connection() {
     let mut scene = Scene::new();

@@ -76,7 +76,7 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!(file.config.ledger_front_octets, 32 << 20);
     assert_eq!((file.config.ledger_octets, file.config.upload_ledger_octets), (2 << 30, 64 << 20));
     assert_eq!((file.config.replay_ledger_octets, file.config.head_ledger_octets), (16 << 20, 32 << 20));
-    assert_eq!(file.config.replay_ledger_octets, 16 << 20);
+    assert_eq!(file.config.replay_front_octets, 1 << 20);
     let times = [
         timeouts.preface,
         timeouts.field_block,
