@@ -23,14 +23,14 @@ impl Gateway {
         }
     }
 
-    /// Whether the endpoint of an idle connection wants to keep it, or requests wait until it allows streams again.
+    /// Whether the endpoint of an idle connection wants to keep it, or requests of its upstream wait: until it allows streams again, or
+    /// for memory.
     pub(super) fn is_wanted_idle(&self, conn: ConnId) -> bool {
         let Some(Side::Backend(engine)) = self.conns.get(conn).map(|entry| &entry.side) else { return false };
-        let entry = engine.entry.and_then(|entry| self.registry.entry(entry));
-        if entry.is_some_and(|entry| entry.queued > 0) {
+        let Some(upstream) = self.registry.upstream(engine.upstream) else { return false };
+        if upstream.queued() > 0 {
             return true;
         }
-        let Some(upstream) = self.registry.upstream(engine.upstream) else { return false };
         let endpoint = upstream.endpoint(engine.endpoint);
         self.drain.is_none()
             && endpoint.is_some_and(|of| !of.retired && of.connections <= upstream.config().connections_min)
