@@ -109,8 +109,7 @@ pub(super) fn of_memory(limits: &mut Section<'_, '_>, config: &mut Config) {
     limits.take("request_memory", what, &uploads, &mut config.upload_ledger_octets);
     let what = "memory for content that may have to be sent again; above it, a request is sent once; stops retries from filling memory";
     limits.take("replay_memory", what, &Size { min: 0, max: 1 << 40 }, &mut config.replay_ledger_octets);
-    let what =
-        "of that memory, what the requests of one client connection may hold; stops one client from having all memory for retries";
+    let what = "of that memory, what the requests of one client connection may hold; stops one client from having all memory for retries";
     let share = Size { min: 0, max: 1 << 40 };
     limits.take("replay_memory_per_client", what, &share, &mut config.replay_front_octets);
     let what = "memory for heads of requests under way and for trailers; above it, new requests get 503; stops large heads of many requests that wait";
