@@ -79,6 +79,8 @@ struct Wire {
     peer_heard: usize,
     peer_closed: bool,
     peer_failed: bool,
+    /// How often the peer was to take new keys.
+    renewed: u32,
     /// What is between is no longer what the peer has said.
     meddled: bool,
 }
@@ -106,6 +108,7 @@ impl Wire {
             peer_heard: 0,
             peer_closed: false,
             peer_failed: false,
+            renewed: 0,
             meddled: false,
         };
         if wire.parties.we_serve && !before.is_multiple_of(4) {
@@ -288,8 +291,9 @@ impl Wire {
     }
 
     fn new_keys(&mut self, times: u8) {
-        // More than a few at a time are a flood, which is refused.
-        self.meddled |= times % 64 > 8;
+        // More than a few are a flood, which is refused.
+        self.renewed += u32::from(times % 64);
+        self.meddled |= self.renewed > 8;
         for _ in 0..times % 64 {
             // TLS 1.2 has none, and before the handshake is done nobody has.
             if self.peer.refresh_traffic_keys().is_err() {
