@@ -63,6 +63,8 @@ fn floods() -> Vec<Flood> {
         flood("PUSH_PROMISE", nothing, |_| frame(PUSH_PROMISE, END_HEADERS, 1, &[0, 0, 0, 2, 0x82]), bad, came(0, 14, 17, 0)),
         flood("interim responses", nothing, |_| headers(1, INTERIM, false), bad, came(16, 238, 13, 0)),
         flood("CONTINUATION", open_block, |_| frame(CONTINUATION, 0, 1, &[0x88; 1000]), bad, came(8, 9_081, 17, 0)),
+        flood("empty CONTINUATION", open_block, |_| frame(CONTINUATION, 0, 1, &[]), bad, came(0, 9, 17, 0)),
+        flood("PRIORITY", nothing, |n| priority(2 * (n % 100) + 1, 0), bad, came(1_000, 14_014, 17, 0)),
         flood("a head beyond the limits", nothing, |_| headers(1, &[vec![0x88], vec![0xa0; 16_000]].concat(), true), bad, came(0, 16_010, 13, 0)),
         flood("a malformed head", nothing, |_| headers(1, &[0x88, 0x88], true), bad, came(0, 11, 13, 0)),
         flood("empty DATA", response, |_| data(1, b"", false), Gets::Reset, came(1_000, 9_009, 17, 0)),
@@ -119,6 +121,116 @@ fn each_flood_of_a_backend_ends_within_its_budget_and_is_never_a_good_response()
         came.print(flood.what);
         if came != flood.came || gets != Some(flood.client) {
             println!("    expected {:?} and {:?}, not {gets:?}", flood.came, flood.client);
+            wrong += 1;
+        }
+    }
+    assert_eq!(wrong, 0, "what they came to is printed above");
+}
+
+/// DATA on a stream of which there is to be none any more, and what it must come to.
+struct Late {
+    what: &'static str,
+    /// The backend has ended its response. Otherwise its client has taken the request back, so that some may be on its way.
+    ended: bool,
+    turn: Turn,
+    /// The code of the farewell, if there is one.
+    code: Option<ErrorCode>,
+    came: Came,
+}
+
+fn late() -> Vec<Late> {
+    let late = |what, ended, turn: Turn, code, came: Came| Late {
+        what,
+        ended,
+        turn,
+        code,
+        came: Came { reached: 2, ..came },
+    };
+    let closed = Some(ErrorCode::STREAM_CLOSED);
+    vec![
+        late("DATA behind END_STREAM", true, |_| data(1, &[b'l'; 100], false), closed, came(0, 109, 17, 0)),
+        late("likewise empty", true, |_| data(1, b"", false), closed, came(0, 9, 17, 0)),
+        // The windows that it uses are given back to its connection, which others share: it costs what it costs to send.
+        late(
+            "DATA behind our reset",
+            false,
+            |_| data(1, &[b'l'; 100], false),
+            None,
+            came(LATE_TURNS, 2_180_000, 52, 0),
+        ),
+        late(
+            "likewise empty",
+            false,
+            |_| data(1, b"", false),
+            Some(ErrorCode::ENHANCE_YOUR_CALM),
+            came(1_000, 9_009, 30, 0),
+        ),
+        late(
+            "likewise padding",
+            false,
+            |_| padded_data(1, b"", 255, false),
+            Some(ErrorCode::ENHANCE_YOUR_CALM),
+            came(1_000, 265_265, 30, 0),
+        ),
+    ]
+}
+
+const LATE_TURNS: u32 = 20_000;
+
+/// What it came to, the code of the farewell, and the status that somebody else gets whose request was on the same connection.
+fn attack_late(late: &Late) -> (Came, Option<u32>, Option<u16>) {
+    let mut memory = Memory::new(|config| {
+        config.upstreams[0].connections_max = 1;
+        config.upstreams[0].retry.attempts = 1;
+    });
+    memory.mute_backends = true;
+    let [client, bystander] = [(); 2].map(|()| memory.connect(ConnectionConfig::default()));
+    memory.settle();
+    let stream = ask(&mut memory, client, "/");
+    let backend = memory.backends()[0];
+    memory.inject(backend, &[settings(&[]), settings_ack()].concat());
+    ask(&mut memory, bystander, "/bystander");
+    memory.sent_to(backend);
+    memory.inject(backend, &headers(1, &[0x88], late.ended));
+    if !late.ended {
+        memory.client(client).reset(stream, ErrorCode::CANCEL);
+        memory.settle();
+    }
+    let mut came = Came { turns: 0, sent: 0, told: 0, reached: 2, held: 0 };
+    let (mut told, mut ends) = (Vec::new(), false);
+    while came.turns < LATE_TURNS {
+        let octets = (late.turn)(came.turns);
+        came.sent += octets.len();
+        memory.inject(backend, &octets);
+        came.held = came.held.max(memory.gateway.view().buffered_octets);
+        told.extend(memory.sent_to(backend));
+        ends = memory.closed.contains(&backend) || memory.shutdowns.contains(&backend);
+        if ends {
+            break;
+        }
+        came.turns += 1;
+    }
+    came.told = told.len();
+    if !ends {
+        memory.inject(backend, &headers(3, &[0x88], true));
+    }
+    let status = events(&mut memory, bystander).into_iter().find_map(|event| match event {
+        ClientEvent::Response { response, .. } => Some(response.status().as_u16()),
+        _ => None,
+    });
+    let goaway = take_frames(&mut told).into_iter().rfind(|frame| frame.frame_type == GOAWAY);
+    (came, goaway.map(|frame| frame.word(1)), status)
+}
+
+#[test]
+fn data_where_there_is_to_be_none_ends_the_connection_or_costs_nobody_else() {
+    let mut wrong = 0;
+    for late in late() {
+        let (came, code, status) = attack_late(&late);
+        came.print(late.what);
+        let expected = (late.code.map(|code| code.0), Some(if late.code.is_some() { 502 } else { 200 }));
+        if came != late.came || (code, status) != expected {
+            println!("    expected {:?} and {expected:?}, not {:?}", late.came, (code, status));
             wrong += 1;
         }
     }

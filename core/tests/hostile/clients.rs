@@ -189,3 +189,33 @@ fn who_becomes_idle_in_a_full_table_makes_room() {
     memory.wait(Duration::from_secs(5));
     assert_eq!(memory.closed.len(), 1, "one place is enough");
 }
+
+/// Crumbs of a cookie that a table repeats for an octet each, to a backend of HTTP/1.1, where they are one line (RFC 9113 section 8.2.3): each
+/// is as long as a head may be, there are as many as there may be streams, and `head_memory` bounds what they hold.
+#[test]
+fn crumbs_that_are_joined_are_no_longer_than_heads_may_be() {
+    use crate::wire::{PREFACE, get, headers, settings, settings_ack};
+
+    let mut memory = Memory::new(|config| {
+        config.upstreams[0].endpoints[0].protocol = shuntyard_core::config::Protocol::Http1
+    });
+    memory.mute_backends = true;
+    let attacker = memory.connect_mute();
+    // Literal with incremental indexing, name 32 of the static table; a length of 500 behind a prefix of seven bits.
+    let crumb = [&[0x60, 0x7f, 0xf5, 0x02][..], &[b'c'; 500]].concat();
+    let opening =
+        [PREFACE.to_vec(), settings(&[]), settings_ack(), headers(1, &[get(), crumb].concat(), true)];
+    memory.inject(attacker, &opening.concat());
+    let mut sent = 0;
+    for n in 1..=99 {
+        let request = headers(2 * n + 1, &[get(), vec![0xbe; 110]].concat(), true);
+        sent += request.len();
+        memory.inject(attacker, &request);
+    }
+    assert_eq!(sent, 14_454);
+    let heads: Vec<_> =
+        memory.backends().into_iter().filter(|&id| id != attacker).map(|id| memory.sent_to(id)).collect();
+    assert_eq!(heads.iter().map(Vec::len).collect::<Vec<_>>(), [vec![651], vec![55_369; 99]].concat());
+    let lines = |head: &Vec<u8>| head.windows(9).filter(|octets| octets == b"\r\ncookie:").count();
+    assert!(heads.iter().all(|head| lines(head) == 1));
+}

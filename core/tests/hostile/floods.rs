@@ -44,6 +44,13 @@ fn open_block() -> Vec<u8> {
     frame(HEADERS, END_STREAM, 1, &get())
 }
 
+/// A request with a crumb of 500 octets, which enters the dynamic table: an octet repeats it.
+fn large_crumb() -> Vec<u8> {
+    // Literal with incremental indexing, name 32 of the static table; a length of 500 behind a prefix of seven bits.
+    let crumb = [&[0x60, 0x7f, 0xf5, 0x02][..], &[b'c'; 500]].concat();
+    headers(1, &[get(), crumb].concat(), true)
+}
+
 const fn id(n: u32) -> u32 {
     2 * n + 1
 }
@@ -80,6 +87,8 @@ fn floods() -> Vec<Flood> {
         flood("CVE-2024-27316 CONTINUATION", open_block, |_| frame(CONTINUATION, 0, 1, &[0x82; 1000]), CALM, came(8, 9_081, 17, 0, 0)),
         flood("CVE-2019-9518 empty CONT.", open_block, |_| frame(CONTINUATION, 0, 1, &[]), CALM, came(0, 9, 17, 0, 0)),
         flood("CVE-2019-9516 empty names", nothing, |n| headers(id(n), &[get(), vec![0, 0, 0]].concat(), true), CALM, came(166, 6_513, 2_175, 0, 0)),
+        flood("cookie crumbs beyond the limit", nothing, |n| headers(id(n), &[get(), line("cookie", "c").repeat(200)].concat(), true), CALM, came(99, 203_600, 1_784, 0, 0)),
+        flood("large cookie crumbs, joined", large_crumb, |n| headers(id(n + 1), &[get(), vec![0xbe; 110]].concat(), true), CALM, came(1_099, 160_600, 13_017, 100, 0)),
         flood("streams beyond the limit", nothing, |n| headers(id(n), &post(), false), CALM, came(1_100, 39_636, 13_017, 100, 0)),
     ]
 }

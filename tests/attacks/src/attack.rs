@@ -69,6 +69,7 @@ pub const ATTACKS: &[Attack] = &[
     attack("empty-names", "CVE-2019-9516", heads::empty_names),
     attack("hpack-bomb", "CVE-2016-6581", heads::indexed_bomb),
     attack("cookie-bomb", "CVE-2026-49975", heads::cookie_bomb),
+    attack("cookie-crumbs", "CVE-2026-49975", heads::cookie_crumbs),
     attack("large-heads", "", heads::large),
     attack("data-dribble", "CVE-2019-9511", stalls::dribble).opening(stalls::open_without_window),
     attack("window-zero", "CVE-2016-1546", stalls::silence).opening(stalls::open_without_window),

@@ -1,6 +1,8 @@
 //! Field sections that cost more to take than to send.
 
 use std::io;
+use std::thread;
+use std::time::Duration;
 
 use shuntyard_sim::refcodec::frame::Frame;
 use shuntyard_sim::refcodec::hpack::{Encoder, Indexing};
@@ -73,6 +75,17 @@ pub fn cookie_bomb(peer: &mut Peer) -> io::Result<()> {
     // Indexed, 32 of the static table: `cookie` with an empty value.
     block.extend(vec![0xa0; 15_000]);
     let frames: Vec<_> = (0..10).map(|_| headers(peer.new_stream(), block.clone(), true)).collect();
+    peer.frames(frames)
+}
+
+/// Large crumbs of cookies, as many as a head has room for: an octet each, once the first is in the dynamic table. There is no answer.
+pub fn cookie_crumbs(peer: &mut Peer) -> io::Result<()> {
+    if peer.opened().count() == 100 {
+        thread::sleep(Duration::from_millis(20));
+        return Ok(());
+    }
+    let crumbs = vec![field("cookie", vec![b'c'; 500]); 110];
+    let frames: Vec<_> = (0..10).map(|_| peer.request("GET", "/attack/never", &crumbs, true).1).collect();
     peer.frames(frames)
 }
 
