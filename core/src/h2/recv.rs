@@ -210,10 +210,10 @@ impl Connection {
         let octets = data.len() as u32 + padding;
         self.recv_window.receive(octets).map_err(|_| ConnectionError::WindowExceeded)?;
         let Some((key, stream)) = self.recv_on(stream_id, FrameKind::Data { end })? else {
-            self.release_connection(Credit::new(octets)); // 9113-6.9-05
             if data.is_empty() && !end {
                 self.spend(cost::EMPTY_DATA)?;
             }
+            self.release_connection(Credit::new(octets)); // 9113-6.9-05
             return Ok(None);
         };
         let tag = stream.tag;
