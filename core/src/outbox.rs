@@ -41,9 +41,19 @@ impl OctetQueue {
         &self.octets[self.start..]
     }
 
-    /// Appends octets.
+    /// Appends octets. Before it asks for more memory it looks for some in front: eight octets are moved at most for each that was
+    /// consumed. It grows to powers of two, so that a queue that holds one window has the memory of one.
     pub fn extend(&mut self, octets: &[u8]) {
-        self.tail().extend_from_slice(octets);
+        let (len, room) = (self.len(), self.octets.capacity() - self.octets.len());
+        if octets.len() > room && self.start > len / 8 {
+            self.compact();
+        }
+        let tail = self.tail();
+        let wanted = tail.len() + octets.len();
+        if wanted > tail.capacity() {
+            tail.reserve_exact(wanted.next_power_of_two() - tail.len());
+        }
+        tail.extend_from_slice(octets);
     }
 
     /// Where to append. Writers push; they never look at or change what is there.
@@ -52,11 +62,15 @@ impl OctetQueue {
             self.octets.reserve(FIRST_CAPACITY);
         } else if self.start > self.octets.len() / 2 {
             // At most as many octets are moved as were consumed since the last time: linear in what passes through.
-            self.octets.copy_within(self.start.., 0);
-            self.octets.truncate(self.octets.len() - self.start);
-            self.start = 0;
+            self.compact();
         }
         &mut self.octets
+    }
+
+    fn compact(&mut self) {
+        self.octets.copy_within(self.start.., 0);
+        self.octets.truncate(self.octets.len() - self.start);
+        self.start = 0;
     }
 
     /// Drops `n` octets in front, or all where there are fewer; says how many.
@@ -97,6 +111,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn one_window_takes_the_memory_of_one() {
+        const WINDOW: usize = 1 << 17;
+        let mut queue = OctetQueue::default();
+        for _ in 0..WINDOW / 1000 {
+            queue.extend(&[0; 1000]);
+        }
+        queue.extend(&[0; WINDOW % 1000]);
+        for _ in 0..100 {
+            let n = queue.consume(WINDOW / 8 + 1);
+            queue.extend(&vec![0; n]);
+        }
+        assert_eq!((queue.len(), queue.capacity()), (WINDOW, WINDOW));
+    }
 
     proptest! {
         #[test]

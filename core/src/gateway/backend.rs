@@ -156,6 +156,7 @@ impl Gateway {
         }
         let (mut cut, mut all_left) = (data.len(), true);
         if let Some(entry) = self.conns.get_mut(front.conn) {
+            self.spare.lend_outbox(&mut entry.session);
             cut = entry.session.send_data(front.stream, data, end).unwrap_or(data.len());
             // Octets that came before may wait still, and a bare end behind them.
             all_left = entry.session.queued(front.stream) == 0;

@@ -237,6 +237,7 @@ impl Gateway {
                     let (mut cut, mut all_left) = (data.len(), true);
                     if let Some(entry) = self.conns.get_mut(conn) {
                         // A stream that is gone has failed its request already, or will with the next event.
+                        self.spare.lend_outbox(&mut entry.session);
                         cut = entry.session.send_data(stream, data, end).unwrap_or(data.len());
                         // Octets that came before may wait still, and a bare end behind them.
                         all_left = entry.session.queued(stream) == 0;

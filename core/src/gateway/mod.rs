@@ -466,6 +466,9 @@ impl Gateway {
 
     /// Cuts what windows and outbox allow, and gives the other side credit for it.
     fn fill_outbox(&mut self, id: ConnId, now: Instant) {
+        if let Some(entry) = self.conns.get_mut(id).filter(|entry| entry.session.has_output()) {
+            self.spare.lend_outbox(&mut entry.session);
+        }
         while let Some(cut) = self.conns.get_mut(id).and_then(|entry| entry.session.cut()) {
             self.work.steps(1);
             self.content_left(id, cut, now);

@@ -3,6 +3,7 @@
 use crate::fields::{FieldName, FieldSection};
 use crate::gateway::{ConnId, Gateway};
 use crate::routes::Route;
+use crate::session::Session;
 
 /// What one piece may hold to be worth keeping, in octets.
 const PIECE_OCTETS_MAX: usize = 64 << 10;
@@ -42,6 +43,17 @@ impl Spare {
         section
     }
 
+    /// Memory for what goes out, where there is none. Whoever takes none here and gives some back fills the store for nothing.
+    #[inline]
+    pub(super) fn lend_outbox(&mut self, session: &mut Session) {
+        if session.outbox_capacity() == 0
+            && let Some(spare) = self.outboxes.pop()
+        {
+            self.outbox_octets -= spare.capacity();
+            session.give_outbox_memory(spare);
+        }
+    }
+
     /// The head that a backend gets, where the route changes it, or a hook may. The original stays, for the next attempt
     /// starts from it.
     pub(super) fn changed(
@@ -79,12 +91,8 @@ impl Gateway {
 
     /// Lends memory for what the connection is about to send.
     pub(super) fn lend_outbox(&mut self, id: ConnId) {
-        if let Some(entry) = self.conns.get_mut(id)
-            && entry.session.outbox_capacity() == 0
-            && let Some(spare) = self.spare.outboxes.pop()
-        {
-            self.spare.outbox_octets -= spare.capacity();
-            entry.session.give_outbox_memory(spare);
+        if let Some(entry) = self.conns.get_mut(id) {
+            self.spare.lend_outbox(&mut entry.session);
         }
     }
 
