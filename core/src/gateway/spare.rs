@@ -9,8 +9,10 @@ use crate::session::Session;
 const PIECE_OCTETS_MAX: usize = 64 << 10;
 /// How many outboxes are kept: so many connections are rarely written to in one turn.
 const OUTBOXES_MAX: usize = 256;
-/// What all pieces of one kind may hold together, in octets: some thousand requests' sections.
-const OCTETS_MAX: usize = 4 << 20;
+/// What the sections may hold together, in octets: those of some thousand requests.
+const SECTION_OCTETS_MAX: usize = 4 << 20;
+/// What the outboxes may.
+const OUTBOX_OCTETS_MAX: usize = 1 << 20;
 
 /// What waits for use.
 #[derive(Debug, Default)]
@@ -21,15 +23,15 @@ pub(super) struct Spare {
     outbox_octets: usize,
 }
 
-/// Whether a piece of this capacity is kept beside pieces of `held` octets.
-fn is_worth_keeping(capacity: usize, held: usize) -> bool {
-    (1..=PIECE_OCTETS_MAX).contains(&capacity) && held + capacity <= OCTETS_MAX
+/// Whether a piece of this capacity is kept beside pieces of `held` octets, `max` of which may be.
+fn is_worth_keeping(capacity: usize, held: usize, max: usize) -> bool {
+    (1..=PIECE_OCTETS_MAX).contains(&capacity) && held + capacity <= max
 }
 
 impl Spare {
     /// Keeps the memory of a section for the next one.
     pub(super) fn keep_section(&mut self, mut fields: FieldSection) {
-        if is_worth_keeping(fields.capacity(), self.section_octets) {
+        if is_worth_keeping(fields.capacity(), self.section_octets, SECTION_OCTETS_MAX) {
             fields.clear();
             self.section_octets += fields.capacity();
             self.sections.push(fields);
@@ -101,7 +103,7 @@ impl Gateway {
         let Some(entry) = self.conns.get_mut(id) else { return };
         let memory = entry.session.take_outbox_memory();
         let wanted = self.spare.outboxes.len() < OUTBOXES_MAX;
-        if wanted && is_worth_keeping(memory.capacity(), self.spare.outbox_octets) {
+        if wanted && is_worth_keeping(memory.capacity(), self.spare.outbox_octets, OUTBOX_OCTETS_MAX) {
             self.spare.outbox_octets += memory.capacity();
             self.spare.outboxes.push(memory);
         }
