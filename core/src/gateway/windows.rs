@@ -53,7 +53,7 @@ impl Gateway {
     }
 
     /// Content that the client takes as fast as it comes gets a larger window: twice as large each time that twice the
-    /// window has passed, where the ledger and the client's share have memory for it. What limits such a stream is the
+    /// window has passed, where the ledger and all but the last of the client's share have memory for it. What limits such a stream is the
     /// window, or the backend, which a larger window does not hurt.
     pub(super) fn widen_for_fast_client(&mut self, key: RequestKey) {
         let max = self.backend_config.stream_window_max;
@@ -72,7 +72,9 @@ impl Gateway {
         }
         let Some(front) = self.requests.get(key).map(|request| request.awaiting.front) else { return };
         let waits = self.conns.get(front.conn).is_none_or(|entry| entry.session.queued(front.stream) > 0);
-        if waits || !self.share_allows(front.conn, by) {
+        // An eighth of the share is for further requests.
+        let spared = u32::try_from(self.config.ledger_front_octets / 8).unwrap_or(u32::MAX);
+        if waits || !self.share_allows(front.conn, by.saturating_add(spared)) {
             return;
         }
         let Some(more) = self.ledger.reserve(by) else { return };
