@@ -52,12 +52,21 @@ impl Replays {
     }
 
     /// The request will not be sent again.
+    #[inline]
     pub(super) fn end(&mut self, awaiting: &mut Awaiting, conns: &mut Conns) {
+        // Most requests have no content.
+        if awaiting.replay.reserved() == 0 {
+            return awaiting.replay.end(&mut self.ledger);
+        }
         self.change(awaiting, conns, |replay, ledger, _| replay.end(ledger));
     }
 
     /// The request is over.
+    #[inline]
     pub(super) fn settle(&mut self, awaiting: &mut Awaiting, conns: &mut Conns) {
+        if awaiting.replay.reserved() == 0 {
+            return awaiting.replay.settle(&mut self.ledger);
+        }
         self.change(awaiting, conns, |replay, ledger, _| replay.settle(ledger));
     }
 
