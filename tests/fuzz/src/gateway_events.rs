@@ -126,7 +126,11 @@ impl<'a> Hostile<'a> {
         }
         match self.gone.get(which % self.gone.len().max(1)) {
             Some(&id) if which < 245 => id,
-            _ => ConnId::from_bits(u64::from(self.octets.u32()) << 32 | u64::from(self.octets.octet())),
+            // Of a generation that no slot reaches: of others there may be one that we have not been told of yet.
+            _ => {
+                let generation = self.octets.u32() | 1 << 31;
+                ConnId::from_bits(u64::from(generation) << 32 | u64::from(self.octets.octet()))
+            }
         }
     }
 

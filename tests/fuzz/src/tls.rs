@@ -162,7 +162,8 @@ impl Wire {
         let octets: Vec<u8> = self.to_us.drain(..n).collect();
         let octets = self.introduced(octets);
         let mut rest = &octets[..];
-        while !rest.is_empty() && self.failure.is_none() {
+        // Nobody reads behind the end.
+        while !rest.is_empty() && self.failure.is_none() && !self.ended {
             let Some(room) = self.transport.recv_buf(&mut self.spare) else {
                 panic!("no room although all was taken");
             };
