@@ -6,7 +6,7 @@ use core::fmt;
 
 /// An error code as it stands in RST_STREAM and GOAWAY frames (RFC 9113 section 7).
 ///
-/// Unknown codes are legal and carry no special meaning, so this is a number with names.
+/// 9113-7-01: unknown codes are legal and carry no special meaning, so this is a number with names.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ErrorCode(pub u32);
 
@@ -150,7 +150,7 @@ causes! {
 causes! {
     /// Why one stream must end while the connection goes on (RFC 9113 section 5.4.2).
     StreamError {
-        Malformed = PROTOCOL_ERROR, "the message is malformed (8.1.1)";
+        Malformed = PROTOCOL_ERROR, "the message is malformed (8.1.1)"; // 9113-8.1.1-03
         ContentLengthMismatch = PROTOCOL_ERROR, "the content is not as long as content-length says (8.1.1)";
         FieldsTooLarge = ENHANCE_YOUR_CALM, "the field section exceeds our limits (10.5.1)";
         TrailersWithoutEnd = PROTOCOL_ERROR, "a second field section does not end the stream (8.1)";

@@ -142,7 +142,7 @@ impl FrameHeader {
             length: u32::from_be_bytes([0, l0, l1, l2]),
             frame_type: FrameType::from_octet(frame_type),
             flags,
-            stream_id: u32::from_be_bytes([s0, s1, s2, s3]) & STREAM_ID_MASK,
+            stream_id: u32::from_be_bytes([s0, s1, s2, s3]) & STREAM_ID_MASK, // 9113-4.1-04
         }
     }
 
@@ -150,19 +150,20 @@ impl FrameHeader {
     #[inline]
     pub const fn encode(self) -> [u8; HEADER_LEN] {
         let [_, l0, l1, l2] = self.length.to_be_bytes();
-        let [s0, s1, s2, s3] = (self.stream_id & STREAM_ID_MASK).to_be_bytes();
+        let [s0, s1, s2, s3] = (self.stream_id & STREAM_ID_MASK).to_be_bytes(); // 9113-4.1-04
         [l0, l1, l2, self.frame_type.to_octet(), self.flags, s0, s1, s2, s3]
     }
 
     /// Refuses a frame longer than the SETTINGS_MAX_FRAME_SIZE that we announced, before its payload is awaited.
     ///
     /// RFC 9113 section 4.2 allows a stream error for some types; whoever ignores the limit gets no second frame.
-    // 9113-4.2-02
+    // 9113-4.2-02, 9113-4.2-03
     #[inline]
     pub const fn check_length(self, max_frame_size: u32) -> Result<(), ConnectionError> {
         if self.length > max_frame_size { Err(ConnectionError::FrameTooLarge) } else { Ok(()) }
     }
 
+    /// 9113-4.1-03: other bits are not looked at.
     #[inline]
     const fn has(self, flag: u8) -> bool {
         self.flags & flag != 0

@@ -171,12 +171,12 @@ impl Method {
 pub fn request(fields: &FieldSection, rules: &RequestRules) -> Result<RequestHead, Malformed> {
     let lines = Lines::read(fields)?;
     if lines.status.is_some() {
-        return Err(Malformed::ResponsePseudoInRequest);
+        return Err(Malformed::ResponsePseudoInRequest); // 9113-8.3-02
     }
     if lines.hosts > 1 {
         return Err(Malformed::HostRepeated);
     }
-    let method = lines.method.ok_or(Malformed::MethodMissing)?;
+    let method = lines.method.ok_or(Malformed::MethodMissing)?; // 9113-8.3.1-12
     let method = Method::from_token(method).ok_or(Malformed::MethodInvalid)?;
     match (method, lines.protocol) {
         (Method::Connect, None) => connect_target(&lines)?,
@@ -209,11 +209,12 @@ pub fn request(fields: &FieldSection, rules: &RequestRules) -> Result<RequestHea
 pub fn response(fields: &FieldSection) -> Result<ResponseHead, Malformed> {
     let lines = Lines::read(fields)?;
     if lines.has_request_pseudo() {
-        return Err(Malformed::RequestPseudoInResponse);
+        return Err(Malformed::RequestPseudoInResponse); // 9113-8.3-02
     }
     if lines.te {
         return Err(Malformed::Te);
     }
+    // 9113-8.3.2-01
     let status = match *lines.status.ok_or(Malformed::StatusMissing)? {
         [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
             u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0')
@@ -246,10 +247,10 @@ pub fn trailers(fields: &FieldSection) -> Result<(), Malformed> {
     for line in fields.iter() {
         let name = line.facts.name;
         if name.is_pseudo() {
-            return Err(Malformed::PseudoInTrailers); // 9113-8.1-04
+            return Err(Malformed::PseudoInTrailers); // 9113-8.1-03, 9113-8.1-04, 9113-8.3-03
         }
         if !line.facts.well_formed {
-            return Err(Malformed::BadField);
+            return Err(Malformed::BadField); // 9113-8.2.1-07
         }
         match name {
             FieldName::ConnectionSpecific => return Err(Malformed::ConnectionSpecific),
@@ -297,13 +298,14 @@ impl<'a> Lines<'a> {
         for line in fields.unread() {
             let facts = line.facts();
             if !facts.well_formed {
+                // 9113-8.2.1-07, 9113-8.2.1-08, 9113-8.3-04
                 let unknown = facts.name == FieldName::UnknownPseudo;
                 return Err(if unknown { Malformed::UnknownPseudo } else { Malformed::BadField });
             }
             if !facts.name.is_pseudo() {
                 regular = true;
             } else if regular {
-                return Err(Malformed::PseudoAfterRegular); // 9113-8.3-06
+                return Err(Malformed::PseudoAfterRegular); // 9113-8.3-05, 9113-8.3-06
             }
             // Most lines mean nothing to us.
             if facts.name != FieldName::Other {
@@ -327,7 +329,7 @@ impl<'a> Lines<'a> {
                 self.te = true;
                 Ok(())
             }
-            FieldName::Te => Err(Malformed::Te),
+            FieldName::Te => Err(Malformed::Te), // 9113-8.2.2-03
             FieldName::Host => {
                 self.host = Some(line.value);
                 self.hosts += 1;
@@ -356,7 +358,7 @@ impl<'a> Lines<'a> {
 
     /// RFC 9110 section 8.6. A list is refused, even of equal numbers; equal lines are not.
     fn content_length(&mut self, value: &[u8]) -> Result<(), Malformed> {
-        let length = decimal(value).ok_or(Malformed::ContentLengthInvalid)?;
+        let length = decimal(value).ok_or(Malformed::ContentLengthInvalid)?; // 9112-6.3-04, 9110-8.6-10
         match self.content_length.replace(length) {
             None => Ok(()),
             Some(before) if before == length => {
@@ -373,12 +375,13 @@ impl<'a> Lines<'a> {
 }
 
 fn once<'a>(slot: &mut Option<&'a [u8]>, value: &'a [u8]) -> Result<(), Malformed> {
-    // 9113-8.3-08
+    // 9113-8.3-07, 9113-8.3-08
     if slot.replace(value).is_some() { Err(Malformed::PseudoDoubled) } else { Ok(()) }
 }
 
 /// Scheme, path and authority of any request but a plain CONNECT (RFC 9113 section 8.3.1).
 fn target(lines: &Lines<'_>, method: Method, rules: &RequestRules) -> Result<(), Malformed> {
+    // 9113-8.3.1-12
     let scheme = Scheme::parse(lines.scheme.ok_or(Malformed::SchemeMissing)?)?;
     target::check_path(lines.path.ok_or(Malformed::PathMissing)?, method)?;
     let authority = lines.authority.map(|value| Authority::parse(value).ok_or(Malformed::AuthorityInvalid));
@@ -396,12 +399,12 @@ fn target(lines: &Lines<'_>, method: Method, rules: &RequestRules) -> Result<(),
 /// RFC 9113 section 8.5: host and port, nothing else. There is no default port (RFC 9110 section 9.3.6).
 fn connect_target(lines: &Lines<'_>) -> Result<(), Malformed> {
     if lines.scheme.is_some() || lines.path.is_some() {
-        return Err(Malformed::ConnectForm);
+        return Err(Malformed::ConnectForm); // 9113-8.5-01
     }
     let authority = lines.authority.ok_or(Malformed::ConnectForm)?;
     let authority = Authority::parse(authority).ok_or(Malformed::AuthorityInvalid)?;
     if authority.port.is_none_or(|port| port == 0) {
-        return Err(Malformed::ConnectForm);
+        return Err(Malformed::ConnectForm); // 9110-9.3.6-02
     }
     lines.host.map_or(Ok(()), |host| check_host(lines, authority, host, None))
 }
@@ -427,6 +430,6 @@ fn decimal(value: &[u8]) -> Option<u64> {
     }
     value.iter().try_fold(0u64, |number, octet| {
         let digit = octet.is_ascii_digit().then(|| u64::from(octet - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
+        number.checked_mul(10)?.checked_add(digit) // 9110-8.6-08
     })
 }

@@ -52,7 +52,7 @@ impl WallClock {
     }
 }
 
-/// Formats seconds since 1970 as an IMF-fixdate (RFC 9110 section 5.6.7).
+/// Formats seconds since 1970 as an IMF-fixdate (RFC 9110 section 5.6.7): 9110-5.6.7-02, 9110-5.6.7-03.
 ///
 /// ```
 /// assert_eq!(&shuntyard_core::time::imf_fixdate(784_111_777), b"Sun, 06 Nov 1994 08:49:37 GMT");

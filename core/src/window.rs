@@ -20,7 +20,7 @@ impl SendWindow {
 
     /// Octets that may be sent now.
     pub const fn available(self) -> usize {
-        if self.0 > 0 { self.0 as usize } else { 0 }
+        if self.0 > 0 { self.0 as usize } else { 0 } // 9113-6.9.2-02
     }
 
     /// The window itself, which may be negative.
@@ -37,7 +37,7 @@ impl SendWindow {
     /// The peer's WINDOW_UPDATE, or its change of SETTINGS_INITIAL_WINDOW_SIZE. Nothing changes on overflow.
     pub fn widen(&mut self, by: i64) -> Result<(), Overflow> {
         let sum = i64::from(self.0) + by;
-        self.0 = i32::try_from(sum).map_err(|_| Overflow)?;
+        self.0 = i32::try_from(sum).map_err(|_| Overflow)?; // 9113-6.9.1-03
         Ok(())
     }
 }

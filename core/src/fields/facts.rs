@@ -78,7 +78,7 @@ const fn static_hash(index: u8) -> u32 {
     (index as u32).wrapping_mul(0x9e37_79b9)
 }
 
-/// RFC 9113 section 8.2.1: no NUL, LF or CR anywhere, no SP or HTAB at either end.
+/// 9113-8.2.1-02, 9113-8.2.1-05, 9113-8.2.1-06, 9110-5.5-04: no NUL, LF or CR anywhere, no SP or HTAB at either end.
 fn value_is_well_formed(value: &[u8]) -> bool {
     let blank = |octet: Option<&u8>| matches!(octet, Some(b' ' | b'\t'));
     !blank(value.first())

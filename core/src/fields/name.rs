@@ -172,8 +172,8 @@ pub(super) fn static_line(static_name: u8, value: &[u8]) -> u8 {
     }
 }
 
-/// RFC 9113 section 8.2.1, and the token rule of RFC 9110 section 5.1: lower-case token characters only. Of the names
-/// with a colon only the defined pseudo-header fields pass.
+/// 9113-8.2.1-02, 9113-8.2.1-03, 9113-8.2.1-04, and the token rule of RFC 9110 section 5.1: lower-case token
+/// characters only. Of the names with a colon only the defined pseudo-header fields pass.
 pub(super) fn is_well_formed(name: &[u8], class: FieldName) -> bool {
     if class.is_pseudo() {
         return class != FieldName::UnknownPseudo;

@@ -216,7 +216,7 @@ fn headers(header: FrameHeader, payload: &[u8]) -> Result<Frame<'_>, FrameError>
     let mut dependency = None;
     if header.has(flags::PRIORITY) {
         let Some(([on @ .., _weight], rest)) = fragment.split_first_chunk::<5>() else {
-            return Err(ConnectionError::FrameTooShort.into());
+            return Err(ConnectionError::FrameTooShort.into()); // 9113-4.2-03
         };
         dependency = Some(u32::from_be_bytes(*on) & STREAM_ID_MASK);
         fragment = rest;

@@ -1,11 +1,12 @@
-//! Frames to octets, appended to a buffer. Never padded, no undefined flag set, reserved bits 0.
+//! Frames to octets, appended to a buffer. Never padded. 9113-4.1-03, 9113-4.1-04: no undefined flag set, reserved
+//! bits 0.
 
 use super::{FrameHeader, FrameType, HEADER_LEN, MAX_FRAME_SIZE, STREAM_ID_MASK, flags};
 use crate::error::ErrorCode;
 
 /// SETTINGS with these identifiers and values, in this order (RFC 9113 section 6.5). At most 2730 fit every peer.
 pub fn put_settings(out: &mut Vec<u8>, entries: &[(u16, u32)]) {
-    put_header(out, entries.len() * 6, FrameType::Settings, 0, 0);
+    put_header(out, entries.len() * 6, FrameType::Settings, 0, 0); // 9113-6.5-05
     for (identifier, value) in entries {
         out.extend_from_slice(&identifier.to_be_bytes());
         out.extend_from_slice(&value.to_be_bytes());
@@ -14,11 +15,12 @@ pub fn put_settings(out: &mut Vec<u8>, entries: &[(u16, u32)]) {
 
 /// The acknowledgement of the peer's SETTINGS (RFC 9113 section 6.5.3).
 pub fn put_settings_ack(out: &mut Vec<u8>) {
-    put_header(out, 0, FrameType::Settings, flags::ACK, 0);
+    put_header(out, 0, FrameType::Settings, flags::ACK, 0); // 9113-6.5-03, 9113-6.5-05
 }
 
 /// PING, or with `ack` the answer to one (RFC 9113 section 6.7).
 pub fn put_ping(out: &mut Vec<u8>, payload: [u8; 8], ack: bool) {
+    // 9113-6.7-01, 9113-6.7-04
     put_header(out, payload.len(), FrameType::Ping, if ack { flags::ACK } else { 0 }, 0);
     out.extend_from_slice(&payload);
 }
@@ -86,6 +88,7 @@ pub fn put_field_block(
         stream_id,
     };
     out[start..start + HEADER_LEN].copy_from_slice(&first.encode());
+    // 9113-4.3-01, 9113-6.2-03, 9113-8.1-02: nothing comes between.
     if length > max {
         put_continuations(out, start + HEADER_LEN + max, stream_id, max);
     }
@@ -97,7 +100,7 @@ fn put_continuations(out: &mut Vec<u8>, start: usize, stream_id: u32, max: usize
     let block = out.split_off(start);
     let mut fragments = block.chunks(max).peekable();
     while let Some(fragment) = fragments.next() {
-        let flags = if fragments.peek().is_none() { flags::END_HEADERS } else { 0 };
+        let flags = if fragments.peek().is_none() { flags::END_HEADERS } else { 0 }; // 9113-6.10-01
         put_header(out, fragment.len(), FrameType::Continuation, flags, stream_id);
         out.extend_from_slice(fragment);
     }

@@ -62,7 +62,7 @@ impl Gateway {
             self.replays.end(&mut request.awaiting, &mut self.conns);
             if let Some(entry) = self.conns.get_mut(front.conn) {
                 // A front that is gone has ended its request.
-                let _ = entry.session.send_head(front.stream, &fields, false);
+                let _ = entry.session.send_head(front.stream, &fields, false); // 9110-15.2-04
             }
             self.touch(front.conn);
         }
@@ -212,7 +212,7 @@ impl Gateway {
     }
 
     /// The backend's part is over: the response was received whole. An upload that goes on has lost its use
-    /// (RFC 9113 section 8.1).
+    /// (RFC 9113 section 8.1). 9113-8.1-07: a reset of the backend finds no response from here on.
     pub(super) fn backend_done(&mut self, key: RequestKey, now: Instant) {
         let Some((conn, stream, _)) = self.take_from_backend(key, now) else { return };
         self.reset_stream(conn, stream, ErrorCode::CANCEL, now);

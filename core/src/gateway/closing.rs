@@ -123,7 +123,7 @@ impl Gateway {
         if core::mem::take(&mut entry.paused) {
             self.actions.push_back(Action::Readable(id));
         }
-        self.arm_conn(id, Kind::Linger, now);
+        self.arm_conn(id, Kind::Linger, now); // 9113-5.4.1-02
     }
 
     /// Input of a departing connection.

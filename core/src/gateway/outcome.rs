@@ -29,6 +29,7 @@ impl Gateway {
         match response {
             ResponsePhase::Awaited => self.answer_locally(key, cause, now),
             ResponsePhase::Begun(_) => {
+                // 9113-8.7-02
                 self.reset_stream(front.conn, front.stream, ErrorCode::INTERNAL_ERROR, now);
                 self.settle(key, Outcome::Truncated(cause), now);
             }

@@ -27,6 +27,7 @@ impl Gateway {
         let Some(request) = self.requests.get_mut(key) else { return };
         let awaiting = &mut request.awaiting;
         let (front, is_head) =
+            // 9110-9.3.2-01
             (awaiting.front, content.is_empty() || awaiting.head.method == crate::message::Method::Head);
         awaiting.response = ResponsePhase::Local(status, cause);
         awaiting.content.clear();

@@ -43,6 +43,7 @@ impl Connection {
             end_queued: end,
             ..Exchange::new(0, method, self.stream_recv_window())
         });
+        // 9112-2.2-03, 9112-5.2-01
         let Some((head, framing)) = asked else {
             self.unsent = Some(key);
             return Ok(key);
@@ -81,6 +82,7 @@ impl Connection {
         if input.remaining().is_empty() {
             return Step::Wait;
         }
+        // 9112-9.2-01
         let awaited = self.order.front().and_then(|&key| Some((key, self.exchanges.get(key)?)));
         let Some((key, exchange)) = awaited.filter(|(_, exchange)| exchange.recv_open) else {
             // 9112-9.2-02, 9112-6.3-15: nobody asked for it.
@@ -165,7 +167,7 @@ impl Connection {
         Event::Response { stream: key, tag, head, fields, end }
     }
 
-    /// What the server says cannot be understood, nor what it says next.
+    /// 9112-6.3-06: what the server says cannot be understood, nor what it says next.
     fn fail_response<'a>(&mut self, input: &mut Input<'a>, key: StreamKey, error: StreamError) -> Step<'a> {
         input.take_all();
         self.traffic.malformed += 1;

@@ -363,7 +363,7 @@ impl Connection {
             Role::Server => matches!(self.recv, Recv::Closed),
             Role::Client => self.read_closed,
         };
-        (self.is_closing || self.has_failed || ended) && self.open_streams() == 0
+        (self.is_closing || self.has_failed || ended) && self.open_streams() == 0 // 9112-9.6-06
     }
 
     /// Whether nothing will be written behind what the outbox holds, although the peer may still send: our side of a tunnel
@@ -420,7 +420,7 @@ impl Connection {
         if self.has_failed || self.role == Role::Client {
             self.traffic.resets_sent += 1;
             self.remove(key);
-            return self.break_off();
+            return self.break_off(); // 9112-9.3-06
         }
         if recv_open {
             self.drop_content(key);
@@ -452,7 +452,7 @@ impl Connection {
         }
     }
 
-    /// What comes of the exchange's content is dropped from now on.
+    /// 9112-9.3-05: what comes of the exchange's content is dropped from now on.
     fn drop_content(&mut self, key: StreamKey) {
         let recv = core::mem::replace(&mut self.recv, Recv::Closed);
         self.recv = match recv {

@@ -115,6 +115,7 @@ impl Chunks {
         let mut taken = 0;
         loop {
             let rest = &octets[taken..];
+            // 9112-6.1-01, 9112-7.1-02
             match &mut self.step {
                 Step::Size => {
                     let line_max = SIZE_DIGITS_MAX + self.extensions_left + 2;
@@ -173,7 +174,7 @@ impl Chunks {
     }
 }
 
-/// Whether something that is ignored stands where extensions may stand (RFC 9112 section 7.1.1): nothing, or a semicolon,
+/// 9112-7.1.1-01: whether something that is ignored stands where extensions may stand: nothing, or a semicolon,
 /// possibly behind blanks, and visible octets.
 fn are_extensions(octets: &[u8]) -> bool {
     let begins = octets.trim_ascii_start().first().is_none_or(|&octet| octet == b';');

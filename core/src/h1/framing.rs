@@ -87,7 +87,7 @@ pub(crate) fn response(
     let chunked = match (codings, length) {
         (Codings::None, _) => false,
         (Codings::Chunked, None) if version == Version::Http11 => true,
-        _ => return Err(Untrusted),
+        _ => return Err(Untrusted), // 9112-6.3-02
     };
     if status == 204 && chunked {
         return Err(Untrusted); // 9112-6.1-07

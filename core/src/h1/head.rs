@@ -92,6 +92,7 @@ pub(crate) fn request(
             Err(httparse::Error::Version) if names_a_version(octets) => {
                 return Err(Refusal::VersionUnsupported);
             }
+            // 9112-2.2-04, 9112-2.2-09, 9112-5.1-01, 9112-5.2-02
             Ok(_) | Err(_) => return Err(Refusal::Malformed), // 9112-2.2-10
         }
         let (Some(method), Some(path), Some(minor)) = (request.method, request.path, request.version) else {
@@ -212,7 +213,7 @@ fn push_control_data(
             }
             push(b":path", path);
         }
-        // 9112-3.2.2-03, 9112-3.2.2-05: whatever `Host` says.
+        // 9112-3.2.2-03, 9112-3.2.2-04, 9112-3.2.2-05: whatever `Host` says.
         Target::Absolute { scheme, authority, path } => {
             push(b":scheme", scheme);
             push(b":authority", authority);
@@ -235,10 +236,11 @@ fn push_lines(
     for header in headers {
         let out = fields.draft();
         let (start, name_len) = (out.len(), header.name.len());
-        out.extend(header.name.bytes().map(|octet| octet.to_ascii_lowercase()));
+        out.extend(header.name.bytes().map(|octet| octet.to_ascii_lowercase())); // 9113-8.2-01
         out.extend_from_slice(header.value);
         let name = &out[start..start + name_len];
         let facts = FieldFacts::of(name, header.value, rules.seed);
+        // 9113-10.3-02
         let kept = match facts.name {
             FieldName::ConnectionSpecific | FieldName::Host | FieldName::Te => false,
             other => wanted(other) && name != b"http2-settings" && !survey.is_nominated(name),
@@ -278,7 +280,7 @@ pub(crate) fn response(
         match config.parse_response_with_uninit_headers(&mut response, octets, lines) {
             Ok(status) if starts && status.is_complete() => {}
             Err(httparse::Error::TooManyHeaders) => return Err(StreamError::FieldsTooLarge),
-            Ok(_) | Err(_) => return Err(StreamError::Malformed),
+            Ok(_) | Err(_) => return Err(StreamError::Malformed), // 9112-2.2-04, 9112-5.2-03
         }
         let (Some(status), Some(minor)) = (response.code, response.version) else {
             return Err(StreamError::Malformed);
@@ -353,7 +355,7 @@ pub(crate) fn trailers(octets: &[u8], rules: &Rules, fields: &mut FieldSection) 
     for header in headers {
         let out = fields.draft();
         let (start, name_len) = (out.len(), header.name.len());
-        out.extend(header.name.bytes().map(|octet| octet.to_ascii_lowercase()));
+        out.extend(header.name.bytes().map(|octet| octet.to_ascii_lowercase())); // 9113-8.2-01
         out.extend_from_slice(header.value);
         let facts = FieldFacts::of(&out[start..start + name_len], header.value, rules.seed);
         fields.push_drafted(start, name_len, &facts, false, Origin::NONE);

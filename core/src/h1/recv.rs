@@ -154,6 +154,7 @@ impl Connection {
         }
         let tag = self.exchanges.get(key).map_or(0, |exchange| exchange.tag);
         self.recv_over(key);
+        // 9112-7.1.2-02, 9112-7.1.2-03, 9110-6.5.1-02
         Step::Tell(Event::Trailers { stream: key, tag, fields })
     }
 
@@ -261,7 +262,7 @@ impl Connection {
         self.traffic.resets_recv += 1;
         let error_code =
             if self.role == Role::Client { ErrorCode::INTERNAL_ERROR } else { ErrorCode::CANCEL };
-        let tag = self.end_receiving(key, false);
+        let tag = self.end_receiving(key, false); // 9112-6.3-08, 9112-8-02
         Some(Event::Reset { stream: key, tag, error_code })
     }
 }

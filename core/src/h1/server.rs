@@ -46,7 +46,7 @@ impl Connection {
             Found::TooLong if !input.remaining()[..section_max].contains(&b'\n') => {
                 Err(Refusal::TargetTooLong)
             }
-            Found::TooLong => Err(Refusal::HeadTooLarge),
+            Found::TooLong => Err(Refusal::HeadTooLarge), // 9110-5.4-01
             Found::BareLineEnd => Err(Refusal::Malformed),
         };
         let Some(octets) = found.ok().and_then(|end| input.take(end)) else {
@@ -87,7 +87,7 @@ impl Connection {
     fn begin(&mut self, parts: RequestParts) -> (StreamKey, bool) {
         let RequestParts { head, version, persistent, framing, upgrade } = parts;
         self.version = version;
-        self.is_closing |= !persistent || self.is_leaving;
+        self.is_closing |= !persistent || self.is_leaving; // 9112-9.6-03
         let incoming = Incoming::new(framing);
         let is_tunnel = head.method == Method::Connect;
         let end = incoming.is_none();
@@ -113,7 +113,7 @@ impl Connection {
     fn refuse<'a>(&mut self, input: &mut Input<'a>, refusal: Refusal) -> Step<'a> {
         input.take_all();
         self.traffic.malformed += 1;
-        self.is_closing = true;
+        self.is_closing = true; // 9112-6.1-13
         self.recv = Recv::Closed;
         let stream = self.insert(Exchange::new(0, Method::Other, self.stream_recv_window()));
         Step::Tell(Event::RequestRefused { stream, refusal })

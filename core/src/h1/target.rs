@@ -33,7 +33,7 @@ impl<'a> Target<'a> {
         let rest = &target[at + 3..];
         let end = rest.iter().position(|octet| matches!(octet, b'/' | b'?')).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
-        Some(Self::Absolute { scheme, authority, path })
+        Some(Self::Absolute { scheme, authority, path }) // 9112-3.2.2-06
     }
 }
 
@@ -41,6 +41,7 @@ impl<'a> Target<'a> {
 pub(crate) fn put_path(out: &mut Vec<u8>, method: &[u8], path: &[u8]) {
     match path {
         [] if method == b"OPTIONS" => out.push(b'*'), // 9112-3.2.4-02
+        // 9112-3.2.1-02
         [] | [b'?', ..] => out.push(b'/'),
         _ => {}
     }

@@ -41,12 +41,13 @@ pub(crate) fn response(
         out.extend_from_slice(b"\r\n");
         return;
     }
+    // 9112-6.1-02, 9112-6.2-01: one of them, and once.
     match frame.framing {
         // Of HEAD and 304 the length is what content would have (RFC 9110 section 8.6); 204 has none.
         Framing::None if head.status != 204 => length(out, head.content_length),
         Framing::Length(octets) => length(out, Some(octets)),
         Framing::Chunked => line(out, b"transfer-encoding", b"chunked"),
-        Framing::None | Framing::UntilClose | Framing::Tunnel => {}
+        Framing::None | Framing::UntilClose | Framing::Tunnel => {} // 9112-6.1-08
     }
     match frame.version {
         _ if frame.close => line(out, b"connection", b"close"), // 9112-9.6-04
@@ -81,13 +82,14 @@ pub(crate) fn request(
     let protocol = fields.value_of(FieldName::Protocol);
     let authority = fields.value_of(FieldName::Authority).unwrap_or_else(|| value(FieldName::Host));
     let method = if protocol.is_some() { b"GET" } else { value(FieldName::Method) };
-    // 9112-3.2.1-01, 9112-3.2.3-01
+    // 9112-3.2.1-01, 9112-3.2.3-01, 9112-3.2.4-01
     let target = if method == b"CONNECT" { authority } else { value(FieldName::Path) };
     for part in [method, b" ", target, b" HTTP/1.1\r\n"] {
         out.extend_from_slice(part);
     }
     line(out, b"host", authority); // 9112-3.2-03, 9112-3.2-04, 9112-3.2-05
     lines(out, fields, if protocol.is_some() { b"sec-websocket-key" } else { b"" });
+    // 9112-6.1-02, 9112-6.2-01: one of them, and once.
     match framing {
         Framing::Length(octets) => length(out, Some(octets)),
         Framing::Chunked => line(out, b"transfer-encoding", b"chunked"),
@@ -101,7 +103,7 @@ pub(crate) fn request(
             line(out, b"upgrade", protocol);
         }
         None if fields.value_of(FieldName::Te).is_some() => {
-            line(out, b"te", b"trailers");
+            line(out, b"te", b"trailers"); // 9112-7.4-01
             line(out, b"connection", b"TE"); // 9112-7.4-03
         }
         None => {}
@@ -173,6 +175,7 @@ fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 }
 
 /// HTTP/2 lets more octets pass than a parser of HTTP/1.1 can be trusted with. RFC 9110 section 5.5: spaces in their place.
+/// 9112-2.2-03, 9112-5.2-01: of CR, too.
 fn text(out: &mut Vec<u8>, value: &[u8]) {
     let start = out.len();
     out.extend_from_slice(value);

@@ -118,7 +118,7 @@ impl Connection {
             open_block: None,
             blocks_received: 0,
             last_peer_stream_id: 0,
-            next_stream_id: 1,
+            next_stream_id: 1, // 9113-5.1.1-01
             goaway_sent: None,
             goaway_received: None,
             excluded: Vec::new(),
@@ -133,7 +133,7 @@ impl Connection {
             known_heads: KnownHeads::default(),
             config,
         };
-        connection.put_preface();
+        connection.put_preface(); // 9113-3.4-03: in front of all acknowledgements
         connection
     }
 
@@ -143,7 +143,7 @@ impl Connection {
         if self.role == Role::Client {
             out.extend_from_slice(frame::PREFACE);
         }
-        frame::put_settings(out, &self.local.entries());
+        frame::put_settings(out, &self.local.entries()); // 9113-3.3-02, 9113-6.5-01
         if let Some(increment) = self.recv_window.grow(self.config.connection_window_size) {
             frame::put_window_update(out, 0, increment);
         }
@@ -340,7 +340,7 @@ impl Connection {
             (true, Some(limit)) => limit,
         };
         let taken = self.streams.len() + self.resets.len();
-        limit.min(self.config.max_concurrent_streams_cap).saturating_sub(taken as u32)
+        limit.min(self.config.max_concurrent_streams_cap).saturating_sub(taken as u32) // 9113-5.1.2-01
     }
 
     /// Whether a GOAWAY of ours named the last stream that is served.
@@ -362,7 +362,7 @@ impl Connection {
         if self.phase == Phase::Failed {
             return;
         }
-        self.put_goaway(self.last_peer_stream_id, error.code()); // 9113-5.4.1-01
+        self.put_goaway(self.last_peer_stream_id, error.code()); // 9113-5.4.1-01, 9113-5.4-05
         self.phase = Phase::Failed;
     }
 

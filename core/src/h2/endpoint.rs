@@ -160,7 +160,7 @@ fn push_header(fields: &mut FieldSection, name: &HeaderName, value: &HeaderValue
     let line = FieldLine::new(name.as_str().as_bytes(), value.as_bytes(), seed);
     match line.facts.name {
         FieldName::ConnectionSpecific => {} // 9113-8.2.2-01
-        FieldName::Te if !value.as_bytes().eq_ignore_ascii_case(b"trailers") => {}
+        FieldName::Te if !value.as_bytes().eq_ignore_ascii_case(b"trailers") => {} // 9113-8.2.2-03
         _ => fields.push(if value.is_sensitive() { line.never_indexed() } else { line }),
     }
 }
@@ -183,18 +183,19 @@ pub(crate) fn request_fields(request: &Request<()>, seed: u64) -> FieldSection {
     }
     let host = || request.headers().get(HOST).map(HeaderValue::as_bytes);
     if let Some(authority) = uri.authority().map(without_userinfo).or_else(host) {
-        push(b":authority", authority);
+        push(b":authority", authority); // 9113-8.3.1-02
     }
     if !connect {
         push(b":path", path_of(uri).as_bytes());
     }
+    // 9113-8.3.1-03
     for (name, value) in request.headers().iter().filter(|(name, _)| **name != HOST) {
         push_header(&mut fields, name, value, seed);
     }
     fields
 }
 
-/// 9113-8.3.1-09: user and password are not part of it.
+/// 9113-8.3.1-09, 9110-4.2.4-01: user and password are not part of it.
 fn without_userinfo(authority: &uri::Authority) -> &[u8] {
     let whole = authority.as_str();
     whole.rsplit_once('@').map_or(whole, |(_, authority)| authority).as_bytes()
@@ -224,7 +225,7 @@ pub(crate) fn to_request(fields: &FieldSection) -> Option<Request<()>> {
         match line.facts.name {
             FieldName::Method => parts = parts.method(line.value),
             FieldName::Scheme => target = target.scheme(line.value),
-            FieldName::Authority => target = target.authority(line.value),
+            FieldName::Authority => target = target.authority(line.value), // 9113-8.3.1-01
             FieldName::Path => target = target.path_and_query(line.value),
             FieldName::Protocol => {
                 parts = parts.extension(Protocol(String::from_utf8(line.value.to_vec()).ok()?));

@@ -91,7 +91,7 @@ impl Connection {
             return Err(ConnectionError::SettingsNotFirst); // 9113-3.4-01, 9113-3.4-02
         }
         // We never announce another size. The frame is refused before its octets are awaited.
-        header.check_length(DEFAULT_MAX_FRAME_SIZE)?;
+        header.check_length(DEFAULT_MAX_FRAME_SIZE)?; // 9113-4.2-01
         let Some(octets) = input.take(HEADER_LEN + header.length as usize) else { return Ok(None) };
         self.traffic.recv_octets += octets.len() as u64;
         Ok(Some((header, &octets[HEADER_LEN..])))
@@ -101,7 +101,7 @@ impl Connection {
         if let Some(block) = &self.open_block
             && (header.frame_type != FrameType::Continuation || header.stream_id != block.stream_id)
         {
-            return Err(ConnectionError::ContinuationExpected); // 9113-6.10-02, 9113-5.5-03
+            return Err(ConnectionError::ContinuationExpected); // 9113-6.2-04, 9113-6.10-02, 9113-5.5-03
         }
         match frame::parse(header, payload) {
             Ok(frame) => self.recv_parsed(frame),
@@ -148,10 +148,11 @@ impl Connection {
             Frame::SettingsAck => {
                 let acknowledged = self.local.acknowledge()?;
                 self.decoder.set_max_table_size(acknowledged.header_table_size);
-                self.resize_recv_windows(acknowledged.window_delta);
+                self.resize_recv_windows(acknowledged.window_delta); // 9113-6.9.3-01: not before
                 Ok(None)
             }
             // RFC 9113 section 8.4: we disabled push, and a client must not send it at all.
+            // 9113-6.5.2-02, 9113-6.6-12
             Frame::PushPromise { .. } => Err(ConnectionError::PushPromise), // 9113-6.6-09, 9113-8.4-07
             Frame::Ping { payload } => {
                 self.spend(cost::PING)?;
@@ -159,6 +160,7 @@ impl Connection {
                 self.count_answer()?;
                 Ok(None)
             }
+            // 9113-6.7-05: no answer.
             Frame::PingAck { payload } => {
                 match self.pings_out.checked_sub(1) {
                     Some(left) => self.pings_out = left,
@@ -176,6 +178,7 @@ impl Connection {
                 self.spend(cost::IGNORED)?;
                 self.recv_priority_update(stream_id, value)
             }
+            // 9113-5.5-01, 9113-5.5-02
             Frame::Unknown { .. } => self.spend(cost::IGNORED).map(|()| None), // 9113-4.1-02
         }
     }
@@ -208,7 +211,7 @@ impl Connection {
     fn recv_data<'a>(&mut self, stream_id: u32, data: &'a [u8], padding: u32, end: bool) -> Received<'a> {
         // RFC 9113 section 6.9.1: every octet counts, padding and discarded frames included.
         let octets = data.len() as u32 + padding;
-        self.recv_window.receive(octets).map_err(|_| ConnectionError::WindowExceeded)?;
+        self.recv_window.receive(octets).map_err(|_| ConnectionError::WindowExceeded)?; // 9113-6.8-09
         let Some((key, stream)) = self.recv_on(stream_id, FrameKind::Data { end })? else {
             if data.is_empty() && !end {
                 self.spend(cost::EMPTY_DATA)?;
@@ -233,7 +236,7 @@ impl Connection {
 
     /// RFC 9113 section 6.10, within a budget that holds frame by frame (section 10.5.1).
     fn recv_continuation<'a>(&mut self, fragment: &[u8], end_headers: bool) -> Received<'a> {
-        // 9113-6.10-06
+        // 9113-6.10-05, 9113-6.10-06
         let Some(block) = &mut self.open_block else { return Err(ConnectionError::ContinuationUnexpected) };
         block.continuations += 1;
         let useless = fragment.is_empty() && !end_headers;
@@ -252,6 +255,7 @@ impl Connection {
         self.recv_block(block.stream_id, &block.fragments, block.end_stream, block.self_dependent)
     }
 
+    /// 9113-6.5.3-01: at once.
     fn apply_settings<'a>(&mut self, change: crate::h2::settings::SettingsChange) -> Received<'a> {
         if let Some(change) = change.header_table_size {
             self.encoder.set_peer_max_table_size(change.smallest);
@@ -305,6 +309,7 @@ impl Connection {
         if self.role == Role::Server {
             self.spend(cost::RESET)?;
         }
+        // 9113-5.4.2-04, 9113-6.4-01: nothing leaves on it any more, and no reset in return.
         self.forget(key, ClosedBy::PeerReset);
         self.traffic.resets_recv += 1;
         Ok(Some(Event::Reset { stream: key, tag, error_code }))
@@ -389,7 +394,7 @@ fn check_data(stream: &mut Stream, content: u32, octets: u32, end: bool) -> Resu
         Expected::Tunnel => None,
     };
     if let Some(left) = left {
-        *left = left.checked_sub(content.into()).ok_or(StreamError::ContentLengthMismatch)?;
+        *left = left.checked_sub(content.into()).ok_or(StreamError::ContentLengthMismatch)?; // 9110-8.6-09
         if end && *left > 0 {
             return Err(StreamError::ContentLengthMismatch);
         }

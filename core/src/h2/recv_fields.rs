@@ -72,7 +72,8 @@ impl Connection {
         self.check_target(stream_id, &target, end)?;
         let limits = SectionLimits { size: self.config.max_header_list_size, fields: self.config.max_fields };
         let mut fields = core::mem::take(&mut self.spare_fields);
-        let decoded = self.decoder.decode(block, limits, &mut fields);
+        let decoded = self.decoder.decode(block, limits, &mut fields); // 9113-6.8-09, 9113-10.5.1-02
+        // 9113-4.3-02, 9113-4.3-03
         let too_large = match decoded.map_err(|_| ConnectionError::Compression)? {
             Decoded::Whole => false,
             Decoded::OverLimit(_) => true,
@@ -87,7 +88,7 @@ impl Connection {
             }
             Target::Closed(_) => self.discard(section),
             Target::Idle => {
-                self.last_peer_stream_id = stream_id;
+                self.last_peer_stream_id = stream_id; // 9113-8.7-03
                 // RFC 9113 section 6.8: behind our GOAWAY streams are ignored.
                 if self.goaway_sent.is_some_and(|last| stream_id > last) {
                     return self.discard(section);
@@ -106,6 +107,7 @@ impl Connection {
             Target::Live(_) => Ok(()),
             Target::Closed(by) => closed_recv(*by, FrameKind::Headers { end }),
             // RFC 9113 section 5.1.1: the server opens even ones, and only by push, which is off.
+            // 9113-5.1-02
             Target::Idle if self.role == Role::Client => Err(ConnectionError::StreamIdle),
             Target::Idle if stream_id.is_multiple_of(2) => Err(ConnectionError::StreamIdParity),
             Target::Idle => Ok(()),
@@ -125,7 +127,7 @@ impl Connection {
             stream.expected = Expected::Content { left: None };
             let stream = self.streams.insert(stream);
             self.recycle(fields);
-            return Ok(Some(Event::RequestRefused { stream, refusal: Refusal::HeadTooLarge }));
+            return Ok(Some(Event::RequestRefused { stream, refusal: Refusal::HeadTooLarge })); // 9110-5.4-01
         }
         let rules = RequestRules {
             extended_connect: self.config.extended_connect,
@@ -133,12 +135,13 @@ impl Connection {
         };
         let known_requests = &mut self.known_heads.requests;
         let head = head_of(known_requests, self.decoder.repeated(), || message::request(&fields, &rules));
+        // 9113-8.1.1-02, 9113-8.1.1-03
         let Ok(head) = head else {
             return self.refuse(stream_id, Section { fields, end, too_large }, StreamError::Malformed);
         };
         if end && head.content_length.is_some_and(|length| length > 0) {
             let section = Section { fields, end, too_large };
-            return self.refuse(stream_id, section, StreamError::ContentLengthMismatch);
+            return self.refuse(stream_id, section, StreamError::ContentLengthMismatch); // 9110-8.6-09
         }
         stream.expected = match head.method {
             Method::Connect => Expected::Tunnel,
@@ -163,7 +166,7 @@ impl Connection {
         match stream.expected {
             Expected::Head => self.recv_response(key, section),
             Expected::Content { left } => self.recv_trailers(key, section, left),
-            Expected::Tunnel => self.fail_with(key, section, StreamError::Malformed),
+            Expected::Tunnel => self.fail_with(key, section, StreamError::Malformed), // 9113-8.5-02
         }
     }
 
@@ -173,12 +176,14 @@ impl Connection {
         }
         let known_responses = &mut self.known_heads.responses;
         let head = head_of(known_responses, self.decoder.repeated(), || message::response(&section.fields));
+        // 9113-8.1.1-02, 9113-8.1.1-03, 9113-8.1.1-05
         let Ok(head) = head else {
             return self.fail_with(key, section, StreamError::Malformed);
         };
         let max_interim = self.config.max_interim_responses;
         let Some(stream) = self.streams.slab.get_mut(key) else { return self.discard(section) };
         let tag = stream.tag;
+        // 9110-15.2-02
         if head.status < 200 {
             stream.interim_responses += 1;
             let error = match (section.end, stream.interim_responses > max_interim) {
@@ -233,7 +238,7 @@ impl Connection {
         self.fail_stream(key, error)
     }
 
-    /// Resets a stream that its owner never heard of.
+    /// Resets a stream that its owner never heard of: 9113-8.7-02, 9113-8.7-03.
     fn refuse<'a>(&mut self, stream_id: u32, section: Section, error: StreamError) -> Received<'a> {
         self.streams.remember(stream_id, ClosedBy::OurReset);
         self.traffic.resets_sent += 1;
@@ -255,7 +260,7 @@ impl Connection {
 /// content-length says; octets without a length where CONNECT succeeded.
 fn expected_content(method: Option<Method>, head: &ResponseHead) -> Expected {
     match (method, head.status) {
-        (Some(Method::Connect), 200..=299) => Expected::Tunnel,
+        (Some(Method::Connect), 200..=299) => Expected::Tunnel, // 9110-9.3.6-07
         (Some(Method::Head), _) | (_, 204 | 304) => Expected::Content { left: Some(0) },
         _ => Expected::Content { left: head.content_length },
     }

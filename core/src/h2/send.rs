@@ -68,13 +68,13 @@ impl Connection {
             return Err(OpenError::NotClient);
         }
         if self.is_going_away() {
-            return Err(OpenError::GoingAway);
+            return Err(OpenError::GoingAway); // 9113-6.8-01
         }
         if self.open_slots() == 0 {
             return Err(OpenError::NoSlot);
         }
         let id = self.next_stream_id;
-        self.next_stream_id += 2;
+        self.next_stream_id += 2; // 9113-5.1.1-01
         let mut stream = self.new_stream(id);
         stream.method = fields.value_of(FieldName::Method).and_then(Method::from_token);
         let key = self.streams.insert(stream);
@@ -108,7 +108,8 @@ impl Connection {
     fn send_fields(&mut self, key: StreamKey, fields: &FieldSection, end: bool) -> Result<(), StreamGone> {
         self.transition(key, FrameKind::Headers { end })?;
         let stream = self.streams.slab.get_mut(key).ok_or(StreamGone)?;
-        let (encoder, id) = (&mut self.encoder, stream.id);
+        let (encoder, id) = (&mut self.encoder, stream.id); // 9113-6.2-05, 9113-6.10-03
+        // 9113-4.1-01
         frame::put_field_block(self.outbox.tail(), id, end, self.peer.max_frame_size, |out| {
             encoder.encode(fields, out);
         });
@@ -148,8 +149,9 @@ impl Connection {
             let rest = &data[done..];
             // D4: the end alone needs neither window nor turn.
             let blocked = !self.schedule.is_empty() || self.outbox.len() >= self.config.outbox_high_mark;
+            // 9113-5.2.1-02, 9113-6.9.1-01
             let room = stream.send_window.available().min(self.send_window.available());
-            let n = rest.len().min(room).min(DEFAULT_MAX_FRAME_SIZE as usize);
+            let n = rest.len().min(room).min(DEFAULT_MAX_FRAME_SIZE as usize); // 9113-4.1-01
             if (n == 0 || blocked) && !rest.is_empty() {
                 return Ok(done);
             }
@@ -175,7 +177,7 @@ impl Connection {
             self.misuse.frame();
         }
         self.misuse.content(data.len() as u32);
-        frame::put_data(self.outbox.tail(), stream.id, data, end);
+        frame::put_data(self.outbox.tail(), stream.id, data, end); // 9113-6.1-04
         self.close_if_over(key);
         Ok(())
     }
@@ -192,8 +194,9 @@ impl Connection {
                 self.schedule.remove(&mut self.streams, key);
                 continue;
             };
+            // 9113-5.2.1-02, 9113-6.9.1-01
             let room = stream.send_window.available().min(self.send_window.available());
-            let n = stream.queue.len().min(room).min(DEFAULT_MAX_FRAME_SIZE as usize);
+            let n = stream.queue.len().min(room).min(DEFAULT_MAX_FRAME_SIZE as usize); // 9113-4.1-01
             if n == 0 && !stream.queue.is_empty() {
                 if stream.send_window.available() > 0 {
                     return None;
@@ -235,7 +238,7 @@ impl Connection {
         if let Some(stream) = self.forget(key, ClosedBy::OurReset)
             && self.phase != Phase::Failed
         {
-            frame::put_rst_stream(self.outbox.tail(), stream.id, error_code);
+            frame::put_rst_stream(self.outbox.tail(), stream.id, error_code); // 9113-6.4-03
             self.traffic.resets_sent += 1;
             if self.role == Role::Client {
                 self.resets.push(self.octets_queued());
@@ -302,7 +305,7 @@ impl Connection {
         if self.streams.slab.get(key).is_some_and(|stream| stream.state.is_closed()) {
             self.misuse.message();
             self.strain.message();
-            self.forget(key, ClosedBy::EndStream);
+            self.forget(key, ClosedBy::EndStream); // 9113-5.1-09
         }
     }
 }

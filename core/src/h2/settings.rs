@@ -114,8 +114,9 @@ impl PeerSettings {
         }
         let before = *self;
         let mut smallest = u32::MAX;
+        // 9113-6.5.3-02
         for (identifier, value) in entries {
-            self.apply_one(role, identifier, value)?;
+            self.apply_one(role, identifier, value)?; // 9113-6.5-07
             if identifier == identifier::HEADER_TABLE_SIZE {
                 smallest = smallest.min(value);
             }
@@ -129,11 +130,12 @@ impl PeerSettings {
         })
     }
 
+    /// 9113-6.5-02
     fn apply_one(&mut self, role: Role, identifier: u16, value: u32) -> Result<(), ConnectionError> {
         match identifier {
             identifier::HEADER_TABLE_SIZE => self.header_table_size = value,
             identifier::ENABLE_PUSH => {
-                self.enable_push = flag(value).ok_or(ConnectionError::EnablePushInvalid)?;
+                self.enable_push = flag(value).ok_or(ConnectionError::EnablePushInvalid)?; // 9113-6.5.2-03
                 // 9113-6.5.2-06
                 if self.enable_push && role == Role::Client {
                     return Err(ConnectionError::EnablePushInvalid);
@@ -164,7 +166,7 @@ impl PeerSettings {
                 self.no_rfc7540_priorities =
                     flag(value).ok_or(ConnectionError::NoRfc7540PrioritiesInvalid)?;
             }
-            _ => {} // 9113-6.5.2-13
+            _ => {} // 9113-6.5.2-13, 9113-5.5-01, 9113-6.5.3-03
         }
         Ok(())
     }
@@ -237,7 +239,7 @@ impl LocalSettings {
             list.push(identifier::HEADER_TABLE_SIZE, self.header_table_size);
         }
         match self.role {
-            // 9113-6.5.2-04: a server never says 1, and so never says it.
+            // 9113-6.5.2-04, 9113-6.5.2-05: a server never says 1, and so never says it.
             Role::Client => list.push(identifier::ENABLE_PUSH, 0),
             Role::Server => {
                 list.push(identifier::MAX_CONCURRENT_STREAMS, self.max_concurrent_streams);
@@ -251,6 +253,7 @@ impl LocalSettings {
         if self.initial_window_size != DEFAULT_WINDOW {
             list.push(identifier::INITIAL_WINDOW_SIZE, self.initial_window_size);
         }
+        // 9113-6.5.2-10: SETTINGS_MAX_FRAME_SIZE keeps the value that it starts with, and is never said.
         list.push(identifier::MAX_HEADER_LIST_SIZE, self.max_header_list_size);
         list
     }

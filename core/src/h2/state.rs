@@ -134,11 +134,11 @@ impl State {
             (HalfClosedLocal, Headers { end: true } | Data { end: true }) => Closed(ClosedBy::EndStream),
             (Open | HalfClosedLocal, Headers { end: false } | Data { end: false }) => self,
             (HalfClosedRemote, Headers { .. } | Data { .. }) => {
-                return Err(Violation::Stream(StreamError::HalfClosed));
+                return Err(Violation::Stream(StreamError::HalfClosed)); // 9113-5.1-08, 9113-6.1-06
             }
 
             (Open | HalfClosedLocal | HalfClosedRemote, RstStream) => Closed(ClosedBy::PeerReset),
-            (Open | HalfClosedLocal | HalfClosedRemote, WindowUpdate | Priority) => self,
+            (Open | HalfClosedLocal | HalfClosedRemote, WindowUpdate | Priority) => self, // 9113-6.9-04
 
             (Closed(by), _) => match closed_recv(by, frame) {
                 Ok(()) => self,
@@ -155,7 +155,7 @@ impl State {
 
             (Idle, Headers { end: false }) => Open,
             (Idle, Headers { end: true }) => HalfClosedLocal,
-            (Idle, Data { .. } | RstStream | WindowUpdate) => return Err(Violation::Ours),
+            (Idle, Data { .. } | RstStream | WindowUpdate) => return Err(Violation::Ours), // 9113-6.4-05
 
             (Open, Headers { end: true } | Data { end: true }) => HalfClosedLocal,
             (HalfClosedRemote, Headers { end: true } | Data { end: true }) => Closed(ClosedBy::EndStream),
@@ -165,6 +165,7 @@ impl State {
             (Open | HalfClosedLocal | HalfClosedRemote, RstStream) => Closed(ClosedBy::OurReset),
             (Open | HalfClosedLocal | HalfClosedRemote, WindowUpdate) => self,
 
+            // 9113-5.1-09, 9113-6.4-01
             (Closed(_), Headers { .. } | Data { .. } | RstStream | WindowUpdate) => {
                 return Err(Violation::Ours);
             }
@@ -185,6 +186,7 @@ impl State {
 #[inline]
 pub const fn closed_recv(by: ClosedBy, frame: FrameKind) -> Result<(), ConnectionError> {
     match (by, frame) {
+        // 9113-5.1-11, 9113-5.4.2-01, 9113-6.4-02
         (ClosedBy::OurReset | ClosedBy::Forgotten, _) => Ok(()),
         (ClosedBy::EndStream | ClosedBy::PeerReset, FrameKind::Headers { .. } | FrameKind::Data { .. }) => {
             Err(ConnectionError::StreamClosed)
@@ -192,7 +194,7 @@ pub const fn closed_recv(by: ClosedBy, frame: FrameKind) -> Result<(), Connectio
         (
             ClosedBy::EndStream | ClosedBy::PeerReset,
             FrameKind::RstStream | FrameKind::WindowUpdate | FrameKind::Priority,
-        ) => Ok(()),
+        ) => Ok(()), // 9113-6.9-04
     }
 }
 

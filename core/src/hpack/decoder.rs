@@ -162,6 +162,7 @@ impl Decoder {
         self.table.capacity() + self.repeats.capacity()
     }
 
+    /// 7541-2.1-02, 7541-3.2-01: one representation after the other.
     fn decode_block(&mut self, block: &[u8], section: &mut Section<'_>) -> Result<(), DecodeError> {
         let mut rest = block;
         self.size_updates(&mut rest)?;
@@ -179,7 +180,7 @@ impl Decoder {
                 }
                 0x40.. => self.literal_with_indexing(&mut rest, section)?,
                 0x20.. => return Err(DecodeError::SizeUpdateMisplaced),
-                0x10.. => self.literal_not_indexed(&mut rest, section, true)?,
+                0x10.. => self.literal_not_indexed(&mut rest, section, true)?, // 7541-6.2.3-01
                 0x00.. => self.literal_not_indexed(&mut rest, section, false)?,
             }
         }
@@ -209,7 +210,7 @@ impl Decoder {
     #[inline]
     fn indexed_field(&self, index: u32, section: &mut Section<'_>) -> Result<(), DecodeError> {
         if index > STATIC_ENTRIES {
-            let (number, line) = self.table.at(index).ok_or(DecodeError::IndexUnknown)?;
+            let (number, line) = self.table.at(index).ok_or(DecodeError::IndexUnknown)?; // 7541-2.3.3-01
             section.push(line.octets, line.name_len, line.note, Origin::of_entry(self.identity, number));
         } else {
             let line = static_table::get(index).ok_or(DecodeError::IndexZero)?; // 7541-6.1-01
@@ -258,7 +259,7 @@ impl Decoder {
         let draft = section.out.draft();
         let start = draft.len();
         let name_facts = if index > STATIC_ENTRIES {
-            let (_, line) = self.table.at(index).ok_or(DecodeError::IndexUnknown)?;
+            let (_, line) = self.table.at(index).ok_or(DecodeError::IndexUnknown)?; // 7541-2.3.3-01
             draft.extend_from_slice(line.name());
             *line.note
         } else if let Some(line) = static_table::get(index) {

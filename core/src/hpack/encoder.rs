@@ -74,13 +74,14 @@ impl Encoder {
     /// The peer's SETTINGS_HEADER_TABLE_SIZE is now `octets`. Takes effect with the next block, which announces what it
     /// changes (RFC 7541 section 4.2).
     pub fn set_peer_max_table_size(&mut self, octets: u32) {
-        self.table_size = octets.min(self.table_size_cap);
+        self.table_size = octets.min(self.table_size_cap); // 7541-4.2-01, 7541-6.3-01
         self.smallest_table_size = self.smallest_table_size.min(self.table_size);
     }
 
     /// Appends the block of a whole section to `out`. Once encoded, a block must be sent.
     pub fn encode(&mut self, fields: &FieldSection, out: &mut Vec<u8>) {
         self.begin(out);
+        // 7541-2.1-01
         for line in fields.unread() {
             match self.known(line.never_indexed(), line.facts().static_line, line.origin()) {
                 Some(index) => {
@@ -100,7 +101,7 @@ impl Encoder {
             self.update_size(smallest, out); // 7541-4.2-03
         }
         if last != self.table.max_size() {
-            self.update_size(last, out);
+            self.update_size(last, out); // 9113-4.3.1-01
         }
         self.smallest_table_size = last;
     }
@@ -117,7 +118,7 @@ impl Encoder {
     #[inline]
     fn known(&self, never_indexed: bool, static_line: u8, origin: Origin) -> Option<usize> {
         match static_line {
-            _ if never_indexed => None,
+            _ if never_indexed => None, // 7541-6.2.3-02, 7541-7.1.3-01
             0 => self.translated(origin),
             _ => Some(static_line.into()),
         }
@@ -198,7 +199,7 @@ impl Encoder {
         match indexing {
             Indexing::Index => integer::encode(name_index, 6, 0x40, out),
             Indexing::WithoutIndexing => integer::encode(name_index, 4, 0x00, out),
-            Indexing::Never => integer::encode(name_index, 4, 0x10, out),
+            Indexing::Never => integer::encode(name_index, 4, 0x10, out), // 7541-6.2.3-01, 7541-6.2.3-02
         }
         if name_index == 0 {
             string(line.name, out);

@@ -120,7 +120,7 @@ impl Bits<'_> {
     fn take_symbol(&mut self) -> Result<u8, DecodeError> {
         let (symbol, length) = self.symbol();
         self.skip(length);
-        symbol.ok_or(DecodeError::HuffmanEos)
+        symbol.ok_or(DecodeError::HuffmanEos) // 7541-5.2-03
     }
 
     /// Takes one of the last symbols, with no octets behind the bits that are held; `None` where padding is all that is left.

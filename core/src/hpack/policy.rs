@@ -99,6 +99,7 @@ impl IndexingPolicy {
             || line.facts.name == FieldName::Cookie && line.value.len() < usize::from(self.cookie_octets_min);
         let entry_size = (line.name.len() + line.value.len() + FIELD_OVERHEAD) as u64;
         let too_large = || entry_size * 4 > u64::from(table_size) * u64::from(self.table_quarters_max);
+        // 7541-6.2.3-01, 7541-7.1.3-01
         if line.never_indexed || name & self.never != 0 || guessable() {
             Indexing::Never
         } else if name & self.without_indexing != 0 || too_large() {

@@ -44,7 +44,7 @@ impl Scheme {
 pub(super) fn check_path(path: &[u8], method: Method) -> Result<(), Malformed> {
     match path {
         [b'/', rest @ ..] if octets::all_path(rest) => Ok(()),
-        b"*" if method == Method::Options => Ok(()),
+        b"*" if method == Method::Options => Ok(()), // 9113-8.3.1-11, 9110-7.1-01
         _ => Err(Malformed::PathInvalid),
     }
 }
@@ -75,7 +75,7 @@ impl<'a> Authority<'a> {
         valid.then_some(Self { host, port })
     }
 
-    /// Scheme-based normalisation (RFC 3986 section 6.2.3): letter case and the default port make no difference.
+    /// 9113-8.3.1-05: letter case and the default port make no difference (RFC 3986 section 6.2.3).
     pub(super) fn is_same(self, other: Self, default_port: Option<u16>) -> bool {
         self.host.eq_ignore_ascii_case(other.host)
             && self.port.or(default_port) == other.port.or(default_port)
@@ -88,7 +88,7 @@ fn is_ip_literal(host: &[u8]) -> bool {
     str::from_utf8(address).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok())
 }
 
-/// A registered name or an IPv4 address, not empty, with whole percent-encodings only.
+/// A registered name or an IPv4 address, with whole percent-encodings only. 9110-4.2.1-02, 9110-4.2.2-02: not empty.
 fn is_reg_name(host: &[u8]) -> bool {
     octets::all(host, octets::REG_NAME)
         && host.split(|&octet| octet == b'%').skip(1).all(

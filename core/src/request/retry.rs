@@ -56,7 +56,7 @@ impl Loss {
             ErrorCode::REFUSED_STREAM => Self::Unprocessed,
             // The backend asks for fewer requests, or for another protocol.
             ErrorCode::ENHANCE_YOUR_CALM | ErrorCode::HTTP_1_1_REQUIRED => Self::Final,
-            _ => Self::Broken,
+            _ => Self::Broken, // 9113-7-01
         }
     }
 
@@ -93,6 +93,7 @@ pub fn next_attempt(
         Loss::Unprocessed => (unprocessed < config.unprocessed_attempts).then(|| pause(unprocessed)),
         Loss::Broken => {
             // The attempt that was lost just now is not counted as executed yet.
+            // 9110-9.2.2-02
             let may = awaiting.head.method.is_idempotent() && awaiting.maybe_executed + 1 < config.attempts;
             (may && budget()).then_some(Duration::ZERO)
         }

@@ -45,9 +45,10 @@ impl BackTls {
     ) -> Result<Self, TlsConfigError> {
         let provider = provider();
         let builder = ClientConfig::builder_with_provider(provider.clone())
-            .with_protocol_versions(&[&version::TLS13, &version::TLS12])
+            .with_protocol_versions(&[&version::TLS13, &version::TLS12]) // 9113-9.2-01
             .map_err(|error| TlsConfigError::Other(error.to_string()))?;
         let builder = match trust {
+            // 9113-9.1.1-02, 9110-4.3.4-01, 9110-4.3.4-02, 9110-4.3.4-05
             Trust::Authorities(pem) => builder.with_root_certificates(authorities(pem)?),
             Trust::Roots(roots) => {
                 let mut store = RootCertStore::empty();
@@ -91,6 +92,7 @@ pub(crate) fn offered(alpn: Alpn) -> Vec<Vec<u8>> {
 }
 
 fn server_name(name: &str) -> Result<ServerName<'static>, TlsConfigError> {
+    // 9110-4.3.4-03
     ServerName::try_from(name.to_owned()).map_err(|_| TlsConfigError::Name(name.to_owned()))
 }
 

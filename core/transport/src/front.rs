@@ -119,7 +119,7 @@ fn server_config(
     let provider = provider();
     let other = |error: &dyn std::fmt::Display| TlsConfigError::Other(error.to_string());
     let builder = ServerConfig::builder_with_provider(provider.clone())
-        .with_protocol_versions(&[&version::TLS13, &version::TLS12])
+        .with_protocol_versions(&[&version::TLS13, &version::TLS12]) // 9113-9.2-01
         .map_err(|error| other(&error))?;
     let builder = match clients {
         ClientAuth::Off => builder.with_no_client_auth(),
@@ -144,7 +144,7 @@ fn server_config(
 /// What a protocol is called in ALPN (RFC 9113 section 3.1, RFC 7301 section 6).
 pub(crate) const fn alpn_name(protocol: Protocol) -> &'static [u8] {
     match protocol {
-        Protocol::Http2 => b"h2",
+        Protocol::Http2 => b"h2", // 9113-3.2-01
         Protocol::Http1 => b"http/1.1",
     }
 }

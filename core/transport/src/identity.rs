@@ -129,6 +129,7 @@ impl Certificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        // 9113-9.2-03
         let asked: Option<Arc<str>> = hello.server_name().map(|name| name.to_ascii_lowercase().into());
         // A table that is replaced as a whole is whole.
         let table = self.0.read().unwrap_or_else(PoisonError::into_inner);

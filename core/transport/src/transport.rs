@@ -105,6 +105,7 @@ impl Transport {
     fn offering(tls: &BackTls, host: &str, offered: Vec<Vec<u8>>, alpn: Alpn) -> Result<Self, TlsFailure> {
         let name = tls.name_for(host).map_err(|_| TlsFailure::CertificateWrongName)?;
         let asked: Arc<str> = name.to_str().into();
+        // 9113-9.2-04
         let conn = UnbufferedClientConnection::new_with_alpn(tls.config.clone(), name, offered)
             .map_err(|error| failure_of(&error))?;
         let mut transport = Self::new(Side::Client(conn), Phase::Handshake);

@@ -14,7 +14,7 @@ const MAX: u64 = u32::MAX as u64;
 /// 9110-7.6.2-02: we are the last. OPTIONS is answered; TRACE is not served, for what a gateway reflects is more than its client
 /// sent, and credentials of others may be in it (RFC 9110 section 9.3.8).
 pub(super) fn count_down(fields: &mut FieldSection, method: Method, seed: u64) -> Result<(), Cause> {
-    let Some(value) = fields.value_of(FieldName::MaxForwards) else { return Ok(()) };
+    let Some(value) = fields.value_of(FieldName::MaxForwards) else { return Ok(()) }; // 9110-9.3.7-03
     let last = match method {
         Method::Options => Cause::LastForward,
         Method::Trace => Cause::NotServed,
