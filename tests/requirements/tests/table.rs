@@ -143,3 +143,38 @@ fn no_obligation_of_http_2_and_hpack_is_left_to_do() {
     let done = |id: &str| id.starts_with("7541-") || id.starts_with("9113-") && !later(id);
     fails(rows().iter().filter(owed).filter(|row| done(&row.id)).map(ToString::to_string).collect());
 }
+
+/// What no line obeys, but the whole program, and so has no line to stand beside.
+const BESIDE_NOTHING: [(&str, &str); 3] = [
+    ("9113-6.9-01", "no frame but DATA is held against a window"),
+    ("9113-8.3-01", "no name with a colon is written but those of RFC 9113 and RFC 8441"),
+    ("7541-2.3.2-01", "no entry is looked for before another one is inserted"),
+];
+
+/// Whether the file holds code of the program, and no tests.
+fn is_code(file: &str) -> bool {
+    let folders = ["core/src/", "core/adapter/src/", "core/transport/src/"];
+    let is_test = file.contains("/tests/") || file.ends_with("/tests.rs");
+    folders.iter().any(|folder| file.starts_with(folder)) && !is_test
+}
+
+#[test]
+fn what_tests_show_of_http_2_and_hpack_stands_beside_the_code_that_obeys_it() {
+    let named = Named::read().expect("the sources can be read");
+    let beside = |id: &str| named.beside.get(id).is_some_and(|files| files.iter().any(|file| is_code(file)));
+    let is_asked = |row: &&Row| {
+        let rfc = ["9113-", "7541-"].iter().any(|rfc| row.id.starts_with(rfc));
+        rfc && row.is_must() && row.disposition == Disposition::Test
+    };
+    let rows = rows();
+    let asked: BTreeSet<&str> = rows.iter().filter(is_asked).map(|row| row.id.as_str()).collect();
+    let excused: BTreeSet<&str> = BESIDE_NOTHING.iter().map(|(id, _)| *id).collect();
+    let mut wrong = Vec::new();
+    for id in asked.difference(&excused).filter(|id| !beside(id)) {
+        wrong.push(format!("{id} stands beside no code"));
+    }
+    for id in excused.iter().filter(|id| beside(id) || !asked.contains(*id)) {
+        wrong.push(format!("{id} needs no excuse"));
+    }
+    fails(wrong);
+}
