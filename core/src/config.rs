@@ -129,7 +129,7 @@ impl Config {
             ledger_front_octets: 6400 << 10,
             upload_ledger_octets: 256 << 20,
             replay_ledger_octets: 64 << 20,
-            replay_front_octets: 256 << 10,
+            replay_front_octets: 896 << 10,
             head_ledger_octets: 256 << 20,
             recv_buffer_octets: 256 << 10,
             via: "shuntyard".to_owned(),

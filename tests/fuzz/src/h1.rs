@@ -183,6 +183,8 @@ impl Owner {
                     taken.is_whole = true;
                 }
             }
+            // Which of the places it had that were free before is nobody's concern.
+            Event::Failed { error, .. } => self.told.push(format!("failed {error:?}")),
             event => self.told.push(format!("{event:?}")),
         }
     }

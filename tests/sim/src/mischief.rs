@@ -86,6 +86,8 @@ pub fn act(what: ClientMischief, session: usize, act: u32, peer: &mut Peer) {
         }
         ClientMischief::UnknownFrames => unknown_frames(peer),
         ClientMischief::NotHttp2 => peer.raw(b"GET / HTTP/1.1\r\nhost: sim.example\r\n\r\n"),
+        // A request that waits for 100 (Continue) is open still, and what came on it would be its content.
+        ClientMischief::ClosedStream if peer.is_sending(1) => peer.send_ping(),
         ClientMischief::HalfFrame => peer.raw(&[0, 0, 8, 6, 0]),
         ClientMischief::IdleStream
         | ClientMischief::ClosedStream
