@@ -64,12 +64,11 @@ impl Gateway {
 
     /// A slot of the backend connection may be free: a stream has ended, or output has left that there was no room behind.
     pub(super) fn slot_freed(&mut self, conn: ConnId) {
-        if let Some(Side::Backend(engine)) = self.conns.get(conn).map(|entry| &entry.side) {
-            match engine.entry {
-                Some(entry) => self.registry.wake(entry),
-                None if engine.idle => self.registry.wake_upstream(engine.upstream),
-                None => {}
-            }
+        if let Some(Side::Backend(engine)) = self.conns.get(conn).map(|entry| &entry.side)
+            && let Some(entry) = engine.entry
+        {
+            // Nobody waits for one that is idle: who could only wait for it has adopted it.
+            self.registry.wake(entry);
         }
     }
 
