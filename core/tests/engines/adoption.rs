@@ -13,26 +13,6 @@ use crate::memory::talk::{answer_all, ask, ok, requests};
 /// SETTINGS with SETTINGS_MAX_CONCURRENT_STREAMS of 0.
 const NO_STREAMS: [u8; 15] = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0];
 
-/// An idle connection that allows nothing must not keep a request from an endpoint that can be dialled.
-#[test]
-fn an_idle_connection_without_slots_holds_up_nobody() {
-    let mut memory = Memory::new(|config| {
-        config.upstreams[0].endpoints = (9001..=9002).map(|port| address(port).into()).collect();
-    });
-    let client = memory.connect(ConnectionConfig::default());
-    ask(&mut memory, client, "/first");
-    assert_eq!(answer_all(&mut memory), ["/first"]);
-    let first = memory.backends()[0];
-    memory.mute(first);
-    memory.inject(first, &NO_STREAMS);
-    ask(&mut memory, client, "/second");
-    let dials_at_once = memory.dials.len();
-    memory.wait(Duration::from_secs(5));
-    let waits = (dials_at_once, memory.dials.len());
-    ask(&mut memory, client, "/third");
-    assert_eq!((waits, memory.dials.len()), ((2, 2), 2), "who waits, and whether the next request helps");
-}
-
 /// Two idle connections at one endpoint, the one used last allows nothing.
 #[test]
 fn another_idle_connection_is_adopted() {
@@ -105,6 +85,11 @@ fn with_a_closed_idle_connection(on_saturation: Saturation) -> (usize, usize, us
     let ended = memory.records.len();
     ask(&mut memory, client, "/third");
     (at_once, later, ended, memory.dials.len())
+}
+
+#[test]
+fn an_idle_connection_without_slots_holds_up_nobody() {
+    assert_eq!(with_a_closed_idle_connection(Saturation::Dial), (2, 2, 1, 2));
 }
 
 #[test]
