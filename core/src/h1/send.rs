@@ -33,7 +33,8 @@ impl Connection {
             return Err(StreamGone);
         };
         self.settle_fate(key, framing);
-        let is_last = self.order.back() == Some(&key);
+        // The last is a 400, where one is owed (9112-9.6-04).
+        let is_last = self.order.back() == Some(&key) && !self.owes_bad_request;
         let is_current = self.order.front() == Some(&key);
         let Some(exchange) = self.exchanges.get_mut(key) else { return Err(StreamGone) };
         let upgrade = exchange.upgrade.take();

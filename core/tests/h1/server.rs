@@ -489,6 +489,15 @@ fn rfc9112_6_3_content_that_cannot_be_read() {
     assert_eq!(server.recv("x\r\n".to_owned() + &get("/")), [Told::Failed(StreamError::Malformed)]);
     assert_eq!(server.out(), "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
     assert!(server.connection.is_over());
+    // Behind the response to another request, which is not the last then.
+    let mut server = Talk::server();
+    server.recv(get("/") + &post.replace("POST", "GET") + "x\r\n");
+    server.answer(server.streams[0], &[":status: 204"], "");
+    assert_eq!(
+        server.out(),
+        "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+    );
+    assert!(server.connection.is_over());
     // The response had begun.
     let mut server = Talk::server();
     server.recv(post);
