@@ -132,6 +132,23 @@ fn t5_no_timeout_is_zero() {
     assert!(matches!(error, ConfigError::OutOfRange { name: "front_idle", value: 0, .. }), "{error}");
 }
 
+/// A backend to which no connection may be made would be one whose requests wait for ever.
+#[test]
+fn an_upstream_without_connections_is_refused() {
+    let upstream = Memory::new(|_| {}).config().upstreams[0].clone();
+    for (protocol, name) in [("HTTP/2", "connections_max"), ("HTTP/1.1", "http1_connections_max")] {
+        let mut upstream = upstream.clone();
+        let max = if protocol == "HTTP/2" {
+            &mut upstream.connections_max
+        } else {
+            &mut upstream.http1_connections_max
+        };
+        *max = 0;
+        let error = upstream.validate().expect_err(protocol);
+        assert!(matches!(error, ConfigError::OutOfRange { name: of, value: 0, .. } if of == name), "{error}");
+    }
+}
+
 /// E9: a client that opens and resets streams as fast as it can (CVE-2023-44487) costs the others nothing: neither their
 /// backend connection nor memory without limit.
 #[test]

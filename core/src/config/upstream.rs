@@ -205,6 +205,7 @@ impl UpstreamConfig {
             u64::from(self.connections_min.max(1)),
             100_000,
         )?;
+        range("http1_connections_max", self.http1_connections_max.into(), 1, 100_000)?;
         range("queue_max", self.queue_max.into(), 1, 1_000_000)?;
         range_duration("queue_timeout", self.queue_timeout)?;
         range("retry attempts", self.retry.attempts.into(), 1, 100)?;
