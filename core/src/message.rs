@@ -225,7 +225,7 @@ pub fn response(fields: &FieldSection) -> Result<ResponseHead, Malformed> {
     if status == 101 {
         return Err(Malformed::StatusSwitchingProtocols);
     }
-    // RFC 9110 section 8.6 forbids both; a 204 that says 0 is common and harmless.
+    // RFC 9110 section 8.6 forbids both; a 204 that says 0 is common and harmless, and is forwarded without.
     match (status, lines.content_length) {
         (100..=199, Some(_)) | (204, Some(1..)) => return Err(Malformed::ContentLengthForbidden),
         _ => {}

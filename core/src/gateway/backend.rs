@@ -107,7 +107,8 @@ impl Gateway {
                 route.response_headers.apply(&mut fields);
             }
             let seconds = self.wall.unix_seconds_at(now);
-            self.forward.response(&mut fields, head.content_length_repeated, version, seconds);
+            let repeated = head.content_length_repeated;
+            self.forward.response(&mut fields, status, repeated, version, seconds);
             if let Some(own) = own {
                 self.answer_in_place(key, (status, head.content_length), fields, &own, now);
                 return;

@@ -69,14 +69,19 @@ impl Forward {
         max_forwards::count_down(fields, head.method, self.seed)
     }
 
-    /// A final response is on its way to a client.
+    /// A final response is on its way to a client, with this status.
     pub(super) fn response(
         &self,
         fields: &mut FieldSection,
+        status: u16,
         content_length_repeated: bool,
         version: Version,
         unix_seconds: u64,
     ) {
+        if status == 204 {
+            // 9110-8.6-05: it says 0, or was refused.
+            fields.retain(|line| line.facts.name != FieldName::ContentLength);
+        }
         keep_one_content_length(fields, content_length_repeated);
         // 9110-6.6.1-04: when it came.
         if !fields.has(FieldName::Date) {

@@ -411,6 +411,21 @@ fn b77_content_is_as_the_head_says() {
     }
 }
 
+/// Of a 204 that says how much content it does not have nobody has to do without the response; it is forwarded as it should have been.
+#[test]
+fn rfc9110_8_6_a_204_has_no_content_length() {
+    req!("9110-8.6-05");
+    for (length, status) in [(None, "204"), (Some("0"), "204"), (Some("3"), "502")] {
+        let length = length.map_or(vec![], |length| line("content-length", length));
+        let mut rig = Rig::new(|_| {});
+        rig.client_says(&headers(1, &get(), true));
+        rig.backend_says(&headers(1, &[line(":status", "204"), length].concat(), true));
+        let said = rig.said_to_client();
+        assert_eq!(said[0].value(":status"), Some(status));
+        assert_eq!(said[0].value("content-length").filter(|_| status == "204"), None);
+    }
+}
+
 /// What is not known here is forwarded: statuses by their class, and what other gateways said of theirs.
 #[test]
 fn rfc9110_15_statuses_and_words_of_others_pass() {
