@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use http::{Request, Response};
 use memory::Memory;
-use memory::talk::{get, ok, post, requests};
+use memory::talk::{ask, events, get, ok, post, requests};
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::h2::{ClientEvent, ServerEvent};
@@ -40,13 +40,42 @@ fn a_client_whose_window_stays_closed_loses_its_stream_and_nobody_elses() {
     memory.settle();
     assert_eq!(memory.records[0].outcome, Outcome::Truncated(Cause::StreamIdle));
     assert_eq!((memory.gateway.view().live, memory.gateway.view().reserved_octets), (0, 0));
-    let mut last = None;
-    while let Some(event) = memory.client(client).poll_event().expect("a sound connection") {
-        last = Some(event);
-    }
-    assert!(matches!(last, Some(ClientEvent::Reset { .. })), "{last:?}");
+    let events = events(&mut memory, client);
+    assert!(matches!(events[..], [.., ClientEvent::Reset { .. }, ClientEvent::GoAway { .. }]), "{events:?}");
     let reset = memory.backend(backend).poll_event();
     assert!(matches!(reset, Ok(Some(ServerEvent::Reset { error_code: ErrorCode::CANCEL, .. }))), "{reset:?}");
+}
+
+/// CVE-2016-1546: its connection ends with the last of its streams, rather than being kept for the time of an idle one.
+#[test]
+fn a_client_that_takes_nothing_of_all_it_asked_for_is_gone_after_a_minute() {
+    // Backends of these tests answer no PING unless somebody looks.
+    let mut memory = Memory::new(|config| config.timeouts.suspect_silent = Duration::from_secs(3600));
+    let [deaf, waiting] = [(); 2]
+        .map(|()| memory.connect(ConnectionConfig { initial_window_size: 0, ..ConnectionConfig::default() }));
+    for (client, path) in [(deaf, "/"), (deaf, "/"), (waiting, "/"), (waiting, "/nothing-yet")] {
+        ask(&mut memory, client, path);
+    }
+    for backend in memory.backends() {
+        for (stream, request) in requests(&mut memory, backend) {
+            memory.backend(backend).send_response(stream, &ok(), false).expect("an open stream");
+            if request.uri().path() == "/" {
+                memory.backend(backend).send_data(stream, &[1; 1000], true).expect("an open stream");
+            }
+        }
+    }
+    memory.settle();
+    memory.wait(Duration::from_secs(59));
+    assert_eq!(
+        (memory.records.len(), memory.shutdowns.len()),
+        (0, 0),
+        "they have a minute: {:?}",
+        memory.records
+    );
+    memory.wait(Duration::from_secs(2));
+    assert_eq!(memory.records.len(), 3);
+    assert!(memory.records.iter().all(|record| record.outcome == Outcome::Truncated(Cause::StreamIdle)));
+    assert_eq!(memory.shutdowns, [deaf], "the other one waits for something");
 }
 
 #[test]

@@ -349,6 +349,10 @@ impl Gateway {
             Cause::ResponseTimeout => self.fail_request(key, cause, now),
             _ => self.stall(key, now),
         }
+        // A client that takes nothing and asks for nothing else is not idle for a while first: it has been so for long enough.
+        if waits && self.conns.get(front.conn).is_some_and(|entry| entry.session.open_streams() == 0) {
+            self.close_gracefully(front.conn, Cause::ConnectionTerminated, now);
+        }
     }
 
     /// Whether it is the client that neither takes nor gives, or the backend.
