@@ -111,6 +111,7 @@ causes! {
         StreamIdDecreased = PROTOCOL_ERROR, "a stream identifier is not greater than the ones before (5.1.1)";
         StreamIdle = PROTOCOL_ERROR, "a frame came for an idle stream (5.1)";
         StreamClosed = STREAM_CLOSED, "a frame came for a stream that its sender had ended (5.1)";
+        ResetUnheeded = STREAM_CLOSED, "DATA goes on behind our reset, beyond what the windows had left for it (5.1)";
         PaddingTooLong = PROTOCOL_ERROR, "padding is as long as the frame or longer (6.1, 6.2)";
         PrioritySize = FRAME_SIZE_ERROR, "a PRIORITY frame for no open stream is not 5 octets long (6.3)";
         RstStreamSize = FRAME_SIZE_ERROR, "a RST_STREAM frame is not 4 octets long (6.4)";

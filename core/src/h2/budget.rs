@@ -19,7 +19,7 @@ pub(crate) mod cost {
     pub(crate) const PING: u32 = 10;
     /// GOAWAY. Two are what a peer needs.
     pub(crate) const GOAWAY: u32 = 10;
-    /// PRIORITY, PRIORITY_UPDATE (CVE-2019-9513), and frames of unknown types.
+    /// PRIORITY, PRIORITY_UPDATE (CVE-2019-9513), frames of unknown types, and HEADERS and RST_STREAM of streams that are gone.
     pub(crate) const IGNORED: u32 = 10;
     /// DATA without content that ends nothing (CVE-2019-9518).
     pub(crate) const EMPTY_DATA: u32 = 10;

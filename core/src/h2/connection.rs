@@ -13,6 +13,7 @@ use crate::h2::priorities::Signals;
 use crate::h2::recv_fields::KnownHeads;
 use crate::h2::schedule::Schedule;
 use crate::h2::settings::{LocalSettings, PeerSettings, Role};
+use crate::h2::state::ClosedBy;
 use crate::h2::streams::{Stream, StreamKey, Streams};
 use crate::h2::traffic::Traffic;
 use crate::hpack::{Decoder, Encoder};
@@ -85,6 +86,8 @@ pub struct Connection {
     /// Client: our resets. A stream keeps its slot until its reset has left.
     pub(crate) resets: QueuedFrames,
     pub(crate) misuse: Misuse,
+    /// Octets that may still come on streams that we reset ([`expect_late`](Self::expect_late)).
+    pub(crate) late_octets: u32,
     /// What the peer has to bear of us: requests that we have taken back.
     pub(crate) strain: Misuse,
     /// PINGs of ours that were not answered.
@@ -127,6 +130,7 @@ impl Connection {
             answers: QueuedFrames::default(),
             resets: QueuedFrames::default(),
             misuse: Misuse::default(),
+            late_octets: 0,
             strain: Misuse::default(),
             pings_out: 0,
             spare_fields: FieldSection::new(),
@@ -319,7 +323,7 @@ impl Connection {
     pub fn abandon_stream(&mut self) -> Option<(StreamKey, u64)> {
         let (_, key) = self.streams.keys().next_back()?;
         let tag = self.streams.slab.get(key).map_or(0, |stream| stream.tag);
-        self.forget(key, crate::h2::state::ClosedBy::OurReset);
+        self.forget(key, ClosedBy::OurReset);
         Some((key, tag))
     }
 
@@ -442,9 +446,30 @@ impl Connection {
     }
 
     /// Takes a stream out of every list.
-    pub(crate) fn forget(&mut self, key: StreamKey, by: crate::h2::state::ClosedBy) -> Option<Stream> {
+    pub(crate) fn forget(&mut self, key: StreamKey, by: ClosedBy) -> Option<Stream> {
         self.schedule.remove(&mut self.streams, key);
-        self.streams.remove(key, by)
+        let stream = self.streams.remove(key, by)?;
+        if by == ClosedBy::OurReset && stream.state.may_recv() {
+            self.expect_late(stream.recv_window.available());
+        }
+        Some(stream)
+    }
+
+    /// We reset a stream whose window had so many octets left. The peer may use them up before it knows (RFC 9113 section 5.1), and no more: what
+    /// widens windows later it reads behind the reset. All such streams together cannot use more than the connection's window had at the
+    /// last of them, so that one number stands for all of them, the forgotten ones included.
+    pub(crate) fn expect_late(&mut self, left: i32) {
+        // It goes by our SETTINGS before we know that it does.
+        let unacknowledged = self.config.initial_window_size.saturating_sub(self.initial_recv_window);
+        let stream = left.saturating_add_unsigned(unacknowledged).max(0).unsigned_abs();
+        let connection = self.recv_window.available().max(0).unsigned_abs();
+        self.late_octets = self.late_octets.saturating_add(stream).min(connection);
+    }
+
+    /// DATA came on a stream that is gone.
+    pub(crate) fn recv_late(&mut self, octets: u32) -> Result<(), ConnectionError> {
+        self.late_octets = self.late_octets.checked_sub(octets).ok_or(ConnectionError::ResetUnheeded)?; // 9113-5.1-12
+        Ok(())
     }
 }
 

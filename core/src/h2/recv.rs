@@ -213,9 +213,10 @@ impl Connection {
         let octets = data.len() as u32 + padding;
         self.recv_window.receive(octets).map_err(|_| ConnectionError::WindowExceeded)?; // 9113-6.8-09
         let Some((key, stream)) = self.recv_on(stream_id, FrameKind::Data { end })? else {
-            if data.is_empty() && !end {
-                self.spend(cost::EMPTY_DATA)?;
-            }
+            // What is gone cannot be ended.
+            let points = self.misuse.cost_of_data(data.len(), padding);
+            self.spend(points)?;
+            self.recv_late(octets)?;
             self.release_connection(Credit::new(octets)); // 9113-6.9-05
             return Ok(None);
         };
@@ -303,7 +304,9 @@ impl Connection {
     }
 
     fn recv_rst_stream<'a>(&mut self, stream_id: u32, error_code: ErrorCode) -> Received<'a> {
-        let Some((key, stream)) = self.recv_on(stream_id, FrameKind::RstStream)? else { return Ok(None) };
+        let Some((key, stream)) = self.recv_on(stream_id, FrameKind::RstStream)? else {
+            return self.spend(cost::IGNORED).map(|()| None);
+        };
         let tag = stream.tag;
         // A backend's resets answer requests of ours: they are bounded by those.
         if self.role == Role::Server {

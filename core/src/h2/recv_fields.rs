@@ -86,11 +86,15 @@ impl Connection {
             Target::Closed(ClosedBy::Forgotten) if section.is_request() => {
                 Err(ConnectionError::StreamIdDecreased) // 9113-5.1.1-02, 9113-5.1.1-03
             }
-            Target::Closed(_) => self.discard(section),
+            Target::Closed(_) => {
+                self.spend(cost::IGNORED)?;
+                self.discard(section)
+            }
             Target::Idle => {
                 self.last_peer_stream_id = stream_id; // 9113-8.7-03
                 // RFC 9113 section 6.8: behind our GOAWAY streams are ignored.
                 if self.goaway_sent.is_some_and(|last| stream_id > last) {
+                    self.expect_late_on_new_stream(end);
                     return self.discard(section);
                 }
                 if self_dependent {
@@ -238,9 +242,17 @@ impl Connection {
         self.fail_stream(key, error)
     }
 
+    /// A stream that never came to be: its content may follow.
+    fn expect_late_on_new_stream(&mut self, end: bool) {
+        if !end {
+            self.expect_late(self.initial_recv_window.cast_signed());
+        }
+    }
+
     /// Resets a stream that its owner never heard of: 9113-8.7-02, 9113-8.7-03.
     fn refuse<'a>(&mut self, stream_id: u32, section: Section, error: StreamError) -> Received<'a> {
         self.streams.remember(stream_id, ClosedBy::OurReset);
+        self.expect_late_on_new_stream(section.end);
         self.traffic.resets_sent += 1;
         if error == StreamError::StreamLimit {
             self.traffic.over_limit += 1;

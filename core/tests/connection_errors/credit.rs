@@ -101,40 +101,46 @@ fn rfc9113_6_9_dropped_data_is_credited_to_the_connection() {
     req!("9113-6.8-09", "9113-6.9-05");
     let config = ConnectionConfig { connection_window_size: 65_535, ..ConnectionConfig::default() };
     for role in BOTH {
-        let fresh = || {
-            if role == Role::Server { server_streams(config.clone()) } else { client_streams(config.clone()) }
-        };
-        for (what, stream_id) in [("reset by us", RESET_BY_US), ("gone with an error", OPEN)] {
-            let mut streams = fresh();
-            if stream_id == OPEN {
-                streams.subject.hear(&window_update(OPEN, 0));
-            }
+        for what in ["reset by us", "gone with an error"] {
+            let mut subject = Subject::with(role, config.clone(), &[]);
             let mut announced = 0;
             for n in 0..40 {
-                let octets = if n % 2 == 0 {
-                    data(stream_id, &[0; 16_000], n == 39)
-                } else {
-                    padded_data(stream_id, &[0; 16_000], 255, false)
+                let id = 2 * n + 1;
+                let key = match role {
+                    Role::Client => subject.open("POST", true),
+                    Role::Server => match subject.hear(&headers(id, &post(), false))[..] {
+                        [Told::Request { key, .. }] => key,
+                        ref other => panic!("{other:?}"),
+                    },
                 };
-                assert_eq!(streams.subject.hear(&octets), vec![], "{what}");
-                announced += connection_credit(&streams.subject.speak());
+                if what == "reset by us" {
+                    subject.connection.reset(key, ErrorCode::CANCEL);
+                } else {
+                    subject.hear(&window_update(id, 0));
+                }
+                let octets = if n % 2 == 0 {
+                    data(id, &[0; 16_000], n == 38)
+                } else {
+                    padded_data(id, &[0; 16_000], 255, false)
+                };
+                assert_eq!(subject.hear(&octets), vec![], "{what}");
+                announced += connection_credit(&subject.speak());
             }
             let sent = 20 * 16_000 + 20 * 16_256;
             assert!(announced <= sent && sent - announced < 65_536 / 2, "{what}: {announced} of {sent}");
         }
     }
-    // A stream that was refused, one behind our GOAWAY, one whose DATA fails each time.
+    // Streams that were refused, and streams behind our GOAWAY.
     let config = ConnectionConfig { max_concurrent_streams: 1, ..config };
     let mut subject = Subject::with(Role::Server, config, &[]);
-    subject.hear(&[headers(1, &post(), false), headers(3, &post(), false)].concat());
-    for _ in 0..40 {
-        subject.hear(&data(3, &[0; 16_384], false));
-        subject.speak();
-    }
-    subject.connection.goaway();
-    subject.hear(&headers(5, &post(), false));
-    for _ in 0..40 {
-        assert_eq!(subject.hear(&data(5, &[0; 16_384], false)), vec![]);
+    subject.hear(&headers(1, &post(), false));
+    for n in 1..=80 {
+        if n == 40 {
+            subject.connection.goaway();
+        }
+        let id = 2 * n + 1;
+        subject.hear(&headers(id, &post(), false));
+        assert_eq!(subject.hear(&data(id, &[0; 16_384], false)), vec![]);
         subject.speak();
     }
 }

@@ -65,6 +65,25 @@ fn empty_data_is_misuse_too() {
     assert_eq!(tolerated(&mut subject, |_| data(1, b"", false)), 1000);
 }
 
+/// Windows bound what comes late and has content; the rest costs what it costs anywhere.
+#[test]
+fn what_means_nothing_any_more_is_misuse() {
+    let late: [(&str, More, u32); 5] = [
+        ("empty DATA", |_| data(1, b"", false), 1000),
+        ("its end again and again", |_| data(1, b"", true), 1000),
+        ("padding", |_| padded_data(1, b"", 5, false), 1000),
+        ("trailers", |_| headers(1, &line("a", "b"), true), 1000),
+        ("resets", |_| rst_stream(1, ErrorCode::CANCEL), 1000),
+    ];
+    for (what, more, most) in late {
+        let mut subject = Subject::with(Role::Server, config(), &[]);
+        let told = subject.hear(&headers(1, &post(), false));
+        let [Told::Request { key, .. }] = told[..] else { panic!("{told:?}") };
+        subject.connection.reset(key, ErrorCode::NO_ERROR);
+        assert_eq!(tolerated(&mut subject, more), most, "{what}");
+    }
+}
+
 #[test]
 fn padding_is_misuse_where_it_is_more_than_content() {
     let mut subject = Subject::with(Role::Server, config(), &[]);

@@ -114,6 +114,99 @@ fn rfc9113_5_1_closed_by_us() {
     }
 }
 
+/// DATA of so many octets in all.
+fn late(stream_id: u32, octets: usize) -> Vec<u8> {
+    vec![7; octets].chunks(16_384).flat_map(|content| data(stream_id, content, false)).collect()
+}
+
+/// The connection ends with the first octet that windows had no room for.
+#[track_caller]
+fn goes_on_for(subject: &mut Subject, stream_id: u32, octets: usize) {
+    assert_eq!(subject.hear(&late(stream_id, octets)), vec![], "what was on its way");
+    let last = if subject.role == Role::Server { stream_id } else { 0 };
+    let one_more = data(stream_id, b"x", false);
+    ends_the_connection(subject, "one more", &one_more, Fatal::ResetUnheeded, STREAM_CLOSED, last);
+}
+
+/// Whoever obeys windows cannot send more before it knows of our reset than they had left, and its reading goes in order: what
+/// is given back afterwards serves other streams.
+#[test]
+fn rfc9113_5_1_late_data_ends_with_the_windows_that_it_had() {
+    req!("9113-5.1-11", "9113-5.1-12");
+    for role in BOTH {
+        goes_on_for(&mut streams(role).subject, RESET_BY_US, 65_535);
+    }
+    let of = |stream, connection| {
+        let config = ConnectionConfig {
+            initial_window_size: stream,
+            connection_window_size: connection,
+            ..ConnectionConfig::default()
+        };
+        Subject::with(Role::Server, config, &[])
+    };
+    let open = |subject: &mut Subject, id: u32| match subject.hear(&headers(id, &post(), false))[..] {
+        [Told::Request { key, .. }] => key,
+        ref other => panic!("{other:?}"),
+    };
+    // What it had sent before is not there again.
+    let mut subject = of(70_000, 1 << 20);
+    let key = open(&mut subject, 1);
+    subject.keep_credit = true;
+    subject.hear(&late(1, 50_000));
+    subject.connection.reset(key, ErrorCode::CANCEL);
+    goes_on_for(&mut subject, 1, 20_000);
+    // Two streams share the connection's window. One that was ended has nothing to come.
+    let mut subject = of(70_000, 100_000);
+    let keys = [1, 3].map(|id| open(&mut subject, id));
+    subject.hear(&headers(5, &post(), true));
+    for key in keys {
+        subject.connection.reset(key, ErrorCode::CANCEL);
+    }
+    subject.hear(&late(1, 50_000));
+    let (told, failed) = subject.try_hear(&late(3, 50_001));
+    assert_eq!((told, failed), (vec![], Some(Fatal::ResetUnheeded)));
+    // Many more than are remembered.
+    let mut subject = of(70_000, 1 << 30);
+    for n in 0..100 {
+        let key = open(&mut subject, 2 * n + 1);
+        subject.connection.reset(key, ErrorCode::CANCEL);
+    }
+    for n in 0..100 {
+        assert_eq!(subject.hear(&late(2 * n + 1, 70_000)), vec![]);
+    }
+    goes_on_for(&mut subject, 199, 0);
+}
+
+/// Content of streams that never came to be is on its way as well.
+#[test]
+fn rfc9113_5_1_late_data_of_refused_streams() {
+    req!("9113-5.1-11", "9113-6.8-09");
+    let config = ConnectionConfig { max_concurrent_streams: 1, ..ConnectionConfig::default() };
+    let mut subject = Subject::with(Role::Server, config, &[]);
+    let requests = [headers(1, &get(), true), headers(3, &post(), false), headers(5, &post(), true)];
+    subject.hear(&requests.concat());
+    goes_on_for(&mut subject, 5, 65_535);
+    let mut subject = Subject::server();
+    subject.connection.goaway();
+    subject.hear(&headers(1, &post(), false));
+    assert_eq!(subject.hear(&late(1, 65_535)), vec![]);
+    assert_eq!(subject.try_hear(&late(1, 1)).1, Some(Fatal::ResetUnheeded));
+}
+
+/// A peer may go by our SETTINGS before we know of it.
+#[test]
+fn rfc9113_5_1_late_data_before_settings_are_acknowledged() {
+    req!("9113-5.1-11");
+    let config = ConnectionConfig { initial_window_size: 100_000, ..ConnectionConfig::default() };
+    let mut subject = Subject::fresh(Role::Server, config);
+    let told = subject.hear(&[PREFACE, &settings(&[]), &headers(1, &post(), false)].concat());
+    let [Told::Settings, Told::Request { key, .. }] = told[..] else { panic!("{told:?}") };
+    subject.connection.reset(key, ErrorCode::CANCEL);
+    subject.speak();
+    subject.hear(&settings_ack());
+    goes_on_for(&mut subject, 1, 100_000);
+}
+
 #[test]
 fn rfc9113_5_1_1_identifiers() {
     req!("9113-5.1.1-01", "9113-5.1.1-02", "9113-5.1.1-03");
