@@ -45,7 +45,7 @@
 //!      poll, until the gateway's deadline or a socket
 //!        |
 //!      accept                      at most 64 connections a listener
-//!      read what is ready          at most 256 KiB a socket, then the others' turn
+//!      read what is ready          at most 256 KiB a socket, then the others' turn; poll_action until empty after each
 //!      handle_timeout              if it is time
 //!        |
 //!   +--> poll_action until empty   connect, resume reading, shut down, close; note who has output

@@ -116,7 +116,8 @@ impl Worker {
         }
     }
 
-    /// All that is ready is read first; then each connection with output is written to once.
+    /// All that is ready is read first; then each connection with output is written to once. What a client asked for goes to its engines
+    /// before the next one is read: so it stays together, and its responses come back together, to be written in one call.
     fn turn(&mut self, events: &Events) {
         self.tell_wall_clock();
         for event in events {
@@ -126,6 +127,7 @@ impl Worker {
         for _ in 0..self.ready.len() {
             if let Some(conn) = self.ready.pop_front() {
                 self.serve(conn);
+                self.act();
             }
         }
         if self.gateway.poll_timeout().is_some_and(|at| at <= self.now) {
