@@ -35,6 +35,11 @@ fn upload() -> Vec<u8> {
     headers(1, &post(), false)
 }
 
+/// An upload that makes us reset it.
+fn reset_upload() -> Vec<u8> {
+    [upload(), window_update(1, 0)].concat()
+}
+
 fn download() -> Vec<u8> {
     headers(1, &get(), true)
 }
@@ -82,6 +87,9 @@ fn floods() -> Vec<Flood> {
         flood("padding only", upload, |_| padded_data(1, b"", 255, false), CALM, came(1_000, 265_265, 108, 1, 0)),
         flood("more padding than content", upload, |_| padded_data(1, b"t", 255, false), CALM, came(10_000, 2_660_266, 1_083, 1, 10_000)),
         flood("DATA of closed streams", || [upload(), rst_stream(1, ErrorCode::CANCEL)].concat(), |_| data(1, &[0; 100], false), ErrorCode::STREAM_CLOSED, came(0, 109, 17, 0, 0)),
+        flood("DATA behind our reset", reset_upload, |_| data(1, &[0; 100], false), ErrorCode::STREAM_CLOSED, came(655, 71_504, 30, 0, 0)),
+        flood("trailers behind our reset", reset_upload, |_| headers(1, &line("a", "b"), true), CALM, came(993, 13_916, 30, 0, 0)),
+        flood("resets behind our reset", reset_upload, |_| rst_stream(1, ErrorCode::CANCEL), CALM, came(993, 12_922, 30, 0, 0)),
         flood("CVE-2019-9511 dribble", download, |_| window_update(1, 1), CALM, came(10_000, 130_013, 17, 1, 0)),
         flood("WINDOW_UPDATE", nothing, |_| window_update(0, 1), CALM, came(10_000, 130_013, 17, 0, 0)),
         flood("CVE-2024-27316 CONTINUATION", open_block, |_| frame(CONTINUATION, 0, 1, &[0x82; 1000]), CALM, came(8, 9_081, 17, 0, 0)),
