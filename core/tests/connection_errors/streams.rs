@@ -155,16 +155,21 @@ fn rfc9113_5_1_late_data_ends_with_the_windows_that_it_had() {
     subject.hear(&late(1, 50_000));
     subject.connection.reset(key, ErrorCode::CANCEL);
     goes_on_for(&mut subject, 1, 20_000);
-    // Two streams share the connection's window. One that was ended has nothing to come.
+    // Two streams share the connection's window.
     let mut subject = of(70_000, 100_000);
     let keys = [1, 3].map(|id| open(&mut subject, id));
-    subject.hear(&headers(5, &post(), true));
     for key in keys {
         subject.connection.reset(key, ErrorCode::CANCEL);
     }
     subject.hear(&late(1, 50_000));
     let (told, failed) = subject.try_hear(&late(3, 50_001));
     assert_eq!((told, failed), (vec![], Some(Fatal::ResetUnheeded)));
+    // Whoever has ended its message has nothing on its way.
+    let mut subject = of(70_000, 1 << 20);
+    let key = open(&mut subject, 1);
+    subject.hear(&data(1, b"", true));
+    subject.connection.reset(key, ErrorCode::CANCEL);
+    goes_on_for(&mut subject, 1, 0);
     // Many more than are remembered.
     let mut subject = of(70_000, 1 << 30);
     for n in 0..100 {
