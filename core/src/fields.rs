@@ -87,6 +87,8 @@ pub struct FieldSection {
     size: u32,
     /// The meanings of all names, so that most questions for a field that is not there end here.
     names: FieldNames,
+    /// Of the lines as they are; none where a line was altered since.
+    origin: Origin,
 }
 
 /// A line whose octets nobody has looked at: what is known of it is mostly enough.
@@ -145,6 +147,7 @@ impl FieldSection {
         self.entries.clear();
         self.size = 0;
         self.names = FieldNames::NONE;
+        self.origin = Origin::NONE;
     }
 
     /// How many lines there are.
@@ -160,6 +163,18 @@ impl FieldSection {
     /// The size by which SETTINGS_MAX_HEADER_LIST_SIZE counts (RFC 9113 section 6.5.2), in octets.
     pub fn size(&self) -> usize {
         self.size as usize
+    }
+
+    /// What all sections have in common that came with the same: the same lines in the same order, with the same marks. None of one that
+    /// came for the first time, that was made by hand, or of which a line was altered.
+    #[inline]
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// The section is what it will be wherever it has this origin.
+    pub(crate) fn set_origin(&mut self, origin: Origin) {
+        self.origin = origin;
     }
 
     /// Octets of memory that the section holds on to.
@@ -264,6 +279,7 @@ impl FieldSection {
     ) {
         self.size += (name_len + value_len + FIELD_OVERHEAD) as u32;
         self.names.add(facts.name);
+        self.origin = Origin::NONE;
         self.entries.push(Entry {
             start: start as u32,
             name_len: name_len as u32,
@@ -307,7 +323,7 @@ impl FieldSection {
 
     /// Keeps the lines for which `keep` holds. Their octets stay until the section is cleared.
     pub fn retain(&mut self, mut keep: impl FnMut(FieldLine<'_>) -> bool) {
-        let octets = &self.octets;
+        let (octets, before) = (&self.octets, self.entries.len());
         let (mut size, mut names) = (0, FieldNames::NONE);
         self.entries.retain(|entry| {
             let line = line(octets, entry);
@@ -319,6 +335,9 @@ impl FieldSection {
             kept
         });
         (self.size, self.names) = (size, names);
+        if self.entries.len() != before {
+            self.origin = Origin::NONE;
+        }
     }
 
     /// Removes the lines with this name, of which these facts are known.
@@ -342,7 +361,7 @@ impl FieldSection {
         self.size = self.size - entry.value_len + value.len() as u32;
         (entry.value_len, entry.code_len) = (value.len() as u32, 0);
         entry.facts = entry.facts.with_value(value, seed);
-        entry.origin = Origin::NONE;
+        (entry.origin, self.origin) = (Origin::NONE, Origin::NONE);
         true
     }
 
@@ -350,7 +369,7 @@ impl FieldSection {
     pub(crate) fn copy_from(&mut self, other: &Self) {
         self.octets.clone_from(&other.octets);
         self.entries.clone_from(&other.entries);
-        (self.size, self.names) = (other.size, other.names);
+        (self.size, self.names, self.origin) = (other.size, other.names, other.origin);
     }
 
     fn line(&self, entry: &Entry) -> FieldLine<'_> {
@@ -390,6 +409,41 @@ mod tests {
         fields.retain(|line| line.name != b"bb");
         assert_eq!(fields.iter().map(|line| line.name).collect::<Vec<_>>(), [&b"a"[..], b"ccc"]);
         assert_eq!(fields.size(), 1 + 1 + 32 + 3 + 1 + 32);
+    }
+
+    /// Whatever alters a line takes the origin away, and nothing else does.
+    #[test]
+    fn an_altered_section_has_no_origin() {
+        let mut came = FieldSection::new();
+        for name in [&b":authority"[..], b"b"] {
+            came.push(FieldLine::new(name, b"value", 7));
+        }
+        let origin = OwnOrigins::default().next();
+        came.set_origin(origin);
+        let after = |alter: &dyn Fn(&mut FieldSection)| {
+            let mut fields = FieldSection::new();
+            fields.copy_from(&came);
+            alter(&mut fields);
+            fields.origin()
+        };
+        let facts = FieldFacts::of_name(b"b", 7);
+        let same: [&dyn Fn(&mut FieldSection); 5] = [
+            &|_| {},
+            &|fields| fields.keep_code(b"c"),
+            &|fields| fields.retain(|_| true),
+            &|fields| fields.remove(b"c", &FieldFacts::of_name(b"c", 7)),
+            &FieldSection::fit,
+        ];
+        same.iter().for_each(|alter| assert_eq!(after(alter), origin));
+        let other: [&dyn Fn(&mut FieldSection); 6] = [
+            &|fields| fields.push(FieldLine::new(b"c", b"", 7)),
+            &|fields| fields.push_joined(b"c", 1, &facts, Origin::NONE),
+            &|fields| fields.push_value_of(FieldName::Authority, b"c", |line| (line.facts, line.origin)),
+            &|fields| fields.remove(b"b", &facts),
+            &|fields| assert!(fields.replace_value(FieldName::Authority, b"other", 7)),
+            &FieldSection::clear,
+        ];
+        other.iter().for_each(|alter| assert_eq!(after(alter), Origin::NONE));
     }
 
     #[test]

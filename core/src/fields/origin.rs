@@ -1,9 +1,12 @@
-//! Where a field line came from, so that it need not be compared with others by its octets.
+//! Where a field line or a section came from, so that it need not be compared with others by its octets.
+
+use core::num::NonZeroU32;
 
 /// Where a field line came from: an entry of a decoder's dynamic table, so that an encoder can remember what it
-/// translated it to. [`Origin::NONE`] for everything else.
+/// translated it to. [`Origin::NONE`] for everything else. A section has one where its block came before.
 ///
-/// An origin stands for the octets of its line: whoever alters name or value must set it to [`Origin::NONE`].
+/// An origin stands for the octets of its line: whoever alters name or value must set it to [`Origin::NONE`]. That of a section stands
+/// for all its lines and their marks; a [`FieldSection`](super::FieldSection) sees to that itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Origin(pub u64);
 
@@ -22,6 +25,17 @@ impl Origin {
         }
     }
 
+    /// The section that the decoder `identity` gave its `number`th number to.
+    pub(crate) fn of_section(identity: u32, number: NonZeroU32) -> Self {
+        Self::of_entry(identity, number.get().into())
+    }
+
+    /// Bits of which the low ones differ where origins do, as far as bits can: for places in small tables.
+    #[inline]
+    pub(crate) const fn spread(self) -> usize {
+        (self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as usize
+    }
+
     /// A line of our own with another name and the value of the line from here; each origin has at most one such line.
     pub(crate) const fn renamed(self) -> Self {
         if self.0 == 0 { Self::NONE } else { Self(self.0 | RENAMED) }
@@ -36,12 +50,12 @@ const RENAMED: u64 = 1 << 63;
 /// Marks the origins of lines that are ours alone.
 const OWN: u64 = 1 << 62;
 
-/// Gives origins to lines that we make and that come again, one after the other, each once. They do not run out.
+/// Gives origins to lines and sections that we make and that come again, one after the other, each once. They do not run out.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct OwnOrigins(u64);
 
 impl OwnOrigins {
-    /// An origin that no line has had.
+    /// An origin that neither a line nor a section has had.
     pub(crate) fn next(&mut self) -> Origin {
         self.0 += 1;
         Origin(OWN | self.0)

@@ -1,5 +1,6 @@
 //! What a gateway owes to the fields of a message that it forwards (RFC 9110 section 7.6, RFC 9113 section 8).
 
+mod changed;
 mod client;
 mod line;
 mod map_back;
@@ -20,6 +21,7 @@ use crate::time::imf_fixdate;
 pub(super) struct Forward {
     seed: u64,
     origins: OwnOrigins,
+    changed: changed::Changed,
     via: via::Via,
     introduction: client::Introduction,
 }
@@ -39,6 +41,7 @@ impl Forward {
             seed,
             via: via::Via::new(&config.via, config.via_in_responses, seed, &mut origins),
             introduction: client::Introduction::new(config.forwarding.clone(), seed, &mut origins),
+            changed: changed::Changed::default(),
             origins,
         }
     }
@@ -56,6 +59,7 @@ impl Forward {
         client: &Peer<'_>,
         version: Version,
     ) -> Result<(), Cause> {
+        let came = fields.origin();
         keep_one_content_length(fields, head.content_length_repeated);
         if head.has_host && !head.has_authority {
             *fields = with_authority(fields, self.seed);
@@ -66,28 +70,36 @@ impl Forward {
         if circle {
             return Err(Cause::ProxyLoop);
         }
-        max_forwards::count_down(fields, head.method, self.seed)
+        max_forwards::count_down(fields, head.method, self.seed)?;
+        // All that was done hangs on the section, on the connection that it came by, and on the configuration.
+        fields.set_origin(self.changed.origin(came, &mut self.origins));
+        Ok(())
     }
 
     /// A final response is on its way to a client, with this status.
     pub(super) fn response(
-        &self,
+        &mut self,
         fields: &mut FieldSection,
         status: u16,
         content_length_repeated: bool,
         version: Version,
         unix_seconds: u64,
     ) {
+        let came = fields.origin();
         if status == 204 {
             // 9110-8.6-05: it says 0, or was refused.
             fields.retain(|line| line.facts.name != FieldName::ContentLength);
         }
         keep_one_content_length(fields, content_length_repeated);
         // 9110-6.6.1-04: when it came.
-        if !fields.has(FieldName::Date) {
+        let has_date = fields.has(FieldName::Date);
+        if !has_date {
             fields.push(FieldLine::new(b"date", &imf_fixdate(unix_seconds), self.seed));
         }
         self.via.push_to_response(fields, version);
+        if has_date {
+            fields.set_origin(self.changed.origin(came, &mut self.origins));
+        }
     }
 }
 

@@ -1,9 +1,7 @@
 //! Field blocks to messages: heads, interim responses and trailers (RFC 9113 sections 4.3 and 8.1).
 
-use core::num::NonZeroU32;
-
 use crate::error::{ConnectionError, StreamError};
-use crate::fields::{FieldName, FieldSection};
+use crate::fields::{FieldName, FieldSection, Origin};
 use crate::frame;
 use crate::h2::budget::cost;
 use crate::h2::connection::Connection;
@@ -23,21 +21,21 @@ pub(crate) struct KnownHeads {
     responses: Known<ResponseHead>,
 }
 
-/// By the number that the decoder gives to a section, the one that was asked for last.
-type Known<T> = Option<(NonZeroU32, T)>;
+/// By the origin of a section, the one that was asked for last.
+type Known<T> = Option<(Origin, T)>;
 
-/// What was found out about the section of that number, or is now. What breaks a rule is looked at each time.
+/// What was found out about the section from there, or is now. What breaks a rule is looked at each time.
 fn head_of<T: Copy>(
     known: &mut Known<T>,
-    number: Option<NonZeroU32>,
+    origin: Origin,
     find_out: impl FnOnce() -> Result<T, Malformed>,
 ) -> Result<T, Malformed> {
-    match (*known, number) {
-        (Some((of, head)), Some(number)) if of == number => Ok(head),
+    match *known {
+        Some((of, head)) if of == origin => Ok(head),
         _ => {
             let head = find_out()?;
-            if let Some(number) = number {
-                *known = Some((number, head));
+            if origin != Origin::NONE {
+                *known = Some((origin, head));
             }
             Ok(head)
         }
@@ -138,7 +136,7 @@ impl Connection {
             authority_required: self.config.authority_required,
         };
         let known_requests = &mut self.known_heads.requests;
-        let head = head_of(known_requests, self.decoder.repeated(), || message::request(&fields, &rules));
+        let head = head_of(known_requests, fields.origin(), || message::request(&fields, &rules));
         // 9113-8.1.1-02, 9113-8.1.1-03
         let Ok(head) = head else {
             return self.refuse(stream_id, Section { fields, end, too_large }, StreamError::Malformed);
@@ -179,7 +177,7 @@ impl Connection {
             return self.fail_with(key, section, StreamError::FieldsTooLarge);
         }
         let known_responses = &mut self.known_heads.responses;
-        let head = head_of(known_responses, self.decoder.repeated(), || message::response(&section.fields));
+        let head = head_of(known_responses, section.fields.origin(), || message::response(&section.fields));
         // 9113-8.1.1-02, 9113-8.1.1-03, 9113-8.1.1-05
         let Ok(head) = head else {
             return self.fail_with(key, section, StreamError::Malformed);

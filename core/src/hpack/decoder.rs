@@ -1,7 +1,5 @@
 //! From field blocks to field sections (RFC 7541 section 3).
 
-use core::num::NonZeroU32;
-
 use super::dynamic_table::DynamicTable;
 use super::repeats::{Repeats, TableState};
 use super::static_table::{self, STATIC_ENTRIES};
@@ -55,8 +53,6 @@ pub struct Decoder {
     /// The next block must start with an update to at most this size.
     size_update_due: Option<u32>,
     repeats: Repeats,
-    /// By which number the section that was decoded last is known.
-    repeated: Option<NonZeroU32>,
 }
 
 impl Decoder {
@@ -73,7 +69,6 @@ impl Decoder {
             table_size_limit: max_table_size,
             size_update_due: None,
             repeats: Repeats::default(),
-            repeated: None,
         }
     }
 
@@ -92,7 +87,8 @@ impl Decoder {
     /// to its end so that the table follows the peer's.
     ///
     /// Lines that need not be well-formed HTTP pass: see [`FieldFacts::well_formed`]. Lines that came as never indexed
-    /// are marked. The work is linear in the octets of the block and of the lines it names.
+    /// are marked. If the block came before, the section has an [origin](FieldSection::origin): what was found out about it need not be
+    /// found out again. The work is linear in the octets of the block and of the lines it names.
     ///
     /// # Errors
     ///
@@ -109,10 +105,8 @@ impl Decoder {
             && limits.admit(&repeat.section)
         {
             out.copy_from(&repeat.section);
-            self.repeated = Some(repeat.number);
             return Ok(Decoded::Whole);
         }
-        self.repeated = None;
         out.clear();
         let mut section =
             Section { out, size_left: limits.size as usize, fields_left: limits.fields, hit: None };
@@ -120,7 +114,7 @@ impl Decoder {
             Ok(()) => {
                 let hit = section.hit;
                 if hit.is_none() && self.table_state() == before && !starts_with_size_update(block) {
-                    self.repeated = self.repeats.decoded(block, before, out);
+                    self.repeats.decoded(block, before, self.identity, out);
                 }
                 Ok(hit.map_or(Decoded::Whole, Decoded::OverLimit))
             }
@@ -129,12 +123,6 @@ impl Decoder {
                 Err(error)
             }
         }
-    }
-
-    /// A number for the section that was decoded last, if its block came before: the same number stands for the same section, so
-    /// that what was found out about it need not be found out again.
-    pub fn repeated(&self) -> Option<NonZeroU32> {
-        self.repeated
     }
 
     fn table_state(&self) -> TableState {

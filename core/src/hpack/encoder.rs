@@ -1,6 +1,7 @@
 //! From field sections to field blocks (RFC 7541 sections 2 and 6).
 
 use super::dynamic_table::DynamicTable;
+use super::resent::Resent;
 use super::static_table::STATIC_ENTRIES;
 use super::{DEFAULT_TABLE_SIZE, Indexing, IndexingPolicy, huffman, integer};
 use crate::fields::{FieldLine, FieldSection, Origin};
@@ -19,6 +20,7 @@ pub struct Encoder {
     heads: Vec<Head>,
     /// What lines of decoders were translated to; empty until used.
     translations: Vec<Translation>,
+    resent: Resent,
     policy: IndexingPolicy,
     table_size_cap: u32,
     /// The smallest size that the table had to take since the last block, and the last one.
@@ -64,6 +66,7 @@ impl Encoder {
             table: DynamicTable::new(DEFAULT_TABLE_SIZE),
             heads: Vec::new(),
             translations: Vec::new(),
+            resent: Resent::default(),
             policy,
             table_size_cap: max_table_size,
             smallest_table_size: table_size,
@@ -81,6 +84,11 @@ impl Encoder {
     /// Appends the block of a whole section to `out`. Once encoded, a block must be sent.
     pub fn encode(&mut self, fields: &FieldSection, out: &mut Vec<u8>) {
         self.begin(out);
+        let (start, inserted) = (out.len(), self.table.inserted());
+        if let Some(block) = self.resent.find(fields.origin(), inserted) {
+            out.extend_from_slice(block);
+            return;
+        }
         // 7541-2.1-01
         for line in fields.unread() {
             match self.known(line.never_indexed(), line.facts().static_line, line.origin()) {
@@ -90,6 +98,9 @@ impl Encoder {
                 }
                 None => self.unknown(&line.read(), line.code(), out),
             }
+        }
+        if self.table.inserted() == inserted {
+            self.resent.keep(fields.origin(), inserted, &out[start..]);
         }
     }
 
@@ -166,11 +177,13 @@ impl Encoder {
         self.table.capacity()
             + self.heads.capacity() * size_of::<Head>()
             + self.translations.capacity() * size_of::<Translation>()
+            + self.resent.capacity()
     }
 
     /// RFC 7541 section 6.3.
     fn update_size(&mut self, size: u32, out: &mut Vec<u8>) {
         self.table.resize(size);
+        self.resent.clear();
         integer::encode(size as usize, 5, 0x20, out);
     }
 
@@ -248,7 +261,11 @@ impl Encoder {
         let (line_hash, name_hash) = (line.facts.line_hash, line.facts.name_hash);
         let (line_class, name_class) = (self.class(line_hash), self.class(name_hash));
         let older = Head { line: self.heads[line_class].line, name: self.heads[name_class].name };
-        let number = self.table.insert(line.name, line.value, Links { line_hash, name_hash, older })?;
+        let Some(number) = self.table.insert(line.name, line.value, Links { line_hash, name_hash, older })
+        else {
+            self.resent.clear();
+            return None;
+        };
         self.heads[line_class].line = number as u32;
         // Names of the static table are never looked for here.
         if line.facts.static_name == 0 {
@@ -279,8 +296,7 @@ impl Encoder {
     /// Where the translation of an origin stands, an index of `translations` unless that is empty.
     #[inline]
     fn translation_slot(&self, origin: Origin) -> usize {
-        let mixed = origin.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
-        mixed as usize & self.translations.len().wrapping_sub(1)
+        origin.spread() & self.translations.len().wrapping_sub(1)
     }
 
     /// The class of a hash, an index of `heads` unless that is empty.

@@ -37,6 +37,7 @@ mod huffman_table;
 mod integer;
 mod policy;
 mod repeats;
+mod resent;
 mod static_table;
 
 pub use decoder::{Decoded, Decoder, LimitHit, SectionLimits};

@@ -5,7 +5,7 @@
 
 use core::num::NonZeroU32;
 
-use crate::fields::{FieldSection, fold, hash};
+use crate::fields::{FieldSection, Origin, fold, hash};
 
 /// How many blocks are kept: as many as a response of gRPC has.
 const KEPT: usize = 2;
@@ -46,8 +46,6 @@ struct Kept {
 pub(super) struct Repeat {
     block: Box<[u8]>,
     table: TableState,
-    /// No other block has had it.
-    pub(super) number: NonZeroU32,
     pub(super) section: FieldSection,
 }
 
@@ -59,30 +57,32 @@ impl Repeats {
         self.kept.as_ref()?.repeats.iter().flatten().find(is_it)
     }
 
-    /// The block was decoded to this section, and has changed nothing. Says by which number it is known if it comes again.
+    /// The block was decoded to this section by the decoder `identity`, and has changed nothing. If it has come before, the section gets an
+    /// origin, by which it is known if it comes again.
     pub(super) fn decoded(
         &mut self,
         block: &[u8],
         table: TableState,
-        section: &FieldSection,
-    ) -> Option<NonZeroU32> {
+        identity: u32,
+        section: &mut FieldSection,
+    ) {
         if block.len() > BLOCK_MAX || section.size() > SECTION_MAX {
-            return None;
+            return;
         }
         // Whoever makes two blocks collide has the wrong one kept, and nothing else.
         let hash = fold(hash(table.inserted, block));
         let Some(place) = self.seen.iter().position(|&seen| seen == hash) else {
             self.seen[usize::from(self.turn)] = hash;
             self.turn = (self.turn + 1) % KEPT as u8;
-            return None;
+            return;
         };
         let kept = self.kept.get_or_insert_default();
-        kept.number = kept.number.checked_add(1)?;
-        let number = NonZeroU32::new(kept.number)?;
+        let Some(number) = NonZeroU32::new(kept.number.wrapping_add(1)) else { return };
+        kept.number = number.get();
+        section.set_origin(Origin::of_section(identity, number));
         let mut own = FieldSection::new();
         own.copy_from(section);
-        kept.repeats[place] = Some(Repeat { block: block.into(), table, number, section: own });
-        Some(number)
+        kept.repeats[place] = Some(Repeat { block: block.into(), table, section: own });
     }
 
     /// Octets of memory held.
