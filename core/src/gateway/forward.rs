@@ -59,6 +59,9 @@ impl Forward {
         client: &Peer<'_>,
         version: Version,
     ) -> Result<(), Cause> {
+        if self.changed.again(fields) {
+            return Ok(());
+        }
         let came = fields.origin();
         keep_one_content_length(fields, head.content_length_repeated);
         if head.has_host && !head.has_authority {
@@ -72,7 +75,7 @@ impl Forward {
         }
         max_forwards::count_down(fields, head.method, self.seed)?;
         // All that was done hangs on the section, on the connection that it came by, and on the configuration.
-        fields.set_origin(self.changed.origin(came, &mut self.origins));
+        self.changed.remember(came, fields, &mut self.origins);
         Ok(())
     }
 
@@ -85,6 +88,9 @@ impl Forward {
         version: Version,
         unix_seconds: u64,
     ) {
+        if self.changed.again(fields) {
+            return;
+        }
         let came = fields.origin();
         if status == 204 {
             // 9110-8.6-05: it says 0, or was refused.
@@ -98,7 +104,7 @@ impl Forward {
         }
         self.via.push_to_response(fields, version);
         if has_date {
-            fields.set_origin(self.changed.origin(came, &mut self.origins));
+            self.changed.remember(came, fields, &mut self.origins);
         }
     }
 }

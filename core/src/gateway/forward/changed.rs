@@ -1,48 +1,80 @@
-//! Sections that come again are changed in the same way again: what leaves is then known by an origin of its own.
+//! Sections that come again are changed in the same way again: what left then is copied.
 
-use crate::fields::{Origin, OwnOrigins};
+use crate::fields::{FieldSection, Origin, OwnOrigins};
 
 /// How many sections are remembered, by their places. A power of two.
 const REMEMBERED: usize = 128;
 
-/// The origins of sections that came, each with that of what it was changed to. No two connections have sections of the same origin,
-/// so what hangs on the connection need not be looked at.
+/// What sections were changed to, by the origins of what came. No two connections have sections of the same origin, so what hangs on
+/// the connection need not be looked at.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Changed(Vec<(Origin, Origin)>);
+pub(super) struct Changed(Vec<Known>);
+
+#[derive(Clone, Debug, Default)]
+struct Known {
+    came: Origin,
+    left: FieldSection,
+}
 
 impl Changed {
-    /// The origin of what the section from there is changed to. None of one that has none.
-    pub(super) fn origin(&mut self, came: Origin, origins: &mut OwnOrigins) -> Origin {
+    /// Changes a section as it was changed before; says whether it was.
+    #[inline]
+    pub(super) fn again(&self, fields: &mut FieldSection) -> bool {
+        let came = fields.origin();
+        let known = self.0.get(came.spread() % REMEMBERED);
+        let Some(known) = known.filter(|known| known.came == came && came != Origin::NONE) else {
+            return false;
+        };
+        fields.copy_from(&known.left);
+        true
+    }
+
+    /// The section from there was changed to this one, which has an origin of its own from now on.
+    pub(super) fn remember(&mut self, came: Origin, left: &mut FieldSection, origins: &mut OwnOrigins) {
         if came == Origin::NONE {
-            return came;
+            return;
         }
         if self.0.is_empty() {
-            self.0 = vec![(Origin::NONE, Origin::NONE); REMEMBERED];
+            self.0 = vec![Known::default(); REMEMBERED];
         }
+        left.set_origin(origins.next());
         let known = &mut self.0[came.spread() % REMEMBERED];
-        if known.0 != came {
-            *known = (came, origins.next());
-        }
-        known.1
+        known.came = came;
+        known.left.copy_from(left);
+        known.left.fit();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fields::FieldLine;
+
+    fn section(name: &[u8], origin: Origin) -> FieldSection {
+        let mut fields = FieldSection::new();
+        fields.push(FieldLine::new(name, b"value", 1));
+        fields.set_origin(origin);
+        fields
+    }
 
     #[test]
-    fn an_origin_is_given_to_one_section_only() {
+    fn what_left_is_copied_and_has_an_origin_that_nothing_else_has() {
         let (mut changed, mut own, mut came) =
             (Changed::default(), OwnOrigins::default(), OwnOrigins::default());
-        assert_eq!(changed.origin(Origin::NONE, &mut own), Origin::NONE);
+        let mut stranger = section(b"a", Origin::NONE);
+        changed.remember(Origin::NONE, &mut stranger, &mut own);
+        assert!(!changed.again(&mut stranger) && stranger.origin() == Origin::NONE);
         let mut given = Vec::new();
-        for _ in 0..3 * REMEMBERED {
-            let came = came.next();
-            let origin = changed.origin(came, &mut own);
-            assert!(origin != Origin::NONE && !given.contains(&origin));
-            assert_eq!(changed.origin(came, &mut own), origin);
-            given.push(origin);
+        for n in 0..3 * REMEMBERED {
+            let (came, name) = (came.next(), n.to_string());
+            assert!(!changed.again(&mut section(b"a", came)));
+            let mut left = section(name.as_bytes(), Origin::NONE);
+            changed.remember(came, &mut left, &mut own);
+            assert!(left.origin() != Origin::NONE && !given.contains(&left.origin()));
+            given.push(left.origin());
+            let mut again = section(b"a", came);
+            assert!(changed.again(&mut again));
+            assert_eq!((again.origin(), again), (left.origin(), left));
         }
     }
 }
