@@ -12,6 +12,10 @@ pub(crate) struct Work {
     pub(crate) response: usize,
     /// Whether the gateway writes records.
     pub(crate) records: bool,
+    /// Clients beside those that ask once each, and stay.
+    pub(crate) idle: usize,
+    /// Routes beside the one that is asked for.
+    pub(crate) routes: usize,
 }
 
 pub(crate) struct Request {
@@ -25,7 +29,16 @@ pub(crate) struct Request {
 
 const GET: Request =
     Request { method: "GET", fields: &[("user-agent", "h2load nghttp2/1.52.0")], paths: 1, content: 0 };
-const W1: Work = Work { name: "W1", clients: 10, streams: 32, request: GET, response: 100, records: false };
+const W1: Work = Work {
+    name: "W1",
+    clients: 10,
+    streams: 32,
+    request: GET,
+    response: 100,
+    records: false,
+    idle: 0,
+    routes: 0,
+};
 
 pub(crate) const ALL: &[Work] = &[
     W1,
@@ -35,6 +48,10 @@ pub(crate) const ALL: &[Work] = &[
     Work { name: "W2", clients: 1, streams: 100, ..W1 },
     Work { name: "W3", streams: 10, response: 64 << 10, ..W1 },
     Work { name: "W4", request: Request { method: "POST", fields: UPLOAD, content: 1 << 10, ..GET }, ..W1 },
+    // Nothing scans: beside many others a request costs what it costs beside few.
+    Work { name: "W1c", idle: 10_000, ..W1 },
+    Work { name: "W1q", streams: 1000, ..W1 },
+    Work { name: "W1k", routes: 1000, ..W1 },
 ];
 
 const UPLOAD: &[(&str, &str)] = &[("user-agent", "h2load nghttp2/1.52.0"), ("content-length", "1024")];

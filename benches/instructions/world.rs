@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use shuntyard_core::address::Address;
-use shuntyard_core::config::{Config, ConnectionConfig};
+use shuntyard_core::config::{Config, ConnectionConfig, HostPattern, PathPattern, RouteConfig};
 use shuntyard_core::fields::FieldSection;
 use shuntyard_core::gateway::{Accepted, Action, ConnId, Connected, Gateway, RecvBuf};
 use shuntyard_core::h2::{Connection, Event, Input, Role, StreamKey};
@@ -19,10 +19,10 @@ const SEED: u64 = 1;
 /// The time of a turn, as if the machine had something else to do too.
 const TURN: Duration = Duration::from_micros(100);
 
-/// `warm_up` requests, then `requests` that count.
+/// `warm_up` requests, or two for each stream if those are more, then `requests` that count.
 pub(crate) fn run(work: &'static Work, warm_up: usize, requests: usize) -> String {
     let mut world = World::new(work);
-    world.serve_until(warm_up);
+    world.serve_until(work.idle + warm_up.max(2 * work.clients * work.streams));
     let before = world.tally.answered;
     measured::from_here();
     world.serve_until(before + requests);
@@ -70,13 +70,14 @@ struct Peer {
     role: Role,
     connection: Connection,
     inbox: Vec<u8>,
+    /// How many requests a client still makes.
+    left: usize,
 }
 
 impl World {
     fn new(work: &'static Work) -> Self {
         let now = Instant::ZERO;
-        let mut config = Config::new(vec![address(9000)]);
-        config.records = work.records;
+        let config = configuration(work);
         let wall = WallClock { at: now, unix_seconds: 1_795_420_800 };
         let mut world = Self {
             work,
@@ -87,10 +88,11 @@ impl World {
             script: Script::new(work),
             tally: Tally::default(),
         };
-        for _ in 0..work.clients {
+        let busy = std::iter::repeat_n(usize::MAX, work.clients);
+        for left in std::iter::repeat_n(1, work.idle).chain(busy) {
             let info = Accepted { peer: address(50_000), local: address(8080) };
             let conn = world.gateway.handle_accept(info, now);
-            world.peers.insert(conn, Peer::new(Role::Client));
+            world.peers.insert(conn, Peer { left, ..Peer::new(Role::Client) });
         }
         world
     }
@@ -162,6 +164,26 @@ impl World {
     }
 }
 
+/// The defaults, with room for all that the work has.
+fn configuration(work: &Work) -> Config {
+    let mut config = Config::new(vec![address(9000)]);
+    config.records = work.records;
+    config.max_fronts = (work.clients + work.idle).max(config.max_fronts as usize) as u32;
+    config.max_fronts_per_client = config.max_fronts;
+    let most = 2 * (work.idle + work.clients * work.streams) as u32;
+    let streams = work.streams.max(config.front.max_concurrent_streams as usize);
+    config.front.max_concurrent_streams = streams as u32;
+    config.upstreams[0].queue_max = config.upstreams[0].queue_max.max(most);
+    let served = config.routes[0].clone();
+    config.routes.extend((0..work.routes).map(|n| RouteConfig {
+        name: format!("other-{n}").into(),
+        host: HostPattern::Exact(format!("host-{}.example", n / 4).into()),
+        path: PathPattern::Prefix(format!("/part-{}/", n % 4).into()),
+        ..served.clone()
+    }));
+    config
+}
+
 /// Carries to the gateway what a peer has sent, as far as one read takes it.
 fn read(gateway: &mut Gateway, conn: ConnId, peer: &mut Peer, now: Instant) -> bool {
     let octets = peer.connection.transmit();
@@ -178,13 +200,14 @@ fn read(gateway: &mut Gateway, conn: ConnId, peer: &mut Peer, now: Instant) -> b
 
 impl Peer {
     fn new(role: Role) -> Self {
-        let connection = Connection::new(role, Arc::new(ConnectionConfig::default()), SEED, 0);
-        Self { role, connection, inbox: Vec::new() }
+        let config = ConnectionConfig { max_concurrent_streams_cap: 1000, ..ConnectionConfig::default() };
+        let connection = Connection::new(role, Arc::new(config), SEED, 0);
+        Self { role, connection, inbox: Vec::new(), left: 0 }
     }
 
     /// Takes what has arrived and puts what follows from it into the outbox.
     fn react(&mut self, script: &mut Script, tally: &mut Tally) {
-        let Self { role, connection, inbox } = self;
+        let Self { role, connection, inbox, left } = self;
         let mut input = Input::new(inbox);
         while let Some(event) = connection.poll_event(&mut input).expect("the gateway speaks HTTP/2") {
             match event {
@@ -213,7 +236,8 @@ impl Peer {
         }
         let taken = inbox.len() - input.remaining().len();
         inbox.drain(..taken);
-        while *role == Role::Client && connection.open_streams() < script.streams {
+        while *left > 0 && connection.open_streams() < script.streams && connection.open_slots() > 0 {
+            *left -= 1;
             script.ask(connection);
         }
         while connection.cut().is_some() {}

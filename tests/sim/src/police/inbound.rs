@@ -228,6 +228,7 @@ impl Police {
     fn goaway_in(&mut self, last_stream: u32, known: bool, ledger: &mut Ledger) {
         self.peer_goaway_known |= known;
         self.peer_goaway_came = true;
+        self.peer_last_stream = self.peer_last_stream.min(last_stream);
         if self.side == Side::Front {
             return;
         }

@@ -92,6 +92,8 @@ pub struct Police {
     last_goaway: Option<u32>,
     peer_goaway_known: bool,
     peer_goaway_came: bool,
+    /// The last stream that the peer's GOAWAY names, which the gateway may not have read yet.
+    peer_last_stream: u32,
     ended_by_gateway: bool,
     peer_gone: bool,
     /// Where in its output the gateway's next frame begins, and where its last HEADERS began.
@@ -165,6 +167,7 @@ impl Police {
             last_goaway: None,
             peer_goaway_known: false,
             peer_goaway_came: false,
+            peer_last_stream: u32::MAX,
             ended_by_gateway: false,
             peer_gone: false,
             outbound_at: if side == Side::Backend { 24 } else { 0 },

@@ -186,7 +186,10 @@ impl Police {
             return ledger.check("D2", false, || format!("{name}: a request without x-rid"));
         };
         invariants::r3_only_unprocessed_requests_are_sent_again(ledger, rid)?;
-        let attempt = Attempt { link: self.link, stream, fields: fields.to_vec(), ..Attempt::default() };
+        // The gateway may have opened it before it read the GOAWAY that leaves it out.
+        let left_out = stream > self.peer_last_stream;
+        let attempt =
+            Attempt { link: self.link, stream, fields: fields.to_vec(), left_out, ..Attempt::default() };
         let (at, heads) = (ledger.now, ledger.heads);
         let trace = ledger.trace(rid);
         trace.attempts.push(attempt);
