@@ -1,0 +1,114 @@
+//! Our own connections.
+
+use std::sync::Arc;
+
+use shuntyard_core::config::ConnectionConfig;
+use shuntyard_core::fields::{FieldLine, FieldSection};
+use shuntyard_core::h2::{Connection, Event, Input, Role};
+use shuntyard_hpack_voices::{Line, SEED, section};
+
+use crate::{CONTENT, Heard, STREAMS, Voice, Work};
+
+pub(crate) struct Session {
+    client: Connection,
+    server: Connection,
+    work: Work,
+    requests: Vec<FieldSection>,
+    response: FieldSection,
+    /// Where sections are made that are not kept.
+    made: FieldSection,
+    asked: usize,
+    heard: [Heard; 2],
+    octets: [usize; 2],
+}
+
+impl Session {
+    pub(crate) fn new(work: Work) -> Self {
+        let connection = |role| Connection::new(role, Arc::new(ConnectionConfig::default()), SEED, 0);
+        Self {
+            client: connection(Role::Client),
+            server: connection(Role::Server),
+            requests: work.requests.iter().map(|lines| section(lines)).collect(),
+            response: section(&work.response),
+            work,
+            made: FieldSection::new(),
+            asked: 0,
+            heard: Default::default(),
+            octets: [0; 2],
+        }
+    }
+}
+
+impl Voice for Session {
+    fn exchange(&mut self) {
+        let Self { client, server, work, requests, response, made, asked, heard, octets } = self;
+        let [by_server, by_client] = heard;
+        for _ in 0..STREAMS {
+            let which = *asked % requests.len();
+            let fields = if work.kept { &requests[which] } else { of(&work.requests[which], made) };
+            client.open(fields, true).expect("so many streams may be open");
+            *asked += 1;
+        }
+        octets[0] += carry(client, server, |server, event| match event {
+            Event::Request { stream, fields, end, .. } => {
+                hear(by_server, &fields);
+                by_server.ended += usize::from(end);
+                server.recycle(fields);
+                let fields = if work.kept { &*response } else { of(&work.response, made) };
+                server.send_head(stream, fields, false).expect("the stream is new");
+                server.send_data(stream, &CONTENT, true).expect("the response was begun now");
+            }
+            event => assert!(matches!(event, Event::Settings), "nobody asked for {event:?}"),
+        });
+        octets[1] += carry(server, client, |client, event| match event {
+            Event::Response { fields, .. } => {
+                hear(by_client, &fields);
+                client.recycle(fields);
+            }
+            Event::Data { stream, data, credit, end, .. } => {
+                by_client.content += data.len();
+                by_client.ended += usize::from(end);
+                client.release(stream, credit);
+            }
+            event => assert!(matches!(event, Event::Settings), "nobody asked for {event:?}"),
+        });
+    }
+
+    fn heard(&self) -> [Heard; 2] {
+        self.heard.clone()
+    }
+
+    fn octets(&self) -> [usize; 2] {
+        self.octets
+    }
+}
+
+/// A section of words, in place of what `made` holds.
+fn of<'a>(lines: &[Line], made: &'a mut FieldSection) -> &'a FieldSection {
+    made.clear();
+    for (name, value) in lines {
+        made.push(FieldLine::new(name, value, SEED));
+    }
+    made
+}
+
+fn hear(heard: &mut Heard, fields: &FieldSection) {
+    heard.head(fields.iter().map(|line| line.name.len() + line.value.len()));
+}
+
+/// Hands the octets of one side to the other, without a copy. Frames are whole, for everything is taken at once.
+fn carry(
+    from: &mut Connection,
+    to: &mut Connection,
+    mut take: impl FnMut(&mut Connection, Event<'_>),
+) -> usize {
+    while from.cut().is_some() {}
+    let mut input = Input::new(from.transmit());
+    let n = input.remaining().len();
+    while let Some(event) = to.poll_event(&mut input).expect("both speak HTTP/2") {
+        take(to, event);
+    }
+    assert!(input.remaining().is_empty(), "frames are whole");
+    from.sent(n);
+    n
+}
