@@ -1,7 +1,9 @@
 //! The rules of RFC 7541, one test a rule, named by section.
 
 use shuntyard_core::fields::{FieldLine, FieldName, FieldSection, Origin};
-use shuntyard_core::hpack::{DecodeError, Decoded, Decoder, Encoder, LimitHit, SectionLimits};
+use shuntyard_core::hpack::{
+    DecodeError, Decoded, Decoder, Encoder, IndexingPolicy, LimitHit, SectionLimits,
+};
 use shuntyard_requirements::req;
 
 const SEED: u64 = 0x7541;
@@ -361,4 +363,43 @@ fn a_translation_needs_no_search() {
     relayed.facts.line_hash ^= 1;
     assert_eq!(encode(&mut encoder, &[relayed]), [0xbe]);
     assert_eq!(encode(&mut encoder, &[FieldLine { origin: Origin::NONE, ..relayed }])[0], 0x7e);
+}
+
+/// Section 4.4: a literal that is too large to enter empties the table behind what the same block says of it. What is kept of a section
+/// that comes again is not such a block.
+#[test]
+fn rfc7541_4_4_a_block_that_empties_its_own_table_is_not_sent_again() {
+    let mut policy = IndexingPolicy::default();
+    policy.table_quarters_max = 255;
+    let (mut inward, mut first) = (Encoder::new(4096), Decoder::new(4096, SEED, 1));
+    let (mut outward, mut last) = (Encoder::with_policy(4096, policy), Decoder::new(4096, SEED, 2));
+    outward.set_peer_max_table_size(64);
+    let mut carry = |from: &FieldSection, again: bool| {
+        let (mut block, mut came) = (Vec::new(), FieldSection::new());
+        if again {
+            inward.encode(from, &mut block);
+            assert_eq!(first.decode(&block, NO_LIMITS, &mut came), Ok(Decoded::Whole));
+        } else {
+            came = from.clone();
+        }
+        block.clear();
+        outward.encode(&came, &mut block);
+        let mut arrived = FieldSection::new();
+        assert_eq!(last.decode(&block, NO_LIMITS, &mut arrived), Ok(Decoded::Whole));
+        assert_eq!(arrived, *from);
+    };
+    let section = |lines: &[(&str, &str)]| {
+        let mut fields = FieldSection::new();
+        lines.iter().for_each(|(name, value)| {
+            fields.push(FieldLine::new(name.as_bytes(), value.as_bytes(), SEED));
+        });
+        fields
+    };
+    let (small, large) = (("a", "b"), ("c", "e".repeat(38)));
+    for round in 0..8 {
+        carry(&section(&[small, (large.0, &large.1)]), true);
+        if round == 3 {
+            carry(&section(&[small]), false);
+        }
+    }
 }

@@ -21,7 +21,9 @@ pub(crate) mod cost {
     pub(crate) const GOAWAY: u32 = 10;
     /// PRIORITY, PRIORITY_UPDATE (CVE-2019-9513), frames of unknown types, and HEADERS and RST_STREAM of streams that are gone.
     pub(crate) const IGNORED: u32 = 10;
-    /// DATA without content that ends nothing (CVE-2019-9518).
+    /// What each stream that we reset may cost by frames that were on their way: a head, an end and a reset.
+    pub(crate) const LATE: u32 = 3 * IGNORED;
+    /// DATA without content that ends nothing (CVE-2019-9518), or whose stream is gone.
     pub(crate) const EMPTY_DATA: u32 = 10;
     /// DATA of less content than padding, that ends nothing.
     pub(crate) const PADDING: u32 = 1;
@@ -70,7 +72,7 @@ impl Misuse {
         self.points = if sum > max { max } else { sum };
     }
 
-    /// What DATA costs that ends nothing.
+    /// What DATA costs that ends nothing, or whose stream is gone.
     pub(crate) const fn cost_of_data(&mut self, content: usize, padding: u32) -> u32 {
         if content == 0 {
             return cost::EMPTY_DATA;

@@ -88,12 +88,14 @@ pub struct Connection {
     pub(crate) misuse: Misuse,
     /// Octets that may still come on streams that we reset ([`expect_late`](Self::expect_late)).
     pub(crate) late_octets: u32,
+    /// Points of frames without use that may still come on them ([`spend_late`](Self::spend_late)).
+    pub(crate) late_points: u32,
     /// What the peer has to bear of us: requests that we have taken back.
     pub(crate) strain: Misuse,
     /// PINGs of ours that were not answered.
     pub(crate) pings_out: u32,
     pub(crate) spare_fields: FieldSection,
-    /// What field blocks that come again were found to be, by the numbers that the decoder gives them.
+    /// What field blocks that come again were found to be, by their origins.
     pub(crate) known_heads: KnownHeads,
 }
 
@@ -131,6 +133,7 @@ impl Connection {
             resets: QueuedFrames::default(),
             misuse: Misuse::default(),
             late_octets: 0,
+            late_points: 0,
             strain: Misuse::default(),
             pings_out: 0,
             spare_fields: FieldSection::new(),
@@ -449,21 +452,30 @@ impl Connection {
     pub(crate) fn forget(&mut self, key: StreamKey, by: ClosedBy) -> Option<Stream> {
         self.schedule.remove(&mut self.streams, key);
         let stream = self.streams.remove(key, by)?;
-        if by == ClosedBy::OurReset && stream.state.may_recv() {
-            self.expect_late(stream.recv_window.available());
+        if by == ClosedBy::OurReset {
+            self.late_points = self.late_points.saturating_add(cost::LATE);
+            if stream.state.may_recv() {
+                self.expect_late(stream.recv_window.available());
+            }
         }
         Some(stream)
     }
 
     /// We reset a stream whose window had so many octets left. The peer may use them up before it knows (RFC 9113 section 5.1), and no more: what
-    /// widens windows later it reads behind the reset. All such streams together cannot use more than the connection's window had at the
-    /// last of them, so that one number stands for all of them, the forgotten ones included.
+    /// widens a stream's window later it reads behind the reset. The connection's window it may have taken later, where a thread of its waited for that
+    /// one alone; all such streams together stay within its size, so that one number stands for all of them, the forgotten ones included.
     pub(crate) fn expect_late(&mut self, left: i32) {
         // It goes by our SETTINGS before we know that it does.
         let unacknowledged = self.config.initial_window_size.saturating_sub(self.initial_recv_window);
         let stream = left.saturating_add_unsigned(unacknowledged).max(0).unsigned_abs();
-        let connection = self.recv_window.available().max(0).unsigned_abs();
-        self.late_octets = self.late_octets.saturating_add(stream).min(connection);
+        self.late_octets = self.late_octets.saturating_add(stream).min(self.recv_window.size());
+    }
+
+    /// The peer cost so many points by frames on a stream that is gone. What it may have sent before it knew of our reset costs nothing.
+    pub(crate) fn spend_late(&mut self, points: u32) -> Result<(), ConnectionError> {
+        let free = points.min(self.late_points);
+        self.late_points -= free;
+        self.spend(points - free)
     }
 
     /// DATA came on a stream that is gone.

@@ -215,7 +215,7 @@ impl Connection {
         let Some((key, stream)) = self.recv_on(stream_id, FrameKind::Data { end })? else {
             // What is gone cannot be ended.
             let points = self.misuse.cost_of_data(data.len(), padding);
-            self.spend(points)?;
+            self.spend_late(points)?;
             self.recv_late(octets)?;
             self.release_connection(Credit::new(octets)); // 9113-6.9-05
             return Ok(None);
@@ -305,7 +305,7 @@ impl Connection {
 
     fn recv_rst_stream<'a>(&mut self, stream_id: u32, error_code: ErrorCode) -> Received<'a> {
         let Some((key, stream)) = self.recv_on(stream_id, FrameKind::RstStream)? else {
-            return self.spend(cost::IGNORED).map(|()| None);
+            return self.spend_late(cost::IGNORED).map(|()| None);
         };
         let tag = stream.tag;
         // A backend's resets answer requests of ours: they are bounded by those.

@@ -85,13 +85,14 @@ impl Connection {
                 Err(ConnectionError::StreamIdDecreased) // 9113-5.1.1-02, 9113-5.1.1-03
             }
             Target::Closed(_) => {
-                self.spend(cost::IGNORED)?;
+                self.spend_late(cost::IGNORED)?;
                 self.discard(section)
             }
             Target::Idle => {
                 self.last_peer_stream_id = stream_id; // 9113-8.7-03
                 // RFC 9113 section 6.8: behind our GOAWAY streams are ignored.
                 if self.goaway_sent.is_some_and(|last| stream_id > last) {
+                    self.spend(cost::IGNORED)?;
                     self.expect_late_on_new_stream(end);
                     return self.discard(section);
                 }
@@ -250,6 +251,7 @@ impl Connection {
     /// Resets a stream that its owner never heard of: 9113-8.7-02, 9113-8.7-03.
     fn refuse<'a>(&mut self, stream_id: u32, section: Section, error: StreamError) -> Received<'a> {
         self.streams.remember(stream_id, ClosedBy::OurReset);
+        self.late_points = self.late_points.saturating_add(cost::LATE);
         self.expect_late_on_new_stream(section.end);
         self.traffic.resets_sent += 1;
         if error == StreamError::StreamLimit {

@@ -84,7 +84,7 @@ impl Encoder {
     /// Appends the block of a whole section to `out`. Once encoded, a block must be sent.
     pub fn encode(&mut self, fields: &FieldSection, out: &mut Vec<u8>) {
         self.begin(out);
-        let (start, inserted) = (out.len(), self.table.inserted());
+        let (start, inserted, living) = (out.len(), self.table.inserted(), self.table.len());
         if let Some(block) = self.resent.find(fields.origin(), inserted) {
             out.extend_from_slice(block);
             return;
@@ -99,7 +99,8 @@ impl Encoder {
                 None => self.unknown(&line.read(), line.code(), out),
             }
         }
-        if self.table.inserted() == inserted {
+        // What was too large to enter has emptied the table behind what the block says of it.
+        if self.table.inserted() == inserted && self.table.len() == living {
             self.resent.keep(fields.origin(), inserted, &out[start..]);
         }
     }

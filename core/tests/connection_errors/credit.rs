@@ -346,3 +346,26 @@ fn streams_take_turns_of_one_frame() {
     let order: Vec<_> = subject.speak().iter().map(|frame| frame.stream_id).collect();
     assert!(order[..10].windows(2).all(|pair| pair[0] != pair[1]), "{order:?}");
 }
+
+/// A thread of the client's has content for a stream, waits for the connection's window alone, and does not look again whether the stream is
+/// still there.
+#[test]
+fn late_content_may_wait_for_the_window_of_the_connection() {
+    let config = ConnectionConfig { connection_window_size: 65_535, ..ConnectionConfig::default() };
+    let mut subject = Subject::with(Role::Server, config, &[]);
+    subject.keep_credit = true;
+    let keys = [1, 3].map(|id| match subject.hear(&headers(id, &post(), false))[..] {
+        [Told::Request { key, .. }] => key,
+        ref other => panic!("{other:?}"),
+    });
+    for octets in [16_384, 16_384, 16_384, 16_383] {
+        subject.hear(&data(1, &vec![0; octets], false));
+    }
+    for key in keys {
+        subject.respond(key, true);
+        subject.connection.reset(key, ErrorCode::NO_ERROR);
+    }
+    subject.release_all();
+    subject.speak_octets();
+    assert_eq!(subject.try_hear(&data(3, &[0; 16_384], false)), (vec![], None));
+}

@@ -65,15 +65,15 @@ fn empty_data_is_misuse_too() {
     assert_eq!(tolerated(&mut subject, |_| data(1, b"", false)), 1000);
 }
 
-/// Windows bound what comes late and has content; the rest costs what it costs anywhere.
+/// Windows bound what comes late and has content; of the rest a head, an end and a reset are free, and what follows costs what it costs anywhere.
 #[test]
 fn what_means_nothing_any_more_is_misuse() {
     let late: [(&str, More, u32); 5] = [
-        ("empty DATA", |_| data(1, b"", false), 1000),
-        ("its end again and again", |_| data(1, b"", true), 1000),
-        ("padding", |_| padded_data(1, b"", 5, false), 1000),
-        ("trailers", |_| headers(1, &line("a", "b"), true), 1000),
-        ("resets", |_| rst_stream(1, ErrorCode::CANCEL), 1000),
+        ("empty DATA", |_| data(1, b"", false), 1003),
+        ("its end again and again", |_| data(1, b"", true), 1003),
+        ("padding", |_| padded_data(1, b"", 5, false), 1003),
+        ("trailers", |_| headers(1, &line("a", "b"), true), 1003),
+        ("resets", |_| rst_stream(1, ErrorCode::CANCEL), 1003),
     ];
     for (what, more, most) in late {
         let mut subject = Subject::with(Role::Server, config(), &[]);
@@ -82,6 +82,45 @@ fn what_means_nothing_any_more_is_misuse() {
         subject.connection.reset(key, ErrorCode::NO_ERROR);
         assert_eq!(tolerated(&mut subject, more), most, "{what}");
     }
+}
+
+/// RFC 9113 section 5.1: who has not seen our reset yet is no worse for it.
+#[test]
+fn what_was_on_its_way_when_its_stream_was_reset_costs_nothing() {
+    // Calls that are all refused at once, by a head alone.
+    let mut server = Subject::server();
+    for n in 0..3000 {
+        let id = 2 * n + 1;
+        let told = server.hear(&headers(id, &post(), false));
+        let [Told::Request { key, .. }] = told[..] else { panic!("{told:?}") };
+        server.respond(key, true);
+        server.connection.reset(key, ErrorCode::NO_ERROR);
+        server.speak_octets();
+        server.hear(&[data(id, &[1; 100], false), data(id, b"", true)].concat());
+    }
+    assert_eq!(server.connection.misuse(), 0);
+    // Requests that are all taken back, and all answered.
+    let config = ConnectionConfig { misuse_max: 500, ..ConnectionConfig::default() };
+    let mut client = Subject::with(Role::Client, config, &[]);
+    let keys: Vec<_> = (0..250).map(|_| client.open("GET", true)).collect();
+    keys.iter().for_each(|&key| client.connection.reset(key, ErrorCode::CANCEL));
+    client.speak_octets();
+    for n in 0..250 {
+        let id = 2 * n + 1;
+        let early = headers(id, &line(":status", "103"), false);
+        client.hear(
+            &[early, headers(id, &OK, false), data(id, &[1; 100], false), data(id, b"", true)].concat(),
+        );
+    }
+    assert_eq!(client.connection.misuse(), 0);
+}
+
+#[test]
+fn requests_behind_our_goaway_are_misuse_in_the_end() {
+    let mut subject = Subject::with(Role::Server, config(), &[]);
+    subject.hear(&headers(1, &post(), false));
+    subject.connection.goaway();
+    assert_eq!(tolerated(&mut subject, |n| headers(2 * n + 3, &get(), true)), 1000);
 }
 
 #[test]

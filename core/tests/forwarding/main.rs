@@ -1,5 +1,6 @@
 //! What RFC 9113 and RFC 9110 demand of an intermediary: seen from both of its sides, octet by octet.
 
+mod again;
 mod ends;
 #[path = "../memory/mod.rs"]
 #[allow(dead_code, reason = "only the gateway in it is used here")]

@@ -163,7 +163,7 @@ fn late() -> Vec<Late> {
             false,
             |_| data(1, b"", false),
             ErrorCode::ENHANCE_YOUR_CALM,
-            came(1_000, 9_009, 30, 0),
+            came(1_003, 9_036, 30, 0),
         ),
         late(
             "likewise padding",

@@ -14,6 +14,8 @@ pub(super) struct Changed(Vec<Known>);
 struct Known {
     came: Origin,
     left: FieldSection,
+    /// Who asked for the place last, in vain. Where more take turns than there are places, hardly anything is kept, and little is lost.
+    next: Origin,
 }
 
 impl Changed {
@@ -29,7 +31,8 @@ impl Changed {
         true
     }
 
-    /// The section from there was changed to this one, which has an origin of its own from now on.
+    /// The section from there was changed to this one. If it has asked for its place twice in a row, it gets it, and what it was changed to has
+    /// an origin of its own from now on.
     pub(super) fn remember(&mut self, came: Origin, left: &mut FieldSection, origins: &mut OwnOrigins) {
         if came == Origin::NONE {
             return;
@@ -37,8 +40,11 @@ impl Changed {
         if self.0.is_empty() {
             self.0 = vec![Known::default(); REMEMBERED];
         }
-        left.set_origin(origins.next());
         let known = &mut self.0[came.spread() % REMEMBERED];
+        if core::mem::replace(&mut known.next, came) != came {
+            return;
+        }
+        left.set_origin(origins.next());
         known.came = came;
         known.left.copy_from(left);
         known.left.fit();
@@ -69,6 +75,8 @@ mod tests {
             let (came, name) = (came.next(), n.to_string());
             assert!(!changed.again(&mut section(b"a", came)));
             let mut left = section(name.as_bytes(), Origin::NONE);
+            changed.remember(came, &mut left, &mut own);
+            assert!(!changed.again(&mut section(b"a", came)) && left.origin() == Origin::NONE);
             changed.remember(came, &mut left, &mut own);
             assert!(left.origin() != Origin::NONE && !given.contains(&left.origin()));
             given.push(left.origin());
