@@ -8,7 +8,10 @@ use crate::key::{EndpointKey, EntryKey, UpstreamKey};
 use crate::record::Cause;
 use crate::registry::{FrontLanes, Seat};
 use crate::request::DeadlineTarget;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
+
+/// A connection that ends so soon after it was ordered, and has carried nothing, was in vain.
+const IN_VAIN_WITHIN: Duration = Duration::from_secs(1);
 
 impl Gateway {
     /// The backend's limits are known: what they allow is thawed, and another engine may be ordered if they do not
@@ -130,6 +133,8 @@ impl Gateway {
     pub(super) fn retire_engine(&mut self, conn: ConnId, cause: Cause, now: Instant) {
         let Some(entry) = self.conns.get_mut(conn) else { return };
         let dialling = !entry.established && !entry.has_unread();
+        let unused = entry.session.traffic().requests == 0;
+        let in_vain = unused && now.saturating_since(entry.since) < IN_VAIN_WITHIN;
         let Some(engine) = entry.engine_mut() else { return };
         let again = engine.phase() == EnginePhase::Draining;
         engine.drain();
@@ -138,11 +143,16 @@ impl Gateway {
         let entry = engine.entry.take();
         if idle {
             self.registry.leave_idle(upstream, endpoint, conn);
-        } else if dialling && !again {
+        }
+        let in_vain = !again && !dialling && self.ended_in_vain((upstream, endpoint), in_vain);
+        if in_vain || (dialling && !again) {
             self.dial_failed((upstream, endpoint), cause, now);
         }
         if let Some(entry) = entry {
-            self.engine_gone(conn, entry, dialling, cause, now);
+            self.engine_gone(conn, entry, (dialling, in_vain), cause, now);
+        } else if in_vain {
+            // Whoever waits may have waited for it although it was nobody's.
+            self.fail_hopeless(upstream, cause, now);
         }
         // What it had said of streams is not for its successor.
         if barred {
@@ -150,10 +160,24 @@ impl Gateway {
         }
     }
 
+    /// Whether a connection that stood was the last of too many that ended in vain: whoever dials at once, again and again, dials as fast as the
+    /// network lets it.
+    fn ended_in_vain(&mut self, (upstream, endpoint): (UpstreamKey, EndpointKey), in_vain: bool) -> bool {
+        let in_vain = in_vain && self.drain.is_none();
+        self.registry.endpoint_mut(upstream, endpoint).is_some_and(|of| of.ended(in_vain) && !of.retired)
+    }
+
     /// An entry has lost an engine. Where its dial had failed and nothing else serves the queue, everybody in it is told.
-    fn engine_gone(&mut self, conn: ConnId, entry: EntryKey, dialling: bool, cause: Cause, now: Instant) {
+    fn engine_gone(
+        &mut self,
+        conn: ConnId,
+        entry: EntryKey,
+        (dialling, in_vain): (bool, bool),
+        cause: Cause,
+        now: Instant,
+    ) {
         let dial_failed = self.registry.unseat(entry, conn) && dialling;
-        if dial_failed && self.registry.is_hopeless(entry) {
+        if (dial_failed || in_vain) && self.registry.is_hopeless(entry) {
             self.fail_queue(entry, cause, now);
         } else {
             self.registry.wake(entry);
@@ -238,7 +262,7 @@ impl Gateway {
             self.deadlines.arm(Kind::Resolve as u8, again, DeadlineTarget::Resolve(upstream, endpoint));
             if unresolved {
                 self.dial_failed((upstream, endpoint), Cause::NameUnresolved, now);
-                self.fail_hopeless(upstream, now);
+                self.fail_hopeless(upstream, Cause::NameUnresolved, now);
             } else {
                 self.rested(upstream, endpoint);
             }
@@ -256,8 +280,8 @@ impl Gateway {
             .collect()
     }
 
-    /// Whoever waits for an upstream that cannot be found anywhere is told.
-    fn fail_hopeless(&mut self, upstream: UpstreamKey, now: Instant) {
+    /// Whoever waits for an upstream of which no endpoint can be found, or dialled, is told.
+    fn fail_hopeless(&mut self, upstream: UpstreamKey, cause: Cause, now: Instant) {
         let entries: Vec<_> = self
             .registry
             .entries()
@@ -265,7 +289,7 @@ impl Gateway {
             .map(|(key, _)| key)
             .collect();
         for entry in entries {
-            self.fail_queue(entry, Cause::NameUnresolved, now);
+            self.fail_queue(entry, cause, now);
         }
     }
 }

@@ -14,6 +14,9 @@ use crate::time::Duration;
 const REST_MIN: Duration = Duration::from_secs(1);
 /// How long an endpoint is left alone at most.
 const REST_MAX: Duration = Duration::from_secs(30);
+/// So many connections, one after the other, may end in vain before the endpoint is left alone as if it could not be dialled: one that is about to leave
+/// says so to whoever still finds it, and its successor is dialled at once.
+const VAIN_MAX: u32 = 3;
 
 /// An endpoint.
 #[derive(Clone, Debug)]
@@ -42,6 +45,8 @@ pub struct Endpoint {
     pub rest_deadline: Option<DeadlineKey<DeadlineTarget>>,
     /// Dials that failed since one succeeded.
     failures: u32,
+    /// Connections that ended in vain since one did not.
+    vain: u32,
     /// The streams that it allowed at a time when it was last asked: what holds on a new connection until it is told.
     pub streams_max: Option<u32>,
     /// Connections that take requests, and on which it allows no stream for now.
@@ -76,6 +81,7 @@ impl Endpoint {
             resting: false,
             rest_deadline: None,
             failures: 0,
+            vain: 0,
             streams_max: None,
             barred: 0,
             agreed: None,
@@ -122,9 +128,17 @@ impl Endpoint {
     /// A dial failed. Says how long the endpoint rests.
     pub fn failed(&mut self) -> Duration {
         self.resting = true;
-        let rest = REST_MIN.saturating_mul(1 << self.failures.min(5)).min(REST_MAX);
+        let before = self.failures.max(self.vain.saturating_sub(VAIN_MAX + 1));
+        let rest = REST_MIN.saturating_mul(1 << before.min(5)).min(REST_MAX);
         self.failures = self.failures.saturating_add(1);
         rest
+    }
+
+    /// A connection that stood has ended, in vain if it has carried nothing and did not stand long. Says whether so many have that it is no different
+    /// from one that cannot be dialled.
+    pub fn ended(&mut self, in_vain: bool) -> bool {
+        self.vain = if in_vain { self.vain.saturating_add(1) } else { 0 };
+        self.vain > VAIN_MAX
     }
 
     /// A backend answered.

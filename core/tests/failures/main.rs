@@ -4,9 +4,13 @@
 
 mod deadlines;
 mod goaway;
+mod in_vain;
 mod lost;
 #[path = "../memory/mod.rs"]
 #[allow(dead_code, reason = "shared with other test binaries")]
 mod memory;
 mod refused;
 mod support;
+#[path = "../wire/mod.rs"]
+#[allow(dead_code, reason = "frames are enough here")]
+mod wire;

@@ -241,8 +241,11 @@ pub fn e6_no_request_is_lost(ledger: &mut Ledger) -> Result<(), Violation> {
     ledger.check("E6", lost.is_empty(), || format!("no answer to {lost:?}"))
 }
 
+/// So many connections that have carried nothing may be followed by another at once.
+const CONNECTIONS_IN_VAIN: usize = 3;
+
 /// **E6** (when a request ends). Who was on no backend is not told of a connection that broke: another can be made. Only where
-/// each endpoint was dialled in vain there is nobody to wait for.
+/// each endpoint was dialled in vain there is nobody to wait for; or where so many connections to it ended as soon as they stood.
 pub fn e6_only_the_hopeless_are_told(
     ledger: &mut Ledger,
     police: &[crate::police::Police],
@@ -260,8 +263,10 @@ pub fn e6_only_the_hopeless_are_told(
     let upstream = rid_of(record).and_then(|rid| ledger.upstream(rid));
     let Some(upstream) = upstream.filter(|_| broken && record.attempts == 0) else { return Ok(()) };
     let in_vain = |host: &Host| {
-        let mut links = ledger.targets.iter().filter(|&(_, &to)| *host == Host::Address(to.into()));
-        links.any(|(&link, _)| police[link].never_stood())
+        let links = ledger.targets.iter().filter(|&(_, &to)| *host == Host::Address(to.into()));
+        let links: Vec<_> = links.map(|(&link, _)| &police[link]).collect();
+        let useless = links.iter().filter(|police| police.carried_nothing() && police.is_over()).count();
+        links.iter().any(|police| police.never_stood()) || useless > CONNECTIONS_IN_VAIN
     };
     let hopeless = upstream.endpoints.iter().all(|endpoint| in_vain(&endpoint.host));
     ledger.check("E6", hopeless, || format!("told though it could wait: {:?}", record.outcome))

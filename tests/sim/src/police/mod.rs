@@ -228,6 +228,11 @@ impl Police {
         !self.established
     }
 
+    /// Whether it has carried nothing: where many of these end as soon as they stand, more of them are no use.
+    pub fn carried_nothing(&self) -> bool {
+        self.highest == 0
+    }
+
     /// The same for a gateway that lets no more answers than so many wait for one peer.
     pub fn answered_at_most(mut self, answers_max: usize) -> Self {
         self.answers_max = answers_max;

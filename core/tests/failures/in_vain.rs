@@ -1,0 +1,118 @@
+//! Backends whose connections end as soon as they stand: who dials again at once, each time, dials as fast as the network lets it.
+
+use core::time::Duration;
+
+use http::Method;
+use shuntyard_core::config::Config;
+use shuntyard_core::error::ErrorCode;
+use shuntyard_core::h2::ClientEvent;
+use shuntyard_core::key::ConnId;
+
+use crate::memory::Memory;
+use crate::memory::talk::{answer_all, events};
+use crate::support::{send, with_client};
+use crate::wire::{frame, goaway, settings, settings_ack};
+
+/// How connections end.
+type End = fn(&mut Memory, ConnId);
+
+/// What a backend says at first; it allows no stream.
+fn greeting() -> Vec<u8> {
+    [settings(&[(3, 0)]), settings_ack()].concat()
+}
+
+const ENDS: [(&str, End); 4] = [
+    ("reset behind SETTINGS", |memory, conn| {
+        memory.inject(conn, &greeting());
+        memory.kill(conn);
+    }),
+    ("GOAWAY behind SETTINGS", |memory, conn| {
+        memory.inject(conn, &[greeting(), goaway(0, ErrorCode::NO_ERROR)].concat());
+        memory.kill(conn);
+    }),
+    ("nonsense behind SETTINGS", |memory, conn| {
+        memory.inject(conn, &[greeting(), frame(0, 0, 0, b"DATA of no stream")].concat());
+        memory.kill(conn);
+    }),
+    ("reset in the middle of SETTINGS", |memory, conn| {
+        memory.inject(conn, &greeting()[..5]);
+        memory.kill(conn);
+    }),
+];
+
+/// How often it is dialled without a rest. What has not said what it allows cannot be dialled, as far as anybody knows.
+fn at_once(what: &str) -> usize {
+    if what == "reset in the middle of SETTINGS" { 1 } else { 4 }
+}
+
+/// Ends every connection that is there, within a millisecond.
+fn end_all(memory: &mut Memory, end: End) {
+    memory.wait(Duration::from_millis(1));
+    for conn in memory.backends() {
+        end(memory, conn);
+    }
+}
+
+fn statuses(memory: &mut Memory, client: ConnId) -> Vec<u16> {
+    let status = |event| match event {
+        ClientEvent::Response { response, .. } => Some(response.status().as_u16()),
+        _ => None,
+    };
+    events(memory, client).into_iter().filter_map(status).collect()
+}
+
+/// How often the backend is dialled in a minute.
+fn dials(change: impl FnOnce(&mut Config), end: End, ask: bool) -> usize {
+    let (mut memory, client) = with_client(change);
+    memory.mute_backends = true;
+    for n in 0..60_000 {
+        if ask && n % 100 == 0 {
+            send(&mut memory, client, Method::GET, "/", b"");
+        }
+        end_all(&mut memory, end);
+        if ask {
+            events(&mut memory, client);
+        }
+    }
+    memory.dials.len()
+}
+
+#[test]
+fn an_endpoint_whose_connections_end_in_vain_rests() {
+    for (what, end) in ENDS {
+        // Each request that finds nobody is one more try, and no more.
+        let asked = dials(|_| {}, end, true);
+        assert!((300..=604).contains(&asked), "{what}: {asked} dials for 600 requests");
+        // Then with one, two, four, eight, sixteen and thirty seconds between.
+        let kept = dials(|config| config.upstreams[0].connections_min = 1, end, false);
+        assert_eq!(kept, at_once(what) + 5, "{what}");
+    }
+}
+
+/// Nobody else serves who waits: as where the endpoint cannot be dialled they are told, and not after the whole time of the queue.
+#[test]
+fn who_waits_for_connections_that_end_in_vain_is_told() {
+    for (what, end) in ENDS {
+        let (mut memory, client) = with_client(|_| {});
+        memory.mute_backends = true;
+        send(&mut memory, client, Method::GET, "/", b"");
+        for _ in 0..10 {
+            end_all(&mut memory, end);
+        }
+        assert_eq!((statuses(&mut memory, client), memory.dials.len()), (vec![502], at_once(what)), "{what}");
+    }
+}
+
+/// A backend that leaves is followed by its successor at once, and one that serves is dialled whenever it is needed.
+#[test]
+fn connections_that_have_served_do_not_end_in_vain() {
+    let (mut memory, client) = with_client(|_| {});
+    for n in 0..100 {
+        send(&mut memory, client, Method::GET, "/", b"");
+        assert_eq!(answer_all(&mut memory), ["/"]);
+        let backend = memory.backends()[0];
+        memory.kill(backend);
+        assert_eq!(memory.dials.len(), n + 1);
+    }
+    assert_eq!(statuses(&mut memory, client), [200; 100]);
+}
