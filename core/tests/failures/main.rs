@@ -12,5 +12,4 @@ mod memory;
 mod refused;
 mod support;
 #[path = "../wire/mod.rs"]
-#[allow(dead_code, reason = "frames are enough here")]
 mod wire;
