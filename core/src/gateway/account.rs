@@ -90,6 +90,9 @@ impl Gateway {
         let Some(request) = self.requests.get(request) else { return };
         // An endpoint is there as long as it has connections.
         let Some(endpoint) = self.registry.endpoint_mut(attempt.upstream, attempt.endpoint) else { return };
+        if outcome == AttemptOutcome::Complete {
+            endpoint.served();
+        }
         endpoint.counters.ended(&AttemptEnd {
             method: request.awaiting.head.method,
             status: attempt.status,

@@ -150,7 +150,7 @@ impl Gateway {
         }
         if let Some(entry) = entry {
             self.engine_gone(conn, entry, (dialling, in_vain), cause, now);
-        } else if in_vain {
+        } else if in_vain && !self.registry.is_at_work(upstream) {
             // Whoever waits may have waited for it although it was nobody's.
             self.fail_hopeless(upstream, cause, now);
         }
@@ -285,7 +285,8 @@ impl Gateway {
         let entries: Vec<_> = self
             .registry
             .entries()
-            .filter(|(key, entry)| entry.upstream == upstream && self.registry.is_hopeless(*key))
+            .filter(|(_, entry)| entry.upstream == upstream && entry.queued > 0)
+            .filter(|(key, _)| self.registry.is_hopeless(*key))
             .map(|(key, _)| key)
             .collect();
         for entry in entries {

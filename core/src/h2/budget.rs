@@ -21,8 +21,10 @@ pub(crate) mod cost {
     pub(crate) const GOAWAY: u32 = 10;
     /// PRIORITY, PRIORITY_UPDATE (CVE-2019-9513), frames of unknown types, and HEADERS and RST_STREAM of streams that are gone.
     pub(crate) const IGNORED: u32 = 10;
-    /// What each stream that we reset may cost by frames that were on their way: a head, an end and a reset.
+    /// What a stream that we reset adds to what frames that were on their way may cost in all: a head, an end and a reset.
     pub(crate) const LATE: u32 = 3 * IGNORED;
+    /// What they may cost at most: of a thousand streams.
+    pub(crate) const LATE_MAX: u32 = 1000 * LATE;
     /// DATA without content that ends nothing (CVE-2019-9518), or whose stream is gone.
     pub(crate) const EMPTY_DATA: u32 = 10;
     /// DATA of less content than padding, that ends nothing.

@@ -453,7 +453,7 @@ impl Connection {
         self.schedule.remove(&mut self.streams, key);
         let stream = self.streams.remove(key, by)?;
         if by == ClosedBy::OurReset {
-            self.late_points = self.late_points.saturating_add(cost::LATE);
+            self.expect_late_frames();
             if stream.state.may_recv() {
                 self.expect_late(stream.recv_window.available());
             }
@@ -469,6 +469,11 @@ impl Connection {
         let unacknowledged = self.config.initial_window_size.saturating_sub(self.initial_recv_window);
         let stream = left.saturating_add_unsigned(unacknowledged).max(0).unsigned_abs();
         self.late_octets = self.late_octets.saturating_add(stream).min(self.recv_window.size());
+    }
+
+    /// We reset a stream, and frames of it may be on their way.
+    pub(crate) fn expect_late_frames(&mut self) {
+        self.late_points = (self.late_points + cost::LATE).min(cost::LATE_MAX);
     }
 
     /// The peer cost so many points by frames on a stream that is gone. What it may have sent before it knew of our reset costs nothing.

@@ -85,7 +85,7 @@ impl Connection {
                 Err(ConnectionError::StreamIdDecreased) // 9113-5.1.1-02, 9113-5.1.1-03
             }
             Target::Closed(_) => {
-                self.spend_late(cost::IGNORED)?;
+                self.spend_late(if section.too_large { cost::HEAD_TOO_LARGE } else { cost::IGNORED })?;
                 self.discard(section)
             }
             Target::Idle => {
@@ -251,7 +251,7 @@ impl Connection {
     /// Resets a stream that its owner never heard of: 9113-8.7-02, 9113-8.7-03.
     fn refuse<'a>(&mut self, stream_id: u32, section: Section, error: StreamError) -> Received<'a> {
         self.streams.remember(stream_id, ClosedBy::OurReset);
-        self.late_points = self.late_points.saturating_add(cost::LATE);
+        self.expect_late_frames();
         self.expect_late_on_new_stream(section.end);
         self.traffic.resets_sent += 1;
         if error == StreamError::StreamLimit {

@@ -128,8 +128,7 @@ impl Endpoint {
     /// A dial failed. Says how long the endpoint rests.
     pub fn failed(&mut self) -> Duration {
         self.resting = true;
-        let before = self.failures.max(self.vain.saturating_sub(VAIN_MAX + 1));
-        let rest = REST_MIN.saturating_mul(1 << before.min(5)).min(REST_MAX);
+        let rest = REST_MIN.saturating_mul(1 << self.failures.min(5)).min(REST_MAX);
         self.failures = self.failures.saturating_add(1);
         rest
     }
@@ -138,12 +137,24 @@ impl Endpoint {
     /// from one that cannot be dialled.
     pub fn ended(&mut self, in_vain: bool) -> bool {
         self.vain = if in_vain { self.vain.saturating_add(1) } else { 0 };
-        self.vain > VAIN_MAX
+        self.is_useless()
     }
 
-    /// A backend answered.
+    /// More of its connections have ended in vain than there are: of several behind one address a few may be about to leave.
+    fn is_useless(&self) -> bool {
+        self.vain > VAIN_MAX.max(self.connections)
+    }
+
+    /// A request was answered.
+    pub fn served(&mut self) {
+        self.vain = 0;
+    }
+
+    /// A backend said what it allows. That alone is no use where all end in vain.
     pub fn succeeded(&mut self) {
-        self.resting = false;
-        self.failures = 0;
+        if !self.is_useless() {
+            self.resting = false;
+            self.failures = 0;
+        }
     }
 }

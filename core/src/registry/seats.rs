@@ -75,6 +75,12 @@ impl Registry {
         entry.seats.is_empty() && self.upstreams.get(entry.upstream).is_none_or(all_rest)
     }
 
+    /// Whether the upstream has connections that serve somebody, or might.
+    pub fn is_at_work(&self, upstream: UpstreamKey) -> bool {
+        let at_work = |endpoint: &Endpoint| endpoint.active > 0 || !endpoint.idle.is_empty();
+        self.upstreams.get(upstream).is_some_and(|of| of.endpoints().any(|(_, endpoint)| at_work(endpoint)))
+    }
+
     /// Whether the upstream has nobody who could serve a request with these needs.
     pub fn lacks(&self, upstream: UpstreamKey, needs: Needs) -> bool {
         needs != Needs::Anything

@@ -9,7 +9,7 @@ use shuntyard_core::h2::ClientEvent;
 use shuntyard_core::key::ConnId;
 
 use crate::memory::Memory;
-use crate::memory::talk::{answer_all, events};
+use crate::memory::talk::{answer_all, events, ok, requests};
 use crate::support::{send, with_client};
 use crate::wire::{frame, goaway, settings, settings_ack};
 
@@ -86,6 +86,10 @@ fn an_endpoint_whose_connections_end_in_vain_rests() {
         // Then with one, two, four, eight, sixteen and thirty seconds between.
         let kept = dials(|config| config.upstreams[0].connections_min = 1, end, false);
         assert_eq!(kept, at_once(what) + 5, "{what}");
+        for more in [2, 3, 5] {
+            let kept = dials(|config| config.upstreams[0].connections_min = more, end, false);
+            assert!((6..=24).contains(&kept), "{what}: {kept} dials, where {more} are to be kept");
+        }
     }
 }
 
@@ -115,4 +119,25 @@ fn connections_that_have_served_do_not_end_in_vain() {
         assert_eq!(memory.dials.len(), n + 1);
     }
     assert_eq!(statuses(&mut memory, client), [200; 100]);
+}
+
+/// Of several behind one address one is about to leave: the others serve, and what it does is not held against them.
+#[test]
+fn connections_that_serve_make_up_for_those_that_do_not() {
+    let (mut memory, client) = with_client(|config| config.upstreams[0].connections_min = 2);
+    memory.wait(Duration::from_secs(2));
+    memory.settle();
+    let serves = memory.backends()[0];
+    memory.mute_backends = true;
+    for n in 0..50 {
+        let others: Vec<_> = memory.backends().into_iter().filter(|&conn| conn != serves).collect();
+        assert_eq!((others.len(), memory.dials.len()), (1, n + 2), "it is dialled at once");
+        ENDS[0].1(&mut memory, others[0]);
+        send(&mut memory, client, Method::GET, "/", b"");
+        for (stream, _) in requests(&mut memory, serves) {
+            memory.backend(serves).send_response(stream, &ok(), true).expect("an open stream");
+        }
+        memory.settle();
+    }
+    assert_eq!(statuses(&mut memory, client), [200; 50]);
 }

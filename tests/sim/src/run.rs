@@ -204,13 +204,17 @@ impl Run {
         let open: Vec<usize> = (0..self.clients.len()).filter(|&at| !self.clients[at].is_done()).collect();
         self.stage.ledger.check("LIVE", open.is_empty(), || format!("clients {open:?} wait for ever"))?;
         self.until(self.stage.now() + REST, |_| false)?;
+        // A jump of the clock may have been all the rest there was: what it has delayed begins behind it.
+        self.jumps.clear();
+        if !scenario.jumps.is_empty() {
+            self.until(self.stage.now() + REST, |_| false)?;
+        }
         self.rest = self.adapter.gateway().view();
         // After a jump of the clock duties of peers that fell into it are done at the very end: that is no rest.
         if self.cut.is_none() && scenario.jumps.is_empty() {
             self.at_rest()?;
         }
         self.stage.heal();
-        self.jumps.clear();
         if self.cut.is_none() {
             self.probe(scenario)?;
         }

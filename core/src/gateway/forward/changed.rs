@@ -14,25 +14,26 @@ pub(super) struct Changed(Vec<Known>);
 struct Known {
     came: Origin,
     left: FieldSection,
-    /// Who asked for the place last, in vain. Where more take turns than there are places, hardly anything is kept, and little is lost.
+    /// Who asked for the place last. Where more take turns than there are places, hardly anything is kept, and little is lost.
     next: Origin,
 }
 
 impl Changed {
     /// Changes a section as it was changed before; says whether it was.
     #[inline]
-    pub(super) fn again(&self, fields: &mut FieldSection) -> bool {
+    pub(super) fn again(&mut self, fields: &mut FieldSection) -> bool {
         let came = fields.origin();
-        let known = self.0.get(came.spread() % REMEMBERED);
+        let known = self.0.get_mut(came.spread() % REMEMBERED);
         let Some(known) = known.filter(|known| known.came == came && came != Origin::NONE) else {
             return false;
         };
+        known.next = came;
         fields.copy_from(&known.left);
         true
     }
 
-    /// The section from there was changed to this one. If it has asked for its place twice in a row, it gets it, and what it was changed to has
-    /// an origin of its own from now on.
+    /// The section from there was changed to this one. If its place is free, or nobody else has asked for it since this one did, it gets it, and
+    /// what it was changed to has an origin of its own from now on.
     pub(super) fn remember(&mut self, came: Origin, left: &mut FieldSection, origins: &mut OwnOrigins) {
         if came == Origin::NONE {
             return;
@@ -41,7 +42,7 @@ impl Changed {
             self.0 = vec![Known::default(); REMEMBERED];
         }
         let known = &mut self.0[came.spread() % REMEMBERED];
-        if core::mem::replace(&mut known.next, came) != came {
+        if core::mem::replace(&mut known.next, came) != came && known.came != Origin::NONE {
             return;
         }
         left.set_origin(origins.next());
@@ -76,8 +77,11 @@ mod tests {
             assert!(!changed.again(&mut section(b"a", came)));
             let mut left = section(name.as_bytes(), Origin::NONE);
             changed.remember(came, &mut left, &mut own);
-            assert!(!changed.again(&mut section(b"a", came)) && left.origin() == Origin::NONE);
-            changed.remember(came, &mut left, &mut own);
+            if left.origin() == Origin::NONE {
+                // Another one has the place, and loses it now.
+                assert!(!changed.again(&mut section(b"a", came)));
+                changed.remember(came, &mut left, &mut own);
+            }
             assert!(left.origin() != Origin::NONE && !given.contains(&left.origin()));
             given.push(left.origin());
             let mut again = section(b"a", came);
