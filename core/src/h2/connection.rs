@@ -483,9 +483,13 @@ impl Connection {
         self.spend(points - free)
     }
 
-    /// DATA came on a stream that is gone.
+    /// DATA came on a stream that is gone. More than there may be ends a client's connection; a backend's carries others' requests, and pays.
     pub(crate) fn recv_late(&mut self, octets: u32) -> Result<(), ConnectionError> {
-        self.late_octets = self.late_octets.checked_sub(octets).ok_or(ConnectionError::ResetUnheeded)?; // 9113-5.1-12
+        match (self.late_octets.checked_sub(octets), self.role) {
+            (Some(left), _) => self.late_octets = left,
+            (None, Role::Server) => return Err(ConnectionError::ResetUnheeded), // 9113-5.1-12
+            (None, Role::Client) => return self.spend(cost::IGNORED),
+        }
         Ok(())
     }
 }

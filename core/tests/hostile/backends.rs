@@ -150,13 +150,13 @@ fn late() -> Vec<Late> {
     vec![
         late("DATA behind END_STREAM", true, |_| data(1, &[b'l'; 100], false), closed, came(0, 109, 17, 0)),
         late("likewise empty", true, |_| data(1, b"", false), closed, came(0, 9, 17, 0)),
-        // As much as the stream's window had left may have been on its way: 65,535 octets.
+        // As much as the stream's window had left may have been on its way: 65,535 octets. What is more costs, for others are on the connection.
         late(
             "DATA behind our reset",
             false,
             |_| data(1, &[b'l'; 100], false),
-            closed,
-            came(655, 71_504, 30, 0),
+            ErrorCode::ENHANCE_YOUR_CALM,
+            came(1_655, 180_504, 30, 0),
         ),
         late(
             "likewise empty",
@@ -169,8 +169,8 @@ fn late() -> Vec<Late> {
             "likewise padding",
             false,
             |_| padded_data(1, b"", 255, false),
-            closed,
-            came(255, 67_840, 30, 0),
+            ErrorCode::ENHANCE_YOUR_CALM,
+            came(629, 166_950, 30, 0),
         ),
     ]
 }
