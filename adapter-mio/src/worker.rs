@@ -116,8 +116,7 @@ impl Worker {
         }
     }
 
-    /// All that is ready is read first; then each connection with output is written to once. What a client asked for goes to its engines
-    /// before the next one is read: so it stays together, and its responses come back together, to be written in one call.
+    /// All that is ready is read, each client's requests going to their engines before the next is read; then who has output is written to once.
     fn turn(&mut self, events: &Events) {
         self.tell_wall_clock();
         for event in events {
@@ -127,7 +126,7 @@ impl Worker {
         for _ in 0..self.ready.len() {
             if let Some(conn) = self.ready.pop_front() {
                 self.serve(conn);
-                self.act();
+                self.act(); // Responses to one client come back together then.
             }
         }
         if self.gateway.poll_timeout().is_some_and(|at| at <= self.now) {

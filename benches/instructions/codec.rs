@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::fields::FieldSection;
-use shuntyard_core::h2::{Connection, Event, Input, Role};
+use shuntyard_core::h2::{Connection, Event, Role};
 use shuntyard_core::hpack::{Decoder, Encoder};
 
+use crate::carry::carry;
 use crate::measured;
 use crate::work::{self, BROWSER};
 
@@ -137,21 +138,4 @@ impl Pair {
         });
         there + back
     }
-}
-
-/// Hands the octets of one side to the other, without a copy. Frames are whole, for everything is taken at once.
-fn carry(
-    from: &mut Connection,
-    to: &mut Connection,
-    mut take: impl FnMut(&mut Connection, Event<'_>),
-) -> usize {
-    while from.cut().is_some() {}
-    let mut input = Input::new(from.transmit());
-    let n = input.remaining().len();
-    while let Some(event) = to.poll_event(&mut input).expect("both speak HTTP/2") {
-        take(to, event);
-    }
-    assert!(input.remaining().is_empty(), "frames are whole");
-    from.sent(n);
-    n
 }

@@ -6,6 +6,7 @@
 //!
 //! `instructions [--requests N] [--warm-up N] [WORK...]`
 
+mod carry;
 mod codec;
 mod measured;
 mod work;

@@ -75,6 +75,39 @@ fn assert_same_tables(encoder: &Encoder, decoder: &Decoder) {
     assert_eq!((decoder.table_size(), decoder.entries().count()), (size, decoder.entry_count()));
 }
 
+/// Where a gateway sends on what it got, and another encoder that remembers nothing of where lines came from.
+struct NextHop {
+    outward: Encoder,
+    searching: Encoder,
+    last: Decoder,
+}
+
+impl NextHop {
+    fn new() -> Self {
+        Self { outward: Encoder::new(4096), searching: Encoder::new(4096), last: Decoder::new(4096, SEED, 9) }
+    }
+
+    fn set_table_size(&mut self, size: u32) {
+        self.outward.set_peer_max_table_size(size);
+        self.searching.set_peer_max_table_size(size);
+        self.last.set_max_table_size(size);
+    }
+
+    /// The same octets from both encoders, and what was sent.
+    #[track_caller]
+    fn gets(&mut self, relayed: &FieldSection, sent: &FieldSection) {
+        let block = encoded(&mut self.outward, relayed);
+        let mut searched = Vec::new();
+        self.searching.begin(&mut searched);
+        for line in relayed.iter() {
+            self.searching.line(&FieldLine { origin: Origin::NONE, ..line }, &mut searched);
+        }
+        assert_eq!(block, searched);
+        assert_eq!(decoded(&mut self.last, &block), expected(sent));
+        assert_same_tables(&self.outward, &self.last);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
@@ -203,26 +236,14 @@ proptest! {
     ) {
         let mut inward: Vec<_> =
             (0..3).map(|identity| (Encoder::new(4096), Decoder::new(4096, SEED, identity))).collect();
-        let (mut outward, mut searching) = (Encoder::new(4096), Encoder::new(4096));
-        let mut last = Decoder::new(4096, SEED, 9);
+        let mut next = NextHop::new();
         for (connection, which, size) in steps {
             if let Some(size) = size {
-                outward.set_peer_max_table_size(size);
-                searching.set_peer_max_table_size(size);
-                last.set_max_table_size(size);
+                next.set_table_size(size);
             }
             let (encoder, decoder) = &mut inward[connection];
             let sent = section(&pool[which % pool.len()]);
-            let relayed = decoded(decoder, &encoded(encoder, &sent));
-            let block = encoded(&mut outward, &relayed);
-            let mut searched = Vec::new();
-            searching.begin(&mut searched);
-            for line in relayed.iter() {
-                searching.line(&FieldLine { origin: Origin::NONE, ..line }, &mut searched);
-            }
-            prop_assert_eq!(&block, &searched);
-            prop_assert_eq!(decoded(&mut last, &block), expected(&sent));
-            assert_same_tables(&outward, &last);
+            next.gets(&decoded(decoder, &encoded(encoder, &sent)), &sent);
         }
     }
 
@@ -240,26 +261,14 @@ proptest! {
             decoder.set_max_table_size(in_size);
             (encoder, decoder)
         }).collect();
-        let (mut outward, mut searching) = (Encoder::new(4096), Encoder::new(4096));
-        let mut last = Decoder::new(4096, SEED, 9);
+        let mut next = NextHop::new();
         for ((connection, lines), out_size) in blocks.iter().zip(out_sizes) {
             if let Some(size) = out_size {
-                outward.set_peer_max_table_size(size);
-                searching.set_peer_max_table_size(size);
-                last.set_max_table_size(size);
+                next.set_table_size(size);
             }
             let (encoder, decoder) = &mut inward[*connection];
             let sent = section(lines);
-            let relayed = decoded(decoder, &encoded(encoder, &sent));
-            let block = encoded(&mut outward, &relayed);
-            let mut searched = Vec::new();
-            searching.begin(&mut searched);
-            for line in relayed.iter() {
-                searching.line(&FieldLine { origin: Origin::NONE, ..line }, &mut searched);
-            }
-            prop_assert_eq!(&block, &searched);
-            prop_assert_eq!(decoded(&mut last, &block), expected(&sent));
-            assert_same_tables(&outward, &last);
+            next.gets(&decoded(decoder, &encoded(encoder, &sent)), &sent);
         }
     }
 

@@ -4,6 +4,8 @@
 //! changes, a response of eight with a hundred octets. `words`: field sections are made of names and values for each message;
 //! `kept`: they were made before, as far as the implementation can keep them. What each side heard is counted, and must be all.
 
+#[path = "../../../../benches/instructions/carry.rs"]
+mod carry;
 mod nghttp2;
 mod ours;
 mod theirs;
