@@ -6,7 +6,7 @@ use shuntyard_core::config::{Host, Scope, UpstreamConfig};
 use shuntyard_core::gateway::{Cause, EndRecord, Outcome};
 
 use super::{Scene, rid_of};
-use crate::ledger::{Head, Ledger, Trace, Violation};
+use crate::ledger::{Head, Ledger, Thaw, Trace, Violation};
 
 /// **E1, E4, E5, E7, E8, E12** (after every step), as far as counts show them.
 ///
@@ -323,7 +323,8 @@ const TURNS_MAX: u32 = 2;
 /// none is served more than its turn: whoever has waited since then has been passed by each other at most twice. It is looked at
 /// while memory cannot be what somebody waits for; a client whose input is not read now is left out. (An earlier version took
 /// whoever waited at the end of a moment for one who had waited through all of it: after a jump of the clock much comes and
-/// goes in one.)
+/// goes in one. Another took the order in which requests of one moment leave for that of turns: each leaves when its connection writes, so
+/// that who had a turn among them may have had it first or last. It may be passed once more for each, and is counted anew after that.)
 pub fn i3_clients_take_turns(scene: &mut Scene<'_>) -> Result<(), Violation> {
     if !has_memory(scene) || scene.draining {
         scene.turns.0.clear();
@@ -346,22 +347,23 @@ pub fn i3_clients_take_turns(scene: &mut Scene<'_>) -> Result<(), Violation> {
         }
     }
     scene.turns.0.retain(|who, _| waiting.contains_key(who));
+    let whose = |thaw: &Thaw| Some((*ledger.upstream_of.get(&thaw.rid)?, front_of(&thaw.rid)?));
+    let mut own: BTreeMap<(usize, usize), u32> = BTreeMap::new();
+    ledger.thawed.iter().filter_map(whose).for_each(|who| *own.entry(who).or_default() += 1);
     for thaw in &ledger.thawed {
-        let (Some(served), Some(&of)) = (front_of(&thaw.rid), ledger.upstream_of.get(&thaw.rid)) else {
-            continue;
-        };
-        scene.turns.0.remove(&(of, served));
+        let Some((of, served)) = whose(thaw) else { continue };
         let passed = |&(&(u, front), since): &(&(usize, usize), &u64)| {
             u == of && front != served && shared(of) && *since <= thaw.heads
         };
         for (&(_, front), _) in waiting.iter().filter(passed) {
             let passed = scene.turns.0.entry((of, front)).or_default().entry(served).or_default();
             *passed += 1;
-            let times = *passed;
-            scene.checks.check("I3", times <= TURNS_MAX, || {
+            let (times, own) = (*passed, own.get(&(of, front)).copied().unwrap_or_default());
+            scene.checks.check("I3", times <= TURNS_MAX + own, || {
                 format!("the client on link {front} waits and was passed {times} times by that on {served}")
             })?;
         }
     }
+    scene.turns.0.retain(|who, _| !own.contains_key(who));
     Ok(())
 }
