@@ -190,6 +190,11 @@ impl Adapter {
         self.backlog.contains(&link)
     }
 
+    /// Whether the gateway's end of a link is closed.
+    pub fn has_closed(&self, link: usize) -> bool {
+        !self.by_link.contains_key(&link) && !self.waits(link)
+    }
+
     /// Something may have happened on a link.
     pub fn ready(&mut self, link: usize) {
         self.ready.insert(link);

@@ -131,7 +131,8 @@ fn run_unguarded(scenario: &Scenario, options: Options) -> Result<Report, Box<Fa
 
 /// How long after the last answer the world is let come to rest.
 const REST: Nanos = 20 * SECOND;
-/// Moments in one run at most, beside those that content takes where each octet arrives alone.
+/// Moments in one run at most, beside those that content takes where each octet arrives alone, and those in which octets come to somebody
+/// who has closed: a hostile peer may have a MiB of them on its way.
 const STEPS_MAX: u64 = 1_000_000;
 /// Moments that an octet of content may take: on four ways, and as much again for windows and attempts.
 const STEPS_OF_AN_OCTET: u64 = 8;
@@ -153,6 +154,8 @@ struct Run {
     worked: (u64, Paid),
     steps: u64,
     steps_max: u64,
+    /// Moments in which octets came to a connection that the gateway had closed, and nothing else happened.
+    steps_in_vain: u64,
 }
 
 impl Run {
@@ -194,6 +197,7 @@ impl Run {
             turns: Turns::default(),
             worked: (0, Paid::default()),
             steps: 0,
+            steps_in_vain: 0,
             steps_max: STEPS_MAX + STEPS_OF_AN_OCTET * octets.sum::<u64>(),
         })
     }
@@ -279,7 +283,7 @@ impl Run {
         self.steps += 1;
         let steps = self.steps;
         self.stage.ledger.now = self.stage.now();
-        let most = self.steps_max;
+        let most = self.steps_max + self.steps_in_vain;
         self.stage.ledger.check("LIVE", steps < most, || format!("no end after {steps} steps"))?;
         self.stage.ledger.check("A2", true, String::new)?;
         if self.cut.is_some_and(|(at, _)| at == steps) {
@@ -288,10 +292,13 @@ impl Run {
         if self.fork.is_some_and(|every| steps.is_multiple_of(every)) {
             self.adapter.fork();
         }
+        let mut in_vain = self.stage.world.next_at() == Some(self.stage.now());
         while let Some(wake) = self.stage.world.pop_due() {
+            in_vain &= matches!(wake, Wake::Gateway(link) if self.adapter.has_closed(link));
             self.dispatch(wake)?;
         }
         self.adapter.turn(&mut self.stage)?;
+        self.steps_in_vain += u64::from(in_vain && !self.adapter.stirred);
         // Where the gateway was told and asked nothing, nothing can have changed.
         if self.adapter.stirred && self.stage.world.next_at().is_none_or(|at| at > self.stage.now()) {
             self.adapter.stirred = false;
