@@ -67,6 +67,8 @@ pub struct Attempt {
     pub link: usize,
     /// The stream.
     pub stream: u32,
+    /// When its head was shown.
+    pub opened: Nanos,
     /// Octets of the request's content that left for the backend.
     pub request_sent: u64,
     /// END_STREAM left for the backend.

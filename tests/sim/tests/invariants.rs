@@ -1,12 +1,17 @@
 //! Each invariant that spans connections fires on a violation made by hand.
 
+use shuntyard_core::config::Scope;
 use shuntyard_core::gateway::{Record, RequestId, View};
-use shuntyard_core::time::Instant;
+use shuntyard_core::time::{Duration, Instant};
+use shuntyard_sim::client::Answer;
 use shuntyard_sim::invariants::{self, Scene, Turns};
 use shuntyard_sim::ledger::{Attempt, Checks, Head, Ledger, Thaw, Trace, Violation};
 use shuntyard_sim::police::{Police, Side};
+use shuntyard_sim::refcodec::field;
 use shuntyard_sim::refcodec::frame::{Frame, PREFACE};
-use shuntyard_sim::scenario::Scenario;
+use shuntyard_sim::scenario::{Exchange, Scenario};
+use shuntyard_sim::truth;
+use shuntyard_sim::world::SECOND;
 
 fn assert_breaks(id: &str, outcome: Result<(), Violation>) {
     assert_eq!(outcome.expect_err("nothing was noticed").id, id);
@@ -188,6 +193,63 @@ fn t1_the_earliest_deadline_is_named() {
     judged(None, None).unwrap();
     assert_breaks("T1", judged(at(6), at(5)));
     assert_breaks("T1", judged(None, at(5)));
+}
+
+fn judged(answer: &Answer, exact: bool) -> Result<(), Violation> {
+    invariants::l7_answers_are_the_scripts(&mut Ledger::default(), &Exchange::get(1, 10), answer, exact)
+}
+
+fn local(status: &str) -> Answer {
+    Answer { head: Some(vec![field(":status", status)]), ended: true, ..Answer::default() }
+}
+
+#[test]
+fn l7_answers_that_are_not_the_scripts() {
+    let head = truth::response_head(&Exchange::get(1, 10));
+    let right = Answer { head: Some(head.clone()), content: 10, ended: true, ..Answer::default() };
+    judged(&right, true).unwrap();
+    judged(&Answer { reset: Some(8), ..Answer::default() }, false).unwrap();
+    judged(&local("503"), false).unwrap();
+    for (wrong, exact) in [
+        (Answer::default(), true),
+        (local("503"), true),
+        (local("200"), false),
+        (Answer { content: 9, ..right.clone() }, false),
+        (Answer { trailers: Some(vec![]), ..right.clone() }, false),
+        (Answer { interim: vec![vec![]], ..right.clone() }, false),
+        (Answer { head: Some(head[..2].to_vec()), ..right }, false),
+    ] {
+        assert_eq!(judged(&wrong, exact).map_err(|violation| violation.id), Err("L7"), "{wrong:?}");
+    }
+}
+
+/// Request 9 of the client on link 1 waits for its queue's 200 seconds, while others go to the backend in these of them.
+fn long_queue(share: Scope, seconds: &[u64], link: usize, answer: &Answer) -> bool {
+    let mut config = Scenario::new(0, vec![], vec![]).config;
+    config.upstreams[0].share = share;
+    config.upstreams[0].queue_timeout = Duration::from_secs(200);
+    let mut ledger = Ledger::default().limited(&config);
+    ledger.traces.insert(9, Trace { front: Some((1, 1)), head: Some(Head::Local(503)), ..Trace::default() });
+    for (rid, &at) in (10..).zip(seconds) {
+        let attempts = vec![Attempt { opened: at * SECOND, ..Attempt::default() }];
+        ledger.traces.insert(rid, Trace { front: Some((link, 1)), attempts, ..Trace::default() });
+    }
+    ledger.upstream_of.extend((9..20).map(|rid| (rid, 0)));
+    invariants::l7_the_queue_was_long(&ledger, 9, answer)
+}
+
+#[test]
+fn l7_a_queue_that_moves_and_one_that_does_not() {
+    let (moves, told) = ([0, 30, 80, 120, 170], local("503"));
+    assert!(long_queue(Scope::None, &moves, 0, &told));
+    assert!(!long_queue(Scope::None, &moves, 0, &local("502")));
+    // Of scope `client` each has a queue of its own.
+    assert!(long_queue(Scope::Client, &moves, 1, &told));
+    assert!(!long_queue(Scope::Client, &moves, 0, &told));
+    let stands: [&[u64]; 4] = [&[], &[60, 90, 120, 170], &[30, 80, 131, 170], &[30, 80, 120, 149]];
+    for stands in stands {
+        assert!(!long_queue(Scope::None, stands, 0, &told), "{stands:?}");
+    }
 }
 
 /// Moments in which requests of the clients on these links go to a backend, while a request of that on link 1 waits all along.

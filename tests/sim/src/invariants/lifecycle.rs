@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use shuntyard_core::config::Scope;
 use shuntyard_core::gateway::{AttemptOutcome, AttemptRecord, EndRecord, Outcome, RequestId, View};
 
 use crate::client::Answer;
@@ -150,6 +151,30 @@ pub fn l7_answers_are_the_scripts(
         && answer.trailers.is_some() == exchange.response.trailers
         && answer.interim.len() == usize::from(exchange.response.interim);
     ledger.check("L7", whole && difference.is_none(), || format!("request {rid}: {difference:?}, {answer:?}"))
+}
+
+/// In a part of a queue's time that is so large something of the queue goes to a backend, where it moves at all.
+const PART_OF_A_WAIT: u64 = 4;
+
+/// **L7, D5**: what else touches a request is seen at the wires: others that had their turn in its queue for all the time that it may wait
+/// there. (An earlier version took 200 seconds for endless. Where one stream is allowed at a time, some are refused 32 times, and the network
+/// moves a KiB a second, they are not: seed 9014930. Whoever waits while nothing moves waits in vain, and is no exception.)
+pub fn l7_the_queue_was_long(ledger: &Ledger, rid: u64, answer: &Answer) -> bool {
+    let (Some(trace), Some(upstream)) = (ledger.traces.get(&rid), ledger.upstream(rid)) else { return false };
+    let own = |other: &Trace| {
+        upstream.share != Scope::Client || other.front.map(|at| at.0) == trace.front.map(|at| at.0)
+    };
+    let of = ledger.upstream_of.get(&rid);
+    let same =
+        ledger.traces.iter().filter(|(other, trace)| ledger.upstream_of.get(other) == of && own(trace));
+    let time = u64::try_from(upstream.queue_timeout.as_nanos()).unwrap_or(u64::MAX);
+    let until = trace.arrived.saturating_add(time);
+    let turns = same.flat_map(|(_, trace)| &trace.attempts).map(|attempt| attempt.opened);
+    let mut turns: Vec<_> =
+        turns.filter(|at| (trace.arrived..until).contains(at)).chain([trace.arrived, until]).collect();
+    turns.sort_unstable();
+    let moves = turns.windows(2).all(|two| two[1] - two[0] <= time / PART_OF_A_WAIT);
+    answer.status() == Some(503) && trace.head == Some(Head::Local(503)) && moves
 }
 
 /// **L8** (when a head leaves for the client). A failed attempt leaves no visible trace: the head is the last attempt's, by

@@ -188,9 +188,9 @@ impl Police {
         invariants::r3_only_unprocessed_requests_are_sent_again(ledger, rid)?;
         // The gateway may have opened it before it read the GOAWAY that leaves it out.
         let left_out = stream > self.peer_last_stream;
-        let attempt =
-            Attempt { link: self.link, stream, fields: fields.to_vec(), left_out, ..Attempt::default() };
         let (at, heads) = (ledger.now, ledger.heads);
+        let (link, fields) = (self.link, fields.to_vec());
+        let attempt = Attempt { link, stream, opened: at, fields, left_out, ..Attempt::default() };
         let trace = ledger.trace(rid);
         trace.attempts.push(attempt);
         let thaw = Thaw { rid, attempt: trace.attempts.len() - 1, at, heads };
