@@ -8,6 +8,7 @@
 
 mod carry;
 mod codec;
+mod http1;
 mod measured;
 mod work;
 mod world;

@@ -6,6 +6,8 @@ use shuntyard_core::fields::{FieldLine, FieldSection};
 pub(crate) struct Work {
     pub(crate) name: &'static str,
     pub(crate) clients: usize,
+    /// Whether clients speak HTTP/1.1: one request after the other.
+    pub(crate) is_http1: bool,
     pub(crate) streams: usize,
     pub(crate) request: Request,
     /// Octets of each response.
@@ -27,11 +29,13 @@ pub(crate) struct Request {
     pub(crate) content: usize,
 }
 
+const AUTHORITY: &str = "127.0.0.1:8080";
 const GET: Request =
     Request { method: "GET", fields: &[("user-agent", "h2load nghttp2/1.52.0")], paths: 1, content: 0 };
 const W1: Work = Work {
     name: "W1",
     clients: 10,
+    is_http1: false,
     streams: 32,
     request: GET,
     response: 100,
@@ -44,7 +48,7 @@ pub(crate) const ALL: &[Work] = &[
     W1,
     Work { name: "W1r", records: true, ..W1 },
     Work { name: "W1h", request: Request { fields: BROWSER, ..GET }, ..W1 },
-    Work { name: "W1v", request: Request { fields: BROWSER, paths: 64, ..GET }, ..W1 },
+    Work { name: "W1v", request: VARIED, ..W1 },
     Work { name: "W2", clients: 1, streams: 100, ..W1 },
     Work { name: "W3", streams: 10, response: 64 << 10, ..W1 },
     Work { name: "W4", request: Request { method: "POST", fields: UPLOAD, content: 1 << 10, ..GET }, ..W1 },
@@ -52,8 +56,11 @@ pub(crate) const ALL: &[Work] = &[
     Work { name: "W1c", idle: 10_000, ..W1 },
     Work { name: "W1q", streams: 1000, ..W1 },
     Work { name: "W1k", routes: 1000, ..W1 },
+    Work { name: "W5", clients: 64, is_http1: true, streams: 1, ..W1 },
+    Work { name: "W5v", clients: 64, is_http1: true, streams: 1, request: VARIED, ..W1 },
 ];
 
+const VARIED: Request = Request { fields: BROWSER, paths: 64, ..GET };
 const UPLOAD: &[(&str, &str)] = &[("user-agent", "h2load nghttp2/1.52.0"), ("content-length", "1024")];
 
 pub(crate) const BROWSER: &[(&str, &str)] = &[
@@ -80,17 +87,27 @@ const RESPONSE: &[(&str, &str)] = &[
 impl Request {
     /// The header sections that are sent in turn.
     pub(crate) fn sections(&self, seed: u64) -> Vec<FieldSection> {
-        let paths = if self.paths == 1 { vec!["/".to_owned()] } else { paths(self.paths) };
         let section = |path: &String| {
             let mut fields = FieldSection::new();
             put_request(&mut fields, self.method, path, self.fields, seed);
             fields
         };
-        paths.iter().map(section).collect()
+        paths(self.paths).iter().map(section).collect()
+    }
+
+    /// The same as HTTP/1.1 has them.
+    pub(crate) fn http1_heads(&self) -> Vec<Vec<u8>> {
+        let lines: String = self.fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let head =
+            |path: &String| format!("{} {path} HTTP/1.1\r\nHost: {AUTHORITY}\r\n{lines}\r\n", self.method);
+        paths(self.paths).iter().map(|path| head(path).into_bytes()).collect()
     }
 }
 
 pub(crate) fn paths(count: usize) -> Vec<String> {
+    if count == 1 {
+        return vec!["/".to_owned()];
+    }
     (0..count).map(|n| format!("/articles/2026/11/item-{}?ref={n}", n * 7919 % 10_007)).collect()
 }
 
@@ -102,8 +119,7 @@ pub(crate) fn put_request(
     fields: &[(&str, &str)],
     seed: u64,
 ) {
-    let pseudo =
-        [(":method", method), (":scheme", "http"), (":authority", "127.0.0.1:8080"), (":path", path)];
+    let pseudo = [(":method", method), (":scheme", "http"), (":authority", AUTHORITY), (":path", path)];
     put(out, pseudo.iter().chain(fields), seed);
 }
 

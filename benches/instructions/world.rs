@@ -11,6 +11,7 @@ use shuntyard_core::gateway::{Accepted, Action, ConnId, Connected, Gateway, Recv
 use shuntyard_core::h2::{Connection, Event, Input, Role, StreamKey};
 use shuntyard_core::time::{Duration, Instant, WallClock};
 
+use crate::http1;
 use crate::measured;
 use crate::work::{self, Work};
 
@@ -27,7 +28,7 @@ pub(crate) fn run(work: &'static Work, warm_up: usize, requests: usize) -> Strin
     measured::from_here();
     world.serve_until(before + requests);
     let Tally { answered, records } = world.tally;
-    let backends = world.peers.values().filter(|peer| peer.role == Role::Server).count();
+    let backends = world.peers.values().filter(|peer| peer.is_backend()).count();
     let records = if work.records { format!(", {records} records") } else { String::new() };
     format!(
         "{} requests answered after {before}, {} octets each, {backends} backend connections{records}",
@@ -67,11 +68,17 @@ struct Tally {
 
 /// A client or a backend.
 struct Peer {
-    role: Role,
-    connection: Connection,
+    voice: Voice,
     inbox: Vec<u8>,
     /// How many requests a client still makes.
     left: usize,
+}
+
+/// What a peer speaks.
+enum Voice {
+    Http2(Role, Box<Connection>),
+    /// A client of HTTP/1.1.
+    Http1(http1::Client),
 }
 
 impl World {
@@ -92,7 +99,7 @@ impl World {
         for left in std::iter::repeat_n(1, work.idle).chain(busy) {
             let info = Accepted { peer: address(50_000), local: address(8080) };
             let conn = world.gateway.handle_accept(info, now);
-            world.peers.insert(conn, Peer { left, ..Peer::new(Role::Client) });
+            world.peers.insert(conn, Peer { left, ..Peer::client(work) });
         }
         world
     }
@@ -131,7 +138,7 @@ impl World {
         while let Some(action) = measured::act(&mut self.gateway) {
             match action {
                 Action::Connect { conn, .. } => {
-                    self.peers.insert(conn, Peer::new(Role::Server));
+                    self.peers.insert(conn, Peer::http2(Role::Server));
                     self.gateway.handle_connected(conn, Connected::default(), self.now);
                 }
                 Action::Writable(conn) => self.dirty.push(conn),
@@ -186,7 +193,7 @@ fn configuration(work: &Work) -> Config {
 
 /// Carries to the gateway what a peer has sent, as far as one read takes it.
 fn read(gateway: &mut Gateway, conn: ConnId, peer: &mut Peer, now: Instant) -> bool {
-    let octets = peer.connection.transmit();
+    let octets = peer.voice.transmit();
     if octets.is_empty() {
         return false;
     }
@@ -194,20 +201,54 @@ fn read(gateway: &mut Gateway, conn: ConnId, peer: &mut Peer, now: Instant) -> b
     let n = octets.len().min(buffer.len());
     buffer[..n].copy_from_slice(&octets[..n]);
     measured::recv(gateway, conn, n, now);
-    peer.connection.sent(n);
+    peer.voice.sent(n);
     true
 }
 
+impl Voice {
+    fn transmit(&self) -> &[u8] {
+        match self {
+            Voice::Http2(_, connection) => connection.transmit(),
+            Voice::Http1(client) => client.transmit(),
+        }
+    }
+
+    fn sent(&mut self, n: usize) {
+        match self {
+            Voice::Http2(_, connection) => connection.sent(n),
+            Voice::Http1(client) => client.sent(n),
+        }
+    }
+}
+
 impl Peer {
-    fn new(role: Role) -> Self {
+    fn client(work: &Work) -> Self {
+        if !work.is_http1 {
+            return Self::http2(Role::Client);
+        }
+        Self { voice: Voice::Http1(http1::Client::new(work)), inbox: Vec::new(), left: 0 }
+    }
+
+    fn http2(role: Role) -> Self {
         let config = ConnectionConfig { max_concurrent_streams_cap: 1000, ..ConnectionConfig::default() };
         let connection = Connection::new(role, Arc::new(config), SEED, 0);
-        Self { role, connection, inbox: Vec::new(), left: 0 }
+        Self { voice: Voice::Http2(role, Box::new(connection)), inbox: Vec::new(), left: 0 }
+    }
+
+    fn is_backend(&self) -> bool {
+        matches!(self.voice, Voice::Http2(Role::Server, _))
     }
 
     /// Takes what has arrived and puts what follows from it into the outbox.
     fn react(&mut self, script: &mut Script, tally: &mut Tally) {
-        let Self { role, connection, inbox, left } = self;
+        let Self { voice, inbox, left } = self;
+        let (role, connection) = match voice {
+            Voice::Http2(role, connection) => (role, connection),
+            Voice::Http1(client) => {
+                tally.answered += client.react(inbox, left);
+                return;
+            }
+        };
         let mut input = Input::new(inbox);
         while let Some(event) = connection.poll_event(&mut input).expect("the gateway speaks HTTP/2") {
             match event {

@@ -8,14 +8,16 @@ mod change;
 mod facts;
 mod name;
 mod origin;
+mod repeats;
 
 pub use change::FieldChanges;
 pub use facts::FieldFacts;
-pub(crate) use facts::{fold, hash};
+use facts::{fold, hash};
 pub use name::FieldName;
 use name::FieldNames;
 pub use origin::Origin;
 pub(crate) use origin::OwnOrigins;
+pub(crate) use repeats::Repeats;
 
 /// Overhead of a field line in the size of a section (RFC 9113 section 6.5.2) and of a table entry (RFC 7541 section 4.1).
 pub const FIELD_OVERHEAD: usize = 32;

@@ -37,6 +37,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "4 connection",
         &[
+            "h1/again",
             "h1/client",
             "h1/connection",
             "h1/exchange",

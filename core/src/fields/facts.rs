@@ -15,6 +15,8 @@ pub struct FieldFacts {
     pub well_formed: bool,
     /// Whether the name alone does.
     pub name_well_formed: bool,
+    /// Whether the value has no control character but HTAB (RFC 9110 section 5.5): every parser of HTTP/1.1 takes it for what it is.
+    pub value_is_text: bool,
     /// Hash of the name.
     pub name_hash: u32,
     /// Hash of name and value.
@@ -31,13 +33,15 @@ impl FieldFacts {
     /// The facts of a name that still lacks its value; see [`FieldFacts::with_value`].
     pub fn of_name(name: &[u8], seed: u64) -> Self {
         let (class, static_name) = name::classify(name);
-        let well_formed = name::is_well_formed(name, class);
+        // Names of the static table are tokens in lower case.
+        let well_formed = static_name != 0 || name::is_well_formed(name, class);
         Self {
             name: class,
             static_name,
             static_line: 0,
             well_formed,
             name_well_formed: well_formed,
+            value_is_text: true,
             name_hash: if static_name == 0 { fold(hash(seed, name)) } else { static_hash(static_name) },
             line_hash: 0,
         }
@@ -46,16 +50,17 @@ impl FieldFacts {
     /// The facts of a line with the same name and this value. The name's octets are not looked at again.
     pub fn with_value(self, value: &[u8], seed: u64) -> Self {
         let static_line = name::static_line(self.static_name, value);
-        Self {
-            static_line,
-            well_formed: self.name_well_formed && value_is_well_formed(value),
-            line_hash: if static_line == 0 {
-                fold(hash(seed ^ u64::from(self.name_hash), value))
-            } else {
-                static_hash(static_line)
-            },
-            ..self
+        if static_line != 0 {
+            let (well_formed, line_hash) = (self.name_well_formed, static_hash(static_line));
+            return Self { static_line, well_formed, value_is_text: true, line_hash, ..self };
         }
+        let (hash, has_control) = look_at(seed ^ u64::from(self.name_hash), value);
+        let value_is_text =
+            !has_control || value.iter().all(|&octet| octet == b'\t' || !octet.is_ascii_control());
+        let well_formed = self.name_well_formed
+            && !begins_or_ends_blank(value)
+            && (value_is_text || !value.iter().any(|octet| matches!(octet, 0 | b'\n' | b'\r')));
+        Self { static_line, well_formed, value_is_text, line_hash: fold(hash), ..self }
     }
 
     /// The facts of an entry of HPACK's static table; they depend on no seed.
@@ -67,6 +72,7 @@ impl FieldFacts {
             static_line: index,
             well_formed: true,
             name_well_formed: true,
+            value_is_text: true,
             name_hash: static_hash(static_name),
             line_hash: static_hash(index),
         }
@@ -78,25 +84,60 @@ const fn static_hash(index: u8) -> u32 {
     (index as u32).wrapping_mul(0x9e37_79b9)
 }
 
-/// 9113-8.2.1-02, 9113-8.2.1-05, 9113-8.2.1-06, 9110-5.5-04: no NUL, LF or CR anywhere, no SP or HTAB at either end.
-fn value_is_well_formed(value: &[u8]) -> bool {
+/// 9113-8.2.1-05, 9113-8.2.1-06, 9110-5.5-04: no SP or HTAB at either end; and 9113-8.2.1-02: no NUL, LF or CR anywhere, which are controls.
+fn begins_or_ends_blank(value: &[u8]) -> bool {
     let blank = |octet: Option<&u8>| matches!(octet, Some(b' ' | b'\t'));
-    !blank(value.first())
-        && !blank(value.last())
-        && !value.iter().fold(false, |bad, &octet| bad | matches!(octet, 0 | b'\n' | b'\r'))
+    blank(value.first()) || blank(value.last())
 }
 
 /// A multiply-rotate hash over eight octets at a time.
 pub(crate) fn hash(seed: u64, octets: &[u8]) -> u64 {
-    const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut state = seed ^ (octets.len() as u64).wrapping_mul(MULTIPLIER);
-    let (words, rest) = octets.as_chunks::<8>();
-    for word in words {
-        state = (state.rotate_left(23) ^ u64::from_le_bytes(*word)).wrapping_mul(MULTIPLIER);
-    }
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    (state.rotate_left(23) ^ u64::from_le_bytes(last)).wrapping_mul(MULTIPLIER)
+    words(octets).fold(begin(seed, octets), mix)
+}
+
+/// The same hash, and whether one of the octets is a control (HTAB among them), in one pass.
+fn look_at(seed: u64, octets: &[u8]) -> (u64, bool) {
+    let (hash, controls) = words(octets)
+        .fold((begin(seed, octets), 0), |(state, found), word| (mix(state, word), found | controls(word)));
+    (hash, controls != 0)
+}
+
+const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+
+fn begin(seed: u64, octets: &[u8]) -> u64 {
+    seed ^ (octets.len() as u64).wrapping_mul(MULTIPLIER)
+}
+
+fn mix(state: u64, word: u64) -> u64 {
+    (state.rotate_left(23) ^ word).wrapping_mul(MULTIPLIER)
+}
+
+/// The highest bit of each octet that is below SP, or DEL.
+fn controls(word: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let low = word & (ONES * 0x7f);
+    // Of seven bits: 0x20 and above, 0x7f.
+    let (printable, delete) = (low + ONES * 0x60, low + ONES);
+    (!printable | delete) & !word & (ONES * 0x80)
+}
+
+/// All octets in words. Those that are left over come with some before them once more; where there are less than eight
+/// altogether, once more or with spaces. Strings of the same length differ in their words where they differ.
+fn words(octets: &[u8]) -> impl Iterator<Item = u64> {
+    const SPACES: u64 = u64::from_le_bytes([b' '; 8]);
+    let (whole, rest) = octets.as_chunks::<8>();
+    let last = if let Some(&last) = octets.last_chunk::<8>() {
+        (!rest.is_empty()).then_some(u64::from_le_bytes(last))
+    } else if let (Some(&first), Some(&last)) = (octets.first_chunk::<4>(), octets.last_chunk::<4>()) {
+        Some(u64::from(u32::from_le_bytes(first)) | u64::from(u32::from_le_bytes(last)) << 32)
+    } else if let (Some(&first), Some(&middle), Some(&last)) =
+        (octets.first(), octets.get(octets.len() / 2), octets.last())
+    {
+        Some(u64::from_le_bytes([first, middle, last, b' ', b' ', b' ', b' ', b' ']))
+    } else {
+        Some(SPACES)
+    };
+    whole.iter().map(|&word| u64::from_le_bytes(word)).chain(last)
 }
 
 /// The same in 32 bits.
@@ -118,6 +159,41 @@ mod tests {
         }
         for good in [&b""[..], b"a b", b"a\tb", b"\xff\x80", b"\x01"] {
             assert!(FieldFacts::of(b"x", good, 0).well_formed, "{good:?}");
+        }
+    }
+
+    /// Every octet, at every place of values of every length up to three words.
+    #[test]
+    fn controls_are_found_wherever_they_stand() {
+        req!("9113-8.2.1-02");
+        for len in 1..=24 {
+            for at in 0..len {
+                for octet in 0..=255 {
+                    let mut value = vec![0xb5; len];
+                    value[at] = octet;
+                    let facts = FieldFacts::of(b"x", &value, 0);
+                    let blank = matches!(octet, b' ' | b'\t') && (at == 0 || at == len - 1);
+                    let well_formed = !matches!(octet, 0 | b'\n' | b'\r') && !blank;
+                    let is_text = octet == b'\t' || !octet.is_ascii_control();
+                    assert_eq!(
+                        (facts.well_formed, facts.value_is_text),
+                        (well_formed, is_text),
+                        "{value:x?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn strings_that_differ_anywhere_differ_in_their_words() {
+        for len in 1..=24 {
+            for at in 0..len {
+                let mut value = vec![b'a'; len];
+                let before: Vec<_> = words(&value).collect();
+                value[at] = b'b';
+                assert!(!before.iter().copied().eq(words(&value)), "{at} of {len}");
+            }
         }
     }
 

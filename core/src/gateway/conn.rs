@@ -169,7 +169,7 @@ mod tests {
     fn a_connection_stays_small() {
         let sizes = [
             ("connection", size_of::<Conn>(), 288),
-            ("HTTP/1.1", size_of::<crate::h1::Connection>(), 376),
+            ("HTTP/1.1", size_of::<crate::h1::Connection>(), 424),
             ("deadline", size_of::<crate::deadline::Deadline<DeadlineTarget>>(), 56),
             ("lane", size_of::<crate::registry::Lane>(), 72),
             ("stream", size_of::<crate::h2::Stream>(), 128),

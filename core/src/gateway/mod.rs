@@ -412,8 +412,15 @@ impl Gateway {
             Role::Server => &self.front_config,
             Role::Client => &self.backend_config,
         };
+        let config = Arc::clone(config);
+        let identity = self.new_identity();
+        Box::new(Connection::new(role, config, self.seed, identity))
+    }
+
+    /// Names a session in the origins of its sections and lines.
+    fn new_identity(&mut self) -> u32 {
         self.next_identity = self.next_identity.saturating_add(1);
-        Box::new(Connection::new(role, Arc::clone(config), self.seed, self.next_identity))
+        self.next_identity
     }
 
     /// Takes what is whole, unless the connection's input is held back; says how many octets are left for its inbox.

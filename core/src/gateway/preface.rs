@@ -115,8 +115,10 @@ impl Gateway {
         // A head lies whole in the receive buffer, behind what was there before.
         let head_max = (config.max_header_list_size as usize).min(self.config.recv_buffer_octets / 2);
         let nonces = self.random.next_u64();
-        let session = h1::Connection::new(role, Arc::clone(config), self.seed, head_max).with_nonces(nonces);
-        Session::H1(Box::new(session))
+        let config = Arc::clone(config);
+        let identity = self.new_identity();
+        let session = h1::Connection::new(role, config, self.seed, head_max);
+        Session::H1(Box::new(session.with_nonces(nonces).with_identity(identity)))
     }
 
     pub(super) fn speak_http1(&mut self, id: ConnId, now: Instant) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::config::ConnectionConfig;
 use crate::error::{ConnectionError, ErrorCode};
 use crate::fields::FieldSection;
+use crate::h1::again::Again;
 use crate::h1::content::Incoming;
 use crate::h1::exchange::{Exchange, Sending};
 use crate::h1::framing::Framing;
@@ -55,6 +56,7 @@ pub struct Connection {
     pub(crate) head_max: usize,
     pub(crate) recv: Recv,
     pub(crate) scan: Scan,
+    pub(crate) again: Again,
     pub(crate) exchanges: Slab<Exchange, Stream>,
     /// Their keys, the oldest first: responses leave in this order.
     pub(crate) order: VecDeque<StreamKey>,
@@ -107,6 +109,7 @@ impl Connection {
             head_max,
             recv: Recv::Head,
             scan: Scan::default(),
+            again: Again::default(),
             exchanges: Slab::default(),
             order: VecDeque::new(),
             last_id: 0,

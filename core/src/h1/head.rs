@@ -36,7 +36,7 @@ pub(crate) struct Rules {
 }
 
 /// What the head of a request says beside its fields.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RequestParts {
     pub(crate) head: RequestHead,
     pub(crate) version: Version,
@@ -236,7 +236,8 @@ fn push_lines(
     for header in headers {
         let out = fields.draft();
         let (start, name_len) = (out.len(), header.name.len());
-        out.extend(header.name.bytes().map(|octet| octet.to_ascii_lowercase())); // 9113-8.2-01
+        out.extend_from_slice(header.name.as_bytes());
+        out[start..].make_ascii_lowercase(); // 9113-8.2-01
         out.extend_from_slice(header.value);
         let name = &out[start..start + name_len];
         let facts = FieldFacts::of(name, header.value, rules.seed);
@@ -355,7 +356,8 @@ pub(crate) fn trailers(octets: &[u8], rules: &Rules, fields: &mut FieldSection) 
     for header in headers {
         let out = fields.draft();
         let (start, name_len) = (out.len(), header.name.len());
-        out.extend(header.name.bytes().map(|octet| octet.to_ascii_lowercase())); // 9113-8.2-01
+        out.extend_from_slice(header.name.as_bytes());
+        out[start..].make_ascii_lowercase(); // 9113-8.2-01
         out.extend_from_slice(header.value);
         let facts = FieldFacts::of(&out[start..start + name_len], header.value, rules.seed);
         fields.push_drafted(start, name_len, &facts, false, Origin::NONE);

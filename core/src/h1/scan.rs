@@ -30,25 +30,9 @@ impl Scan {
     /// The end of the first empty line that follows another line, within `max` octets.
     pub(crate) fn section(&mut self, octets: &[u8], max: usize) -> Found {
         let within = &octets[..octets.len().min(max)];
-        let mut at = self.0;
-        while let Some(n) = line_feed(within, at) {
-            if !is_line_end(within, n) {
-                self.0 = 0;
-                return Found::BareLineEnd;
-            }
-            match &within[n + 1..] {
-                [b'\r', b'\n', ..] => {
-                    self.0 = 0;
-                    return Found::Whole(n + 3);
-                }
-                [] | [b'\r'] if within.len() < max => {
-                    self.0 = n;
-                    return Found::Partial;
-                }
-                _ => at = n + 1,
-            }
-        }
-        self.not_yet(within, max)
+        let Some(n) = section_end(within, self.0) else { return self.not_yet(within, max) };
+        self.0 = 0;
+        if is_line_end(within, n) { Found::Whole(n + 1) } else { Found::BareLineEnd }
     }
 
     /// What was searched is taken.
@@ -68,6 +52,31 @@ impl Scan {
 
 fn line_feed(octets: &[u8], from: usize) -> Option<usize> {
     Some(from + octets.get(from..)?.iter().position(|&octet| octet == b'\n')?)
+}
+
+/// The first LF that ends an empty line or has no CR before it. Ends of other lines are passed over many octets at a time.
+fn section_end(octets: &[u8], from: usize) -> Option<usize> {
+    let ends = |n: usize| {
+        let ends_empty_line = n >= 2 && octets[n - 2] == b'\n';
+        octets[n] == b'\n' && (ends_empty_line || !is_line_end(octets, n))
+    };
+    let first = from.max(2).min(octets.len());
+    if let Some(n) = (from..first).find(|&n| ends(n)) {
+        return Some(n);
+    }
+    let before =
+        |distance: usize| octets.get(first - distance.min(first)..).unwrap_or_default().as_chunks::<32>().0;
+    let chunks = before(0).iter().zip(before(1)).zip(before(2));
+    let skipped = chunks.take_while(|((octets, before), second)| !has_end(octets, before, second)).count();
+    (first + skipped * 32..octets.len()).find(|&n| ends(n))
+}
+
+/// The same of so many octets, with those one and two places before each.
+fn has_end(octets: &[u8; 32], before: &[u8; 32], second: &[u8; 32]) -> bool {
+    let both = octets.iter().zip(before).zip(second);
+    both.fold(false, |any, ((&octet, &before), &second)| {
+        any | ((octet == b'\n') & ((before != b'\r') | (second == b'\n')))
+    })
 }
 
 /// Whether the LF at `n` has its CR.
@@ -109,6 +118,38 @@ mod tests {
                 };
                 let name = octets.escape_ascii();
                 assert_eq!((find(Scan::line), find(Scan::section)), (line, section), "{name} by {step}");
+            }
+        }
+    }
+
+    /// Wherever it stands among the octets that are looked at together, and among lines that end as they should.
+    #[test]
+    fn ends_are_found_at_every_place() {
+        let naive = |octets: &[u8]| {
+            let (mut at, mut before) = (0, false);
+            for line in octets.split_inclusive(|&octet| octet == b'\n') {
+                at += line.len();
+                match line {
+                    b"\r\n" if before => return Found::Whole(at),
+                    [.., b'\r', b'\n'] => before = true,
+                    [.., b'\n'] => return Found::BareLineEnd,
+                    _ => {}
+                }
+            }
+            Found::Partial
+        };
+        for len in 0..200 {
+            for end in [&b"\n"[..], b"\r\n\r\n", b"\r\n\n", b"\r", b"\r\n\r", b"\rx"] {
+                let line = [b"x\r\n".repeat(len / 3), vec![b'y'; len % 3], end.to_vec()].concat();
+                let text = [vec![b'y'; len], end.to_vec(), b"rest\r\n".to_vec()].concat();
+                for octets in [line, text] {
+                    let expected = naive(&octets);
+                    assert_eq!(Scan::default().section(&octets, 1000), expected, "{}", octets.escape_ascii());
+                    let mut scan = Scan::default();
+                    let first = scan.section(&octets[..len], 1000);
+                    let then = if first == Found::Partial { scan.section(&octets, 1000) } else { first };
+                    assert_eq!(then, expected, "{} in two pieces", octets.escape_ascii());
+                }
             }
         }
     }

@@ -21,7 +21,7 @@ impl Connection {
         if self.has_failed || self.role == Role::Client || exchange.sending != Sending::Head {
             return Err(StreamGone);
         }
-        let Ok(head) = message::response(fields) else {
+        let Ok(head) = self.again.response_head(fields) else {
             self.break_exchange(key);
             return Err(StreamGone);
         };
@@ -41,7 +41,7 @@ impl Connection {
         let close = is_last && self.is_closing && framing != Framing::Tunnel;
         let frame = ResponseFrame { framing, upgrade: upgrade.as_deref(), close, version: exchange.version };
         let out = if is_current { self.outbox.tail() } else { &mut exchange.heads };
-        write::response(out, &head, fields, &frame);
+        self.again.write_response(out, &head, fields, &frame);
         exchange.sending = Sending::Content(framing);
         if end {
             exchange.end_queued = true;

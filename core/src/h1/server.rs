@@ -3,7 +3,7 @@
 use crate::h1::connection::{Connection, Recv};
 use crate::h1::content::Incoming;
 use crate::h1::exchange::{self, Exchange};
-use crate::h1::head::{self, RequestParts};
+use crate::h1::head::RequestParts;
 use crate::h1::recv::Step;
 use crate::h1::scan::Found;
 use crate::h2::{Event, Input, StreamKey};
@@ -55,7 +55,7 @@ impl Connection {
         self.empty_lines = 0;
         self.sections_received += 1;
         let mut fields = core::mem::take(&mut self.spare_fields);
-        match head::request(octets, &self.rules(), &mut fields) {
+        match self.read_request(octets, &mut fields) {
             Ok(parts) => {
                 let head = parts.head;
                 let (stream, end) = self.begin(parts);

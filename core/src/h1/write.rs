@@ -3,9 +3,7 @@
 //! Sections come from peers that speak another protocol, so this is the last guard against a message that would be read as
 //! two: what is no well-formed message of [`message`](crate::message) is not written, and control octets become spaces.
 
-use std::io::Write as _;
-
-use crate::fields::{FieldName, FieldSection};
+use crate::fields::{FieldLine, FieldName, FieldSection};
 use crate::h1::framing::Framing;
 use crate::h1::upgrade::{self, Upgrade};
 use crate::message::{RequestHead, ResponseHead, Version};
@@ -67,7 +65,11 @@ pub(crate) fn interim(out: &mut Vec<u8>, status: u16, fields: &FieldSection) {
 /// 9112-4-04: a space follows the status code even where there is no reason phrase.
 fn status_line(out: &mut Vec<u8>, status: u16) {
     let reason = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-    put(out, format_args!("HTTP/1.1 {status} {}\r\n", reason.unwrap_or_default())); // 9112-2.3-01
+    out.extend_from_slice(b"HTTP/1.1 "); // 9112-2.3-01
+    decimal(out, status.into());
+    out.push(b' ');
+    out.extend_from_slice(reason.unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Writes a request's head. `key`: what `Sec-WebSocket-Key` says, of an upgrade to WebSocket.
@@ -149,7 +151,7 @@ fn lines(out: &mut Vec<u8>, fields: &FieldSection, except: &[u8]) {
                 cookie(out, fields);
             }
             _ if !one.facts.well_formed || one.name == except || one.name == b"http2-settings" => {}
-            _ => line(out, one.name, one.value),
+            _ => field(out, &one),
         }
     }
 }
@@ -159,7 +161,9 @@ fn cookie(out: &mut Vec<u8>, fields: &FieldSection) {
     let mut before = b"cookie: ".as_slice();
     for crumb in crumbs {
         out.extend_from_slice(before);
-        text(out, crumb.value);
+        let start = out.len();
+        out.extend_from_slice(crumb.value);
+        blank_controls(&mut out[start..]);
         before = b"; ";
     }
     if before == b"; " {
@@ -167,33 +171,47 @@ fn cookie(out: &mut Vec<u8>, fields: &FieldSection) {
     }
 }
 
+fn field(out: &mut Vec<u8>, one: &FieldLine<'_>) {
+    let start = out.len();
+    line(out, one.name, one.value);
+    if !one.facts.value_is_text {
+        let end = out.len() - 2;
+        blank_controls(&mut out[start..end]);
+    }
+}
+
 fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
-    text(out, value);
+    out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
 }
 
 /// HTTP/2 lets more octets pass than a parser of HTTP/1.1 can be trusted with. RFC 9110 section 5.5: spaces in their place.
 /// 9112-2.2-03, 9112-5.2-01: of CR, too.
-fn text(out: &mut Vec<u8>, value: &[u8]) {
-    let start = out.len();
-    out.extend_from_slice(value);
-    let is_control = |octet: u8| (octet < b' ' && octet != b'\t') || octet == 0x7f;
-    if value.iter().fold(false, |any, &octet| any | is_control(octet)) {
-        out[start..].iter_mut().filter(|octet| is_control(**octet)).for_each(|octet| *octet = b' ');
-    }
+fn blank_controls(text: &mut [u8]) {
+    let is_control = |octet: &&mut u8| octet.is_ascii_control() && **octet != b'\t';
+    text.iter_mut().filter(is_control).for_each(|octet| *octet = b' ');
 }
 
 fn length(out: &mut Vec<u8>, octets: Option<u64>) {
     if let Some(octets) = octets {
-        put(out, format_args!("content-length: {octets}\r\n"));
+        out.extend_from_slice(b"content-length: ");
+        decimal(out, octets);
+        out.extend_from_slice(b"\r\n");
     }
 }
 
-fn put(out: &mut Vec<u8>, text: core::fmt::Arguments<'_>) {
-    // A vector takes everything.
-    let _ = out.write_fmt(text);
+fn decimal(out: &mut Vec<u8>, number: u64) {
+    // 2^64 has twenty digits.
+    let (mut digits, mut left) = ([b'0'; 20], number);
+    let mut first = digits.len();
+    while first == digits.len() || left > 0 {
+        first -= 1;
+        digits[first] = b'0' + (left % 10) as u8;
+        left /= 10;
+    }
+    out.extend_from_slice(&digits[first..]);
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! From field blocks to field sections (RFC 7541 section 3).
 
-use super::dynamic_table::DynamicTable;
-use super::repeats::{Repeats, TableState};
+use super::dynamic_table::{DynamicTable, TableState};
 use super::static_table::{self, STATIC_ENTRIES};
 use super::{DecodeError, huffman, integer};
-use crate::fields::{FIELD_OVERHEAD, FieldFacts, FieldSection, Origin};
+use crate::fields::{FIELD_OVERHEAD, FieldFacts, FieldSection, Origin, Repeats};
 
 /// How large a decoded field section may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +41,9 @@ pub enum LimitHit {
 /// A peer may announce at most the smallest and the last of the sizes that it passed through (RFC 7541 section 4.2).
 const SIZE_UPDATES_MAX: u32 = 2;
 
+/// The longest block that is kept because it may come again, in octets: sections of a dozen indexed fields and a few short literals.
+const KEPT_BLOCK_MAX: usize = 64;
+
 /// Decodes the field blocks of one direction of a connection. Allocates nothing until an entry enters its table.
 #[derive(Clone, Debug)]
 pub struct Decoder {
@@ -52,7 +54,8 @@ pub struct Decoder {
     table_size_limit: u32,
     /// The next block must start with an update to at most this size.
     size_update_due: Option<u32>,
-    repeats: Repeats,
+    /// Blocks that change no table mean the same as long as no other does.
+    repeats: Repeats<TableState, ()>,
 }
 
 impl Decoder {
@@ -99,8 +102,8 @@ impl Decoder {
         limits: SectionLimits,
         out: &mut FieldSection,
     ) -> Result<Decoded, DecodeError> {
-        let before = self.table_state();
-        if let Some(repeat) = self.repeats.find(block, before)
+        let before = self.table.state();
+        if let Some(repeat) = self.repeats.find(block, &before)
             && self.size_update_due.is_none()
             && limits.admit(&repeat.section)
         {
@@ -113,8 +116,9 @@ impl Decoder {
         match self.decode_block(block, &mut section) {
             Ok(()) => {
                 let hit = section.hit;
-                if hit.is_none() && self.table_state() == before && !starts_with_size_update(block) {
-                    self.repeats.decoded(block, before, self.identity, out);
+                let changed_nothing = self.table.state() == before && !starts_with_size_update(block);
+                if hit.is_none() && changed_nothing && block.len() <= KEPT_BLOCK_MAX {
+                    self.repeats.read((block, before.inserted), before, self.identity, out, ());
                 }
                 Ok(hit.map_or(Decoded::Whole, Decoded::OverLimit))
             }
@@ -123,11 +127,6 @@ impl Decoder {
                 Err(error)
             }
         }
-    }
-
-    fn table_state(&self) -> TableState {
-        let table = &self.table;
-        TableState { inserted: table.inserted(), living: table.len(), max_size: table.max_size() }
     }
 
     /// The size of the dynamic table (RFC 7541 section 4.1), in octets.

@@ -21,6 +21,22 @@ pub(super) struct DynamicTable<T> {
     inserted: u64,
 }
 
+/// What a block depends on beside its own octets: entries are never altered, only added behind and dropped in front.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TableState {
+    /// How many entries were ever inserted.
+    pub(super) inserted: u64,
+    /// How many live.
+    living: u32,
+    /// How large it may be: what was too large to enter it empties an empty table, and enters a larger one (RFC 7541 section 4.4).
+    max_size: u32,
+}
+
+impl TableState {
+    /// Before there was anything.
+    pub(super) const NONE: Self = Self { inserted: 0, living: 0, max_size: 0 };
+}
+
 #[derive(Clone, Debug)]
 struct Entry<T> {
     position: u32,
@@ -85,6 +101,11 @@ impl<T> DynamicTable<T> {
     /// How many entries were ever inserted; the number of the newest.
     pub(super) fn inserted(&self) -> u64 {
         self.inserted
+    }
+
+    /// As long as it is the same, blocks that leave it so mean the same.
+    pub(super) fn state(&self) -> TableState {
+        TableState { inserted: self.inserted, living: self.entries.len() as u32, max_size: self.max_size }
     }
 
     /// The index by which a block names the entry with this number, if it lives (RFC 7541 section 2.3.3).

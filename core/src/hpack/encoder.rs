@@ -84,8 +84,8 @@ impl Encoder {
     /// Appends the block of a whole section to `out`. Once encoded, a block must be sent.
     pub fn encode(&mut self, fields: &FieldSection, out: &mut Vec<u8>) {
         self.begin(out);
-        let (start, inserted, living) = (out.len(), self.table.inserted(), self.table.len());
-        if let Some(block) = self.resent.find(fields.origin(), inserted) {
+        let (start, table) = (out.len(), self.table.state());
+        if let Some(block) = self.resent.find(fields.origin(), table) {
             out.extend_from_slice(block);
             return;
         }
@@ -99,9 +99,8 @@ impl Encoder {
                 None => self.unknown(&line.read(), line.code(), out),
             }
         }
-        // What was too large to enter has emptied the table behind what the block says of it.
-        if self.table.inserted() == inserted && self.table.len() == living {
-            self.resent.keep(fields.origin(), inserted, &out[start..]);
+        if self.table.state() == table {
+            self.resent.keep(fields.origin(), table, &out[start..]);
         }
     }
 
@@ -184,7 +183,6 @@ impl Encoder {
     /// RFC 7541 section 6.3.
     fn update_size(&mut self, size: u32, out: &mut Vec<u8>) {
         self.table.resize(size);
-        self.resent.clear();
         integer::encode(size as usize, 5, 0x20, out);
     }
 
@@ -262,11 +260,7 @@ impl Encoder {
         let (line_hash, name_hash) = (line.facts.line_hash, line.facts.name_hash);
         let (line_class, name_class) = (self.class(line_hash), self.class(name_hash));
         let older = Head { line: self.heads[line_class].line, name: self.heads[name_class].name };
-        let Some(number) = self.table.insert(line.name, line.value, Links { line_hash, name_hash, older })
-        else {
-            self.resent.clear();
-            return None;
-        };
+        let number = self.table.insert(line.name, line.value, Links { line_hash, name_hash, older })?;
         self.heads[line_class].line = number as u32;
         // Names of the static table are never looked for here.
         if line.facts.static_name == 0 {

@@ -36,7 +36,6 @@ mod huffman;
 mod huffman_table;
 mod integer;
 mod policy;
-mod repeats;
 mod resent;
 mod static_table;
 

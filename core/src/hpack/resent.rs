@@ -3,13 +3,14 @@
 //! A block that has changed no table says the same as long as the table stays as it is. Sections are told apart by their
 //! [`Origin`]: only those that came again have one, so that nothing is kept of any other.
 
+use super::dynamic_table::TableState;
 use crate::fields::Origin;
 
 /// How many blocks are kept at first, and at most. Powers of two.
 const PLACES_MIN: usize = 2;
 const PLACES_MAX: usize = 32;
-/// The longest block that is kept, in octets: some thirty indexed fields and a short literal.
-const BLOCK_MAX: usize = 47;
+/// The longest block that is kept, in octets: some thirty indexed fields, or a dozen and a short literal.
+const BLOCK_MAX: usize = 39;
 
 /// The blocks of sections that may be sent again; without memory until one was.
 #[derive(Clone, Debug, Default)]
@@ -20,28 +21,28 @@ pub(super) struct Resent {
 #[derive(Clone, Copy, Debug)]
 struct Block {
     origin: Origin,
-    /// How many entries were ever inserted when it was made.
-    inserted: u64,
+    /// What the table was when it was made, and is still.
+    table: TableState,
     len: u8,
     octets: [u8; BLOCK_MAX],
 }
 
 impl Block {
-    const NONE: Self = Self { origin: Origin::NONE, inserted: 0, len: 0, octets: [0; BLOCK_MAX] };
+    const NONE: Self = Self { origin: Origin::NONE, table: TableState::NONE, len: 0, octets: [0; BLOCK_MAX] };
 }
 
 impl Resent {
-    /// The block of the section from there, if it was kept since the last of so many insertions.
+    /// The block of the section from there, if it was kept when the table was this.
     #[inline]
-    pub(super) fn find(&self, origin: Origin, inserted: u64) -> Option<&[u8]> {
+    pub(super) fn find(&self, origin: Origin, table: TableState) -> Option<&[u8]> {
         let block = self.blocks.get(self.place_of(origin))?;
-        let is_it = block.origin == origin && block.inserted == inserted && origin != Origin::NONE;
+        let is_it = block.origin == origin && block.table == table && origin != Origin::NONE;
         if is_it { block.octets.get(..usize::from(block.len)) } else { None }
     }
 
-    /// The section from there was encoded to these octets, which has inserted nothing.
-    pub(super) fn keep(&mut self, origin: Origin, inserted: u64, octets: &[u8]) {
-        let mut block = Block { origin, inserted, len: octets.len() as u8, ..Block::NONE };
+    /// The section from there was encoded to these octets, which has left the table what it is.
+    pub(super) fn keep(&mut self, origin: Origin, table: TableState, octets: &[u8]) {
+        let mut block = Block { origin, table, len: octets.len() as u8, ..Block::NONE };
         let Some(room) = block.octets.get_mut(..octets.len()).filter(|_| origin != Origin::NONE) else {
             return;
         };
@@ -50,22 +51,17 @@ impl Resent {
             self.blocks = [Block::NONE; PLACES_MIN].into();
         }
         let place = self.blocks[self.place_of(origin)];
-        let taken = place.origin != origin && place.origin != Origin::NONE && place.inserted == inserted;
+        let taken = place.origin != origin && place.origin != Origin::NONE && place.table == table;
         let wider = self.blocks.len() * 2;
         if taken && wider <= PLACES_MAX {
             let old = core::mem::replace(&mut self.blocks, vec![Block::NONE; wider].into());
-            for other in old.into_iter().filter(|other| other.inserted == inserted) {
+            for other in old.into_iter().filter(|other| other.table == table) {
                 let place = self.place_of(other.origin);
                 self.blocks[place] = other;
             }
         }
         let place = self.place_of(origin);
         self.blocks[place] = block;
-    }
-
-    /// The table has changed, and not by an insertion alone.
-    pub(super) fn clear(&mut self) {
-        self.blocks = Box::default();
     }
 
     /// Octets of memory held.
@@ -84,30 +80,40 @@ impl Resent {
 mod tests {
     use super::*;
     use crate::fields::OwnOrigins;
+    use crate::hpack::dynamic_table::DynamicTable;
 
     #[test]
-    fn blocks_are_kept_while_nothing_is_inserted_and_within_bounds() {
+    fn blocks_are_kept_while_the_table_is_what_it_was_and_within_bounds() {
+        let mut table = DynamicTable::<()>::new(100);
+        let before = table.state();
+        table.insert(b"name", b"value", ());
+        let now = table.state();
+        table.resize(99);
+        let smaller = table.state();
+        table.insert(b"name", &[b'v'; 100], ());
+        let emptied = table.state();
+
         let mut resent = Resent::default();
         let mut own = OwnOrigins::default();
         let origins: Vec<_> = (0..200).map(|_| own.next()).collect();
-        assert_eq!(
-            (resent.find(origins[0], 0), resent.find(Origin::NONE, 0), resent.capacity()),
-            (None, None, 0)
-        );
-        resent.keep(Origin::NONE, 0, &[1]);
-        resent.keep(origins[0], 0, &[1; BLOCK_MAX + 1]);
+        let none = (resent.find(origins[0], before), resent.find(Origin::NONE, before), resent.capacity());
+        assert_eq!(none, (None, None, 0));
+        resent.keep(Origin::NONE, before, &[1]);
+        resent.keep(origins[0], before, &[1; BLOCK_MAX + 1]);
         assert_eq!(resent.capacity(), 0, "neither can come again");
         for (n, &origin) in origins.iter().enumerate() {
             let block = [n as u8; BLOCK_MAX];
-            resent.keep(origin, 7, &block);
-            assert_eq!(resent.find(origin, 7), Some(&block[..]));
-            assert_eq!((resent.find(origin, 6), resent.find(origin, 8)), (None, None));
+            resent.keep(origin, now, &block);
+            assert_eq!(resent.find(origin, now), Some(&block[..]));
+            for other in [before, smaller, emptied] {
+                assert_eq!(resent.find(origin, other), None);
+            }
         }
         assert_eq!(resent.capacity(), PLACES_MAX * 64);
-        let kept = origins.iter().filter(|&&origin| resent.find(origin, 7).is_some()).count();
+        let kept = origins.iter().filter(|&&origin| resent.find(origin, now).is_some()).count();
         assert!(kept > PLACES_MAX / 2, "{kept}");
-        assert_eq!(resent.find(Origin::NONE, 0), None, "an empty place is no section's");
-        resent.clear();
-        assert_eq!((resent.find(origins[199], 7), resent.capacity()), (None, 0));
+        for table in [now, TableState::NONE] {
+            assert_eq!(resent.find(Origin::NONE, table), None, "an empty place is no section's");
+        }
     }
 }
