@@ -8,6 +8,8 @@ use crate::h1::scan::{Found, Scan};
 const EXTENSIONS_MAX: usize = 4096;
 /// Digits of a chunk's size: as many as 64 bits need.
 const SIZE_DIGITS_MAX: usize = 16;
+/// What stands around a chunk at least: its size in one digit, and two ends of lines. One with less content is tiny.
+const CHUNK_FRAME: u64 = 5;
 
 /// Content that is being received.
 #[derive(Clone, Debug)]
@@ -31,10 +33,10 @@ pub(crate) struct Chunks {
 enum Step {
     /// The line with a chunk's size.
     Size,
-    /// So many octets of a chunk are still to come.
-    Data(u64),
-    /// The end of the line behind them.
-    DataEnd,
+    /// So many octets of a chunk are still to come, and whether it is tiny.
+    Data(u64, bool),
+    /// The end of the line behind them, and whether it was.
+    DataEnd(bool),
     /// Behind the last chunk: the trailer section, of which an empty one is only the end of a line.
     Trailers,
 }
@@ -87,9 +89,9 @@ impl Incoming {
         }
     }
 
-    /// Whether it comes in chunks.
-    pub(crate) const fn is_chunked(&self) -> bool {
-        matches!(self, Self::Chunked(_))
+    /// Whether what was taken last is the end of a chunk with less content than what stands around it, however it was cut on its way.
+    pub(crate) const fn ends_tiny_chunk(&self) -> bool {
+        matches!(self, Self::Chunked(Chunks { step: Step::DataEnd(true), .. }))
     }
 
     /// Whether a trailer section has begun, and not ended, where `rest` is what was not taken.
@@ -125,15 +127,15 @@ impl Chunks {
                         Found::TooLong | Found::BareLineEnd => return Err(StreamError::Malformed),
                     };
                     let size = self.size(&rest[..end - 2]).ok_or(StreamError::Malformed)?;
-                    self.step = if size == 0 { Step::Trailers } else { Step::Data(size) };
+                    self.step = if size == 0 { Step::Trailers } else { Step::Data(size, size < CHUNK_FRAME) };
                     taken += end;
                 }
-                Step::Data(left) => {
+                Step::Data(left, tiny) => {
                     let data = take_data(rest, room, left);
                     taken += data.len();
                     let mut end = false;
                     if *left == 0 {
-                        self.step = Step::DataEnd;
+                        self.step = Step::DataEnd(*tiny);
                         // Most messages end right behind their last chunk: one event instead of two.
                         if octets[taken..].starts_with(b"\r\n0\r\n\r\n") {
                             taken += 7;
@@ -143,7 +145,7 @@ impl Chunks {
                     let piece = if data.is_empty() { Piece::Nothing } else { Piece::Data(data, end) };
                     return Ok((piece, taken));
                 }
-                Step::DataEnd => {
+                Step::DataEnd(_) => {
                     let Some(line_end) = rest.get(..2) else {
                         let wrong = rest.first().is_some_and(|&octet| octet != b'\r');
                         let nothing = Ok((Piece::Nothing, taken));

@@ -9,9 +9,6 @@ use crate::h2::{Event, Input, Role, StreamKey, cost};
 use crate::time::Duration;
 use crate::window::Credit;
 
-/// What stands around a chunk at least: its size in one digit, and two ends of lines.
-const CHUNK_FRAME: usize = 5;
-
 pub(crate) type Received<'a> = Option<Event<'a>>;
 
 /// An event, or nothing of interest, after which more may be taken; or there is nothing to be taken now.
@@ -121,7 +118,7 @@ impl Connection {
             Piece::Data(data, end) => {
                 exchange.unreleased += data.len() as u32;
                 let tag = exchange.tag;
-                self.weigh(&incoming, data.len(), end);
+                self.weigh(&incoming, data.len());
                 self.recv = Recv::Content(key, incoming);
                 if end {
                     self.recv_over(key);
@@ -134,10 +131,11 @@ impl Connection {
     }
 
     /// A client that wraps its content in more octets than it has pays for it, as with padding over HTTP/2: its connection is its own.
-    /// What an origin does is answered for by whoever asked it.
-    fn weigh(&mut self, incoming: &Incoming, octets: usize, end: bool) {
-        self.misuse.content(octets as u32);
-        if self.role == Role::Server && !end && incoming.is_chunked() && octets < CHUNK_FRAME {
+    /// What an origin does is answered for by whoever asked it. Chunks are counted, not pieces: into how many the network cuts content is
+    /// nobody's fault.
+    fn weigh(&mut self, incoming: &Incoming, octets: usize) {
+        self.misuse.piece(octets as u32);
+        if self.role == Role::Server && incoming.ends_tiny_chunk() {
             // Should that be too much, the next call says so.
             self.misuse.bear(cost::TINY_CHUNK, u32::MAX);
             self.traffic.misuse_peak = self.traffic.misuse_peak.max(self.misuse.points());

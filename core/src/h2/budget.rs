@@ -31,7 +31,7 @@ pub(crate) mod cost {
     pub(crate) const PADDING: u32 = 1;
     /// So many frames of DATA with next to nothing in them, one after the other (RFC 9113 section 10.5).
     pub(crate) const TINY_DATA: u32 = 1;
-    /// HTTP/1.1: a client's chunk of less content than what stands around it, that ends nothing.
+    /// HTTP/1.1: a client's chunk of less content than what stands around it.
     pub(crate) const TINY_CHUNK: u32 = 1;
     /// WINDOW_UPDATE (CVE-2019-9511).
     pub(crate) const WINDOW_UPDATE: u32 = 1;
@@ -58,6 +58,8 @@ pub(crate) struct Misuse {
     points: u32,
     /// Frames of tiny DATA that have cost nothing yet.
     tiny: u8,
+    /// HTTP/1.1: octets of content that have earned nothing yet.
+    unearned: u8,
 }
 
 impl Misuse {
@@ -101,6 +103,13 @@ impl Misuse {
     /// Content went through, in either direction.
     pub(crate) const fn content(&mut self, octets: u32) {
         self.points = self.points.saturating_sub(octets / OCTETS_PER_POINT);
+    }
+
+    /// Content of HTTP/1.1 came. What it earns does not hang on how it was cut.
+    pub(crate) const fn piece(&mut self, octets: u32) {
+        let sum = self.unearned as u32 + octets;
+        self.content(sum);
+        self.unearned = (sum % OCTETS_PER_POINT) as u8;
     }
 
     /// A message came whole, or left.

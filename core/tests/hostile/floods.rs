@@ -254,11 +254,37 @@ fn tiny_chunks_end_the_connection_of_whoever_sends_them_faster_than_time_pays_ba
         scene.reached();
         scene.memory.shutdowns.contains(&flooding) || scene.memory.closed.contains(&flooding)
     });
-    assert_eq!(sent, Some(10_000), "each costs a point");
+    assert_eq!(sent, Some(10_039), "each costs a point, and the content of 256 earns one");
     ask(&mut scene.memory, scene.bystander, "/bystander");
     for mute in [scene.attacker, chatty, flooding] {
         scene.memory.peers.remove(&mute);
     }
     assert!(is_answered_within_a_second(&mut scene.memory, "/bystander"));
     assert!(!scene.memory.closed.contains(&scene.backend), "what it shared with others lives");
+}
+
+/// Large chunks that the network cuts into single octets are no tiny ones; tiny ones cost as much however they are cut.
+#[test]
+fn chunks_cost_by_their_size_and_not_by_the_pieces_in_which_they_come() {
+    let mut scene = Scene::new();
+    let head = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+    let slow = scene.memory.connect_mute();
+    scene.memory.inject(slow, head);
+    for _ in 0..12 {
+        scene.memory.inject(slow, b"3e8\r\n");
+        for _ in 0..1000 {
+            scene.memory.inject(slow, b"t");
+            scene.reached();
+        }
+        scene.memory.inject(slow, b"\r\n");
+    }
+    assert!(!scene.memory.shutdowns.contains(&slow), "12,000 octets of honest content");
+    let flooding = scene.memory.connect_mute();
+    scene.memory.inject(flooding, head);
+    let sent = (0..MANY).find(|_| {
+        b"2\r\ntt\r\n".iter().for_each(|octet| scene.memory.inject(flooding, &[*octet]));
+        scene.reached();
+        scene.memory.shutdowns.contains(&flooding) || scene.memory.closed.contains(&flooding)
+    });
+    assert_eq!(sent, Some(10_078), "each costs a point, and the content of 128 earns one");
 }
