@@ -429,7 +429,10 @@ impl Run {
                 invariants::d2_content_is_true(ledger, exchange.rid, answer.first_wrong)?;
                 let refused = answer.reset == Some(REFUSED_STREAM) && !client.session().patient;
                 let healthy = scenario.upstream_of(exchange).is_some_and(|u| !sick.contains(&u.name));
-                let own = client.session().is_touched() || exchange.is_touched() || refused;
+                let own = client.session().is_touched()
+                    || exchange.is_touched()
+                    || refused
+                    || scenario.stands_in_its_own_way(client.session());
                 let touched = all || own || !healthy || self.cut.is_some();
                 let exact = !touched && !invariants::l7_the_queue_was_long(ledger, exchange.rid, answer);
                 invariants::l7_answers_are_the_scripts(ledger, exchange, answer, exact)?;

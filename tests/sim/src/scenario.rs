@@ -129,6 +129,22 @@ impl Scenario {
                 || s.peer.never_grants()
                 || s.exchanges.iter().any(|e| e.response.mischief == Some(ResponseMischief::Stops))
         };
+        (self.sessions.iter().any(stands) || self.backends.iter().any(|backend| backend.peer.never_grants()))
+            && self.is_narrow()
+    }
+
+    /// Whether a client's own uploads that wait may keep from it the one that goes: there is no memory for them, so that they fill the window of
+    /// its connection. Then nothing of it goes on before the queue's deadline (seed 30003836).
+    pub(crate) fn stands_in_its_own_way(&self, session: &Session) -> bool {
+        let content = |s: &Session| s.exchanges.iter().map(|e| e.request.content).sum::<u64>();
+        let all = self.sessions.iter().map(content).sum::<u64>();
+        self.is_narrow()
+            && self.config.upload_ledger_octets < all
+            && content(session) >= u64::from(self.config.front.connection_window_size)
+    }
+
+    /// Few slots, or little memory.
+    fn is_narrow(&self) -> bool {
         let few = |backend: &Backend| {
             let limit =
                 |&&(_, id, _): &&(Nanos, u16, u32)| id == crate::refcodec::frame::MAX_CONCURRENT_STREAMS;
@@ -139,11 +155,10 @@ impl Scenario {
         let window = self.config.backend.initial_window_size.max(65_535);
         // A client's share may be held by its own requests alone.
         let memory = self.config.ledger_octets.min(self.config.ledger_front_octets);
-        (self.sessions.iter().any(stands) || self.backends.iter().any(|backend| backend.peer.never_grants()))
-            && (self.config.backend.max_concurrent_streams_cap < 100
-                || memory < (64 << 20).max(64 * u64::from(window))
-                || self.config.upstreams.iter().any(narrow)
-                || self.backends.iter().any(few))
+        self.config.backend.max_concurrent_streams_cap < 100
+            || memory < (64 << 20).max(64 * u64::from(window))
+            || self.config.upstreams.iter().any(narrow)
+            || self.backends.iter().any(few)
     }
 }
 

@@ -314,7 +314,15 @@ pub fn e10_who_has_gone_holds_no_stream(
 
 /// How often clients had their turn while others waited: by upstream, by the link of who waits and of who was served.
 #[derive(Clone, Debug, Default)]
-pub struct Turns(BTreeMap<(usize, usize), BTreeMap<usize, u32>>);
+pub struct Turns(BTreeMap<(usize, usize), Passed>);
+
+/// By whom one client was passed.
+#[derive(Clone, Debug, Default)]
+struct Passed {
+    /// Heads of requests that had come when it was passed last.
+    heads: u64,
+    times: BTreeMap<usize, u32>,
+}
 
 /// Turns of one client while another waits: one a round, and one more for a round that was under way.
 const TURNS_MAX: u32 = 2;
@@ -324,7 +332,8 @@ const TURNS_MAX: u32 = 2;
 /// while memory cannot be what somebody waits for; a client whose input is not read now is left out. (An earlier version took
 /// whoever waited at the end of a moment for one who had waited through all of it: after a jump of the clock much comes and
 /// goes in one. Another took the order in which requests of one moment leave for that of turns: each leaves when its connection writes, so
-/// that who had a turn among them may have had it first or last. It may be passed once more for each, and is counted anew after that.)
+/// that who had a turn among them may have had it first or last. It may be passed once more for each, and is counted anew after that. And one
+/// took whoever was told an error, and asked again, for one who had waited all the while.)
 pub fn i3_clients_take_turns(scene: &mut Scene<'_>) -> Result<(), Violation> {
     if !has_memory(scene) || scene.draining {
         scene.turns.0.clear();
@@ -355,10 +364,16 @@ pub fn i3_clients_take_turns(scene: &mut Scene<'_>) -> Result<(), Violation> {
         let passed = |&(&(u, front), since): &(&(usize, usize), &u64)| {
             u == of && front != served && shared(of) && *since <= thaw.heads
         };
-        for (&(_, front), _) in waiting.iter().filter(passed) {
-            let passed = scene.turns.0.entry((of, front)).or_default().entry(served).or_default();
-            *passed += 1;
-            let (times, own) = (*passed, own.get(&(of, front)).copied().unwrap_or_default());
+        for (&(_, front), &since) in waiting.iter().filter(passed) {
+            let passed = scene.turns.0.entry((of, front)).or_default();
+            // All that waited then have gone.
+            if since > passed.heads {
+                passed.times.clear();
+            }
+            passed.heads = thaw.heads;
+            let times = passed.times.entry(served).or_default();
+            *times += 1;
+            let (times, own) = (*times, own.get(&(of, front)).copied().unwrap_or_default());
             scene.checks.check("I3", times <= TURNS_MAX + own, || {
                 format!("the client on link {front} waits and was passed {times} times by that on {served}")
             })?;
