@@ -62,7 +62,8 @@ impl Gateway {
     pub(super) fn stream_ended(&mut self, id: ConnId, now: Instant) {
         self.slot_freed(id);
         let Some(entry) = self.conns.get(id) else { return };
-        if entry.life != Life::Open || entry.session.open_streams() > 0 {
+        // What has failed is ended by whoever found that, and who waits for it hears why (B65).
+        if entry.life != Life::Open || entry.session.open_streams() > 0 || entry.session.has_failed() {
             return;
         }
         let departing = match &entry.side {

@@ -168,6 +168,31 @@ fn b53_a_dial_without_an_answer_is_504() {
     assert_eq!((memory.records[0].attempts, memory.records[0].maybe_executed), (0, 0));
 }
 
+/// B65: a request may be on its way to a backend of which nothing is known yet. When the connection comes to its end, those who wait for it
+/// hear of it what that request does.
+#[test]
+fn b65_who_waits_for_a_backend_is_told_the_same_as_who_is_with_it() {
+    // It never says a word; what it says is no HTTP/2.
+    for (words, cause) in
+        [(&b""[..], Cause::ConnectionTimeout), (b"HTTP/1.1 400 Bad", Cause::BackendProtocol)]
+    {
+        let (mut memory, client) = with_client(|config| {
+            config.upstreams[0].assumed_streams = 1;
+            config.upstreams[0].queue_timeout = 60 * SECOND;
+        });
+        memory.mute_backends = true;
+        send(&mut memory, client, Method::POST, "/with-it", b"");
+        send(&mut memory, client, Method::POST, "/waits", b"");
+        let backend = the_backend(&memory);
+        memory.inject(backend, words);
+        wait(&mut memory, 10 * SECOND);
+        let told = memory.records.iter().map(|record| (record.attempts, record.outcome, record.status));
+        let as_all = |attempts| (attempts, Outcome::LocalReply(cause), cause.status().0);
+        assert_eq!(told.collect::<Vec<_>>(), [as_all(1), as_all(0)]);
+        assert_eq!(memory.dials.len(), 1);
+    }
+}
+
 #[test]
 fn b53_a_backend_that_never_says_a_word_is_504() {
     let (mut memory, client, stream, backend) = dialled();
