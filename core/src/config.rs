@@ -55,6 +55,9 @@ pub struct Config {
     pub max_fronts: u32,
     /// Client connections at a time of one address, or of one IPv6 network of 64 bits. One more is closed at once.
     pub max_fronts_per_client: u32,
+    /// Client connections that may be idle and keep the memory that they work with. Of more, those sleep that have been idle longest: they
+    /// keep what HTTP/2 makes both sides remember, and nothing else.
+    pub fronts_awake: u32,
     /// Octets of backend stream windows that may be promised at a time: the worker's byte ledger.
     pub ledger_octets: u64,
     /// Octets of that ledger that the requests of one client connection may hold: what exceeds it waits frozen, and disturbs
@@ -125,6 +128,7 @@ impl Config {
             listeners: Vec::new(),
             max_fronts: 100_000,
             max_fronts_per_client: 25_000,
+            fronts_awake: 256,
             ledger_octets: 1 << 30,
             ledger_front_octets: 6400 << 10,
             upload_ledger_octets: 256 << 20,
@@ -154,6 +158,7 @@ impl Config {
         self.names_agree()?;
         range("max_fronts", self.max_fronts.into(), 1, 10_000_000)?;
         range("max_fronts_per_client", self.max_fronts_per_client.into(), 1, 10_000_000)?;
+        range("fronts_awake", self.fronts_awake.into(), 0, 10_000_000)?;
         range(
             "ledger_octets",
             self.ledger_octets,

@@ -127,6 +127,11 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
         self.slab.iter().map(|(key, deadline)| (key, deadline.kind, deadline.at, deadline.target))
     }
 
+    /// When a deadline ends, if it is armed.
+    pub fn end(&self, key: DeadlineKey<T>) -> Option<Instant> {
+        Some(self.slab.get(key)?.at)
+    }
+
     /// The earliest deadline.
     pub fn next(&self) -> Option<Instant> {
         Some(self.slab.get(self.first()?)?.at)

@@ -9,6 +9,7 @@ mod facts;
 mod name;
 mod origin;
 mod repeats;
+mod shared;
 
 pub use change::FieldChanges;
 pub use facts::FieldFacts;
@@ -18,6 +19,7 @@ use name::FieldNames;
 pub use origin::Origin;
 pub(crate) use origin::OwnOrigins;
 pub(crate) use repeats::Repeats;
+pub use shared::{SharedLine, SharedLines};
 
 /// Overhead of a field line in the size of a section (RFC 9113 section 6.5.2) and of a table entry (RFC 7541 section 4.1).
 pub const FIELD_OVERHEAD: usize = 32;

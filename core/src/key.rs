@@ -155,11 +155,23 @@ impl<T, M> Slab<T, M> {
 
     /// Gives the memory back where no entry is left. Keys that were given stay stale.
     pub fn release_memory(&mut self) {
-        let generation = self.slots.iter().map(|slot| slot.generation).max();
         // A place whose generations are used up keeps them.
-        if let Some(generation) = generation.filter(|&generation| self.len == 0 && generation != u32::MAX) {
-            *self = Self { first_generation: generation, ..Self::default() };
+        if let Some(generation) = self.next_generation() {
+            *self = Self::beginning_with(generation);
         }
+    }
+
+    /// What the keys of an empty slab begin with where the keys of this one stay stale. `None` where it is not empty, or its generations
+    /// are used up.
+    pub(crate) fn next_generation(&self) -> Option<u32> {
+        let used = self.slots.iter().map(|slot| slot.generation).max();
+        Some(used.unwrap_or(self.first_generation))
+            .filter(|&generation| self.len == 0 && generation != u32::MAX)
+    }
+
+    /// An empty slab whose keys begin with this generation.
+    pub(crate) fn beginning_with(generation: u32) -> Self {
+        Self { first_generation: generation, ..Self::default() }
     }
 
     /// Adds an entry.

@@ -53,7 +53,7 @@
 //! Modules stand on floors, and each uses its own floor and those below only (a test reads every path):
 //!
 //! - 0, words: [`address`], [`config`], [`error`], [`random`], [`time`]
-//! - 1, storage: [`deadline`], [`key`], [`ledger`], [`list`], [`outbox`], [`window`]
+//! - 1, storage: [`deadline`], [`key`], [`ledger`], [`list`], [`outbox`], [`parcel`], [`window`]
 //! - 2, codecs: [`fields`], [`frame`], [`hpack`], [`message`], and strategies to draw what they take
 //! - 3 and 4, one connection: [`h1`], [`h2`], [`session`]
 //! - 5, the life of a request: [`counters`], [`hooks`], [`record`], [`request`], [`routes`]
@@ -83,6 +83,7 @@ pub mod key;
 pub mod ledger;
 pub mod list;
 pub mod outbox;
+pub mod parcel;
 pub mod window;
 
 // Floor 2: codecs.

@@ -106,6 +106,44 @@ impl OctetQueue {
     }
 }
 
+/// A queue that is mostly empty, and then holds nothing at all.
+#[derive(Clone, Debug, Default)]
+pub struct Held(Option<Box<OctetQueue>>);
+
+impl Held {
+    /// How many octets wait.
+    pub fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What waits.
+    pub fn as_slice(&self) -> &[u8] {
+        self.0.as_deref().map_or(&[], OctetQueue::as_slice)
+    }
+
+    /// Appends octets.
+    pub fn extend(&mut self, octets: &[u8]) {
+        if !octets.is_empty() {
+            self.0.get_or_insert_default().extend(octets);
+        }
+    }
+
+    /// Drops all but the last `left` octets, and the memory with the last.
+    pub fn keep(&mut self, left: usize) {
+        if let Some(queue) = &mut self.0 {
+            queue.consume(queue.len().saturating_sub(left));
+        }
+        if left == 0 {
+            self.0 = None;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

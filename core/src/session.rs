@@ -2,7 +2,7 @@
 //! same verbs and tell the same events. What is said of a verb here is short; the protocols' own say more.
 
 use crate::error::{ConnectionError, ErrorCode};
-use crate::fields::FieldSection;
+use crate::fields::{FieldSection, SharedLines};
 use crate::h1;
 use crate::h2::{self, Cut, Event, Input, OpenError, StreamGone, StreamKey, Traffic};
 use crate::message::Version;
@@ -18,16 +18,52 @@ pub enum Session {
     H2(Box<h2::Connection>),
     /// HTTP/1.1.
     H1(Box<h1::Connection>),
+    /// HTTP/2, without streams and asleep. Whatever is to happen on it wakes it.
+    Dormant(Box<h2::Dormant>),
 }
 
-/// The same call in either protocol.
+/// The same call in either protocol. Who sleeps has an answer of its own.
 macro_rules! each {
-    ($session:expr, $name:ident => $call:expr) => {
+    ($session:expr, $name:ident => $call:expr, asleep => $answer:expr) => {
+        each!($session, $name => $call, _asleep => $answer)
+    };
+    ($session:expr, $name:ident => $call:expr, $asleep:ident => $answer:expr) => {
         match $session {
             Session::H2($name) => $call,
             Session::H1($name) => $call,
+            Session::Dormant($asleep) => {
+                core::hint::cold_path();
+                $answer
+            }
         }
     };
+}
+
+/// Sleep, of who has nothing to do.
+impl Session {
+    /// Whether it sleeps.
+    #[inline]
+    pub const fn is_asleep(&self) -> bool {
+        matches!(self, Self::Dormant(_))
+    }
+
+    /// Lets it sleep, if it can; see [`Connection::sleep`](h2::Connection::sleep). HTTP/1.1 remembers too little to gain by it. Says whether
+    /// it sleeps, and gives back the memory that it had for the next field section.
+    pub fn sleep(&mut self, shared: &mut SharedLines) -> Option<FieldSection> {
+        let Self::H2(session) = self else { return None };
+        let dormant = session.sleep(shared)?;
+        let spare = session.take_spare();
+        *self = Self::Dormant(Box::new(dormant));
+        Some(spare)
+    }
+
+    /// Wakes it, if it sleeps.
+    #[inline]
+    pub fn wake(&mut self) {
+        if let Self::Dormant(dormant) = self {
+            *self = Self::H2(Box::new(dormant.wake()));
+        }
+    }
 }
 
 /// What differs.
@@ -36,15 +72,15 @@ impl Session {
     pub fn awaits_preface(&self) -> bool {
         match self {
             Self::H2(session) => session.awaits_preface(),
-            Self::H1(_) => false,
+            Self::H1(_) | Self::Dormant(_) => false,
         }
     }
 
     /// The same session, over TLS: what is asked for without a scheme is asked for by `https`.
     pub fn over_tls(self) -> Self {
         match self {
-            Self::H2(_) => self,
             Self::H1(session) => Self::H1(Box::new(session.over_tls())),
+            Self::H2(_) | Self::Dormant(_) => self,
         }
     }
 
@@ -52,7 +88,8 @@ impl Session {
     pub fn answer_instead(&mut self, octets: &[u8]) {
         match self {
             Self::H2(session) => session.answer_instead(octets),
-            Self::H1(_) => {}
+            // More than its first octets have come.
+            Self::H1(_) | Self::Dormant(_) => {}
         }
     }
 
@@ -61,6 +98,7 @@ impl Session {
         match self {
             Self::H2(session) => session.peer_settings().max_concurrent_streams,
             Self::H1(_) => Some(1),
+            Self::Dormant(dormant) => dormant.outside().peer.max_concurrent_streams,
         }
     }
 
@@ -69,13 +107,14 @@ impl Session {
         match self {
             Self::H2(session) => session.peer_settings().enable_connect_protocol,
             Self::H1(_) => true,
+            Self::Dormant(dormant) => dormant.outside().peer.enable_connect_protocol,
         }
     }
 
     /// The version by which the last message came: for `via`.
     pub fn version(&self) -> Version {
         match self {
-            Self::H2(_) => Version::Http2,
+            Self::H2(_) | Self::Dormant(_) => Version::Http2,
             Self::H1(session) => session.version(),
         }
     }
@@ -85,7 +124,7 @@ impl Session {
         match self {
             Self::H2(session) => session.priority(stream).urgency,
             // Its responses leave in order, whatever is said of them.
-            Self::H1(_) => Priority::default().urgency,
+            Self::H1(_) | Self::Dormant(_) => Priority::default().urgency,
         }
     }
 
@@ -95,6 +134,10 @@ impl Session {
         match self {
             Self::H2(session) => session.forgive(time),
             Self::H1(session) => session.forgive(time),
+            Self::Dormant(_) => {
+                self.wake();
+                self.forgive(time)
+            }
         }
     }
 
@@ -106,6 +149,10 @@ impl Session {
                 true
             }
             Self::H1(_) => false,
+            Self::Dormant(_) => {
+                self.wake();
+                self.ping(payload)
+            }
         }
     }
 }
@@ -116,7 +163,7 @@ impl Session {
     /// Over HTTP/2 it does not: without the peer's WINDOW_UPDATE frames nothing of length could be sent to it any more.
     pub fn read_closed(&mut self) -> bool {
         match self {
-            Self::H2(_) => false,
+            Self::H2(_) | Self::Dormant(_) => false,
             Self::H1(session) => {
                 session.read_closed();
                 true
@@ -126,36 +173,26 @@ impl Session {
 
     /// Whether a tunnel goes on whose peer has ended its half.
     pub fn is_half_open(&self) -> bool {
-        match self {
-            Self::H2(_) => false,
-            Self::H1(session) => session.is_half_open(),
-        }
+        matches!(self, Self::H1(session) if session.is_half_open())
     }
 
     /// Whether nothing more will be said on it, by what was said: the connection is to be closed when its output has left.
     /// HTTP/2 says that by GOAWAY, which has its own ways.
+    #[inline]
     pub fn is_over(&self) -> bool {
-        match self {
-            Self::H2(_) => false,
-            Self::H1(session) => session.has_failed() || session.is_over(),
-        }
+        matches!(self, Self::H1(session) if session.has_failed() || session.is_over())
     }
 
     /// Whether a close in good order would end a message that is not whole. HTTP/2 frames every end.
     pub fn is_cut_short(&self) -> bool {
-        match self {
-            Self::H2(_) => false,
-            Self::H1(session) => session.is_cut_short(),
-        }
+        matches!(self, Self::H1(session) if session.is_cut_short())
     }
 
     /// Whether our sending direction is to be shut down behind what waits, although the peer may still send: half of a tunnel
     /// has ended.
+    #[inline]
     pub fn is_write_closed(&self) -> bool {
-        match self {
-            Self::H2(_) => false,
-            Self::H1(session) => session.is_write_closed(),
-        }
+        matches!(self, Self::H1(session) if session.is_write_closed())
     }
 }
 
@@ -163,82 +200,89 @@ impl Session {
 impl Session {
     /// Octets to events; see the sessions' own `poll_event`.
     pub fn poll_event<'a>(&mut self, input: &mut Input<'a>) -> Result<Option<Event<'a>>, ConnectionError> {
-        each!(self, session => session.poll_event(input))
+        each!(self, session => session.poll_event(input), asleep => {
+            self.wake();
+            self.poll_event(input)
+        })
     }
 
     /// What waits to be written.
     pub fn transmit(&self) -> &[u8] {
-        each!(self, session => session.transmit())
+        each!(self, session => session.transmit(), asleep => &[])
     }
 
     /// `n` octets of it left.
     pub fn sent(&mut self, n: usize) {
-        each!(self, session => session.sent(n))
+        each!(self, session => session.sent(n), asleep => ())
     }
 
     /// Whether there is output, or some could be cut.
+    #[inline]
     pub fn has_output(&self) -> bool {
-        each!(self, session => session.has_output())
+        each!(self, session => session.has_output(), asleep => false)
     }
 
     /// Whether no further input should be taken in.
+    #[inline]
     pub fn is_congested(&self) -> bool {
-        each!(self, session => session.is_congested())
+        each!(self, session => session.is_congested(), asleep => false)
     }
 
     /// Whether input may be taken in again.
+    #[inline]
     pub fn has_room(&self) -> bool {
-        each!(self, session => session.has_room())
+        each!(self, session => session.has_room(), asleep => true)
     }
 
     /// Whether an error ended it.
     pub fn has_failed(&self) -> bool {
-        each!(self, session => session.has_failed())
+        each!(self, session => session.has_failed(), asleep => false)
     }
 
     /// Whether it is known what the peer allows.
     pub fn is_established(&self) -> bool {
-        each!(self, session => session.is_established())
+        each!(self, session => session.is_established(), asleep => true)
     }
 
     /// Client: sends a request head.
     pub fn open(&mut self, fields: &FieldSection, end: bool) -> Result<StreamKey, OpenError> {
-        each!(self, session => session.open(fields, end))
+        each!(self, session => session.open(fields, end), asleep => Err(OpenError::NotClient))
     }
 
     /// Client: how many requests could be sent now.
     pub fn open_slots(&self) -> u32 {
-        each!(self, session => session.open_slots())
+        each!(self, session => session.open_slots(), asleep => 0)
     }
 
     /// Streams that are open.
+    #[inline]
     pub fn open_streams(&self) -> usize {
-        each!(self, session => session.open_streams())
+        each!(self, session => session.open_streams(), asleep => 0)
     }
 
     /// Server: sends a response head, interim or final.
     pub fn send_head(&mut self, key: StreamKey, fields: &FieldSection, end: bool) -> Result<(), StreamGone> {
-        each!(self, session => session.send_head(key, fields, end))
+        each!(self, session => session.send_head(key, fields, end), asleep => Err(StreamGone))
     }
 
     /// Appends content; returns how many octets were cut at once.
     pub fn send_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<usize, StreamGone> {
-        each!(self, session => session.send_data(key, data, end))
+        each!(self, session => session.send_data(key, data, end), asleep => Err(StreamGone))
     }
 
     /// Ends a message with a trailer section.
     pub fn send_trailers(&mut self, key: StreamKey, fields: FieldSection) -> Result<(), StreamGone> {
-        each!(self, session => session.send_trailers(key, fields))
+        each!(self, session => session.send_trailers(key, fields), asleep => Err(StreamGone))
     }
 
     /// Cuts content that waits into the outbox.
     pub fn cut(&mut self) -> Option<Cut> {
-        each!(self, session => session.cut())
+        each!(self, session => session.cut(), asleep => None)
     }
 
     /// Ends a stream before its time.
     pub fn reset(&mut self, key: StreamKey, code: ErrorCode) {
-        each!(self, session => session.reset(key, code))
+        each!(self, session => session.reset(key, code), asleep => ())
     }
 
     /// Client: a request was taken back. A connection of HTTP/1.1 has ended with it.
@@ -255,97 +299,110 @@ impl Session {
 
     /// Gives received octets back to their stream.
     pub fn release_stream(&mut self, key: StreamKey, credit: Credit<StreamLevel>) {
-        each!(self, session => session.release_stream(key, credit))
+        each!(self, session => session.release_stream(key, credit), asleep => drop(credit))
     }
 
     /// Gives received octets back to the connection.
     pub fn release_connection(&mut self, credit: Credit<ConnectionLevel>) {
-        each!(self, session => session.release_connection(credit))
+        each!(self, session => session.release_connection(credit), asleep => {
+            self.wake();
+            self.release_connection(credit)
+        })
     }
 
     /// What the peer may send on a stream that is opened now, in octets.
+    #[inline]
     pub fn stream_recv_window(&self) -> u32 {
-        each!(self, session => session.stream_recv_window())
+        each!(self, session => session.stream_recv_window(), dormant => dormant.stream_recv_window())
     }
 
     /// What a stream's receive window is restored to.
     pub fn recv_window_size(&self, key: StreamKey) -> Option<u32> {
-        each!(self, session => session.recv_window_size(key))
+        each!(self, session => session.recv_window_size(key), asleep => None)
     }
 
     /// Widens a stream's receive window for good.
     pub fn widen_recv_window(&mut self, key: StreamKey, by: u32) {
-        each!(self, session => session.widen_recv_window(key, by))
+        each!(self, session => session.widen_recv_window(key, by), asleep => ())
     }
 
     /// Octets of content that wait in a stream.
     pub fn queued(&self, key: StreamKey) -> usize {
-        each!(self, session => session.queued(key))
+        each!(self, session => session.queued(key), asleep => 0)
     }
 
     /// Octets that wait in all.
     pub fn buffered(&self) -> usize {
-        each!(self, session => session.buffered())
+        each!(self, session => session.buffered(), asleep => 0)
     }
 
     /// Attaches a number to a stream.
     pub fn set_tag(&mut self, key: StreamKey, tag: u64) {
-        each!(self, session => session.set_tag(key, tag))
+        each!(self, session => session.set_tag(key, tag), asleep => ())
     }
 
     /// The number of a stream on its connection.
     pub fn stream_id(&self, key: StreamKey) -> Option<u32> {
-        each!(self, session => session.stream_id(key))
+        each!(self, session => session.stream_id(key), asleep => None)
     }
 
     /// Takes any stream out without telling the peer.
     pub fn abandon_stream(&mut self) -> Option<(StreamKey, u64)> {
-        each!(self, session => session.abandon_stream())
+        each!(self, session => session.abandon_stream(), asleep => None)
     }
 
     /// Announces that the connection ends soon.
     pub fn announce_goaway(&mut self) {
-        each!(self, session => session.announce_goaway())
+        each!(self, session => session.announce_goaway(), asleep => {
+            self.wake();
+            self.announce_goaway()
+        })
     }
 
     /// Says which requests are still served.
     pub fn goaway(&mut self) {
-        each!(self, session => session.goaway())
+        each!(self, session => session.goaway(), asleep => {
+            self.wake();
+            self.goaway()
+        })
     }
 
     /// Whether the last request that is served is known.
     pub fn goaway_is_final(&self) -> bool {
-        each!(self, session => session.goaway_is_final())
+        each!(self, session => session.goaway_is_final(), asleep => false)
     }
 
     /// Whether no further request can ever be sent.
     pub fn is_going_away(&self) -> bool {
-        each!(self, session => session.is_going_away())
+        each!(self, session => session.is_going_away(), asleep => false)
     }
 
     /// The peer broke the protocol.
     pub fn fail(&mut self, error: ConnectionError) {
-        each!(self, session => session.fail(error))
+        each!(self, session => session.fail(error), asleep => {
+            self.wake();
+            self.fail(error)
+        })
     }
 
     /// How many octets ever left.
     pub fn octets_sent(&self) -> u64 {
-        each!(self, session => session.octets_sent())
+        each!(self, session => session.octets_sent(), dormant => dormant.outside().traffic.sent_octets)
     }
 
     /// How many octets will have left when what waits in the outbox now has.
     pub fn octets_queued(&self) -> u64 {
-        each!(self, session => session.octets_queued())
+        each!(self, session => session.octets_queued(), dormant => dormant.outside().traffic.sent_octets)
     }
 
     /// What has passed so far.
-    pub fn traffic(&self) -> &Traffic {
-        each!(self, session => session.traffic())
+    pub fn traffic(&self) -> Traffic {
+        each!(self, session => *session.traffic(), dormant => dormant.outside().traffic)
     }
 
     /// Both windows of the connection: for snapshots.
     pub fn windows(&self) -> (i32, i32) {
-        each!(self, session => session.windows())
+        each!(self, session => session.windows(), dormant => dormant.outside().windows())
     }
 
     /// Octets whose credit is lost: for tests.
@@ -354,46 +411,48 @@ impl Session {
             Self::H2(session) => session.credit_lost(),
             // Nobody owes credit there.
             Self::H1(_) => 0,
+            Self::Dormant(dormant) => dormant.outside().recv_window.unreleased(),
         }
     }
 
     /// Whether the peer has begun a head and not ended it.
     pub fn is_in_field_block(&self, rest: &[u8]) -> bool {
-        each!(self, session => session.is_in_field_block(rest))
+        each!(self, session => session.is_in_field_block(rest), asleep => false)
     }
 
     /// How many heads came whole.
     pub fn field_blocks_received(&self) -> u64 {
-        each!(self, session => session.field_blocks_received())
+        each!(self, session => session.field_blocks_received(), dormant => dormant.outside().blocks_received)
     }
 
     /// Takes the memory of an empty outbox away.
     pub fn take_outbox_memory(&mut self) -> Vec<u8> {
-        each!(self, session => session.take_outbox_memory())
+        each!(self, session => session.take_outbox_memory(), asleep => Vec::new())
     }
 
     /// Gives memory to an outbox that has none.
     pub fn give_outbox_memory(&mut self, memory: Vec<u8>) {
-        each!(self, session => session.give_outbox_memory(memory))
+        each!(self, session => session.give_outbox_memory(memory), asleep => drop(memory))
     }
 
     /// Octets of memory that the outbox holds.
+    #[inline]
     pub fn outbox_capacity(&self) -> usize {
-        each!(self, session => session.outbox_capacity())
+        each!(self, session => session.outbox_capacity(), asleep => 0)
     }
 
     /// Takes the memory for the next field section out.
     pub fn take_spare(&mut self) -> FieldSection {
-        each!(self, session => session.take_spare())
+        each!(self, session => session.take_spare(), asleep => FieldSection::new())
     }
 
     /// Whether the next field section would be made of new memory.
     pub fn lacks_spare(&self) -> bool {
-        each!(self, session => session.lacks_spare())
+        each!(self, session => session.lacks_spare(), asleep => true)
     }
 
     /// Gives memory for the next field section.
     pub fn recycle(&mut self, fields: FieldSection) {
-        each!(self, session => session.recycle(fields))
+        each!(self, session => session.recycle(fields), asleep => drop(fields))
     }
 }

@@ -3,6 +3,7 @@
 use core::marker::PhantomData;
 
 use crate::config::MAX_WINDOW;
+use crate::parcel::{Packer, Unpacker};
 
 /// A window would exceed 2^31-1 octets (RFC 9113 section 6.9.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,14 @@ impl SendWindow {
     /// The window itself, which may be negative.
     pub const fn get(self) -> i32 {
         self.0
+    }
+
+    pub(crate) fn pack(self, parcel: &mut Packer) {
+        parcel.number(self.0.cast_unsigned());
+    }
+
+    pub(crate) fn unpack(parcel: &mut Unpacker<'_>) -> Self {
+        Self(parcel.small().cast_signed())
     }
 
     /// Takes octets that are cut into a frame. The caller asked [`available`](Self::available) first.
@@ -83,6 +92,17 @@ impl RecvWindow {
     pub const fn unreleased(self) -> u64 {
         let missing = self.size as i64 - self.available as i64 - self.pending as i64;
         if missing > 0 { missing as u64 } else { 0 }
+    }
+
+    pub(crate) fn pack(self, parcel: &mut Packer) {
+        let Self { available, pending, size } = self;
+        parcel.number(available.cast_unsigned());
+        parcel.number(pending);
+        parcel.number(size);
+    }
+
+    pub(crate) fn unpack(parcel: &mut Unpacker<'_>) -> Self {
+        Self { available: parcel.small().cast_signed(), pending: parcel.small(), size: parcel.small() }
     }
 
     /// Octets of a frame arrived. None need no window, even of a negative one.

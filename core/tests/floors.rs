@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// line of their own.
 const FLOORS: &[(&str, &[&str])] = &[
     ("0 words", &["address", "config", "error", "random", "time", "tls"]),
-    ("1 storage", &["deadline", "key", "ledger", "list", "outbox", "window"]),
+    ("1 storage", &["deadline", "key", "ledger", "list", "outbox", "parcel", "window"]),
     (
         "2 codecs",
         &[
@@ -47,6 +47,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "h1/server",
             "h2/client",
             "h2/connection",
+            "h2/dormant",
             "h2/endpoint",
             "h2/mod",
             "h2/priorities",

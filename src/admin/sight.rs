@@ -134,6 +134,7 @@ impl UpstreamSight {
 fn sum(a: View, b: View) -> View {
     View {
         fronts: a.fronts + b.fronts,
+        asleep: a.asleep + b.asleep,
         backends: a.backends + b.backends,
         engines: a.engines + b.engines,
         requests: a.requests + b.requests,

@@ -44,7 +44,23 @@ impl<C, M> Default for Repeats<C, M> {
     }
 }
 
+impl<C, M> Kept<C, M> {
+    fn after(number: u32) -> Box<Self> {
+        Box::new(Self { repeats: [const { None }; KEPT], number })
+    }
+}
+
 impl<C: PartialEq, M> Repeats<C, M> {
+    /// Nothing is known to have come before, and so many numbers were given.
+    pub(crate) fn after(number: u32) -> Self {
+        Self { kept: (number > 0).then(|| Kept::after(number)), ..Self::default() }
+    }
+
+    /// The number that was given last.
+    pub(crate) fn number(&self) -> u32 {
+        self.kept.as_ref().map_or(0, |kept| kept.number)
+    }
+
     /// What these octets mean, if that is known.
     #[inline]
     pub(crate) fn find(&self, octets: &[u8], context: &C) -> Option<&Repeat<C, M>> {
@@ -72,8 +88,7 @@ impl<C: PartialEq, M> Repeats<C, M> {
             self.turn = (self.turn + 1) % KEPT as u8;
             return;
         };
-        let kept =
-            self.kept.get_or_insert_with(|| Box::new(Kept { repeats: [const { None }; KEPT], number: 0 }));
+        let kept = self.kept.get_or_insert_with(|| Kept::after(0));
         let Some(number) = NonZeroU32::new(kept.number.wrapping_add(1)) else { return };
         kept.number = number.get();
         section.set_origin(Origin::of_section(identity, number));

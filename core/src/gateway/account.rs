@@ -116,7 +116,7 @@ impl Gateway {
     pub(super) fn count_closed(&mut self, conn: &Conn) {
         if let Some(side) = self.side_of(&conn.side) {
             side.closed += 1;
-            side.traffic.merge(conn.session.traffic());
+            side.traffic.merge(&conn.session.traffic());
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Balancers spread connections, not requests; one that lasts for ever pins its load to where it once went.
 
-use crate::gateway::conn::{Life, Side};
+use crate::gateway::conn::{Age, Life, Side};
 use crate::gateway::deadlines::Kind;
 use crate::gateway::{ConnId, Gateway};
 use crate::record::Cause;
@@ -23,8 +23,30 @@ impl Gateway {
 
     fn arm_age_at(&mut self, id: ConnId, at: Instant) {
         let key = self.deadlines.arm(Kind::Age as u8, at, DeadlineTarget::Conn(id));
-        let old = self.conns.get_mut(id).and_then(|entry| entry.age_deadline.replace(key));
+        let Some(entry) = self.conns.get_mut(id) else { return };
+        let old = entry.age_deadline.disarm();
+        entry.age_deadline = Age::Armed(key);
         self.cancel_deadline(old);
+    }
+
+    /// A client falls asleep: if it is to be closed for idleness before its time is over, that need not be watched meanwhile.
+    pub(super) fn age_asleep(&mut self, id: ConnId) {
+        let Some(entry) = self.conns.get_mut(id) else { return };
+        let (Age::Armed(age), Some(idle)) = (entry.age_deadline, entry.deadline) else { return };
+        let (age_at, idle_at) = (self.deadlines.end(age), self.deadlines.end(idle));
+        if let (Some(age_at), Some(idle_at)) = (age_at, idle_at)
+            && idle_at < age_at
+        {
+            entry.age_deadline = Age::Asleep(age_at);
+            self.deadlines.cancel(age);
+        }
+    }
+
+    /// It has woken.
+    pub(super) fn age_awake(&mut self, id: ConnId) {
+        if let Some(Age::Asleep(at)) = self.conns.get(id).map(|entry| entry.age_deadline) {
+            self.arm_age_at(id, at);
+        }
     }
 
     /// A tenth more or less, so that what began together does not end together.
@@ -39,7 +61,7 @@ impl Gateway {
     /// backend connection takes no new requests.
     pub(super) fn expire_age(&mut self, id: ConnId, now: Instant) {
         // Where it is asked to leave before its time, that is still armed.
-        let armed = self.conns.get_mut(id).and_then(|entry| entry.age_deadline.take());
+        let armed = self.conns.get_mut(id).and_then(|entry| entry.age_deadline.disarm());
         self.cancel_deadline(armed);
         let Some(entry) = self.conns.get_mut(id).filter(|entry| entry.life == Life::Open) else { return };
         match entry.side {

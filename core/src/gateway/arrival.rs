@@ -109,7 +109,7 @@ impl Gateway {
         let Some(Conn { session, side: Side::Backend(engine), .. }) = self.conns.get(id) else { return };
         let (upstream, endpoint) = (engine.upstream, engine.endpoint);
         let spoken = match session {
-            Session::H2(_) => Protocol::Http2,
+            Session::H2(_) | Session::Dormant(_) => Protocol::Http2,
             Session::H1(_) => Protocol::Http1,
         };
         if let Some(endpoint) = self.registry.endpoint_mut(upstream, endpoint) {

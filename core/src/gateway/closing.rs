@@ -9,7 +9,7 @@ use crate::record::{Cause, Outcome};
 use crate::time::{Duration, Instant};
 
 /// Octets of a closing peer that are discarded before patience ends.
-const LINGER_OCTETS_MAX: usize = 1 << 20;
+const LINGER_OCTETS_MAX: u32 = 1 << 20;
 
 /// A drain under way.
 #[derive(Clone, Debug)]
@@ -85,7 +85,7 @@ impl Gateway {
         let Some(entry) = self.conns.get_mut(id).filter(|entry| entry.life == Life::Open) else { return };
         entry.session.goaway();
         entry.life = Life::Flushing;
-        let deadlines = [entry.deadline.take(), entry.age_deadline.take()];
+        let deadlines = [entry.deadline.take(), entry.age_deadline.disarm()];
         deadlines.into_iter().for_each(|deadline| self.cancel_deadline(deadline));
         self.retire_engine(id, cause, now);
         self.touch(id);
@@ -131,7 +131,7 @@ impl Gateway {
     pub(super) fn discard(&mut self, id: ConnId, octets: usize, now: Instant) {
         let Some(entry) = self.conns.get_mut(id) else { return };
         entry.inbox = Default::default();
-        entry.discarded = entry.discarded.saturating_add(octets);
+        entry.discarded = entry.discarded.saturating_add(u32::try_from(octets).unwrap_or(u32::MAX));
         if entry.discarded > LINGER_OCTETS_MAX {
             self.close_now(id, now);
         }
@@ -170,12 +170,12 @@ impl Gateway {
     }
 
     fn forget_conn(&mut self, id: ConnId, now: Instant) {
-        let Some(entry) = self.conns.remove(id) else { return };
+        let Some(mut entry) = self.conns.remove(id) else { return };
         self.cancel_deadline(entry.deadline);
         self.cancel_deadline(entry.write_deadline);
         self.cancel_deadline(entry.block_deadline.map(|(_, deadline)| deadline));
-        self.cancel_deadline(entry.age_deadline);
-        self.cancel_deadline(entry.vigil.deadline());
+        self.cancel_deadline(entry.age_deadline.disarm());
+        self.cancel_deadline(entry.vigil.as_ref().and_then(|vigil| vigil.deadline()));
         self.count_closed(&entry);
         match entry.side {
             Side::Front { lanes, peer, counted, shed, .. } => {

@@ -6,8 +6,9 @@ use crate::address::Address;
 use crate::config::Protocol;
 use crate::deadline::DeadlineKey;
 use crate::engine::Engine;
+use crate::gateway::dormant::Wakefulness;
 use crate::gateway::vigil::Vigil;
-use crate::outbox::OctetQueue;
+use crate::outbox::Held;
 use crate::registry::FrontLanes;
 use crate::request::DeadlineTarget;
 use crate::session::Session;
@@ -67,6 +68,28 @@ impl Side {
     }
 }
 
+/// When a connection has had its time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Age {
+    /// Not at all, or it has.
+    #[default]
+    Endless,
+    /// With this deadline.
+    Armed(DeadlineKey<DeadlineTarget>),
+    /// Then, if it is still there: it sleeps, and has been idle for too long before.
+    Asleep(Instant),
+}
+
+impl Age {
+    /// The deadline, if one is armed; none is armed any more.
+    pub(super) fn disarm(&mut self) -> Option<DeadlineKey<DeadlineTarget>> {
+        match core::mem::take(self) {
+            Self::Armed(key) => Some(key),
+            Self::Endless | Self::Asleep(_) => None,
+        }
+    }
+}
+
 /// One connection.
 #[derive(Clone, Debug)]
 pub(super) struct Conn {
@@ -74,7 +97,7 @@ pub(super) struct Conn {
     pub(super) side: Side,
     pub(super) life: Life,
     /// Octets received that do not make a whole frame, or that wait because reading is paused.
-    pub(super) inbox: OctetQueue,
+    pub(super) inbox: Held,
     /// The adapter was told to leave the socket alone.
     pub(super) paused: bool,
     /// The adapter was told of output, and has not seen its end since.
@@ -84,17 +107,19 @@ pub(super) struct Conn {
     /// The peer's FIN came.
     pub(super) read_closed: bool,
     /// Input discarded while lingering.
-    pub(super) discarded: usize,
+    pub(super) discarded: u32,
     /// Preface, idleness or lingering.
     pub(super) deadline: Option<DeadlineKey<DeadlineTarget>>,
-    /// A field block that the client has begun: which of its blocks it is, and by when it must end.
-    pub(super) block_deadline: Option<(u64, DeadlineKey<DeadlineTarget>)>,
+    /// A field block that the client has begun: the last digits of its number, and by when it must end.
+    pub(super) block_deadline: Option<(u32, DeadlineKey<DeadlineTarget>)>,
     /// Output that the peer does not take.
     pub(super) write_deadline: Option<DeadlineKey<DeadlineTarget>>,
     /// The end of its time.
-    pub(super) age_deadline: Option<DeadlineKey<DeadlineTarget>>,
-    /// Whether a backend is still there.
-    pub(super) vigil: Vigil,
+    pub(super) age_deadline: Age,
+    /// Whether it may sleep, of a client.
+    pub(super) wakefulness: Wakefulness,
+    /// Of a backend: whether it is still there.
+    pub(super) vigil: Option<Box<Vigil>>,
     /// Since when output waits without progress; `None` where none waits.
     pub(super) waiting_since: Option<Instant>,
     /// The peer's SETTINGS came.
@@ -115,11 +140,12 @@ pub(super) struct Conn {
 
 impl Conn {
     pub(super) fn new(session: Session, side: Side, life: Life, now: Instant) -> Self {
+        let vigil = matches!(side, Side::Backend(_)).then(|| Box::new(Vigil::new(now)));
         Self {
             session,
             side,
             life,
-            inbox: OctetQueue::default(),
+            inbox: Held::default(),
             paused: false,
             announced: false,
             shut: false,
@@ -128,8 +154,9 @@ impl Conn {
             deadline: None,
             block_deadline: None,
             write_deadline: None,
-            age_deadline: None,
-            vigil: Vigil::new(now),
+            age_deadline: Age::Endless,
+            wakefulness: Wakefulness::default(),
+            vigil,
             waiting_since: None,
             established: false,
             forgiven: now,
@@ -168,7 +195,8 @@ mod tests {
     #[test]
     fn a_connection_stays_small() {
         let sizes = [
-            ("connection", size_of::<Conn>(), 288),
+            ("connection", size_of::<Conn>(), 232),
+            ("asleep", size_of::<crate::h2::Dormant>(), 40),
             ("HTTP/1.1", size_of::<crate::h1::Connection>(), 424),
             ("deadline", size_of::<crate::deadline::Deadline<DeadlineTarget>>(), 56),
             ("lane", size_of::<crate::registry::Lane>(), 72),

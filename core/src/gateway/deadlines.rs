@@ -156,7 +156,7 @@ impl Gateway {
         let Some(entry) = self.conns.get_mut(id).filter(|entry| entry.is_front()) else { return };
         // What we do not read cannot end.
         let open = !entry.paused && entry.life == Life::Open && entry.session.is_in_field_block(rest);
-        let number = entry.session.field_blocks_received();
+        let number = entry.session.field_blocks_received() as u32;
         if open && entry.block_deadline.is_some_and(|(watched, _)| watched == number) {
             return;
         }
@@ -296,6 +296,7 @@ impl Gateway {
         let Some(entry) = self.conns.get(id).filter(|entry| entry.established) else { return };
         if entry.session.open_streams() == 0 {
             self.arm_conn(id, if entry.is_front() { Kind::FrontIdle } else { Kind::BackendIdle }, now);
+            self.stays_awake(id);
         }
     }
 

@@ -15,6 +15,7 @@ const LEFT_OUT: &[&str] = &[
     "Traffic",
     "UpstreamConfig",
     "UpstreamCounters",
+    "Wakefulness",
 ];
 /// Where in the output of a connection a head begins: whether it has left is seen by what is in its outbox. And turns by their
 /// numbers: in a line the links say the order.
@@ -131,7 +132,7 @@ impl Digest {
         }
         self.meaning = match behind {
             b'(' if word == b"Instant" => Meaning::Instant,
-            b'(' if word == b"Some" => self.meaning,
+            b'(' if word == b"Some" || word == b"Armed" => self.meaning,
             b':' => Meaning::of_field(&word),
             _ => Meaning::Itself,
         };

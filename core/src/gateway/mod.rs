@@ -42,6 +42,7 @@ mod deadlines;
 #[cfg(feature = "observe")]
 mod digest;
 mod dispatch;
+mod dormant;
 mod engines;
 mod forward;
 mod front;
@@ -115,6 +116,7 @@ pub struct Gateway {
     conns: Slab<Conn, ConnMarker>,
     fronts: usize,
     clients: clients::Clients,
+    dormancy: dormant::Dormancy,
     requests: Slab<Request>,
     registry: Registry,
     routes: Routes,
@@ -172,6 +174,7 @@ impl Gateway {
             conns: Slab::default(),
             fronts: 0,
             clients: clients::Clients::default(),
+            dormancy: dormant::Dormancy::default(),
             requests: Slab::default(),
             registry: Registry::default(),
             routes: Routes::default(),

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::fields::SharedLines;
 use crate::gateway::conn::{Life, Side};
-use crate::gateway::{ConnId, Gateway, digest, hooked, spare};
+use crate::gateway::{ConnId, Gateway, digest, dormant, hooked, spare};
 use crate::record::RequestId;
 use crate::request::{Place, Request};
 use crate::time::Instant;
@@ -155,6 +156,10 @@ impl Gateway {
             conns: self.conns.clone(),
             fronts: self.fronts,
             clients: self.clients.clone(),
+            dormancy: dormant::Dormancy {
+                awake: self.dormancy.awake.clone(),
+                shared: SharedLines::default(),
+            },
             requests: self.requests.clone(),
             registry: self.registry.clone(),
             routes: self.routes.clone(),
@@ -205,6 +210,7 @@ impl Gateway {
             conns,
             fronts,
             clients,
+            dormancy: _,
             requests,
             registry,
             routes: _,

@@ -3,7 +3,7 @@
 
 use crate::gateway::conn::{Conn, Life};
 use crate::gateway::{Action, ConnId, Gateway};
-use crate::outbox::OctetQueue;
+use crate::outbox::Held;
 use crate::record::Cause;
 use crate::time::Instant;
 
@@ -15,8 +15,7 @@ impl Conn {
     /// something else.
     pub(super) fn wants_a_visit(&self) -> bool {
         (self.paused && self.session.has_room())
-            || (self.life == Life::Open && self.session.is_over())
-            || self.owes_an_end()
+            || (self.life == Life::Open && (self.session.is_over() || self.owes_an_end()))
     }
 
     /// Whether our direction of a tunnel has ended with nothing to write, so that nothing else leads to its end.
@@ -64,6 +63,7 @@ impl Gateway {
     /// Takes what is whole of `held` octets that a connection holds and `n` that came behind them. The fewer are moved to where the
     /// others are: whoever sends octet by octet makes us copy no more than a few for each (RFC 9113 section 10.5).
     pub(super) fn take_in(&mut self, id: ConnId, held: usize, n: usize, now: Instant) {
+        self.rouse(id);
         let Some(entry) = self.conns.get_mut(id) else { return };
         entry.forgive(now);
         let mut buffer = core::mem::take(&mut self.recv_buffer);
@@ -77,7 +77,7 @@ impl Gateway {
         }
         buffer[..held].copy_from_slice(entry.inbox.as_slice());
         // What is left goes into memory of its own size; an idle connection holds none.
-        entry.inbox = OctetQueue::default();
+        entry.inbox = Held::default();
         self.work.octets(filled);
         let left = self.receive(id, &buffer[..filled], now);
         if let Some(entry) = self.conns.get_mut(id)
@@ -93,7 +93,7 @@ impl Gateway {
         let Some(entry) = self.conns.get_mut(id) else { return };
         let mut inbox = core::mem::take(&mut entry.inbox);
         let left = self.receive(id, inbox.as_slice(), now);
-        inbox.consume(inbox.len() - left);
+        inbox.keep(left);
         if let Some(entry) = self.conns.get_mut(id)
             && left > 0
         {

@@ -236,7 +236,7 @@ impl Gateway {
         for (id, conn) in self.conns.iter() {
             match &conn.side {
                 Side::Front { peer, .. } => {
-                    front.traffic.merge(conn.session.traffic());
+                    front.traffic.merge(&conn.session.traffic());
                     if fronts.len() < connections_max {
                         let frozen = frozen.get(&id).copied().unwrap_or(0);
                         fronts.push(front_snapshot(id, peer, conn, frozen, now));
@@ -247,7 +247,7 @@ impl Gateway {
                     let endpoints = upstreams.get_mut(&engine.upstream).map(|of| &mut of.endpoints);
                     let endpoint = endpoints.zip(at).and_then(|(endpoints, &at)| endpoints.get_mut(at));
                     let Some(endpoint) = endpoint else { continue };
-                    endpoint.counters.wire.traffic.merge(conn.session.traffic());
+                    endpoint.counters.wire.traffic.merge(&conn.session.traffic());
                     let engine = engine_snapshot(engine, conn, now);
                     endpoint.engine_states[engine.state as usize] += 1;
                     if endpoint.engines.len() < connections_max {
@@ -351,7 +351,7 @@ fn front_snapshot(id: ConnId, peer: &Address, conn: &Conn, frozen: u32, now: Ins
         paused: conn.paused,
         windows: conn.session.windows(),
         buffered: (conn.inbox.len() + conn.session.buffered()) as u64,
-        traffic: *conn.session.traffic(),
+        traffic: conn.session.traffic(),
     }
 }
 
@@ -371,7 +371,7 @@ fn engine_snapshot(engine: &Engine, conn: &Conn, now: Instant) -> EngineSnapshot
         slots: engine.free_slots(&conn.session),
         windows: conn.session.windows(),
         buffered: (conn.inbox.len() + conn.session.buffered()) as u64,
-        traffic: *conn.session.traffic(),
+        traffic: conn.session.traffic(),
     }
 }
 

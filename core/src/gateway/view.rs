@@ -8,6 +8,8 @@ use crate::request::Place;
 pub struct View {
     /// Connections of clients.
     pub fronts: usize,
+    /// Of these: asleep.
+    pub asleep: usize,
     /// Connections to backends, those being made included.
     pub backends: usize,
     /// Engines in the registry.
@@ -65,6 +67,7 @@ impl Gateway {
             view.buffered_octets += request.relayed_octets();
         }
         for (_, conn) in self.conns.iter() {
+            view.asleep += usize::from(conn.session.is_asleep());
             view.buffered_octets += conn.inbox.len() + conn.session.buffered();
             if !conn.session.has_failed() {
                 view.credit_lost += conn.session.credit_lost();

@@ -5,7 +5,7 @@
 //! is asked once: there are servers that take a second question for abuse.
 
 use crate::deadline::DeadlineKey;
-use crate::gateway::conn::Life;
+use crate::gateway::conn::{Conn, Life};
 use crate::gateway::deadlines::Kind;
 use crate::gateway::{ConnId, Gateway};
 use crate::record::Cause;
@@ -39,8 +39,7 @@ impl Vigil {
 impl Gateway {
     /// Octets came from a backend, whatever they say.
     pub(super) fn heard(&mut self, conn: ConnId, now: Instant) {
-        let Some(entry) = self.conns.get_mut(conn).filter(|entry| !entry.is_front()) else { return };
-        let vigil = &mut entry.vigil;
+        let Some(vigil) = self.conns.get_mut(conn).and_then(|entry| entry.vigil.as_mut()) else { return };
         // X2: however the octets of one moment are cut, they are one answer.
         let later = now > vigil.heard;
         vigil.heard = now;
@@ -49,7 +48,7 @@ impl Gateway {
             self.cancel_deadline(deadline);
             self.look_later(conn);
         } else if later {
-            entry.vigil.asked = false;
+            vigil.asked = false;
         }
     }
 
@@ -57,9 +56,10 @@ impl Gateway {
     pub(super) fn watch(&mut self, conn: ConnId, now: Instant) {
         let limit = self.config.timeouts.suspect_idle;
         let Some(entry) = self.conns.get(conn).filter(|entry| entry.established) else { return };
-        if now.saturating_since(entry.vigil.heard) >= limit {
+        let Some(vigil) = &entry.vigil else { return };
+        if now.saturating_since(vigil.heard) >= limit {
             self.ask(conn, now);
-        } else if entry.vigil.deadline.is_none() {
+        } else if vigil.deadline.is_none() {
             self.look_later(conn);
         }
     }
@@ -73,26 +73,27 @@ impl Gateway {
 
     /// Looks at the connection once nothing was heard for a while.
     fn look_later(&mut self, conn: ConnId) {
-        let Some(entry) = self.conns.get(conn) else { return };
-        let at = entry.vigil.heard + self.config.timeouts.suspect_silent;
+        let Some(vigil) = self.conns.get(conn).and_then(|entry| entry.vigil.as_ref()) else { return };
+        let at = vigil.heard + self.config.timeouts.suspect_silent;
         self.arm_vigil(conn, at);
     }
 
     fn arm_vigil(&mut self, conn: ConnId, at: Instant) {
+        let Some(vigil) = self.conns.get_mut(conn).and_then(|entry| entry.vigil.as_mut()) else { return };
         let key = self.deadlines.arm(Kind::Vigil as u8, at, DeadlineTarget::Conn(conn));
-        let old = self.conns.get_mut(conn).and_then(|entry| entry.vigil.deadline.replace(key));
+        let old = vigil.deadline.replace(key);
         self.cancel_deadline(old);
     }
 
     /// B5, B7, F24: one PING, and no other before the answer.
     fn ask(&mut self, conn: ConnId, now: Instant) {
         let limit = self.config.timeouts.ping;
-        let Some(entry) = self.conns.get_mut(conn).filter(|entry| !entry.vigil.asked) else { return };
-        if !entry.session.ping(*b"in there") {
+        let Some(Conn { session, vigil: Some(vigil), .. }) = self.conns.get_mut(conn) else { return };
+        if vigil.asked || !session.ping(*b"in there") {
             return;
         }
-        entry.vigil.asked = true;
-        entry.vigil.pinged = true;
+        vigil.asked = true;
+        vigil.pinged = true;
         self.arm_vigil(conn, now + limit);
         self.touch(conn);
     }
@@ -100,15 +101,16 @@ impl Gateway {
     /// The answer is overdue, or it is time for a look.
     pub(super) fn expire_vigil(&mut self, conn: ConnId, now: Instant) {
         let Some(entry) = self.conns.get_mut(conn) else { return };
-        entry.vigil.deadline = None;
-        if entry.vigil.pinged {
+        let wanted = entry.life == Life::Open && entry.established && entry.session.open_streams() > 0;
+        let Some(vigil) = &mut entry.vigil else { return };
+        vigil.deadline = None;
+        if vigil.pinged {
             return self.cut_conn(conn, Cause::ConnectionTerminated, now);
         }
-        let wanted = entry.life == Life::Open && entry.established && entry.session.open_streams() > 0;
-        if !wanted || entry.vigil.asked {
+        if !wanted || vigil.asked {
             return;
         }
-        let silent = now.saturating_since(entry.vigil.heard);
+        let silent = now.saturating_since(vigil.heard);
         if silent >= self.config.timeouts.suspect_silent {
             self.ask(conn, now);
         } else {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::parcel::{Packer, Unpacker};
 use crate::time::Duration;
 
 /// What a frame costs that no useful work stands against, in points. The proportions are those of the limits that others have: where
@@ -126,6 +127,17 @@ impl Misuse {
         let earned = time.as_nanos() / point.as_nanos();
         self.points = self.points.saturating_sub(u32::try_from(earned).unwrap_or(u32::MAX));
         if self.points == 0 { time } else { Duration::from_nanos(point.as_nanos() as u64 * earned as u64) }
+    }
+
+    pub(crate) fn pack(self, parcel: &mut Packer) {
+        let Self { points, tiny, unearned } = self;
+        parcel.number(points);
+        parcel.number(tiny);
+        parcel.number(unearned);
+    }
+
+    pub(crate) fn unpack(parcel: &mut Unpacker<'_>) -> Self {
+        Self { points: parcel.small(), tiny: parcel.small() as u8, unearned: parcel.small() as u8 }
     }
 
     /// Points that are owed: for snapshots.

@@ -6,6 +6,7 @@
 mod budget;
 mod client;
 mod connection;
+mod dormant;
 mod endpoint;
 mod event;
 mod priorities;
@@ -22,6 +23,7 @@ mod traffic;
 pub(crate) use budget::{Misuse, cost};
 pub use client::{Client, ClientEvent};
 pub use connection::Connection;
+pub use dormant::Dormant;
 pub use endpoint::Protocol;
 pub use event::{Event, Input};
 pub use send::{Cut, OpenError, StreamGone};

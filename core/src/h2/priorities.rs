@@ -12,6 +12,7 @@ use crate::h2::event::Event;
 use crate::h2::recv::{Received, Target};
 use crate::h2::settings::Role;
 use crate::h2::streams::{StreamKey, TAKES_TURNS};
+use crate::parcel::{Packer, Unpacker};
 use crate::priority::{Priority, Signal};
 
 /// Signals for streams that are not open yet are kept up to so many.
@@ -27,6 +28,17 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
+    /// Whether the client has spoken of priorities. `None` where it waits for something to come of that.
+    pub(crate) fn pack(&self, parcel: &mut Packer) -> Option<()> {
+        let Self { any, early } = self;
+        parcel.number(*any);
+        early.is_empty().then_some(())
+    }
+
+    pub(crate) fn unpack(parcel: &mut Unpacker<'_>) -> Self {
+        Self { any: parcel.truth(), early: Vec::new() }
+    }
+
     /// 9218-7-03: what was signalled for the stream that opens now. Those before it will never open.
     fn take_early(&mut self, stream_id: u32) -> Option<Priority> {
         if self.early.is_empty() {

@@ -35,6 +35,16 @@ impl Schedule {
         self.filled == 0
     }
 
+    /// A schedule of nobody that has given so many turns.
+    pub(crate) fn of_nobody(turns: u32) -> Self {
+        Self { turns, ..Self::default() }
+    }
+
+    /// How many turns it has given.
+    pub(crate) const fn turns(&self) -> u32 {
+        self.turns
+    }
+
     /// Lets a stream take turns from now on, if it has something to send and a window for it.
     pub(crate) fn wake(&mut self, streams: &mut Streams, key: StreamKey) {
         let Some(stream) = streams.slab.get_mut(key).filter(|stream| stream.can_send()) else { return };

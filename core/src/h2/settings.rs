@@ -5,6 +5,7 @@ use core::ops::Deref;
 use crate::config::{ConnectionConfig, DEFAULT_WINDOW, MAX_WINDOW};
 use crate::error::ConnectionError;
 use crate::frame::{DEFAULT_MAX_FRAME_SIZE, MAX_FRAME_SIZE};
+use crate::parcel::{Packer, Unpacker};
 
 /// Identifiers of settings (RFC 9113 section 6.5.2, RFC 8441 section 3, RFC 9218 section 2.1).
 pub mod identifier {
@@ -130,6 +131,37 @@ impl PeerSettings {
         })
     }
 
+    pub(crate) fn pack(&self, parcel: &mut Packer) {
+        let &Self {
+            header_table_size,
+            max_concurrent_streams,
+            initial_window_size,
+            max_frame_size,
+            max_header_list_size,
+            enable_push,
+            enable_connect_protocol,
+            no_rfc7540_priorities,
+        } = self;
+        [header_table_size, initial_window_size, max_frame_size].into_iter().for_each(|of| parcel.number(of));
+        [max_concurrent_streams, max_header_list_size].into_iter().for_each(|of| parcel.perhaps(of));
+        for flag in [enable_push, enable_connect_protocol, no_rfc7540_priorities] {
+            parcel.number(flag);
+        }
+    }
+
+    pub(crate) fn unpack(parcel: &mut Unpacker<'_>) -> Self {
+        Self {
+            header_table_size: parcel.small(),
+            initial_window_size: parcel.small(),
+            max_frame_size: parcel.small(),
+            max_concurrent_streams: parcel.perhaps(),
+            max_header_list_size: parcel.perhaps(),
+            enable_push: parcel.truth(),
+            enable_connect_protocol: parcel.truth(),
+            no_rfc7540_priorities: parcel.truth(),
+        }
+    }
+
     /// 9113-6.5-02
     fn apply_one(&mut self, role: Role, identifier: u16, value: u32) -> Result<(), ConnectionError> {
         match identifier {
@@ -229,6 +261,11 @@ impl LocalSettings {
             role,
             acknowledged: false,
         }
+    }
+
+    /// The same where the peer may have acknowledged them before.
+    pub(crate) fn told_before(config: &ConnectionConfig, role: Role, acknowledged: bool) -> Self {
+        Self { acknowledged, ..Self::new(config, role) }
     }
 
     /// The content of our first SETTINGS frame. What equals the value that RFC 9113 section 6.5.2 starts with is left

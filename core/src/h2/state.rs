@@ -37,6 +37,10 @@ pub enum ClosedBy {
     Forgotten,
 }
 
+impl ClosedBy {
+    pub(crate) const ALL: [Self; 4] = [Self::EndStream, Self::PeerReset, Self::OurReset, Self::Forgotten];
+}
+
 /// A frame as far as the state of a stream depends on it. CONTINUATION is a part of its HEADERS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FrameKind {

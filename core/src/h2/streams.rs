@@ -9,6 +9,7 @@ use crate::key::{Key, Slab};
 use crate::list::{Linked, Links};
 use crate::message::Method;
 use crate::outbox::OctetQueue;
+use crate::parcel::{Packer, Unpacker};
 use crate::priority::{Priority, Signal};
 use crate::window::{RecvWindow, SendWindow};
 
@@ -168,6 +169,30 @@ impl Streams {
     /// How a stream closed that existed once.
     pub(crate) fn closed_by(&self, id: u32) -> ClosedBy {
         self.closed.iter().rev().find(|&&(other, _)| other == id).map_or(ClosedBy::Forgotten, |&(_, by)| by)
+    }
+
+    /// What is to be known of streams that are gone. `None` where some are there.
+    pub(crate) fn pack(&self, newest: u32, parcel: &mut Packer) -> Option<()> {
+        let Self { slab, by_id, closed, closed_at } = self;
+        let generation = slab.next_generation().filter(|_| by_id.is_empty())?;
+        parcel.number(generation);
+        parcel.number(closed.len() as u64);
+        // Small numbers: the last that closed were mostly the last that were opened.
+        for &(id, by) in closed[*closed_at..].iter().chain(&closed[..*closed_at]) {
+            parcel.number(newest.wrapping_sub(id));
+            parcel.number(by as u8);
+        }
+        Some(())
+    }
+
+    pub(crate) fn unpack(newest: u32, parcel: &mut Unpacker<'_>) -> Self {
+        let slab = Slab::beginning_with(parcel.small());
+        let closed = (0..parcel.number()).map(|_| {
+            let id = newest.wrapping_sub(parcel.small());
+            let by = parcel.number();
+            (id, ClosedBy::ALL.into_iter().find(|&other| other as u64 == by).unwrap_or(ClosedBy::Forgotten))
+        });
+        Self { closed: closed.collect(), slab, ..Self::default() }
     }
 
     /// Streams in the order of their identifiers.

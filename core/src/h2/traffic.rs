@@ -1,5 +1,7 @@
 //! What has passed on a connection, in numbers.
 
+use crate::parcel::{Packer, Unpacker};
+
 /// What has passed on one connection, or on many together. Sums, but for the last, which is the largest of all: it only rises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
@@ -27,6 +29,41 @@ pub struct Traffic {
 }
 
 impl Traffic {
+    pub(crate) fn pack(&self, parcel: &mut Packer) {
+        let &Self {
+            recv_octets,
+            sent_octets,
+            requests,
+            resets_recv,
+            resets_sent,
+            goaways_recv,
+            goaways_sent,
+            over_limit,
+            malformed,
+            misuse_peak,
+        } = self;
+        let sums = [recv_octets, sent_octets, requests, resets_recv, resets_sent];
+        sums.into_iter().for_each(|sum| parcel.number(sum));
+        let sums = [goaways_recv, goaways_sent, over_limit, malformed];
+        sums.into_iter().for_each(|sum| parcel.number(sum));
+        parcel.number(misuse_peak);
+    }
+
+    pub(crate) fn unpack(parcel: &mut Unpacker<'_>) -> Self {
+        Self {
+            recv_octets: parcel.number(),
+            sent_octets: parcel.number(),
+            requests: parcel.number(),
+            resets_recv: parcel.number(),
+            resets_sent: parcel.number(),
+            goaways_recv: parcel.number(),
+            goaways_sent: parcel.number(),
+            over_limit: parcel.number(),
+            malformed: parcel.number(),
+            misuse_peak: parcel.small(),
+        }
+    }
+
     /// Adds what has passed elsewhere.
     pub fn merge(&mut self, other: &Self) {
         self.recv_octets += other.recv_octets;

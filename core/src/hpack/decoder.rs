@@ -2,7 +2,7 @@
 
 use super::dynamic_table::{DynamicTable, TableState};
 use super::static_table::{self, STATIC_ENTRIES};
-use super::{DecodeError, huffman, integer};
+use super::{DecodeError, Packed, Packing, huffman, integer};
 use crate::fields::{FIELD_OVERHEAD, FieldFacts, FieldSection, Origin, Repeats};
 
 /// How large a decoded field section may be.
@@ -147,6 +147,29 @@ impl Decoder {
     /// Octets of memory that the table holds on to, and what is kept of blocks that came again.
     pub fn capacity(&self) -> usize {
         self.table.capacity() + self.repeats.capacity()
+    }
+
+    /// Packs what the peer knows too, and what must not be given twice.
+    pub(crate) fn pack(&self, packing: &mut Packing<'_>) {
+        let Self { table, seed: _, identity, table_size_limit, size_update_due, repeats } = self;
+        packing.parcel.number(*identity);
+        packing.parcel.number(*table_size_limit);
+        packing.parcel.perhaps(*size_update_due);
+        packing.parcel.number(repeats.number());
+        packing.table(table, |facts| facts.line_hash);
+    }
+
+    /// A decoder that was packed.
+    pub(crate) fn unpack(packed: &mut Packed<'_>) -> Self {
+        let identity = packed.parcel.small();
+        let table_size_limit = packed.parcel.small();
+        let size_update_due = packed.parcel.perhaps();
+        let repeats = Repeats::after(packed.parcel.small());
+        let (mut table, living) = packed.table();
+        for line in (0..living).filter_map(|_| packed.line()) {
+            table.insert(line.name, line.value, line.facts);
+        }
+        Self { table, seed: packed.seed(), identity, table_size_limit, size_update_due, repeats }
     }
 
     /// 7541-2.1-02, 7541-3.2-01: one representation after the other.

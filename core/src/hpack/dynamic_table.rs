@@ -81,6 +81,11 @@ impl<T> DynamicTable<T> {
         Self { octets: Vec::new(), entries: VecDeque::new(), base: 0, max_size, size: 0, inserted: 0 }
     }
 
+    /// An empty table that so many entries have gone through.
+    pub(super) fn after(max_size: u32, inserted: u64) -> Self {
+        Self { inserted, ..Self::new(max_size) }
+    }
+
     pub(super) fn max_size(&self) -> u32 {
         self.max_size
     }

@@ -3,7 +3,7 @@
 use super::dynamic_table::DynamicTable;
 use super::resent::Resent;
 use super::static_table::STATIC_ENTRIES;
-use super::{DEFAULT_TABLE_SIZE, Indexing, IndexingPolicy, huffman, integer};
+use super::{DEFAULT_TABLE_SIZE, Indexing, IndexingPolicy, Packed, Packing, huffman, integer};
 use crate::fields::{FieldLine, FieldSection, Origin};
 
 /// How far a search follows a chain. Longer chains take a peer that sees the seed, or luck; giving up only costs octets.
@@ -178,6 +178,26 @@ impl Encoder {
             + self.heads.capacity() * size_of::<Head>()
             + self.translations.capacity() * size_of::<Translation>()
             + self.resent.capacity()
+    }
+
+    /// Packs what the peer knows too. What is only remembered to be quick is found out again.
+    pub(crate) fn pack(&self, packing: &mut Packing<'_>) {
+        let Self { table, heads: _, translations: _, resent: _, policy: _, table_size_cap: _, .. } = self;
+        let &Self { smallest_table_size, table_size, .. } = self;
+        packing.parcel.number(smallest_table_size);
+        packing.parcel.number(table_size);
+        packing.table(table, |links| links.line_hash);
+    }
+
+    /// An encoder with the default policy that was packed. `max_table_size` as for [`new`](Self::new).
+    pub(crate) fn unpack(packed: &mut Packed<'_>, max_table_size: u32) -> Self {
+        let mut encoder = Self::new(max_table_size);
+        encoder.smallest_table_size = packed.parcel.small();
+        encoder.table_size = packed.parcel.small();
+        let (table, living) = packed.table();
+        encoder.table = table;
+        (0..living).filter_map(|_| packed.line()).for_each(|line| _ = encoder.insert(&line));
+        encoder
     }
 
     /// RFC 7541 section 6.3.

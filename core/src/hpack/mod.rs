@@ -35,6 +35,7 @@ mod error;
 mod huffman;
 mod huffman_table;
 mod integer;
+mod packed;
 mod policy;
 mod resent;
 mod static_table;
@@ -42,6 +43,7 @@ mod static_table;
 pub use decoder::{Decoded, Decoder, LimitHit, SectionLimits};
 pub use encoder::Encoder;
 pub use error::DecodeError;
+pub(crate) use packed::{Packed, Packing};
 pub use policy::{Indexing, IndexingPolicy, NameNotStatic};
 
 /// The largest dynamic table that either side may use before it has heard of another limit (RFC 9113 section 6.5.2).

@@ -102,7 +102,7 @@ impl Lane {
 
 /// The lanes that a client connection has: for each upstream that it uses one, and one more for each special need.
 #[derive(Clone, Debug, Default)]
-pub struct FrontLanes(pub(super) Vec<(UpstreamKey, LaneKey)>);
+pub struct FrontLanes(pub(super) Box<[(UpstreamKey, LaneKey)]>);
 
 /// Names the line of lanes with requests.
 #[derive(Debug)]

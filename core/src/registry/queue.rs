@@ -89,12 +89,23 @@ impl Registry {
         if let Some(entry) = self.entries.get_mut(entry).filter(|entry| entry.front.is_some()) {
             entry.lanes[needs] = Some(lane);
         }
-        if lanes.0.is_empty() {
-            // Most clients use one upstream.
-            lanes.0.reserve_exact(1);
-        }
-        lanes.0.push((upstream, lane));
+        // Most clients use one upstream.
+        lanes.0 = lanes.0.iter().copied().chain([(upstream, lane)]).collect();
         Some(lane)
+    }
+
+    /// A client has nothing under way: of its lanes those go that no engines are kept for. They come again with its next request.
+    pub fn leave_lanes(&mut self, lanes: &mut FrontLanes) {
+        let stays = |&&(_, key): &&(UpstreamKey, LaneKey)| {
+            let Some(lane) = self.lanes.get(key) else { return false };
+            let is_kept = self.entries.get(lane.entry).is_some_and(|entry| entry.front.is_some());
+            let stays = is_kept || !lane.requests.is_empty() || lane.takes_turns();
+            if !stays {
+                self.lanes.discard(key);
+            }
+            stays
+        };
+        lanes.0 = lanes.0.iter().filter(stays).copied().collect();
     }
 
     /// A client is gone: its lanes are. Its requests have been withdrawn. Says which engines, if any, have lost their

@@ -49,6 +49,15 @@ proptest! {
         prop_assert_eq!(&whole, &single);
     }
 
+    /// Who has slept goes on as before: nobody can tell.
+    #[test]
+    fn x_sleep_changes_nothing(script in scripts(MARKS)) {
+        let with = |fronts_awake| Replay::of(&script, 0, fronts_awake).run(&script, |_| vec![]).without_origins();
+        let awake = with(1000);
+        prop_assert_eq!(&awake, &with(1));
+        prop_assert_eq!(&awake, &with(0));
+    }
+
     #[test]
     fn x3_another_beginning_of_time_changes_nothing(script in scripts(MARKS), hours in 1..100_000u64) {
         let shifted = Replay::new(&script, hours * 3_600_000_000_000).run(&script, |_| vec![]);

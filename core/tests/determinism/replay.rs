@@ -25,6 +25,20 @@ pub struct Outcome {
     pub paused: bool,
 }
 
+impl Outcome {
+    /// The same without what records say of where fields came from: it only makes that quick what is done with them next.
+    pub fn without_origins(mut self) -> Self {
+        const ORIGIN: &str = "Origin(";
+        for action in &mut self.actions {
+            let mut parts = action.split(ORIGIN);
+            let first = parts.next().unwrap_or_default().to_owned();
+            *action =
+                parts.fold(first, |text, part| text + part.trim_start_matches(|c: char| c.is_ascii_digit()));
+        }
+        self
+    }
+}
+
 pub struct Replay {
     pub gateway: Gateway,
     base: u64,
@@ -42,6 +56,11 @@ pub struct Replay {
 
 impl Replay {
     pub fn new(script: &Script, base: u64) -> Self {
+        Self::of(script, base, 1)
+    }
+
+    /// The same where so many idle clients stay awake.
+    pub fn of(script: &Script, base: u64, fronts_awake: u32) -> Self {
         let endpoints: [core::net::SocketAddr; 2] =
             ["127.0.0.1:9000", "127.0.0.1:9001"].map(|text| text.parse().unwrap());
         let mut config = Config::new(endpoints.map(Into::into).to_vec());
@@ -50,6 +69,7 @@ impl Replay {
         config.front.outbox_high_mark = script.outbox_high_mark;
         config.backend.outbox_high_mark = script.outbox_high_mark;
         config.recv_buffer_octets = 33 << 10;
+        config.fronts_awake = fronts_awake;
         let now = Instant::from_nanos(base);
         let wall = WallClock { at: now, unix_seconds: 784_111_777 };
         Self {

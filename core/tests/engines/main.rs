@@ -12,4 +12,5 @@ mod queue;
 mod registration;
 mod reload;
 mod scopes;
+mod sleep;
 mod upkeep;

@@ -210,7 +210,7 @@ structs! {
     WallClock { at, unix_seconds }
     Config {
         front, backend, timeouts, upstreams, routes, http1, http2, listeners, max_fronts, max_fronts_per_client, ledger_octets, ledger_front_octets, upload_ledger_octets, head_ledger_octets,
-        replay_ledger_octets, replay_front_octets, recv_buffer_octets, via, via_in_responses,
+        replay_ledger_octets, replay_front_octets, recv_buffer_octets, fronts_awake, via, via_in_responses,
         forwarding, records
     }
     ForwardingConfig { x_forwarded, forwarded, obfuscate, trusted }

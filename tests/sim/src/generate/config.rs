@@ -35,6 +35,7 @@ pub(super) fn draw(config: &mut Config, seed: u64, backends: &[Backend], faults:
     if faults.has(Kind::Tight) {
         tight(config, &mut choices);
     }
+    config.fronts_awake = *choices.pick(&[256, 0, 0, 1]);
 }
 
 fn connection(connection: &mut ConnectionConfig, choices: &mut Choices) {
