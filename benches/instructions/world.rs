@@ -23,7 +23,8 @@ const TURN: Duration = Duration::from_micros(100);
 /// `warm_up` requests, or two for each stream if those are more, then `requests` that count.
 pub(crate) fn run(work: &'static Work, warm_up: usize, requests: usize) -> String {
     let mut world = World::new(work);
-    world.serve_until(work.idle + warm_up.max(2 * work.clients * work.streams));
+    // Twice: some of those that ask once only fall asleep when others have been answered too.
+    world.serve_until(2 * work.idle + warm_up.max(2 * work.clients * work.streams));
     let before = world.tally.answered;
     measured::from_here();
     world.serve_until(before + requests);

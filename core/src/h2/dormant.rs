@@ -210,3 +210,60 @@ impl Outside {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+    use crate::error::ErrorCode;
+    use crate::h2::client::Client;
+    use crate::h2::{Event, Input};
+
+    /// What the connection has heard by all that the client says.
+    fn hear(client: &mut Client, server: &mut Connection) {
+        let octets = client.poll_transmit().unwrap_or_default().to_vec();
+        client.handle_sent(octets.len());
+        let mut input = Input::new(&octets);
+        while let Some(event) = server.poll_event(&mut input).expect("a sound connection") {
+            match event {
+                Event::Request { stream, fields, .. } => {
+                    server.recycle(fields);
+                    server.reset(stream, ErrorCode::CANCEL);
+                }
+                Event::Data { stream, credit, .. } => server.release(stream, credit),
+                _ => {}
+            }
+        }
+        client.handle_recv(server.transmit());
+        server.sent(server.transmit().len());
+        while let Ok(Some(_)) = client.poll_event() {}
+    }
+
+    /// Everything that there is to remember, by what `Debug` says: streams that are gone, windows, what the peer has cost.
+    #[test]
+    fn who_has_slept_is_who_it_was() {
+        let config = Arc::new(ConnectionConfig::default());
+        let mut client = Client::new(ConnectionConfig::default(), 1).expect("a configuration");
+        let mut server = Connection::new(Role::Server, config, 1, 7);
+        let mut shared = SharedLines::default();
+        assert!(server.sleep(&mut shared).is_none(), "it has not begun");
+        for n in 0..40 {
+            // A line that no other block has: what comes again is known by its hash, which sleepers forget.
+            let request =
+                Request::post("http://example.com/").header("x-number", format!("the request number {n}"));
+            let stream = client.send_request(&request.body(()).expect("a request"), false).expect("a slot");
+            client.send_data(stream, b"content", n % 2 == 0).expect("a stream");
+            hear(&mut client, &mut server);
+            hear(&mut client, &mut server);
+            let awake = server.sleep(&mut shared).expect("nothing is under way").wake();
+            // The ring of streams that are gone begins anew where it was full.
+            let gone = |of: &Connection| (0..100).map(|id| of.streams.closed_by(id)).collect::<Vec<_>>();
+            assert_eq!(gone(&awake), gone(&server));
+            assert!(n > 30 || format!("{awake:?}") == format!("{server:?}"), "{n}: {awake:?} {server:?}");
+            server = awake;
+        }
+        server.goaway();
+        assert!(server.sleep(&mut shared).is_none(), "it is about to end");
+    }
+}

@@ -273,6 +273,7 @@ impl Encoder {
         None
     }
 
+    #[inline(always)]
     fn insert(&mut self, line: &FieldLine<'_>) -> Option<u64> {
         if self.heads.is_empty() {
             self.heads = vec![Head::default(); classes(self.table_size_cap)];
