@@ -202,9 +202,10 @@ impl Connection {
         self.is_cut_short || unsent || self.current().is_some_and(Exchange::ends_unframed)
     }
 
-    /// The next exchange in order has its turn: what waited without needing room goes into the outbox.
+    /// The next exchange in order has its turn: what waited without needing room goes into the outbox. Behind one that is broken nothing may
+    /// follow, or the client would take it for that one's response.
     pub(crate) fn advance(&mut self) {
-        while let Some(&key) = self.order.front() {
+        while let Some(&key) = self.order.front().filter(|_| !self.has_failed) {
             let Some(exchange) = self.exchanges.get_mut(key) else { return };
             if exchange.is_broken {
                 self.remove(key);
@@ -218,7 +219,7 @@ impl Connection {
             }
             self.end_message(key);
         }
-        if core::mem::take(&mut self.owes_bad_request) {
+        if core::mem::take(&mut self.owes_bad_request) && !self.has_failed {
             self.outbox.extend(BAD_REQUEST);
         }
     }

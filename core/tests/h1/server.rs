@@ -369,6 +369,28 @@ fn a_response_that_cannot_be_whole_is_never_ended() {
     assert!(server.connection.has_failed() && server.connection.is_over());
 }
 
+/// Those behind a response that breaks are never sent: the client would take the next one for it. How many before it have their turn
+/// at once makes no difference.
+#[test]
+fn rfc9112_9_3_2_nothing_follows_a_response_that_breaks_in_its_turn() {
+    req!("9112-9.3.2-02");
+    for before in 1..4 {
+        let mut server = Talk::server();
+        server.recv((0..before + 2).map(|n| get(&format!("/{n}"))).collect::<String>());
+        let streams = server.streams.clone();
+        let (broken, behind) = (streams[before], streams[before + 1]);
+        server.connection.send_head(broken, &section(&[":status: 200"]), false).unwrap();
+        server.connection.reset(broken, ErrorCode::INTERNAL_ERROR);
+        server.answer(behind, &[":status: 404"], "");
+        // The first comes last, so that all of them have their turn with it.
+        for &stream in streams[..before].iter().rev() {
+            server.answer(stream, &[":status: 204"], "");
+        }
+        assert_eq!(server.out(), "HTTP/1.1 204 No Content\r\n\r\n".repeat(before), "{before} before it");
+        assert!(server.connection.has_failed());
+    }
+}
+
 #[test]
 fn rfc9112_9_5_the_client_closes_its_side() {
     req!("9112-6.3-08", "9112-9.5-02");
