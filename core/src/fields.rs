@@ -4,8 +4,11 @@
 //! table holds: when the entry is inserted), and copied with the line from then on. Nobody looks at the octets of an
 //! indexed field again.
 
+use std::sync::Arc;
+
 mod change;
 mod facts;
+mod lines;
 mod name;
 mod origin;
 mod repeats;
@@ -13,7 +16,9 @@ mod shared;
 
 pub use change::FieldChanges;
 pub use facts::FieldFacts;
-use facts::{fold, hash};
+use facts::{fold, hash, mix};
+use lines::{Entry, line};
+pub(crate) use lines::{Lines, Unread};
 pub use name::FieldName;
 use name::FieldNames;
 pub use origin::Origin;
@@ -60,18 +65,6 @@ impl<'a> FieldLine<'a> {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    start: u32,
-    name_len: u32,
-    value_len: u32,
-    /// Behind the value lies its Huffman code, of so many octets; 0 where it does not.
-    code_len: u32,
-    facts: FieldFacts,
-    never_indexed: bool,
-    origin: Origin,
-}
-
 /// Field lines in order of arrival: a header section (pseudo-header fields included) or a trailer section.
 ///
 /// ```
@@ -83,53 +76,18 @@ struct Entry {
 /// assert_eq!(fields.get(b"accept"), Some(&b"*/*"[..]));
 /// assert_eq!(fields.size(), 7 + 3 + 32 + 6 + 3 + 32);
 /// ```
-#[derive(Clone, Debug, Default)]
+///
+/// Sections that come again share their memory: one of them is copied when it is altered.
+#[derive(Clone, Default)]
 pub struct FieldSection {
-    octets: Vec<u8>,
-    entries: Vec<Entry>,
-    /// 32 bits are enough: sections are bounded by whoever fills them.
-    size: u32,
-    /// The meanings of all names, so that most questions for a field that is not there end here.
-    names: FieldNames,
-    /// Of the lines as they are; none where a line was altered since.
-    origin: Origin,
+    own: Lines,
+    /// In place of its own: what others have as well.
+    shared: Option<Arc<Lines>>,
 }
 
-/// A line whose octets nobody has looked at: what is known of it is mostly enough.
-#[derive(Clone, Copy)]
-pub(crate) struct Unread<'a> {
-    octets: &'a [u8],
-    entry: &'a Entry,
-}
-
-impl<'a> Unread<'a> {
-    #[inline]
-    pub(crate) fn facts(self) -> &'a FieldFacts {
-        &self.entry.facts
-    }
-
-    #[inline]
-    pub(crate) fn never_indexed(self) -> bool {
-        self.entry.never_indexed
-    }
-
-    #[inline]
-    pub(crate) fn origin(self) -> Origin {
-        self.entry.origin
-    }
-
-    /// The Huffman code of the value (RFC 7541 section 5.2), where it came in that and is shorter.
-    #[inline]
-    pub(crate) fn code(self) -> Option<&'a [u8]> {
-        let Entry { start, name_len, value_len, code_len, .. } = *self.entry;
-        let from = (start + name_len + value_len) as usize;
-        if code_len == 0 { None } else { self.octets.get(from..from + code_len as usize) }
-    }
-
-    /// The line itself.
-    #[inline]
-    pub(crate) fn read(self) -> FieldLine<'a> {
-        line(self.octets, self.entry)
+impl core::fmt::Debug for FieldSection {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.lines().fmt(f)
     }
 }
 
@@ -142,81 +100,119 @@ impl FieldSection {
     /// An empty section with memory for the lines of most messages, so that it is asked for once.
     pub(crate) fn roomy() -> Self {
         let (octets, entries) = (Vec::with_capacity(512), Vec::with_capacity(24));
-        Self { octets, entries, ..Self::default() }
+        Self { own: Lines { octets, entries, ..Lines::default() }, shared: None }
     }
 
-    /// Removes all lines and keeps the memory.
+    #[inline]
+    fn lines(&self) -> &Lines {
+        self.shared.as_deref().unwrap_or(&self.own)
+    }
+
+    /// The lines to be added to, or altered: nobody else's.
+    #[inline]
+    pub(crate) fn lines_mut(&mut self) -> &mut Lines {
+        if self.shared.is_some() {
+            self.part();
+        }
+        &mut self.own
+    }
+
+    #[cold]
+    fn part(&mut self) {
+        if let Some(lines) = self.shared.take() {
+            self.own.copy_from(&lines);
+        }
+    }
+
+    /// The same section, to be kept: whoever has it from there copies nothing.
+    pub(crate) fn share(&self) -> Self {
+        let shared = self.shared.as_ref().map_or_else(|| Arc::new(self.own.clone()), Arc::clone);
+        Self { own: Lines::default(), shared: Some(shared) }
+    }
+
+    /// Sees to it that lines can be altered without asking for memory: where others share them, they are copied to this.
+    pub(crate) fn move_to(&mut self, memory: impl FnOnce() -> Self) {
+        if self.shared.is_some() {
+            self.own = memory().own;
+            self.part();
+        }
+    }
+
+    /// Removes all lines and keeps the memory that is its own.
     pub fn clear(&mut self) {
-        self.octets.clear();
-        self.entries.clear();
-        self.size = 0;
-        self.names = FieldNames::NONE;
-        self.origin = Origin::NONE;
+        self.shared = None;
+        self.own.clear();
+    }
+
+    /// Becomes empty with the memory of another one, if that has any of its own.
+    pub(crate) fn take_memory_of(&mut self, mut other: Self) {
+        other.clear();
+        if other.capacity() > 0 {
+            *self = other;
+        }
     }
 
     /// How many lines there are.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.lines().entries.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.lines().entries.is_empty()
     }
 
     /// The size by which SETTINGS_MAX_HEADER_LIST_SIZE counts (RFC 9113 section 6.5.2), in octets.
     pub fn size(&self) -> usize {
-        self.size as usize
+        self.lines().size as usize
     }
 
     /// What all sections have in common that came with the same: the same lines in the same order, with the same marks. None of one that
     /// came for the first time, that was made by hand, or of which a line was altered.
     #[inline]
     pub fn origin(&self) -> Origin {
-        self.origin
+        self.lines().origin
     }
 
     /// The section is what it will be wherever it has this origin.
     pub(crate) fn set_origin(&mut self, origin: Origin) {
-        self.origin = origin;
+        self.lines_mut().origin = origin;
     }
 
-    /// Octets of memory that the section holds on to.
+    /// A hash of all lines, without a look at their octets. It tells apart what nobody has made to collide.
+    pub(crate) fn hash(&self) -> u64 {
+        let lines = self.lines().entries.iter();
+        lines.fold(1, |hash, entry| {
+            mix(hash, u64::from(entry.facts.name_hash) << 32 | u64::from(entry.facts.line_hash))
+        })
+    }
+
+    /// Octets of memory that the section holds on to, alone or with others.
     pub fn capacity(&self) -> usize {
-        self.octets.capacity() + self.entries.capacity() * size_of::<Entry>()
+        self.own.capacity() + self.shared.as_ref().map_or(0, |lines| lines.capacity())
     }
 
     /// Gives memory back that lines before these have needed, or lines that were taken out, and these do not: of a section that is
     /// kept for long.
     pub(crate) fn fit(&mut self) {
-        if self.capacity() > ORDINARY_OCTETS.max(2 * self.size()) {
-            let octets_of = |entry: &Entry| entry.name_len + entry.value_len + entry.code_len;
-            let all = self.entries.iter().map(octets_of).sum::<u32>();
-            let mut octets = Vec::with_capacity(all as usize);
-            for entry in &mut self.entries {
-                let start = octets.len() as u32;
-                octets.extend_from_slice(&self.octets[entry.start as usize..][..octets_of(entry) as usize]);
-                entry.start = start;
-            }
-            self.octets = octets;
-            self.entries.shrink_to_fit();
+        if self.own.capacity() > ORDINARY_OCTETS.max(2 * self.own.size as usize) {
+            self.own.fit();
         }
     }
 
     /// Appends a line. Sections are bounded by whoever fills them, far below 4 GiB.
     pub fn push(&mut self, line: FieldLine<'_>) {
-        let start = self.octets.len();
-        self.octets.extend_from_slice(line.name);
-        self.octets.extend_from_slice(line.value);
-        self.push_drafted(start, line.name.len(), &line.facts, line.never_indexed, line.origin);
+        let lines = self.lines_mut();
+        let start = lines.octets.len();
+        lines.octets.extend_from_slice(line.name);
+        lines.octets.extend_from_slice(line.value);
+        lines.push_drafted(start, line.name.len(), &line.facts, line.never_indexed, line.origin);
     }
 
     /// Appends a line whose name and value lie side by side.
     #[inline]
     pub(crate) fn push_joined(&mut self, octets: &[u8], name_len: usize, facts: &FieldFacts, origin: Origin) {
-        let start = self.octets.len();
-        self.octets.extend_from_slice(octets);
-        self.push_entry(start, name_len, octets.len() - name_len, facts, false, origin);
+        self.lines_mut().push_joined(octets, name_len, facts, origin);
     }
 
     /// Appends a line with the value of the first that means `of`, if there is one; `know` says of it what is known.
@@ -229,87 +225,36 @@ impl FieldSection {
         if !self.has(of) {
             return;
         }
-        let Some(entry) = self.entries.iter().find(|entry| entry.facts.name == of) else { return };
-        let (facts, origin) = know(&self.line(entry));
+        let lines = self.lines_mut();
+        let Some(entry) = lines.find(of) else { return };
+        let (facts, origin) = know(&lines.line(entry));
         // Under another name it is as secret as before (RFC 7541 section 7.1.3).
         let never_indexed = entry.never_indexed;
         let value = entry.start as usize + entry.name_len as usize;
         let value = value..value + entry.value_len as usize;
-        let start = self.octets.len();
-        self.octets.extend_from_slice(name);
-        self.octets.extend_from_within(value);
-        self.push_drafted(start, name.len(), &facts, never_indexed, origin);
-    }
-
-    /// Where the octets of a line can be composed behind those of the lines before, for
-    /// [`push_drafted`](Self::push_drafted) or to be truncated again.
-    pub(crate) fn draft(&mut self) -> &mut Vec<u8> {
-        &mut self.octets
-    }
-
-    /// Makes a line of the octets drafted from `start` on.
-    pub(crate) fn push_drafted(
-        &mut self,
-        start: usize,
-        name_len: usize,
-        facts: &FieldFacts,
-        never_indexed: bool,
-        origin: Origin,
-    ) {
-        let value_len = self.octets.len() - start - name_len;
-        self.push_entry(start, name_len, value_len, facts, never_indexed, origin);
-    }
-
-    /// Keeps the Huffman code of the last line's value with it, where that is shorter: whoever sends the value on need not code it
-    /// again.
-    pub(crate) fn keep_code(&mut self, code: &[u8]) {
-        if let Some(last) = self.entries.last_mut()
-            && code.len() < last.value_len as usize
-        {
-            last.code_len = code.len() as u32;
-            self.octets.extend_from_slice(code);
-        }
-    }
-
-    #[inline]
-    fn push_entry(
-        &mut self,
-        start: usize,
-        name_len: usize,
-        value_len: usize,
-        facts: &FieldFacts,
-        never_indexed: bool,
-        origin: Origin,
-    ) {
-        self.size += (name_len + value_len + FIELD_OVERHEAD) as u32;
-        self.names.add(facts.name);
-        self.origin = Origin::NONE;
-        self.entries.push(Entry {
-            start: start as u32,
-            name_len: name_len as u32,
-            value_len: value_len as u32,
-            code_len: 0,
-            facts: *facts,
-            never_indexed,
-            origin,
-        });
+        let start = lines.octets.len();
+        lines.octets.extend_from_slice(name);
+        lines.octets.extend_from_within(value);
+        lines.push_drafted(start, name.len(), &facts, never_indexed, origin);
     }
 
     /// The lines in order, for whom what is known of them is mostly enough.
     #[inline]
     pub(crate) fn unread(&self) -> impl Iterator<Item = Unread<'_>> {
-        self.entries.iter().map(|entry| Unread { octets: &self.octets, entry })
+        let Lines { octets, entries, .. } = self.lines();
+        entries.iter().map(|entry| Unread { octets, entry })
     }
 
     /// Whether there is a line whose name means this.
     #[inline]
     pub fn has(&self, name: FieldName) -> bool {
-        self.names.has(name)
+        self.lines().names.has(name)
     }
 
     /// The lines in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = FieldLine<'_>> + Clone {
-        self.entries.iter().map(|entry| self.line(entry))
+        let lines = self.lines();
+        lines.entries.iter().map(|entry| lines.line(entry))
     }
 
     /// The value of the first line with this name.
@@ -319,35 +264,36 @@ impl FieldSection {
 
     /// The value of the first line with this name, found without looking at octets. Not for [`FieldName::Other`].
     pub fn value_of(&self, name: FieldName) -> Option<&[u8]> {
-        if !self.has(name) {
+        let lines = self.lines();
+        if !lines.names.has(name) {
             return None;
         }
-        self.entries.iter().find(|entry| entry.facts.name == name).map(|entry| self.line(entry).value)
+        lines.find(name).map(|entry| lines.line(entry).value)
     }
 
     /// Keeps the lines for which `keep` holds. Their octets stay until the section is cleared.
     pub fn retain(&mut self, mut keep: impl FnMut(FieldLine<'_>) -> bool) {
-        let (octets, before) = (&self.octets, self.entries.len());
-        let (mut size, mut names) = (0, FieldNames::NONE);
-        self.entries.retain(|entry| {
+        let Lines { octets, entries, size, names, origin } = self.lines_mut();
+        let before = entries.len();
+        (*size, *names) = (0, FieldNames::NONE);
+        entries.retain(|entry| {
             let line = line(octets, entry);
             let kept = keep(line);
             if kept {
-                size += line.size() as u32;
+                *size += line.size() as u32;
                 names.add(line.facts.name);
             }
             kept
         });
-        (self.size, self.names) = (size, names);
-        if self.entries.len() != before {
-            self.origin = Origin::NONE;
+        if entries.len() != before {
+            *origin = Origin::NONE;
         }
     }
 
     /// Removes the lines with this name, of which these facts are known.
     pub(crate) fn remove(&mut self, name: &[u8], facts: &FieldFacts) {
         let same = |entry: &Entry| entry.facts.name_hash == facts.name_hash;
-        if self.has(facts.name) && self.entries.iter().any(same) {
+        if self.has(facts.name) && self.lines().entries.iter().any(same) {
             self.retain(|line| line.facts.name_hash != facts.name_hash || line.name != name);
         }
     }
@@ -355,37 +301,29 @@ impl FieldSection {
     /// Gives the first line with this name another value, where it is; says whether there is one. Not for
     /// [`FieldName::Other`].
     pub(crate) fn replace_value(&mut self, name: FieldName, value: &[u8], seed: u64) -> bool {
-        let Some(entry) = self.entries.iter_mut().find(|entry| entry.facts.name == name) else {
+        if !self.has(name) {
+            return false;
+        }
+        let Lines { octets, entries, size, origin, .. } = self.lines_mut();
+        let Some(entry) = entries.iter_mut().find(|entry| entry.facts.name == name) else {
             return false;
         };
         let (old, name_len) = (entry.start as usize, entry.name_len as usize);
-        entry.start = self.octets.len() as u32;
-        self.octets.extend_from_within(old..old + name_len);
-        self.octets.extend_from_slice(value);
-        self.size = self.size - entry.value_len + value.len() as u32;
+        entry.start = octets.len() as u32;
+        octets.extend_from_within(old..old + name_len);
+        octets.extend_from_slice(value);
+        *size = *size - entry.value_len + value.len() as u32;
         (entry.value_len, entry.code_len) = (value.len() as u32, 0);
         entry.facts = entry.facts.with_value(value, seed);
-        (entry.origin, self.origin) = (Origin::NONE, Origin::NONE);
+        (entry.origin, *origin) = (Origin::NONE, Origin::NONE);
         true
     }
 
     /// Makes the section equal to another one, in its own memory.
     pub(crate) fn copy_from(&mut self, other: &Self) {
-        self.octets.clone_from(&other.octets);
-        self.entries.clone_from(&other.entries);
-        (self.size, self.names, self.origin) = (other.size, other.names, other.origin);
+        self.shared = None;
+        self.own.copy_from(other.lines());
     }
-
-    fn line(&self, entry: &Entry) -> FieldLine<'_> {
-        line(&self.octets, entry)
-    }
-}
-
-#[inline]
-fn line<'a>(octets: &'a [u8], entry: &Entry) -> FieldLine<'a> {
-    let octets = &octets[entry.start as usize..][..(entry.name_len + entry.value_len) as usize];
-    let (name, value) = octets.split_at(entry.name_len as usize);
-    FieldLine { name, value, facts: entry.facts, never_indexed: entry.never_indexed, origin: entry.origin }
 }
 
 impl PartialEq for FieldSection {
@@ -425,15 +363,18 @@ mod tests {
         let origin = OwnOrigins::default().next();
         came.set_origin(origin);
         let after = |alter: &dyn Fn(&mut FieldSection)| {
-            let mut fields = FieldSection::new();
+            let (mut fields, mut shared) = (FieldSection::new(), came.share());
             fields.copy_from(&came);
-            alter(&mut fields);
+            for fields in [&mut fields, &mut shared] {
+                alter(fields);
+            }
+            assert_eq!((&fields, fields.origin()), (&shared, shared.origin()), "shared or not");
             fields.origin()
         };
         let facts = FieldFacts::of_name(b"b", 7);
         let same: [&dyn Fn(&mut FieldSection); 5] = [
             &|_| {},
-            &|fields| fields.keep_code(b"c"),
+            &|fields| fields.lines_mut().keep_code(b"c"),
             &|fields| fields.retain(|_| true),
             &|fields| fields.remove(b"c", &FieldFacts::of_name(b"c", 7)),
             &FieldSection::fit,
@@ -451,11 +392,38 @@ mod tests {
     }
 
     #[test]
+    fn whoever_alters_a_shared_section_has_it_alone() {
+        let mut first = FieldSection::new();
+        first.push(FieldLine::new(b"a", b"value", 7));
+        first.set_origin(OwnOrigins::default().next());
+        let kept = first.share();
+        let (mut second, mut third) = (kept.share(), kept.share());
+        second.push(FieldLine::new(b"b", b"", 7));
+        let mut asked = 0;
+        let mut memory = || {
+            asked += 1;
+            FieldSection::roomy()
+        };
+        third.move_to(&mut memory);
+        first.move_to(&mut memory);
+        assert_eq!(asked, 1, "what nobody shares needs no memory");
+        let room = third.capacity();
+        third.retain(|_| false);
+        assert_eq!((second.len(), third.len(), third.capacity()), (2, 0, room));
+        assert_eq!((&kept, kept.origin()), (&first, first.origin()));
+        second.take_memory_of(kept.share());
+        assert!(second.capacity() > 0, "there is none to be taken");
+        let mut copy = kept.share();
+        copy.clear();
+        assert_eq!((copy.len(), copy.capacity()), (0, 0));
+    }
+
+    #[test]
     fn what_was_taken_out_holds_no_memory() {
         let mut fields = FieldSection::new();
         fields.push(FieldLine::new(b"x-forwarded-large", &[b'x'; 60_000], 7));
         fields.push(FieldLine::new(b"a", b"vw", 7));
-        fields.keep_code(b"c");
+        fields.lines_mut().keep_code(b"c");
         let before = fields.clone();
         fields.fit();
         assert_eq!(fields, before);

@@ -10,12 +10,13 @@ pub struct MemoryBound {
 }
 
 /// The state of a connection beside its buffers and tables: structures, slabs of streams that have grown, what its encoder has
-/// translated (at most 4 KiB) and kept of blocks (2 KiB), and blocks that its decoder has kept (at most two, with 2 KiB each).
+/// translated (at most 4 KiB) and kept of blocks (2 KiB), and blocks that its decoder has kept (at most two, with 2 KiB each). One of HTTP/1.1
+/// keeps two heads of requests (with 3 KiB each) and one of a response (1 KiB) in place of those.
 const CONNECTION_OCTETS: u64 = 13 << 10;
 /// The state of a request beside large fields and content: its own, that of its two streams, and a section of ordinary size.
 const REQUEST_OCTETS: u64 = 6 << 10;
 /// What is kept for use between connections: [`gateway`](crate::gateway) keeps 4 MiB of sections, one of outboxes, less than two of
-/// sections that came again (128, of 1 KiB and what is added), and less than three of lines that tables of sleepers have in common (4096,
+/// sections that came again (128, of 1 KiB and what is added or was taken out), and less than three of lines that tables of sleepers have in common (4096,
 /// of 512 octets and what is added).
 const SPARE_OCTETS: u64 = 10 << 20;
 /// A frame of the largest size that we announce, with its head.

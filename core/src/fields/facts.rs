@@ -57,6 +57,7 @@ impl FieldFacts {
         let (hash, has_control) = look_at(seed ^ u64::from(self.name_hash), value);
         let value_is_text =
             !has_control || value.iter().all(|&octet| octet == b'\t' || !octet.is_ascii_control());
+        // 9113-8.2.1-02: NUL, LF and CR are controls.
         let well_formed = self.name_well_formed
             && !begins_or_ends_blank(value)
             && (value_is_text || !value.iter().any(|octet| matches!(octet, 0 | b'\n' | b'\r')));
@@ -84,7 +85,7 @@ const fn static_hash(index: u8) -> u32 {
     (index as u32).wrapping_mul(0x9e37_79b9)
 }
 
-/// 9113-8.2.1-05, 9113-8.2.1-06, 9110-5.5-04: no SP or HTAB at either end; and 9113-8.2.1-02: no NUL, LF or CR anywhere, which are controls.
+/// 9113-8.2.1-05, 9113-8.2.1-06, 9110-5.5-04: no SP or HTAB at either end.
 fn begins_or_ends_blank(value: &[u8]) -> bool {
     let blank = |octet: Option<&u8>| matches!(octet, Some(b' ' | b'\t'));
     blank(value.first()) || blank(value.last())
@@ -108,7 +109,7 @@ fn begin(seed: u64, octets: &[u8]) -> u64 {
     seed ^ (octets.len() as u64).wrapping_mul(MULTIPLIER)
 }
 
-fn mix(state: u64, word: u64) -> u64 {
+pub(crate) fn mix(state: u64, word: u64) -> u64 {
     (state.rotate_left(23) ^ word).wrapping_mul(MULTIPLIER)
 }
 

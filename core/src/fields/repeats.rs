@@ -92,9 +92,8 @@ impl<C: PartialEq, M> Repeats<C, M> {
         let Some(number) = NonZeroU32::new(kept.number.wrapping_add(1)) else { return };
         kept.number = number.get();
         section.set_origin(Origin::of_section(identity, number));
-        let mut own = FieldSection::new();
-        own.copy_from(section);
-        kept.repeats[place] = Some(Repeat { octets: octets.into(), context, section: own, meaning });
+        kept.repeats[place] =
+            Some(Repeat { octets: octets.into(), context, section: section.share(), meaning });
     }
 
     /// Octets of memory held.

@@ -108,7 +108,8 @@ impl Gateway {
             }
             let seconds = self.wall.unix_seconds_at(now);
             let repeated = head.content_length_repeated;
-            self.forward.response(&mut fields, status, repeated, version, seconds);
+            let spare = &mut self.spare;
+            self.forward.response(&mut fields, status, repeated, version, seconds, || spare.take_section());
             if let Some(own) = own {
                 self.answer_in_place(key, (status, head.content_length), fields, &own, now);
                 return;

@@ -197,7 +197,7 @@ mod tests {
         let sizes = [
             ("connection", size_of::<Conn>(), 232),
             ("asleep", size_of::<crate::h2::Dormant>(), 40),
-            ("HTTP/1.1", size_of::<crate::h1::Connection>(), 424),
+            ("HTTP/1.1", size_of::<crate::h1::Connection>(), 432),
             ("deadline", size_of::<crate::deadline::Deadline<DeadlineTarget>>(), 56),
             ("lane", size_of::<crate::registry::Lane>(), 72),
             ("stream", size_of::<crate::h2::Stream>(), 128),

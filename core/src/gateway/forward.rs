@@ -46,7 +46,7 @@ impl Forward {
         }
     }
 
-    /// A request of this client is on its way to a backend. Connection-specific fields cannot be there: RFC 9113 section
+    /// A request of this client is on its way to a backend. `memory`: for its fields, if they lie where others need them as they are. Connection-specific fields cannot be there: RFC 9113 section
     /// 8.2.2 makes such a message malformed. `te: trailers` stays, for trailers are forwarded.
     ///
     /// # Errors
@@ -58,10 +58,12 @@ impl Forward {
         head: &RequestHead,
         client: &Peer<'_>,
         version: Version,
+        memory: impl FnOnce() -> FieldSection,
     ) -> Result<(), Cause> {
         if self.changed.again(fields) {
             return Ok(());
         }
+        fields.move_to(memory);
         let came = fields.origin();
         keep_one_content_length(fields, head.content_length_repeated);
         if head.has_host && !head.has_authority {
@@ -79,7 +81,7 @@ impl Forward {
         Ok(())
     }
 
-    /// A final response is on its way to a client, with this status.
+    /// A final response is on its way to a client, with this status. `memory` as for requests.
     pub(super) fn response(
         &mut self,
         fields: &mut FieldSection,
@@ -87,10 +89,12 @@ impl Forward {
         content_length_repeated: bool,
         version: Version,
         unix_seconds: u64,
+        memory: impl FnOnce() -> FieldSection,
     ) {
         if self.changed.again(fields) {
             return;
         }
+        fields.move_to(memory);
         let came = fields.origin();
         if status == 204 {
             // 9110-8.6-05: it says 0, or was refused.

@@ -121,7 +121,8 @@ impl Gateway {
         let Some(entry) = self.conns.get(conn) else { return Ok(()) };
         let Side::Front { peer, .. } = &entry.side else { return Ok(()) };
         let client = Peer { conn, address: peer, secure: entry.tls.is_some() };
-        self.forward.request(fields, head, &client, entry.session.version())
+        let spare = &mut self.spare;
+        self.forward.request(fields, head, &client, entry.session.version(), || spare.take_section())
     }
 
     /// A request begins.

@@ -31,8 +31,9 @@ fn is_worth_keeping(capacity: usize, held: usize, max: usize) -> bool {
 impl Spare {
     /// Keeps the memory of a section for the next one.
     pub(super) fn keep_section(&mut self, mut fields: FieldSection) {
+        // What it shares is not its own to be kept.
+        fields.clear();
         if is_worth_keeping(fields.capacity(), self.section_octets, SECTION_OCTETS_MAX) {
-            fields.clear();
             self.section_octets += fields.capacity();
             self.sections.push(fields);
         }

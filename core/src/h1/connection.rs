@@ -334,9 +334,8 @@ impl Connection {
     }
 
     /// Gives the memory of a field section back for the next one.
-    pub fn recycle(&mut self, mut fields: FieldSection) {
-        fields.clear();
-        self.spare_fields = fields;
+    pub fn recycle(&mut self, fields: FieldSection) {
+        self.spare_fields.take_memory_of(fields);
     }
 
     /// Takes the memory for the next field section out: many connections can share it. Empty where there is none.

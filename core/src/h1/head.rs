@@ -233,8 +233,9 @@ fn push_lines(
     rules: &Rules,
     wanted: impl Fn(FieldName) -> bool,
 ) {
+    let lines = fields.lines_mut();
     for header in headers {
-        let out = fields.draft();
+        let out = lines.draft();
         let (start, name_len) = (out.len(), header.name.len());
         out.extend_from_slice(header.name.as_bytes());
         out[start..].make_ascii_lowercase(); // 9113-8.2-01
@@ -247,7 +248,7 @@ fn push_lines(
             other => wanted(other) && name != b"http2-settings" && !survey.is_nominated(name),
         };
         if kept {
-            fields.push_drafted(start, name_len, &facts, false, Origin::NONE);
+            lines.push_drafted(start, name_len, &facts, false, Origin::NONE);
         } else {
             out.truncate(start);
         }
@@ -347,20 +348,21 @@ fn agrees(survey: &Survey<'_>, upgrade: &Upgrade) -> bool {
 
 /// Reads a trailer section, of which `octets` are all, its empty line included.
 pub(crate) fn trailers(octets: &[u8], rules: &Rules, fields: &mut FieldSection) -> Result<(), StreamError> {
-    let mut lines = vec![httparse::EMPTY_HEADER; rules.fields_max as usize];
-    let headers = match httparse::parse_headers(octets, &mut lines) {
+    let mut headers = vec![httparse::EMPTY_HEADER; rules.fields_max as usize];
+    let headers = match httparse::parse_headers(octets, &mut headers) {
         Ok(httparse::Status::Complete((_, headers))) => headers,
         Err(httparse::Error::TooManyHeaders) => return Err(StreamError::FieldsTooLarge),
         Ok(httparse::Status::Partial) | Err(_) => return Err(StreamError::Malformed),
     };
+    let lines = fields.lines_mut();
     for header in headers {
-        let out = fields.draft();
+        let out = lines.draft();
         let (start, name_len) = (out.len(), header.name.len());
         out.extend_from_slice(header.name.as_bytes());
         out[start..].make_ascii_lowercase(); // 9113-8.2-01
         out.extend_from_slice(header.value);
         let facts = FieldFacts::of(&out[start..start + name_len], header.value, rules.seed);
-        fields.push_drafted(start, name_len, &facts, false, Origin::NONE);
+        lines.push_drafted(start, name_len, &facts, false, Origin::NONE);
     }
     if is_too_large(fields, rules) {
         return Err(StreamError::FieldsTooLarge);

@@ -1,5 +1,6 @@
 //! Server: heads of requests, in order and within bounds.
 
+use crate::fields::FieldSection;
 use crate::h1::connection::{Connection, Recv};
 use crate::h1::content::Incoming;
 use crate::h1::exchange::{self, Exchange};
@@ -54,13 +55,12 @@ impl Connection {
         };
         self.empty_lines = 0;
         self.sections_received += 1;
+        if let Some((parts, fields)) = self.known_request(octets) {
+            return self.begin(parts, fields);
+        }
         let mut fields = core::mem::take(&mut self.spare_fields);
         match self.read_request(octets, &mut fields) {
-            Ok(parts) => {
-                let head = parts.head;
-                let (stream, end) = self.begin(parts);
-                Step::Tell(Event::Request { stream, head, fields, end })
-            }
+            Ok(parts) => self.begin(parts, fields),
             Err(refusal) => {
                 self.recycle(fields);
                 self.refuse(input, refusal)
@@ -84,14 +84,14 @@ impl Connection {
         octets.is_empty() || (may && exchange::begins_safely(octets) != Some(false))
     }
 
-    fn begin(&mut self, parts: RequestParts) -> (StreamKey, bool) {
+    fn begin<'a>(&mut self, parts: RequestParts, fields: FieldSection) -> Step<'a> {
         let RequestParts { head, version, persistent, framing, upgrade } = parts;
         self.version = version;
         self.is_closing |= !persistent || self.is_leaving; // 9112-9.6-03
         let incoming = Incoming::new(framing);
         let is_tunnel = head.method == Method::Connect;
         let end = incoming.is_none();
-        let key = self.insert(Exchange {
+        let stream = self.insert(Exchange {
             version,
             // What a client of HTTP/1.0 is answered may end with the connection.
             is_safe: exchange::is_safe(head.method) && version > Version::Http10,
@@ -102,11 +102,11 @@ impl Connection {
         });
         self.recv = match incoming {
             _ if is_tunnel => Recv::Undecided,
-            Some(incoming) => Recv::Content(key, incoming),
+            Some(incoming) => Recv::Content(stream, incoming),
             None => Recv::Head,
         };
         self.traffic.requests += 1;
-        (key, end)
+        Step::Tell(Event::Request { stream, head, fields, end })
     }
 
     /// A request that cannot be read is answered in its turn, and is the last.

@@ -14,7 +14,7 @@ use crate::h2::recv_fields::KnownHeads;
 use crate::h2::schedule::Schedule;
 use crate::h2::settings::{LocalSettings, PeerSettings, Role};
 use crate::h2::state::ClosedBy;
-use crate::h2::streams::{Stream, StreamKey, Streams};
+use crate::h2::streams::{StreamKey, Streams};
 use crate::h2::traffic::Traffic;
 use crate::hpack::{Decoder, Encoder};
 use crate::outbox::OctetQueue;
@@ -307,9 +307,8 @@ impl Connection {
     }
 
     /// Gives the memory of a field section back for the next one.
-    pub fn recycle(&mut self, mut fields: FieldSection) {
-        fields.clear();
-        self.spare_fields = fields;
+    pub fn recycle(&mut self, fields: FieldSection) {
+        self.spare_fields.take_memory_of(fields);
     }
 
     /// Takes the memory for the next field section out: many connections can share it. Empty where there is none.
@@ -448,17 +447,18 @@ impl Connection {
         if full { Err(ConnectionError::ControlFramesQueued) } else { Ok(()) }
     }
 
-    /// Takes a stream out of every list.
-    pub(crate) fn forget(&mut self, key: StreamKey, by: ClosedBy) -> Option<Stream> {
+    /// Drops a stream where it stands, out of every list. Says its identifier and its tag, if it was there.
+    pub(crate) fn forget(&mut self, key: StreamKey, by: ClosedBy) -> Option<(u32, u64)> {
         self.schedule.remove(&mut self.streams, key);
-        let stream = self.streams.remove(key, by)?;
+        let stream = self.streams.slab.get(key)?;
+        let (id, tag) = (stream.id, stream.tag);
+        let late = if stream.state.may_recv() { stream.recv_window.available() } else { 0 };
+        self.streams.remove(key, by);
         if by == ClosedBy::OurReset {
             self.expect_late_frames();
-            if stream.state.may_recv() {
-                self.expect_late(stream.recv_window.available());
-            }
+            self.expect_late(late);
         }
-        Some(stream)
+        Some((id, tag))
     }
 
     /// We reset a stream whose window had so many octets left. The peer may use them up before it knows (RFC 9113 section 5.1), and no more: what

@@ -363,8 +363,8 @@ impl Connection {
 
     fn next_excluded<'a>(&mut self) -> Option<Event<'a>> {
         while let Some(key) = self.excluded.pop() {
-            if let Some(stream) = self.forget(key, ClosedBy::OurReset) {
-                return Some(Event::Unprocessed { stream: key, tag: stream.tag });
+            if let Some((_, tag)) = self.forget(key, ClosedBy::OurReset) {
+                return Some(Event::Unprocessed { stream: key, tag });
             }
         }
         None

@@ -69,14 +69,19 @@ impl Connection {
         let target = self.target(stream_id)?;
         self.check_target(stream_id, &target, end)?;
         let limits = SectionLimits { size: self.config.max_header_list_size, fields: self.config.max_fields };
-        let mut fields = core::mem::take(&mut self.spare_fields);
-        let decoded = self.decoder.decode(block, limits, &mut fields); // 9113-6.8-09, 9113-10.5.1-02
-        // 9113-4.3-02, 9113-4.3-03
-        let too_large = match decoded.map_err(|_| ConnectionError::Compression)? {
-            Decoded::Whole => false,
-            Decoded::OverLimit(_) => true,
+        let section = match self.decoder.known(block, limits) {
+            Some(fields) => Section { fields, end, too_large: false },
+            None => {
+                let mut fields = core::mem::take(&mut self.spare_fields);
+                let decoded = self.decoder.decode_anew(block, limits, &mut fields); // 9113-6.8-09, 9113-10.5.1-02
+                // 9113-4.3-02, 9113-4.3-03
+                let too_large = match decoded.map_err(|_| ConnectionError::Compression)? {
+                    Decoded::Whole => false,
+                    Decoded::OverLimit(_) => true,
+                };
+                Section { fields, end, too_large }
+            }
         };
-        let section = Section { fields, end, too_large };
         match target {
             Target::Live(key) if self_dependent => self.fail_stream(key, StreamError::PrioritySelf),
             Target::Live(key) => self.recv_section(key, section),

@@ -235,10 +235,10 @@ impl Connection {
 
     /// Resets a stream and drops what waits in it; nothing happens where it is gone already.
     pub fn reset(&mut self, key: StreamKey, error_code: ErrorCode) {
-        if let Some(stream) = self.forget(key, ClosedBy::OurReset)
+        if let Some((id, _)) = self.forget(key, ClosedBy::OurReset)
             && self.phase != Phase::Failed
         {
-            frame::put_rst_stream(self.outbox.tail(), stream.id, error_code); // 9113-6.4-03
+            frame::put_rst_stream(self.outbox.tail(), id, error_code); // 9113-6.4-03
             self.traffic.resets_sent += 1;
             if self.role == Role::Client {
                 self.resets.push(self.octets_queued());

@@ -147,14 +147,14 @@ impl Streams {
         }
     }
 
-    /// Takes a closed stream out and remembers how it closed. It must not be in a list any more.
-    pub(crate) fn remove(&mut self, key: StreamKey, by: ClosedBy) -> Option<Stream> {
-        let stream = self.slab.remove(key)?;
-        if let Some(at) = self.place(stream.id) {
+    /// Drops a closed stream and remembers how it closed. It must not be in a list any more.
+    pub(crate) fn remove(&mut self, key: StreamKey, by: ClosedBy) {
+        let Some(id) = self.slab.get(key).map(|stream| stream.id) else { return };
+        self.slab.discard(key);
+        if let Some(at) = self.place(id) {
             self.by_id.remove(at);
         }
-        self.remember(stream.id, by);
-        Some(stream)
+        self.remember(id, by);
     }
 
     pub(crate) fn remember(&mut self, id: u32, by: ClosedBy) {

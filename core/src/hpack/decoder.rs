@@ -3,7 +3,7 @@
 use super::dynamic_table::{DynamicTable, TableState};
 use super::static_table::{self, STATIC_ENTRIES};
 use super::{DecodeError, Packed, Packing, huffman, integer};
-use crate::fields::{FIELD_OVERHEAD, FieldFacts, FieldSection, Origin, Repeats};
+use crate::fields::{FIELD_OVERHEAD, FieldFacts, FieldSection, Lines, Origin, Repeats};
 
 /// How large a decoded field section may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,17 +102,35 @@ impl Decoder {
         limits: SectionLimits,
         out: &mut FieldSection,
     ) -> Result<Decoded, DecodeError> {
-        let before = self.table.state();
-        if let Some(repeat) = self.repeats.find(block, &before)
-            && self.size_update_due.is_none()
-            && limits.admit(&repeat.section)
-        {
-            out.copy_from(&repeat.section);
+        if let Some(known) = self.known(block, limits) {
+            *out = known;
             return Ok(Decoded::Whole);
         }
+        self.decode_anew(block, limits, out)
+    }
+
+    /// The section of a block that came before, if it means the same as then.
+    pub(crate) fn known(&self, block: &[u8], limits: SectionLimits) -> Option<FieldSection> {
+        let repeat = self.repeats.find(block, &self.table.state())?;
+        let means_it = self.size_update_due.is_none() && limits.admit(&repeat.section);
+        means_it.then(|| repeat.section.share())
+    }
+
+    /// Decodes a block, whether it is known or not.
+    pub(crate) fn decode_anew(
+        &mut self,
+        block: &[u8],
+        limits: SectionLimits,
+        out: &mut FieldSection,
+    ) -> Result<Decoded, DecodeError> {
+        let before = self.table.state();
         out.clear();
-        let mut section =
-            Section { out, size_left: limits.size as usize, fields_left: limits.fields, hit: None };
+        let mut section = Section {
+            out: out.lines_mut(),
+            size_left: limits.size as usize,
+            fields_left: limits.fields,
+            hit: None,
+        };
         match self.decode_block(block, &mut section) {
             Ok(()) => {
                 let hit = section.hit;
@@ -304,7 +322,7 @@ impl Literal<'_> {
 
 /// The section that is being decoded, and what its limits leave.
 struct Section<'a> {
-    out: &'a mut FieldSection,
+    out: &'a mut Lines,
     size_left: usize,
     fields_left: u32,
     hit: Option<LimitHit>,

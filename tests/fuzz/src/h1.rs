@@ -1,9 +1,9 @@
 //! Any octets into one HTTP/1.1 connection of either role, and what it takes of them on to the next hop.
 //!
-//! Nothing panics or loops, no more than a head is kept of the input, and however the octets are cut the same is told. Each
-//! request that a server takes is written by a client and read by another voice (httparse, with the plainest reading of
-//! lengths and chunks beside it): it is one request, the same, with the same content, and nothing behind it. What a server
-//! answers is read in the same way: a response to each request, in order.
+//! Nothing panics or loops, no more than a head is kept of the input, and the same is told however the octets are cut, and whether
+//! heads that come again are remembered or not. Each request that a server takes is written by a client and read by another voice
+//! (httparse, with the plainest reading of lengths and chunks beside it): it is one request, the same, with the same content, and
+//! nothing behind it. What a server answers is read in the same way: a response to each request, in order.
 
 use std::sync::Arc;
 
@@ -27,7 +27,9 @@ pub fn run(data: &[u8]) {
     let flags = octets.octet();
     let cuts: Vec<usize> = octets.run(16).iter().map(|&cut| usize::from(cut)).collect();
     let role = if flags & 1 == 0 { Role::Server } else { Role::Client };
-    let whole = Owner::new(role, flags).play(octets.0, &[]);
+    let mut whole = Owner::new(role, flags);
+    whole.connection = whole.connection.with_identity(1);
+    let whole = whole.play(octets.0, &[]);
     let cut = Owner::new(role, flags).play(octets.0, &cuts);
     assert_eq!(cut.told, whole.told, "cut by {cuts:?}");
     assert_eq!(cut.out, whole.out, "cut by {cuts:?}");

@@ -14,6 +14,8 @@ pub(super) struct Changed(Vec<Known>);
 struct Known {
     came: Origin,
     left: FieldSection,
+    /// Of what left, so that most others need not be compared with it.
+    hash: u64,
     /// Who asked for the place last. Where more take turns than there are places, hardly anything is kept, and little is lost.
     next: Origin,
 }
@@ -28,7 +30,7 @@ impl Changed {
             return false;
         };
         known.next = came;
-        fields.copy_from(&known.left);
+        *fields = known.left.share();
         true
     }
 
@@ -47,14 +49,15 @@ impl Changed {
             return;
         }
         // Clients that ask for the same in the same way have one section, and backends get one block.
-        let same = self.0.iter().map(|known| &known.left).find(|other| **other == *left);
-        let origin = same.map(FieldSection::origin).filter(|&origin| origin != Origin::NONE);
+        let hash = left.hash();
+        let same = self.0.iter().find(|known| known.hash == hash).map(|known| &known.left);
+        let origin = same.filter(|same| **same == *left).map(FieldSection::origin);
         let origin = origin.unwrap_or_else(|| origins.next());
         let known = &mut self.0[place];
         left.set_origin(origin);
         known.came = came;
-        known.left.copy_from(left);
-        known.left.fit();
+        known.hash = hash;
+        known.left = left.share();
     }
 }
 
