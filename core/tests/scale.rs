@@ -39,7 +39,8 @@ fn same(what: &str, few: u64, many: u64) {
 #[test]
 fn n4_connections_that_stand_cost_nothing() {
     let cost = |others: usize| {
-        let mut memory = Memory::new(|_| {});
+        // Whether others sleep is asked with few as with many.
+        let mut memory = Memory::new(|config: &mut Config| config.fronts_awake = 0);
         let client = memory.connect(ConnectionConfig::default());
         for _ in 0..others {
             memory.connect(ConnectionConfig::default());
@@ -109,6 +110,7 @@ fn before_tunnels(share: Scope, clients: usize, each: usize) -> (Memory, ConnId)
         upstream.endpoints.push(shuntyard_core::address::Address::from(silent).into());
         (upstream.share, upstream.connections_max, upstream.queue_max) = (share, 1, 100_000);
         config.backend.max_concurrent_streams_cap = 1;
+        config.fronts_awake = 0;
     });
     let client = memory.connect(ConnectionConfig::default());
     ask(&mut memory, client, "/first");

@@ -155,7 +155,7 @@ impl Conn {
             block_deadline: None,
             write_deadline: None,
             age_deadline: Age::Endless,
-            wakefulness: Wakefulness::default(),
+            wakefulness: Wakefulness::new(now),
             vigil,
             waiting_since: None,
             established: false,
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn a_connection_stays_small() {
         let sizes = [
-            ("connection", size_of::<Conn>(), 232),
+            ("connection", size_of::<Conn>(), 240),
             ("asleep", size_of::<crate::h2::Dormant>(), 40),
             ("HTTP/1.1", size_of::<crate::h1::Connection>(), 432),
             ("deadline", size_of::<crate::deadline::Deadline<DeadlineTarget>>(), 56),

@@ -296,7 +296,7 @@ impl Gateway {
         let Some(entry) = self.conns.get(id).filter(|entry| entry.established) else { return };
         if entry.session.open_streams() == 0 {
             self.arm_conn(id, if entry.is_front() { Kind::FrontIdle } else { Kind::BackendIdle }, now);
-            self.stays_awake(id);
+            self.stays_awake(id, now);
         }
     }
 

@@ -1,16 +1,21 @@
 //! Clients that sleep: a few that were idle last keep the memory that they work with, the others give it back.
 //!
-//! Nothing is timed: with each client that falls idle one or two of the others are looked at, those first that have been looked at least
+//! No deadline is armed: with each client that falls idle one or two of the others are looked at, those first that have been looked at least
 //! lately. So a gateway with no more idle clients than may stay awake lets nobody sleep, and one without traffic does nothing.
+//! Nobody falls asleep who has just been heard: to wake is dearer than a frame, and no peer is to make us do it for each of its frames.
 
 use std::collections::VecDeque;
 
 use crate::fields::SharedLines;
 use crate::gateway::conn::{Conn, Life, Side};
 use crate::gateway::{ConnId, Gateway};
+use crate::time::{Duration, Instant};
 
 /// How many are looked at for one that falls idle: more than one, or the awake would not become fewer.
 const LOOKED_AT: usize = 2;
+
+/// So long nobody sleeps who was heard, or fell idle.
+const AWAKE_MIN: Duration = Duration::from_millis(100);
 
 /// Who is awake and idle, or was when it was looked at last.
 #[derive(Debug, Default)]
@@ -21,12 +26,20 @@ pub(super) struct Dormancy {
 }
 
 /// What is known of one client's rest.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Wakefulness {
     /// It stands among those that are looked at.
     listed: bool,
     /// It has been of use since it was put there, or looked at last.
     used: bool,
+    /// When it woke, or fell idle last.
+    since: Instant,
+}
+
+impl Wakefulness {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { listed: false, used: false, since: now }
+    }
 }
 
 impl Conn {
@@ -41,10 +54,11 @@ impl Conn {
 
 impl Gateway {
     /// A client has nothing under way. If more are awake than may be, others fall asleep.
-    pub(super) fn stays_awake(&mut self, id: ConnId) {
+    pub(super) fn stays_awake(&mut self, id: ConnId, now: Instant) {
         let Some(entry) = self.conns.get_mut(id).filter(|entry| entry.is_front()) else { return };
         let listed = core::mem::replace(&mut entry.wakefulness.listed, true);
         entry.wakefulness.used = listed;
+        entry.wakefulness.since = now;
         if !listed {
             self.dormancy.awake.push_back(id);
         }
@@ -54,20 +68,21 @@ impl Gateway {
             }
             self.work.steps(1);
             if let Some(id) = self.dormancy.awake.pop_front() {
-                self.consider(id);
+                self.consider(id, now);
             }
         }
     }
 
     /// One that was awake may fall asleep, if it has not been of use meanwhile.
-    fn consider(&mut self, id: ConnId) {
+    fn consider(&mut self, id: ConnId, now: Instant) {
         let Some(entry) = self.conns.get_mut(id) else { return };
         // Who has streams comes back with the end of the last.
         entry.wakefulness.listed = entry.life == Life::Open && entry.session.open_streams() == 0;
         if !entry.wakefulness.listed {
             return;
         }
-        if core::mem::take(&mut entry.wakefulness.used) || !entry.is_at_rest() {
+        let fresh = now.saturating_since(entry.wakefulness.since) < AWAKE_MIN;
+        if core::mem::take(&mut entry.wakefulness.used) || fresh || !entry.is_at_rest() {
             return self.dormancy.awake.push_back(id);
         }
         entry.wakefulness.listed = false;
@@ -84,11 +99,11 @@ impl Gateway {
 
     /// Octets have come for a client. If it sleeps it wakes.
     #[inline]
-    pub(super) fn rouse(&mut self, id: ConnId) {
+    pub(super) fn rouse(&mut self, id: ConnId, now: Instant) {
         if let Some(entry) = self.conns.get_mut(id).filter(|entry| entry.session.is_asleep()) {
             entry.session.wake();
             self.age_awake(id);
-            self.stays_awake(id);
+            self.stays_awake(id, now);
         }
     }
 }

@@ -63,7 +63,7 @@ impl Gateway {
     /// Takes what is whole of `held` octets that a connection holds and `n` that came behind them. The fewer are moved to where the
     /// others are: whoever sends octet by octet makes us copy no more than a few for each (RFC 9113 section 10.5).
     pub(super) fn take_in(&mut self, id: ConnId, held: usize, n: usize, now: Instant) {
-        self.rouse(id);
+        self.rouse(id, now);
         let Some(entry) = self.conns.get_mut(id) else { return };
         entry.forgive(now);
         let mut buffer = core::mem::take(&mut self.recv_buffer);

@@ -5,8 +5,13 @@ use shuntyard_core::config::{ConnectionConfig, Scope};
 use shuntyard_core::h2::ClientEvent;
 use shuntyard_core::key::ConnId;
 
+use shuntyard_core::time::Duration;
+
 use crate::memory::Memory;
 use crate::memory::talk::{answer_all, ask, events, get};
+
+/// Who was heard less long ago does not sleep.
+const AWAKE_MIN: Duration = Duration::from_millis(100);
 
 /// A gateway that lets so many idle clients stay awake, and clients that have asked once.
 fn asked_once(fronts_awake: u32, clients: usize, share: Scope) -> (Memory, Vec<ConnId>) {
@@ -22,6 +27,7 @@ fn asked_once(fronts_awake: u32, clients: usize, share: Scope) -> (Memory, Vec<C
 }
 
 fn asks(memory: &mut Memory, client: ConnId, path: &str) {
+    memory.wait(AWAKE_MIN);
     let request = Request::get(format!("http://example.com{path}")).header("x-client", "one of many clients");
     let request = request.body(()).expect("a request");
     memory.client(client).send_request(&request, true).expect("a slot");
@@ -65,6 +71,7 @@ fn whoever_has_something_under_way_stays_awake() {
     for _ in 0..10 {
         memory.connect(ConnectionConfig::default());
         memory.settle();
+        memory.wait(AWAKE_MIN);
     }
     let view = memory.gateway.view();
     // The last ones are looked at with those that fall idle next.
@@ -79,12 +86,53 @@ fn whoever_has_something_under_way_stays_awake() {
 #[test]
 fn sleepers_hear_of_a_drain() {
     let (mut memory, clients) = asked_once(0, 3, Scope::Worker);
-    let deadline = shuntyard_core::time::Duration::from_secs(5);
+    let deadline = Duration::from_secs(5);
     memory.gateway.handle_command(shuntyard_core::gateway::Command::Drain { deadline }, memory.now);
     memory.settle();
     for &client in &clients {
         let heard = events(&mut memory, client);
         assert!(heard.iter().any(|event| matches!(event, ClientEvent::GoAway { .. })), "{heard:?}");
         assert!(memory.client(client).send_request(&get("/late"), true).is_err());
+    }
+}
+
+/// To wake costs more than a frame: no peer can have it for each of its frames.
+#[test]
+fn who_was_heard_a_moment_ago_stays_awake() {
+    let (mut memory, clients) = asked_once(0, 20, Scope::Worker);
+    memory.wait(AWAKE_MIN);
+    for &client in &clients {
+        memory.inject(client, &[0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    }
+    assert_eq!(memory.gateway.view().asleep, 0);
+    for &client in &clients {
+        events(&mut memory, client);
+    }
+    for _ in 0..3 {
+        clients.iter().for_each(|&client| asks(&mut memory, client, "/again"));
+    }
+    assert!(memory.gateway.view().asleep >= 17, "{:?}", memory.gateway.view());
+}
+
+/// A client that wakes for a request that goes on is told when its connection is too old.
+#[test]
+fn who_has_slept_grows_old() {
+    for fronts_awake in [0, 1, 2, 1000] {
+        let mut memory = Memory::new(|config| {
+            config.fronts_awake = fronts_awake;
+            config.timeouts.front_age = Duration::from_secs(10);
+        });
+        let clients: Vec<_> = (0..4).map(|_| memory.connect(ConnectionConfig::default())).collect();
+        clients.iter().for_each(|&client| asks(&mut memory, client, "/first"));
+        clients.iter().for_each(|&client| asks(&mut memory, client, "/second"));
+        for &client in &clients {
+            ask(&mut memory, client, "/waits");
+        }
+        memory.wait(Duration::from_secs(12));
+        for &client in &clients {
+            let heard = events(&mut memory, client);
+            let is_told = heard.iter().any(|event| matches!(event, ClientEvent::GoAway { .. }));
+            assert!(is_told, "{fronts_awake} awake: {heard:?}");
+        }
     }
 }
