@@ -36,7 +36,7 @@ pub struct SharedLines {
     lines: BTreeMap<u32, Arc<SharedLine>>,
     /// Hashes of lines that were asked for, each at its place, so that one that nobody else has stands nowhere; empty until used.
     seen: Vec<u32>,
-    /// Lines that were refused since those were dropped last that nobody keeps.
+    /// How many asked where there was no room, since those were dropped that nobody keeps.
     refused: usize,
 }
 
@@ -76,19 +76,17 @@ impl SharedLines {
         Some(line)
     }
 
-    /// Whether one more line may be shared. Those that nobody keeps are looked for once for as many as there may be.
+    /// Whether one more line may be shared. Those that nobody keeps are looked for once for as many as asked in vain as there may be: to look
+    /// costs as much as all of them.
     fn has_room(&mut self) -> bool {
-        if self.lines.len() >= LINES_MAX {
-            if self.refused == 0 {
-                self.lines.retain(|_, line| Arc::strong_count(line) > 1);
-            }
-            if self.lines.len() >= LINES_MAX {
-                self.refused = (self.refused + 1) % LINES_MAX;
-                return false;
-            }
+        if self.lines.len() < LINES_MAX {
+            return true;
         }
-        self.refused = 0;
-        true
+        if self.refused == 0 {
+            self.lines.retain(|_, line| Arc::strong_count(line) > 1);
+        }
+        self.refused = (self.refused + 1) % LINES_MAX;
+        self.lines.len() < LINES_MAX
     }
 
     /// How many lines are shared.
@@ -156,5 +154,23 @@ mod tests {
         let again = (0..2 * LINES_MAX).filter_map(|n| twice(&mut lines, 2 * LINES_MAX + n)).count();
         assert!(again > LINES_MAX / 2, "{again}");
         assert!(lines.len() <= LINES_MAX);
+    }
+
+    /// To look for those that are free is to pass by all: it is not done for each that becomes so.
+    #[test]
+    fn who_is_free_is_looked_for_rarely() {
+        let mut lines = SharedLines::default();
+        let mut twice = |n: usize| {
+            let value = format!("a value with the number {n}");
+            share(&mut lines, b"x", value.as_bytes());
+            share(&mut lines, b"x", value.as_bytes())
+        };
+        let mut kept: Vec<_> = (0..LINES_MAX).filter_map(&mut twice).collect();
+        kept.pop();
+        kept.extend(twice(LINES_MAX));
+        assert_eq!(kept.len(), LINES_MAX, "the free one has made room");
+        kept.pop();
+        let asks: Vec<_> = (LINES_MAX..2 * LINES_MAX).map(|n| twice(n + 1).is_some()).collect();
+        assert_eq!(asks.iter().position(|&shared| shared), Some(LINES_MAX - 1), "as many have asked in vain");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! No deadline is armed: with each client that falls idle one or two of the others are looked at, those first that have been looked at least
 //! lately. So a gateway with no more idle clients than may stay awake lets nobody sleep, and one without traffic does nothing.
-//! Nobody falls asleep who has just been heard: to wake is dearer than a frame, and no peer is to make us do it for each of its frames.
+//! Nobody falls asleep who has just woken: that is dearer than a frame, and no peer is to make us do it for each of its frames.
 
 use std::collections::VecDeque;
 
@@ -14,7 +14,7 @@ use crate::time::{Duration, Instant};
 /// How many are looked at for one that falls idle: more than one, or the awake would not become fewer.
 const LOOKED_AT: usize = 2;
 
-/// So long nobody sleeps who was heard, or fell idle.
+/// So long nobody sleeps who woke, or fell idle.
 const AWAKE_MIN: Duration = Duration::from_millis(100);
 
 /// Who is awake and idle, or was when it was looked at last.
@@ -97,7 +97,7 @@ impl Gateway {
         }
     }
 
-    /// Octets have come for a client. If it sleeps it wakes.
+    /// Octets have come for a client. If it sleeps it wakes, and stays so for a moment: whoever reads them finds it awake.
     #[inline]
     pub(super) fn rouse(&mut self, id: ConnId, now: Instant) {
         if let Some(entry) = self.conns.get_mut(id).filter(|entry| entry.session.is_asleep()) {
