@@ -23,11 +23,15 @@ pub struct Outcome {
     pub noise: u64,
     /// Octets had to wait because reading was paused.
     pub paused: bool,
+    /// Somebody has slept.
+    pub slept: bool,
 }
 
 impl Outcome {
-    /// The same without what records say of where fields came from: it only makes that quick what is done with them next.
-    pub fn without_origins(mut self) -> Self {
+    /// The same without what peers cannot tell: whether somebody has slept, and what records say of where fields came from, which only makes
+    /// that quick what is done with them next.
+    pub fn outside(mut self) -> Self {
+        self.slept = false;
         const ORIGIN: &str = "Origin(";
         for action in &mut self.actions {
             let mut parts = action.split(ORIGIN);
@@ -49,6 +53,8 @@ pub struct Replay {
     backlog: BTreeMap<ConnId, Vec<u8>>,
     pub outcome: Outcome,
     noisy: bool,
+    /// What passes before each round.
+    pace: Duration,
     /// For the recorder: connections ordered, and connections closed.
     dials: Vec<ConnId>,
     closed: Vec<ConnId>,
@@ -81,6 +87,7 @@ impl Replay {
             backlog: BTreeMap::new(),
             outcome: Outcome::default(),
             noisy: false,
+            pace: Duration::ZERO,
             dials: Vec::new(),
             closed: Vec::new(),
         }
@@ -89,6 +96,11 @@ impl Replay {
     /// Plays events without meaning between the others.
     pub fn with_noise(self) -> Self {
         Self { noisy: true, ..self }
+    }
+
+    /// Lets so much time pass before each round that who has nothing to do may fall asleep.
+    pub fn unhurried(self) -> Self {
+        Self { pace: Duration::from_millis(100), ..self }
     }
 
     pub fn conns(&self) -> &BTreeSet<ConnId> {
@@ -156,7 +168,11 @@ impl Replay {
                 let deadline = Duration::from_secs(3);
                 self.gateway.handle_command(Command::Drain { deadline }, self.now);
             }
-            Input::Round => self.round(),
+            Input::Round => {
+                self.now = self.now + self.pace;
+                self.round();
+                self.outcome.slept |= self.gateway.view().asleep > 0;
+            }
         }
     }
 

@@ -4,7 +4,6 @@ use http::Request;
 use shuntyard_core::config::{ConnectionConfig, Scope};
 use shuntyard_core::h2::ClientEvent;
 use shuntyard_core::key::ConnId;
-
 use shuntyard_core::time::Duration;
 
 use crate::memory::Memory;
@@ -55,6 +54,7 @@ fn engines_of_a_client_wait_for_it() {
     for share in [Scope::Worker, Scope::Client, Scope::None] {
         let (mut memory, clients) = asked_once(0, 5, share);
         let dials = memory.dials.len();
+        assert!(memory.gateway.view().asleep >= 3, "{:?}", memory.gateway.view());
         for &client in &clients {
             asks(&mut memory, client, "/again");
         }
@@ -86,6 +86,7 @@ fn whoever_has_something_under_way_stays_awake() {
 #[test]
 fn sleepers_hear_of_a_drain() {
     let (mut memory, clients) = asked_once(0, 3, Scope::Worker);
+    assert!(memory.gateway.view().asleep > 0);
     let deadline = Duration::from_secs(5);
     memory.gateway.handle_command(shuntyard_core::gateway::Command::Drain { deadline }, memory.now);
     memory.settle();
@@ -125,6 +126,7 @@ fn who_has_slept_grows_old() {
         let clients: Vec<_> = (0..4).map(|_| memory.connect(ConnectionConfig::default())).collect();
         clients.iter().for_each(|&client| asks(&mut memory, client, "/first"));
         clients.iter().for_each(|&client| asks(&mut memory, client, "/second"));
+        assert_eq!(memory.gateway.view().asleep > 0, fronts_awake < 4, "{:?}", memory.gateway.view());
         for &client in &clients {
             ask(&mut memory, client, "/waits");
         }
