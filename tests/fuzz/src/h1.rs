@@ -144,7 +144,9 @@ impl Owner {
     fn hear(&mut self, event: Event<'_>) {
         match event {
             Event::Request { stream, head, fields, end } => {
-                self.told.push(format!("request {fields:?} {end}"));
+                // Only of who remembers heads has the section an origin.
+                let lines: Vec<_> = fields.iter().collect();
+                self.told.push(format!("request {lines:?} {end}"));
                 self.taken.push(Taken {
                     stream,
                     head: Some(head),
