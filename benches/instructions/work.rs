@@ -52,6 +52,8 @@ pub(crate) const ALL: &[Work] = &[
     Work { name: "W2", clients: 1, streams: 100, ..W1 },
     Work { name: "W3", streams: 10, response: 64 << 10, ..W1 },
     Work { name: "W4", request: Request { method: "POST", fields: UPLOAD, content: 1 << 10, ..GET }, ..W1 },
+    // One request after the other: what a turn costs by itself.
+    Work { name: "W1s", clients: 1, streams: 1, ..W1 },
     // Nothing scans: beside many others a request costs what it costs beside few.
     Work { name: "W1c", idle: 10_000, ..W1 },
     Work { name: "W1q", streams: 1000, ..W1 },

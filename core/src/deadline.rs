@@ -41,6 +41,8 @@ pub type DeadlineKey<T> = Key<Deadline<T>>;
 pub struct Deadlines<T, const N: usize> {
     slab: Slab<Deadline<T>>,
     lists: [List<Deadline<T>, Kind>; N],
+    /// The kinds that have any in their list, a bit each: few of them at any time.
+    present: u32,
     early: BTreeMap<(Instant, NonZeroU64), DeadlineKey<T>>,
     /// The last place in the tree that was given.
     places: NonZeroU64,
@@ -54,6 +56,7 @@ impl<T, const N: usize> Default for Deadlines<T, N> {
         Self {
             slab: Slab::default(),
             lists: core::array::from_fn(|_| List::default()),
+            present: 0,
             early: BTreeMap::new(),
             places: NonZeroU64::MIN,
         }
@@ -61,6 +64,8 @@ impl<T, const N: usize> Default for Deadlines<T, N> {
 }
 
 impl<T: Copy, const N: usize> Deadlines<T, N> {
+    const KINDS_HAVE_BITS: () = assert!(N <= u32::BITS as usize);
+
     /// How many are armed.
     pub fn len(&self) -> usize {
         self.slab.len()
@@ -73,6 +78,7 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
 
     /// Arms a deadline of a kind below `N`.
     pub fn arm(&mut self, kind: u8, at: Instant, target: T) -> DeadlineKey<T> {
+        () = Self::KINDS_HAVE_BITS;
         let key = self.slab.insert(Deadline { at, kind, target, links: Links::default(), place: None });
         self.link(key, kind, at);
         key
@@ -99,6 +105,7 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
             steps += 1;
         }
         if steps < STEPS_MAX {
+            self.present |= 1 << kind;
             return list.insert_after(&mut self.slab, after, key);
         }
         self.places = self.places.saturating_add(1);
@@ -112,7 +119,14 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
         let Some(deadline) = self.slab.get_mut(key) else { return };
         match deadline.place.take() {
             Some(place) => _ = self.early.remove(&(deadline.at, place)),
-            None => _ = self.lists[deadline.kind as usize].unlink(&mut self.slab, key),
+            None => {
+                let kind = deadline.kind;
+                let list = &mut self.lists[kind as usize];
+                list.unlink(&mut self.slab, key);
+                if list.is_empty() {
+                    self.present &= !(1 << kind);
+                }
+            }
         }
     }
 
@@ -156,7 +170,14 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
 
     fn first(&self) -> Option<DeadlineKey<T>> {
         let early = self.early.first_key_value().map(|(_, &key)| key);
-        let heads = self.lists.iter().filter_map(List::front).chain(early);
+        let mut present = self.present;
+        let lists = core::iter::from_fn(|| {
+            let kind = present.trailing_zeros() as usize;
+            present &= present.wrapping_sub(1);
+            // Behind the last there is none: there are fewer kinds than bits.
+            self.lists.get(kind)
+        });
+        let heads = lists.filter_map(List::front).chain(early);
         heads.min_by_key(|&key| self.slab.get(key).map(|deadline| deadline.at))
     }
 }

@@ -166,6 +166,19 @@ impl<T: Linked<L>, L, M> List<T, L, M> {
         Some(key)
     }
 
+    /// Moves an entry to the end; says whether it was in the list.
+    pub fn move_to_back(&mut self, slab: &mut Slab<T, M>, key: Key<M>) -> bool {
+        // Mostly it is alone, and stands there.
+        if self.tail == key.to_bits() {
+            return true;
+        }
+        let was_linked = self.unlink(slab, key);
+        if was_linked {
+            self.push_back(slab, key);
+        }
+        was_linked
+    }
+
     /// Moves the first entry to the end.
     pub fn rotate(&mut self, slab: &mut Slab<T, M>) {
         if self.len > 1
@@ -198,7 +211,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn behaves_like_a_deque(operations in prop::collection::vec((0..6u8, 0..8usize), 0..200)) {
+        fn behaves_like_a_deque(operations in prop::collection::vec((0..7u8, 0..8usize), 0..200)) {
             let mut slab = Slab::<Entry>::default();
             let keys: Vec<_> = (0..8).map(|_| slab.insert(Entry::default())).collect();
             let (mut list, mut model) = (List::<Entry, Queue>::default(), VecDeque::new());
@@ -221,6 +234,12 @@ mod tests {
                     4 => {
                         list.rotate(&mut slab);
                         if !model.is_empty() { model.rotate_left(1) }
+                    }
+                    5 => {
+                        let is_in = model.contains(&key);
+                        prop_assert_eq!(list.move_to_back(&mut slab, key), is_in);
+                        model.retain(|&other| other != key);
+                        if is_in { model.push_back(key) }
                     }
                     _ => {
                         let before = model.iter().position(|&other| other == key).and_then(|at| model.get(at.wrapping_sub(1)));

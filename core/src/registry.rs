@@ -141,7 +141,8 @@ impl Registry {
 impl Registry {
     /// Something has changed for the entry: a slot is free, a limit was told, a request came.
     pub fn wake(&mut self, entry: EntryKey) {
-        if self.next_lane(entry, Unserved::default()).is_some() {
+        let waits = self.entries.get(entry).is_some_and(|entry| entry.queued > 0);
+        if waits && self.next_lane(entry, Unserved::default()).is_some() {
             self.ready.push_back(&mut self.entries, entry);
         }
     }

@@ -93,6 +93,10 @@ pub struct Arrived {
     pub route: Option<Arc<Route>>,
     /// Its fields, as they will leave.
     pub fields: FieldSection,
+    /// The memory that they were granted, where they were.
+    pub sections: Option<Reservation>,
+    /// How soon it is wanted (RFC 9218 section 4.1).
+    pub urgency: u8,
     /// It has no content.
     pub end: bool,
     /// When it came.
@@ -102,8 +106,8 @@ pub struct Arrived {
 impl Arrived {
     /// Divides the request: what goes to an engine, and what stays to wait for the response.
     pub fn freeze(self) -> Request {
-        let awaiting = Awaiting::new(&self);
-        Request::new(awaiting, Place::Frozen(Frozen { fields: self.fields }))
+        let (awaiting, fields) = Awaiting::new(self);
+        Request::new(awaiting, Place::Frozen(Frozen { fields }))
     }
 }
 

@@ -35,9 +35,13 @@ impl Histogram {
     /// Counts one.
     pub fn observe(&mut self, duration: Duration) {
         // Most are short: the first comparison decides.
-        let bucket = BOUNDARIES.iter().position(|&boundary| duration <= boundary);
-        self.buckets[bucket.unwrap_or(BOUNDARIES.len())] += 1;
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        let (bucket, micros) = if duration <= BOUNDARIES[0] {
+            (0, u64::from(duration.subsec_micros()))
+        } else {
+            let bucket = BOUNDARIES.iter().position(|&boundary| duration <= boundary);
+            (bucket.unwrap_or(BOUNDARIES.len()), u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+        };
+        self.buckets[bucket] += 1;
         self.sum_micros = self.sum_micros.saturating_add(micros);
     }
 

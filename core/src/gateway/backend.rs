@@ -114,10 +114,11 @@ impl Gateway {
                 self.answer_in_place(key, (status, head.content_length), fields, &own, now);
                 return;
             }
-            self.watch_progress(key, now);
+            request.awaiting.progress_at = now;
+            self.unwatched.push(key);
             self.open_tunnel(key, status, &mut fields);
-            self.lend_outbox(front.conn);
             if let Some(entry) = self.conns.get_mut(front.conn) {
+                self.spare.lend_outbox(&mut entry.session);
                 let _ = entry.session.send_head(front.stream, &fields, end);
             }
             self.touch(front.conn);
@@ -267,6 +268,7 @@ impl Gateway {
             self.tunnel_ended(key, Direction::ToClient, now);
         } else if cut.end {
             self.response_left(key, now);
+            self.touch(conn);
         }
     }
 

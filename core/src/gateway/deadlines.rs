@@ -327,6 +327,22 @@ impl Gateway {
         self.cut_conn(id, cause, now);
     }
 
+    /// Requests of this turn that are still there get their deadline now: most of those that came have been thawed, and most of those whose
+    /// response began have it whole.
+    pub(super) fn watch_who_stays(&mut self, now: Instant) {
+        let mut unwatched = core::mem::take(&mut self.unwatched);
+        for key in unwatched.drain(..) {
+            self.work.steps(1);
+            let Some(Request { awaiting, place, .. }) = self.requests.get(key) else { continue };
+            if matches!(awaiting.response, ResponsePhase::Begun(_)) {
+                self.arm_request(key, Kind::Progress, awaiting.progress_at);
+            } else if matches!(place, Place::Frozen(_)) && awaiting.deadline.is_none() {
+                self.arm_request(key, Kind::Queue, now);
+            }
+        }
+        self.unwatched = unwatched;
+    }
+
     /// Content is on its way, in either direction. Looked at lazily, once a period.
     pub(super) fn watch_progress(&mut self, key: RequestKey, now: Instant) {
         if let Some(request) = self.requests.get_mut(key) {
@@ -387,6 +403,10 @@ impl Gateway {
         match &request.place {
             Place::Frozen(_) if request.awaiting.paused => self.back_to_queue(key, now),
             Place::Frozen(_) => self.fail_request(key, Cause::QueueLimit, now),
+            // Its response began in this turn.
+            Place::Live(_) if matches!(request.awaiting.response, ResponsePhase::Begun(_)) => {
+                self.watch_progress(key, now);
+            }
             Place::Live(_) => {
                 self.cancel_backend(key, now);
                 self.fail_request(key, Cause::ResponseTimeout, now);

@@ -3,7 +3,6 @@
 use crate::counters::Limit;
 use crate::engine::Engine;
 use crate::gateway::conn::{Conn, Side};
-use crate::gateway::deadlines::Kind;
 use crate::gateway::front::tag_of;
 use crate::gateway::hooked::Outgoing;
 use crate::gateway::{ConnId, Gateway};
@@ -38,17 +37,7 @@ impl Gateway {
             let hands_on = in_vain < self.registry.entry_count();
             in_vain = if self.serve(entry, hands_on, now) { 0 } else { in_vain + 1 };
         }
-        let mut newcomers = core::mem::take(&mut self.newcomers);
-        for key in newcomers.drain(..) {
-            self.work.steps(1);
-            let waits = |request: &crate::request::Request| {
-                matches!(request.place, Place::Frozen(_)) && request.awaiting.deadline.is_none()
-            };
-            if self.requests.get(key).is_some_and(waits) {
-                self.arm_request(key, Kind::Queue, now);
-            }
-        }
-        self.newcomers = newcomers;
+        self.watch_who_stays(now);
     }
 
     /// Thaws requests of the entry while there are engines with slots and the ledger has memory; then sees to more engines.

@@ -9,7 +9,9 @@ use crate::gateway::forward::Peer;
 use crate::gateway::{ConnId, Gateway, tunnel};
 use crate::h2::{Event, StreamKey};
 use crate::key::{Key, UpstreamKey};
+use crate::ledger::Reservation;
 use crate::message::{Method, Refusal, RequestHead, Version};
+use crate::priority::Priority;
 use crate::record::{Cause, Outcome, Record, RequestId};
 use crate::request::{Arrived, DeadlineTarget, FrontAddress, Place, RequestKey};
 use crate::routes::Route;
@@ -67,22 +69,17 @@ impl Gateway {
         let route = self.route_of(&fields);
         let Some(sections) = self.reserve_head(&mut fields) else {
             self.keep_section(fields);
-            let key = self.freeze(front, head, FieldSection::new(), end, route, now);
+            let key = self.freeze(front, head, (FieldSection::new(), None), end, route, now);
             return self.fail_request(key, Cause::MemoryLimit, now);
         };
         let (upstream, timeout) = route.as_ref().map(|route| (route.upstream, route.timeout)).unzip();
         let tunnel_refused = tunnel::is_refused(&head, &fields, route.as_deref());
         let misdirected = self.is_misdirected(front.conn, &fields);
-        let key = self.freeze(front, head, fields, end, route, now);
-        if let Some(request) = self.requests.get_mut(key) {
-            request.awaiting.sections = Some(sections);
-        }
+        let key = self.freeze(front, head, (fields, Some(sections)), end, route, now);
         if let Some(timeout) = timeout.flatten() {
             self.arm_total(key, now + timeout);
         }
-        if let Some(entry) = self.conns.get_mut(front.conn)
-            && !end
-        {
+        if !end && let Some(entry) = self.conns.get_mut(front.conn) {
             let upload = self.uploads.reserve(entry.session.stream_recv_window());
             if upload.is_none() {
                 self.account.hit(Limit::UploadLedger);
@@ -130,7 +127,7 @@ impl Gateway {
         &mut self,
         front: FrontAddress,
         head: RequestHead,
-        fields: FieldSection,
+        (fields, sections): (FieldSection, Option<Reservation>),
         end: bool,
         route: Option<Arc<Route>>,
         now: Instant,
@@ -138,17 +135,17 @@ impl Gateway {
         let id = RequestId(self.next_request);
         self.next_request += 1;
         self.account.route(route.as_ref().map(|route| route.number)).started += 1;
-        let version = self.conns.get(front.conn).map_or(Version::Http2, |entry| entry.session.version());
-        let arrived = Arrived { id, front, head, version, route, fields, end, at: now };
-        let key = self.requests.insert(arrived.freeze());
-        self.write_record(Record::Started { request: id, at: now });
-        if let Some(entry) = self.conns.get_mut(front.conn) {
-            entry.session.set_tag(front.stream, tag_of(key));
-            let urgency = entry.session.urgency(front.stream);
-            if let Some(request) = self.requests.get_mut(key) {
-                request.awaiting.urgency = urgency;
-            }
+        let (mut version, mut urgency) = (Version::Http2, Priority::default().urgency);
+        let mut entry = self.conns.get_mut(front.conn);
+        if let Some(entry) = &mut entry {
+            (version, urgency) = (entry.session.version(), entry.session.urgency(front.stream));
         }
+        let arrived = Arrived { id, front, head, version, route, fields, sections, urgency, end, at: now };
+        let key = self.requests.insert(arrived.freeze());
+        if let Some(entry) = entry {
+            entry.session.set_tag(front.stream, tag_of(key));
+        }
+        self.write_record(Record::Started { request: id, at: now });
         key
     }
 
@@ -167,7 +164,7 @@ impl Gateway {
         if matches!(refusal, Refusal::HeadTooLarge | Refusal::TargetTooLong) {
             self.account.hit(Limit::RequestHead);
         }
-        let key = self.freeze(front, head, FieldSection::new(), false, None, now);
+        let key = self.freeze(front, head, (FieldSection::new(), None), false, None, now);
         self.fail_request(key, refusal.into(), now);
     }
 
@@ -197,7 +194,7 @@ impl Gateway {
         if let Some(request) = self.requests.get_mut(key) {
             request.awaiting.lane = lane;
         }
-        self.newcomers.push(key);
+        self.unwatched.push(key);
     }
 
     /// The octets go on at once, or wait with the request: bounded by the window that the client was given.
@@ -338,8 +335,8 @@ impl Gateway {
         {
             entry.session.reset(stream, code);
             self.strain(conn, now);
+            self.touch(conn);
         }
-        self.touch(conn);
     }
 
     pub(super) fn cancel_deadline(&mut self, key: Option<crate::deadline::DeadlineKey<DeadlineTarget>>) {

@@ -143,8 +143,8 @@ pub struct Gateway {
     next_engine: u64,
     /// Connections whose input may be taken up again, or that are over.
     revisited: Vec<ConnId>,
-    /// Requests that came since frozen ones were last looked at.
-    newcomers: Vec<RequestKey>,
+    /// Requests that came since frozen ones were last looked at, or whose response has begun since.
+    unwatched: Vec<RequestKey>,
     next_identity: u32,
     accepting: bool,
     /// Since when something happened after which a frozen request might be thawed.
@@ -193,7 +193,7 @@ impl Gateway {
             next_request: 0,
             next_engine: 1,
             revisited: Vec::new(),
-            newcomers: Vec::new(),
+            unwatched: Vec::new(),
             next_identity: 0,
             accepting: true,
             dispatch_at: Some(now),

@@ -178,7 +178,7 @@ impl Gateway {
             next_request: self.next_request,
             next_engine: self.next_engine,
             revisited: self.revisited.clone(),
-            newcomers: self.newcomers.clone(),
+            unwatched: self.unwatched.clone(),
             next_identity: self.next_identity,
             accepting: self.accepting,
             dispatch_at: self.dispatch_at,
@@ -229,7 +229,7 @@ impl Gateway {
             next_request: _,
             next_engine: _,
             revisited,
-            newcomers,
+            unwatched,
             next_identity: _,
             accepting,
             dispatch_at,
@@ -247,7 +247,7 @@ impl Gateway {
             now,
             format_args!(
                 "{order:?} {random:?} {conns:?} {fronts} {clients:?} {requests:?} {registry:?} {ledger:?} {uploads:?} {replays:?} {heads:?} \
-                 {actions:?} {revisited:?} {newcomers:?} {accepting} {dispatch_at:?} {drain:?} "
+                 {actions:?} {revisited:?} {unwatched:?} {accepting} {dispatch_at:?} {drain:?} "
             ),
             deadlines.iter().map(deadline),
         )

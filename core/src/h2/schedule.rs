@@ -125,9 +125,10 @@ impl Schedule {
     }
 
     fn unlink(&mut self, streams: &mut Streams, key: StreamKey) -> bool {
+        // Mostly nobody waits.
+        let Some(groups) = self.groups.as_mut() else { return false };
         let Some(group) = streams.slab.get(key).map(|stream| stream.group) else { return false };
-        let list = self.groups.as_mut().and_then(|groups| groups.get_mut(usize::from(group)));
-        let Some(list) = list else { return false };
+        let Some(list) = groups.get_mut(usize::from(group)) else { return false };
         let was = list.unlink(&mut streams.slab, key);
         if list.is_empty() {
             self.filled &= !(1 << group);

@@ -1,6 +1,5 @@
 //! The streams of one connection: found by key in constant time, by identifier by bisection.
 
-use core::cmp::Ordering;
 use std::collections::VecDeque;
 
 use crate::fields::FieldSection;
@@ -104,11 +103,15 @@ impl Linked<Ready> for Stream {
 /// How many closed streams are remembered, to tell a peer's late frame from its mistake.
 const REMEMBERED: usize = 32;
 
+/// How many that are gone may stand among others by identifier, beside as many as there are.
+const GONE_MAX: usize = 32;
+
 /// The streams of one connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Streams {
     pub(crate) slab: Slab<Stream>,
-    /// By identifier. Identifiers only grow, so that insertion is at the end; removal is mostly in front.
+    /// By identifier. Identifiers only grow, so that insertion is at the end. Those that are gone are taken out when they stand in front, or
+    /// when there are too many of them.
     by_id: VecDeque<(u32, StreamKey)>,
     /// The last streams that closed, in a ring.
     closed: Vec<(u32, ClosedBy)>,
@@ -128,21 +131,23 @@ impl Streams {
         key
     }
 
+    /// The stream of that identifier, while it is there.
     #[inline]
     pub(crate) fn find(&self, id: u32) -> Option<StreamKey> {
-        // Likeliest are one that does not exist yet, the newest, and the oldest.
-        let &(newest, key) = self.by_id.back()?;
-        match newest.cmp(&id) {
-            Ordering::Less => None,
-            Ordering::Equal => Some(key),
-            Ordering::Greater => self.by_id.get(self.place(id)?).map(|&(_, key)| key),
-        }
+        // Most that are asked for do not exist yet.
+        let &(newest, _) = self.by_id.back().filter(|&&(newest, _)| newest >= id)?;
+        let at = if newest == id { self.by_id.len() - 1 } else { self.place(id)? };
+        let &(_, key) = self.by_id.get(at)?;
+        self.slab.get(key).map(|_| key)
     }
 
     /// Where a stream stands among all.
     fn place(&self, id: u32) -> Option<usize> {
-        match self.by_id.front() {
-            Some(&(oldest, _)) if oldest == id => Some(0),
+        let &(oldest, _) = self.by_id.front()?;
+        // Mostly no identifier was left out: each is by two higher than the one before.
+        let at = id.checked_sub(oldest)? as usize / 2;
+        match self.by_id.get(at) {
+            Some(&(other, _)) if other == id => Some(at),
             _ => self.by_id.binary_search_by_key(&id, |&(id, _)| id).ok(),
         }
     }
@@ -151,8 +156,13 @@ impl Streams {
     pub(crate) fn remove(&mut self, key: StreamKey, by: ClosedBy) {
         let Some(id) = self.slab.get(key).map(|stream| stream.id) else { return };
         self.slab.discard(key);
-        if let Some(at) = self.place(id) {
-            self.by_id.remove(at);
+        while let Some(&(_, first)) = self.by_id.front()
+            && self.slab.get(first).is_none()
+        {
+            self.by_id.pop_front();
+        }
+        if self.by_id.len() > 2 * self.slab.len() + GONE_MAX {
+            self.by_id.retain(|&(_, key)| self.slab.get(key).is_some());
         }
         self.remember(id, by);
     }
@@ -197,6 +207,45 @@ impl Streams {
 
     /// Streams in the order of their identifiers.
     pub(crate) fn keys(&self) -> impl DoubleEndedIterator<Item = (u32, StreamKey)> {
-        self.by_id.iter().copied()
+        self.by_id.iter().copied().filter(|&(_, key)| self.slab.get(key).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn stream(id: u32) -> Stream {
+        Stream::new(id, State::Open, RecvWindow::new(0), SendWindow::new(0))
+    }
+
+    proptest! {
+        #[test]
+        fn streams_are_found_by_identifier_while_they_are_there(
+            steps in prop::collection::vec((0..3u8, any::<prop::sample::Index>(), 0..3u32), 0..300),
+        ) {
+            let (mut streams, mut there, mut last) = (Streams::default(), BTreeMap::new(), 1);
+            for (step, which, skipped) in steps {
+                if step == 0 && !there.is_empty() {
+                    let (&id, &key) = there.iter().nth(which.index(there.len())).expect("one of them");
+                    streams.remove(key, ClosedBy::EndStream);
+                    there.remove(&id);
+                    prop_assert_eq!(streams.closed_by(id), ClosedBy::EndStream);
+                } else {
+                    last += 2 + 2 * skipped * u32::from(step == 2);
+                    there.insert(last, streams.insert(stream(last)));
+                }
+                for id in 0..last + 4 {
+                    prop_assert_eq!(streams.find(id), there.get(&id).copied(), "{}", id);
+                }
+                prop_assert!(streams.keys().eq(there.iter().map(|(&id, &key)| (id, key))));
+                prop_assert!(streams.by_id.len() <= 2 * there.len() + GONE_MAX);
+                prop_assert_eq!(streams.by_id.is_empty(), there.is_empty());
+            }
+        }
     }
 }

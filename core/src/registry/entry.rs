@@ -52,6 +52,11 @@ impl Entry {
         }
     }
 
+    /// Whether it is of a client that has no engine at all, and waits for what others have.
+    pub(super) fn has_no_engine(&self) -> bool {
+        self.front.is_some() && self.seats.is_empty()
+    }
+
     /// Whether an engine of this entry is connected, or connecting, to the endpoint.
     pub fn has_engine_at(&self, endpoint: EndpointKey) -> bool {
         self.seats.iter().any(|seat| seat.endpoint == endpoint)

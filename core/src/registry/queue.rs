@@ -1,8 +1,8 @@
 //! The queues of frozen requests: how requests get in, in which order they leave, who takes no turns for a while.
 
 use crate::config::Scope;
-use crate::key::{ConnId, EndpointKey, EntryKey, LaneKey, Slab, UpstreamKey};
-use crate::registry::{Entry, FrontLanes, Lane, Registry, Seat};
+use crate::key::{ConnId, EndpointKey, EntryKey, LaneKey, LaneMarker, Slab, UpstreamKey};
+use crate::registry::{Entry, FrontLanes, Lane, Registry, Seat, Upstream};
 use crate::request::{Needs, Request, RequestKey, Unserved};
 
 /// The queue.
@@ -47,14 +47,17 @@ impl Registry {
         after: Option<RequestKey>,
     ) {
         let Some(lane) = self.lanes.get_mut(at) else { return };
-        let entry_key = lane.entry;
+        let (entry_key, is_in_line) = (lane.entry, lane.takes_turns());
         lane.requests.insert_after(requests, after, key);
         let Some(entry) = self.entries.get_mut(entry_key) else { return };
         entry.queued += 1;
         if let Some(upstream) = self.upstreams.get_mut(entry.upstream) {
             upstream.queued += 1;
+            if !is_in_line {
+                upstream.get_in_line(&mut self.lanes, at, entry.has_no_engine());
+            }
         }
-        self.take_turn(at, entry_key);
+        self.ready.push_back(&mut self.entries, entry_key);
     }
 
     /// The client's lane in the upstream's queue for requests with these needs.
@@ -166,14 +169,15 @@ impl Registry {
 
     /// A request of the lane was given to an engine: it is the next client's turn.
     pub fn thawed(&mut self, requests: &mut Slab<Request>, key: RequestKey, lane: LaneKey, by: EndpointKey) {
+        let Some(of) = self.lanes.get(lane) else { return };
+        let (entry, needs) = (of.entry, of.needs);
         self.withdraw(requests, key, lane);
-        let Some(entry) = self.entry_of(lane).and_then(|entry| self.entries.get(entry)) else { return };
-        let upstream = entry.upstream;
-        // A client with engines of its own has taken no turn of another's.
-        if entry.front.is_none() {
-            self.end_turn(lane);
-        }
-        if let Some(upstream) = self.upstreams.get_mut(upstream) {
+        let Some(entry) = self.entries.get(entry) else { return };
+        if let Some(upstream) = self.upstreams.get_mut(entry.upstream) {
+            // A client with engines of its own has taken no turn of another's.
+            if entry.front.is_none() {
+                upstream.end_turn(&mut self.lanes, lane, needs);
+            }
             upstream.served_by(by);
         }
     }
@@ -181,18 +185,17 @@ impl Registry {
     /// A request waits no longer.
     pub fn withdraw(&mut self, requests: &mut Slab<Request>, key: RequestKey, at: LaneKey) {
         let Some(lane) = self.lanes.get_mut(at) else { return };
-        let entry_key = lane.entry;
         if !lane.requests.unlink(requests, key) {
             return;
         }
-        let is_empty = lane.requests.is_empty();
-        let Some(entry) = self.entries.get_mut(entry_key) else { return };
+        let (needs, is_empty) = (lane.needs, lane.requests.is_empty());
+        let Some(entry) = self.entries.get_mut(lane.entry) else { return };
         entry.queued -= 1;
         let of = entry.upstream;
-        if is_empty {
-            self.leave_turn(at);
-        }
         let Some(upstream) = self.upstreams.get_mut(of) else { return };
+        if is_empty {
+            upstream.leave_line(&mut self.lanes, at, needs, entry.has_no_engine());
+        }
         upstream.queued -= 1;
         if upstream.retired && upstream.queued == 0 {
             upstream.retire();
@@ -221,16 +224,8 @@ impl Registry {
     /// The lane gets in line, and its entry is looked at.
     fn take_turn(&mut self, at: LaneKey, entry_key: EntryKey) {
         let Some(entry) = self.entries.get(entry_key) else { return };
-        if let Some(upstream) = self.upstreams.get_mut(entry.upstream)
-            && let Some(lane) = self.lanes.get_mut(at).filter(|lane| !lane.takes_turns())
-        {
-            let needs = lane.needs;
-            upstream.turns_taken += 1;
-            lane.turn_taken = upstream.turns_taken;
-            upstream.lines[needs].push_back(&mut self.lanes, at);
-            if entry.front.is_some() && entry.seats.is_empty() {
-                upstream.without_engine[needs] += 1;
-            }
+        if let Some(upstream) = self.upstreams.get_mut(entry.upstream) {
+            upstream.get_in_line(&mut self.lanes, at, entry.has_no_engine());
         }
         self.ready.push_back(&mut self.entries, entry_key);
     }
@@ -240,13 +235,8 @@ impl Registry {
         let Some(lane) = self.lanes.get(at) else { return };
         let needs = lane.needs;
         let upstream = self.entries.get(lane.entry).and_then(|entry| self.upstreams.get_mut(entry.upstream));
-        let Some(upstream) = upstream else { return };
-        if upstream.lines[needs].unlink(&mut self.lanes, at) {
-            upstream.lines[needs].push_back(&mut self.lanes, at);
-            upstream.turns_taken += 1;
-            if let Some(lane) = self.lanes.get_mut(at) {
-                lane.turn_taken = upstream.turns_taken;
-            }
+        if let Some(upstream) = upstream {
+            upstream.end_turn(&mut self.lanes, at, needs);
         }
     }
 
@@ -254,10 +244,44 @@ impl Registry {
         let Some(lane) = self.lanes.get(at) else { return };
         let needs = lane.needs;
         let Some(entry) = self.entries.get(lane.entry) else { return };
-        let Some(upstream) = self.upstreams.get_mut(entry.upstream) else { return };
-        let was_in_line = upstream.lines[needs].unlink(&mut self.lanes, at);
-        if was_in_line && entry.front.is_some() && entry.seats.is_empty() {
-            upstream.without_engine[needs] -= 1;
+        if let Some(upstream) = self.upstreams.get_mut(entry.upstream) {
+            upstream.leave_line(&mut self.lanes, at, needs, entry.has_no_engine());
+        }
+    }
+}
+
+/// The lines of an upstream: who is in one has requests that wait, and takes turns.
+impl Upstream {
+    /// The lane stands at the end of its line, unless it is in it.
+    fn get_in_line(&mut self, lanes: &mut Slab<Lane, LaneMarker>, at: LaneKey, has_no_engine: bool) {
+        let Some(lane) = lanes.get_mut(at).filter(|lane| !lane.takes_turns()) else { return };
+        let needs = lane.needs;
+        self.turns_taken += 1;
+        lane.turn_taken = self.turns_taken;
+        self.lines[needs].push_back(lanes, at);
+        self.without_engine[needs] += usize::from(has_no_engine);
+    }
+
+    /// The lane stands behind all others of its line, if it is in it.
+    fn end_turn(&mut self, lanes: &mut Slab<Lane, LaneMarker>, at: LaneKey, needs: Needs) {
+        if self.lines[needs].move_to_back(lanes, at)
+            && let Some(lane) = lanes.get_mut(at)
+        {
+            self.turns_taken += 1;
+            lane.turn_taken = self.turns_taken;
+        }
+    }
+
+    /// The lane stands in its line no more.
+    fn leave_line(
+        &mut self,
+        lanes: &mut Slab<Lane, LaneMarker>,
+        at: LaneKey,
+        needs: Needs,
+        has_no_engine: bool,
+    ) {
+        if self.lines[needs].unlink(lanes, at) {
+            self.without_engine[needs] -= usize::from(has_no_engine);
         }
     }
 }

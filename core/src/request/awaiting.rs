@@ -130,22 +130,22 @@ pub struct Awaiting {
 }
 
 impl Awaiting {
-    /// What waits for the response to this request.
-    pub(super) fn new(arrived: &Arrived) -> Self {
+    /// What waits for the response to this request, and its head, which does not.
+    pub(super) fn new(arrived: Arrived) -> (Self, FieldSection) {
         let at = arrived.at;
-        Self {
+        let awaiting = Self {
             id: arrived.id,
             front: arrived.front,
             head: arrived.head,
             version: arrived.version,
-            route: arrived.route.clone(),
+            route: arrived.route,
             lane: None,
-            urgency: 3,
+            urgency: arrived.urgency,
             content: OctetQueue::default(),
             content_end: arrived.end,
             trailers: None,
             upload: None,
-            sections: None,
+            sections: arrived.sections,
             request_credit: Credit::none(),
             request_connection_credit: Credit::none(),
             response_credit: Credit::none(),
@@ -169,7 +169,8 @@ impl Awaiting {
             frozen: at,
             thawed: None,
             responded: None,
-        }
+        };
+        (awaiting, arrived.fields)
     }
 
     /// An attempt is over of whose response nothing was passed on.
