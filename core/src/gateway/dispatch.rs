@@ -166,8 +166,9 @@ impl Gateway {
             .seats
             .iter()
             .filter_map(|&Seat { conn, endpoint, .. }| {
-                let rank = self.registry.rank(entry.upstream, endpoint, wanted)?;
+                // Where many wait, hardly anybody has a slot.
                 let streams = self.conns.get(conn).and_then(streams_where_free)?;
+                let rank = self.registry.rank(entry.upstream, endpoint, wanted)?;
                 if wanted.needs == Needs::Tunnel && !self.is_established(conn) {
                     return None;
                 }
