@@ -61,6 +61,8 @@ pub struct Engine {
     pub easing: Option<DeadlineKey<DeadlineTarget>>,
     /// Streams whose requests have got another answer, if there are any.
     pub leftovers: Option<Box<Leftovers>>,
+    /// For so many looks it is remembered that there was much output at once.
+    pub loud: u8,
     phase: EnginePhase,
     /// The streams that may be open before the peer's SETTINGS came.
     streams_assumed: u32,
@@ -88,6 +90,7 @@ impl Engine {
             barred: false,
             easing: None,
             leftovers: None,
+            loud: 0,
             phase,
             streams_assumed,
             streams_cap,

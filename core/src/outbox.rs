@@ -9,9 +9,11 @@ pub struct OctetQueue {
 }
 
 /// Small enough for a handful of control frames, large enough that growing from it takes few steps.
-const FIRST_CAPACITY: usize = 1024;
+pub const FIRST_CAPACITY: usize = 1024;
 /// What an empty queue may keep for what comes next.
 const KEPT_CAPACITY: usize = 64 << 10;
+/// What one may keep whose memory passes on: all that an outbox of ordinary limits grows to.
+pub const PASSED_ON_CAPACITY: usize = 256 << 10;
 
 /// What waits; what was consumed is nobody's.
 impl core::fmt::Debug for OctetQueue {
@@ -75,19 +77,32 @@ impl OctetQueue {
 
     /// Drops `n` octets in front, or all where there are fewer; says how many.
     pub fn consume(&mut self, n: usize) -> usize {
+        self.advance(n, KEPT_CAPACITY)
+    }
+
+    /// The same for a queue from whose owner the memory is taken soon when it is empty.
+    pub fn pass_on(&mut self, n: usize) -> usize {
+        self.advance(n, PASSED_ON_CAPACITY)
+    }
+
+    fn advance(&mut self, n: usize, kept: usize) -> usize {
         let n = n.min(self.len());
         self.start += n;
         if self.is_empty() {
-            self.clear();
+            self.empty(kept);
         }
         n
     }
 
     /// Drops everything.
     pub fn clear(&mut self) {
+        self.empty(KEPT_CAPACITY);
+    }
+
+    fn empty(&mut self, kept: usize) {
         self.octets.clear();
         self.start = 0;
-        if self.octets.capacity() > KEPT_CAPACITY {
+        if self.octets.capacity() > kept {
             self.octets = Vec::new();
         }
     }

@@ -61,7 +61,7 @@ use crate::routes::Route;
 use crate::time::Instant;
 pub use awaiting::{Awaiting, DeadlineTarget, Queued, Request, ResponsePhase, Tunnel};
 pub use needs::{ByNeeds, Needs, Unserved};
-pub use replay::Replay;
+pub use replay::{ContentMemory, Replay};
 pub use retry::{Loss, next_attempt};
 
 /// The address of a request.

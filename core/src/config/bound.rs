@@ -15,9 +15,9 @@ pub struct MemoryBound {
 const CONNECTION_OCTETS: u64 = 13 << 10;
 /// The state of a request beside large fields and content: its own, that of its two streams, and a section of ordinary size.
 const REQUEST_OCTETS: u64 = 6 << 10;
-/// What is kept for use between connections: [`gateway`](crate::gateway) keeps 4 MiB of sections, one of outboxes, less than two of
-/// sections that came again (128, of 1 KiB and what is added or was taken out), and less than three of lines that tables of sleepers have in common (4096,
-/// of 512 octets and what is added).
+/// What is kept for use between connections: [`gateway`](crate::gateway) keeps 4 MiB of sections, content and large outboxes, one of
+/// other outboxes, less than two of sections that came again (128, of 1 KiB and what is added or was taken out), and less than three of
+/// lines that tables of sleepers have in common (4096, of 512 octets and what is added).
 const SPARE_OCTETS: u64 = 10 << 20;
 /// A frame of the largest size that we announce, with its head.
 const FRAME_OCTETS: u64 = 16_384 + 9;

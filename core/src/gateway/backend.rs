@@ -59,7 +59,7 @@ impl Gateway {
             }
             let front = request.awaiting.front;
             // L8: what is seen of one attempt rules another out.
-            self.replays.end(&mut request.awaiting, &mut self.conns);
+            self.replays.end(&mut request.awaiting, &mut self.conns, &mut self.spare);
             if let Some(entry) = self.conns.get_mut(front.conn) {
                 // A front that is gone has ended its request.
                 let _ = entry.session.send_head(front.stream, &fields, false); // 9110-15.2-04
@@ -99,7 +99,7 @@ impl Gateway {
             request.awaiting.response = ResponsePhase::Begun(status);
             request.awaiting.responded = Some(now);
             request.awaiting.relay = relay;
-            self.replays.end(&mut request.awaiting, &mut self.conns);
+            self.replays.end(&mut request.awaiting, &mut self.conns, &mut self.spare);
             if let Some(route) = &request.awaiting.route {
                 if let Some((authority, true)) = &route.authority {
                     map_back(&mut fields, authority, self.seed);
@@ -159,7 +159,7 @@ impl Gateway {
         }
         let (mut cut, mut all_left) = (data.len(), true);
         if let Some(entry) = self.conns.get_mut(front.conn) {
-            self.spare.lend_outbox(&mut entry.session);
+            self.spare.lend_outbox(entry);
             cut = entry.session.send_data(front.stream, data, end).unwrap_or(data.len());
             // Octets that came before may wait still, and a bare end behind them.
             all_left = entry.session.queued(front.stream) == 0;

@@ -48,6 +48,8 @@ pub(super) enum Side {
         counted: bool,
         /// It was idle, and takes its leave to make room for another.
         shed: bool,
+        /// For so many looks it is remembered that there was much output at once.
+        loud: u8,
     },
     /// To a backend.
     Backend(Engine),
@@ -64,6 +66,15 @@ impl Side {
             held: false,
             counted,
             shed: false,
+            loud: 0,
+        }
+    }
+
+    /// For how many looks it is remembered that there was much output at once.
+    pub(super) const fn loud(&mut self) -> &mut u8 {
+        match self {
+            Self::Front { loud, .. } => loud,
+            Self::Backend(engine) => &mut engine.loud,
         }
     }
 }

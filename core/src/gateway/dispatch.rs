@@ -155,8 +155,9 @@ impl Gateway {
             .seats
             .iter()
             .filter_map(|&Seat { conn, endpoint, .. }| {
-                let rank = self.registry.rank(entry.upstream, endpoint, wanted)?;
+                // Where many wait, hardly anybody has a slot.
                 let streams = self.conns.get(conn).and_then(streams_where_free)?;
+                let rank = self.registry.rank(entry.upstream, endpoint, wanted)?;
                 if wanted.needs == Needs::Tunnel && !self.is_established(conn) {
                     return None;
                 }
@@ -328,7 +329,6 @@ impl Gateway {
 
     /// What came of the content while the request was frozen follows its head.
     fn give_content(&mut self, key: RequestKey, now: Instant) {
-        self.disarm_request(key);
         let Some(request) = self.requests.get_mut(key) else { return };
         let Place::Live(live) = &mut request.place else { return };
         let (conn, stream) = (live.conn(), live.stream());
@@ -349,7 +349,7 @@ impl Gateway {
         let relayed = live.relay.is_some();
         let all_left = !relayed && awaiting.content_end && cut == content.len();
         let max = awaiting.route.as_ref().map_or(0, |of| self.registry.replay_octets(of.upstream));
-        self.replays.keep_all(content, max, awaiting, &mut self.conns);
+        self.replays.keep_all(content, max, awaiting, &mut self.conns, &mut self.spare);
         if let Some(trailers) = trailers {
             awaiting.replay.keep_trailers(&trailers);
             match &mut live.relay {

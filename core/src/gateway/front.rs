@@ -13,7 +13,7 @@ use crate::ledger::Reservation;
 use crate::message::{Method, Refusal, RequestHead, Version};
 use crate::priority::Priority;
 use crate::record::{Cause, Outcome, Record, RequestId};
-use crate::request::{Arrived, DeadlineTarget, FrontAddress, Place, RequestKey};
+use crate::request::{Arrived, ContentMemory, DeadlineTarget, FrontAddress, Place, RequestKey};
 use crate::routes::Route;
 use crate::time::Instant;
 use crate::window::{Both, ConnectionLevel, Credit, StreamLevel};
@@ -223,11 +223,14 @@ impl Gateway {
             left.1.merge(connection.take(u32::MAX));
         }
         match &mut request.place {
-            Place::Frozen(_) => awaiting.content.extend(data),
+            Place::Frozen(_) => {
+                self.spare.lend(&mut awaiting.content, data.len());
+                awaiting.content.extend(data);
+            }
             Place::Live(live) => {
                 let (conn, stream) = (live.conn(), live.stream());
                 let max = awaiting.route.as_ref().map_or(0, |of| self.registry.replay_octets(of.upstream));
-                self.replays.keep(data, max, awaiting, &mut self.conns);
+                self.replays.keep(data, max, awaiting, &mut self.conns, &mut self.spare);
                 if let Some(relay) = &mut live.relay {
                     relay.put(data, end);
                     relayed = true;
@@ -235,7 +238,7 @@ impl Gateway {
                     let (mut cut, mut all_left) = (data.len(), true);
                     if let Some(entry) = self.conns.get_mut(conn) {
                         // A stream that is gone has failed its request already, or will with the next event.
-                        self.spare.lend_outbox(&mut entry.session);
+                        self.spare.lend_outbox(entry);
                         cut = entry.session.send_data(stream, data, end).unwrap_or(data.len());
                         // Octets that came before may wait still, and a bare end behind them.
                         all_left = entry.session.queued(stream) == 0;
@@ -316,8 +319,12 @@ impl Gateway {
             return;
         }
         if let Some(entry) = self.conns.get_mut(front.conn) {
-            entry.session.release_stream(front.stream, stream);
-            entry.session.release_connection(connection);
+            if stream.octets() > 0 {
+                entry.session.release_stream(front.stream, stream);
+            }
+            if connection.octets() > 0 {
+                entry.session.release_connection(connection);
+            }
         }
         self.touch(front.conn);
     }

@@ -402,7 +402,7 @@ impl Gateway {
             self.keep_outbox(conn);
             return None;
         }
-        Some(Transmit { pieces: [self.conns.get(conn)?.session.transmit(), &[]] })
+        Some(Transmit { pieces: [self.conns.get_mut(conn)?.look_at_output(), &[]] })
     }
 
     /// When `handle_timeout` is wanted at the latest.
@@ -477,7 +477,7 @@ impl Gateway {
     /// Cuts what windows and outbox allow, and gives the other side credit for it.
     fn fill_outbox(&mut self, id: ConnId, now: Instant) {
         if let Some(entry) = self.conns.get_mut(id).filter(|entry| entry.session.has_output()) {
-            self.spare.lend_outbox(&mut entry.session);
+            self.spare.lend_outbox(entry);
         }
         while let Some(cut) = self.conns.get_mut(id).and_then(|entry| entry.session.cut()) {
             self.work.steps(1);

@@ -159,7 +159,7 @@ impl Gateway {
         if let Some(sections) = awaiting.sections.take() {
             self.heads.give_back(sections);
         }
-        self.replays.settle(awaiting, &mut self.conns);
+        self.replays.settle(awaiting, &mut self.conns, &mut self.spare);
         let total = awaiting.total.take();
         if let Place::Finished(finished) = place.take() {
             let (fields, held) = finished.settle();

@@ -1,6 +1,7 @@
 //! What is kept of requests' content, so that it can be sent again: the worker's memory for that, with a share for each client.
 
 use crate::gateway::conn::{Conn, Side};
+use crate::gateway::spare::Spare;
 use crate::key::{ConnMarker, Slab};
 use crate::ledger::Ledger;
 use crate::outbox::OctetQueue;
@@ -32,10 +33,15 @@ impl Replays {
     }
 
     /// Content is given to a backend, which keeps at most `max` octets of a request for another attempt.
-    pub(super) fn keep(&mut self, data: &[u8], max: u32, awaiting: &mut Awaiting, conns: &mut Conns) {
-        self.change(awaiting, conns, |replay, ledger, room| {
-            replay.keep(data, max.min(room), ledger);
-        });
+    pub(super) fn keep(
+        &mut self,
+        data: &[u8],
+        max: u32,
+        awaiting: &mut Awaiting,
+        conns: &mut Conns,
+        spare: &mut Spare,
+    ) {
+        self.change(awaiting, conns, |replay, ledger, room| replay.keep(data, max.min(room), ledger, spare));
     }
 
     /// The same for content that waited, which is moved.
@@ -45,29 +51,30 @@ impl Replays {
         max: u32,
         awaiting: &mut Awaiting,
         conns: &mut Conns,
+        spare: &mut Spare,
     ) {
         self.change(awaiting, conns, |replay, ledger, room| {
-            replay.keep_all(content, max.min(room), ledger);
+            replay.keep_all(content, max.min(room), ledger, spare);
         });
     }
 
     /// The request will not be sent again.
     #[inline]
-    pub(super) fn end(&mut self, awaiting: &mut Awaiting, conns: &mut Conns) {
+    pub(super) fn end(&mut self, awaiting: &mut Awaiting, conns: &mut Conns, spare: &mut Spare) {
         // Most requests have no content.
         if awaiting.replay.reserved() == 0 {
-            return awaiting.replay.end(&mut self.ledger);
+            return awaiting.replay.end(&mut self.ledger, spare);
         }
-        self.change(awaiting, conns, |replay, ledger, _| replay.end(ledger));
+        self.change(awaiting, conns, |replay, ledger, _| replay.end(ledger, spare));
     }
 
     /// The request is over.
     #[inline]
-    pub(super) fn settle(&mut self, awaiting: &mut Awaiting, conns: &mut Conns) {
+    pub(super) fn settle(&mut self, awaiting: &mut Awaiting, conns: &mut Conns, spare: &mut Spare) {
         if awaiting.replay.reserved() == 0 {
-            return awaiting.replay.settle(&mut self.ledger);
+            return awaiting.replay.settle(&mut self.ledger, spare);
         }
-        self.change(awaiting, conns, |replay, ledger, _| replay.settle(ledger));
+        self.change(awaiting, conns, |replay, ledger, _| replay.settle(ledger, spare));
     }
 
     /// Changes what is kept of one request, which may hold `room` octets in all, and keeps account of its client's.

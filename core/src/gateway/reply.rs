@@ -31,7 +31,7 @@ impl Gateway {
             (awaiting.front, content.is_empty() || awaiting.head.method == crate::message::Method::Head);
         awaiting.response = ResponsePhase::Local(status, cause);
         awaiting.content.clear();
-        self.replays.end(awaiting, &mut self.conns);
+        self.replays.end(awaiting, &mut self.conns, &mut self.spare);
         let mut all_left = true;
         if let Some(entry) = self.conns.get_mut(front.conn)
             && entry.session.send_head(front.stream, fields, is_head).is_ok()

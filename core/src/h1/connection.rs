@@ -172,7 +172,7 @@ impl Connection {
 
     /// `n` octets of [`transmit`](Self::transmit) left.
     pub fn sent(&mut self, n: usize) {
-        self.traffic.sent_octets += self.outbox.consume(n) as u64;
+        self.traffic.sent_octets += self.outbox.pass_on(n) as u64;
     }
 
     /// How many octets ever left.

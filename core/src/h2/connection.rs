@@ -183,7 +183,7 @@ impl Connection {
 
     /// `n` octets of [`transmit`](Self::transmit) left.
     pub fn sent(&mut self, n: usize) {
-        self.traffic.sent_octets += self.outbox.consume(n) as u64;
+        self.traffic.sent_octets += self.outbox.pass_on(n) as u64;
         self.answers.advance(self.traffic.sent_octets);
         self.resets.advance(self.traffic.sent_octets);
     }

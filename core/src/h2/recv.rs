@@ -230,7 +230,9 @@ impl Connection {
             self.spend(points)?;
         }
         self.misuse.content(data.len() as u32);
-        self.release(key, Credit::new(padding));
+        if padding > 0 {
+            self.release(key, Credit::new(padding));
+        }
         self.close_if_over(key);
         Ok(Some(Event::Data { stream: key, tag, data, credit: Credit::new(data.len() as u32), end }))
     }

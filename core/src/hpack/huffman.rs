@@ -2,7 +2,7 @@
 
 use super::DecodeError;
 use super::huffman_table::{
-    CODES, LENGTHS, LIMITS, LONGEST, PLACES, SHORT_BITS, SHORT_CODES, SHORTEST, SYMBOLS_BY_CODE,
+    CODES, LENGTHS, LIMITS, LONGEST, PLACES, SHORT_BITS, SHORT_CODES, SYMBOLS_BY_CODE,
 };
 
 /// How many octets the code of `octets` takes.
@@ -36,71 +36,65 @@ pub(super) fn encode(octets: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// How often [`SHORT_CODES`] is asked between two looks at what is left: no more than 48 bits are taken by that, and no more than
+/// eight symbols come of it.
+const STEPS: usize = 4;
+
 /// Appends what `coded` stands for. On an error more may have been appended.
 pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
-    let start = out.len();
-    // As many symbols as there can be. Written to in place: to push each costs twice as much.
-    out.resize(start + coded.len() * 8 / SHORTEST, 0);
-    let target = &mut out[start..];
-    let mut written = 0;
     let mut bits = Bits { next: 0, held: 0, rest: coded };
     loop {
         bits.fill();
-        while bits.held >= SHORT_BITS {
-            let short = SHORT_CODES[bits.top(SHORT_BITS)];
-            if short == 0 {
-                break;
-            }
-            bits.skip(usize::from(short & 0xf));
-            target[written] = (short >> 4) as u8;
-            written += 1;
+        // What stands before a long code is taken; in front of it nothing happens any more.
+        let (mut symbols, mut taken, mut short) = (0_u64, 0_u32, 0);
+        for _ in 0..STEPS {
+            short = SHORT_CODES[bits.top(SHORT_BITS)];
+            symbols |= u64::from(short & 0xffff).wrapping_shl(taken);
+            // In the lower octet the bits of symbols, in the upper those of their codes: neither overflows.
+            taken = taken.wrapping_add(short >> 16);
+            bits.next = bits.next.wrapping_shl(short >> 24);
         }
-        if bits.held < LONGEST && bits.rest.is_empty() {
-            break;
+        bits.skipped((taken >> 8) as usize)?;
+        out.extend_from_slice(&symbols.to_le_bytes());
+        out.truncate(out.len() - (8 - (taken as usize & 0xff) / 8));
+        if bits.is_over() {
+            return Ok(());
         }
-        // A long code, or too few bits: then the next round has more.
-        if bits.held >= LONGEST {
-            target[written] = bits.take_symbol()?;
-            written += 1;
+        if short == 0 {
+            out.push(bits.take_long()?);
         }
     }
-    while let Some(symbol) = bits.take_last()? {
-        target[written] = symbol;
-        written += 1;
-    }
-    out.truncate(start + written);
-    Ok(())
 }
 
 /// What is not decoded yet.
 struct Bits<'a> {
-    /// The next bits, the first one topmost, zeros behind them.
+    /// The next bits, the first one topmost. Behind the last of all stand ones, as far as they have been filled up.
     next: u64,
-    /// How many those are.
+    /// How many of these are no such ones and have been taken from `rest`: less than 64. Some more may be here already.
     held: usize,
     /// The octets behind them.
     rest: &'a [u8],
 }
 
 impl Bits<'_> {
-    /// Takes octets while they fit.
+    /// Takes octets while they fit, so that there are at least 56 bits, or all and ones behind them.
     #[inline]
     fn fill(&mut self) {
-        if self.held <= 32
-            && let Some((word, rest)) = self.rest.split_first_chunk::<4>()
-        {
-            self.next |= u64::from(u32::from_be_bytes(*word)) << (32 - self.held);
-            self.held += 32;
-            self.rest = rest;
-            return;
+        let Some(word) = self.rest.first_chunk::<8>() else { return self.fill_last() };
+        self.next |= u64::from_be_bytes(*word) >> (self.held & 63);
+        self.rest = &self.rest[(63_usize.wrapping_sub(self.held) >> 3) & 7..];
+        self.held |= 56;
+    }
+
+    fn fill_last(&mut self) {
+        let mut word = u64::MAX;
+        for &octet in self.rest {
+            word = word << 8 | u64::from(octet);
         }
-        while self.held <= 56
-            && let Some((&octet, rest)) = self.rest.split_first()
-        {
-            self.next |= u64::from(octet) << (56 - self.held);
-            self.held += 8;
-            self.rest = rest;
-        }
+        self.next |= word.rotate_right(8 * self.rest.len() as u32) >> (self.held & 63);
+        let fit = self.rest.len().min((63 - self.held) / 8);
+        self.rest = &self.rest[fit..];
+        self.held += 8 * fit;
     }
 
     /// The first `n` bits: 1 to 63.
@@ -109,46 +103,37 @@ impl Bits<'_> {
         self.next.wrapping_shr(64 - n as u32) as usize
     }
 
-    /// Drops the first `n` bits, of which there are as many.
+    /// The first `n` bits are dropped already. Of what begins with bits and ends in the ones behind them no code is made.
     #[inline]
-    fn skip(&mut self, n: usize) {
-        self.next = self.next.wrapping_shl(n as u32);
-        self.held = self.held.wrapping_sub(n);
+    fn skipped(&mut self, n: usize) -> Result<(), DecodeError> {
+        self.held = self.held.checked_sub(n).ok_or(DecodeError::HuffmanPaddingInvalid)?; // 7541-5.2-02
+        Ok(())
     }
 
-    /// Takes the symbol whose code stands topmost.
-    fn take_symbol(&mut self) -> Result<u8, DecodeError> {
-        let (symbol, length) = self.symbol();
-        self.skip(length);
-        symbol.ok_or(DecodeError::HuffmanEos) // 7541-5.2-03
+    /// Whether nothing but padding is left: what it may be.
+    #[inline]
+    fn is_over(&self) -> bool {
+        let ones = u64::MAX >> (self.held & 63);
+        self.rest.is_empty() && self.held < 8 && (self.next | ones) == u64::MAX
     }
 
-    /// Takes one of the last symbols, with no octets behind the bits that are held; `None` where padding is all that is left.
-    fn take_last(&mut self) -> Result<Option<u8>, DecodeError> {
-        let held = self.held;
-        if held == 0 {
-            return Ok(None);
-        }
-        let (_, length) = self.symbol();
-        if length <= held {
-            self.take_symbol().map(Some)
-        } else if self.top(held) != (1 << held) - 1 {
+    /// Takes the symbol whose code stands topmost and is a long one.
+    #[cold]
+    fn take_long(&mut self) -> Result<u8, DecodeError> {
+        self.fill();
+        let (symbol, length) = self.long_symbol();
+        if length <= self.held {
+            self.next <<= length;
+            self.held -= length;
+            symbol.ok_or(DecodeError::HuffmanEos) // 7541-5.2-03
+        } else if self.next != u64::MAX {
             Err(DecodeError::HuffmanPaddingInvalid) // 7541-5.2-02
-        } else if held > 7 {
-            Err(DecodeError::HuffmanPaddingTooLong) // 7541-5.2-01
         } else {
-            Ok(None)
+            Err(DecodeError::HuffmanPaddingTooLong) // 7541-5.2-01
         }
     }
 
     /// The symbol whose code stands topmost, `None` for EOS, and the length of its code.
-    #[inline]
-    fn symbol(&self) -> (Option<u8>, usize) {
-        let short = SHORT_CODES[self.top(SHORT_BITS)];
-        if short != 0 { (Some((short >> 4) as u8), usize::from(short & 0xf)) } else { self.long_symbol() }
-    }
-
-    #[cold]
     fn long_symbol(&self) -> (Option<u8>, usize) {
         let top = self.next >> 32;
         let mut length = SHORT_BITS + 1;

@@ -9,7 +9,7 @@ pub(super) const SHORTEST: usize = 5;
 /// The length of the longest code, in bits.
 pub(super) const LONGEST: usize = 30;
 /// Bits that [`SHORT_CODES`] looks at.
-pub(super) const SHORT_BITS: usize = 10;
+pub(super) const SHORT_BITS: usize = 12;
 
 /// The length of the code of each symbol, in bits, EOS last.
 #[rustfmt::skip]
@@ -45,9 +45,10 @@ pub(super) static LIMITS: [u64; LONGEST + 1] = CANONICAL.limits;
 /// For each length: what to subtract from a code of this length to get its place in [`SYMBOLS_BY_CODE`].
 pub(super) static PLACES: [u32; LONGEST + 1] = CANONICAL.places;
 
-/// For the next ten bits: the symbol that starts there in the upper bits, the length of its code in the lower four; or
-/// 0 where the code is longer than ten bits.
-pub(super) static SHORT_CODES: [u16; 1 << SHORT_BITS] = short_codes();
+/// For the next twelve bits: the symbol that starts there and, if its code is there too, the one behind it, in the lower 16 bits,
+/// the first one lowest; how many bits these symbols take, 8 or 16, in the next 8; how many their codes take in the upper 8. Or 0
+/// where the code is longer. Most of what is said in field lines has codes of five or six bits.
+pub(super) static SHORT_CODES: [u32; 1 << SHORT_BITS] = short_codes();
 
 const CANONICAL: Canonical = canonical();
 
@@ -87,20 +88,35 @@ const fn canonical() -> Canonical {
     all
 }
 
-const fn short_codes() -> [u16; 1 << SHORT_BITS] {
+const fn short_codes() -> [u32; 1 << SHORT_BITS] {
     let mut table = [0; 1 << SHORT_BITS];
-    let mut symbol = 0;
-    while symbol < SYMBOLS {
-        let length = LENGTHS[symbol] as usize;
+    let mut first = 0;
+    while first < SYMBOLS {
+        let length = LENGTHS[first] as usize;
         if length <= SHORT_BITS {
-            let first = (CANONICAL.codes[symbol] as usize) << (SHORT_BITS - length);
-            let mut i = 0;
-            while i < 1 << (SHORT_BITS - length) {
-                table[first + i] = (symbol as u16) << 4 | length as u16;
-                i += 1;
+            let code = (CANONICAL.codes[first] as usize) << (SHORT_BITS - length);
+            fill(&mut table, code, length, first as u32 | 8 << 16 | (length as u32) << 24);
+            let mut second = 0;
+            while second < SYMBOLS {
+                let both = length + LENGTHS[second] as usize;
+                if both <= SHORT_BITS {
+                    let code = code | (CANONICAL.codes[second] as usize) << (SHORT_BITS - both);
+                    let symbols = first as u32 | (second as u32) << 8;
+                    fill(&mut table, code, both, symbols | 16 << 16 | (both as u32) << 24);
+                }
+                second += 1;
             }
         }
-        symbol += 1;
+        first += 1;
     }
     table
+}
+
+/// Says `what` of all that begins with a code of this length.
+const fn fill(table: &mut [u32; 1 << SHORT_BITS], code: usize, length: usize, what: u32) {
+    let mut i = 0;
+    while i < 1 << (SHORT_BITS - length) {
+        table[code + i] = what;
+        i += 1;
+    }
 }

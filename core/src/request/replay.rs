@@ -44,26 +44,39 @@ impl Replay {
 
     /// Content is given to a backend. Beyond `max` octets, or where the ledger has no memory, it is not kept, and the request
     /// cannot be sent again.
-    pub fn keep(&mut self, data: &[u8], max: u32, ledger: &mut Ledger) {
-        if !self.over && !data.is_empty() && self.has_room(data.len(), max, ledger) {
+    pub fn keep(&mut self, data: &[u8], max: u32, ledger: &mut Ledger, memory: &mut impl ContentMemory) {
+        if self.over || data.is_empty() {
+            return;
+        }
+        if self.has_room(data.len(), max, ledger) {
+            memory.lend(&mut self.content, data.len());
             self.content.extend(data);
+        } else {
+            self.end(ledger, memory);
         }
     }
 
     /// The same for content that waited, which is moved here.
-    pub fn keep_all(&mut self, content: OctetQueue, max: u32, ledger: &mut Ledger) {
-        if !self.over && !content.is_empty() && self.has_room(content.len(), max, ledger) {
+    pub fn keep_all(
+        &mut self,
+        content: OctetQueue,
+        max: u32,
+        ledger: &mut Ledger,
+        memory: &mut impl ContentMemory,
+    ) {
+        if self.over || content.is_empty() {
+            memory.take_back(content);
+        } else if self.has_room(content.len(), max, ledger) {
             self.content = content;
+        } else {
+            memory.take_back(content);
+            self.end(ledger, memory);
         }
     }
 
     fn has_room(&mut self, octets: usize, max: u32, ledger: &mut Ledger) -> bool {
         let kept = self.content.len().saturating_add(octets);
-        let fits = u32::try_from(kept).is_ok_and(|kept| kept <= max && ledger.raise(&mut self.held, kept));
-        if !fits {
-            self.end(ledger);
-        }
-        fits
+        u32::try_from(kept).is_ok_and(|kept| kept <= max && ledger.raise(&mut self.held, kept))
     }
 
     /// Trailers are given to a backend.
@@ -89,43 +102,63 @@ impl Replay {
     }
 
     /// The request will not be sent again. Memory stays reserved for what is sent a second time and waits in its stream.
-    pub fn end(&mut self, ledger: &mut Ledger) {
+    #[inline]
+    pub fn end(&mut self, ledger: &mut Ledger, memory: &mut impl ContentMemory) {
         self.over = true;
-        self.content = OctetQueue::default();
         self.trailers = None;
+        if self.content.capacity() > 0 {
+            memory.take_back(core::mem::take(&mut self.content));
+        }
         if let Some(held) = &mut self.held {
             ledger.give_back(held.trim(self.credited));
         }
     }
 
     /// The request is over.
-    pub fn settle(&mut self, ledger: &mut Ledger) {
+    #[inline]
+    pub fn settle(&mut self, ledger: &mut Ledger, memory: &mut impl ContentMemory) {
         self.credited = 0;
-        self.end(ledger);
+        self.end(ledger, memory);
         self.held = None;
     }
+}
+
+/// Where the memory for content comes from, and where it goes.
+pub trait ContentMemory {
+    /// Gives the queue memory for so many octets, if it has none and there is some.
+    fn lend(&mut self, queue: &mut OctetQueue, octets: usize);
+    /// Takes the memory of content that nobody needs any more.
+    fn take_back(&mut self, content: OctetQueue);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Memory that is new each time.
+    struct New;
+
+    impl ContentMemory for New {
+        fn lend(&mut self, _: &mut OctetQueue, _: usize) {}
+        fn take_back(&mut self, _: OctetQueue) {}
+    }
+
     #[test]
     fn what_is_kept_is_reserved_and_given_back() {
         let mut ledger = Ledger::new(100);
         let mut replay = Replay::default();
-        replay.keep(&[1; 30], 60, &mut ledger);
-        replay.keep(&[2; 20], 60, &mut ledger);
+        replay.keep(&[1; 30], 60, &mut ledger, &mut New);
+        replay.keep(&[2; 20], 60, &mut ledger, &mut New);
         assert_eq!((replay.len(), ledger.reserved()), (50, 50));
         // 15 octets of 50 never left: the client is owed their window.
         let (content, _) = replay.take(15);
         assert_eq!((content.len(), ledger.reserved()), (50, 50), "the octets are still there");
-        replay.keep_all(content, 60, &mut ledger);
+        replay.keep_all(content, 60, &mut ledger, &mut New);
         assert_eq!((replay.len(), ledger.reserved()), (50, 50), "and are not counted twice");
         assert_eq!((replay.cut(30), replay.cut(10)), (0, 5));
-        replay.keep(&[3; 20], 60, &mut ledger);
+        replay.keep(&[3; 20], 60, &mut ledger, &mut New);
         assert_eq!((replay.is_possible(), replay.len(), ledger.reserved()), (false, 0, 0));
-        replay.settle(&mut ledger);
+        replay.settle(&mut ledger, &mut New);
         assert_eq!(ledger.reserved(), 0);
     }
 
@@ -133,13 +166,13 @@ mod tests {
     fn memory_stays_reserved_while_octets_wait_a_second_time() {
         let mut ledger = Ledger::new(100);
         let mut replay = Replay::default();
-        replay.keep(&[1; 30], 60, &mut ledger);
+        replay.keep(&[1; 30], 60, &mut ledger, &mut New);
         let (content, _) = replay.take(0);
-        replay.keep_all(content, 60, &mut ledger);
+        replay.keep_all(content, 60, &mut ledger, &mut New);
         assert_eq!(replay.cut(10), 0);
-        replay.end(&mut ledger);
+        replay.end(&mut ledger, &mut New);
         assert_eq!(ledger.reserved(), 20);
-        replay.settle(&mut ledger);
+        replay.settle(&mut ledger, &mut New);
         assert_eq!(ledger.reserved(), 0);
     }
 
@@ -147,7 +180,7 @@ mod tests {
     fn without_memory_nothing_is_kept() {
         let mut ledger = Ledger::new(10);
         let mut replay = Replay::default();
-        replay.keep(&[1; 11], 60, &mut ledger);
+        replay.keep(&[1; 11], 60, &mut ledger, &mut New);
         assert_eq!((replay.is_possible(), ledger.reserved()), (false, 0));
     }
 }

@@ -1,6 +1,6 @@
 use shuntyard_requirements::req;
 
-use super::super::huffman_table::SYMBOLS;
+use super::super::huffman_table::{SHORTEST, SYMBOLS};
 use super::*;
 
 fn encoded(octets: &[u8]) -> Vec<u8> {
@@ -140,6 +140,18 @@ fn rfc7541_5_2_longer_inputs() {
                 assert_eq!(decoded(&altered), naive.decoded(&altered), "{altered:x?}");
             }
         }
+    }
+}
+
+/// What is no code of anything for the most part, of every length up to several fillings of what is held, beginning with text of
+/// every length.
+#[test]
+fn rfc7541_5_2_any_octets() {
+    let (naive, mut random) = (Naive::new(), crate::random::Random::new(1));
+    for n in 0..60_000_usize {
+        let mut coded = encoded(&b"text/html; q=0.9"[..n % 17]);
+        coded.extend(core::iter::repeat_with(|| random.next_u64() as u8).take(n / 17 % 41));
+        assert_eq!(decoded(&coded), naive.decoded(&coded), "{coded:x?}");
     }
 }
 
