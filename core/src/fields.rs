@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 mod change;
 mod facts;
+mod form;
 mod lines;
 mod name;
 mod origin;
@@ -16,7 +17,9 @@ mod shared;
 
 pub use change::FieldChanges;
 pub use facts::FieldFacts;
-use facts::{fold, hash, mix};
+pub(crate) use facts::fingerprint;
+use facts::mix;
+pub(crate) use form::FieldForm;
 use lines::{Entry, line};
 pub(crate) use lines::{Lines, Unread};
 pub use name::FieldName;
@@ -80,14 +83,15 @@ impl<'a> FieldLine<'a> {
 /// Sections that come again share their memory: one of them is copied when it is altered.
 #[derive(Clone, Default)]
 pub struct FieldSection {
+    /// What is said here of all lines is said of the section, wherever its lines are.
     own: Lines,
-    /// In place of its own: what others have as well.
+    /// In place of its own: what others have as well. If there is a line beside, what is shared is a [`FieldForm`], and that is its path.
     shared: Option<Arc<Lines>>,
 }
 
 impl core::fmt::Debug for FieldSection {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        self.lines().fmt(f)
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 
@@ -103,6 +107,7 @@ impl FieldSection {
         Self { own: Lines { octets, entries, ..Lines::default() }, shared: None }
     }
 
+    /// The lines, but for a path that stands apart.
     #[inline]
     fn lines(&self) -> &Lines {
         self.shared.as_deref().unwrap_or(&self.own)
@@ -119,21 +124,43 @@ impl FieldSection {
 
     #[cold]
     fn part(&mut self) {
-        if let Some(lines) = self.shared.take() {
-            self.own.copy_from(&lines);
+        match self.shared.take() {
+            Some(lines) if self.own.entries.is_empty() => self.own.copy_from(&lines),
+            Some(form) => self.own.complete(&form),
+            None => {}
         }
     }
 
     /// The same section, to be kept: whoever has it from there copies nothing.
+    #[inline]
     pub(crate) fn share(&self) -> Self {
-        let shared = self.shared.as_ref().map_or_else(|| Arc::new(self.own.clone()), Arc::clone);
-        Self { own: Lines::default(), shared: Some(shared) }
+        match &self.shared {
+            Some(shared) if self.own.entries.is_empty() => Self::of_shared(Arc::clone(shared)),
+            _ => self.share_own(),
+        }
+    }
+
+    #[inline]
+    fn of_shared(lines: Arc<Lines>) -> Self {
+        let Lines { size, names, origin, .. } = *lines;
+        Self { own: Lines { size, names, origin, ..Lines::default() }, shared: Some(lines) }
+    }
+
+    #[cold]
+    fn share_own(&self) -> Self {
+        match self.shared {
+            // Its path is its own.
+            Some(_) => self.clone(),
+            None => Self::of_shared(Arc::new(self.own.clone())),
+        }
     }
 
     /// Sees to it that lines can be altered without asking for memory: where others share them, they are copied to this.
     pub(crate) fn move_to(&mut self, memory: impl FnOnce() -> Self) {
         if self.shared.is_some() {
-            self.own = memory().own;
+            if self.own.capacity() == 0 {
+                self.own = memory().own;
+            }
             self.part();
         }
     }
@@ -164,14 +191,14 @@ impl FieldSection {
 
     /// The size by which SETTINGS_MAX_HEADER_LIST_SIZE counts (RFC 9113 section 6.5.2), in octets.
     pub fn size(&self) -> usize {
-        self.lines().size as usize
+        self.own.size as usize
     }
 
     /// What all sections have in common that came with the same: the same lines in the same order, with the same marks. None of one that
     /// came for the first time, that was made by hand, or of which a line was altered.
     #[inline]
     pub fn origin(&self) -> Origin {
-        self.lines().origin
+        self.own.origin
     }
 
     /// The section is what it will be wherever it has this origin.
@@ -181,10 +208,7 @@ impl FieldSection {
 
     /// A hash of all lines, without a look at their octets. It tells apart what nobody has made to collide.
     pub(crate) fn hash(&self) -> u64 {
-        let lines = self.lines().entries.iter();
-        lines.fold(1, |hash, entry| {
-            mix(hash, u64::from(entry.facts.name_hash) << 32 | u64::from(entry.facts.line_hash))
-        })
+        hash_of(self.unread().map(|line| line.entry))
     }
 
     /// Octets of memory that the section holds on to, alone or with others.
@@ -240,21 +264,24 @@ impl FieldSection {
 
     /// The lines in order, for whom what is known of them is mostly enough.
     #[inline]
-    pub(crate) fn unread(&self) -> impl Iterator<Item = Unread<'_>> {
+    pub(crate) fn unread(&self) -> impl ExactSizeIterator<Item = Unread<'_>> + Clone {
         let Lines { octets, entries, .. } = self.lines();
-        entries.iter().map(|entry| Unread { octets, entry })
+        let path = self.form().map(|(_, path)| path);
+        entries.iter().map(move |entry| {
+            let apart = path.filter(|_| entry.facts.name == FieldName::Path);
+            apart.unwrap_or(Unread { octets, entry })
+        })
     }
 
     /// Whether there is a line whose name means this.
     #[inline]
     pub fn has(&self, name: FieldName) -> bool {
-        self.lines().names.has(name)
+        self.own.names.has(name)
     }
 
     /// The lines in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = FieldLine<'_>> + Clone {
-        let lines = self.lines();
-        lines.entries.iter().map(|entry| lines.line(entry))
+        self.unread().map(Unread::read)
     }
 
     /// The value of the first line with this name.
@@ -263,11 +290,15 @@ impl FieldSection {
     }
 
     /// The value of the first line with this name, found without looking at octets. Not for [`FieldName::Other`].
+    #[inline]
     pub fn value_of(&self, name: FieldName) -> Option<&[u8]> {
-        let lines = self.lines();
-        if !lines.names.has(name) {
+        if !self.has(name) {
             return None;
         }
+        let lines = match &self.shared {
+            Some(shared) if name != FieldName::Path || self.own.entries.is_empty() => shared,
+            _ => &self.own,
+        };
         lines.find(name).map(|entry| lines.line(entry).value)
     }
 
@@ -321,9 +352,22 @@ impl FieldSection {
 
     /// Makes the section equal to another one, in its own memory.
     pub(crate) fn copy_from(&mut self, other: &Self) {
-        self.shared = None;
-        self.own.copy_from(other.lines());
+        self.clear();
+        match other.form() {
+            None => self.own.copy_from(other.lines()),
+            Some(_) => {
+                self.own.copy_from(&other.own);
+                self.own.complete(other.lines());
+            }
+        }
     }
+}
+
+/// A hash of lines, without a look at their octets.
+fn hash_of<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> u64 {
+    entries.into_iter().fold(1, |hash, entry| {
+        mix(hash, u64::from(entry.facts.name_hash) << 32 | u64::from(entry.facts.line_hash))
+    })
 }
 
 impl PartialEq for FieldSection {

@@ -15,7 +15,7 @@ mod tests;
 pub use malformed::Malformed;
 pub use refusal::Refusal;
 
-use crate::fields::{FieldLine, FieldName, FieldSection};
+use crate::fields::{FieldLine, FieldName, FieldSection, Unread};
 use target::{Authority, Scheme};
 
 /// What a request must satisfy beyond RFC 9113.
@@ -270,6 +270,11 @@ pub(crate) fn is_authority(value: &[u8]) -> bool {
 /// Whether the value is a token (RFC 9110 section 5.6.2).
 pub(crate) fn is_token(value: &[u8]) -> bool {
     octets::all(value, octets::TOKEN)
+}
+
+/// Whether a request that is well-formed and has another path is so with this one: nothing that is told of it hangs on the path.
+pub(crate) fn admits_path(head: &RequestHead, path: Unread<'_>) -> bool {
+    path.facts().well_formed && target::check_path(path.read().value, head.method).is_ok()
 }
 
 /// The values that decide, each seen at most once.

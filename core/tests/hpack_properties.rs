@@ -41,6 +41,57 @@ fn strange_block() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(update, rest)| update.into_iter().chain(rest).flatten().collect())
 }
 
+/// What a request may ask for: a path as a literal of any kind, or none, or two, between lines that are often the same.
+fn asking() -> impl Strategy<Value = Vec<u8>> {
+    let plain = |value: &str| {
+        let octets = value.as_bytes();
+        let len = if octets.len() < 127 {
+            vec![octets.len() as u8]
+        } else {
+            vec![127, 0x80 | ((octets.len() - 127) & 0x7f) as u8, ((octets.len() - 127) >> 7) as u8]
+        };
+        [&len, octets].concat()
+    };
+    let coded = |value: &str| {
+        // As our encoder has it: the name is an index, the string behind it is coded if that is shorter.
+        let block = encoded(&mut Encoder::new(0), &section(&[Line::new(":path", value)]));
+        block[1..].to_vec()
+    };
+    let long = "/long".repeat(60);
+    let values =
+        ["", "/a", "/b?c=d", "*", "/a b", "/\0", "/\u{e9}", "/x#y", "/a/longer/path/than/most", &long];
+    let mut strings: Vec<_> = values.iter().map(|value| plain(value)).collect();
+    strings.extend(["/aaa", "/eeeee", "/a/longer/path/than/most", &long].map(coded));
+    // Neither shorter than what it stands for; then one that is no code.
+    strings.extend([vec![0x82, 0x60, 0x7f], vec![0x80], vec![0x81, 0x00]]);
+    let string = prop_oneof![20 => 0..strings.len() - 1, 1 => Just(strings.len() - 1)]
+        .prop_map(move |which| strings[which].clone());
+    let name = prop_oneof![
+        8 => Just(vec![4_u8]),
+        2 => Just(vec![5]),
+        3 => Just(vec![0x14]),
+        1 => Just(vec![0x44]),
+        1 => Just(vec![0x0f, 47]),
+        1 => Just([&[0, 5][..], b":path"].concat()),
+        1 => Just([&[0, 5][..], b":pate"].concat()),
+    ];
+    let before =
+        prop::sample::select(vec![vec![0x82], vec![0x83, 0x86], vec![], vec![0x82, 4, 1, b'/'], vec![0xbe]]);
+    let behind = prop::sample::select(vec![
+        vec![0x86],
+        vec![],
+        vec![0x86, 0x90],
+        [&[0x10, 1][..], b"n", &[1], b"v"].concat(),
+        vec![0xbe],
+        vec![0x84],
+    ]);
+    let path = prop::option::weighted(0.95, (name, string)).prop_map(Option::unwrap_or_default);
+    let inserts = vec![0x40, 1, b'x', 1, b'y'];
+    let asks = (before, path, behind)
+        .prop_map(|(before, (name, string), behind)| [before, name, string, behind].concat());
+    prop_oneof![30 => asks, 1 => Just(inserts)]
+}
+
 fn section(lines: &[Line]) -> FieldSection {
     strategies::section(lines, SEED)
 }
@@ -228,6 +279,46 @@ proptest! {
         }
     }
 
+    /// What is kept of blocks that differ in their paths is what decoding them gives, and so is what the next hop gets of it. In front of what
+    /// the second decoder reads stands a line that never came before, so that it keeps nothing.
+    #[test]
+    fn blocks_with_other_paths_mean_what_they_say(
+        blocks in vec(asking(), 0..120),
+        limits in (0_u32..600, 0_u32..5),
+        size in prop::option::weighted(0.1, header_table_size()),
+    ) {
+        let (mut decoder, mut forgetful) = (Decoder::new(4096, SEED, 1), Decoder::new(4096, SEED, 1));
+        let mut limited = Decoder::new(4096, SEED, 2);
+        let mut next = NextHop::new();
+        let half = blocks.len() / 2;
+        for (number, block) in blocks.iter().enumerate() {
+            if let Some(size) = size.filter(|_| number == half) {
+                next.set_table_size(size);
+            }
+            let (mut kept, mut anew) = (FieldSection::new(), FieldSection::new());
+            let result = decoder.decode(block, NO_LIMITS, &mut kept);
+            let different = [&[0, 1, b'-', 1, number as u8], &block[..]].concat();
+            prop_assert_eq!(result, forgetful.decode(&different, NO_LIMITS, &mut anew));
+            anew.retain(|line| line.name != b"-");
+            let all = |fields: &FieldSection| -> Vec<_> {
+                fields.iter().map(|line| (line.origin, line.facts, line.never_indexed)).collect()
+            };
+            prop_assert_eq!(all(&kept), all(&anew));
+            prop_assert_eq!((&kept, kept.size(), kept.len()), (&anew, anew.size(), anew.len()));
+            prop_assert!(decoder.entries().eq(forgetful.entries()));
+            let mut within = FieldSection::new();
+            let limited = limited.decode(block, SectionLimits { size: limits.0, fields: limits.1 }, &mut within);
+            if result.is_err() {
+                prop_assert_eq!(limited, result);
+                break;
+            }
+            let fits = kept.size() <= limits.0 as usize && kept.len() <= limits.1 as usize;
+            prop_assert_eq!(limited == Ok(Decoded::Whole), fits);
+            prop_assert!(!fits || within == kept);
+            next.gets(&kept, &anew);
+        }
+    }
+
     /// The next hop gets of sections that come again what it would get of any, whatever its tables do in between.
     #[test]
     fn sections_that_are_sent_again_say_the_same(
@@ -345,4 +436,31 @@ fn a_block_that_comes_again_enters_a_table_that_has_grown() {
     }
     assert_eq!(decoder.entry_count(), 1);
     assert_eq!(decoded(&mut decoder, &[0xbe]).get(b"x"), Some(&b"y"[..]));
+}
+
+/// Blocks that differ in their paths are told apart from those that come again: their sections have no origin, and need not.
+#[test]
+fn a_path_that_changes_is_all_that_is_decoded() {
+    let (mut decoder, mut encoder) = (Decoder::new(4096, SEED, 1), Encoder::new(4096));
+    let block = |path: &str| {
+        let path = [&[4, path.len() as u8], path.as_bytes()].concat();
+        [&[0x82, 0x86][..], &path, &[0x90]].concat()
+    };
+    let mut capacities = Vec::new();
+    for n in 0..6 {
+        let fields = decoded(&mut decoder, &block(&format!("/{n}")));
+        assert_eq!((fields.get(b":path"), fields.len()), (Some(format!("/{n}").as_bytes()), 4));
+        assert_eq!(fields.origin(), Origin::NONE);
+        let sent = encoded(&mut encoder, &fields);
+        assert_eq!(sent, [&[0x82, 0x86, 4, 2, b'/', b'0' + n][..], &[0x90]].concat());
+        capacities.push((decoder.capacity(), encoder.capacity()));
+    }
+    assert_eq!(capacities[0], (0, 0));
+    assert!(capacities[1].0 > 0 && capacities[2].1 > 0, "what is kept is counted");
+    assert_eq!(capacities[2], capacities[5], "no more than once");
+    // One that comes again is known as a whole from then on.
+    let again = |decoder: &mut Decoder| decoded(decoder, &block("/7")).origin();
+    assert_eq!(again(&mut decoder), Origin::NONE);
+    let origin = again(&mut decoder);
+    assert!(origin != Origin::NONE && again(&mut decoder) == origin);
 }

@@ -96,6 +96,12 @@ pub(crate) fn hash(seed: u64, octets: &[u8]) -> u64 {
     words(octets).fold(begin(seed, octets), mix)
 }
 
+/// A short hash, by which octets that come again are guessed to be the same.
+#[inline]
+pub(crate) fn fingerprint(seed: u64, octets: &[u8]) -> u32 {
+    fold(hash(seed, octets))
+}
+
 /// The same hash, and whether one of the octets is a control (HTAB among them), in one pass.
 fn look_at(seed: u64, octets: &[u8]) -> (u64, bool) {
     let (hash, controls) = words(octets)

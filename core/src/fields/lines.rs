@@ -14,6 +14,18 @@ pub(super) struct Entry {
     pub(super) origin: Origin,
 }
 
+impl Entry {
+    /// Of name, value and code.
+    pub(super) const fn octets_len(&self) -> usize {
+        (self.name_len + self.value_len + self.code_len) as usize
+    }
+
+    /// The share of the size of a section (RFC 9113 section 6.5.2).
+    pub(super) const fn size(&self) -> u32 {
+        self.name_len + self.value_len + FIELD_OVERHEAD as u32
+    }
+}
+
 /// The lines of a section.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lines {
@@ -55,12 +67,11 @@ impl Lines {
 
     /// Gives memory back that no line needs.
     pub(super) fn fit(&mut self) {
-        let octets_of = |entry: &Entry| entry.name_len + entry.value_len + entry.code_len;
-        let all = self.entries.iter().map(octets_of).sum::<u32>();
-        let mut octets = Vec::with_capacity(all as usize);
+        let all = self.entries.iter().map(Entry::octets_len).sum::<usize>();
+        let mut octets = Vec::with_capacity(all);
         for entry in &mut self.entries {
             let start = octets.len() as u32;
-            octets.extend_from_slice(&self.octets[entry.start as usize..][..octets_of(entry) as usize]);
+            octets.extend_from_slice(&self.octets[entry.start as usize..][..entry.octets_len()]);
             entry.start = start;
         }
         self.octets = octets;

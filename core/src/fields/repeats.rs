@@ -5,7 +5,7 @@
 
 use core::num::NonZeroU32;
 
-use super::{FieldSection, Origin, fold, hash};
+use super::{FieldSection, Origin, fingerprint};
 
 /// How many are kept: as many as a response of gRPC has.
 const KEPT: usize = 2;
@@ -19,15 +19,12 @@ pub(crate) struct Repeats<C, M> {
     /// Hashes of what was seen, and whose turn it is to be forgotten.
     seen: [u32; KEPT],
     turn: u8,
+    /// The number that was given last.
+    number: u32,
     kept: Option<Box<Kept<C, M>>>,
 }
 
-#[derive(Clone, Debug)]
-struct Kept<C, M> {
-    repeats: [Option<Repeat<C, M>>; KEPT],
-    /// The number that was given last.
-    number: u32,
-}
+type Kept<C, M> = [Option<Repeat<C, M>>; KEPT];
 
 /// Octets with what they mean.
 #[derive(Clone, Debug)]
@@ -40,36 +37,53 @@ pub(crate) struct Repeat<C, M> {
 
 impl<C, M> Default for Repeats<C, M> {
     fn default() -> Self {
-        Self { seen: [0; KEPT], turn: 0, kept: None }
-    }
-}
-
-impl<C, M> Kept<C, M> {
-    fn after(number: u32) -> Box<Self> {
-        Box::new(Self { repeats: [const { None }; KEPT], number })
+        Self { seen: [0; KEPT], turn: 0, number: 0, kept: None }
     }
 }
 
 impl<C: PartialEq, M> Repeats<C, M> {
     /// Nothing is known to have come before, and so many numbers were given.
     pub(crate) fn after(number: u32) -> Self {
-        Self { kept: (number > 0).then(|| Kept::after(number)), ..Self::default() }
+        Self { number, ..Self::default() }
     }
 
     /// The number that was given last.
     pub(crate) fn number(&self) -> u32 {
-        self.kept.as_ref().map_or(0, |kept| kept.number)
+        self.number
+    }
+
+    /// An origin that no other section of the reader `identity` has had, for one that is kept elsewhere; none if they have run out.
+    pub(crate) fn next_origin(&mut self, identity: u32) -> Option<Origin> {
+        let number = NonZeroU32::new(self.number.wrapping_add(1))?;
+        self.number = number.get();
+        Some(Origin::of_section(identity, number))
     }
 
     /// What these octets mean, if that is known.
     #[inline]
     pub(crate) fn find(&self, octets: &[u8], context: &C) -> Option<&Repeat<C, M>> {
         let is_it = |repeat: &&Repeat<C, M>| *repeat.octets == *octets && repeat.context == *context;
-        self.kept.as_ref()?.repeats.iter().flatten().find(is_it)
+        self.kept.as_ref()?.iter().flatten().find(is_it)
+    }
+
+    /// Whether octets that mean a section of this size would be kept if they came again, and have come before, with the same `seed` of their
+    /// hash: their place. They have from now on.
+    pub(crate) fn came(&mut self, (octets, seed): (&[u8], u64), size: usize) -> Option<usize> {
+        if size > SECTION_MAX {
+            return None;
+        }
+        // Whoever makes two collide has the wrong one kept, and nothing else.
+        let hash = fingerprint(seed, octets);
+        let place = self.seen.iter().position(|&seen| seen == hash);
+        if place.is_none() {
+            self.seen[usize::from(self.turn)] = hash;
+            self.turn = (self.turn + 1) % KEPT as u8;
+        }
+        place
     }
 
     /// The octets were read as this section by the reader `identity`. If they have come before, with the same `seed` of their hash, the
-    /// section gets an origin, by which it is known if it comes again.
+    /// section gets an origin, by which it is known if it comes again. Says whether they have.
     pub(crate) fn read(
         &mut self,
         (octets, seed): (&[u8], u64),
@@ -77,23 +91,13 @@ impl<C: PartialEq, M> Repeats<C, M> {
         identity: u32,
         section: &mut FieldSection,
         meaning: M,
-    ) {
-        if section.size() > SECTION_MAX {
-            return;
-        }
-        // Whoever makes two collide has the wrong one kept, and nothing else.
-        let hash = fold(hash(seed, octets));
-        let Some(place) = self.seen.iter().position(|&seen| seen == hash) else {
-            self.seen[usize::from(self.turn)] = hash;
-            self.turn = (self.turn + 1) % KEPT as u8;
-            return;
-        };
-        let kept = self.kept.get_or_insert_with(|| Kept::after(0));
-        let Some(number) = NonZeroU32::new(kept.number.wrapping_add(1)) else { return };
-        kept.number = number.get();
-        section.set_origin(Origin::of_section(identity, number));
-        kept.repeats[place] =
-            Some(Repeat { octets: octets.into(), context, section: section.share(), meaning });
+    ) -> bool {
+        let Some(place) = self.came((octets, seed), section.size()) else { return false };
+        let Some(origin) = self.next_origin(identity) else { return true };
+        section.set_origin(origin);
+        let repeat = Repeat { octets: octets.into(), context, section: section.share(), meaning };
+        self.kept.get_or_insert_default()[place] = Some(repeat);
+        true
     }
 
     /// Octets of memory held.
@@ -101,6 +105,6 @@ impl<C: PartialEq, M> Repeats<C, M> {
         let of = |repeat: &Repeat<C, M>| repeat.octets.len() + repeat.section.capacity();
         self.kept
             .as_ref()
-            .map_or(0, |kept| size_of_val(&**kept) + kept.repeats.iter().flatten().map(of).sum::<usize>())
+            .map_or(0, |kept| size_of_val(&**kept) + kept.iter().flatten().map(of).sum::<usize>())
     }
 }

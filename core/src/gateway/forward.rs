@@ -63,8 +63,8 @@ impl Forward {
         if self.changed.again(fields) {
             return Ok(());
         }
+        let came = (fields.form_or_origin(), fields.form().is_some());
         fields.move_to(memory);
-        let came = fields.origin();
         keep_one_content_length(fields, head.content_length_repeated);
         if head.has_host && !head.has_authority {
             *fields = with_authority(fields, self.seed);
@@ -76,7 +76,7 @@ impl Forward {
             return Err(Cause::ProxyLoop);
         }
         max_forwards::count_down(fields, head.method, self.seed)?;
-        // All that was done hangs on the section, on the connection that it came by, and on the configuration.
+        // All that was done hangs on the section without its path, on the connection that it came by, and on the configuration.
         self.changed.remember(came, fields, &mut self.origins);
         Ok(())
     }
@@ -94,8 +94,8 @@ impl Forward {
         if self.changed.again(fields) {
             return;
         }
+        let came = (fields.origin(), false);
         fields.move_to(memory);
-        let came = fields.origin();
         if status == 204 {
             // 9110-8.6-05: it says 0, or was refused.
             fields.retain(|line| line.facts.name != FieldName::ContentLength);

@@ -21,17 +21,18 @@ pub(crate) struct KnownHeads {
     responses: Known<ResponseHead>,
 }
 
-/// By the origin of a section, the one that was asked for last.
+/// By the origin of a section or of its form, the one that was asked for last.
 type Known<T> = Option<(Origin, T)>;
 
-/// What was found out about the section from there, or is now. What breaks a rule is looked at each time.
+/// What was found out about sections from there and `holds` of this one, or is found out now. What breaks a rule is looked at each time.
 fn head_of<T: Copy>(
     known: &mut Known<T>,
     origin: Origin,
+    holds: impl FnOnce(&T) -> bool,
     find_out: impl FnOnce() -> Result<T, Malformed>,
 ) -> Result<T, Malformed> {
     match *known {
-        Some((of, head)) if of == origin => Ok(head),
+        Some((of, head)) if of == origin && holds(&head) => Ok(head),
         _ => {
             let head = find_out()?;
             if origin != Origin::NONE {
@@ -142,7 +143,9 @@ impl Connection {
             authority_required: self.config.authority_required,
         };
         let known_requests = &mut self.known_heads.requests;
-        let head = head_of(known_requests, fields.origin(), || message::request(&fields, &rules));
+        let holds = |head: &_| fields.form().is_none_or(|(_, path)| message::admits_path(head, path));
+        let head =
+            head_of(known_requests, fields.form_or_origin(), holds, || message::request(&fields, &rules));
         // 9113-8.1.1-02, 9113-8.1.1-03
         let Ok(head) = head else {
             return self.refuse(stream_id, Section { fields, end, too_large }, StreamError::Malformed);
@@ -183,7 +186,8 @@ impl Connection {
             return self.fail_with(key, section, StreamError::FieldsTooLarge);
         }
         let known_responses = &mut self.known_heads.responses;
-        let head = head_of(known_responses, section.fields.origin(), || message::response(&section.fields));
+        let fields = &section.fields;
+        let head = head_of(known_responses, fields.origin(), |_| true, || message::response(fields));
         // 9113-8.1.1-02, 9113-8.1.1-03, 9113-8.1.1-05
         let Ok(head) = head else {
             return self.fail_with(key, section, StreamError::Malformed);

@@ -1,9 +1,10 @@
 //! From field blocks to field sections (RFC 7541 section 3).
 
 use super::dynamic_table::{DynamicTable, TableState};
+use super::forms::{Forms, Parts};
 use super::static_table::{self, STATIC_ENTRIES};
 use super::{DecodeError, Packed, Packing, huffman, integer};
-use crate::fields::{FIELD_OVERHEAD, FieldFacts, FieldSection, Lines, Origin, Repeats};
+use crate::fields::{FIELD_OVERHEAD, FieldFacts, FieldName, FieldSection, Lines, Origin, Repeats};
 
 /// How large a decoded field section may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +16,8 @@ pub struct SectionLimits {
 }
 
 impl SectionLimits {
-    fn admit(self, section: &FieldSection) -> bool {
-        section.size() <= self.size as usize && section.len() <= self.fields as usize
+    fn admit(self, size: usize, fields: usize) -> bool {
+        size <= self.size as usize && fields <= self.fields as usize
     }
 }
 
@@ -56,6 +57,8 @@ pub struct Decoder {
     size_update_due: Option<u32>,
     /// Blocks that change no table mean the same as long as no other does.
     repeats: Repeats<TableState, ()>,
+    /// The same of blocks that differ in the path alone.
+    forms: Forms,
 }
 
 impl Decoder {
@@ -72,6 +75,7 @@ impl Decoder {
             table_size_limit: max_table_size,
             size_update_due: None,
             repeats: Repeats::default(),
+            forms: Forms::default(),
         }
     }
 
@@ -91,7 +95,7 @@ impl Decoder {
     ///
     /// Lines that need not be well-formed HTTP pass: see [`FieldFacts::well_formed`]. Lines that came as never indexed
     /// are marked. If the block came before, the section has an [origin](FieldSection::origin): what was found out about it need not be
-    /// found out again. The work is linear in the octets of the block and of the lines it names.
+    /// found out again. If it differs from those before in the path alone, all but the path is copied. The work is linear in the octets of the block and of the lines it names.
     ///
     /// # Errors
     ///
@@ -112,31 +116,37 @@ impl Decoder {
     /// The section of a block that came before, if it means the same as then.
     pub(crate) fn known(&self, block: &[u8], limits: SectionLimits) -> Option<FieldSection> {
         let repeat = self.repeats.find(block, &self.table.state())?;
-        let means_it = self.size_update_due.is_none() && limits.admit(&repeat.section);
+        let section = &repeat.section;
+        let means_it = self.size_update_due.is_none() && limits.admit(section.size(), section.len());
         means_it.then(|| repeat.section.share())
     }
 
-    /// Decodes a block, whether it is known or not.
+    /// Decodes a block that is not known as a whole.
     pub(crate) fn decode_anew(
         &mut self,
         block: &[u8],
         limits: SectionLimits,
         out: &mut FieldSection,
     ) -> Result<Decoded, DecodeError> {
-        let before = self.table.state();
         out.clear();
+        if self.decode_path(block, limits, out).is_some() {
+            return Ok(Decoded::Whole);
+        }
+        out.clear();
+        let before = self.table.state();
         let mut section = Section {
             out: out.lines_mut(),
             size_left: limits.size as usize,
             fields_left: limits.fields,
             hit: None,
+            path: None,
         };
         match self.decode_block(block, &mut section) {
             Ok(()) => {
-                let hit = section.hit;
+                let Section { hit, path, .. } = section;
                 let changed_nothing = self.table.state() == before && !starts_with_size_update(block);
-                if hit.is_none() && changed_nothing && block.len() <= KEPT_BLOCK_MAX {
-                    self.repeats.read((block, before.inserted), before, self.identity, out, ());
+                if hit.is_none() && changed_nothing {
+                    self.keep(block, path, before, out);
                 }
                 Ok(hit.map_or(Decoded::Whole, Decoded::OverLimit))
             }
@@ -144,6 +154,49 @@ impl Decoder {
                 out.clear();
                 Err(error)
             }
+        }
+    }
+
+    /// Decodes what is new in a block that differs from those before in the path alone, into `out`, which is empty. `None` for another one,
+    /// and where it must be looked at as a whole: it breaks a rule, or has come before and may be known as a whole from now on.
+    fn decode_path(&mut self, block: &[u8], limits: SectionLimits, out: &mut FieldSection) -> Option<()> {
+        let table = self.table.state();
+        let (form, mut string) = self.forms.find(block, table)?;
+        let path = form.path()?;
+        let lines = out.lines_mut();
+        let name = path.read().name;
+        lines.draft().extend_from_slice(name);
+        let code = take_string(&mut string, lines.draft()).ok()?;
+        let value = &lines.draft()[name.len()..];
+        let facts = path.facts().with_value(value, self.seed);
+        let (size, fields) = form.size();
+        let size = size + value.len();
+        if self.size_update_due.is_some() || !limits.admit(size, fields) {
+            return None;
+        }
+        if block.len() <= KEPT_BLOCK_MAX && self.repeats.came((block, table.inserted), size).is_some() {
+            return None;
+        }
+        lines.push_drafted(0, name.len(), &facts, path.never_indexed(), Origin::NONE);
+        if let Some(code) = code {
+            lines.keep_code(code);
+        }
+        out.take_form(form).then_some(())
+    }
+
+    /// A block that has left the table what it is was read as this section: it may come again, as a whole or but for its path.
+    fn keep(
+        &mut self,
+        block: &[u8],
+        path: Option<(usize, usize)>,
+        table: TableState,
+        section: &mut FieldSection,
+    ) {
+        let Self { identity, repeats, forms, .. } = self;
+        let repeated = block.len() <= KEPT_BLOCK_MAX
+            && repeats.read((block, table.inserted), table, *identity, section, ());
+        if !repeated && let Some(parts) = path.and_then(|path| Parts::of(block, path)) {
+            forms.read(parts, table, section, || repeats.next_origin(*identity));
         }
     }
 
@@ -164,12 +217,12 @@ impl Decoder {
 
     /// Octets of memory that the table holds on to, and what is kept of blocks that came again.
     pub fn capacity(&self) -> usize {
-        self.table.capacity() + self.repeats.capacity()
+        self.table.capacity() + self.repeats.capacity() + self.forms.capacity()
     }
 
     /// Packs what the peer knows too, and what must not be given twice.
     pub(crate) fn pack(&self, packing: &mut Packing<'_>) {
-        let Self { table, seed: _, identity, table_size_limit, size_update_due, repeats } = self;
+        let Self { table, seed: _, identity, table_size_limit, size_update_due, repeats, forms: _ } = self;
         packing.parcel.number(*identity);
         packing.parcel.number(*table_size_limit);
         packing.parcel.perhaps(*size_update_due);
@@ -187,7 +240,8 @@ impl Decoder {
         for line in (0..living).filter_map(|_| packed.line()) {
             table.insert(line.name, line.value, line.facts);
         }
-        Self { table, seed: packed.seed(), identity, table_size_limit, size_update_due, repeats }
+        let (seed, forms) = (packed.seed(), Forms::default());
+        Self { table, seed, identity, table_size_limit, size_update_due, repeats, forms }
     }
 
     /// 7541-2.1-02, 7541-3.2-01: one representation after the other.
@@ -272,6 +326,9 @@ impl Decoder {
         let literal = self.literal(rest, 4, section)?;
         let (_, value) = literal.split(section);
         let facts = literal.name_facts.with_value(value, self.seed);
+        if facts.name == FieldName::Path {
+            section.path = Some(literal.string);
+        }
         section.push_drafted(&literal, facts, never_indexed, Origin::NONE);
         Ok(())
     }
@@ -297,9 +354,9 @@ impl Decoder {
             take_string(rest, draft)?;
             FieldFacts::of_name(&draft[start..], self.seed)
         };
-        let value_start = draft.len();
+        let (value_start, from) = (draft.len(), rest.len());
         let code = take_string(rest, draft)?;
-        Ok(Literal { start, value_start, name_facts, code })
+        Ok(Literal { start, value_start, name_facts, code, string: (from, rest.len()) })
     }
 }
 
@@ -310,6 +367,8 @@ struct Literal<'b> {
     name_facts: FieldFacts,
     /// What the value came in, if that was Huffman code.
     code: Option<&'b [u8]>,
+    /// How many octets of the block are left where the string of the value begins, and behind it.
+    string: (usize, usize),
 }
 
 impl Literal<'_> {
@@ -326,6 +385,8 @@ struct Section<'a> {
     size_left: usize,
     fields_left: u32,
     hit: Option<LimitHit>,
+    /// Where a path stands that enters no table, as [`Literal::string`].
+    path: Option<(usize, usize)>,
 }
 
 impl Section<'_> {

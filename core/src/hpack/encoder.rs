@@ -1,10 +1,12 @@
 //! From field sections to field blocks (RFC 7541 sections 2 and 6).
 
-use super::dynamic_table::DynamicTable;
-use super::resent::Resent;
+use core::ops::Range;
+
+use super::dynamic_table::{DynamicTable, TableState};
+use super::resent::{Known, Resent};
 use super::static_table::STATIC_ENTRIES;
 use super::{DEFAULT_TABLE_SIZE, Indexing, IndexingPolicy, Packed, Packing, huffman, integer};
-use crate::fields::{FieldLine, FieldSection, Origin};
+use crate::fields::{FieldLine, FieldName, FieldSection, Origin, Unread};
 
 /// How far a search follows a chain. Longer chains take a peer that sees the seed, or luck; giving up only costs octets.
 const SEARCH_STEPS_MAX: usize = 16;
@@ -85,22 +87,63 @@ impl Encoder {
     pub fn encode(&mut self, fields: &FieldSection, out: &mut Vec<u8>) {
         self.begin(out);
         let (start, table) = (out.len(), self.table.state());
-        if let Some(block) = self.resent.find(fields.origin(), table) {
-            out.extend_from_slice(block);
-            return;
+        match self.resent.find(fields.form_or_origin(), table) {
+            Some(Known::Whole(block)) => return out.extend_from_slice(block),
+            Some(Known::Around(before, behind)) => {
+                if let Some((_, path)) = fields.form() {
+                    out.extend_from_slice(before);
+                    self.outside(path, out);
+                    return out.extend_from_slice(behind);
+                }
+            }
+            None => {}
         }
+        let mut path = start..start;
         // 7541-2.1-01
         for line in fields.unread() {
-            match self.known(line.never_indexed(), line.facts().static_line, line.origin()) {
-                Some(index) => {
-                    debug_assert!(self.holds(index, &line.read()));
-                    integer::encode(index, 7, 0x80, out);
-                }
-                None => self.unknown(&line.read(), line.code(), out),
+            let at = out.len();
+            self.unread(line, out);
+            if line.facts().name == FieldName::Path {
+                path = at..out.len();
             }
         }
         if self.table.state() == table {
-            self.resent.keep(fields.origin(), table, &out[start..]);
+            self.keep(fields, table, &out[start..], path.start - start..path.end - start);
+        }
+    }
+
+    /// The section was encoded to this block, with the path at that place of it, and has left the table what it is.
+    fn keep(&mut self, fields: &FieldSection, table: TableState, block: &[u8], at: Range<usize>) {
+        match fields.form() {
+            None => self.resent.keep(fields.origin(), table, block),
+            // With a path that may enter the table each section must be looked at as a whole.
+            Some((form, path)) => {
+                if path.origin() == Origin::NONE && self.policy.excludes_name(&path.read()) {
+                    self.resent.keep_form(form, table, &block[..at.start], &block[at.end..]);
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn unread(&mut self, line: Unread<'_>, out: &mut Vec<u8>) {
+        match self.known(line.never_indexed(), line.facts().static_line, line.origin()) {
+            Some(index) => {
+                debug_assert!(self.holds(index, &line.read()));
+                integer::encode(index, 7, 0x80, out);
+            }
+            None => self.unknown(&line.read(), line.code(), out),
+        }
+    }
+
+    /// The same of a line whose name the policy keeps out of the table.
+    fn outside(&self, line: Unread<'_>, out: &mut Vec<u8>) {
+        match self.known(line.never_indexed(), line.facts().static_line, line.origin()) {
+            Some(index) => integer::encode(index, 7, 0x80, out),
+            None => {
+                let (code, line) = (line.code(), line.read());
+                self.literal(&line, code, self.policy.decide(&line, self.table.max_size()), out);
+            }
         }
     }
 

@@ -32,6 +32,7 @@ mod decoder;
 mod dynamic_table;
 mod encoder;
 mod error;
+mod forms;
 mod huffman;
 mod huffman_table;
 mod integer;

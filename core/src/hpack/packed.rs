@@ -193,6 +193,13 @@ mod tests {
                 talk.decoder.decode(&[0xbe], limits, &mut heard).expect("a block");
             }
             origins.push((1, heard.origin()));
+            // The same with another path each time.
+            for octet in *b"abc" {
+                let block = [0xbe, 4, 2, b'/', octet];
+                talk.decoder.decode(&block, limits, &mut heard).expect("a block");
+            }
+            assert_eq!(heard.origin(), crate::fields::Origin::NONE);
+            origins.push((1, heard.form_or_origin()));
             talk.sleep();
         }
         assert!(origins.iter().all(|(_, origin)| *origin != crate::fields::Origin::NONE));

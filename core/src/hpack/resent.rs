@@ -1,7 +1,8 @@
 //! Field sections that are sent again leave as the block that they left as before.
 //!
 //! A block that has changed no table says the same as long as the table stays as it is. Sections are told apart by their
-//! [`Origin`]: only those that came again have one, so that nothing is kept of any other.
+//! [`Origin`]: only those that came again have one, so that nothing is kept of any other. Of those that have their form in common what
+//! stands around the path is kept, by the origin of that.
 
 use super::dynamic_table::TableState;
 use crate::fields::Origin;
@@ -10,7 +11,7 @@ use crate::fields::Origin;
 const PLACES_MIN: usize = 2;
 const PLACES_MAX: usize = 32;
 /// The longest block that is kept, in octets: some thirty indexed fields, or a dozen and a short literal.
-const BLOCK_MAX: usize = 39;
+const BLOCK_MAX: usize = 38;
 
 /// The blocks of sections that may be sent again; without memory until one was.
 #[derive(Clone, Debug, Default)]
@@ -24,29 +25,63 @@ struct Block {
     /// What the table was when it was made, and is still.
     table: TableState,
     len: u8,
+    /// Of a form: how many octets stand before the path. Of a section: [`WHOLE`].
+    before: u8,
     octets: [u8; BLOCK_MAX],
 }
 
+/// No block has so many octets.
+const WHOLE: u8 = u8::MAX;
+
 impl Block {
-    const NONE: Self = Self { origin: Origin::NONE, table: TableState::NONE, len: 0, octets: [0; BLOCK_MAX] };
+    const NONE: Self =
+        Self { origin: Origin::NONE, table: TableState::NONE, len: 0, before: WHOLE, octets: [0; BLOCK_MAX] };
+}
+
+/// What is known of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known<'a> {
+    Whole(&'a [u8]),
+    /// What stands before the path, and behind it.
+    Around(&'a [u8], &'a [u8]),
 }
 
 impl Resent {
-    /// The block of the section from there, if it was kept when the table was this.
+    /// The block of the section or form from there, if it was kept when the table was this.
     #[inline]
-    pub(super) fn find(&self, origin: Origin, table: TableState) -> Option<&[u8]> {
+    pub(super) fn find(&self, origin: Origin, table: TableState) -> Option<Known<'_>> {
         let block = self.blocks.get(self.place_of(origin))?;
-        let is_it = block.origin == origin && block.table == table && origin != Origin::NONE;
-        if is_it { block.octets.get(..usize::from(block.len)) } else { None }
+        if block.origin != origin || block.table != table || origin == Origin::NONE {
+            return None;
+        }
+        let octets = block.octets.get(..usize::from(block.len))?;
+        match block.before {
+            WHOLE => Some(Known::Whole(octets)),
+            before => {
+                octets.split_at_checked(before.into()).map(|(before, behind)| Known::Around(before, behind))
+            }
+        }
     }
 
     /// The section from there was encoded to these octets, which has left the table what it is.
     pub(super) fn keep(&mut self, origin: Origin, table: TableState, octets: &[u8]) {
-        let mut block = Block { origin, table, len: octets.len() as u8, ..Block::NONE };
-        let Some(room) = block.octets.get_mut(..octets.len()).filter(|_| origin != Origin::NONE) else {
-            return;
-        };
-        room.copy_from_slice(octets);
+        self.put(Block { origin, table, ..Block::NONE }, octets, &[]);
+    }
+
+    /// A section of the form from there was encoded to octets of which these stand before its path and behind it, likewise. So would be any
+    /// other that has the form.
+    pub(super) fn keep_form(&mut self, form: Origin, table: TableState, before: &[u8], behind: &[u8]) {
+        let len = before.len() as u8;
+        self.put(Block { origin: form, table, before: len, ..Block::NONE }, before, behind);
+    }
+
+    fn put(&mut self, mut block: Block, before: &[u8], behind: &[u8]) {
+        let (origin, table, len) = (block.origin, block.table, before.len() + behind.len());
+        let Some(room) = block.octets.get_mut(..len).filter(|_| origin != Origin::NONE) else { return };
+        let (front, back) = room.split_at_mut(before.len());
+        front.copy_from_slice(before);
+        back.copy_from_slice(behind);
+        block.len = len as u8;
         if self.blocks.is_empty() {
             self.blocks = [Block::NONE; PLACES_MIN].into();
         }
@@ -104,7 +139,7 @@ mod tests {
         for (n, &origin) in origins.iter().enumerate() {
             let block = [n as u8; BLOCK_MAX];
             resent.keep(origin, now, &block);
-            assert_eq!(resent.find(origin, now), Some(&block[..]));
+            assert_eq!(resent.find(origin, now), Some(Known::Whole(&block[..])));
             for other in [before, smaller, emptied] {
                 assert_eq!(resent.find(origin, other), None);
             }
@@ -115,5 +150,24 @@ mod tests {
         for table in [now, TableState::NONE] {
             assert_eq!(resent.find(Origin::NONE, table), None, "an empty place is no section's");
         }
+    }
+
+    #[test]
+    fn of_a_form_what_stands_around_the_path_is_kept() {
+        let (mut resent, mut own) = (Resent::default(), OwnOrigins::default());
+        let (now, other) = (TableState::NONE, DynamicTable::<()>::new(100).state());
+        let long = [7; BLOCK_MAX];
+        for (before, behind) in [(&[1, 2][..], &[3][..]), (&[], &[4]), (&[5], &[]), (&[], &[]), (&long, &[])]
+        {
+            let form = own.next();
+            assert_eq!(resent.find(form, now), None);
+            resent.keep_form(form, now, before, behind);
+            assert_eq!(resent.find(form, now), Some(Known::Around(before, behind)));
+            assert_eq!(resent.find(form, other), None);
+        }
+        let form = own.next();
+        resent.keep_form(form, now, &long, &[1]);
+        resent.keep_form(Origin::NONE, now, &[1], &[1]);
+        assert_eq!((resent.find(form, now), resent.find(Origin::NONE, now)), (None, None));
     }
 }

@@ -8,6 +8,7 @@ mod going_away;
 mod limits;
 mod messages;
 mod misuse;
+mod paths;
 mod priorities;
 mod settings;
 mod streams;

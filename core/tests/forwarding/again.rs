@@ -75,3 +75,52 @@ fn what_hangs_on_time_and_configuration_is_made_anew() {
     dates.dedup();
     assert_eq!(dates.len(), all, "{dates:?}");
 }
+
+/// Requests of several clients that differ in their paths alone: each keeps its path and what else is its own.
+#[test]
+fn each_request_keeps_its_path() {
+    let mut memory = Memory::new(|_| {});
+    memory.mute_backends = true;
+    let clients: Vec<_> =
+        ["first", "other", "first"].into_iter().map(|own| (memory.connect_mute(), own)).collect();
+    let ours = |own: &str| [line(":authority", "a"), line("x-own", own)].concat();
+    let entry = |own: &str| [kept_line("x-kept", own), line("x-last", "l")].concat();
+    for (conn, own) in &clients {
+        let first = [&[0x82, 0x86, 0x84][..], &ours(own), &entry(own)].concat();
+        memory.inject(*conn, &[PREFACE, &settings(&[]), &settings_ack(), &headers(1, &first, true)].concat());
+    }
+    let conn = *memory.backends().last().expect("one was dialled");
+    memory.inject(conn, &[settings(&[]), settings_ack()].concat());
+    let mut to = Peer::new(conn);
+    to.head(&mut memory);
+    let mut passed = clients.len() as u32;
+    (0..passed).for_each(|n| memory.inject(conn, &headers(2 * n + 1, &OK, true)));
+    let mut values = vec![];
+    for n in 0..60_u32 {
+        let (from, own) = clients[(n * n + n / 7) as usize % clients.len()];
+        // Now and then the table changes, the path is a secret, one that the static table has, or the one before.
+        let (name, path) = match n % 20 {
+            17 => (4, "/".to_owned()),
+            18 | 19 => (0x14, format!("/secret/{n}")),
+            7 => (4, format!("/path/{}", n - 1)),
+            _ => (4, format!("/path/{n}")),
+        };
+        let literal = [&[name, path.len() as u8], path.as_bytes()].concat();
+        let own_lines =
+            if n % 20 == 13 { entry(own) } else { [&[NEWEST][..], &line("x-last", "l")].concat() };
+        let block = [&[0x82, 0x86][..], &literal, &ours(own), &own_lines].concat();
+        memory.inject(from, &headers(2 * n + 3, &block, true));
+        let head = to.head(&mut memory);
+        for (name, expected) in
+            [(":path", &*path), ("x-own", own), ("x-kept", own), ("x-last", "l"), ("via", "2.0 shuntyard")]
+        {
+            assert_eq!(value(&head, name), Some(expected), "{name} of request {n}");
+        }
+        assert_eq!(head.iter().filter(|(name, _)| name == ":path").count(), 1);
+        values.push(head.len());
+        memory.inject(conn, &headers(2 * passed + 1, &OK, true));
+        passed += 1;
+    }
+    values.dedup();
+    assert_eq!(values.len(), 1, "all have the same lines: {values:?}");
+}

@@ -1,0 +1,237 @@
+//! Sections that differ in the value of `:path` alone: what a browser asks for on one connection, calls of many methods.
+//!
+//! What they have in common is kept once, their form. A form has no path, so that whoever forgets to look for it sends none rather than
+//! another's. A section that has one shares its lines and holds its path itself.
+
+use std::sync::Arc;
+
+use super::lines::{Entry, Lines, Unread};
+use super::{FieldName, FieldSection, Origin};
+
+/// All of a section but the value of its only `:path`.
+#[derive(Clone, Debug)]
+pub(crate) struct FieldForm(Arc<Lines>);
+
+impl FieldForm {
+    /// The form of a section, with an origin that no other form or section has. `None` where there is not exactly one path.
+    pub(crate) fn of(section: &FieldSection, origin: Origin) -> Option<Self> {
+        let is_path = |line: &Unread<'_>| line.facts().name == FieldName::Path;
+        if section.unread().filter(is_path).count() != 1 {
+            return None;
+        }
+        let mut form = Lines::default();
+        form.entries.reserve_exact(section.len());
+        for line in section.unread() {
+            form.push_unread(line, !is_path(&line));
+        }
+        form.origin = origin;
+        Some(Self(Arc::new(form)))
+    }
+
+    /// What all sections of this form have in common: the same lines in the same order with the same marks, but for the value of `:path`.
+    #[cfg(test)]
+    pub(crate) fn origin(&self) -> Origin {
+        self.0.origin
+    }
+
+    /// The size of a section of this form, and how many lines it has, without the value of its path.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.0.size as usize, self.0.entries.len())
+    }
+
+    /// The line that stands for the path.
+    pub(crate) fn path(&self) -> Option<Unread<'_>> {
+        let entry = self.0.find(FieldName::Path)?;
+        Some(Unread { octets: &self.0.octets, entry })
+    }
+
+    /// Octets of memory held, with all who have it.
+    pub(crate) fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
+    /// A hash of all lines, as [`FieldSection::hash`].
+    pub(crate) fn hash(&self) -> u64 {
+        super::hash_of(&self.0.entries)
+    }
+}
+
+impl PartialEq for FieldForm {
+    /// Same lines, same order, same never-indexed marks.
+    fn eq(&self, other: &Self) -> bool {
+        let lines = |form: &Self| FieldSection::of_shared(Arc::clone(&form.0));
+        lines(self) == lines(other)
+    }
+}
+
+impl FieldSection {
+    /// The form that the section has, and its path, where others have that form as well. Of such a section no other [`origin`](Self::origin)
+    /// is known.
+    #[inline]
+    pub(crate) fn form(&self) -> Option<(Origin, Unread<'_>)> {
+        let (Some(form), Some(entry)) = (&self.shared, self.own.entries.first()) else { return None };
+        Some((form.origin, Unread { octets: &self.own.octets, entry }))
+    }
+
+    /// Of what is found out about a section and does not hang on the value of its path: where it came from.
+    #[inline]
+    pub(crate) fn form_or_origin(&self) -> Origin {
+        match self.origin() {
+            Origin::NONE => self.form().map_or(Origin::NONE, |(form, _)| form),
+            origin => origin,
+        }
+    }
+
+    /// The section, which has a path and nothing else, or has a form already, gets this form. Says whether it could.
+    pub(crate) fn take_form(&mut self, form: &FieldForm) -> bool {
+        let [Entry { facts, value_len, .. }] = self.own.entries[..] else { return false };
+        if facts.name != FieldName::Path {
+            return false;
+        }
+        (self.own.size, self.own.names, self.own.origin) =
+            (form.0.size + value_len, form.0.names, Origin::NONE);
+        self.shared = Some(Arc::clone(&form.0));
+        true
+    }
+}
+
+impl Lines {
+    /// Appends a line, or its name alone.
+    fn push_unread(&mut self, line: Unread<'_>, with_value: bool) {
+        let Unread { octets, entry } = line;
+        let mut entry = *entry;
+        if !with_value {
+            (entry.value_len, entry.code_len, entry.origin) = (0, 0, Origin::NONE);
+            (entry.facts.static_line, entry.facts.line_hash) = (0, 0);
+        }
+        let start = self.octets.len() as u32;
+        self.octets.extend_from_slice(&octets[entry.start as usize..][..entry.octets_len()]);
+        entry.start = start;
+        self.size += entry.size();
+        self.names.add(entry.facts.name);
+        self.entries.push(entry);
+    }
+
+    /// These are the path of the section of that form: becomes all of its lines.
+    #[cold]
+    pub(super) fn complete(&mut self, form: &Self) {
+        let moved = self.octets.len() as u32;
+        self.octets.extend_from_slice(&form.octets);
+        let path = self.entries.pop();
+        for entry in &form.entries {
+            let common = Entry { start: entry.start + moved, ..*entry };
+            self.entries.push(path.filter(|path| path.facts.name == entry.facts.name).unwrap_or(common));
+        }
+        self.size = form.size + path.map_or(0, |path| path.value_len);
+        (self.names, self.origin) = (form.names, Origin::NONE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields::{FieldFacts, FieldLine, OwnOrigins};
+
+    const SEED: u64 = 7;
+
+    fn section(path: &[u8]) -> FieldSection {
+        let mut fields = FieldSection::new();
+        fields.push(FieldLine::new(b":method", b"GET", SEED));
+        fields.push(FieldLine::new(b":path", path, SEED).never_indexed());
+        fields.lines_mut().keep_code(b"c");
+        fields.push(FieldLine::new(b"accept", b"*/*", SEED));
+        fields
+    }
+
+    /// The same section, sharing all but its path.
+    fn apart(path: &[u8], form: &FieldForm) -> FieldSection {
+        let mut fields = FieldSection::new();
+        fields.push(FieldLine::new(b":path", path, SEED).never_indexed());
+        fields.lines_mut().keep_code(b"c");
+        assert!(fields.take_form(form));
+        fields
+    }
+
+    fn form() -> FieldForm {
+        FieldForm::of(&section(b"/first"), OwnOrigins::default().next()).expect("it has one path")
+    }
+
+    #[test]
+    fn a_section_with_a_form_reads_as_any_other() {
+        let form = form();
+        for path in [&b"/another"[..], b"", b"/", b"/first"] {
+            let (whole, apart) = (section(path), apart(path, &form));
+            assert_eq!((&apart, apart.len(), apart.size()), (&whole, whole.len(), whole.size()));
+            assert_eq!((apart.value_of(FieldName::Path), apart.get(b":path")), (Some(path), Some(path)));
+            assert!(apart.has(FieldName::Path) && !apart.is_empty() && !apart.has(FieldName::Te));
+            assert_eq!((apart.hash(), format!("{apart:?}").is_empty()), (whole.hash(), false));
+            assert_eq!(apart.value_of(FieldName::Method), Some(&b"GET"[..]));
+            let all = |fields: &FieldSection| -> Vec<_> {
+                let of = |line: Unread<'_>| (line.read().facts, line.code().map(<[u8]>::to_vec));
+                fields.unread().map(of).collect()
+            };
+            assert_eq!(all(&apart), all(&whole));
+            assert_eq!((apart.origin(), apart.form_or_origin()), (Origin::NONE, form.origin()));
+            assert_eq!(apart.form().map(|(_, path)| path.read().value), Some(path));
+            assert!(whole.form().is_none() && apart.capacity() > form.capacity());
+        }
+    }
+
+    #[test]
+    fn whatever_alters_one_alters_it_alone() {
+        let (form, mut copy) = (form(), FieldSection::new());
+        let alterations: [&dyn Fn(&mut FieldSection); 10] = [
+            &|_| {},
+            &|fields| fields.push(FieldLine::new(b"b", b"", SEED)),
+            &|fields| fields.push_value_of(FieldName::Path, b"was", |line| (line.facts, line.origin)),
+            &|fields| fields.remove(b":path", &FieldFacts::of_name(b":path", SEED)),
+            &|fields| fields.retain(|line| line.name != b":method"),
+            &|fields| assert!(fields.replace_value(FieldName::Path, b"/third", SEED)),
+            &|fields| fields.set_origin(Origin::NONE),
+            &|fields| fields.move_to(|| unreachable!("it has memory of its own")),
+            &FieldSection::fit,
+            &FieldSection::clear,
+        ];
+        for (at, alter) in alterations.iter().enumerate() {
+            let (mut whole, apart) = (section(b"/second"), apart(b"/second", &form));
+            copy.copy_from(&apart);
+            let (mut cloned, mut shared) = (apart.clone(), apart.share());
+            let (mut apart, kept) = (apart, shared.share());
+            alter(&mut whole);
+            for fields in [&mut apart, &mut copy, &mut cloned, &mut shared] {
+                alter(fields);
+                assert_eq!(
+                    (&*fields, fields.size(), fields.len()),
+                    (&whole, whole.size(), whole.len()),
+                    "{at}"
+                );
+            }
+            assert_eq!(kept, section(b"/second"), "{at}");
+        }
+        assert_eq!(apart(b"/third", &form), section(b"/third"));
+    }
+
+    #[test]
+    fn a_form_knows_no_path_and_is_equal_to_that_of_another() {
+        let first = form();
+        let of = |fields: &FieldSection| FieldForm::of(fields, Origin::NONE);
+        let other = of(&section(b"/other")).expect("one path");
+        assert!(
+            first == other && first.hash() == other.hash() && first.size() == (5 + 7 + 3 + 6 + 3 + 96, 3)
+        );
+        assert!(first.path().is_some_and(|path| path.read().value.is_empty() && path.code().is_none()));
+        let again = of(&apart(b"/second", &first)).expect("one path");
+        assert!(again == first && again.origin() == Origin::NONE);
+        let mut marked = section(b"/other");
+        marked.push(FieldLine::new(b"b", b"", SEED));
+        assert!(of(&marked).is_some_and(|form| form != first));
+        assert!(marked.replace_value(FieldName::Path, b"", SEED));
+        marked.push(FieldLine::new(b":path", b"/second", SEED));
+        assert!(of(&marked).is_none(), "two paths");
+        let mut bare = FieldSection::new();
+        assert!(of(&bare).is_none() && !bare.take_form(&first));
+        bare.push(FieldLine::new(b"accept", b"", SEED));
+        assert!(of(&bare).is_none() && !bare.take_form(&first), "no path");
+        assert!(!section(b"/").take_form(&first), "more than a path");
+    }
+}
