@@ -118,7 +118,7 @@ impl Gateway {
             self.unwatched.push(key);
             self.open_tunnel(key, status, &mut fields);
             if let Some(entry) = self.conns.get_mut(front.conn) {
-                self.spare.lend_outbox(&mut entry.session);
+                self.spare.lend_outbox(entry);
                 let _ = entry.session.send_head(front.stream, &fields, end);
             }
             self.touch(front.conn);

@@ -8,9 +8,6 @@ use std::collections::VecDeque;
 use super::static_table::STATIC_ENTRIES;
 use crate::fields::FIELD_OVERHEAD;
 
-/// What the first entry makes room for, in octets: growing from less takes more steps than it is worth.
-const FIRST_OCTETS: usize = 256;
-
 #[derive(Clone, Debug)]
 pub(super) struct DynamicTable<T> {
     /// Octets of dead entries, then of all living ones, oldest first: each entry lies in one piece.
@@ -209,7 +206,7 @@ impl<T> DynamicTable<T> {
         let needed = self.octets.len() + len;
         if self.octets.capacity() < needed {
             let most = self.max_size as usize * 3 / 2;
-            let capacity = (needed * 2).max(FIRST_OCTETS).min(most).max(needed);
+            let capacity = (needed * 2).min(most).max(needed);
             self.octets.reserve_exact(capacity - self.octets.len());
         }
     }
