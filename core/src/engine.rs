@@ -7,6 +7,7 @@ use crate::deadline::DeadlineKey;
 use crate::h2::StreamKey;
 use crate::key::{EndpointKey, EntryKey, UpstreamKey};
 use crate::ledger::{Ledger, Permit};
+use crate::outbox::Loudness;
 use crate::request::DeadlineTarget;
 use crate::session::Session;
 use crate::time::Instant;
@@ -61,8 +62,8 @@ pub struct Engine {
     pub easing: Option<DeadlineKey<DeadlineTarget>>,
     /// Streams whose requests have got another answer, if there are any.
     pub leftovers: Option<Box<Leftovers>>,
-    /// For so many looks it is remembered that there was much output at once.
-    pub loud: u8,
+    /// Whether there was much output at once lately.
+    pub loudness: Loudness,
     phase: EnginePhase,
     /// The streams that may be open before the peer's SETTINGS came.
     streams_assumed: u32,
@@ -90,7 +91,7 @@ impl Engine {
             barred: false,
             easing: None,
             leftovers: None,
-            loud: 0,
+            loudness: Loudness::QUIET,
             phase,
             streams_assumed,
             streams_cap,

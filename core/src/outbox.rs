@@ -15,6 +15,27 @@ const KEPT_CAPACITY: usize = 64 << 10;
 /// What one may keep whose memory passes on: all that an outbox of ordinary limits grows to.
 pub const PASSED_ON_CAPACITY: usize = 256 << 10;
 
+/// Whether an owner of an outbox has had much in it at once lately. Nothing but the memory that he is given hangs on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Loudness(u8);
+
+impl Loudness {
+    /// There was nothing yet.
+    pub const QUIET: Self = Self(0);
+    /// For so many looks it is remembered.
+    const LOOKS: u8 = 8;
+
+    /// A look at an outbox that has so many octets.
+    pub const fn look(&mut self, octets: usize) {
+        self.0 = if octets > KEPT_CAPACITY { Self::LOOKS } else { self.0.saturating_sub(1) };
+    }
+
+    /// Whether there was much at one of the last looks.
+    pub const fn is_loud(self) -> bool {
+        self.0 > 0
+    }
+}
+
 /// What waits; what was consumed is nobody's.
 impl core::fmt::Debug for OctetQueue {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {

@@ -8,7 +8,7 @@ use crate::deadline::DeadlineKey;
 use crate::engine::Engine;
 use crate::gateway::dormant::Wakefulness;
 use crate::gateway::vigil::Vigil;
-use crate::outbox::Held;
+use crate::outbox::{Held, Loudness};
 use crate::registry::FrontLanes;
 use crate::request::DeadlineTarget;
 use crate::session::Session;
@@ -48,8 +48,8 @@ pub(super) enum Side {
         counted: bool,
         /// It was idle, and takes its leave to make room for another.
         shed: bool,
-        /// For so many looks it is remembered that there was much output at once.
-        loud: u8,
+        /// Whether there was much output at once lately.
+        loudness: Loudness,
     },
     /// To a backend.
     Backend(Engine),
@@ -66,15 +66,15 @@ impl Side {
             held: false,
             counted,
             shed: false,
-            loud: 0,
+            loudness: Loudness::QUIET,
         }
     }
 
-    /// For how many looks it is remembered that there was much output at once.
-    pub(super) const fn loud(&mut self) -> &mut u8 {
+    /// Whether there was much output at once lately.
+    pub(super) const fn loudness(&mut self) -> &mut Loudness {
         match self {
-            Self::Front { loud, .. } => loud,
-            Self::Backend(engine) => &mut engine.loud,
+            Self::Front { loudness, .. } => loudness,
+            Self::Backend(engine) => &mut engine.loudness,
         }
     }
 }

@@ -4,11 +4,13 @@ use core::fmt::{self, Write};
 
 use crate::time::Instant;
 
-/// Types that only count what happened, so that nothing that is done depends on them, and parts of the configuration.
+/// Types that only count what happened, so that nothing that is done depends on them but which memory is used for it, and parts of the
+/// configuration.
 const LEFT_OUT: &[&str] = &[
     "Account",
     "ConnectionConfig",
     "EndpointCounters",
+    "Loudness",
     "Route",
     "RouteCounters",
     "SideCounters",

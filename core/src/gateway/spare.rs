@@ -11,8 +11,6 @@ use crate::routes::Route;
 const PIECE_OCTETS_MAX: usize = 64 << 10;
 /// How many outboxes are kept that hold more, for who is loud.
 const LOUD_OUTBOXES_MAX: usize = 2;
-/// Who has had more than an ordinary piece of output at once is loud for so many looks at its output.
-const LOUD_LOOKS: u8 = 8;
 /// How many outboxes are kept: so many connections are rarely written to in one turn.
 const OUTBOXES_MAX: usize = 256;
 /// What sections and content may hold together, in octets: those of some thousand requests.
@@ -71,7 +69,7 @@ impl Spare {
         if entry.session.outbox_capacity() > 0 {
             return;
         }
-        if *entry.side.loud() > 0
+        if entry.side.loudness().is_loud()
             && let Some(spare) = self.loud_outboxes.pop()
         {
             entry.session.give_outbox_memory(spare);
@@ -155,8 +153,7 @@ impl Conn {
     /// What waits to be written. Who has much to say at once is given much memory for it the next times.
     pub(super) fn look_at_output(&mut self) -> &[u8] {
         let octets = self.session.transmit();
-        let loud = self.side.loud();
-        *loud = if octets.len() > PIECE_OCTETS_MAX { LOUD_LOOKS } else { loud.saturating_sub(1) };
+        self.side.loudness().look(octets.len());
         octets
     }
 }

@@ -46,6 +46,40 @@ fn b58_no_response_in_time_is_504_and_not_asked_again() {
     assert_eq!((memory.dials.len(), is_at_rest(&memory)), (1, true));
 }
 
+/// What has begun in time is not late because nobody has asked what to do since, and is watched from then on.
+#[test]
+fn b58_a_response_that_begins_with_the_deadline_is_watched_by_its_progress() {
+    for asked in [true, false] {
+        let (mut memory, client) = with_client(|_| {});
+        let stream = send(&mut memory, client, Method::GET, "/", b"");
+        let backend = the_backend(&memory);
+        let request = the_request(&mut memory, backend);
+        wait(&mut memory, Duration::from_millis(59_999));
+        let server = memory.backend(backend);
+        server.send_response(request.stream, &Response::new(()), false).expect("an open stream");
+        let octets = server.poll_transmit().expect("a head").to_vec();
+        server.handle_sent(octets.len());
+        read(&mut memory, backend, &octets);
+        if asked {
+            memory.act();
+        }
+        memory.now = memory.now + Duration::from_millis(1);
+        memory.gateway.handle_timeout(memory.now);
+        memory.settle();
+        assert_eq!((reset(&mut memory, backend), memory.records.len()), (None, 0), "{asked}");
+        wait(&mut memory, Duration::from_millis(59_998));
+        assert_eq!(memory.records.len(), 0, "{asked}");
+        // From a moment on that lies up to a millisecond later.
+        wait(&mut memory, Duration::from_millis(301_000 - 59_998));
+        let seen = seen(&mut memory, client, stream);
+        assert_eq!(
+            (seen.status, memory.records[0].outcome),
+            (200, Outcome::Truncated(Cause::ResponseTimeout))
+        );
+        assert_eq!(is_at_rest(&memory), true);
+    }
+}
+
 #[test]
 fn b58_the_routes_deadline_holds_from_the_head_to_the_end() {
     // Unanswered, begun, whole in time.
