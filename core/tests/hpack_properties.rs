@@ -464,3 +464,21 @@ fn a_path_that_changes_is_all_that_is_decoded() {
     let origin = again(&mut decoder);
     assert!(origin != Origin::NONE && again(&mut decoder) == origin);
 }
+
+/// Where the policy lets paths into the table, none is put between what stood around another: it may have to enter.
+#[test]
+fn paths_that_enter_the_table_are_encoded_with_their_sections() {
+    let mut policy = IndexingPolicy::default();
+    policy.set(":path", Indexing::Index).expect("a name of the static table");
+    let (mut decoder, mut encoder) = (Decoder::new(4096, SEED, 1), Encoder::with_policy(4096, policy));
+    let mut next = Decoder::new(4096, SEED, 2);
+    let mut seen = 0;
+    // "/c" comes again when it is in the encoder's table, and no more what its own decoder has seen last.
+    for path in *b"abcdefcgh" {
+        let fields = decoded(&mut decoder, &[0x82, 0x86, 4, 2, b'/', path, 0x90]);
+        seen += usize::from(fields.origin() == Origin::NONE);
+        assert_eq!(decoded(&mut next, &encoded(&mut encoder, &fields)), fields, "{}", char::from(path));
+        assert_eq!(next.entry_count(), encoder.entry_count());
+    }
+    assert_eq!((seen, encoder.entry_count()), (9, 8));
+}

@@ -116,10 +116,14 @@ fn rfc7541_4_2_a_lowered_limit_must_be_announced() {
     let lowered = || {
         let mut decoder = decoder();
         decode(&mut decoder, &indexed_literal("a", "b")).unwrap();
+        // What is known as a whole, or but for its path, is no exception.
+        for path in *b"1234555" {
+            decode(&mut decoder, &[0x82, 4, 2, b'/', path]).unwrap();
+        }
         decoder.set_max_table_size(100);
         decoder
     };
-    for block in [&[0x82][..], &[], &[0xbe]] {
+    for block in [&[0x82][..], &[], &[0xbe], &[0x82, 4, 2, b'/', b'5'], &[0x82, 4, 2, b'/', b'6']] {
         assert_eq!(decode(&mut lowered(), block), Err(DecodeError::SizeUpdateMissing), "{block:x?}");
     }
     assert_eq!(decode(&mut lowered(), &[0x3f, 0x46]), Err(DecodeError::SizeUpdateTooLarge));

@@ -118,7 +118,7 @@ impl Encoder {
             None => self.resent.keep(fields.origin(), table, block),
             // With a path that may enter the table each section must be looked at as a whole.
             Some((form, path)) => {
-                if path.origin() == Origin::NONE && self.policy.excludes_name(&path.read()) {
+                if self.policy.excludes_name(&path.read()) {
                     self.resent.keep_form(form, table, &block[..at.start], &block[at.end..]);
                 }
             }
