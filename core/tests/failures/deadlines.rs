@@ -76,7 +76,7 @@ fn b58_a_response_that_begins_with_the_deadline_is_watched_by_its_progress() {
             (seen.status, memory.records[0].outcome),
             (200, Outcome::Truncated(Cause::ResponseTimeout))
         );
-        assert_eq!(is_at_rest(&memory), true);
+        assert!(is_at_rest(&memory));
     }
 }
 
