@@ -19,10 +19,13 @@ pub(crate) struct Process {
     log: Arc<Log>,
 }
 
+/// What a child has written, and how many of its outputs may still bring something.
 #[derive(Default)]
 struct Log {
     lines: Mutex<Vec<String>>,
+    open: Mutex<usize>,
     grown: Condvar,
+    ended: Condvar,
 }
 
 impl Process {
@@ -83,9 +86,11 @@ impl Process {
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
     }
 
-    /// Waits for its own end.
+    /// Waits for its own end, and for all that it wrote before.
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        wait(&mut self.child, &self.log)
+        let status = wait(&mut self.child, &self.log);
+        self.log.wait_until_read();
+        status
     }
 
     /// Ends it at once.
@@ -105,12 +110,22 @@ impl Drop for Process {
 impl Log {
     fn follow(self: &Arc<Self>, output: Option<impl Read + Send + 'static>) {
         let (log, output) = (self.clone(), BufReader::new(output.expect("it was piped")));
+        *log.open.lock().unwrap() += 1;
         thread::spawn(move || {
             for line in output.split(b'\n').map_while(Result::ok) {
                 log.lines.lock().unwrap().push(String::from_utf8_lossy(&line).into_owned());
                 log.grown.notify_all();
             }
+            *log.open.lock().unwrap() -= 1;
+            log.ended.notify_all();
         });
+    }
+
+    /// A child's end is seen before its last lines are read, by a thread of their own.
+    fn wait_until_read(&self) {
+        let open = self.open.lock().unwrap();
+        let (open, _) = self.ended.wait_timeout_while(open, PATIENCE, |open| *open > 0).unwrap();
+        assert_eq!(*open, 0, "it ended, and somebody still holds its output");
     }
 }
 
