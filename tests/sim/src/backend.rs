@@ -127,7 +127,7 @@ impl BackendConn {
     fn event(&mut self, event: Event, world: &mut World) -> Result<(), String> {
         match event {
             Event::Fields { stream, fields, end } if self.is_new(stream) => {
-                let rid = truth::rid_of(&fields).ok_or("a request without x-rid")?;
+                let rid = truth::rid_of(&fields).ok_or("a request without a number")?;
                 let exchange = self.scripts.get(&rid).ok_or(format!("request {rid} is nobody's"))?;
                 if let Some(difference) =
                     truth::field_difference(rid, &truth::request_head(exchange), &fields)
@@ -282,7 +282,9 @@ impl BackendConn {
             // An echo of nothing yet is no reason to end; an empty response is.
             let ends = total == 0 && !exchange.response.trailers;
             let mut head = truth::response_head(exchange);
-            head.push(field("x-from", format!("{}.{stream}", self.link)));
+            if !exchange.response.alike {
+                head.push(field("x-from", format!("{}.{stream}", self.link)));
+            }
             self.endpoint.peer.send_fields(stream, &head, ends);
             if ends {
                 return self.ended(stream);

@@ -50,7 +50,7 @@ impl Answer {
 
     /// Whether the response is a backend's and not the gateway's own.
     pub fn is_from_backend(&self) -> bool {
-        self.head.as_ref().is_some_and(|head| truth::rid_of(head).is_some())
+        self.head.as_deref().is_some_and(truth::is_of_backend)
     }
 }
 
@@ -192,6 +192,10 @@ impl Client {
                 let next = world.now() + exchange.request.pace.think;
                 world.wake(next, self.me);
                 let patience = world.now() + PATIENCE;
+                if exchange.request.expect {
+                    // Once: if each look at it asked to be woken then, those who wait one after the other would double the wakes.
+                    world.wake(patience, self.me);
+                }
                 self.sending.insert(stream, Sending { at, sent: 0, next, allowed: false, patience });
             }
         }
@@ -207,7 +211,6 @@ impl Client {
                 let answer = &self.answers[sending.at];
                 sending.allowed = !answer.interim.is_empty() || world.now() >= sending.patience;
                 if !sending.allowed {
-                    world.wake(sending.patience, self.me);
                     continue;
                 }
             }

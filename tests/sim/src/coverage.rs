@@ -37,6 +37,9 @@ features! {
     BareEnd => |s| any(s, |e| e.response.pace.bare_end || (e.request.pace.bare_end && e.request.content > 0)),
     Expect => |s| any(s, |e| e.request.expect),
     Extras => |s| any(s, |e| e.request.extras > 0),
+    AlikeRequests => |s| s.sessions.iter().any(|session| matches!(session.peer.indexing, Indexing::ButPath | Indexing::OwnNames)
+        && session.exchanges.iter().filter(|e| e.request.alike).count() > 2),
+    AlikeResponses => |s| any(s, |e| e.response.alike),
     Padding => |s| any(s, |e| e.request.pace.padding.is_some() || e.response.pace.padding.is_some()),
     LargeContent => |s| any(s, |e| e.request.content > 70_000 || matches!(e.response.kind, ResponseKind::Source(n) if n > 70_000)),
     Cancel => |s| any(s, |e| e.request.cancel.is_some()),

@@ -300,7 +300,7 @@ pub enum ClientMischief {
 /// One request and the script of its response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exchange {
-    /// The request's number, unique in the scenario; `x-rid` on the wire.
+    /// The request's number, unique in the scenario; `x-rid` on the wire, or in the path.
     pub rid: u64,
     /// What the client sends.
     pub request: RequestPlan,
@@ -340,6 +340,8 @@ pub struct RequestPlan {
     pub extras: u8,
     /// Whether it says `expect: 100-continue` and waits for an interim response before it sends content.
     pub expect: bool,
+    /// Whether nothing but its path tells it from others of its kind.
+    pub alike: bool,
     /// How content is sent.
     pub pace: Pace,
     /// When the client resets the stream.
@@ -391,6 +393,8 @@ pub struct ResponsePlan {
     pub declare_length: bool,
     /// Whether trailers follow.
     pub trailers: bool,
+    /// Whether its head tells it from no other of its kind.
+    pub alike: bool,
     /// How content is sent.
     pub pace: Pace,
     /// When and with which code the backend resets the stream.
@@ -628,6 +632,7 @@ impl Exchange {
                 trailers: false,
                 extras: 0,
                 expect: false,
+                alike: false,
                 pace,
                 cancel: None,
             },
@@ -640,6 +645,7 @@ impl Exchange {
                 interim_pause: 0,
                 declare_length: true,
                 trailers: false,
+                alike: false,
                 pace,
                 reset: None,
                 mischief: None,

@@ -45,10 +45,30 @@ pub fn tagged(value: &[u8]) -> Option<u64> {
     text.strip_prefix('r')?.split_once('.')?.0.parse().ok()
 }
 
-/// The request that a field section names in `x-rid`.
+/// The request that a field section names, in `x-rid` or, where it is like all others but for its path, there.
 pub fn rid_of(fields: &[Field]) -> Option<u64> {
-    std::str::from_utf8(value_of(fields, "x-rid")?).ok()?.parse().ok()
+    rid_in(|name| value_of(fields, name))
 }
+
+/// The request that is named by the fields of which these are the values.
+pub(crate) fn rid_in<'a>(value_of: impl Fn(&str) -> Option<&'a [u8]>) -> Option<u64> {
+    if let Some(rid) = value_of("x-rid") {
+        return std::str::from_utf8(rid).ok()?.parse().ok();
+    }
+    let path = value_of(":path")?;
+    tagged(&path[path.iter().position(|&octet| octet == b'?')? + 1..])
+}
+
+/// Whether the fields of a response are a backend's, and not a gateway's own.
+pub fn is_of_backend(fields: &[Field]) -> bool {
+    rid_of(fields).is_some() || value_of(fields, ALIKE).is_some()
+}
+
+/// In responses that say nothing of the request.
+const ALIKE: &str = "x-alike";
+
+/// So many requests in a row may differ in their path alone.
+const ALIKE_FOR: u64 = 8;
 
 /// The head of the request.
 pub fn request_head(exchange: &Exchange) -> Vec<Field> {
@@ -64,18 +84,23 @@ pub fn request_head(exchange: &Exchange) -> Vec<Field> {
         field(":scheme", "http"),
         field(":authority", &request.host),
         field(":path", format!("{}?{}", request.path, tag(rid, "path"))),
-        field("x-rid", rid.to_string()),
-        field("x-tag", tag(rid, "request")),
-        field("user-agent", "shuntyard-sim"),
     ];
+    if request.alike {
+        fields.push(field("x-turn", (rid / ALIKE_FOR).to_string()));
+    } else {
+        fields.extend([field("x-rid", rid.to_string()), field("x-tag", tag(rid, "request"))]);
+    }
+    fields.push(field("user-agent", "shuntyard-sim"));
     if request.declare_length {
         fields.push(field("content-length", request.content.to_string()));
     }
     if request.expect {
         fields.push(field("expect", "100-continue"));
     }
-    fields.extend((0..request.extras).map(|n| extra(rid, n)));
-    fields.push(field("x-last", tag(rid, "request-last")));
+    if !request.alike {
+        fields.extend((0..request.extras).map(|n| extra(rid, n)));
+        fields.push(field("x-last", tag(rid, "request-last")));
+    }
     fields
 }
 
@@ -98,16 +123,19 @@ pub fn interim_head(exchange: &Exchange) -> Vec<Field> {
 /// The head of the final response.
 pub fn response_head(exchange: &Exchange) -> Vec<Field> {
     let (rid, response) = (exchange.rid, &exchange.response);
-    let mut fields = vec![
-        field(":status", response.status.to_string()),
-        field("x-rid", rid.to_string()),
-        field("x-tag", tag(rid, "response")),
-        field("content-type", "application/octet-stream"),
-    ];
+    let mut fields = vec![field(":status", response.status.to_string())];
+    if response.alike {
+        fields.push(field(ALIKE, "yes"));
+    } else {
+        fields.extend([field("x-rid", rid.to_string()), field("x-tag", tag(rid, "response"))]);
+    }
+    fields.push(field("content-type", "application/octet-stream"));
     if response.declare_length && !bodiless_status(response.status) {
         fields.push(field("content-length", represented_length(exchange).to_string()));
     }
-    fields.push(field("x-last", tag(rid, "response-last")));
+    if !response.alike {
+        fields.push(field("x-last", tag(rid, "response-last")));
+    }
     fields
 }
 

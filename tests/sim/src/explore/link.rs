@@ -116,7 +116,7 @@ impl Link {
             peer::Event::Fields { stream, fields, end } => match self.streams.get_mut(&stream) {
                 Some(talk) => {
                     talk.whole |= end;
-                    talk.foreign |= self.side == Side::Front && truth::rid_of(&fields).is_none();
+                    talk.foreign |= self.side == Side::Front && !truth::is_of_backend(&fields);
                 }
                 None if self.side == Side::Front => {}
                 None => {

@@ -4,8 +4,9 @@ use shuntyard_core::config::{HostPattern, PathPattern, RouteConfig};
 
 use super::faults::Faults;
 use crate::net::PipePolicy;
+use crate::refcodec::hpack::Indexing;
 use crate::rng::Choices;
-use crate::scenario::{Exchange, Method, Pace, ResponseKind, Session};
+use crate::scenario::{Exchange, Method, Pace, RequestPlan, ResponseKind, Session};
 use crate::world::{MICRO, MILLI};
 
 /// The `n`-th session, whose requests begin at `rid`. `world` says what it can move: the smallest window on the other side,
@@ -35,7 +36,7 @@ pub(super) fn session(
     }
     let counts = if sessions > 5 { [1, 2, 3, 5, 10] } else { [1, 2, 5, 10, 40] };
     let count = *choices.pick(&counts);
-    Session {
+    let mut session = Session {
         n,
         start: choices.between(0, 3 * MILLI),
         concurrency: *choices.pick(&[100, 100, 1, 3]),
@@ -45,6 +46,29 @@ pub(super) fn session(
         exchanges: (rid..rid + count).map(|rid| exchange(seed, rid, most, faults, routes)).collect(),
         leave: faults.leave(&mut choices),
         hostile,
+    };
+    make_alike(seed, &mut session);
+    session
+}
+
+/// Requests that differ in their path alone, as they come from browsers, and responses that differ in nothing.
+fn make_alike(seed: u64, session: &mut Session) {
+    let mut choices = Choices::new(seed, format!("alike{}", session.n));
+    let responses = super::weight(seed, "alike responses");
+    for exchange in &mut session.exchanges {
+        exchange.response.alike = choices.chance(responses);
+    }
+    if !choices.chance(super::weight(seed, "alike requests")) {
+        return;
+    }
+    session.peer.indexing = *choices.pick(&[Indexing::ButPath, Indexing::OwnNames]);
+    let Some(first) = session.exchanges.first().map(|first| first.request.clone()) else { return };
+    for Exchange { request, response, .. } in &mut session.exchanges {
+        if choices.chance(80) {
+            let (pace, cancel) = (request.pace, request.cancel);
+            *request = RequestPlan { alike: true, pace, cancel, ..first.clone() };
+            response.trailers &= request.method != Method::Head;
+        }
     }
 }
 

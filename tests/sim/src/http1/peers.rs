@@ -343,7 +343,9 @@ impl Backend1 {
             self.wire.output.extend(message("HTTP/1.1 103 Hints", &truth::interim_head(exchange), None, &[]));
         }
         let mut head = truth::response_head(exchange);
-        head.push(field("x-from", format!("{}.{}", self.link, self.served)));
+        if !response.alike {
+            head.push(field("x-from", format!("{}.{}", self.link, self.served)));
+        }
         let says = matches!(self.fault, Fault::SaysClose(after) if now(after));
         head.extend(says.then(|| field("connection", "close")));
         let bodiless = exchange.request.method == Method::Head || matches!(response.status, 204 | 304);

@@ -148,6 +148,8 @@ fn plain_exchange(drawn: Exchange) -> Exchange {
     request.content = request.content.min(CONTENT_MAX);
     // Cookie crumbs are joined on their way to HTTP/1.1.
     request.extras = request.extras.min(3);
+    // Nobody there looks for a number in a path.
+    request.alike = false;
     // A length that is declared rules chunks out, and with them trailers.
     request.declare_length &= !request.trailers;
     response.declare_length &= !response.trailers;

@@ -48,8 +48,7 @@ pub fn l2_records_tell_what_happened(ledger: &mut Ledger) -> Result<(), Violatio
 
 /// The number of the request that a record is about.
 pub(crate) fn rid_of(record: &EndRecord) -> Option<u64> {
-    let line = record.fields.iter().find(|line| line.name == b"x-rid")?;
-    std::str::from_utf8(line.value).ok()?.parse().ok()
+    truth::rid_in(|name| record.fields.get(name.as_bytes()))
 }
 
 fn attempts_differ(records: &[AttemptRecord], trace: &Trace) -> Option<&'static str> {

@@ -119,14 +119,14 @@ impl Police {
         end: bool,
         ledger: &mut Ledger,
     ) -> Result<(), Violation> {
-        let owner = rid_of_lines(&lines).or(self.streams.get(&stream).and_then(|entry| entry.rid));
+        let fields: Vec<Field> = lines.iter().map(|line| line.field.clone()).collect();
+        let owner = truth::rid_of(&fields).or(self.streams.get(&stream).and_then(|entry| entry.rid));
         // What the gateway answers by itself is nobody's: it may say by chance what a backend has said before.
         let begins = self.stream(stream).is_none_or(|entry| entry.progress == Progress::Nothing);
-        let local = self.side == Side::Front && begins && rid_of_lines(&lines).is_none();
+        let local = self.side == Side::Front && begins && !truth::is_of_backend(&fields);
         if let Some(rid) = owner.filter(|_| !local) {
             self.never_indexed_stays(rid, &lines, ledger)?;
         }
-        let fields: Vec<Field> = lines.into_iter().map(|line| line.field).collect();
         if self.side == Side::Backend && stream > self.highest {
             self.open_out(stream, &fields, ledger)?;
         }
@@ -183,7 +183,7 @@ impl Police {
         let beside: Vec<u64> = self.open_requests().collect();
         self.follow(stream, ledger.now);
         let Some(rid) = rid else {
-            return ledger.check("D2", false, || format!("{name}: a request without x-rid"));
+            return ledger.check("D2", false, || format!("{name}: a request without a number"));
         };
         invariants::r3_only_unprocessed_requests_are_sent_again(ledger, rid)?;
         // The gateway may have opened it before it read the GOAWAY that leaves it out.
@@ -239,7 +239,7 @@ impl Police {
         let local = ledger.trace(rid).head.is_some_and(|head| head != Head::Backend);
         let expected = match (section, self.side) {
             (Section::Request, _) => truth::request_head(exchange),
-            (Section::Response, _) if truth::rid_of(fields).is_none() => {
+            (Section::Response, _) if !truth::is_of_backend(fields) => {
                 let status =
                     value_of(fields, ":status").and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
                 ledger.trace(rid).head = Some(Head::Local(status.unwrap_or_default()));
@@ -473,10 +473,4 @@ impl Police {
         ledger
             .check("W3", credited <= received, || format!("{name}: {credited} octets credited of {received}"))
     }
-}
-
-/// The request that the lines of a field section name.
-fn rid_of_lines(lines: &[Line]) -> Option<u64> {
-    let line = lines.iter().find(|line| line.field.0 == b"x-rid")?;
-    std::str::from_utf8(&line.field.1).ok()?.parse().ok()
 }

@@ -192,6 +192,22 @@ pub enum Indexing {
     Without,
     /// Literal never indexed (6.2.3).
     Never,
+    /// As [`Incremental`](Self::Incremental), but for the value of `:path`: a literal that enters no table, as nghttp2 sends it.
+    ButPath,
+    /// Only lines with a name of one's own (`x-`) enter the table, in which the newest is the first again and again.
+    OwnNames,
+}
+
+impl Indexing {
+    /// What is done with lines of this name.
+    fn of(self, name: &[u8]) -> Self {
+        match self {
+            Self::ButPath if name != b":path" => Self::Incremental,
+            Self::OwnNames if name.starts_with(b"x-") => Self::Incremental,
+            Self::ButPath | Self::OwnNames => Self::Without,
+            same => same,
+        }
+    }
 }
 
 /// The side that sends field blocks.
@@ -230,7 +246,7 @@ impl Encoder {
         self.updates = if smallest < size { vec![smallest, size] } else { vec![size] };
     }
 
-    /// Encodes a field section, every line with the same representation.
+    /// Encodes a field section, each line represented as is said of its name.
     pub fn encode(&mut self, fields: &[Field], indexing: Indexing) -> Vec<u8> {
         let mut block = Vec::new();
         for size in std::mem::take(&mut self.updates) {
@@ -238,7 +254,7 @@ impl Encoder {
             self.table.resize(size);
         }
         for field in fields {
-            self.line(&mut block, field, indexing);
+            self.line(&mut block, field, indexing.of(&field.0));
         }
         block
     }
@@ -251,8 +267,8 @@ impl Encoder {
         let name = self.table.find(|name, _| name == field.0).unwrap_or(0);
         match indexing {
             Indexing::Incremental => put_integer(block, 0x40, 6, name),
-            Indexing::Without => put_integer(block, 0x00, 4, name),
             Indexing::Never => put_integer(block, 0x10, 4, name),
+            _ => put_integer(block, 0x00, 4, name),
         }
         if name == 0 {
             put_string(block, &field.0, self.huffman);

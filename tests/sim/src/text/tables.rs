@@ -64,8 +64,8 @@ fields!(PipePolicy, words: capacity delay jitter gap segmentation short_writes s
 fields!(PeerPlan, words: initial_window window_at_open connection_extra grant_percent max_frame header_table
     max_concurrent indexing huffman block_max read later_settings pings, parts: , elsewhere: );
 fields!(Pace, words: frame padding think bare_end, parts: , elsewhere: );
-fields!(RequestPlan, words: method host path content declare_length trailers extras expect cancel, parts: pace, elsewhere: );
-fields!(ResponsePlan, words: status kind early delay interim interim_pause declare_length trailers reset mischief,
+fields!(RequestPlan, words: method host path content declare_length trailers extras expect alike cancel, parts: pace, elsewhere: );
+fields!(ResponsePlan, words: status kind early delay interim interim_pause declare_length trailers alike reset mischief,
     parts: pace, elsewhere: );
 fields!(Exchange, words: rid, parts: request response, elsewhere: );
 
@@ -114,7 +114,7 @@ word_enum!(PathPattern { "any" => Any, "exact" => Exact(path), "prefix" => Prefi
 word_enum!(Segmentation {
     "whole" => Whole, "fixed" => Fixed(n), "random" => Random(n), "frames" => FrameBoundary, "split-at" => SplitAt(n),
 });
-word_enum!(Indexing { "incremental" => Incremental, "without" => Without, "never" => Never });
+word_enum!(Indexing { "incremental" => Incremental, "without" => Without, "never" => Never, "but-path" => ButPath, "own-names" => OwnNames });
 word_enum!(Method { "GET" => Get, "HEAD" => Head, "POST" => Post, "PUT" => Put });
 word_enum!(Phase {
     "request-head" => RequestHead, "sent" => Sent(n), "interim" => Interim, "response-head" => ResponseHead,
