@@ -323,7 +323,7 @@ impl Connection {
 
     /// Takes any stream out, without telling the peer: for an owner whose transport is gone. `None` where none is left.
     pub fn abandon_stream(&mut self) -> Option<(StreamKey, u64)> {
-        let (_, key) = self.streams.keys().next_back()?;
+        let key = self.streams.newest()?;
         let tag = self.streams.slab.get(key).map_or(0, |stream| stream.tag);
         self.forget(key, ClosedBy::OurReset);
         Some((key, tag))

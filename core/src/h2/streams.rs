@@ -205,6 +205,18 @@ impl Streams {
         Self { closed: closed.collect(), slab, ..Self::default() }
     }
 
+    /// The stream with the highest identifier. Those that are gone behind it are taken out, so that whoever drops one after the other passes
+    /// by none of them twice.
+    pub(crate) fn newest(&mut self) -> Option<StreamKey> {
+        while let Some(&(_, last)) = self.by_id.back() {
+            if self.slab.get(last).is_some() {
+                return Some(last);
+            }
+            self.by_id.pop_back();
+        }
+        None
+    }
+
     /// Streams in the order of their identifiers.
     pub(crate) fn keys(&self) -> impl DoubleEndedIterator<Item = (u32, StreamKey)> {
         self.by_id.iter().copied().filter(|&(_, key)| self.slab.get(key).is_some())
@@ -246,6 +258,42 @@ mod tests {
                 prop_assert!(streams.by_id.len() <= 2 * there.len() + GONE_MAX);
                 prop_assert_eq!(streams.by_id.is_empty(), there.is_empty());
             }
+            while let Some(key) = streams.newest() {
+                let newest = there.pop_last();
+                prop_assert_eq!(newest.map(|(_, key)| key), Some(key));
+                streams.remove(key, ClosedBy::OurReset);
+                prop_assert!(streams.by_id.len() <= 2 * there.len() + GONE_MAX);
+            }
+            prop_assert!(there.is_empty());
         }
+    }
+
+    /// Those that are gone take no more room than those that are there, even behind one that stays for long.
+    #[test]
+    fn behind_one_that_stays_few_that_are_gone_are_kept() {
+        let mut streams = Streams::default();
+        let first = streams.insert(stream(1));
+        for id in (3..1001).step_by(2) {
+            let next = streams.insert(stream(id));
+            streams.remove(next, ClosedBy::EndStream);
+            assert!(streams.by_id.len() <= 2 + GONE_MAX, "{}", streams.by_id.len());
+            assert_eq!((streams.find(1), streams.find(id)), (Some(first), None));
+        }
+        streams.remove(first, ClosedBy::EndStream);
+        assert!(streams.by_id.is_empty());
+    }
+
+    /// The end of a connection passes by each of its streams once.
+    #[test]
+    fn who_drops_the_newest_one_after_the_other_leaves_nothing_behind_the_next() {
+        let mut streams = Streams::default();
+        (0..1000).for_each(|n| _ = streams.insert(stream(2 * n + 1)));
+        for left in (0..1000).rev() {
+            let newest = streams.newest().expect("some are left");
+            streams.remove(newest, ClosedBy::OurReset);
+            assert_eq!(streams.slab.len(), left);
+            assert!(streams.by_id.len() <= left + 1, "{} of {left}", streams.by_id.len());
+        }
+        assert_eq!(streams.newest(), None);
     }
 }
