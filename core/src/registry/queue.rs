@@ -285,3 +285,47 @@ impl Upstream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::key::Key;
+
+    proptest! {
+        /// Who stands in a line is counted where it has no engine, and stands behind all who took their turn before.
+        #[test]
+        fn lines_are_in_the_order_of_turns_and_count_who_has_no_engine(
+            steps in prop::collection::vec((0..4u8, 0..6usize), 0..100),
+        ) {
+            let backend = "127.0.0.1:9000".parse::<core::net::SocketAddr>().expect("an address");
+            let mut upstream = Upstream::new(Config::new(vec![backend.into()]).upstreams[0].clone());
+            let (mut lanes, needs) = (Slab::<Lane, LaneMarker>::default(), Needs::Anything);
+            let keys: Vec<_> =
+                (0..6).map(|n| lanes.insert(Lane::new(Key::from_bits(n), needs))).collect();
+            let has_no_engine = |which: usize| which.is_multiple_of(2);
+            let mut line = Vec::new();
+            for (step, which) in steps {
+                let (key, is_in) = (keys[which], line.contains(&which));
+                match step {
+                    0 | 1 => upstream.get_in_line(&mut lanes, key, has_no_engine(which)),
+                    2 => upstream.end_turn(&mut lanes, key, needs),
+                    _ => upstream.leave_line(&mut lanes, key, needs, has_no_engine(which)),
+                }
+                if step > 1 {
+                    line.retain(|&other| other != which);
+                }
+                if (step < 2 && !is_in) || (step == 2 && is_in) {
+                    line.push(which);
+                }
+                prop_assert!(upstream.lines[needs].iter(&lanes).eq(line.iter().map(|&which| keys[which])));
+                let turns: Vec<_> = line.iter().map(|&which| lanes.get(keys[which]).map(|of| of.turn_taken)).collect();
+                prop_assert!(turns.is_sorted_by(|one, next| one < next), "{:?}", turns);
+                let without = line.iter().filter(|&&which| has_no_engine(which)).count();
+                prop_assert_eq!(upstream.without_engine[needs], without);
+            }
+        }
+    }
+}

@@ -185,6 +185,15 @@ mod tests {
         assert_eq!(lefts, expected);
         let [first, second, third] = lefts.map(|fields| fields.form_or_origin());
         assert!(first != Origin::NONE && first == third && first != second, "what is equal has one origin");
+        // One that differs in a mark alone has the same hash, and an origin of its own.
+        let mut marked = with_path(b"/", b"else");
+        marked.retain(|line| line.name == b":path");
+        marked.push(FieldLine::new(b"more", b"value", 1).never_indexed());
+        let secret = FieldForm::of(&marked, came.next()).expect("a path");
+        changed.remember((secret.origin(), true), &mut marked, &mut own);
+        let mut again = section(b"/third", &secret);
+        assert!(changed.again(&mut again) && again.iter().any(|line| line.never_indexed));
+        assert!(![Origin::NONE, first, second].contains(&again.form_or_origin()));
         // As a whole it is another one.
         let mut whole = with_path(b"/second", b"more");
         (0..2).for_each(|_| changed.remember((came.next(), false), &mut whole, &mut own));
