@@ -115,3 +115,21 @@ fn each_is_met_as_if_it_were_the_first() {
     let wrong = request(&[0x82, 0x86], &[4, 0x81, 0], &[]);
     assert!(met(&mut subject, id, &wrong, false).starts_with("Compression"));
 }
+
+/// What is known of a request with another path does not admit a path that is for another method, and is not lost by it.
+#[test]
+fn a_path_is_checked_for_the_method_beside_it() {
+    let mut subject = Subject::with(Role::Server, ConnectionConfig::default(), &[]);
+    let mut id = 1;
+    for (method, of_all) in [("GET", false), ("HEAD", false), ("OPTIONS", true)] {
+        for (value, well) in
+            [("/1", true), ("/2", true), ("/3", true), ("*", of_all), ("/4", true), ("*a", false)]
+        {
+            let before = [&line(":method", method)[..], &[0x86]].concat();
+            let block = request(&before, &path(4, value.as_bytes()), &[]);
+            let told = met(&mut subject, id, &block, false);
+            assert_eq!(told.contains("RequestHead"), well, "{method} {value}: {told}");
+            id += 2;
+        }
+    }
+}

@@ -123,3 +123,23 @@ fn each_request_keeps_its_path() {
     values.dedup();
     assert_eq!(values.len(), 1, "all have the same lines: {values:?}");
 }
+
+/// What must not go on does not the next time either, as a whole or with another path.
+#[test]
+fn what_must_not_go_on_is_refused_each_time() {
+    let circle = (&[0x82, 0x86][..], line("via", "2.0 shuntyard"), "502");
+    let last = (&[&line(":method", "OPTIONS")[..], &[0x86]].concat()[..], line("max-forwards", "0"), "200");
+    for (before, behind, status) in [circle, last] {
+        let mut memory = Memory::new(|_| {});
+        let mut client = Peer::new(memory.connect_mute());
+        memory.inject(client.conn, &[PREFACE, &settings(&[]), &settings_ack()].concat());
+        for n in 0..12 {
+            let path = format!("/{}", if n < 6 { 0 } else { n });
+            let path = [&[4, path.len() as u8], path.as_bytes()].concat();
+            let block = [before, &path, &line(":authority", "a"), &behind].concat();
+            memory.inject(client.conn, &headers(2 * n + 1, &block, true));
+            assert_eq!(value(&client.head(&mut memory), ":status"), Some(status), "request {n}");
+        }
+        assert!(memory.dials.is_empty(), "nobody was asked");
+    }
+}
