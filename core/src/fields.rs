@@ -208,7 +208,7 @@ impl FieldSection {
 
     /// A hash of all lines, without a look at their octets. It tells apart what nobody has made to collide.
     pub(crate) fn hash(&self) -> u64 {
-        hash_of(self.unread().map(|line| line.entry))
+        hash_of(self.unread().map(|line| (line.facts(), true)))
     }
 
     /// Octets of memory that the section holds on to, alone or with others.
@@ -363,10 +363,11 @@ impl FieldSection {
     }
 }
 
-/// A hash of lines, without a look at their octets.
-fn hash_of<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> u64 {
-    entries.into_iter().fold(1, |hash, entry| {
-        mix(hash, u64::from(entry.facts.name_hash) << 32 | u64::from(entry.facts.line_hash))
+/// A hash of lines, without a look at their octets: of what is known of them, and whether their values matter.
+fn hash_of<'a>(lines: impl IntoIterator<Item = (&'a FieldFacts, bool)>) -> u64 {
+    lines.into_iter().fold(1, |hash, (facts, with_value)| {
+        let line = if with_value { facts.line_hash } else { 0 };
+        mix(hash, u64::from(facts.name_hash) << 32 | u64::from(line))
     })
 }
 

@@ -10,9 +10,10 @@ pub struct MemoryBound {
 }
 
 /// The state of a connection beside its buffers and tables: structures, slabs of streams that have grown, what its encoder has
-/// translated (at most 4 KiB) and kept of blocks (2 KiB), and blocks that its decoder has kept (at most two, and two without their paths, with
-/// 2 KiB each). One of HTTP/1.1 keeps two heads of requests (with 3 KiB each) and one of a response (1 KiB) in place of those.
-const CONNECTION_OCTETS: u64 = 17 << 10;
+/// translated (at most 4 KiB) and kept of blocks (2 KiB) and of sections (at most two, of 1.5 KiB each), and blocks that its decoder has kept
+/// (at most two, and two without their paths, with 2 KiB each). One of HTTP/1.1 keeps two heads of requests (with 3 KiB each) and one of a
+/// response (1 KiB) in place of those.
+const CONNECTION_OCTETS: u64 = 20 << 10;
 /// The state of a request beside large fields and content: its own, that of its two streams, and a section of ordinary size.
 const REQUEST_OCTETS: u64 = 6 << 10;
 /// What is kept for use between connections: [`gateway`](crate::gateway) keeps 4 MiB of sections, content and large outboxes, one of

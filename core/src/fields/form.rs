@@ -15,17 +15,46 @@ pub(crate) struct FieldForm(Arc<Lines>);
 impl FieldForm {
     /// The form of a section, with an origin that no other form or section has. `None` where there is not exactly one path.
     pub(crate) fn of(section: &FieldSection, origin: Origin) -> Option<Self> {
-        let is_path = |line: &Unread<'_>| line.facts().name == FieldName::Path;
-        if section.unread().filter(is_path).count() != 1 {
-            return None;
-        }
+        (section.unread().filter(is_path).count() == 1).then(|| Self::around(section, true, origin))
+    }
+
+    /// All of a section but the values of paths, of which there may be any number; with the Huffman codes of values, or without.
+    fn around(section: &FieldSection, with_codes: bool, origin: Origin) -> Self {
         let mut form = Lines::default();
         form.entries.reserve_exact(section.len());
         for line in section.unread() {
-            form.push_unread(line, !is_path(&line));
+            form.push_unread(line, !is_path(&line), with_codes);
         }
+        form.octets.shrink_to_fit();
         form.origin = origin;
-        Some(Self(Arc::new(form)))
+        Self(Arc::new(form))
+    }
+
+    /// What a section is to be recognised by, itself or one that differs in its path. `None` where it has more than one path.
+    pub(crate) fn to_recognise(section: &FieldSection) -> Option<Self> {
+        (section.unread().filter(is_path).count() <= 1).then(|| Self::around(section, false, Origin::NONE))
+    }
+
+    /// Whether the section, which has no form, has the same lines in the same order with the same marks, but for the value of its path. One
+    /// whose octets do not lie side by side, without codes between them, is taken for another.
+    pub(crate) fn recognises(&self, section: &FieldSection) -> bool {
+        let (own, others) = (&*self.0, section.lines());
+        let (mut end, mut path) = (0, 0..0);
+        let same = |(entry, other): (&Entry, &Entry)| {
+            let start = end;
+            end += other.octets_len();
+            let is_path = other.facts.name == FieldName::Path;
+            if is_path {
+                path = start + other.name_len as usize..end;
+            }
+            (other.start as usize, other.code_len) == (start, 0)
+                && (entry.name_len, entry.never_indexed) == (other.name_len, other.never_indexed)
+                && (entry.value_len == other.value_len || is_path)
+        };
+        own.entries.len() == others.entries.len()
+            && own.entries.iter().zip(&others.entries).all(same)
+            && own.octets[..path.start] == others.octets[..path.start]
+            && own.octets[path.start..] == others.octets[path.end..end]
     }
 
     /// What all sections of this form have in common: the same lines in the same order with the same marks, but for the value of `:path`.
@@ -52,8 +81,13 @@ impl FieldForm {
 
     /// A hash of all lines, as [`FieldSection::hash`].
     pub(crate) fn hash(&self) -> u64 {
-        super::hash_of(&self.0.entries)
+        super::hash_of(self.0.entries.iter().map(|entry| (&entry.facts, true)))
     }
+}
+
+#[inline]
+fn is_path(line: &Unread<'_>) -> bool {
+    line.facts().name == FieldName::Path
 }
 
 impl PartialEq for FieldForm {
@@ -82,6 +116,16 @@ impl FieldSection {
         }
     }
 
+    /// A hash of all lines but for the value of a path, as that of a [`FieldForm`], without a look at their octets.
+    pub(crate) fn form_hash(&self) -> u64 {
+        super::hash_of(self.unread().map(|line| (line.facts(), !is_path(&line))))
+    }
+
+    /// The first line that is a path.
+    pub(crate) fn path(&self) -> Option<Unread<'_>> {
+        self.unread().find(is_path)
+    }
+
     /// The section, which has a path and nothing else, or has a form already, gets this form. Says whether it could.
     pub(crate) fn take_form(&mut self, form: &FieldForm) -> bool {
         let [Entry { facts, value_len, .. }] = self.own.entries[..] else { return false };
@@ -97,9 +141,12 @@ impl FieldSection {
 
 impl Lines {
     /// Appends a line, or its name alone.
-    fn push_unread(&mut self, line: Unread<'_>, with_value: bool) {
+    fn push_unread(&mut self, line: Unread<'_>, with_value: bool, with_code: bool) {
         let Unread { octets, entry } = line;
         let mut entry = *entry;
+        if !with_code {
+            entry.code_len = 0;
+        }
         if !with_value {
             (entry.value_len, entry.code_len, entry.origin) = (0, 0, Origin::NONE);
             (entry.facts.static_line, entry.facts.line_hash) = (0, 0);

@@ -3,6 +3,7 @@
 use core::ops::Range;
 
 use super::dynamic_table::{DynamicTable, TableState};
+use super::recognised::Recognised;
 use super::resent::{Known, Resent};
 use super::static_table::STATIC_ENTRIES;
 use super::{DEFAULT_TABLE_SIZE, Indexing, IndexingPolicy, Packed, Packing, huffman, integer};
@@ -23,6 +24,7 @@ pub struct Encoder {
     /// What lines of decoders were translated to; empty until used.
     translations: Vec<Translation>,
     resent: Resent,
+    recognised: Recognised,
     policy: IndexingPolicy,
     table_size_cap: u32,
     /// The smallest size that the table had to take since the last block, and the last one.
@@ -69,6 +71,7 @@ impl Encoder {
             heads: Vec::new(),
             translations: Vec::new(),
             resent: Resent::default(),
+            recognised: Recognised::default(),
             policy,
             table_size_cap: max_table_size,
             smallest_table_size: table_size,
@@ -98,6 +101,11 @@ impl Encoder {
             }
             None => {}
         }
+        // Of a section that has an origin, or a form with one, all that is known is known by that.
+        let hash = if fields.form_or_origin() == Origin::NONE { fields.form_hash() } else { 0 };
+        if hash != 0 && self.encode_recognised(fields, hash, table, out) {
+            return;
+        }
         let mut path = start..start;
         // 7541-2.1-01
         for line in fields.unread() {
@@ -108,21 +116,48 @@ impl Encoder {
             }
         }
         if self.table.state() == table {
-            self.keep(fields, table, &out[start..], path.start - start..path.end - start);
+            self.keep((fields, hash), table, &out[start..], path.start - start..path.end - start);
         }
     }
 
     /// The section was encoded to this block, with the path at that place of it, and has left the table what it is.
-    fn keep(&mut self, fields: &FieldSection, table: TableState, block: &[u8], at: Range<usize>) {
-        match fields.form() {
-            None => self.resent.keep(fields.origin(), table, block),
-            // With a path that may enter the table each section must be looked at as a whole.
-            Some((form, path)) => {
-                if self.policy.excludes_name(&path.read()) {
-                    self.resent.keep_form(form, table, &block[..at.start], &block[at.end..]);
-                }
-            }
+    fn keep(
+        &mut self,
+        (fields, hash): (&FieldSection, u64),
+        table: TableState,
+        block: &[u8],
+        at: Range<usize>,
+    ) {
+        if fields.origin() != Origin::NONE {
+            return self.resent.keep(fields.origin(), table, block);
         }
+        // With a path that may enter the table each section must be looked at as a whole.
+        if !at.is_empty() && fields.path().is_some_and(|path| !self.policy.excludes_name(&path.read())) {
+            return;
+        }
+        let (before, behind) = (&block[..at.start], &block[at.end..]);
+        match fields.form() {
+            Some((form, _)) => self.resent.keep_form(form, table, before, behind),
+            None => self.recognised.encoded(fields, hash, table, (before, behind)),
+        }
+    }
+
+    /// Appends the block of a section of which nobody says where it comes from, if it is one that comes again.
+    fn encode_recognised(
+        &mut self,
+        fields: &FieldSection,
+        hash: u64,
+        table: TableState,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let Some((before, behind)) = self.recognised.find(fields, hash, table) else { return false };
+        out.extend_from_slice(before);
+        if let Some(path) = fields.path() {
+            self.outside(path, out);
+        }
+        out.extend_from_slice(behind);
+        self.recognised.was_of_use();
+        true
     }
 
     #[inline]
@@ -221,12 +256,13 @@ impl Encoder {
             + self.heads.capacity() * size_of::<Head>()
             + self.translations.capacity() * size_of::<Translation>()
             + self.resent.capacity()
+            + self.recognised.capacity()
     }
 
     /// Packs what the peer knows too. What is only remembered to be quick is found out again.
     pub(crate) fn pack(&self, packing: &mut Packing<'_>) {
-        let Self { table, heads: _, translations: _, resent: _, policy: _, table_size_cap: _, .. } = self;
-        let &Self { smallest_table_size, table_size, .. } = self;
+        let Self { table, heads: _, translations: _, resent: _, recognised: _, policy: _, .. } = self;
+        let &Self { table_size_cap: _, smallest_table_size, table_size, .. } = self;
         packing.parcel.number(smallest_table_size);
         packing.parcel.number(table_size);
         packing.table(table, |links| links.line_hash);

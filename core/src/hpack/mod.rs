@@ -38,6 +38,7 @@ mod huffman_table;
 mod integer;
 mod packed;
 mod policy;
+mod recognised;
 mod resent;
 mod static_table;
 
