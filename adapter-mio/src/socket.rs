@@ -62,6 +62,10 @@ impl Stream {
     }
 
     pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        // One alone takes the shorter way through the kernel.
+        if let [slice] = slices {
+            return self.write(slice);
+        }
         match self {
             Self::Tcp(stream) => stream.write_vectored(slices),
             Self::Unix(stream) => stream.write_vectored(slices),

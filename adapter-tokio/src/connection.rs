@@ -192,7 +192,13 @@ impl<S: Stream> Connection<S> {
             };
             let mut slices = [IoSlice::new(&[]); SLICES];
             let filled = transmit.chunks_vectored(&mut slices);
-            match Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..filled]) {
+            let stream = Pin::new(&mut self.stream);
+            // One alone takes the shorter way through the kernel.
+            let written = match &slices[..filled] {
+                [slice] => stream.poll_write(cx, slice),
+                slices => stream.poll_write_vectored(cx, slices),
+            };
+            match written {
                 Poll::Pending => break,
                 Poll::Ready(Ok(n)) => state.gateway.handle_sent(self.conn, n, state.now),
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}

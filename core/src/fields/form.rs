@@ -35,26 +35,31 @@ impl FieldForm {
         (section.unread().filter(is_path).count() <= 1).then(|| Self::around(section, false, Origin::NONE))
     }
 
-    /// Whether the section, which has no form, has the same lines in the same order with the same marks, but for the value of its path. One
-    /// whose octets do not lie side by side, without codes between them, is taken for another.
-    pub(crate) fn recognises(&self, section: &FieldSection) -> bool {
+    /// The path of a section, which has no form, and has the same lines in the same order with the same marks but for the value of that.
+    /// One whose octets do not lie side by side, without codes between them, is taken for another.
+    #[inline]
+    pub(crate) fn recognise<'a>(&self, section: &'a FieldSection) -> Option<Option<Unread<'a>>> {
         let (own, others) = (&*self.0, section.lines());
-        let (mut end, mut path) = (0, 0..0);
-        let same = |(entry, other): (&Entry, &Entry)| {
-            let start = end;
-            end += other.octets_len();
-            let is_path = other.facts.name == FieldName::Path;
-            if is_path {
-                path = start + other.name_len as usize..end;
+        if own.entries.len() != others.entries.len() {
+            return None;
+        }
+        let (mut end, mut path, mut line) = (0, 0..0, None);
+        for (entry, other) in own.entries.iter().zip(&others.entries) {
+            let start = core::mem::replace(&mut end, other.start + other.name_len + other.value_len);
+            if other.facts.name == FieldName::Path {
+                path = (other.start + other.name_len) as usize..end as usize;
+                line = Some(Unread { octets: &others.octets, entry: other });
+            } else if entry.value_len != other.value_len {
+                return None;
             }
-            (other.start as usize, other.code_len) == (start, 0)
-                && (entry.name_len, entry.never_indexed) == (other.name_len, other.never_indexed)
-                && (entry.value_len == other.value_len || is_path)
-        };
-        own.entries.len() == others.entries.len()
-            && own.entries.iter().zip(&others.entries).all(same)
-            && own.octets[..path.start] == others.octets[..path.start]
-            && own.octets[path.start..] == others.octets[path.end..end]
+            let whole = (other.start, other.code_len) == (start, 0);
+            if !whole || (entry.name_len, entry.never_indexed) != (other.name_len, other.never_indexed) {
+                return None;
+            }
+        }
+        let same = own.octets[..path.start] == others.octets[..path.start]
+            && own.octets[path.start..] == others.octets[path.end..end as usize];
+        same.then_some(line)
     }
 
     /// What all sections of this form have in common: the same lines in the same order with the same marks, but for the value of `:path`.

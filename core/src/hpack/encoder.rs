@@ -102,8 +102,7 @@ impl Encoder {
             None => {}
         }
         // Of a section that has an origin, or a form with one, all that is known is known by that.
-        let hash = if fields.form_or_origin() == Origin::NONE { fields.form_hash() } else { 0 };
-        if hash != 0 && self.encode_recognised(fields, hash, table, out) {
+        if fields.form_or_origin() == Origin::NONE && self.encode_recognised(fields, table, out) {
             return;
         }
         let mut path = start..start;
@@ -116,18 +115,12 @@ impl Encoder {
             }
         }
         if self.table.state() == table {
-            self.keep((fields, hash), table, &out[start..], path.start - start..path.end - start);
+            self.keep(fields, table, &out[start..], path.start - start..path.end - start);
         }
     }
 
     /// The section was encoded to this block, with the path at that place of it, and has left the table what it is.
-    fn keep(
-        &mut self,
-        (fields, hash): (&FieldSection, u64),
-        table: TableState,
-        block: &[u8],
-        at: Range<usize>,
-    ) {
+    fn keep(&mut self, fields: &FieldSection, table: TableState, block: &[u8], at: Range<usize>) {
         if fields.origin() != Origin::NONE {
             return self.resent.keep(fields.origin(), table, block);
         }
@@ -138,24 +131,18 @@ impl Encoder {
         let (before, behind) = (&block[..at.start], &block[at.end..]);
         match fields.form() {
             Some((form, _)) => self.resent.keep_form(form, table, before, behind),
-            None => self.recognised.encoded(fields, hash, table, (before, behind)),
+            None => self.recognised.encoded(fields, table, (before, behind)),
         }
     }
 
     /// Appends the block of a section of which nobody says where it comes from, if it is one that comes again.
-    fn encode_recognised(
-        &mut self,
-        fields: &FieldSection,
-        hash: u64,
-        table: TableState,
-        out: &mut Vec<u8>,
-    ) -> bool {
-        let Some((before, behind)) = self.recognised.find(fields, hash, table) else { return false };
-        out.extend_from_slice(before);
-        if let Some(path) = fields.path() {
+    fn encode_recognised(&mut self, fields: &FieldSection, table: TableState, out: &mut Vec<u8>) -> bool {
+        let Some(found) = self.recognised.find(fields, table) else { return false };
+        out.extend_from_slice(found.before);
+        if let Some(path) = found.path {
             self.outside(path, out);
         }
-        out.extend_from_slice(behind);
+        out.extend_from_slice(found.behind);
         self.recognised.was_of_use();
         true
     }

@@ -11,28 +11,85 @@ pub(super) fn encoded_len(octets: &[u8]) -> usize {
     bits.div_ceil(8)
 }
 
+/// So many octets are looked at together: the codes of those that field lines are made of take 5 to 8 bits.
+const GROUP: usize = 8;
+/// Room is made for the codes of so many octets at a time, each of which takes less than 32 bits.
+const AT_A_TIME: usize = 16 * GROUP;
+
 /// Appends the code of `octets`.
 pub(super) fn encode(octets: &[u8], out: &mut Vec<u8>) {
-    let mut bits = 0_u64;
-    let mut held = 0_u32;
-    for &octet in octets {
-        let symbol = usize::from(octet);
-        let length = u32::from(LENGTHS[symbol]);
-        // Nothing wraps: fewer than 32 bits stay, and no code is longer than 30.
-        bits = bits.wrapping_shl(length) | u64::from(CODES[symbol]);
-        held = held.wrapping_add(length);
-        if held >= 32 {
-            held -= 32;
-            out.extend_from_slice(&(bits.wrapping_shr(held) as u32).to_be_bytes());
+    let mut code = Code::default();
+    for some in octets.chunks(AT_A_TIME) {
+        let start = out.len();
+        out.resize(start + 4 * some.len() + size_of::<u64>(), 0);
+        let mut room = &mut out[start..];
+        let (groups, rest) = some.as_chunks::<GROUP>();
+        for group in groups {
+            room = code.push_all(group, room);
+        }
+        room = code.push_all(rest, room);
+        let left = room.len();
+        out.truncate(out.len() - left);
+    }
+    if code.held > 0 {
+        // Padded with the most significant bits of EOS, which are ones.
+        out.push((code.bits << (8 - code.held)) as u8 | 0xff >> code.held);
+    }
+}
+
+/// Bits that are no whole octets yet.
+#[derive(Clone, Copy, Default)]
+struct Code {
+    /// The lowest are those. What stands above them was moved on.
+    bits: u64,
+    /// How many: less than 8 between two groups.
+    held: u32,
+}
+
+impl Code {
+    /// Moves the codes of a group to the begin of the room, and says what is left of that.
+    #[inline(always)]
+    fn push_all<'a>(&mut self, group: &[u8], room: &'a mut [u8]) -> &'a mut [u8] {
+        let mut next = *self;
+        for &octet in group {
+            next.push(octet);
+        }
+        if next.held < u64::BITS {
+            *self = next;
+            self.move_to(room)
+        } else {
+            self.push_each(group, room)
         }
     }
-    // Padded with the most significant bits of EOS, which are ones.
-    let padding = held.wrapping_neg() % 8;
-    bits = bits << padding | ((1 << padding) - 1);
-    held += padding;
-    while held > 0 {
-        held -= 8;
-        out.push((bits >> held) as u8);
+
+    /// The same where some are rare ones, with long codes.
+    #[cold]
+    #[inline(never)]
+    fn push_each<'a>(&mut self, octets: &[u8], mut room: &'a mut [u8]) -> &'a mut [u8] {
+        for &octet in octets {
+            self.push(octet);
+            room = self.move_to(room);
+        }
+        room
+    }
+
+    /// Appends the code of an octet. Where more bits come together than there is room for, the highest are lost.
+    #[inline(always)]
+    fn push(&mut self, octet: u8) {
+        let length = u32::from(LENGTHS[usize::from(octet)]);
+        self.bits = self.bits.wrapping_shl(length) | u64::from(CODES[usize::from(octet)]);
+        self.held = self.held.wrapping_add(length);
+    }
+
+    /// Moves whole octets out of less than 64 bits.
+    #[inline(always)]
+    fn move_to<'a>(&mut self, room: &'a mut [u8]) -> &'a mut [u8] {
+        let whole = self.held / 8;
+        if let Some(place) = room.first_chunk_mut() {
+            *place = self.bits.wrapping_shl(self.held.wrapping_neg()).to_be_bytes();
+        }
+        self.held %= 8;
+        &mut room[whole as usize..]
     }
 }
 

@@ -5,13 +5,13 @@
 //! owner of a connection sends over and over is compared, which takes less than to encode it.
 
 use super::dynamic_table::TableState;
-use crate::fields::{FieldForm, FieldSection};
+use crate::fields::{FieldForm, FieldSection, Unread};
 
 /// How many are kept: requests of one kind, and of another.
 const KEPT: usize = 2;
 /// The longest block that is kept, in octets, without the path.
 const BLOCK_MAX: usize = 64;
-/// The largest section that is kept, without the value of its path.
+/// The largest section that is kept.
 const SECTION_MAX: usize = 1 << 10;
 
 /// Where what was kept last was of no use, one in so many takes its place: whoever sends for many others has more kinds than are kept.
@@ -34,7 +34,6 @@ struct Memory {
 
 #[derive(Clone, Debug)]
 struct Kept {
-    hash: u64,
     table: TableState,
     form: FieldForm,
     /// The block, without what stands for the path.
@@ -42,14 +41,23 @@ struct Kept {
     before: usize,
 }
 
+/// What a section is encoded to, but for its path.
+pub(super) struct Found<'k, 'a> {
+    pub(super) before: &'k [u8],
+    pub(super) path: Option<Unread<'a>>,
+    pub(super) behind: &'k [u8],
+}
+
 impl Recognised {
-    /// What stands before the path and behind it, where a section of this form was kept when the table was this. Where the section
-    /// has no path, both together are its block.
-    pub(super) fn find(&self, fields: &FieldSection, hash: u64, table: TableState) -> Option<(&[u8], &[u8])> {
-        let kept = self.kept.as_deref()?.kept.iter().flatten();
-        let mut same =
-            kept.filter(|kept| kept.hash == hash && kept.table == table && kept.form.recognises(fields));
-        same.next().map(|kept| kept.octets.split_at(kept.before))
+    /// What stands before the path and behind it, and the path, where a section of this form was kept when the table was this. Where the
+    /// section has no path, both together are its block.
+    pub(super) fn find<'a>(&self, fields: &'a FieldSection, table: TableState) -> Option<Found<'_, 'a>> {
+        let mut kept = self.kept.as_deref()?.kept.iter().flatten().filter(|kept| kept.table == table);
+        kept.find_map(|kept| {
+            let path = kept.form.recognise(fields)?;
+            let (before, behind) = kept.octets.split_at(kept.before);
+            Some(Found { before, path, behind })
+        })
     }
 
     /// What was found is sent.
@@ -64,13 +72,15 @@ impl Recognised {
     pub(super) fn encoded(
         &mut self,
         fields: &FieldSection,
-        hash: u64,
         table: TableState,
         (before, behind): (&[u8], &[u8]),
     ) {
-        let short = hash as u32 ^ table.inserted as u32;
-        if !self.seen.contains(&short) {
-            self.seen = [short, self.seen[0]];
+        if before.len() + behind.len() > BLOCK_MAX || fields.size() > SECTION_MAX {
+            return;
+        }
+        let hash = fields.form_hash() as u32 ^ table.inserted as u32;
+        if !self.seen.contains(&hash) {
+            self.seen = [hash, self.seen[0]];
             return;
         }
         if let Some(memory) = &mut self.kept {
@@ -79,15 +89,10 @@ impl Recognised {
                 return;
             }
         }
-        if before.len() + behind.len() > BLOCK_MAX {
-            return;
-        }
-        let Some(form) = FieldForm::to_recognise(fields).filter(|form| form.size().0 <= SECTION_MAX) else {
-            return;
-        };
+        let Some(form) = FieldForm::to_recognise(fields) else { return };
         let octets = [before, behind].concat().into();
         let [newer, older] = &mut self.kept.get_or_insert_default().kept;
-        *older = newer.replace(Kept { hash, table, form, octets, before: before.len() });
+        *older = newer.replace(Kept { table, form, octets, before: before.len() });
     }
 
     /// Octets of memory held.
@@ -117,7 +122,7 @@ mod tests {
         fields: &FieldSection,
         table: TableState,
     ) -> Option<(&'a [u8], &'a [u8])> {
-        recognised.find(fields, fields.form_hash(), table)
+        recognised.find(fields, table).map(|found| (found.before, found.behind))
     }
 
     fn encoded(
@@ -126,7 +131,7 @@ mod tests {
         table: TableState,
         around: (&[u8], &[u8]),
     ) {
-        recognised.encoded(fields, fields.form_hash(), table, around);
+        recognised.encoded(fields, table, around);
     }
 
     #[test]
