@@ -7,7 +7,7 @@ use shuntyard_core::record::{Cause, Outcome};
 use shuntyard_core::time::Duration;
 
 use crate::memory::Memory;
-use crate::memory::talk::{answer_all, ask, events, get};
+use crate::memory::talk::{answer_all, ask, events, get, post};
 
 /// RFC 9113 section 6.5.2.
 const MAX_CONCURRENT_STREAMS: u16 = 3;
@@ -201,4 +201,22 @@ fn b28_a_backend_that_allows_no_stream_is_neither_given_up_nor_dialled_again_whi
     assert_eq!((memory.dials.len(), memory.gateway.view().frozen), (1, 3));
     memory.wait(Duration::from_secs(2));
     assert_eq!(memory.records.len(), 3, "the queue's deadline applies");
+}
+
+#[test]
+fn content_of_a_request_that_is_answered_here_is_not_kept_until_the_answer_has_left() {
+    let mut memory = saturated(Saturation::Queue, 1, 1);
+    memory.reconfigure(|config| config.upstreams[0].queue_timeout = Duration::from_secs(5));
+    let shut = ConnectionConfig { initial_window_size: 0, ..ConnectionConfig::default() };
+    let client = memory.connect(shut);
+    ask(&mut memory, client, "/live");
+    let frozen = memory.client(client).send_request(&post("/frozen"), false).expect("a slot");
+    memory.client(client).send_data(frozen, &[1; 30_000], false).expect("an open stream");
+    memory.settle();
+    assert!(memory.gateway.view().buffered_octets >= 30_000);
+    memory.wait(Duration::from_secs(6));
+    // The client's window leaves no room for what is said.
+    let view = memory.gateway.view();
+    assert_eq!((view.frozen, view.requests), (0, 2));
+    assert!(view.buffered_octets < 1000, "{view:?}");
 }
