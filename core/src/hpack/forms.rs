@@ -105,12 +105,12 @@ fn is_string(octets: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::fields::{FieldLine, OwnOrigins};
     use crate::hpack::dynamic_table::DynamicTable;
 
-    fn section(lines: &[(&str, &str)]) -> FieldSection {
+    pub(in crate::hpack) fn section(lines: &[(&str, &str)]) -> FieldSection {
         let mut fields = FieldSection::new();
         lines.iter().for_each(|(name, value)| {
             fields.push(FieldLine::new(name.as_bytes(), value.as_bytes(), 1));

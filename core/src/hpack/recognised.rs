@@ -108,14 +108,7 @@ mod tests {
     use super::*;
     use crate::fields::FieldLine;
     use crate::hpack::dynamic_table::DynamicTable;
-
-    fn section(lines: &[(&str, &str)]) -> FieldSection {
-        let mut fields = FieldSection::new();
-        lines.iter().for_each(|(name, value)| {
-            fields.push(FieldLine::new(name.as_bytes(), value.as_bytes(), 1));
-        });
-        fields
-    }
+    use crate::hpack::forms::tests::section;
 
     fn find<'a>(
         recognised: &'a Recognised,
@@ -125,23 +118,14 @@ mod tests {
         recognised.find(fields, table).map(|found| (found.before, found.behind))
     }
 
-    fn encoded(
-        recognised: &mut Recognised,
-        fields: &FieldSection,
-        table: TableState,
-        around: (&[u8], &[u8]),
-    ) {
-        recognised.encoded(fields, table, around);
-    }
-
     #[test]
     fn a_section_is_recognised_from_the_third_time_on_while_the_table_is_what_it_was() {
         let (mut recognised, mut table) = (Recognised::default(), DynamicTable::<()>::new(100));
         let now = table.state();
         let of = |path| section(&[(":method", "GET"), (":path", path), ("a", "b")]);
-        encoded(&mut recognised, &of("/1"), now, (&[1], &[2, 3]));
+        recognised.encoded(&of("/1"), now, (&[1], &[2, 3]));
         assert!(find(&recognised, &of("/1"), now).is_none() && recognised.capacity() == 0);
-        encoded(&mut recognised, &of("/22"), now, (&[1], &[2, 3]));
+        recognised.encoded(&of("/22"), now, (&[1], &[2, 3]));
         assert!((1..1024).contains(&recognised.capacity()), "{}", recognised.capacity());
         for path in ["/1", "/3", "", "/"] {
             assert_eq!(find(&recognised, &of(path), now), Some((&[1][..], &[2, 3][..])));
@@ -172,7 +156,7 @@ mod tests {
         let table = DynamicTable::<()>::new(100).state();
         let of = |status| section(&[(":status", status)]);
         for status in ["200", "404", "200", "404", "500", "500"] {
-            encoded(&mut recognised, &of(status), table, (status.as_bytes(), &[]));
+            recognised.encoded(&of(status), table, (status.as_bytes(), &[]));
         }
         let known = ["200", "404", "500"].map(|status| find(&recognised, &of(status), table));
         assert_eq!(known, [None, Some((&b"404"[..], &[][..])), Some((&b"500"[..], &[][..]))]);
@@ -181,11 +165,19 @@ mod tests {
         let large = section(&[("x", &"v".repeat(SECTION_MAX))]);
         let doubled = section(&[(":path", "/"), (":path", "/")]);
         for _ in 0..3 {
-            encoded(&mut recognised, &of("200"), table, (&[1; BLOCK_MAX], &[1]));
-            encoded(&mut recognised, &large, table, (&[1], &[]));
-            encoded(&mut recognised, &doubled, table, (&[1], &[]));
+            recognised.encoded(&of("200"), table, (&[1; BLOCK_MAX], &[1]));
+            recognised.encoded(&large, table, (&[1], &[]));
+            recognised.encoded(&doubled, table, (&[1], &[]));
         }
         assert_eq!(recognised.capacity(), 0);
+        // The memory bound takes 1.5 KiB for each.
+        let (many, wide) = ([("n", ""); SECTION_MAX / 33], [("x", &*"v".repeat(SECTION_MAX - 33))]);
+        for lines in [&many[..], &wide] {
+            let fields = section(lines);
+            (0..2).for_each(|_| recognised.encoded(&fields, table, (&[1; BLOCK_MAX], &[])));
+            assert!(find(&recognised, &fields, table).is_some(), "it is kept");
+            assert!(recognised.capacity() <= 2 * 1536, "{}", recognised.capacity());
+        }
     }
 
     #[test]
@@ -195,7 +187,7 @@ mod tests {
         let mut kept_of = |uses: bool| {
             let kinds = (0..1000).map(|n: u32| section(&[("n", &n.to_string())]));
             let kept = kinds.filter(|fields| {
-                (0..2).for_each(|_| encoded(&mut recognised, fields, table, (&[1], &[])));
+                (0..2).for_each(|_| recognised.encoded(fields, table, (&[1], &[])));
                 if uses {
                     recognised.was_of_use();
                 }
