@@ -74,6 +74,7 @@ pub struct RequestEnd {
 
 impl RouteCounters {
     /// A request is over.
+    #[inline(always)]
     pub fn ended(&mut self, end: &RequestEnd) {
         let (fault, counter) = match end.outcome {
             Outcome::Complete => (None, &mut self.complete),

@@ -93,6 +93,7 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
         true
     }
 
+    #[inline(always)]
     fn link(&mut self, key: DeadlineKey<T>, kind: u8, at: Instant) {
         let list = &mut self.lists[kind as usize];
         let mut after = list.back();
@@ -115,6 +116,7 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
         }
     }
 
+    #[inline(always)]
     fn unlink(&mut self, key: DeadlineKey<T>) {
         let Some(deadline) = self.slab.get_mut(key) else { return };
         match deadline.place.take() {

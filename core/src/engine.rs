@@ -116,6 +116,7 @@ impl Engine {
     }
 
     /// How many requests could be thawed now, by the peer's limit and our own (RFC 9113 section 5.1.2).
+    #[inline(always)]
     pub fn free_slots(&self, session: &Session) -> u32 {
         let limit = match self.phase {
             EnginePhase::Open if session.is_established() => self.streams_cap,

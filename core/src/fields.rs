@@ -218,6 +218,7 @@ impl FieldSection {
 
     /// Gives memory back that lines before these have needed, or lines that were taken out, and these do not: of a section that is
     /// kept for long.
+    #[inline(always)]
     pub(crate) fn fit(&mut self) {
         if self.own.capacity() > ORDINARY_OCTETS.max(2 * self.own.size as usize) {
             self.own.fit();

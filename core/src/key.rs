@@ -1,6 +1,7 @@
 //! Generational slab: a stale key is an error, never another entry.
 
 use core::fmt;
+use core::hint::cold_path;
 use core::marker::PhantomData;
 
 /// The address of an entry of a [`Slab`]. `Copy`, and grants nothing: the entry may be gone.
@@ -175,6 +176,7 @@ impl<T, M> Slab<T, M> {
     }
 
     /// Adds an entry.
+    #[inline(always)]
     pub fn insert(&mut self, value: T) -> Key<M> {
         let (index, generation) = self.vacant();
         let key = Key { index, generation, marker: PhantomData };
@@ -187,6 +189,7 @@ impl<T, M> Slab<T, M> {
                 slot.state = State::Used(value);
             }
             None => {
+                cold_path();
                 // Most slabs of a connection's streams never hold a second entry.
                 if self.slots.is_empty() {
                     self.slots.reserve_exact(1);
@@ -214,7 +217,10 @@ impl<T, M> Slab<T, M> {
             Some(Slot { generation, state: State::Used(value) }) if *generation == key.generation => {
                 Some(value)
             }
-            _ => None,
+            _ => {
+                cold_path();
+                None
+            }
         }
     }
 
@@ -224,7 +230,10 @@ impl<T, M> Slab<T, M> {
             Some(Slot { generation, state: State::Used(value) }) if *generation == key.generation => {
                 Some(value)
             }
-            _ => None,
+            _ => {
+                cold_path();
+                None
+            }
         }
     }
 

@@ -114,6 +114,7 @@ impl<T: Linked<L>, L, M> List<T, L, M> {
     }
 
     /// Links an entry behind `after`, which is linked; at the front where it is `None`.
+    #[inline(always)]
     pub fn insert_after(&mut self, slab: &mut Slab<T, M>, after: Option<Key<M>>, key: Key<M>) {
         if after == self.back() {
             return self.push_back(slab, key);

@@ -28,6 +28,7 @@ pub struct Signal {
 impl Signal {
     /// The signal in the `priority` field of a message (RFC 9218 section 5). `None` where there is no such field, or none that
     /// can be read.
+    #[inline(always)]
     pub fn of(fields: &FieldSection) -> Option<Self> {
         // Mostly there is none, which is told without looking at lines.
         fields.value_of(FieldName::Priority)?;

@@ -140,6 +140,7 @@ impl Registry {
 /// Who is looked at next.
 impl Registry {
     /// Something has changed for the entry: a slot is free, a limit was told, a request came.
+    #[inline(always)]
     pub fn wake(&mut self, entry: EntryKey) {
         let waits = self.entries.get(entry).is_some_and(|entry| entry.queued > 0);
         if waits && self.next_lane(entry, Unserved::default()).is_some() {
@@ -213,6 +214,7 @@ impl Registry {
     }
 
     /// The ledger got memory back: the first that waits for it is looked at.
+    #[inline(always)]
     pub fn feed(&mut self) {
         if let Some(entry) = self.starved.pop_front(&mut self.entries) {
             self.ready.push_back(&mut self.entries, entry);

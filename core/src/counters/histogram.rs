@@ -132,6 +132,7 @@ impl Durations {
         self.histogram_mut(labels).observe(duration);
     }
 
+    #[inline(always)]
     fn histogram_mut(&mut self, labels: Labels) -> &mut Histogram {
         let at = |series: &[(Labels, Histogram)], key| series.iter().position(|(of, _)| of.key() == key);
         let key = labels.key();

@@ -59,6 +59,7 @@ impl Gateway {
     }
 
     /// A stream of the connection ended: it may have been the last that a departing connection waited for.
+    #[inline(always)]
     pub(super) fn stream_ended(&mut self, id: ConnId, now: Instant) {
         self.slot_freed(id);
         let Some(entry) = self.conns.get(id) else { return };

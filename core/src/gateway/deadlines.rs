@@ -133,6 +133,7 @@ impl Gateway {
     }
 
     /// Arms the one deadline of a request, in place of the one before.
+    #[inline(always)]
     pub(super) fn arm_request(&mut self, key: RequestKey, kind: Kind, now: Instant) {
         let duration = if kind == Kind::Queue { self.queue_time_left(key, now) } else { self.duration(kind) };
         let at = now + duration;

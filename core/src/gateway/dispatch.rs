@@ -375,6 +375,7 @@ impl Gateway {
 }
 
 /// The streams of a backend connection, if it has a free slot.
+#[inline(always)]
 fn streams_where_free(conn: &Conn) -> Option<usize> {
     let Side::Backend(engine) = &conn.side else { return None };
     (engine.free_slots(&conn.session) > 0).then(|| conn.session.open_streams())

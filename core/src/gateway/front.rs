@@ -330,6 +330,7 @@ impl Gateway {
     }
 
     /// Resets a stream, where it is still there.
+    #[inline(always)]
     pub(super) fn reset_stream(
         &mut self,
         conn: ConnId,

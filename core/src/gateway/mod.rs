@@ -411,13 +411,12 @@ impl Gateway {
     }
 
     fn new_connection(&mut self, role: Role) -> Box<Connection> {
+        let identity = self.new_identity();
         let config = match role {
             Role::Server => &self.front_config,
             Role::Client => &self.backend_config,
         };
-        let config = Arc::clone(config);
-        let identity = self.new_identity();
-        Box::new(Connection::new(role, config, self.seed, identity))
+        Box::new(Connection::new(role, Arc::clone(config), self.seed, identity))
     }
 
     /// Names a session in the origins of its sections and lines.
@@ -487,6 +486,7 @@ impl Gateway {
 
     /// Something has changed for the connection. Tells the adapter that it has output, once until it has seen the end of it; and
     /// remembers connections whose input may go on, or that are over.
+    #[inline(always)]
     fn touch(&mut self, id: ConnId) {
         let Some(entry) = self.conns.get_mut(id) else { return };
         if !entry.announced && entry.life != Life::Connecting && entry.session.has_output() {

@@ -74,6 +74,7 @@ impl Gateway {
     }
 
     /// Takes the request from wherever it is to where nobody but its front holds it.
+    #[inline(always)]
     pub(super) fn leave_place(&mut self, key: RequestKey, how: AttemptOutcome, now: Instant) {
         let Some(request) = self.requests.get_mut(key) else { return };
         if matches!(request.place, Place::Finished(_)) {

@@ -48,6 +48,7 @@ fn is_worth_keeping(capacity: usize, held: usize, max: usize) -> bool {
 
 impl Spare {
     /// Keeps the memory of a section for the next one.
+    #[inline(always)]
     pub(super) fn keep_section(&mut self, mut fields: FieldSection) {
         // What it shares is not its own to be kept.
         fields.clear();
@@ -65,7 +66,7 @@ impl Spare {
     }
 
     /// Memory for what goes out, where there is none. Whoever takes none here and gives some back fills the store for nothing.
-    #[inline]
+    #[inline(always)]
     pub(super) fn lend_outbox(&mut self, entry: &mut Conn) {
         if entry.session.outbox_capacity() > 0 {
             return;

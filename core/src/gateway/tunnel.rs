@@ -51,6 +51,7 @@ impl Gateway {
     }
 
     /// The end of one direction was passed on. With the second the tunnel is over.
+    #[inline(always)]
     pub(super) fn tunnel_ended(&mut self, key: RequestKey, direction: Direction, now: Instant) {
         let Some(request) = self.requests.get_mut(key) else { return };
         let Some(tunnel) = &mut request.awaiting.tunnel else { return };

@@ -77,8 +77,7 @@ pub struct Connection {
     pub(crate) goaway_sent: Option<u32>,
     /// The last stream identifier of the peer's latest GOAWAY.
     pub(crate) goaway_received: Option<u32>,
-    /// Streams that the peer's GOAWAY excluded, still to be told to the owner, the newest first: whoever
-    /// queues them again in front of others keeps their order.
+    /// Streams that the peer's GOAWAY excluded, still to be told to the owner, the newest first: so they keep their order in front of others.
     pub(crate) excluded: Vec<StreamKey>,
     pub(crate) outbox: OctetQueue,
     pub(crate) traffic: Traffic,
@@ -333,6 +332,7 @@ impl Connection {
     /// (RFC 9113 section 6.5.2), later the peer's limit, and always our own. None while the outbox is congested: requests
     /// that nobody takes, each followed by its reset, would fill it without limit; for the same reason a stream that we reset counts
     /// until its reset has left (CVE-2023-44487). And none while the peer [is strained](Self::is_strained).
+    #[inline(always)]
     pub fn open_slots(&self) -> u32 {
         let ended =
             self.phase == Phase::Failed || self.goaway_sent.is_some() || self.goaway_received.is_some();

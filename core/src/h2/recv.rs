@@ -184,6 +184,7 @@ impl Connection {
     }
 
     /// Where the stream with this identifier stands (RFC 9113 section 5.1.1).
+    #[inline(always)]
     pub(crate) fn target(&self, stream_id: u32) -> Result<Target, ConnectionError> {
         if let Some(key) = self.streams.find(stream_id) {
             return Ok(Target::Live(key));

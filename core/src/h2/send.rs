@@ -119,6 +119,7 @@ impl Connection {
 
     /// Appends content; `end` ends the message. What the windows and the outbox allow is cut at once, if no other
     /// stream waits for its turn; the rest waits. Returns how many octets were cut.
+    #[inline(always)]
     pub fn send_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<usize, StreamGone> {
         let failed = self.phase == Phase::Failed;
         let stream = self.streams.slab.get_mut(key).filter(|stream| !stream.end_queued).ok_or(StreamGone)?;
@@ -166,6 +167,7 @@ impl Connection {
         }
     }
 
+    #[inline(always)]
     fn put_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<(), StreamGone> {
         self.transition(key, FrameKind::Data { end })?;
         let stream = self.streams.slab.get_mut(key).ok_or(StreamGone)?;
@@ -254,6 +256,7 @@ impl Connection {
     }
 
     /// Gives received octets back to their stream, if it is still there and the peer may still send on it.
+    #[inline(always)]
     pub fn release_stream(&mut self, key: StreamKey, credit: Credit<StreamLevel>) {
         let Some(stream) = self.streams.slab.get_mut(key).filter(|stream| stream.state.may_recv()) else {
             return;
@@ -285,6 +288,7 @@ impl Connection {
     }
 
     /// Gives received octets back to the connection.
+    #[inline(always)]
     pub fn release_connection(&mut self, credit: Credit<ConnectionLevel>) {
         if let Some(increment) = self.recv_window.release(credit.octets())
             && self.phase != Phase::Failed

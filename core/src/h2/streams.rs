@@ -123,6 +123,7 @@ impl Streams {
         self.slab.len()
     }
 
+    #[inline(always)]
     pub(crate) fn insert(&mut self, stream: Stream) -> StreamKey {
         let id = stream.id;
         let key = self.slab.insert(stream);

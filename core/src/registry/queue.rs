@@ -14,6 +14,7 @@ impl Registry {
 
     /// A frozen request of this client waits for an engine of the upstream, behind those that came before it and are as
     /// urgent. Says its lane; `None` where the upstream is gone.
+    #[inline(always)]
     pub fn submit(
         &mut self,
         requests: &mut Slab<Request>,
@@ -39,6 +40,7 @@ impl Registry {
         }
     }
 
+    #[inline(always)]
     pub(super) fn enqueue(
         &mut self,
         requests: &mut Slab<Request>,
@@ -61,6 +63,7 @@ impl Registry {
     }
 
     /// The client's lane in the upstream's queue for requests with these needs.
+    #[inline(always)]
     pub fn lane(
         &mut self,
         upstream: UpstreamKey,
@@ -146,6 +149,7 @@ impl Registry {
     }
 
     /// The lane whose turn it is.
+    #[inline(always)]
     pub(super) fn next_lane(&self, entry: EntryKey, unserved: Unserved) -> Option<&Lane> {
         let entry = self.entries.get(entry)?;
         let upstream = self.upstreams.get(entry.upstream)?;
@@ -183,6 +187,7 @@ impl Registry {
     }
 
     /// A request waits no longer.
+    #[inline(always)]
     pub fn withdraw(&mut self, requests: &mut Slab<Request>, key: RequestKey, at: LaneKey) {
         let Some(lane) = self.lanes.get_mut(at) else { return };
         if !lane.requests.unlink(requests, key) {
@@ -263,6 +268,7 @@ impl Upstream {
     }
 
     /// The lane stands behind all others of its line, if it is in it.
+    #[inline(always)]
     fn end_turn(&mut self, lanes: &mut Slab<Lane, LaneMarker>, at: LaneKey, needs: Needs) {
         if self.lines[needs].move_to_back(lanes, at)
             && let Some(lane) = lanes.get_mut(at)

@@ -74,6 +74,7 @@ impl Registry {
     }
 
     /// An endpoint's rank for the entry's next request, if it may serve it.
+    #[inline(always)]
     pub fn rank(&self, upstream: UpstreamKey, endpoint: EndpointKey, wanted: Wanted) -> Option<Rank> {
         let upstream = self.upstreams.get(upstream)?;
         let endpoint_of = upstream.endpoint(endpoint).filter(|of| of.serves(wanted.needs));

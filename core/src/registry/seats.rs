@@ -19,6 +19,7 @@ impl Registry {
     /// A way to serve the entry's next request that is better than an engine whose endpoint has the rank `best`; any way
     /// where there is none. An endpoint without a connection of this entry is one; an idle connection that is `of_use` is adopted
     /// before another is made.
+    #[inline(always)]
     pub fn better_way(
         &self,
         entry: EntryKey,

@@ -102,7 +102,7 @@ impl Replay {
     }
 
     /// The request will not be sent again. Memory stays reserved for what is sent a second time and waits in its stream.
-    #[inline]
+    #[inline(always)]
     pub fn end(&mut self, ledger: &mut Ledger, memory: &mut impl ContentMemory) {
         self.over = true;
         self.trailers = None;

@@ -49,6 +49,7 @@ impl Paths {
     }
 
     /// The first route that matches the path.
+    #[inline(always)]
     pub(super) fn first(&self, path: &[u8]) -> Option<u32> {
         let exact = self.exact.get(path).copied();
         [self.any, exact, self.first_prefix(path)].into_iter().flatten().min()

@@ -36,7 +36,7 @@ impl Default for Left {
 
 impl Changed {
     /// Changes a section as it was changed before, or one of its form was; says whether that is known.
-    #[inline]
+    #[inline(always)]
     pub(super) fn again(&mut self, fields: &mut FieldSection) -> bool {
         let came = fields.form_or_origin();
         let known = self.0.get_mut(came.spread() % REMEMBERED);
