@@ -29,14 +29,12 @@ impl Connection {
     ///
     /// The connection has ended: GOAWAY with the error's code is in the outbox; further input is discarded.
     pub fn poll_event<'a>(&mut self, input: &mut Input<'a>) -> Received<'a> {
-        match self.next_event(input) {
-            Err(error) => {
-                input.take_all();
-                self.fail(error);
-                Err(error)
-            }
-            event => event,
+        let event = self.next_event(input);
+        if let Err(error) = event {
+            input.take_all();
+            self.fail(error);
         }
+        event
     }
 
     fn next_event<'a>(&mut self, input: &mut Input<'a>) -> Received<'a> {
@@ -57,8 +55,9 @@ impl Connection {
                 Phase::Settings | Phase::Open => {}
             }
             let Some((header, payload)) = self.take_frame(input)? else { return Ok(None) };
-            if let Some(event) = self.recv_frame(header, payload)? {
-                return Ok(Some(event));
+            let event = self.recv_frame(header, payload);
+            if !matches!(event, Ok(None)) {
+                return event;
             }
         }
     }
