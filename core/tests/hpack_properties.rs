@@ -10,6 +10,9 @@ use shuntyard_core::hpack::{Decoded, Decoder, Encoder, Indexing, IndexingPolicy,
 use shuntyard_core::strategies::{self, Line, any_line, header_table_size};
 use shuntyard_requirements::req;
 
+#[path = "hpack_properties/paths.rs"]
+mod paths;
+
 const SEED: u64 = 0x7541;
 const NO_LIMITS: SectionLimits = SectionLimits { size: u32::MAX, fields: u32::MAX };
 
@@ -444,49 +447,4 @@ fn a_block_that_comes_again_enters_a_table_that_has_grown() {
     }
     assert_eq!(decoder.entry_count(), 1);
     assert_eq!(decoded(&mut decoder, &[0xbe]).get(b"x"), Some(&b"y"[..]));
-}
-
-/// Blocks that differ in their paths are told apart from those that come again: their sections have no origin, and need not.
-#[test]
-fn a_path_that_changes_is_all_that_is_decoded() {
-    let (mut decoder, mut encoder) = (Decoder::new(4096, SEED, 1), Encoder::new(4096));
-    let block = |path: &str| {
-        let path = [&[4, path.len() as u8], path.as_bytes()].concat();
-        [&[0x82, 0x86][..], &path, &[0x90]].concat()
-    };
-    let mut capacities = Vec::new();
-    for n in 0..6 {
-        let fields = decoded(&mut decoder, &block(&format!("/{n}")));
-        assert_eq!((fields.get(b":path"), fields.len()), (Some(format!("/{n}").as_bytes()), 4));
-        assert_eq!(fields.origin(), Origin::NONE);
-        let sent = encoded(&mut encoder, &fields);
-        assert_eq!(sent, [&[0x82, 0x86, 4, 2, b'/', b'0' + n][..], &[0x90]].concat());
-        capacities.push((decoder.capacity(), encoder.capacity()));
-    }
-    assert_eq!(capacities[0], (0, 0));
-    assert!(capacities[1].0 > 0 && capacities[2].1 > 0, "what is kept is counted");
-    assert_eq!(capacities[2], capacities[5], "no more than once");
-    // One that comes again is known as a whole from then on.
-    let again = |decoder: &mut Decoder| decoded(decoder, &block("/7")).origin();
-    assert_eq!(again(&mut decoder), Origin::NONE);
-    let origin = again(&mut decoder);
-    assert!(origin != Origin::NONE && again(&mut decoder) == origin);
-}
-
-/// Where the policy lets paths into the table, none is put between what stood around another: it may have to enter.
-#[test]
-fn paths_that_enter_the_table_are_encoded_with_their_sections() {
-    let mut policy = IndexingPolicy::default();
-    policy.set(":path", Indexing::Index).expect("a name of the static table");
-    let (mut decoder, mut encoder) = (Decoder::new(4096, SEED, 1), Encoder::with_policy(4096, policy));
-    let mut next = Decoder::new(4096, SEED, 2);
-    let mut seen = 0;
-    // "/c" comes again when it is in the encoder's table, and no more what its own decoder has seen last.
-    for path in *b"abcdefcgh" {
-        let fields = decoded(&mut decoder, &[0x82, 0x86, 4, 2, b'/', path, 0x90]);
-        seen += usize::from(fields.origin() == Origin::NONE);
-        assert_eq!(decoded(&mut next, &encoded(&mut encoder, &fields)), fields, "{}", char::from(path));
-        assert_eq!(next.entry_count(), encoder.entry_count());
-    }
-    assert_eq!((seen, encoder.entry_count()), (9, 8));
 }

@@ -10,7 +10,7 @@ pub struct MemoryBound {
 }
 
 /// The state of a connection beside its buffers and tables: structures, slabs of streams that have grown, what its encoder has
-/// translated (at most 4 KiB) and kept of blocks (2 KiB) and of sections (at most two, of 1.5 KiB each), and blocks that its decoder has kept
+/// translated (at most 4 KiB) and kept of blocks (2 KiB) and of sections (at most two, of 1.75 KiB each), and blocks that its decoder has kept
 /// (at most two, and two without their paths, with 2 KiB each). One of HTTP/1.1 keeps two heads of requests (with 3 KiB each) and one of a
 /// response (1 KiB) in place of those.
 const CONNECTION_OCTETS: u64 = 20 << 10;

@@ -35,18 +35,22 @@ impl FieldForm {
         (section.unread().filter(is_path).count() <= 1).then(|| Self::around(section, false, Origin::NONE))
     }
 
-    /// The path of a section, which has no form, and has the same lines in the same order with the same marks but for the value of that.
-    /// One whose octets do not lie side by side, without codes between them, is taken for another.
+    /// The path of a section that has the same lines in the same order with the same marks but for the value of that. One that has a form
+    /// is taken for another, and so is one whose octets do not lie side by side, without codes between them.
     #[inline]
     pub(crate) fn recognise<'a>(&self, section: &'a FieldSection) -> Option<Option<Unread<'a>>> {
         let (own, others) = (&*self.0, section.lines());
-        if own.entries.len() != others.entries.len() {
+        if own.entries.len() != others.entries.len() || section.form().is_some() {
             return None;
         }
         let (mut end, mut path, mut line) = (0, 0..0, None);
         for (entry, other) in own.entries.iter().zip(&others.entries) {
             let start = core::mem::replace(&mut end, other.start + other.name_len + other.value_len);
             if other.facts.name == FieldName::Path {
+                // A second one would hide what stands between them.
+                if line.is_some() {
+                    return None;
+                }
                 path = (other.start + other.name_len) as usize..end as usize;
                 line = Some(Unread { octets: &others.octets, entry: other });
             } else if entry.value_len != other.value_len {

@@ -56,7 +56,7 @@ impl<C: PartialEq, M> Repeats<C, M> {
     pub(crate) fn next_origin(&mut self, identity: u32) -> Option<Origin> {
         let number = NonZeroU32::new(self.number.wrapping_add(1))?;
         self.number = number.get();
-        Some(Origin::of_section(identity, number))
+        Some(Origin::of_section(identity, number)).filter(|&origin| origin != Origin::NONE)
     }
 
     /// What these octets mean, if that is known.

@@ -21,6 +21,7 @@ const NAMES: &[&[u8]] = &[
     b"date",
     b"etag",
     b"set-cookie",
+    b"range",
     b"via",
     b"x-a",
     b"x-b",
