@@ -13,6 +13,8 @@ use core::fmt;
 use std::sync::Arc;
 
 pub use bound::MemoryBound;
+#[cfg(test)]
+pub(crate) use bound::{class_octets, table_octets};
 pub use connection::ConnectionConfig;
 pub use forwarding::{ForwardingConfig, NotPeers, Peers};
 pub use header_rule::HeaderRule;

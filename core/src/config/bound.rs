@@ -86,9 +86,23 @@ impl Config {
 fn connection(config: &ConnectionConfig) -> u64 {
     let outbox = 2 * config.outbox_high_mark as u64 + FRAME_OCTETS + u64::from(config.max_header_list_size);
     let block = u64::from(config.max_continuations).saturating_add(1).saturating_mul(FRAME_OCTETS);
-    // What comes octet by octet lies in memory that has grown by doubling.
-    let inbox = 2 * FRAME_OCTETS.saturating_add(block.min(config.max_header_list_size.into()));
-    // An entry is counted with 32 octets of its own (RFC 7541 section 4.1), which its index takes.
-    let tables = 2 * (u64::from(config.header_table_size) + u64::from(config.encoder_table_size));
+    // Huffman-coded or not, a block of the double is read to its end. What comes octet by octet lies in memory that has grown by doubling.
+    let inbox = 2 * FRAME_OCTETS.saturating_add(block.min(2 * u64::from(config.max_header_list_size)));
+    // Peers may use the default until they have acknowledged less.
+    let decoder = table_octets(config.header_table_size.max(4096));
+    let tables = decoder + table_octets(config.encoder_table_size) + class_octets(config.encoder_table_size);
     outbox.saturating_add(inbox).saturating_add(tables).saturating_add(CONNECTION_OCTETS)
+}
+
+/// What a dynamic table of this size holds at most (`hpack/dynamic_table`): its octets and half as many of entries that are gone, and an
+/// index of 28 octets an entry, of which each takes 32 octets of the size (RFC 7541 section 4.1), in memory that grows by doubling. It may
+/// come to both, one after the other.
+pub(crate) fn table_octets(size: u32) -> u64 {
+    let entries = u64::from(size) / 32;
+    u64::from(size) * 3 / 2 + 28 * entries.next_power_of_two().max(4)
+}
+
+/// What an encoder holds beside, to find entries by their hashes.
+pub(crate) fn class_octets(size: u32) -> u64 {
+    8 * (u64::from(size) / 64).clamp(16, 1024).next_power_of_two()
 }

@@ -127,12 +127,38 @@ fn with_authority(fields: &FieldSection, seed: u64) -> FieldSection {
     whole
 }
 
-/// RFC 9110 section 8.6: lines that say the same are forwarded as one.
+/// RFC 9110 section 8.6: lines that say the same are forwarded as one: one that is never indexed, if any is (7541-6.2.3-03).
 fn keep_one_content_length(fields: &mut FieldSection, repeated: bool) {
     if repeated {
+        let is_length = |line: &FieldLine<'_>| line.facts.name == FieldName::ContentLength;
+        let marked = fields.iter().any(|line| is_length(&line) && line.never_indexed);
         let mut seen = false;
         fields.retain(|line| {
-            line.facts.name != FieldName::ContentLength || !core::mem::replace(&mut seen, true)
+            !is_length(&line) || (line.never_indexed == marked && !core::mem::replace(&mut seen, true))
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shuntyard_requirements::req;
+
+    use super::*;
+
+    #[test]
+    fn rfc9110_8_6_one_line_goes_on_with_the_mark_of_any() {
+        req!("7541-6.2.3-03");
+        for marks in [[false, false, true], [false, true, true], [true, false, false], [false; 3]] {
+            let mut fields = FieldSection::new();
+            for marked in marks {
+                let line = FieldLine::new(b"content-length", b"7", 1);
+                fields.push(if marked { line.never_indexed() } else { line });
+                fields.push(FieldLine::new(b"accept", b"*/*", 1));
+            }
+            keep_one_content_length(&mut fields, true);
+            let lengths = fields.iter().filter(|line| line.name == b"content-length");
+            assert_eq!(lengths.map(|line| line.never_indexed).collect::<Vec<_>>(), [marks.contains(&true)]);
+            assert_eq!(fields.len(), 4);
+        }
     }
 }

@@ -351,7 +351,7 @@ impl Connection {
 
     /// Whether a GOAWAY of ours named the last stream that is served.
     pub fn goaway_is_final(&self) -> bool {
-        self.goaway_sent.is_some_and(|last| last != stream_id_max())
+        self.goaway_sent.is_some_and(|last| last != stream_id_max() || last == self.last_peer_stream_id)
     }
 
     /// Whether new streams can ever be opened again: no GOAWAY in either direction, identifiers left.

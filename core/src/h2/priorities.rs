@@ -40,7 +40,7 @@ impl Signals {
     }
 
     /// 9218-7-03: what was signalled for the stream that opens now. Those before it will never open.
-    fn take_early(&mut self, stream_id: u32) -> Option<Priority> {
+    pub(crate) fn take_early(&mut self, stream_id: u32) -> Option<Priority> {
         if self.early.is_empty() {
             return None;
         }
@@ -108,9 +108,8 @@ impl Connection {
         Ok(())
     }
 
-    /// The priority of a request, by its field and by what came before it.
-    pub(crate) fn priority_of_request(&mut self, stream_id: u32, fields: &FieldSection) -> Priority {
-        let early = self.signals.take_early(stream_id);
+    /// The priority of a request, by its field and by the signal that came before it.
+    pub(crate) fn priority_of_request(&mut self, early: Option<Priority>, fields: &FieldSection) -> Priority {
         let signal = Signal::of(fields);
         self.signals.any |= signal.is_some() || self.peer.no_rfc7540_priorities;
         let silent = if self.signals.any { Priority::default() } else { TAKES_TURNS };

@@ -378,7 +378,10 @@ impl Connection {
         let tag = stream.tag;
         // An error of the connection leaves the stream to its owner, who would not hear of it otherwise.
         self.check_room_for_answer()?;
-        self.spend(cost::RESET)?;
+        // Errors of a backend in what it answers are bounded by our requests too, and others share the connection.
+        if self.role == Role::Server {
+            self.spend(cost::RESET)?;
+        }
         self.reset(key, error.code());
         self.count_answer()?;
         Ok(Some(Event::Failed { stream: key, tag, error }))

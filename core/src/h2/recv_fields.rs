@@ -12,6 +12,7 @@ use crate::h2::state::{ClosedBy, FrameKind, State, StreamEvent, Violation, close
 use crate::h2::streams::{Expected, Stream, StreamKey};
 use crate::hpack::{Decoded, SectionLimits};
 use crate::message::{self, Malformed, Method, Refusal, RequestHead, RequestRules, ResponseHead};
+use crate::priority::Priority;
 use crate::window::{RecvWindow, SendWindow};
 
 /// The heads of sections that come again: a section has one meaning, and is checked once. Of requests, or of responses.
@@ -96,6 +97,8 @@ impl Connection {
             }
             Target::Idle => {
                 self.last_peer_stream_id = stream_id; // 9113-8.7-03
+                // What becomes of the stream: its signal stands for none any more.
+                let early = self.signals.take_early(stream_id);
                 // RFC 9113 section 6.8: behind our GOAWAY streams are ignored.
                 if self.goaway_sent.is_some_and(|last| stream_id > last) {
                     self.spend(cost::IGNORED)?;
@@ -105,7 +108,7 @@ impl Connection {
                 if self_dependent {
                     return self.refuse(stream_id, section, StreamError::PrioritySelf);
                 }
-                self.recv_request(stream_id, section)
+                self.recv_request(stream_id, section, early)
             }
         }
     }
@@ -124,7 +127,12 @@ impl Connection {
     }
 
     /// Server: a new stream.
-    fn recv_request<'a>(&mut self, stream_id: u32, section: Section) -> Received<'a> {
+    fn recv_request<'a>(
+        &mut self,
+        stream_id: u32,
+        section: Section,
+        early: Option<Priority>,
+    ) -> Received<'a> {
         if self.streams.len() >= self.config.max_concurrent_streams as usize {
             return self.refuse(stream_id, section, StreamError::StreamLimit); // 9113-5.1.2-02
         }
@@ -158,7 +166,7 @@ impl Connection {
             Method::Connect => Expected::Tunnel,
             _ => Expected::Content { left: head.content_length },
         };
-        stream.priority = self.priority_of_request(stream_id, &fields);
+        stream.priority = self.priority_of_request(early, &fields);
         let stream = self.streams.insert(stream);
         self.traffic.requests += 1;
         Ok(Some(Event::Request { stream, head, fields, end }))

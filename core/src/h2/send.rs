@@ -230,8 +230,9 @@ impl Connection {
         queue.consume(n);
         if let Some(stream) = self.streams.slab.get_mut(key) {
             stream.queue = queue;
-            self.schedule.turn_over(&mut self.streams, key);
         }
+        // A stream that is over has had its turn as well: else others of its kind would follow it for ever.
+        self.schedule.turn_over(&mut self.streams, key);
         cut
     }
 

@@ -284,6 +284,21 @@ mod tests {
         assert_eq!(table.inserted(), 10_000);
     }
 
+    /// The smallest entries there are, and then large ones: the index stays as it was when there were many.
+    #[test]
+    fn memory_stays_within_what_the_bound_takes_for_a_table() {
+        for size in [0, 31, 32, 100, 4096, 5000, 35_000, 65_536] {
+            let mut table = DynamicTable::new(size);
+            (0..=size / 32).for_each(|_| _ = table.insert(b"", b"", [0_u32; 4]));
+            let large = vec![b'v'; size as usize];
+            for tenths in [4, 5, 3, 5, 2, 9, 1, 6] {
+                table.insert(b"n", &large[..size as usize * tenths / 10], [0; 4]);
+                let held = table.capacity() as u64;
+                assert!(held <= crate::config::table_octets(size), "{held} of {size}");
+            }
+        }
+    }
+
     #[test]
     fn positions_may_wrap() {
         let mut table = DynamicTable::new(1000);

@@ -429,3 +429,26 @@ fn long_string(octets: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(octets);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{class_octets, table_octets};
+
+    /// Beside its table it holds classes, and what was translated: 4 KiB at most (`config/bound`).
+    #[test]
+    fn what_an_encoder_of_a_full_table_holds_is_what_the_bound_takes() {
+        for size in [0, 100, 4096, 65_536] {
+            let mut encoder = Encoder::new(size);
+            encoder.set_peer_max_table_size(size);
+            for number in 1..=size / 16 {
+                let mut fields = FieldSection::new();
+                let origin = Origin::of_entry(1, number.into());
+                fields.push(FieldLine { origin, ..FieldLine::new(number.to_string().as_bytes(), b"", 1) });
+                encoder.encode(&fields, &mut Vec::new());
+            }
+            let bound = table_octets(size) + class_octets(size) + 4096;
+            assert!(encoder.capacity() as u64 <= bound, "{} of {bound}", encoder.capacity());
+        }
+    }
+}

@@ -161,3 +161,16 @@ fn rfc9113_5_4_1_all_streams_are_left_for_their_owner_to_take() {
         "the stream that was to be reset has an owner still"
     );
 }
+
+/// Who has used the last identifier that there is can open no stream behind the announcement: that was the last word.
+#[test]
+fn rfc9113_6_8_behind_the_last_identifier_the_announcement_is_final() {
+    for (id, is_final) in [(0x7fff_ffff, true), (0x7fff_fffd, false)] {
+        let mut server = Subject::server();
+        assert_eq!(server.hear(&headers(id, &get(), true)).len(), 1);
+        server.connection.announce_goaway();
+        assert_eq!(server.connection.goaway_is_final(), is_final);
+        server.connection.goaway();
+        assert!(server.connection.goaway_is_final());
+    }
+}

@@ -208,3 +208,20 @@ fn a_backend_may_refuse_what_it_likes() {
     assert_eq!(subject.connection.misuse(), 0);
     assert_eq!(tolerated(&mut subject, |_| settings(&[])), 100, "but it has a budget as well");
 }
+
+/// Who asks for what a backend answers wrongly takes nothing from others on the same connection.
+#[test]
+fn errors_of_a_backend_cost_the_requests_that_they_answer() {
+    let mut client = Subject::client();
+    let other = client.open("GET", true);
+    for _ in 0..1000 {
+        let key = client.open("GET", true);
+        let id = client.connection.stream_id(key).expect("it is open");
+        client.speak();
+        let told = client.hear(&headers(id, &[&OK[..], &line("connection", "close")].concat(), true));
+        assert!(matches!(told[..], [Told::Failed { .. }]), "{told:?}");
+        assert_eq!(client.speak().len(), 1, "RST_STREAM");
+    }
+    let told = client.hear(&headers(1, &OK, true));
+    assert!(matches!(told[..], [Told::Response { key, .. }] if key == other), "{told:?}");
+}

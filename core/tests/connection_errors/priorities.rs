@@ -129,3 +129,47 @@ fn rfc9218_10_responses_leave_in_the_order_of_their_urgency() {
     server.hear(&window_update(0, 1 << 20));
     assert_eq!(order(&mut server), [3, 7, 5, 7, 5, 7, 5, 7, 5, 7, 5, 9, 1]);
 }
+
+/// A stream that ends with a frame has had its turn: kinds and levels take theirs although each has one frame only.
+#[test]
+fn rfc9218_10_streams_of_one_frame_do_not_starve_others() {
+    req!("9218-10-04", "9218-10-05");
+    // How many go before: of the same level every other one, of a more urgent one 63 until it yields for the first time.
+    for (signal, others, most) in [("u=3, i", "u=3", 1), ("u=7", "u=0", 63)] {
+        let mut server =
+            Subject::with(Role::Server, ConnectionConfig::default(), &[(INITIAL_WINDOW_SIZE, 1 << 20)]);
+        let bulk = open(&mut server, 1, &[("priority", signal)]);
+        server.respond(bulk, false);
+        server.connection.send_data(bulk, &[0; 200_000], true).expect("an open stream");
+        assert_eq!(order(&mut server), [1], "what the connection's window holds");
+        for n in 1..=90 {
+            let key = open(&mut server, 2 * n + 1, &[("priority", others)]);
+            server.respond(key, false);
+            server.connection.send_data(key, &[0; 100], true).expect("an open stream");
+        }
+        server.hear(&window_update(0, 1 << 20));
+        let order = order(&mut server);
+        let before = order.iter().position(|&id| id == 1).expect("it is sent");
+        assert!(before <= most, "{signal} behind {before} others");
+    }
+}
+
+/// What was signalled for a stream that came to nothing does not count against those to come.
+#[test]
+fn rfc9218_7_1_a_signal_goes_with_its_stream_whatever_becomes_of_that() {
+    req!("9218-7.1-04");
+    let config = ConnectionConfig {
+        max_concurrent_streams: 1,
+        max_header_list_size: 256,
+        ..ConnectionConfig::default()
+    };
+    let mut server = Subject::with(Role::Server, config, &[]);
+    for id in [1, 5, 9] {
+        assert_eq!(server.hear(&priority_update(id, "u=1")), []);
+        let large = [get(), line("x", &"v".repeat(300))].concat();
+        let told = server.hear(&headers(id, &large, true));
+        let [Told::TooLarge { key }] = told[..] else { panic!("{told:?}") };
+        server.connection.reset(key, ErrorCode::NO_ERROR);
+        server.speak();
+    }
+}

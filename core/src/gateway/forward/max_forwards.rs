@@ -24,9 +24,12 @@ pub(super) fn count_down(fields: &mut FieldSection, method: Method, seed: u64) -
     let Some(next) = left.checked_sub(1) else { return Err(last) };
     let (name, value) = (&b"max-forwards"[..], next.min(MAX).to_string());
     let facts = FieldFacts::of(name, value.as_bytes(), seed);
+    // 7541-6.2.3-03: what was marked stays so.
+    let never_indexed =
+        fields.iter().any(|line| line.facts.name == FieldName::MaxForwards && line.never_indexed);
     fields.remove(name, &facts);
     let (value, origin) = (value.as_bytes(), Origin::NONE);
-    fields.push(FieldLine { name, value, facts, never_indexed: false, origin });
+    fields.push(FieldLine { name, value, facts, never_indexed, origin });
     Ok(())
 }
 
@@ -68,5 +71,20 @@ mod tests {
         assert_eq!(counted(Method::Options, &["0"]), Err(Cause::LastForward));
         assert_eq!(counted(Method::Trace, &["000"]), Err(Cause::NotServed));
         assert_eq!(counted(Method::Get, &["0"]), Ok(vec!["0".into()]));
+    }
+
+    #[test]
+    fn rfc7541_6_2_3_a_line_that_is_never_indexed_stays_so() {
+        req!("7541-6.2.3-03");
+        for (first, second) in [(true, false), (false, true), (false, false)] {
+            let mut fields = FieldSection::new();
+            for marked in [first, second] {
+                let line = FieldLine::new(b"max-forwards", b"10", 1);
+                fields.push(if marked { line.never_indexed() } else { line });
+            }
+            count_down(&mut fields, Method::Options, 1).expect("some are left");
+            let marks: Vec<_> = fields.iter().map(|line| line.never_indexed).collect();
+            assert_eq!(marks, [first || second]);
+        }
     }
 }
