@@ -86,8 +86,8 @@ impl Config {
 fn connection(config: &ConnectionConfig) -> u64 {
     let outbox = 2 * config.outbox_high_mark as u64 + FRAME_OCTETS + u64::from(config.max_header_list_size);
     let block = u64::from(config.max_continuations).saturating_add(1).saturating_mul(FRAME_OCTETS);
-    // Huffman-coded or not, a block of the double is read to its end. What comes octet by octet lies in memory that has grown by doubling.
-    let inbox = 2 * FRAME_OCTETS.saturating_add(block.min(2 * u64::from(config.max_header_list_size)));
+    // What comes octet by octet lies in memory that has grown by doubling.
+    let inbox = 2 * FRAME_OCTETS.saturating_add(block.min(config.field_block_max() as u64));
     // Peers may use the default until they have acknowledged less.
     let decoder = table_octets(config.header_table_size.max(4096));
     let tables = decoder + table_octets(config.encoder_table_size) + class_octets(config.encoder_table_size);

@@ -80,6 +80,12 @@ impl Default for ConnectionConfig {
 }
 
 impl ConnectionConfig {
+    /// How long a field block may be that comes in several frames, in octets. One is rarely longer than what it decodes to; twice the limit is
+    /// no honest one.
+    pub(crate) const fn field_block_max(&self) -> usize {
+        2 * self.max_header_list_size as usize
+    }
+
     /// Checks every value against its range.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let max_window = u64::from(MAX_WINDOW);

@@ -246,8 +246,7 @@ impl Connection {
         if block.continuations > self.config.max_continuations || useless {
             return Err(ConnectionError::ContinuationTooMany);
         }
-        // A block is rarely longer than what it decodes to; twice the limit is no honest one.
-        if block.fragments.len() + fragment.len() > 2 * self.config.max_header_list_size as usize {
+        if block.fragments.len() + fragment.len() > self.config.field_block_max() {
             return Err(ConnectionError::FieldBlockTooLarge);
         }
         block.fragments.extend_from_slice(fragment);

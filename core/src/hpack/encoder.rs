@@ -447,6 +447,7 @@ mod tests {
                 fields.push(FieldLine { origin, ..FieldLine::new(number.to_string().as_bytes(), b"", 1) });
                 encoder.encode(&fields, &mut Vec::new());
             }
+            assert_eq!(class_octets(size), (classes(size) * size_of::<Head>()) as u64);
             let bound = table_octets(size) + class_octets(size) + 4096;
             assert!(encoder.capacity() as u64 <= bound, "{} of {bound}", encoder.capacity());
         }
