@@ -4,7 +4,7 @@
 use crate::error::{ConnectionError, ErrorCode};
 use crate::fields::{FieldSection, SharedLines};
 use crate::h1;
-use crate::h2::{self, Cut, Event, Input, OpenError, StreamGone, StreamKey, Traffic};
+use crate::h2::{self, Cut, Event, Input, OpenError, SendError, StreamKey, Traffic};
 use crate::message::Version;
 use crate::priority::Priority;
 use crate::time::Duration;
@@ -234,6 +234,12 @@ impl Session {
         each!(self, session => session.has_room(), asleep => true)
     }
 
+    /// Server: octets of output beyond the mark at which content stops.
+    #[inline]
+    pub fn excess_output(&self) -> u32 {
+        each!(self, session => session.excess_output(), asleep => 0)
+    }
+
     /// Whether an error ended it.
     pub fn has_failed(&self) -> bool {
         each!(self, session => session.has_failed(), asleep => false)
@@ -261,18 +267,18 @@ impl Session {
     }
 
     /// Server: sends a response head, interim or final.
-    pub fn send_head(&mut self, key: StreamKey, fields: &FieldSection, end: bool) -> Result<(), StreamGone> {
-        each!(self, session => session.send_head(key, fields, end), asleep => Err(StreamGone))
+    pub fn send_head(&mut self, key: StreamKey, fields: &FieldSection, end: bool) -> Result<(), SendError> {
+        each!(self, session => session.send_head(key, fields, end), asleep => Err(SendError::Gone))
     }
 
     /// Appends content; returns how many octets were cut at once.
-    pub fn send_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<usize, StreamGone> {
-        each!(self, session => session.send_data(key, data, end), asleep => Err(StreamGone))
+    pub fn send_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<usize, SendError> {
+        each!(self, session => session.send_data(key, data, end), asleep => Err(SendError::Gone))
     }
 
     /// Ends a message with a trailer section.
-    pub fn send_trailers(&mut self, key: StreamKey, fields: FieldSection) -> Result<(), StreamGone> {
-        each!(self, session => session.send_trailers(key, fields), asleep => Err(StreamGone))
+    pub fn send_trailers(&mut self, key: StreamKey, fields: FieldSection) -> Result<(), SendError> {
+        each!(self, session => session.send_trailers(key, fields), asleep => Err(SendError::Gone))
     }
 
     /// Cuts content that waits into the outbox.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use shuntyard_core::error::ErrorCode;
-use shuntyard_core::h2::{Server, ServerEvent, StreamGone, StreamKey};
+use shuntyard_core::h2::{SendError, Server, ServerEvent, StreamKey};
 use shuntyard_core::window::{Both, Credit};
 
 use super::content;
@@ -213,7 +213,7 @@ impl Reply {
     }
 
     /// A few small pieces, each in a frame of its own; then a rest.
-    fn feed_slowly(&mut self, server: &mut Server, now: Instant, fed: &mut bool) -> Result<bool, StreamGone> {
+    fn feed_slowly(&mut self, server: &mut Server, now: Instant, fed: &mut bool) -> Result<bool, SendError> {
         self.due = now + SLOW_INTERVAL;
         for _ in 0..SLOW_PIECES {
             let mut went = false;
@@ -229,7 +229,7 @@ impl Reply {
     }
 
     /// Sends the next octets, at most so many. Whether the response is finished.
-    fn feed(&mut self, server: &mut Server, most: usize, fed: &mut bool) -> Result<bool, StreamGone> {
+    fn feed(&mut self, server: &mut Server, most: usize, fed: &mut bool) -> Result<bool, SendError> {
         if let Some(head) = self.head.take() {
             server.send_response(self.stream, &head, false)?;
             *fed = true;

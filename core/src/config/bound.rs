@@ -59,7 +59,8 @@ impl Config {
     pub fn memory_bound(&self) -> MemoryBound {
         let fronts = u64::from(self.max_fronts);
         let streams = fronts.saturating_mul(self.front.max_concurrent_streams.into());
-        let front = connection(&self.front).saturating_add(self.front.connection_window_size.into());
+        let section = self.front.max_header_list_size.max(self.backend.max_header_list_size);
+        let front = connection(&self.front, section).saturating_add(self.front.connection_window_size.into());
         let connections = self.upstreams.iter().fold(0u64, |sum, upstream| {
             let most = u64::from(upstream.connections_max).saturating_mul(upstream.endpoints.len() as u64);
             sum.saturating_add(most)
@@ -73,7 +74,7 @@ impl Config {
             // By their size as HTTP counts it, of which their memory is at most the double.
             ("heads and trailers", self.head_ledger_octets.saturating_mul(2)),
             ("requests", streams.saturating_mul(REQUEST_OCTETS)),
-            ("backend connections", connections.saturating_mul(connection(&self.backend))),
+            ("backend connections", connections.saturating_mul(connection(&self.backend, section))),
             ("shared buffers", self.recv_buffer_octets as u64 + SPARE_OCTETS),
         ];
         terms.sort_by_key(|&(_, octets)| core::cmp::Reverse(octets));
@@ -82,9 +83,9 @@ impl Config {
 }
 
 /// Outbox, inbox, tables and state. Reading stops where the outbox holds twice its mark; what one read then still adds are
-/// answers and heads, of which one frame and one section bound the last.
-fn connection(config: &ConnectionConfig) -> u64 {
-    let outbox = 2 * config.outbox_high_mark as u64 + FRAME_OCTETS + u64::from(config.max_header_list_size);
+/// answers, and the last of all heads that came below the mark: `section`. Those beyond it are in the head ledger (`gateway/output`).
+fn connection(config: &ConnectionConfig, section: u32) -> u64 {
+    let outbox = 2 * config.outbox_high_mark as u64 + FRAME_OCTETS + u64::from(section);
     let block = u64::from(config.max_continuations).saturating_add(1).saturating_mul(FRAME_OCTETS);
     // What comes octet by octet lies in memory that has grown by doubling.
     let inbox = 2 * FRAME_OCTETS.saturating_add(block.min(config.field_block_max() as u64));

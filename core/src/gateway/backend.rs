@@ -20,7 +20,7 @@ impl Gateway {
             return self.leftover_event(conn, event, now);
         }
         match event {
-            Event::Interim { tag, fields, .. } => self.interim_response(key_of(tag), fields),
+            Event::Interim { tag, fields, .. } => self.interim_response(key_of(tag), fields, now),
             Event::Response { tag, head, fields, end, .. } => {
                 self.response_head(key_of(tag), head, fields, end, now);
             }
@@ -51,7 +51,10 @@ impl Gateway {
         }
     }
 
-    fn interim_response(&mut self, key: RequestKey, mut fields: FieldSection) {
+    fn interim_response(&mut self, key: RequestKey, mut fields: FieldSection, now: Instant) {
+        if !self.reserve_output(key, &fields, now) {
+            return self.keep_section(fields);
+        }
         if let Some(request) = self.requests.get_mut(key) {
             let authority = request.awaiting.route.as_ref().and_then(|route| route.authority.as_ref());
             if let Some((authority, true)) = authority {
@@ -77,6 +80,9 @@ impl Gateway {
         end: bool,
         now: Instant,
     ) {
+        if !self.reserve_output(key, &fields, now) {
+            return self.keep_section(fields);
+        }
         let mut version = Version::Http2;
         if let Some(live) = self.requests.get_mut(key).and_then(Request::live_mut) {
             live.attempt.responded = Some(now);
@@ -201,6 +207,9 @@ impl Gateway {
             relay.put_trailers(fields);
             self.backend_done(key, now);
             return self.relay_response(key, now);
+        }
+        if !self.reserve_output(key, &fields, now) {
+            return self.keep_section(fields);
         }
         let mut all_left = false;
         if let Some(entry) = self.conns.get_mut(front.conn) {

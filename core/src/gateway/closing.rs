@@ -179,7 +179,8 @@ impl Gateway {
         self.cancel_deadline(entry.vigil.as_ref().and_then(|vigil| vigil.deadline()));
         self.count_closed(&entry);
         match entry.side {
-            Side::Front { lanes, peer, counted, shed, .. } => {
+            Side::Front { lanes, peer, counted, shed, beyond, .. } => {
+                beyond.into_iter().for_each(|beyond| self.heads.give_back(beyond));
                 self.dismiss(counted.then_some(&peer), shed);
                 self.front_gone(lanes, now);
             }

@@ -8,6 +8,7 @@ use crate::deadline::DeadlineKey;
 use crate::engine::Engine;
 use crate::gateway::dormant::Wakefulness;
 use crate::gateway::vigil::Vigil;
+use crate::ledger::Reservation;
 use crate::outbox::{Held, Loudness};
 use crate::registry::FrontLanes;
 use crate::request::DeadlineTarget;
@@ -30,7 +31,8 @@ pub(super) enum Life {
 }
 
 /// Which side of the gateway a connection is on.
-#[derive(Clone, Debug)]
+#[cfg_attr(feature = "observe", derive(Clone))]
+#[derive(Debug)]
 pub(super) enum Side {
     /// A client's.
     Front {
@@ -42,6 +44,8 @@ pub(super) enum Side {
         reserved: u64,
         /// What is kept of their content to be sent again.
         replayed: u64,
+        /// Memory for heads that its outbox holds beyond its mark.
+        beyond: Option<Reservation>,
         /// They have reserved as much as one client may: its lanes take no turns.
         held: bool,
         /// It is known whose it is, and counts as that client's.
@@ -63,6 +67,7 @@ impl Side {
             lanes: FrontLanes::default(),
             reserved: 0,
             replayed: 0,
+            beyond: None,
             held: false,
             counted,
             shed: false,
@@ -102,7 +107,8 @@ impl Age {
 }
 
 /// One connection.
-#[derive(Clone, Debug)]
+#[cfg_attr(feature = "observe", derive(Clone))]
+#[derive(Debug)]
 pub(super) struct Conn {
     pub(super) session: Session,
     pub(super) side: Side,

@@ -52,6 +52,7 @@ mod minimum;
 #[cfg(feature = "observe")]
 mod observe;
 mod outcome;
+mod output;
 mod preface;
 mod relay;
 mod replace;
@@ -328,13 +329,9 @@ impl Gateway {
 
     /// `n` octets of what `poll_transmit` showed left. Only this advances the output.
     pub fn handle_sent(&mut self, conn: ConnId, n: usize, now: Instant) {
-        let Some(entry) = self.conns.get_mut(conn) else {
+        if !self.output_left(conn, n, now) {
             self.ignored_events += 1;
             return;
-        };
-        entry.session.sent(n);
-        if n > 0 {
-            entry.waiting_since = Some(now);
         }
         self.resume(conn, now);
         self.flush(conn, now);

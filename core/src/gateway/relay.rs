@@ -1,6 +1,7 @@
 //! Content on its way through transforms, both ways: as much is made as the next connection takes, and the sender gets its
 //! window back when what was made of its octets has left.
 
+use crate::fields::FieldSection;
 use crate::gateway::Gateway;
 use crate::hooks::OUTPUT_OCTETS;
 use crate::request::{Request, RequestKey};
@@ -71,15 +72,12 @@ impl Gateway {
     /// The same for a response.
     fn step_response(&mut self, key: RequestKey, output: &mut [u8], now: Instant) -> bool {
         let Some(request) = self.requests.get_mut(key) else { return false };
-        let awaiting = &mut request.awaiting;
-        let front = awaiting.front;
-        let Some(relay) = awaiting.relay.as_deref_mut() else { return false };
-        let Some(entry) =
-            self.conns.get_mut(front.conn).filter(|entry| entry.session.queued(front.stream) == 0)
-        else {
+        let front = request.awaiting.front;
+        let Some(relay) = request.awaiting.relay.as_deref_mut() else { return false };
+        if self.conns.get(front.conn).is_none_or(|entry| entry.session.queued(front.stream) > 0) {
             return false;
-        };
-        let mut owed = relay.take_owed();
+        }
+        let owed = relay.take_owed();
         let made = match relay.step(output) {
             Ok(Some(made)) => made,
             Ok(None) => {
@@ -92,15 +90,34 @@ impl Gateway {
             }
         };
         let trailers = if made.end { relay.take_trailers() } else { None };
-        let end = made.end && trailers.is_none();
-        let sent = entry.session.send_data(front.stream, &output[..made.octets], end);
-        let cut = sent.unwrap_or(made.octets);
+        if trailers.as_ref().is_some_and(|trailers| !self.reserve_output(key, trailers, now)) {
+            return false;
+        }
+        self.send_made(key, (&output[..made.octets], made.end), trailers, owed, now);
+        !made.end
+    }
+
+    /// What was made of a response goes to the client.
+    fn send_made(
+        &mut self,
+        key: RequestKey,
+        (octets, ends): (&[u8], bool),
+        trailers: Option<FieldSection>,
+        mut owed: u32,
+        now: Instant,
+    ) {
+        let Some(request) = self.requests.get_mut(key) else { return };
+        let awaiting = &mut request.awaiting;
+        let front = awaiting.front;
+        let Some(entry) = self.conns.get_mut(front.conn) else { return };
+        let end = ends && trailers.is_none();
+        let cut = entry.session.send_data(front.stream, octets, end).unwrap_or(octets.len());
         awaiting.response_octets += cut as u64;
         if cut > 0 {
             awaiting.progress_at = now;
         }
-        let left = cut == made.octets;
-        if left {
+        let left = cut == octets.len();
+        if left && let Some(relay) = &mut awaiting.relay {
             owed += relay.take_owed();
         }
         if let Some(trailers) = trailers {
@@ -108,10 +125,9 @@ impl Gateway {
         }
         self.release_response(key, owed);
         self.touch(front.conn);
-        if made.end && left {
+        if ends && left {
             self.response_left(key, now);
         }
-        !made.end
     }
 
     /// Octets of the response have left: the backend gets its window back, where it may still send.

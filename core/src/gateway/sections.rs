@@ -49,6 +49,6 @@ impl Gateway {
 
 /// The size that SETTINGS_MAX_HEADER_LIST_SIZE counts by. The memory is at most twice that, or small: what a section has of lines before it
 /// goes by who used it last, and must change nothing.
-fn octets_of(fields: &FieldSection) -> u32 {
+pub(super) fn octets_of(fields: &FieldSection) -> u32 {
     u32::try_from(fields.size()).unwrap_or(u32::MAX)
 }

@@ -300,7 +300,8 @@ impl Connection {
 
     /// Octets that wait in the outbox and in all streams' queues. Walks all streams: for snapshots.
     pub fn buffered(&self) -> usize {
-        self.outbox.len() + self.exchanges.iter().map(|(_, exchange)| exchange.queue.len()).sum::<usize>()
+        let waiting = |(_, exchange): (_, &Exchange)| exchange.queue.len() + exchange.heads.len();
+        self.outbox.len() + self.exchanges.iter().map(waiting).sum::<usize>()
     }
 
     /// Whether the peer has begun a head, or a trailer section, and not ended it, where `rest` is its input that was not
@@ -449,7 +450,7 @@ impl Connection {
         }
         if let Some(exchange) = self.exchanges.get_mut(key) {
             (exchange.is_left, exchange.is_broken) = (true, true);
-            exchange.heads = Vec::new();
+            (exchange.heads, exchange.trailers) = (Vec::new(), None);
             exchange.queue = OctetQueue::default();
         }
     }

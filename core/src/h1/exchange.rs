@@ -93,6 +93,11 @@ impl Exchange {
         self.window.saturating_sub(self.unreleased)
     }
 
+    /// Octets of heads and trailers that wait for the responses before, or behind content.
+    pub(crate) fn sections_waiting(&self) -> usize {
+        self.heads.len() + self.trailers.as_ref().map_or(0, |trailers| trailers.size())
+    }
+
     /// Whether our message is whole, if it is not in the outbox yet.
     pub(crate) fn is_answer_whole(&self) -> bool {
         self.sending == Sending::Over || (self.end_queued && self.sending != Sending::Head)

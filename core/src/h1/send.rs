@@ -7,7 +7,7 @@ use crate::h1::content::Incoming;
 use crate::h1::exchange::{Exchange, Sending};
 use crate::h1::framing::Framing;
 use crate::h1::write::{self, ResponseFrame};
-use crate::h2::{Cut, Role, StreamGone, StreamKey};
+use crate::h2::{Cut, Role, SendError, StreamKey};
 use crate::message::{self, Method, ResponseHead, Version};
 
 /// What a client hears whose request's content cannot be read, where nothing else has been said.
@@ -16,27 +16,33 @@ const BAD_REQUEST: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\nco
 impl Connection {
     /// Server: an interim or final response head. With `end`, a final one without content. What is no well-formed response,
     /// or cannot be ended as its content-length says, is not written: the connection has failed.
-    pub fn send_head(&mut self, key: StreamKey, fields: &FieldSection, end: bool) -> Result<(), StreamGone> {
-        let exchange = self.exchanges.get(key).filter(|exchange| !exchange.is_left).ok_or(StreamGone)?;
-        if self.has_failed || self.role == Role::Client || exchange.sending != Sending::Head {
-            return Err(StreamGone);
+    pub fn send_head(&mut self, key: StreamKey, fields: &FieldSection, end: bool) -> Result<(), SendError> {
+        let exchange = self.exchanges.get(key).filter(|exchange| !exchange.is_left).ok_or(SendError::Gone)?;
+        if self.has_failed || self.role == Role::Client || exchange.sending == Sending::Over {
+            return Err(SendError::Gone);
+        }
+        if exchange.sending != Sending::Head {
+            return Err(SendError::OutOfOrder);
         }
         let Ok(head) = self.again.response_head(fields) else {
             self.break_exchange(key);
-            return Err(StreamGone);
+            return Err(SendError::Gone);
         };
         if head.status < 200 {
+            if end {
+                return Err(SendError::OutOfOrder);
+            }
             return self.send_interim(key, &head, fields);
         }
         let Some(framing) = response_framing(exchange, &head, end) else {
             self.break_exchange(key);
-            return Err(StreamGone);
+            return Err(SendError::Gone);
         };
         self.settle_fate(key, framing);
         // The last is a 400, where one is owed (9112-9.6-04).
         let is_last = self.order.back() == Some(&key) && !self.owes_bad_request;
         let is_current = self.order.front() == Some(&key);
-        let Some(exchange) = self.exchanges.get_mut(key) else { return Err(StreamGone) };
+        let Some(exchange) = self.exchanges.get_mut(key) else { return Err(SendError::Gone) };
         let upgrade = exchange.upgrade.take();
         let close = is_last && self.is_closing && framing != Framing::Tunnel;
         let frame = ResponseFrame { framing, upgrade: upgrade.as_deref(), close, version: exchange.version };
@@ -58,9 +64,9 @@ impl Connection {
         key: StreamKey,
         head: &ResponseHead,
         fields: &FieldSection,
-    ) -> Result<(), StreamGone> {
+    ) -> Result<(), SendError> {
         let is_current = self.order.front() == Some(&key);
-        let exchange = self.exchanges.get_mut(key).ok_or(StreamGone)?;
+        let exchange = self.exchanges.get_mut(key).ok_or(SendError::Gone)?;
         if exchange.version > Version::Http10 {
             exchange.awaits_continue &= head.status != 100;
             let out = if is_current { self.outbox.tail() } else { &mut exchange.heads };
@@ -91,13 +97,14 @@ impl Connection {
 
     /// Appends content; `end` ends the message. What the outbox has room for is cut at once, if it is this stream's turn; the
     /// rest waits. Returns how many octets were cut.
-    pub fn send_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<usize, StreamGone> {
+    pub fn send_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<usize, SendError> {
         let is_current = self.order.front() == Some(&key);
-        let exchange = self.exchanges.get_mut(key).filter(|exchange| !exchange.is_left).ok_or(StreamGone)?;
-        let Sending::Content(framing) = &mut exchange.sending else { return Err(StreamGone) };
+        let exchange =
+            self.exchanges.get_mut(key).filter(|exchange| !exchange.is_left).ok_or(SendError::Gone)?;
         if self.has_failed || exchange.end_queued {
-            return Err(StreamGone);
+            return Err(SendError::Gone);
         }
+        let Sending::Content(framing) = &mut exchange.sending else { return Err(SendError::OutOfOrder) };
         // RFC 9112 section 6.3: one octet more would be read as the next message.
         let fits = match framing {
             Framing::Length(left) => left.checked_sub(data.len() as u64).map(|rest| *left = rest).is_some(),
@@ -116,7 +123,7 @@ impl Connection {
         }
         if !fits || !is_whole {
             self.break_exchange(key);
-            return Err(StreamGone);
+            return Err(SendError::Gone);
         }
         exchange.end_queued = end;
         let room = self.config.outbox_high_mark.saturating_sub(self.outbox.len());
@@ -133,16 +140,17 @@ impl Connection {
     }
 
     /// Ends the message with a trailer section, behind all content. Where the framing has no place for one it is dropped.
-    pub fn send_trailers(&mut self, key: StreamKey, fields: FieldSection) -> Result<(), StreamGone> {
+    pub fn send_trailers(&mut self, key: StreamKey, fields: FieldSection) -> Result<(), SendError> {
         let is_current = self.order.front() == Some(&key);
-        let exchange = self.exchanges.get_mut(key).filter(|exchange| !exchange.is_left).ok_or(StreamGone)?;
-        let Sending::Content(framing) = exchange.sending else { return Err(StreamGone) };
+        let exchange =
+            self.exchanges.get_mut(key).filter(|exchange| !exchange.is_left).ok_or(SendError::Gone)?;
         if self.has_failed || exchange.end_queued {
-            return Err(StreamGone);
+            return Err(SendError::Gone);
         }
+        let Sending::Content(framing) = exchange.sending else { return Err(SendError::OutOfOrder) };
         if matches!(framing, Framing::Length(1..)) {
             self.break_exchange(key);
-            return Err(StreamGone);
+            return Err(SendError::Gone);
         }
         if framing == Framing::Chunked && message::trailers(&fields).is_ok() {
             exchange.trailers = Some(Box::new(fields));
@@ -152,6 +160,17 @@ impl Connection {
             self.end_message(key);
         }
         Ok(())
+    }
+
+    /// Octets that wait in the outbox beyond the mark at which content stops being cut, with all heads and trailers that wait for the
+    /// responses before.
+    #[inline]
+    pub fn excess_output(&self) -> u32 {
+        let mut octets = self.outbox.len();
+        if self.order.len() > 1 {
+            octets += self.exchanges.iter().map(|(_, exchange)| exchange.sections_waiting()).sum::<usize>();
+        }
+        u32::try_from(octets.saturating_sub(self.config.outbox_high_mark)).unwrap_or(u32::MAX)
     }
 
     /// Moves content that waits into the outbox, from the stream whose turn it is, unless the outbox is full or the connection

@@ -10,7 +10,7 @@ use crate::error::{ConnectionError, ErrorCode, StreamError};
 use crate::h2::connection::Connection;
 use crate::h2::endpoint::{self, Endpoint, common_methods};
 use crate::h2::event::Event;
-use crate::h2::send::{OpenError, StreamGone};
+use crate::h2::send::{OpenError, SendError};
 use crate::h2::settings::Role;
 use crate::h2::streams::StreamKey;
 use crate::window::{Both, Credit};

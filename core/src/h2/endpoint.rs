@@ -76,8 +76,8 @@ macro_rules! common_methods {
         ///
         /// # Errors
         ///
-        /// The stream is gone, or its message has ended.
-        pub fn send_data(&mut self, stream: StreamKey, data: &[u8], end: bool) -> Result<(), StreamGone> {
+        /// The stream is gone, its message has ended, or has no head yet.
+        pub fn send_data(&mut self, stream: StreamKey, data: &[u8], end: bool) -> Result<(), SendError> {
             self.endpoint.connection.send_data(stream, data, end).map(|_| ())
         }
 
@@ -85,12 +85,12 @@ macro_rules! common_methods {
         ///
         /// # Errors
         ///
-        /// The stream is gone, or its message has ended.
+        /// The stream is gone, its message has ended, or has no head yet.
         pub fn send_trailers(
             &mut self,
             stream: StreamKey,
             trailers: &http::HeaderMap,
-        ) -> Result<(), StreamGone> {
+        ) -> Result<(), SendError> {
             let mut fields = crate::fields::FieldSection::new();
             endpoint::push_headers(&mut fields, trailers, self.endpoint.connection.seed());
             self.endpoint.connection.send_trailers(stream, fields)

@@ -26,7 +26,7 @@ pub use connection::Connection;
 pub use dormant::Dormant;
 pub use endpoint::Protocol;
 pub use event::{Event, Input};
-pub use send::{Cut, OpenError, StreamGone};
+pub use send::{Cut, OpenError, SendError};
 pub use server::{Server, ServerEvent};
 pub use settings::Role;
 pub use streams::{Stream, StreamKey};

@@ -36,17 +36,26 @@ impl fmt::Display for OpenError {
 
 impl core::error::Error for OpenError {}
 
-/// The stream is closed, or its sending side is.
+/// Why nothing was sent on a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StreamGone;
+pub enum SendError {
+    /// The stream is closed, or its sending side is.
+    Gone,
+    /// A message is a head, content and trailers, in this order; interim heads come before the final one, and none ends a message
+    /// (RFC 9113 section 8.1).
+    OutOfOrder,
+}
 
-impl fmt::Display for StreamGone {
+impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the stream is closed for sending")
+        f.write_str(match self {
+            Self::Gone => "the stream is closed for sending",
+            Self::OutOfOrder => "the parts of a message come in another order",
+        })
     }
 }
 
-impl core::error::Error for StreamGone {}
+impl core::error::Error for SendError {}
 
 /// What [`Connection::cut`] put into the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +86,7 @@ impl Connection {
         self.next_stream_id += 2; // 9113-5.1.1-01
         let mut stream = self.new_stream(id);
         stream.method = fields.value_of(FieldName::Method).and_then(Method::from_token);
+        stream.head_sent = true;
         let key = self.streams.insert(stream);
         self.traffic.requests += 1;
         // An idle stream takes HEADERS.
@@ -85,18 +95,25 @@ impl Connection {
     }
 
     /// Server: an interim or final response head. With `end`, a final one without content.
-    pub fn send_head(&mut self, key: StreamKey, fields: &FieldSection, end: bool) -> Result<(), StreamGone> {
-        // Behind content only trailers may come (RFC 9113 section 8.1), and those have a way of their own.
-        if self.streams.slab.get(key).is_none_or(|stream| stream.has_output()) {
-            return Err(StreamGone);
+    pub fn send_head(&mut self, key: StreamKey, fields: &FieldSection, end: bool) -> Result<(), SendError> {
+        let stream = self.streams.slab.get_mut(key).ok_or(SendError::Gone)?;
+        let is_interim =
+            fields.value_of(FieldName::Status).is_some_and(|status| status.first() == Some(&b'1'));
+        if stream.head_sent || (is_interim && end) {
+            return Err(if stream.state.may_send() { SendError::OutOfOrder } else { SendError::Gone });
         }
+        stream.head_sent = !is_interim;
         self.heed_response(key, fields);
         self.send_fields(key, fields, end)
     }
 
     /// Ends the message with a trailer section, behind all content.
-    pub fn send_trailers(&mut self, key: StreamKey, fields: FieldSection) -> Result<(), StreamGone> {
-        let stream = self.streams.slab.get_mut(key).filter(|stream| !stream.end_queued).ok_or(StreamGone)?;
+    pub fn send_trailers(&mut self, key: StreamKey, fields: FieldSection) -> Result<(), SendError> {
+        let stream =
+            self.streams.slab.get_mut(key).filter(|stream| !stream.end_queued).ok_or(SendError::Gone)?;
+        if !stream.head_sent {
+            return Err(SendError::OutOfOrder);
+        }
         if stream.queue.is_empty() {
             return self.send_fields(key, &fields, true);
         }
@@ -105,9 +122,9 @@ impl Connection {
         Ok(())
     }
 
-    fn send_fields(&mut self, key: StreamKey, fields: &FieldSection, end: bool) -> Result<(), StreamGone> {
+    fn send_fields(&mut self, key: StreamKey, fields: &FieldSection, end: bool) -> Result<(), SendError> {
         self.transition(key, FrameKind::Headers { end })?;
-        let stream = self.streams.slab.get_mut(key).ok_or(StreamGone)?;
+        let stream = self.streams.slab.get_mut(key).ok_or(SendError::Gone)?;
         let (encoder, id) = (&mut self.encoder, stream.id); // 9113-6.2-05, 9113-6.10-03
         // 9113-4.1-01
         frame::put_field_block(self.outbox.tail(), id, end, self.peer.max_frame_size, |out| {
@@ -120,11 +137,15 @@ impl Connection {
     /// Appends content; `end` ends the message. What the windows and the outbox allow is cut at once, if no other
     /// stream waits for its turn; the rest waits. Returns how many octets were cut.
     #[inline(always)]
-    pub fn send_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<usize, StreamGone> {
+    pub fn send_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<usize, SendError> {
         let failed = self.phase == Phase::Failed;
-        let stream = self.streams.slab.get_mut(key).filter(|stream| !stream.end_queued).ok_or(StreamGone)?;
+        let stream =
+            self.streams.slab.get_mut(key).filter(|stream| !stream.end_queued).ok_or(SendError::Gone)?;
         if failed || !stream.state.may_send() {
-            return Err(StreamGone);
+            return Err(SendError::Gone);
+        }
+        if !stream.head_sent {
+            return Err(SendError::OutOfOrder);
         }
         let mut now = 0;
         if stream.queue.is_empty() {
@@ -143,7 +164,7 @@ impl Connection {
 
     /// The short way of content that nothing stands in the way of. Returns the octets cut; all of them, and the end,
     /// or a part and no end.
-    fn cut_at_once(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<usize, StreamGone> {
+    fn cut_at_once(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<usize, SendError> {
         let mut done = 0;
         loop {
             let Some(stream) = self.streams.slab.get(key) else { return Ok(done) };
@@ -168,9 +189,9 @@ impl Connection {
     }
 
     #[inline(always)]
-    fn put_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<(), StreamGone> {
+    fn put_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<(), SendError> {
         self.transition(key, FrameKind::Data { end })?;
-        let stream = self.streams.slab.get_mut(key).ok_or(StreamGone)?;
+        let stream = self.streams.slab.get_mut(key).ok_or(SendError::Gone)?;
         stream.send_window.take(data.len());
         self.send_window.take(data.len());
         stream.end_queued |= end;
@@ -236,6 +257,13 @@ impl Connection {
         cut
     }
 
+    /// Octets in the outbox beyond the mark at which DATA stops being cut.
+    #[inline]
+    pub fn excess_output(&self) -> u32 {
+        let excess = self.transmit().len().saturating_sub(self.config.outbox_high_mark);
+        u32::try_from(excess).unwrap_or(u32::MAX)
+    }
+
     /// Resets a stream and drops what waits in it; nothing happens where it is gone already.
     pub fn reset(&mut self, key: StreamKey, error_code: ErrorCode) {
         if let Some((id, _)) = self.forget(key, ClosedBy::OurReset)
@@ -298,10 +326,10 @@ impl Connection {
         }
     }
 
-    fn transition(&mut self, key: StreamKey, kind: FrameKind) -> Result<(), StreamGone> {
+    fn transition(&mut self, key: StreamKey, kind: FrameKind) -> Result<(), SendError> {
         let failed = self.phase == Phase::Failed;
-        let stream = self.streams.slab.get_mut(key).filter(|_| !failed).ok_or(StreamGone)?;
-        stream.state = stream.state.next(StreamEvent::Send(kind)).map_err(|_| StreamGone)?;
+        let stream = self.streams.slab.get_mut(key).filter(|_| !failed).ok_or(SendError::Gone)?;
+        stream.state = stream.state.next(StreamEvent::Send(kind)).map_err(|_| SendError::Gone)?;
         Ok(())
     }
 
@@ -353,6 +381,55 @@ mod tests {
         client.reset(keys[2], ErrorCode::CANCEL);
         client.sent(RST_STREAM);
         assert_eq!((client.open_slots(), client.resets.len()), (3, 0));
+    }
+
+    fn section(fields: &[(&str, &str)]) -> FieldSection {
+        let mut section = FieldSection::new();
+        fields.iter().for_each(|(name, value)| {
+            section.push(FieldLine::new(name.as_bytes(), value.as_bytes(), 1));
+        });
+        section
+    }
+
+    /// RFC 9113 section 8.1: whoever sends the parts of a message in another order is told so, and nothing leaves.
+    #[test]
+    fn rfc9113_8_1_the_parts_of_a_message_leave_in_order() {
+        let mut client = Connection::new(Role::Client, Arc::default(), 1, 0);
+        let mut server = Connection::new(Role::Server, Arc::default(), 1, 0);
+        let get = section(&[(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/")]);
+        let own = client.open(&get, false).expect("a slot");
+        let key = {
+            let mut input = Input::new(client.transmit());
+            loop {
+                match server.poll_event(&mut input).expect("sound octets") {
+                    Some(crate::h2::Event::Request { stream, .. }) => break stream,
+                    Some(_) => {}
+                    None => panic!("no request"),
+                }
+            }
+        };
+        let (early, last) = (section(&[(":status", "103")]), section(&[(":status", "200")]));
+        let said = server.transmit().len();
+        assert_eq!(client.send_head(own, &last, false), Err(SendError::OutOfOrder), "clients open streams");
+        assert_eq!(server.send_data(key, b"early", false), Err(SendError::OutOfOrder));
+        assert_eq!(server.send_data(key, b"", true), Err(SendError::OutOfOrder));
+        assert_eq!(server.send_trailers(key, FieldSection::new()), Err(SendError::OutOfOrder));
+        assert_eq!(server.send_head(key, &early, true), Err(SendError::OutOfOrder));
+        assert_eq!((server.transmit().len(), server.queued(key)), (said, 0));
+        for head in [&early, &early, &last] {
+            assert_eq!(server.send_head(key, head, false), Ok(()));
+        }
+        let said = server.transmit().len();
+        for head in [&early, &last] {
+            assert_eq!(server.send_head(key, head, false), Err(SendError::OutOfOrder));
+        }
+        assert_eq!(server.transmit().len(), said);
+        assert_eq!(server.send_data(key, b"late", true), Ok(4));
+        for head in [&early, &last] {
+            assert_eq!(server.send_head(key, head, true), Err(SendError::Gone));
+        }
+        assert_eq!(server.send_data(key, b"", true), Err(SendError::Gone));
+        assert_eq!(server.send_trailers(key, FieldSection::new()), Err(SendError::Gone));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::error::{ConnectionError, ErrorCode, StreamError};
 use crate::h2::connection::Connection;
 use crate::h2::endpoint::{self, Endpoint, common_methods};
 use crate::h2::event::Event;
-use crate::h2::send::StreamGone;
+use crate::h2::send::SendError;
 use crate::h2::settings::Role;
 use crate::h2::streams::StreamKey;
 use crate::window::{Both, Credit};
@@ -101,13 +101,13 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The stream is gone, or its message has ended.
+    /// The stream is gone, or its message has ended; the final head was sent before, or `end` stands with an interim one.
     pub fn send_response(
         &mut self,
         stream: StreamKey,
         response: &Response<()>,
         end: bool,
-    ) -> Result<(), StreamGone> {
+    ) -> Result<(), SendError> {
         let fields = endpoint::response_fields(response, self.endpoint.connection.seed());
         self.endpoint.connection.send_head(stream, &fields, end)
     }

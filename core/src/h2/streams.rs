@@ -40,6 +40,8 @@ pub struct Stream {
     pub(crate) method: Option<Method>,
     /// Content that waits for its window or its turn.
     pub(crate) queue: OctetQueue,
+    /// Our message's final head has been sent.
+    pub(crate) head_sent: bool,
     /// The message ends behind `queue` and `trailers`, or has ended: the owner may append nothing more.
     pub(crate) end_queued: bool,
     pub(crate) trailers: Option<Box<FieldSection>>,
@@ -67,6 +69,7 @@ impl Stream {
             interim_responses: 0,
             method: None,
             queue: OctetQueue::default(),
+            head_sent: false,
             end_queued: false,
             trailers: None,
             priority: TAKES_TURNS,

@@ -148,3 +148,101 @@ fn trailers_without_memory_end_their_exchange_and_no_other() {
     assert_eq!(reset, Some(large));
     assert_eq!(memory.gateway.view().requests, 1, "the other goes on");
 }
+
+/// What a backend says to a client that takes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Says {
+    Head,
+    Interims,
+    Trailers,
+}
+
+/// Says it on all streams but the first few.
+fn say(memory: &mut Memory, backend: ConnId, says: Says, but: usize) {
+    let mut large = http::HeaderMap::new();
+    large.insert("x-large", "x".repeat(30_000).parse().expect("a value"));
+    for (stream, _) in requests(memory, backend).split_off(but) {
+        let mut response = ok();
+        match says {
+            Says::Head => *response.headers_mut() = large.clone(),
+            Says::Interims => {
+                let mut early = http::Response::builder().status(103).body(()).expect("a response");
+                *early.headers_mut() = large.clone();
+                for _ in 0..2 {
+                    memory.backend(backend).send_response(stream, &early, false).expect("an open stream");
+                }
+            }
+            Says::Trailers => {}
+        }
+        memory.backend(backend).send_response(stream, &response, says == Says::Head).expect("an open stream");
+        if says != Says::Head {
+            memory.backend(backend).send_trailers(stream, &large).expect("an open stream");
+        }
+        memory.settle();
+    }
+}
+
+/// Sections as large as they may be, for a client that takes no octet: what is beyond the mark of its outbox is the worker's memory for heads, and
+/// who finds none there is told so.
+#[test]
+fn heads_for_a_client_that_reads_nothing_hold_no_more_than_their_memory() {
+    const MEMORY: u64 = 256 << 10;
+    const MARK: usize = 64 << 10;
+    for says in [Says::Head, Says::Interims, Says::Trailers] {
+        let mut memory = Memory::new(|config| {
+            config.head_ledger_octets = MEMORY;
+            config.front.outbox_high_mark = MARK;
+        });
+        let client = memory.connect(ConnectionConfig::default());
+        memory.settle();
+        memory.deafen(client);
+        for n in 0..STREAMS {
+            memory.client(client).send_request(&get(&format!("/{n}")), true).expect("a slot");
+        }
+        memory.settle();
+        let backend = memory.backends()[0];
+        say(&mut memory, backend, says, 0);
+        let view = memory.gateway.view();
+        let section = memory.config().backend.max_header_list_size as usize;
+        assert!(view.head_octets > MEMORY / 2 && view.head_octets <= MEMORY, "{says:?}: {view:?}");
+        assert!(view.buffered_octets <= MARK + section + MEMORY as usize, "{says:?}: {view:?}");
+        memory.hear(client);
+        let (mut whole, mut refused) = (0, 0);
+        for event in events(&mut memory, client) {
+            match event {
+                ClientEvent::Response { response, .. } if response.status() == 503 => refused += 1,
+                ClientEvent::Reset { .. } => refused += 1,
+                ClientEvent::Response { end: true, .. } | ClientEvent::Trailers { .. } => whole += 1,
+                _ => {}
+            }
+        }
+        let view = memory.gateway.view();
+        assert!(whole >= 1 && refused >= 1, "{says:?}: {whole} and {refused}");
+        assert_eq!((whole + refused, view.requests, view.head_octets), (STREAMS, 0, 0), "{says:?}: {view:?}");
+    }
+}
+
+/// The same where responses wait in their exchanges for those before.
+#[test]
+fn heads_that_wait_for_their_turn_hold_no_more_than_their_memory() {
+    const MEMORY: u64 = 256 << 10;
+    for says in [Says::Head, Says::Interims, Says::Trailers] {
+        let mut memory = Memory::new(|config| {
+            config.head_ledger_octets = MEMORY;
+            config.front.outbox_high_mark = 1;
+        });
+        let client = memory.connect_mute();
+        for n in 0..16 {
+            let request = format!("GET /{n} HTTP/1.1\r\nhost: a\r\nte: trailers\r\n\r\n");
+            memory.inject(client, request.as_bytes());
+        }
+        let backend = memory.backends().into_iter().find(|&of| of != client).expect("a backend");
+        // The first has no answer: all others wait for it.
+        say(&mut memory, backend, says, 1);
+        let view = memory.gateway.view();
+        assert!(view.head_octets > MEMORY / 4 && view.head_octets <= MEMORY, "{says:?}: {view:?}");
+        assert!(view.buffered_octets <= MEMORY as usize + (64 << 10), "{says:?}: {view:?}");
+        memory.kill(client);
+        assert_eq!(memory.gateway.view().head_octets, 0, "{says:?}");
+    }
+}

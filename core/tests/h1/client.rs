@@ -2,7 +2,7 @@
 
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::error::{ErrorCode, StreamError};
-use shuntyard_core::h2::{OpenError, Role, StreamGone};
+use shuntyard_core::h2::{OpenError, Role, SendError};
 use shuntyard_core::message::Version;
 use shuntyard_requirements::req;
 
@@ -89,7 +89,7 @@ fn rfc9112_6_3_content_of_requests() {
             assert_eq!(client.connection.send_data(stream, content.as_bytes(), true), Ok(content.len()));
         }
         assert_eq!(client.out(), format!("{method} / HTTP/1.1\r\nhost: a\r\n{expected}"));
-        assert_eq!(client.connection.send_data(stream, b"more", true), Err(StreamGone));
+        assert_eq!(client.connection.send_data(stream, b"more", true), Err(SendError::Gone));
     }
     // Other forms of targets.
     let mut client = Talk::client();
@@ -112,7 +112,7 @@ fn rfc9112_6_3_content_of_requests() {
     for (content, end) in [("123456", false), ("1234", true)] {
         let mut client = Talk::client();
         let stream = client.open(&lines(&with("POST", &["content-length: 5"])), false);
-        assert_eq!(client.connection.send_data(stream, content.as_bytes(), end), Err(StreamGone));
+        assert_eq!(client.connection.send_data(stream, content.as_bytes(), end), Err(SendError::Gone));
         assert!(client.connection.has_failed());
     }
 }

@@ -2,7 +2,7 @@
 
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::error::{ConnectionError, ErrorCode, StreamError};
-use shuntyard_core::h2::{Role, StreamGone};
+use shuntyard_core::h2::{Role, SendError};
 use shuntyard_core::message::Refusal;
 use shuntyard_core::message::Version;
 use shuntyard_requirements::req;
@@ -346,18 +346,18 @@ fn a_response_that_cannot_be_whole_is_never_ended() {
     // Too long, too short, and a head that promises what does not come.
     let (mut server, first, _) = start();
     server.connection.send_head(first, &head, false).unwrap();
-    assert_eq!(server.connection.send_data(first, b"0123456789a", true), Err(StreamGone));
+    assert_eq!(server.connection.send_data(first, b"0123456789a", true), Err(SendError::Gone));
     assert!(server.connection.has_failed());
     let (mut server, first, _) = start();
     server.connection.send_head(first, &head, false).unwrap();
-    assert_eq!(server.connection.send_data(first, b"012345678", true), Err(StreamGone));
+    assert_eq!(server.connection.send_data(first, b"012345678", true), Err(SendError::Gone));
     assert!(server.connection.has_failed());
     let (mut server, first, _) = start();
     server.connection.send_head(first, &head, false).unwrap();
-    assert_eq!(server.connection.send_trailers(first, section(&["x: y"])), Err(StreamGone));
+    assert_eq!(server.connection.send_trailers(first, section(&["x: y"])), Err(SendError::Gone));
     assert!(server.connection.has_failed());
     let (mut server, first, _) = start();
-    assert_eq!(server.connection.send_head(first, &head, true), Err(StreamGone));
+    assert_eq!(server.connection.send_head(first, &head, true), Err(SendError::Gone));
     assert!(server.connection.has_failed() && server.out().is_empty());
     // A later one breaks in its turn.
     let (mut server, first, second) = start();

@@ -28,6 +28,8 @@ pub struct Memory {
     pub peers: BTreeMap<ConnId, Peer>,
     /// Connections that asked to be written to.
     writable: Vec<ConnId>,
+    /// Connections whose other end takes nothing, and whether something waits for it.
+    deaf: BTreeMap<ConnId, bool>,
     pub closed: Vec<ConnId>,
     /// Those whose peer was to see that they broke.
     pub aborted: Vec<ConnId>,
@@ -76,6 +78,7 @@ impl Memory {
             now,
             peers: BTreeMap::new(),
             writable: Vec::new(),
+            deaf: BTreeMap::new(),
             closed: Vec::new(),
             aborted: Vec::new(),
             records: Vec::new(),
@@ -192,6 +195,10 @@ impl Memory {
             self.act();
             let mut moved = false;
             for conn in std::mem::take(&mut self.writable) {
+                if let Some(waits) = self.deaf.get_mut(&conn) {
+                    *waits = true;
+                    continue;
+                }
                 moved |= self.write(conn);
             }
             for conn in self.peers.keys().copied().collect::<Vec<_>>() {
@@ -284,6 +291,21 @@ impl Memory {
     #[allow(dead_code, reason = "not every test binary reads frames")]
     pub fn sent_to(&mut self, conn: ConnId) -> Vec<u8> {
         self.sent.remove(&conn).unwrap_or_default()
+    }
+
+    /// The other end of a connection takes nothing from now on.
+    #[allow(dead_code, reason = "not every test binary has deaf peers")]
+    pub fn deafen(&mut self, conn: ConnId) {
+        self.deaf.insert(conn, false);
+    }
+
+    /// It takes all that waits, and what comes.
+    #[allow(dead_code, reason = "not every test binary has deaf peers")]
+    pub fn hear(&mut self, conn: ConnId) {
+        if self.deaf.remove(&conn) == Some(true) {
+            self.writable.push(conn);
+        }
+        self.settle();
     }
 
     /// The backend falls silent, without a word.

@@ -1,0 +1,53 @@
+//! What waits in a client's outbox. Content stops at its mark, but heads and trailers of responses enter at once, for the order of encoding is
+//! the order on the wire: what there is beyond the mark by them is memory of the worker's for heads, until it has left.
+
+use crate::counters::Limit;
+use crate::fields::FieldSection;
+use crate::gateway::conn::Side;
+use crate::gateway::sections::octets_of;
+use crate::gateway::{ConnId, Gateway};
+use crate::record::Cause;
+use crate::request::RequestKey;
+use crate::time::Instant;
+
+impl Gateway {
+    /// The memory for a section of a backend that is about to enter its client's outbox. Where there is none the request fails.
+    #[inline(always)]
+    pub(super) fn reserve_output(&mut self, key: RequestKey, fields: &FieldSection, now: Instant) -> bool {
+        let Some(request) = self.requests.get(key) else { return true };
+        let front = request.awaiting.front.conn;
+        match self.conns.get(front).map_or(0, |entry| entry.session.excess_output()) {
+            0 => true,
+            excess => self.reserve_beyond(key, front, excess.saturating_add(octets_of(fields)), now),
+        }
+    }
+
+    fn reserve_beyond(&mut self, key: RequestKey, front: ConnId, octets: u32, now: Instant) -> bool {
+        let Some(Side::Front { beyond, .. }) = self.conns.get_mut(front).map(|entry| &mut entry.side) else {
+            return true;
+        };
+        if self.heads.raise(beyond, octets) {
+            return true;
+        }
+        self.account.hit(Limit::Heads);
+        self.cancel_backend(key, now);
+        self.fail_request(key, Cause::MemoryLimit, now);
+        false
+    }
+
+    /// So many octets of the connection's output have left. Says whether it is still there.
+    pub(super) fn output_left(&mut self, conn: ConnId, n: usize, now: Instant) -> bool {
+        let Some(entry) = self.conns.get_mut(conn) else { return false };
+        entry.session.sent(n);
+        if n > 0 {
+            entry.waiting_since = Some(now);
+        }
+        if let Side::Front { beyond: held @ Some(_), .. } = &mut entry.side {
+            let excess = entry.session.excess_output();
+            let surplus = held.as_mut().map(|held| held.trim(excess));
+            held.take_if(|held| held.octets() == 0);
+            surplus.into_iter().for_each(|surplus| self.heads.give_back(surplus));
+        }
+        true
+    }
+}
