@@ -190,9 +190,9 @@ impl Registry {
     fn pass_by(&mut self, entry: EntryKey, upstream: UpstreamKey, needs: Needs) {
         let Some(of) = self.upstreams.get(upstream) else { return };
         let own = self.entries.get(entry).and_then(|entry| entry.lanes[needs]);
-        let Some(lane) = own.filter(|_| own == of.lines[needs].front()) else { return };
+        let first = own.filter(|_| own == of.lines[needs].front());
         let next = of.without_engine[needs] > 0 && of.offers(needs);
-        if next || needs != Needs::Anything {
+        if let Some(lane) = first.filter(|_| next || needs != Needs::Anything) {
             self.end_turn(lane);
         }
         if next {

@@ -18,6 +18,8 @@ pub(super) struct Drain {
     /// Connections that were cut with streams open.
     cut: u32,
     reported: bool,
+    /// Backends are being closed.
+    closing: bool,
 }
 
 impl Gateway {
@@ -61,11 +63,10 @@ impl Gateway {
     /// A stream of the connection ended: it may have been the last that a departing connection waited for.
     #[inline(always)]
     pub(super) fn stream_ended(&mut self, id: ConnId, now: Instant) {
-        self.slot_freed(id);
         let Some(entry) = self.conns.get(id) else { return };
         // What has failed is ended by whoever found that, and who waits for it hears why (B65).
         if entry.life != Life::Open || entry.session.open_streams() > 0 || entry.session.has_failed() {
-            return;
+            return self.slot_freed(id, now);
         }
         let departing = match &entry.side {
             Side::Front { .. } => entry.session.goaway_is_final(),
@@ -77,7 +78,9 @@ impl Gateway {
             self.close_gracefully(id, Cause::ConnectionTerminated, now);
         } else if !self.shed_if_full(id, now) {
             self.arm_idle(id, now);
+            // First it is idle, and whose turn it is gets it: that need not be who had it.
             self.run_out(id, now);
+            self.slot_freed(id, now);
         }
     }
 
@@ -212,7 +215,7 @@ impl Gateway {
             self.deadlines.arm(Kind::Drain as u8, now + deadline, crate::request::DeadlineTarget::Drain);
             return;
         }
-        self.drain = Some(Drain { deadline, cut: 0, reported: false });
+        self.drain = Some(Drain { deadline, cut: 0, reported: false, closing: false });
         self.pace_accepting();
         let target = crate::request::DeadlineTarget::Drain;
         for kind in [Kind::DrainStep, Kind::Drain] {
@@ -273,19 +276,23 @@ impl Gateway {
     }
 
     /// Backends go when the last client has gone; with the last backend the drain is over.
-    fn go_on_draining(&mut self, now: Instant) {
+    pub(super) fn go_on_draining(&mut self, now: Instant) {
         let Some(drain) = &mut self.drain else { return };
-        if self.fronts > 0 || !self.requests.is_empty() {
+        // Those that are closed below come here, too.
+        if self.fronts > 0 || !self.requests.is_empty() || core::mem::replace(&mut drain.closing, true) {
             return;
         }
-        if self.conns.is_empty() {
-            if !core::mem::replace(&mut drain.reported, true) {
-                let cut = drain.cut;
-                self.actions.push_back(Action::Drained { cut });
-                self.deadlines = Default::default();
-            }
-            return;
+        self.close_backends(now);
+        let Some(drain) = &mut self.drain else { return };
+        drain.closing = false;
+        if self.conns.is_empty() && !core::mem::replace(&mut drain.reported, true) {
+            let cut = drain.cut;
+            self.actions.push_back(Action::Drained { cut });
+            self.deadlines = Default::default();
         }
+    }
+
+    fn close_backends(&mut self, now: Instant) {
         for id in self.conn_ids() {
             let Some(entry) = self.conns.get(id) else { continue };
             let life = entry.life;

@@ -69,9 +69,10 @@ impl Gateway {
             }
             let wanted = self.wanted(key);
             let Some(conn) = self.engine_for(entry, wanted, adopted, now) else {
-                self.saturated(entry, key, wanted, now);
                 // Who waits for a backend of a special kind keeps its turn, and holds nobody up who can do with any.
-                unserved.add(needs);
+                if !self.saturated(entry, key, wanted, now) {
+                    unserved.add(needs);
+                }
                 continue;
             };
             match self.thaw(key, conn, now) {
@@ -88,11 +89,9 @@ impl Gateway {
         if hands_on || !in_vain {
             self.registry.wake_next(entry, !in_vain, unserved);
         }
-        if unserved.has(Needs::Anything) {
-            return true;
-        }
+        // Nor may memory that it was woken for.
         self.registry.feed();
-        !in_vain || unserved.is_empty()
+        !in_vain || unserved.is_empty() || unserved.has(Needs::Anything)
     }
 
     /// The engine for a request of the entry: of those with a free slot the one whose endpoint ranks best, and there the
@@ -107,27 +106,38 @@ impl Gateway {
         let best = self.best_seat(entry, wanted);
         self.work.steps(1);
         let conns = &self.conns;
-        let has_slot = |conn| conns.get(conn).and_then(streams_where_free).is_some();
+        let is_fit = |conn| conns.get(conn).is_some_and(|conn| offers(conn, wanted.needs));
+        let has_slot = |conn| is_fit(conn) && conns.get(conn).and_then(streams_where_free).is_some();
         match self.registry.better_way(entry, best.map(|(rank, _)| rank), wanted, has_slot) {
             Some(Way::Adopt(endpoint, conn)) => {
                 self.adopt(entry, endpoint, conn);
-                if let Some(other) = adopted.replace(conn) {
-                    self.leave_unused(other, now);
-                }
+                self.try_out(conn, adopted, now);
                 return Some(conn);
             }
             Some(Way::Dial(endpoint)) => self.dial_for(entry, endpoint, now),
             // One without a slot is somebody to wait for.
             None if best.is_none() => {
                 if let Some(Way::Adopt(endpoint, conn)) =
-                    self.registry.better_way(entry, None, wanted, |_| true)
+                    self.registry.better_way(entry, None, wanted, is_fit)
                 {
                     self.adopt(entry, endpoint, conn);
                 }
             }
             None => {}
         }
-        best.map(|(_, conn)| conn)
+        let (_, conn) = best?;
+        // It was adopted to be waited for.
+        if self.conns.get(conn).is_some_and(|entry| entry.session.open_streams() == 0) {
+            self.try_out(conn, adopted, now);
+        }
+        Some(conn)
+    }
+
+    /// The connection carries nothing yet, and is left again if nothing comes of that.
+    fn try_out(&mut self, conn: ConnId, adopted: &mut Option<ConnId>, now: Instant) {
+        if let Some(other) = adopted.replace(conn).filter(|&other| other != conn) {
+            self.leave_unused(other, now);
+        }
     }
 
     /// Whether nobody of its upstream offers what the request needs.
@@ -158,7 +168,7 @@ impl Gateway {
                 // Where many wait, hardly anybody has a slot.
                 let streams = self.conns.get(conn).and_then(streams_where_free)?;
                 let rank = self.registry.rank(entry.upstream, endpoint, wanted)?;
-                if wanted.needs == Needs::Tunnel && !self.is_established(conn) {
+                if !self.conns.get(conn).is_some_and(|conn| offers(conn, wanted.needs)) {
                     return None;
                 }
                 Some(((rank, streams), conn))
@@ -173,11 +183,6 @@ impl Gateway {
         self.registry.entry(entry).is_some_and(|entry| entry.seats.iter().any(rests))
     }
 
-    /// Whether it is known what the backend offers.
-    fn is_established(&self, conn: ConnId) -> bool {
-        self.conns.get(conn).is_some_and(|entry| entry.established)
-    }
-
     /// An idle connection gets an engine of the entry.
     fn adopt(&mut self, entry: EntryKey, endpoint: EndpointKey, conn: ConnId) {
         self.registry.adopt(entry, endpoint, conn);
@@ -187,18 +192,20 @@ impl Gateway {
         }
     }
 
-    /// No engine has a slot: one more is ordered, or those who wait are told, or they wait.
-    fn saturated(&mut self, entry: EntryKey, key: RequestKey, wanted: Wanted, now: Instant) {
+    /// No engine has a slot: one more is ordered, or those who wait are told, or they wait. Says whether they were told.
+    fn saturated(&mut self, entry: EntryKey, key: RequestKey, wanted: Wanted, now: Instant) -> bool {
         if self.registry.is_refused(entry) && !self.is_strained(entry) {
-            return match wanted.needs {
+            match wanted.needs {
                 Needs::Anything => self.fail_queue(entry, Cause::QueueLimit, now),
                 Needs::Tunnel | Needs::Http1 => self.fail_request(key, Cause::QueueLimit, now),
-            };
+            }
+            return true;
         }
-        if let Some(endpoint) = self.registry.last_resort(entry, wanted) {
-            return self.dial_for(entry, endpoint, now);
+        match self.registry.last_resort(entry, wanted) {
+            Some(endpoint) => self.dial_for(entry, endpoint, now),
+            None => self.resolve_for(entry),
         }
-        self.resolve_for(entry);
+        false
     }
 
     fn dial_for(&mut self, entry: EntryKey, endpoint: EndpointKey, now: Instant) {
@@ -372,6 +379,12 @@ impl Gateway {
             self.relay_request(key, now);
         }
     }
+}
+
+/// Whether the backend has offered on this connection what a request needs: others behind the same address may differ (RFC 8441 section 3).
+#[inline(always)]
+fn offers(conn: &Conn, needs: Needs) -> bool {
+    needs != Needs::Tunnel || (conn.established && conn.session.offers_tunnels())
 }
 
 /// The streams of a backend connection, if it has a free slot.

@@ -66,13 +66,16 @@ impl Gateway {
     }
 
     /// A slot of the backend connection may be free: a stream has ended, or output has left that there was no room behind.
-    pub(super) fn slot_freed(&mut self, conn: ConnId) {
-        if let Some(Side::Backend(engine)) = self.conns.get(conn).map(|entry| &entry.side)
-            && let Some(entry) = engine.entry
-        {
-            // Nobody waits for one that is idle: who could only wait for it has adopted it.
-            self.registry.wake(entry);
+    #[inline(always)]
+    pub(super) fn slot_freed(&mut self, conn: ConnId, now: Instant) {
+        let Some(Conn { side: Side::Backend(engine), session, .. }) = self.conns.get(conn) else { return };
+        // Nobody waits for one that is idle: who could only wait for it has adopted it. But a smaller window may be what there is memory for.
+        let Some(entry) = engine.entry else { return self.registry.feed() };
+        // Whoever had adopted it to wait for it may have gone since.
+        if session.open_streams() == 0 && self.registry.entry(entry).is_some_and(|entry| entry.queued == 0) {
+            return self.run_out(conn, now);
         }
+        self.registry.wake(entry);
     }
 
     /// A stream of the connection was reset. Of a backend's too many of that are not borne (CVE-2023-44487 is why they count), and the
@@ -100,7 +103,7 @@ impl Gateway {
         engine.easing =
             strained.then(|| self.deadlines.arm(Kind::Ease as u8, at, DeadlineTarget::Conn(conn)));
         if !strained {
-            self.slot_freed(conn);
+            self.slot_freed(conn, now);
         }
     }
 
@@ -256,14 +259,20 @@ impl Gateway {
     ) {
         for (upstream, endpoint) in self.endpoints_named(name, port) {
             let Some(of) = self.registry.endpoint_mut(upstream, endpoint) else { continue };
-            of.resolved(addresses.to_vec());
+            let news = of.resolved(addresses.to_vec());
             let unresolved = of.is_unresolved();
-            let again = now + self.duration(Kind::Resolve);
-            self.deadlines.arm(Kind::Resolve as u8, again, DeadlineTarget::Resolve(upstream, endpoint));
+            // Requests may have asked before it was time.
+            let old = of.resolve_deadline.take();
+            self.cancel_deadline(old);
+            let target = DeadlineTarget::Resolve(upstream, endpoint);
+            let key = self.deadlines.arm(Kind::Resolve as u8, now + self.duration(Kind::Resolve), target);
+            if let Some(of) = self.registry.endpoint_mut(upstream, endpoint) {
+                of.resolve_deadline = Some(key);
+            }
             if unresolved {
                 self.dial_failed((upstream, endpoint), Cause::NameUnresolved, now);
                 self.fail_hopeless(upstream, Cause::NameUnresolved, now);
-            } else {
+            } else if news {
                 self.rested(upstream, endpoint);
             }
         }

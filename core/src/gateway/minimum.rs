@@ -1,7 +1,7 @@
 //! Connections that are kept although nobody needs them now: the minimum of each endpoint.
 
 use crate::config::Protocol;
-use crate::engine::Engine;
+use crate::engine::{Engine, EnginePhase};
 use crate::gateway::conn::{Conn, Life, Side};
 use crate::gateway::deadlines::Kind;
 use crate::gateway::{Action, ConnId, Gateway, Secure};
@@ -28,6 +28,9 @@ impl Gateway {
     pub(super) fn is_wanted_idle(&self, conn: ConnId) -> bool {
         let Some(Side::Backend(engine)) = self.conns.get(conn).map(|entry| &entry.side) else { return false };
         let Some(upstream) = self.registry.upstream(engine.upstream) else { return false };
+        if engine.phase() == EnginePhase::Draining {
+            return false;
+        }
         if upstream.queued() > 0 {
             return true;
         }

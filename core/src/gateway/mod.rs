@@ -359,6 +359,7 @@ impl Gateway {
             self.work.steps(1);
             self.expire(Kind::from_index(kind), target, now);
         }
+        self.go_on_draining(now);
         self.dispatch_at = Some(now);
     }
 
@@ -389,7 +390,7 @@ impl Gateway {
     /// Octets to write to a connection. DATA is cut here, so that the moment of asking is an input too.
     pub fn poll_transmit(&mut self, conn: ConnId, now: Instant) -> Option<Transmit<'_>> {
         self.fill_outbox(conn, now);
-        self.slot_freed(conn);
+        self.slot_freed(conn, now);
         // What left may have freed memory for those who wait.
         self.dispatch_at = Some(now);
         self.flush(conn, now);
@@ -466,7 +467,7 @@ impl Gateway {
         self.keep_outbox(id);
         self.touch(id);
         // An acknowledgement of SETTINGS shrinks the windows of new streams to what the ledger has memory for.
-        self.slot_freed(id);
+        self.slot_freed(id, now);
         input.remaining().len()
     }
 

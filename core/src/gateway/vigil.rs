@@ -47,8 +47,9 @@ impl Gateway {
             let deadline = vigil.deadline.take();
             self.cancel_deadline(deadline);
             self.look_later(conn);
-        } else if later {
-            vigil.asked = false;
+        } else if later && core::mem::take(&mut vigil.asked) && vigil.deadline.is_none() {
+            // The next silence is another one.
+            self.look_later(conn);
         }
     }
 

@@ -33,6 +33,8 @@ pub struct Endpoint {
     next_address: usize,
     /// Whether the adapter was asked for its addresses and has not answered.
     pub resolving: bool,
+    /// When it is asked for them again.
+    pub resolve_deadline: Option<DeadlineKey<DeadlineTarget>>,
     /// Its connections, from the order to connect to their end.
     pub connections: u32,
     /// Connections that no engine owns, the one that was used last at the end.
@@ -75,6 +77,7 @@ impl Endpoint {
             addresses,
             next_address: 0,
             resolving: false,
+            resolve_deadline: None,
             connections: 0,
             idle: Vec::new(),
             active: 0,
@@ -110,12 +113,15 @@ impl Endpoint {
         self.addresses.is_empty()
     }
 
-    /// Where it was found to be. An empty answer changes nothing: the last known addresses may still be right.
-    pub fn resolved(&mut self, addresses: Vec<Address>) {
+    /// Where it was found to be. An empty answer changes nothing: the last known addresses may still be right. Says whether it can be dialled
+    /// where nobody knew of before.
+    pub fn resolved(&mut self, addresses: Vec<Address>) -> bool {
         self.resolving = false;
+        let news = addresses.iter().any(|address| !self.addresses.contains(address));
         if !addresses.is_empty() {
             self.addresses = addresses;
         }
+        news
     }
 
     /// The address to dial; each in turn.

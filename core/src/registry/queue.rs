@@ -131,8 +131,9 @@ impl Registry {
     }
 
     pub(super) fn forget_entry(&mut self, key: EntryKey) -> Vec<Seat> {
-        let was_to_be_served = self.ready.unlink(&mut self.entries, key);
-        self.starved.unlink(&mut self.entries, key);
+        // Who starves has been offered a connection, and would have been the next to be offered memory.
+        let was_to_be_served =
+            self.ready.unlink(&mut self.entries, key) | self.starved.unlink(&mut self.entries, key);
         let Some(entry) = self.entries.remove(key) else { return Vec::new() };
         // What it was woken for is somebody else's now.
         if was_to_be_served {

@@ -122,9 +122,12 @@ impl Registry {
     fn seat(&mut self, key: EntryKey, seat: Seat) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         entry.seats.push(seat);
+        // A client that gets an engine of its own has had its turn.
+        let lanes = Needs::ALL.map(|needs| entry.lanes[needs]);
         if entry.seats.len() == 1 {
             self.recount(key, |without_engine| *without_engine -= 1);
         }
+        lanes.into_iter().flatten().for_each(|lane| self.end_turn(lane));
     }
 
     /// The entry has got its first engine, or lost its last.
@@ -195,7 +198,9 @@ impl Registry {
         (streams_max, tunnels): (Option<u32>, bool),
     ) {
         if let Some(endpoint) = self.endpoint_mut(upstream, seat.endpoint) {
-            endpoint.tunnels = Some(tunnels);
+            // Of several behind one address some may offer them and some not: then those that do are left to be found.
+            let others = endpoint.tunnels == Some(true) && endpoint.connections > 1;
+            endpoint.tunnels = Some(tunnels || others);
             endpoint.streams_max = Some(streams_max.unwrap_or(u32::MAX));
             if seat.dialling {
                 endpoint.succeeded();

@@ -154,3 +154,29 @@ fn a_name_that_nobody_knows_is_502_dns_error() {
     ask(&mut memory, client, "/3");
     assert!(answer_all(&mut memory).contains(&"/3".to_owned()));
 }
+
+/// However often requests ask while nobody knows a name, it is looked up from time to time, and not ever more often.
+#[test]
+fn lookups_of_a_name_do_not_multiply() {
+    let mut memory = named();
+    memory.settle();
+    resolved(&mut memory, Vec::new());
+    let client = memory.connect(ConnectionConfig::default());
+    let mut answered = 1;
+    let mut wait = |memory: &mut Memory, seconds: u64| {
+        let before = memory.lookups.len();
+        for _ in 0..seconds {
+            memory.wait(Duration::from_secs(1));
+            while answered < memory.lookups.len() {
+                answered += 1;
+                resolved(memory, Vec::new());
+            }
+        }
+        memory.lookups.len() - before
+    };
+    for n in 0..20 {
+        ask(&mut memory, client, &format!("/{n}"));
+        wait(&mut memory, 1);
+    }
+    assert!(wait(&mut memory, 120) <= 5, "{} lookups", memory.lookups.len());
+}

@@ -13,4 +13,5 @@ mod registration;
 mod reload;
 mod scopes;
 mod sleep;
+mod turns;
 mod upkeep;

@@ -111,6 +111,37 @@ fn a_backend_that_answers_pings_is_asked_once_in_a_silence() {
     assert_eq!(memory.gateway.view().live, 1);
 }
 
+/// A backend that has answered and has been heard since may fall silent again.
+#[test]
+fn f24_each_silence_is_noticed() {
+    let mut memory = Memory::new(|config| {
+        config.timeouts.response = Duration::from_secs(300);
+        config.timeouts.suspect_silent = Duration::from_secs(20);
+    });
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/slow");
+    let backend = memory.backends()[0];
+    memory.sent_to(backend);
+    let (stream, _) = requests(&mut memory, backend).remove(0);
+    let listen = |memory: &mut Memory, seconds: u64| {
+        for _ in 0..seconds {
+            memory.wait(Duration::from_secs(1));
+            requests(memory, backend);
+            memory.settle();
+        }
+        pings(memory, backend)
+    };
+    assert_eq!(listen(&mut memory, 50), 1);
+    memory.backend(backend).send_response(stream, &ok(), false).expect("open");
+    memory.settle();
+    assert_eq!(listen(&mut memory, 50), 1, "another silence");
+    memory.backend(backend).send_data(stream, b"content", false).expect("open");
+    memory.settle();
+    memory.mute(backend);
+    memory.wait(Duration::from_secs(30));
+    assert!(memory.closed.contains(&backend), "it is gone, and the next silence shows that");
+}
+
 #[test]
 fn t5_a_backend_that_has_not_spoken_is_not_looked_at() {
     let mut memory = Memory::new(|config| {
