@@ -69,8 +69,8 @@ impl Connection {
                 }
                 Recv::Content(key, incoming) => self.recv_content(input, key, incoming),
                 Recv::Dropped(incoming, left) => self.drop_more(input, incoming, left),
-                Recv::Undecided => {
-                    self.recv = Recv::Undecided;
+                Recv::Undecided(key) => {
+                    self.recv = Recv::Undecided(key);
                     self.is_held = !input.remaining().is_empty();
                     Step::Wait
                 }
@@ -230,7 +230,7 @@ impl Connection {
         let key = match &self.recv {
             Recv::Content(key, _) => *key,
             // The answer to CONNECT, or to an upgrade, is still to come.
-            Recv::Undecided => return None,
+            Recv::Undecided(_) => return None,
             // A response that has not begun is the owner's to give up: it may be asked for again elsewhere.
             Recv::Head if self.role == Role::Client => {
                 let &key = self.order.front()?;

@@ -80,7 +80,7 @@ impl Connection {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         // The client may send its content now or never: whoever reads on cannot tell content from the next request.
         self.is_closing |= exchange.awaits_continue || framing == Framing::UntilClose;
-        if !matches!(self.recv, Recv::Undecided) {
+        if !matches!(self.recv, Recv::Undecided(of) if of == key) {
             return;
         }
         self.is_held = false;

@@ -101,7 +101,7 @@ impl Connection {
             ..Exchange::new(0, head.method, self.stream_recv_window())
         });
         self.recv = match incoming {
-            _ if is_tunnel => Recv::Undecided,
+            _ if is_tunnel => Recv::Undecided(stream),
             Some(incoming) => Recv::Content(stream, incoming),
             None => Recv::Head,
         };

@@ -206,3 +206,37 @@ fn b73_extended_connect_becomes_an_upgrade_that_must_be_proven() {
     let told = client.recv("HTTP/1.1 200 \r\ncontent-length: 0\r\ntransfer-encoding: chunked\r\n\r\nx");
     assert_eq!(told, [response(&[":status: 200"], false), data("x", false)]);
 }
+
+/// Answers to other requests say nothing about it, whenever they come.
+#[test]
+fn only_its_own_answer_decides_about_a_tunnel() {
+    for tunnel_first in [false, true] {
+        for agreed in [true, false] {
+            let mut server = Talk::server();
+            server.recv(get("/a") + WEBSOCKET);
+            let [plain, tunnel] = server.streams[..] else { panic!("two requests") };
+            let turns = if tunnel_first { [tunnel, plain] } else { [plain, tunnel] };
+            for stream in turns {
+                if stream == plain {
+                    server.answer(plain, &[":status: 200"], "a");
+                } else if agreed {
+                    let head = crate::talk::section(&[":status: 200"]);
+                    server.connection.send_head(tunnel, &head, false).unwrap();
+                } else {
+                    server.answer(tunnel, &[":status: 403"], "no");
+                }
+                assert_eq!(server.again(), []);
+            }
+            let out = server.out();
+            assert!(out.starts_with("HTTP/1.1 200 OK\r\n") && !out.contains("connection: close"), "{out}");
+            if agreed {
+                assert!(out.contains("HTTP/1.1 101 "), "{out}");
+                assert_eq!(server.recv("hello"), [data("hello", false)]);
+                server.connection.read_closed();
+                assert_eq!(server.again(), [data("", true)]);
+            } else {
+                assert_eq!(server.recv(get("/next")).len(), 1, "a request as any other");
+            }
+        }
+    }
+}

@@ -262,3 +262,37 @@ fn upgrade_to_h2c_is_served_as_http1() {
     memory.settle();
     assert!(said(&mut memory, client).starts_with("HTTP/1.1 200 "));
 }
+
+/// One that was asked for behind another request is its own, whichever of the two is answered first.
+#[test]
+fn a_tunnel_behind_another_request_stands_whoever_is_answered_first() {
+    for tunnel_first in [false, true] {
+        let mut memory = http1_behind();
+        let client = memory.connect_mute();
+        let both = "GET /a HTTP/1.1\r\nhost: a\r\n\r\n".to_owned() + &handshake();
+        memory.inject(client, both.as_bytes());
+        let behind: Vec<_> = memory.backends().into_iter().filter(|&id| id != client).collect();
+        let [plain, tunnel] = behind[..] else { panic!("{behind:?}") };
+        let asked = said(&mut memory, tunnel);
+        let plain_answer = b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\na";
+        if !tunnel_first {
+            memory.inject(plain, plain_answer);
+        }
+        memory.inject(tunnel, switching(&accept_of(&asked)).as_bytes());
+        if tunnel_first {
+            memory.inject(plain, plain_answer);
+        }
+        let answers = said(&mut memory, client);
+        assert!(answers.starts_with("HTTP/1.1 200 ") && answers.contains(ACCEPT), "{answers}");
+        memory.inject(client, b"ping");
+        assert_eq!(said(&mut memory, tunnel), "ping", "{tunnel_first}");
+        memory.shut(client);
+        assert_eq!(memory.shutdowns, [tunnel]);
+        memory.inject(tunnel, b"last");
+        memory.shut(tunnel);
+        assert_eq!(said(&mut memory, client), "last");
+        let outcomes: Vec<_> = memory.records.iter().map(|record| record.outcome).collect();
+        assert_eq!((outcomes, memory.gateway.view().requests), (vec![Outcome::Complete; 2], 0));
+        assert!(memory.closed.contains(&client));
+    }
+}
