@@ -188,6 +188,11 @@ impl Session {
         matches!(self, Self::H1(session) if session.is_cut_short())
     }
 
+    /// Server: whether the peer's end is still to be told although its input was taken: then take events once more.
+    pub fn owes_end(&self) -> bool {
+        matches!(self, Self::H1(session) if session.owes_end())
+    }
+
     /// Whether our sending direction is to be shut down behind what waits, although the peer may still send: half of a tunnel
     /// has ended.
     #[inline]
@@ -279,6 +284,11 @@ impl Session {
     /// Ends a message with a trailer section.
     pub fn send_trailers(&mut self, key: StreamKey, fields: FieldSection) -> Result<(), SendError> {
         each!(self, session => session.send_trailers(key, fields), asleep => Err(SendError::Gone))
+    }
+
+    /// Whether our message on this stream lies whole in the outbox, or has left.
+    pub fn has_sent(&self, key: StreamKey) -> bool {
+        each!(self, session => session.has_sent(key), asleep => true)
     }
 
     /// Cuts content that waits into the outbox.

@@ -122,13 +122,15 @@ impl Gateway {
             }
             request.awaiting.progress_at = now;
             self.unwatched.push(key);
-            self.open_tunnel(key, status, &mut fields);
+            let is_tunnel = self.open_tunnel(key, status, &mut fields);
             if let Some(entry) = self.conns.get_mut(front.conn) {
                 self.spare.lend_outbox(entry);
                 let _ = entry.session.send_head(front.stream, &fields, end);
             }
             self.touch(front.conn);
-            if end {
+            if end && is_tunnel {
+                self.tunnel_ended(key, Direction::ToClient, now);
+            } else if end {
                 self.backend_done(key, now);
                 self.response_left(key, now);
             }

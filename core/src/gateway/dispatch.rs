@@ -6,6 +6,7 @@ use crate::gateway::conn::{Conn, Side};
 use crate::gateway::front::tag_of;
 use crate::gateway::hooked::Outgoing;
 use crate::gateway::{ConnId, Gateway};
+use crate::h2::OpenError;
 use crate::key::{EndpointKey, EntryKey};
 use crate::ledger::Permit;
 use crate::record::Cause;
@@ -23,7 +24,7 @@ enum Thawed {
     Held,
     /// There was no slot after all; it stays frozen.
     NoSlot,
-    /// A hook has answered it.
+    /// It has its answer: of a hook, or because it cannot be sent.
     Answered,
 }
 
@@ -271,6 +272,12 @@ impl Gateway {
         let head_at = entry.session.octets_queued();
         let opened = entry.session.open(outgoing.fields.as_ref().unwrap_or(frozen.fields()), end);
         self.spare.keep_section(outgoing.fields.unwrap_or_default());
+        if opened == Err(OpenError::Malformed) {
+            // No backend of this protocol can be asked for it.
+            self.stay_frozen(key, frozen, permit);
+            self.fail_request(key, Cause::RequestMalformed, now);
+            return Thawed::Answered;
+        }
         let (Ok(stream), Some(request)) = (opened, self.requests.get_mut(key)) else {
             return self.stay_frozen(key, frozen, permit);
         };

@@ -87,8 +87,6 @@ pub struct Connection {
     pub(crate) is_cut_short: bool,
     /// Server: 400 (Bad Request) follows all other answers.
     pub(crate) owes_bad_request: bool,
-    /// Client: a request that is no well-formed message was to be sent.
-    pub(crate) unsent: Option<StreamKey>,
     pub(crate) outbox: OctetQueue,
     pub(crate) traffic: Traffic,
     pub(crate) spare_fields: FieldSection,
@@ -126,7 +124,6 @@ impl Connection {
             ends_unframed: false,
             is_cut_short: false,
             owes_bad_request: false,
-            unsent: None,
             outbox: OctetQueue::default(),
             traffic: Traffic::default(),
             spare_fields: FieldSection::new(),

@@ -51,12 +51,14 @@ impl Connection {
         self.read_closed = true;
     }
 
+    /// Server: whether the client's end is still to be told although all of its input was taken: of what it is the end was
+    /// decided since. Then take events once more.
+    pub fn owes_end(&self) -> bool {
+        let is_decided = !matches!(self.recv, Recv::Undecided(_) | Recv::Closed);
+        self.role == Role::Server && self.read_closed && is_decided
+    }
+
     fn next_event<'a>(&mut self, input: &mut Input<'a>) -> Received<'a> {
-        if let Some(key) = self.unsent.take()
-            && let Some(exchange) = self.remove(key)
-        {
-            return Some(Event::Failed { stream: key, tag: exchange.tag, error: StreamError::Malformed });
-        }
         loop {
             let step = match core::mem::replace(&mut self.recv, Recv::Closed) {
                 Recv::Head => {
