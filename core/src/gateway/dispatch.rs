@@ -9,6 +9,7 @@ use crate::gateway::{ConnId, Gateway};
 use crate::h2::OpenError;
 use crate::key::{EndpointKey, EntryKey};
 use crate::ledger::Permit;
+use crate::message::Method;
 use crate::record::Cause;
 use crate::registry::{Rank, Seat, Wanted, Way};
 use crate::request::{Attempt, Awaiting, Frozen, Needs, Place, RequestKey, Unserved};
@@ -354,6 +355,7 @@ impl Gateway {
         };
         live.attempt.request_octets += cut as u64;
         let relayed = live.relay.is_some();
+        let is_tunnel = awaiting.head.method == Method::Connect;
         let all_left = !relayed && awaiting.content_end && cut == content.len();
         let max = awaiting.route.as_ref().map_or(0, |of| self.registry.replay_octets(of.upstream));
         self.replays.keep_all(content, max, awaiting, &mut self.conns, &mut self.spare);
@@ -372,6 +374,9 @@ impl Gateway {
         self.content_cut(key, cut as u32);
         if all_left {
             self.request_sent(key, now);
+        } else if is_tunnel {
+            // Its client owes nothing before there is an answer.
+            self.await_response(key, now);
         } else {
             self.watch_progress(key, now);
         }
