@@ -128,6 +128,14 @@ impl Session {
         }
     }
 
+    /// Server: whether what waits in the stream waits for the client alone. Over HTTP/1.1 it may be for the responses before.
+    pub fn is_its_turn(&self, stream: StreamKey) -> bool {
+        match self {
+            Self::H1(session) => session.is_its_turn(stream),
+            Self::H2(_) | Self::Dormant(_) => true,
+        }
+    }
+
     /// So much time passed, which is worth something to a peer that costs more than it brings. Says how much of it was made use
     /// of: the rest is to be counted again.
     pub fn forgive(&mut self, time: Duration) -> Duration {
