@@ -128,6 +128,14 @@ impl Session {
         }
     }
 
+    /// Server: whether what waits in the stream waits for the client alone. Over HTTP/1.1 it may be for the responses before.
+    pub fn is_its_turn(&self, stream: StreamKey) -> bool {
+        match self {
+            Self::H1(session) => session.is_its_turn(stream),
+            Self::H2(_) | Self::Dormant(_) => true,
+        }
+    }
+
     /// So much time passed, which is worth something to a peer that costs more than it brings. Says how much of it was made use
     /// of: the rest is to be counted again.
     pub fn forgive(&mut self, time: Duration) -> Duration {
@@ -186,6 +194,11 @@ impl Session {
     /// Whether a close in good order would end a message that is not whole. HTTP/2 frames every end.
     pub fn is_cut_short(&self) -> bool {
         matches!(self, Self::H1(session) if session.is_cut_short())
+    }
+
+    /// Server: whether the peer's end is still to be told although its input was taken: then take events once more.
+    pub fn owes_end(&self) -> bool {
+        matches!(self, Self::H1(session) if session.owes_end())
     }
 
     /// Whether our sending direction is to be shut down behind what waits, although the peer may still send: half of a tunnel
@@ -279,6 +292,11 @@ impl Session {
     /// Ends a message with a trailer section.
     pub fn send_trailers(&mut self, key: StreamKey, fields: FieldSection) -> Result<(), SendError> {
         each!(self, session => session.send_trailers(key, fields), asleep => Err(SendError::Gone))
+    }
+
+    /// Whether our message on this stream lies whole in the outbox, or has left.
+    pub fn has_sent(&self, key: StreamKey) -> bool {
+        each!(self, session => session.has_sent(key), asleep => true)
     }
 
     /// Cuts content that waits into the outbox.

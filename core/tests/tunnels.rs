@@ -263,3 +263,20 @@ fn rfc8441_3_clients_are_told_that_tunnels_are_understood() {
     let setting = [0, 8, 0, 0, 0, 1];
     assert!(frames.windows(6).any(|octets| octets == setting), "{frames:?}");
 }
+
+/// Its answer is HTTP's: one of gRPC's, whose status is 200, would say that the tunnel stands.
+#[test]
+fn a_tunnel_that_is_refused_here_is_not_answered_in_the_form_of_grpc() {
+    let mut memory = memory();
+    let client = memory.connect(ConnectionConfig::default());
+    memory.settle();
+    let mut request = upgrade("connect-udp");
+    request.headers_mut().insert("content-type", "application/grpc".parse().expect("a value"));
+    memory.client(client).send_request(&request, false).expect("a slot");
+    memory.settle();
+    let seen = events(&mut memory, client);
+    assert!(
+        matches!(&seen[0], ClientEvent::Response { response, .. } if response.status() == 501),
+        "{seen:?}"
+    );
+}

@@ -82,11 +82,12 @@ impl Answerer<'_> {
 }
 
 /// Whether a request is a call by gRPC over HTTP/2: `application/grpc`, perhaps with a suffix or parameters.
-/// `application/grpc-web` is another protocol.
+/// `application/grpc-web` is another protocol, and a request for a tunnel is no call: 200 would say that it stands.
 pub(super) fn is_grpc(request: &FieldSection) -> bool {
     let kind = request.value_of(FieldName::ContentType).unwrap_or_default();
     let rest = kind.split_at_checked(16).filter(|(kind, _)| kind.eq_ignore_ascii_case(b"application/grpc"));
     rest.is_some_and(|(_, rest)| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
+        && request.value_of(FieldName::Method) != Some(b"CONNECT")
 }
 
 /// The status that a gRPC client would make of the HTTP status, so that it is told the same whether it knows of gateways or

@@ -122,13 +122,15 @@ impl Gateway {
             }
             request.awaiting.progress_at = now;
             self.unwatched.push(key);
-            self.open_tunnel(key, status, &mut fields);
+            let is_tunnel = self.open_tunnel(key, status, &mut fields);
             if let Some(entry) = self.conns.get_mut(front.conn) {
                 self.spare.lend_outbox(entry);
                 let _ = entry.session.send_head(front.stream, &fields, end);
             }
             self.touch(front.conn);
-            if end {
+            if end && is_tunnel {
+                self.tunnel_ended(key, Direction::ToClient, now);
+            } else if end {
                 self.backend_done(key, now);
                 self.response_left(key, now);
             }
@@ -259,7 +261,14 @@ impl Gateway {
     pub(super) fn content_left(&mut self, conn: ConnId, cut: Cut, now: Instant) {
         let key = key_of(cut.tag);
         let is_front = self.conns.get(conn).is_some_and(super::conn::Conn::is_front);
-        let Some(request) = self.requests.get_mut(key) else { return };
+        let Some(request) = self.requests.get_mut(key) else {
+            // Its request was over before, and it may have been the last that the connection stayed for.
+            if cut.end {
+                self.stream_ended(conn, now);
+                self.touch(conn);
+            }
+            return;
+        };
         let awaiting = &mut request.awaiting;
         if cut.octets > 0 {
             awaiting.progress_at = now;

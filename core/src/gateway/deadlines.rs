@@ -355,7 +355,12 @@ impl Gateway {
     fn expire_progress(&mut self, key: RequestKey, now: Instant) {
         let Some(request) = self.requests.get(key) else { return };
         let front = request.awaiting.front;
-        let waits = self.conns.get(front.conn).is_some_and(|entry| entry.session.queued(front.stream) > 0);
+        let session = self.conns.get(front.conn).map(|entry| &entry.session);
+        let waits = session.is_some_and(|session| session.queued(front.stream) > 0);
+        // Behind another response it is held up by nobody but that one, which has a deadline of its own.
+        if waits && !session.is_some_and(|session| session.is_its_turn(front.stream)) {
+            return self.watch_progress(key, now);
+        }
         let timeouts = &self.config.timeouts;
         let limit = if waits { timeouts.write_stall } else { timeouts.stream_idle };
         if now.saturating_since(request.awaiting.progress_at) < limit {

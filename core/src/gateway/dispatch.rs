@@ -6,8 +6,10 @@ use crate::gateway::conn::{Conn, Side};
 use crate::gateway::front::tag_of;
 use crate::gateway::hooked::Outgoing;
 use crate::gateway::{ConnId, Gateway};
+use crate::h2::OpenError;
 use crate::key::{EndpointKey, EntryKey};
 use crate::ledger::Permit;
+use crate::message::Method;
 use crate::record::Cause;
 use crate::registry::{Rank, Seat, Wanted, Way};
 use crate::request::{Attempt, Awaiting, Frozen, Needs, Place, RequestKey, Unserved};
@@ -23,7 +25,7 @@ enum Thawed {
     Held,
     /// There was no slot after all; it stays frozen.
     NoSlot,
-    /// A hook has answered it.
+    /// It has its answer: of a hook, or because it cannot be sent.
     Answered,
 }
 
@@ -278,6 +280,12 @@ impl Gateway {
         let head_at = entry.session.octets_queued();
         let opened = entry.session.open(outgoing.fields.as_ref().unwrap_or(frozen.fields()), end);
         self.spare.keep_section(outgoing.fields.unwrap_or_default());
+        if opened == Err(OpenError::Malformed) {
+            // No backend of this protocol can be asked for it.
+            self.stay_frozen(key, frozen, permit);
+            self.fail_request(key, Cause::RequestMalformed, now);
+            return Thawed::Answered;
+        }
         let (Ok(stream), Some(request)) = (opened, self.requests.get_mut(key)) else {
             return self.stay_frozen(key, frozen, permit);
         };
@@ -354,6 +362,7 @@ impl Gateway {
         };
         live.attempt.request_octets += cut as u64;
         let relayed = live.relay.is_some();
+        let is_tunnel = awaiting.head.method == Method::Connect;
         let all_left = !relayed && awaiting.content_end && cut == content.len();
         let max = awaiting.route.as_ref().map_or(0, |of| self.registry.replay_octets(of.upstream));
         self.replays.keep_all(content, max, awaiting, &mut self.conns, &mut self.spare);
@@ -372,6 +381,9 @@ impl Gateway {
         self.content_cut(key, cut as u32);
         if all_left {
             self.request_sent(key, now);
+        } else if is_tunnel {
+            // Its client owes nothing before there is an answer.
+            self.await_response(key, now);
         } else {
             self.watch_progress(key, now);
         }

@@ -5,10 +5,11 @@ use bytes::Bytes;
 use crate::address::Address;
 use crate::fields::{FieldName, FieldSection};
 use crate::gateway::conn::Side;
+use crate::gateway::tunnel::opens_tunnel;
 use crate::gateway::{ConnId, Gateway};
 use crate::hooks::{Context, HeadMut, HookFailed, Hooks, Relay, Verdict, answer_head};
 use crate::key::{EndpointKey, UpstreamKey};
-use crate::message::{self, Method, RequestRules, ResponseHead};
+use crate::message::{self, Method, RequestHead, RequestRules, ResponseHead};
 use crate::record::{AttemptOutcome, Cause, Record};
 use crate::request::{Frozen, Place, Request, RequestKey};
 use crate::time::{Instant, imf_fixdate};
@@ -119,7 +120,7 @@ impl Gateway {
         });
         let shaped = match asked {
             None => Ok(None),
-            Some(asked) => self.checked_request(&mut fields, asked, end),
+            Some(asked) => self.checked_request((head, &mut fields), asked, end),
         };
         match shaped {
             Ok(relay) => Ok(Outgoing { fields: Some(fields), relay }),
@@ -132,16 +133,18 @@ impl Gateway {
 
     fn checked_request(
         &self,
-        fields: &mut FieldSection,
+        (head, fields): (RequestHead, &mut FieldSection),
         asked: Result<(Verdict, Option<Box<dyn crate::hooks::Transform>>), HookFailed>,
         end: bool,
     ) -> Result<Option<Box<Relay>>, Instead> {
         let (verdict, transform) = asked?;
         verdict.go_on()?;
         let authority_required = self.config.front.authority_required;
-        let rules = RequestRules { authority_required, ..RequestRules::default() };
+        let rules = RequestRules { authority_required, extended_connect: head.extended_connect };
         message::request(fields, &rules).map_err(|_| Instead::Failure)?;
-        let relay = transform.filter(|_| !end).map(|transform| Box::new(Relay::new(transform)));
+        // What goes into a tunnel is no content.
+        let has_content = !end && head.method != Method::Connect;
+        let relay = transform.filter(|_| has_content).map(|transform| Box::new(Relay::new(transform)));
         if relay.is_some() {
             drop_content_length(fields);
         }
@@ -172,8 +175,13 @@ impl Gateway {
         let Some(asked) = asked else { return unchanged };
         let (verdict, transform, method) = asked?;
         verdict.go_on()?;
+        let before = opens_tunnel(method, head.status);
         let head = message::response(fields).map_err(|_| Instead::Failure)?;
-        let has_content = method != Method::Head && !crate::hooks::is_bare(head.status);
+        let is_tunnel = opens_tunnel(method, head.status);
+        if is_tunnel != before {
+            return Err(Instead::Failure);
+        }
+        let has_content = method != Method::Head && !crate::hooks::is_bare(head.status) && !is_tunnel;
         // A response to HEAD says the length that one to GET would have, and that one is transformed.
         if transform.is_some() && !(end && has_content) {
             drop_content_length(fields);
@@ -186,12 +194,16 @@ impl Gateway {
     /// A hook has said the last word about the request.
     pub(super) fn answer_instead(&mut self, key: RequestKey, instead: Instead, now: Instant) {
         let Instead::Answer(answer) = instead else { return self.fail_by_hook(key, now) };
+        let status = answer.status().as_u16();
+        // Only a backend can agree to a tunnel.
+        if self.requests.get(key).is_some_and(|of| opens_tunnel(of.awaiting.head.method, status)) {
+            return self.fail_by_hook(key, now);
+        }
         let date = imf_fixdate(self.wall.unix_seconds_at(now));
         let Ok(fields) = answer_head(&answer, &date, self.seed) else { return self.fail_by_hook(key, now) };
         self.cancel_backend(key, now);
         self.leave_place(key, AttemptOutcome::Abandoned, now);
         self.disarm_request(key);
-        let status = answer.status().as_u16();
         self.answer(key, (status, Cause::HookAnswered), &fields, answer.body(), now);
     }
 

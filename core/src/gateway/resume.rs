@@ -14,8 +14,16 @@ impl Conn {
     /// Whether the connection is to be looked at when actions are asked for: it has room again, or came to its end, in the middle of
     /// something else.
     pub(super) fn wants_a_visit(&self) -> bool {
-        (self.paused && self.session.has_room())
-            || (self.life == Life::Open && (self.session.is_over() || self.owes_an_end()))
+        self.has_input() || (self.life == Life::Open && (self.session.is_over() || self.owes_an_end()))
+    }
+
+    /// Whether there is input to be taken up: what was held back, or an end that nobody could make anything of when it came.
+    fn has_input(&self) -> bool {
+        if self.paused {
+            self.session.has_room()
+        } else {
+            self.read_closed && self.life == Life::Open && self.session.owes_end()
+        }
     }
 
     /// Whether our direction of a tunnel has ended with nothing to write, so that nothing else leads to its end.
@@ -50,8 +58,7 @@ impl Gateway {
 
     /// Takes up the input of a connection that was held back, if it has room.
     pub(super) fn resume(&mut self, id: ConnId, now: Instant) {
-        let may_go_on = |entry: &&mut Conn| entry.paused && entry.session.has_room();
-        let Some(entry) = self.conns.get_mut(id).filter(may_go_on) else { return };
+        let Some(entry) = self.conns.get_mut(id).filter(|entry| entry.has_input()) else { return };
         entry.paused = false;
         self.receive_held(id, now);
         if self.conns.get(id).is_some_and(|entry| !entry.paused && !entry.read_closed) {

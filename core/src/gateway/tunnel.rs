@@ -7,7 +7,7 @@ use crate::config::{Config, ConnectionConfig};
 use crate::fields::{FieldName, FieldSection};
 use crate::gateway::Gateway;
 use crate::message::{Method, RequestHead};
-use crate::request::{RequestKey, Tunnel};
+use crate::request::{Live, RequestKey, Tunnel};
 use crate::routes::Route;
 use crate::time::Instant;
 
@@ -38,16 +38,27 @@ pub(super) fn is_refused(head: &RequestHead, fields: &FieldSection, route: Optio
     head.method == Method::Connect && !route.is_some_and(allowed)
 }
 
+/// Whether a response with this status says that a tunnel stands (RFC 9110 section 9.3.6).
+pub(super) fn opens_tunnel(method: Method, status: u16) -> bool {
+    method == Method::Connect && (200..300).contains(&status)
+}
+
 impl Gateway {
-    /// Where the backend has agreed to a tunnel, octets go both ways from now on, and no length is told.
-    pub(super) fn open_tunnel(&mut self, key: RequestKey, status: u16, fields: &mut FieldSection) {
-        if let Some(request) = self.requests.get_mut(key)
-            && request.awaiting.head.method == Method::Connect
-            && (200..300).contains(&status)
-        {
-            request.awaiting.tunnel = Some(Tunnel::default());
-            fields.retain(|line| line.facts.name != FieldName::ContentLength); // 9110-8.6-06, 9110-9.3.6-06
+    /// Where the backend has agreed to a tunnel, octets go both ways from now on, and no length is told. The client may have ended
+    /// its direction before. Says whether it stands.
+    pub(super) fn open_tunnel(&mut self, key: RequestKey, status: u16, fields: &mut FieldSection) -> bool {
+        let Some(request) = self.requests.get_mut(key) else { return false };
+        if !opens_tunnel(request.awaiting.head.method, status) {
+            return false;
         }
+        let conns = &self.conns;
+        let has_sent = |live: &mut Live| {
+            conns.get(live.conn()).is_some_and(|entry| entry.session.has_sent(live.stream()))
+        };
+        let client_ended = request.live_mut().is_some_and(has_sent);
+        request.awaiting.tunnel = Some(Tunnel { client_ended, backend_ended: false });
+        fields.retain(|line| line.facts.name != FieldName::ContentLength); // 9110-8.6-06, 9110-9.3.6-06
+        true
     }
 
     /// The end of one direction was passed on. With the second the tunnel is over.

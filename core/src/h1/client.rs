@@ -21,8 +21,8 @@ impl Connection {
         u32::from(free && !self.is_going_away())
     }
 
-    /// Client: begins an exchange with a request head; with `end`, of a request without content. What is no well-formed
-    /// request is not written: the next event says that the stream has failed.
+    /// Client: begins an exchange with a request head; with `end`, of a request without content, or for a tunnel that nothing
+    /// goes into. What is no well-formed request is not written.
     pub fn open(&mut self, fields: &FieldSection, end: bool) -> Result<StreamKey, OpenError> {
         if self.role == Role::Server {
             return Err(OpenError::NotClient);
@@ -34,20 +34,15 @@ impl Connection {
             return Err(OpenError::NoSlot);
         }
         let rules = RequestRules { extended_connect: true, authority_required: false };
-        let asked =
-            message::request(fields, &rules).ok().and_then(|head| Some((head, request_framing(&head, end)?)));
-        let method = asked.as_ref().map_or(Method::Other, |(head, _)| head.method);
+        // 9112-2.2-03, 9112-5.2-01
+        let head = message::request(fields, &rules).map_err(|_| OpenError::Malformed)?;
+        let framing = request_framing(&head, end).ok_or(OpenError::Malformed)?;
         let key = self.insert(Exchange {
             begins_at: self.octets_queued(),
             recv_open: true,
             end_queued: end,
-            ..Exchange::new(0, method, self.stream_recv_window())
+            ..Exchange::new(0, head.method, self.stream_recv_window())
         });
-        // 9112-2.2-03, 9112-5.2-01
-        let Some((head, framing)) = asked else {
-            self.unsent = Some(key);
-            return Ok(key);
-        };
         let nonce = self.write_request(&head, fields, framing);
         let Some(exchange) = self.exchanges.get_mut(key) else { return Ok(key) };
         exchange.sending = Sending::Content(framing);
@@ -57,7 +52,8 @@ impl Connection {
             Box::new(Upgrade { protocol: protocol.to_ascii_lowercase().into(), accept })
         });
         self.traffic.requests += 1;
-        if end {
+        // A tunnel's end waits for the server's agreement, like all that goes into it.
+        if end && framing != Framing::Tunnel {
             self.end_message(key);
         }
         Ok(key)
@@ -180,7 +176,7 @@ impl Connection {
 /// How the content of a request is framed; `None` where it could not end as its head says.
 fn request_framing(head: &RequestHead, end: bool) -> Option<Framing> {
     match head.content_length {
-        _ if head.method == Method::Connect => (!end).then_some(Framing::Tunnel),
+        _ if head.method == Method::Connect => Some(Framing::Tunnel),
         Some(1..) if end => None,
         Some(length) => Some(Framing::Length(length)),
         None if end => Some(Framing::None),

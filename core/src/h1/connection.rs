@@ -34,8 +34,8 @@ pub(crate) enum Recv {
     Content(StreamKey, Incoming),
     /// Content that nobody wants any more; so many octets of it may come.
     Dropped(Incoming, usize),
-    /// Server: behind a request that would end HTTP here, and is not answered yet (RFC 9110 7.8, 9.3.6): a tunnel's, perhaps.
-    Undecided,
+    /// Server: behind this request, which would end HTTP here and is not answered yet (RFC 9110 7.8, 9.3.6): a tunnel's, perhaps.
+    Undecided(StreamKey),
     /// Nothing that is looked at.
     Closed,
 }
@@ -87,8 +87,6 @@ pub struct Connection {
     pub(crate) is_cut_short: bool,
     /// Server: 400 (Bad Request) follows all other answers.
     pub(crate) owes_bad_request: bool,
-    /// Client: a request that is no well-formed message was to be sent.
-    pub(crate) unsent: Option<StreamKey>,
     pub(crate) outbox: OctetQueue,
     pub(crate) traffic: Traffic,
     pub(crate) spare_fields: FieldSection,
@@ -126,7 +124,6 @@ impl Connection {
             ends_unframed: false,
             is_cut_short: false,
             owes_bad_request: false,
-            unsent: None,
             outbox: OctetQueue::default(),
             traffic: Traffic::default(),
             spare_fields: FieldSection::new(),
@@ -310,7 +307,7 @@ impl Connection {
         match &self.recv {
             Recv::Head => !rest.is_empty() && !self.is_held,
             Recv::Content(_, incoming) | Recv::Dropped(incoming, _) => incoming.is_in_trailers(rest),
-            Recv::Undecided | Recv::Closed => false,
+            Recv::Undecided(_) | Recv::Closed => false,
         }
     }
 
@@ -464,7 +461,7 @@ impl Connection {
             }
             // A tunnel has no end that could be waited for.
             Recv::Content(of, Incoming::UntilClose) if of == key => Recv::Closed,
-            Recv::Undecided => Recv::Closed,
+            Recv::Undecided(of) if of == key => Recv::Closed,
             other => other,
         };
         if matches!(self.recv, Recv::Closed) {

@@ -36,7 +36,7 @@ pub(crate) struct Exchange {
     pub(crate) window: u32,
     /// Octets told and not released.
     pub(crate) unreleased: u32,
-    /// Server: the client waits for 100 (Continue), and neither got it nor went on without.
+    /// Server: the client may wait for 100 (Continue), and neither got it nor went on without.
     pub(crate) awaits_continue: bool,
     /// Client: how many octets had left when the first of the request was next.
     pub(crate) begins_at: u64,

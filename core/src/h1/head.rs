@@ -43,6 +43,9 @@ pub(crate) struct RequestParts {
     /// The client wants the connection to go on (RFC 9112 section 9.3).
     pub(crate) persistent: bool,
     pub(crate) framing: Framing,
+    /// The client may hold its content back until it is told to go on (RFC 9110 section 10.1.1). Whatever exactly it says, and
+    /// whoever it says it to: somebody in front of us may take it for that.
+    pub(crate) expects: bool,
     pub(crate) upgrade: Option<Box<Upgrade>>,
 }
 
@@ -156,7 +159,8 @@ fn request_parts(
         Method::Connect => Framing::Tunnel,
         _ => framing::request(version, survey.codings, survey.lengths, head.content_length)?,
     };
-    Ok(RequestParts { head, version, persistent: survey.is_persistent(version), framing, upgrade })
+    let expects = survey.expects && version > Version::Http10;
+    Ok(RequestParts { head, version, persistent: survey.is_persistent(version), framing, expects, upgrade })
 }
 
 /// RFC 9112 section 3.2: one `Host`, and a valid one, even where the target says the authority.

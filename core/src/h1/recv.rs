@@ -51,12 +51,14 @@ impl Connection {
         self.read_closed = true;
     }
 
+    /// Server: whether the client's end is still to be told although all of its input was taken: of what it is the end was
+    /// decided since. Then take events once more.
+    pub fn owes_end(&self) -> bool {
+        let is_decided = !matches!(self.recv, Recv::Undecided(_) | Recv::Closed);
+        self.role == Role::Server && self.read_closed && is_decided
+    }
+
     fn next_event<'a>(&mut self, input: &mut Input<'a>) -> Received<'a> {
-        if let Some(key) = self.unsent.take()
-            && let Some(exchange) = self.remove(key)
-        {
-            return Some(Event::Failed { stream: key, tag: exchange.tag, error: StreamError::Malformed });
-        }
         loop {
             let step = match core::mem::replace(&mut self.recv, Recv::Closed) {
                 Recv::Head => {
@@ -69,8 +71,8 @@ impl Connection {
                 }
                 Recv::Content(key, incoming) => self.recv_content(input, key, incoming),
                 Recv::Dropped(incoming, left) => self.drop_more(input, incoming, left),
-                Recv::Undecided => {
-                    self.recv = Recv::Undecided;
+                Recv::Undecided(key) => {
+                    self.recv = Recv::Undecided(key);
                     self.is_held = !input.remaining().is_empty();
                     Step::Wait
                 }
@@ -230,7 +232,7 @@ impl Connection {
         let key = match &self.recv {
             Recv::Content(key, _) => *key,
             // The answer to CONNECT, or to an upgrade, is still to come.
-            Recv::Undecided => return None,
+            Recv::Undecided(_) => return None,
             // A response that has not begun is the owner's to give up: it may be asked for again elsewhere.
             Recv::Head if self.role == Role::Client => {
                 let &key = self.order.front()?;

@@ -80,7 +80,7 @@ impl Connection {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         // The client may send its content now or never: whoever reads on cannot tell content from the next request.
         self.is_closing |= exchange.awaits_continue || framing == Framing::UntilClose;
-        if !matches!(self.recv, Recv::Undecided) {
+        if !matches!(self.recv, Recv::Undecided(of) if of == key) {
             return;
         }
         self.is_held = false;
@@ -156,7 +156,7 @@ impl Connection {
             exchange.trailers = Some(Box::new(fields));
         }
         exchange.end_queued = true;
-        if is_current && exchange.queue.is_empty() {
+        if is_current && exchange.queue.is_empty() && !exchange.awaits_tunnel {
             self.end_message(key);
         }
         Ok(())
@@ -194,6 +194,16 @@ impl Connection {
             self.end_message(key);
         }
         Some(cut)
+    }
+
+    /// Whether what is sent on this stream leaves now. It waits for all that began before.
+    pub fn is_its_turn(&self, key: StreamKey) -> bool {
+        self.order.front() == Some(&key)
+    }
+
+    /// Whether our message on this stream lies whole in the outbox, or has left. Of a stream that is gone it has.
+    pub fn has_sent(&self, key: StreamKey) -> bool {
+        self.exchanges.get(key).is_none_or(|exchange| exchange.sending == Sending::Over)
     }
 
     /// The current exchange's content lies in the outbox: so does its end now.
@@ -248,7 +258,7 @@ impl Connection {
 fn response_framing(exchange: &Exchange, head: &ResponseHead, end: bool) -> Option<Framing> {
     let opens_tunnel = exchange.method == Method::Connect && (200..300).contains(&head.status);
     if opens_tunnel {
-        return (!end).then_some(Framing::Tunnel);
+        return Some(Framing::Tunnel);
     }
     if exchange.method == Method::Head || matches!(head.status, 204 | 304) {
         return Some(Framing::None);

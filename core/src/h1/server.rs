@@ -85,7 +85,7 @@ impl Connection {
     }
 
     fn begin<'a>(&mut self, parts: RequestParts, fields: FieldSection) -> Step<'a> {
-        let RequestParts { head, version, persistent, framing, upgrade } = parts;
+        let RequestParts { head, version, persistent, framing, expects, upgrade } = parts;
         self.version = version;
         self.is_closing |= !persistent || self.is_leaving; // 9112-9.6-03
         let incoming = Incoming::new(framing);
@@ -97,11 +97,11 @@ impl Connection {
             is_safe: exchange::is_safe(head.method) && version > Version::Http10,
             upgrade,
             recv_open: !end,
-            awaits_continue: head.expect_continue && !end,
+            awaits_continue: expects && !end,
             ..Exchange::new(0, head.method, self.stream_recv_window())
         });
         self.recv = match incoming {
-            _ if is_tunnel => Recv::Undecided,
+            _ if is_tunnel => Recv::Undecided(stream),
             Some(incoming) => Recv::Content(stream, incoming),
             None => Recv::Head,
         };

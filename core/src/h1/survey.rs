@@ -20,6 +20,8 @@ pub(crate) struct Survey<'a> {
     /// One of them is not `0`.
     pub(crate) has_length: bool,
     pub(crate) codings: Codings,
+    /// There is a line of `Expect`, whatever it says.
+    pub(crate) expects: bool,
     /// `TE: trailers`.
     pub(crate) te_trailers: bool,
     /// `Connection: upgrade`.
@@ -68,6 +70,7 @@ impl<'a> Survey<'a> {
                     survey.host = Some(value);
                     survey.hosts += 1;
                 }
+                6 if is("expect") => survey.expects = true,
                 7 if is("upgrade") => upgrade.put(value),
                 10 if is("connection") => survey.read_connection(value)?,
                 14 if is("content-length") => {

@@ -22,6 +22,8 @@ pub enum OpenError {
     NoSlot,
     /// The connection is going away, failed, or has no stream identifiers left: take another.
     GoingAway,
+    /// HTTP/1.1: the head is no well-formed request, or the request cannot end as it says. Nothing was written.
+    Malformed,
 }
 
 impl fmt::Display for OpenError {
@@ -30,6 +32,7 @@ impl fmt::Display for OpenError {
             Self::NotClient => "only clients open streams",
             Self::NoSlot => "the limit of concurrent streams is reached",
             Self::GoingAway => "the connection takes no new streams",
+            Self::Malformed => "it is no well-formed request",
         })
     }
 }
@@ -105,6 +108,11 @@ impl Connection {
         stream.head_sent = !is_interim;
         self.heed_response(key, fields);
         self.send_fields(key, fields, end)
+    }
+
+    /// Whether our message on this stream lies whole in the outbox, or has left. Of a stream that is gone it has.
+    pub fn has_sent(&self, key: StreamKey) -> bool {
+        self.streams.slab.get(key).is_none_or(|stream| !stream.state.may_send())
     }
 
     /// Ends the message with a trailer section, behind all content.

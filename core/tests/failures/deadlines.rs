@@ -322,3 +322,34 @@ fn l1_a_head_beyond_the_limits_is_answered_and_recorded() {
     assert_eq!((record.status, record.attempts, record.route.clone()), (431, 0, None));
     assert!(is_at_rest(&memory));
 }
+
+/// The client of a tunnel owes nothing before it stands.
+#[test]
+fn a_tunnel_that_a_backend_does_not_answer_is_late_like_any_response() {
+    let (mut memory, client) = with_client(|config| config.routes[0].connect = true);
+    let connect = Request::connect("example.com:443").body(()).expect("a request");
+    let stream = memory.client(client).send_request(&connect, false).expect("a slot");
+    memory.settle();
+    let backend = the_backend(&memory);
+    the_request(&mut memory, backend);
+    memory.client(client).send_data(stream, b"hello", false).expect("open");
+    memory.settle();
+    wait(&mut memory, Duration::from_millis(59_999));
+    assert_eq!(memory.records.len(), 0);
+    wait(&mut memory, Duration::from_millis(1));
+    assert_eq!(reset(&mut memory, backend), Some(ErrorCode::CANCEL));
+    assert!(is_error(&seen(&mut memory, client, stream), Cause::ResponseTimeout));
+    assert_eq!(memory.records[0].status, 504);
+    // One that stands has no such deadline.
+    let stream = memory.client(client).send_request(&connect, false).expect("a slot");
+    memory.settle();
+    let request = the_request(&mut memory, backend);
+    memory.backend(backend).send_response(request.stream, &Response::new(()), false).expect("open");
+    memory.settle();
+    wait(&mut memory, 200 * SECOND);
+    assert_eq!(memory.records.len(), 1);
+    memory.client(client).send_data(stream, b"", true).expect("open");
+    memory.backend(backend).send_data(request.stream, b"", true).expect("open");
+    memory.settle();
+    assert_eq!(memory.records[1].outcome, Outcome::Complete);
+}

@@ -325,6 +325,31 @@ fn rfc9110_10_1_1_a_client_that_waits_for_100() {
     server.connection.reset(server.last(), ErrorCode::NO_ERROR);
     assert_eq!(server.recv("xy".to_owned() + &get("/")), []);
     assert!(server.connection.is_over());
+    // Whatever a hop in front of us makes of it: what comes next may be content, or a request.
+    for lines in [
+        "expect: 100-continue, 100-continue",
+        "expect: 100-continue\r\nexpect: 100-continue",
+        "connection: expect\r\nexpect: 100-continue",
+        "expect: something-else",
+        "Expect:",
+    ] {
+        let mut server = Talk::server();
+        server.recv(format!("POST / HTTP/1.1\r\nhost: a\r\n{lines}\r\ncontent-length: 2\r\n\r\n"));
+        server.answer(server.last(), &[":status: 403"], "");
+        assert!(server.out().contains("connection: close\r\n"), "{lines}");
+        server.connection.reset(server.last(), ErrorCode::NO_ERROR);
+        assert_eq!(server.recv("xy".to_owned() + &get("/")), [], "{lines}");
+    }
+    // HTTP/1.0 knows no expectations (section 10.1.1), and without content there is nothing to wait for.
+    for head in [
+        "POST / HTTP/1.0\r\nhost: a\r\nexpect: 100-continue\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\n\r\n",
+    ] {
+        let mut server = Talk::server();
+        server.recv(head);
+        server.answer(server.last(), &[":status: 403"], "");
+        assert!(!server.out().contains("connection: close\r\n"), "{head}");
+    }
 }
 
 #[test]

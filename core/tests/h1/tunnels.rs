@@ -18,6 +18,7 @@ const EXTENDED: [&str; 6] = [
     ":path: /chat?x",
     "sec-websocket-version: 13",
 ];
+const CONNECT: [&str; 2] = [":method: CONNECT", ":authority: b:1"];
 
 #[test]
 fn rfc6455_4_2_an_upgrade_becomes_extended_connect_and_200_becomes_101() {
@@ -205,4 +206,120 @@ fn b73_extended_connect_becomes_an_upgrade_that_must_be_proven() {
     assert_eq!(client.out(), "CONNECT b:1 HTTP/1.1\r\nhost: b:1\r\n\r\n");
     let told = client.recv("HTTP/1.1 200 \r\ncontent-length: 0\r\ntransfer-encoding: chunked\r\n\r\nx");
     assert_eq!(told, [response(&[":status: 200"], false), data("x", false)]);
+}
+
+/// Answers to other requests say nothing about it, whenever they come.
+#[test]
+fn only_its_own_answer_decides_about_a_tunnel() {
+    for tunnel_first in [false, true] {
+        for agreed in [true, false] {
+            let mut server = Talk::server();
+            server.recv(get("/a") + WEBSOCKET);
+            let [plain, tunnel] = server.streams[..] else { panic!("two requests") };
+            let turns = if tunnel_first { [tunnel, plain] } else { [plain, tunnel] };
+            for stream in turns {
+                if stream == plain {
+                    server.answer(plain, &[":status: 200"], "a");
+                } else if agreed {
+                    let head = crate::talk::section(&[":status: 200"]);
+                    server.connection.send_head(tunnel, &head, false).unwrap();
+                } else {
+                    server.answer(tunnel, &[":status: 403"], "no");
+                }
+                assert_eq!(server.again(), []);
+            }
+            let out = server.out();
+            assert!(out.starts_with("HTTP/1.1 200 OK\r\n") && !out.contains("connection: close"), "{out}");
+            if agreed {
+                assert!(out.contains("HTTP/1.1 101 "), "{out}");
+                assert_eq!(server.recv("hello"), [data("hello", false)]);
+                server.connection.read_closed();
+                assert_eq!(server.again(), [data("", true)]);
+            } else {
+                assert_eq!(server.recv(get("/next")).len(), 1, "a request as any other");
+            }
+        }
+    }
+}
+
+/// The end of what the client sends is told when there is an answer to what it asked for.
+#[test]
+fn an_end_that_came_before_the_answer_is_told_behind_it() {
+    for (request, agreed, closes) in [
+        (WEBSOCKET, true, true),
+        ("CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", true, true),
+        (WEBSOCKET, false, true),
+        ("CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", false, true),
+    ] {
+        let mut server = Talk::server();
+        server.recv(request);
+        server.connection.read_closed();
+        assert_eq!(server.again(), []);
+        assert!(!server.connection.owes_end(), "nobody knows of what it is the end");
+        if agreed {
+            let head = crate::talk::section(&[":status: 200"]);
+            server.connection.send_head(server.last(), &head, false).unwrap();
+        } else {
+            server.answer(server.last(), &[":status: 403"], "");
+            server.connection.reset(server.last(), ErrorCode::NO_ERROR);
+        }
+        assert!(server.connection.owes_end(), "{request}");
+        assert_eq!(server.again(), if agreed { vec![data("", true)] } else { vec![] });
+        assert!(!server.connection.owes_end());
+        if agreed {
+            server.connection.send_data(server.last(), b"", true).unwrap();
+        }
+        assert_eq!(server.connection.is_over(), closes, "{request}");
+    }
+}
+
+/// RFC 9110 section 9.3.6: a tunnel of which one direction has ended before it stood.
+#[test]
+fn a_tunnel_may_have_ended_on_one_side_when_it_begins() {
+    // What the backend sends.
+    let mut server = Talk::server();
+    server.recv(WEBSOCKET);
+    server.connection.send_head(server.last(), &crate::talk::section(&[":status: 200"]), true).unwrap();
+    assert!(server.out().starts_with("HTTP/1.1 101 "));
+    assert!(server.connection.is_write_closed() && !server.connection.is_over());
+    assert_eq!(server.recv("up"), [data("up", false)]);
+    server.connection.read_closed();
+    assert_eq!(server.again(), [data("", true)]);
+    assert!(server.connection.is_over() && !server.connection.has_failed());
+    // In its turn.
+    let mut server = Talk::server();
+    server.recv(get("/a") + WEBSOCKET);
+    server.connection.send_head(server.last(), &crate::talk::section(&[":status: 200"]), true).unwrap();
+    assert!(!server.connection.is_write_closed());
+    server.answer(server.streams[0], &[":status: 200"], "a");
+    assert!(server.out().contains("HTTP/1.1 101 ") && server.connection.is_write_closed());
+    // What the client sends: nothing is ended before the server has agreed, for it may not, and go on in HTTP.
+    for (head, agreed) in [(&EXTENDED[..], false), (&EXTENDED, true), (&CONNECT, false), (&CONNECT, true)] {
+        let mut client = Talk::client();
+        let stream = client.open(head, true);
+        let out = client.out();
+        assert!(!out.is_empty() && !client.connection.is_write_closed());
+        assert!(!client.connection.has_sent(stream));
+        if !agreed {
+            assert_eq!(client.recv("HTTP/1.1 403 \r\ncontent-length: 2\r\n\r\nno").len(), 2);
+            assert!(!client.connection.is_write_closed());
+            assert_eq!(client.connection.open_slots(), u32::from(head.len() > 2));
+            continue;
+        }
+        let answer = match head.len() {
+            2 => "HTTP/1.1 200 \r\n\r\n".to_owned(),
+            _ => format!(
+                "HTTP/1.1 101 \r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: {}\r\n\r\n",
+                accept_of(&out)
+            ),
+        };
+        assert_eq!(client.recv(answer + "x"), [response(&[":status: 200"], false), data("x", false)]);
+        assert!(client.connection.has_output());
+        let cut = client.connection.cut().expect("the end");
+        assert_eq!((cut.stream, cut.octets, cut.end), (stream, 0, true));
+        assert!(client.connection.is_write_closed() && client.connection.has_sent(stream));
+        client.connection.read_closed();
+        assert_eq!(client.again(), [data("", true)]);
+        assert!(client.connection.is_over() && !client.connection.has_failed());
+    }
 }

@@ -9,12 +9,14 @@ use shuntyard_core::config::{ConnectionConfig, HeaderRule, HostPattern, PathPatt
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::fields::FieldSection;
 use shuntyard_core::gateway::Gateway;
-use shuntyard_core::h2::{ClientEvent, ServerEvent};
+use shuntyard_core::h2::{ClientEvent, Protocol, ServerEvent, StreamKey};
 use shuntyard_core::hooks::{Context, HeadMut, HookFailed, Hooks, Verdict};
+use shuntyard_core::key::ConnId;
 use shuntyard_core::message::{RequestHead, ResponseHead};
 use shuntyard_core::record::{AttemptOutcome, Cause, Outcome, Record};
 
 use crate::memory::Memory;
+use crate::transforms::Squeeze;
 use crate::{get, post, requests, response, values};
 
 type Forward = Result<Verdict, HookFailed>;
@@ -510,4 +512,108 @@ fn what_was_adopted_for_an_answered_request_is_idle_again() {
     let at_once = requests(&mut memory, backend).len();
     memory.wait(Duration::from_secs(4));
     assert_eq!((engines, at_once, requests(&mut memory, backend).len()), (0, 1, 0));
+}
+
+/// A client that has asked for a tunnel to a backend that offers them.
+fn asking_for_a_tunnel(hooks: Box<dyn Hooks>) -> (Memory, ConnId, StreamKey) {
+    let mut memory = memory(hooks);
+    memory.backend_config.extended_connect = true;
+    let client = memory.connect(ConnectionConfig::default());
+    memory.settle();
+    let request = Request::builder()
+        .method("CONNECT")
+        .uri("http://example.com/chat")
+        .extension(Protocol("websocket".to_owned()))
+        .body(())
+        .expect("a request");
+    let stream = memory.client(client).send_request(&request, false).expect("a slot");
+    memory.settle();
+    (memory, client, stream)
+}
+
+/// They see and change heads; the octets are not content, and pass as they are.
+#[test]
+fn tunnels_pass_hooks_and_no_transforms() {
+    for (on_request_side, on_response_side) in [(false, false), (true, false), (false, true)] {
+        let hooks = Made {
+            arrived: |_: &Context<'_>| Verdict::Forward,
+            request: move |_: &Context<'_>, request: &mut HeadMut<'_, RequestHead>| -> Forward {
+                request.set("x-seen", "1")?;
+                if on_request_side {
+                    request.transform(Box::new(Squeeze::default()));
+                }
+                Ok(Verdict::Forward)
+            },
+            response: move |_: &Context<'_>, response: &mut HeadMut<'_, ResponseHead>| -> Forward {
+                if on_response_side {
+                    response.transform(Box::new(Squeeze::default()));
+                }
+                Ok(Verdict::Forward)
+            },
+        };
+        let (mut memory, client, stream) = asking_for_a_tunnel(Box::new(hooks));
+        let backend = memory.backends()[0];
+        let (far, request) = requests(&mut memory, backend).pop().expect("the request");
+        assert_eq!(values(request.headers(), "x-seen"), ["1"]);
+        memory.backend(backend).send_response(far, &Response::new(()), false).expect("open");
+        memory.client(client).send_data(stream, b"to the backend", false).expect("open");
+        memory.backend(backend).send_data(far, b"to the client", true).expect("open");
+        memory.settle();
+        assert_eq!(octets_at(&mut memory, client), b"to the client");
+        assert!(memory.records.is_empty(), "the client's direction is open");
+        memory.client(client).send_data(stream, b", and more", true).expect("open");
+        memory.settle();
+        let mut octets = Vec::new();
+        while let Some(event) = memory.backend(backend).poll_event().expect("sound") {
+            if let ServerEvent::Data { data, .. } = event {
+                octets.extend_from_slice(&data);
+            }
+        }
+        assert_eq!(octets, b"to the backend, and more");
+        assert_eq!(memory.records[0].outcome, Outcome::Complete);
+        assert_eq!(memory.gateway.view().requests, 0);
+    }
+}
+
+fn octets_at(memory: &mut Memory, client: ConnId) -> Vec<u8> {
+    let mut octets = Vec::new();
+    while let Some(event) = memory.client(client).poll_event().expect("sound") {
+        if let ClientEvent::Data { data, .. } = event {
+            octets.extend_from_slice(&data);
+        }
+    }
+    octets
+}
+
+/// A status that opens a tunnel is the backend's to give, and to refuse.
+#[test]
+fn no_hook_opens_a_tunnel_or_closes_one_that_stands() {
+    let arrived = Made {
+        arrived: |_: &Context<'_>| answer(200, "here"),
+        request: |_: &Context<'_>, _: &mut HeadMut<'_, RequestHead>| Ok(Verdict::Forward),
+        response: |_: &Context<'_>, _: &mut HeadMut<'_, ResponseHead>| Ok(Verdict::Forward),
+    };
+    let changes = |to| on_response(move |_, head| Ok(head.set_status(to).map(|()| Verdict::Forward)?));
+    let hooks: [(Box<dyn Hooks>, u16); 4] = [
+        (Box::new(arrived), 0),
+        (on_request(|_, _| Ok(answer(200, ""))), 0),
+        (changes(200), 403),
+        (changes(403), 200),
+    ];
+    for (hooks, status) in hooks {
+        let (mut memory, client, _) = asking_for_a_tunnel(hooks);
+        if status > 0 {
+            let backend = memory.backends()[0];
+            let (far, _) = requests(&mut memory, backend).pop().expect("the request");
+            let mut answer = Response::new(());
+            *answer.status_mut() = StatusCode::from_u16(status).expect("a status");
+            memory.backend(backend).send_response(far, &answer, false).expect("open");
+            memory.settle();
+        }
+        assert_eq!(response(&mut memory, client).status(), 500, "{status}");
+        assert_eq!(memory.records[0].outcome, Outcome::LocalReply(Cause::HookFailed), "{status}");
+    }
+    // Any other answer is a hook's to give.
+    let (mut memory, client, _) = asking_for_a_tunnel(on_request(|_, _| Ok(answer(403, "no"))));
+    assert_eq!(response(&mut memory, client).status(), 403);
 }

@@ -1,6 +1,6 @@
 //! Messages that only the end of their connection ends, and that are not whole: their peer must not take them for whole.
 
-use shuntyard_core::config::{ConnectionConfig, Protocol};
+use shuntyard_core::config::{ConnectionConfig, PathPattern, Protocol};
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::gateway::Command;
 use shuntyard_core::h2::{ClientEvent, StreamKey};
@@ -108,4 +108,53 @@ fn a_backend_of_http10_that_breaks_off_is_no_clean_end() {
         }
         assert!(matches!(memory.records[0].outcome, Outcome::Truncated(_)));
     }
+}
+
+/// A client that read too slowly for its route, of a response whose end is that of the connection: what was taken in leaves.
+#[test]
+fn a_response_that_ends_with_its_connection_ends_it_although_its_request_is_over() {
+    let mut memory = Memory::new(|config| config.routes[0].timeout = Some(Duration::from_secs(30)));
+    let client = memory.connect_mute();
+    memory.inject(client, HTTP10.as_bytes());
+    let backend = memory.backends().into_iter().find(|&id| id != client).expect("a backend");
+    let (stream, _) = requests(&mut memory, backend).pop().expect("the request");
+    memory.deafen(client);
+    memory.backend(backend).send_response(stream, &ok(), false).expect("open");
+    memory.settle();
+    memory.backend(backend).send_data(stream, &[7; 180_000], true).expect("open");
+    for _ in 0..20 {
+        memory.settle();
+        while memory.backend(backend).poll_event().expect("sound").is_some() {}
+    }
+    memory.wait(Duration::from_secs(31));
+    assert!(matches!(memory.records[0].outcome, Outcome::Truncated(_)));
+    memory.hear(client);
+    assert!(memory.sent_to(client).len() > 180_000);
+    assert_eq!(
+        (&memory.shutdowns[..], memory.aborted.len()),
+        (&[client][..], 0),
+        "its end is that of the response"
+    );
+}
+
+/// Behind a response that took long.
+#[test]
+fn a_connection_ends_with_the_answer_to_a_request_that_never_came_whole() {
+    let mut memory = Memory::new(|config| {
+        let long = Duration::from_secs(200);
+        (config.timeouts.response, config.timeouts.suspect_silent) = (long, long);
+        config.routes[0].path = PathPattern::Prefix("/slow".into());
+    });
+    let client = memory.connect_mute();
+    let refused = "GET /nowhere HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nfifty octets of a hundred, and then it ends.......";
+    memory.inject(client, (HTTP11.replace(" / ", " /slow ") + refused).as_bytes());
+    memory.shut(client);
+    let backend = memory.backends().into_iter().find(|&id| id != client).expect("a backend");
+    memory.wait(Duration::from_secs(80));
+    let (stream, _) = requests(&mut memory, backend).pop().expect("the request");
+    memory.backend(backend).send_response(stream, &ok(), true).expect("open");
+    memory.settle();
+    let said = said(&mut memory, client);
+    assert!(said.starts_with("HTTP/1.1 200 ") && said.contains("HTTP/1.1 404 "), "{said}");
+    assert!(memory.closed.contains(&client), "nothing more can come");
 }

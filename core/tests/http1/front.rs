@@ -443,3 +443,29 @@ fn each_listener_speaks_what_it_says_and_a_new_configuration_changes_nothing_of_
         assert_eq!(memory.sent_to(http2).starts_with(b"HTTP/1.1 505 "), spoken);
     }
 }
+
+/// Whoever waits for the response before is not to blame, nor is its client.
+#[test]
+fn a_response_that_waits_for_its_turn_is_not_one_that_nobody_reads() {
+    let mut memory = Memory::new(|config| {
+        let long = Duration::from_secs(400);
+        (config.timeouts.response, config.timeouts.suspect_silent) = (long, long);
+    });
+    let client = memory.connect_mute();
+    memory.inject(client, (GET.to_owned() + GET).as_bytes());
+    let backend = backend(&memory);
+    let asked: Vec<_> = requests(&mut memory, backend).into_iter().map(|(stream, _)| stream).collect();
+    let [first, second] = asked[..] else { panic!("{asked:?}") };
+    memory.backend(backend).send_response(second, &ok(), false).expect("open");
+    memory.backend(backend).send_data(second, b"half, ", false).expect("open");
+    memory.settle();
+    memory.wait(Duration::from_secs(390));
+    assert_eq!(memory.records.len(), 0);
+    memory.backend(backend).send_response(first, &ok(), true).expect("open");
+    memory.backend(backend).send_data(second, b"whole", true).expect("open");
+    memory.settle();
+    let said = said(&mut memory, client);
+    assert!(said.ends_with("\r\nb\r\nhalf, whole\r\n0\r\n\r\n"), "{said}");
+    let outcomes: Vec<_> = memory.records.iter().map(|record| record.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Complete; 2]);
+}

@@ -2,13 +2,13 @@
 
 use http::{Method, Request};
 use shuntyard_core::config::{ConnectionConfig, Protocol, Scope};
-use shuntyard_core::h2::{ClientEvent, Protocol as Upgrade, ServerEvent};
+use shuntyard_core::h2::{ClientEvent, Protocol as Upgrade, ServerEvent, StreamKey};
 use shuntyard_core::key::ConnId;
 use shuntyard_core::record::{Cause, Outcome};
 use shuntyard_requirements::req;
 
 use crate::memory::Memory;
-use crate::memory::talk::{events, ok, requests};
+use crate::memory::talk::{content, events, ok, requests};
 use crate::said;
 
 /// The key of RFC 6455 section 1.3, and what answers it.
@@ -261,4 +261,224 @@ fn upgrade_to_h2c_is_served_as_http1() {
     memory.backend(backend).send_response(stream, &ok(), true).expect("open");
     memory.settle();
     assert!(said(&mut memory, client).starts_with("HTTP/1.1 200 "));
+}
+
+/// One that was asked for behind another request is its own, whichever of the two is answered first.
+#[test]
+fn a_tunnel_behind_another_request_stands_whoever_is_answered_first() {
+    for tunnel_first in [false, true] {
+        let mut memory = http1_behind();
+        let client = memory.connect_mute();
+        let both = "GET /a HTTP/1.1\r\nhost: a\r\n\r\n".to_owned() + &handshake();
+        memory.inject(client, both.as_bytes());
+        let behind: Vec<_> = memory.backends().into_iter().filter(|&id| id != client).collect();
+        let [plain, tunnel] = behind[..] else { panic!("{behind:?}") };
+        let asked = said(&mut memory, tunnel);
+        let plain_answer = b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\na";
+        if !tunnel_first {
+            memory.inject(plain, plain_answer);
+        }
+        memory.inject(tunnel, switching(&accept_of(&asked)).as_bytes());
+        if tunnel_first {
+            memory.inject(plain, plain_answer);
+        }
+        let answers = said(&mut memory, client);
+        assert!(answers.starts_with("HTTP/1.1 200 ") && answers.contains(ACCEPT), "{answers}");
+        memory.inject(client, b"ping");
+        assert_eq!(said(&mut memory, tunnel), "ping", "{tunnel_first}");
+        memory.shut(client);
+        assert_eq!(memory.shutdowns, [tunnel]);
+        memory.inject(tunnel, b"last");
+        memory.shut(tunnel);
+        assert_eq!(said(&mut memory, client), "last");
+        let outcomes: Vec<_> = memory.records.iter().map(|record| record.outcome).collect();
+        assert_eq!((outcomes, memory.gateway.view().requests), (vec![Outcome::Complete; 2], 0));
+        assert!(memory.closed.contains(&client));
+    }
+}
+
+/// One side of a tunnel, in either protocol.
+#[derive(Clone, Copy)]
+struct Side {
+    conn: ConnId,
+    /// Over HTTP/2.
+    stream: Option<StreamKey>,
+}
+
+fn websocket() -> Request<()> {
+    Request::builder()
+        .method(Method::CONNECT)
+        .uri("http://a/chat")
+        .header("sec-websocket-version", "13")
+        .extension(Upgrade("websocket".to_owned()))
+        .body(())
+        .expect("a request")
+}
+
+/// A client of this protocol that asks for a tunnel, of a backend of that one; the backend's connection is not made yet.
+fn asking(http2: bool, http2_behind: bool, end: bool) -> (Memory, Side) {
+    let mut memory = if http2_behind { Memory::new(|_| {}) } else { http1_behind() };
+    memory.backend_config.extended_connect = true;
+    memory.hold_connects = true;
+    let conn = if http2 { memory.connect(ConnectionConfig::default()) } else { memory.connect_mute() };
+    memory.settle();
+    let stream = http2.then(|| memory.client(conn).send_request(&websocket(), end).expect("a slot"));
+    if !http2 {
+        memory.inject(conn, handshake().as_bytes());
+    }
+    memory.settle();
+    (memory, Side { conn, stream })
+}
+
+/// The client sends this, and ends its direction.
+fn client_ends(memory: &mut Memory, client: Side, octets: &[u8]) {
+    match client.stream {
+        Some(stream) => {
+            memory.client(client.conn).send_data(stream, octets, true).expect("open");
+            memory.settle();
+        }
+        None => {
+            if !octets.is_empty() {
+                memory.inject(client.conn, octets);
+            }
+            memory.shut(client.conn);
+        }
+    }
+}
+
+/// What a backend has heard since the last time, and whether the client's direction has ended.
+fn heard(memory: &mut Memory, backend: Side) -> (Vec<u8>, bool) {
+    if backend.stream.is_none() {
+        return (memory.sent_to(backend.conn), memory.shutdowns.contains(&backend.conn));
+    }
+    let (mut octets, mut ended) = (Vec::new(), false);
+    while let Some(event) = memory.backend(backend.conn).poll_event().expect("sound") {
+        if let ServerEvent::Data { data, end, .. } = event {
+            octets.extend_from_slice(&data);
+            ended |= end;
+        }
+    }
+    (octets, ended)
+}
+
+/// The backend agrees. Says whether the request had ended with its head; over HTTP/2 with `end` so does the tunnel.
+fn agree(memory: &mut Memory, client: ConnId, http2: bool, end: bool) -> (Side, bool) {
+    let conn = backend(memory, client);
+    if !http2 {
+        switch(memory, conn);
+        return (Side { conn, stream: None }, false);
+    }
+    while let Some(event) = memory.backend(conn).poll_event().expect("sound") {
+        if let ServerEvent::Request { stream, end: ended, .. } = event {
+            memory.backend(conn).send_response(stream, &ok(), end).expect("open");
+            memory.settle();
+            return (Side { conn, stream: Some(stream) }, ended);
+        }
+    }
+    panic!("it was not asked");
+}
+
+fn backend_ends(memory: &mut Memory, backend: Side, octets: &[u8]) {
+    match backend.stream {
+        Some(stream) => {
+            memory.backend(backend.conn).send_data(stream, octets, true).expect("open");
+            memory.settle();
+        }
+        None => {
+            memory.inject(backend.conn, octets);
+            memory.shut(backend.conn);
+        }
+    }
+}
+
+/// The client has all of what the backend sent, and its end.
+fn assert_has(memory: &mut Memory, client: Side, octets: &[u8]) {
+    if client.stream.is_some() {
+        let seen = events(memory, client.conn);
+        assert_eq!(content(&seen), (octets.to_vec(), true), "{seen:?}");
+    } else {
+        let said = said(memory, client.conn);
+        assert!(said.starts_with("HTTP/1.1 101 ") && said.as_bytes().ends_with(octets), "{said}");
+        assert!(memory.closed.contains(&client.conn) || memory.shutdowns.contains(&client.conn));
+    }
+}
+
+fn assert_over(memory: &Memory) {
+    let outcomes: Vec<_> = memory.records.iter().map(|record| record.outcome).collect();
+    let view = memory.gateway.view();
+    assert_eq!((outcomes, view.requests, view.reserved_octets), (vec![Outcome::Complete], 0, 0));
+}
+
+/// Between all pairs of protocols: with the head, before the request is handed over, before it is answered.
+#[test]
+fn b73_a_client_that_ends_its_direction_before_the_tunnel_stands_has_ended_it() {
+    for (http2, http2_behind) in [(true, true), (true, false), (false, true), (false, false)] {
+        for (with_head, frozen, octets) in [
+            (true, true, ""),
+            (false, true, ""),
+            (false, true, "up"),
+            (false, false, ""),
+            (false, false, "up"),
+        ] {
+            let (mut memory, client) = asking(http2, http2_behind, with_head);
+            if frozen && !(http2 && with_head) {
+                client_ends(&mut memory, client, octets.as_bytes());
+            }
+            memory.release_connects();
+            if !frozen {
+                client_ends(&mut memory, client, octets.as_bytes());
+            }
+            let (backend, ended) = agree(&mut memory, client.conn, http2_behind, false);
+            let (got, ends) = heard(&mut memory, backend);
+            assert_eq!((&got[..], ended || ends), (octets.as_bytes(), true), "{http2} {http2_behind}");
+            assert!(memory.records.is_empty(), "the backend's direction is open");
+            backend_ends(&mut memory, backend, b"last");
+            assert_has(&mut memory, client, b"last");
+            assert_over(&memory);
+        }
+    }
+}
+
+/// RFC 9113 section 8.5: the tunnel stands, and nothing comes out of it.
+#[test]
+fn a_backend_that_ends_its_direction_with_its_agreement_leaves_the_other_open() {
+    for (http2, with_head) in [(true, false), (true, true), (false, false)] {
+        let (mut memory, client) = asking(http2, true, with_head);
+        memory.release_connects();
+        let (backend, _) = agree(&mut memory, client.conn, true, true);
+        if !with_head {
+            assert!(memory.records.is_empty(), "the client's direction is open");
+            client_ends(&mut memory, client, b"up");
+            assert_eq!(heard(&mut memory, backend), (b"up".to_vec(), true));
+        }
+        if let Some(stream) = client.stream {
+            let seen = events(&mut memory, client.conn);
+            let agreed = |event: &ClientEvent| matches!(event, ClientEvent::Response { response, end: true, .. } if response.status() == 200);
+            assert!(seen.iter().any(agreed) && seen.len() == 1, "{seen:?} on {stream:?}");
+        } else {
+            assert_has(&mut memory, client, b"\r\n\r\n");
+        }
+        assert_over(&memory);
+    }
+}
+
+/// Whatever its answer is, a client that has shut its side down gets it, and then its connection ends.
+#[test]
+fn a_client_that_went_before_its_tunnel_was_refused_is_answered_and_closed() {
+    let connect = "CONNECT a:443 HTTP/1.1\r\nhost: a\r\n\r\n".to_owned();
+    for request in [handshake(), connect] {
+        let mut memory = Memory::new(|config| {
+            config.upstreams[0].endpoints[0].protocol = Protocol::Http1;
+            config.routes[0].connect = true;
+        });
+        memory.mute_backends = true;
+        let client = memory.connect_mute();
+        memory.inject(client, request.as_bytes());
+        memory.shut(client);
+        let backend = backend(&memory, client);
+        memory.inject(backend, b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno");
+        assert!(said(&mut memory, client).starts_with("HTTP/1.1 403 "));
+        assert!(memory.closed.contains(&client), "{request}");
+        assert_eq!(memory.gateway.view().requests, 0);
+    }
 }
