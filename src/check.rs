@@ -33,8 +33,8 @@ pub(crate) fn check(args: &ServeArgs) -> Result<(), Failure> {
 fn memory_bound(config: &Config, tls_with_clients: bool) -> MemoryBound {
     let clients = if tls_with_clients { u64::from(config.max_fronts) } else { 0 };
     let backends = config.upstreams.iter().fold(0u64, |sum, upstream| {
-        let secure = upstream.endpoints.iter().filter(|endpoint| endpoint.tls.is_some()).count() as u64;
-        sum.saturating_add(secure.saturating_mul(upstream.connections_max.into()))
+        let secure = upstream.endpoints.iter().filter(|endpoint| endpoint.tls.is_some());
+        secure.map(|endpoint| u64::from(upstream.most_connections(endpoint))).fold(sum, u64::saturating_add)
     });
     let mut bound = config.memory_bound();
     for (term, connections) in [("TLS with clients", clients), ("TLS with backends", backends)] {

@@ -58,6 +58,8 @@ pub struct Engine {
     pub idle: bool,
     /// Its backend allows no stream on it for now, which its endpoint counts.
     pub barred: bool,
+    /// Its backend understands requests for tunnels, which its endpoint counts.
+    pub offers_tunnels: bool,
     /// Its backend has seen too many requests taken back, and rests: the next look at it.
     pub easing: Option<DeadlineKey<DeadlineTarget>>,
     /// Streams whose requests have got another answer, if there are any.
@@ -89,6 +91,7 @@ impl Engine {
             entry,
             idle: false,
             barred: false,
+            offers_tunnels: false,
             easing: None,
             leftovers: None,
             loudness: Loudness::QUIET,

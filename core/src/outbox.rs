@@ -12,6 +12,8 @@ pub struct OctetQueue {
 pub const FIRST_CAPACITY: usize = 1024;
 /// What an empty queue may keep for what comes next.
 const KEPT_CAPACITY: usize = 64 << 10;
+/// What one may have too much that is not to grow any more.
+const KEPT_FITTED: usize = 4 << 10;
 /// What one may keep whose memory passes on: all that an outbox of ordinary limits grows to.
 pub const PASSED_ON_CAPACITY: usize = 256 << 10;
 
@@ -111,8 +113,25 @@ impl OctetQueue {
         self.start += n;
         if self.is_empty() {
             self.empty(kept);
+        } else if self.octets.capacity() > kept && self.len() <= self.octets.capacity() / 4 {
+            // Whoever takes all but a little is not to keep the memory of all. It had grown to that by as many octets.
+            self.fit();
         }
         n
+    }
+
+    /// Gives back what is not needed for what waits.
+    fn fit(&mut self) {
+        self.octets = self.as_slice().to_vec();
+        self.start = 0;
+    }
+
+    /// The same, where that is more than half. Says how much memory is held, if anything waits.
+    pub fn fit_if_roomy(&mut self) -> usize {
+        if self.capacity() > KEPT_FITTED + 2 * self.len() {
+            self.fit();
+        }
+        if self.is_empty() { 0 } else { self.capacity() }
     }
 
     /// Drops everything.

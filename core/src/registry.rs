@@ -208,15 +208,27 @@ impl Registry {
         }
     }
 
-    /// The ledger has no memory for the entry's next request.
-    pub fn starve(&mut self, entry: EntryKey) {
+    /// The ledger has no memory for the entry's next request. Who has got some stands behind the others.
+    pub fn starve(&mut self, entry: EntryKey, has_got: bool) {
+        if has_got {
+            self.starved.unlink(&mut self.entries, entry);
+        }
         self.starved.push_back(&mut self.entries, entry);
     }
 
-    /// The ledger got memory back: the first that waits for it is looked at.
+    /// It is not for want of memory that the entry waits, if it does: what it was offered is for the next.
+    #[inline(always)]
+    pub fn sated(&mut self, entry: EntryKey) {
+        if self.starved.unlink(&mut self.entries, entry) {
+            self.feed();
+        }
+    }
+
+    /// The ledger got memory back: the first that waits for it is looked at. It keeps its place until it has got some, so that it does not matter how
+    /// often that is said.
     #[inline(always)]
     pub fn feed(&mut self) {
-        if let Some(entry) = self.starved.pop_front(&mut self.entries) {
+        if let Some(entry) = self.starved.front() {
             self.ready.push_back(&mut self.entries, entry);
         }
     }

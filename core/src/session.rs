@@ -247,7 +247,7 @@ impl Session {
         each!(self, session => session.has_room(), asleep => true)
     }
 
-    /// Server: octets of output beyond the mark at which content stops.
+    /// Server: octets of output beyond twice the mark at which content stops.
     #[inline]
     pub fn excess_output(&self) -> u32 {
         each!(self, session => session.excess_output(), asleep => 0)
@@ -289,8 +289,8 @@ impl Session {
         each!(self, session => session.send_data(key, data, end), asleep => Err(SendError::Gone))
     }
 
-    /// Ends a message with a trailer section.
-    pub fn send_trailers(&mut self, key: StreamKey, fields: FieldSection) -> Result<(), SendError> {
+    /// Ends a message with a trailer section; `false`: a cut tells of the end.
+    pub fn send_trailers(&mut self, key: StreamKey, fields: FieldSection) -> Result<bool, SendError> {
         each!(self, session => session.send_trailers(key, fields), asleep => Err(SendError::Gone))
     }
 
@@ -353,6 +353,11 @@ impl Session {
     /// Octets of content that wait in a stream.
     pub fn queued(&self, key: StreamKey) -> usize {
         each!(self, session => session.queued(key), asleep => 0)
+    }
+
+    /// What waits in a stream's queue gets memory of about its size, which nothing will be added to. Says how much that is.
+    pub fn fit_queue(&mut self, key: StreamKey) -> usize {
+        each!(self, session => session.fit_queue(key), asleep => 0)
     }
 
     /// Octets that wait in all.

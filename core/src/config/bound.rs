@@ -11,11 +11,13 @@ pub struct MemoryBound {
 
 /// The state of a connection beside its buffers and tables: structures, slabs of streams that have grown, what its encoder has
 /// translated (at most 4 KiB) and kept of blocks (2 KiB) and of sections (at most two, of 1.75 KiB each), and blocks that its decoder has kept
-/// (at most two, and two without their paths, with 2 KiB each). One of HTTP/1.1 keeps two heads of requests (with 3 KiB each) and one of a
+/// (at most two, and two without their paths, with 2 KiB each), and signals of priorities that came early (at most a thousand, 8 KiB). One of HTTP/1.1 keeps two heads of requests (with 3 KiB each) and one of a
 /// response (1 KiB) in place of those.
-const CONNECTION_OCTETS: u64 = 20 << 10;
-/// The state of a request beside large fields and content: its own, that of its two streams, and a section of ordinary size.
-const REQUEST_OCTETS: u64 = 6 << 10;
+const CONNECTION_OCTETS: u64 = 28 << 10;
+/// The state of a request beside large fields and content: its own and that of its two streams, a head, two trailer sections, and four queues of the least size.
+const REQUEST_OCTETS: u64 = 12 << 10;
+/// A client's place in the queue of one upstream.
+const LANE_OCTETS: u64 = 256;
 /// What is kept for use between connections: [`gateway`](crate::gateway) keeps 4 MiB of sections, content and large outboxes, one of
 /// other outboxes, less than two of sections that came again (128, of 1 KiB and what is added or was taken out), and less than three of
 /// lines that tables of sleepers have in common (4096, of 512 octets and what is added).
@@ -36,13 +38,16 @@ impl Config {
     /// ```text
     ///   ledger                                     what backends may send
     /// + upload ledger                              what clients sent and nobody took
-    /// + 2 x replay ledger                          what is kept to be sent again, and is on its way again
+    /// + 4 x replay ledger                          what is kept to be sent again, and is on its way again
     /// + 2 x head ledger                            heads and trailers
     /// + fronts x (connection window + connection)  clients without memory of that ledger; outbox, inbox, tables
     /// + fronts x streams x request                 all else of requests
+    /// + fronts x upstreams x lane                  places in queues
     /// + connections x connection                   backends
     /// + shared buffers
     /// ```
+    ///
+    /// Queues have memory in powers of two: where windows are none, the first two terms and the windows of connections count as so much more.
     ///
     /// It is what hostile clients can drive a gateway to that takes as many of them as it may. Ordinary ones stay orders of
     /// magnitude below. What bounds it in practice is `max_fronts`.
@@ -60,39 +65,48 @@ impl Config {
         let fronts = u64::from(self.max_fronts);
         let streams = fronts.saturating_mul(self.front.max_concurrent_streams.into());
         let section = self.front.max_header_list_size.max(self.backend.max_header_list_size);
-        let front = connection(&self.front, section).saturating_add(self.front.connection_window_size.into());
+        let front = self.connection(&self.front, section);
+        let front = front.saturating_add(u64::from(self.front.connection_window_size).next_power_of_two());
         let connections = self.upstreams.iter().fold(0u64, |sum, upstream| {
-            let most = u64::from(upstream.connections_max).saturating_mul(upstream.endpoints.len() as u64);
-            sum.saturating_add(most)
+            let most = upstream.endpoints.iter().map(|endpoint| u64::from(upstream.most_connections(endpoint)));
+            most.fold(sum, u64::saturating_add)
         });
         let mut terms = vec![
-            ("content from backends", self.ledger_octets),
-            ("content from clients", self.upload_ledger_octets),
-            // Once kept, and once more in its stream's queue while it is sent again.
-            ("content kept to be sent again", self.replay_ledger_octets.saturating_mul(2)),
+            ("content from backends", in_queues(self.ledger_octets, self.backend.initial_window_size)),
+            ("content from clients", in_queues(self.upload_ledger_octets, self.front.initial_window_size)),
+            // Once kept, and once more in its stream's queue while it is sent again; in memory that has grown by doubling.
+            ("content kept to be sent again", self.replay_ledger_octets.saturating_mul(4)),
             ("client connections", fronts.saturating_mul(front)),
             // By their size as HTTP counts it, of which their memory is at most the double.
             ("heads and trailers", self.head_ledger_octets.saturating_mul(2)),
             ("requests", streams.saturating_mul(REQUEST_OCTETS)),
-            ("backend connections", connections.saturating_mul(connection(&self.backend, section))),
+            ("places in queues", fronts.saturating_mul(self.upstreams.len() as u64 * LANE_OCTETS)),
+            ("backend connections", connections.saturating_mul(self.connection(&self.backend, section))),
             ("shared buffers", self.recv_buffer_octets as u64 + SPARE_OCTETS),
         ];
         terms.sort_by_key(|&(_, octets)| core::cmp::Reverse(octets));
         MemoryBound { terms }
     }
+
+    /// Outbox, inbox, tables and state. Reading stops where the outbox holds twice its mark; what one read then still adds are
+    /// answers, and the last of all heads that came below the mark: `section`. Those beyond it are in the head ledger (`gateway/output`).
+    fn connection(&self, config: &ConnectionConfig, section: u32) -> u64 {
+        let outbox = 2 * config.outbox_high_mark as u64 + FRAME_OCTETS + u64::from(section);
+        let block = u64::from(config.max_continuations).saturating_add(1).saturating_mul(FRAME_OCTETS);
+        // All of a read may wait, beside a block that is not whole, in memory that has grown by doubling.
+        let inbox = (self.recv_buffer_octets as u64).next_power_of_two() + 2 * block.min(config.field_block_max() as u64);
+        // Peers may use the default until they have acknowledged less.
+        let decoder = table_octets(config.header_table_size.max(4096));
+        let tables = decoder + table_octets(config.encoder_table_size) + class_octets(config.encoder_table_size);
+        let answers = 8 * u64::from(config.max_queued_control_frames).next_power_of_two();
+        [outbox.next_power_of_two(), inbox, tables, answers].into_iter().fold(CONNECTION_OCTETS, u64::saturating_add)
+    }
 }
 
-/// Outbox, inbox, tables and state. Reading stops where the outbox holds twice its mark; what one read then still adds are
-/// answers, and the last of all heads that came below the mark: `section`. Those beyond it are in the head ledger (`gateway/output`).
-fn connection(config: &ConnectionConfig, section: u32) -> u64 {
-    let outbox = 2 * config.outbox_high_mark as u64 + FRAME_OCTETS + u64::from(section);
-    let block = u64::from(config.max_continuations).saturating_add(1).saturating_mul(FRAME_OCTETS);
-    // What comes octet by octet lies in memory that has grown by doubling.
-    let inbox = 2 * FRAME_OCTETS.saturating_add(block.min(config.field_block_max() as u64));
-    // Peers may use the default until they have acknowledged less.
-    let decoder = table_octets(config.header_table_size.max(4096));
-    let tables = decoder + table_octets(config.encoder_table_size) + class_octets(config.encoder_table_size);
-    outbox.saturating_add(inbox).saturating_add(tables).saturating_add(CONNECTION_OCTETS)
+/// What windows of this size need that are promised out of a ledger: each has memory of the next power of two.
+fn in_queues(ledger: u64, window: u32) -> u64 {
+    let window = u64::from(window.max(1));
+    ledger.div_ceil(window).saturating_mul(window.next_power_of_two())
 }
 
 /// What a dynamic table of this size holds at most (`hpack/dynamic_table`): its octets and half as many of entries that are gone, and an

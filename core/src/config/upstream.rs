@@ -176,6 +176,15 @@ impl Default for RetryConfig {
 }
 
 impl UpstreamConfig {
+    /// How many connections to the endpoint there may be, whatever is spoken with it.
+    pub fn most_connections(&self, endpoint: &EndpointConfig) -> u32 {
+        match (endpoint.protocol, endpoint.tls) {
+            (_, Some(Alpn::Either)) => self.connections_max.max(self.http1_connections_max),
+            (Protocol::Http1, _) => self.http1_connections_max,
+            (Protocol::Http2, _) => self.connections_max,
+        }
+    }
+
     /// An upstream with these endpoints and default limits.
     pub fn new(name: impl Into<Arc<str>>, endpoints: Vec<Address>) -> Self {
         Self {

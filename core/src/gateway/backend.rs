@@ -213,10 +213,9 @@ impl Gateway {
         if !self.reserve_output(key, &fields, now) {
             return self.keep_section(fields);
         }
-        let mut all_left = false;
+        let mut all_left = true;
         if let Some(entry) = self.conns.get_mut(front.conn) {
-            all_left = entry.session.queued(front.stream) == 0;
-            let _ = entry.session.send_trailers(front.stream, fields);
+            all_left = entry.session.send_trailers(front.stream, fields).unwrap_or(true);
         }
         self.touch(front.conn);
         self.backend_done(key, now);
@@ -247,7 +246,7 @@ impl Gateway {
         let front = request.awaiting.front;
         let relayed = request.awaiting.relay.as_ref().map_or(0, |relay| relay.waiting());
         let waiting =
-            relayed + self.conns.get(front.conn).map_or(0, |entry| entry.session.queued(front.stream));
+            relayed + self.conns.get_mut(front.conn).map_or(0, |entry| entry.session.fit_queue(front.stream));
         let surplus = finished.trim(waiting as u32);
         request.place = Place::Finished(finished);
         if let Some(surplus) = surplus {

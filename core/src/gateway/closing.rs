@@ -78,8 +78,6 @@ impl Gateway {
             self.close_gracefully(id, Cause::ConnectionTerminated, now);
         } else if !self.shed_if_full(id, now) {
             self.arm_idle(id, now);
-            // First it is idle, and whose turn it is gets it: that need not be who had it.
-            self.run_out(id, now);
             self.slot_freed(id, now);
         }
     }

@@ -81,18 +81,20 @@ impl Gateway {
                 Thawed::Yes | Thawed::Held | Thawed::Answered => in_vain = false,
                 Thawed::Starved => {
                     self.account.hit(Limit::Ledger);
-                    self.registry.starve(entry);
+                    self.registry.starve(entry, !in_vain);
                     return true;
                 }
-                Thawed::NoSlot => return true,
+                Thawed::NoSlot => {
+                    self.registry.sated(entry);
+                    return true;
+                }
             }
         }
         // What it did not need may serve the next.
         if hands_on || !in_vain {
             self.registry.wake_next(entry, !in_vain, unserved);
         }
-        // Nor may memory that it was woken for.
-        self.registry.feed();
+        self.registry.sated(entry);
         !in_vain || unserved.is_empty() || unserved.has(Needs::Anything)
     }
 
@@ -363,7 +365,7 @@ impl Gateway {
         live.attempt.request_octets += cut as u64;
         let relayed = live.relay.is_some();
         let is_tunnel = awaiting.head.method == Method::Connect;
-        let all_left = !relayed && awaiting.content_end && cut == content.len();
+        let mut all_left = !relayed && awaiting.content_end && cut == content.len();
         let max = awaiting.route.as_ref().map_or(0, |of| self.registry.replay_octets(of.upstream));
         self.replays.keep_all(content, max, awaiting, &mut self.conns, &mut self.spare);
         if let Some(trailers) = trailers {
@@ -373,7 +375,7 @@ impl Gateway {
                 None => {
                     if let Some(entry) = self.conns.get_mut(conn) {
                         // As it takes content, so it does trailers.
-                        let _ = entry.session.send_trailers(stream, trailers);
+                        all_left &= entry.session.send_trailers(stream, trailers).unwrap_or(true);
                     }
                 }
             }

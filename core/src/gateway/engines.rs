@@ -28,8 +28,18 @@ impl Gateway {
             let seat = Seat { conn, endpoint: engine.endpoint, dialling: first };
             self.registry.limit_told(engine.upstream, engine.entry, seat, limits);
         }
+        self.offer_tunnels(conn, limits.1);
         self.bar(conn, limits.0 == Some(0));
         self.run_out(conn, now);
+    }
+
+    /// The backend understands requests for tunnels on the connection, or does not. What one says that goes away is not for others.
+    fn offer_tunnels(&mut self, conn: ConnId, offers: bool) {
+        let Some(engine) = self.conns.get_mut(conn).and_then(Conn::engine_mut) else { return };
+        let offers = offers && engine.phase() != EnginePhase::Draining;
+        if core::mem::replace(&mut engine.offers_tunnels, offers) != offers {
+            self.registry.offer_tunnels(engine.upstream, engine.endpoint, offers);
+        }
     }
 
     /// The backend allows no stream on the connection for now, or does again. Of one that goes away it means nothing.
@@ -51,7 +61,8 @@ impl Gateway {
     /// Likewise, where nobody waits who could use it. Says whose connection is idle now, if it is.
     pub(super) fn leave_unused(&mut self, conn: ConnId, now: Instant) -> Option<UpstreamKey> {
         let entry = self.conns.get_mut(conn)?;
-        let unused = entry.established && entry.life == Life::Open && entry.session.open_streams() == 0;
+        let sound = entry.established && entry.life == Life::Open && !entry.session.has_failed();
+        let unused = sound && entry.session.open_streams() == 0;
         let may_rest =
             |engine: &&mut crate::engine::Engine| engine.phase() == EnginePhase::Open && !engine.idle;
         let engine = entry.engine_mut().filter(|_| unused).filter(may_rest)?;
@@ -71,9 +82,13 @@ impl Gateway {
         let Some(Conn { side: Side::Backend(engine), session, .. }) = self.conns.get(conn) else { return };
         // Nobody waits for one that is idle: who could only wait for it has adopted it. But a smaller window may be what there is memory for.
         let Some(entry) = engine.entry else { return self.registry.feed() };
-        // Whoever had adopted it to wait for it may have gone since.
-        if session.open_streams() == 0 && self.registry.entry(entry).is_some_and(|entry| entry.queued == 0) {
-            return self.run_out(conn, now);
+        // First it is idle, and whose turn it is gets it: that need not be who had it. Of one without slots somebody may have made use to wait for them,
+        // who may have gone since.
+        if session.open_streams() == 0
+            && (engine.free_slots(session) > 0
+                || self.registry.entry(entry).is_some_and(|entry| entry.queued == 0))
+        {
+            self.run_out(conn, now);
         }
         self.registry.wake(entry);
     }
@@ -142,6 +157,9 @@ impl Gateway {
         let again = engine.phase() == EnginePhase::Draining;
         engine.drain();
         let (upstream, endpoint) = (engine.upstream, engine.endpoint);
+        if core::mem::take(&mut engine.offers_tunnels) {
+            self.registry.offer_tunnels(upstream, endpoint, false);
+        }
         let (idle, barred) = (core::mem::take(&mut engine.idle), core::mem::take(&mut engine.barred));
         let entry = engine.entry.take();
         if idle {
@@ -291,15 +309,10 @@ impl Gateway {
 
     /// Whoever waits for an upstream of which no endpoint can be found, or dialled, is told.
     fn fail_hopeless(&mut self, upstream: UpstreamKey, cause: Cause, now: Instant) {
-        let entries: Vec<_> = self
-            .registry
-            .entries()
-            .filter(|(_, entry)| entry.upstream == upstream && entry.queued > 0)
-            .filter(|(key, _)| self.registry.is_hopeless(*key))
-            .map(|(key, _)| key)
-            .collect();
-        for entry in entries {
-            self.fail_queue(entry, cause, now);
+        for entry in self.registry.waiting(upstream) {
+            if self.registry.is_hopeless(entry) {
+                self.fail_queue(entry, cause, now);
+            }
         }
     }
 }

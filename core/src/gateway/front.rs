@@ -282,8 +282,7 @@ impl Gateway {
                 }
                 if let Some(entry) = self.conns.get_mut(conn) {
                     // A stream that is gone has failed its request already, or will with the next event.
-                    let _ = entry.session.send_trailers(stream, fields);
-                    if entry.session.queued(stream) == 0 {
+                    if entry.session.send_trailers(stream, fields).unwrap_or(true) {
                         self.request_sent(key, now);
                     }
                 }

@@ -129,6 +129,8 @@ pub struct Gateway {
     replays: Replays,
     /// The account of heads and trailers.
     heads: Ledger,
+    /// Of that, what records hold that nobody has taken yet.
+    recorded: Option<Reservation>,
     deadlines: Deadlines<DeadlineTarget, { Kind::COUNT }>,
     actions: VecDeque<Action>,
     /// The one buffer that sockets are read into. What is no whole frame moves to its connection.
@@ -184,6 +186,7 @@ impl Gateway {
             uploads: Ledger::new(config.upload_ledger_octets),
             replays: Replays::new(config.replay_ledger_octets, config.replay_front_octets),
             heads: Ledger::new(config.head_ledger_octets),
+            recorded: None,
             deadlines: Deadlines::default(),
             actions: VecDeque::new(),
             recv_buffer: Vec::new(),
@@ -384,7 +387,11 @@ impl Gateway {
             self.revisit(now);
             self.dispatch(now);
         }
-        self.actions.pop_front()
+        let action = self.actions.pop_front();
+        if action.is_none() {
+            self.records_taken();
+        }
+        action
     }
 
     /// Octets to write to a connection. DATA is cut here, so that the moment of asking is an input too.

@@ -168,6 +168,7 @@ impl Gateway {
             uploads: self.uploads.clone(),
             replays: self.replays.clone(),
             heads: self.heads.clone(),
+            recorded: self.recorded.clone(),
             deadlines: self.deadlines.clone(),
             actions: self.actions.clone(),
             recv_buffer: Vec::new(),
@@ -219,6 +220,7 @@ impl Gateway {
             uploads,
             replays,
             heads,
+            recorded,
             deadlines,
             actions,
             recv_buffer: _,
@@ -246,7 +248,7 @@ impl Gateway {
         digest::of(
             now,
             format_args!(
-                "{order:?} {random:?} {conns:?} {fronts} {clients:?} {requests:?} {registry:?} {ledger:?} {uploads:?} {replays:?} {heads:?} \
+                "{order:?} {random:?} {conns:?} {fronts} {clients:?} {requests:?} {registry:?} {ledger:?} {uploads:?} {replays:?} {heads:?} {recorded:?} \
                  {actions:?} {revisited:?} {unwatched:?} {accepting} {dispatch_at:?} {drain:?} "
             ),
             deadlines.iter().map(deadline),

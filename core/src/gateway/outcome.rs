@@ -157,9 +157,7 @@ impl Gateway {
         if let Some(upload) = awaiting.upload.take() {
             self.uploads.give_back(upload);
         }
-        if let Some(sections) = awaiting.sections.take() {
-            self.heads.give_back(sections);
-        }
+        let sections = awaiting.sections.take();
         self.replays.settle(awaiting, &mut self.conns, &mut self.spare);
         let total = awaiting.total.take();
         if let Place::Finished(finished) = place.take() {
@@ -170,6 +168,7 @@ impl Gateway {
             }
             self.write_end(key, fields, outcome, now);
         }
+        sections.into_iter().for_each(|sections| self.release_sections(sections));
         self.requests.discard(key);
         self.cancel_deadline(total);
         self.stream_ended(front.conn, now);

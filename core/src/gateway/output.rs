@@ -1,5 +1,5 @@
-//! What waits in a client's outbox. Content stops at its mark, but heads and trailers of responses enter at once, for the order of encoding is
-//! the order on the wire: what there is beyond the mark by them is memory of the worker's for heads, until it has left.
+//! What waits in a client's outbox. Content stops at its mark, but heads of responses enter at once, for the order of encoding is the order on the
+//! wire: what there is beyond twice the mark by them is memory of the worker's for heads, until it has left. Each client has a share of that.
 
 use crate::counters::Limit;
 use crate::fields::FieldSection;
@@ -9,6 +9,9 @@ use crate::gateway::{ConnId, Gateway};
 use crate::record::Cause;
 use crate::request::RequestKey;
 use crate::time::Instant;
+
+/// Into so many shares the memory for heads is divided, one of which a client's outbox may take; but one head in any case.
+const SHARES: u64 = 256;
 
 impl Gateway {
     /// The memory for a section of a backend that is about to enter its client's outbox. Where there is none the request fails.
@@ -26,7 +29,10 @@ impl Gateway {
         let Some(Side::Front { beyond, .. }) = self.conns.get_mut(front).map(|entry| &mut entry.side) else {
             return true;
         };
-        if self.heads.raise(beyond, octets) {
+        // Who takes nothing is not to have the memory of all.
+        let section = self.config.backend.max_header_list_size;
+        let share = u32::try_from(self.config.head_ledger_octets / SHARES).unwrap_or(u32::MAX).max(section);
+        if octets <= share && self.heads.raise(beyond, octets) {
             return true;
         }
         self.account.hit(Limit::Heads);

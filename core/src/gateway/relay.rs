@@ -54,12 +54,12 @@ impl Gateway {
         // A stream that is gone has failed its request already, or will with the next event.
         let cut = entry.session.send_data(stream, &output[..made.octets], end).unwrap_or(made.octets);
         live.attempt.request_octets += cut as u64;
-        let left = cut == made.octets;
+        let mut left = cut == made.octets;
         if left {
             owed += relay.take_owed();
         }
         if let Some(trailers) = trailers {
-            let _ = entry.session.send_trailers(stream, trailers);
+            left &= entry.session.send_trailers(stream, trailers).unwrap_or(true);
         }
         self.content_cut(key, owed);
         self.touch(conn);
@@ -116,12 +116,12 @@ impl Gateway {
         if cut > 0 {
             awaiting.progress_at = now;
         }
-        let left = cut == octets.len();
+        let mut left = cut == octets.len();
         if left && let Some(relay) = &mut awaiting.relay {
             owed += relay.take_owed();
         }
         if let Some(trailers) = trailers {
-            let _ = entry.session.send_trailers(front.stream, trailers);
+            left &= entry.session.send_trailers(front.stream, trailers).unwrap_or(true);
         }
         self.release_response(key, owed);
         self.touch(front.conn);

@@ -30,7 +30,7 @@ impl Gateway {
             // 9110-9.3.2-01
             (awaiting.front, content.is_empty() || awaiting.head.method == crate::message::Method::Head);
         awaiting.response = ResponsePhase::Local(status, cause);
-        awaiting.content.clear();
+        self.spare.take_back(core::mem::take(&mut awaiting.content));
         self.replays.end(awaiting, &mut self.conns, &mut self.spare);
         let mut all_left = true;
         if let Some(entry) = self.conns.get_mut(front.conn)

@@ -20,6 +20,26 @@ impl Gateway {
         held
     }
 
+    /// A request is over. Its record, if somebody reads them, holds its head until it is taken.
+    #[inline(always)]
+    pub(super) fn release_sections(&mut self, sections: Reservation) {
+        if !self.config.records {
+            return self.heads.give_back(sections);
+        }
+        match &mut self.recorded {
+            Some(recorded) => recorded.merge(sections),
+            none @ None => *none = Some(sections),
+        }
+    }
+
+    /// All records have been taken.
+    #[inline]
+    pub(super) fn records_taken(&mut self) {
+        if let Some(recorded) = self.recorded.take() {
+            self.heads.give_back(recorded);
+        }
+    }
+
     /// The memory for trailers, and for the copy that is kept to be sent again, until their request is over. Where there is none, the
     /// request fails. Nothing comes back then, nor where the request is gone.
     pub(super) fn reserve_trailers(

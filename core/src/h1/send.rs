@@ -139,8 +139,9 @@ impl Connection {
         Ok(n)
     }
 
-    /// Ends the message with a trailer section, behind all content. Where the framing has no place for one it is dropped.
-    pub fn send_trailers(&mut self, key: StreamKey, fields: FieldSection) -> Result<(), SendError> {
+    /// Ends the message with a trailer section, behind all content. Where the framing has no place for one it is dropped. `false`: content waits,
+    /// and a [`Cut`] tells of the end.
+    pub fn send_trailers(&mut self, key: StreamKey, fields: FieldSection) -> Result<bool, SendError> {
         let is_current = self.order.front() == Some(&key);
         let exchange =
             self.exchanges.get_mut(key).filter(|exchange| !exchange.is_left).ok_or(SendError::Gone)?;
@@ -156,13 +157,19 @@ impl Connection {
             exchange.trailers = Some(Box::new(fields));
         }
         exchange.end_queued = true;
-        if is_current && exchange.queue.is_empty() && !exchange.awaits_tunnel {
+        let waits = !exchange.queue.is_empty();
+        if is_current && !waits && !exchange.awaits_tunnel {
             self.end_message(key);
         }
-        Ok(())
+        Ok(!waits)
     }
 
-    /// Octets that wait in the outbox beyond the mark at which content stops being cut, with all heads and trailers that wait for the
+    /// The owner appends nothing more: what waits in the exchange's queue gets memory of about its size. Says how much that is.
+    pub fn fit_queue(&mut self, key: StreamKey) -> usize {
+        self.exchanges.get_mut(key).map_or(0, |exchange| exchange.queue.fit_if_roomy())
+    }
+
+    /// Octets that wait in the outbox beyond twice the mark at which content stops being cut, with all heads and trailers that wait for the
     /// responses before.
     #[inline]
     pub fn excess_output(&self) -> u32 {
@@ -170,7 +177,7 @@ impl Connection {
         if self.order.len() > 1 {
             octets += self.exchanges.iter().map(|(_, exchange)| exchange.sections_waiting()).sum::<usize>();
         }
-        u32::try_from(octets.saturating_sub(self.config.outbox_high_mark)).unwrap_or(u32::MAX)
+        u32::try_from(octets.saturating_sub(2 * self.config.outbox_high_mark)).unwrap_or(u32::MAX)
     }
 
     /// Moves content that waits into the outbox, from the stream whose turn it is, unless the outbox is full or the connection

@@ -93,7 +93,7 @@ macro_rules! common_methods {
         ) -> Result<(), SendError> {
             let mut fields = crate::fields::FieldSection::new();
             endpoint::push_headers(&mut fields, trailers, self.endpoint.connection.seed());
-            self.endpoint.connection.send_trailers(stream, fields)
+            self.endpoint.connection.send_trailers(stream, fields).map(|_| ())
         }
 
         /// Octets of content that wait for the peer's windows or for their turn.

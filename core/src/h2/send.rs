@@ -115,19 +115,22 @@ impl Connection {
         self.streams.slab.get(key).is_none_or(|stream| !stream.state.may_send())
     }
 
-    /// Ends the message with a trailer section, behind all content.
-    pub fn send_trailers(&mut self, key: StreamKey, fields: FieldSection) -> Result<(), SendError> {
+    /// Ends the message with a trailer section, behind all content. Like that it waits while the outbox is full: `false`, and a [`Cut`] tells of the
+    /// end.
+    pub fn send_trailers(&mut self, key: StreamKey, fields: FieldSection) -> Result<bool, SendError> {
+        let is_full = self.outbox.len() >= self.config.outbox_high_mark;
         let stream =
             self.streams.slab.get_mut(key).filter(|stream| !stream.end_queued).ok_or(SendError::Gone)?;
         if !stream.head_sent {
             return Err(SendError::OutOfOrder);
         }
-        if stream.queue.is_empty() {
-            return self.send_fields(key, &fields, true);
+        if stream.queue.is_empty() && !is_full {
+            return self.send_fields(key, &fields, true).map(|()| true);
         }
         stream.trailers = Some(Box::new(fields));
         stream.end_queued = true;
-        Ok(())
+        self.schedule.wake(&mut self.streams, key);
+        Ok(false)
     }
 
     fn send_fields(&mut self, key: StreamKey, fields: &FieldSection, end: bool) -> Result<(), SendError> {
@@ -265,10 +268,15 @@ impl Connection {
         cut
     }
 
-    /// Octets in the outbox beyond the mark at which DATA stops being cut.
+    /// The owner appends nothing more: what waits in the stream's queue gets memory of about its size. Says how much that is.
+    pub fn fit_queue(&mut self, key: StreamKey) -> usize {
+        self.streams.slab.get_mut(key).map_or(0, |stream| stream.queue.fit_if_roomy())
+    }
+
+    /// Octets in the outbox beyond twice the mark at which DATA stops being cut.
     #[inline]
     pub fn excess_output(&self) -> u32 {
-        let excess = self.transmit().len().saturating_sub(self.config.outbox_high_mark);
+        let excess = self.transmit().len().saturating_sub(2 * self.config.outbox_high_mark);
         u32::try_from(excess).unwrap_or(u32::MAX)
     }
 

@@ -55,7 +55,9 @@ pub struct Endpoint {
     pub barred: u32,
     /// What TLS has agreed on with it last.
     pub agreed: Option<Protocol>,
-    /// Whether it understands extended CONNECT (RFC 8441), when it was last asked.
+    /// Connections that take requests, and on which it understands extended CONNECT (RFC 8441): of several behind one address some may.
+    pub offering: u32,
+    /// Whether any of them does, or did the last that said.
     pub tunnels: Option<bool>,
     /// A new configuration has it no more.
     pub retired: bool,
@@ -88,6 +90,7 @@ impl Endpoint {
             streams_max: None,
             barred: 0,
             agreed: None,
+            offering: 0,
             tunnels: None,
             retired: false,
             counters: EndpointCounters::default(),
@@ -113,11 +116,13 @@ impl Endpoint {
         self.addresses.is_empty()
     }
 
-    /// Where it was found to be. An empty answer changes nothing: the last known addresses may still be right. Says whether it can be dialled
-    /// where nobody knew of before.
+    /// Where it was found to be. An empty answer changes nothing: the last known addresses may still be right. Says whether that is elsewhere than
+    /// before.
     pub fn resolved(&mut self, addresses: Vec<Address>) -> bool {
         self.resolving = false;
-        let news = addresses.iter().any(|address| !self.addresses.contains(address));
+        let differ = |one: &[Address], other: &[Address]| one.iter().any(|address| !other.contains(address));
+        let news = !addresses.is_empty()
+            && (differ(&addresses, &self.addresses) || differ(&self.addresses, &addresses));
         if !addresses.is_empty() {
             self.addresses = addresses;
         }

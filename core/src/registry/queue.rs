@@ -143,6 +143,16 @@ impl Registry {
         entry.seats
     }
 
+    /// The entries of the upstream of which somebody stands in a line.
+    pub fn waiting(&self, upstream: UpstreamKey) -> Vec<EntryKey> {
+        let Some(of) = self.upstreams.get(upstream) else { return Vec::new() };
+        if let Some(shared) = of.shared {
+            return vec![shared];
+        }
+        let lanes = Needs::ALL.into_iter().flat_map(|needs| of.lines[needs].iter(&self.lanes));
+        lanes.filter_map(|lane| self.lanes.get(lane).map(|lane| lane.entry)).collect()
+    }
+
     /// The request that the entry thaws next, of those that do not wait in vain, and what all in its lane need.
     pub fn next_request(&self, entry: EntryKey, unserved: Unserved) -> Option<(RequestKey, Needs)> {
         let lane = self.next_lane(entry, unserved)?;

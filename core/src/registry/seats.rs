@@ -123,7 +123,8 @@ impl Registry {
         let Some(entry) = self.entries.get_mut(key) else { return };
         entry.seats.push(seat);
         // A client that gets an engine of its own has had its turn.
-        let lanes = Needs::ALL.map(|needs| entry.lanes[needs]);
+        let mut lanes = Needs::ALL.map(|needs| entry.lanes[needs]);
+        lanes.sort_by_key(|lane| lane.and_then(|lane| self.lanes.get(lane)).map(|lane| lane.turn_taken));
         if entry.seats.len() == 1 {
             self.recount(key, |without_engine| *without_engine -= 1);
         }
@@ -198,9 +199,7 @@ impl Registry {
         (streams_max, tunnels): (Option<u32>, bool),
     ) {
         if let Some(endpoint) = self.endpoint_mut(upstream, seat.endpoint) {
-            // Of several behind one address some may offer them and some not: then those that do are left to be found.
-            let others = endpoint.tunnels == Some(true) && endpoint.connections > 1;
-            endpoint.tunnels = Some(tunnels || others);
+            endpoint.tunnels = Some(tunnels || endpoint.offering > 0);
             endpoint.streams_max = Some(streams_max.unwrap_or(u32::MAX));
             if seat.dialling {
                 endpoint.succeeded();
@@ -215,6 +214,14 @@ impl Registry {
             }
             self.wake(entry);
         }
+    }
+
+    /// A connection of the endpoint takes requests, and its backend understands those for tunnels; or that is over.
+    pub fn offer_tunnels(&mut self, upstream: UpstreamKey, endpoint: EndpointKey, offers: bool) {
+        let Some(of) = self.endpoint_mut(upstream, endpoint) else { return };
+        of.offering = if offers { of.offering + 1 } else { of.offering.saturating_sub(1) };
+        // What its successors will say nobody knows.
+        of.tunnels = if of.offering > 0 { Some(true) } else { None };
     }
 
     /// A connection of the endpoint takes requests, and its backend allows no stream on it for now; or that is over.
