@@ -68,7 +68,8 @@ impl Config {
         let front = self.connection(&self.front, section);
         let front = front.saturating_add(u64::from(self.front.connection_window_size).next_power_of_two());
         let connections = self.upstreams.iter().fold(0u64, |sum, upstream| {
-            let most = upstream.endpoints.iter().map(|endpoint| u64::from(upstream.most_connections(endpoint)));
+            let most =
+                upstream.endpoints.iter().map(|endpoint| u64::from(upstream.most_connections(endpoint)));
             most.fold(sum, u64::saturating_add)
         });
         let mut terms = vec![
@@ -94,12 +95,16 @@ impl Config {
         let outbox = 2 * config.outbox_high_mark as u64 + FRAME_OCTETS + u64::from(section);
         let block = u64::from(config.max_continuations).saturating_add(1).saturating_mul(FRAME_OCTETS);
         // All of a read may wait, beside a block that is not whole, in memory that has grown by doubling.
-        let inbox = (self.recv_buffer_octets as u64).next_power_of_two() + 2 * block.min(config.field_block_max() as u64);
+        let inbox = (self.recv_buffer_octets as u64).next_power_of_two()
+            + 2 * block.min(config.field_block_max() as u64);
         // Peers may use the default until they have acknowledged less.
         let decoder = table_octets(config.header_table_size.max(4096));
-        let tables = decoder + table_octets(config.encoder_table_size) + class_octets(config.encoder_table_size);
+        let tables =
+            decoder + table_octets(config.encoder_table_size) + class_octets(config.encoder_table_size);
         let answers = 8 * u64::from(config.max_queued_control_frames).next_power_of_two();
-        [outbox.next_power_of_two(), inbox, tables, answers].into_iter().fold(CONNECTION_OCTETS, u64::saturating_add)
+        [outbox.next_power_of_two(), inbox, tables, answers]
+            .into_iter()
+            .fold(CONNECTION_OCTETS, u64::saturating_add)
     }
 }
 

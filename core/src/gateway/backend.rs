@@ -20,7 +20,7 @@ impl Gateway {
             return self.leftover_event(conn, event, now);
         }
         match event {
-            Event::Interim { tag, fields, .. } => self.interim_response(key_of(tag), fields, now),
+            Event::Interim { tag, fields, .. } => self.interim_response(key_of(tag), fields),
             Event::Response { tag, head, fields, end, .. } => {
                 self.response_head(key_of(tag), head, fields, end, now);
             }
@@ -51,8 +51,9 @@ impl Gateway {
         }
     }
 
-    fn interim_response(&mut self, key: RequestKey, mut fields: FieldSection, now: Instant) {
-        if !self.reserve_output(key, &fields, now) {
+    fn interim_response(&mut self, key: RequestKey, mut fields: FieldSection) {
+        // Who takes so little misses it: the response is worth more.
+        if !self.reserve_output(key, &fields) {
             return self.keep_section(fields);
         }
         if let Some(request) = self.requests.get_mut(key) {
@@ -80,8 +81,9 @@ impl Gateway {
         end: bool,
         now: Instant,
     ) {
-        if !self.reserve_output(key, &fields, now) {
-            return self.keep_section(fields);
+        if !self.reserve_output(key, &fields) {
+            self.keep_section(fields);
+            return self.refuse_output(key, now);
         }
         let mut version = Version::Http2;
         if let Some(live) = self.requests.get_mut(key).and_then(Request::live_mut) {
@@ -210,8 +212,9 @@ impl Gateway {
             self.backend_done(key, now);
             return self.relay_response(key, now);
         }
-        if !self.reserve_output(key, &fields, now) {
-            return self.keep_section(fields);
+        if !self.reserve_output(key, &fields) {
+            self.keep_section(fields);
+            return self.refuse_output(key, now);
         }
         let mut all_left = true;
         if let Some(entry) = self.conns.get_mut(front.conn) {

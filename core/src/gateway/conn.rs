@@ -6,8 +6,10 @@ use crate::address::Address;
 use crate::config::Protocol;
 use crate::deadline::DeadlineKey;
 use crate::engine::Engine;
+use crate::gateway::Gateway;
 use crate::gateway::dormant::Wakefulness;
 use crate::gateway::vigil::Vigil;
+use crate::h2::{Connection, Role};
 use crate::ledger::Reservation;
 use crate::outbox::{Held, Loudness};
 use crate::registry::FrontLanes;
@@ -200,6 +202,24 @@ impl Conn {
             Side::Backend(engine) => Some(engine),
             Side::Front { .. } => None,
         }
+    }
+}
+
+/// Sessions of HTTP/2.
+impl Gateway {
+    pub(super) fn new_connection(&mut self, role: Role) -> Box<Connection> {
+        let identity = self.new_identity();
+        let config = match role {
+            Role::Server => &self.front_config,
+            Role::Client => &self.backend_config,
+        };
+        Box::new(Connection::new(role, Arc::clone(config), self.seed, identity))
+    }
+
+    /// Names a session in the origins of its sections and lines.
+    pub(super) fn new_identity(&mut self) -> u32 {
+        self.next_identity = self.next_identity.saturating_add(1);
+        self.next_identity
     }
 }
 

@@ -87,9 +87,9 @@ pub use view::View;
 
 use crate::config::{Config, ConfigError};
 use crate::deadline::Deadlines;
-use crate::h2::{Connection, Input, Role};
+use crate::h2::{Input, Role};
 use crate::key::Slab;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Reservation};
 use crate::random::Random;
 pub use crate::record::{AttemptOutcome, AttemptRecord, Cause, EndRecord, Outcome, Record, RequestId};
 use crate::registry::Registry;
@@ -413,21 +413,6 @@ impl Gateway {
     /// When `handle_timeout` is wanted at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.deadlines.next()
-    }
-
-    fn new_connection(&mut self, role: Role) -> Box<Connection> {
-        let identity = self.new_identity();
-        let config = match role {
-            Role::Server => &self.front_config,
-            Role::Client => &self.backend_config,
-        };
-        Box::new(Connection::new(role, Arc::clone(config), self.seed, identity))
-    }
-
-    /// Names a session in the origins of its sections and lines.
-    fn new_identity(&mut self) -> u32 {
-        self.next_identity = self.next_identity.saturating_add(1);
-        self.next_identity
     }
 
     /// Takes what is whole, unless the connection's input is held back; says how many octets are left for its inbox.

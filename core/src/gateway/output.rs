@@ -14,18 +14,18 @@ use crate::time::Instant;
 const SHARES: u64 = 256;
 
 impl Gateway {
-    /// The memory for a section of a backend that is about to enter its client's outbox. Where there is none the request fails.
+    /// The memory for a section of a backend that is about to enter its client's outbox; says whether there is any.
     #[inline(always)]
-    pub(super) fn reserve_output(&mut self, key: RequestKey, fields: &FieldSection, now: Instant) -> bool {
+    pub(super) fn reserve_output(&mut self, key: RequestKey, fields: &FieldSection) -> bool {
         let Some(request) = self.requests.get(key) else { return true };
         let front = request.awaiting.front.conn;
         match self.conns.get(front).map_or(0, |entry| entry.session.excess_output()) {
             0 => true,
-            excess => self.reserve_beyond(key, front, excess.saturating_add(octets_of(fields)), now),
+            excess => self.reserve_beyond(front, excess.saturating_add(octets_of(fields))),
         }
     }
 
-    fn reserve_beyond(&mut self, key: RequestKey, front: ConnId, octets: u32, now: Instant) -> bool {
+    fn reserve_beyond(&mut self, front: ConnId, octets: u32) -> bool {
         let Some(Side::Front { beyond, .. }) = self.conns.get_mut(front).map(|entry| &mut entry.side) else {
             return true;
         };
@@ -36,9 +36,13 @@ impl Gateway {
             return true;
         }
         self.account.hit(Limit::Heads);
+        false
+    }
+
+    /// There is no memory for a response's head or trailers.
+    pub(super) fn refuse_output(&mut self, key: RequestKey, now: Instant) {
         self.cancel_backend(key, now);
         self.fail_request(key, Cause::MemoryLimit, now);
-        false
     }
 
     /// So many octets of the connection's output have left. Says whether it is still there.

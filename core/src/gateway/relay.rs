@@ -90,7 +90,8 @@ impl Gateway {
             }
         };
         let trailers = if made.end { relay.take_trailers() } else { None };
-        if trailers.as_ref().is_some_and(|trailers| !self.reserve_output(key, trailers, now)) {
+        if trailers.as_ref().is_some_and(|trailers| !self.reserve_output(key, trailers)) {
+            self.refuse_output(key, now);
             return false;
         }
         self.send_made(key, (&output[..made.octets], made.end), trailers, owed, now);

@@ -4,7 +4,7 @@ use crate::fields::FieldSection;
 use crate::gateway::Gateway;
 use crate::gateway::answer::{Answer, Answerer};
 use crate::record::Cause;
-use crate::request::{RequestKey, ResponsePhase};
+use crate::request::{ContentMemory, RequestKey, ResponsePhase};
 use crate::time::Instant;
 
 impl Gateway {

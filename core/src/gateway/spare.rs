@@ -138,7 +138,7 @@ impl ContentMemory for Spare {
         }
     }
 
-    pub(super) fn take_back(&mut self, mut content: OctetQueue) {
+    fn take_back(&mut self, mut content: OctetQueue) {
         content.clear();
         let capacity = content.capacity();
         if let Some(size) = content_size(capacity)

@@ -165,7 +165,7 @@ impl Talk {
         match message.ending {
             Ending::EmptyFrame if all => drop(connection.send_data(key, b"", true).expect("an open stream")),
             Ending::Trailers if all => {
-                connection.send_trailers(key, section(&[("x-sum", "1")])).expect("an open stream")
+                connection.send_trailers(key, section(&[("x-sum", "1")])).expect("an open stream");
             }
             _ => {}
         }

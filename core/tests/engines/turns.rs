@@ -258,3 +258,57 @@ fn a_minimum_stays_below_the_maximum() {
     memory.wait(Duration::from_secs(1));
     assert_eq!(memory.dials.len(), 1);
 }
+
+/// However much one upstream is asked for, who waits for memory gets it in turn.
+#[test]
+fn l7_upstreams_take_turns_at_the_memory() {
+    let (mut memory, _) = starving(1, Scope::Worker);
+    let client = memory.connect(ConnectionConfig::default());
+    for n in 0..6 {
+        ask_at(&mut memory, client, "a", &format!("/a{n}"));
+    }
+    for host in ["b", "c"] {
+        ask_at(&mut memory, client, host, &format!("/{host}"));
+    }
+    let mut asked = Asked::default();
+    // Who has got some stands behind those who have not.
+    for path in ["/a0", "/a1", "/b", "/c", "/a2"] {
+        asked.answer(&mut memory, path);
+    }
+}
+
+/// How often it is looked whether there is memory changes nothing about whose turn it is.
+#[test]
+fn x2_who_waits_for_memory_keeps_his_place_however_input_is_cut() {
+    const PING: [u8; 17] = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+    for cut in [0, 9] {
+        let (mut memory, idle) = starving(1, Scope::Worker);
+        let client = memory.connect(ConnectionConfig::default());
+        for host in ["a", "b", "c"] {
+            ask_at(&mut memory, client, host, &format!("/{host}"));
+        }
+        memory.inject(idle[3], &PING[..cut]);
+        memory.inject(idle[3], &PING[cut..]);
+        let mut asked = Asked::default();
+        for path in ["/a", "/b", "/c"] {
+            asked.answer(&mut memory, path);
+        }
+    }
+}
+
+/// What a connection has offered that goes away is not expected of its successor.
+#[test]
+fn rfc8441_3_tunnels_end_with_the_last_connection_that_offers_them() {
+    const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+    let mut memory = Memory::new(|_| {});
+    memory.backend_config.extended_connect = true;
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/long");
+    let first = memory.backends()[0];
+    memory.inject(first, &GOAWAY);
+    memory.backend_config.extended_connect = false;
+    ask(&mut memory, client, "/next");
+    assert_eq!(memory.dials.len(), 2);
+    tunnel(&mut memory, client, "/tunnel");
+    assert_eq!((memory.dials.len(), memory.gateway.view().frozen), (2, 0), "nobody offers tunnels any more");
+}

@@ -185,7 +185,7 @@ proptest! {
                 client.connection.send_data(stream, piece, false).unwrap();
             }
             match &trailers {
-                Some(trailers) => client.connection.send_trailers(stream, strategies::section(trailers, SEED)).unwrap(),
+                Some(trailers) => _ = client.connection.send_trailers(stream, strategies::section(trailers, SEED)).unwrap(),
                 None => _ = client.connection.send_data(stream, b"", true).unwrap(),
             }
         }

@@ -257,7 +257,7 @@ fn check_relayed(taken: &Taken, head: &RequestHead) {
     if !end {
         client.send_data(stream, &taken.content, taken.trailers.is_none()).expect("content fits");
         if let Some(trailers) = &taken.trailers {
-            client.send_trailers(stream, trailers.clone()).expect("they follow content");
+            _ = client.send_trailers(stream, trailers.clone()).expect("they follow content");
         }
     }
     while client.cut().is_some() {}
