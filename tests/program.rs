@@ -4,7 +4,11 @@ mod process;
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Output};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use process::{PATIENCE, Process, Program, run, shuntyard};
 
@@ -139,6 +143,47 @@ fn each_signal_drains_an_idle_program_which_ends_well() {
         let expected = format!("SIG{signal}: draining for 25s at most; once more to end now");
         assert!(program.process.log().contains(&expected), "{}", program.process.log());
     }
+}
+
+/// Whoever should read stderr is stuck.
+#[test]
+fn nobody_waits_for_who_reads_stderr() {
+    let (pipe, stderr) = UnixStream::pair().unwrap();
+    stderr.set_nonblocking(true).unwrap();
+    while (&stderr).write(&[b'.'; 4096]).is_ok() {}
+    stderr.set_nonblocking(false).unwrap();
+    let path = std::env::temp_dir().join(format!("shuntyard-stuck-{}.sock", std::process::id()));
+    let listen = format!("unix:{}", path.display());
+    let mut command = shuntyard(&[&["run", "--listen", &listen][..], &BACKEND].concat());
+    let mut child = command.stdout(Stdio::null()).stderr(OwnedFd::from(stderr)).spawn().unwrap();
+    drop(command);
+    let deadline = Instant::now() + PATIENCE;
+    let mut client = loop {
+        match UnixStream::connect(&path) {
+            Ok(client) => break client,
+            Err(error) if Instant::now() > deadline => panic!("it does not listen: {error}"),
+            Err(_) => thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    let mut status = [0; 12];
+    let answered = client.read_exact(&mut status).map(|()| status);
+    drop(client);
+    let kill = format!("kill -TERM {}", child.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut ended = None;
+    while ended.is_none() && Instant::now() < deadline {
+        ended = child.try_wait().unwrap();
+        thread::sleep(Duration::from_millis(5));
+    }
+    // It may have ended by itself.
+    let _ = child.kill();
+    child.wait().unwrap();
+    drop(pipe);
+    assert_eq!(answered.ok().as_ref(), Some(b"HTTP/1.1 502"));
+    assert_eq!(ended.and_then(|status| status.code()), Some(0));
 }
 
 #[test]
