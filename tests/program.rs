@@ -2,6 +2,7 @@
 
 mod process;
 
+use std::fs::{self, DirEntry};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -196,6 +197,35 @@ fn a_drain_that_runs_out_of_time_ends_with_3() {
         "{}",
         program.process.log()
     );
+}
+
+/// A worker that is woken by signals again and again still knows what time it is.
+#[test]
+fn signals_put_no_deadline_off() {
+    for adapter in ["mio", "tokio"] {
+        let (mut program, _streams) =
+            program_with_hanging_request(&["--adapter", adapter, "--drain-timeout", "500ms"]);
+        let Ok(tasks) = fs::read_dir(format!("/proc/{}/task", program.process.id())) else {
+            eprintln!("SKIPPED: this system does not tell which threads a process has");
+            return;
+        };
+        let is_worker = |task: &DirEntry| {
+            fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.trim() == "worker-0")
+        };
+        let worker = tasks.map(Result::unwrap).find(is_worker).expect("it has a worker");
+        program.process.signal("TERM");
+        let kill = format!("kill -USR1 {}", worker.file_name().display());
+        for _ in 0..100 {
+            if !program.process.is_running() {
+                break;
+            }
+            // It may be about to end.
+            let _ = Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status().unwrap();
+            thread::sleep(Duration::from_millis(100));
+        }
+        assert!(!program.process.is_running(), "{adapter} has not ended");
+        assert_eq!(program.process.wait().code(), Some(3));
+    }
 }
 
 #[test]
