@@ -151,6 +151,11 @@ impl Transport {
         self.phase == Phase::Open && self.failure.is_none()
     }
 
+    /// Why it is over, even if plaintext that came before has not been taken.
+    pub fn failed(&self) -> Option<TlsFailure> {
+        self.failure
+    }
+
     /// Why it is over, once all plaintext that came before has been taken.
     pub fn failure(&self) -> Option<TlsFailure> {
         self.failure.filter(|_| self.plain.is_empty())
