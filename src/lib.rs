@@ -24,6 +24,7 @@ mod check;
 mod cli;
 mod config;
 mod demo;
+mod descriptors;
 mod diagnostics;
 mod failure;
 mod log;

@@ -9,6 +9,7 @@ use shuntyard_adapter::Options;
 use shuntyard_core::config::Protocol;
 
 use crate::cli::ServeArgs;
+use crate::descriptors;
 use crate::failure::Failure;
 use crate::observation::Observation;
 use crate::reload::Current;
@@ -42,6 +43,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let bound = server.local_addrs().iter().skip(in_clear);
     fronts.iter_mut().zip(bound).for_each(|(front, address)| front.address = address.clone());
     let handle = server.handle();
+    descriptors::take_all(&settings);
     let current = Arc::new(Current::new(args, settings, handle.clone(), Arc::clone(&upstreams)));
     watch_signals(&server, Arc::clone(&current))
         .map_err(|error| Failure::System { what: "cannot watch for signals", error })?;

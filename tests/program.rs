@@ -250,6 +250,29 @@ fn a_client_of_http_1_is_served() {
     program.end();
 }
 
+/// Many systems begin with 1024 for whoever does not ask for more.
+#[test]
+fn a_program_takes_all_descriptors_that_it_may_have_and_says_if_they_are_few() {
+    let args = ["run", "--listen", "127.0.0.1:0", "--workers", "1"];
+    let program = shuntyard(&[&args[..], &BACKEND].concat());
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", r#"ulimit -Sn 100; ulimit -Hn 200; exec "$@""#, "sh"])
+        .arg(program.get_program())
+        .args(program.get_args());
+    let mut process = Process::spawn(&mut command);
+    process.find_line("that they are few", |line| {
+        line.starts_with("warning: 200 descriptors are all that the system gives (ulimit -Hn)").then_some(())
+    });
+    process.find_line("the port", |line| line.starts_with("listening on").then_some(()));
+    if let Ok(limits) = fs::read_to_string(format!("/proc/{}/limits", process.id())) {
+        let open = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+        assert_eq!(open.split_whitespace().nth(3), Some("200"), "{open}");
+    }
+    process.signal("TERM");
+    assert_eq!(process.wait().code(), Some(0), "{}", process.log());
+}
+
 /// Connections wait in the kernel's queue until there are descriptors again.
 #[test]
 fn a_program_without_descriptors_says_so_and_goes_on_when_it_has_some() {
