@@ -1,10 +1,17 @@
 //! What the program says about itself, on stderr: a line an event, as text or as JSON.
 //!
 //! Nothing here has spans, so that one small subscriber is enough.
+//!
+//! Lines are made where something happens, and written on a thread of their own behind a queue of bounded length: whoever reads stderr and is stuck
+//! must not stop workers. When the queue is full, lines are counted instead.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal as _, Write as _};
-use std::time::SystemTime;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
 
 use clap::ValueEnum;
 use serde_json::{Map, Value};
@@ -13,6 +20,27 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::log::rfc3339;
+
+/// Lines that may wait to be written.
+const QUEUE_MAX: usize = 1024;
+/// How long the end of the program waits for what is queued.
+const END_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Who writes, once somebody does.
+static WRITER: OnceLock<Writer> = OnceLock::new();
+/// Lines that came while the queue was full.
+static LOST: AtomicU64 = AtomicU64::new(0);
+
+struct Writer {
+    orders: SyncSender<Order>,
+    thread: JoinHandle<()>,
+}
+
+enum Order {
+    Write(String),
+    /// Write that, and nothing more.
+    End(String),
+}
 
 /// How diagnostics look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -26,7 +54,7 @@ pub(crate) enum LogFormat {
 
 /// Writes events of this program to stderr from now on: warnings and what an operator wants to know; with `verbose` 1
 /// also what went wrong with single requests, with 2 everything.
-pub(crate) fn start(verbose: u8, format: LogFormat) {
+pub(crate) fn start(verbose: u8, format: LogFormat) -> io::Result<()> {
     let level = match verbose {
         0 => Level::INFO,
         1 => Level::DEBUG,
@@ -34,8 +62,59 @@ pub(crate) fn start(verbose: u8, format: LogFormat) {
     };
     let colour =
         io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let (orders, ordered) = sync_channel(QUEUE_MAX);
+    let thread =
+        thread::Builder::new().name("diagnostics".to_owned()).spawn(move || obey(&ordered, format))?;
     // A second start changes nothing.
+    let _ = WRITER.set(Writer { orders, thread });
     let _ = tracing::subscriber::set_global_default(Diagnostics { level, format, colour });
+    Ok(())
+}
+
+/// Writes what is queued, and `last` behind it: the program ends. What a stderr that takes nothing does not get within a while is lost.
+pub(crate) fn end(last: String) {
+    let Some(Writer { orders, thread }) = WRITER.get() else { return write(&last) };
+    let until = Instant::now() + END_PATIENCE;
+    let mut order = Some(Order::End(last));
+    while !thread.is_finished() && Instant::now() < until {
+        order = order.and_then(|order| match orders.try_send(order) {
+            Err(TrySendError::Full(order)) => Some(order),
+            Ok(()) | Err(TrySendError::Disconnected(_)) => None,
+        });
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn obey(orders: &Receiver<Order>, format: LogFormat) {
+    for order in orders {
+        match order {
+            Order::Write(line) => write(&line),
+            Order::End(last) => return write(&last),
+        }
+        let lost = LOST.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            write(&lack(lost, format));
+        }
+    }
+}
+
+fn write(text: &str) {
+    // Nobody is left to tell when stderr is closed.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// That lines are missing.
+fn lack(lost: u64, format: LogFormat) -> String {
+    let message = "lines are missing here or before: stderr could not be written fast enough";
+    match format {
+        LogFormat::Text => format!("warning: {message} lost={lost}\n"),
+        LogFormat::Json => {
+            let mut object = head(Level::WARN);
+            object.insert("message".to_owned(), message.into());
+            object.insert("lost".to_owned(), lost.into());
+            format!("{}\n", Value::Object(object))
+        }
+    }
 }
 
 struct Diagnostics {
@@ -54,8 +133,10 @@ impl Subscriber for Diagnostics {
             LogFormat::Text => text(event, self.colour),
             LogFormat::Json => json(event),
         };
-        // Nobody is left to tell when stderr is closed.
-        let _ = io::stderr().lock().write_all(line.as_bytes());
+        let queued = WRITER.get().map(|writer| writer.orders.try_send(Order::Write(line)));
+        if let Some(Err(_)) = queued {
+            LOST.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -114,12 +195,16 @@ fn printable(text: &str) -> String {
 }
 
 fn json(event: &Event<'_>) -> String {
-    let mut object = Map::new();
-    object.insert("time".to_owned(), rfc3339(SystemTime::now()).into());
-    object.insert("level".to_owned(), event.metadata().level().as_str().to_lowercase().into());
-    let mut visit = Json(object);
+    let mut visit = Json(head(*event.metadata().level()));
     event.record(&mut visit);
     format!("{}\n", Value::Object(visit.0))
+}
+
+fn head(level: Level) -> Map<String, Value> {
+    let mut object = Map::new();
+    object.insert("time".to_owned(), rfc3339(SystemTime::now()).into());
+    object.insert("level".to_owned(), level.as_str().to_lowercase().into());
+    object
 }
 
 struct Json(Map<String, Value>);

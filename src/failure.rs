@@ -1,7 +1,7 @@
 //! How the program fails: one message with help on stderr, and an exit code.
 
 use std::fmt;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -63,19 +63,14 @@ impl Failure {
         })
     }
 
-    /// Writes the message to stderr.
-    pub(crate) fn report(&self) {
-        let mut stderr = io::stderr().lock();
+    /// The message, as it is written to stderr.
+    pub(crate) fn message(&self) -> String {
         if let Self::Refused(refused) = self {
-            let _ = stderr.write_all(refused.draw(colour()).as_bytes());
-            return;
+            return refused.draw(colour());
         }
         let [red, cyan, plain] = if colour() { ["\x1b[1;31m", "\x1b[1;36m", "\x1b[0m"] } else { [""; 3] };
-        // Nobody is left to tell when stderr is closed.
-        let _ = writeln!(stderr, "{red}error{plain}: {self}");
-        if let Some(help) = self.help() {
-            let _ = writeln!(stderr, "  = {cyan}help{plain}: {help}");
-        }
+        let help = self.help().map(|help| format!("  = {cyan}help{plain}: {help}\n"));
+        format!("{red}error{plain}: {self}\n{}", help.unwrap_or_default())
     }
 
     fn help(&self) -> Option<String> {

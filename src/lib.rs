@@ -24,6 +24,7 @@ mod check;
 mod cli;
 mod config;
 mod demo;
+mod descriptors;
 mod diagnostics;
 mod failure;
 mod log;
@@ -82,11 +83,10 @@ pub fn main() -> ExitCode {
             Ok(())
         }
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            failure.report();
-            failure.exit_code()
-        }
-    }
+    let (last, code) = match outcome {
+        Ok(()) => (String::new(), ExitCode::SUCCESS),
+        Err(failure) => (failure.message(), failure.exit_code()),
+    };
+    diagnostics::end(last);
+    code
 }

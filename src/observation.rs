@@ -83,7 +83,8 @@ pub(crate) struct Observation {
 impl Observation {
     /// Opens the log and takes the admin address.
     pub(crate) fn start(args: &ObserveArgs) -> Result<Self, Failure> {
-        diagnostics::start(args.verbose, args.log_format);
+        diagnostics::start(args.verbose, args.log_format)
+            .map_err(|error| Failure::System { what: "cannot start a thread", error })?;
         let admin = match &args.admin {
             Some(address) => Some(Admin::bind(admin_address(address, args.admin_allow_remote)?)?),
             None => None,

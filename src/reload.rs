@@ -1,23 +1,22 @@
 //! SIGHUP: the configuration is read again. One with errors changes nothing.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use shuntyard_adapter::{Backs, Handle};
+use shuntyard_adapter::Handle;
 
 use crate::cli::ServeArgs;
 use crate::failure::Failure;
 use crate::settings::Settings;
-use crate::tls::{self, BackFiles};
+use crate::tls::Upstreams;
 
 /// The configuration that is served, and how it can be replaced.
 pub(crate) struct Current {
     args: ServeArgs,
     handle: Handle,
-    backs: Backs,
+    upstreams: Arc<Upstreams>,
     state: Mutex<State>,
     /// Who looks at the files of certificates.
     watcher: OnceLock<Thread>,
@@ -32,11 +31,16 @@ struct State {
 
 impl Current {
     /// What the server of this handle was made with.
-    pub(crate) fn new(args: ServeArgs, settings: Settings, handle: Handle, backs: Backs) -> Self {
+    pub(crate) fn new(
+        args: ServeArgs,
+        settings: Settings,
+        handle: Handle,
+        upstreams: Arc<Upstreams>,
+    ) -> Self {
         Self {
             args,
             handle,
-            backs,
+            upstreams,
             state: Mutex::new(State { settings, revision: 1, since: Instant::now() }),
             watcher: OnceLock::new(),
         }
@@ -53,11 +57,6 @@ impl Current {
         self.state().settings.drain_timeout
     }
 
-    /// What TLS with upstreams needs.
-    pub(crate) fn back_tls(&self) -> BTreeMap<Arc<str>, BackFiles> {
-        self.state().settings.back_tls.clone()
-    }
-
     /// Reads the file again and serves what it says now, if nothing is wrong with it. Says what came of it.
     pub(crate) fn reload(&self) -> Vec<String> {
         let Some(path) = &self.args.config else {
@@ -69,7 +68,7 @@ impl Current {
             next.config.records = state.settings.config.records;
             next.config.validate().map_err(Failure::Config)?;
             // What the next connection needs is there before it is made.
-            self.backs.replace(tls::load_backs(&next.back_tls)?);
+            self.upstreams.replace(next.back_tls.clone())?;
             self.handle.configure(&next.config).map_err(Failure::Config)?;
             Ok(next)
         });

@@ -5,17 +5,18 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
 use std::sync::Arc;
 
-use shuntyard_adapter::{Backs, Options};
+use shuntyard_adapter::Options;
 use shuntyard_core::config::Protocol;
 
 use crate::cli::ServeArgs;
+use crate::descriptors;
 use crate::failure::Failure;
 use crate::observation::Observation;
 use crate::reload::Current;
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::signals::{self, Reactions};
-use crate::tls::{self, BadFile, Front, Watched};
+use crate::tls::{self, BadFile, Front, Upstreams, Watched};
 
 /// Serves until a signal has drained the server.
 pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
@@ -26,10 +27,10 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let fronts = settings.listen_tls.iter().map(|(address, files)| Front::load(address.clone(), files));
     let mut fronts: Vec<_> = fronts.collect::<Result<_, BadFile>>()?;
     let listen_tls = fronts.iter().map(|front| (front.address.clone(), front.tls.clone())).collect();
-    let backs = Backs::new(tls::load_backs(&settings.back_tls)?);
+    let upstreams = Arc::new(Upstreams::load(settings.back_tls.clone())?);
     let options = Options {
         listen_tls,
-        backs: backs.clone(),
+        backs: upstreams.backs(),
         workers: settings.workers,
         seed: seed(),
         observer: Some(observation.observer()),
@@ -42,7 +43,8 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let bound = server.local_addrs().iter().skip(in_clear);
     fronts.iter_mut().zip(bound).for_each(|(front, address)| front.address = address.clone());
     let handle = server.handle();
-    let current = Arc::new(Current::new(args, settings, handle.clone(), backs.clone()));
+    descriptors::take_all(&settings);
+    let current = Arc::new(Current::new(args, settings, handle.clone(), Arc::clone(&upstreams)));
     watch_signals(&server, Arc::clone(&current))
         .map_err(|error| Failure::System { what: "cannot watch for signals", error })?;
     for (number, address) in server.local_addrs().iter().enumerate() {
@@ -53,9 +55,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
             if said.is_some_and(|said| said.introduced) { ", behind the PROXY protocol" } else { "" };
         tracing::info!("listening on {address} ({spoken}{tls}{behind})");
     }
-    let watched = Arc::clone(&current);
-    let upstreams = Arc::new(move || watched.back_tls());
-    let watcher = tls::watch(Watched { fronts, upstreams, backs, handle })
+    let watcher = tls::watch(Watched { fronts, upstreams, handle })
         .map_err(|error| Failure::System { what: "cannot start a thread", error })?;
     current.watched_by(watcher);
     observation.attend(server.handle(), adapter.name())?;

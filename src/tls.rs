@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, SystemTime};
 
@@ -173,11 +173,85 @@ pub(crate) fn of_upstreams(
     upstreams.map(|of| (of.name.clone(), say(&of.name).unwrap_or_default())).collect()
 }
 
-/// Reads the files of all upstreams.
-pub(crate) fn load_backs(
-    files: &BTreeMap<Arc<str>, BackFiles>,
-) -> Result<HashMap<Arc<str>, BackTls>, BadFile> {
-    files.iter().map(|(name, files)| Ok((name.clone(), files.load()?))).collect()
+/// How upstreams are spoken to: a reload may change which they are, while their files are read again.
+pub(crate) struct Upstreams {
+    backs: Backs,
+    held: Mutex<Held>,
+}
+
+#[derive(Clone)]
+struct Held {
+    files: BTreeMap<Arc<str>, BackFiles>,
+    /// What was seen of them before they were read.
+    seen: Vec<Look>,
+    /// How often they were replaced.
+    revision: u64,
+}
+
+/// Files that were read again.
+struct Changed {
+    of: Held,
+    read: Result<HashMap<Arc<str>, BackTls>, BadFile>,
+}
+
+impl Held {
+    /// The files are about to be read.
+    fn new(files: BTreeMap<Arc<str>, BackFiles>, revision: u64) -> Self {
+        let seen = files.values().map(BackFiles::look).collect();
+        Self { files, seen, revision }
+    }
+
+    fn read(&self) -> Result<HashMap<Arc<str>, BackTls>, BadFile> {
+        self.files.iter().map(|(name, files)| Ok((name.clone(), files.load()?))).collect()
+    }
+}
+
+impl Upstreams {
+    /// Reads the files of all of them.
+    pub(crate) fn load(files: BTreeMap<Arc<str>, BackFiles>) -> Result<Self, BadFile> {
+        let held = Held::new(files, 0);
+        Ok(Self { backs: Backs::new(held.read()?), held: Mutex::new(held) })
+    }
+
+    pub(crate) fn backs(&self) -> Backs {
+        self.backs.clone()
+    }
+
+    /// Reads these files, which hold from now on instead of those before. Where something is wrong with them nothing has changed.
+    pub(crate) fn replace(&self, files: BTreeMap<Arc<str>, BackFiles>) -> Result<(), BadFile> {
+        let next = Held::new(files, 0);
+        let read = next.read()?;
+        let mut held = self.held();
+        *held = Held { revision: held.revision + 1, ..next };
+        self.backs.replace(read);
+        Ok(())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.held().files.is_empty()
+    }
+
+    /// Reads the files again if they are others than before they were read.
+    fn look_again(&self) -> Option<Changed> {
+        let before = self.held().clone();
+        let now = Held::new(before.files, before.revision);
+        (now.seen != before.seen).then(|| Changed { read: now.read(), of: now })
+    }
+
+    /// What was read holds from now on, unless a reload has read other files meanwhile.
+    fn renew(&self, Changed { of, read }: Changed) -> Option<Result<(), BadFile>> {
+        let mut held = self.held();
+        if held.revision != of.revision {
+            return None;
+        }
+        held.seen = of.seen;
+        Some(read.map(|read| self.backs.replace(read)))
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        // It is replaced as a whole.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl FrontFiles {
@@ -241,9 +315,7 @@ fn identity_of(found: &fs::Metadata) -> u64 {
 pub(crate) struct Watched {
     /// Listeners, with what was seen of their files before they were read.
     pub(crate) fronts: Vec<Front>,
-    /// Upstreams, as they are now: a reload may change which they are.
-    pub(crate) upstreams: Arc<dyn Fn() -> BTreeMap<Arc<str>, BackFiles> + Send + Sync>,
-    pub(crate) backs: Backs,
+    pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) handle: Handle,
 }
 
@@ -269,25 +341,16 @@ impl Front {
 ///
 /// Where there are no files the thread sleeps until it is unparked: a new configuration may have some.
 pub(crate) fn watch(watched: Watched) -> io::Result<Thread> {
-    let Watched { mut fronts, upstreams, backs, handle } = watched;
-    let mut files = upstreams();
-    let mut seen: Vec<_> = files.values().map(BackFiles::look).collect();
+    let Watched { mut fronts, upstreams, handle } = watched;
     let watch = move || {
         loop {
-            if fronts.is_empty() && files.is_empty() {
+            if fronts.is_empty() && upstreams.is_empty() {
                 thread::park();
             } else {
                 thread::sleep(LOOK_INTERVAL);
             }
             fronts.iter_mut().for_each(|front| look_again(front, &handle));
-            let now = upstreams();
-            let looks: Vec<_> = now.values().map(BackFiles::look).collect();
-            if now != files {
-                // Whoever has changed that has read them.
-                (files, seen) = (now, looks);
-            } else if looks != seen {
-                seen = looks;
-                let outcome = load_backs(&files).map(|read| backs.replace(read));
+            if let Some(outcome) = upstreams.look_again().and_then(|changed| upstreams.renew(changed)) {
                 tell(outcome, "certificates of upstreams", "hold for new connections");
             }
         }
@@ -323,5 +386,58 @@ fn tell(outcome: Result<(), BadFile>, what: &str, holds: &str) {
         Err(BadFile { path, reason, .. }) => {
             tracing::warn!("{what} have changed, the old ones stay: {}: {reason}", path.display());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shuntyard_core::config::Alpn;
+    use shuntyard_core::gateway::Secure;
+
+    use super::*;
+
+    fn authority() -> String {
+        let key = rcgen::KeyPair::generate().unwrap();
+        rcgen::CertificateParams::default().self_signed(&key).unwrap().pem()
+    }
+
+    fn of(name: &str, ca: &Path) -> BTreeMap<Arc<str>, BackFiles> {
+        BTreeMap::from([(name.into(), BackFiles { ca: Some(ca.to_owned()), ..BackFiles::default() })])
+    }
+
+    #[test]
+    fn what_a_reload_has_read_is_not_replaced_by_what_was_read_before() {
+        let folder = std::env::temp_dir().join(format!("shuntyard-tls-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let ca = folder.join("ca.pem");
+        fs::write(&ca, authority()).unwrap();
+        // Within one tick of the clock only its length tells that a file is another.
+        let longer = "\n".repeat(50);
+        let upstreams = Upstreams::load(of("a", &ca)).unwrap();
+        let known = |name: &str| {
+            let secure = Secure { upstream: name.into(), host: "a.example".into(), alpn: Alpn::Either };
+            upstreams.backs().begin(&secure).is_ok()
+        };
+        assert!(known("a") && upstreams.look_again().is_none());
+
+        // Whatever comes after they were read is seen, even before they were looked at once.
+        fs::write(&ca, authority() + &longer).unwrap();
+        let changed = upstreams.look_again().expect("they have changed");
+        assert_eq!(upstreams.renew(changed), Some(Ok(())));
+        assert!(upstreams.look_again().is_none());
+
+        fs::write(&ca, "nothing").unwrap();
+        let changed = upstreams.look_again().expect("they have changed");
+        fs::write(&ca, authority()).unwrap();
+        upstreams.replace(of("b", &ca)).unwrap();
+        assert_eq!(upstreams.renew(changed), None);
+        assert!(known("b") && upstreams.look_again().is_none());
+
+        fs::write(&ca, authority() + &longer).unwrap();
+        let changed = upstreams.look_again().expect("they have changed");
+        upstreams.replace(of("c", &ca)).unwrap();
+        assert_eq!(upstreams.renew(changed), None);
+        assert!(known("c") && upstreams.replace(of("d", &folder)).is_err() && known("c") && !known("d"));
+        fs::remove_dir_all(folder).unwrap();
     }
 }

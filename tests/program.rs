@@ -2,9 +2,14 @@
 
 mod process;
 
+use std::fs::{self, DirEntry};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Output};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use process::{PATIENCE, Process, Program, run, shuntyard};
 
@@ -141,6 +146,47 @@ fn each_signal_drains_an_idle_program_which_ends_well() {
     }
 }
 
+/// Whoever should read stderr is stuck.
+#[test]
+fn nobody_waits_for_who_reads_stderr() {
+    let (pipe, stderr) = UnixStream::pair().unwrap();
+    stderr.set_nonblocking(true).unwrap();
+    while (&stderr).write(&[b'.'; 4096]).is_ok() {}
+    stderr.set_nonblocking(false).unwrap();
+    let path = std::env::temp_dir().join(format!("shuntyard-stuck-{}.sock", std::process::id()));
+    let listen = format!("unix:{}", path.display());
+    let mut command = shuntyard(&[&["run", "--listen", &listen][..], &BACKEND].concat());
+    let mut child = command.stdout(Stdio::null()).stderr(OwnedFd::from(stderr)).spawn().unwrap();
+    drop(command);
+    let deadline = Instant::now() + PATIENCE;
+    let mut client = loop {
+        match UnixStream::connect(&path) {
+            Ok(client) => break client,
+            Err(error) if Instant::now() > deadline => panic!("it does not listen: {error}"),
+            Err(_) => thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    let mut status = [0; 12];
+    let answered = client.read_exact(&mut status).map(|()| status);
+    drop(client);
+    let kill = format!("kill -TERM {}", child.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut ended = None;
+    while ended.is_none() && Instant::now() < deadline {
+        ended = child.try_wait().unwrap();
+        thread::sleep(Duration::from_millis(5));
+    }
+    // It may have ended by itself.
+    let _ = child.kill();
+    child.wait().unwrap();
+    drop(pipe);
+    assert_eq!(answered.ok().as_ref(), Some(b"HTTP/1.1 502"));
+    assert_eq!(ended.and_then(|status| status.code()), Some(0));
+}
+
 #[test]
 fn a_drain_that_runs_out_of_time_ends_with_3() {
     let (mut program, _streams) = program_with_hanging_request(&["--drain-timeout", "100ms"]);
@@ -151,6 +197,35 @@ fn a_drain_that_runs_out_of_time_ends_with_3() {
         "{}",
         program.process.log()
     );
+}
+
+/// A worker that is woken by signals again and again still knows what time it is.
+#[test]
+fn signals_put_no_deadline_off() {
+    for adapter in ["mio", "tokio"] {
+        let (mut program, _streams) =
+            program_with_hanging_request(&["--adapter", adapter, "--drain-timeout", "500ms"]);
+        let Ok(tasks) = fs::read_dir(format!("/proc/{}/task", program.process.id())) else {
+            eprintln!("SKIPPED: this system does not tell which threads a process has");
+            return;
+        };
+        let is_worker = |task: &DirEntry| {
+            fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.trim() == "worker-0")
+        };
+        let worker = tasks.map(Result::unwrap).find(is_worker).expect("it has a worker");
+        program.process.signal("TERM");
+        let kill = format!("kill -USR1 {}", worker.file_name().display());
+        for _ in 0..100 {
+            if !program.process.is_running() {
+                break;
+            }
+            // It may be about to end.
+            let _ = Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status().unwrap();
+            thread::sleep(Duration::from_millis(100));
+        }
+        assert!(!program.process.is_running(), "{adapter} has not ended");
+        assert_eq!(program.process.wait().code(), Some(3));
+    }
 }
 
 #[test]
@@ -173,6 +248,29 @@ fn a_client_of_http_1_is_served() {
     assert!(answer.starts_with("HTTP/1.1 502 ") && answer.contains("connection_refused"), "{answer}");
     drop(client);
     program.end();
+}
+
+/// Many systems begin with 1024 for whoever does not ask for more.
+#[test]
+fn a_program_takes_all_descriptors_that_it_may_have_and_says_if_they_are_few() {
+    let args = ["run", "--listen", "127.0.0.1:0", "--workers", "1"];
+    let program = shuntyard(&[&args[..], &BACKEND].concat());
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", r#"ulimit -Sn 100; ulimit -Hn 200; exec "$@""#, "sh"])
+        .arg(program.get_program())
+        .args(program.get_args());
+    let mut process = Process::spawn(&mut command);
+    process.find_line("that they are few", |line| {
+        line.starts_with("warning: 200 descriptors are all that the system gives (ulimit -Hn)").then_some(())
+    });
+    process.find_line("the port", |line| line.starts_with("listening on").then_some(()));
+    if let Ok(limits) = fs::read_to_string(format!("/proc/{}/limits", process.id())) {
+        let open = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+        assert_eq!(open.split_whitespace().nth(3), Some("200"), "{open}");
+    }
+    process.signal("TERM");
+    assert_eq!(process.wait().code(), Some(0), "{}", process.log());
 }
 
 /// Connections wait in the kernel's queue until there are descriptors again.

@@ -107,9 +107,8 @@ impl Worker {
                 return Ok(cut);
             }
             match self.poll.poll(&mut events, self.patience()) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                Ok(()) | Err(_) => {} // By a signal: a turn without events.
             }
             self.now = self.clock.now();
             self.turn(&events);

@@ -11,18 +11,31 @@ use crate::Secured;
 
 /// By the names of upstreams. Clones are the same: what is replaced in one holds for the next connection of every worker.
 #[derive(Clone, Debug, Default)]
-pub struct Backs(Arc<RwLock<HashMap<Arc<str>, BackTls>>>);
+pub struct Backs(Arc<RwLock<Table>>);
+
+#[derive(Debug, Default)]
+struct Table {
+    upstreams: HashMap<Arc<str>, BackTls>,
+    /// Those that were the last to go: requests may still wait for them.
+    gone: HashMap<Arc<str>, BackTls>,
+}
 
 impl Backs {
     /// These upstreams.
     pub fn new(upstreams: HashMap<Arc<str>, BackTls>) -> Self {
-        Self(Arc::new(RwLock::new(upstreams)))
+        Self(Arc::new(RwLock::new(Table { upstreams, gone: HashMap::new() })))
     }
 
-    /// These instead of those before. Connections that stand stay as they are.
+    /// These instead of those before. Connections that stand stay as they are, and those that are not among these any more are spoken to as before,
+    /// until others go.
     pub fn replace(&self, upstreams: HashMap<Arc<str>, BackTls>) {
-        // A table that is replaced as a whole is whole.
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = upstreams;
+        // Nothing in between panics.
+        let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut gone = core::mem::replace(&mut table.upstreams, upstreams);
+        gone.retain(|name, _| !table.upstreams.contains_key(name));
+        if !gone.is_empty() {
+            table.gone = gone;
+        }
     }
 
     /// The beginning of a handshake.
@@ -30,8 +43,41 @@ impl Backs {
     /// # Errors
     /// Nobody has said how TLS is spoken there, or the endpoint has no name that a certificate could be for.
     pub fn begin(&self, secure: &Secure) -> Result<Secured, TlsFailure> {
-        let upstreams = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let tls = upstreams.get(&secure.upstream).ok_or(TlsFailure::Internal)?;
+        let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let found = table.upstreams.get(&secure.upstream).or_else(|| table.gone.get(&secure.upstream));
+        let tls = found.ok_or(TlsFailure::Internal)?;
         Transport::back(tls, &secure.host, secure.alpn).map(|transport| Secured::new(transport, None))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shuntyard_core::config::Alpn;
+    use shuntyard_transport::Trust;
+
+    use super::*;
+
+    /// A queue is older than the configuration without its upstream.
+    #[test]
+    fn an_upstream_that_is_gone_is_spoken_to_until_others_go() {
+        let of = |names: &[&str]| {
+            let tls = BackTls::new(&Trust::Nobody, None, None).unwrap();
+            names.iter().map(|&name| (Arc::from(name), tls.clone())).collect::<HashMap<_, _>>()
+        };
+        let backs = Backs::new(of(&["a", "b"]));
+        let known = |name: &str| {
+            let secure = Secure { upstream: name.into(), host: "a.example".into(), alpn: Alpn::Either };
+            backs.begin(&secure).map(drop)
+        };
+        for (names, found) in [
+            (&["b", "c"][..], [true, true, true]),
+            // Their files were read again.
+            (&["b", "c"], [true, true, true]),
+            (&["c"], [false, true, true]),
+            (&["a"], [true, false, true]),
+        ] {
+            backs.replace(of(names));
+            assert_eq!(["a", "b", "c"].map(|name| known(name).is_ok()), found, "{names:?}");
+        }
     }
 }

@@ -1,16 +1,17 @@
 //! Listening sockets: how an address is taken, by one worker or by several.
 
+use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use shuntyard_core::address::Address;
 use shuntyard_transport::FrontTls;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 /// Connections that the kernel completes before they are accepted. The kernel lowers it to its own limit (`somaxconn`).
 pub const BACKLOG: i32 = 4096;
@@ -87,7 +88,7 @@ fn listen(socket: Socket) -> io::Result<Listener> {
 fn bind_unix(path: &Arc<str>, workers: usize) -> io::Result<Vec<Listener>> {
     remove_stale_file(path)?;
     let listener = UnixListener::bind(&**path)?;
-    let file = Arc::new(SocketFile(path.clone()));
+    let file = Arc::new(SocketFile { path: path.clone(), file: file_at(path)? });
     listener.set_nonblocking(true)?;
     (0..workers)
         .map(|_| {
@@ -100,14 +101,22 @@ fn bind_unix(path: &Arc<str>, workers: usize) -> io::Result<Vec<Listener>> {
 
 /// A socket file outlives a program that was killed. It goes if it is a socket and nobody answers there.
 fn remove_stale_file(path: &str) -> io::Result<()> {
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
     if !is_socket {
         return Ok(());
     }
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
-        Ok(_) | Err(_) => Err(io::ErrorKind::AddrInUse.into()),
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // Whoever is too busy to answer is there.
+    socket.set_nonblocking(true)?;
+    match socket.connect(&SockAddr::unix(path)?) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Ok(()) | Err(_) => Err(io::ErrorKind::AddrInUse.into()),
     }
+}
+
+/// Which file has this name: that, and no other which may come to have it.
+fn file_at(path: &str) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
 /// Closing the socket will reset the connection: its peer sees that it broke, and did not end. Of Unix sockets only those can
@@ -119,12 +128,17 @@ pub fn reset_on_close(socket: &impl AsFd) {
 
 /// The name of a Unix socket in the file system; removed when the last worker stops listening.
 #[derive(Debug)]
-pub struct SocketFile(Arc<str>);
+pub struct SocketFile {
+    path: Arc<str>,
+    file: (u64, u64),
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Gone already is as good.
-        let _ = std::fs::remove_file(&*self.0);
+        // Gone already is as good, and what somebody else has put in its place is theirs.
+        if file_at(&self.path).is_ok_and(|found| found == self.file) {
+            let _ = fs::remove_file(&*self.path);
+        }
     }
 }
 
@@ -172,6 +186,36 @@ mod tests {
         std::fs::write(&path, "not a socket").unwrap();
         assert!(Listener::bind(&address, 1).is_err());
         assert_eq!(std::fs::read(&path).unwrap(), b"not a socket");
+        std::fs::remove_file(&path).unwrap();
+
+        // Somebody else has taken the name.
+        let listeners = Listener::bind(&address, 1).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let others = Listener::bind(&address, 1).unwrap();
+        drop(listeners);
+        assert!(path.exists());
+        drop(others);
+        assert!(!path.exists());
         std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_unix_socket_whose_queue_is_full_is_in_use() {
+        let path = std::env::temp_dir().join(format!("shuntyard-full-{}.sock", std::process::id()));
+        let name = SockAddr::unix(&path).unwrap();
+        let socket = || Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        let busy = socket();
+        busy.bind(&name).unwrap();
+        busy.listen(0).unwrap();
+        let waiting: Vec<_> = std::iter::repeat_with(socket)
+            .take_while(|socket| socket.set_nonblocking(true).and_then(|()| socket.connect(&name)).is_ok())
+            .collect();
+        assert!(!waiting.is_empty());
+        let address = Address::Unix(path.to_str().unwrap().into());
+        let (sender, outcome) = std::sync::mpsc::channel();
+        std::thread::spawn(move || sender.send(Listener::bind(&address, 1).unwrap_err().kind()));
+        let outcome = outcome.recv_timeout(Duration::from_secs(20));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(outcome, Ok(io::ErrorKind::AddrInUse));
     }
 }

@@ -269,6 +269,11 @@ impl Secured {
             if let Some(failure) = self.transport.failure() {
                 return Writing::Failed(Closed::Tls(failure));
             }
+            if let Some(failure) = self.transport.failed() {
+                // The gateway may take what came before only when its output has left, which cannot be.
+                let is_stuck = gateway.poll_transmit(conn, now).is_some();
+                return if is_stuck { Writing::Failed(Closed::Tls(failure)) } else { Writing::Done };
+            }
             if !self.transport.is_open() {
                 return Writing::Done;
             }

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use rustls::server::{ServerConfig, ServerSessionMemoryCache, WebPkiClientVerifier};
 use rustls::{RootCertStore, version};
 use shuntyard_core::config::{HostPattern, NameGroups, Protocol};
+use shuntyard_core::tls::TlsFailure;
 
 use crate::failure::TlsConfigError;
 use crate::identity::{Certificates, Identity, certificates};
@@ -80,8 +81,8 @@ impl FrontTls {
         self.0.certificates.replace(identities)
     }
 
-    /// Asks for certificates in this way from the next handshake on, and of those of each group in their order. Connections that stand stay;
-    /// no session is taken up again that was begun before, for its client was held against other authorities.
+    /// Asks for certificates in this way from now on, and of those of each group in their order. Connections that stand stay; a handshake that is
+    /// under way fails if its client shows a certificate; no session is taken up again that was begun before, for its client was held against other authorities.
     ///
     /// # Errors
     /// There is no authority in what should hold some, or there are more or fewer groups; then nothing has changed.
@@ -99,15 +100,38 @@ impl FrontTls {
     }
 
     /// How TLS is spoken with who asks for this name.
-    pub(crate) fn config_for(&self, name: Option<&str>) -> Arc<ServerConfig> {
+    pub(crate) fn chosen_for(&self, name: Option<&str>) -> Chosen {
         let group = name.and_then(|name| self.0.groups.of(name.as_bytes()));
         let configs = self.0.configs.read().unwrap_or_else(PoisonError::into_inner);
-        configs[group.map_or(0, |group| group + 1)].clone()
+        let config = configs[group.map_or(0, |group| group + 1)].clone();
+        Chosen { tls: self.clone(), group, config }
     }
 
     /// Whether that depends on the name.
     pub(crate) fn is_by_name(&self) -> bool {
         !self.0.groups.is_empty()
+    }
+}
+
+/// How TLS is spoken with a client, as it was chosen before the handshake.
+pub(crate) struct Chosen {
+    tls: FrontTls,
+    group: Option<usize>,
+    pub(crate) config: Arc<ServerConfig>,
+}
+
+impl Chosen {
+    /// What is wrong with a handshake that went so: its client has asked for a name of which other things are asked, or has proved who it is to
+    /// authorities that are not trusted any more.
+    pub(crate) fn fault(&self, name: Option<&str>, certified: bool) -> Option<TlsFailure> {
+        let now = self.tls.chosen_for(name);
+        if now.group != self.group {
+            Some(TlsFailure::Misbehaved)
+        } else if certified && !Arc::ptr_eq(&now.config, &self.config) {
+            Some(TlsFailure::CertificateUnknownIssuer)
+        } else {
+            None
+        }
     }
 }
 

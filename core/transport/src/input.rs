@@ -9,6 +9,7 @@ use shuntyard_core::config::Protocol;
 use shuntyard_core::gateway::Connected;
 use shuntyard_core::tls::{TlsFacts, TlsFailure};
 
+use crate::choosing::Unreadable;
 use crate::failure::failure_of;
 use crate::front::alpn_protocol;
 use crate::identity::{subject_of, take_asked};
@@ -24,6 +25,9 @@ const LONGEST: usize = RECORD + 2048;
 /// Octets of the wire that bring no content, in a row: empty records and padding (RFC 8446 section 5.4 lets them hide how much is said), new
 /// keys, tickets. Nobody above sees them, so nobody else could end a flood of them.
 const WITHOUT_CONTENT_MAX: usize = 2 * LONGEST;
+
+/// A fatal alert, unexpected_message (RFC 8446 section 6.2), for what the library has nothing to say about.
+const UNEXPECTED: &[u8] = &[21, 3, 3, 0, 2, 2, 10];
 
 /// The answer to a client that speaks HTTP in clear where TLS is spoken.
 const CLEAR_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
@@ -162,6 +166,11 @@ impl Transport {
     }
 
     fn connected(&mut self) -> Plain {
+        let certified = self.common().peer_certificates().is_some();
+        let chosen = self.chosen.take();
+        if let Some(failure) = chosen.and_then(|chosen| chosen.fault(self.name.as_deref(), certified)) {
+            return self.fail(failure);
+        }
         self.phase = Phase::Open;
         // In TLS 1.2 the server's last words of the handshake are still to come, and the client waits for them.
         self.step_until_rest();
@@ -203,8 +212,37 @@ impl Transport {
         while self.failure.is_none() && matches!(self.step(&mut []), (_, Ok(Step::Again))) {}
     }
 
+    /// Whether it is known how TLS is spoken.
+    fn choose(&mut self) -> Result<bool, TlsFailure> {
+        let Some(choosing) = &mut self.choosing else { return Ok(true) };
+        match choosing.hear(&self.input[self.start..self.end]) {
+            Ok(None) => Ok(false),
+            Ok(Some(chosen)) => {
+                let conn = UnbufferedServerConnection::new(chosen.config.clone());
+                self.side = Side::Server(conn.map_err(|error| failure_of(&error))?);
+                (self.choosing, self.chosen) = (None, Some(chosen));
+                Ok(true)
+            }
+            Err(Unreadable(failure, alert)) => {
+                let mut told = Vec::new();
+                // Memory takes all that is written.
+                let _ = alert.map(|mut alert| alert.write_all(&mut told));
+                self.output.extend(if told.is_empty() { UNEXPECTED } else { &told });
+                Err(failure)
+            }
+        }
+    }
+
     /// One step; says how much plaintext was put in front.
     fn step(&mut self, into: &mut [u8]) -> (usize, Result<Step, TlsFailure>) {
+        match self.choose() {
+            Ok(true) => {}
+            Ok(false) => return (0, Ok(Step::Rest)),
+            Err(failure) => {
+                self.failure = Some(failure);
+                return (0, Err(failure));
+            }
+        }
         let (filled, step) = self.call(into);
         let step = step.map_err(|error| {
             let failure = failure_of(&error);
@@ -223,16 +261,6 @@ impl Transport {
 
     /// One call of the library; says how much plaintext was put in front, failed or not.
     fn call(&mut self, into: &mut [u8]) -> (usize, Result<Step, Error>) {
-        if let Some(choosing) = &mut self.choosing {
-            let Some(config) = choosing.hear(&self.input[self.start..self.end]) else {
-                return (0, Ok(Step::Rest));
-            };
-            self.choosing = None;
-            match UnbufferedServerConnection::new(config) {
-                Ok(conn) => self.side = Side::Server(conn),
-                Err(error) => return (0, Err(error)),
-            }
-        }
         let input = &mut self.input[self.start..self.end];
         let mut hands = Hands {
             output: &mut self.output,

@@ -12,7 +12,7 @@ use shuntyard_core::tls::TlsFailure;
 use crate::back::{BackTls, offered};
 use crate::choosing::Choosing;
 use crate::failure::failure_of;
-use crate::front::{FrontTls, alpn_name};
+use crate::front::{Chosen, FrontTls, alpn_name};
 use crate::output::{Memory, OUTPUT, Output};
 
 /// Octets that are read from the wire at a time: several full records, and more than the longest message of a handshake that is taken.
@@ -41,6 +41,8 @@ pub struct Transport {
     pub(crate) side: Side,
     /// How TLS is spoken depends on a name that has not come.
     pub(crate) choosing: Option<Box<Choosing>>,
+    /// Of a client, until the handshake is done.
+    pub(crate) chosen: Option<Chosen>,
     /// Of a backend: its certificate is held against authorities.
     pub(crate) verifies: bool,
     /// Octets of the wire that are no whole record yet, or whose turn has not come: those from `start` to `end`.
@@ -78,10 +80,11 @@ impl Transport {
     /// # Errors
     /// The library does not work with its configuration.
     pub fn front(tls: &FrontTls) -> Result<Self, TlsFailure> {
+        let chosen = tls.chosen_for(None);
         let conn =
-            UnbufferedServerConnection::new(tls.config_for(None)).map_err(|error| failure_of(&error))?;
+            UnbufferedServerConnection::new(chosen.config.clone()).map_err(|error| failure_of(&error))?;
         let choosing = tls.is_by_name().then(|| Box::new(Choosing::new(tls)));
-        Ok(Self { choosing, ..Self::new(Side::Server(conn), Phase::Fresh) })
+        Ok(Self { choosing, chosen: Some(chosen), ..Self::new(Side::Server(conn), Phase::Fresh) })
     }
 
     /// A connection to the backend that is written down as `host`. The first octets
@@ -119,6 +122,7 @@ impl Transport {
         Self {
             side,
             choosing: None,
+            chosen: None,
             verifies: true,
             input: Vec::new(),
             start: 0,
@@ -145,6 +149,11 @@ impl Transport {
     /// Whether plaintext can be sealed.
     pub fn is_open(&self) -> bool {
         self.phase == Phase::Open && self.failure.is_none()
+    }
+
+    /// Why it is over, even if plaintext that came before has not been taken.
+    pub fn failed(&self) -> Option<TlsFailure> {
+        self.failure
     }
 
     /// Why it is over, once all plaintext that came before has been taken.

@@ -294,6 +294,77 @@ fn what_is_no_client_hello_ends_while_a_name_is_waited_for() {
     }
 }
 
+/// The first handshake message of these octets, with so many octets of padding (RFC 7685), in records of one octet each.
+fn padded(hello: &[u8], padding: u16) -> Vec<u8> {
+    let mut message = hello[5..].to_vec();
+    let grow = |message: &mut Vec<u8>, at: usize| {
+        let length = u16::from_be_bytes([message[at], message[at + 1]]) + padding + 4;
+        message[at..at + 2].copy_from_slice(&length.to_be_bytes());
+    };
+    grow(&mut message, 2);
+    let session = 4 + 2 + 32;
+    let suites = session + 1 + usize::from(message[session]);
+    let compression = suites + 2 + usize::from(u16::from_be_bytes([message[suites], message[suites + 1]]));
+    let extensions = compression + 1 + usize::from(message[compression]);
+    grow(&mut message, extensions);
+    let extension = [&[0, 21][..], &padding.to_be_bytes(), &vec![0; usize::from(padding)]].concat();
+    // The last one may have to stay the last: it stands in front.
+    message.splice(extensions + 2..extensions + 2, extension);
+    message.iter().flat_map(|&octet| [22, 3, 1, 0, 1, octet]).collect()
+}
+
+/// What is read of a ClientHello to learn its name, and what the handshake takes, is the same: else who is guarded by name could be met as nobody is.
+#[test]
+fn nothing_in_front_of_a_name_leads_around_what_is_asked_of_it() {
+    let authority = Authority::new();
+    let identity = [authority.issue(&["admin.a.example"])];
+    let guarded = (vec![HostPattern::Exact("admin.a.example".into())], ClientAuth::Required(authority.pem()));
+    let front = FrontTls::by_name(&identity, &BOTH, &ClientAuth::Off, &[guarded]).unwrap();
+    // A warning (user_canceled), which the handshake itself would pass over.
+    let warning = b"\x15\x03\x01\x00\x02\x01\x5a";
+    let back = trusting(&authority);
+    for cut in [1, 7, usize::MAX] {
+        let client = Transport::back(&back, "admin.a.example", Alpn::Either).unwrap();
+        let mut pair = Pair::new(client, Transport::front(&front).unwrap());
+        pair.cuts.0 = cut;
+        let octets = [&warning[..], &pair.client.speak()].concat();
+        pair.server.hear(&octets, &mut pair.spare, pair.cuts);
+        pair.run();
+        assert_eq!((pair.server.failure, pair.server.facts), (Some(TlsFailure::Misbehaved), None));
+        assert_eq!(pair.client.failure, Some(TlsFailure::AlertReceived(10)));
+    }
+    // More octets than are kept of what may be a ClientHello, but fewer than those of a handshake.
+    for (padding, failure) in [(2_000, None), (10_500, Some(TlsFailure::Misbehaved))] {
+        let mut client = common::End::new(Transport::back(&back, "admin.a.example", Alpn::Either).unwrap());
+        let octets = padded(&client.speak(), padding);
+        assert_eq!(octets.len() > 64 << 10, failure.is_some());
+        let mut server = common::End::new(Transport::front(&front).unwrap());
+        server.hear(&octets, &mut Default::default(), (usize::MAX, 64 << 10));
+        assert_eq!((server.failure, server.speak().len() > 100), (failure, failure.is_none()), "{padding}");
+    }
+}
+
+/// Between the first and the last octet of a handshake others come to be trusted: who has proved nothing to them asks again.
+#[test]
+fn a_handshake_that_was_begun_for_other_authorities_fails() {
+    let (authority, clients, others) = (Authority::new(), Authority::new(), Authority::new());
+    let identity = [authority.issue(&["a.example"])];
+    let client = clients.issue(&["client"]);
+    let known = BackTls::new(&Trust::Authorities(authority.pem()), Some(&client), None).unwrap();
+    let asked = |authority: &Authority| ClientAuth::Optional(authority.pem());
+    for (back, failure) in [(known, Some(TlsFailure::CertificateUnknownIssuer)), (trusting(&authority), None)]
+    {
+        let front = FrontTls::new(&identity, &BOTH, &asked(&clients)).unwrap();
+        let client = Transport::back(&back, "a.example", Alpn::Either).unwrap();
+        let mut pair = Pair::new(client, Transport::front(&front).unwrap());
+        let hello = pair.client.speak();
+        pair.server.hear(&hello, &mut pair.spare, pair.cuts);
+        front.replace_clients(&asked(&others), &[]).unwrap();
+        pair.run();
+        assert_eq!((pair.server.failure, pair.server.facts.is_some()), (failure, failure.is_none()));
+    }
+}
+
 #[test]
 fn what_does_not_belong_together_is_refused() {
     let authority = Authority::new();

@@ -14,9 +14,10 @@
 //! cut off: its process was killed.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::hash::Hasher as _;
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use crate::recording::fold::Fold;
@@ -36,9 +37,14 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Makes or empties a file that may grow to `most` octets.
+    /// Makes a file that may grow to `most` octets, for its owner only: secrets are in it. A file or a link of its name is removed before, for it
+    /// may be somebody else's, or be open to others; what else has its name stays, and nothing is written.
     pub(crate) fn create(path: &Path, most: u64) -> io::Result<Self> {
-        Ok(Self { file: File::create(path)?, number: 0, written: 0, most })
+        if fs::symlink_metadata(path).is_ok_and(|found| found.is_file() || found.is_symlink()) {
+            fs::remove_file(path)?;
+        }
+        let file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+        Ok(Self { file, number: 0, written: 0, most })
     }
 
     /// Writes a chunk. `Ok(false)`: it would make the file too large, and was not written.

@@ -60,6 +60,12 @@ pub(crate) const ACTIONS: u8 = 9;
 pub(crate) const ARRIVING: u8 = 10;
 pub(crate) const INTRODUCED: u8 = 11;
 
+/// How often `poll_action` is called in one input at most: so a replay takes as long as its file is large.
+pub(crate) const POLLED_MAX: u64 = 1024;
+
+/// Octets that come in one input at most: as many as a gateway may be told to lend memory for (`recv_buffer_octets`).
+const RECEIVED_MAX: usize = 16 << 20;
+
 /// Appends octets that came as pieces: those that are kept, each behind its length, and between them lengths of content.
 #[derive(Debug)]
 pub(crate) struct Pieces<'a> {
@@ -90,7 +96,7 @@ impl<'a> Pieces<'a> {
 }
 
 fn take_pieces(input: &mut &[u8]) -> Option<Vec<u8>> {
-    let total = usize::take(input).filter(|total| *total <= 1 << 30)?;
+    let total = usize::take(input).filter(|total| *total <= RECEIVED_MAX)?;
     let (mut octets, mut kept) = (Vec::new(), false);
     while octets.len() < total {
         if kept {
@@ -122,7 +128,7 @@ impl Entry {
             CLOSED => Input::Closed(ConnId::take(payload)?, Closed::take(payload)?),
             TIMEOUT => Input::Timeout,
             COMMAND => Input::Command(Command::take(payload)?),
-            ACTIONS => Input::Actions(u64::take(payload)?),
+            ACTIONS => Input::Actions(u64::take(payload).filter(|n| *n <= POLLED_MAX)?),
             _ => return None,
         };
         let check = if matches!(tag, ACCEPT | ARRIVING | TRANSMIT | SENT | ACTIONS) {

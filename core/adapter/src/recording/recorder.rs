@@ -10,8 +10,8 @@ use shuntyard_core::time::{Duration, Instant, WallClock};
 
 use crate::recording::chunk::Writer;
 use crate::recording::input::{
-    ACCEPT, ACTIONS, ARRIVING, CLOSED, COMMAND, CONNECTED, INTRODUCED, Pieces, READ_CLOSED, RECEIVED, SENT,
-    TIMEOUT, TRANSMIT,
+    ACCEPT, ACTIONS, ARRIVING, CLOSED, COMMAND, CONNECTED, INTRODUCED, POLLED_MAX, Pieces, READ_CLOSED,
+    RECEIVED, SENT, TIMEOUT, TRANSMIT,
 };
 use crate::recording::witness::Witness;
 use crate::recording::word::Word;
@@ -198,6 +198,9 @@ impl Recorder {
     pub(crate) fn acted(&mut self, action: Option<&Action>) {
         self.polled += 1;
         self.witness.acted(action);
+        if self.polled == POLLED_MAX {
+            self.finish_polling();
+        }
     }
 
     /// Writes down what was polled before, and begins the next input.

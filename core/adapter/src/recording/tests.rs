@@ -1,6 +1,7 @@
 //! A conversation in memory, recorded and replayed.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -12,8 +13,10 @@ use shuntyard_core::h2::{Client, Server, ServerEvent};
 use shuntyard_core::time::{Duration, Instant};
 
 use super::chunk::Writer;
+use super::input::{ACTIONS, RECEIVED};
 use super::recorder::file_of;
 use super::replay::Recording;
+use super::word::Word as _;
 use super::*;
 use crate::{Notice, Observer, Options, equip};
 
@@ -276,6 +279,51 @@ fn rewritten(file: &[u8], place: &Place, change: impl Fn(usize, &mut Vec<u8>)) -
         assert!(writer.write(&payload, chunk.hash).unwrap());
     }
     place.octets()
+}
+
+/// Whoever has a recording of somebody else replays it.
+#[test]
+fn few_octets_of_a_file_do_not_keep_a_replay_busy() {
+    let place = Place::new("busy");
+    let options = RecordingOptions { file: place.0.clone(), content: false, max_octets: 1 << 20 };
+    let mut gateway = gateway(Some(options), None);
+    (0..10_000).for_each(|_| assert!(gateway.poll_action().is_none()));
+    drop(gateway);
+    let file = place.octets();
+    assert_eq!(replay_octets(&file).unwrap().difference, None);
+    for mut input in [vec![ACTIONS], vec![RECEIVED, 0, 0]] {
+        (1_u64 << 30).put(&mut input);
+        let other = rewritten(&file, &place, |number, payload| {
+            if number > 0 {
+                *payload = input.clone();
+            }
+        });
+        assert!(matches!(replay_octets(&other), Err(ReplayError::NoRecording)), "{input:?}");
+    }
+}
+
+/// Secrets are in a recording.
+#[test]
+fn a_recording_is_for_its_owner_only_whatever_had_its_name() {
+    let place = Place::new("own");
+    let (file, other) = (place.file(), place.0.with_extension("other"));
+    std::fs::write(&file, "of a former recording").unwrap();
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
+    let mode = || std::fs::symlink_metadata(&file).unwrap().permissions().mode() & 0o777;
+    Writer::create(&file, 1 << 20).unwrap();
+    assert_eq!((mode(), place.octets().len()), (0o600, 0));
+
+    std::fs::write(&other, "of somebody else").unwrap();
+    std::fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink(&other, &file).unwrap();
+    Writer::create(&file, 1 << 20).unwrap();
+    assert_eq!((mode(), place.octets().len()), (0o600, 0));
+    assert_eq!(std::fs::read(&other).unwrap(), b"of somebody else");
+    std::fs::remove_file(&other).unwrap();
+
+    std::fs::create_dir(&other).unwrap();
+    assert!(Writer::create(&other, 1 << 20).is_err());
+    std::fs::remove_dir(&other).unwrap();
 }
 
 #[test]
