@@ -243,6 +243,11 @@ pub enum ConfigError {
         /// The route.
         route: Arc<str>,
     },
+    /// A route serves CONNECT, and asks its backends by another authority: that would lead elsewhere than its client said.
+    ConnectElsewhere {
+        /// The route.
+        route: Arc<str>,
+    },
     /// A text has characters that no token has (RFC 9110 section 5.6.2).
     NotToken {
         /// The field.
@@ -278,6 +283,9 @@ impl fmt::Display for ConfigError {
             }
             Self::Authority { route } => {
                 write!(f, "the authority of route {route} is neither HOST nor HOST:PORT")
+            }
+            Self::ConnectElsewhere { route } => {
+                write!(f, "route {route} serves CONNECT, whose target another authority would change")
             }
             Self::NotToken { name } => {
                 write!(f, "{name} may have letters, digits and !#$%&'*+-.^_`|~ only")

@@ -41,6 +41,8 @@ const RESERVED: &[&str] = &[
     "content-length",
     // RFC 9113 section 8.3.1: HTTP/2 says it in `:authority`.
     "host",
+    // RFC 9110 section 10.1.1: a client that said it waits for an answer to it.
+    "expect",
     // RFC 9110 section 7.6.3: what others wrote stays, and the gateway writes its own.
     "via",
 ];

@@ -201,7 +201,10 @@ impl Gateway {
         }
     }
 
-    fn response_trailers(&mut self, key: RequestKey, fields: FieldSection, now: Instant) {
+    fn response_trailers(&mut self, key: RequestKey, mut fields: FieldSection, now: Instant) {
+        if let Some(route) = self.requests.get(key).and_then(|request| request.awaiting.route.as_ref()) {
+            route.response_headers.strip(&mut fields);
+        }
         let Some(fields) = self.reserve_trailers(key, fields, now) else { return };
         let Some(request) = self.requests.get_mut(key) else { return };
         let front = request.awaiting.front;

@@ -267,7 +267,17 @@ impl Gateway {
         }
     }
 
-    fn request_trailers(&mut self, key: RequestKey, fields: FieldSection, now: Instant) {
+    fn request_trailers(&mut self, key: RequestKey, mut fields: FieldSection, now: Instant) {
+        if let Some(request) = self.requests.get(key) {
+            if let Some(Side::Front { peer, .. }) =
+                self.conns.get(request.awaiting.front.conn).map(|of| &of.side)
+            {
+                self.forward.request_trailers(&mut fields, peer);
+            }
+            if let Some(route) = &request.awaiting.route {
+                route.request_headers.strip(&mut fields);
+            }
+        }
         let Some(fields) = self.reserve_trailers(key, fields, now) else { return };
         let Some(request) = self.requests.get_mut(key) else { return };
         request.awaiting.content_end = true;

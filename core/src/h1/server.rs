@@ -85,7 +85,7 @@ impl Connection {
     }
 
     fn begin<'a>(&mut self, parts: RequestParts, fields: FieldSection) -> Step<'a> {
-        let RequestParts { head, version, persistent, framing, expects, upgrade } = parts;
+        let RequestParts { head, version, persistent, framing, expects, upgrade, nominated } = parts;
         self.version = version;
         self.is_closing |= !persistent || self.is_leaving; // 9112-9.6-03
         let incoming = Incoming::new(framing);
@@ -96,6 +96,7 @@ impl Connection {
             // What a client of HTTP/1.0 is answered may end with the connection.
             is_safe: exchange::is_safe(head.method) && version > Version::Http10,
             upgrade,
+            nominated,
             recv_open: !end,
             awaits_continue: expects && !end,
             ..Exchange::new(0, head.method, self.stream_recv_window())

@@ -203,6 +203,7 @@ fn check(facts: &FieldFacts) -> Result<(), FieldError> {
         | FieldName::Te
         | FieldName::Host
         | FieldName::ContentLength
+        | FieldName::Expect
         | FieldName::Via => Err(FieldError::Reserved),
         _ if !facts.name_well_formed => Err(FieldError::Name),
         _ => Ok(()),
@@ -266,6 +267,7 @@ mod tests {
             "transfer-encoding",
             "content-length",
             "host",
+            "expect",
             "via",
         ] {
             assert_eq!(head.set(name, "1"), Err(FieldError::Reserved), "{name}");
