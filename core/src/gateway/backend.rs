@@ -83,6 +83,10 @@ impl Gateway {
         if !self.reserve_output(key, &fields, now) {
             return self.keep_section(fields);
         }
+        if head.declines_upgrade && !self.decline_upgrade(key) {
+            self.keep_section(fields);
+            return self.fail_request(key, Cause::BackendProtocol, now);
+        }
         let mut version = Version::Http2;
         if let Some(live) = self.requests.get_mut(key).and_then(Request::live_mut) {
             live.attempt.responded = Some(now);
@@ -109,6 +113,11 @@ impl Gateway {
             if let Some(route) = &request.awaiting.route {
                 if let Some((authority, true)) = &route.authority {
                     map_back(&mut fields, authority, self.seed);
+                }
+                if status == 426
+                    && let Some(entry) = self.conns.get_mut(front.conn)
+                {
+                    entry.session.offer_upgrades(front.stream, &route.upgrades);
                 }
                 route.response_headers.apply(&mut fields);
             }

@@ -309,12 +309,11 @@ fn response_parts(
     fields: &mut FieldSection,
 ) -> Result<ResponseParts, StreamError> {
     let switched = status == 101 && asked.upgrade.is_some_and(|upgrade| agrees(survey, upgrade));
-    // RFC 9110 section 7.8: 2xx to an upgrade is an answer to the GET that it is over HTTP/1.1. Passed on, it would open the
-    // tunnel of an extended CONNECT.
-    if asked.upgrade.is_some() && (200..300).contains(&status) || (status == 101 && !switched) {
+    if status == 101 && !switched {
         return Err(StreamError::Malformed);
     }
-    let tunnel = switched || (asked.method == Method::Connect && (200..300).contains(&status));
+    let agreed = asked.method == Method::Connect && (200..300).contains(&status);
+    let tunnel = switched || (agreed && asked.upgrade.is_none());
     let shown = if switched { 200 } else { status };
     let digits = [b'0' + (shown / 100 % 10) as u8, b'0' + (shown / 10 % 10) as u8, b'0' + (shown % 10) as u8];
     fields.push(FieldLine::new(b":status", &digits, rules.seed));
@@ -326,7 +325,10 @@ fn response_parts(
     if is_too_large(fields, rules) {
         return Err(StreamError::FieldsTooLarge);
     }
-    let head = message::response(fields)?;
+    let mut head = message::response(fields)?;
+    // RFC 9110 section 7.8: 2xx to an upgrade is an answer to the GET that it is over HTTP/1.1. Taken for anything else, it would open
+    // the tunnel of an extended CONNECT.
+    head.declines_upgrade = agreed && !tunnel;
     let framing = if tunnel {
         Framing::Tunnel
     } else if status < 200 {

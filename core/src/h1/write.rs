@@ -12,7 +12,7 @@ use crate::message::{RequestHead, ResponseHead, Version};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ResponseFrame<'a> {
     pub(crate) framing: Framing,
-    /// A 2xx becomes 101 and agrees to this.
+    /// A 2xx that opens a tunnel becomes 101 and agrees to this; a 426 offers it.
     pub(crate) upgrade: Option<&'a Upgrade>,
     /// No further request is read on the connection.
     pub(crate) close: bool,
@@ -46,6 +46,12 @@ pub(crate) fn response(
         Framing::Length(octets) => length(out, Some(octets)),
         Framing::Chunked => line(out, b"transfer-encoding", b"chunked"),
         Framing::None | Framing::UntilClose | Framing::Tunnel => {} // 9112-6.1-08
+    }
+    // 9110-15.5.22-01, 9110-7.8-07
+    let offer = frame.upgrade.filter(|_| head.status == 426 && frame.version > Version::Http10);
+    if let Some(Upgrade { protocol, .. }) = offer {
+        line(out, b"upgrade", protocol);
+        line(out, b"connection", b"Upgrade");
     }
     match frame.version {
         _ if frame.close => line(out, b"connection", b"close"), // 9112-9.6-04
