@@ -38,7 +38,10 @@ pub(super) fn is_refused(head: &RequestHead, fields: &FieldSection, route: Optio
     head.method == Method::Connect && !route.is_some_and(allowed)
 }
 
-fn as_get(head: &mut RequestHead) {
+/// The head of an upgrade becomes that of the request which it is without.
+fn as_get(head: &mut RequestHead, fields: &mut FieldSection, seed: u64) {
+    fields.replace_value(FieldName::Method, b"GET", seed);
+    fields.retain(|line| line.facts.name != FieldName::Protocol);
     (head.method, head.extended_connect) = (Method::Get, false);
 }
 
@@ -59,9 +62,7 @@ impl Gateway {
         let entry = self.conns.get_mut(front.conn);
         let ignored = entry.is_some_and(|entry| entry.session.decline_upgrade(front.stream));
         if ignored {
-            fields.replace_value(FieldName::Method, b"GET", self.seed);
-            fields.retain(|line| line.facts.name != FieldName::Protocol);
-            as_get(head);
+            as_get(head, fields, self.seed);
         }
         ignored
     }
@@ -73,7 +74,11 @@ impl Gateway {
         let FrontAddress { conn, stream } = request.awaiting.front;
         let declined = self.conns.get_mut(conn).is_some_and(|entry| entry.session.decline_upgrade(stream));
         if declined {
-            as_get(&mut request.awaiting.head);
+            let mut head = request.awaiting.head;
+            if let Some(live) = request.live_mut() {
+                as_get(&mut head, live.fields_mut(), self.seed);
+            }
+            request.awaiting.head = head;
         }
         declined
     }

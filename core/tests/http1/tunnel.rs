@@ -2,6 +2,7 @@
 
 use http::{Method, Request};
 use shuntyard_core::config::{ConnectionConfig, PathPattern, Protocol, Scope};
+use shuntyard_core::fields::FieldName;
 use shuntyard_core::h2::{ClientEvent, Protocol as Upgrade, ServerEvent, StreamKey};
 use shuntyard_core::key::ConnId;
 use shuntyard_core::record::{Cause, Outcome};
@@ -243,6 +244,8 @@ fn rfc9110_7_8_an_upgrade_that_a_backend_ignores_is_a_get() {
             memory.inject(backend, b"HTTP/1.1 204 No Content\r\n\r\n");
             assert!(said(&mut memory, client).starts_with("HTTP/1.1 204 "));
         }
+        let end = &memory.records[0];
+        assert_eq!((end.field(FieldName::Method), end.field(FieldName::Protocol)), (Some(&b"GET"[..]), None));
         assert!(memory.records.iter().all(|record| record.outcome == Outcome::Complete));
         assert_eq!((memory.gateway.view().requests, memory.gateway.view().reserved_octets), (0, 0));
     }
@@ -323,6 +326,7 @@ fn rfc9110_7_8_an_upgrade_that_no_route_allows_is_ignored() {
     }
     memory.settle();
     assert_eq!(said(&mut memory, client).matches("HTTP/1.1 200 ").count(), 2);
+    assert_eq!(memory.records[0].field(FieldName::Method), Some(&b"GET"[..]));
     assert!(memory.records.iter().all(|record| record.outcome == Outcome::Complete));
 }
 
