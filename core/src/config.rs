@@ -258,7 +258,7 @@ pub enum ConfigError {
         /// The name.
         name: Arc<str>,
     },
-    /// A header rule touches a field that frames or routes messages, or that the gateway writes itself.
+    /// A header rule touches a field that frames, routes or holds back messages, or that the gateway writes itself.
     HeaderReserved {
         /// The name.
         name: Arc<str>,
@@ -295,7 +295,10 @@ impl fmt::Display for ConfigError {
                 write!(f, "header `{name}` may have small letters, digits and !#$%&'*+-.^_`|~ only")
             }
             Self::HeaderReserved { name } => {
-                write!(f, "header `{name}` frames or routes messages, so that no rule may touch it")
+                write!(
+                    f,
+                    "header `{name}` frames, routes or holds back messages, so that no rule may touch it"
+                )
             }
             Self::HeaderValue { name } => {
                 write!(f, "the value of header `{name}` has control characters, or a blank at an end")
