@@ -34,7 +34,7 @@ impl Connection {
             return Err(OpenError::NoSlot);
         }
         let rules = RequestRules { extended_connect: true, authority_required: false };
-        // 9112-2.2-03, 9112-5.2-01
+        // 9113-10.3-01, 9112-2.2-03, 9112-5.2-01
         let head = message::request(fields, &rules).map_err(|_| OpenError::Malformed)?;
         let framing = request_framing(&head, end).ok_or(OpenError::Malformed)?;
         let key = self.insert(Exchange {

@@ -136,7 +136,7 @@ fn request_parts(
     let drop_length = upgrade.is_some();
     push_lines(fields, headers, survey, rules, |name| match name {
         FieldName::ContentLength => !drop_length,
-        // RFC 9110 section 10.1.1: of an HTTP/1.0 client it is ignored.
+        // 9110-10.1.1-07
         FieldName::Expect => version > Version::Http10,
         _ => true,
     });
@@ -187,6 +187,7 @@ fn wanted_upgrade(
         return Ok(None);
     };
     let allowed = |own: &Arc<str>| own.as_bytes().eq_ignore_ascii_case(protocol);
+    // 9110-7.8-03, 9110-7.8-09, 9110-7.8-11
     let can = method == b"GET" && version > Version::Http10 && !protocol.eq_ignore_ascii_case(b"h2c");
     if !can || !rules.config.upgrades.iter().any(allowed) {
         return Ok(None);
@@ -249,7 +250,7 @@ fn push_lines(
         out.extend_from_slice(header.value);
         let name = &out[start..start + name_len];
         let facts = FieldFacts::of(name, header.value, rules.seed);
-        // 9113-10.3-02
+        // 9113-10.3-02, 9113-8.2.2-04, 9110-7.6.1-02, 9110-7.6-01
         let kept = match facts.name {
             FieldName::ConnectionSpecific | FieldName::Host | FieldName::Te => false,
             other => wanted(other) && name != b"http2-settings" && !survey.is_nominated(name),

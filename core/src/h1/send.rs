@@ -47,6 +47,10 @@ impl Connection {
         let close = is_last && self.is_closing && framing != Framing::Tunnel;
         let frame = ResponseFrame { framing, upgrade: upgrade.as_deref(), close, version: exchange.version };
         let out = if is_current { self.outbox.tail() } else { &mut exchange.heads };
+        // 9110-7.8-12
+        if upgrade.is_some() && framing == Framing::Tunnel && exchange.awaits_continue {
+            out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
         self.again.write_response(out, &head, fields, &frame);
         exchange.sending = Sending::Content(framing);
         if end {
@@ -58,7 +62,7 @@ impl Connection {
         Ok(())
     }
 
-    /// An HTTP/1.0 client does not know interim responses (RFC 9110 section 15.2).
+    /// An HTTP/1.0 client does not know interim responses: 9110-15.2-01.
     fn send_interim(
         &mut self,
         key: StreamKey,

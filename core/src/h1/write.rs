@@ -30,6 +30,7 @@ pub(crate) fn response(
     let switching = frame.upgrade.filter(|_| frame.framing == Framing::Tunnel);
     status_line(out, if switching.is_some() { 101 } else { head.status });
     lines(out, fields, if switching.is_some() { b"sec-websocket-accept" } else { b"" });
+    // 9110-7.8-04, 9110-15.2.2-01, 9110-7.8-10
     if let Some(upgrade) = switching {
         line(out, b"connection", b"Upgrade");
         line(out, b"upgrade", &upgrade.protocol);
@@ -95,7 +96,7 @@ pub(crate) fn request(
     for part in [method, b" ", target, b" HTTP/1.1\r\n"] {
         out.extend_from_slice(part);
     }
-    line(out, b"host", authority); // 9112-3.2-03, 9112-3.2-04, 9112-3.2-05
+    line(out, b"host", authority); // 9113-8.3.1-07, 9112-3.2-03, 9112-3.2-04, 9112-3.2-05
     lines(out, fields, if protocol.is_some() { b"sec-websocket-key" } else { b"" });
     // 9112-6.1-02, 9112-6.2-01: one of them, and once.
     match framing {
@@ -112,7 +113,7 @@ pub(crate) fn request(
         }
         None if fields.value_of(FieldName::Te).is_some() => {
             line(out, b"te", b"trailers"); // 9112-7.4-01
-            line(out, b"connection", b"TE"); // 9112-7.4-03
+            line(out, b"connection", b"TE"); // 9112-7.4-03, 9110-10.1.4-01
         }
         None => {}
     }
@@ -244,6 +245,7 @@ mod tests {
 
     #[test]
     fn rfc9112_3_a_request() {
+        req!("9113-8.3.1-07", "9110-10.1.4-01", "9110-7.6.1-01");
         let fields = section(&[
             (":method", "GET"),
             (":scheme", "http"),

@@ -11,7 +11,7 @@ use crate::talk::{Talk, Told, data, get, request, response, section};
 
 #[test]
 fn a_request_has_the_form_of_http2() {
-    req!("9112-6.3-09");
+    req!("9112-6.3-09", "9113-8.2.2-04", "9110-7.6-01", "9110-7.6.1-02");
     let mut server = Talk::server();
     let told = server.recv(
         "GET /a?b HTTP/1.1\r\nHost: example.org\r\nUser-Agent:curl/8\r\nX:  y z \t\r\nX-Empty:\r\nConnection: close, X-Hop\r\n\
@@ -219,7 +219,7 @@ fn rfc9112_6_3_responses_without_content() {
 
 #[test]
 fn rfc9112_9_3_http10() {
-    req!("9112-6.1-11", "9112-2.3-01", "9112-2.3-03");
+    req!("9112-6.1-11", "9112-2.3-01", "9112-2.3-03", "9110-15.2-01");
     let mut server = Talk::server();
     assert_eq!(server.recv("GET / HTTP/1.0\r\nhost: a\r\nexpect: 100-continue\r\n\r\n").len(), 1);
     assert_eq!(server.connection.version(), Version::Http10);
@@ -303,6 +303,7 @@ fn rfc9112_9_3_content_that_nobody_wants_is_read_within_a_bound() {
 
 #[test]
 fn rfc9110_10_1_1_a_client_that_waits_for_100() {
+    req!("9110-10.1.1-07");
     let post = "POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n";
     let mut server = Talk::server();
     server.recv(post);
