@@ -243,6 +243,11 @@ pub enum ConfigError {
         /// The route.
         route: Arc<str>,
     },
+    /// A route serves CONNECT, and asks its backends by another authority: that would lead elsewhere than its client said.
+    ConnectElsewhere {
+        /// The route.
+        route: Arc<str>,
+    },
     /// A text has characters that no token has (RFC 9110 section 5.6.2).
     NotToken {
         /// The field.
@@ -253,7 +258,7 @@ pub enum ConfigError {
         /// The name.
         name: Arc<str>,
     },
-    /// A header rule touches a field that frames or routes messages, or that the gateway writes itself.
+    /// A header rule touches a field that frames, routes or holds back messages, or that the gateway writes itself.
     HeaderReserved {
         /// The name.
         name: Arc<str>,
@@ -279,6 +284,9 @@ impl fmt::Display for ConfigError {
             Self::Authority { route } => {
                 write!(f, "the authority of route {route} is neither HOST nor HOST:PORT")
             }
+            Self::ConnectElsewhere { route } => {
+                write!(f, "route {route} serves CONNECT, whose target another authority would change")
+            }
             Self::NotToken { name } => {
                 write!(f, "{name} may have letters, digits and !#$%&'*+-.^_`|~ only")
             }
@@ -287,7 +295,10 @@ impl fmt::Display for ConfigError {
                 write!(f, "header `{name}` may have small letters, digits and !#$%&'*+-.^_`|~ only")
             }
             Self::HeaderReserved { name } => {
-                write!(f, "header `{name}` frames or routes messages, so that no rule may touch it")
+                write!(
+                    f,
+                    "header `{name}` frames, routes or holds back messages, so that no rule may touch it"
+                )
             }
             Self::HeaderValue { name } => {
                 write!(f, "the value of header `{name}` has control characters, or a blank at an end")

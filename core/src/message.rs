@@ -68,6 +68,9 @@ pub struct ResponseHead {
     pub content_length: Option<u64>,
     /// Whether several lines say the same `content-length`, as in [`RequestHead`].
     pub content_length_repeated: bool,
+    /// Whether a server of HTTP/1.1 was asked for an upgrade, and has answered the request as if it had not been (RFC 9110 section
+    /// 7.8): a 2xx opens no tunnel then.
+    pub declines_upgrade: bool,
 }
 
 /// The version of HTTP by which a message came (RFC 9110 section 2.5).
@@ -234,6 +237,7 @@ pub fn response(fields: &FieldSection) -> Result<ResponseHead, Malformed> {
         status,
         content_length: lines.content_length,
         content_length_repeated: lines.content_length_repeated,
+        declines_upgrade: false,
     })
 }
 

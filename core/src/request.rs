@@ -201,6 +201,11 @@ impl Live {
         self.permit.widen(by);
     }
 
+    /// The head, where it turns out to mean something else. What left for the backend stays as it was.
+    pub(crate) fn fields_mut(&mut self) -> &mut FieldSection {
+        &mut self.fields
+    }
+
     /// The backend did not process it, or may process it twice: it may go to another engine.
     pub fn refreeze(self) -> (Frozen, Permit, Attempt) {
         (Frozen { fields: self.fields }, self.permit, self.attempt)

@@ -92,7 +92,9 @@ impl Routes {
                 response_headers: FieldChanges::new(&config.response_headers, seed),
             };
             table.routes.push(Arc::new(route));
-            let key = |host: &str| host.to_ascii_lowercase().into_bytes().into_boxed_slice();
+            let key = |host: &str| {
+                host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase().into_bytes().into_boxed_slice()
+            };
             let places = match &config.host {
                 HostPattern::Any => &mut any,
                 HostPattern::Exact(host) => exact.entry(key(host)).or_default(),
@@ -141,12 +143,14 @@ fn earlier(a: Option<u32>, b: Option<u32>) -> Option<u32> {
     }
 }
 
-/// The host of an authority: without its port, and without the brackets that an IPv6 address has there.
+/// The host of an authority: without its port, without the brackets that an IPv6 address has there, and without the dot at the end of
+/// a name that is a full one.
 pub(crate) fn host_of(authority: &[u8]) -> &[u8] {
     if let Some(rest) = authority.strip_prefix(b"[") {
         return rest.split(|&octet| octet == b']').next().unwrap_or(rest);
     }
-    authority.split(|&octet| octet == b':').next().unwrap_or(authority)
+    let host = authority.split(|&octet| octet == b':').next().unwrap_or(authority);
+    host.strip_suffix(b".").unwrap_or(host)
 }
 
 #[cfg(test)]
@@ -181,10 +185,15 @@ mod tests {
             ("ping", HostPattern::Any, PathPattern::Exact("/ping".into())),
             ("api", exact("API.example.com"), PathPattern::Any),
             ("v6", exact("::1"), PathPattern::Any),
+            ("full", exact("full.example.org."), PathPattern::Any),
         ]);
         assert_eq!(name(&routes, "api.example.com", "/v1/users?x=/"), Some("old"));
         assert_eq!(name(&routes, "Api.Example.com:8443", "/v1/"), Some("old"));
         assert_eq!(name(&routes, "api.example.com", "/v1"), Some("api"));
+        assert_eq!(name(&routes, "api.example.com.", "/v1/"), Some("old"));
+        assert_eq!(name(&routes, "api.example.com.:80", "/"), Some("api"));
+        assert_eq!(name(&routes, "api.example.com..", "/"), None);
+        assert_eq!(name(&routes, "full.example.org", "/"), Some("full"));
         assert_eq!(name(&routes, "a.b.example.com", "/v1/"), Some("sub"));
         assert_eq!(name(&routes, "example.com", "/v1/"), None);
         assert_eq!(name(&routes, "notexample.com", "/v1/"), None);

@@ -232,7 +232,14 @@ fn route(section: &mut Section<'_, '_>) -> Route {
     let what = "protocols that its requests may change to: `Upgrade`, or extended CONNECT (RFC 8441)";
     section.take("upgrades", what, &tokens, &mut upgrades);
     let mut connect = false;
-    section.take("connect", "whether CONNECT is passed on, for the backend to answer", &Flag, &mut connect);
+    let what = "whether CONNECT is passed on, for the backend to answer; not together with `authority`";
+    let said = section.take("connect", what, &Flag, &mut connect);
+    if let (true, Some(at), Some(authority)) = (connect, said, &authority) {
+        let title = "a CONNECT leads where its client says, and `authority` would change that";
+        let problem = Problem::new(Code::Contradiction, title, at).label("CONNECT is passed on");
+        let help = "take one of them out, or give each a [[route]] of its own";
+        section.refuse(problem.related(authority.at.clone(), "this would be its target").help(help));
+    }
     let what = "changes of the head that the backend gets";
     let request_headers = section.group("request_headers", what, header::rules);
     let what = "changes of the head that the client gets of the backend's response";

@@ -47,7 +47,8 @@ fn request(line: &mut Object<'_>, Finished { end, at, .. }: &Finished, query: bo
     if let Some(tls) = &end.tls {
         handshake(line, tls);
     }
-    line.octets("http.request.method", end.field(FieldName::Method));
+    let method = if is_upgrade(end) { Some(&b"GET"[..]) } else { end.field(FieldName::Method) };
+    line.octets("http.request.method", method);
     let target = end.field(FieldName::Path).unwrap_or_default();
     let mut parts = target.splitn(2, |&octet| octet == b'?');
     line.octets("url.path", parts.next());
@@ -55,7 +56,9 @@ fn request(line: &mut Object<'_>, Finished { end, at, .. }: &Finished, query: bo
         line.octets("url.query", Some(part));
     }
     let authority = end.field(FieldName::Authority).or_else(|| end.field(FieldName::Host));
-    line.octets("server.address", authority);
+    let (host, port) = authority.map(host_and_port).unzip();
+    line.octets("server.address", host);
+    port.flatten().into_iter().for_each(|port| line.number("server.port", port.into()));
     line.text("network.protocol.version", version(end.version));
 }
 
@@ -70,6 +73,24 @@ fn handshake(line: &mut Object<'_>, tls: &TlsFacts) {
     }
 }
 
+/// Whether it came by `Upgrade`, and only here and at other places that think in HTTP/2 is an extended CONNECT.
+fn is_upgrade(end: &EndRecord) -> bool {
+    end.version < Version::Http2 && end.field(FieldName::Protocol).is_some()
+}
+
+/// The status that was on the wire: of an upgrade that was agreed to 101.
+fn status(end: &EndRecord) -> u16 {
+    if is_upgrade(end) && (200..300).contains(&end.status) { 101 } else { end.status }
+}
+
+/// Both parts of an authority. An IPv6 address stands without its brackets, as those of clients do.
+fn host_and_port(authority: &[u8]) -> (&[u8], Option<u16>) {
+    let colon = authority.iter().rposition(|&octet| octet == b':').filter(|_| !authority.ends_with(b"]"));
+    let (host, port) = authority.split_at(colon.unwrap_or(authority.len()));
+    let bare = host.strip_prefix(b"[").and_then(|host| host.strip_suffix(b"]")).unwrap_or(host);
+    (bare, str::from_utf8(port.get(1..).unwrap_or_default()).ok().and_then(|port| port.parse().ok()))
+}
+
 /// The version as OpenTelemetry writes it.
 fn version(version: Version) -> &'static str {
     match version {
@@ -81,7 +102,7 @@ fn version(version: Version) -> &'static str {
 
 /// What came of it.
 fn response(line: &mut Object<'_>, Finished { end, attempts, .. }: &Finished) {
-    line.status("http.response.status_code", end.status);
+    line.status("http.response.status_code", status(end));
     line.word("http.route", end.route.as_deref());
     line.number("request_bytes", end.request_octets);
     line.number("response_bytes", end.response_octets);
@@ -283,13 +304,49 @@ pub(super) mod tests {
         let line = parsed(&finished(&GET), false);
         let expected = json!({
             "time": "1994-11-06T08:49:36.999000Z", "client.address": "::1", "client.port": 50000,
-            "http.request.method": "GET", "url.path": "/x", "server.address": "a.test:80",
+            "http.request.method": "GET", "url.path": "/x", "server.address": "a.test", "server.port": 80,
             "network.protocol.version": "2", "http.response.status_code": 200, "http.route": "v1",
             "request_bytes": 1, "response_bytes": 2, "duration_us": 1000, "queue_us": 100, "ttfb_us": 500,
             "upstream": "api", "endpoint": "127.0.0.1:9000", "engine": 3, "backend_stream": 5, "attempts": 1,
             "maybe_executed": 0, "outcome": "complete", "flags": "-", "error": null,
         });
         assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn rfc9110_4_2_hosts_and_ports() {
+        for (authority, host, port) in [
+            ("a.test", "a.test", None),
+            ("a.test:8443", "a.test", Some(8443)),
+            ("[::1]", "::1", None),
+            ("[::1]:80", "::1", Some(80)),
+            ("10.0.0.1:", "10.0.0.1", None),
+            ("a:65536", "a", None),
+            ("", "", None),
+        ] {
+            let line = parsed(&finished(&[(b":authority", authority.as_bytes())]), false);
+            assert_eq!(
+                (&line["server.address"], &line["server.port"]),
+                (&json!(host), &json!(port)),
+                "{authority}"
+            );
+        }
+    }
+
+    /// As it was on the wire.
+    #[test]
+    fn an_upgrade_is_a_get_that_was_answered_with_101() {
+        let mut finished =
+            finished(&[(b":method", b"CONNECT"), (b":protocol", b"websocket"), (b":path", b"/")]);
+        let said = |finished: &Finished| {
+            let line = parsed(finished, false);
+            (line["http.request.method"].clone(), line["http.response.status_code"].clone())
+        };
+        assert_eq!(said(&finished), (json!("CONNECT"), json!(200)));
+        finished.end.version = Version::Http11;
+        assert_eq!(said(&finished), (json!("GET"), json!(101)));
+        finished.end.status = 403;
+        assert_eq!(said(&finished), (json!("GET"), json!(403)));
     }
 
     #[test]

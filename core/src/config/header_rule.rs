@@ -28,7 +28,7 @@ pub enum HeaderRule {
     },
 }
 
-/// Fields that say how a message is framed or where it goes, or that are the gateway's own business: no rule touches them.
+/// Fields that say how a message is framed, where it goes or what it waits for, or that are the gateway's own business: no rule touches them.
 const RESERVED: &[&str] = &[
     // RFC 9113 section 8.2.2.
     "connection",
@@ -41,6 +41,8 @@ const RESERVED: &[&str] = &[
     "content-length",
     // RFC 9113 section 8.3.1: HTTP/2 says it in `:authority`.
     "host",
+    // RFC 9110 section 10.1.1: a client that said it waits for an answer to it.
+    "expect",
     // RFC 9110 section 7.6.3: what others wrote stays, and the gateway writes its own.
     "via",
 ];
@@ -62,7 +64,7 @@ impl HeaderRule {
     }
 
     /// Checks name and value: the name is a token in lower case (RFC 9113 section 8.2.1) of at most 256 octets, and not one
-    /// that frames or routes a message; the value is a field value (RFC 9110 section 5.5) of at most 8192 octets.
+    /// that frames, routes or holds back a message; the value is a field value (RFC 9110 section 5.5) of at most 8192 octets.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let name = self.name();
         range("header name", name.len() as u64, 1, 256)?;

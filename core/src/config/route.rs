@@ -29,7 +29,8 @@ pub struct RouteConfig {
     /// The protocols that its requests may upgrade to, by `Upgrade` over HTTP/1.1 or by extended CONNECT over HTTP/2 (RFC 8441).
     /// At most 16.
     pub upgrades: Vec<Arc<str>>,
-    /// Whether it serves plain CONNECT (RFC 9110 section 9.3.6), which a backend then answers.
+    /// Whether it serves plain CONNECT (RFC 9110 section 9.3.6), which a backend then answers. Not with another authority: that is
+    /// where a CONNECT leads.
     pub connect: bool,
     /// Changes of the head that a backend gets, made anew for each attempt. At most 256.
     pub request_headers: Vec<HeaderRule>,
@@ -106,6 +107,9 @@ impl RouteConfig {
         {
             return Err(ConfigError::Authority { route: Arc::clone(&self.name) });
         }
+        if self.authority.is_some() && self.connect {
+            return Err(ConfigError::ConnectElsewhere { route: Arc::clone(&self.name) });
+        }
         for rules in [&self.request_headers, &self.response_headers] {
             range("header rules", rules.len() as u64, 0, 256)?;
             rules.iter().try_for_each(HeaderRule::validate)?;
@@ -140,6 +144,15 @@ fn is_authority(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connect_leads_where_its_client_says() {
+        let route = RouteConfig { connect: true, ..RouteConfig::any("a", "b") };
+        assert_eq!(route.validate(), Ok(()));
+        let route = RouteConfig { authority: Some("app".into()), ..route };
+        assert_eq!(route.validate(), Err(ConfigError::ConnectElsewhere { route: "a".into() }));
+        assert_eq!(RouteConfig { connect: false, ..route }.validate(), Ok(()));
+    }
 
     #[test]
     fn authorities() {

@@ -55,6 +55,14 @@ impl FieldChanges {
             }
         }
     }
+
+    /// Takes the fields out of trailers that the head does not have, or has otherwise.
+    pub fn strip(&self, trailers: &mut FieldSection) {
+        self.0
+            .iter()
+            .filter(|change| change.remove)
+            .for_each(|change| trailers.remove(&change.name, &change.facts));
+    }
 }
 
 impl Change {
@@ -85,7 +93,7 @@ mod tests {
     }
 
     fn any_rule() -> impl Strategy<Value = HeaderRule> {
-        let name = prop_oneof!["[a-c]", "accept|cookie|te|host|via|content-length|:path|keep-alive|X"];
+        let name = prop_oneof!["[a-c]", "accept|expect|cookie|te|host|via|content-length|:path|keep-alive|X"];
         (0..3u8, name, "[ a-c\r]{0,2}").prop_map(rule)
     }
 
@@ -108,7 +116,7 @@ mod tests {
             let facts = changes.0[0].facts;
             let reserved = facts.name.is_pseudo() || matches!(
                 facts.name,
-                FieldName::ConnectionSpecific | FieldName::Te | FieldName::Host | FieldName::ContentLength | FieldName::Via
+                FieldName::ConnectionSpecific | FieldName::Te | FieldName::Host | FieldName::ContentLength | FieldName::Expect | FieldName::Via
             );
             let removes = changes.0[0].value.is_none();
             let well_formed = if removes { facts.name_well_formed } else { facts.well_formed };

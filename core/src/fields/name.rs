@@ -38,7 +38,7 @@ pub enum FieldName {
     Via,
     /// `date`.
     Date,
-    /// `forwarded` (RFC 7239), or a name that begins with `x-forwarded-`.
+    /// `forwarded` (RFC 7239), or a name that begins with `x-forwarded-`, or would if `_` were `-`: to many applications it is.
     Forwarding,
     /// `max-forwards` (RFC 9110 section 7.6.2).
     MaxForwards,
@@ -106,7 +106,9 @@ pub(super) const fn classify(name: &[u8]) -> (FieldName, u8) {
         b"date" => (Date, 33),
         b"priority" => (Priority, 0),
         b"forwarded" => (Forwarding, 0),
-        [b'x', b'-', b'f', b'o', b'r', b'w', b'a', b'r', b'd', b'e', b'd', b'-', ..] => (Forwarding, 0),
+        [b'x', b'-' | b'_', b'f', b'o', b'r', b'w', b'a', b'r', b'd', b'e', b'd', b'-' | b'_', ..] => {
+            (Forwarding, 0)
+        }
         b"accept-charset" => (Other, 15),
         b"accept-encoding" => (Other, 16),
         b"accept-language" => (Other, 17),

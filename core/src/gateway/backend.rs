@@ -85,6 +85,10 @@ impl Gateway {
             self.keep_section(fields);
             return self.refuse_output(key, now);
         }
+        if head.declines_upgrade && !self.decline_upgrade(key) {
+            self.keep_section(fields);
+            return self.fail_request(key, Cause::BackendProtocol, now);
+        }
         let mut version = Version::Http2;
         if let Some(live) = self.requests.get_mut(key).and_then(Request::live_mut) {
             live.attempt.responded = Some(now);
@@ -111,6 +115,11 @@ impl Gateway {
             if let Some(route) = &request.awaiting.route {
                 if let Some((authority, true)) = &route.authority {
                     map_back(&mut fields, authority, self.seed);
+                }
+                if status == 426
+                    && let Some(entry) = self.conns.get_mut(front.conn)
+                {
+                    entry.session.offer_upgrades(front.stream, &route.upgrades);
                 }
                 route.response_headers.apply(&mut fields);
             }
@@ -203,7 +212,10 @@ impl Gateway {
         }
     }
 
-    fn response_trailers(&mut self, key: RequestKey, fields: FieldSection, now: Instant) {
+    fn response_trailers(&mut self, key: RequestKey, mut fields: FieldSection, now: Instant) {
+        if let Some(route) = self.requests.get(key).and_then(|request| request.awaiting.route.as_ref()) {
+            route.response_headers.strip(&mut fields);
+        }
         let Some(fields) = self.reserve_trailers(key, fields, now) else { return };
         let Some(request) = self.requests.get_mut(key) else { return };
         let front = request.awaiting.front;

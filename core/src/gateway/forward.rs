@@ -10,6 +10,7 @@ mod via;
 pub(super) use client::Peer;
 pub(super) use map_back::map_back;
 
+use crate::address::Address;
 use crate::config::Config;
 use crate::fields::{FieldLine, FieldName, FieldSection, OwnOrigins};
 use crate::message::{RequestHead, Version};
@@ -79,6 +80,20 @@ impl Forward {
         // All that was done hangs on the section without its path, on the connection that it came by, and on the configuration.
         self.changed.remember(came, fields, &mut self.origins);
         Ok(())
+    }
+
+    /// The trailers of a client's request are on their way to a backend. Whoever merges them into the head must find nothing there that
+    /// is decided by heads (RFC 9110 section 6.5.1), or that a stranger says of itself.
+    pub(super) fn request_trailers(&self, fields: &mut FieldSection, client: &Address) {
+        use FieldName::{Cookie, Credentials, Expect, Forwarding, MaxForwards, Via};
+        let of_heads = [Cookie, Credentials, Expect, MaxForwards, Via];
+        let stays_behind = |name| match name {
+            Forwarding => !self.introduction.trusts(client),
+            other => of_heads.contains(&other),
+        };
+        if fields.iter().any(|line| stays_behind(line.facts.name)) {
+            fields.retain(|line| !stays_behind(line.facts.name));
+        }
     }
 
     /// A final response is on its way to a client, with this status. `memory` as for requests.

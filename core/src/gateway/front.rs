@@ -60,20 +60,23 @@ impl Gateway {
     fn request_arrived(
         &mut self,
         front: FrontAddress,
-        head: RequestHead,
+        mut head: RequestHead,
         mut fields: FieldSection,
-        end: bool,
+        mut end: bool,
         now: Instant,
     ) {
         let forwarded = self.prepare_request(&mut fields, &head, front.conn);
         let route = self.route_of(&fields);
+        let mut tunnel_refused = tunnel::is_refused(&head, &fields, route.as_deref());
+        if tunnel_refused && self.ignore_upgrade(front, &mut head, &mut fields) {
+            (tunnel_refused, end) = (false, true);
+        }
         let Some(sections) = self.reserve_head(&mut fields) else {
             self.keep_section(fields);
             let key = self.freeze(front, head, (FieldSection::new(), None), end, route, now);
             return self.fail_request(key, Cause::MemoryLimit, now);
         };
         let (upstream, timeout) = route.as_ref().map(|route| (route.upstream, route.timeout)).unzip();
-        let tunnel_refused = tunnel::is_refused(&head, &fields, route.as_deref());
         let misdirected = self.is_misdirected(front.conn, &fields);
         let key = self.freeze(front, head, (fields, Some(sections)), end, route, now);
         if let Some(timeout) = timeout.flatten() {
@@ -267,7 +270,17 @@ impl Gateway {
         }
     }
 
-    fn request_trailers(&mut self, key: RequestKey, fields: FieldSection, now: Instant) {
+    fn request_trailers(&mut self, key: RequestKey, mut fields: FieldSection, now: Instant) {
+        if let Some(request) = self.requests.get(key) {
+            if let Some(Side::Front { peer, .. }) =
+                self.conns.get(request.awaiting.front.conn).map(|of| &of.side)
+            {
+                self.forward.request_trailers(&mut fields, peer);
+            }
+            if let Some(route) = &request.awaiting.route {
+                route.request_headers.strip(&mut fields);
+            }
+        }
         let Some(fields) = self.reserve_trailers(key, fields, now) else { return };
         let Some(request) = self.requests.get_mut(key) else { return };
         request.awaiting.content_end = true;

@@ -59,7 +59,9 @@ impl Gateway {
 
     /// What the head says of content is said of ours. RFC 9209 section 2.1.4 has a word for a status that was received.
     fn describe(&self, fields: &mut FieldSection, status: u16, octets: usize) {
-        fields.retain(|line| !OF_CONTENT.contains(&line.name));
+        // RFC 9110 section 15.5.17: there it tells how long the resource is.
+        let of_resource = |name: &[u8]| status == 416 && name == b"content-range";
+        fields.retain(|line| !OF_CONTENT.contains(&line.name) || of_resource(line.name));
         let mut push =
             |name: &[u8], value: &str| fields.push(FieldLine::new(name, value.as_bytes(), self.seed));
         push(b"content-type", "text/plain; charset=utf-8");
@@ -68,8 +70,9 @@ impl Gateway {
     }
 }
 
-/// Fields that tell of the content, or of the representation in it (RFC 9110 sections 6.6.2, 8 and 14; RFC 6266; RFC 9530).
-const OF_CONTENT: [&[u8]; 13] = [
+/// Fields that tell of the content, or of the representation in it (RFC 9110 sections 6.6.2, 8 and 14; RFC 6266; RFC 9530), or
+/// told of it (RFC 1864, RFC 3230).
+const OF_CONTENT: [&[u8]; 15] = [
     b"accept-ranges",
     b"content-digest",
     b"content-disposition",
@@ -77,8 +80,10 @@ const OF_CONTENT: [&[u8]; 13] = [
     b"content-language",
     b"content-length",
     b"content-location",
+    b"content-md5",
     b"content-range",
     b"content-type",
+    b"digest",
     b"etag",
     b"last-modified",
     b"repr-digest",

@@ -7,7 +7,7 @@ use crate::config::{Config, ConnectionConfig};
 use crate::fields::{FieldName, FieldSection};
 use crate::gateway::Gateway;
 use crate::message::{Method, RequestHead};
-use crate::request::{Live, RequestKey, Tunnel};
+use crate::request::{FrontAddress, Live, RequestKey, Tunnel};
 use crate::routes::Route;
 use crate::time::Instant;
 
@@ -38,12 +38,51 @@ pub(super) fn is_refused(head: &RequestHead, fields: &FieldSection, route: Optio
     head.method == Method::Connect && !route.is_some_and(allowed)
 }
 
+/// The head of an upgrade becomes that of the request which it is without.
+fn as_get(head: &mut RequestHead, fields: &mut FieldSection, seed: u64) {
+    fields.replace_value(FieldName::Method, b"GET", seed);
+    fields.retain(|line| line.facts.name != FieldName::Protocol);
+    (head.method, head.extended_connect) = (Method::Get, false);
+}
+
 /// Whether a response with this status says that a tunnel stands (RFC 9110 section 9.3.6).
 pub(super) fn opens_tunnel(method: Method, status: u16) -> bool {
     method == Method::Connect && (200..300).contains(&status)
 }
 
 impl Gateway {
+    /// An upgrade over HTTP/1.1 that its route does not allow is ignored (9110-7.8-02): the request becomes the GET that it was, without
+    /// content. Says whether it is one.
+    pub(super) fn ignore_upgrade(
+        &mut self,
+        front: FrontAddress,
+        head: &mut RequestHead,
+        fields: &mut FieldSection,
+    ) -> bool {
+        let entry = self.conns.get_mut(front.conn);
+        let ignored = entry.is_some_and(|entry| entry.session.decline_upgrade(front.stream));
+        if ignored {
+            as_get(head, fields, self.seed);
+        }
+        ignored
+    }
+
+    /// A backend has answered a request for an upgrade as the GET that it is over HTTP/1.1. Says whether the client has asked for no more
+    /// than that: one that speaks HTTP/2 wants a tunnel, or none.
+    pub(super) fn decline_upgrade(&mut self, key: RequestKey) -> bool {
+        let Some(request) = self.requests.get_mut(key) else { return false };
+        let FrontAddress { conn, stream } = request.awaiting.front;
+        let declined = self.conns.get_mut(conn).is_some_and(|entry| entry.session.decline_upgrade(stream));
+        if declined {
+            let mut head = request.awaiting.head;
+            if let Some(live) = request.live_mut() {
+                as_get(&mut head, live.fields_mut(), self.seed);
+            }
+            request.awaiting.head = head;
+        }
+        declined
+    }
+
     /// Where the backend has agreed to a tunnel, octets go both ways from now on, and no length is told. The client may have ended
     /// its direction before. Says whether it stands.
     pub(super) fn open_tunnel(&mut self, key: RequestKey, status: u16, fields: &mut FieldSection) -> bool {

@@ -34,7 +34,7 @@ impl Connection {
             return Err(OpenError::NoSlot);
         }
         let rules = RequestRules { extended_connect: true, authority_required: false };
-        // 9112-2.2-03, 9112-5.2-01
+        // 9113-10.3-01, 9112-2.2-03, 9112-5.2-01
         let head = message::request(fields, &rules).map_err(|_| OpenError::Malformed)?;
         let framing = request_framing(&head, end).ok_or(OpenError::Malformed)?;
         let key = self.insert(Exchange {
@@ -139,13 +139,14 @@ impl Connection {
     }
 
     fn recv_final<'a>(&mut self, key: StreamKey, parts: ResponseParts, fields: FieldSection) -> Event<'a> {
-        let ResponseParts { head, version, persistent, framing } = parts;
+        let ResponseParts { head, version, persistent, framing, nominated } = parts;
         self.version = version;
         self.is_closing |= !persistent; // 9112-9.3-04, 9112-9.6-08
         let mut tag = 0;
         if let Some(exchange) = self.exchanges.get_mut(key) {
             tag = exchange.tag;
             exchange.is_answered = true;
+            exchange.nominated = nominated;
             if core::mem::take(&mut exchange.awaits_tunnel) && framing != Framing::Tunnel {
                 // Declined: what would have gone into the tunnel goes nowhere. Behind CONNECT nobody knows what the server
                 // makes of it.

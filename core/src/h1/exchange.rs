@@ -2,6 +2,7 @@
 
 use crate::fields::FieldSection;
 use crate::h1::framing::Framing;
+use crate::h1::survey::Nominated;
 use crate::h1::upgrade::Upgrade;
 use crate::message::{Method, Version};
 use crate::outbox::OctetQueue;
@@ -29,6 +30,8 @@ pub(crate) struct Exchange {
     /// Whether other requests may be served beside it (RFC 9112 section 9.3.2).
     pub(crate) is_safe: bool,
     pub(crate) upgrade: Option<Box<Upgrade>>,
+    /// Fields that the peer's trailers do not bring on.
+    pub(crate) nominated: Option<Box<Nominated>>,
 
     /// More of the peer's message is to come.
     pub(crate) recv_open: bool,
@@ -70,6 +73,7 @@ impl Exchange {
             version: Version::Http11,
             is_safe: false,
             upgrade: None,
+            nominated: None,
             recv_open: false,
             window,
             unreleased: 0,

@@ -13,7 +13,7 @@ use crate::config::ConnectionConfig;
 use crate::error::StreamError;
 use crate::fields::{FieldFacts, FieldLine, FieldName, FieldSection, Origin};
 use crate::h1::framing::{self, Framing};
-use crate::h1::survey::Survey;
+use crate::h1::survey::{Nominated, Survey};
 use crate::h1::target::{self, Target};
 use crate::h1::upgrade::{self, Upgrade};
 use crate::message::{self, Method, Refusal, RequestHead, RequestRules, ResponseHead, Version};
@@ -47,6 +47,7 @@ pub(crate) struct RequestParts {
     /// whoever it says it to: somebody in front of us may take it for that.
     pub(crate) expects: bool,
     pub(crate) upgrade: Option<Box<Upgrade>>,
+    pub(crate) nominated: Option<Box<Nominated>>,
 }
 
 /// What the head of a response says beside its fields.
@@ -56,6 +57,7 @@ pub(crate) struct ResponseParts {
     pub(crate) version: Version,
     pub(crate) persistent: bool,
     pub(crate) framing: Framing,
+    pub(crate) nominated: Option<Box<Nominated>>,
 }
 
 /// So many lines are looked at without asking for memory.
@@ -134,7 +136,7 @@ fn request_parts(
     let drop_length = upgrade.is_some();
     push_lines(fields, headers, survey, rules, |name| match name {
         FieldName::ContentLength => !drop_length,
-        // RFC 9110 section 10.1.1: of an HTTP/1.0 client it is ignored.
+        // 9110-10.1.1-07
         FieldName::Expect => version > Version::Http10,
         _ => true,
     });
@@ -160,7 +162,8 @@ fn request_parts(
         _ => framing::request(version, survey.codings, survey.lengths, head.content_length)?,
     };
     let expects = survey.expects && version > Version::Http10;
-    Ok(RequestParts { head, version, persistent: survey.is_persistent(version), framing, expects, upgrade })
+    let (persistent, nominated) = (survey.is_persistent(version), survey.nominated_behind(framing));
+    Ok(RequestParts { head, version, persistent, framing, expects, upgrade, nominated })
 }
 
 /// RFC 9112 section 3.2: one `Host`, and a valid one, even where the target says the authority.
@@ -184,6 +187,7 @@ fn wanted_upgrade(
         return Ok(None);
     };
     let allowed = |own: &Arc<str>| own.as_bytes().eq_ignore_ascii_case(protocol);
+    // 9110-7.8-03, 9110-7.8-09, 9110-7.8-11
     let can = method == b"GET" && version > Version::Http10 && !protocol.eq_ignore_ascii_case(b"h2c");
     if !can || !rules.config.upgrades.iter().any(allowed) {
         return Ok(None);
@@ -246,7 +250,7 @@ fn push_lines(
         out.extend_from_slice(header.value);
         let name = &out[start..start + name_len];
         let facts = FieldFacts::of(name, header.value, rules.seed);
-        // 9113-10.3-02
+        // 9113-10.3-02, 9113-8.2.2-04, 9110-7.6.1-02, 9110-7.6-01
         let kept = match facts.name {
             FieldName::ConnectionSpecific | FieldName::Host | FieldName::Te => false,
             other => wanted(other) && name != b"http2-settings" && !survey.is_nominated(name),
@@ -306,12 +310,11 @@ fn response_parts(
     fields: &mut FieldSection,
 ) -> Result<ResponseParts, StreamError> {
     let switched = status == 101 && asked.upgrade.is_some_and(|upgrade| agrees(survey, upgrade));
-    // RFC 9110 section 7.8: 2xx to an upgrade is an answer to the GET that it is over HTTP/1.1. Passed on, it would open the
-    // tunnel of an extended CONNECT.
-    if asked.upgrade.is_some() && (200..300).contains(&status) || (status == 101 && !switched) {
+    if status == 101 && !switched {
         return Err(StreamError::Malformed);
     }
-    let tunnel = switched || (asked.method == Method::Connect && (200..300).contains(&status));
+    let agreed = asked.method == Method::Connect && (200..300).contains(&status);
+    let tunnel = switched || (agreed && asked.upgrade.is_none());
     let shown = if switched { 200 } else { status };
     let digits = [b'0' + (shown / 100 % 10) as u8, b'0' + (shown / 10 % 10) as u8, b'0' + (shown % 10) as u8];
     fields.push(FieldLine::new(b":status", &digits, rules.seed));
@@ -323,7 +326,10 @@ fn response_parts(
     if is_too_large(fields, rules) {
         return Err(StreamError::FieldsTooLarge);
     }
-    let head = message::response(fields)?;
+    let mut head = message::response(fields)?;
+    // RFC 9110 section 7.8: 2xx to an upgrade is an answer to the GET that it is over HTTP/1.1. Taken for anything else, it would open
+    // the tunnel of an extended CONNECT.
+    head.declines_upgrade = agreed && !tunnel;
     let framing = if tunnel {
         Framing::Tunnel
     } else if status < 200 {
@@ -340,7 +346,7 @@ fn response_parts(
     };
     let persistent =
         survey.is_persistent(version) && !matches!(framing, Framing::UntilClose | Framing::Tunnel);
-    Ok(ResponseParts { head, version, persistent, framing })
+    Ok(ResponseParts { head, version, persistent, framing, nominated: survey.nominated_behind(framing) })
 }
 
 /// Whether 101 agrees to what was asked for (RFC 9110 section 15.2.2, RFC 6455 section 4.1).
@@ -350,8 +356,14 @@ fn agrees(survey: &Survey<'_>, upgrade: &Upgrade) -> bool {
     survey.upgrade_option && to_it && proven
 }
 
-/// Reads a trailer section, of which `octets` are all, its empty line included.
-pub(crate) fn trailers(octets: &[u8], rules: &Rules, fields: &mut FieldSection) -> Result<(), StreamError> {
+/// Reads a trailer section, of which `octets` are all, its empty line included. Lines that the head has `nominated` as its
+/// connection's own stay behind (RFC 9110 section 7.6.1).
+pub(crate) fn trailers(
+    octets: &[u8],
+    rules: &Rules,
+    nominated: Option<&Nominated>,
+    fields: &mut FieldSection,
+) -> Result<(), StreamError> {
     let mut headers = vec![httparse::EMPTY_HEADER; rules.fields_max as usize];
     let headers = match httparse::parse_headers(octets, &mut headers) {
         Ok(httparse::Status::Complete((_, headers))) => headers,
@@ -365,7 +377,13 @@ pub(crate) fn trailers(octets: &[u8], rules: &Rules, fields: &mut FieldSection) 
         out.extend_from_slice(header.name.as_bytes());
         out[start..].make_ascii_lowercase(); // 9113-8.2-01
         out.extend_from_slice(header.value);
-        let facts = FieldFacts::of(&out[start..start + name_len], header.value, rules.seed);
+        let name = &out[start..start + name_len];
+        // 9110-7.6.1-02
+        if name == b"http2-settings" || nominated.is_some_and(|nominated| nominated.has(name)) {
+            out.truncate(start);
+            continue;
+        }
+        let facts = FieldFacts::of(name, header.value, rules.seed);
         lines.push_drafted(start, name_len, &facts, false, Origin::NONE);
     }
     if is_too_large(fields, rules) {

@@ -148,11 +148,13 @@ impl Connection {
         self.sections_received += 1;
         let rules = self.rules();
         let mut fields = core::mem::take(&mut self.spare_fields);
-        if let Err(error) = head::trailers(octets, &rules, &mut fields) {
+        let exchange = self.exchanges.get(key);
+        let tag = exchange.map_or(0, |exchange| exchange.tag);
+        let nominated = exchange.and_then(|exchange| exchange.nominated.as_deref());
+        if let Err(error) = head::trailers(octets, &rules, nominated, &mut fields) {
             self.recycle(fields);
             return self.fail_content(input, key, error);
         }
-        let tag = self.exchanges.get(key).map_or(0, |exchange| exchange.tag);
         self.recv_over(key);
         // 9112-7.1.2-02, 9112-7.1.2-03, 9110-6.5.1-02
         Step::Tell(Event::Trailers { stream: key, tag, fields })

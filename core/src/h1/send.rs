@@ -2,7 +2,7 @@
 //! those before have left.
 
 use crate::fields::FieldSection;
-use crate::h1::connection::{Connection, Recv};
+use crate::h1::connection::{Connection, DROPPED_MAX, Recv};
 use crate::h1::content::Incoming;
 use crate::h1::exchange::{Exchange, Sending};
 use crate::h1::framing::Framing;
@@ -38,7 +38,7 @@ impl Connection {
             self.break_exchange(key);
             return Err(SendError::Gone);
         };
-        self.settle_fate(key, framing);
+        self.settle_fate(key, framing, (head.status, end));
         // The last is a 400, where one is owed (9112-9.6-04).
         let is_last = self.order.back() == Some(&key) && !self.owes_bad_request;
         let is_current = self.order.front() == Some(&key);
@@ -47,6 +47,10 @@ impl Connection {
         let close = is_last && self.is_closing && framing != Framing::Tunnel;
         let frame = ResponseFrame { framing, upgrade: upgrade.as_deref(), close, version: exchange.version };
         let out = if is_current { self.outbox.tail() } else { &mut exchange.heads };
+        // 9110-7.8-12
+        if upgrade.is_some() && framing == Framing::Tunnel && exchange.awaits_continue {
+            out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
         self.again.write_response(out, &head, fields, &frame);
         exchange.sending = Sending::Content(framing);
         if end {
@@ -58,7 +62,7 @@ impl Connection {
         Ok(())
     }
 
-    /// An HTTP/1.0 client does not know interim responses (RFC 9110 section 15.2).
+    /// An HTTP/1.0 client does not know interim responses: 9110-15.2-01.
     fn send_interim(
         &mut self,
         key: StreamKey,
@@ -76,10 +80,17 @@ impl Connection {
     }
 
     /// What the final head decides about the connection.
-    fn settle_fate(&mut self, key: StreamKey, framing: Framing) {
+    fn settle_fate(&mut self, key: StreamKey, framing: Framing, (status, end): (u16, bool)) {
+        let is_long =
+            |incoming: &Incoming| matches!(incoming, Incoming::Length(left) if *left > DROPPED_MAX as u64);
+        let has_much_left =
+            matches!(&self.recv, Recv::Content(of, incoming) if *of == key && is_long(incoming));
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         // The client may send its content now or never: whoever reads on cannot tell content from the next request.
         self.is_closing |= exchange.awaits_continue || framing == Framing::UntilClose;
+        // 9112-9.6-04: of a request that is answered, or fails, before its end; as much as is left would not be read. RFC 9110 section
+        // 15.5.9: nor is more of one that did not come in time.
+        self.is_closing |= has_much_left && (end || status >= 400) || (status == 408 && exchange.recv_open);
         if !matches!(self.recv, Recv::Undecided(of) if of == key) {
             return;
         }

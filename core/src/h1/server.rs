@@ -1,12 +1,15 @@
 //! Server: heads of requests, in order and within bounds.
 
+use std::sync::Arc;
+
 use crate::fields::FieldSection;
 use crate::h1::connection::{Connection, Recv};
 use crate::h1::content::Incoming;
-use crate::h1::exchange::{self, Exchange};
+use crate::h1::exchange::{self, Exchange, Sending};
 use crate::h1::head::RequestParts;
 use crate::h1::recv::Step;
 use crate::h1::scan::Found;
+use crate::h1::upgrade::Upgrade;
 use crate::h2::{Event, Input, StreamKey};
 use crate::message::{Method, Refusal, Version};
 
@@ -24,6 +27,33 @@ impl Connection {
             self.is_leaving = true;
         } else {
             self.is_closing = true;
+        }
+    }
+
+    /// The upgrade that a request asked for is not given (RFC 9110 section 7.8): what came is answered as the GET that it is over
+    /// HTTP/1.1. Says whether there was one that could still be given.
+    pub fn decline_upgrade(&mut self, key: StreamKey) -> bool {
+        let is_open = |exchange: &&mut Exchange| exchange.sending == Sending::Head && !exchange.is_left;
+        let Some(exchange) = self.exchanges.get_mut(key).filter(is_open) else { return false };
+        if exchange.method != Method::Connect || exchange.upgrade.take().is_none() {
+            return false;
+        }
+        (exchange.method, exchange.is_safe) = (Method::Get, true);
+        (exchange.recv_open, exchange.awaits_continue) = (false, false);
+        if matches!(self.recv, Recv::Undecided(of) if of == key) {
+            self.recv = Recv::Head;
+            self.is_held = false;
+        }
+        true
+    }
+
+    /// What a response to this request offers if it says that an upgrade is needed (426, RFC 9110 section 15.5.22).
+    pub fn offer_upgrades(&mut self, key: StreamKey, protocols: &[Arc<str>]) {
+        let may = |exchange: &&mut Exchange| exchange.upgrade.is_none() && exchange.method != Method::Connect;
+        let Some(exchange) = self.exchanges.get_mut(key).filter(may) else { return };
+        if !protocols.is_empty() {
+            exchange.upgrade =
+                Some(Box::new(Upgrade { protocol: protocols.join(", ").into_bytes().into(), accept: None }));
         }
     }
 
@@ -85,7 +115,7 @@ impl Connection {
     }
 
     fn begin<'a>(&mut self, parts: RequestParts, fields: FieldSection) -> Step<'a> {
-        let RequestParts { head, version, persistent, framing, expects, upgrade } = parts;
+        let RequestParts { head, version, persistent, framing, expects, upgrade, nominated } = parts;
         self.version = version;
         self.is_closing |= !persistent || self.is_leaving; // 9112-9.6-03
         let incoming = Incoming::new(framing);
@@ -96,6 +126,7 @@ impl Connection {
             // What a client of HTTP/1.0 is answered may end with the connection.
             is_safe: exchange::is_safe(head.method) && version > Version::Http10,
             upgrade,
+            nominated,
             recv_open: !end,
             awaits_continue: expects && !end,
             ..Exchange::new(0, head.method, self.stream_recv_window())

@@ -2,12 +2,24 @@
 
 use httparse::Header;
 
-use crate::h1::framing::Codings;
+use crate::h1::framing::{Codings, Framing};
 use crate::message;
 use crate::message::Version;
 
-/// The most fields that `Connection` may name beside options that are known.
-const NOMINATED_MAX: usize = 32;
+/// The most fields that `Connection` may name beside options that are known, and their octets: a connection may keep them for as
+/// long as content comes.
+const NOMINATED_MAX: (usize, usize) = (32, 512);
+
+/// Names of fields in lower case that `Connection` gave in a head: trailers do not bring them on either.
+#[derive(Clone, Debug)]
+pub(crate) struct Nominated(Box<[u8]>);
+
+impl Nominated {
+    /// Whether this name, in lower case, is one of them.
+    pub(crate) fn has(&self, name: &[u8]) -> bool {
+        self.0.split(|&octet| octet == b',').any(|one| one == name)
+    }
+}
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -35,6 +47,7 @@ pub(crate) struct Survey<'a> {
     close: bool,
     keep_alive: bool,
     nominated: Vec<&'a [u8]>,
+    nominated_octets: usize,
 }
 
 /// A line that means something only where it is the only one of its name.
@@ -101,7 +114,10 @@ impl<'a> Survey<'a> {
                 self.upgrade_option = true;
             } else if !is("te") && !is("transfer-encoding") && !is("http2-settings") {
                 let frames_or_routes = is("host") || is("content-length");
-                if frames_or_routes || !message::is_token(option) || self.nominated.len() >= NOMINATED_MAX {
+                self.nominated_octets += option.len();
+                let too_many =
+                    self.nominated.len() >= NOMINATED_MAX.0 || self.nominated_octets > NOMINATED_MAX.1;
+                if frames_or_routes || !message::is_token(option) || too_many {
                     return None;
                 }
                 self.nominated.push(option);
@@ -113,6 +129,12 @@ impl<'a> Survey<'a> {
     /// Whether `Connection` names the field.
     pub(crate) fn is_nominated(&self, name: &[u8]) -> bool {
         self.nominated.iter().any(|option| option.eq_ignore_ascii_case(name))
+    }
+
+    /// The fields that `Connection` names, to be kept for trailers; `None` where there are none, or no trailers can follow.
+    pub(crate) fn nominated_behind(&self, framing: Framing) -> Option<Box<Nominated>> {
+        let has_trailers = framing == Framing::Chunked && !self.nominated.is_empty();
+        has_trailers.then(|| Box::new(Nominated(self.nominated.join(&b","[..]).to_ascii_lowercase().into())))
     }
 
     /// RFC 9112 section 9.3.

@@ -12,7 +12,7 @@ use crate::message::{RequestHead, ResponseHead, Version};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ResponseFrame<'a> {
     pub(crate) framing: Framing,
-    /// A 2xx becomes 101 and agrees to this.
+    /// A 2xx that opens a tunnel becomes 101 and agrees to this; a 426 offers it.
     pub(crate) upgrade: Option<&'a Upgrade>,
     /// No further request is read on the connection.
     pub(crate) close: bool,
@@ -30,6 +30,7 @@ pub(crate) fn response(
     let switching = frame.upgrade.filter(|_| frame.framing == Framing::Tunnel);
     status_line(out, if switching.is_some() { 101 } else { head.status });
     lines(out, fields, if switching.is_some() { b"sec-websocket-accept" } else { b"" });
+    // 9110-7.8-04, 9110-15.2.2-01, 9110-7.8-10
     if let Some(upgrade) = switching {
         line(out, b"connection", b"Upgrade");
         line(out, b"upgrade", &upgrade.protocol);
@@ -46,6 +47,12 @@ pub(crate) fn response(
         Framing::Length(octets) => length(out, Some(octets)),
         Framing::Chunked => line(out, b"transfer-encoding", b"chunked"),
         Framing::None | Framing::UntilClose | Framing::Tunnel => {} // 9112-6.1-08
+    }
+    // 9110-15.5.22-01, 9110-7.8-07
+    let offer = frame.upgrade.filter(|_| head.status == 426 && frame.version > Version::Http10);
+    if let Some(Upgrade { protocol, .. }) = offer {
+        line(out, b"upgrade", protocol);
+        line(out, b"connection", b"Upgrade");
     }
     match frame.version {
         _ if frame.close => line(out, b"connection", b"close"), // 9112-9.6-04
@@ -89,7 +96,7 @@ pub(crate) fn request(
     for part in [method, b" ", target, b" HTTP/1.1\r\n"] {
         out.extend_from_slice(part);
     }
-    line(out, b"host", authority); // 9112-3.2-03, 9112-3.2-04, 9112-3.2-05
+    line(out, b"host", authority); // 9113-8.3.1-07, 9112-3.2-03, 9112-3.2-04, 9112-3.2-05
     lines(out, fields, if protocol.is_some() { b"sec-websocket-key" } else { b"" });
     // 9112-6.1-02, 9112-6.2-01: one of them, and once.
     match framing {
@@ -106,7 +113,7 @@ pub(crate) fn request(
         }
         None if fields.value_of(FieldName::Te).is_some() => {
             line(out, b"te", b"trailers"); // 9112-7.4-01
-            line(out, b"connection", b"TE"); // 9112-7.4-03
+            line(out, b"connection", b"TE"); // 9112-7.4-03, 9110-10.1.4-01
         }
         None => {}
     }
@@ -238,6 +245,7 @@ mod tests {
 
     #[test]
     fn rfc9112_3_a_request() {
+        req!("9113-8.3.1-07", "9110-10.1.4-01", "9110-7.6.1-01");
         let fields = section(&[
             (":method", "GET"),
             (":scheme", "http"),

@@ -16,7 +16,7 @@ const HEAD_OCTETS_MAX: usize = 256 << 10;
 pub enum FieldError {
     /// The name is no token in lower case (RFC 9113 section 8.2.1).
     Name,
-    /// The field frames or routes the message, or the gateway writes it.
+    /// The field frames, routes or holds back the message, or the gateway writes it.
     Reserved,
     /// The value has an octet that no value has, or a blank at an end (RFC 9113 section 8.2.1).
     Value,
@@ -46,7 +46,7 @@ impl core::error::Error for FieldError {}
 /// A message head that a hook may change; `H` is [`RequestHead`] or [`ResponseHead`].
 ///
 /// Names are in lower case. Fields out of reach can be read and not changed: `connection` and those like it, `te`,
-/// `content-length`, `host`, `via`, and pseudo-header fields, for some of which there are methods.
+/// `content-length`, `host`, `expect`, `via`, and pseudo-header fields, for some of which there are methods.
 pub struct HeadMut<'a, H> {
     fields: &'a mut FieldSection,
     head: H,
@@ -203,6 +203,7 @@ fn check(facts: &FieldFacts) -> Result<(), FieldError> {
         | FieldName::Te
         | FieldName::Host
         | FieldName::ContentLength
+        | FieldName::Expect
         | FieldName::Via => Err(FieldError::Reserved),
         _ if !facts.name_well_formed => Err(FieldError::Name),
         _ => Ok(()),
@@ -266,6 +267,7 @@ mod tests {
             "transfer-encoding",
             "content-length",
             "host",
+            "expect",
             "via",
         ] {
             assert_eq!(head.set(name, "1"), Err(FieldError::Reserved), "{name}");

@@ -407,7 +407,15 @@ fn rfc9113_8_3_2_status() {
     req!("9113-8.3.2-01");
     for status in (100..=999).filter(|&status| status != 101) {
         let head = response(&section([format!(":status {status}").as_str()])).unwrap();
-        assert_eq!(head, ResponseHead { status, content_length: None, content_length_repeated: false });
+        assert_eq!(
+            head,
+            ResponseHead {
+                status,
+                content_length: None,
+                content_length_repeated: false,
+                declines_upgrade: false
+            }
+        );
     }
     for bad in ["", "0", "20", "099", "000", "2000", "0200", "+20", "2 0", "20x", "\u{665}"] {
         let line = format!(":status {bad}");

@@ -59,6 +59,12 @@ fn b69_backends_are_told_of_the_client_and_not_what_it_makes_up() {
     let lies =
         [line("x-forwarded-for", "203.0.113.9"), line("forwarded", "for=b"), line("x-forwarded-ssl", "on")]
             .concat();
+    // To applications that see fields as variables it is the same name.
+    let underlined = [line("x_forwarded_for", "203.0.113.9"), line("x-forwarded_proto", "https")].concat();
+    let mut rig = Rig::new(|_| {});
+    rig.client_says(&headers(1, &[get(), underlined].concat(), true));
+    let said = rig.said_to_backend().remove(0);
+    assert_eq!(["x_forwarded_for", "x-forwarded_proto"].map(|name| said.value(name)), [None; 2]);
     let told = |trusted: &[&str]| {
         let trusted = trusted.iter().map(|peers| peers.parse().expect("peers")).collect();
         let mut rig = Rig::new(|config| config.forwarding.trusted = trusted);
@@ -232,6 +238,25 @@ fn b76_content_of_errors_is_replaced() {
         assert_eq!(told[0].value("content-encoding"), Some("gzip"), "{status} {kind}");
         assert!(matches!(&told[1], Said::Content { octets, .. } if octets.starts_with(b"panic")));
         assert!(asked.is_empty());
+    }
+}
+
+/// A 416 tells of the resource, whatever its content is.
+#[test]
+fn b76_what_tells_of_the_resource_stays() {
+    for (status, range) in [("416", Some("bytes */9")), ("500", None)] {
+        let mut rig = Rig::new(|config| config.routes[0].replace_errors = vec![416, 500]);
+        rig.client_says(&headers(1, &get(), true));
+        let lines = [
+            line(":status", status),
+            line("content-range", "bytes */9"),
+            line("content-md5", "x"),
+            line("digest", "y"),
+        ];
+        rig.backend_says(&headers(1, &lines.concat(), true));
+        let told = rig.said_to_client();
+        let values = ["content-range", "content-md5", "digest"].map(|name| told[0].value(name));
+        assert_eq!(values, [range, None, None]);
     }
 }
 

@@ -1,5 +1,6 @@
 //! RFC 9110: what a gateway owes to messages that are not its own, and what it says in its own.
 
+use shuntyard_core::config::HeaderRule;
 use shuntyard_core::error::ErrorCode;
 use shuntyard_requirements::req;
 
@@ -131,6 +132,59 @@ fn rfc9110_6_5_1_trailers_are_not_merged_into_the_head() {
     rig.backend_says(&[headers(1, &OK, false), data(1, b"down", false), trailers("2")].concat());
     let said = rig.said_to_client();
     assert_eq!((said[0].value("x-sum"), said[2].value("x-sum")), (None, Some("2")));
+}
+
+/// Whoever merges trailers into a head finds nothing there that heads decide, that a stranger says of itself, or that a route takes out.
+#[test]
+fn rfc9110_6_5_1_trailers_bring_nothing_that_heads_decide() {
+    let names = [
+        "x-sum",
+        "x-forwarded-for",
+        "forwarded",
+        "x_forwarded_host",
+        "authorization",
+        "cookie",
+        "expect",
+        "via",
+    ];
+    let more = ["max-forwards", "proxy-authorization", "x-user", "x-role", "x-added"];
+    let trailers: Vec<u8> = names.iter().chain(&more).flat_map(|name| line(name, "1")).collect();
+    let passed = |trusted: bool, frozen: bool| {
+        let mut rig = Rig::new(|config| {
+            config.forwarding.trusted =
+                if trusted { vec!["127.0.0.0/8".parse().expect("peers")] } else { Vec::new() };
+            let name = |name: &str| name.into();
+            let rules = vec![
+                HeaderRule::Remove { name: name("x-user") },
+                HeaderRule::Set { name: name("x-role"), value: name("guest") },
+                HeaderRule::Add { name: name("x-added"), value: name("2") },
+            ];
+            (config.routes[0].request_headers, config.routes[0].response_headers) = (rules.clone(), rules);
+        });
+        let head = headers(1, &post(), false);
+        if frozen {
+            rig.client_says(&[head, headers(1, &trailers, true)].concat());
+        } else {
+            rig.client_says(&head);
+            rig.client_says(&headers(1, &trailers, true));
+        }
+        let names = |said: Vec<Said>| {
+            let Some(Said::Fields { lines, end: true, .. }) = said.last() else { panic!("{said:?}") };
+            lines.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>()
+        };
+        let asked = names(rig.said_to_backend());
+        rig.backend_says(&[headers(1, &OK, false), headers(1, &trailers, true)].concat());
+        (asked, names(rig.said_to_client()))
+    };
+    for frozen in [false, true] {
+        let (asked, told) = passed(false, frozen);
+        assert_eq!(asked, ["x-sum", "x-added"]);
+        // What a backend says of itself is its own business, but for the route's rules.
+        assert_eq!(told.len(), names.len() + more.len() - 2, "{told:?}");
+        assert!(!told.iter().any(|name| name == "x-user" || name == "x-role"));
+        let (asked, _) = passed(true, frozen);
+        assert_eq!(asked, ["x-sum", "x-forwarded-for", "forwarded", "x_forwarded_host", "x-added"]);
+    }
 }
 
 /// The gateway's own answer to a request whose backend was lost.

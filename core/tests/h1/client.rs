@@ -120,7 +120,7 @@ fn rfc9112_6_3_content_of_requests() {
 /// B75: nothing that comes over HTTP/2 becomes two requests.
 #[test]
 fn b75_what_is_no_request_is_not_written() {
-    req!("9112-2.2-03", "9112-5.2-01");
+    req!("9113-10.3-01", "9112-2.2-03", "9112-5.2-01");
     let mut bad = vec![with("GET / HTTP/1.1\r\nx:", &[]), with("", &[]), with("GET", &["content-length: 5"])];
     for line in [
         ":path: /a HTTP/1.1\r\n\r\nGET /b",

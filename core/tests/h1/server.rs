@@ -7,11 +7,11 @@ use shuntyard_core::message::Refusal;
 use shuntyard_core::message::Version;
 use shuntyard_requirements::req;
 
-use crate::talk::{Talk, Told, data, get, request, section};
+use crate::talk::{Talk, Told, data, get, request, response, section};
 
 #[test]
 fn a_request_has_the_form_of_http2() {
-    req!("9112-6.3-09");
+    req!("9112-6.3-09", "9113-8.2.2-04", "9110-7.6-01", "9110-7.6.1-02");
     let mut server = Talk::server();
     let told = server.recv(
         "GET /a?b HTTP/1.1\r\nHost: example.org\r\nUser-Agent:curl/8\r\nX:  y z \t\r\nX-Empty:\r\nConnection: close, X-Hop\r\n\
@@ -219,7 +219,7 @@ fn rfc9112_6_3_responses_without_content() {
 
 #[test]
 fn rfc9112_9_3_http10() {
-    req!("9112-6.1-11", "9112-2.3-01", "9112-2.3-03");
+    req!("9112-6.1-11", "9112-2.3-01", "9112-2.3-03", "9110-15.2-01");
     let mut server = Talk::server();
     assert_eq!(server.recv("GET / HTTP/1.0\r\nhost: a\r\nexpect: 100-continue\r\n\r\n").len(), 1);
     assert_eq!(server.connection.version(), Version::Http10);
@@ -288,8 +288,9 @@ fn rfc9112_9_3_content_that_nobody_wants_is_read_within_a_bound() {
     let told = server.recv("67890".to_owned() + &get("/next"));
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(!server.connection.is_going_away());
+    // How much it will be is not known.
     let mut server = Talk::server();
-    server.recv("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n");
+    server.recv("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nfffff\r\n");
     server.answer(server.last(), &[":status: 413"], "");
     server.connection.reset(server.last(), ErrorCode::NO_ERROR);
     server.out();
@@ -302,6 +303,7 @@ fn rfc9112_9_3_content_that_nobody_wants_is_read_within_a_bound() {
 
 #[test]
 fn rfc9110_10_1_1_a_client_that_waits_for_100() {
+    req!("9110-10.1.1-07");
     let post = "POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n";
     let mut server = Talk::server();
     server.recv(post);
@@ -567,4 +569,95 @@ fn rfc9112_6_3_content_that_cannot_be_read() {
         let told = server.recv(format!("1\r\na\r\n0\r\n{trailer}\r\n\r\n"));
         assert_eq!(told, [data("a", false), Told::Failed(StreamError::Malformed)], "{trailer}");
     }
+}
+
+/// 9110-7.6.1-02: what the head calls its connection's own, the trailers do not bring on.
+#[test]
+fn rfc9110_7_6_1_what_connection_names_stays_behind_in_trailers() {
+    req!("9110-7.6.1-02");
+    let chunks = "1\r\na\r\n0\r\nX-Hop: 1\r\nx-a: 2\r\nX-SESSION: 3\r\nx-ho: 4\r\nhttp2-settings: AA\r\nclose: 5\r\n\r\n";
+    let trailers = Told::Trailers(vec!["x-a: 2".into(), "x-ho: 4".into(), "close: 5".into()]);
+    let mut server = Talk::server().with_identity();
+    let head = "POST / HTTP/1.1\r\nhost: a\r\nconnection: x-Hop, keep-alive\r\nconnection: x-session\r\ntransfer-encoding: chunked\r\n\r\n";
+    for _ in 0..3 {
+        let told = server.recv(head.to_owned() + chunks);
+        assert_eq!(told[1..], [data("a", false), trailers.clone()]);
+        server.answer(server.last(), &[":status: 204"], "");
+        server.out();
+    }
+    // Of another message nothing is known.
+    let told =
+        server.recv("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx-hop: 1\r\n\r\n");
+    assert_eq!(told[1..], [Told::Trailers(vec!["x-hop: 1".into()])]);
+    let mut client = Talk::client();
+    client.open(&[":method: GET", ":scheme: http", ":authority: a", ":path: /"], true);
+    client.out();
+    let head = "HTTP/1.1 200 OK\r\nconnection: x-hop, x-session\r\ntransfer-encoding: chunked\r\n\r\n";
+    let told = client.recv(head.to_owned() + chunks);
+    assert_eq!(told, [response(&[":status: 200"], false), data("a", false), trailers]);
+}
+
+/// A connection keeps the names only so long as they are short.
+#[test]
+fn connection_names_no_more_than_is_kept() {
+    let head =
+        |octets: usize| format!("GET / HTTP/1.1\r\nhost: a\r\nconnection: a, {}\r\n\r\n", "x".repeat(octets));
+    assert_eq!(Talk::server().recv(head(511)), [request(&GET_A, true)]);
+    assert_eq!(Talk::server().recv(head(512)), [Told::Refused(Refusal::Malformed)]);
+}
+
+const GET_A: [&str; 4] = [":method: GET", ":scheme: http", ":authority: a", ":path: /"];
+
+/// Who hears that its request has failed, or is answered already, also hears that the connection ends, where it will.
+#[test]
+fn rfc9112_9_6_an_answer_before_the_end_of_a_long_request_is_the_last() {
+    req!("9112-9.6-04");
+    let post = |how: &str| format!("POST / HTTP/1.1\r\nhost: a\r\n{how}\r\n\r\n");
+    for (how, head, content, closes) in [
+        ("content-length: 65537", ":status: 413", "", true),
+        ("content-length: 65537", ":status: 503", "no", true),
+        ("content-length: 65537", ":status: 200", "", true),
+        // It may go on for as long as the response does.
+        ("content-length: 65537", ":status: 200", "ok", false),
+        ("content-length: 65536", ":status: 503", "no", false),
+        ("transfer-encoding: chunked", ":status: 503", "no", false),
+        ("transfer-encoding: chunked", ":status: 408", "no", true),
+        ("content-length: 1", ":status: 408", "no", true),
+        ("content-length: 0", ":status: 408", "no", false),
+    ] {
+        let mut server = Talk::server();
+        server.recv(post(how));
+        server.answer(server.last(), &[head], content);
+        assert_eq!(server.out().contains("\r\nconnection: close\r\n"), closes, "{how} {head} {content}");
+        server.connection.reset(server.last(), ErrorCode::NO_ERROR);
+        if closes {
+            assert!(server.connection.is_over());
+        }
+    }
+}
+
+/// A 426 says to what (RFC 9110 section 15.5.22), where somebody knows.
+#[test]
+fn rfc9110_15_5_22_a_426_offers_what_there_is() {
+    req!("9110-15.5.22-01", "9110-7.8-07");
+    let answered = |request: &str, offers: &[std::sync::Arc<str>], status: &str| {
+        let mut server = Talk::server();
+        server.recv(request);
+        server.connection.offer_upgrades(server.last(), offers);
+        server.answer(server.last(), &[status], "");
+        server.out()
+    };
+    let offers = ["websocket".into(), "foo".into()];
+    let of_status = |status: &str| answered(&get("/"), &offers, status);
+    assert_eq!(
+        of_status(":status: 426"),
+        "HTTP/1.1 426 Upgrade Required\r\ncontent-length: 0\r\nupgrade: websocket, foo\r\nconnection: Upgrade\r\n\r\n"
+    );
+    assert!(!of_status(":status: 400").contains("pgrade"));
+    assert!(!answered(&get("/"), &[], ":status: 426").contains("upgrade:"));
+    // A client of HTTP/1.0 could not; and a CONNECT stays one.
+    let old = "GET / HTTP/1.0\r\nhost: a\r\n\r\n";
+    assert!(!answered(old, &offers, ":status: 426").contains("upgrade:"));
+    let connect = "CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n";
+    assert!(answered(connect, &offers, ":status: 426").contains("connection: close\r\n"));
 }

@@ -65,6 +65,11 @@ impl Talk {
         Self { connection, inbox: Vec::new(), streams: Vec::new(), kept: None }
     }
 
+    /// The same, with a name in origins: what comes again is known.
+    pub fn with_identity(self) -> Self {
+        Self { connection: self.connection.with_identity(3), ..self }
+    }
+
     pub fn server() -> Self {
         Self::new(Role::Server)
     }

@@ -22,6 +22,7 @@ const CONNECT: [&str; 2] = [":method: CONNECT", ":authority: b:1"];
 
 #[test]
 fn rfc6455_4_2_an_upgrade_becomes_extended_connect_and_200_becomes_101() {
+    req!("9110-7.8-03", "9110-7.8-04", "9110-7.8-05", "9110-7.8-10", "9110-15.2.2-01");
     let mut server = Talk::server();
     let told = server.recv(WEBSOCKET);
     assert_eq!(told, [request(&[&EXTENDED[..], &["sec-websocket-protocol: chat"]].concat(), false)]);
@@ -52,8 +53,29 @@ fn rfc6455_4_2_an_upgrade_becomes_extended_connect_and_200_becomes_101() {
     assert!(server.connection.is_over() && !server.connection.has_failed());
 }
 
+/// Whoever waits to go on is told so before anything else, once.
+#[test]
+fn rfc9110_7_8_100_comes_before_101() {
+    req!("9110-7.8-12");
+    for told_before in [false, true] {
+        let mut server = Talk::server();
+        server.recv(WEBSOCKET.replace("Host: a", "Host: a\r\nExpect: 100-continue"));
+        let head = |status: &str| crate::talk::section(&[status]);
+        if told_before {
+            server.connection.send_head(server.last(), &head(":status: 100"), false).unwrap();
+        }
+        server.connection.send_head(server.last(), &head(":status: 200"), false).unwrap();
+        let out = server.out();
+        assert!(
+            out.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 101 Switching Protocols\r\n"),
+            "{out}"
+        );
+    }
+}
+
 #[test]
 fn rfc9110_7_8_an_upgrade_may_be_declined() {
+    req!("9110-7.8-02", "9110-7.8-09", "9110-7.8-11");
     let mut server = Talk::server();
     server.recv(WEBSOCKET.to_owned() + &get("/next"));
     assert_eq!(server.streams.len(), 1);
@@ -148,6 +170,7 @@ fn accept_of(out: &str) -> String {
 /// B73, the side of the backend.
 #[test]
 fn b73_extended_connect_becomes_an_upgrade_that_must_be_proven() {
+    req!("9110-7.8-01", "9110-7.8-10", "9110-7.6.1-01");
     let start = || {
         let mut client = Talk::client();
         client.open(&EXTENDED, false);
@@ -180,8 +203,6 @@ fn b73_extended_connect_becomes_an_upgrade_that_must_be_proven() {
         switched(""),
         switched(&accept).replace("Upgrade: WebSocket", "Upgrade: foo"),
         switched(&accept).replace("Connection: upgrade\r\n", ""),
-        switched(&accept).replace("101", "200"),
-        "HTTP/1.1 204 \r\n\r\n".into(),
     ] {
         let (_, mut client) = start();
         // Each client has the same seed here, and so the same key.
@@ -194,6 +215,12 @@ fn b73_extended_connect_becomes_an_upgrade_that_must_be_proven() {
     assert_eq!((client.out().as_str(), client.connection.queued(client.last())), ("", 18));
     let told = client.recv("HTTP/1.1 403 \r\ncontent-length: 2\r\n\r\nno");
     assert_eq!(told, [response(&[":status: 403", "content-length: 2"], false), data("no", true)]);
+    assert_eq!((client.out().as_str(), client.connection.open_slots()), ("", 1));
+    // So is one that takes the request for the GET that it is.
+    let (_, mut client) = start();
+    assert_eq!(client.connection.send_data(client.last(), b"GET / HTTP/1.1\r\n\r\n", true), Ok(0));
+    let told = client.recv("HTTP/1.1 200 \r\nupgrade: websocket\r\ncontent-length: 2\r\n\r\nok");
+    assert_eq!(told, [response(&[":status: 200", "content-length: 2"], false), data("ok", true)]);
     assert_eq!((client.out().as_str(), client.connection.open_slots()), ("", 1));
     // Agreed: then it leaves.
     let (accept, mut client) = start();

@@ -1,7 +1,8 @@
 //! Tunnels with HTTP/1.1 on at least one side. HTTP/2 on both is in `tunnels.rs`.
 
 use http::{Method, Request};
-use shuntyard_core::config::{ConnectionConfig, Protocol, Scope};
+use shuntyard_core::config::{ConnectionConfig, PathPattern, Protocol, Scope};
+use shuntyard_core::fields::FieldName;
 use shuntyard_core::h2::{ClientEvent, Protocol as Upgrade, ServerEvent, StreamKey};
 use shuntyard_core::key::ConnId;
 use shuntyard_core::record::{Cause, Outcome};
@@ -209,15 +210,75 @@ fn the_end_of_a_direction_passes_without_an_octet() {
 }
 
 #[test]
-fn an_http1_backend_that_answers_with_200_or_with_a_wrong_accept_is_502() {
-    for answer in ["HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned(), switching(ACCEPT)] {
+fn an_http1_backend_that_switches_with_a_wrong_accept_is_502() {
+    let mut memory = http1_behind();
+    let client = memory.connect_mute();
+    memory.inject(client, handshake().as_bytes());
+    let backend = backend(&memory, client);
+    memory.inject(backend, switching(ACCEPT).as_bytes());
+    let response = said(&mut memory, client);
+    assert!(response.starts_with("HTTP/1.1 502 "), "{response}");
+}
+
+/// A backend need not know of upgrades: then it has answered a GET. A client that has asked for a tunnel by extended CONNECT has not
+/// asked for that.
+#[test]
+fn rfc9110_7_8_an_upgrade_that_a_backend_ignores_is_a_get() {
+    req!("9110-7.8-02");
+    for half_closed in [false, true] {
         let mut memory = http1_behind();
         let client = memory.connect_mute();
         memory.inject(client, handshake().as_bytes());
+        if half_closed {
+            memory.shut(client);
+        }
         let backend = backend(&memory, client);
-        memory.inject(backend, answer.as_bytes());
+        memory.inject(backend, b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhe");
+        memory.inject(backend, b"llo");
         let response = said(&mut memory, client);
-        assert!(response.starts_with("HTTP/1.1 502 "), "{answer}: {response}");
+        assert!(response.starts_with("HTTP/1.1 200 ") && response.ends_with("\r\n\r\nhello"), "{response}");
+        assert_eq!(memory.closed.contains(&client), half_closed);
+        if !half_closed {
+            memory.inject(client, b"GET /next HTTP/1.1\r\nhost: a\r\n\r\n");
+            assert!(said(&mut memory, backend).contains("GET /next "), "both connections go on");
+            memory.inject(backend, b"HTTP/1.1 204 No Content\r\n\r\n");
+            assert!(said(&mut memory, client).starts_with("HTTP/1.1 204 "));
+        }
+        let end = &memory.records[0];
+        assert_eq!((end.field(FieldName::Method), end.field(FieldName::Protocol)), (Some(&b"GET"[..]), None));
+        assert!(memory.records.iter().all(|record| record.outcome == Outcome::Complete));
+        assert_eq!((memory.gateway.view().requests, memory.gateway.view().reserved_octets), (0, 0));
+    }
+    let (mut memory, client) = asking(true, false, false);
+    memory.release_connects();
+    let backend = backend(&memory, client.conn);
+    memory.inject(backend, b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello");
+    let seen = events(&mut memory, client.conn);
+    let refused = |event: &ClientEvent| matches!(event, ClientEvent::Response { response, .. } if response.status() == 502);
+    assert!(seen.iter().any(refused), "{seen:?}");
+    assert_eq!(memory.records[0].outcome, Outcome::LocalReply(Cause::BackendProtocol));
+}
+
+/// What a backend wants is what its route allows: that is offered.
+#[test]
+fn rfc9110_15_5_22_a_backend_that_wants_an_upgrade_is_understood() {
+    req!("9110-15.5.22-01");
+    for replaced in [false, true] {
+        let mut memory = Memory::new(|config| {
+            config.upstreams[0].endpoints[0].protocol = Protocol::Http1;
+            config.routes[0].replace_errors = if replaced { vec![426] } else { Vec::new() };
+        });
+        memory.mute_backends = true;
+        let client = memory.connect_mute();
+        memory.inject(client, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+        let backend = backend(&memory, client);
+        memory.inject(
+            backend,
+            b"HTTP/1.1 426 \r\nupgrade: websocket\r\nconnection: upgrade\r\ncontent-length: 0\r\n\r\n",
+        );
+        let response = said(&mut memory, client);
+        assert!(response.starts_with("HTTP/1.1 426 "), "{response}");
+        assert!(response.contains("\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"), "{response}");
     }
 }
 
@@ -235,6 +296,7 @@ fn a_refused_upgrade_is_an_ordinary_response() {
 
 #[test]
 fn rfc9110_7_8_an_upgrade_that_no_route_allows_is_ignored() {
+    req!("9110-7.8-02");
     for (upgrades, method) in [(vec![], Method::GET), (vec!["WebSocket".into()], Method::CONNECT)] {
         let mut memory = Memory::new(|config| config.routes[0].upgrades = upgrades);
         memory.backend_config.extended_connect = true;
@@ -244,6 +306,28 @@ fn rfc9110_7_8_an_upgrade_that_no_route_allows_is_ignored() {
         let (_, request) = requests(&mut memory, backend).pop().expect("the request");
         assert_eq!(request.method(), method);
     }
+    // What another route allows is known, and not given here.
+    let mut memory = Memory::new(|config| {
+        let mut chat = config.routes[0].clone();
+        chat.path = PathPattern::Exact("/other".into());
+        config.routes[0].upgrades.clear();
+        config.routes.insert(0, chat);
+    });
+    memory.backend_config.extended_connect = true;
+    let client = memory.connect_mute();
+    memory.inject(client, (handshake() + "GET /next HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes());
+    let backend = backend(&memory, client);
+    let asked = requests(&mut memory, backend);
+    let forms: Vec<_> = asked.iter().map(|(_, of)| (of.method().as_str(), of.uri().path())).collect();
+    assert_eq!(forms, [("GET", "/chat"), ("GET", "/next")]);
+    assert!(asked[0].1.extensions().get::<Upgrade>().is_none());
+    for (stream, _) in asked {
+        memory.backend(backend).send_response(stream, &ok(), true).expect("open");
+    }
+    memory.settle();
+    assert_eq!(said(&mut memory, client).matches("HTTP/1.1 200 ").count(), 2);
+    assert_eq!(memory.records[0].field(FieldName::Method), Some(&b"GET"[..]));
+    assert!(memory.records.iter().all(|record| record.outcome == Outcome::Complete));
 }
 
 #[test]

@@ -103,8 +103,8 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!(routes[0].replace_errors, [500, 503]);
     assert_eq!((&*routes[0].upstream, routes[0].timeout), ("api", Some(Duration::from_secs(15))));
     let upgrades: Vec<_> = routes[0].upgrades.iter().map(|upgrade| &**upgrade).collect();
-    assert_eq!((upgrades, routes[0].connect), (vec!["websocket", "irc"], true));
-    assert_eq!((routes[1].upgrades.len(), routes[1].connect), (1, false));
+    assert_eq!((upgrades, routes[0].connect), (vec!["websocket", "irc"], false));
+    assert_eq!((routes[1].upgrades.len(), routes[1].connect), (1, true));
     let told = |rules: &[HeaderRule]| -> Vec<String> {
         let told = |rule: &HeaderRule| match rule {
             HeaderRule::Set { name, value } => format!("{name} = {value}"),

@@ -129,6 +129,7 @@ fn values_out_of_range() {
             ("workers without number", concat!("workers = 0\n", upstream!(""))),
             ("less at most than at least", upstream!("connections = { min = 8, max = 4 }")),
             ("less at most than the default", upstream!("connections = { min = 20 }")),
+            ("a CONNECT that leads elsewhere", route!("authority = \"app.internal\"\nconnect = true")),
             (
                 "memory for no window of a client",
                 upstream!("[limits]\nresponse_memory_per_client = \"1KiB\""),
@@ -168,7 +169,7 @@ fn values_that_are_written_otherwise() {
             (
                 "rules for fields that are none",
                 route!(
-                    "request_headers = { remove = [\"x y\", \"Host\"], set = { x-a = \" a\", x-b = [\"b\"] }, add = { x-c = 1 } }"
+                    "request_headers = { remove = [\"x y\", \"Host\", \"Expect\"], set = { x-a = \" a\", x-b = [\"b\"] }, add = { x-c = 1 } }"
                 ),
             ),
             ("a word that is misspelt", upstream!("balance = \"least_active\"")),

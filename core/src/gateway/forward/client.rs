@@ -64,6 +64,11 @@ impl Introduction {
         Self { config, seed, names, schemes, clients: Vec::new(), hosts: Vec::new() }
     }
 
+    /// Whether what this client says of others is believed.
+    pub(super) fn trusts(&self, client: &Address) -> bool {
+        self.config.trusts(client)
+    }
+
     /// A request of this client is on its way to a backend.
     pub(super) fn introduce(&mut self, fields: &mut FieldSection, peer: &Peer<'_>, origins: &mut OwnOrigins) {
         let seed = self.seed;
