@@ -437,12 +437,19 @@ impl Gateway {
                 entry.paused = true;
                 break;
             }
-            let is_front = entry.is_front();
-            match entry.session.poll_event(&mut input) {
+            let (is_front, window) = (entry.is_front(), entry.session.stream_recv_window());
+            let polled = entry.session.poll_event(&mut input);
+            if entry.session.stream_recv_window() < window && !is_front {
+                // Our SETTINGS were acknowledged: there may be memory for the windows of new streams. X2: before what came behind that.
+                self.slot_freed(id, now);
+            }
+            match polled {
                 Ok(Some(event)) if is_front => self.front_event(id, event, now),
                 Ok(Some(event)) => self.backend_event(id, event, now),
                 Ok(None) => {
-                    entry.paused = entry.session.is_congested();
+                    if let Some(entry) = self.conns.get_mut(id) {
+                        entry.paused = entry.session.is_congested();
+                    }
                     break;
                 }
                 Err(error) => {
@@ -458,8 +465,6 @@ impl Gateway {
         self.watch_field_block(id, input.remaining(), now);
         self.keep_outbox(id);
         self.touch(id);
-        // An acknowledgement of SETTINGS shrinks the windows of new streams to what the ledger has memory for.
-        self.slot_freed(id, now);
         input.remaining().len()
     }
 
