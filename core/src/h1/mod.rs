@@ -8,6 +8,8 @@
 //! Field sections come out, and go in, with pseudo-header fields and names in lower case, without `host` and without whatever
 //! concerns one connection only (RFC 9110 section 7.6.1). So the rules of [`message`](crate::message) hold for both protocols.
 //! `host` becomes `:authority`, an upgrade becomes an extended CONNECT (RFC 8441), and the 200 that answers it becomes 101.
+//! An upgrade that is not to be given becomes the GET that it was by [`Connection::decline_upgrade`]; a server that takes one
+//! for a GET says so by [`ResponseHead::declines_upgrade`](crate::message::ResponseHead::declines_upgrade).
 //!
 //! # Strictness
 //!
