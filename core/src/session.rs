@@ -262,7 +262,6 @@ impl Session {
     }
 
     /// Server: octets of output beyond twice the mark at which content stops.
-    #[inline]
     pub fn excess_output(&self) -> u32 {
         each!(self, session => session.excess_output(), asleep => 0)
     }
