@@ -106,12 +106,13 @@ impl Worker {
             if let Some(cut) = self.done {
                 return Ok(cut);
             }
-            match self.poll.poll(&mut events, self.patience()) {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                Ok(()) | Err(_) => {} // By a signal: a turn without events.
-            }
+            let polled = self.poll.poll(&mut events, self.patience());
             self.now = self.clock.now();
-            self.turn(&events);
+            match polled {
+                Ok(()) => self.turn(&events),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {} // By a signal: it sleeps on.
+                Err(error) => return Err(error),
+            }
         }
     }
 
