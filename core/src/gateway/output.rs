@@ -21,17 +21,25 @@ impl Gateway {
         let front = request.awaiting.front.conn;
         match self.conns.get(front).map_or(0, |entry| entry.session.excess_output()) {
             0 => true,
-            excess => self.reserve_beyond(front, excess.saturating_add(octets_of(fields))),
+            excess => {
+                // One section has its place in the bound of each connection (`config/bound`).
+                let octets = excess.saturating_add(octets_of(fields)).saturating_sub(self.free_output());
+                octets == 0 || self.reserve_beyond(front, octets)
+            }
         }
     }
 
+    const fn free_output(&self) -> u32 {
+        self.config.backend.max_header_list_size
+    }
+
     fn reserve_beyond(&mut self, front: ConnId, octets: u32) -> bool {
+        // Who takes nothing is not to have the memory of all.
+        let share = u32::try_from(self.config.head_ledger_octets / SHARES).unwrap_or(u32::MAX);
+        let share = share.max(self.free_output());
         let Some(Side::Front { beyond, .. }) = self.conns.get_mut(front).map(|entry| &mut entry.side) else {
             return true;
         };
-        // Who takes nothing is not to have the memory of all.
-        let section = self.config.backend.max_header_list_size;
-        let share = u32::try_from(self.config.head_ledger_octets / SHARES).unwrap_or(u32::MAX).max(section);
         if octets <= share && self.heads.raise(beyond, octets) {
             return true;
         }
@@ -47,13 +55,14 @@ impl Gateway {
 
     /// So many octets of the connection's output have left. Says whether it is still there.
     pub(super) fn output_left(&mut self, conn: ConnId, n: usize, now: Instant) -> bool {
+        let free = self.free_output();
         let Some(entry) = self.conns.get_mut(conn) else { return false };
         entry.session.sent(n);
         if n > 0 {
             entry.waiting_since = Some(now);
         }
         if let Side::Front { beyond: held @ Some(_), .. } = &mut entry.side {
-            let excess = entry.session.excess_output();
+            let excess = entry.session.excess_output().saturating_sub(free);
             let surplus = held.as_mut().map(|held| held.trim(excess));
             held.take_if(|held| held.octets() == 0);
             surplus.into_iter().for_each(|surplus| self.heads.give_back(surplus));
