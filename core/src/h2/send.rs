@@ -13,6 +13,9 @@ use crate::h2::streams::StreamKey;
 use crate::message::Method;
 use crate::window::{Both, ConnectionLevel, Credit, StreamLevel};
 
+/// Below that an outbox takes trailers at once, whatever its mark.
+const CONGESTED_MIN: usize = 64 << 10;
+
 /// Why no stream could be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenError {
@@ -118,7 +121,8 @@ impl Connection {
     /// Ends the message with a trailer section, behind all content. Like that it waits while the outbox is full: `false`, and a [`Cut`] tells of the
     /// end.
     pub fn send_trailers(&mut self, key: StreamKey, fields: FieldSection) -> Result<bool, SendError> {
-        let is_full = self.outbox.len() >= self.config.outbox_high_mark;
+        // D4: an end alone does not wait, but for an outbox that is no longer read from.
+        let is_full = self.outbox.len() >= self.config.outbox_high_mark.saturating_mul(2).max(CONGESTED_MIN);
         let stream =
             self.streams.slab.get_mut(key).filter(|stream| !stream.end_queued).ok_or(SendError::Gone)?;
         if !stream.head_sent {

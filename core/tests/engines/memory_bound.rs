@@ -277,7 +277,7 @@ fn trailers_for_a_backend_that_reads_nothing_wait_in_their_streams() {
         memory.settle();
     }
     let view = memory.gateway.view();
-    assert!(view.buffered_octets <= MARK + 2 * 30_000, "{view:?}");
+    assert!(view.buffered_octets <= (64 << 10) + 2 * 30_000, "{view:?}");
     assert_eq!(view.head_octets, 0);
 }
 
