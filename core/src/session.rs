@@ -150,8 +150,7 @@ impl Session {
         }
     }
 
-    /// So much time passed, which is worth something to a peer that costs more than it brings. Says how much of it was made use
-    /// of: the rest is to be counted again.
+    /// So much time passed, which is worth something to a peer that costs more than it brings. Says how much of it was made use of: the rest is to be counted again.
     pub fn forgive(&mut self, time: Duration) -> Duration {
         match self {
             Self::H2(session) => session.forgive(time),
@@ -177,10 +176,12 @@ impl Session {
             }
         }
     }
-}
 
-/// The end of what the peer sends.
-impl Session {
+    /// Whether trailers wait in their stream while the outbox is full, as content does. Over HTTP/1.1 they follow their content at once.
+    pub fn trailers_wait(&self) -> bool {
+        matches!(self, Self::H2(_))
+    }
+
     /// The peer has shut its sending direction down. Says whether the session goes on: then events are to be taken once more.
     /// Over HTTP/2 it does not: without the peer's WINDOW_UPDATE frames nothing of length could be sent to it any more.
     pub fn read_closed(&mut self) -> bool {
@@ -215,8 +216,7 @@ impl Session {
         matches!(self, Self::H1(session) if session.owes_end())
     }
 
-    /// Whether our sending direction is to be shut down behind what waits, although the peer may still send: half of a tunnel
-    /// has ended.
+    /// Whether our sending direction is to be shut down behind what waits, although the peer may still send: half of a tunnel has ended.
     #[inline]
     pub fn is_write_closed(&self) -> bool {
         matches!(self, Self::H1(session) if session.is_write_closed())

@@ -90,7 +90,7 @@ impl Config {
     }
 
     /// Outbox, inbox, tables and state. Reading stops where the outbox holds twice its mark; what one read then still adds are
-    /// answers, and the last of all heads that came below the mark: `section`. Those beyond it are in the head ledger (`gateway/output`).
+    /// answers. One head beyond that, `section`, may be there too; more of them are in the head ledger (`gateway/output`).
     fn connection(&self, config: &ConnectionConfig, section: u32) -> u64 {
         let outbox = 2 * config.outbox_high_mark as u64 + FRAME_OCTETS + u64::from(section);
         let block = u64::from(config.max_continuations).saturating_add(1).saturating_mul(FRAME_OCTETS);

@@ -224,7 +224,7 @@ impl Gateway {
             self.backend_done(key, now);
             return self.relay_response(key, now);
         }
-        if !self.reserve_output(key, &fields) {
+        if !self.reserve_last_output(key, &fields) {
             self.keep_section(fields);
             return self.refuse_output(key, now);
         }

@@ -46,7 +46,7 @@ pub(super) enum Side {
         reserved: u64,
         /// What is kept of their content to be sent again.
         replayed: u64,
-        /// Memory for heads that its outbox holds beyond its mark.
+        /// Memory for heads that its outbox holds beyond what the bound of a connection has for it.
         beyond: Option<Reservation>,
         /// They have reserved as much as one client may: its lanes take no turns.
         held: bool,

@@ -82,8 +82,8 @@ impl Gateway {
         let Some(Conn { side: Side::Backend(engine), session, .. }) = self.conns.get(conn) else { return };
         // Nobody waits for one that is idle: who could only wait for it has adopted it. But a smaller window may be what there is memory for.
         let Some(entry) = engine.entry else { return self.registry.feed() };
-        // First it is idle, and whose turn it is gets it: that need not be who had it. Of one without slots somebody may have made use to wait for them,
-        // who may have gone since.
+        // First it is idle, and whose turn it is gets it: that need not be who had it. One without slots may have been adopted to wait for them, by a
+        // request that has gone since.
         if session.open_streams() == 0
             && (engine.free_slots(session) > 0
                 || self.registry.entry(entry).is_some_and(|entry| entry.queued == 0))

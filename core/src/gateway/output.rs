@@ -1,5 +1,5 @@
 //! What waits in a client's outbox. Content stops at its mark, but heads of responses enter at once, for the order of encoding is the order on the
-//! wire: what there is beyond twice the mark by them is memory of the worker's for heads, until it has left. Each client has a share of that.
+//! wire: what there is beyond twice the mark and one section by them is memory of the worker's for heads, until it has left. Each client has a share of that.
 
 use crate::counters::Limit;
 use crate::fields::FieldSection;
@@ -22,13 +22,19 @@ impl Gateway {
         match self.conns.get(front).map_or(0, |entry| entry.session.excess_output()) {
             0 => true,
             excess => {
-                // One section has its place in the bound of each connection (`config/bound`).
                 let octets = excess.saturating_add(octets_of(fields)).saturating_sub(self.free_output());
                 octets == 0 || self.reserve_beyond(front, octets)
             }
         }
     }
 
+    /// The same for trailers. Where they wait while the outbox is full they have the memory of their request.
+    pub(super) fn reserve_last_output(&mut self, key: RequestKey, fields: &FieldSection) -> bool {
+        let front = self.requests.get(key).and_then(|request| self.conns.get(request.awaiting.front.conn));
+        front.is_some_and(|entry| entry.session.trailers_wait()) || self.reserve_output(key, fields)
+    }
+
+    /// What the bound of a connection (`config/bound`) has beyond twice the mark: one section.
     const fn free_output(&self) -> u32 {
         self.config.backend.max_header_list_size
     }

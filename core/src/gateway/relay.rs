@@ -90,7 +90,7 @@ impl Gateway {
             }
         };
         let trailers = if made.end { relay.take_trailers() } else { None };
-        if trailers.as_ref().is_some_and(|trailers| !self.reserve_output(key, trailers)) {
+        if trailers.as_ref().is_some_and(|trailers| !self.reserve_last_output(key, trailers)) {
             self.refuse_output(key, now);
             return false;
         }

@@ -174,13 +174,13 @@ fn l7_what_was_offered_to_a_client_that_starves_and_leaves_goes_to_the_next() {
     }
 }
 
+/// Asks for a tunnel.
 fn tunnel(memory: &mut Memory, client: ConnId, path: &str) {
     let request = http::Request::connect(format!("http://example.com{path}"))
         .extension(Protocol("websocket".to_owned()))
         .body(())
         .expect("a request");
     memory.client(client).send_request(&request, false).expect("a slot");
-    memory.settle();
 }
 
 /// RFC 8441 section 3: whether tunnels are understood is said by each connection, and backends behind one address may differ.
@@ -200,6 +200,7 @@ fn rfc8441_3_a_tunnel_goes_to_a_connection_that_offers_tunnels() {
         let mut asked = Asked::default();
         asked.answer(&mut memory, "/1");
         tunnel(&mut memory, client, "/tunnel");
+        memory.settle();
         let offering = backends[usize::from(newer_offers)];
         assert_eq!(requests(&mut memory, offering).pop().expect("the tunnel").1.uri().path(), "/tunnel");
     }
@@ -216,11 +217,7 @@ fn who_is_refused_a_tunnel_is_told_at_once() {
     let client = memory.connect(ConnectionConfig::default());
     ask(&mut memory, client, "/long");
     for n in 0..3 {
-        let request = http::Request::connect(format!("http://example.com/{n}"))
-            .extension(Protocol("websocket".to_owned()))
-            .body(())
-            .expect("a request");
-        memory.client(client).send_request(&request, false).expect("a slot");
+        tunnel(&mut memory, client, &format!("/{n}"));
     }
     memory.settle();
     assert_eq!((memory.records.len(), memory.gateway.view().frozen), (3, 0));
@@ -310,5 +307,6 @@ fn rfc8441_3_tunnels_end_with_the_last_connection_that_offers_them() {
     ask(&mut memory, client, "/next");
     assert_eq!(memory.dials.len(), 2);
     tunnel(&mut memory, client, "/tunnel");
+    memory.settle();
     assert_eq!((memory.dials.len(), memory.gateway.view().frozen), (2, 0), "nobody offers tunnels any more");
 }

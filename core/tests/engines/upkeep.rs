@@ -92,8 +92,8 @@ fn b09_a_ping_without_an_answer_ends_the_connection() {
     assert_eq!(memory.dials.len(), 2);
 }
 
-#[test]
-fn a_backend_that_answers_pings_is_asked_once_in_a_silence() {
+/// A backend that lets a request wait, and is suspected after 20 seconds of silence.
+fn slow() -> (Memory, ConnId) {
     let mut memory = Memory::new(|config| {
         config.timeouts.response = Duration::from_secs(300);
         config.timeouts.suspect_silent = Duration::from_secs(20);
@@ -102,39 +102,35 @@ fn a_backend_that_answers_pings_is_asked_once_in_a_silence() {
     ask(&mut memory, client, "/slow");
     let backend = memory.backends()[0];
     memory.sent_to(backend);
-    for _ in 0..200 {
+    (memory, backend)
+}
+
+/// So many seconds pass, in which the backend answers what is asked of it. Says how many PINGs that were.
+fn listen(memory: &mut Memory, backend: ConnId, seconds: u64) -> usize {
+    for _ in 0..seconds {
         memory.wait(Duration::from_secs(1));
-        requests(&mut memory, backend);
+        requests(memory, backend);
         memory.settle();
     }
-    assert_eq!(pings(&mut memory, backend), 1);
+    pings(memory, backend)
+}
+
+#[test]
+fn a_backend_that_answers_pings_is_asked_once_in_a_silence() {
+    let (mut memory, backend) = slow();
+    assert_eq!(listen(&mut memory, backend, 200), 1);
     assert_eq!(memory.gateway.view().live, 1);
 }
 
 /// A backend that has answered and has been heard since may fall silent again.
 #[test]
 fn f24_each_silence_is_noticed() {
-    let mut memory = Memory::new(|config| {
-        config.timeouts.response = Duration::from_secs(300);
-        config.timeouts.suspect_silent = Duration::from_secs(20);
-    });
-    let client = memory.connect(ConnectionConfig::default());
-    ask(&mut memory, client, "/slow");
-    let backend = memory.backends()[0];
-    memory.sent_to(backend);
+    let (mut memory, backend) = slow();
     let (stream, _) = requests(&mut memory, backend).remove(0);
-    let listen = |memory: &mut Memory, seconds: u64| {
-        for _ in 0..seconds {
-            memory.wait(Duration::from_secs(1));
-            requests(memory, backend);
-            memory.settle();
-        }
-        pings(memory, backend)
-    };
-    assert_eq!(listen(&mut memory, 50), 1);
+    assert_eq!(listen(&mut memory, backend, 50), 1);
     memory.backend(backend).send_response(stream, &ok(), false).expect("open");
     memory.settle();
-    assert_eq!(listen(&mut memory, 50), 1, "another silence");
+    assert_eq!(listen(&mut memory, backend, 50), 1, "another silence");
     memory.backend(backend).send_data(stream, b"content", false).expect("open");
     memory.settle();
     memory.mute(backend);
