@@ -13,8 +13,8 @@ use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -24,8 +24,11 @@ pub(crate) use gather::Finished;
 pub(crate) use line::rfc3339;
 use write::Writer;
 
-/// Requests that may wait to be written. A record holds the request's head: a few hundred octets, rarely more.
+/// Requests that may wait to be written.
 const QUEUE_MAX: usize = 8192;
+/// What the heads of their requests may come to, in octets as HTTP/2 counts them: mostly they are a few hundred each, but clients can make them
+/// large with few octets.
+const QUEUE_OCTETS_MAX: usize = 16 << 20;
 /// How long the end of the program waits for what is queued.
 const END_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -54,6 +57,8 @@ impl FromStr for Destination {
 pub(crate) struct AccessLog {
     sender: SyncSender<Order>,
     counts: Arc<Counts>,
+    /// Octets of heads in the queue.
+    queued: Arc<AtomicUsize>,
     thread: JoinHandle<()>,
 }
 
@@ -90,7 +95,9 @@ impl AccessLog {
     pub(crate) fn open(destination: Option<Destination>, query: bool) -> io::Result<Self> {
         let (sender, orders) = sync_channel(QUEUE_MAX);
         let counts = Arc::<Counts>::default();
+        let queued = Arc::<AtomicUsize>::default();
         let mut writer = Writer::open(destination, query, Arc::clone(&counts))?;
+        let taken = Arc::clone(&queued);
         let thread = thread::Builder::new().name("access-log".to_owned()).spawn(move || {
             loop {
                 let order = match orders.try_recv() {
@@ -102,23 +109,31 @@ impl AccessLog {
                     }
                 };
                 match order {
-                    Order::Write(finished) => writer.write(&finished),
+                    Order::Write(finished) => {
+                        writer.write(&finished);
+                        taken.fetch_sub(finished.end.fields.size(), Ordering::Relaxed);
+                    }
                     Order::Reopen => writer.reopen(),
                     Order::End => return writer.flush(),
                 }
             }
         })?;
-        Ok(Self { sender, counts, thread })
+        Ok(Self { sender, counts, queued, thread })
     }
 
     /// What workers tell of their records.
     pub(crate) fn note(&self) -> impl Fn(Record) + Send + Sync + use<> {
         let (sender, counts) = (self.sender.clone(), Arc::clone(&self.counts));
+        let queued = Arc::clone(&self.queued);
         move |record| {
             let Some(finished) = gather::gather(record) else { return };
-            match sender.try_send(Order::Write(Box::new(finished))) {
-                Ok(()) => {}
-                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => counts.add(&counts.dropped, 1),
+            let octets = finished.end.fields.size();
+            // One may be there whatever its size. It is taken off when it was written, or was not queued.
+            let before = queued.fetch_add(octets, Ordering::Relaxed);
+            let fits = before == 0 || before.saturating_add(octets) <= QUEUE_OCTETS_MAX;
+            if !fits || sender.try_send(Order::Write(Box::new(finished))).is_err() {
+                queued.fetch_sub(octets, Ordering::Relaxed);
+                counts.add(&counts.dropped, 1);
             }
         }
     }
@@ -160,8 +175,21 @@ mod tests {
     /// A pipe that nobody reads from takes a few thousand lines and then none.
     #[test]
     fn a_queue_that_is_full_drops_and_counts() {
-        const REQUESTS: u64 = 60_000;
-        let folder = std::env::temp_dir().join(format!("shuntyard-log-{}", std::process::id()));
+        let (written, dropped) = stuck(60_000, &[]);
+        assert!(dropped > 0, "{written} and {dropped}");
+    }
+
+    /// Fewer requests than may wait, if their heads were small.
+    #[test]
+    fn a_queue_of_large_heads_drops_and_counts() {
+        let large = vec![b'x'; 60_000];
+        let (written, dropped) = stuck(2000, &[(b"x-large", &large)]);
+        assert!((200..1500).contains(&written) && dropped > 0, "{written} and {dropped}");
+    }
+
+    /// A log whose file takes nothing until so many requests with these fields have ended: how many were written, and dropped.
+    fn stuck(requests: u64, fields: &[(&[u8], &[u8])]) -> (u64, u64) {
+        let folder = std::env::temp_dir().join(format!("shuntyard-log-{}-{requests}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
         let path = folder.join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo runs");
@@ -171,19 +199,20 @@ mod tests {
         let log = AccessLog::open(Some(Destination::File(path)), false).expect("the pipe opens");
         let mut reader = reader.join().expect("no panic");
         let (note, counts) = (log.note(), log.counts());
-        for _ in 0..REQUESTS {
-            note(Record::Ended(line::tests::finished(&[]).end));
+        for _ in 0..requests {
+            note(Record::Ended(line::tests::finished(fields).end));
         }
         let [_, dropped, _] = counts.read();
-        assert!(dropped > 0 && dropped < REQUESTS, "{dropped} were dropped");
+        assert!(dropped < requests, "{dropped} were dropped");
         let read = thread::spawn(move || io::read_to_string(&mut reader).expect("lines are text"));
         log.end();
         drop(note);
         let [written, dropped, failed] = counts.read();
-        assert_eq!((written + dropped, failed), (REQUESTS, 0));
+        assert_eq!((written + dropped, failed), (requests, 0));
         let text = read.join().expect("no panic");
         assert_eq!(text.lines().count() as u64, written);
         std::fs::remove_dir_all(folder).expect("the folder is ours");
+        (written, dropped)
     }
 
     #[test]
