@@ -20,7 +20,8 @@ pub(super) fn on_connection(what: BackendMischief, peer: &mut Peer, stream: u32)
             let promise = [0, 0, 5, 5, 4, 0, 0, 0, 1, 0, 0, 0, 2, 0x82];
             peer.raw(&promise);
         }
-        BackendMischief::WrongStream => peer.raw(&headers(stream + 50, vec![0x88], true)),
+        // So far ahead that it is idle for the gateway, too, whatever is on its way.
+        BackendMischief::WrongStream => peer.raw(&headers(stream + 1_000_000, vec![0x88], true)),
         BackendMischief::TooLargeFrame => peer.raw(&data(0x8000)),
         BackendMischief::WindowOverflow => {
             for _ in 0..2 {
