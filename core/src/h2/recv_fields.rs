@@ -10,7 +10,7 @@ use crate::h2::recv::{Received, Target};
 use crate::h2::settings::Role;
 use crate::h2::state::{ClosedBy, FrameKind, State, StreamEvent, Violation, closed_recv};
 use crate::h2::streams::{Expected, Stream, StreamKey};
-use crate::hpack::{Decoded, SectionLimits};
+use crate::hpack::{DecodeError, Decoded, SectionLimits};
 use crate::message::{self, Malformed, Method, Refusal, RequestHead, RequestRules, ResponseHead};
 use crate::priority::Priority;
 use crate::window::{RecvWindow, SendWindow};
@@ -53,8 +53,22 @@ struct Section {
 }
 
 impl Section {
+    /// What it costs where nothing comes of it: `points`, if it is not too large.
+    const fn cost(&self, points: u32) -> u32 {
+        if self.too_large { cost::HEAD_TOO_LARGE } else { points }
+    }
+
     fn is_request(&self) -> bool {
         self.fields.value_of(FieldName::Method).is_some()
+    }
+}
+
+/// The end of a connection whose decoder can go on no more, or is not to.
+#[cold]
+fn error_of(error: DecodeError) -> ConnectionError {
+    match error {
+        DecodeError::LiteralsTooMany => ConnectionError::Misuse, // 9113-10.5-01
+        _ => ConnectionError::Compression,
     }
 }
 
@@ -77,7 +91,7 @@ impl Connection {
                 let mut fields = core::mem::take(&mut self.spare_fields);
                 let decoded = self.decoder.decode_anew(block, limits, &mut fields); // 9113-6.8-09, 9113-10.5.1-02
                 // 9113-4.3-02, 9113-4.3-03
-                let too_large = match decoded.map_err(|_| ConnectionError::Compression)? {
+                let too_large = match decoded.map_err(error_of)? {
                     Decoded::Whole => false,
                     Decoded::OverLimit(_) => true,
                 };
@@ -85,14 +99,22 @@ impl Connection {
             }
         };
         match target {
-            Target::Live(key) if self_dependent => self.fail_stream(key, StreamError::PrioritySelf),
-            Target::Live(key) => self.recv_section(key, section),
+            Target::Live(key) => {
+                // It fails, which costs the rest.
+                if section.too_large && self.role == Role::Server {
+                    self.spend(cost::HEAD_TOO_LARGE - cost::RESET)?;
+                }
+                if self_dependent {
+                    return self.fail_with(key, section, StreamError::PrioritySelf);
+                }
+                self.recv_section(key, section)
+            }
             // A request on an identifier that was passed over (RFC 9113 section 5.1.1). Trailers may be late.
             Target::Closed(ClosedBy::Forgotten) if section.is_request() => {
                 Err(ConnectionError::StreamIdDecreased) // 9113-5.1.1-02, 9113-5.1.1-03
             }
             Target::Closed(_) => {
-                self.spend_late(if section.too_large { cost::HEAD_TOO_LARGE } else { cost::IGNORED })?;
+                self.spend_late(section.cost(cost::IGNORED))?;
                 self.discard(section)
             }
             Target::Idle => {
@@ -101,7 +123,7 @@ impl Connection {
                 let early = self.signals.take_early(stream_id);
                 // RFC 9113 section 6.8: behind our GOAWAY streams are ignored.
                 if self.goaway_sent.is_some_and(|last| stream_id > last) {
-                    self.spend(cost::IGNORED)?;
+                    self.spend(section.cost(cost::IGNORED))?;
                     self.expect_late_on_new_stream(end);
                     return self.discard(section);
                 }
@@ -274,10 +296,10 @@ impl Connection {
         if error == StreamError::StreamLimit {
             self.traffic.over_limit += 1;
             // Before it has seen our SETTINGS an honest client may open too many.
-            self.spend(cost::IGNORED)?;
+            self.spend(section.cost(cost::IGNORED))?;
         } else {
             self.traffic.malformed += 1;
-            self.spend(cost::RESET)?;
+            self.spend(section.cost(cost::RESET))?;
         }
         frame::put_rst_stream(self.outbox.tail(), stream_id, error.code());
         self.count_answer()?;

@@ -41,11 +41,13 @@ pub enum LimitHit {
 
 /// A peer may announce at most the smallest and the last of the sizes that it passed through (RFC 7541 section 4.2).
 const SIZE_UPDATES_MAX: u32 = 2;
+/// So many octets of literals may follow the line that exceeded the limits of a section, whatever these are.
+const DROPPED_MIN: usize = 1 << 20;
 
 /// The longest block that is kept because it may come again, in octets: sections of a dozen indexed fields and a few short literals.
 const KEPT_BLOCK_MAX: usize = 64;
 
-/// Decodes the field blocks of one direction of a connection. Allocates nothing until an entry enters its table.
+/// Decodes the field blocks of one direction of a connection. Allocates nothing until an entry enters its table, or something comes again.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     table: DynamicTable<FieldFacts>,
@@ -139,6 +141,7 @@ impl Decoder {
             size_left: limits.size as usize,
             fields_left: limits.fields,
             hit: None,
+            dropped_left: (limits.size as usize).saturating_mul(4).max(DROPPED_MIN),
             path: None,
         };
         match self.decode_block(block, &mut section) {
@@ -312,8 +315,7 @@ impl Decoder {
         let facts = literal.name_facts.with_value(value, self.seed);
         let number = self.table.insert(name, value, facts);
         let origin = number.map_or(Origin::NONE, |number| Origin::of_entry(self.identity, number));
-        section.push_drafted(&literal, facts, false, origin);
-        Ok(())
+        section.push_drafted(&literal, facts, false, origin)
     }
 
     /// RFC 7541 sections 6.2.2 and 6.2.3.
@@ -329,8 +331,7 @@ impl Decoder {
         if facts.name == FieldName::Path {
             section.path = Some(literal.string);
         }
-        section.push_drafted(&literal, facts, never_indexed, Origin::NONE);
-        Ok(())
+        section.push_drafted(&literal, facts, never_indexed, Origin::NONE)
     }
 
     /// Decodes name and value of a literal representation into the draft of `section`.
@@ -385,6 +386,8 @@ struct Section<'a> {
     size_left: usize,
     fields_left: u32,
     hit: Option<LimitHit>,
+    /// How much of literals is decoded although none is kept any more.
+    dropped_left: usize,
     /// Where a path stands that enters no table, as [`Literal::string`].
     path: Option<(usize, usize)>,
 }
@@ -403,7 +406,7 @@ impl Section<'_> {
         facts: FieldFacts,
         never_indexed: bool,
         origin: Origin,
-    ) {
+    ) -> Result<(), DecodeError> {
         let Literal { start, value_start, .. } = *literal;
         let len = self.out.draft().len() - start;
         if self.admits(len) {
@@ -411,7 +414,18 @@ impl Section<'_> {
             if let Some(code) = literal.code {
                 self.out.keep_code(code);
             }
+            Ok(())
+        } else {
+            self.drop_literal(len)
         }
+    }
+
+    /// A literal of `len` octets was made for the table's sake alone.
+    #[cold]
+    fn drop_literal(&mut self, len: usize) -> Result<(), DecodeError> {
+        let left = self.dropped_left.checked_sub(len + FIELD_OVERHEAD);
+        self.dropped_left = left.ok_or(DecodeError::LiteralsTooMany)?;
+        Ok(())
     }
 
     /// Whether another line of `len` octets may be kept. If not, none is from now on.

@@ -15,7 +15,7 @@ const SEARCH_STEPS_MAX: usize = 16;
 const TRANSLATIONS_MIN: usize = 16;
 const TRANSLATIONS_MAX: usize = 256;
 
-/// Encodes the field blocks of one direction of a connection. Allocates nothing until an entry enters its table.
+/// Encodes the field blocks of one direction of a connection. Allocates nothing until an entry enters its table, or something comes again.
 #[derive(Clone, Debug)]
 pub struct Encoder {
     table: DynamicTable<Links>,

@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-/// Why a field block cannot be decoded. Each is a connection error of type COMPRESSION_ERROR (RFC 9113 section 4.3):
-/// the decoder has lost step with its peer and must not be used again.
+/// Why a field block cannot be decoded, or is not. Each is a connection error of type COMPRESSION_ERROR (RFC 9113 section 4.3), but for the last,
+/// which is rather one of ENHANCE_YOUR_CALM (section 10.5): the decoder has lost step with its peer and must not be used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DecodeError {
     /// The block ends within a representation.
@@ -29,6 +29,9 @@ pub enum DecodeError {
     SizeUpdateMissing,
     /// More than two dynamic table size updates in one block (RFC 7541 section 4.2).
     SizeUpdatesTooMany,
+    /// Behind the line that exceeded the limits of the section came literals of four times its size, and of 1 MiB at least: by names that
+    /// stand in the table two octets of a block copy thousands.
+    LiteralsTooMany,
 }
 
 impl fmt::Display for DecodeError {
@@ -45,6 +48,7 @@ impl fmt::Display for DecodeError {
             Self::SizeUpdateMisplaced => "a table size update after a field (4.2)",
             Self::SizeUpdateMissing => "no table size update although the limit was lowered (4.2)",
             Self::SizeUpdatesTooMany => "more than two table size updates (4.2)",
+            Self::LiteralsTooMany => "literals go on far beyond the limit of the section",
         })
     }
 }

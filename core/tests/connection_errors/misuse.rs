@@ -123,6 +123,35 @@ fn requests_behind_our_goaway_are_misuse_in_the_end() {
     assert_eq!(tolerated(&mut subject, |n| headers(2 * n + 3, &get(), true)), 1000);
 }
 
+/// A head beyond the limits costs its decoding, whatever else it is refused for.
+#[test]
+fn heads_beyond_the_limits_cost_the_same_wherever_they_are_refused() {
+    let bomb: More = |n| headers(2 * n + 1001, &[get(), vec![0xa0; 1000]].concat(), true);
+    let mut full = Subject::with(Role::Server, config(), &[]);
+    (0..100).for_each(|n| _ = full.hear(&headers(2 * n + 1, &post(), false)));
+    assert_eq!(tolerated(&mut full, bomb), 50, "no stream is free");
+    let mut leaving = Subject::with(Role::Server, config(), &[]);
+    leaving.hear(&headers(1, &post(), false));
+    leaving.connection.goaway();
+    assert_eq!(tolerated(&mut leaving, bomb), 50, "behind our GOAWAY");
+    let trailers: More =
+        |n| [headers(2 * n + 1, &post(), false), headers(2 * n + 1, &[0xa0; 1000], true)].concat();
+    let mut subject = Subject::with(Role::Server, config(), &[]);
+    assert_eq!(tolerated(&mut subject, trailers), 50, "trailers");
+}
+
+/// A name that stands in the table is copied by two octets of a block.
+#[test]
+fn literals_without_end_behind_a_limit_end_the_connection() {
+    let bomb = |n: usize| [kept_line(&"x".repeat(4000), ""), [0x7e, 0].repeat(n)].concat();
+    let mut subject = Subject::with(Role::Server, config(), &[]);
+    let told = subject.hear(&headers(1, &[get(), bomb(200)].concat(), true));
+    assert!(matches!(told[..], [Told::TooLarge { .. }]), "{told:?}");
+    let (_, error) = subject.try_hear(&headers(3, &[get(), bomb(400)].concat(), true));
+    assert_eq!(error, Some(ConnectionError::Misuse));
+    assert_eq!(subject.speak().last().map(|frame| frame.word(1)), Some(ErrorCode::ENHANCE_YOUR_CALM.0));
+}
+
 #[test]
 fn padding_is_misuse_where_it_is_more_than_content() {
     let mut subject = Subject::with(Role::Server, config(), &[]);

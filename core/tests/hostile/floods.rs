@@ -31,6 +31,11 @@ fn nothing() -> Vec<u8> {
     Vec::new()
 }
 
+/// All the streams that there may be.
+fn uploads() -> Vec<u8> {
+    (0..100).map(|n| headers(id(n), &post(), false)).collect::<Vec<_>>().concat()
+}
+
 fn upload() -> Vec<u8> {
     headers(1, &post(), false)
 }
@@ -75,6 +80,8 @@ fn floods() -> Vec<Flood> {
         flood("CVE-2025-8671 made you reset", nothing, |n| [headers(id(n), &get(), true), window_update(id(n), 0)].concat(), CALM, came(163, 8_036, 2_136, 0, 0)),
         flood("CVE-2019-9514 malformed", nothing, |n| headers(id(n), &[0x82], true), CALM, came(166, 1_670, 2_175, 0, 0)),
         flood("CVE-2016-6581 HPACK bomb", nothing, |n| headers(id(n), &[get(), vec![0xa0; 16_000]].concat(), true), CALM, came(99, 1_603_600, 1_784, 0, 0)),
+        flood("HPACK bomb without a free stream", uploads, |n| headers(id(n + 100), &[get(), vec![0xa0; 16_000]].concat(), true), CALM, came(50, 817_836, 667, 100, 0)),
+        flood("HPACK literals by a name in the table", nothing, |n| headers(id(n), &[get(), kept_line(&"x".repeat(4_000), ""), [0x7e, 0].repeat(6_000)].concat(), true), CALM, came(0, 16_041, 17, 0, 0)),
         flood("CVE-2019-9512 PING", nothing, |_| ping(b"attacker"), CALM, came(1_000, 17_017, 17_017, 0, 0)),
         flood("CVE-2019-9515 SETTINGS", nothing, |_| settings(&[]), CALM, came(100, 909, 917, 0, 0)),
         flood("CVE-2020-11080 huge SETTINGS", nothing, |_| settings(&[(4, 70_000); 33]), CALM, came(0, 207, 17, 0, 0)),

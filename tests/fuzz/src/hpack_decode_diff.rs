@@ -60,7 +60,7 @@ impl Panel {
     fn decode(&mut self, block: &[u8]) -> Result<(), DecodeError> {
         let mut fields = FieldSection::new();
         let ours = self.ours.decode(block, NO_LIMITS, &mut fields);
-        self.narrow(block, &fields, ours);
+        self.narrow(block, &fields, ours)?;
         let theirs = self.reference.decode(block);
         match (ours, theirs) {
             (Ok(_), Ok(theirs)) => {
@@ -78,7 +78,12 @@ impl Panel {
     }
 
     /// A section beyond the limits is dropped, and the table follows all the same.
-    fn narrow(&mut self, block: &[u8], whole: &FieldSection, verdict: Result<Decoded, DecodeError>) {
+    fn narrow(
+        &mut self,
+        block: &[u8],
+        whole: &FieldSection,
+        verdict: Result<Decoded, DecodeError>,
+    ) -> Result<(), DecodeError> {
         let limits = SectionLimits { size: 100, fields: 3 };
         let mut fields = FieldSection::new();
         let narrow = self.narrow.decode(block, limits, &mut fields);
@@ -91,12 +96,14 @@ impl Panel {
                 assert!(whole.size() > 100 || whole.len() > 3, "nothing is over a limit");
                 assert!(fields.is_empty(), "a section over the limit is not kept");
             }
+            (Err(error @ DecodeError::LiteralsTooMany), Ok(_)) => return Err(error),
             (Err(narrow), Err(whole)) => assert_eq!(narrow, whole),
             (narrow, whole) => panic!("{narrow:?} with limits, {whole:?} without"),
         }
         if verdict.is_ok() {
             assert!(self.narrow.entries().eq(self.ours.entries()), "limits change nothing of the table");
         }
+        Ok(())
     }
 
     /// C1: entries and size are the reference's, and the size is within the limit.
