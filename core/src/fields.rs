@@ -18,7 +18,7 @@ mod shared;
 pub use change::FieldChanges;
 pub use facts::FieldFacts;
 pub(crate) use facts::fingerprint;
-use facts::mix;
+use facts::{MULTIPLIER, mix};
 pub(crate) use form::FieldForm;
 use lines::{Entry, line};
 pub(crate) use lines::{Lines, Unread};
@@ -368,7 +368,7 @@ impl FieldSection {
 fn hash_of<'a>(lines: impl IntoIterator<Item = (&'a FieldFacts, bool)>) -> u64 {
     lines.into_iter().fold(1, |hash, (facts, with_value)| {
         let line = if with_value { facts.line_hash } else { 0 };
-        mix(hash, u64::from(facts.name_hash) << 32 | u64::from(line))
+        mix(hash, u64::from(facts.name_hash) << 32 | u64::from(line), MULTIPLIER)
     })
 }
 

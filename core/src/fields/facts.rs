@@ -91,9 +91,10 @@ fn begins_or_ends_blank(value: &[u8]) -> bool {
     blank(value.first()) || blank(value.last())
 }
 
-/// A multiply-rotate hash over eight octets at a time.
+/// A hash over eight octets at a time.
 pub(crate) fn hash(seed: u64, octets: &[u8]) -> u64 {
-    words(octets).fold(begin(seed, octets), mix)
+    let key = key(seed);
+    words(octets).fold(begin(seed, octets), |state, word| mix(state, word, key))
 }
 
 /// A short hash, by which octets that come again are guessed to be the same.
@@ -104,19 +105,29 @@ pub(crate) fn fingerprint(seed: u64, octets: &[u8]) -> u32 {
 
 /// The same hash, and whether one of the octets is a control (HTAB among them), in one pass.
 fn look_at(seed: u64, octets: &[u8]) -> (u64, bool) {
-    let (hash, controls) = words(octets)
-        .fold((begin(seed, octets), 0), |(state, found), word| (mix(state, word), found | controls(word)));
+    let key = key(seed);
+    let (hash, controls) = words(octets).fold((begin(seed, octets), 0), |(state, found), word| {
+        (mix(state, word, key), found | controls(word))
+    });
     (hash, controls != 0)
 }
 
-const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(super) const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 fn begin(seed: u64, octets: &[u8]) -> u64 {
     seed ^ (octets.len() as u64).wrapping_mul(MULTIPLIER)
 }
 
-pub(crate) fn mix(state: u64, word: u64) -> u64 {
-    (state.rotate_left(23) ^ word).wrapping_mul(MULTIPLIER)
+/// What words are multiplied by.
+fn key(seed: u64) -> u64 {
+    (seed ^ MULTIPLIER) | 1
+}
+
+/// Multiplies, and folds the upper half of the product onto the lower: whatever bits two words differ in, how their hashes differ hangs on the
+/// factor. By a known one, or of the lower half alone, words could be made that collide.
+pub(crate) fn mix(state: u64, word: u64, key: u64) -> u64 {
+    let product = u128::from(state ^ word) * u128::from(key);
+    product as u64 ^ (product >> 64) as u64
 }
 
 /// The highest bit of each octet that is below SP, or DEL.
@@ -201,6 +212,26 @@ mod tests {
                 value[at] = b'b';
                 assert!(!before.iter().copied().eq(words(&value)), "{at} of {len}");
             }
+        }
+    }
+
+    /// Pairs of bits that made up for each other whatever the seed when the lower half of a product was all.
+    #[test]
+    fn nobody_makes_values_that_collide_for_every_seed() {
+        let value = |n: usize| {
+            let mut value = *b"abcdefghabcdefghabcdefghabcdefghabcdefghabcdefghabcdefghabcdefgh";
+            for word in (0..7).filter(|word| n & 1 << word != 0) {
+                value[8 * word + 7] ^= 0x80;
+                value[8 * word + 10] ^= 0x40;
+            }
+            value
+        };
+        for seed in [0, 1, 0x1234_5678_9abc_def0] {
+            let of = |n| hash(seed, &value(n));
+            let mut all: Vec<_> = (0..128).map(of).collect();
+            all.sort_unstable();
+            all.dedup();
+            assert_eq!(all.len(), 128, "{seed}");
         }
     }
 

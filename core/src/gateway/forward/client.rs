@@ -4,7 +4,7 @@ use core::fmt::Write;
 
 use crate::address::{Address, IpAddr};
 use crate::config::ForwardingConfig;
-use crate::fields::{FieldFacts, FieldLine, FieldName, FieldSection, Origin, OwnOrigins};
+use crate::fields::{FieldFacts, FieldLine, FieldName, FieldSection, Origin, OwnOrigins, fingerprint};
 use crate::gateway::forward::line::Line;
 use crate::key::ConnId;
 
@@ -170,7 +170,7 @@ impl Client {
         let node = match ip {
             _ if !config.forwarded => String::new(),
             // RFC 7239 section 6.3.
-            _ if config.obfuscate => format!("_{:x}", mixed(peer.conn.to_bits() ^ seed)),
+            _ if config.obfuscate => format!("_{:x}", pseudonym(peer.conn.to_bits(), seed)),
             // RFC 7239 section 6: an IPv6 address stands in brackets, and so in quotes.
             Some(ip @ IpAddr::V4(_)) => ip.to_string(),
             Some(ip @ IpAddr::V6(_)) => format!("\"[{ip}]\""),
@@ -214,11 +214,10 @@ impl core::fmt::Display for Quoted<'_> {
     }
 }
 
-/// Spreads the bits, so that neighbours do not look like it (the finalizer of SplitMix64).
-const fn mixed(bits: u64) -> u64 {
-    let bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ bits >> 31
+/// A name of a client from which nobody learns its number, or the key of all hashes.
+fn pseudonym(client: u64, seed: u64) -> u64 {
+    let half = |seed| u64::from(fingerprint(seed, &client.to_le_bytes()));
+    half(seed) << 32 | half(!seed)
 }
 
 /// Puts a member behind those that are there, in one line: many applications look at one line only.
@@ -346,6 +345,9 @@ mod tests {
         let hidden = of(ForwardingConfig { obfuscate: true, ..only(&[]) }, "192.0.2.1");
         let node = hidden[0].1.strip_prefix("for=_").and_then(|rest| rest.split(';').next()).expect("a node");
         assert!((1..=16).contains(&node.len()) && node.bytes().all(|octet| octet.is_ascii_hexdigit()));
+        assert_ne!(pseudonym(1, SEED), pseudonym(2, SEED));
+        // What the names of two clients differ in tells nothing of what their numbers do, or of the key.
+        assert_ne!(pseudonym(1, SEED) ^ pseudonym(2, SEED), pseudonym(1, 3) ^ pseudonym(2, 3));
         assert_eq!(Quoted("a\"b\\c").to_string(), r#""a\"b\\c""#);
         assert_eq!((Quoted("").to_string(), Quoted("a.b").to_string()), ("\"\"".into(), "a.b".into()));
     }
