@@ -40,14 +40,14 @@ impl Config {
     /// + upload ledger                              what clients sent and nobody took
     /// + 4 x replay ledger                          what is kept to be sent again, and is on its way again
     /// + 2 x head ledger                            heads and trailers
-    /// + fronts x (connection window + connection)  clients without memory of that ledger; outbox, inbox, tables
+    /// + fronts x (2 x window + connection)         clients without memory of that ledger; outbox, inbox, tables
     /// + fronts x streams x request                 all else of requests
     /// + fronts x upstreams x lane                  places in queues
     /// + connections x connection                   backends
     /// + shared buffers
     /// ```
     ///
-    /// Queues have memory in powers of two: where windows are none, the first two terms and the windows of connections count as so much more.
+    /// Queues have memory in powers of two: where windows are none, the first two terms count as so much more, and the windows of connections twice.
     ///
     /// It is what hostile clients can drive a gateway to that takes as many of them as it may. Ordinary ones stay orders of
     /// magnitude below. What bounds it in practice is `max_fronts`.
@@ -66,14 +66,20 @@ impl Config {
         let streams = fronts.saturating_mul(self.front.max_concurrent_streams.into());
         let section = self.front.max_header_list_size.max(self.backend.max_header_list_size);
         let front = self.connection(&self.front, section);
-        let front = front.saturating_add(u64::from(self.front.connection_window_size).next_power_of_two());
+        // Shared by the queues of many streams, each in memory of the next power of two.
+        let front = front.saturating_add(2 * u64::from(self.front.connection_window_size));
         let connections = self.upstreams.iter().fold(0u64, |sum, upstream| {
             let most =
                 upstream.endpoints.iter().map(|endpoint| u64::from(upstream.most_connections(endpoint)));
             most.fold(sum, u64::saturating_add)
         });
+        // They begin with one size, and are doubled up to another.
+        let content = in_queues(self.ledger_octets, self.backend.initial_window_size);
         let mut terms = vec![
-            ("content from backends", in_queues(self.ledger_octets, self.backend.initial_window_size)),
+            (
+                "content from backends",
+                content.max(in_queues(self.ledger_octets, self.backend.stream_window_max)),
+            ),
             ("content from clients", in_queues(self.upload_ledger_octets, self.front.initial_window_size)),
             // Once kept, and once more in its stream's queue while it is sent again; in memory that has grown by doubling.
             ("content kept to be sent again", self.replay_ledger_octets.saturating_mul(4)),
@@ -92,7 +98,7 @@ impl Config {
     /// Outbox, inbox, tables and state. Reading stops where the outbox holds twice its mark; what one read then still adds are
     /// answers. One head beyond that, `section`, may be there too; more of them are in the head ledger (`gateway/output`).
     fn connection(&self, config: &ConnectionConfig, section: u32) -> u64 {
-        let outbox = 2 * config.outbox_high_mark as u64 + FRAME_OCTETS + u64::from(section);
+        let outbox = config.outbox_full() as u64 + FRAME_OCTETS + u64::from(section);
         let block = u64::from(config.max_continuations).saturating_add(1).saturating_mul(FRAME_OCTETS);
         // All of a read may wait, beside a block that is not whole, in memory that has grown by doubling.
         let inbox = (self.recv_buffer_octets as u64).next_power_of_two()

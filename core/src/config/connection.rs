@@ -86,6 +86,13 @@ impl ConnectionConfig {
         2 * self.max_header_list_size as usize
     }
 
+    /// From so many octets on an outbox takes no trailers any more, which wait in their streams. The least does not hang on the mark: a few of
+    /// them have room in any.
+    pub(crate) const fn outbox_full(&self) -> usize {
+        let doubled = self.outbox_high_mark.saturating_mul(2);
+        if doubled < 64 << 10 { 64 << 10 } else { doubled }
+    }
+
     /// Checks every value against its range.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let max_window = u64::from(MAX_WINDOW);

@@ -164,7 +164,7 @@ impl Connection {
     /// Whether there is output, or some could be cut. Where the peer has narrowed windows since, nothing may come of a cut; it is not
     /// promised again then.
     pub fn has_output(&self) -> bool {
-        let cuttable = !self.schedule.is_empty() && self.send_window.available() > 0;
+        let cuttable = self.schedule.has_turn(self.send_window.available() > 0);
         !self.transmit().is_empty() || (cuttable && self.phase != Phase::Failed)
     }
 

@@ -13,7 +13,7 @@ const YIELD_EVERY: u32 = 32;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Schedule {
     /// Which of the groups have streams, one bit each: the more urgent the lower.
-    filled: u16,
+    filled: u32,
     turns: u32,
     /// There only while some stream waits, or did and is still open.
     groups: Option<Box<[Group; GROUPS]>>,
@@ -21,11 +21,17 @@ pub(crate) struct Schedule {
 
 type Group = List<Stream, Ready>;
 
-/// For each urgency the streams that come one after the other, and those that take turns.
-const GROUPS: usize = 16;
+/// For each urgency the streams that come one after the other, and those that take turns; and then those that only end.
+const GROUPS: usize = 17;
+
+/// Nothing but trailers is left to be sent. They wait for room, but for no window and no turn.
+const ENDS: u8 = 16;
 
 /// The group that a stream belongs to. A tunnel always shares: it may never end (RFC 9218 section 10.1).
 fn group_of(stream: &Stream) -> u8 {
+    if stream.queue.is_empty() && stream.trailers.is_some() {
+        return ENDS;
+    }
     let shares = stream.priority.incremental || stream.expected == Expected::Tunnel;
     stream.priority.urgency.min(7) * 2 + u8::from(shares)
 }
@@ -53,8 +59,8 @@ impl Schedule {
         }
         let (group, id) = (group_of(stream), stream.id);
         stream.group = group;
-        let list = &mut self.groups.get_or_insert_default()[usize::from(group % GROUPS as u8)];
-        if group % 2 == 1 {
+        let list = &mut self.groups.get_or_insert_default()[usize::from(group) % GROUPS];
+        if group % 2 == 1 || group == ENDS {
             list.push_back(&mut streams.slab, key);
         } else {
             // 9218-10-03: in the order of identifiers. Mostly the newest is the last, and the oldest the first.
@@ -77,21 +83,36 @@ impl Schedule {
         groups[self.group()?].front()
     }
 
-    /// 9218-10-01: the most urgent level that has anybody; 9218-10-05: but for one turn in [`YIELD_EVERY`]. Where a level has
-    /// both kinds, the kinds alternate.
+    /// Whether anybody could send, where the connection's window is open or is not.
+    pub(crate) const fn has_turn(&self, open: bool) -> bool {
+        (open && self.filled != 0) || self.has_ends()
+    }
+
+    const fn has_ends(&self) -> bool {
+        self.filled >> ENDS != 0
+    }
+
+    /// Before all, who needs no turn. 9218-10-01: the most urgent level that has anybody; 9218-10-05: but for one turn in
+    /// [`YIELD_EVERY`]. Where a level has both kinds, the kinds alternate.
     fn group(&self) -> Option<usize> {
         let mut filled = self.filled;
         if filled == 0 {
             return None;
         }
+        if self.has_ends() {
+            return Some(ENDS.into());
+        }
+        let mut kind = self.turns;
         if self.turns % YIELD_EVERY == YIELD_EVERY - 1 {
             let from = self.turns / YIELD_EVERY % 8;
             let less_urgent = filled >> (2 * from) << (2 * from);
             filled = if less_urgent == 0 { filled } else { less_urgent };
+            // These turns are all odd: here the kinds alternate each time that all levels have had theirs.
+            kind = self.turns / (8 * YIELD_EVERY);
         }
         let level = filled.trailing_zeros() / 2;
         let shares = match filled >> (2 * level) & 0b11 {
-            0b11 => self.turns % 2,
+            0b11 => kind % 2,
             0b10 => 1,
             _ => 0,
         };
@@ -102,7 +123,8 @@ impl Schedule {
     pub(crate) fn turn_over(&mut self, streams: &mut Streams, key: StreamKey) {
         self.turns = self.turns.wrapping_add(1);
         let Some(stream) = streams.slab.get(key) else { return };
-        if stream.can_send() && group_of(stream).is_multiple_of(2) && stream.ready.is_linked() {
+        let group = group_of(stream);
+        if stream.can_send() && group == stream.group && group.is_multiple_of(2) && stream.ready.is_linked() {
             return;
         }
         self.unlink(streams, key);
@@ -230,6 +252,17 @@ mod tests {
         let turns = bench.turns(8 * YIELD_EVERY as usize);
         let of = |id| turns.iter().filter(|turn| **turn == id).count();
         assert_eq!([of(1), of(3), of(7), of(5)], [turns.len() - 7, 3, 2, 2]);
+    }
+
+    /// A level may have both kinds, of which both are to have something of what is left.
+    #[test]
+    fn rfc9218_10_no_kind_of_a_level_starves() {
+        req!("9218-10-05");
+        let mut bench = Bench::new(&[(1, 0, false), (3, 3, false), (5, 3, true)]);
+        bench.wake(&[1, 3, 5]);
+        let turns = bench.turns(16 * YIELD_EVERY as usize);
+        let of = |id| turns.iter().filter(|turn| **turn == id).count();
+        assert_eq!([of(3), of(5)], [3, 3]);
     }
 
     #[test]

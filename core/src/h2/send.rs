@@ -13,9 +13,6 @@ use crate::h2::streams::StreamKey;
 use crate::message::Method;
 use crate::window::{Both, ConnectionLevel, Credit, StreamLevel};
 
-/// Below that an outbox takes trailers at once, whatever its mark.
-const CONGESTED_MIN: usize = 64 << 10;
-
 /// Why no stream could be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenError {
@@ -122,7 +119,7 @@ impl Connection {
     /// end.
     pub fn send_trailers(&mut self, key: StreamKey, fields: FieldSection) -> Result<bool, SendError> {
         // D4: an end alone does not wait, but for an outbox that is no longer read from.
-        let is_full = self.outbox.len() >= self.config.outbox_high_mark.saturating_mul(2).max(CONGESTED_MIN);
+        let is_full = self.outbox.len() >= self.config.outbox_full();
         let stream =
             self.streams.slab.get_mut(key).filter(|stream| !stream.end_queued).ok_or(SendError::Gone)?;
         if !stream.head_sent {

@@ -283,6 +283,33 @@ fn rfc9113_6_9_1_an_empty_end_needs_no_window() {
     assert_eq!(content(&subject.speak()), (100_000 - 65_535, true));
 }
 
+/// Trailers for which there was no room wait for that, and not for windows, which they need not, or for who has more to say.
+#[test]
+fn rfc9113_5_2_trailers_that_waited_for_room_wait_for_no_window() {
+    req!("9113-5.2.1-02", "9113-6.9.1-01");
+    for open in [false, true] {
+        let mut subject = Subject::client();
+        let first = subject.open("POST", false);
+        let second = subject.open("POST", false);
+        if open {
+            subject.hear(&window_update(0, 1 << 30));
+        }
+        subject.hear(&window_update(1, 1 << 20));
+        subject.connection.send_data(first, &[0; 1 << 20], false).expect("an open stream");
+        subject.speak();
+        for n in 0..16_000_u64 {
+            subject.connection.ping(n.to_be_bytes());
+        }
+        subject.connection.send_data(first, &[0; 1 << 20], false).expect("an open stream");
+        let end = subject.connection.send_trailers(second, section(&[("a", "b")])).expect("an open stream");
+        assert!(!end, "there is no room");
+        let said = subject.speak();
+        let is_end = |frame: &&Frame| frame.stream_id == 3 && frame.has(END_STREAM);
+        let first = said.iter().find(|frame| frame.stream_id != 0);
+        assert!(first.is_some_and(|frame| is_end(&frame)), "{open}: {first:?}");
+    }
+}
+
 #[test]
 fn rfc9113_5_2_windows_are_kept_while_others_wait() {
     req!("9113-5.2.1-02", "9113-6.9.1-01");
