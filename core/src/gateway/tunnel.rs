@@ -78,7 +78,8 @@ impl Gateway {
             if let Some(live) = request.live_mut() {
                 as_get(&mut head, live.fields_mut(), self.seed);
             }
-            request.awaiting.head = head;
+            // A GET without content: nothing of it is still to come.
+            (request.awaiting.head, request.awaiting.content_end) = (head, true);
         }
         declined
     }

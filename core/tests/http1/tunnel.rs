@@ -6,6 +6,7 @@ use shuntyard_core::fields::FieldName;
 use shuntyard_core::h2::{ClientEvent, Protocol as Upgrade, ServerEvent, StreamKey};
 use shuntyard_core::key::ConnId;
 use shuntyard_core::record::{Cause, Outcome};
+use shuntyard_core::time::Duration;
 use shuntyard_requirements::req;
 
 use crate::memory::Memory;
@@ -257,6 +258,42 @@ fn rfc9110_7_8_an_upgrade_that_a_backend_ignores_is_a_get() {
     let refused = |event: &ClientEvent| matches!(event, ClientEvent::Response { response, .. } if response.status() == 502);
     assert!(seen.iter().any(refused), "{seen:?}");
     assert_eq!(memory.records[0].outcome, Outcome::LocalReply(Cause::BackendProtocol));
+    assert!(!memory.closed.contains(&backend), "all has been said on it");
+}
+
+/// Such an answer may be long: nobody takes it, and its connection is not lost for that.
+#[test]
+fn what_a_backend_says_in_place_of_a_tunnel_holds_no_connection() {
+    let mut memory = Memory::new(|config| {
+        config.upstreams[0].endpoints[0].protocol = Protocol::Http1;
+        config.upstreams[0].http1_connections_max = 1;
+    });
+    memory.mute_backends = true;
+    let client = memory.connect(ConnectionConfig::default());
+    memory.settle();
+    memory.client(client).send_request(&websocket(), false).expect("a slot");
+    memory.settle();
+    let first = backend(&memory, client);
+    memory.inject(first, b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nhe");
+    let next = http::Request::get("http://a/next").body(()).expect("a request");
+    memory.client(client).send_request(&next, true).expect("a slot");
+    memory.settle();
+    memory.wait(Duration::from_secs(5));
+    assert!(memory.closed.contains(&first));
+    let second = backend(&memory, client);
+    assert!(said(&mut memory, second).contains("GET /next "));
+}
+
+/// A client whose wish for an upgrade was declined owes nothing more: a backend that falls silent does.
+#[test]
+fn who_asked_for_an_upgrade_that_was_declined_is_not_waited_for() {
+    let mut memory = http1_behind();
+    let client = memory.connect_mute();
+    memory.inject(client, handshake().as_bytes());
+    let backend = backend(&memory, client);
+    memory.inject(backend, b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n0123456789");
+    memory.wait(Duration::from_secs(400));
+    assert_eq!(memory.records[0].outcome, Outcome::Truncated(Cause::ResponseTimeout));
 }
 
 /// What a backend wants is what its route allows: that is offered.
