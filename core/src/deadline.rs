@@ -162,9 +162,12 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
         Some(found)
     }
 
-    /// Takes the deadline of a kind that would come first, of those that were armed in order.
+    /// Takes the deadline of a kind that would come first of those that were armed in order, or of the others where there is none.
     pub fn pop_first(&mut self, kind: u8) -> Option<T> {
-        let key = self.lists[kind as usize].front()?;
+        let is_of_kind =
+            |key: &DeadlineKey<T>| self.slab.get(*key).is_some_and(|deadline| deadline.kind == kind);
+        let early = || self.early.values().copied().find(is_of_kind);
+        let key = self.lists[kind as usize].front().or_else(early)?;
         let target = self.slab.get(key)?.target;
         self.cancel(key);
         Some(target)
@@ -187,6 +190,20 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of those that were armed in order the first, and of the others when there are no more.
+    #[test]
+    fn all_of_a_kind_are_found_without_waiting_for_them() {
+        let mut deadlines = Deadlines::<u32, 2>::default();
+        for n in 0..9 {
+            deadlines.arm(0, Instant::from_nanos(100 + u64::from(n)), n);
+        }
+        deadlines.arm(1, Instant::from_nanos(1), 20);
+        deadlines.arm(0, Instant::from_nanos(1), 9);
+        let all: Vec<_> = core::iter::from_fn(|| deadlines.pop_first(0)).collect();
+        assert_eq!(all, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(deadlines.len(), 1, "the other kind's");
+    }
 
     #[test]
     fn deadlines_come_in_order_and_cancelled_ones_never() {

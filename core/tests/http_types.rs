@@ -8,6 +8,7 @@ use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::fields::FieldSection;
 use shuntyard_core::h2::{Client, Server, ServerEvent};
 use shuntyard_core::hpack::{Decoder, SectionLimits};
+use shuntyard_core::time::Duration;
 use shuntyard_requirements::req;
 use wire::*;
 
@@ -186,4 +187,37 @@ fn rfc9113_8_3_1_a_server_takes_the_target_from_authority() {
     req!("9113-8.3.1-01");
     let block = [&[0x82, 0x86, 0x84][..], &line(":authority", "a.example"), &line("host", "A.EXAMPLE:80")];
     assert_eq!(received(&block.concat()).uri(), "http://a.example/");
+}
+
+/// Who keeps a connection for days says that time passes.
+#[test]
+fn a_ping_now_and_then_is_no_misuse() {
+    let mut server = Server::new(ConnectionConfig::default(), 2).expect("a valid configuration");
+    server.handle_recv(&[PREFACE, &settings(&[])].concat());
+    for _ in 0..3000 {
+        server.forgive(Duration::from_secs(30));
+        server.handle_recv(&ping(b"keepkeep"));
+        while server.poll_event().expect("no error").is_some() {}
+        let n = server.poll_transmit().map_or(0, <[u8]>::len);
+        server.handle_sent(n);
+    }
+    assert!(!server.has_failed());
+}
+
+/// What the types of the `http` crate do not take is reset, which costs its client what each reset costs.
+#[test]
+fn resets_for_what_the_types_do_not_take_are_paid_for() {
+    let mut server = Server::new(ConnectionConfig::default(), 2).expect("a valid configuration");
+    server.handle_recv(&[PREFACE, &settings(&[])].concat());
+    let strange = [vec![0x82, 0x86, 0x84], line(":authority", "a%41")].concat();
+    let mut served = 0;
+    while !server.has_failed() {
+        assert!(served < 200, "nothing ends it");
+        server.handle_recv(&headers(2 * served + 1, &strange, true));
+        while let Ok(Some(_)) = server.poll_event() {}
+        let n = server.poll_transmit().map_or(0, <[u8]>::len);
+        server.handle_sent(n);
+        served += 1;
+    }
+    assert_eq!(served, 167);
 }

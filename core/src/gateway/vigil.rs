@@ -23,11 +23,13 @@ pub(super) struct Vigil {
     deadline: Option<DeadlineKey<DeadlineTarget>>,
     /// Whether the deadline is that of an answer.
     pinged: bool,
+    /// So many octets have left when the question has: as long as it waits behind others no answer is due.
+    ping_at: u64,
 }
 
 impl Vigil {
     pub(super) const fn new(now: Instant) -> Self {
-        Self { heard: now, asked: false, deadline: None, pinged: false }
+        Self { heard: now, asked: false, deadline: None, pinged: false, ping_at: 0 }
     }
 
     /// The connection is gone.
@@ -93,8 +95,8 @@ impl Gateway {
         if vigil.asked || !session.ping(*b"in there") {
             return;
         }
-        vigil.asked = true;
-        vigil.pinged = true;
+        (vigil.asked, vigil.pinged) = (true, true);
+        vigil.ping_at = session.octets_queued();
         self.arm_vigil(conn, now + limit);
         self.touch(conn);
     }
@@ -105,6 +107,10 @@ impl Gateway {
         let wanted = entry.life == Life::Open && entry.established && entry.session.open_streams() > 0;
         let Some(vigil) = &mut entry.vigil else { return };
         vigil.deadline = None;
+        if vigil.pinged && entry.session.octets_sent() < vigil.ping_at {
+            // A backend that reads slowly is there. One that does not read at all has another deadline.
+            return self.arm_vigil(conn, now + self.config.timeouts.ping);
+        }
         if vigil.pinged {
             return self.cut_conn(conn, Cause::ConnectionTerminated, now);
         }

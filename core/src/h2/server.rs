@@ -7,6 +7,7 @@ use http::{HeaderMap, Request, Response};
 
 use crate::config::{ConfigError, ConnectionConfig};
 use crate::error::{ConnectionError, ErrorCode, StreamError};
+use crate::h2::budget::cost;
 use crate::h2::connection::Connection;
 use crate::h2::endpoint::{self, Endpoint, common_methods};
 use crate::h2::event::Event;
@@ -160,7 +161,7 @@ fn translate(connection: &mut Connection, event: Event<'_>) -> Option<ServerEven
 /// HTTP allows what the `http` crate does not take.
 fn malformed(connection: &mut Connection, stream: StreamKey) -> ServerEvent {
     connection.reset(stream, ErrorCode::PROTOCOL_ERROR);
-    if let Err(error) = connection.count_answer() {
+    if let Err(error) = connection.spend(cost::RESET).and_then(|()| connection.count_answer()) {
         connection.fail(error);
     }
     ServerEvent::Failed { stream, error: StreamError::Malformed }

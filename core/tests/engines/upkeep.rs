@@ -122,6 +122,25 @@ fn a_backend_that_answers_pings_is_asked_once_in_a_silence() {
     assert_eq!(memory.gateway.view().live, 1);
 }
 
+/// The question may wait behind much that a backend takes slowly. It is asked when it has left.
+#[test]
+fn f24_a_backend_that_reads_slowly_is_not_given_up_for_a_question_it_has_not_seen() {
+    let mut memory = Memory::new(|config| {
+        config.timeouts.response = Duration::from_secs(300);
+        config.timeouts.suspect_silent = Duration::from_secs(1);
+        config.timeouts.write_stall = Duration::from_secs(300);
+    });
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/slow");
+    let backend = memory.backends()[0];
+    memory.deafen(backend);
+    memory.wait(Duration::from_secs(60));
+    assert!(!memory.closed.contains(&backend));
+    memory.hear(backend);
+    assert_eq!(answer_all(&mut memory), ["/slow"]);
+    assert_eq!(memory.records[0].attempts, 1);
+}
+
 /// A backend that has answered and has been heard since may fall silent again.
 #[test]
 fn f24_each_silence_is_noticed() {
