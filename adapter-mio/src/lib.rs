@@ -67,6 +67,7 @@ use shuntyard_adapter::{Desk, Equipment, equip, run_threads};
 use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;
 
+mod connecting;
 mod listener;
 mod secured;
 mod socket;

@@ -26,8 +26,7 @@ impl Wire for Ready<'_> {
         }
         let outcome = socket.stream.read(into);
         match &outcome {
-            // Where the end is queued behind these octets no other event will tell of it.
-            Ok(n) => socket.readable = *n == into.len() || socket.read_closed,
+            Ok(n) => socket.readable = *n == into.len() || socket.may_end(),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.readable = false,
             Err(_) => {}
         }
@@ -155,13 +154,22 @@ impl Worker {
         };
         socket.secured = Some(secured);
         match reading {
-            Reading::Idle => {}
+            Reading::Idle => {
+                if let Some(why) = socket.broken {
+                    return self.close(conn, why);
+                }
+            }
             Reading::Again | Reading::Refused(_) => {
                 socket.listed = true;
                 self.ready.push_back(conn);
             }
             Reading::Paused => socket.paused = true,
-            Reading::Ended => (socket.readable, socket.ended) = (false, true),
+            Reading::Ended => {
+                (socket.readable, socket.ended) = (false, true);
+                if let Some(why) = socket.broken {
+                    return self.close(conn, why);
+                }
+            }
             Reading::Gone => {}
             Reading::Failed(why) => {
                 self.tell_failure(complaint);
@@ -193,6 +201,7 @@ impl Worker {
                 // A peer that is gone already shows itself by reading.
                 let _ = socket.stream.shutdown_write();
             }
+            Writing::Failed(why @ (Closed::Reset | Closed::Failed)) => self.broke(conn, why),
             Writing::Failed(why) => {
                 self.tell_failure(complaint);
                 self.close(conn, why);

@@ -8,7 +8,7 @@ use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 use shuntyard_adapter::{Introducing, Secured, reset_on_close};
 use shuntyard_core::address::Address;
-use shuntyard_core::gateway::ConnId;
+use shuntyard_core::gateway::{Closed, ConnId};
 
 /// A connected or connecting socket of either family.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ pub(crate) struct Socket {
     pub(crate) conn: ConnId,
     pub(crate) stream: Stream,
     /// It was accepted, not made.
-    front: bool,
+    pub(crate) front: bool,
     /// The outcome of connecting is not known yet.
     pub(crate) connecting: bool,
     /// There may be input.
@@ -112,6 +112,8 @@ pub(crate) struct Socket {
     pub(crate) ended: bool,
     /// The poll has said that the connection is broken.
     pub(crate) failed: bool,
+    /// Nothing can be written any more, for this reason. What a backend had said before is read out first: it may be why it has gone.
+    pub(crate) broken: Option<Closed>,
     /// The gateway wants no input.
     pub(crate) paused: bool,
     /// It stands in the ready list.
@@ -139,6 +141,7 @@ impl Socket {
             read_closed: false,
             ended: false,
             failed: false,
+            broken: None,
             paused: false,
             listed: false,
             writable: !connecting,
@@ -160,9 +163,14 @@ impl Socket {
         self.secured.as_ref().is_some_and(|secured| secured.client.is_some() && secured.is_handshaking())
     }
 
+    /// Whether the end of the input may be behind what was read: no other event will tell of it.
+    pub(crate) fn may_end(&self) -> bool {
+        self.read_closed || self.broken.is_some()
+    }
+
     /// Whether it should be written to.
     pub(crate) fn wants_write(&self) -> bool {
-        self.has_output && self.writable
+        self.has_output && self.writable && self.broken.is_none()
     }
 }
 

@@ -9,12 +9,12 @@ use mio::{Events, Poll, Token};
 use shuntyard_adapter::transport::{FrontTls, Spare};
 use shuntyard_adapter::{
     ACCEPT_PAUSE, BACKLOG, Backs, Clock, Desk, HANDSHAKES_MAX, Order, Recorded, SLICES, TURN_ACCEPTS,
-    TURN_OCTETS, WALL_CLOCK_INTERVAL, connect_failure, resolve, transfer_failure, wall_clock,
+    TURN_OCTETS, WALL_CLOCK_INTERVAL, resolve, transfer_failure, wall_clock,
 };
-use shuntyard_core::address::Address;
-use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, Connected, RecvBuf, Secure};
+use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, RecvBuf};
 use shuntyard_core::time::{Duration, Instant};
 
+use crate::connecting::Again;
 use crate::listener::Listener;
 use crate::socket::{Sockets, Stream};
 use crate::{Notice, Observer};
@@ -33,9 +33,11 @@ pub(crate) fn listener_token(number: usize) -> Token {
 /// A thread's share of the server. It shares nothing with the others.
 pub(crate) struct Worker {
     pub(crate) gateway: Recorded,
-    poll: Poll,
+    pub(crate) poll: Poll,
     pub(crate) listeners: Vec<Listener>,
-    backs: Backs,
+    pub(crate) backs: Backs,
+    /// Dials that are made again, the first first.
+    pub(crate) again: VecDeque<Again>,
     pub(crate) sockets: Sockets,
     /// Memory for one connection with TLS at a time.
     pub(crate) spare: Spare,
@@ -79,6 +81,7 @@ impl Worker {
             poll,
             listeners,
             backs,
+            again: VecDeque::new(),
             sockets: Sockets::default(),
             spare: Spare::default(),
             handshakes: 0,
@@ -119,6 +122,7 @@ impl Worker {
     /// All that is ready is read, each client's requests going to their engines before the next is read; then who has output is written to once.
     fn turn(&mut self, events: &Events) {
         self.tell_wall_clock();
+        self.connect_again();
         for event in events {
             self.note(event);
         }
@@ -145,8 +149,15 @@ impl Worker {
             return Some(Duration::ZERO);
         }
         let accept_again = self.accept_pause.filter(|_| self.accepting);
-        let until =
-            self.gateway.poll_timeout().into_iter().chain(accept_again).chain(self.room_wanted_at()).min()?;
+        let connect_again = self.again.front().map(|again| again.at);
+        let until = self
+            .gateway
+            .poll_timeout()
+            .into_iter()
+            .chain(accept_again)
+            .chain(connect_again)
+            .chain(self.room_wanted_at())
+            .min()?;
         Some(until.saturating_since(self.now))
     }
 
@@ -263,25 +274,6 @@ impl Worker {
         }
     }
 
-    fn finish_connecting(&mut self, conn: ConnId) {
-        let Some(socket) = self.sockets.get_mut(conn) else { return };
-        match socket.stream.connect_outcome() {
-            None => {}
-            Some(Err(error)) => self.close(conn, connect_failure(&error)),
-            Some(Ok(())) => {
-                socket.connecting = false;
-                socket.writable = true;
-                if socket.secured.is_some() {
-                    // The handshake begins.
-                    self.write(conn);
-                } else {
-                    self.gateway.handle_connected(conn, Connected::default(), self.now);
-                }
-                self.read(conn);
-            }
-        }
-    }
-
     pub(crate) fn read(&mut self, conn: ConnId) {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
         if let Some(introducing) = socket.introducing.take() {
@@ -308,19 +300,23 @@ impl Worker {
             let room = buffer.len();
             match socket.stream.read(buffer) {
                 Ok(0) => {
+                    // An end behind a failure is no end in good order.
+                    if let Some(why) = socket.broken {
+                        return self.close(conn, why);
+                    }
                     socket.readable = false;
                     socket.ended = true;
                     self.gateway.handle_read_closed(conn, self.now);
                 }
                 Ok(n) => {
                     octets += n;
-                    // Where the end is queued behind these octets no other event will tell of it.
-                    socket.readable = n == room || socket.read_closed;
+                    socket.readable = n == room || socket.may_end();
                     self.gateway.handle_recv(conn, n, self.now);
                 }
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => socket.readable = false,
-                    io::ErrorKind::Interrupted => {}
+                Err(error) => match (error.kind(), socket.broken) {
+                    (io::ErrorKind::WouldBlock, Some(why)) => return self.close(conn, why),
+                    (io::ErrorKind::WouldBlock, None) => socket.readable = false,
+                    (io::ErrorKind::Interrupted, _) => {}
                     _ => return self.close(conn, transfer_failure(&error)),
                 },
             }
@@ -387,7 +383,7 @@ impl Worker {
     fn act(&mut self) {
         while let Some(action) = self.gateway.poll_action() {
             match action {
-                Action::Connect { conn, target, secure } => self.connect(conn, &target, secure.as_ref()),
+                Action::Connect { conn, target, secure } => self.connect(conn, target, secure.as_ref()),
                 Action::Readable(conn) => self.resume(conn),
                 Action::Writable(conn) => self.expect_output(conn),
                 Action::Resolve { name, port } => resolve(name, port, self.desk.clone()),
@@ -404,13 +400,13 @@ impl Worker {
                 }
                 Action::Close(conn) => {
                     self.take_leave(conn, true);
-                    self.sockets.remove(self.poll.registry(), conn);
+                    self.forget(conn);
                 }
                 Action::Abort(conn) => {
                     if let Some(socket) = self.sockets.get_mut(conn) {
                         socket.stream.reset_on_close();
                     }
-                    self.sockets.remove(self.poll.registry(), conn);
+                    self.forget(conn);
                 }
                 Action::Accepting(accepting) => self.accepting = accepting,
                 Action::Record(record) => self.observe(Notice::Record(record)),
@@ -419,30 +415,15 @@ impl Worker {
         }
     }
 
-    fn connect(&mut self, conn: ConnId, target: &Address, secure: Option<&Secure>) {
-        let secured = match secure.map(|secure| self.backs.begin(secure)).transpose() {
-            Ok(secured) => secured,
-            Err(failure) => return self.gateway.handle_closed(conn, Closed::Tls(failure), self.now),
-        };
-        match Stream::connect(target) {
-            Ok(stream) => self.add(conn, stream, true),
-            Err(error) => return self.gateway.handle_closed(conn, connect_failure(&error), self.now),
-        }
-        if let Some(socket) = self.sockets.get_mut(conn) {
-            socket.secured = secured.map(Box::new);
-        }
-    }
-
-    pub(crate) fn add(&mut self, conn: ConnId, stream: Stream, connecting: bool) {
-        if let Err(error) = self.sockets.add(self.poll.registry(), conn, stream, connecting) {
-            let why = if connecting { connect_failure(&error) } else { Closed::Failed };
-            self.gateway.handle_closed(conn, why, self.now);
-        }
-    }
-
     fn resume(&mut self, conn: ConnId) {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
         socket.paused = false;
+        self.enlist(conn);
+    }
+
+    /// If there may be something to read, its turn will come.
+    fn enlist(&mut self, conn: ConnId) {
+        let Some(socket) = self.sockets.get_mut(conn) else { return };
         if socket.wants_turn() && !std::mem::replace(&mut socket.listed, true) {
             self.ready.push_back(conn);
         }
@@ -460,6 +441,9 @@ impl Worker {
     pub(crate) fn write(&mut self, conn: ConnId) {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
         socket.dirty = false;
+        if socket.broken.is_some() {
+            return;
+        }
         if let Some(secured) = socket.secured.take() {
             return self.write_secured(conn, secured);
         }
@@ -479,10 +463,22 @@ impl Worker {
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => socket.writable = false,
                     io::ErrorKind::Interrupted => {}
-                    _ => return self.close(conn, transfer_failure(&error)),
+                    _ => return self.broke(conn, transfer_failure(&error)),
                 },
             }
         }
+    }
+
+    /// Writing has failed. A backend's connection ends when it has been read out, any other at once.
+    pub(crate) fn broke(&mut self, conn: ConnId, why: Closed) {
+        let Some(socket) = self.sockets.get_mut(conn) else { return };
+        if socket.front || socket.ended {
+            return self.close(conn, why);
+        }
+        socket.broken = Some(why);
+        // Until a system call says otherwise.
+        socket.readable = true;
+        self.enlist(conn);
     }
 
     /// Closes a connection whose transport has failed.

@@ -8,15 +8,18 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use shuntyard_adapter::{
-    Introducing, SLICES, Secured, TURN_OCTETS, connect_failure, reset_on_close, transfer_failure,
+    CONNECT_AGAIN, Introducing, SLICES, Secured, TURN_OCTETS, Wire, connect_failure, is_queue_full,
+    reset_on_close, transfer_failure,
 };
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::{Closed, ConnId, Connected, RecvBuf};
 use shuntyard_core::tls::TlsFailure;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::sleep;
 
 use crate::handshakes::Handshake;
+use crate::secured::Ready;
 use crate::sockets::{Fate, Parting};
 use crate::yard::{State, Yard};
 
@@ -68,13 +71,18 @@ pub(crate) async fn connect(
         Ok(secured) => secured,
         Err(failure) => return yard.turn(|state| state.fail(conn, Closed::Tls(failure))),
     };
-    match target {
-        Address::Inet(target) => {
-            let outcome = TcpStream::connect(target).await.map(without_delay);
+    match &target {
+        Address::Inet(address) => {
+            let outcome = TcpStream::connect(address).await.map(without_delay);
             serve_connected(yard, (conn, fate), outcome, secured).await;
         }
         Address::Unix(path) => {
-            let outcome = UnixStream::connect(&*path).await;
+            let mut outcome = UnixStream::connect(&**path).await;
+            // Until the gateway has waited long enough, and this task is given up.
+            while outcome.as_ref().is_err_and(|error| is_queue_full(&target, error)) {
+                sleep(CONNECT_AGAIN).await;
+                outcome = UnixStream::connect(&**path).await;
+            }
             serve_connected(yard, (conn, fate), outcome, secured).await;
         }
     }
@@ -88,11 +96,11 @@ async fn serve_connected(
 ) {
     match (outcome, secured) {
         (Ok(stream), Some(secured)) => {
-            Connection::new(yard, conn, stream, fate).with_tls(secured, None).await
+            Connection::new(yard, conn, stream, fate).made_by_us().with_tls(secured, None).await
         }
         (Ok(stream), None) => {
             yard.turn(|state| state.gateway.handle_connected(conn, Connected::default(), state.now));
-            Connection::new(yard, conn, stream, fate).await;
+            Connection::new(yard, conn, stream, fate).made_by_us().await;
         }
         (Err(error), _) => yard.turn(|state| state.fail(conn, connect_failure(&error))),
     }
@@ -105,6 +113,10 @@ pub(crate) struct Connection<S> {
     pub(crate) stream: S,
     /// Where the gateway's parting is written down.
     fate: Fate,
+    /// It goes to a backend.
+    back: bool,
+    /// Nothing can be written any more, for this reason. What a backend had said before is read out first: it may be why it has gone.
+    pub(crate) broken: Option<Closed>,
     /// The end of the input has been read.
     pub(crate) ended: bool,
     /// What a balancer says first, until it is said.
@@ -125,7 +137,23 @@ pub(crate) enum End {
 
 impl<S> Connection<S> {
     pub(crate) fn new(yard: Rc<Yard>, conn: ConnId, stream: S, fate: Fate) -> Self {
-        Self { yard, conn, stream, fate, ended: false, introducing: None, secured: None, handshake: None }
+        Self {
+            yard,
+            conn,
+            stream,
+            fate,
+            back: false,
+            broken: None,
+            ended: false,
+            introducing: None,
+            secured: None,
+            handshake: None,
+        }
+    }
+
+    /// The same connection, to a backend.
+    fn made_by_us(self) -> Self {
+        Self { back: true, ..self }
     }
 
     /// The same connection, of which something is said first, if there is something.
@@ -177,9 +205,25 @@ impl<S: Stream> Connection<S> {
         if self.secured.is_some() {
             return self.serve_secured(state, cx);
         }
-        self.write(state, cx)?;
-        self.shut_down(state, cx)?;
+        if self.broken.is_none() {
+            self.write(state, cx)?;
+            self.shut_down(state, cx)?;
+        }
         self.read(state, cx)
+    }
+
+    /// Writing has failed. A backend's connection ends when it has been read out, any other at once.
+    pub(crate) fn broke(&mut self, why: Closed) -> Result<(), End> {
+        if !self.back || self.ended {
+            return Err(End::Failed(why));
+        }
+        self.broken = Some(why);
+        Ok(())
+    }
+
+    /// The socket has no more to read.
+    pub(crate) fn read_out(&self) -> Result<(), End> {
+        self.broken.map_or(Ok(()), |why| Err(End::Failed(why)))
     }
 
     /// Writes until there is nothing more or no room.
@@ -202,7 +246,7 @@ impl<S: Stream> Connection<S> {
                 Poll::Pending => break,
                 Poll::Ready(Ok(n)) => state.gateway.handle_sent(self.conn, n, state.now),
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Poll::Ready(Err(error)) => return Err(End::Failed(transfer_failure(&error))),
+                Poll::Ready(Err(error)) => return self.broke(transfer_failure(&error)),
             }
         }
         Ok(())
@@ -227,11 +271,11 @@ impl<S: Stream> Connection<S> {
                 cx.waker().wake_by_ref();
                 break;
             }
-            if Stream::poll_read_ready(&self.stream, cx).is_pending() {
+            if self.broken.is_none() && Stream::poll_read_ready(&self.stream, cx).is_pending() {
                 break;
             }
-            let mut buffer = match state.gateway.recv_buf(self.conn) {
-                RecvBuf::Buffer(buffer) => ReadBuf::new(buffer),
+            let buffer = match state.gateway.recv_buf(self.conn) {
+                RecvBuf::Buffer(buffer) => buffer,
                 RecvBuf::Pause => {
                     socket.paused = true;
                     break;
@@ -239,20 +283,22 @@ impl<S: Stream> Connection<S> {
                 // What the gateway wants done with the socket comes with its next action.
                 RecvBuf::Gone => break,
             };
-            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
-                Poll::Pending => break,
-                Poll::Ready(Ok(())) => match buffer.filled().len() {
-                    0 => {
-                        self.ended = true;
-                        state.gateway.handle_read_closed(self.conn, state.now);
-                    }
-                    n => {
-                        octets += n;
-                        state.gateway.handle_recv(self.conn, n, state.now);
-                    }
+            match Ready::new(&mut self.stream, cx, self.broken).read(buffer) {
+                Ok(0) => {
+                    // An end behind a failure is no end in good order.
+                    self.read_out()?;
+                    self.ended = true;
+                    state.gateway.handle_read_closed(self.conn, state.now);
+                }
+                Ok(n) => {
+                    octets += n;
+                    state.gateway.handle_recv(self.conn, n, state.now);
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return self.read_out(),
+                    io::ErrorKind::Interrupted => {}
+                    _ => return Err(End::Failed(transfer_failure(&error))),
                 },
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Poll::Ready(Err(error)) => return Err(End::Failed(transfer_failure(&error))),
             }
         }
         Ok(())

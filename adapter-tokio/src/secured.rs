@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use shuntyard_adapter::{Introduced, Reading, Wire, Writing};
+use shuntyard_adapter::{Introduced, Reading, Wire, Writing, read_at_once};
 use shuntyard_core::gateway::Closed;
 use tokio::io::ReadBuf;
 
@@ -14,19 +14,34 @@ use crate::sockets::Parting;
 use crate::yard::State;
 
 /// The socket, as far as the runtime says that it is ready; otherwise its task is woken when it is.
-struct Ready<'a, 'b, S>(&'a mut S, &'a mut Context<'b>);
+pub(crate) struct Ready<'a, 'b, S> {
+    stream: &'a mut S,
+    cx: &'a mut Context<'b>,
+    /// It cannot be written to any more, and what can be read of it is there, whether or not the runtime has heard of it.
+    broken: bool,
+}
+
+impl<'a, 'b, S> Ready<'a, 'b, S> {
+    pub(crate) fn new(stream: &'a mut S, cx: &'a mut Context<'b>, broken: Option<Closed>) -> Self {
+        Self { stream, cx, broken: broken.is_some() }
+    }
+}
 
 impl<S: Stream> Wire for Ready<'_, '_, S> {
+    #[inline]
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.broken {
+            return read_at_once(self.stream, into);
+        }
         let mut into = ReadBuf::new(into);
-        match Pin::new(&mut *self.0).poll_read(self.1, &mut into) {
+        match Pin::new(&mut *self.stream).poll_read(self.cx, &mut into) {
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
             Poll::Ready(outcome) => outcome.map(|()| into.filled().len()),
         }
     }
 
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        match Pin::new(&mut *self.0).poll_write(self.1, octets) {
+        match Pin::new(&mut *self.stream).poll_write(self.cx, octets) {
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
             Poll::Ready(outcome) => outcome,
         }
@@ -37,7 +52,7 @@ impl<S: Stream> Connection<S> {
     /// Reads whose the connection is. Says whether that is known now.
     pub(crate) fn introduce(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<bool, End> {
         let Some(introducing) = &mut self.introducing else { return Ok(true) };
-        let mut wire = Ready(&mut self.stream, cx);
+        let mut wire = Ready::new(&mut self.stream, cx, None);
         let behind = self.secured.as_deref_mut().map(|secured| (secured, &mut state.spare));
         match introducing.read(&mut wire, &mut state.gateway, (self.conn, state.now), behind) {
             Introduced::Done => {
@@ -64,14 +79,14 @@ impl<S: Stream> Connection<S> {
     }
 
     fn write_secured(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
-        let Some(secured) = &mut self.secured else { return Ok(()) };
+        let Some(secured) = self.secured.as_mut().filter(|_| self.broken.is_none()) else { return Ok(()) };
         let socket = state.sockets.get_mut(self.conn).ok_or(End::Parted(Parting::Cut))?;
         if std::mem::take(&mut socket.shutdown) {
             secured.shut_down();
         } else if !socket.has_output && !secured.wants_write() {
             return Ok(());
         }
-        let mut wire = Ready(&mut self.stream, cx);
+        let mut wire = Ready::new(&mut self.stream, cx, None);
         let turn = (self.conn, state.now);
         let writing = secured.write(&mut wire, &mut state.gateway, turn, &mut state.spare);
         match writing {
@@ -82,6 +97,7 @@ impl<S: Stream> Connection<S> {
                 // Never pending: it is one system call. A peer that is gone already shows itself by reading.
                 let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
             }
+            Writing::Failed(why @ (Closed::Reset | Closed::Failed)) => return self.broke(why),
             Writing::Failed(why) => {
                 self.complain(why);
                 return Err(End::Failed(why));
@@ -96,17 +112,20 @@ impl<S: Stream> Connection<S> {
         if socket.paused || self.ended {
             return Ok(());
         }
-        let mut wire = Ready(&mut self.stream, cx);
+        let mut wire = Ready::new(&mut self.stream, cx, self.broken);
         let turn = (self.conn, state.now);
         let reading = secured.read(&mut wire, &mut state.gateway, turn, &mut state.spare);
         if !secured.is_handshaking() {
             self.handshake = None;
         }
         match reading {
-            Reading::Idle => {}
+            Reading::Idle => self.read_out()?,
             Reading::Again => cx.waker().wake_by_ref(),
             Reading::Paused => socket.paused = true,
-            Reading::Ended => self.ended = true,
+            Reading::Ended => {
+                self.ended = true;
+                self.read_out()?;
+            }
             // What the gateway wants done with the socket comes with its next action.
             Reading::Gone => {}
             Reading::Refused(why) => {
@@ -130,7 +149,7 @@ impl<S: Stream> Connection<S> {
     /// The socket goes, with last words. That nothing follows is said only where everything has left.
     pub(crate) fn take_leave(&mut self, state: &mut State, cx: &mut Context<'_>, whole: bool) {
         if let Some(secured) = &mut self.secured {
-            secured.farewell(&mut Ready(&mut self.stream, cx), &mut state.spare, whole);
+            secured.farewell(&mut Ready::new(&mut self.stream, cx, None), &mut state.spare, whole);
         }
     }
 }

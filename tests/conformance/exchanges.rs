@@ -1,14 +1,15 @@
 //! Requests and responses.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread;
+use std::time::Duration;
 
 use http::{HeaderMap, Request, Response, StatusCode};
 use shuntyard_adapter::Options;
 use shuntyard_core::address::Address;
-use shuntyard_core::config::{Config, ListenerConfig, Protocol};
+use shuntyard_core::config::{Config, ListenerConfig, Protocol, Timeouts};
 use shuntyard_core::h2::ServerEvent;
 
 use crate::adapters::{Adapter, Running};
@@ -25,6 +26,7 @@ on_every_adapter! {
     a_client_of_http_1_is_told_where_it_is_not_spoken_and_the_connection_ends_without_reset,
     listeners_speak_what_each_of_them_says,
     unix_sockets_serve_on_both_sides,
+    a_backend_whose_queue_is_full_is_called_again,
     several_workers_serve_on_one_port,
 }
 
@@ -209,6 +211,43 @@ fn unix_sockets_serve_on_both_sides(adapter: &dyn Adapter) {
     server.end();
     assert!(!folder.join("front").exists());
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// A Unix socket turns away at once who finds its queue full. That is no dead backend: it has not come to accept.
+fn a_backend_whose_queue_is_full_is_called_again(adapter: &dyn Adapter) {
+    let name = format!("shuntyard-full-{}-{:?}", std::process::id(), thread::current().id());
+    let place = std::env::temp_dir().join(name);
+    let listener = UnixListener::bind(&place).unwrap();
+    socket2::SockRef::from(&listener).listen(0).unwrap();
+    let first = UnixStream::connect(&place).unwrap();
+    let config = Config::new(vec![Address::Unix(place.to_str().unwrap().into())]);
+    let server = Running::start(adapter, config.clone());
+    let mut client = Peer::connect(&server.address);
+    let asked = client.get("/late");
+    // Called more than once in vain, if this is long enough.
+    thread::sleep(Duration::from_millis(100));
+    drop((listener.accept().unwrap(), first));
+    let (stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut upstream = Peer::serve(Box::new(stream));
+    let (stream, path) = upstream.request();
+    upstream.answer(stream, path.as_bytes());
+    assert_eq!(client.response(asked).content, b"/late");
+    drop((client, upstream));
+    server.end_and_replay();
+
+    // For no longer than a connection may take.
+    let short = Duration::from_millis(200);
+    let config = Config { timeouts: Timeouts { connect: short, ..config.timeouts }, ..config };
+    let server = Running::start(adapter, config);
+    let _first = UnixStream::connect(&place).unwrap();
+    assert_eq!(Peer::connect(&server.address).ask("/never").status, StatusCode::GATEWAY_TIMEOUT);
+    drop(listener.accept().unwrap());
+    server.end();
+    // It was given up: nobody comes any more.
+    listener.set_nonblocking(true).unwrap();
+    assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    std::fs::remove_file(&place).unwrap();
 }
 
 fn several_workers_serve_on_one_port(adapter: &dyn Adapter) {

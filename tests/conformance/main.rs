@@ -11,6 +11,7 @@ mod adapters;
 mod authority;
 mod chaos;
 mod contents;
+mod early;
 mod endings;
 mod exchanges;
 mod figures;

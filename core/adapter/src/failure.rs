@@ -2,6 +2,7 @@
 
 use std::io;
 
+use shuntyard_core::address::Address;
 use shuntyard_core::gateway::Closed;
 
 /// How a failure to connect is told to the gateway.
@@ -12,6 +13,11 @@ pub fn connect_failure(error: &io::Error) -> Closed {
         io::ErrorKind::TimedOut => Closed::ConnectTimedOut,
         _ => Closed::ConnectFailed,
     }
+}
+
+/// Whether the backend is there, but has not accepted those who came before: a Unix socket whose queue is full (unix(7)).
+pub fn is_queue_full(target: &Address, error: &io::Error) -> bool {
+    matches!(target, Address::Unix(_)) && error.kind() == io::ErrorKind::WouldBlock
 }
 
 /// How a failure to read or to write is told to the gateway.

@@ -33,10 +33,10 @@ mod threads;
 
 pub use backs::Backs;
 pub use clock::{Clock, wall_clock};
-pub use failure::{connect_failure, transfer_failure};
+pub use failure::{connect_failure, is_queue_full, transfer_failure};
 pub use handle::{Desk, Handle, Look, Order};
 pub use introducing::{Introduced, Introducing};
-pub use listener::{BACKLOG, ListenSocket, Listener, SocketFile, reset_on_close};
+pub use listener::{BACKLOG, ListenSocket, Listener, SocketFile, read_at_once, reset_on_close};
 pub use recording::{
     Damage, Difference, Input, Recorded, RecordingOptions, ReplayError, Replayed, StreamName, explain,
     replay, replay_octets,
@@ -59,6 +59,9 @@ pub const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(1);
 pub const SLICES: usize = 8;
 /// How long a worker that ran out of descriptors accepts nothing.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// When a backend is called again whose queue of connections is full: one of a Unix socket turns us away at once, where one of TCP lets us wait. The
+/// gateway's deadline for connecting ends it.
+pub const CONNECT_AGAIN: Duration = Duration::from_millis(10);
 /// How often the gateway is told the civil time, at most.
 pub const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 

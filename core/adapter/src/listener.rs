@@ -1,7 +1,7 @@
 //! Listening sockets: how an address is taken, by one worker or by several.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -124,6 +124,14 @@ fn file_at(path: &str) -> io::Result<(u64, u64)> {
 pub fn reset_on_close(socket: &impl AsFd) {
     // A socket whose peer is gone already needs no telling.
     let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+}
+
+/// Reads what the system has, although no poll may have told of it yet: behind a write that has failed this is all that will ever come.
+///
+/// # Errors
+/// The system's. [`WouldBlock`](io::ErrorKind::WouldBlock): there is nothing more.
+pub fn read_at_once(socket: &impl AsFd, into: &mut [u8]) -> io::Result<usize> {
+    (&*SockRef::from(socket)).read(into)
 }
 
 /// The name of a Unix socket in the file system; removed when the last worker stops listening.

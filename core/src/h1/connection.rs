@@ -182,17 +182,18 @@ impl Connection {
         self.traffic.sent_octets + self.outbox.len() as u64
     }
 
-    /// Whether no further input should be taken in: so much output waits; or the owner holds as much content as it was promised;
-    /// or the next request must wait for those before it. Ask again when [`poll_event`](Self::poll_event) had no more events.
+    /// Whether no further input should be taken in: so much output waits (of a server; responses make none); or the owner holds as much content
+    /// as it was promised; or the next request must wait for those before it. Ask again when [`poll_event`](Self::poll_event) had no more events.
     pub fn is_congested(&self) -> bool {
-        let full = self.outbox.len() >= self.config.outbox_high_mark.saturating_mul(2);
+        let mark = self.config.outbox_high_mark.saturating_mul(2);
+        let full = self.role == Role::Server && self.outbox.len() >= mark;
         full || self.is_held || self.room().is_some_and(|(room, _)| room == 0)
     }
 
     /// Whether input may be taken in again. It may become so with every octet that leaves, with released content, and with
     /// the end of an exchange.
     pub fn has_room(&self) -> bool {
-        let full = self.outbox.len() > self.config.outbox_high_mark;
+        let full = self.role == Role::Server && self.outbox.len() > self.config.outbox_high_mark;
         !full && !self.is_held && self.room().is_none_or(|(room, window)| room >= window.div_ceil(2).max(1))
     }
 

@@ -27,6 +27,29 @@ fn asked(method: &str) -> Talk {
     client
 }
 
+/// It may read no more until it has written: whoever waited for the other way round would wait for ever.
+#[test]
+fn a_response_is_read_although_the_request_does_not_leave() {
+    let config = ConnectionConfig { outbox_high_mark: 16 << 10, ..ConnectionConfig::default() };
+    let window = config.initial_window_size as usize;
+    let mut client = Talk::with(Role::Client, config);
+    client.kept = Some(Vec::new());
+    let stream = client.open(&lines(&with("POST", &[])), false);
+    client.connection.send_data(stream, &[b'a'; 100_000], false).expect("open");
+    while client.connection.cut().is_some() {}
+    client.connection.sent(1);
+    assert!(client.connection.transmit().len() > 16 << 10);
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", 2 * window);
+    client.recv(head + &".".repeat(2 * window));
+    assert!(client.connection.is_congested() && !client.connection.has_room());
+    for (stream, credit) in client.kept.take().expect("kept") {
+        client.connection.release(stream, credit);
+    }
+    assert!(client.connection.has_room() && !client.connection.is_congested());
+    let rest: Vec<Told> = client.again();
+    assert!(matches!(rest.last(), Some(Told::Data(_, true))), "{}", rest.len());
+}
+
 #[test]
 fn rfc9112_9_3_requests_follow_each_other() {
     req!(
