@@ -5,11 +5,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::config::Protocol;
 use crate::counters::{AttemptEnd, Limit, RequestEnd, RouteCounters, SideCounters};
 use crate::engine::Engine;
 use crate::error::{ConnectionError, StreamError};
 use crate::gateway::conn::{Conn, Side};
 use crate::gateway::{ConnId, Gateway};
+use crate::message::{Method, Version};
 use crate::record::{AttemptOutcome, Cause, Outcome};
 use crate::request::{Attempt, Awaiting, RequestKey};
 use crate::time::Instant;
@@ -54,7 +56,7 @@ impl Account {
     pub(super) fn count_end(&mut self, awaiting: &Awaiting, outcome: Outcome, now: Instant) {
         let number = awaiting.route.as_ref().map(|route| route.number);
         self.route(number).ended(&RequestEnd {
-            method: awaiting.head.method,
+            method: said_method(awaiting, awaiting.version < Version::Http2),
             status: awaiting.status(),
             outcome,
             request_octets: awaiting.request_octets,
@@ -65,6 +67,11 @@ impl Account {
             first_octet: awaiting.responded.map(|at| at.saturating_since(awaiting.accepted)),
         });
     }
+}
+
+/// The method as it was on the wire: an upgrade over HTTP/1.1 is an extended CONNECT in here only.
+fn said_method(awaiting: &Awaiting, http1: bool) -> Method {
+    if http1 && awaiting.head.extended_connect { Method::Get } else { awaiting.head.method }
 }
 
 impl Gateway {
@@ -93,8 +100,9 @@ impl Gateway {
         if outcome == AttemptOutcome::Complete {
             endpoint.served();
         }
+        let method = said_method(&request.awaiting, endpoint.spoken() == Protocol::Http1);
         endpoint.counters.ended(&AttemptEnd {
-            method: request.awaiting.head.method,
+            method,
             status: attempt.status,
             outcome,
             request_octets: attempt.request_octets,

@@ -2,9 +2,11 @@
 
 use http::{Method, Request};
 use shuntyard_core::config::{ConnectionConfig, PathPattern, Protocol, Scope};
+use shuntyard_core::counters::Durations;
 use shuntyard_core::fields::FieldName;
 use shuntyard_core::h2::{ClientEvent, Protocol as Upgrade, ServerEvent, StreamKey};
 use shuntyard_core::key::ConnId;
+use shuntyard_core::message::Method as Counted;
 use shuntyard_core::record::{Cause, Outcome};
 use shuntyard_core::time::Duration;
 use shuntyard_requirements::req;
@@ -316,6 +318,35 @@ fn rfc9110_15_5_22_a_backend_that_wants_an_upgrade_is_understood() {
         let response = said(&mut memory, client);
         assert!(response.starts_with("HTTP/1.1 426 "), "{response}");
         assert!(response.contains("\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"), "{response}");
+    }
+}
+
+/// Between the two it is an extended CONNECT, which is nothing that a client of HTTP/1.1 or its backend would know of.
+#[test]
+fn an_upgrade_is_counted_as_what_was_on_the_wire() {
+    for http2_behind in [false, true] {
+        let mut memory = if http2_behind { Memory::new(|_| {}) } else { http1_behind() };
+        memory.backend_config.extended_connect = true;
+        let client = memory.connect_mute();
+        memory.inject(client, handshake().as_bytes());
+        let backend = backend(&memory, client);
+        if http2_behind {
+            let (stream, _) = requests(&mut memory, backend).pop().expect("the request");
+            memory.backend(backend).send_response(stream, &ok(), true).expect("open");
+            memory.settle();
+        } else {
+            switch(&mut memory, backend);
+            memory.kill(backend);
+        }
+        memory.kill(client);
+        let snapshot = memory.gateway.snapshot(100, memory.now);
+        let labels = |durations: &Durations| -> Vec<_> {
+            let of = durations.iter().filter(|(_, histogram)| histogram.count() > 0);
+            of.map(|(labels, _)| labels.method).collect()
+        };
+        assert_eq!(labels(&snapshot.routes[0].counters.durations), [Counted::Get]);
+        let expected = if http2_behind { Counted::Connect } else { Counted::Get };
+        assert_eq!(labels(&snapshot.upstreams[0].endpoints[0].counters.durations), [expected]);
     }
 }
 
