@@ -153,7 +153,8 @@ pub enum Verdict {
     #[default]
     Forward,
     /// The client gets this answer instead. The status is final (200 to 999). `content-length`, and where it lacks `date`,
-    /// are made by the gateway; fields out of a hook's reach make it fail.
+    /// are made by the gateway; fields out of a hook's reach make it fail. To a 426 the
+    /// route's upgrades are added as `upgrade`.
     Answer(http::Response<Bytes>),
 }
 

@@ -204,7 +204,20 @@ impl Gateway {
         self.cancel_backend(key, now);
         self.leave_place(key, AttemptOutcome::Abandoned, now);
         self.disarm_request(key);
+        if status == 426 {
+            self.offer_upgrades(key);
+        }
         self.answer(key, (status, Cause::HookAnswered), &fields, answer.body(), now);
+    }
+
+    /// 9110-15.5.22-01: a hook cannot write `upgrade` itself, which is a word of one connection only.
+    fn offer_upgrades(&mut self, key: RequestKey) {
+        let Some(awaiting) = self.requests.get(key).map(|request| &request.awaiting) else { return };
+        if let Some(route) = &awaiting.route
+            && let Some(entry) = self.conns.get_mut(awaiting.front.conn)
+        {
+            entry.session.offer_upgrades(awaiting.front.stream, &route.upgrades);
+        }
     }
 
     /// A hook has failed the request.

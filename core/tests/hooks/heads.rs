@@ -14,6 +14,7 @@ use shuntyard_core::hooks::{Context, HeadMut, HookFailed, Hooks, Verdict};
 use shuntyard_core::key::ConnId;
 use shuntyard_core::message::{RequestHead, ResponseHead};
 use shuntyard_core::record::{AttemptOutcome, Cause, Outcome, Record};
+use shuntyard_requirements::req;
 
 use crate::memory::Memory;
 use crate::transforms::Squeeze;
@@ -305,6 +306,25 @@ fn a_hook_answers_instead_of_an_attempt_or_of_a_response() {
     assert_eq!((memory.records[0].status, memory.records[0].maybe_executed), (503, 1));
     let view = memory.gateway.view();
     assert_eq!((view.requests, view.reserved_octets, view.buffered_octets), (0, 0, 0));
+}
+
+/// To what, is the route's to say.
+#[test]
+fn rfc9110_15_5_22_a_426_of_a_hook_offers_what_the_route_allows() {
+    req!("9110-15.5.22-01");
+    for late in [false, true] {
+        let hooks = Made {
+            arrived: move |_: &Context<'_>| if late { Verdict::Forward } else { answer(426, "") },
+            request: |_: &Context<'_>, _: &mut HeadMut<'_, RequestHead>| Ok(answer(426, "")),
+            response: |_: &Context<'_>, _: &mut HeadMut<'_, ResponseHead>| Ok(Verdict::Forward),
+        };
+        let mut memory = memory(Box::new(hooks));
+        let client = memory.connect_mute();
+        memory.inject(client, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+        let response = String::from_utf8(memory.sent_to(client)).expect("text");
+        assert!(response.starts_with("HTTP/1.1 426 "), "{response}");
+        assert!(response.contains("\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"), "{response}");
+    }
 }
 
 /// A hook that fails, and one that makes what is not well-formed: a defined end, and no octet for the backend.
