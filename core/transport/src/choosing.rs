@@ -42,3 +42,29 @@ impl Choosing {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use shuntyard_core::config::{Alpn, HostPattern};
+
+    use super::*;
+    use crate::common::{Authority, Pair};
+    use crate::{BackTls, ClientAuth, Transport, Trust};
+
+    /// The first lock is what was heard before the handshake. Where it has taken a client for nobody's, the handshake finds the name, and ends.
+    #[test]
+    fn a_name_that_was_not_heard_before_the_handshake_is_found_behind_it() {
+        let (authority, clients) = (Authority::new(), Authority::new());
+        let guarded = (vec![HostPattern::Exact("admin.example".into())], ClientAuth::Required(clients.pem()));
+        let identity = authority.issue(&["admin.example", "a.example"]);
+        let front = FrontTls::by_name(&[identity], &[], &ClientAuth::Off, &[guarded]).unwrap();
+        let back = BackTls::new(&Trust::Authorities(authority.pem()), None, None).unwrap();
+        for (name, failure) in [("admin.example", Some(TlsFailure::Misbehaved)), ("a.example", None)] {
+            let mut deaf = Transport::front(&front).unwrap();
+            deaf.choosing = None;
+            let mut pair = Pair::new(Transport::back(&back, name, Alpn::Either).unwrap(), deaf);
+            pair.run();
+            assert_eq!((pair.server.failure, pair.server.facts.is_some()), (failure, failure.is_none()));
+        }
+    }
+}

@@ -15,8 +15,14 @@
 //! TLS itself is rustls, with the provider always named: the process's default plays no part. The versions are 1.2 and 1.3 with suites that
 //! RFC 9113 section 9.2.2 allows; there is neither compression nor renegotiation (section 9.2.1), and no early data.
 
+#[cfg(test)]
+extern crate self as shuntyard_transport;
+
 mod back;
 mod choosing;
+#[cfg(test)]
+#[path = "../tests/common/mod.rs"]
+mod common;
 mod failure;
 mod front;
 mod identity;
