@@ -253,8 +253,17 @@ fn a_client_of_http_1_is_served() {
 /// Many systems begin with 1024 for whoever does not ask for more.
 #[test]
 fn a_program_takes_all_descriptors_that_it_may_have_and_says_if_they_are_few() {
-    let args = ["run", "--listen", "127.0.0.1:0", "--workers", "1"];
-    let program = shuntyard(&[&args[..], &BACKEND].concat());
+    say_that_descriptors_are_few("", "200 descriptors");
+    say_that_descriptors_are_few("[limits]\nmax_connections = 1000\n", "warning: 200 descriptors");
+}
+
+/// The default is more than most systems give: only what somebody has asked for is worth a warning.
+fn say_that_descriptors_are_few(limits: &str, said: &str) {
+    let file = std::env::temp_dir().join(format!("shuntyard-few-{}.toml", std::process::id()));
+    let served = "[[route]]\nupstream = \"app\"\n[upstream.app]\nendpoints = [\"127.0.0.1:9\"]\n";
+    fs::write(&file, format!("{limits}{served}")).unwrap();
+    let args = ["run", "--listen", "127.0.0.1:0", "--workers", "1", "--config", file.to_str().unwrap()];
+    let program = shuntyard(&args);
     let mut command = Command::new("sh");
     command
         .args(["-c", r#"ulimit -Sn 100; ulimit -Hn 200; exec "$@""#, "sh"])
@@ -262,7 +271,7 @@ fn a_program_takes_all_descriptors_that_it_may_have_and_says_if_they_are_few() {
         .args(program.get_args());
     let mut process = Process::spawn(&mut command);
     process.find_line("that they are few", |line| {
-        line.starts_with("warning: 200 descriptors are all that the system gives (ulimit -Hn)").then_some(())
+        line.starts_with(&format!("{said} are all that the system gives (ulimit -Hn)")).then_some(())
     });
     process.find_line("the port", |line| line.starts_with("listening on").then_some(()));
     if let Ok(limits) = fs::read_to_string(format!("/proc/{}/limits", process.id())) {
@@ -271,6 +280,7 @@ fn a_program_takes_all_descriptors_that_it_may_have_and_says_if_they_are_few() {
     }
     process.signal("TERM");
     assert_eq!(process.wait().code(), Some(0), "{}", process.log());
+    fs::remove_file(&file).unwrap();
 }
 
 /// Connections wait in the kernel's queue until there are descriptors again.
