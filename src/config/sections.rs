@@ -219,7 +219,7 @@ fn route(section: &mut Section<'_, '_>) -> Route {
     let what = "the host, or host:port, that its backends are asked for; without it, the one that the client asked for";
     let authority = section.optional("authority", what, &AUTHORITY, "\"app.internal\"");
     let mut map_back = true;
-    let what = "whether that authority is taken out of Location, Content-Location, URI, Destination, Link and the domains of cookies";
+    let what = "whether that authority is taken out of Location, Content-Location, URI, Destination, Link and the domains of cookies, and the one that was asked for out of a request's Destination";
     section.take("map_back", what, &Flag, &mut map_back);
     let statuses = List { of: Number { min: 400_u16, max: 599, of: "statuses" }, min: 0, max: 200 };
     let mut replace_errors = Vec::new();

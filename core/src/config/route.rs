@@ -19,7 +19,7 @@ pub struct RouteConfig {
     /// The authority by which its backends are asked, `host` or `host:port`; `None`: the one that the client asked for.
     pub authority: Option<Arc<str>>,
     /// Whether that authority is taken out of `location`, `content-location`, `uri`, `destination`, `link` and the domains of cookies in responses, so that
-    /// clients stay with the name that they know. Without another authority nothing is.
+    /// clients stay with the name that they know, and theirs out of `destination` in requests. Without another authority nothing is.
     pub map_back: bool,
     /// Statuses of backends whose content is replaced by a line of the gateway's own; the head stays, but for what it says of the
     /// content. Calls by gRPC have no such content. 400 to 599, at most 200.

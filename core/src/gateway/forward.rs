@@ -8,7 +8,7 @@ mod max_forwards;
 mod via;
 
 pub(super) use client::Peer;
-pub(super) use map_back::map_back;
+pub(super) use map_back::{map_back, map_forth};
 
 use crate::address::Address;
 use crate::config::Config;

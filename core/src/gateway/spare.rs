@@ -2,6 +2,7 @@
 
 use crate::fields::{FieldName, FieldSection};
 use crate::gateway::conn::Conn;
+use crate::gateway::forward::map_forth;
 use crate::gateway::{ConnId, Gateway};
 use crate::outbox::{FIRST_CAPACITY, OctetQueue, PASSED_ON_CAPACITY};
 use crate::request::ContentMemory;
@@ -113,11 +114,14 @@ impl Spare {
         }
         let mut fields = self.take_section();
         fields.copy_from(original);
-        if let Some((authority, _)) = authority
+        if let Some((authority, maps)) = authority
             && fields.replace_value(FieldName::Authority, authority.as_bytes(), seed)
         {
             // It named the other one.
             fields.retain(|line| line.facts.name != FieldName::Host);
+            if let Some(asked) = original.value_of(FieldName::Authority).filter(|_| *maps) {
+                map_forth(&mut fields, asked, seed);
+            }
         }
         if let Some(changes) = changes {
             changes.apply(&mut fields);

@@ -164,7 +164,8 @@ fn b68_authority_is_kept_or_rewritten_and_mapped_back() {
             config.routes[0].authority = authority.map(Into::into);
             config.routes[0].map_back = map_back;
         });
-        rig.client_says(&headers(1, &[get(), line("host", "example.com")].concat(), true));
+        let copy = [line("host", "example.com"), line("destination", "https://example.com/copy")].concat();
+        rig.client_says(&headers(1, &[get(), copy].concat(), true));
         let asked = rig.said_to_backend().remove(0);
         let lines = [
             line(":status", "302"),
@@ -181,6 +182,7 @@ fn b68_authority_is_kept_or_rewritten_and_mapped_back() {
     let (asked, told) = answered(Some("app.internal:81"), true);
     assert_eq!((asked.value(":authority"), asked.value("host")), (Some("app.internal:81"), None));
     assert_eq!(asked.value("x-forwarded-host"), Some("example.com"));
+    assert_eq!(asked.value("destination"), Some("/copy"));
     assert_eq!(told.value("location"), Some("/next"));
     assert_eq!(told.value("content-location"), Some("http://elsewhere/x"));
     assert_eq!(told.value("set-cookie"), Some("a=b; Path=/"));
@@ -188,9 +190,11 @@ fn b68_authority_is_kept_or_rewritten_and_mapped_back() {
     assert_eq!((told.value("uri"), told.value("destination")), (Some("/x"), Some("/y")));
     let (asked, told) = answered(Some("app.internal:81"), false);
     assert_eq!(asked.value(":authority"), Some("app.internal:81"));
+    assert_eq!(asked.value("destination"), Some("https://example.com/copy"));
     assert_eq!(told.value("location"), Some("http://app.internal:81/next"));
     let (asked, told) = answered(None, true);
     assert_eq!((asked.value(":authority"), asked.value("host")), (Some("example.com"), Some("example.com")));
+    assert_eq!(asked.value("destination"), Some("https://example.com/copy"));
     assert_eq!(told.value("set-cookie"), Some("a=b; Domain=app.internal; Path=/"));
 }
 

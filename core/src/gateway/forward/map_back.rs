@@ -1,4 +1,4 @@
-//! Names of a backend in its responses, where it was asked by a name that clients do not know.
+//! Names of a backend in its responses, where it was asked by a name that clients do not know; and theirs in requests, where it does not know that.
 //!
 //! A reference that begins with that name becomes one without any (RFC 3986 section 4.2), which a client resolves against what it
 //! asked for: so it stays with the scheme and host that it used, whatever is in front of us.
@@ -14,6 +14,22 @@ pub(in crate::gateway) fn map_back(fields: &mut FieldSection, authority: &str, s
         _ if line.facts.name == FieldName::SetCookie => without_domain(line.value, authority),
         _ => None,
     };
+    rewrite(fields, mapped, seed);
+}
+
+/// Rewrites `destination` (RFC 4918 section 10.3) of a request that names the authority which its client has asked: the backend knows itself by
+/// another name, and would take it for a strange server's.
+pub(in crate::gateway) fn map_forth(fields: &mut FieldSection, asked: &[u8], seed: u64) {
+    let Ok(asked) = core::str::from_utf8(asked) else { return };
+    let mapped = |line: &FieldLine<'_>| match line.name {
+        b"destination" => relative(line.value, asked),
+        _ => None,
+    };
+    rewrite(fields, mapped, seed);
+}
+
+/// Gives lines for which there is another value that value.
+fn rewrite(fields: &mut FieldSection, mapped: impl Fn(&FieldLine<'_>) -> Option<Vec<u8>>, seed: u64) {
     if !fields.iter().any(|line| mapped(&line).is_some()) {
         return;
     }
@@ -30,7 +46,7 @@ pub(in crate::gateway) fn map_back(fields: &mut FieldSection, authority: &str, s
     *fields = whole;
 }
 
-/// The reference without scheme and authority, if they are those of the backend.
+/// The reference without scheme and authority, if it names this authority.
 fn relative(reference: &[u8], authority: &str) -> Option<Vec<u8>> {
     let (default_port, rest) = strip(reference, b"http://")
         .map(|rest| (80, rest))
