@@ -45,6 +45,9 @@ pub struct ConnectionConfig {
     /// The protocols that a client may upgrade to over HTTP/1.1, in lower case; a wish for others is ignored (RFC 9110 section 7.8).
     /// In a gateway: those that any route allows, whatever stands here.
     pub upgrades: Vec<Arc<str>>,
+    /// What a server over HTTP/1.1 says in `proxy-status` (RFC 9209) where it answers what is no whole request: the value of the field. In a gateway:
+    /// its name with `http_request_error`, whatever stands here.
+    pub proxy_status: Option<Arc<str>>,
     /// Octets in the outbox above which no DATA is cut; at twice as many no input is read.
     pub outbox_high_mark: usize,
     /// How many streams a client opens before the server's first SETTINGS came. RFC 9113 6.5.2 recommends 100 or more.
@@ -72,6 +75,7 @@ impl Default for ConnectionConfig {
             authority_required: true,
             extended_connect: false,
             upgrades: vec!["websocket".into()],
+            proxy_status: None,
             outbox_high_mark: 128 << 10,
             assumed_max_concurrent_streams: 100,
             max_concurrent_streams_cap: 250,

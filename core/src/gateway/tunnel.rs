@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crate::config::{Config, ConnectionConfig};
 use crate::fields::{FieldName, FieldSection};
 use crate::gateway::Gateway;
+use crate::gateway::answer::token_or_string;
 use crate::message::{Method, RequestHead};
+use crate::record::Cause;
 use crate::request::{FrontAddress, Live, RequestKey, Tunnel};
 use crate::routes::Route;
 use crate::time::Instant;
@@ -20,13 +22,15 @@ pub(super) enum Direction {
     ToClient,
 }
 
-/// What holds for clients' connections: an upgrade that no route allows is not looked at.
+/// What holds for clients' connections: an upgrade that no route allows is not looked at, and who answers has the gateway's name.
 pub(super) fn front_config(config: &Config) -> ConnectionConfig {
     let mut upgrades: Vec<_> =
         config.routes.iter().flat_map(|route| &route.upgrades).map(Arc::clone).collect();
     upgrades.sort_unstable();
     upgrades.dedup();
-    ConnectionConfig { upgrades, ..config.front.clone() }
+    let (_, error) = Cause::RequestMalformed.status();
+    let proxy_status = format!("{}; error={error}", token_or_string(&config.via)).into();
+    ConnectionConfig { upgrades, proxy_status: Some(proxy_status), ..config.front.clone() }
 }
 
 /// Whether a request asks for a tunnel that its route does not have.

@@ -396,8 +396,7 @@ impl Connection {
             && awaited
             && !self.has_failed
         {
-            self.outbox
-                .extend(b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+            self.answer_late_request();
         }
         self.break_off();
     }

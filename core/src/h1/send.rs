@@ -11,7 +11,9 @@ use crate::h2::{Cut, Role, SendError, StreamKey};
 use crate::message::{self, Method, ResponseHead, Version};
 
 /// What a client hears whose request's content cannot be read, where nothing else has been said.
-const BAD_REQUEST: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+const BAD_REQUEST: &[u8] = b"HTTP/1.1 400 Bad Request\r\n";
+/// What one hears whose request has not come whole in time (RFC 9110 section 15.5.9).
+const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\n";
 
 impl Connection {
     /// Server: an interim or final response head. With `end`, a final one without content. What is no well-formed response,
@@ -267,8 +269,26 @@ impl Connection {
             self.end_message(key);
         }
         if core::mem::take(&mut self.owes_bad_request) && !self.has_failed {
-            self.outbox.extend(BAD_REQUEST);
+            self.answer_no_request(BAD_REQUEST);
         }
+    }
+}
+
+/// Answers to what is no whole request. They have no `date`, for nobody knows the time here.
+impl Connection {
+    pub(crate) fn answer_late_request(&mut self) {
+        self.answer_no_request(REQUEST_TIMEOUT);
+    }
+
+    fn answer_no_request(&mut self, status_line: &[u8]) {
+        self.outbox.extend(status_line);
+        self.outbox.extend(b"connection: close\r\ncontent-length: 0\r\n");
+        if let Some(value) = &self.config.proxy_status {
+            for part in [b"proxy-status: ", value.as_bytes(), b"\r\n"] {
+                self.outbox.extend(part);
+            }
+        }
+        self.outbox.extend(b"\r\n");
     }
 }
 

@@ -208,6 +208,23 @@ fn a_request_that_is_malformed_gets_400_and_the_connection_closes() {
     }
 }
 
+/// Half a request: no answer of the gateway's own kind, but one by its name.
+#[test]
+fn answers_to_what_is_no_whole_request_say_whose_they_are() {
+    let broken = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nnonsense\r\n";
+    for (half, status) in [(broken, "400 Bad Request"), ("GET / HTTP/1.1\r\nhos", "408 Request Timeout")] {
+        let mut memory = Memory::new(|config| config.via = "a.gateway".into());
+        let client = memory.connect_mute();
+        memory.inject(client, half.as_bytes());
+        memory.wait(Duration::from_secs(60));
+        let expected = format!(
+            "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 0\r\n\
+             proxy-status: a.gateway; error=http_request_error\r\n\r\n"
+        );
+        assert_eq!(said(&mut memory, client), expected);
+    }
+}
+
 #[test]
 fn other_refusals_have_their_own_status() {
     for (request, status) in [

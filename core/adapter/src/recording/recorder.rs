@@ -18,7 +18,7 @@ use crate::recording::word::Word;
 use crate::{Notice, Observer};
 
 /// The format of the files. A reader knows its own only.
-pub(crate) const FORMAT: u64 = 2;
+pub(crate) const FORMAT: u64 = 3;
 /// Octets of inputs that are gathered before they are written.
 const CHUNK: usize = 64 << 10;
 /// Inputs are not kept from the file for longer than this, if others follow.

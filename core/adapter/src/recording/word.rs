@@ -216,7 +216,7 @@ structs! {
     ForwardingConfig { x_forwarded, forwarded, obfuscate, trusted }
     ConnectionConfig {
         header_table_size, encoder_table_size, max_concurrent_streams, initial_window_size,
-        connection_window_size, max_header_list_size, max_fields, max_continuations, max_settings,
+        connection_window_size, max_header_list_size, max_fields, max_continuations, max_settings, proxy_status,
         max_queued_control_frames, misuse_max, max_interim_responses, authority_required, extended_connect, upgrades, outbox_high_mark,
         assumed_max_concurrent_streams, max_concurrent_streams_cap, stream_window_max
     }
