@@ -66,6 +66,7 @@ impl Gateway {
         entry.session.sent(n);
         if n > 0 {
             entry.waiting_since = Some(now);
+            Self::asked(entry, now);
         }
         if let Side::Front { beyond: held @ Some(_), .. } = &mut entry.side {
             let excess = entry.session.excess_output().saturating_sub(free);

@@ -23,13 +23,17 @@ pub(super) struct Vigil {
     deadline: Option<DeadlineKey<DeadlineTarget>>,
     /// Whether the deadline is that of an answer.
     pinged: bool,
-    /// So many octets have left when the question has: as long as it waits behind others no answer is due.
+    /// Where in the output the question ends: as long as it waits behind others no answer is due.
     ping_at: u64,
+    /// How much had left at the last look.
+    seen_at: u64,
+    /// When the question left.
+    left: Option<Instant>,
 }
 
 impl Vigil {
     pub(super) const fn new(now: Instant) -> Self {
-        Self { heard: now, asked: false, deadline: None, pinged: false, ping_at: 0 }
+        Self { heard: now, asked: false, deadline: None, pinged: false, ping_at: 0, seen_at: 0, left: None }
     }
 
     /// The connection is gone.
@@ -96,9 +100,19 @@ impl Gateway {
             return;
         }
         (vigil.asked, vigil.pinged) = (true, true);
-        vigil.ping_at = session.octets_queued();
+        (vigil.ping_at, vigil.seen_at, vigil.left) = (session.octets_queued(), session.octets_sent(), None);
         self.arm_vigil(conn, now + limit);
         self.touch(conn);
+    }
+
+    /// Octets of the connection have left, the question perhaps among them.
+    #[inline(always)]
+    pub(super) fn asked(entry: &mut Conn, now: Instant) {
+        if let Some(vigil) = entry.vigil.as_mut().filter(|vigil| vigil.pinged && vigil.left.is_none())
+            && entry.session.octets_sent() >= vigil.ping_at
+        {
+            vigil.left = Some(now);
+        }
     }
 
     /// The answer is overdue, or it is time for a look.
@@ -107,11 +121,17 @@ impl Gateway {
         let wanted = entry.life == Life::Open && entry.established && entry.session.open_streams() > 0;
         let Some(vigil) = &mut entry.vigil else { return };
         vigil.deadline = None;
-        if vigil.pinged && entry.session.octets_sent() < vigil.ping_at {
-            // A backend that reads slowly is there. One that does not read at all has another deadline.
-            return self.arm_vigil(conn, now + self.config.timeouts.ping);
-        }
         if vigil.pinged {
+            let limit = self.config.timeouts.ping;
+            let sent = entry.session.octets_sent();
+            match vigil.left {
+                Some(left) if now < left + limit => return self.arm_vigil(conn, left + limit),
+                // A backend that reads slowly is there.
+                None if sent > core::mem::replace(&mut vigil.seen_at, sent) => {
+                    return self.arm_vigil(conn, now + limit);
+                }
+                _ => {}
+            }
             return self.cut_conn(conn, Cause::ConnectionTerminated, now);
         }
         if !wanted || vigil.asked {

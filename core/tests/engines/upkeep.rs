@@ -131,14 +131,44 @@ fn f24_a_backend_that_reads_slowly_is_not_given_up_for_a_question_it_has_not_see
         config.timeouts.write_stall = Duration::from_secs(300);
     });
     let client = memory.connect(ConnectionConfig::default());
+    for n in 0..20 {
+        ask(&mut memory, client, &format!("/slow/{n}"));
+    }
+    let backend = memory.backends()[0];
+    memory.deafen(backend);
+    for n in 20..40 {
+        ask(&mut memory, client, &format!("/slow/{n}"));
+    }
+    // An octet every four seconds.
+    for _ in 0..15 {
+        memory.wait(Duration::from_secs(4));
+        assert!(memory.gateway.poll_transmit(backend, memory.now).is_some());
+        memory.gateway.handle_sent(backend, 1, memory.now);
+        memory.settle();
+    }
+    assert!(!memory.closed.contains(&backend), "it reads");
+    memory.wait(Duration::from_secs(11));
+    assert!(memory.closed.contains(&backend), "it has gone");
+}
+
+/// An answer has its time from when the question has left.
+#[test]
+fn f24_an_answer_has_its_time_from_when_the_question_has_left() {
+    let mut memory = Memory::new(|config| {
+        config.timeouts.response = Duration::from_secs(300);
+        config.timeouts.suspect_silent = Duration::from_secs(1);
+    });
+    let client = memory.connect(ConnectionConfig::default());
     ask(&mut memory, client, "/slow");
     let backend = memory.backends()[0];
     memory.deafen(backend);
-    memory.wait(Duration::from_secs(60));
-    assert!(!memory.closed.contains(&backend));
+    memory.wait(Duration::from_millis(5900));
+    memory.mute(backend);
     memory.hear(backend);
-    assert_eq!(answer_all(&mut memory), ["/slow"]);
-    assert_eq!(memory.records[0].attempts, 1);
+    memory.wait(Duration::from_secs(4));
+    assert!(!memory.closed.contains(&backend));
+    memory.wait(Duration::from_secs(2));
+    assert!(memory.closed.contains(&backend));
 }
 
 /// A backend that has answered and has been heard since may fall silent again.
