@@ -44,6 +44,8 @@ pub struct Deadlines<T, const N: usize> {
     /// The kinds that have any in their list, a bit each: few of them at any time.
     present: u32,
     early: BTreeMap<(Instant, NonZeroU64), DeadlineKey<T>>,
+    /// How many of these there are of each kind.
+    early_of: [u32; N],
     /// The last place in the tree that was given.
     places: NonZeroU64,
 }
@@ -58,6 +60,7 @@ impl<T, const N: usize> Default for Deadlines<T, N> {
             lists: core::array::from_fn(|_| List::default()),
             present: 0,
             early: BTreeMap::new(),
+            early_of: [0; N],
             places: NonZeroU64::MIN,
         }
     }
@@ -111,6 +114,7 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
         }
         self.places = self.places.saturating_add(1);
         self.early.insert((at, self.places), key);
+        self.early_of[kind as usize] += 1;
         if let Some(deadline) = self.slab.get_mut(key) {
             deadline.place = Some(self.places);
         }
@@ -120,7 +124,10 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
     fn unlink(&mut self, key: DeadlineKey<T>) {
         let Some(deadline) = self.slab.get_mut(key) else { return };
         match deadline.place.take() {
-            Some(place) => _ = self.early.remove(&(deadline.at, place)),
+            Some(place) => {
+                self.early_of[deadline.kind as usize] -= 1;
+                self.early.remove(&(deadline.at, place));
+            }
             None => {
                 let kind = deadline.kind;
                 let list = &mut self.lists[kind as usize];
@@ -166,7 +173,10 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
     pub fn pop_first(&mut self, kind: u8) -> Option<T> {
         let is_of_kind =
             |key: &DeadlineKey<T>| self.slab.get(*key).is_some_and(|deadline| deadline.kind == kind);
-        let early = || self.early.values().copied().find(is_of_kind);
+        let early = || match self.early_of[kind as usize] {
+            0 => None,
+            _ => self.early.values().copied().find(is_of_kind),
+        };
         let key = self.lists[kind as usize].front().or_else(early)?;
         let target = self.slab.get(key)?.target;
         self.cancel(key);

@@ -103,6 +103,19 @@ impl OctetQueue {
         self.advance(n, KEPT_CAPACITY)
     }
 
+    /// The same for one of many queues that share a bound: it has less than the double of what waits, or the least.
+    pub fn consume_and_fit(&mut self, n: usize) -> usize {
+        let n = n.min(self.len());
+        self.start += n;
+        if self.is_empty() {
+            self.empty(FIRST_CAPACITY);
+        } else if self.capacity() > FIRST_CAPACITY && self.len() <= self.capacity() / 2 {
+            // As many octets have left, at least, as are moved.
+            self.fit();
+        }
+        n
+    }
+
     /// The same for a queue from whose owner the memory is taken soon when it is empty.
     pub fn pass_on(&mut self, n: usize) -> usize {
         self.advance(n, PASSED_ON_CAPACITY)

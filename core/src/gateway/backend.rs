@@ -87,8 +87,7 @@ impl Gateway {
         }
         if head.declines_upgrade && !self.decline_upgrade(key) {
             self.keep_section(fields);
-            // What it answers belongs to no request from now on.
-            self.cancel_backend(key, now);
+            self.ignore_response(key, head.content_length, now);
             return self.fail_request(key, Cause::BackendProtocol, now);
         }
         let mut version = Version::Http2;

@@ -7,7 +7,7 @@ use crate::gateway::conn::Conn;
 use crate::gateway::deadlines::Kind;
 use crate::gateway::{ConnId, Gateway};
 use crate::h2::{Event, StreamKey};
-use crate::request::{DeadlineTarget, RequestKey};
+use crate::request::{DeadlineTarget, Request, RequestKey};
 use crate::time::{Duration, Instant};
 use crate::window::{Both, Credit};
 
@@ -19,6 +19,17 @@ pub(super) const LEFTOVER: Duration = Duration::from_secs(1);
 const NOBODY: u64 = 0;
 
 impl Gateway {
+    /// Its backend has answered what is no answer to the request, which fails: what has this length may come.
+    pub(super) fn ignore_response(&mut self, key: RequestKey, length: Option<u64>, now: Instant) {
+        let live = self.requests.get_mut(key).and_then(Request::live_mut);
+        let Some((conn, stream)) = live.map(|live| (live.conn(), live.stream())) else { return };
+        if length.is_some_and(|length| length <= u64::from(OCTETS_MAX)) {
+            self.let_run_out(conn, stream, now);
+        } else {
+            self.cancel_backend(key, now);
+        }
+    }
+
     /// The request has its answer, and wants no more of its backend, whose response has content of this length, if that is
     /// known. An upload that goes on has lost its use (RFC 9113 section 8.1), so that there is a reset for it in any case.
     pub(super) fn leave_backend(&mut self, key: RequestKey, length: Option<u64>, now: Instant) {

@@ -260,7 +260,7 @@ impl Connection {
         if let Some(trailers) = trailers {
             let _ = self.send_fields(key, &trailers, true);
         }
-        queue.consume(n);
+        queue.consume_and_fit(n);
         if let Some(stream) = self.streams.slab.get_mut(key) {
             stream.queue = queue;
         }

@@ -93,7 +93,7 @@ impl Decoder {
     }
 
     /// Decodes one whole block into `out`, which is cleared first. A section beyond `limits` is not kept, but decoded
-    /// to its end so that the table follows the peer's.
+    /// to its end so that the table follows the peer's, unless that is far too much ([`DecodeError::LiteralsTooMany`]).
     ///
     /// Lines that need not be well-formed HTTP pass: see [`FieldFacts::well_formed`]. Lines that came as never indexed
     /// are marked. If the block came before, the section has an [origin](FieldSection::origin): what was found out about it need not be
@@ -101,7 +101,7 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// A block that is no HPACK. The decoder is then of no further use, and `out` is empty.
+    /// A block that is no HPACK, or a bomb. The decoder is then of no further use, and `out` is empty.
     pub fn decode(
         &mut self,
         block: &[u8],

@@ -260,10 +260,16 @@ fn rfc9110_7_8_an_upgrade_that_a_backend_ignores_is_a_get() {
     let refused = |event: &ClientEvent| matches!(event, ClientEvent::Response { response, .. } if response.status() == 502);
     assert!(seen.iter().any(refused), "{seen:?}");
     assert_eq!(memory.records[0].outcome, Outcome::LocalReply(Cause::BackendProtocol));
+    memory.wait(Duration::from_millis(100));
     assert!(!memory.closed.contains(&backend), "all has been said on it");
+    memory.sent_to(backend);
+    let next = http::Request::get("http://a/next").body(()).expect("a request");
+    memory.client(client.conn).send_request(&next, true).expect("a slot");
+    memory.settle();
+    assert!(said(&mut memory, backend).contains("GET /next "));
 }
 
-/// Such an answer may be long: nobody takes it, and its connection is not lost for that.
+/// Such an answer may be long: nobody takes it, and its connection makes room for another.
 #[test]
 fn what_a_backend_says_in_place_of_a_tunnel_holds_no_connection() {
     let mut memory = Memory::new(|config| {

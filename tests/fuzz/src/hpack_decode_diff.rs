@@ -96,7 +96,7 @@ impl Panel {
                 assert!(whole.size() > 100 || whole.len() > 3, "nothing is over a limit");
                 assert!(fields.is_empty(), "a section over the limit is not kept");
             }
-            (Err(error @ DecodeError::LiteralsTooMany), Ok(_)) => return Err(error),
+            (Err(error @ DecodeError::LiteralsTooMany), _) => return Err(error),
             (Err(narrow), Err(whole)) => assert_eq!(narrow, whole),
             (narrow, whole) => panic!("{narrow:?} with limits, {whole:?} without"),
         }
