@@ -37,7 +37,8 @@ pub enum Outcome {
     Complete,
     /// The gateway answered by itself.
     LocalReply(Cause),
-    /// The response had begun and could not be finished: the client's stream was reset.
+    /// The response had begun and could not be finished: the client's stream was reset. Or a drain had no more time for
+    /// the request, whether it had begun or not.
     Truncated(Cause),
     /// The client reset the stream or went away.
     ClientGone,

@@ -8,6 +8,7 @@ use shuntyard_core::gateway::{Accepted, Action, ConnId, Gateway, RecvBuf};
 use shuntyard_core::record::Cause;
 use shuntyard_core::time::{Instant, WallClock};
 use shuntyard_core::tls::TlsFailure;
+use shuntyard_requirements::req;
 
 const NOW: Instant = Instant::ZERO;
 
@@ -55,6 +56,15 @@ fn a_client_of_http_1_gets_one_answer_that_it_understands_and_is_closed() {
         gateway.handle_read_closed(conn, NOW);
         assert_eq!(actions(&mut gateway), [Action::Close(conn)]);
     }
+}
+
+#[test]
+fn rfc9110_9_3_2_such_an_answer_to_head_has_no_content() {
+    req!("9110-9.3.2-01");
+    let (mut gateway, conn) = gateway();
+    hear(&mut gateway, conn, b"\r\nHEAD /path HTTP/1.1\r\nhost: example.com\r\n\r\n");
+    let answer = gateway.poll_transmit(conn, NOW).expect("an answer").chunk().to_vec();
+    assert!(answer.starts_with(b"HTTP/1.1 505 ") && answer.ends_with(b"\r\n\r\n"));
 }
 
 /// RFC 9209 section 2.3 recommends a status for each of its words.

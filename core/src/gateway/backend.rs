@@ -1,7 +1,7 @@
 //! What backends send: responses go to the fronts that wait for them.
 
 use crate::error::{ErrorCode, StreamError};
-use crate::fields::FieldSection;
+use crate::fields::{FieldName, FieldSection};
 use crate::gateway::forward::map_back;
 use crate::gateway::front::key_of;
 use crate::gateway::hooked::Incoming;
@@ -20,7 +20,9 @@ impl Gateway {
             return self.leftover_event(conn, event, now);
         }
         match event {
-            Event::Interim { tag, fields, .. } => self.interim_response(key_of(tag), fields),
+            Event::Interim { tag, head, fields, .. } => {
+                self.interim_response(key_of(tag), head.status, fields);
+            }
             Event::Response { tag, head, fields, end, .. } => {
                 self.response_head(key_of(tag), head, fields, end, now);
             }
@@ -51,10 +53,13 @@ impl Gateway {
         }
     }
 
-    fn interim_response(&mut self, key: RequestKey, mut fields: FieldSection) {
-        // Who takes so little misses it: the response is worth more.
+    fn interim_response(&mut self, key: RequestKey, status: u16, mut fields: FieldSection) {
         if !self.reserve_output(key, &fields) {
-            return self.keep_section(fields);
+            // Who takes so little misses what hints there are: the response is worth more. But for 100 somebody waits, who asked for it.
+            if status != 100 {
+                return self.keep_section(fields);
+            }
+            fields.retain(|line| line.facts.name == FieldName::Status);
         }
         if let Some(request) = self.requests.get_mut(key) {
             let authority = request.awaiting.route.as_ref().and_then(|route| route.authority.as_ref());

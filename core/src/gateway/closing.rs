@@ -43,7 +43,7 @@ impl Gateway {
         }
     }
 
-    /// Ends every request on the connection: of a client, because it is gone; of a backend, for `cause`. Whether there
+    /// Ends every request on the connection: of a client, because it is gone, or a drain has no more time for it; of a backend, for `cause`. Whether there
     /// were some of which nothing had left for their backend.
     fn abandon_streams(&mut self, id: ConnId, cause: Cause, now: Instant) -> bool {
         let mut unsent = false;
@@ -52,7 +52,9 @@ impl Gateway {
             let Some((_, tag)) = entry.session.abandon_stream() else { break };
             self.work.steps(1);
             if is_front {
-                self.client_gone(key_of(tag), Outcome::ClientGone, now);
+                let by_us = cause == Cause::Draining;
+                let outcome = if by_us { Outcome::Truncated(cause) } else { Outcome::ClientGone };
+                self.client_gone(key_of(tag), outcome, now);
             } else {
                 unsent |= self.lost_with(id, key_of(tag), cause, now);
             }

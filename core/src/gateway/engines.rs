@@ -208,6 +208,10 @@ impl Gateway {
     fn dial_failed(&mut self, (upstream, endpoint): (UpstreamKey, EndpointKey), cause: Cause, now: Instant) {
         if let Some(of) = self.registry.endpoint_mut(upstream, endpoint) {
             of.counters.dial_failed(cause, now);
+            if of.has_another() {
+                // Nothing of a request has left: it can wait for that.
+                return;
+            }
         }
         self.rest_endpoint(upstream, endpoint, now);
     }

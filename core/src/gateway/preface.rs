@@ -21,7 +21,10 @@ const HTTP1_ANSWER: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\n\
     \r\n\
     This listener speaks HTTP/2 with prior knowledge (h2c) only";
 
-const _: () = assert!(HTTP1_ANSWER.len() == 41 + 41 + 20 + 19 + 2 + 59, "content-length and content agree");
+const CONTENT_LEN: usize = 59;
+
+const _: () =
+    assert!(HTTP1_ANSWER.len() == 41 + 41 + 20 + 19 + 2 + CONTENT_LEN, "content-length and content agree");
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Protocol {
@@ -76,8 +79,11 @@ impl Gateway {
             Protocol::Http2 | Protocol::Unknown => true,
             Protocol::Undecided => false,
             Protocol::Http1 => {
+                // 9110-9.3.2-01. There may be an empty line before it.
+                let is_head = octets.trim_ascii_start().starts_with(b"HEAD ");
+                let content = if is_head { CONTENT_LEN } else { 0 };
                 if let Some(entry) = self.conns.get_mut(id) {
-                    entry.session.answer_instead(HTTP1_ANSWER);
+                    entry.session.answer_instead(&HTTP1_ANSWER[..HTTP1_ANSWER.len() - content]);
                 }
                 self.close_after_answer(id);
                 false

@@ -344,8 +344,10 @@ fn response_parts(
         let framing = framing::response(version, survey.codings, head.content_length, answers);
         framing.map_err(|_| StreamError::Malformed)?
     };
-    let persistent =
-        survey.is_persistent(version) && !matches!(framing, Framing::UntilClose | Framing::Tunnel);
+    // Who has answered by HTTP/1.0 knows no chunks, which the next request may have (9112-6.1-10).
+    let persistent = version > Version::Http10
+        && survey.is_persistent(version)
+        && !matches!(framing, Framing::UntilClose | Framing::Tunnel);
     Ok(ResponseParts { head, version, persistent, framing, nominated: survey.nominated_behind(framing) })
 }
 

@@ -47,6 +47,8 @@ pub struct Endpoint {
     pub rest_deadline: Option<DeadlineKey<DeadlineTarget>>,
     /// Dials that failed since one succeeded.
     failures: u32,
+    /// Addresses that were dialled in vain, one after the other.
+    unreached: usize,
     /// Connections that ended in vain since one did not.
     vain: u32,
     /// The streams that it allowed at a time when it was last asked: what holds on a new connection until it is told.
@@ -86,6 +88,7 @@ impl Endpoint {
             resting: false,
             rest_deadline: None,
             failures: 0,
+            unreached: 0,
             vain: 0,
             streams_max: None,
             barred: 0,
@@ -136,7 +139,17 @@ impl Endpoint {
         address
     }
 
-    /// A dial failed. Says how long the endpoint rests.
+    /// A dial failed. Says whether the name has another address, which has not been tried since one was reached.
+    pub fn has_another(&mut self) -> bool {
+        self.unreached += 1;
+        let another = self.unreached < self.addresses.len();
+        if !another {
+            self.unreached = 0;
+        }
+        another
+    }
+
+    /// Where it can be dialled nobody is reached. Says how long the endpoint rests.
     pub fn failed(&mut self) -> Duration {
         self.resting = true;
         let rest = REST_MIN.saturating_mul(1 << self.failures.min(5)).min(REST_MAX);
@@ -166,6 +179,7 @@ impl Endpoint {
         if !self.is_useless() {
             self.resting = false;
             self.failures = 0;
+            self.unreached = 0;
         }
     }
 }

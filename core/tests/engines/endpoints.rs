@@ -130,10 +130,27 @@ fn another_address_of_the_name_is_tried_where_one_refuses() {
     resolved(&mut memory, vec![address(9001), address(9002)]);
     let client = memory.connect(ConnectionConfig::default());
     ask(&mut memory, client, "/");
-    memory.wait(Duration::from_secs(2));
+    assert_eq!(memory.dials, [address(9001), address(9002)]);
+    assert_eq!(answer_all(&mut memory), ["/"], "at once");
+    // The next dial begins with the one that is dead.
+    memory.kill(memory.backends()[0]);
     ask(&mut memory, client, "/again");
-    assert!(memory.dials.contains(&address(9002)));
-    assert!(answer_all(&mut memory).contains(&"/again".to_owned()));
+    assert_eq!(memory.dials[2..], [address(9001), address(9002)]);
+    assert_eq!(answer_all(&mut memory), ["/again"]);
+    assert!(memory.records.iter().all(|record| record.outcome == Outcome::Complete));
+}
+
+#[test]
+fn b53_an_endpoint_rests_when_each_address_of_its_name_has_refused() {
+    let mut memory = named();
+    memory.settle();
+    resolved(&mut memory, vec![address(9001), address(9002)]);
+    memory.refuse = true;
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/");
+    memory.wait(Duration::from_millis(500));
+    assert_eq!(memory.dials, [address(9001), address(9002)], "each once");
+    assert_eq!(memory.records[0].outcome, Outcome::LocalReply(Cause::ConnectionRefused));
 }
 
 #[test]

@@ -168,8 +168,9 @@ fn say(memory: &mut Memory, backend: ConnId, says: Says, but: usize) {
             Says::Interims => {
                 let mut early = http::Response::builder().status(103).body(()).expect("a response");
                 *early.headers_mut() = large.clone();
-                for _ in 0..10 {
-                    memory.backend(backend).send_response(stream, &early, false).expect("an open stream");
+                let go_on = http::Response::builder().status(100).body(()).expect("a response");
+                for interim in [[&early; 10].as_slice(), &[&go_on]].concat() {
+                    memory.backend(backend).send_response(stream, interim, false).expect("an open stream");
                 }
             }
             Says::Trailers => {}
@@ -215,9 +216,10 @@ fn heads_for_a_client_that_reads_nothing_hold_no_more_than_their_memory() {
             assert_eq!(answer_all(&mut memory), ["/other"], "{says:?}");
         }
         memory.hear(client);
-        let (mut early, mut whole, mut refused) = (0, 0, 0);
+        let (mut early, mut go_on, mut whole, mut refused) = (0, 0, 0, 0);
         for event in events(&mut memory, client) {
             match event {
+                ClientEvent::Interim { response, .. } if response.status() == 100 => go_on += 1,
                 ClientEvent::Interim { .. } => early += 1,
                 ClientEvent::Response { response, .. } if response.status() == 503 => refused += 1,
                 ClientEvent::Reset { .. } => refused += 1,
@@ -228,6 +230,7 @@ fn heads_for_a_client_that_reads_nothing_hold_no_more_than_their_memory() {
         let view = memory.gateway.view();
         assert!(whole >= 1 && (refused >= 1) == (says != Says::Interims), "{says:?}: {whole}, {refused}");
         assert!(says != Says::Interims || (1..100).contains(&early), "{early}");
+        assert!(says != Says::Interims || go_on == STREAMS, "9110-15.2-04: {go_on}");
         assert_eq!((whole + refused, view.requests, view.head_octets), (STREAMS, 0, 0), "{says:?}: {view:?}");
     }
 }

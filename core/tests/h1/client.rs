@@ -243,7 +243,7 @@ fn rfc9112_6_3_responses_are_framed_by_the_rules() {
             "HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 0\r\n\r\n",
             vec![response(&[":status: 200", "content-length: 0"], true)],
             "",
-            true,
+            false,
         ),
         ("GET", "HTTP/1.1 200 OK\r\n\r\nabc", vec![response(&ok, false), data("abc", false)], "", false),
     ] {

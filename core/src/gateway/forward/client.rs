@@ -74,6 +74,11 @@ impl Introduction {
         let seed = self.seed;
         self.remember(peer, origins);
         let Some(Some(client)) = self.clients.get(place_of(peer.conn)) else { return };
+        // RFC 9110 section 7.4: what came in clear is no https resource's, whoever says so. 9110-7.4-01
+        let lies = |scheme: &[u8]| matches!(scheme, b"http" | b"https") && scheme != peer.scheme();
+        if !client.trusted && fields.value_of(FieldName::Scheme).is_some_and(lies) {
+            fields.replace_value(FieldName::Scheme, peer.scheme(), seed);
+        }
         let said = fields.has(FieldName::Forwarding);
         if said && !client.trusted {
             fields.retain(|line| line.facts.name != FieldName::Forwarding);
@@ -230,8 +235,11 @@ fn append(
 ) {
     let (mut value, mut never_indexed) = (Vec::new(), secret);
     if said {
-        for line in fields.iter().filter(|line| line.name == name && !line.value.is_empty()) {
-            value.extend_from_slice(line.value);
+        for line in fields.iter().filter(|line| line.name == name) {
+            // 9110-5.6.1.1-01: no member of ours is empty.
+            let blank = |octet: &u8| matches!(octet, b',' | b' ' | b'\t');
+            let Some(last) = line.value.iter().rposition(|octet| !blank(octet)) else { continue };
+            value.extend_from_slice(&line.value[..=last]);
             value.extend_from_slice(b", ");
             never_indexed |= line.never_indexed;
         }
@@ -304,10 +312,35 @@ mod tests {
         assert_eq!(introduced(silent, &peer("192.0.2.1"), &LIES), lines(&[("accept", "*/*")]));
     }
 
+    /// RFC 9110 section 7.4, and its other half.
+    #[test]
+    fn rfc9110_7_4_a_stranger_in_clear_does_not_come_by_https() {
+        req!("9110-7.4-01");
+        for (trusted, secure, said, expected) in [
+            (&[][..], false, "https", "http"),
+            (&[], true, "http", "https"),
+            (&[], true, "https", "https"),
+            (&[], false, "coap", "coap"),
+            (&["192.0.2.0/24"], false, "https", "https"),
+        ] {
+            let mut fields = FieldSection::new();
+            fields.push(FieldLine::new(b":scheme", said.as_bytes(), SEED));
+            let (mut origins, at) = (OwnOrigins::default(), peer("192.0.2.1"));
+            let peer = Peer { conn: ConnId::from_bits(7), address: &at, secure };
+            Introduction::new(config(trusted), SEED, &mut origins).introduce(
+                &mut fields,
+                &peer,
+                &mut origins,
+            );
+            assert_eq!(fields.value_of(FieldName::Scheme), Some(expected.as_bytes()));
+        }
+    }
+
     #[test]
     fn what_a_trusted_gateway_says_stays_and_its_address_goes_behind() {
+        req!("9110-5.6.1.1-01");
         let said = [
-            ("x-forwarded-for", "203.0.113.9"),
+            ("x-forwarded-for", "203.0.113.9, ,"),
             ("x-forwarded-host", "first.example"),
             ("x-forwarded-for", "198.51.100.2, 198.51.100.3"),
             ("x-forwarded-port", "443"),

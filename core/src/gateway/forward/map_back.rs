@@ -60,9 +60,11 @@ fn relative(reference: &[u8], authority: &str) -> Option<Vec<u8>> {
     if with_port(named) != with_port(authority.as_bytes()) {
         return None;
     }
-    // Two slashes would begin with another authority.
-    let before: &[u8] = match path {
-        [b'/', b'/' | b'\\', ..] => b"/.",
+    // Two slashes would begin with another authority; browsers see none of the tabs between them.
+    let seen = path.iter().copied().filter(|&octet| octet != b'\t');
+    let two: Vec<u8> = seen.take(2).collect();
+    let before: &[u8] = match *two {
+        [b'/', b'/' | b'\\'] => b"/.",
         [b'/', ..] => b"",
         _ => b"/",
     };
@@ -155,6 +157,8 @@ mod tests {
             ("[::1]:81", "http://[::1]:81/x", "/x"),
             ("app", "http://app//evil.example/", "/.//evil.example/"),
             ("app", "http://app/\\evil.example/", "/./\\evil.example/"),
+            ("app", "http://app/\t/evil.example/", "/./\t/evil.example/"),
+            ("app", "http://app/\t\t\\evil.example/", "/./\t\t\\evil.example/"),
         ] {
             assert_eq!(of(authority, reference).as_deref(), Some(expected), "{reference}");
         }
