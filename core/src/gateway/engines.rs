@@ -210,7 +210,8 @@ impl Gateway {
             of.counters.dial_failed(cause, now);
             if of.has_another() {
                 // Nothing of a request has left: it can wait for that.
-                return;
+                self.registry.look_for_short(upstream);
+                return self.registry.wake_upstream(upstream);
             }
         }
         self.rest_endpoint(upstream, endpoint, now);
