@@ -90,7 +90,7 @@ fn garbage_ends_the_connection() {
     ] {
         let mut end = End::new(Transport::front(&tls).unwrap());
         end.hear(garbage, &mut Spare::default(), (usize::MAX, 100));
-        assert!(end.failure.is_some(), "{failure:?}: {:?}", &garbage[..6]);
+        assert_eq!(end.failure, Some(failure), "{:?}", &garbage[..6]);
     }
 }
 
