@@ -238,6 +238,12 @@ impl Secured {
         writing
     }
 
+    /// Whether octets for a backend wait of which the gateway does not know that they have left. When the connection is over, the requests in
+    /// them may be on another connection.
+    fn holds_requests(&self) -> bool {
+        self.client.is_none() && self.transport.holds_plaintext()
+    }
+
     fn write_on(
         &mut self,
         wire: &mut impl Wire,
@@ -247,6 +253,9 @@ impl Secured {
     ) -> Writing {
         loop {
             while self.has_output() {
+                if self.holds_requests() && !gateway.knows(conn) {
+                    return Writing::Done;
+                }
                 match wire.write(self.transport.pending()) {
                     Ok(n) => {
                         let plaintext = self.transport.left(n);
@@ -297,12 +306,13 @@ impl Secured {
 
     /// Last words, as far as the socket takes them: what waits, alerts among it, and, where all that the gateway had has left (`whole`), that
     /// nothing follows. Behind a message that was cut off that would say that the message was whole (RFC 9112 section 9.8). What the peer has
-    /// sent meanwhile is thrown away, for a socket that is closed before it was read destroys what is on its way.
+    /// sent meanwhile is thrown away, for a socket that is closed before it was read destroys what is on its way. Of requests nothing leaves
+    /// any more.
     pub fn farewell(&mut self, wire: &mut impl Wire, spare: &mut Spare, whole: bool) {
         if whole && !self.has_output() {
             self.transport.close();
         }
-        while self.has_output() {
+        while self.has_output() && !self.holds_requests() {
             match wire.write(self.transport.pending()) {
                 Ok(n) if n > 0 => _ = self.transport.left(n),
                 _ => break,

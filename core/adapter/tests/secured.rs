@@ -6,19 +6,24 @@ mod common;
 use std::io;
 
 use common::{Authority, End};
+use http::{Method, Request};
 use shuntyard_adapter::transport::{BackTls, ClientAuth, FrontTls, Spare, Transport, Trust};
-use shuntyard_adapter::{Options, Reading, Secured, Wire, Writing, equip};
-use shuntyard_core::address::Address;
-use shuntyard_core::config::{Alpn, Config, Protocol};
-use shuntyard_core::gateway::{Accepted, Closed};
+use shuntyard_adapter::{Options, Reading, Recorded, Secured, Wire, Writing, equip};
+use shuntyard_core::address::{Address, SocketAddr};
+use shuntyard_core::config::{Alpn, Config, ConnectionConfig, Protocol};
+use shuntyard_core::gateway::{Accepted, Action, Closed, ConnId, RecvBuf};
+use shuntyard_core::h2::{Client, Server, ServerEvent};
 use shuntyard_core::time::Instant;
 use shuntyard_core::tls::TlsFailure;
 
-/// A socket in memory, whose peer takes all that is written.
+const NOW: Instant = Instant::from_nanos(1 << 40);
+
+/// A socket in memory, whose peer takes all that is written, unless it is full.
 #[derive(Default)]
 struct Socket {
     input: Vec<u8>,
     output: Vec<u8>,
+    full: bool,
 }
 
 impl Wire for Socket {
@@ -33,25 +38,38 @@ impl Wire for Socket {
     }
 
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        if self.full {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         self.output.extend_from_slice(octets);
         Ok(octets.len())
     }
+}
+
+fn loopback(port: u16) -> Address {
+    SocketAddr::from(([127, 0, 0, 1], port)).into()
+}
+
+fn tls() -> (FrontTls, BackTls) {
+    let authority = Authority::new();
+    let identity = authority.issue(&["a.example"]);
+    let front = FrontTls::new(&[identity], &[Protocol::Http2], &ClientAuth::Off).unwrap();
+    (front, BackTls::new(&Trust::Authorities(authority.pem()), None, None).unwrap())
+}
+
+fn gateway(config: &Config) -> Recorded {
+    equip(config, &Options::new(Vec::new())).unwrap().remove(0).gateway
 }
 
 /// The gateway takes no more before output has left, and behind what it has not taken stands a record that cannot be opened: no output can leave.
 #[test]
 fn output_that_can_never_leave_ends_the_connection() {
     const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0\0\0\0\0\0\0\0\0";
-    let authority = Authority::new();
-    let front =
-        FrontTls::new(&[authority.issue(&["a.example"])], &[Protocol::Http2], &ClientAuth::Off).unwrap();
-    let back = BackTls::new(&Trust::Authorities(authority.pem()), None, None).unwrap();
-    let mut config = Config::new(vec![std::net::SocketAddr::from(([127, 0, 0, 1], 9)).into()]);
+    let (front, back) = tls();
+    let mut config = Config::new(vec![loopback(9)]);
     config.front.outbox_high_mark = 1;
-    let mut gateway = equip(&config, &Options::new(Vec::new())).unwrap().remove(0).gateway;
-    let address: Address = std::net::SocketAddr::from(([127, 0, 0, 1], 8)).into();
-    let now = Instant::from_nanos(1 << 40);
-    let conn = gateway.handle_arriving(Accepted { peer: address.clone(), local: address }, now);
+    let (mut gateway, now) = (gateway(&config), NOW);
+    let conn = gateway.handle_arriving(Accepted { peer: loopback(8), local: loopback(8) }, now);
 
     let (mut spare, mut clients, mut socket) = (Spare::default(), Spare::default(), Socket::default());
     let mut secured = Secured::new(Transport::front(&front).unwrap(), None);
@@ -76,4 +94,126 @@ fn output_that_can_never_leave_ends_the_connection() {
     );
     client.hear(&socket.output, &mut clients, (usize::MAX, 64 << 10));
     assert_eq!(client.failure, Some(TlsFailure::AlertReceived(20)));
+}
+
+/// A connection of the gateway's to a backend.
+struct Dialled {
+    conn: ConnId,
+    secured: Secured,
+    socket: Socket,
+    backend: End,
+    server: Server,
+    /// Of the requests that came.
+    methods: Vec<Method>,
+}
+
+impl Dialled {
+    /// The connection that the gateway wants, with its handshake done and all that there was to say said.
+    fn next(gateway: &mut Recorded, (front, back): &(FrontTls, BackTls), spare: &mut Spare) -> Self {
+        let dialled = |action| if let Action::Connect { conn, .. } = action { Some(conn) } else { None };
+        let conn =
+            std::iter::from_fn(|| gateway.poll_action()).find_map(dialled).expect("a connection is wanted");
+        let secured = Secured::new(Transport::back(back, "a.example", Alpn::Http2).unwrap(), None);
+        let backend = End::new(Transport::front(front).unwrap());
+        let server = Server::new(ConnectionConfig::default(), 2).unwrap();
+        let mut dialled =
+            Self { conn, secured, socket: Socket::default(), backend, server, methods: Vec::new() };
+        for _ in 0..4 {
+            // Requests are given to it meanwhile.
+            while gateway.poll_action().is_some() {}
+            assert_eq!(dialled.write(gateway, spare), Writing::Done);
+            dialled.hear();
+            let said = dialled.server.poll_transmit().unwrap_or_default().to_vec();
+            if dialled.backend.facts.is_some() {
+                dialled.server.handle_sent(said.len());
+                dialled.say(&said);
+            }
+            dialled.socket.input = dialled.backend.speak();
+            assert_eq!(dialled.read(gateway, spare), Reading::Idle);
+        }
+        dialled
+    }
+
+    fn read(&mut self, gateway: &mut Recorded, spare: &mut Spare) -> Reading {
+        self.secured.read(&mut self.socket, gateway, (self.conn, NOW), spare)
+    }
+
+    fn write(&mut self, gateway: &mut Recorded, spare: &mut Spare) -> Writing {
+        self.secured.write(&mut self.socket, gateway, (self.conn, NOW), spare)
+    }
+
+    /// The backend takes what is on the wire.
+    fn hear(&mut self) {
+        let octets = std::mem::take(&mut self.socket.output);
+        self.backend.hear(&octets, &mut Spare::default(), (usize::MAX, 64 << 10));
+        self.server.handle_recv(&std::mem::take(&mut self.backend.heard));
+        while let Some(event) = self.server.poll_event().unwrap() {
+            if let ServerEvent::Request { request, .. } = event {
+                self.methods.push(request.method().clone());
+            }
+        }
+    }
+
+    fn say(&mut self, plaintext: &[u8]) {
+        self.backend.say(plaintext, &mut Spare::default(), NOW);
+    }
+}
+
+/// The client's octets come in.
+fn receive(gateway: &mut Recorded, front: ConnId, client: &mut Client) {
+    while let Some(octets) = client.poll_transmit() {
+        let RecvBuf::Buffer(buffer) = gateway.recv_buf(front) else { panic!("the gateway reads") };
+        let n = octets.len();
+        buffer[..n].copy_from_slice(octets);
+        gateway.handle_recv(front, n, NOW);
+        client.handle_sent(n);
+    }
+}
+
+/// A request of which nothing has left when its connection fails is on another connection at once. So the records in which it waits must not leave,
+/// whether it was the backend's HTTP/2 that failed or its TLS.
+#[test]
+fn a_request_that_is_on_another_connection_does_not_leave_on_the_first() {
+    for tls_fails in [false, true] {
+        let (tls, mut spare) = (tls(), Spare::default());
+        let mut config = Config::new(vec![loopback(9)]);
+        config.upstreams[0].endpoints[0].tls = Some(Alpn::Http2);
+        let mut gateway = gateway(&config);
+        let front = gateway.handle_accept(Accepted { peer: loopback(8), local: loopback(8) }, NOW);
+        let mut client = Client::new(ConnectionConfig::default(), 1).unwrap();
+        client.send_request(&Request::get("http://a/").body(()).unwrap(), true).unwrap();
+        receive(&mut gateway, front, &mut client);
+        let mut first = Dialled::next(&mut gateway, &tls, &mut spare);
+        assert_eq!(first.methods, [Method::GET]);
+
+        first.socket.full = true;
+        let stream = client.send_request(&Request::post("http://a/").body(()).unwrap(), false).unwrap();
+        client.send_data(stream, b"once", true).unwrap();
+        receive(&mut gateway, front, &mut client);
+        let writable = Action::Writable(first.conn);
+        assert!(std::iter::from_fn(|| gateway.poll_action()).any(|action| action == writable));
+        assert_eq!(first.write(&mut gateway, &mut spare), Writing::Full);
+        if tls_fails {
+            first.socket.input = b"\x17\x03\x03\0\x20an octet that nobody had sealed.".to_vec();
+            let failed = Reading::Failed(Closed::Tls(TlsFailure::Decrypt));
+            assert_eq!(first.read(&mut gateway, &mut spare), failed);
+        } else {
+            // DATA on no stream.
+            first.say(b"\0\0\x01\0\0\0\0\0\0.");
+            first.socket.input = first.backend.speak();
+            assert_eq!(first.read(&mut gateway, &mut spare), Reading::Idle);
+        }
+        first.socket.full = false;
+        if !tls_fails {
+            assert_eq!(first.write(&mut gateway, &mut spare), Writing::Done);
+        }
+        first.secured.farewell(&mut first.socket, &mut spare, false);
+        assert_eq!(first.socket.output.len(), 0);
+        if tls_fails {
+            gateway.handle_closed(first.conn, Closed::Tls(TlsFailure::Decrypt), NOW);
+        }
+
+        let second = Dialled::next(&mut gateway, &tls, &mut spare);
+        assert!(second.methods.contains(&Method::POST));
+    }
 }

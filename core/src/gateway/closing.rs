@@ -23,6 +23,11 @@ pub(super) struct Drain {
 }
 
 impl Gateway {
+    /// Whether there is such a connection. What it has shown of the output of one that is gone may be on its way elsewhere.
+    pub fn knows(&self, conn: ConnId) -> bool {
+        self.conns.get(conn).is_some()
+    }
+
     /// The peer broke the protocol: GOAWAY is queued, everything on the connection ends.
     pub(super) fn connection_failed(&mut self, id: ConnId, error: ConnectionError, now: Instant) {
         if let Some(entry) = self.conns.get_mut(id) {

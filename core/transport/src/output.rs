@@ -34,6 +34,11 @@ impl Output {
         self.start == self.end
     }
 
+    /// Whether there is plaintext whose record has not left whole.
+    pub(crate) fn holds_plaintext(&self) -> bool {
+        self.passed < self.memory.marks.len()
+    }
+
     /// Takes memory of the worker, unless it has some.
     pub(crate) fn borrow(&mut self, spare: &mut Memory) {
         if self.is_empty() && self.memory.octets.is_empty() {

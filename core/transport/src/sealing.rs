@@ -63,6 +63,11 @@ impl Transport {
         self.output.pending()
     }
 
+    /// Whether there is plaintext among them.
+    pub fn holds_plaintext(&self) -> bool {
+        self.output.holds_plaintext()
+    }
+
     /// The wire took `n` of the octets: says how much plaintext has left with them, in whole records.
     pub fn left(&mut self, n: usize) -> usize {
         self.output.left(n)
