@@ -163,7 +163,7 @@ impl Worker {
                 socket.listed = true;
                 self.ready.push_back(conn);
             }
-            Reading::Paused => socket.paused = true,
+            Reading::Paused => self.pause(conn),
             Reading::Ended => {
                 (socket.readable, socket.ended) = (false, true);
                 if let Some(why) = socket.broken {

@@ -291,10 +291,7 @@ impl Worker {
             }
             let buffer = match self.gateway.recv_buf(conn) {
                 RecvBuf::Buffer(buffer) => buffer,
-                RecvBuf::Pause => {
-                    socket.paused = true;
-                    return;
-                }
+                RecvBuf::Pause => return self.pause(conn),
                 RecvBuf::Gone => return,
             };
             let room = buffer.len();
@@ -320,6 +317,15 @@ impl Worker {
                     _ => return self.close(conn, transfer_failure(&error)),
                 },
             }
+        }
+    }
+
+    /// The gateway wants no input for now. Where it waits for output to leave, and none can, that will never change.
+    pub(crate) fn pause(&mut self, conn: ConnId) {
+        let Some(socket) = self.sockets.get_mut(conn) else { return };
+        match socket.broken.filter(|_| self.gateway.waits_for_output(conn)) {
+            Some(why) => self.close(conn, why),
+            None => socket.paused = true,
         }
     }
 
@@ -469,10 +475,11 @@ impl Worker {
         }
     }
 
-    /// Writing has failed. A backend's connection ends when it has been read out, any other at once.
+    /// Writing has failed. A backend's connection ends when it has been read out, any other at once, and so does one that is not read from until
+    /// output has left.
     pub(crate) fn broke(&mut self, conn: ConnId, why: Closed) {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
-        if socket.front || socket.ended {
+        if socket.front || socket.ended || self.gateway.waits_for_output(conn) {
             return self.close(conn, why);
         }
         socket.broken = Some(why);

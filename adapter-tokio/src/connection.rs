@@ -212,12 +212,24 @@ impl<S: Stream> Connection<S> {
         self.read(state, cx)
     }
 
-    /// Writing has failed. A backend's connection ends when it has been read out, any other at once.
-    pub(crate) fn broke(&mut self, why: Closed) -> Result<(), End> {
-        if !self.back || self.ended {
+    /// Writing has failed. A backend's connection ends when it has been read out, any other at once, and so does one that is not read from until
+    /// output has left.
+    pub(crate) fn broke(&mut self, state: &State, why: Closed) -> Result<(), End> {
+        if !self.back || self.ended || state.gateway.waits_for_output(self.conn) {
             return Err(End::Failed(why));
         }
         self.broken = Some(why);
+        Ok(())
+    }
+
+    /// The gateway wants no input for now. Where it waits for output to leave, and none can, that will never change.
+    pub(crate) fn pause(&self, state: &mut State) -> Result<(), End> {
+        if let Some(why) = self.broken.filter(|_| state.gateway.waits_for_output(self.conn)) {
+            return Err(End::Failed(why));
+        }
+        if let Some(socket) = state.sockets.get_mut(self.conn) {
+            socket.paused = true;
+        }
         Ok(())
     }
 
@@ -246,7 +258,7 @@ impl<S: Stream> Connection<S> {
                 Poll::Pending => break,
                 Poll::Ready(Ok(n)) => state.gateway.handle_sent(self.conn, n, state.now),
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Poll::Ready(Err(error)) => return self.broke(transfer_failure(&error)),
+                Poll::Ready(Err(error)) => return self.broke(state, transfer_failure(&error)),
             }
         }
         Ok(())
@@ -276,10 +288,7 @@ impl<S: Stream> Connection<S> {
             }
             let buffer = match state.gateway.recv_buf(self.conn) {
                 RecvBuf::Buffer(buffer) => buffer,
-                RecvBuf::Pause => {
-                    socket.paused = true;
-                    break;
-                }
+                RecvBuf::Pause => return self.pause(state),
                 // What the gateway wants done with the socket comes with its next action.
                 RecvBuf::Gone => break,
             };

@@ -97,7 +97,7 @@ impl<S: Stream> Connection<S> {
                 // Never pending: it is one system call. A peer that is gone already shows itself by reading.
                 let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
             }
-            Writing::Failed(why @ (Closed::Reset | Closed::Failed)) => return self.broke(why),
+            Writing::Failed(why @ (Closed::Reset | Closed::Failed)) => return self.broke(state, why),
             Writing::Failed(why) => {
                 self.complain(why);
                 return Err(End::Failed(why));
@@ -121,7 +121,7 @@ impl<S: Stream> Connection<S> {
         match reading {
             Reading::Idle => self.read_out()?,
             Reading::Again => cx.waker().wake_by_ref(),
-            Reading::Paused => socket.paused = true,
+            Reading::Paused => self.pause(state)?,
             Reading::Ended => {
                 self.ended = true;
                 self.read_out()?;

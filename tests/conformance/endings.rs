@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{Response, StatusCode};
 use shuntyard_adapter::{Exit, Options, replay};
@@ -23,6 +23,7 @@ on_every_adapter! {
     a_stream_that_the_client_resets_is_reset_at_the_backend,
     a_client_that_resets_its_connection_frees_its_backend_stream,
     a_backend_that_vanishes_fails_its_requests_and_the_next_one_finds_another_connection,
+    a_backend_that_reads_nothing_and_is_gone_is_found_by_writing,
     a_response_to_http10_that_breaks_off_breaks_the_connection,
     a_drain_waits_for_requests_and_accepts_nobody_new,
     a_drain_serves_who_stands_in_the_queue,
@@ -156,6 +157,57 @@ fn a_backend_that_vanishes_fails_its_requests_and_the_next_one_finds_another_con
     assert_eq!(client.response(asked).status, StatusCode::OK);
     drop((client, upstream));
     server.end();
+}
+
+/// More than the buffers of the kernel between two sockets.
+const UPLOAD: usize = 16 << 20;
+
+/// Nothing is read from who takes nothing of what is said: that the connection is broken shows itself by writing alone.
+fn a_backend_that_reads_nothing_and_is_gone_is_found_by_writing(adapter: &dyn Adapter) {
+    // Time for what is under way to come to rest. Where it is too short, this shows less.
+    let rest = Duration::from_millis(300);
+    let (listener, mut config) = backend();
+    config.backend.outbox_high_mark = 1024;
+    // Nobody else is to find it.
+    let never = 100 * PATIENCE;
+    (config.timeouts.suspect_silent, config.timeouts.ping, config.timeouts.write_stall) =
+        (never, never, never);
+    let server = Running::start(adapter, config);
+    let socket = TcpStream::connect(inet(&server.address)).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut client = Peer::on(Box::new(socket.try_clone().unwrap()));
+    let upload = client.post("/large");
+    client.http.send_data(upload, &vec![0; UPLOAD], true).unwrap();
+    client.flush();
+    let mut deaf = listener.accept().unwrap().0;
+    deaf.read_exact(&mut [0; 24 + 9]).unwrap();
+    // SETTINGS with the largest window, the like for the connection, and an acknowledgement.
+    deaf.write_all(b"\0\0\x06\x04\0\0\0\0\0\0\x04\x7f\xff\xff\xff").unwrap();
+    deaf.write_all(b"\0\0\x04\x08\0\0\0\0\0\x7f\xff\0\0\0\0\0\x04\x01\0\0\0\0").unwrap();
+    socket.set_read_timeout(Some(rest)).unwrap();
+    while socket.peek(&mut [0]).is_ok() {
+        client.exchange();
+    }
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let asked: Vec<_> = (0..8).map(|n| client.get(&format!("/{n}{}", "x".repeat(1000)))).collect();
+    while server.handle.inspect(PATIENCE, |gateway, _| gateway.view().live) != [1 + asked.len()] {
+        thread::yield_now();
+    }
+    // With this it is paused.
+    deaf.write_all(b"\0\0\x08\x06\0\0\0\0\0........").unwrap();
+    thread::sleep(rest);
+    // What it has not read makes of the end a reset.
+    drop(deaf);
+    let gone = Instant::now();
+    let origin = thread::spawn(move || Peer::accept(&listener).echo_paths());
+    for (n, answer) in client.responses(&asked).into_iter().enumerate() {
+        assert!(answer.content.starts_with(format!("/{n}x").as_bytes()), "{answer:?}");
+    }
+    // Deadlines for what does not answer take longer.
+    assert!(gone.elapsed() < Duration::from_secs(10));
+    drop((client, socket));
+    server.end();
+    origin.join().unwrap();
 }
 
 /// Only the end of the connection ends such a response (RFC 9112 section 8): a clean one would make it look whole.

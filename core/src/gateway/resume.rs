@@ -5,6 +5,7 @@ use crate::gateway::conn::{Conn, Life};
 use crate::gateway::{Action, ConnId, Gateway};
 use crate::outbox::Held;
 use crate::record::Cause;
+use crate::session::Session;
 use crate::time::Instant;
 
 /// How many octets of the input before are copied for each that comes.
@@ -39,6 +40,13 @@ impl Conn {
 }
 
 impl Gateway {
+    /// Whether nothing is read from the connection until output has left (HTTP/2: what is read would be answered). Where none can leave
+    /// any more, nothing will ever be read, and the connection is over.
+    pub fn waits_for_output(&self, conn: ConnId) -> bool {
+        let Some(entry) = self.conns.get(conn) else { return false };
+        entry.paused && !entry.has_input() && matches!(entry.session, Session::H2(_))
+    }
+
     /// Looks at the connections that want it.
     pub(super) fn revisit(&mut self, now: Instant) {
         while let Some(id) = self.revisited.pop() {
