@@ -73,7 +73,12 @@ fn poll_desk(yard: &Rc<Yard>, orders: &mut UnboundedReceiver<Order>, cx: &mut Co
     while let Poll::Ready(Some(order)) = orders.poll_recv(cx) {
         match order {
             Order::Drain(deadline) => drain(yard, deadline),
-            Order::Stop => stop(yard),
+            Order::Stop => {
+                stop(yard);
+                // Behind the tasks that were woken: what they close is broken off by them, and in good order without them.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             Order::Command(command) => {
                 yard.turn(|state| state.gateway.handle_command(command, state.now));
             }

@@ -29,6 +29,7 @@ on_every_adapter! {
     a_drain_serves_who_stands_in_the_queue,
     a_drain_that_runs_out_of_time_cuts_and_says_so,
     a_stop_does_not_wait,
+    a_stop_breaks_what_is_not_whole,
     what_is_ordered_before_running_is_done_when_it_runs,
     a_worker_that_panics_ends_the_server,
     a_test_that_fails_leaves_what_the_gateway_was_told,
@@ -302,6 +303,46 @@ fn a_stop_does_not_wait(adapter: &dyn Adapter) {
     server.handle.drain(Duration::from_secs(3600));
     server.handle.stop();
     assert_eq!(server.wait(), Exit { cut: 1 });
+}
+
+/// However many there are.
+fn a_stop_breaks_what_is_not_whole(adapter: &dyn Adapter) {
+    const CLIENTS: u32 = 200;
+    let (listener, config) = backend();
+    let server = Running::start(adapter, config);
+    // It ends with the process: how many connections come is the gateway's to say.
+    thread::spawn(move || {
+        while let Ok((stream, _)) = listener.accept() {
+            thread::spawn(move || {
+                let mut peer = Peer::serve(Box::new(stream));
+                let head = Response::builder().status(200).body(()).unwrap();
+                loop {
+                    let (stream, _) = peer.request();
+                    peer.http.send_response(stream, &head, false).unwrap();
+                    peer.http.send_data(stream, b"half", false).unwrap();
+                }
+            });
+        }
+    });
+    let mut buffer = [0; 1024];
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut client = TcpStream::connect(inet(&server.address)).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.write_all(b"GET /half HTTP/1.0\r\nhost: a\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\nhalf") {
+            let n = client.read(&mut buffer).unwrap();
+            assert!(n > 0, "{answer:?}");
+            answer.extend_from_slice(&buffer[..n]);
+        }
+        clients.push(client);
+    }
+    server.handle.stop();
+    let ends = clients.iter_mut().map(|client| client.read(&mut buffer).map_err(|error| error.kind()));
+    let broken = ends.filter(|end| *end == Err(ErrorKind::ConnectionReset)).count();
+    assert_eq!(broken, CLIENTS as usize);
+    assert_eq!(server.wait(), Exit { cut: CLIENTS });
 }
 
 fn what_is_ordered_before_running_is_done_when_it_runs(adapter: &dyn Adapter) {
