@@ -130,6 +130,8 @@ impl Worker {
         match introduced {
             Introduced::Done => self.read(conn),
             Introduced::Waits => socket.introducing = Some(introducing),
+            // What the gateway wants done with the socket comes with its next action.
+            Introduced::Gone => {}
             Introduced::Failed(why, notice) => {
                 notice.into_iter().for_each(|notice| self.observe(notice));
                 self.close(conn, why);

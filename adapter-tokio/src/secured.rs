@@ -59,7 +59,8 @@ impl<S: Stream> Connection<S> {
                 self.introducing = None;
                 Ok(true)
             }
-            Introduced::Waits => Ok(false),
+            // What the gateway wants done with the socket comes with its next action.
+            Introduced::Waits | Introduced::Gone => Ok(false),
             Introduced::Failed(why, notice) => {
                 notice.into_iter().for_each(|notice| self.yard.observe(notice));
                 Err(End::Failed(why))

@@ -16,6 +16,8 @@ pub enum Introduced {
     Done,
     /// More of it is still to come.
     Waits,
+    /// The gateway has forgotten the connection: its client has as many as it may.
+    Gone,
     /// It is over: close the socket, tell the gateway, and the observer what there is to tell.
     Failed(Closed, Option<Notice>),
 }
@@ -60,10 +62,18 @@ impl Introducing {
             match introduction(&self.octets) {
                 Ok(None) => {}
                 Ok(Some(found)) => {
-                    gateway.handle_introduced(conn, found.client, now);
+                    gateway.handle_introduced(conn, found.client.clone(), now);
+                    if !gateway.knows(conn) {
+                        return Introduced::Gone;
+                    }
                     let rest = &self.octets[found.octets..];
                     match secured {
-                        Some((secured, spare)) => secured.receive(rest, spare),
+                        Some((secured, spare)) => {
+                            if let (Some((client, _)), Some(found)) = (&mut secured.client, found.client) {
+                                *client = found;
+                            }
+                            secured.receive(rest, spare);
+                        }
                         None => {
                             gateway.handle_connected(conn, Connected::default(), now);
                             receive(rest, gateway, conn, now);

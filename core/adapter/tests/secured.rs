@@ -8,9 +8,11 @@ use std::io;
 use common::{Authority, End};
 use http::{Method, Request};
 use shuntyard_adapter::transport::{BackTls, ClientAuth, FrontTls, Spare, Transport, Trust};
-use shuntyard_adapter::{Options, Reading, Recorded, Secured, Wire, Writing, equip};
+use shuntyard_adapter::{
+    Introduced, Introducing, Notice, Options, Reading, Recorded, Secured, Wire, Writing, equip,
+};
 use shuntyard_core::address::{Address, SocketAddr};
-use shuntyard_core::config::{Alpn, Config, ConnectionConfig, Protocol};
+use shuntyard_core::config::{Alpn, Config, ConnectionConfig, ListenerConfig, Protocol};
 use shuntyard_core::gateway::{Accepted, Action, Closed, ConnId, RecvBuf};
 use shuntyard_core::h2::{Client, Server, ServerEvent};
 use shuntyard_core::time::Instant;
@@ -216,4 +218,55 @@ fn a_request_that_is_on_another_connection_does_not_leave_on_the_first() {
         let second = Dialled::next(&mut gateway, &tls, &mut spare);
         assert!(second.methods.contains(&Method::POST));
     }
+}
+
+/// At a listener behind a balancer.
+fn introduce(
+    gateway: &mut Recorded,
+    front: &FrontTls,
+    octets: &[u8],
+) -> (ConnId, Secured, Socket, Introduced) {
+    let (peer, local) = (loopback(8), loopback(7));
+    let conn = gateway.handle_arriving(Accepted { peer: peer.clone(), local: local.clone() }, NOW);
+    let mut secured = Secured::new(Transport::front(front).unwrap(), Some((peer.clone(), local.clone())));
+    let mut socket = Socket { input: octets.to_vec(), ..Socket::default() };
+    let mut introducing = Introducing::new(peer, local);
+    let mut spare = Spare::default();
+    let introduced = introducing.read(&mut socket, gateway, (conn, NOW), Some((&mut secured, &mut spare)));
+    (conn, secured, socket, introduced)
+}
+
+const LINE: &[u8] = b"PROXY TCP4 192.0.2.7 192.0.2.1 5000 443\r\n";
+
+#[test]
+fn who_was_introduced_is_the_client_whose_handshake_fails() {
+    let (front, _) = tls();
+    let mut gateway = gateway(&Config::new(vec![loopback(9)]));
+    let octets = [LINE, b"GET / HTTP/1.1\r\n\r\n"].concat();
+    let (conn, mut secured, mut socket, introduced) = introduce(&mut gateway, &front, &octets);
+    assert!(matches!(introduced, Introduced::Done), "{introduced:?}");
+    let reading = secured.read(&mut socket, &mut gateway, (conn, NOW), &mut Spare::default());
+    let Reading::Refused(why) = reading else { panic!("{reading:?}") };
+    let complaint = secured.complaint(why);
+    let Some(Notice::HandshakeFailed { client, listener, .. }) = complaint else { panic!("{complaint:?}") };
+    let introduced: Address = SocketAddr::from(([192, 0, 2, 7], 5000)).into();
+    assert_eq!((client, listener), (introduced, loopback(7)));
+}
+
+/// Nor is a handshake begun with it, which costs more than the connection.
+#[test]
+fn a_client_beyond_its_share_is_not_shaken_hands_with() {
+    let (front, back) = tls();
+    let listeners = vec![ListenerConfig { introduced: true, ..ListenerConfig::new(loopback(7)) }];
+    let config = Config { max_fronts_per_client: 1, listeners, ..Config::new(vec![loopback(9)]) };
+    let mut gateway = gateway(&config);
+    let hello = End::new(Transport::back(&back, "a.example", Alpn::Http2).unwrap()).speak();
+    let octets = [LINE, &hello].concat();
+    let (_, mut secured, .., introduced) = introduce(&mut gateway, &front, &octets);
+    assert!(matches!(introduced, Introduced::Done) && secured.has_input(), "{introduced:?}");
+    let (conn, second, _, introduced) = introduce(&mut gateway, &front, &octets);
+    assert!(matches!(introduced, Introduced::Gone) && !second.has_input(), "{introduced:?}");
+    assert_eq!(gateway.poll_action(), Some(Action::Close(conn)));
+    let read = secured.read(&mut Socket::default(), &mut gateway, (conn, NOW), &mut Spare::default());
+    assert_eq!((read, gateway.ignored_events()), (Reading::Idle, 0));
 }
