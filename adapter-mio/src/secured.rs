@@ -72,7 +72,9 @@ impl Worker {
             socket.secured = Some(Box::new(Secured::new(transport, Some(client))));
             self.handshakes += 1;
             self.begun.push_back((self.now, conn));
-            if self.handshakes > HANDSHAKES_MAX {
+            self.forget_done();
+            // In a drain everybody comes in who waits, whether or not one has lasted so long.
+            if self.handshakes > HANDSHAKES_MAX && self.room_at().is_some_and(|at| at <= self.now) {
                 self.cut_oldest();
             }
             if self.begun.len() > 2 * HANDSHAKES_MAX {
