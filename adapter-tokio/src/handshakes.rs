@@ -23,10 +23,8 @@ pub(crate) struct Handshakes {
 
 /// What becomes of one more.
 pub(crate) enum Room {
-    /// It may begin.
+    /// It may begin. Where the places are taken, the oldest has lasted too long, and is [cut](Handshakes::to_cut) then.
     Free,
-    /// It waits, and is told when it may. This one has lasted too long, and is to be cut.
-    Cut(ConnId),
     /// It waits, and is told when it may. In so long the oldest will have lasted too long: somebody must call
     /// [`Handshakes::rouse`] then.
     In(Duration),
@@ -40,18 +38,33 @@ impl Handshakes {
         if self.open.get() < HANDSHAKES_MAX {
             return Room::Free;
         }
+        let lasts = self.oldest().map(|(began, _)| now.saturating_since(began));
+        if lasts.is_some_and(|lasts| lasts >= HANDSHAKE_PATIENCE) {
+            return Room::Free;
+        }
         self.waiting.borrow_mut().push(cx.waker().clone());
+        let Some(lasts) = lasts else { return Room::Waits };
+        if self.watched.replace(true) { Room::Waits } else { Room::In(HANDSHAKE_PATIENCE - lasts) }
+    }
+
+    /// The one that makes room for one that has begun: the oldest, if there are too many and it has lasted too long.
+    pub(crate) fn to_cut(&self, now: Instant) -> Option<ConnId> {
+        if self.open.get() <= HANDSHAKES_MAX {
+            return None;
+        }
+        let (_, conn) =
+            self.oldest().filter(|&(began, _)| now.saturating_since(began) >= HANDSHAKE_PATIENCE)?;
+        self.begun.borrow_mut().pop_front();
+        Some(conn)
+    }
+
+    /// The one that is under way longest.
+    fn oldest(&self) -> Option<(Instant, ConnId)> {
         let mut begun = self.begun.borrow_mut();
         while begun.front().is_some_and(|(.., token)| token.strong_count() == 0) {
             begun.pop_front();
         }
-        let Some(&(began, conn, _)) = begun.front() else { return Room::Waits };
-        let lasts = now.saturating_since(began);
-        if lasts >= HANDSHAKE_PATIENCE {
-            begun.pop_front();
-            return Room::Cut(conn);
-        }
-        if self.watched.replace(true) { Room::Waits } else { Room::In(HANDSHAKE_PATIENCE - lasts) }
+        begun.front().map(|&(began, conn, _)| (began, conn))
     }
 
     /// One begins. It ends when what this gives is dropped.

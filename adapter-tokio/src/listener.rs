@@ -119,6 +119,7 @@ fn poll_accept(
             Ok(incoming) => {
                 let manner = listener.manner.clone();
                 admit(yard, state, incoming, &manner);
+                make_room(state);
             }
             Err(error) if is_transient(&error) => {}
             Err(error) => return Poll::Ready(Some((listener.manner.address.clone(), error))),
@@ -133,11 +134,6 @@ fn has_room(yard: &Rc<Yard>, state: &mut State, cx: &Context<'_>) -> bool {
     match state.handshakes.room(state.now, cx) {
         Room::Free => return true,
         Room::Waits => {}
-        Room::Cut(conn) => {
-            // Its task closes the socket when it sees that it is gone from the list, and makes room by that.
-            state.sockets.give_up(conn);
-            state.gateway.handle_closed(conn, Closed::Tls(TlsFailure::Interrupted), state.now);
-        }
         Room::In(patience) => {
             let handshakes = state.handshakes.clone();
             yard.spawn(async move {
@@ -147,6 +143,15 @@ fn has_room(yard: &Rc<Yard>, state: &mut State, cx: &Context<'_>) -> bool {
         }
     }
     false
+}
+
+/// Whoever has shaken hands longest makes room for the one that came.
+fn make_room(state: &mut State) {
+    if let Some(conn) = state.handshakes.to_cut(state.now) {
+        // Its task closes the socket when it sees that it is gone from the list.
+        state.sockets.give_up(conn);
+        state.gateway.handle_closed(conn, Closed::Tls(TlsFailure::Interrupted), state.now);
+    }
 }
 
 /// Accepts what stands in the kernel's queues, then closes the listeners.
