@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use http::{Response, StatusCode};
-use shuntyard_adapter::{HANDSHAKES_MAX, Options};
+use shuntyard_adapter::{HANDSHAKE_PATIENCE, HANDSHAKES_MAX, Options};
 use shuntyard_core::config::{Config, Protocol};
 use shuntyard_core::h2::{ServerEvent, StreamKey};
 use shuntyard_core::tls::TlsFailure;
@@ -33,6 +33,7 @@ on_every_adapter! {
     who_is_turned_away_reads_why_however_much_it_has_sent,
     a_handshake_that_stands_still_ends_and_disturbs_nobody,
     handshakes_are_bounded,
+    a_handshake_that_lasts_is_cut_for_somebody_only,
     a_certificate_is_replaced_under_load,
 }
 
@@ -305,6 +306,27 @@ fn handshakes_are_bounded(adapter: &dyn Adapter) {
     // Who was cut for that is told of, one by one.
     let told = server.turned_away();
     assert!(!told.is_empty() && told.iter().all(|&why| why == TlsFailure::Interrupted), "{told:?}");
+    drop((client, dead));
+    server.end();
+    origin.end();
+}
+
+/// All places are taken, and nobody else wants one.
+fn a_handshake_that_lasts_is_cut_for_somebody_only(adapter: &dyn Adapter) {
+    let (origin, mut config) = Origin::start();
+    config.timeouts.preface = PATIENCE * 4;
+    let (front, trusting) = listener_pair();
+    let server = start(adapter, config, &front);
+    let connect_dead = |_| TcpStream::connect(inet(&server.address)).unwrap();
+    let dead: Vec<_> = (0..HANDSHAKES_MAX).map(connect_dead).collect();
+    while server.handle.inspect(PATIENCE, |gateway, _| gateway.view().fronts) != [HANDSHAKES_MAX] {
+        thread::yield_now();
+    }
+    thread::sleep(HANDSHAKE_PATIENCE * 3 / 2);
+    assert_eq!(server.turned_away(), []);
+    let mut client = connect(&server, &trusting);
+    assert_eq!(client.ask("/").status, StatusCode::OK);
+    assert_eq!(server.turned_away(), [TlsFailure::Interrupted]);
     drop((client, dead));
     server.end();
     origin.end();
