@@ -15,7 +15,6 @@ use std::fmt;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use shuntyard_core::config::Config;
 
 mod address;

@@ -1,8 +1,10 @@
 //! SIGHUP: the configuration is read again. One with errors changes nothing.
 
+use std::io;
 use std::path::Path;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::Thread;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use shuntyard_adapter::Handle;
@@ -10,7 +12,7 @@ use shuntyard_adapter::Handle;
 use crate::cli::ServeArgs;
 use crate::failure::Failure;
 use crate::settings::Settings;
-use crate::tls::Upstreams;
+use crate::tls::{Upstreams, Watcher};
 
 /// The configuration that is served, and how it can be replaced.
 pub(crate) struct Current {
@@ -19,7 +21,23 @@ pub(crate) struct Current {
     upstreams: Arc<Upstreams>,
     state: Mutex<State>,
     /// Who looks at the files of certificates.
-    watcher: OnceLock<Thread>,
+    watcher: OnceLock<Watcher>,
+}
+
+/// What is said of a reload.
+enum Told {
+    Info(String),
+    /// What somebody wanted is not what is served.
+    Warning(String),
+}
+
+impl Told {
+    fn tell(&self) {
+        match self {
+            Self::Info(line) => tracing::info!("{line}"),
+            Self::Warning(line) => tracing::warn!("{line}"),
+        }
+    }
 }
 
 struct State {
@@ -46,8 +64,8 @@ impl Current {
         }
     }
 
-    /// This thread looks at the files of certificates, and hears of new ones.
-    pub(crate) fn watched_by(&self, watcher: Thread) {
+    /// Who looks at the files of certificates hears of new ones.
+    pub(crate) fn watched_by(&self, watcher: Watcher) {
         // There is one, once.
         let _ = self.watcher.set(watcher);
     }
@@ -57,28 +75,54 @@ impl Current {
         self.state().settings.drain_timeout
     }
 
-    /// Reads the file again and serves what it says now, if nothing is wrong with it. Says what came of it.
-    pub(crate) fn reload(&self) -> Vec<String> {
-        let Some(path) = &self.args.config else {
-            return vec!["SIGHUP: there is no configuration file to read again".to_owned()];
+    /// What orders a reload, on a thread of its own: whatever it waits for, signals are heard. An order that comes during a reload makes one more
+    /// behind it, however many come.
+    pub(crate) fn reloader(self: &Arc<Self>) -> io::Result<impl Fn() + Send + use<>> {
+        let (orders, ordered) = sync_channel(1);
+        let current = Arc::clone(self);
+        let reload = move || ordered.iter().for_each(|()| current.reload().iter().for_each(Told::tell));
+        thread::Builder::new().name("reload".to_owned()).spawn(reload)?;
+        // Where one waits already, that is enough.
+        Ok(move || _ = orders.try_send(()))
+    }
+
+    /// Reads the file again and serves what it says now, if nothing is wrong with it. Certificates are read again in any case. Says what came of
+    /// it.
+    fn reload(&self) -> Vec<Told> {
+        let told = match &self.args.config {
+            Some(path) => self.reload_file(path),
+            None => vec![self.reload_certificates()],
         };
-        let mut state = self.state();
+        self.watcher.get().into_iter().for_each(Watcher::look_now);
+        told
+    }
+
+    fn reload_file(&self, path: &Path) -> Vec<Told> {
+        // Reading may take its time: nobody waits for the state meanwhile.
+        let records = self.state().settings.config.records;
         let next = Settings::new(&self.args).and_then(|mut next| {
             // Who would write them down was decided at the start.
-            next.config.records = state.settings.config.records;
+            next.config.records = records;
             next.config.validate().map_err(Failure::Config)?;
             // What the next connection needs is there before it is made.
             self.upstreams.replace(next.back_tls.clone())?;
             self.handle.configure(&next.config).map_err(Failure::Config)?;
             Ok(next)
         });
-        let told = match next {
+        let mut state = self.state();
+        match next {
             Ok(next) => state.replace(next, path),
             Err(failure) => vec![state.keep(&failure)],
-        };
-        drop(state);
-        self.watcher.get().into_iter().for_each(Thread::unpark);
-        told
+        }
+    }
+
+    /// Without a file there is nothing else.
+    fn reload_certificates(&self) -> Told {
+        let files = self.state().settings.back_tls.clone();
+        match self.upstreams.replace(files).map_err(Failure::from) {
+            Ok(()) => Told::Info("SIGHUP: there is no configuration file to read again".to_owned()),
+            Err(failure) => Told::Warning(format!("SIGHUP: certificates of upstreams stay: {failure}")),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -88,18 +132,19 @@ impl Current {
 }
 
 impl State {
-    fn replace(&mut self, next: Settings, path: &Path) -> Vec<String> {
+    fn replace(&mut self, next: Settings, path: &Path) -> Vec<Told> {
         let before = std::mem::replace(&mut self.settings, next);
         self.revision += 1;
         self.since = Instant::now();
         let now = &mut self.settings;
         let revision = self.revision;
-        let mut lines = vec![format!("reloaded {}: revision {revision}, {}", path.display(), now.summary())];
+        let reloaded = format!("reloaded {}: revision {revision}, {}", path.display(), now.summary());
+        let mut lines = vec![Told::Info(reloaded)];
         let mut fixed = |what, changed| {
             if changed {
-                lines.push(format!(
+                lines.push(Told::Warning(format!(
                     "reload: {what} changed in the file, which needs a restart; the old one stays"
-                ));
+                )));
             }
         };
         let listen = now.listen != before.listen
@@ -116,18 +161,16 @@ impl State {
         lines
     }
 
-    fn keep(&self, failure: &Failure) -> String {
+    fn keep(&self, failure: &Failure) -> Told {
         let Self { revision, since, .. } = self;
         let ago = ago(since.elapsed());
-        match failure {
-            Failure::Refused(_) => format!(
-                "reload refused, still serving revision {revision} (loaded {ago} ago): {failure}, run `shuntyard check` \
-                 to see them"
-            ),
-            failure => {
-                format!("reload refused, still serving revision {revision} (loaded {ago} ago): {failure}")
-            }
-        }
+        let help = match failure {
+            Failure::Refused(_) => ", run `shuntyard check` to see them",
+            _ => "",
+        };
+        Told::Warning(format!(
+            "reload refused, still serving revision {revision} (loaded {ago} ago): {failure}{help}"
+        ))
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let handle = server.handle();
     descriptors::take_all(&settings);
     let current = Arc::new(Current::new(args, settings, handle.clone(), Arc::clone(&upstreams)));
-    watch_signals(&server, Arc::clone(&current))
+    watch_signals(&server, &current)
         .map_err(|error| Failure::System { what: "cannot watch for signals", error })?;
     for (number, address) in server.local_addrs().iter().enumerate() {
         let tls = if number < in_clear { "" } else { " over TLS" };
@@ -77,9 +77,10 @@ fn spoken(only: Option<Protocol>) -> &'static str {
     }
 }
 
-fn watch_signals(server: &Server, current: Arc<Current>) -> io::Result<()> {
+fn watch_signals(server: &Server, current: &Arc<Current>) -> io::Result<()> {
     let (first, second) = (server.handle(), server.handle());
-    let reloaded = Arc::clone(&current);
+    let reload = current.reloader()?;
+    let current = Arc::clone(current);
     signals::watch(Reactions {
         first: Box::new(move |signal| {
             let timeout = current.drain_timeout();
@@ -90,7 +91,7 @@ fn watch_signals(server: &Server, current: Arc<Current>) -> io::Result<()> {
             tracing::info!("{signal}: ending now");
             second.stop();
         }),
-        hangup: Some(Box::new(move || reloaded.reload().iter().for_each(|line| tracing::info!("{line}")))),
+        hangup: Some(Box::new(reload)),
     })
 }
 

@@ -9,7 +9,7 @@
 //! Each key is declared where it is read (`sections`), so the reference is what an empty file declares.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -106,6 +106,11 @@ pub(crate) fn load(path: &Path) -> Result<FromFile, Refused> {
         let problem = help.into_iter().fold(problem, Problem::help);
         Refused::new(Source { name: name.clone(), text: String::new() }, vec![problem])
     };
+    // A pipe might never say anything.
+    if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        let title = "cannot read the configuration: it is not a file".to_owned();
+        return Err(refused(Code::Unreadable, title, None));
+    }
     let read = File::open(path).and_then(|file| file.take(MAX_OCTETS + 1).read_to_end(&mut octets));
     if let Err(error) = read {
         let title = format!("cannot read the configuration: {}", crate::failure::plainly(&error));
