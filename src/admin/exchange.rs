@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// From the connection to the end of the request's head: the next client waits so long at most.
-const HEAD_PATIENCE: Duration = Duration::from_secs(1);
-/// For each write of the answer, and for the client's end.
+/// From the connection to the end of the request's head.
+const HEAD_PATIENCE: Duration = Duration::from_secs(5);
+/// For each write of the answer, and for the client's end behind it.
 const WRITE_PATIENCE: Duration = Duration::from_secs(1);
 /// The whole answer must have left by then.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
@@ -53,17 +54,22 @@ impl Reply {
     }
 }
 
-/// Takes one request from the connection and answers it.
-pub(super) fn serve(mut stream: TcpStream, answer: impl FnOnce(&Asked<'_>) -> Reply) {
+/// Takes one request from the connection and answers it. `owed`: an answer is, from the end of the request's head until it has left.
+pub(super) fn serve(mut stream: &TcpStream, owed: &AtomicBool, answer: impl FnOnce(&Asked<'_>) -> Reply) {
     let mut head = Vec::new();
     let (reply, with_content) = match read_head(&mut stream, &mut head) {
-        Ok(()) => judge(&head, answer),
+        Ok(()) => {
+            owed.store(true, Ordering::Relaxed);
+            judge(&head, answer)
+        }
         Err(Trouble::TooLarge) => (Reply::text(431, "the request's head is too large"), true),
         Err(Trouble::Slow) => (Reply::text(408, "the request did not come in time"), true),
         Err(Trouble::Gone) => return,
     };
     // A client that has gone meanwhile is none of our business.
-    let _ = send(&mut stream, &reply, with_content);
+    let sent = send(&mut stream, &reply, with_content);
+    owed.store(false, Ordering::Relaxed);
+    let _ = sent.and_then(|()| linger(&mut stream));
 }
 
 enum Trouble {
@@ -72,7 +78,7 @@ enum Trouble {
     Gone,
 }
 
-fn read_head(stream: &mut TcpStream, head: &mut Vec<u8>) -> Result<(), Trouble> {
+fn read_head(stream: &mut &TcpStream, head: &mut Vec<u8>) -> Result<(), Trouble> {
     let until = Instant::now() + HEAD_PATIENCE;
     let mut buffer = [0; 1024];
     loop {
@@ -117,7 +123,7 @@ fn judge(head: &[u8], answer: impl FnOnce(&Asked<'_>) -> Reply) -> (Reply, bool)
     (answer(&Asked { target, accept }), with_content)
 }
 
-fn send(stream: &mut TcpStream, reply: &Reply, with_content: bool) -> io::Result<()> {
+fn send(stream: &mut &TcpStream, reply: &Reply, with_content: bool) -> io::Result<()> {
     let Reply { status, content_type, content } = reply;
     let reason = match status {
         200 => "OK",
@@ -145,11 +151,20 @@ fn send(stream: &mut TcpStream, reply: &Reply, with_content: bool) -> io::Result
         }
         stream.write_all(piece)?;
     }
-    // A close with input unread makes the kernel reset the connection, which may destroy what is on its way.
+    Ok(())
+}
+
+/// A close with input unread makes the kernel reset the connection, which may destroy what is on its way: the client's end is waited for.
+fn linger(stream: &mut &TcpStream) -> io::Result<()> {
     stream.shutdown(Shutdown::Write)?;
-    stream.set_read_timeout(Some(WRITE_PATIENCE))?;
+    let until = Instant::now() + WRITE_PATIENCE;
     let mut rest = [0; 1024];
     for _ in 0..HEAD_MAX / rest.len() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        stream.set_read_timeout(Some(left))?;
         if stream.read(&mut rest)? == 0 {
             break;
         }

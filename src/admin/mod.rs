@@ -1,9 +1,10 @@
 //! The admin address: what there is to see of a running server, over HTTP/1.1.
 //!
-//! One short exchange at a time, on a thread of its own. A GET changes nothing. What is shown is fetched by waking the
+//! One short exchange a connection, on a thread of its own. A GET changes nothing. What is shown is fetched by waking the
 //! workers, each of which looks into its own gateway between two turns.
 
 mod exchange;
+mod guests;
 mod metrics;
 mod process;
 mod sight;
@@ -20,6 +21,7 @@ use shuntyard_adapter::Handle;
 use crate::failure::Failure;
 use crate::log::Counts;
 use exchange::{Asked, Reply};
+use guests::Guests;
 use sight::Sight;
 
 /// How long a worker may take to answer before it counts as stuck.
@@ -78,11 +80,17 @@ impl Admin {
 
     /// Serves it until the program ends.
     pub(crate) fn serve(self, about: About) -> io::Result<()> {
+        let (guests, about) = (Arc::new(Guests::default()), Arc::new(about));
         let serve = move || {
             loop {
-                match self.listener.accept() {
-                    Ok((stream, _)) => exchange::serve(stream, |asked| answer(asked, &about)),
-                    Err(_) => thread::sleep(ACCEPT_PAUSE),
+                let served = self.listener.accept().and_then(|(stream, _)| {
+                    let about = Arc::clone(&about);
+                    guests.serve(stream, move |stream, owed| {
+                        exchange::serve(stream, owed, |asked| answer(asked, &about));
+                    })
+                });
+                if served.is_err() {
+                    thread::sleep(ACCEPT_PAUSE);
                 }
             }
         };
