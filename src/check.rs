@@ -8,11 +8,13 @@ use shuntyard_core::config::{Config, MemoryBound};
 use crate::cli::{ConfigCommand, ServeArgs};
 use crate::config::{Code, reference};
 use crate::failure::Failure;
+use crate::prepare::Prepared;
 use crate::settings::{Settings, count};
 
 /// Reads what `run` would read, and says what there is to serve.
 pub(crate) fn check(args: &ServeArgs) -> Result<(), Failure> {
     let settings = Settings::new(args)?;
+    Prepared::new(&settings)?;
     let what = args.config.as_ref().map_or("these flags".to_owned(), |path| path.display().to_string());
     let bound = memory_bound(&settings.config, !settings.listen_tls.is_empty());
     let workers = settings.workers.get() as u64;

@@ -21,6 +21,8 @@ pub(crate) enum Failure {
     ListenName { name: String, reason: String },
     /// The admin address is none that is served.
     AdminAddress { reason: admin::Refused },
+    /// One address for two.
+    SharedAddress { address: Address, between: &'static str },
     /// A configuration file with errors, or none.
     Refused(Refused),
     /// A value outside its range.
@@ -56,6 +58,7 @@ impl Failure {
             Self::Cut { .. } => 3,
             Self::ListenName { .. }
             | Self::AdminAddress { .. }
+            | Self::SharedAddress { .. }
             | Self::Refused(_)
             | Self::Tls { .. }
             | Self::KeysUnpaired { .. }
@@ -88,6 +91,7 @@ impl Failure {
             }
             Self::Tls { .. } => Some("certificates and keys are PEM: -----BEGIN CERTIFICATE-----".to_owned()),
             Self::AdminAddress { .. }
+            | Self::SharedAddress { .. }
             | Self::Refused(_)
             | Self::Config(_)
             | Self::System { .. }
@@ -125,6 +129,7 @@ impl fmt::Display for Failure {
             Self::AdminAddress { reason: admin::Refused::Remote(address) } => {
                 write!(f, "the admin address {address} can be reached from other machines")
             }
+            Self::SharedAddress { address, between } => write!(f, "{between} cannot share {address}"),
             Self::Refused(refused) => write!(f, "{} in {}", refused.count(), refused.name()),
             Self::Config(error) => error.fmt(f),
             Self::System { what, error } => write!(f, "{what}: {}", plainly(error)),

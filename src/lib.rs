@@ -28,6 +28,7 @@ mod diagnostics;
 mod failure;
 mod log;
 mod observation;
+mod prepare;
 mod reload;
 mod replay;
 mod run;

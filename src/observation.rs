@@ -1,6 +1,7 @@
 //! What an operator can see of a running server: diagnostics, the access log, the admin address. Flags, and the life of
 //! what stands behind them.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -81,14 +82,11 @@ pub(crate) struct Observation {
 }
 
 impl Observation {
-    /// Opens the log and takes the admin address.
-    pub(crate) fn start(args: &ObserveArgs) -> Result<Self, Failure> {
+    /// Opens the log and takes the admin address, which is this one.
+    pub(crate) fn start(args: &ObserveArgs, admin: Option<SocketAddr>) -> Result<Self, Failure> {
         diagnostics::start(args.verbose, args.log_format)
             .map_err(|error| Failure::System { what: "cannot start a thread", error })?;
-        let admin = match &args.admin {
-            Some(address) => Some(Admin::bind(admin_address(address, args.admin_allow_remote)?)?),
-            None => None,
-        };
+        let admin = admin.map(Admin::bind).transpose()?;
         let shown = args.access_log.is_some();
         let log = if args.wants_records() {
             let log = AccessLog::open(args.access_log.clone(), args.access_log_query);
@@ -151,10 +149,7 @@ impl Observation {
 }
 
 /// Where the admin address is taken; an error where it may not be.
-pub(crate) fn admin_address(
-    address: &ListenAddress,
-    allow_remote: bool,
-) -> Result<std::net::SocketAddr, Failure> {
+pub(crate) fn admin_address(address: &ListenAddress, allow_remote: bool) -> Result<SocketAddr, Failure> {
     let inet = |address: &Address| match address {
         Address::Inet(address) => Some(*address),
         Address::Unix(_) => None,

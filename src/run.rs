@@ -12,22 +12,21 @@ use crate::cli::ServeArgs;
 use crate::descriptors;
 use crate::failure::Failure;
 use crate::observation::Observation;
+use crate::prepare::Prepared;
 use crate::reload::Current;
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::signals::{self, Reactions};
-use crate::tls::{self, BadFile, Front, Upstreams, Watched};
+use crate::tls::{self, Watched};
 
 /// Serves until a signal has drained the server.
 pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let settings = Settings::new(&args)?;
-    let mut observation = Observation::start(&settings.observe)?;
+    let Prepared { mut fronts, upstreams, admin } = Prepared::new(&settings)?;
+    let mut observation = Observation::start(&settings.observe, admin)?;
     let adapter = settings.adapter;
-    // What changes while it is being read is read again.
-    let fronts = settings.listen_tls.iter().map(|(address, files)| Front::load(address.clone(), files));
-    let mut fronts: Vec<_> = fronts.collect::<Result<_, BadFile>>()?;
     let listen_tls = fronts.iter().map(|front| (front.address.clone(), front.tls.clone())).collect();
-    let upstreams = Arc::new(Upstreams::load(settings.back_tls.clone())?);
+    let upstreams = Arc::new(upstreams);
     let options = Options {
         listen_tls,
         backs: upstreams.backs(),
