@@ -459,10 +459,8 @@ fn directions(of: &Set, side: &SideCounters) -> [(Set, u64); 2] {
 }
 
 /// Clients' connections, and all backends' together.
-fn sides(sight: &Sight) -> [(&'static str, SideCounters); 2] {
-    let mut backend = SideCounters::default();
-    endpoints(sight).for_each(|(_, of)| backend.merge(&of.counters.wire));
-    [("front", sight.front.clone()), ("backend", backend)]
+fn sides(sight: &Sight) -> [(&'static str, &SideCounters); 2] {
+    [("front", &sight.front), ("backend", &sight.backend)]
 }
 
 /// One series a rule that was broken.

@@ -22,6 +22,8 @@ pub(super) struct Sight {
     pub(super) routes: BTreeMap<Option<Arc<str>>, RouteCounters>,
     pub(super) upstreams: BTreeMap<Arc<str>, UpstreamSight>,
     pub(super) front: SideCounters,
+    /// Connections to all endpoints, those included that are gone.
+    pub(super) backend: SideCounters,
     pub(super) limits: [u64; Limit::ALL.len()],
     pub(super) ignored_events: u64,
 }
@@ -73,6 +75,7 @@ impl Sight {
             routes: BTreeMap::new(),
             upstreams: BTreeMap::new(),
             front: SideCounters::default(),
+            backend: SideCounters::default(),
             limits: [0; Limit::ALL.len()],
             ignored_events: 0,
         };
@@ -100,6 +103,7 @@ impl Sight {
             self.upstreams.entry(Arc::clone(&upstream.name)).or_default().add(upstream, worker);
         }
         self.front.merge(&worker.front);
+        worker.all_endpoints().for_each(|endpoint| self.backend.merge(&endpoint.wire));
         self.limits.iter_mut().zip(worker.limits).for_each(|(limit, hits)| *limit += hits);
         self.ignored_events += worker.ignored_events;
     }

@@ -33,6 +33,7 @@ pub(super) fn json(sight: &Sight, about: &About) -> String {
         "replays": { "reserved": sight.replays.0, "limit": sight.replays.1 },
         "heads": { "reserved": sight.heads.0, "limit": sight.heads.1 },
         "front": side(&sight.front),
+        "backend": side(&sight.backend),
         "limits": Limit::ALL.iter().zip(sight.limits).map(|(limit, n)| json!({ "limit": limit.name(), "hits": n }))
             .collect::<Value>(),
         "access_log": { "written": written, "dropped": dropped, "failed": failed },
