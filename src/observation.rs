@@ -18,6 +18,7 @@ use crate::admin::{self, About, Admin};
 use crate::diagnostics::{self, LogFormat};
 use crate::failure::Failure;
 use crate::log::{AccessLog, Destination};
+use crate::reload::Current;
 use crate::throttle::Throttle;
 
 /// The same trouble is told again after this time.
@@ -130,13 +131,18 @@ impl Observation {
         })
     }
 
-    /// Serves the admin address for the server of this handle, until the program ends.
-    pub(crate) fn attend(&mut self, handle: Handle, adapter: &'static str) -> Result<(), Failure> {
+    /// Serves the admin address for the server of this handle, which has this configuration, until the program ends.
+    pub(crate) fn attend(
+        &mut self,
+        handle: Handle,
+        adapter: &'static str,
+        current: Arc<Current>,
+    ) -> Result<(), Failure> {
         let Some(admin) = self.admin.take() else { return Ok(()) };
         tracing::info!("status on http://{}/status", admin.address());
         let counts = self.log.as_ref().filter(|_| self.shown).map(AccessLog::counts);
         admin
-            .serve(About::new(handle, adapter, counts))
+            .serve(About::new(handle, adapter).with(counts, current))
             .map_err(|error| Failure::System { what: "cannot start a thread", error })
     }
 

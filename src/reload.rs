@@ -45,6 +45,16 @@ struct State {
     /// Counts from 1, which the program started with.
     revision: u64,
     since: Instant,
+    reloads: Reloads,
+}
+
+/// What became of reloads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reloads {
+    pub(crate) succeeded: u64,
+    pub(crate) refused: u64,
+    /// The last one was refused: what is served is not what the file says.
+    pub(crate) stale: bool,
 }
 
 impl Current {
@@ -59,7 +69,12 @@ impl Current {
             args,
             handle,
             upstreams,
-            state: Mutex::new(State { settings, revision: 1, since: Instant::now() }),
+            state: Mutex::new(State {
+                settings,
+                revision: 1,
+                since: Instant::now(),
+                reloads: Reloads { succeeded: 0, refused: 0, stale: false },
+            }),
             watcher: OnceLock::new(),
         }
     }
@@ -73,6 +88,12 @@ impl Current {
     /// How long a drain may take.
     pub(crate) fn drain_timeout(&self) -> Duration {
         self.state().settings.drain_timeout
+    }
+
+    /// The revision that is served, for how long it has been, and what became of reloads.
+    pub(crate) fn standing(&self) -> (u64, Duration, Reloads) {
+        let state = self.state();
+        (state.revision, state.since.elapsed(), state.reloads)
     }
 
     /// What orders a reload, on a thread of its own: whatever it waits for, signals are heard. An order that comes during a reload makes one more
@@ -136,6 +157,7 @@ impl State {
         let before = std::mem::replace(&mut self.settings, next);
         self.revision += 1;
         self.since = Instant::now();
+        self.reloads = Reloads { succeeded: self.reloads.succeeded + 1, stale: false, ..self.reloads };
         let now = &mut self.settings;
         let revision = self.revision;
         let reloaded = format!("reloaded {}: revision {revision}, {}", path.display(), now.summary());
@@ -161,7 +183,8 @@ impl State {
         lines
     }
 
-    fn keep(&self, failure: &Failure) -> Told {
+    fn keep(&mut self, failure: &Failure) -> Told {
+        self.reloads = Reloads { refused: self.reloads.refused + 1, stale: true, ..self.reloads };
         let Self { revision, since, .. } = self;
         let ago = ago(since.elapsed());
         let help = match failure {

@@ -57,7 +57,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let watcher = tls::watch(Watched { fronts, upstreams, handle })
         .map_err(|error| Failure::System { what: "cannot start a thread", error })?;
     current.watched_by(watcher);
-    observation.attend(server.handle(), adapter.name())?;
+    observation.attend(server.handle(), adapter.name(), current)?;
     let exit = server.run();
     observation.end();
     let exit = exit.map_err(|error| Failure::System { what: "the event loop failed", error })?;

@@ -164,6 +164,27 @@ impl Families {
             "1 while the program finishes what it has",
             vec![(Vec::new(), draining)],
         );
+        if let Some(current) = &about.current {
+            let (_, age, reloads) = current.standing();
+            let fine = f64::from(u8::from(!reloads.stale));
+            self.gauge(
+                "shuntyard_config_last_reload_success",
+                "0 while what is served is not what the configuration file says, for the last reload was refused",
+                vec![(Vec::new(), fine)],
+            );
+            let results = [("success", reloads.succeeded), ("refused", reloads.refused)];
+            self.count(
+                "shuntyard_config_reloads",
+                "Reloads of the configuration by what became of them",
+                results.map(|(result, n)| (set([("result", result)]), n)).into(),
+            );
+            self.add(
+                "shuntyard_config_age",
+                Some(Unit::Seconds),
+                "How long the configuration has been served",
+                Points::Gauges(vec![(Vec::new(), age.as_secs_f64())]),
+            );
+        }
         if let Some(log) = &about.log {
             let results = ["written", "dropped", "failed"].into_iter().zip(log.read());
             self.count(

@@ -20,6 +20,7 @@ use shuntyard_adapter::Handle;
 
 use crate::failure::Failure;
 use crate::log::Counts;
+use crate::reload::Current;
 use exchange::{Asked, Reply};
 use guests::Guests;
 use sight::Sight;
@@ -54,13 +55,20 @@ pub(crate) struct About {
     handle: Handle,
     adapter: &'static str,
     log: Option<Arc<Counts>>,
+    /// `None`: it has no configuration that could be read again.
+    current: Option<Arc<Current>>,
     started: std::time::SystemTime,
 }
 
 impl About {
-    /// The server of this handle, with what became of its access log.
-    pub(crate) fn new(handle: Handle, adapter: &'static str, log: Option<Arc<Counts>>) -> Self {
-        Self { handle, adapter, log, started: std::time::SystemTime::now() }
+    /// The server of this handle.
+    pub(crate) fn new(handle: Handle, adapter: &'static str) -> Self {
+        Self { handle, adapter, log: None, current: None, started: std::time::SystemTime::now() }
+    }
+
+    /// Likewise with what became of its access log, and its configuration.
+    pub(crate) fn with(self, log: Option<Arc<Counts>>, current: Arc<Current>) -> Self {
+        Self { log, current: Some(current), ..self }
     }
 }
 

@@ -23,6 +23,13 @@ pub(super) fn json(sight: &Sight, about: &About) -> String {
         "started": rfc3339(about.started),
         "uptime_s": about.started.elapsed().unwrap_or_default().as_secs(),
         "draining": sight.draining(),
+        "config": about.current.as_ref().map(|current| {
+            let (revision, age, reloads) = current.standing();
+            json!({
+                "revision": revision, "age_s": age.as_secs(), "stale": reloads.stale,
+                "reloads": reloads.succeeded, "refused": reloads.refused,
+            })
+        }),
         "totals": {
             "clients": totals.fronts, "backend_connections": totals.backends, "engines": totals.engines,
             "requests": totals.requests, "frozen": totals.frozen, "live": totals.live,

@@ -96,7 +96,7 @@ impl Gateway {
         let handle = server.handle();
         let page = Admin::bind(([127, 0, 0, 1], 0).into())?;
         let admin = page.address();
-        page.serve(About::new(server.handle(), adapter.name(), None))
+        page.serve(About::new(server.handle(), adapter.name()))
             .map_err(|error| Failure::System { what: "cannot start a thread", error })?;
         let thread = thread::Builder::new()
             .name("gateway".to_owned())
