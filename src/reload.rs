@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use shuntyard_adapter::Handle;
 
 use crate::cli::ServeArgs;
+use crate::descriptors::{self, Few, Shared};
 use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::tls::{Upstreams, Watcher};
@@ -120,14 +121,19 @@ impl Current {
 
     fn reload_file(&self, path: &Path) -> Vec<Told> {
         // Reading may take its time: nobody waits for the state meanwhile.
-        let records = self.state().settings.config.records;
+        let (records, shared) = {
+            let settings = &self.state().settings;
+            (settings.config.records, Shared::new(settings))
+        };
         let next = Settings::new(&self.args).and_then(|mut next| {
             // Who would write them down was decided at the start.
             next.config.records = records;
+            let few = descriptors::take_all(&mut next.config, shared);
             next.config.validate().map_err(Failure::Config)?;
             // What the next connection needs is there before it is made.
             self.upstreams.replace(next.back_tls.clone())?;
             self.handle.configure(&next.config).map_err(Failure::Config)?;
+            few.iter().for_each(Few::tell);
             Ok(next)
         });
         let mut state = self.state();

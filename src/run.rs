@@ -9,7 +9,7 @@ use shuntyard_adapter::Options;
 use shuntyard_core::config::Protocol;
 
 use crate::cli::ServeArgs;
-use crate::descriptors;
+use crate::descriptors::{self, Few, Shared};
 use crate::failure::Failure;
 use crate::observation::Observation;
 use crate::prepare::Prepared;
@@ -21,9 +21,11 @@ use crate::tls::{self, Watched};
 
 /// Serves until a signal has drained the server.
 pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
-    let settings = Settings::new(&args)?;
+    let mut settings = Settings::new(&args)?;
     let Prepared { mut fronts, upstreams, admin } = Prepared::new(&settings)?;
     let mut observation = Observation::start(&settings.observe, admin)?;
+    let shared = Shared::new(&settings);
+    let few = descriptors::take_all(&mut settings.config, shared);
     let adapter = settings.adapter;
     let listen_tls = fronts.iter().map(|front| (front.address.clone(), front.tls.clone())).collect();
     let upstreams = Arc::new(upstreams);
@@ -42,7 +44,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let bound = server.local_addrs().iter().skip(in_clear);
     fronts.iter_mut().zip(bound).for_each(|(front, address)| front.address = address.clone());
     let handle = server.handle();
-    descriptors::take_all(&settings);
+    few.iter().for_each(Few::tell);
     let current = Arc::new(Current::new(args, settings, handle.clone(), Arc::clone(&upstreams)));
     watch_signals(&server, &current)
         .map_err(|error| Failure::System { what: "cannot watch for signals", error })?;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 /// Exchanges at a time. Nobody needs as many.
-const GUESTS_MAX: usize = 32;
+pub(crate) const GUESTS_MAX: usize = 32;
 
 /// Those who are there, the oldest first.
 #[derive(Default)]

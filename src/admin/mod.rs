@@ -22,6 +22,7 @@ use crate::failure::Failure;
 use crate::log::Counts;
 use crate::reload::Current;
 use exchange::{Asked, Reply};
+pub(crate) use guests::GUESTS_MAX;
 use guests::Guests;
 use sight::Sight;
 
