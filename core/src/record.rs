@@ -324,6 +324,8 @@ pub struct EndRecord {
     pub fields: FieldSection,
     /// The route, where one serves the request.
     pub route: Option<Arc<str>>,
+    /// The upstream of that route, whether or not a connection to it came about.
+    pub upstream: Option<Arc<str>>,
     /// The status that the client got, or 0 where none left.
     pub status: u16,
     /// How it ended.

@@ -111,7 +111,7 @@ fn response(line: &mut Object<'_>, Finished { end, attempts, .. }: &Finished) {
     line.span("queue_us", end.accepted, Some(thawed));
     line.span("ttfb_us", end.accepted, end.responded);
     let last = attempts.last();
-    line.word("upstream", last.map(|attempt| &*attempt.upstream));
+    line.word("upstream", last.map(|attempt| &*attempt.upstream).or(end.upstream.as_deref()));
     line.word("endpoint", last.map(|attempt| &*attempt.endpoint));
     if let Some(last) = last {
         line.number("engine", last.engine);
@@ -270,6 +270,7 @@ pub(super) mod tests {
             version: Version::Http2,
             fields: section,
             route: Some(Arc::from("v1")),
+            upstream: Some(Arc::from("api")),
             status: 200,
             outcome: Outcome::Complete,
             request_octets: 1,
@@ -394,7 +395,9 @@ pub(super) mod tests {
         assert_eq!(parsed(&finished, false)["flags"], "DR,UR");
         (finished.end.responded, finished.attempts) = (None, Vec::new());
         let line = parsed(&finished, false);
-        assert_eq!((&line["flags"], &line["upstream"]), (&json!("DC"), &Value::Null));
+        // Where it would have gone is the route's word.
+        assert_eq!((&line["flags"], &line["endpoint"]), (&json!("DC"), &Value::Null));
+        assert_eq!(line["upstream"], "api");
     }
 
     #[test]

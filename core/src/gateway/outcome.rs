@@ -179,6 +179,7 @@ impl Gateway {
             return self.keep_section(fields);
         }
         let Some(Request { awaiting, .. }) = self.requests.get(key) else { return };
+        let upstream = awaiting.route.as_ref().and_then(|route| self.registry.upstream(route.upstream));
         let record = EndRecord {
             request: awaiting.id,
             client: self.client_of(awaiting.front.conn),
@@ -186,6 +187,7 @@ impl Gateway {
             version: awaiting.version,
             fields,
             route: awaiting.route.as_ref().map(|route| Arc::clone(&route.name)),
+            upstream: upstream.map(|of| Arc::clone(&of.config().name)),
             status: awaiting.status(),
             outcome,
             request_octets: awaiting.request_octets,
