@@ -17,7 +17,7 @@ use shuntyard_core::gateway::{Gateway, Record};
 use shuntyard_core::hooks::Hooks;
 use shuntyard_core::tls::TlsFailure;
 
-use recording::{Preamble, Recorder};
+use recording::{Preamble, Recorder, remove_beyond};
 use shuntyard_transport::{FrontTls, NotIntroduced};
 
 mod backs;
@@ -253,6 +253,10 @@ pub fn equip(config: &Config, options: &Options) -> Result<Vec<Equipment>, BindE
         for (share, listener) in shares.iter_mut().zip(listeners) {
             share.push(Listener { tls: tls.cloned(), introduced, ..listener });
         }
+    }
+    if let Some(recording) = &options.recording {
+        remove_beyond(recording, options.workers.get() as u64)
+            .map_err(|error| BindError::Recording { file: recording.file.clone(), error })?;
     }
     let clock = Clock::start();
     let equip = |(number, listeners)| {

@@ -20,7 +20,7 @@ pub use explain::{StreamName, explain};
 pub use input::Input;
 pub use recorded::Recorded;
 pub use recorder::RecordingOptions;
-pub(crate) use recorder::{Preamble, Recorder};
+pub(crate) use recorder::{Preamble, Recorder, remove_beyond};
 pub use replay::{Difference, ReplayError, Replayed, replay, replay_octets};
 
 #[cfg(test)]

@@ -27,6 +27,15 @@ const HEADER: usize = 40;
 /// Octets of it in front of its checksum.
 const HEAD: usize = 24;
 
+/// Removes a file or a link of this name, if it is there: whether it was.
+pub(crate) fn remove(path: &Path) -> io::Result<bool> {
+    let there = fs::symlink_metadata(path).is_ok_and(|found| found.is_file() || found.is_symlink());
+    if there {
+        fs::remove_file(path)?;
+    }
+    Ok(there)
+}
+
 /// A recording that is written.
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -40,9 +49,7 @@ impl Writer {
     /// Makes a file that may grow to `most` octets, for its owner only: secrets are in it. A file or a link of its name is removed before, for it
     /// may be somebody else's, or be open to others; what else has its name stays, and nothing is written.
     pub(crate) fn create(path: &Path, most: u64) -> io::Result<Self> {
-        if fs::symlink_metadata(path).is_ok_and(|found| found.is_file() || found.is_symlink()) {
-            fs::remove_file(path)?;
-        }
+        remove(path)?;
         let file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
         Ok(Self { file, number: 0, written: 0, most })
     }

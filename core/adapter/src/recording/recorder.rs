@@ -8,7 +8,7 @@ use shuntyard_core::config::{Config, ConfigError};
 use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, Connected, Gateway};
 use shuntyard_core::time::{Duration, Instant, WallClock};
 
-use crate::recording::chunk::Writer;
+use crate::recording::chunk::{self, Writer};
 use crate::recording::input::{
     ACCEPT, ACTIONS, ARRIVING, CLOSED, COMMAND, CONNECTED, INTRODUCED, POLLED_MAX, Pieces, READ_CLOSED,
     RECEIVED, SENT, TIMEOUT, TRANSMIT,
@@ -75,6 +75,16 @@ impl Preamble {
             config: Word::take(input)?,
         })
     }
+}
+
+/// Removes what was recorded under the same name by more workers than these, so that all files of a name are of one run.
+pub(crate) fn remove_beyond(options: &RecordingOptions, workers: u64) -> io::Result<()> {
+    for worker in workers.. {
+        if !chunk::remove(&file_of(&options.file, worker))? {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// The recorder of one gateway.

@@ -327,6 +327,24 @@ fn a_recording_is_for_its_owner_only_whatever_had_its_name() {
 }
 
 #[test]
+fn no_file_of_a_former_recording_with_more_workers_stays() {
+    let place = Place::new("former");
+    let file = |worker| file_of(&place.0, worker);
+    for worker in [1, 2, 4] {
+        std::fs::write(file(worker), "of a former recording").unwrap();
+    }
+    let options = RecordingOptions { file: place.0.clone(), content: false, max_octets: 1 << 20 };
+    let workers = std::num::NonZeroUsize::MIN.saturating_add(1);
+    let options = Options { recording: Some(options), workers, ..Options::new(Vec::new()) };
+    let backend: std::net::SocketAddr = "127.0.0.1:9000".parse().unwrap();
+    drop(equip(&Config::new(vec![backend.into()]), &options).unwrap());
+    let there = [0, 1, 2, 4].map(|worker| file(worker).exists());
+    [1, 4].into_iter().for_each(|worker| std::fs::remove_file(file(worker)).unwrap());
+    // The name of the last one is not one behind another: who knows whose it is.
+    assert_eq!(there, [true, true, false, true]);
+}
+
+#[test]
 fn a_gateway_that_does_something_else_is_caught_at_the_input_that_shows_it() {
     let place = Place::new("else");
     let file = recorded(&place, true);
