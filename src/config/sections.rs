@@ -138,7 +138,8 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
             &until_cut,
             &mut drain_timeout,
         );
-        drain.later("ready_delay", "a readiness page", "leave it out: a drain begins at once");
+        let instead = "leave it out: a drain begins at once, and /readyz says so from then on";
+        drain.later("ready_delay", "a delay between /readyz and a drain", instead);
     });
     Document {
         adapter,
@@ -324,8 +325,8 @@ fn upstream(section: &mut Section<'_, '_>, name: Located<&str>) -> Upstream {
     section.later("outlier", "outlier detection", without);
     section.later("health", "health checks", without);
     section.later("discover", "discovery", "list the endpoints; a SIGHUP reads the file again");
-    let instead = "leave it out: there is no readiness page";
-    section.later("required_for_ready", "a readiness page", instead);
+    let instead = "leave it out: /readyz says whether the program serves, whatever its upstreams do";
+    section.later("required_for_ready", "upstreams that /readyz asks for", instead);
     Upstream {
         name: Located { value: name.value.to_owned(), at: name.at },
         endpoints: endpoints.map(|found| found.value).unwrap_or_default(),
