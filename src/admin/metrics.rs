@@ -370,11 +370,11 @@ impl Families {
         let mut hits: Vec<_> = Limit::ALL
             .iter()
             .zip(sight.limits)
-            .map(|(limit, n)| (set([("limit", limit.name())]), n))
+            .map(|(limit, n)| (set([("limit", key(*limit))]), n))
             .collect();
         // SETTINGS_MAX_CONCURRENT_STREAMS is told to clients, who as a rule keep to it.
         hits.push((set([("limit", "max_concurrent_streams")]), sight.front.traffic.over_limit));
-        self.count("shuntyard_limits_hit", "How often somebody ran into a limit", hits);
+        self.count("shuntyard_limits_hit", "How often somebody ran into a limit, by its key", hits);
         let buffered = vec![(Vec::new(), sight.totals.buffered_octets as f64)];
         self.bytes("shuntyard_buffered", "Octets that wait, in all buffers", buffered);
         let ledgers = [
@@ -417,6 +417,19 @@ impl Families {
         for (name, help, number) in descriptors {
             number.into_iter().for_each(|number| self.gauge(name, help, vec![(Vec::new(), number as f64)]));
         }
+    }
+}
+
+/// What an operator knows a limit by: its key in `[limits]`, or of an upstream.
+pub(super) const fn key(limit: Limit) -> &'static str {
+    match limit {
+        Limit::Fronts => "max_connections",
+        Limit::FrontsPerClient => "max_connections_per_client",
+        Limit::Queue => "queue.max",
+        Limit::Ledger => "response_memory",
+        Limit::UploadLedger => "request_memory",
+        Limit::Heads => "head_memory",
+        Limit::RequestHead => "max_header_list_size",
     }
 }
 

@@ -7,6 +7,7 @@ use shuntyard_core::counters::{Histogram, Limit, PerCause, SideCounters, Traffic
 use shuntyard_core::gateway::{EngineState, FrontSnapshot, Snapshot};
 
 use crate::admin::About;
+use crate::admin::metrics::key;
 use crate::admin::sight::{EndpointSight, Sight, UpstreamSight};
 use crate::log::rfc3339;
 
@@ -41,7 +42,7 @@ pub(super) fn json(sight: &Sight, about: &About) -> String {
         "heads": { "reserved": sight.heads.0, "limit": sight.heads.1 },
         "front": side(&sight.front),
         "backend": side(&sight.backend),
-        "limits": Limit::ALL.iter().zip(sight.limits).map(|(limit, n)| json!({ "limit": limit.name(), "hits": n }))
+        "limits": Limit::ALL.iter().zip(sight.limits).map(|(limit, n)| json!({ "limit": key(*limit), "hits": n }))
             .collect::<Value>(),
         "access_log": { "written": written, "dropped": dropped, "failed": failed },
         "routes": sight.routes.iter().map(|(name, of)| route(name.as_deref(), of)).collect::<Value>(),
