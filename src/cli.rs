@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use shuntyard_adapter::{RecordingOptions, StreamName};
 use shuntyard_core::config::Scope;
 
@@ -19,6 +21,61 @@ use crate::observation::ObserveArgs;
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// What stands in a file where there is one.
+const WITHOUT_FILE: [(&str, &str); 4] = [
+    ("backend", "--backend <URL>"),
+    ("backend_ca", "--backend-ca <FILE>"),
+    ("backend_insecure", "--backend-insecure"),
+    ("share", "--share <SHARE>"),
+];
+
+impl Cli {
+    /// What the command line and the environment say. Where that is nothing sound, the program ends here.
+    pub(crate) fn read() -> Self {
+        Self::of(Self::command().get_matches()).unwrap_or_else(|error| error.exit())
+    }
+
+    fn of(matches: ArgMatches) -> Result<Self, clap::Error> {
+        let mut cli = Self::from_arg_matches(&matches)?;
+        if let (Command::Run(args) | Command::Check(args), Some((_, of))) =
+            (&mut cli.command, matches.subcommand())
+        {
+            args.choose(of)?;
+        }
+        Ok(cli)
+    }
+}
+
+impl ServeArgs {
+    /// There is a file, or there are flags in its place. A flag decides which, whatever variables say.
+    fn choose(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        let given = |id| {
+            let source = matches.value_source(id);
+            source.filter(|source| matches!(source, ValueSource::CommandLine | ValueSource::EnvVariable))
+        };
+        let Some(file) = given("config") else { return Ok(()) };
+        let others = WITHOUT_FILE.iter().filter_map(|(id, shown)| Some((given(id)?, *shown)));
+        let Some((strongest, shown)) = others.max_by_key(|(source, _)| *source == ValueSource::CommandLine)
+        else {
+            return Ok(());
+        };
+        match (file, strongest) {
+            (ValueSource::CommandLine, ValueSource::EnvVariable) => {
+                self.backend.clear();
+                (self.backend_ca, self.backend_insecure, self.share) = (None, false, None);
+            }
+            _ if file != ValueSource::CommandLine && given("backend") == Some(ValueSource::CommandLine) => {
+                self.config = None;
+            }
+            _ => {
+                let words = format!("the argument '--config <FILE>' cannot be used with '{shown}'");
+                return Err(Cli::command().error(ErrorKind::ArgumentConflict, words));
+            }
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -97,13 +154,12 @@ pub(crate) struct ServeArgs {
         env = "SHUNTYARD_BACKEND",
         value_name = "URL",
         value_delimiter = ',',
-        required_unless_present = "config",
-        conflicts_with = "config"
+        required_unless_present = "config"
     )]
     pub(crate) backend: Vec<Endpoint>,
 
     /// Without a file, the authorities that backends must be signed by, as PEM [default: those of the system]
-    #[arg(long, env = "SHUNTYARD_BACKEND_CA", value_name = "FILE", conflicts_with = "config")]
+    #[arg(long, env = "SHUNTYARD_BACKEND_CA", value_name = "FILE")]
     pub(crate) backend_ca: Option<PathBuf>,
 
     /// Without a file, take any certificate of a backend: whoever is between can read and change everything
@@ -111,12 +167,12 @@ pub(crate) struct ServeArgs {
         long,
         env = "SHUNTYARD_BACKEND_INSECURE",
         value_parser = FalseyValueParser::new(),
-        conflicts_with_all = ["config", "backend_ca"]
+        conflicts_with = "backend_ca"
     )]
     pub(crate) backend_insecure: bool,
 
     /// Without a file, who may share a backend connection [default: worker]
-    #[arg(long, env = "SHUNTYARD_SHARE", value_enum, conflicts_with = "config")]
+    #[arg(long, env = "SHUNTYARD_SHARE", value_enum)]
     pub(crate) share: Option<Share>,
 
     /// How long SIGTERM and SIGINT wait for requests that are under way, as in 500ms, 25s, 5m [default: 25s]
@@ -256,7 +312,6 @@ fn workers(text: &str) -> Result<NonZeroUsize, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_sound() {

@@ -68,7 +68,7 @@ impl std::error::Error for Refused {}
 
 /// The program: what the command line asks for is done, and what fails is said.
 pub fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let outcome = match Cli::read().command {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::check(&args),
         Command::Config(command) => {
