@@ -1,0 +1,286 @@
+//! The program in the hands of its operator: what is checked before it runs, reloads, the admin address, figures.
+
+mod process;
+
+use std::fs;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use process::{PATIENCE, Process, Program, run, shuntyard};
+
+const BACKEND: [&str; 2] = ["--backend", "h2c://127.0.0.1:9"];
+const ADMIN: [&str; 2] = ["--admin", "127.0.0.1:0"];
+
+/// A folder that goes with its test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("shuntyard-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What stays lies in a temporary folder.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A configuration with one upstream of these endpoints, of HTTP/1.1.
+fn serving(endpoints: &[&str]) -> String {
+    format!("[[route]]\nupstream = \"app\"\n[upstream.app]\nendpoints = {endpoints:?}\n")
+}
+
+/// Answers every request over HTTP/1.1 with 204, until the test ends.
+fn backend() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serve = |mut client: TcpStream| {
+        let mut head = Vec::new();
+        let mut octet = [0];
+        while client.read(&mut octet).is_ok_and(|n| n > 0) {
+            head.extend(octet);
+            if head.ends_with(b"\r\n\r\n") {
+                head.clear();
+                if client.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").is_err() {
+                    return;
+                }
+            }
+        }
+    };
+    thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || serve(client));
+        }
+    });
+    format!("http://{address}")
+}
+
+/// One request over HTTP/1.1 on a connection of its own, with the whole answer.
+fn get(port: u16, path: &str) -> String {
+    let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client
+        .write_all(format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").as_bytes())
+        .unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Where the admin address is.
+fn admin(process: &Process) -> u16 {
+    process.find_line("the admin address", |line| {
+        line.strip_prefix("status on http://127.0.0.1:")?.strip_suffix("/status")?.parse().ok()
+    })
+}
+
+/// The value of a series of /metrics; 0 where there is none.
+fn figure(port: u16, series: &str) -> f64 {
+    let metrics = get(port, "/metrics");
+    let value = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    value.map_or(0.0, |value| value.parse().unwrap())
+}
+
+#[test]
+fn silent_clients_of_the_admin_address_keep_nobody_waiting() {
+    let program = Program::start(&[&BACKEND[..], &ADMIN].concat());
+    let port = admin(&program.process);
+    let silent: Vec<_> = (0..10).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    assert!(get(port, "/livez").starts_with("HTTP/1.1 200 "));
+    for mut client in silent {
+        client.set_nonblocking(true).unwrap();
+        let unanswered = client.read(&mut [0; 16]).unwrap_err();
+        assert_eq!(unanswered.kind(), ErrorKind::WouldBlock, "it was waited for");
+    }
+    // However many there are, others are heard.
+    let silent: Vec<_> = (0..100).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    assert!(get(port, "/livez").starts_with("HTTP/1.1 200 "));
+    drop(silent);
+    program.end();
+}
+
+#[test]
+fn check_and_run_refuse_the_same() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let other = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let backend_tls = ["--backend", "h2://127.0.0.1:9", "--backend-ca", "/nonexistent"];
+    let cases: [(&[&str], &str); 6] = [
+        (
+            &["--listen-tls", "127.0.0.1:0", "--cert", "/nonexistent", "--key", "/nonexistent"],
+            "/nonexistent: no such",
+        ),
+        (&["--listen", "127.0.0.1:0", "--admin", "0.0.0.0:0"], "can be reached from other machines"),
+        (&["--listen", "127.0.0.1:0", "--admin", "nosuch.invalid:1"], "cannot listen on nosuch.invalid:1"),
+        (&["--listen", "127.0.0.1:0", "--admin", "unix:/tmp/a"], "none of HOST:PORT"),
+        (&["--listen", &taken, "--admin", &taken], "cannot share"),
+        (&["--listen", &other, "--listen", &taken, "--admin", &taken], "cannot share"),
+    ];
+    let cases = cases.map(|(args, words)| ([args, &BACKEND].concat(), words));
+    let listen = [&["--listen", "127.0.0.1:0"], &backend_tls[..]].concat();
+    for (args, words) in cases.into_iter().chain([(listen, "/nonexistent: no such")]) {
+        let outputs = ["check", "run"].map(|command| run(&mut shuntyard(&[&[command], &args[..]].concat())));
+        for output in outputs {
+            let message = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(78), "{args:?}: {message}");
+            assert!(message.contains(words), "{args:?}: {message}");
+        }
+    }
+}
+
+#[test]
+fn a_configuration_that_is_a_pipe_stops_no_signal() {
+    let folder = Folder::new("pipe");
+    let file = folder.file("a.toml", &serving(&["127.0.0.1:9"]));
+    let mut program = Program::start(&["--config", &file]);
+    fs::remove_file(&file).unwrap();
+    assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+    program.process.signal("HUP");
+    thread::sleep(Duration::from_millis(100));
+    program.process.signal("TERM");
+    program.process.find_line("the drain", |line| line.starts_with("SIGTERM: draining").then_some(()));
+    assert_eq!(program.process.wait().code(), Some(0), "{}", program.process.log());
+    assert!(program.process.log().contains("reload refused"), "{}", program.process.log());
+}
+
+#[test]
+fn what_was_counted_of_an_endpoint_stays_counted_when_it_goes() {
+    let folder = Folder::new("counted");
+    let (first, second) = (backend(), backend());
+    let file = folder.file("a.toml", &serving(&[&first]));
+    let program = Program::start(&[&["--config", &*file], &ADMIN[..]].concat());
+    let admin = admin(&program.process);
+    assert!(get(program.port(), "/").starts_with("HTTP/1.1 204 "));
+    // Of all endpoints together.
+    let sent = "shuntyard_status_wire_backend_sent";
+    let octets = || {
+        let status = get(admin, "/status.json");
+        let (_, json) = status.split_once("\r\n\r\n").unwrap();
+        let json: serde_json::Value = serde_json::from_str(json).unwrap();
+        json["backend"]["traffic"]["sent_bytes"].as_u64().unwrap_or_else(|| panic!("{sent}: {json}"))
+    };
+    let before = octets();
+    assert!(before > 0);
+    let upstream = serving(&[&second]).replace("app", "other");
+    for text in [serving(&[&second]), upstream] {
+        folder.file("a.toml", &text);
+        let told = program.process.log().matches("reloaded").count();
+        program.process.signal("HUP");
+        program.process.find_lines("the reload", told + 1, |line| line.contains("reloaded").then_some(()));
+        assert!(octets() >= before, "{} after {before}", octets());
+    }
+    program.end();
+}
+
+#[test]
+fn a_reload_that_was_refused_is_a_warning_and_a_figure() {
+    let folder = Folder::new("refused");
+    let file = folder.file("a.toml", &serving(&["127.0.0.1:9"]));
+    let program = Program::start(&[&["--config", &*file], &ADMIN[..]].concat());
+    let admin = admin(&program.process);
+    let success = || figure(admin, "shuntyard_config_last_reload_success");
+    let reloads = |result| figure(admin, &format!("shuntyard_config_reloads_total{{result=\"{result}\"}}"));
+    assert_eq!((success(), reloads("success"), reloads("refused")), (1.0, 0.0, 0.0));
+    folder.file("a.toml", "nonsense");
+    program.process.signal("HUP");
+    program
+        .process
+        .find_line("the refusal", |line| line.starts_with("warning: reload refused").then_some(()));
+    assert_eq!((success(), reloads("success"), reloads("refused")), (0.0, 0.0, 1.0));
+    assert!(get(admin, "/status.json").contains(r#""revision":1"#));
+    folder.file("a.toml", &format!("workers = 7\n{}", serving(&["127.0.0.1:9"])));
+    program.process.signal("HUP");
+    program.process.find_line("what stays", |line| {
+        (line.starts_with("warning: reload: workers") && line.contains("needs a restart")).then_some(())
+    });
+    assert_eq!((success(), reloads("success"), reloads("refused")), (1.0, 1.0, 1.0));
+    assert!(get(admin, "/status.json").contains(r#""revision":2"#));
+    program.end();
+}
+
+#[test]
+fn the_log_says_which_upstream_could_not_be_dialled() {
+    let folder = Folder::new("dialled");
+    let file = folder.file("a.toml", &serving(&["127.0.0.1:9"]));
+    let log = folder.file("log", "");
+    let program = Program::start(&["--config", &file, "--access-log", &log]);
+    assert!(get(program.port(), "/").starts_with("HTTP/1.1 502 "));
+    program.end();
+    let line = fs::read_to_string(&log).unwrap();
+    assert!(line.contains(r#""upstream":"app""#), "{line}");
+}
+
+/// Who holds as many connections as there are descriptors takes none from backends.
+#[test]
+fn idle_clients_leave_descriptors_for_backends() {
+    let folder = Folder::new("descriptors");
+    for adapter in ["mio", "tokio"] {
+        let text = serving(&[&backend()]).replace("[[route]]", "[[route]]\npath = \"/app\"");
+        let file = folder.file("a.toml", &text);
+        let always = ["run", "--adapter", adapter, "--listen", "127.0.0.1:0", "--workers", "1"];
+        let program = shuntyard(&[&always[..], &["--config", &file]].concat());
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", r#"ulimit -n 60; exec "$@""#, "sh"])
+            .arg(program.get_program())
+            .args(program.get_args());
+        let mut process = Process::spawn(&mut command);
+        let port = process.find_line("the port", |line| {
+            line.strip_prefix("listening on 127.0.0.1:")?.split(' ').next()?.parse::<u16>().ok()
+        });
+        let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\nGET /app HTTP/1.1\r\nhost: a\r\n").unwrap();
+        let mut status = [0; 12];
+        client.read_exact(&mut status).unwrap();
+        assert_eq!(&status, b"HTTP/1.1 404", "{adapter}");
+        let held: Vec<_> = (0..80).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+        // Nothing tells when all of those were accepted who will be.
+        thread::sleep(Duration::from_millis(200));
+        client.write_all(b"connection: close\r\n\r\n").unwrap();
+        let mut rest = String::new();
+        client.read_to_string(&mut rest).unwrap();
+        assert!(rest.contains("HTTP/1.1 204 "), "{adapter}: {rest}");
+        drop(held);
+        process.signal("TERM");
+        assert_eq!(process.wait().code(), Some(0), "{}", process.log());
+    }
+}
+
+#[test]
+fn a_flag_decides_whether_there_is_a_file_whatever_variables_say() {
+    let folder = Folder::new("variables");
+    let file = folder.file("a.toml", &serving(&["127.0.0.1:9"]));
+    let check = |args: &[&str], variables: &[(&str, &str)]| {
+        let output = run(shuntyard(&[&["check"], args].concat()).envs(variables.iter().copied()));
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let backend = ("SHUNTYARD_BACKEND", "h2c://127.0.0.1:9");
+    let share = ("SHUNTYARD_SHARE", "none");
+    let config = ("SHUNTYARD_CONFIG", &*file);
+    let (code, said) = check(&["--config", &file], &[backend, share]);
+    assert!(code == Some(0) && said.starts_with(&file), "{said}");
+    let (code, said) = check(&BACKEND, &[config]);
+    assert!(code == Some(0) && said.starts_with("these flags"), "{said}");
+    for (args, variables) in [
+        (&[][..], &[config, backend][..]),
+        (&["--config", &file, BACKEND[0], BACKEND[1]], &[]),
+        (&["--share", "none"], &[config]),
+    ] {
+        let (code, said) = check(args, variables);
+        assert!(code == Some(2) && said.contains("cannot be used with"), "{said}");
+    }
+}
