@@ -121,9 +121,9 @@ impl Current {
 
     fn reload_file(&self, path: &Path) -> Vec<Told> {
         // Reading may take its time: nobody waits for the state meanwhile.
-        let (records, shared) = {
+        let (records, clients, shared) = {
             let settings = &self.state().settings;
-            (settings.config.records, Shared::new(settings))
+            (settings.config.records, settings.config.max_fronts, Shared::new(settings))
         };
         let next = Settings::new(&self.args).and_then(|mut next| {
             // Who would write them down was decided at the start.
@@ -133,7 +133,8 @@ impl Current {
             // What the next connection needs is there before it is made.
             self.upstreams.replace(next.back_tls.clone())?;
             self.handle.configure(&next.config).map_err(Failure::Config)?;
-            few.iter().for_each(Few::tell);
+            // That it is still so is no news.
+            few.iter().filter(|_| next.config.max_fronts != clients).for_each(Few::tell);
             Ok(next)
         });
         let mut state = self.state();

@@ -201,10 +201,11 @@ fn a_reload_that_was_refused_is_a_warning_and_a_figure() {
         .find_line("the refusal", |line| line.starts_with("warning: reload refused").then_some(()));
     assert_eq!((success(), reloads("success"), reloads("refused")), (0.0, 0.0, 1.0));
     assert!(get(admin, "/status.json").contains(r#""revision":1"#));
-    folder.file("a.toml", &format!("workers = 7\n{}", serving(&["127.0.0.1:9"])));
+    folder.file("a.toml", &format!("{}[access_log]\npath = \"-\"\n", serving(&["127.0.0.1:9"])));
     program.process.signal("HUP");
     program.process.find_line("what stays", |line| {
-        (line.starts_with("warning: reload: workers") && line.contains("needs a restart")).then_some(())
+        (line.starts_with("warning: reload: admin or access_log") && line.contains("needs a restart"))
+            .then_some(())
     });
     assert_eq!((success(), reloads("success"), reloads("refused")), (1.0, 1.0, 1.0));
     assert!(get(admin, "/status.json").contains(r#""revision":2"#));
@@ -283,4 +284,27 @@ fn a_flag_decides_whether_there_is_a_file_whatever_variables_say() {
         let (code, said) = check(args, variables);
         assert!(code == Some(2) && said.contains("cannot be used with"), "{said}");
     }
+}
+
+/// Whatever they look like: who says so knows that they are others.
+#[test]
+fn certificates_are_read_again_at_a_hangup() {
+    let folder = Folder::new("certificates");
+    let key = rcgen::KeyPair::generate().unwrap();
+    let pem = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
+    let (cert, key) = (folder.file("cert.pem", &pem), folder.file("key.pem", &key.serialize_pem()));
+    let tls = ["--listen-tls", "127.0.0.1:0", "--cert", &cert, "--key", &key];
+    let program = Program::start(&[&BACKEND[..], &tls].concat());
+    let told = |words: &'static str| {
+        program
+            .process
+            .find_line(words, |line| (line.contains("cert.pem") && line.contains(words)).then_some(()));
+    };
+    program.process.signal("HUP");
+    told("were read again and are shown from now on");
+    folder.file("cert.pem", "nothing");
+    told("the old ones stay");
+    folder.file("cert.pem", &pem);
+    told("have changed and are shown from now on");
+    program.end();
 }
