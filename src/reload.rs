@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use shuntyard_adapter::Handle;
 
 use crate::cli::ServeArgs;
+use crate::config;
 use crate::descriptors::{self, Few, Shared};
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -125,7 +126,8 @@ impl Current {
             let settings = &self.state().settings;
             (settings.config.records, settings.config.max_fronts, Shared::new(settings))
         };
-        let next = Settings::new(&self.args).and_then(|mut next| {
+        let file = config::may_be_read_again(path).map_err(Failure::Refused);
+        let next = file.and_then(|()| Settings::new(&self.args)).and_then(|mut next| {
             // Who would write them down was decided at the start.
             next.config.records = records;
             let few = descriptors::take_all(&mut next.config, shared);

@@ -97,6 +97,16 @@ impl Defaults {
 /// Larger files are something else.
 const MAX_OCTETS: u64 = 16 << 20;
 
+/// A pipe has nothing to say a second time, and may never end.
+pub(crate) fn may_be_read_again(path: &Path) -> Result<(), Refused> {
+    if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        let title = "cannot read the configuration again: it is not a file".to_owned();
+        let source = Source { name: path.display().to_string(), text: String::new() };
+        return Err(Refused::new(source, vec![Problem::of_file(Code::Unreadable, title)]));
+    }
+    Ok(())
+}
+
 /// Reads a file: syntax, values, and what must hold between them. Binds nothing.
 pub(crate) fn load(path: &Path) -> Result<FromFile, Refused> {
     let name = path.display().to_string();
@@ -106,11 +116,6 @@ pub(crate) fn load(path: &Path) -> Result<FromFile, Refused> {
         let problem = help.into_iter().fold(problem, Problem::help);
         Refused::new(Source { name: name.clone(), text: String::new() }, vec![problem])
     };
-    // A pipe might never say anything.
-    if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-        let title = "cannot read the configuration: it is not a file".to_owned();
-        return Err(refused(Code::Unreadable, title, None));
-    }
     let read = File::open(path).and_then(|file| file.take(MAX_OCTETS + 1).read_to_end(&mut octets));
     if let Err(error) = read {
         let title = format!("cannot read the configuration: {}", crate::failure::plainly(&error));
