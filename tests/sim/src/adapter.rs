@@ -214,7 +214,8 @@ impl Adapter {
             }
             ConnectAnswer::Refused => {
                 self.forget(id);
-                stage.police[link].lost();
+                stage.police[link].lost(stage.world.now());
+                stage.police[link].closed = true;
                 stage.links[link].close(End::Initiator, &mut stage.world);
                 self.told();
                 self.gateway.handle_closed(id, Closed::ConnectRefused, now);
@@ -368,6 +369,7 @@ impl Adapter {
         stage.links[conn.link].close(conn.end, &mut stage.world);
         stage.police[conn.link].gone(&mut stage.ledger);
         stage.over(conn.link, conn.end);
+        stage.police[conn.link].closed = true;
         self.told();
         self.gateway.handle_closed(id, Closed::Reset, self.instant(stage.now()));
     }
@@ -445,6 +447,7 @@ impl Adapter {
                     stage.links[conn.link].close(conn.end, &mut stage.world);
                     stage.police[conn.link].ended_by_gateway(&mut stage.ledger);
                     stage.over(conn.link, conn.end);
+                    stage.police[conn.link].closed = true;
                 }
             }
             Action::Accepting(accepting) => self.accepting = accepting,
@@ -452,6 +455,12 @@ impl Adapter {
                 stage.ledger.record(&record)?;
                 if let Record::Ended(record) = *record {
                     invariants::t4_no_deadline_acts_early(&mut stage.ledger, &record, &self.config)?;
+                    invariants::r8_the_unprocessed_go_again(
+                        &mut stage.ledger,
+                        &stage.police,
+                        &record,
+                        &self.config,
+                    )?;
                     invariants::e6_only_the_hopeless_are_told(&mut stage.ledger, &stage.police, &record)?;
                 }
             }

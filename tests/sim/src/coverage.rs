@@ -36,6 +36,7 @@ features! {
     PausedInterim => |s| any(s, |e| e.response.interim > 0 && e.response.interim_pause > 0),
     BareEnd => |s| any(s, |e| e.response.pace.bare_end || (e.request.pace.bare_end && e.request.content > 0)),
     Expect => |s| any(s, |e| e.request.expect),
+    Bulk => |s| any(s, |e| e.request.bulk.max(e.response.bulk) > 10_000),
     Extras => |s| any(s, |e| e.request.extras > 0),
     AlikeRequests => |s| s.sessions.iter().any(|session| matches!(session.peer.indexing, Indexing::ButPath | Indexing::OwnNames)
         && session.exchanges.iter().filter(|e| e.request.alike).count() > 2),

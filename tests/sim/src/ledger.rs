@@ -152,6 +152,8 @@ pub struct Trace {
     pub request_ended: bool,
     /// The client reset the stream or its connection is gone.
     pub client_gone: bool,
+    /// The client has reset the stream, and what leaves now was made in knowledge of it.
+    pub gone_known: bool,
     /// Interim responses that left for the client.
     pub interim: u32,
     /// The final response's head that left for the client.

@@ -40,7 +40,8 @@ pub fn is_served(
 ) -> Result<(), Violation> {
     let rid = exchange.rid;
     let well = scenario.upstream_of(exchange).is_some_and(|upstream| is_well(scenario, upstream));
-    let served = answer.ended && answer.is_from_backend();
+    let served = answer.ended && answer.is_from_backend()
+        || scenario.is_crowded() && crate::invariants::l7_there_was_no_room(ledger, rid, answer);
     ledger.check("LIVE", served || !well, || {
         format!("probe {rid} is not served, and nothing is wrong: {answer:?}")
     })
@@ -57,7 +58,6 @@ fn is_well(scenario: &Scenario, upstream: &UpstreamConfig) -> bool {
     // The probe is one client more, and may find that hostile ones have left no room. Where no window is opened for responses,
     // none with content comes.
     let tight = scenario.has_tight_limits()
-        || scenario.is_crowded()
         || (scenario.config.max_fronts as usize) < scenario.sessions.len() + 2
         || scenario.config.backend.initial_window_size == 0;
     !tight && upstream.endpoints.iter().all(|endpoint| well(&endpoint.host))

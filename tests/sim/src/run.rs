@@ -178,7 +178,8 @@ impl Run {
         }
         let links = vec![None; clients.len()];
         let scripts = scenario.exchanges();
-        let octets = scripts.values().map(|e| e.request.content + truth::response_length(e));
+        let octets =
+            scripts.values().map(|e| e.request.content + truth::response_length(e) + truth::bulk_length(e));
         let (config, mut jumps) = (scenario.config.clone(), scenario.jumps.clone());
         jumps.sort_unstable_by(|a, b| b.cmp(a));
         let slack = scenario.adapter.late + 2 * SECOND + jumps.iter().map(|(_, by)| by).sum::<Nanos>();
@@ -423,7 +424,8 @@ impl Run {
     fn answers_are_true(&mut self, scenario: &Scenario) -> Result<(), Violation> {
         let (all, others) = (scenario.touches_all(), scenario.has_faults());
         let sick = scenario.touched_upstreams();
-        for client in &self.clients {
+        for (client, link) in self.clients.iter().zip(&self.links) {
+            let full = link.is_some_and(|link| self.stage.police[link].was_full(&self.config));
             for (exchange, answer) in client.session().exchanges.iter().zip(&client.answers) {
                 let ledger = &mut self.stage.ledger;
                 invariants::d2_content_is_true(ledger, exchange.rid, answer.first_wrong)?;
@@ -432,10 +434,14 @@ impl Run {
                 let own = client.session().is_touched()
                     || exchange.is_touched()
                     || refused
+                    || full && (answer.status() == Some(503) || answer.reset.is_some())
                     || scenario.stands_in_its_own_way(client.session());
                 let touched = all || own || !healthy || self.cut.is_some();
+                let crowded_out =
+                    scenario.is_crowded() && invariants::l7_there_was_no_room(ledger, exchange.rid, answer);
+                let touched = touched || crowded_out;
                 let exact = !touched && !invariants::l7_the_queue_was_long(ledger, exchange.rid, answer);
-                invariants::l7_answers_are_the_scripts(ledger, exchange, answer, exact)?;
+                invariants::l7_answers_are_the_scripts(ledger, exchange, answer, exact, full)?;
                 if !touched && others {
                     // What touched others, or another upstream, left this one whole.
                     let id = if sick.is_empty() { "E9" } else { "I2" };

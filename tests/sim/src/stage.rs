@@ -231,7 +231,7 @@ impl Stage {
 
     /// The gateway knows that the connection is over.
     pub fn over(&mut self, link: usize, end: End) {
-        self.police[link].lost();
+        self.police[link].lost(self.world.now());
         if end == End::Acceptor {
             self.ledger.fronts_over.insert(link);
         }

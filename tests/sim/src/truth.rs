@@ -99,6 +99,7 @@ pub fn request_head(exchange: &Exchange) -> Vec<Field> {
     }
     if !request.alike {
         fields.extend((0..request.extras).map(|n| extra(rid, n)));
+        fields.extend(bulk(rid, request.bulk));
         fields.push(field("x-last", tag(rid, "request-last")));
     }
     fields
@@ -114,10 +115,20 @@ fn extra(rid: u64, n: u8) -> Field {
     }
 }
 
+/// One long line, where it is wanted.
+fn bulk(rid: u64, octets: u32) -> Option<Field> {
+    let word = format!("{:016x}", mix(rid ^ u64::from(octets)));
+    let value: String = word.chars().cycle().take(octets as usize).collect();
+    (octets > 0).then(|| field("x-bulk", value))
+}
+
 /// An interim response.
 pub fn interim_head(exchange: &Exchange) -> Vec<Field> {
     let rid = exchange.rid;
-    vec![field(":status", "103"), field("x-rid", rid.to_string()), field("x-tag", tag(rid, "interim"))]
+    let mut fields =
+        vec![field(":status", "103"), field("x-rid", rid.to_string()), field("x-tag", tag(rid, "interim"))];
+    fields.extend(bulk(rid, exchange.response.bulk));
+    fields
 }
 
 /// The head of the final response.
@@ -134,6 +145,7 @@ pub fn response_head(exchange: &Exchange) -> Vec<Field> {
         fields.push(field("content-length", represented_length(exchange).to_string()));
     }
     if !response.alike {
+        fields.extend(bulk(rid, response.bulk));
         fields.push(field("x-last", tag(rid, "response-last")));
     }
     fields
@@ -141,11 +153,21 @@ pub fn response_head(exchange: &Exchange) -> Vec<Field> {
 
 /// Trailers of either direction.
 pub fn trailers(exchange: &Exchange, direction: Direction) -> Vec<Field> {
-    let place = match direction {
-        Direction::Request => "request-trailer",
-        Direction::Response => "response-trailer",
+    let (place, octets) = match direction {
+        Direction::Request => ("request-trailer", exchange.request.bulk),
+        Direction::Response => ("response-trailer", exchange.response.bulk),
     };
-    vec![field("x-trailer", tag(exchange.rid, place))]
+    let mut fields = vec![field("x-trailer", tag(exchange.rid, place))];
+    fields.extend(bulk(exchange.rid, octets));
+    fields
+}
+
+/// Octets of long lines that its sections carry together.
+pub(crate) fn bulk_length(exchange: &Exchange) -> u64 {
+    let Exchange { request, response, .. } = exchange;
+    let sections = |trailers: bool, interim: u8| 1 + u64::from(trailers) + u64::from(interim);
+    u64::from(request.bulk) * sections(request.trailers, 0)
+        + u64::from(response.bulk) * sections(response.trailers, response.interim)
 }
 
 /// How many octets of content the response carries.

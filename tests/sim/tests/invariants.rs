@@ -196,7 +196,13 @@ fn t1_the_earliest_deadline_is_named() {
 }
 
 fn judged(answer: &Answer, exact: bool) -> Result<(), Violation> {
-    invariants::l7_answers_are_the_scripts(&mut Ledger::default(), &Exchange::get(1, 10), answer, exact)
+    invariants::l7_answers_are_the_scripts(
+        &mut Ledger::default(),
+        &Exchange::get(1, 10),
+        answer,
+        exact,
+        false,
+    )
 }
 
 fn local(status: &str) -> Answer {

@@ -366,7 +366,7 @@ impl World {
             }
             Event::Refused { link } => {
                 self.losses += 1;
-                self.police[link].lost();
+                self.police[link].lost(self.ledger.now);
                 self.lost(link, Closed::ConnectRefused);
             }
             Event::Greet { link, limit } => {
@@ -408,7 +408,7 @@ impl World {
 
     /// The gateway knows that the connection is over.
     fn over(&mut self, link: usize) {
-        self.police[link].lost();
+        self.police[link].lost(self.ledger.now);
         if self.links[link].side == Side::Front {
             self.ledger.fronts_over.insert(link);
         }

@@ -36,6 +36,9 @@ pub(super) fn draw(config: &mut Config, seed: u64, backends: &[Backend], faults:
         tight(config, &mut choices);
     }
     config.fronts_awake = *choices.pick(&[256, 0, 0, 1]);
+    for side in [&mut config.front, &mut config.backend] {
+        side.stream_window_max = *choices.pick(&[1 << 20, 0, 70_000, 200_000]);
+    }
 }
 
 fn connection(connection: &mut ConnectionConfig, choices: &mut Choices) {

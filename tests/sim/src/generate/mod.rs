@@ -68,12 +68,36 @@ fn traffic(scenario: &mut Scenario, faults: &Faults) {
         || scenario.adapter.read_max < 100
         || scenario.adapter.write_max < 100;
     let sessions = *choices.pick(&[1, 1, 2, 3, 5, 8, 20]);
+    // In a configuration of one's own there may be no room for long lines.
+    let roomy = [&config.front, &config.backend]
+        .iter()
+        .all(|side| side.max_header_list_size >= 64 << 10 && side.max_continuations >= 8);
     let routes = scenario.config.routes.clone();
     let mut rid = 1;
     for n in 0..sessions {
-        let session = traffic::session(seed, n, rid, (smallest, small_pieces, sessions), faults, &routes);
+        let session =
+            traffic::session(seed, n, rid, (smallest, small_pieces, sessions, roomy), faults, &routes);
         rid += session.exchanges.len() as u64;
         scenario.sessions.push(session);
+    }
+    let exchanges = scenario.sessions.iter().flat_map(|session| &session.exchanges);
+    let pieces = whole_within(exchanges.map(|exchange| exchange.response.bulk).max());
+    for Backend { peer, .. } in &mut scenario.backends {
+        peer.block_max = peer.block_max.max(pieces);
+    }
+}
+
+/// How long the pieces of a field block must be that nobody says it has too many (`max_continuations` is 8).
+fn whole_within(longest: Option<u32>) -> usize {
+    longest.filter(|octets| *octets > 0).map_or(1, |octets| octets as usize / 8 + 150)
+}
+
+/// Octets of one long line in each section. Where pieces are small it takes its time.
+fn affordable_bulks(roomy: bool, slow: bool, sessions: usize) -> &'static [u32] {
+    match (roomy, slow || sessions > 5) {
+        (false, _) => &[0],
+        (true, true) => &[0, 0, 0, 300],
+        (true, false) => &[0, 0, 300, 4000, 30_000],
     }
 }
 

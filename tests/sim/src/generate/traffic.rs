@@ -10,16 +10,16 @@ use crate::scenario::{Exchange, Method, Pace, RequestPlan, ResponseKind, Session
 use crate::world::{MICRO, MILLI};
 
 /// The `n`-th session, whose requests begin at `rid`. `world` says what it can move: the smallest window on the other side,
-/// whether pieces are small there, and how many sessions there are.
+/// whether pieces are small there, how many sessions there are, and whether there is room for long lines.
 pub(super) fn session(
     seed: u64,
     n: usize,
     rid: u64,
-    world: (u32, bool, usize),
+    world: (u32, bool, usize, bool),
     faults: &Faults,
     routes: &[RouteConfig],
 ) -> Session {
-    let (smallest, small_pieces, sessions) = world;
+    let (smallest, small_pieces, sessions, roomy) = world;
     let mut choices = Choices::new(seed, format!("session{n}"));
     let peer = super::peers::peer(seed, &mut choices, faults);
     let network = [super::peers::network(seed, &mut choices), super::peers::network(seed, &mut choices)];
@@ -36,6 +36,8 @@ pub(super) fn session(
     }
     let counts = if sessions > 5 { [1, 2, 3, 5, 10] } else { [1, 2, 5, 10, 40] };
     let count = *choices.pick(&counts);
+    let slow = small_pieces || peer.read.is_some();
+    let bulks = super::affordable_bulks(roomy, slow, sessions);
     let mut session = Session {
         n,
         start: choices.between(0, 3 * MILLI),
@@ -43,11 +45,13 @@ pub(super) fn session(
         patient: choices.chance(70),
         peer,
         network,
-        exchanges: (rid..rid + count).map(|rid| exchange(seed, rid, most, faults, routes)).collect(),
+        exchanges: (rid..rid + count).map(|rid| exchange(seed, rid, (most, bulks), faults, routes)).collect(),
         leave: faults.leave(&mut choices),
         hostile,
     };
     make_alike(seed, &mut session);
+    let longest = session.exchanges.iter().map(|exchange| exchange.request.bulk).max();
+    session.peer.block_max = session.peer.block_max.max(super::whole_within(longest));
     session
 }
 
@@ -72,7 +76,13 @@ fn make_alike(seed: u64, session: &mut Session) {
     }
 }
 
-fn exchange(seed: u64, rid: u64, most: u64, faults: &Faults, routes: &[RouteConfig]) -> Exchange {
+fn exchange(
+    seed: u64,
+    rid: u64,
+    (most, bulks): (u64, &[u32]),
+    faults: &Faults,
+    routes: &[RouteConfig],
+) -> Exchange {
     let mut choices = Choices::new(seed, format!("exchange{rid}"));
     let mut exchange = Exchange::get(rid, 0);
     let size = |choices: &mut Choices| match choices.between(0, 5) {
@@ -115,6 +125,11 @@ fn exchange(seed: u64, rid: u64, most: u64, faults: &Faults, routes: &[RouteConf
     exchange.response.reset = faults.stream_reset(&mut choices, most);
     exchange.response.mischief = faults.response_mischief(&mut choices);
     more(&mut exchange, &mut choices, faults);
+    let (bulky, [of_request, of_response]) =
+        (choices.chance(super::weight(seed, "bulk")), [choices.pick(bulks), choices.pick(bulks)]);
+    if bulky {
+        (exchange.request.bulk, exchange.response.bulk) = (*of_request, *of_response);
+    }
     exchange
 }
 

@@ -6,7 +6,7 @@ use shuntyard_core::config::Scope;
 use shuntyard_core::gateway::{AttemptOutcome, AttemptRecord, EndRecord, Outcome, RequestId, View};
 
 use crate::client::Answer;
-use crate::ledger::{Checks, Head, Ledger, Trace, Violation};
+use crate::ledger::{Attempt, Checks, Head, Ledger, Trace, Violation};
 use crate::refcodec::{Field, value_of};
 use crate::scenario::Exchange;
 use crate::truth;
@@ -32,17 +32,19 @@ pub fn l2_records_tell_what_happened(ledger: &mut Ledger) -> Result<(), Violatio
     for attempt in &ledger.attempt_records {
         attempts.entry(attempt.request).or_default().push(attempt.clone());
     }
-    for record in std::mem::take(&mut ledger.end_records) {
-        let rid = rid_of(&record);
+    let records = std::mem::take(&mut ledger.end_records);
+    for record in &records {
+        let rid = rid_of(record);
         let Some(trace) = rid.and_then(|rid| ledger.traces.get(&rid)).filter(|trace| !trace.malformed) else {
             continue;
         };
         let attempts = attempts.remove(&record.request).unwrap_or_default();
-        let difference = record_differs(&record, trace).or(attempts_differ(&attempts, trace));
+        let difference = record_differs(record, trace).or(attempts_differ(&attempts, trace));
         let text =
             difference.map(|what| format!("request {rid:?}: {what}: {record:?}, {attempts:?}, {trace:?}"));
         ledger.check("L2", text.is_none(), || text.unwrap_or_default())?;
     }
+    ledger.end_records = records;
     Ok(())
 }
 
@@ -118,12 +120,13 @@ pub fn l6_only_whole_responses_end_cleanly(ledger: &mut Ledger, rid: u64) -> Res
 /// error, or nothing.
 ///
 /// What touches a request is said by the scenario, never by the gateway: its own script, its session, a backend that it may
-/// have gone to, a limit that was made tight.
+/// have gone to, a limit that was made tight. And a client whose output was `full` may miss early hints: the response is worth more.
 pub fn l7_answers_are_the_scripts(
     ledger: &mut Ledger,
     exchange: &Exchange,
     answer: &Answer,
     exact: bool,
+    full: bool,
 ) -> Result<(), Violation> {
     let rid = exchange.rid;
     if exact {
@@ -148,7 +151,8 @@ pub fn l7_answers_are_the_scripts(
         truth::field_difference(rid, &truth::response_head(exchange), answer.head.as_deref().unwrap_or(&[]));
     let whole = answer.content == truth::response_length(exchange)
         && answer.trailers.is_some() == exchange.response.trailers
-        && answer.interim.len() == usize::from(exchange.response.interim);
+        && (answer.interim.len() == usize::from(exchange.response.interim)
+            || full && answer.interim.len() < usize::from(exchange.response.interim));
     ledger.check("L7", whole && difference.is_none(), || format!("request {rid}: {difference:?}, {answer:?}"))
 }
 
@@ -174,6 +178,18 @@ pub fn l7_the_queue_was_long(ledger: &Ledger, rid: u64, answer: &Answer) -> bool
     turns.sort_unstable();
     let moves = turns.windows(2).all(|two| two[1] - two[0] <= time / PART_OF_A_WAIT);
     answer.status() == Some(503) && trace.head == Some(Head::Local(503)) && moves
+}
+
+/// **L7, E9, LIVE**: what a crowd explains. Where others stand still on all slots or in all memory, a request may wait for as long as its queue
+/// lets it, having been on no backend that took it, and is told so.
+pub fn l7_there_was_no_room(ledger: &Ledger, rid: u64, answer: &Answer) -> bool {
+    let (Some(trace), Some(upstream)) = (ledger.traces.get(&rid), ledger.upstream(rid)) else { return false };
+    let waited =
+        |record: &EndRecord| record.ended.saturating_since(record.accepted) >= upstream.queue_timeout;
+    answer.status() == Some(503)
+        && trace.head == Some(Head::Local(503))
+        && trace.attempts.iter().all(Attempt::is_unprocessed)
+        && ledger.end_records.iter().any(|record| rid_of(record) == Some(rid) && waited(record))
 }
 
 /// **L8** (when a head leaves for the client). A failed attempt leaves no visible trace: the head is the last attempt's, by

@@ -1,5 +1,7 @@
 //! Limits: what is counted and what is buffered.
 
+use shuntyard_core::config::ConnectionConfig;
+
 use super::Scene;
 use crate::ledger::{Attempt, Checks, Violation};
 
@@ -14,6 +16,7 @@ pub fn n_within_limits(scene: &mut Scene<'_>) -> Result<(), Violation> {
         .checks
         .check("N1", view.reserved_octets <= ledgers, || format!("{view:?}, ledgers of {ledgers}"))?;
     scene.checks.check("N1", view.head_octets <= config.head_ledger_octets, || format!("{view:?}"))?;
+    n1_what_is_promised_is_reserved(scene)?;
     let most = buffered_octets_max(scene);
     scene
         .checks
@@ -29,18 +32,53 @@ pub fn n_within_limits(scene: &mut Scene<'_>) -> Result<(), Violation> {
     })
 }
 
+/// **N1** once more: what backends may still send on streams that are open, and what has come of it and not left, is reserved.
+fn n1_what_is_promised_is_reserved(scene: &mut Scene<'_>) -> Result<(), Violation> {
+    // Before it has read our SETTINGS it has more, and that is reserved, too.
+    let begins = u64::from(scene.config.backend.initial_window_size);
+    let promised = |rid: &u64| {
+        let trace = &scene.ledger.traces[rid];
+        let last = trace.attempts.last().filter(|last| !last.is_over())?;
+        let backend = &scene.police[last.link];
+        if backend.is_over() || backend.is_hostile() || trace.is_answered() {
+            return None;
+        }
+        Some(backend.open_window_of(last.stream, begins)? + last.received.saturating_sub(trace.sent))
+    };
+    let promised: u64 = scene.ledger.active.iter().filter_map(promised).sum();
+    let reserved = scene.view.reserved_octets;
+    scene.checks.check("N1", promised <= reserved, || {
+        format!("{promised} octets are promised to backends, {reserved} are reserved")
+    })
+}
+
 /// What the connections there are may make the gateway hold: of each, its outbox up to twice the mark with one more frame
-/// and a burst of answers, and one whole frame of input; of each request, a window in either direction.
+/// and a burst of answers, and one whole frame of input; of each request, what has come of its content in either direction, a window at
+/// most, and once more what is kept to be sent again. Hostile clients have requests that nobody here knows.
 fn buffered_octets_max(scene: &Scene<'_>) -> u64 {
     let config = scene.config;
     let frame = 16_384 + 9;
     let conn = |mark: usize| 2 * mark as u64 + 2 * frame + config.recv_buffer_octets as u64 + (128 << 10);
-    let windows = u64::from(config.front.initial_window_size).max(65_535)
-        + u64::from(config.backend.initial_window_size.max(config.backend.stream_window_max)).max(65_535);
+    let window =
+        |side: &ConnectionConfig| u64::from(side.initial_window_size.max(side.stream_window_max)).max(65_535);
+    let windows = [window(&config.front), window(&config.backend)];
+    let content = |rid: &u64| {
+        let trace = &scene.ledger.traces[rid];
+        let kept = scene.ledger.upstream(*rid).map_or(0, |of| u64::from(of.retry.replay_octets));
+        let came: u64 = trace.attempts.iter().map(|attempt| attempt.received).sum();
+        (trace.received.min(windows[0]) + came.min(windows[1]), trace.received.min(kept))
+    };
+    let known = scene.ledger.active.iter().map(content);
+    let (content, kept) = known.fold((0, 0), |(all, kept), (own, again)| (all + own, kept + again));
+    let unknown = scene.police.iter().any(|police| !police.is_backend() && police.is_hostile());
+    let (content, kept) = match unknown {
+        true => (scene.view.requests as u64 * (windows[0] + windows[1]), config.replay_ledger_octets),
+        false => (content, kept.min(config.replay_ledger_octets)),
+    };
     scene.view.fronts as u64 * conn(config.front.outbox_high_mark)
         + scene.view.backends as u64 * conn(config.backend.outbox_high_mark)
-        + scene.view.requests as u64 * windows
-        + config.replay_ledger_octets
+        + content
+        + kept
 }
 
 /// What a gateway has been given to do, and has had done.

@@ -1,7 +1,12 @@
 //! Requests that are sent again.
 
-use super::Scene;
+use shuntyard_core::config::Config;
+use shuntyard_core::error::ErrorCode;
+use shuntyard_core::gateway::{Cause, EndRecord, Outcome};
+
+use super::{Scene, is_hopeless, rid_of};
 use crate::ledger::{Attempt, Checks, Ledger, Thaw, Violation};
+use crate::police::Police;
 use crate::refcodec::frame;
 use crate::scenario::Method;
 use crate::world::{MILLI, Nanos};
@@ -78,4 +83,39 @@ pub fn r4_r5_attempts_are_few_and_alike(ledger: &mut Ledger, rid: u64) -> Result
     let alike = before.fields == last.fields;
     let text = (!alike).then(|| format!("request {rid}: {:?} and {:?}", before.fields, last.fields));
     ledger.check("R5", alike, || text.unwrap_or_default())
+}
+
+/// **R8** (when a request ends). Who was told by its backend that it was not processed is not told so in turn: while its attempts are
+/// not used up and its content is kept, it is sent again (RFC 9113 section 8.7). Of a connection that is over, or whose input is not
+/// read or not sound, nobody can say what was looked at.
+pub fn r8_the_unprocessed_go_again(
+    ledger: &mut Ledger,
+    police: &[Police],
+    record: &EndRecord,
+    config: &Config,
+) -> Result<(), Violation> {
+    let refused =
+        matches!(record.outcome, Outcome::LocalReply(Cause::BackendReset(ErrorCode::REFUSED_STREAM)));
+    let left_out = record.outcome == Outcome::LocalReply(Cause::ConnectionTerminated);
+    let Some(rid) = rid_of(record).filter(|_| (refused || left_out) && !ledger.draining) else {
+        return Ok(());
+    };
+    let (Some(trace), Some(upstream)) = (ledger.traces.get(&rid), ledger.upstream(rid)) else {
+        return Ok(());
+    };
+    let Some(last) = trace.attempts.last() else { return Ok(()) };
+    let connection = &police[last.link];
+    let told = last.is_unprocessed()
+        && !(last.told_late || last.lost)
+        && !(connection.is_over() || connection.is_hostile() || connection.paused);
+    let silent = trace.head.is_none() && trace.attempts.iter().all(|of| of.interim == 0 && !of.head);
+    // What all content there ever was needs is there for each.
+    let kept = config.replay_ledger_octets.min(config.replay_front_octets);
+    let all: u64 = ledger.traces.values().map(|trace| trace.received).sum();
+    let held =
+        trace.received <= u64::from(upstream.retry.replay_octets) && (trace.received == 0 || all <= kept);
+    let again = (trace.attempts.len() as u32) < upstream.retry.unprocessed_attempts;
+    let owed = told && silent && held && again && !is_hopeless(ledger, police, upstream);
+    let text = owed.then(|| format!("request {rid} is told, {:?}: {trace:?}", record.outcome));
+    ledger.check("R8", text.is_none(), || text.unwrap_or_default())
 }

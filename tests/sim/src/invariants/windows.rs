@@ -85,10 +85,16 @@ pub fn w5_what_is_held_fits_the_window(
 }
 
 /// **W6** (after every step). Work conservation: what came from one side, and for which both windows of the other are open,
-/// has left, unless output in front of it is not taken. No stream waits for an event that already happened.
+/// has left, unless output in front of it is not taken; a response's head needs no window. No stream waits for an event that already happened.
 pub fn w6_what_can_leave_has_left(scene: &mut Scene<'_>, rid: u64, trace: &Trace) -> Result<(), Violation> {
     let (Some((front, stream)), Some(last)) = (trace.front, trace.attempts.last()) else { return Ok(()) };
     let (front, backend) = (&scene.police[front], &scene.police[last.link]);
+    let head = last.head && trace.head.is_none() && !last.malformed && !trace.is_answered();
+    let still = !last.is_over() || (last.ended && !last.lost);
+    let head_due = head && still && front.takes_output() && front.is_heard() && backend.is_heard();
+    scene
+        .checks
+        .check("W6", !head_due, || format!("the head of response {rid} waits for nothing: {trace:?}"))?;
     if trace.is_answered() || front.is_over() || backend.is_over() || front.paused || backend.paused {
         return Ok(());
     }

@@ -204,7 +204,10 @@ impl Police {
         self.follow(stream, now);
         let Some(rid) = rid.filter(|_| open) else { return };
         match self.side {
-            Side::Front => ledger.trace(rid).client_gone = true,
+            Side::Front => {
+                let trace = ledger.trace(rid);
+                (trace.client_gone, trace.gone_known) = (true, known);
+            }
             Side::Backend => {
                 if let Some(attempt) = ledger.attempt(rid, self.link, stream) {
                     attempt.reset = Some(code);
@@ -228,6 +231,7 @@ impl Police {
     fn goaway_in(&mut self, last_stream: u32, known: bool, ledger: &mut Ledger) {
         self.peer_goaway_known |= known;
         self.peer_goaway_came = true;
+        self.retired.get_or_insert(ledger.now);
         self.peer_last_stream = self.peer_last_stream.min(last_stream);
         if self.side == Side::Front {
             return;

@@ -104,6 +104,8 @@ pub struct Police {
     /// Octets that the gateway showed, and those of them that left.
     shown: u64,
     sent: u64,
+    /// The most of them that ever waited.
+    peak: usize,
     /// The peer may break the protocol.
     hostile: bool,
     /// It did, so that nobody can say what its octets mean any more.
@@ -116,6 +118,10 @@ pub struct Police {
     open: BTreeSet<u32>,
     /// The gateway knows that the connection is over.
     over: bool,
+    /// Since when it has been no engine's any more.
+    retired: Option<Nanos>,
+    /// The gateway's socket is closed.
+    pub(crate) closed: bool,
     /// Since when no stream is open.
     idle_since: Nanos,
     /// Streams (0: the connection) whose window the peer raised beyond 2^31-1.
@@ -175,12 +181,15 @@ impl Police {
             unsent: VecDeque::new(),
             shown: 0,
             sent: 0,
+            peak: 0,
             hostile: false,
             inbound_broken: false,
             paused: false,
             established: false,
             open: BTreeSet::new(),
             over: false,
+            retired: None,
+            closed: false,
             idle_since: 0,
             overflowed: BTreeSet::new(),
             overflowed_for_sure: BTreeSet::new(),
@@ -278,6 +287,7 @@ impl Police {
     pub fn emitted(&mut self, octets: &[u8], ledger: &mut Ledger) -> Result<(), Violation> {
         self.outbound.reader.push(octets);
         self.shown += octets.len() as u64;
+        self.peak = self.peak.max(self.waiting());
         self.waits_since.get_or_insert(ledger.now);
         loop {
             let read = next(&mut self.outbound.reader, "C4");
@@ -333,9 +343,17 @@ impl Police {
         usize::try_from(self.shown - self.sent).expect("an outbox fits memory")
     }
 
+    /// Whether so much output has waited once that there may have been no memory for more heads: beside twice the mark a section has a
+    /// place, and of the ledger each client has a share.
+    pub fn was_full(&self, config: &shuntyard_core::config::Config) -> bool {
+        let beyond = if config.head_ledger_octets < 256 << 20 { 20_000 } else { 800_000 };
+        self.peak >= 2 * config.front.outbox_high_mark + beyond
+    }
+
     /// The peer is gone, whether the gateway has noticed or not. After the gateway's own end that excuses nothing.
     pub fn gone(&mut self, ledger: &mut Ledger) {
         self.peer_gone |= !self.ended_by_gateway;
+        self.retired.get_or_insert(ledger.now);
         self.end_attempts(ledger);
     }
 
@@ -360,6 +378,7 @@ impl Police {
     pub fn ended_by_gateway(&mut self, ledger: &mut Ledger) {
         self.ended_by_gateway = true;
         self.over = true;
+        self.retired.get_or_insert(ledger.now);
         if self.side == Side::Backend {
             self.gone(ledger);
         } else if self.outbound.frames == 0 || ledger.draining || self.takes_nothing(ledger.now) {
@@ -387,8 +406,9 @@ impl Police {
     }
 
     /// The gateway was told that the transport is gone.
-    pub fn lost(&mut self) {
+    pub fn lost(&mut self, now: Nanos) {
         self.over = true;
+        self.retired.get_or_insert(now);
     }
 
     /// Notes whether a stream is open.
@@ -404,6 +424,12 @@ impl Police {
     pub(crate) fn credit_of(&self, stream: u32) -> Option<u64> {
         let own = |entry: &Stream| entry.credited.saturating_sub(entry.padding + self.stream_growth);
         self.streams.get(&stream).map(own)
+    }
+
+    /// The window that a stream leaves open for the peer, of `begins` octets when it was opened, where the peer may still use it.
+    pub(crate) fn open_window_of(&self, stream: u32, begins: u64) -> Option<u64> {
+        let entry = self.streams.get(&stream).filter(|entry| entry.is_open() && !entry.ended_by_peer)?;
+        Some((begins + entry.credited).saturating_sub(entry.received))
     }
 
     fn new_stream(&self, rid: Option<u64>) -> Stream {

@@ -432,6 +432,7 @@ impl Police {
             format!("link {link}: GOAWAY {last_stream} after {before:?} (9113 6.8)")
         })?;
         self.last_goaway = Some(last_stream);
+        self.retired.get_or_insert(ledger.now);
         let failed = code != frame::NO_ERROR;
         if failed && self.side == Side::Backend {
             // The gateway has given the connection up, with all that is on it (9113 section 5.4.1).

@@ -1,7 +1,7 @@
 //! What the monitor of a connection tells others: the account of windows, slots and acknowledgements as it stands.
 
 use super::{Police, Side};
-use crate::world::Nanos;
+use crate::world::{Nanos, SECOND};
 
 impl Police {
     /// C5: nothing waits for an acknowledgement. Asked when the world is at rest.
@@ -62,6 +62,12 @@ impl Police {
             || self.ended_by_gateway)
     }
 
+    /// Whether it is an end to a connection, in the last minute, after which its endpoint may be let rest.
+    pub fn may_rest_its_endpoint(&self, now: Nanos) -> bool {
+        let lately = self.retired.is_some_and(|at| now.saturating_sub(at) <= 60 * SECOND);
+        self.side == Side::Backend && lately && (self.never_stood() || self.carried_nothing())
+    }
+
     /// The gateway looks at the connection again: what had come before it has only seen now.
     pub fn resumed(&mut self, now: Nanos) {
         self.paused = false;
@@ -78,6 +84,16 @@ impl Police {
     /// The requests on streams that are open.
     pub fn open_requests(&self) -> impl Iterator<Item = u64> {
         self.open.iter().filter_map(|stream| self.streams.get(stream)?.rid)
+    }
+
+    /// Whether nothing is in the way of what leaves here.
+    pub fn takes_output(&self) -> bool {
+        self.waiting() == 0 && !self.over
+    }
+
+    /// Whether what came here was looked at, and means what it seems to.
+    pub fn is_heard(&self) -> bool {
+        !self.paused && !self.inbound_broken
     }
 
     /// Whether content of a stream could leave now: both windows are open and no output is in front of it.

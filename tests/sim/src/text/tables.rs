@@ -64,8 +64,8 @@ fields!(PipePolicy, words: capacity delay jitter gap segmentation short_writes s
 fields!(PeerPlan, words: initial_window window_at_open connection_extra grant_percent max_frame header_table
     max_concurrent indexing huffman block_max read later_settings pings, parts: , elsewhere: );
 fields!(Pace, words: frame padding think bare_end, parts: , elsewhere: );
-fields!(RequestPlan, words: method host path content declare_length trailers extras expect alike cancel, parts: pace, elsewhere: );
-fields!(ResponsePlan, words: status kind early delay interim interim_pause declare_length trailers alike reset mischief,
+fields!(RequestPlan, words: method host path content declare_length trailers extras bulk expect alike cancel, parts: pace, elsewhere: );
+fields!(ResponsePlan, words: status kind early delay interim interim_pause declare_length trailers bulk alike reset mischief,
     parts: pace, elsewhere: );
 fields!(Exchange, words: rid, parts: request response, elsewhere: );
 
