@@ -430,6 +430,12 @@ fn config(octets: &mut Octets<'_>) -> Config {
     config.upload_ledger_octets = octets.pick(&[1 << 30, 0, 65_535]);
     config.max_fronts = octets.pick(&[100, 1, 3]);
     config.recv_buffer_octets = octets.pick(&[33 << 10, 256 << 10]);
+    // Tunnels, and a backend that may speak HTTP/1.1.
+    for route in &mut config.routes {
+        route.connect = octets.pick(&[true, false]);
+        route.upgrades = octets.pick(&[&["x"] as &[&str], &[]]).iter().map(|&name| name.into()).collect();
+    }
+    config.upstreams[0].endpoints[1].protocol = octets.pick(&[Protocol::Http1, Protocol::Http2]);
     config
 }
 

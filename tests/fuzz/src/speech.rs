@@ -42,6 +42,20 @@ const EXTRA: &[(&str, &str)] = &[
     ("priority", "u=1, i"),
 ];
 
+/// What clients and backends of HTTP/1.1 say, in part or to whoever speaks another version.
+const HTTP1: &[&str] = &[
+    "GET / HTTP/1.1\r\nhost: a\r\n\r\n",
+    "GET /b HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
+    "CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n",
+    "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n",
+    "0\r\n\r\n",
+    "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n",
+    "HTTP/1.1 200 OK\r\n\r\nhello",
+    "HTTP/1.1 101 Yes\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
+    "HTTP/1.1 100 Continue\r\n\r\n",
+    "HTTP/1.0 204 No\r\nconnection: close\r\n\r\n",
+];
+
 impl Speech {
     /// The octets of one frame, or of several that belong together.
     pub fn say(&mut self, octets: &mut Octets<'_>) -> Vec<u8> {
@@ -103,6 +117,7 @@ impl Speech {
                 let (kind, flags, stream) = (octets.octet(), octets.octet(), stream(octets));
                 Frame::Unknown { kind, flags, stream, payload: octets.run(300).to_vec() }
             }
+            _ if octets.octet() & 1 == 0 => return octets.pick(HTTP1).as_bytes().to_vec(),
             _ => return octets.run(300).to_vec(),
         }
         .encode()
@@ -137,7 +152,12 @@ fn fields(kind: Head, octets: &mut Octets<'_>) -> Vec<Field> {
         Head::Request => {
             let (method, path) = (octets.pick(METHODS), octets.pick(&["/", "/b"]));
             let all = [(":method", method), (":scheme", "http"), (":authority", "a"), (":path", path)];
-            let taken = if method == "CONNECT" { vec![all[0], (":authority", "a:1")] } else { all.to_vec() };
+            // RFC 9110 section 9.3.6, or RFC 8441.
+            let taken = match (method, octets.pick(&["", "x", "y"])) {
+                ("CONNECT", "") => vec![all[0], (":authority", "a:1")],
+                ("CONNECT", protocol) => all.into_iter().chain([(":protocol", protocol)]).collect(),
+                _ => all.to_vec(),
+            };
             taken.into_iter().map(|(name, value)| field(name, value)).collect()
         }
         Head::Response => vec![field(":status", octets.pick(STATUSES))],

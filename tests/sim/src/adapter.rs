@@ -45,12 +45,15 @@ pub struct Adapter {
     /// Clients that wait to be accepted.
     backlog: Vec<usize>,
     accepting: bool,
+    draining: bool,
     hash: u64,
     /// No event has gone in since there was nothing left to do or to write.
     quiet: bool,
     choices: Choices,
     /// Connections that are gone.
     stale: Vec<ConnId>,
+    /// How often all of the gateway was looked at.
+    looked_at: u32,
     /// What the gateway's clock shows at the begin.
     epoch: Nanos,
     /// How much later than due the next timer comes.
@@ -102,10 +105,12 @@ impl Adapter {
             ready: BTreeSet::new(),
             backlog: Vec::new(),
             accepting: true,
+            draining: false,
             hash: FNV_START,
             quiet: false,
             choices: Choices::new(scenario.seed, "adapter"),
             stale: Vec::new(),
+            looked_at: 0,
             epoch,
             lateness: 0,
             config: scenario.config.clone(),
@@ -226,14 +231,23 @@ impl Adapter {
     /// The operator wants a drain.
     pub fn drain(&mut self, deadline: Nanos, now: Nanos) {
         self.told();
+        self.draining = true;
         let now = self.instant(now);
         self.gateway.handle_command(Command::Drain { deadline: Duration::from_nanos(deadline) }, now);
+    }
+
+    /// The operator wants another configuration.
+    pub fn configure(&mut self, config: &Config, now: Nanos) {
+        self.told();
+        self.config = config.clone();
+        let now = self.instant(now);
+        self.gateway.handle_command(Command::Configure(Box::new(config.clone())), now);
     }
 
     /// Does all there is to do at this moment.
     pub fn turn(&mut self, stage: &mut Stage) -> Result<(), Violation> {
         let due = self.next.is_some_and(|at| at <= stage.now());
-        let offered = self.accepting && !self.backlog.is_empty();
+        let offered = (self.accepting || self.draining) && !self.backlog.is_empty();
         if self.ready.is_empty() && !(due || offered || self.stirred) {
             // Peers were busy with themselves.
             if self.plan.hostile == 0 && self.plan.spurious == 0 {
@@ -276,6 +290,11 @@ impl Adapter {
 
     fn accept(&mut self, stage: &mut Stage) {
         if !self.accepting {
+            if self.draining {
+                // Its socket listens no more.
+                let waiting = std::mem::take(&mut self.backlog);
+                waiting.into_iter().for_each(|link| stage.links[link].close(End::Acceptor, &mut stage.world));
+            }
             return;
         }
         for link in std::mem::take(&mut self.backlog) {

@@ -36,7 +36,7 @@ features! {
     PausedInterim => |s| any(s, |e| e.response.interim > 0 && e.response.interim_pause > 0),
     BareEnd => |s| any(s, |e| e.response.pace.bare_end || (e.request.pace.bare_end && e.request.content > 0)),
     Expect => |s| any(s, |e| e.request.expect),
-    Bulk => |s| any(s, |e| e.request.bulk.max(e.response.bulk) > 10_000),
+    Bulk => |s| any(s, |e| e.request.bulk.max(e.response.bulk) > 1000),
     Extras => |s| any(s, |e| e.request.extras > 0),
     AlikeRequests => |s| s.sessions.iter().any(|session| matches!(session.peer.indexing, Indexing::ButPath | Indexing::OwnNames)
         && session.exchanges.iter().filter(|e| e.request.alike).count() > 2),
@@ -82,6 +82,7 @@ features! {
     AssumedStreams => |s| s.config.upstreams.iter().any(|u| u.assumed_streams > 0),
     NoReplay => |s| s.config.upstreams.iter().any(|u| u.retry.replay_octets == 0),
     RouteTimeout => |s| s.config.routes.iter().any(|r| r.timeout.is_some()),
+    EarlyDrain => |s| s.drain_at.is_some(),
     Jumps => |s| !s.jumps.is_empty(),
     LateTimers => |s| s.adapter.late > 0,
     HostileAdapter => |s| s.adapter.hostile > 0,

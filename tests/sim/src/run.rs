@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use shuntyard_core::config::Config;
-use shuntyard_core::gateway::View;
+use shuntyard_core::gateway::{EndRecord, View};
+use shuntyard_core::time::Instant;
 
 use crate::adapter::Adapter;
 use crate::client::{Answer, Client};
+use crate::generate::AMPLE_DRAIN;
 use crate::invariants::{self, Paid, Scene, Turns};
 use crate::ledger::Violation;
 use crate::net::End;
@@ -99,6 +101,11 @@ pub enum Cut {
     Jump,
     /// The operator orders the drain.
     Drain,
+    /// The operator gives the same configuration again, or one in which the last endpoint of each upstream with several is missing.
+    Configure {
+        /// The same.
+        same: bool,
+    },
 }
 
 /// Runs a scenario and, where `keep`, keeps the log of actions and frames and each link's output.
@@ -145,6 +152,9 @@ struct Run {
     config: Config,
     jumps: Vec<(Nanos, Nanos)>,
     draining: bool,
+    /// By when the drain must have ended, once it was ordered.
+    drain_by: Option<Nanos>,
+    epoch: Nanos,
     slack: Nanos,
     cut: Option<(u64, Cut)>,
     fork: Option<u64>,
@@ -191,6 +201,8 @@ impl Run {
             config,
             jumps,
             draining: false,
+            drain_by: None,
+            epoch: options.epoch,
             slack,
             cut: options.cut,
             fork: options.fork,
@@ -205,6 +217,10 @@ impl Run {
 
     fn play(&mut self, scenario: &Scenario) -> Result<(), Violation> {
         let jumps: Nanos = scenario.jumps.iter().map(|(_, by)| by).sum();
+        if let Some(at) = scenario.drain_at {
+            self.until(at, |_| false)?;
+            self.drain(scenario);
+        }
         self.until(scenario.safety + jumps, |run| run.clients.iter().all(Client::is_done))?;
         let open: Vec<usize> = (0..self.clients.len()).filter(|&at| !self.clients[at].is_done()).collect();
         self.stage.ledger.check("LIVE", open.is_empty(), || format!("clients {open:?} wait for ever"))?;
@@ -216,19 +232,18 @@ impl Run {
         }
         self.rest = self.adapter.gateway().view();
         // After a jump of the clock duties of peers that fell into it are done at the very end: that is no rest.
-        if self.cut.is_none() && scenario.jumps.is_empty() {
+        if self.cut.is_none() && scenario.jumps.is_empty() && scenario.drain_at.is_none() {
             self.at_rest()?;
         }
         self.stage.heal();
-        if self.cut.is_none() {
+        if self.cut.is_none() && scenario.drain_at.is_none() {
             self.probe(scenario)?;
         }
-        self.draining = true;
-        self.stage.ledger.draining = true;
-        let deadline = self.stage.now() + scenario.drain + scenario.adapter.late;
-        self.adapter.drain(scenario.drain, self.stage.now());
+        self.drain(scenario);
+        let deadline = self.drain_by.unwrap_or_default();
         self.until(deadline + REST, |run| run.adapter.drained.is_some())?;
-        if self.cut.is_none() {
+        // After a drain was ordered a jump moves its deadline.
+        if self.cut.is_none() && (scenario.drain_at.is_none() || scenario.jumps.is_empty()) {
             invariants::q2_the_drain_ended_in_time(&mut self.stage.ledger, self.adapter.drained, deadline)?;
         }
         let (drained, links) = (self.adapter.drained.is_some(), self.adapter.open());
@@ -238,6 +253,16 @@ impl Run {
         invariants::e6_no_request_is_lost(&mut self.stage.ledger)?;
         invariants::l2_records_tell_what_happened(&mut self.stage.ledger)?;
         self.answers_are_true(scenario)
+    }
+
+    /// The drain is ordered, where it was not.
+    fn drain(&mut self, scenario: &Scenario) {
+        if self.drain_by.is_some() {
+            return;
+        }
+        (self.draining, self.stage.ledger.draining) = (true, true);
+        self.drain_by = Some(self.stage.now() + scenario.drain + scenario.adapter.late);
+        self.adapter.drain(scenario.drain, self.stage.now());
     }
 
     /// Who comes when all is over but what lasts for ever is served.
@@ -362,6 +387,15 @@ impl Run {
                 }
             }
             Cut::Jump => stage.world.advance(stage.world.now() + 30 * SECOND),
+            Cut::Configure { same } => {
+                if !same {
+                    for upstream in &mut self.config.upstreams {
+                        upstream.endpoints.truncate(1.max(upstream.endpoints.len() - 1));
+                    }
+                    stage.ledger.upstreams.clone_from(&self.config.upstreams);
+                }
+                self.adapter.configure(&self.config, stage.now());
+            }
             Cut::Drain => {
                 self.draining = true;
                 stage.ledger.draining = true;
@@ -427,6 +461,7 @@ impl Run {
         for (client, link) in self.clients.iter().zip(&self.links) {
             let full = link.is_some_and(|link| self.stage.police[link].was_full(&self.config));
             for (exchange, answer) in client.session().exchanges.iter().zip(&client.answers) {
+                let drained = self.drain_touches(scenario, exchange.rid);
                 let ledger = &mut self.stage.ledger;
                 invariants::d2_content_is_true(ledger, exchange.rid, answer.first_wrong)?;
                 let refused = answer.reset == Some(REFUSED_STREAM) && !client.session().patient;
@@ -439,7 +474,7 @@ impl Run {
                 let touched = all || own || !healthy || self.cut.is_some();
                 let crowded_out =
                     scenario.is_crowded() && invariants::l7_there_was_no_room(ledger, exchange.rid, answer);
-                let touched = touched || crowded_out;
+                let touched = touched || crowded_out || drained;
                 let exact = !touched && !invariants::l7_the_queue_was_long(ledger, exchange.rid, answer);
                 invariants::l7_answers_are_the_scripts(ledger, exchange, answer, exact, full)?;
                 if !touched && others {
@@ -450,6 +485,15 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// Whether a drain that came early may have kept a request from its response: where it had not begun, or the drain had a deadline that is
+    /// of any account.
+    fn drain_touches(&self, scenario: &Scenario, rid: u64) -> bool {
+        let Some(at) = scenario.drain_at else { return false };
+        let (ledger, begun) = (&self.stage.ledger, Instant::from_nanos(self.epoch + at));
+        let before = |record: &EndRecord| invariants::rid_of(record) == Some(rid) && record.accepted < begun;
+        scenario.drain < AMPLE_DRAIN || !scenario.jumps.is_empty() || !ledger.end_records.iter().any(before)
     }
 
     fn report(self) -> Report {

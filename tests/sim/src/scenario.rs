@@ -31,6 +31,8 @@ pub struct Scenario {
     pub safety: Nanos,
     /// The deadline of the drain at the end.
     pub drain: Nanos,
+    /// When the drain is ordered, where it is not at the end.
+    pub drain_at: Option<Nanos>,
     /// When the clock jumps, and by how much: everything that was due in between is late.
     pub jumps: Vec<(Nanos, Nanos)>,
 }
@@ -47,7 +49,10 @@ impl Scenario {
     /// Whether anything in it may keep a request from its expected response.
     pub fn has_faults(&self) -> bool {
         let session = |s: &Session| s.is_touched() || s.exchanges.iter().any(Exchange::is_touched);
-        self.touches_all() || !self.touched_upstreams().is_empty() || self.sessions.iter().any(session)
+        self.drain_at.is_some()
+            || self.touches_all()
+            || !self.touched_upstreams().is_empty()
+            || self.sessions.iter().any(session)
     }
 
     /// Whether something in it may keep any request at all from its expected response: a fault that cannot be told to be
@@ -746,6 +751,7 @@ impl Scenario {
             adapter: AdapterPlan::default(),
             safety: 7200 * SECOND,
             drain: 5 * SECOND,
+            drain_at: None,
             jumps: Vec::new(),
         }
     }

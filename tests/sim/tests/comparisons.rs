@@ -134,6 +134,7 @@ fn s3_something_goes_wrong_at_every_moment() {
         Cut::Backend(Leave::Reset),
         Cut::Jump,
         Cut::Drain,
+        Cut::Configure { same: false },
     ];
     assert!(moments > 15, "{moments}");
     for at in 1..=moments {
@@ -142,6 +143,26 @@ fn s3_something_goes_wrong_at_every_moment() {
         }
     }
     println!("{moments} moments, {} kinds of cuts", cuts.len());
+}
+
+/// What clients saw, whoever of the backends said it.
+fn seen(report: Report) -> impl PartialEq + std::fmt::Debug {
+    let answer = |a: &shuntyard_sim::client::Answer| (a.status(), a.content, a.ended, a.trailers.is_some());
+    report.answers.iter().map(|(&rid, seen)| (rid, answer(seen))).collect::<Vec<_>>()
+}
+
+/// A configuration that is given again changes nothing, whenever it comes.
+#[test]
+fn s4_the_same_configuration_at_every_moment_changes_nothing() {
+    let scenario = mixed();
+    let plain = assert_runs(&scenario, Options::default());
+    let moments = plain.steps;
+    let plain = seen(plain);
+    for at in 1..=moments {
+        let cut = Some((at, Cut::Configure { same: true }));
+        let again = assert_runs(&scenario, Options { cut, ..Options::default() });
+        assert_eq!(seen(again), plain, "configured at moment {at}");
+    }
 }
 
 /// S5: all that a client sends in one piece, cut in two at every octet, and octet by octet.

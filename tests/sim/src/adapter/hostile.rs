@@ -8,6 +8,9 @@ use crate::invariants;
 use crate::ledger::Violation;
 use crate::stage::Stage;
 
+/// So many events in one run are followed by a look at the whole gateway.
+const DIGESTS_MAX: u32 = 4;
+
 /// Ids of connections that are gone, as many as are remembered.
 const STALE_MAX: usize = 8;
 
@@ -28,6 +31,15 @@ impl Adapter {
             self.break_the_contract(stage)?;
         }
         Ok(())
+    }
+
+    /// All that the gateway is, where there is time to look at it all: it takes some.
+    fn digest(&self, stage: &Stage) -> u64 {
+        if self.looked_at >= DIGESTS_MAX {
+            return 0;
+        }
+        let order: Vec<ConnId> = self.conns.keys().copied().collect();
+        self.gateway.digest(self.instant(stage.now()), &order)
     }
 
     fn ask_out_of_turn(&mut self, stage: &mut Stage) -> Result<(), Violation> {
@@ -82,7 +94,8 @@ impl Adapter {
             self.gateway.handle_recv(id, 0, now);
             while self.gateway.poll_action().is_some() {}
         }
-        let (before, ignored) = (self.gateway.view(), self.gateway.ignored_events());
+        let (before, whole) = (self.gateway.view(), self.digest(stage));
+        let ignored = self.gateway.ignored_events();
         match kind {
             0 | 5 => self.gateway.handle_connected(id, Connected::default(), now),
             1 | 6 => self.gateway.handle_recv(id, 10, now),
@@ -90,6 +103,9 @@ impl Adapter {
             3 => self.gateway.handle_sent(id, 10, now),
             _ => self.gateway.handle_closed(id, Closed::Reset, now),
         }
+        let same = self.digest(stage) == whole;
+        self.looked_at += u32::from(self.looked_at < DIGESTS_MAX && self.events.is_multiple_of(5));
+        stage.ledger.check("X6", same, || format!("{event} leaves another gateway"))?;
         let (counted, after) = (self.gateway.ignored_events() > ignored, self.gateway.view());
         let action = self.gateway.poll_action().map(|action| format!("{action:?}"));
         invariants::x6_spurious_events_change_nothing(&mut stage.ledger, event, &before, &after, action)?;

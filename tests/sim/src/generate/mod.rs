@@ -19,6 +19,9 @@ use crate::world::{MILLI, Nanos, SECOND};
 use faults::Faults;
 pub(crate) use traffic::wanted;
 
+/// A drain in which everything that has begun may end.
+pub(crate) const AMPLE_DRAIN: Nanos = 900 * SECOND;
+
 /// The scenario of a seed. 30 of 100 have no fault, 30 one kind, the rest a subset.
 pub fn generate(seed: u64) -> Scenario {
     let faults = Faults::draw(seed);
@@ -53,6 +56,11 @@ fn around(seed: u64, faults: &Faults, own: Option<&Config>) -> Scenario {
     scenario.adapter = adapter(seed);
     scenario.drain = *choices.pick(&[5 * SECOND, 5 * SECOND, 100 * MILLI, 30 * SECOND]);
     scenario.jumps = faults.jumps(seed);
+    let mut choices = Choices::new(seed, "early drain");
+    if choices.chance(10) {
+        scenario.drain_at = Some(early_moment(&mut choices));
+        scenario.drain = *choices.pick(&[AMPLE_DRAIN, AMPLE_DRAIN, SECOND, 10 * MILLI]);
+    }
     scenario
 }
 
@@ -96,7 +104,7 @@ fn whole_within(longest: Option<u32>) -> usize {
 fn affordable_bulks(roomy: bool, slow: bool, sessions: usize) -> &'static [u32] {
     match (roomy, slow || sessions > 5) {
         (false, _) => &[0],
-        (true, true) => &[0, 0, 0, 300],
+        (true, true) => &[0, 0, 0, 300, 4000],
         (true, false) => &[0, 0, 300, 4000, 30_000],
     }
 }

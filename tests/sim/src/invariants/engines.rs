@@ -133,8 +133,9 @@ fn e8_nobody_waits_beside_a_free_slot(scene: &mut Scene<'_>) -> Result<(), Viola
     let cap = config.backend.max_concurrent_streams_cap;
     // A connection that has had its time takes nothing new, and need not say so; ages have jitter.
     let old = u64::try_from(config.timeouts.backend_age.as_nanos()).unwrap_or(u64::MAX) / 10 * 9;
-    let is_free =
-        |police: &crate::police::Police| police.has_free_slot(cap) && police.age(scene.ledger.now) < old;
+    let is_free = |police: &crate::police::Police| {
+        police.has_free_slot(cap, scene.ledger.now) && police.age(scene.ledger.now) < old
+    };
     let free: Vec<usize> = (0..scene.police.len()).filter(|&link| is_free(&scene.police[link])).collect();
     for &rid in &scene.ledger.active {
         let trace = &scene.ledger.traces[&rid];

@@ -106,6 +106,8 @@ pub struct Police {
     sent: u64,
     /// The most of them that ever waited.
     peak: usize,
+    /// When it took back requests lately.
+    taken_back: VecDeque<Nanos>,
     /// The peer may break the protocol.
     hostile: bool,
     /// It did, so that nobody can say what its octets mean any more.
@@ -182,6 +184,7 @@ impl Police {
             shown: 0,
             sent: 0,
             peak: 0,
+            taken_back: VecDeque::new(),
             hostile: false,
             inbound_broken: false,
             paused: false,

@@ -9,6 +9,9 @@ use crate::refcodec::message::{self, Section};
 use crate::refcodec::{Field, value_of};
 use crate::truth::{self, Direction};
 
+/// Requests taken back from a backend in a row, after which the gateway gives it some seconds.
+pub(super) const STRAIN_MAX: usize = 99;
+
 /// What a field section that is well-formed obeys (9113 8.2 and 8.3).
 const WELL_FORMED: [&str; 10] = [
     "9113-8.1-03",
@@ -420,6 +423,10 @@ impl Police {
             Side::Backend => {
                 if let Some(attempt) = ledger.attempt(rid, link, stream) {
                     attempt.reset_by_gateway = true;
+                }
+                self.taken_back.push_back(ledger.now);
+                if self.taken_back.len() > STRAIN_MAX {
+                    self.taken_back.pop_front();
                 }
             }
         }

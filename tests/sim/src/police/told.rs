@@ -1,5 +1,6 @@
 //! What the monitor of a connection tells others: the account of windows, slots and acknowledgements as it stands.
 
+use super::outbound::STRAIN_MAX;
 use super::{Police, Side};
 use crate::world::{Nanos, SECOND};
 
@@ -34,14 +35,22 @@ impl Police {
         self.open.len()
     }
 
-    /// Whether the gateway could open one more stream here, of `cap` at most: nothing forbids it, nothing is in the way.
-    pub fn has_free_slot(&self, cap: u32) -> bool {
+    /// Whether it has taken back so many requests lately that it lets its backend breathe.
+    fn is_strained(&self, now: Nanos) -> bool {
+        let lately = |at: &Nanos| now.saturating_sub(*at) <= 6 * SECOND;
+        self.taken_back.len() >= STRAIN_MAX && self.taken_back.front().is_some_and(lately)
+    }
+
+    /// Whether the gateway could open one more stream here, of `cap` at most: nothing forbids it, nothing is in the way. (An earlier version did
+    /// not know that a backend from which much was taken back is let breathe.)
+    pub fn has_free_slot(&self, cap: u32, now: Nanos) -> bool {
         let usable = self.side == Side::Backend
             && self.established
             && !self.is_over()
             && !self.peer_gone
             && !self.paused
             && !self.inbound_broken
+            && !self.is_strained(now)
             && self.last_goaway.is_none()
             && !self.peer_goaway_came
             && self.waiting() == 0;

@@ -104,7 +104,7 @@ impl Fields for Backend {
     }
 }
 
-fields!(Scenario, words: seed safety drain jumps, parts: , elsewhere: config sessions backends adapter);
+fields!(Scenario, words: seed safety drain drain_at jumps, parts: , elsewhere: config sessions backends adapter);
 
 word_enum!(Balance { "least-active" => LeastActive, "round-robin" => RoundRobin });
 word_enum!(Scope { "client" => Client, "worker" => Worker, "none" => None });
