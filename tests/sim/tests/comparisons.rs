@@ -145,10 +145,10 @@ fn s3_something_goes_wrong_at_every_moment() {
     println!("{moments} moments, {} kinds of cuts", cuts.len());
 }
 
-/// What clients saw, whoever of the backends said it.
-fn seen(report: Report) -> impl PartialEq + std::fmt::Debug {
-    let answer = |a: &shuntyard_sim::client::Answer| (a.status(), a.content, a.ended, a.trailers.is_some());
-    report.answers.iter().map(|(&rid, seen)| (rid, answer(seen))).collect::<Vec<_>>()
+/// What clients saw of their own requests. Where something is done at a moment of its own nobody probes at the end.
+fn scripted(mut report: Report) -> impl PartialEq + std::fmt::Debug {
+    report.answers.retain(|&rid, _| rid < 10);
+    undated(report)
 }
 
 /// A configuration that is given again changes nothing, whenever it comes.
@@ -157,11 +157,11 @@ fn s4_the_same_configuration_at_every_moment_changes_nothing() {
     let scenario = mixed();
     let plain = assert_runs(&scenario, Options::default());
     let moments = plain.steps;
-    let plain = seen(plain);
+    let plain = scripted(plain);
     for at in 1..=moments {
         let cut = Some((at, Cut::Configure { same: true }));
         let again = assert_runs(&scenario, Options { cut, ..Options::default() });
-        assert_eq!(seen(again), plain, "configured at moment {at}");
+        assert_eq!(scripted(again), plain, "configured at moment {at}");
     }
 }
 
