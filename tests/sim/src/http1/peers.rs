@@ -206,6 +206,8 @@ pub(super) struct Backend1 {
     /// The request that is being received or answered, and its octets of content.
     current: Option<(u64, u64)>,
     respond_at: Option<Nanos>,
+    /// The connection ends with what it is saying.
+    closing: bool,
     /// What is answered to a request for a tunnel.
     tunnel: Option<&'static [u8]>,
     /// There is one: what comes goes back.
@@ -227,6 +229,7 @@ impl Backend1 {
             link,
             current: None,
             respond_at: None,
+            closing: false,
             tunnel: None,
             echoes: false,
             served: 0,
@@ -242,9 +245,9 @@ impl Backend1 {
         for part in self.wire.read(link, world)? {
             self.part(part, world)?;
         }
-        let closes = self.respond_at.is_some_and(|at| at <= world.now()) && self.respond();
+        self.closing |= self.respond_at.is_some_and(|at| at <= world.now()) && self.respond();
         self.wire.write(link, world);
-        if closes || self.wire.over {
+        if (self.closing && self.wire.has_said_all()) || self.wire.over {
             self.wire.close(link, world);
         }
         Ok(())

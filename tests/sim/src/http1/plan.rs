@@ -1,6 +1,7 @@
 //! What will happen, drawn from a seed.
 
-use shuntyard_core::config::{Balance, Protocol, Saturation, Scope};
+use shuntyard_core::config::{Balance, Config, Protocol, Saturation, Scope};
+use shuntyard_core::time::Duration;
 
 use super::rogues::{BackendRogue, ClientRogue};
 use super::tunnels::{PROTOCOL, TunnelPlan};
@@ -69,7 +70,7 @@ pub fn plan(seed: u64) -> Plan {
     let mut choices = Choices::new(seed, "http1");
     let sessions = drawn.sessions.into_iter().take(6).map(plain_session).collect();
     let count = choices.between(1, 3) as u8;
-    let backends: Vec<Backend> = (1..=count).map(Backend::new).collect();
+    let mut backends: Vec<Backend> = (1..=count).map(Backend::new).collect();
     let faults = [Fault::Nothing, Fault::Nothing, Fault::SaysClose(0), Fault::SaysClose(2)];
     let rogue = Fault::Rogue(choices.between(0, 2) as u32, *choices.pick(&BackendRogue::ALL));
     let hurts = [Fault::Leaves(0), Fault::Leaves(3), Fault::Breaks(0), Fault::Breaks(2), rogue, rogue];
@@ -79,6 +80,12 @@ pub fn plan(seed: u64) -> Plan {
         choices.chance(70).then_some(fault)
     };
     let voices: Vec<Option<Fault>> = backends.iter().map(|_| of_backend(&mut choices)).collect();
+    for ((backend, of), voice) in backends.iter_mut().zip(drawn.backends.iter().cycle()).zip(&voices) {
+        // What a rogue says behind a response and comes late is taken for the next one, and nobody can tell.
+        if !matches!(voice, Some(Fault::Rogue(..))) {
+            backend.network = of.network.map(plain_network);
+        }
+    }
     let mut scenario = Scenario::new(seed, sessions, backends);
     let none = voices.iter().all(Option::is_none);
     let role = |choices: &mut Choices| match none || choices.chance(60) {
@@ -88,6 +95,7 @@ pub fn plan(seed: u64) -> Plan {
     let mut clients: Vec<Role> = scenario.sessions.iter().map(|_| role(&mut choices)).collect();
     // To HTTP/2 a tunnel by CONNECT leads only where its backend knows of it, which those here do not.
     others(&mut scenario, &mut clients, &mut choices, voices.iter().all(Option::is_some));
+    limits(&mut scenario.config, &drawn.config);
     scenario.adapter.read_max = drawn.adapter.read_max;
     scenario.adapter.write_max = drawn.adapter.write_max;
     let upstream = &mut scenario.config.upstreams[0];
@@ -99,6 +107,26 @@ pub fn plan(seed: u64) -> Plan {
         endpoint.protocol = if voice.is_some() { Protocol::Http1 } else { Protocol::Http2 };
     }
     Plan { scenario, clients, backends: voices }
+}
+
+/// Windows, outboxes and buffers as they were drawn, with memory for all; deadlines are so long that only faults reach them.
+fn limits(config: &mut Config, drawn: &Config) {
+    let windows = (config.front.initial_window_size, config.front.connection_window_size);
+    (config.front, config.backend) = (drawn.front.clone(), drawn.backend.clone());
+    // Who breaks the rules behind a head is known before the head is passed on: where content is read at once.
+    (config.front.initial_window_size, config.front.connection_window_size) = windows;
+    config.recv_buffer_octets = drawn.recv_buffer_octets;
+    config.upload_ledger_octets = drawn.upload_ledger_octets;
+    let window = u64::from(config.backend.initial_window_size.max(65_535));
+    config.ledger_octets = config.ledger_octets.max(64 * window);
+    config.ledger_front_octets = config.ledger_front_octets.max(64 * window);
+    config.timeouts.response = Duration::from_secs(200);
+    config.upstreams[0].queue_timeout = Duration::from_secs(200);
+}
+
+/// The same without faults. A pipe for single octets would take its time.
+fn plain_network(policy: PipePolicy) -> PipePolicy {
+    PipePolicy { reset_after: None, fin_after: None, capacity: policy.capacity.max(200), ..policy }
 }
 
 /// Clients with one request: some break the rules, some ask for tunnels.
@@ -129,13 +157,7 @@ fn others(scenario: &mut Scenario, clients: &mut Vec<Role>, choices: &mut Choice
 /// The same client without what HTTP/1.1 has no word for, and without faults of its own.
 fn plain_session(session: Session) -> Session {
     let exchanges = session.exchanges.into_iter().take(10).map(plain_exchange).collect();
-    let network = session.network.map(|policy| PipePolicy {
-        reset_after: None,
-        fin_after: None,
-        // A pipe for single octets would take its time.
-        capacity: policy.capacity.max(200),
-        ..policy
-    });
+    let network = session.network.map(plain_network);
     let (n, start, concurrency) = (session.n, session.start, session.concurrency);
     Session { n, start, concurrency, network, peer: PeerPlan::default(), ..Session::new(exchanges) }
 }
@@ -145,6 +167,8 @@ fn plain_exchange(drawn: Exchange) -> Exchange {
     let (request, response) = (&mut exchange.request, &mut exchange.response);
     (request.host, request.path) = ("sim.example".to_owned(), "/r".to_owned());
     (request.expect, request.cancel) = (false, None);
+    // HTTP/1.1 has less room for heads.
+    (request.bulk, response.bulk) = (0, 0);
     request.content = request.content.min(CONTENT_MAX);
     // Cookie crumbs are joined on their way to HTTP/1.1.
     request.extras = request.extras.min(3);

@@ -388,7 +388,10 @@ impl<'a> Run<'a> {
                     let link = self.links.len();
                     let wakes = [Wake::Gateway(link), Wake::Backend(link)];
                     let (seed, label) = (self.plan.scenario.seed, format!("backend{link}"));
-                    self.links.push(Link::new(seed, &label, [PipePolicy::default(); 2], wakes));
+                    let backends = &self.plan.scenario.backends;
+                    let backend = backends.iter().find(|backend| backend.address == target);
+                    let network = backend.map_or([PipePolicy::default(); 2], |backend| backend.network);
+                    self.links.push(Link::new(seed, &label, network, wakes));
                     self.targets.insert(link, target);
                     self.add(conn, link, End::Initiator, true);
                     self.world.wake(self.world.now() + 100_000, Wake::ConnectAnswer(link));
