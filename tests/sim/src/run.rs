@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use shuntyard_core::config::Config;
+use shuntyard_core::counters::Limit;
 use shuntyard_core::gateway::{EndRecord, View};
-use shuntyard_core::time::Instant;
+use shuntyard_core::time::{Duration, Instant};
 
 use crate::adapter::Adapter;
 use crate::client::{Answer, Client};
@@ -43,6 +44,8 @@ pub struct Report {
     pub octets: u64,
     /// Attempts on backends.
     pub attempts: u64,
+    /// How often somebody ran into each limit of the gateway.
+    pub limits: [u64; Limit::ALL.len()],
     /// The gateway when everybody had come to rest, before the drain.
     pub rest: View,
     /// When it ended, in virtual time.
@@ -159,6 +162,7 @@ struct Run {
     cut: Option<(u64, Cut)>,
     fork: Option<u64>,
     rest: View,
+    limits: [u64; Limit::ALL.len()],
     turns: Turns,
     /// The gateway's work so far, and what has paid for it (N4).
     worked: (u64, Paid),
@@ -207,6 +211,7 @@ impl Run {
             cut: options.cut,
             fork: options.fork,
             rest: View::default(),
+            limits: [0; Limit::ALL.len()],
             turns: Turns::default(),
             worked: (0, Paid::default()),
             steps: 0,
@@ -247,6 +252,8 @@ impl Run {
             invariants::q2_the_drain_ended_in_time(&mut self.stage.ledger, self.adapter.drained, deadline)?;
         }
         let (drained, links) = (self.adapter.drained.is_some(), self.adapter.open());
+        self.limits =
+            self.adapter.gateway().snapshot(0, Instant::from_nanos(self.epoch + self.stage.now())).limits;
         let view = self.adapter.gateway().view();
         invariants::q1_nothing_is_left(&mut self.stage.ledger, drained, links, &view)?;
         invariants::l1_every_request_has_ended(&mut self.stage.ledger)?;
@@ -488,12 +495,16 @@ impl Run {
     }
 
     /// Whether a drain that came early may have kept a request from its response: where it had not begun, or the drain had a deadline that is
-    /// of any account.
+    /// of any account, or what has left is given no time to arrive.
     fn drain_touches(&self, scenario: &Scenario, rid: u64) -> bool {
         let Some(at) = scenario.drain_at else { return false };
         let (ledger, begun) = (&self.stage.ledger, Instant::from_nanos(self.epoch + at));
         let before = |record: &EndRecord| invariants::rid_of(record) == Some(rid) && record.accepted < begun;
-        scenario.drain < AMPLE_DRAIN || !scenario.jumps.is_empty() || !ledger.end_records.iter().any(before)
+        let hasty = scenario.config.timeouts.linger < Duration::from_secs(2);
+        hasty
+            || scenario.drain < AMPLE_DRAIN
+            || !scenario.jumps.is_empty()
+            || !ledger.end_records.iter().any(before)
     }
 
     fn report(self) -> Report {
@@ -509,6 +520,7 @@ impl Run {
             requirements: self.stage.ledger.requirements.clone(),
             outputs: self.stage.outputs.clone(),
             log: self.stage.ledger.log.clone().unwrap_or_default(),
+            limits: self.limits,
             steps: self.steps,
             events: self.adapter.events + self.adapter.actions,
             octets: self.adapter.octets,

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use shuntyard_core::counters::Limit;
+
 use crate::coverage::Coverage;
 use crate::run::{Failure, Options, Report, run_as};
 use crate::scenario::Scenario;
@@ -31,6 +33,8 @@ pub struct Totals {
     pub checks: BTreeMap<&'static str, u64>,
     /// The same by requirement of an RFC.
     pub requirements: BTreeMap<&'static str, u64>,
+    /// How often somebody ran into each limit of the gateway.
+    pub limits: [u64; Limit::ALL.len()],
     /// Which features came together.
     pub coverage: Coverage,
     /// Failures, by seed.
@@ -52,6 +56,7 @@ impl Totals {
                 self.attempts += report.attempts;
                 self.events += report.events;
                 self.octets += report.octets;
+                self.limits.iter_mut().zip(report.limits).for_each(|(all, n)| *all += n);
                 report.checks.into_iter().for_each(|(id, n)| *self.checks.entry(id).or_default() += n);
                 report
                     .requirements
@@ -70,6 +75,7 @@ impl Totals {
         self.steps += other.steps;
         self.events += other.events;
         self.octets += other.octets;
+        self.limits.iter_mut().zip(other.limits).for_each(|(all, n)| *all += n);
         self.faults += other.faults;
         other.checks.into_iter().for_each(|(id, n)| *self.checks.entry(id).or_default() += n);
         other.requirements.into_iter().for_each(|(id, n)| *self.requirements.entry(id).or_default() += n);
@@ -89,6 +95,15 @@ impl Totals {
             format!(
                 "{} moments, {} events and actions, {} octets written",
                 self.steps, self.events, self.octets
+            ),
+            format!(
+                "limits that somebody ran into: {}",
+                Limit::ALL
+                    .iter()
+                    .zip(self.limits)
+                    .map(|(limit, n)| format!("{} {n}", limit.name()))
+                    .collect::<Vec<_>>()
+                    .join(", ")
             ),
             format!(
                 "{} checks, {} violations {ids:?}",

@@ -61,6 +61,7 @@ fn seeds_without_a_violation() {
     assert_eq!(invariants::never_checked(&totals.checks), [""; 0], "checks that were never made");
     if totals.scenarios >= ENOUGH {
         assert_eq!(totals.coverage.missing(), [], "pairs of features that never came together");
+        assert!(totals.limits.iter().all(|&n| n > 0), "a limit that nobody ever ran into");
     }
 }
 

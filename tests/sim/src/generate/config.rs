@@ -39,6 +39,9 @@ pub(super) fn draw(config: &mut Config, seed: u64, backends: &[Backend], faults:
     for side in [&mut config.front, &mut config.backend] {
         side.stream_window_max = *choices.pick(&[1 << 20, 0, 70_000, 200_000]);
     }
+    if faults.has(Kind::Tight) {
+        config.max_fronts_per_client = *choices.pick(&[25_000, 2, 5]);
+    }
 }
 
 fn connection(connection: &mut ConnectionConfig, choices: &mut Choices) {

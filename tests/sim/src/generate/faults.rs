@@ -119,6 +119,8 @@ impl Faults {
     pub(super) fn hostile(&self, choices: &mut Choices) -> Option<(Nanos, u32, ClientMischief)> {
         let what = *choices.pick(&CLIENT_MISCHIEF);
         let acts = *choices.pick(&[1, 2, 10, 60]);
+        // Resets are what a budget bears most of.
+        let acts = if what == ClientMischief::RapidReset && acts == 60 { 400 } else { acts };
         let at = super::early_moment(choices);
         (self.has(Kind::HostileClient) && choices.chance(50)).then_some((at, acts, what))
     }

@@ -52,6 +52,18 @@ fn n1_what_is_promised_is_reserved(scene: &mut Scene<'_>) -> Result<(), Violatio
     })
 }
 
+/// **N5** (after every step). Who has cost more than its budget, with what nothing useful stands against, is not borne any longer.
+pub fn n5_nobody_is_borne_for_ever(scene: &mut Scene<'_>) -> Result<(), Violation> {
+    let most = u64::from(scene.config.front.misuse_max);
+    for (link, police) in scene.police.iter().enumerate().filter(|(_, police)| !police.is_backend()) {
+        let endured = police.endured(most);
+        scene.checks.check("N5", endured.is_none(), || {
+            format!("link {link} has cost {endured:?} points of {most}, and is there")
+        })?;
+    }
+    Ok(())
+}
+
 /// What the connections there are may make the gateway hold: of each, its outbox up to twice the mark with one more frame
 /// and a burst of answers, and one whole frame of input; of each request, what has come of its content in either direction, a window at
 /// most, and once more what is kept to be sent again. Hostile clients have requests that nobody here knows.

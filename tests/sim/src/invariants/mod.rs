@@ -60,6 +60,7 @@ pub fn every_step(mut scene: Scene<'_>) -> Result<Vec<u64>, Violation> {
     l3_places_add_up(scene.ledger, scene.checks, scene.view)?;
     e_engines_and_queue(scene)?;
     n_within_limits(scene)?;
+    n5_nobody_is_borne_for_ever(scene)?;
     t_deadlines_are_armed(scene)?;
     w2_an_overflow_is_an_error(scene)?;
     w4_no_octet_is_uncredited(scene)?;

@@ -18,6 +18,7 @@ impl Police {
     ) -> Result<(), Violation> {
         let link = self.link;
         ledger.note(|| format!("link {link} in: {frame}"));
+        self.misused.came(&frame, ledger.now);
         let whole = self.inbound.fields(&frame).map_err(|message| Violation { id: "SIM", message })?;
         if let Some((stream, lines, end)) = whole {
             self.fields_in(stream, lines, end, ledger);

@@ -4,6 +4,7 @@
 //! account of windows, limits and acknowledgements, and raises on any emission that breaks a rule.
 
 mod acknowledged;
+mod budget;
 mod half;
 mod inbound;
 mod outbound;
@@ -106,6 +107,8 @@ pub struct Police {
     sent: u64,
     /// The most of them that ever waited.
     peak: usize,
+    /// What the peer has cost for nothing (N5).
+    misused: budget::Misused,
     /// When it took back requests lately.
     taken_back: VecDeque<Nanos>,
     /// The peer may break the protocol.
@@ -184,6 +187,7 @@ impl Police {
             shown: 0,
             sent: 0,
             peak: 0,
+            misused: budget::Misused::default(),
             taken_back: VecDeque::new(),
             hostile: false,
             inbound_broken: false,

@@ -38,6 +38,7 @@ impl Police {
         let opens_well = !first || matches!(frame, Frame::Settings { ack: false, .. });
         let link = self.link;
         ledger.note(|| format!("link {link} out: {frame}"));
+        self.misused.left(&frame, ledger.now);
         ledger.require(&["9113-3.4-01", "9113-3.4-02", "9113-6.5-01"], "C4", opens_well, || {
             format!("link {link}: the first frame is {frame:?} (9113 3.4)")
         })?;
