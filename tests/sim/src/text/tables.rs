@@ -45,7 +45,7 @@ macro_rules! fields {
 
 fields!(ConnectionConfig, words: header_table_size encoder_table_size max_concurrent_streams initial_window_size
     stream_window_max connection_window_size max_header_list_size max_fields max_continuations max_settings max_queued_control_frames misuse_max
-    max_interim_responses authority_required extended_connect upgrades outbox_high_mark assumed_max_concurrent_streams
+    max_interim_responses proxy_status authority_required extended_connect upgrades outbox_high_mark assumed_max_concurrent_streams
     max_concurrent_streams_cap, parts: , elsewhere: );
 fields!(Timeouts, words: preface field_block connect response front_idle front_age backend_idle backend_age suspect_idle
     suspect_silent ping linger write_stall stream_idle,
@@ -55,7 +55,7 @@ fields!(UpstreamConfig, words: name endpoints balance share on_saturation connec
     assumed_streams queue_max queue_timeout, parts: retry, elsewhere: );
 fields!(RouteConfig, words: name host path upstream authority map_back replace_errors timeout upgrades connect, parts: ,
     elsewhere: request_headers response_headers);
-fields!(Config, words: http1 http2 max_fronts max_fronts_per_client fronts_awake ledger_octets ledger_front_octets replay_ledger_octets replay_front_octets upload_ledger_octets head_ledger_octets recv_buffer_octets via via_in_responses proxy_status records,
+fields!(Config, words: http1 http2 max_fronts max_fronts_per_client fronts_awake ledger_octets ledger_front_octets replay_ledger_octets replay_front_octets upload_ledger_octets head_ledger_octets recv_buffer_octets via via_in_responses records,
     parts: front backend timeouts forwarding, elsewhere: upstreams routes listeners);
 fields!(ForwardingConfig, words: x_forwarded forwarded obfuscate trusted, parts: , elsewhere: );
 fields!(AdapterPlan, words: eager write_max read_max hostile late spurious, parts: , elsewhere: );
