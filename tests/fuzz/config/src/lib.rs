@@ -16,6 +16,8 @@ mod admin;
 mod cli;
 #[path = "../../../../src/config/mod.rs"]
 mod config;
+#[path = "../../../../src/descriptors.rs"]
+mod descriptors;
 #[path = "../../../../src/diagnostics.rs"]
 mod diagnostics;
 #[path = "../../../../src/failure.rs"]
@@ -24,6 +26,10 @@ mod failure;
 mod log;
 #[path = "../../../../src/observation.rs"]
 mod observation;
+#[path = "../../../../src/reload.rs"]
+mod reload;
+#[path = "../../../../src/settings.rs"]
+mod settings;
 #[path = "../../../../src/throttle.rs"]
 mod throttle;
 #[path = "../../../../src/tls.rs"]
