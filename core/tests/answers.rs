@@ -62,7 +62,7 @@ fn a_client_of_http_1_gets_one_answer_that_it_understands_and_is_closed() {
 fn rfc9110_9_3_2_such_an_answer_to_head_has_no_content() {
     req!("9110-9.3.2-01");
     let (mut gateway, conn) = gateway();
-    hear(&mut gateway, conn, b"\r\nHEAD /path HTTP/1.1\r\nhost: example.com\r\n\r\n");
+    hear(&mut gateway, conn, b"HEAD /path HTTP/1.1\r\nhost: example.com\r\n\r\n");
     let answer = gateway.poll_transmit(conn, NOW).expect("an answer").chunk().to_vec();
     assert!(answer.starts_with(b"HTTP/1.1 505 ") && answer.ends_with(b"\r\n\r\n"));
 }

@@ -79,9 +79,8 @@ impl Gateway {
             Protocol::Http2 | Protocol::Unknown => true,
             Protocol::Undecided => false,
             Protocol::Http1 => {
-                // 9110-9.3.2-01. There may be an empty line before it.
-                let is_head = octets.trim_ascii_start().starts_with(b"HEAD ");
-                let content = if is_head { CONTENT_LEN } else { 0 };
+                // 9110-9.3.2-01
+                let content = if octets.starts_with(b"HEAD ") { CONTENT_LEN } else { 0 };
                 if let Some(entry) = self.conns.get_mut(id) {
                     entry.session.answer_instead(&HTTP1_ANSWER[..HTTP1_ANSWER.len() - content]);
                 }
