@@ -47,12 +47,6 @@ impl Worker {
         }
     }
 
-    /// The gateway has closed the connection, or given up making it.
-    pub(crate) fn forget(&mut self, conn: ConnId) {
-        self.again.retain(|again| again.conn != conn);
-        self.sockets.remove(self.poll.registry(), conn);
-    }
-
     pub(crate) fn add(&mut self, conn: ConnId, stream: Stream, connecting: bool) {
         if let Err(error) = self.sockets.add(self.poll.registry(), conn, stream, connecting) {
             let why = if connecting { connect_failure(&error) } else { Closed::Failed };

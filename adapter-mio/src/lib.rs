@@ -68,6 +68,7 @@ use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;
 
 mod connecting;
+mod ending;
 mod listener;
 mod secured;
 mod socket;

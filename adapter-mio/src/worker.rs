@@ -428,7 +428,7 @@ impl Worker {
     }
 
     /// If there may be something to read, its turn will come.
-    fn enlist(&mut self, conn: ConnId) {
+    pub(crate) fn enlist(&mut self, conn: ConnId) {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
         if socket.wants_turn() && !std::mem::replace(&mut socket.listed, true) {
             self.ready.push_back(conn);
@@ -473,26 +473,6 @@ impl Worker {
                 },
             }
         }
-    }
-
-    /// Writing has failed. A backend's connection ends when it has been read out, any other at once, and so does one that is not read from until
-    /// output has left.
-    pub(crate) fn broke(&mut self, conn: ConnId, why: Closed) {
-        let Some(socket) = self.sockets.get_mut(conn) else { return };
-        if socket.front || socket.ended || self.gateway.waits_for_output(conn) {
-            return self.close(conn, why);
-        }
-        socket.broken = Some(why);
-        // Until a system call says otherwise.
-        socket.readable = true;
-        self.enlist(conn);
-    }
-
-    /// Closes a connection whose transport has failed.
-    pub(crate) fn close(&mut self, conn: ConnId, why: Closed) {
-        self.take_leave(conn, false);
-        self.sockets.remove(self.poll.registry(), conn);
-        self.gateway.handle_closed(conn, why, self.now);
     }
 
     pub(crate) fn observe(&self, notice: Notice) {

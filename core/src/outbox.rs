@@ -100,33 +100,26 @@ impl OctetQueue {
 
     /// Drops `n` octets in front, or all where there are fewer; says how many.
     pub fn consume(&mut self, n: usize) -> usize {
-        self.advance(n, KEPT_CAPACITY)
+        self.advance(n, KEPT_CAPACITY, 4)
     }
 
     /// The same for one of many queues that share a bound: it has less than the double of what waits, or the least.
     pub fn consume_and_fit(&mut self, n: usize) -> usize {
-        let n = n.min(self.len());
-        self.start += n;
-        if self.is_empty() {
-            self.empty(FIRST_CAPACITY);
-        } else if self.capacity() > FIRST_CAPACITY && self.len() <= self.capacity() / 2 {
-            // As many octets have left, at least, as are moved.
-            self.fit();
-        }
-        n
+        self.advance(n, FIRST_CAPACITY, 2)
     }
 
     /// The same for a queue from whose owner the memory is taken soon when it is empty.
     pub fn pass_on(&mut self, n: usize) -> usize {
-        self.advance(n, PASSED_ON_CAPACITY)
+        self.advance(n, PASSED_ON_CAPACITY, 4)
     }
 
-    fn advance(&mut self, n: usize, kept: usize) -> usize {
+    /// More than `kept` octets of memory are kept where more than one in `part` of them is taken.
+    fn advance(&mut self, n: usize, kept: usize, part: usize) -> usize {
         let n = n.min(self.len());
         self.start += n;
         if self.is_empty() {
             self.empty(kept);
-        } else if self.octets.capacity() > kept && self.len() <= self.octets.capacity() / 4 {
+        } else if self.octets.capacity() > kept && self.len() <= self.octets.capacity() / part {
             // Whoever takes all but a little is not to keep the memory of all. It had grown to that by as many octets.
             self.fit();
         }

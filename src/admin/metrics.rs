@@ -1,9 +1,10 @@
 //! `/metrics`: the counters of all workers, as OpenMetrics or as plain text. Nothing is registered: each scrape is made
 //! from the snapshots of its moment, and no worker knows that somebody scrapes.
 
+mod program;
+
 use std::fmt;
 use std::sync::Mutex;
-use std::time::UNIX_EPOCH;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
@@ -16,7 +17,6 @@ use shuntyard_core::error::{ConnectionError, StreamError};
 use shuntyard_core::gateway::EngineState;
 
 use crate::admin::About;
-use crate::admin::process::Process;
 use crate::admin::sight::{EndpointSight, Sight};
 
 /// What a scraper asks for that knows OpenMetrics.
@@ -153,50 +153,6 @@ impl Families {
 }
 
 impl Families {
-    fn program(&mut self, sight: &Sight, about: &About) {
-        let build = set([("version", env!("CARGO_PKG_VERSION")), ("adapter", about.adapter)]);
-        self.add("shuntyard_build", None, "What runs", Points::Info(build));
-        let workers = about.handle.workers() as f64;
-        self.gauge("shuntyard_workers", "Threads that serve", vec![(Vec::new(), workers)]);
-        let draining = f64::from(u8::from(sight.draining()));
-        self.gauge(
-            "shuntyard_draining",
-            "1 while the program finishes what it has",
-            vec![(Vec::new(), draining)],
-        );
-        if let Some(current) = &about.current {
-            let (_, age, reloads) = current.standing();
-            let fine = f64::from(u8::from(!reloads.stale));
-            self.gauge(
-                "shuntyard_config_last_reload_success",
-                "0 while what is served is not what the configuration file says, for the last reload was refused",
-                vec![(Vec::new(), fine)],
-            );
-            let results = [("success", reloads.succeeded), ("refused", reloads.refused)];
-            self.count(
-                "shuntyard_config_reloads",
-                "Reloads of the configuration by what became of them",
-                results.map(|(result, n)| (set([("result", result)]), n)).into(),
-            );
-            self.add(
-                "shuntyard_config_age",
-                Some(Unit::Seconds),
-                "How long the configuration has been served",
-                Points::Gauges(vec![(Vec::new(), age.as_secs_f64())]),
-            );
-        }
-        if let Some(log) = &about.log {
-            let results = ["written", "dropped", "failed"].into_iter().zip(log.read());
-            self.count(
-                "shuntyard_access_log_lines",
-                "Requests by what became of their line in the access log",
-                results.map(|(result, n)| (set([("result", result)]), n)).collect(),
-            );
-        }
-        let ignored = vec![(Vec::new(), sight.ignored_events)];
-        self.count("shuntyard_ignored_events", "Events for connections that were gone already", ignored);
-    }
-
     fn requests(&mut self, sight: &Sight) {
         let routes = || sight.routes.iter().map(|(name, of)| (of_route(name.as_deref()), of));
         let mut durations = Vec::new();
@@ -391,32 +347,6 @@ impl Families {
         );
         let limit = ledgers.map(|(name, (_, limit))| (set([("ledger", name)]), limit as f64));
         self.bytes("shuntyard_ledger_limit", "Memory that may be reserved", limit.into());
-    }
-
-    /// The names that every exporter has.
-    fn process(&mut self, about: &About) {
-        let process = Process::look();
-        let started = about.started.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
-        let one = |value: f64| Points::Gauges(vec![(Vec::new(), value)]);
-        self.add("process_start_time", Some(Unit::Seconds), "When it started, since 1970", one(started));
-        if let Some(seconds) = process.cpu_seconds {
-            let points = Points::Seconds(vec![(Vec::new(), seconds)]);
-            self.add("process_cpu", Some(Unit::Seconds), "Processor time, user and system", points);
-        }
-        let sizes = [
-            ("process_resident_memory", "Memory in use", process.resident_bytes),
-            ("process_virtual_memory", "Address space in use", process.virtual_bytes),
-        ];
-        for (name, help, size) in sizes {
-            size.into_iter().for_each(|size| self.bytes(name, help, vec![(Vec::new(), size as f64)]));
-        }
-        let descriptors = [
-            ("process_open_fds", "Descriptors in use", process.open_descriptors),
-            ("process_max_fds", "Descriptors that may be in use", process.max_descriptors),
-        ];
-        for (name, help, number) in descriptors {
-            number.into_iter().for_each(|number| self.gauge(name, help, vec![(Vec::new(), number as f64)]));
-        }
     }
 }
 

@@ -108,6 +108,9 @@ impl Gateway {
                 return self.answer_instead(key, instead, now);
             }
         };
+        if status == 426 {
+            self.offer_upgrades(key);
+        }
         let own = self.own_content(key, status);
         if own.is_some() {
             relay = None;
@@ -121,11 +124,6 @@ impl Gateway {
             if let Some(route) = &request.awaiting.route {
                 if let Some((authority, true)) = &route.authority {
                     map_back(&mut fields, authority, self.seed);
-                }
-                if status == 426
-                    && let Some(entry) = self.conns.get_mut(front.conn)
-                {
-                    entry.session.offer_upgrades(front.stream, &route.upgrades);
                 }
                 route.response_headers.apply(&mut fields);
             }

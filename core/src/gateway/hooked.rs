@@ -210,8 +210,8 @@ impl Gateway {
         self.answer(key, (status, Cause::HookAnswered), &fields, answer.body(), now);
     }
 
-    /// 9110-15.5.22-01: a hook cannot write `upgrade` itself, which is a word of one connection only.
-    fn offer_upgrades(&mut self, key: RequestKey) {
+    /// 9110-15.5.22-01: whoever wrote the 426 could not say `upgrade` himself, which is a word of one connection only.
+    pub(super) fn offer_upgrades(&mut self, key: RequestKey) {
         let Some(awaiting) = self.requests.get(key).map(|request| &request.awaiting) else { return };
         if let Some(route) = &awaiting.route
             && let Some(entry) = self.conns.get_mut(awaiting.front.conn)

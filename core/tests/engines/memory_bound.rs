@@ -318,4 +318,28 @@ fn what_little_waits_has_little_memory() {
     queue.extend(&[7; 1 << 20]);
     queue.consume((1 << 20) - 600);
     assert_eq!((queue.len(), queue.capacity()), (600, 600));
+    // Of many that share a bound none has the double of what waits.
+    queue.extend(&[7; 1 << 16]);
+    while queue.len() > 600 {
+        queue.consume_and_fit(1000);
+        assert!(queue.capacity() < 2 * queue.len().max(1 << 10), "{} of {}", queue.capacity(), queue.len());
+    }
+    queue.consume_and_fit(600);
+    assert!(queue.capacity() <= 1 << 10);
+}
+
+/// Windows grow from one size to another, and each lies in a queue of the next power of two.
+#[test]
+fn the_bound_takes_windows_at_the_size_at_which_they_need_most() {
+    let content = |initial, most| {
+        let mut config = shuntyard_core::config::Config::new(Vec::new());
+        (config.backend.initial_window_size, config.backend.stream_window_max) = (initial, most);
+        config.ledger_octets = 100 << 20;
+        let bound = config.memory_bound();
+        let term = bound.terms.iter().find(|(name, _)| *name == "content from backends");
+        term.expect("the term").1 >> 20
+    };
+    assert_eq!(content(1 << 16, 1 << 20), 100);
+    assert_eq!(content(1 << 16, (1 << 20) + (1 << 17)), 89 * 2, "eighty-nine of 1.125 MiB");
+    assert_eq!(content((1 << 16) + (1 << 13), 1 << 20), 177, "as much with the first");
 }

@@ -378,11 +378,30 @@ mod tests {
         let hidden = of(ForwardingConfig { obfuscate: true, ..only(&[]) }, "192.0.2.1");
         let node = hidden[0].1.strip_prefix("for=_").and_then(|rest| rest.split(';').next()).expect("a node");
         assert!((1..=16).contains(&node.len()) && node.bytes().all(|octet| octet.is_ascii_hexdigit()));
-        assert_ne!(pseudonym(1, SEED), pseudonym(2, SEED));
-        // What the names of two clients differ in tells nothing of what their numbers do, or of the key.
-        assert_ne!(pseudonym(1, SEED) ^ pseudonym(2, SEED), pseudonym(1, 3) ^ pseudonym(2, 3));
         assert_eq!(Quoted("a\"b\\c").to_string(), r#""a\"b\\c""#);
         assert_eq!((Quoted("").to_string(), Quoted("a.b").to_string()), ("\"\"".into(), "a.b".into()));
+    }
+
+    /// A permutation that everybody knows could be undone: of two names their clients' numbers, or of one the key.
+    #[test]
+    fn rfc7239_6_3_a_pseudonym_tells_nothing_of_the_key() {
+        // The finalizer of SplitMix64, backwards: each step is its own inverse but for the factors and the bits that were shifted out.
+        let undo_shift =
+            |bits: u64, by: u32| (1..64 / by + 1).fold(0, |sum, n| sum ^ bits >> (n * by)) ^ bits;
+        let undone = |bits: u64| {
+            let bits = undo_shift(bits, 31).wrapping_mul(0x3196_42b2_d24d_8ec3);
+            let bits = undo_shift(bits, 27).wrapping_mul(0x96de_1b17_3f11_9089);
+            undo_shift(bits, 30)
+        };
+        let mixed = |bits: u64| {
+            let bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+            bits ^ bits >> 31
+        };
+        assert_eq!(undone(mixed(0x1234_5678_9abc_def0)), 0x1234_5678_9abc_def0, "that is how");
+        let (one, other) = (undone(pseudonym(1, SEED)), undone(pseudonym(2, SEED)));
+        assert_ne!(one ^ other, 1 ^ 2);
+        assert!(![one, other].contains(&(1 ^ SEED)) && ![one, other].contains(&(2 ^ SEED)));
     }
 
     #[test]

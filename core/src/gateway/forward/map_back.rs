@@ -61,11 +61,10 @@ fn relative(reference: &[u8], authority: &str) -> Option<Vec<u8>> {
         return None;
     }
     // Two slashes would begin with another authority; browsers see none of the tabs between them.
-    let seen = path.iter().copied().filter(|&octet| octet != b'\t');
-    let two: Vec<u8> = seen.take(2).collect();
-    let before: &[u8] = match *two {
-        [b'/', b'/' | b'\\'] => b"/.",
-        [b'/', ..] => b"",
+    let mut seen = path.iter().filter(|&&octet| octet != b'\t');
+    let before: &[u8] = match (seen.next(), seen.next()) {
+        (Some(b'/'), Some(b'/' | b'\\')) => b"/.",
+        (Some(b'/'), _) => b"",
         _ => b"/",
     };
     Some([before, path].concat())

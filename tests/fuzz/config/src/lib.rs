@@ -32,7 +32,7 @@ mod reload;
 mod settings;
 #[path = "../../../../src/throttle.rs"]
 mod throttle;
-#[path = "../../../../src/tls.rs"]
+#[path = "../../../../src/tls/mod.rs"]
 mod tls;
 
 use std::time::Duration;
