@@ -11,11 +11,15 @@ const FRAME_PAYS: u64 = 12;
 const MESSAGE_PAYS: u64 = 100;
 /// Octets of content that pay a point.
 const OCTETS_PER_POINT: u64 = 256;
+/// What may be owed: [`misuse_max`](shuntyard_core::config::ConnectionConfig::misuse_max) where nothing is configured, as in every scenario.
+const MOST: u64 = 10_000;
 
 /// The account.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Misused {
     points: u64,
+    /// What updates of windows have cost at most, beyond what went through these windows: a point each.
+    crumbs: u64,
     at: Nanos,
     settings: bool,
 }
@@ -30,6 +34,12 @@ impl Misused {
         self.pay(time.saturating_mul(PER_SECOND) / SECOND + u64::from(time > 0));
     }
 
+    fn content(&mut self, octets: usize, end: bool) {
+        let octets = octets as u64 / OCTETS_PER_POINT;
+        self.pay(octets + if end { MESSAGE_PAYS } else { 0 });
+        self.crumbs = self.crumbs.saturating_sub(octets);
+    }
+
     /// A frame came. Of what costs something some frames are left out, and some count for less than they cost: it hangs on what they find.
     pub(super) fn came(&mut self, frame: &Frame, now: Nanos) {
         self.passed(now);
@@ -40,10 +50,9 @@ impl Misused {
             _ => 0,
         };
         match frame {
-            Frame::Data { content, end, .. } => {
-                self.pay(content.len() as u64 / OCTETS_PER_POINT + if *end { MESSAGE_PAYS } else { 0 });
-            }
+            Frame::Data { content, end, .. } => self.content(content.len(), *end),
             Frame::Headers { end: true, .. } => self.pay(MESSAGE_PAYS),
+            Frame::WindowUpdate { .. } => self.crumbs += 1,
             _ => {}
         }
     }
@@ -53,8 +62,8 @@ impl Misused {
         self.passed(now);
         match frame {
             Frame::Data { content, end, .. } => {
-                let octets = content.len() as u64 / OCTETS_PER_POINT;
-                self.pay(octets + FRAME_PAYS + if *end { MESSAGE_PAYS } else { 0 });
+                self.content(content.len(), *end);
+                self.pay(FRAME_PAYS);
             }
             Frame::Headers { end: true, .. } => self.pay(MESSAGE_PAYS),
             _ => {}
@@ -69,5 +78,11 @@ impl Police {
         let unread = self.paused || self.inbound_broken || self.waiting() > 0;
         let points = self.misused.points;
         (self.side == Side::Front && !ended && !unread && points > most).then_some(points)
+    }
+
+    /// Whether the peer may have opened its windows octet by octet for so long that it is not borne any longer: the protocol
+    /// allows it, and it costs a frame for each octet (CVE-2019-9511).
+    pub(super) fn crumbles(&self) -> bool {
+        self.misused.crumbs > MOST
     }
 }

@@ -446,8 +446,9 @@ impl Police {
             // The gateway has given the connection up, with all that is on it (9113 section 5.4.1).
             self.end_attempts(ledger);
         }
-        // N5: whoever keeps to the protocol never hits a budget, nor any other error.
-        ledger.check("N5", !failed || self.hostile || self.slow, || {
+        // N5: whoever keeps to the protocol, and does not open a large window in crumbs, never hits a budget, nor any other error.
+        let misused = code == frame::ENHANCE_YOUR_CALM && self.crumbles();
+        ledger.check("N5", !failed || self.hostile || self.slow || misused, || {
             format!("link {link}: GOAWAY with code {code} to a peer that did nothing wrong")
         })?;
         if self.side == Side::Front {
