@@ -364,7 +364,8 @@ impl FieldSection {
     }
 }
 
-/// A hash of lines, without a look at their octets: of what is known of them, and whether their values matter. What goes in is keyed.
+/// A hash of lines, without a look at their octets: of what is known of them, and whether their values matter. What goes in is keyed but for lines of
+/// the static table: whoever remembers by it compares afterwards.
 fn hash_of<'a>(lines: impl IntoIterator<Item = (&'a FieldFacts, bool)>) -> u64 {
     lines.into_iter().fold(1, |hash, (facts, with_value)| {
         let line = if with_value { facts.line_hash } else { 0 };

@@ -12,6 +12,8 @@ pub struct OctetQueue {
 pub const FIRST_CAPACITY: usize = 1024;
 /// What an empty queue may keep for what comes next.
 const KEPT_CAPACITY: usize = 64 << 10;
+/// So large a part of what waits may lie consumed in front of it.
+const PART_IN_FRONT: usize = 8;
 /// What one may have too much that is not to grow any more.
 const KEPT_FITTED: usize = 4 << 10;
 /// What one may keep whose memory passes on: all that an outbox of ordinary limits grows to.
@@ -41,7 +43,14 @@ impl Loudness {
 /// What waits; what was consumed is nobody's.
 impl core::fmt::Debug for OctetQueue {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_tuple("OctetQueue").field(&self.as_slice()).finish()
+        // A number for a mebibyte: whoever compares states by their text does so often.
+        let word = |hash: u64, word: &[u8]| {
+            let mut octets = [0; 8];
+            octets[..word.len()].copy_from_slice(word);
+            (hash ^ u64::from_le_bytes(octets)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23)
+        };
+        let hash = self.as_slice().chunks(8).fold(0, word);
+        f.debug_struct("OctetQueue").field("len", &self.len()).field("hash", &hash).finish()
     }
 }
 
@@ -67,29 +76,42 @@ impl OctetQueue {
     }
 
     /// Appends octets. Before it asks for more memory it looks for some in front: eight octets are moved at most for each that was
-    /// consumed. It grows to powers of two, so that a queue that holds one window has the memory of one.
+    /// consumed. It grows to powers of two, so that a queue that holds one window has the memory of one; one from which something was consumed,
+    /// to an eighth more: what lies in front then has room, until it is worth being used again.
     pub fn extend(&mut self, octets: &[u8]) {
-        let (len, room) = (self.len(), self.octets.capacity() - self.octets.len());
-        if octets.len() > room && self.start > len / 8 {
+        if octets.len() > self.octets.capacity() - self.octets.len() {
+            self.make_room(octets.len());
+        }
+        self.octets.extend_from_slice(octets);
+    }
+
+    fn make_room(&mut self, n: usize) {
+        if self.start > self.len() / PART_IN_FRONT {
             self.compact();
         }
-        let tail = self.tail();
-        let wanted = tail.len() + octets.len();
-        if wanted > tail.capacity() {
-            tail.reserve_exact(wanted.next_power_of_two() - tail.len());
+        if n > self.octets.capacity() - self.octets.len() {
+            let wanted = (self.len() + n).next_power_of_two().max(FIRST_CAPACITY);
+            let in_front = if self.start > 0 { wanted / PART_IN_FRONT } else { 0 };
+            self.octets.reserve_exact(wanted + in_front - self.octets.len());
         }
-        tail.extend_from_slice(octets);
     }
 
     /// Where to append. Writers push; they never look at or change what is there.
     pub fn tail(&mut self) -> &mut Vec<u8> {
         if self.octets.capacity() == 0 {
             self.octets.reserve(FIRST_CAPACITY);
-        } else if self.start > self.octets.len() / 2 {
-            // At most as many octets are moved as were consumed since the last time: linear in what passes through.
+        } else if self.start > 0 && self.is_worth_compacting() {
             self.compact();
         }
         &mut self.octets
+    }
+
+    /// Whether what was consumed makes room that is needed. Eight octets are moved at most for each that was consumed since the last time: linear in
+    /// what passes through.
+    fn is_worth_compacting(&self) -> bool {
+        let (end, capacity) = (self.octets.len(), self.octets.capacity());
+        self.start > end / 2
+            || (capacity - end < capacity / 4 && self.start > (end - self.start) / PART_IN_FRONT)
     }
 
     fn compact(&mut self) {
@@ -121,21 +143,25 @@ impl OctetQueue {
             self.empty(kept);
         } else if self.octets.capacity() > kept && self.len() <= self.octets.capacity() / part {
             // Whoever takes all but a little is not to keep the memory of all. It had grown to that by as many octets.
-            self.fit();
+            // What is left has room for half of that more, so that it is worth while to move it the next time. Writers make the memory grow by
+            // doubling: from a power of two, to powers of two.
+            let wanted = self.len() + self.len() / 2;
+            self.fit(if part > 2 { wanted.next_power_of_two() } else { wanted });
         }
         n
     }
 
-    /// Gives back what is not needed for what waits.
-    fn fit(&mut self) {
-        self.octets = self.as_slice().to_vec();
-        self.start = 0;
+    /// Moves what waits to memory of this size.
+    fn fit(&mut self, capacity: usize) {
+        let mut octets = Vec::with_capacity(capacity);
+        octets.extend_from_slice(self.as_slice());
+        (self.octets, self.start) = (octets, 0);
     }
 
     /// The same, where that is more than half. Says how much memory is held, if anything waits.
     pub fn fit_if_roomy(&mut self) -> usize {
         if self.capacity() > KEPT_FITTED + 2 * self.len() {
-            self.fit();
+            self.fit(self.len());
         }
         if self.is_empty() { 0 } else { self.capacity() }
     }
@@ -224,6 +250,56 @@ mod tests {
             queue.extend(&vec![0; n]);
         }
         assert_eq!((queue.len(), queue.capacity()), (WINDOW, WINDOW));
+    }
+
+    #[test]
+    fn nor_does_it_take_that_of_two_however_it_is_consumed() {
+        const WINDOW: usize = 1 << 16;
+        for step in [1, 100, 6_000, WINDOW / 8 - 1, WINDOW / 8, 30_000, WINDOW - 1] {
+            let (mut queue, mut moves) = (OctetQueue::default(), 0);
+            queue.extend(&[0; 60_000]);
+            for _ in 0..500 {
+                queue.consume_and_fit(step.min(queue.len() - 1));
+                let before = queue.octets.as_ptr();
+                queue.extend(&vec![0; WINDOW - queue.len()]);
+                moves += usize::from(queue.octets.as_ptr() != before);
+                assert_eq!(queue.len(), WINDOW);
+                assert!(queue.capacity() <= WINDOW + WINDOW / 8, "{step}: {}", queue.capacity());
+            }
+            assert!(moves < 10 || step > WINDOW / 4, "{step}: new memory {moves} times");
+        }
+    }
+
+    #[test]
+    fn an_octet_more_and_an_octet_less_move_none() {
+        for len in [1 << 11, (1 << 19) - 1, 1 << 19, (1 << 19) + 1, 3 << 18] {
+            let mut queue = OctetQueue::default();
+            queue.extend(&vec![0; len]);
+            let mut sizes = vec![queue.capacity()];
+            for _ in 0..1000 {
+                queue.extend(&[0]);
+                sizes.push(queue.capacity());
+                queue.consume_and_fit(1);
+                sizes.push(queue.capacity());
+            }
+            sizes.dedup();
+            assert!(sizes.len() < 5, "{len}: {sizes:?}");
+        }
+    }
+
+    #[test]
+    fn an_outbox_that_is_read_in_parts_grows_to_the_next_power_of_two() {
+        let (waiting, part) = (330 << 10, 16 << 10);
+        for taken in [1, 1000, 80 << 10, 164 << 10, 300 << 10] {
+            let mut queue = OctetQueue::default();
+            for _ in 0..300 {
+                while queue.len() + part <= waiting {
+                    queue.tail().extend_from_slice(&vec![0; part]);
+                }
+                assert!(queue.capacity() <= 512 << 10, "{taken}: {}", queue.capacity());
+                queue.pass_on(taken);
+            }
+        }
     }
 
     proptest! {

@@ -48,8 +48,8 @@ pub struct Registry {
 
 impl Registry {
     /// Takes these upstreams in place of those it had. Upstreams that keep name and scope keep what they have; those that
-    /// are gone finish what they have.
-    pub fn configure(&mut self, configs: &[UpstreamConfig]) {
+    /// are gone finish what they have: `underway` counts the requests of one.
+    pub fn configure(&mut self, configs: &[UpstreamConfig], underway: impl Fn(UpstreamKey) -> usize) {
         let keys: Vec<_> = self.upstreams.iter().map(|(key, _)| key).collect();
         for key in keys {
             let Some(upstream) = self.upstreams.get_mut(key).filter(|upstream| !upstream.retired) else {
@@ -60,7 +60,7 @@ impl Registry {
             });
             match successor {
                 Some(config) => upstream.reconfigure(config.clone()),
-                None => upstream.retire(),
+                None => upstream.retire(underway(key)),
             }
             self.forget_if_over(key);
         }
@@ -78,6 +78,18 @@ impl Registry {
     fn ready_all(&mut self) {
         let keys: Vec<_> = self.entries.iter().map(|(key, _)| key).collect();
         keys.into_iter().for_each(|key| self.wake(key));
+    }
+
+    /// A request of the upstream has ended. Says whether it was the last of one that is retired: its endpoints are then, too.
+    #[inline(always)]
+    pub fn request_ended(&mut self, key: UpstreamKey) -> bool {
+        let Some(of) = self.upstreams.get_mut(key).filter(|of| of.retired) else { return false };
+        let was_last = of.ended();
+        if was_last {
+            of.retire(0);
+            self.forget_if_over(key);
+        }
+        was_last
     }
 
     pub(super) fn forget_if_over(&mut self, key: UpstreamKey) {

@@ -63,16 +63,14 @@ fn nothing_is_read_or_written_before_the_handshake_is_done() {
 }
 
 #[test]
-fn what_alpn_has_chosen_is_spoken_and_otherwise_the_first_octets_tell() {
-    for protocol in [Some(Protocol::Http2), None] {
-        let mut memory = Memory::new(|_| ());
-        let id = arrive(&mut memory);
-        shaken(&mut memory, id, protocol);
-        client(&mut memory, id);
-        ask(&mut memory, id, "/");
-        answer_all(&mut memory);
-        assert_eq!(statuses(&mut memory, id), [200], "{protocol:?}");
-    }
+fn what_alpn_has_chosen_is_spoken_and_otherwise_http1() {
+    let mut memory = Memory::new(|_| ());
+    let id = arrive(&mut memory);
+    shaken(&mut memory, id, Some(Protocol::Http2));
+    client(&mut memory, id);
+    ask(&mut memory, id, "/");
+    answer_all(&mut memory);
+    assert_eq!(statuses(&mut memory, id), [200]);
     for protocol in [Some(Protocol::Http1), None] {
         let mut memory = Memory::new(|_| ());
         let id = arrive(&mut memory);
@@ -81,6 +79,34 @@ fn what_alpn_has_chosen_is_spoken_and_otherwise_the_first_octets_tell() {
         answer_all(&mut memory);
         assert!(said(&mut memory, id).starts_with("HTTP/1.1 200 "), "{protocol:?}");
     }
+}
+
+/// RFC 9113 section 3.3: over TLS HTTP/2 is agreed on, or not spoken.
+#[test]
+fn rfc9113_3_3_who_has_agreed_on_nothing_does_not_get_http2() {
+    shuntyard_requirements::req!("9113-3.3-01");
+    let mut memory = Memory::new(|_| ());
+    let id = arrive(&mut memory);
+    shaken(&mut memory, id, None);
+    memory.inject(id, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
+    assert!(said(&mut memory, id).starts_with("HTTP/1.1 "), "an answer of HTTP/1.1");
+    assert_eq!(memory.dials.len(), 0);
+    // Where HTTP/1.1 is not spoken, there is nothing to say.
+    let mut memory = Memory::new(|config| config.http1 = false);
+    let id = arrive(&mut memory);
+    shaken(&mut memory, id, None);
+    assert_eq!((memory.closed.clone(), said(&mut memory, id)), (vec![id], String::new()));
+}
+
+/// In a drain, too, there are no more than may be.
+#[test]
+fn who_arrives_in_a_drain_counts() {
+    let mut memory = Memory::new(|config| config.max_fronts = 1);
+    memory.gateway.handle_command(Command::Drain { deadline: Duration::from_secs(60) }, memory.now);
+    let first = arrive(&mut memory);
+    let second = arrive(&mut memory);
+    assert_eq!(memory.closed, [second]);
+    assert_ne!(first, second);
 }
 
 /// RFC 7301 section 3.2: what was chosen is definitive for the connection.

@@ -5,6 +5,7 @@ mod wire;
 
 use http::{Method, Request, Response, Uri, header};
 use shuntyard_core::config::ConnectionConfig;
+use shuntyard_core::error::ConnectionError;
 use shuntyard_core::fields::FieldSection;
 use shuntyard_core::h2::{Client, Server, ServerEvent};
 use shuntyard_core::hpack::{Decoder, SectionLimits};
@@ -220,4 +221,31 @@ fn resets_for_what_the_types_do_not_take_are_paid_for() {
         served += 1;
     }
     assert_eq!(served, 167);
+}
+
+/// Each is told for itself, and then that the connection has ended by them: nothing that comes later is told at all.
+#[test]
+fn a_server_says_when_messages_that_the_crate_does_not_take_have_ended_the_connection() {
+    let mut server = Server::new(ConnectionConfig::default(), 2).expect("a valid configuration");
+    server.handle_recv(&[PREFACE, &settings(&[])].concat());
+    let (mut refused, mut error) = (0, None);
+    for n in 0..300 {
+        let block = [wire::get(), line("x", "\u{7f}")].concat();
+        server.handle_recv(&headers(2 * n + 1, &block, true));
+        error = loop {
+            match server.poll_event() {
+                Ok(Some(ServerEvent::Failed { .. })) => refused += 1,
+                Ok(Some(_)) => {}
+                Ok(None) => break None,
+                Err(error) => break Some(error),
+            }
+        };
+        if error.is_some() {
+            break;
+        }
+        let sent = server.poll_transmit().map_or(0, <[u8]>::len);
+        server.handle_sent(sent);
+    }
+    assert_eq!((refused, error), (167, Some(ConnectionError::Misuse)));
+    assert!(server.has_failed());
 }

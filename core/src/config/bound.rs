@@ -38,16 +38,17 @@ impl Config {
     /// ```text
     ///   ledger                                     what backends may send
     /// + upload ledger                              what clients sent and nobody took
-    /// + 4 x replay ledger                          what is kept to be sent again, and is on its way again
+    /// + 4.25 x replay ledger                       what is kept to be sent again, and is on its way again
     /// + 2 x head ledger                            heads and trailers
-    /// + fronts x (2 x window + connection)         clients without memory of that ledger; outbox, inbox, tables
+    /// + fronts x (2.25 x window + connection)      clients without memory of that ledger; outbox, inbox, tables
     /// + fronts x streams x request                 all else of requests
     /// + fronts x upstreams x lane                  places in queues
     /// + connections x connection                   backends
     /// + shared buffers
     /// ```
     ///
-    /// Queues have memory in powers of two: where windows are none, the first two terms count as so much more, and the windows of connections twice.
+    /// Queues have memory in powers of two, and an eighth more where some of it has left: the first two terms count as so much more, and the windows
+    /// of connections as nine quarters.
     ///
     /// It is what hostile clients can drive a gateway to that takes as many of them as it may. Ordinary ones stay orders of
     /// magnitude below. What bounds it in practice is `max_fronts`.
@@ -66,8 +67,8 @@ impl Config {
         let streams = fronts.saturating_mul(self.front.max_concurrent_streams.into());
         let section = self.front.max_header_list_size.max(self.backend.max_header_list_size);
         let front = self.connection(&self.front, section);
-        // Shared by the queues of many streams, each in memory of the next power of two.
-        let front = front.saturating_add(2 * u64::from(self.front.connection_window_size));
+        // Shared by the queues of many streams, each in memory of the next power of two and an eighth.
+        let front = front.saturating_add(9 * u64::from(self.front.connection_window_size) / 4);
         let connections = self.upstreams.iter().fold(0u64, |sum, upstream| {
             let most =
                 upstream.endpoints.iter().map(|endpoint| u64::from(upstream.most_connections(endpoint)));
@@ -81,8 +82,8 @@ impl Config {
                 content.max(in_queues(self.ledger_octets, self.backend.stream_window_max)),
             ),
             ("content from clients", in_queues(self.upload_ledger_octets, self.front.initial_window_size)),
-            // Once kept, and once more in its stream's queue while it is sent again; in memory that has grown by doubling.
-            ("content kept to be sent again", self.replay_ledger_octets.saturating_mul(4)),
+            // Once kept, and once more in its stream's queue while it is sent again; in memory that has grown by doubling, there to an eighth more.
+            ("content kept to be sent again", self.replay_ledger_octets.saturating_mul(17) / 4),
             ("client connections", fronts.saturating_mul(front)),
             // By their size as HTTP counts it, of which their memory is at most the double.
             ("heads and trailers", self.head_ledger_octets.saturating_mul(2)),
@@ -114,10 +115,12 @@ impl Config {
     }
 }
 
-/// What windows of this size need that are promised out of a ledger: each has memory of the next power of two.
+/// What windows of this size need that are promised out of a ledger: each has memory of the next power of two, and an eighth more where some has
+/// been taken (`outbox`).
 fn in_queues(ledger: u64, window: u32) -> u64 {
     let window = u64::from(window.max(1));
-    ledger.div_ceil(window).saturating_mul(window.next_power_of_two())
+    let memory = window.next_power_of_two();
+    ledger.div_ceil(window).saturating_mul(memory + memory / 8)
 }
 
 /// What a dynamic table of this size holds at most (`hpack/dynamic_table`): its octets and half as many of entries that are gone, and an

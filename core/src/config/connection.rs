@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use crate::config::{ConfigError, DEFAULT_WINDOW, MAX_WINDOW, range};
 
+/// A frame with all the content that one of ours has, and its head.
+const FRAME_LEN_MAX: usize = 16_384 + 9;
+
 /// What one HTTP/2 connection announces and tolerates, in either role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionConfig {
@@ -95,6 +98,14 @@ impl ConnectionConfig {
     pub(crate) const fn outbox_full(&self) -> usize {
         let doubled = self.outbox_high_mark.saturating_mul(2);
         if doubled < 64 << 10 { 64 << 10 } else { doubled }
+    }
+
+    /// From so many octets on an outbox lets no input in: twice the mark, but content alone never does that, or two peers who both wait for the
+    /// other to read would wait for ever. A frame of it is cut below the mark, and comes whole.
+    pub(crate) const fn outbox_congested(&self) -> usize {
+        let doubled = self.outbox_high_mark.saturating_mul(2);
+        let content = self.outbox_high_mark.saturating_add(FRAME_LEN_MAX);
+        if doubled < content { content } else { doubled }
     }
 
     /// Checks every value against its range.

@@ -176,12 +176,14 @@ impl Default for RetryConfig {
 }
 
 impl UpstreamConfig {
-    /// How many connections to the endpoint there may be, whatever is spoken with it.
+    /// How many connections to the endpoint there may be, whatever is spoken with it. Over HTTP/2 as many again may be about to end, with streams that
+    /// last long: they have their successors.
     pub fn most_connections(&self, endpoint: &EndpointConfig) -> u32 {
+        let of_http2 = self.connections_max.saturating_mul(2);
         match (endpoint.protocol, endpoint.tls) {
-            (_, Some(Alpn::Either)) => self.connections_max.max(self.http1_connections_max),
+            (_, Some(Alpn::Either)) => of_http2.max(self.http1_connections_max),
             (Protocol::Http1, _) => self.http1_connections_max,
-            (Protocol::Http2, _) => self.connections_max,
+            (Protocol::Http2, _) => of_http2,
         }
     }
 

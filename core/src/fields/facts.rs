@@ -80,7 +80,8 @@ impl FieldFacts {
     }
 }
 
-/// What stands for a hash where the static table says which name or line it is. There are 61, nobody can choose them.
+/// What stands for a hash where the static table says which name or line it is: known to everybody, and different for each of the 61, so that
+/// only what is made of several can be alike.
 const fn static_hash(index: u8) -> u32 {
     (index as u32).wrapping_mul(0x9e37_79b9)
 }

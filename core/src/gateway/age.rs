@@ -49,6 +49,14 @@ impl Gateway {
         }
     }
 
+    /// Whether a backend's connection that has become old would have a successor.
+    fn may_retire(&self, id: ConnId) -> bool {
+        let Some(Side::Backend(engine)) = self.conns.get(id).map(|entry| &entry.side) else { return false };
+        let of = self.registry.upstream(engine.upstream);
+        let endpoint = of.and_then(|of| Some((of, of.endpoint(engine.endpoint)?)));
+        endpoint.is_none_or(|(of, endpoint)| of.has_room_for_successor(endpoint))
+    }
+
     /// A tenth more or less, so that what began together does not end together.
     fn jittered(&mut self, duration: Duration) -> Duration {
         let tenth = duration / 10;
@@ -63,6 +71,7 @@ impl Gateway {
         // Where it is asked to leave before its time, that is still armed.
         let armed = self.conns.get_mut(id).and_then(|entry| entry.age_deadline.disarm());
         self.cancel_deadline(armed);
+        let may_retire = self.may_retire(id);
         let Some(entry) = self.conns.get_mut(id).filter(|entry| entry.life == Life::Open) else { return };
         match entry.side {
             Side::Front { .. } if entry.session.is_going_away() => self.name_last_stream(id, now),
@@ -73,6 +82,8 @@ impl Gateway {
                 self.arm_age_at(id, at);
                 self.touch(id);
             }
+            // Too many are old and cannot end: this one stays instead of them.
+            Side::Backend(_) if !may_retire => self.arm_age(id, now),
             Side::Backend(_) => {
                 self.retire_engine(id, Cause::ConnectionTerminated, now);
                 self.stream_ended(id, now);

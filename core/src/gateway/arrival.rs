@@ -21,7 +21,7 @@ impl Gateway {
         let (only, introduced) = said.map_or((None, false), |said| (said.only, said.introduced));
         let listener = at.and_then(|at| u16::try_from(at).ok());
         // In a drain whoever stood in the kernel's queue may finish, and hears of it then.
-        let stays = self.admit((!introduced).then_some(&info.peer), now) || self.drain.is_some();
+        let stays = self.admit((!introduced).then_some(&info.peer), now);
         let session = Session::H2(self.new_connection(Role::Server));
         let side = Side::front(info.peer, !introduced);
         let id =
@@ -86,14 +86,19 @@ impl Gateway {
         }
     }
 
-    /// The handshake is done. What was agreed on is spoken; where nothing was, the first octets tell.
+    /// The handshake is done. What was agreed on is spoken; over TLS nothing but HTTP/1.1 where nothing was, and else what the first octets tell.
     pub(super) fn arrived(&mut self, id: ConnId, facts: Connected, now: Instant) {
         let Some(entry) = self.conns.get_mut(id) else { return };
         entry.life = Life::Open;
+        let is_secured = facts.tls.is_some();
         entry.agreed = facts.protocol;
         entry.tls = facts.tls;
-        if facts.protocol == Some(Protocol::Http1) {
+        // 9113-3.3-01: HTTP/2 over TLS is agreed on.
+        let by_default = facts.protocol.is_none() && is_secured;
+        if facts.protocol == Some(Protocol::Http1) || (by_default && self.spoken_with(id).0) {
             self.speak_http1(id, now);
+        } else if by_default {
+            return self.close_now(id, now);
         }
         if self.drain.is_some() {
             // RFC 9113 section 6.8: as one that has had its time. What it asks for before it can know of that is answered.

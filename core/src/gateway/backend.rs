@@ -45,7 +45,7 @@ impl Gateway {
             }
             Event::Settings => self.settings_came(conn, now),
             Event::GoAway { .. } => self.backend_goes_away(conn, now),
-            // We send no PING to backends yet.
+            // That octets came is what counts (`vigil`).
             Event::PingAck { .. } => {}
             Event::Reprioritized { .. } | Event::Request { .. } | Event::RequestRefused { .. } => {
                 self.ignored_events += 1
@@ -263,7 +263,7 @@ impl Gateway {
         let (conn, stream) = (live.conn(), live.stream());
         let (mut finished, attempt) = live.finish();
         let front = request.awaiting.front;
-        let relayed = request.awaiting.relay.as_ref().map_or(0, |relay| relay.waiting());
+        let relayed = request.awaiting.relay.as_mut().map_or(0, |relay| relay.fit());
         let waiting =
             relayed + self.conns.get_mut(front.conn).map_or(0, |entry| entry.session.fit_queue(front.stream));
         let surplus = finished.trim(waiting as u32);

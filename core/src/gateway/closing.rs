@@ -1,5 +1,6 @@
 //! The ends of connections, and of the gateway.
 
+use crate::engine::EnginePhase;
 use crate::error::ConnectionError;
 use crate::gateway::conn::{Conn, Life, Side};
 use crate::gateway::deadlines::Kind;
@@ -194,8 +195,9 @@ impl Gateway {
             }
             Side::Backend(engine) => {
                 self.cancel_deadline(engine.easing);
+                let was_draining = engine.phase() == EnginePhase::Draining;
+                self.registry.connection_gone(engine.upstream, engine.endpoint, was_draining);
                 self.cancel_leftovers(engine.leftovers);
-                self.registry.connection_gone(engine.upstream, engine.endpoint);
             }
         }
         self.go_on_draining(now);

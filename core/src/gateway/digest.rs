@@ -21,7 +21,7 @@ const LEFT_OUT: &[&str] = &[
 ];
 /// Where in the output of a connection a head begins: whether it has left is seen by what is in its outbox. And turns by their
 /// numbers: in a line the links say the order.
-const PLACES: &[&str] = &["head_at", "ping_at", "seen_at", "turn_taken", "turns_taken"];
+const PLACES: &[&str] = &["head_at", "ping_at", "recv_at", "seen_at", "turn_taken", "turns_taken"];
 /// Fields that hold keys of deadlines: a slab of its own, whose keys must not be taken for those of others.
 const DEADLINES: &[&str] =
     &["age_deadline", "deadline", "easing", "rest_deadline", "total", "write_deadline"];

@@ -80,8 +80,14 @@ impl Gateway {
     #[inline(always)]
     pub(super) fn slot_freed(&mut self, conn: ConnId, now: Instant) {
         let Some(Conn { side: Side::Backend(engine), session, .. }) = self.conns.get(conn) else { return };
-        // Nobody waits for one that is idle: who could only wait for it has adopted it. But a smaller window may be what there is memory for.
-        let Some(entry) = engine.entry else { return self.registry.feed() };
+        // Nobody waits for one that is idle: who could only wait for it has adopted it. But a smaller window may be what there is memory for. One whose
+        // client has gone was kept by a stream that had lost its request: now it is idle, too.
+        let Some(entry) = engine.entry else {
+            if session.open_streams() == 0 {
+                self.run_out(conn, now);
+            }
+            return self.registry.feed();
+        };
         // First it is idle, and whose turn it is gets it: that need not be who had it. One without slots may have been adopted to wait for them, by a
         // request that has gone since.
         if session.open_streams() == 0
@@ -157,6 +163,9 @@ impl Gateway {
         let again = engine.phase() == EnginePhase::Draining;
         engine.drain();
         let (upstream, endpoint) = (engine.upstream, engine.endpoint);
+        if let Some(of) = self.registry.endpoint_mut(upstream, endpoint).filter(|_| !again) {
+            of.draining += 1;
+        }
         if core::mem::take(&mut engine.offers_tunnels) {
             self.registry.offer_tunnels(upstream, endpoint, false);
         }

@@ -36,7 +36,7 @@ impl Gateway {
         }
         let endpoint = upstream.endpoint(engine.endpoint);
         self.drain.is_none()
-            && endpoint.is_some_and(|of| !of.retired && of.connections <= upstream.config().connections_min)
+            && endpoint.is_some_and(|of| !of.retired && of.serving() <= upstream.config().connections_min)
     }
 
     /// Orders a connection, for an engine of the entry, or for whoever needs it next.

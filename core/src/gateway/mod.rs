@@ -212,7 +212,9 @@ impl Gateway {
 
     /// Upstreams and routes as the configuration has them now. Names are looked up before the first request needs them.
     fn route_anew(&mut self) {
-        self.registry.configure(&self.config.upstreams);
+        let of =
+            |key| self.requests.iter().filter(move |(_, request)| request.awaiting.upstream() == Some(key));
+        self.registry.configure(&self.config.upstreams, |key| of(key).count());
         let (registry, account) = (&self.registry, &mut self.account);
         let find = |name: &str| registry.find(name);
         self.routes = Routes::new(&self.config.routes, self.seed, find, |name| account.number(name));
@@ -241,14 +243,16 @@ impl Gateway {
     /// A client's connection was accepted. Past the limits of clients, or in a drain, it is closed at once, before a word is
     /// said: what it speaks is not known yet.
     pub fn handle_accept(&mut self, info: Accepted, now: Instant) -> ConnId {
-        let stays = self.admit(Some(&info.peer), now);
+        let has_room = self.admit(Some(&info.peer), now);
         let session = Session::H2(self.new_connection(Role::Server));
         let side = Side::front(info.peer, true);
         let only = self.only_at(&info.local);
         let id = self.conns.insert(Conn { only, ..Conn::new(session, side, Life::Open, now) });
         self.account.front.opened += 1;
         self.arm_conn(id, Kind::Preface, now);
-        if !stays {
+        if !has_room {
+            self.close_now(id, now);
+        } else if self.drain.is_some() {
             self.close_gracefully(id, Cause::Draining, now);
         }
         self.pace_accepting();

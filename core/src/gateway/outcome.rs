@@ -154,6 +154,7 @@ impl Gateway {
         // What it held is taken out where it stands: it is large, and moving it costs as much as all of this.
         let Some(Request { awaiting, place, .. }) = self.requests.get_mut(key) else { return };
         let front = awaiting.front;
+        let of = awaiting.upstream();
         if let Some(upload) = awaiting.upload.take() {
             self.uploads.give_back(upload);
         }
@@ -172,6 +173,9 @@ impl Gateway {
         self.requests.discard(key);
         self.cancel_deadline(total);
         self.stream_ended(front.conn, now);
+        if of.is_some_and(|of| self.registry.request_ended(of)) {
+            self.retire_unwanted(now);
+        }
     }
 
     fn write_end(&mut self, key: RequestKey, fields: FieldSection, outcome: Outcome, now: Instant) {

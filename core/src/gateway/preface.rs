@@ -93,7 +93,7 @@ impl Gateway {
 
 impl Gateway {
     /// Whether HTTP/1.1 and HTTP/2 are spoken with the client, by what its listener says.
-    fn spoken_with(&self, id: ConnId) -> (bool, bool) {
+    pub(super) fn spoken_with(&self, id: ConnId) -> (bool, bool) {
         match self.conns.get(id).and_then(|entry| entry.only) {
             None => (self.config.http1, self.config.http2),
             Some(config::Protocol::Http1) => (true, false),

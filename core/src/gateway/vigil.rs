@@ -12,6 +12,9 @@ use crate::record::Cause;
 use crate::request::DeadlineTarget;
 use crate::time::Instant;
 
+/// A PING frame (RFC 9113 section 6.7).
+const PING_OCTETS: u64 = 17;
+
 /// What is known of the peer's life.
 #[derive(Clone, Debug)]
 pub(super) struct Vigil {
@@ -19,6 +22,8 @@ pub(super) struct Vigil {
     heard: Instant,
     /// Whether it was asked since it was heard last.
     asked: bool,
+    /// So many octets had come in whole frames when it was asked.
+    recv_at: u64,
     /// Until it must have answered, or until the next look at it.
     deadline: Option<DeadlineKey<DeadlineTarget>>,
     /// Whether the deadline is that of an answer.
@@ -33,7 +38,22 @@ pub(super) struct Vigil {
 
 impl Vigil {
     pub(super) const fn new(now: Instant) -> Self {
-        Self { heard: now, asked: false, deadline: None, pinged: false, ping_at: 0, seen_at: 0, left: None }
+        Self {
+            heard: now,
+            asked: false,
+            recv_at: 0,
+            deadline: None,
+            pinged: false,
+            ping_at: 0,
+            seen_at: 0,
+            left: None,
+        }
+    }
+
+    /// Whether the silence is still that in which it was asked: nothing has come since, or nothing but the answer. What came beside it may have come
+    /// in the same moment.
+    const fn is_asked_in_this_silence(&self, recv_octets: u64) -> bool {
+        self.asked && (self.pinged || recv_octets <= self.recv_at + PING_OCTETS)
     }
 
     /// The connection is gone.
@@ -96,10 +116,11 @@ impl Gateway {
     fn ask(&mut self, conn: ConnId, now: Instant) {
         let limit = self.config.timeouts.ping;
         let Some(Conn { session, vigil: Some(vigil), .. }) = self.conns.get_mut(conn) else { return };
-        if vigil.asked || !session.ping(*b"in there") {
+        let recv_at = session.traffic().recv_octets;
+        if vigil.is_asked_in_this_silence(recv_at) || !session.ping(*b"in there") {
             return;
         }
-        (vigil.asked, vigil.pinged) = (true, true);
+        (vigil.asked, vigil.pinged, vigil.recv_at) = (true, true, recv_at);
         (vigil.ping_at, vigil.seen_at, vigil.left) = (session.octets_queued(), session.octets_sent(), None);
         self.arm_vigil(conn, now + limit);
         self.touch(conn);
@@ -134,7 +155,7 @@ impl Gateway {
             }
             return self.cut_conn(conn, Cause::ConnectionTerminated, now);
         }
-        if !wanted || vigil.asked {
+        if !wanted || vigil.is_asked_in_this_silence(entry.session.traffic().recv_octets) {
             return;
         }
         let silent = now.saturating_since(vigil.heard);

@@ -206,7 +206,7 @@ impl Connection {
         let n = exchange.queue.len().min(room);
         if n > 0 {
             put(self.outbox.tail(), framing, &exchange.queue.as_slice()[..n]);
-            exchange.queue.consume(n);
+            exchange.queue.consume_and_fit(n);
         }
         let end = exchange.end_queued && exchange.queue.is_empty();
         let cut = Cut { stream: key, tag: exchange.tag, octets: n as u32, end };

@@ -169,22 +169,26 @@ impl Client {
 }
 
 /// `None`: the event is not for a client.
-fn translate(connection: &mut Connection, event: Event<'_>) -> Option<ClientEvent> {
+fn translate(
+    connection: &mut Connection,
+    event: Event<'_>,
+    failed: &mut Option<ConnectionError>,
+) -> Option<ClientEvent> {
     Some(match event {
         Event::Interim { stream, fields, .. } => match endpoint::to_response(&fields) {
             Some(response) => ClientEvent::Interim { stream, response },
-            None => malformed(connection, stream),
+            None => malformed(connection, stream, failed),
         },
         Event::Response { stream, fields, end, .. } => match endpoint::to_response(&fields) {
             Some(response) => ClientEvent::Response { stream, response, end },
-            None => malformed(connection, stream),
+            None => malformed(connection, stream, failed),
         },
         Event::Data { stream, data, credit, end, .. } => {
             ClientEvent::Data { stream, data: Bytes::copy_from_slice(data), credit, end }
         }
         Event::Trailers { stream, fields, .. } => match endpoint::to_headers(&fields) {
             Some(trailers) => ClientEvent::Trailers { stream, trailers },
-            None => malformed(connection, stream),
+            None => malformed(connection, stream, failed),
         },
         Event::Reset { stream, error_code, .. } => ClientEvent::Reset { stream, error_code },
         Event::Failed { stream, error, .. } => ClientEvent::Failed { stream, error },
@@ -197,10 +201,15 @@ fn translate(connection: &mut Connection, event: Event<'_>) -> Option<ClientEven
 }
 
 /// HTTP allows what the `http` crate does not take.
-fn malformed(connection: &mut Connection, stream: StreamKey) -> ClientEvent {
+fn malformed(
+    connection: &mut Connection,
+    stream: StreamKey,
+    failed: &mut Option<ConnectionError>,
+) -> ClientEvent {
     connection.reset(stream, ErrorCode::PROTOCOL_ERROR);
     if let Err(error) = connection.count_answer() {
         connection.fail(error);
+        *failed = Some(error);
     }
     ClientEvent::Failed { stream, error: StreamError::Malformed }
 }

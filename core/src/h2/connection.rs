@@ -228,7 +228,7 @@ impl Connection {
     /// Whether so much output waits that no further input should be taken in. DATA stops at the high mark, so what
     /// lies beyond are answers to a peer that asks and does not read.
     pub fn is_congested(&self) -> bool {
-        self.transmit().len() >= self.config.outbox_high_mark.saturating_mul(2)
+        self.transmit().len() >= self.config.outbox_congested()
     }
 
     /// Whether so much of the output has left that input may be taken in again: well below the mark at which it stopped, so

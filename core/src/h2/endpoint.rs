@@ -17,24 +17,29 @@ use crate::outbox::OctetQueue;
 pub(crate) struct Endpoint {
     pub(crate) connection: Connection,
     pub(crate) inbox: OctetQueue,
+    /// What ended the connection while an event was translated: told behind that event.
+    failed: Option<ConnectionError>,
 }
 
 impl Endpoint {
     pub(crate) fn new(connection: Connection) -> Self {
-        Self { connection, inbox: OctetQueue::default() }
+        Self { connection, inbox: OctetQueue::default(), failed: None }
     }
 
-    /// The next event that `translate` makes something of.
+    /// The next event that `translate` makes something of. It may find that the connection has to end.
     pub(crate) fn poll<T>(
         &mut self,
-        translate: impl Fn(&mut Connection, Event<'_>) -> Option<T>,
+        translate: impl Fn(&mut Connection, Event<'_>, &mut Option<ConnectionError>) -> Option<T>,
     ) -> Result<Option<T>, ConnectionError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         loop {
-            let Self { connection, inbox } = self;
+            let Self { connection, inbox, failed } = self;
             let mut input = Input::new(inbox.as_slice());
             let event = connection
                 .poll_event(&mut input)
-                .map(|event| event.map(|event| translate(connection, event)));
+                .map(|event| event.map(|event| translate(connection, event, failed)));
             let taken = inbox.len() - input.remaining().len();
             inbox.consume(taken);
             match event? {

@@ -87,7 +87,7 @@ impl Connection {
 
     /// 9218-7.1-04, 9218-7.1-05: no more streams than may be open at a time, as soon as the client knows how many those are.
     fn keep_early(&mut self, stream_id: u32, priority: Option<Priority>) -> Result<(), ConnectionError> {
-        if self.goaway_sent.is_some() {
+        if self.goaway_sent.is_some_and(|last| stream_id > last) {
             return Ok(());
         }
         let early = &mut self.signals.early;

@@ -119,7 +119,7 @@ impl Connection {
                 self.recv_data(stream_id, data, padding, end_stream)
             }
             Frame::Headers { stream_id, fragment, end_stream, end_headers, dependency } => {
-                let self_dependent = dependency == Some(stream_id);
+                let self_dependent = dependency == Some(stream_id) && !self.peer.no_rfc7540_priorities; // 9218-2.1-06
                 if end_headers {
                     return self.recv_block(stream_id, fragment, end_stream, self_dependent);
                 }
@@ -322,7 +322,10 @@ impl Connection {
     fn recv_priority<'a>(&mut self, stream_id: u32, dependency: u32) -> Received<'a> {
         self.spend(cost::IGNORED)?;
         match self.target(stream_id)? {
-            Target::Live(key) if dependency == stream_id => self.fail_stream(key, StreamError::PrioritySelf),
+            // 9218-2.1-06: who has given these signals up is not held to their rules either.
+            Target::Live(key) if dependency == stream_id && !self.peer.no_rfc7540_priorities => {
+                self.fail_stream(key, StreamError::PrioritySelf)
+            }
             Target::Live(_) | Target::Closed(_) | Target::Idle => Ok(None),
         }
     }

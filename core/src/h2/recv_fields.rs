@@ -114,7 +114,10 @@ impl Connection {
                 Err(ConnectionError::StreamIdDecreased) // 9113-5.1.1-02, 9113-5.1.1-03
             }
             Target::Closed(_) => {
-                self.spend_late(section.cost(cost::IGNORED))?;
+                // A backend's connection is shared: who asks, and resets, is not the one that answers.
+                let points =
+                    if self.role == Role::Server { section.cost(cost::IGNORED) } else { cost::IGNORED };
+                self.spend_late(points)?;
                 self.discard(section)
             }
             Target::Idle => {

@@ -128,6 +128,9 @@ impl Connection {
         if stream.queue.is_empty() && !is_full {
             return self.send_fields(key, &fields, true).map(|()| true);
         }
+        if self.phase == Phase::Failed || !stream.state.may_send() {
+            return Err(SendError::Gone);
+        }
         stream.trailers = Some(Box::new(fields));
         stream.end_queued = true;
         self.schedule.wake(&mut self.streams, key);

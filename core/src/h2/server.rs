@@ -132,11 +132,15 @@ impl Server {
 }
 
 /// `None`: the event is not for a server.
-fn translate(connection: &mut Connection, event: Event<'_>) -> Option<ServerEvent> {
+fn translate(
+    connection: &mut Connection,
+    event: Event<'_>,
+    failed: &mut Option<ConnectionError>,
+) -> Option<ServerEvent> {
     Some(match event {
         Event::Request { stream, fields, end, .. } => match endpoint::to_request(&fields) {
             Some(request) => ServerEvent::Request { stream, request, end },
-            None => malformed(connection, stream),
+            None => malformed(connection, stream, failed),
         },
         Event::RequestRefused { stream, .. } => ServerEvent::RequestTooLarge { stream },
         Event::Data { stream, data, credit, end, .. } => {
@@ -144,7 +148,7 @@ fn translate(connection: &mut Connection, event: Event<'_>) -> Option<ServerEven
         }
         Event::Trailers { stream, fields, .. } => match endpoint::to_headers(&fields) {
             Some(trailers) => ServerEvent::Trailers { stream, trailers },
-            None => malformed(connection, stream),
+            None => malformed(connection, stream, failed),
         },
         Event::Reset { stream, error_code, .. } => ServerEvent::Reset { stream, error_code },
         Event::Failed { stream, error, .. } => ServerEvent::Failed { stream, error },
@@ -159,10 +163,15 @@ fn translate(connection: &mut Connection, event: Event<'_>) -> Option<ServerEven
 }
 
 /// HTTP allows what the `http` crate does not take.
-fn malformed(connection: &mut Connection, stream: StreamKey) -> ServerEvent {
+fn malformed(
+    connection: &mut Connection,
+    stream: StreamKey,
+    failed: &mut Option<ConnectionError>,
+) -> ServerEvent {
     connection.reset(stream, ErrorCode::PROTOCOL_ERROR);
     if let Err(error) = connection.spend(cost::RESET).and_then(|()| connection.count_answer()) {
         connection.fail(error);
+        *failed = Some(error);
     }
     ServerEvent::Failed { stream, error: StreamError::Malformed }
 }

@@ -116,6 +116,11 @@ impl Relay {
         self.content.len()
     }
 
+    /// No more content comes: what waits gets memory of about its size. Says how much that is.
+    pub(crate) fn fit(&mut self) -> usize {
+        self.content.fit_if_roomy()
+    }
+
     /// All output has left: so many octets of content have.
     pub(crate) fn take_owed(&mut self) -> u32 {
         core::mem::take(&mut self.owed)
@@ -135,7 +140,7 @@ impl Relay {
         }
         self.more = more;
         self.ended = end && left == 0 && !more;
-        self.content.consume(read);
+        self.content.consume_and_fit(read);
         self.owed = self.owed.saturating_add(read as u32);
         Ok(Some(Made { octets: written, end: self.ended }))
     }

@@ -37,6 +37,8 @@ pub struct Endpoint {
     pub resolve_deadline: Option<DeadlineKey<DeadlineTarget>>,
     /// Its connections, from the order to connect to their end.
     pub connections: u32,
+    /// Those of them that take no more requests.
+    pub draining: u32,
     /// Connections that no engine owns, the one that was used last at the end.
     pub idle: Vec<ConnId>,
     /// Requests on its streams.
@@ -83,6 +85,7 @@ impl Endpoint {
             resolving: false,
             resolve_deadline: None,
             connections: 0,
+            draining: 0,
             idle: Vec::new(),
             active: 0,
             resting: false,
@@ -103,6 +106,11 @@ impl Endpoint {
     /// What is spoken with it, as far as is known.
     pub fn spoken(&self) -> Protocol {
         self.agreed.unwrap_or(self.config.protocol)
+    }
+
+    /// Its connections, but for those that take no more requests.
+    pub fn serving(&self) -> u32 {
+        self.connections.saturating_sub(self.draining)
     }
 
     /// Whether it may serve a request with these needs, as far as is known.

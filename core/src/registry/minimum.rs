@@ -13,7 +13,7 @@ impl Registry {
     pub fn short_endpoints(&self, upstream: UpstreamKey) -> Vec<EndpointKey> {
         let Some(of) = self.upstreams.get(upstream) else { return Vec::new() };
         let short = |endpoint: &Endpoint| {
-            endpoint.connections < of.config().connections_min.min(of.connections_max(endpoint))
+            endpoint.serving() < of.config().connections_min.min(of.connections_max(endpoint))
                 && !endpoint.resting
                 && !endpoint.is_unresolved()
         };

@@ -213,10 +213,6 @@ impl Registry {
             upstream.leave_line(&mut self.lanes, at, needs, entry.has_no_engine());
         }
         upstream.queued -= 1;
-        if upstream.retired && upstream.queued == 0 {
-            upstream.retire();
-            self.forget_if_over(of);
-        }
     }
 }
 

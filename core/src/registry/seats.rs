@@ -1,6 +1,6 @@
 //! The engines of the registry: where the next request may go, who takes a seat, who leaves it.
 
-use crate::config::Saturation;
+use crate::config::{Protocol, Saturation};
 use crate::key::{ConnId, EndpointKey, EntryKey, UpstreamKey};
 use crate::registry::{Endpoint, Lane, Rank, Registry, Seat, Upstream, Wanted};
 use crate::request::Needs;
@@ -242,9 +242,9 @@ impl Registry {
     }
 
     /// A connection of the endpoint is gone.
-    pub fn connection_gone(&mut self, upstream: UpstreamKey, endpoint: EndpointKey) {
+    pub fn connection_gone(&mut self, upstream: UpstreamKey, endpoint: EndpointKey, was_draining: bool) {
         if let Some(of) = self.upstreams.get_mut(upstream) {
-            of.connection_gone(endpoint);
+            of.connection_gone(endpoint, was_draining);
         }
         self.look_for_short(upstream);
         self.wake_upstream(upstream);
@@ -262,10 +262,13 @@ impl Upstream {
     }
 }
 
-/// Whether the endpoint may have one more connection, and it is known where it is. Where a connection stands on which no
-/// stream is allowed for now, another one would fare no better.
+/// Whether the endpoint may have one more connection, and it is known where it is. One that takes no more requests has a successor, over HTTP/1.1 when
+/// it has ended: its last request ends with it. Where a connection stands on which no stream is allowed for now, another one would fare no better.
 fn has_room(upstream: &Upstream, endpoint: &Endpoint) -> bool {
-    endpoint.connections < upstream.connections_max(endpoint)
-        && !endpoint.is_unresolved()
-        && endpoint.barred == 0
+    let most = upstream.connections_max(endpoint);
+    let has_room = match endpoint.spoken() {
+        Protocol::Http2 => endpoint.serving() < most && endpoint.connections < most.saturating_mul(2),
+        Protocol::Http1 => endpoint.connections < most,
+    };
+    has_room && !endpoint.is_unresolved() && endpoint.barred == 0
 }

@@ -44,6 +44,8 @@ pub struct Upstream {
     pub(super) retries: RetryBudget,
     /// A new configuration has it no more: what it has is finished.
     pub(super) retired: bool,
+    /// Then: its requests that have not ended. Each may come back to be sent again.
+    underway: usize,
     /// What happened to its requests.
     pub counters: UpstreamCounters,
     /// What happened at endpoints that are gone.
@@ -63,6 +65,7 @@ impl Upstream {
             queued: 0,
             retries: RetryBudget::default(),
             retired: false,
+            underway: 0,
             counters: UpstreamCounters::default(),
             gone: EndpointCounters::default(),
             config,
@@ -123,10 +126,11 @@ impl Upstream {
         }
     }
 
-    /// Nothing new comes. Once what waits has been served, its endpoints are retired.
-    pub(super) fn retire(&mut self) {
+    /// Nothing new comes. Once its `underway` requests have ended, its endpoints are retired.
+    pub(super) fn retire(&mut self, underway: usize) {
         self.retired = true;
-        if self.queued > 0 {
+        self.underway = underway;
+        if underway > 0 {
             return;
         }
         for key in core::mem::take(&mut self.order) {
@@ -134,9 +138,15 @@ impl Upstream {
         }
     }
 
+    /// A request of one that is retired has ended. Says whether it was the last.
+    pub(super) fn ended(&mut self) -> bool {
+        self.underway = self.underway.saturating_sub(1);
+        self.underway == 0
+    }
+
     /// Whether nothing is left of it.
     pub(super) fn is_over(&self) -> bool {
-        self.retired && self.queued == 0 && self.endpoints.is_empty()
+        self.retired && self.underway == 0 && self.endpoints.is_empty()
     }
 
     /// An endpoint, unless it is gone.
@@ -160,9 +170,10 @@ impl Upstream {
     }
 
     /// A connection of the endpoint is gone.
-    pub(super) fn connection_gone(&mut self, key: EndpointKey) {
+    pub(super) fn connection_gone(&mut self, key: EndpointKey, was_draining: bool) {
         let Some(endpoint) = self.endpoints.get_mut(key) else { return };
         endpoint.connections = endpoint.connections.saturating_sub(1);
+        endpoint.draining = endpoint.draining.saturating_sub(u32::from(was_draining));
         self.remove_if_over(key);
     }
 
@@ -220,12 +231,18 @@ impl Upstream {
         }
     }
 
-    /// How many connections the endpoint may have.
+    /// How many connections the endpoint may have that take requests.
     pub(super) fn connections_max(&self, endpoint: &Endpoint) -> u32 {
         match endpoint.spoken() {
             Protocol::Http2 => self.config.connections_max,
             Protocol::Http1 => self.config.http1_connections_max,
         }
+    }
+
+    /// Whether a connection of the endpoint may be replaced before it has ended: streams may last long on one that takes no more. Of those there are
+    /// no more than of the others.
+    pub fn has_room_for_successor(&self, endpoint: &Endpoint) -> bool {
+        endpoint.spoken() == Protocol::Http1 || endpoint.draining < self.config.connections_max
     }
 
     /// Whether every endpoint was tried in vain a moment ago.

@@ -130,6 +130,11 @@ pub struct Awaiting {
 }
 
 impl Awaiting {
+    /// Whose backends serve it, if anybody's do.
+    pub fn upstream(&self) -> Option<UpstreamKey> {
+        self.route.as_ref().map(|route| route.upstream)
+    }
+
     /// What waits for the response to this request, and its head, which does not.
     pub(super) fn new(arrived: Arrived) -> (Self, FieldSection) {
         let at = arrived.at;

@@ -249,3 +249,19 @@ fn rfc9113_5_1_nothing_is_sent_on_a_closed_stream() {
         assert_eq!(streams.subject.speak(), vec![], "{role:?}");
     }
 }
+
+/// Content alone stops no reading, however small the outbox: two peers who did so would wait for each other.
+#[test]
+fn content_that_waits_to_leave_lets_input_in() {
+    for mark in [1, 100, 8_192, 16_393, 65_536] {
+        let config = ConnectionConfig { outbox_high_mark: mark, ..ConnectionConfig::default() };
+        let mut subject = Subject::with(Role::Server, config, &[(4, 1 << 20)]);
+        let told = subject.hear(&[headers(1, &get(), true), window_update(0, 1 << 20)].concat());
+        let [Told::Request { key, .. }] = told[..] else { panic!("{told:?}") };
+        subject.speak_octets();
+        subject.connection.send_head(key, &section(&[(":status", "200")]), false).expect("open");
+        subject.connection.send_data(key, &[7; 500_000], true).expect("open");
+        while subject.connection.cut().is_some() {}
+        assert!(subject.connection.transmit().len() >= mark && !subject.connection.is_congested(), "{mark}");
+    }
+}

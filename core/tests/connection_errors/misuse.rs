@@ -115,6 +115,19 @@ fn what_was_on_its_way_when_its_stream_was_reset_costs_nothing() {
     assert_eq!(client.connection.misuse(), 0);
 }
 
+/// Clients ask, and reset: a backend whose answers are too large for us is no worse than one whose answers are not, for its connection is everybody's.
+#[test]
+fn a_backends_late_head_costs_the_same_however_large_it_is() {
+    let mut client = Subject::with(Role::Client, ConnectionConfig::default(), &[]);
+    let keys: Vec<_> = (0..100).map(|_| client.open("GET", true)).collect();
+    keys.iter().for_each(|&key| client.connection.reset(key, ErrorCode::CANCEL));
+    client.speak_octets();
+    for n in 0..100 {
+        client.hear(&headers(2 * n + 1, &[line(":status", "200"), vec![0xa0; 1000]].concat(), true));
+    }
+    assert_eq!(client.connection.misuse(), 0);
+}
+
 #[test]
 fn requests_behind_our_goaway_are_misuse_in_the_end() {
     let mut subject = Subject::with(Role::Server, config(), &[]);

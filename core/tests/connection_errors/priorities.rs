@@ -173,3 +173,13 @@ fn rfc9218_7_1_a_signal_goes_with_its_stream_whatever_becomes_of_that() {
         server.speak();
     }
 }
+
+/// An announcement of the end names no stream yet: those that come are served, by their priority.
+#[test]
+fn a_signal_that_comes_early_counts_after_the_announcement_too() {
+    let mut subject = Subject::server();
+    subject.connection.announce_goaway();
+    let told = subject.hear(&[priority_update(1, "u=0"), headers(1, &get(), true)].concat());
+    let [Told::Request { key, .. }] = told[..] else { panic!("{told:?}") };
+    assert_eq!(subject.connection.priority(key), priority(0, false));
+}

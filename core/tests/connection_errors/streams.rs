@@ -304,3 +304,14 @@ fn rfc7540_5_3_1_a_stream_cannot_depend_on_itself() {
     only_reset(&mut streams.subject, IDLE, PROTOCOL_ERROR, "HEADERS");
     nothing_else_is_disturbed(streams, "HEADERS");
 }
+
+/// RFC 9218 section 2.1: who says that the signals of RFC 7540 mean nothing is not held to their rules.
+#[test]
+fn rfc9218_2_1_a_stream_may_depend_on_itself_where_that_means_nothing() {
+    req!("9218-2.1-06");
+    let mut subject = Subject::with(Role::Server, ConnectionConfig::default(), &[(9, 1)]);
+    let payload = [&1_u32.to_be_bytes()[..], &[0], &post()].concat();
+    let told = subject.hear(&frame(HEADERS, WITH_PRIORITY | END_HEADERS, 1, &payload));
+    assert!(matches!(told[..], [Told::Request { .. }]), "{told:?}");
+    assert_eq!((subject.hear(&priority(1, 1)), subject.speak_octets()), (vec![], vec![]));
+}

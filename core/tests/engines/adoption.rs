@@ -184,6 +184,41 @@ fn what_was_adopted_and_not_used_is_idle_again() {
 }
 
 /// The same without the SETTINGS.
+/// The limit is of connections that take requests: what goes on on one that goes away stops nobody.
+#[test]
+fn who_goes_away_with_a_long_stream_has_its_successor_where_there_is_to_be_one_connection() {
+    let mut memory = Memory::new(|config| config.upstreams[0].connections_max = 1);
+    let client = memory.connect(ConnectionConfig::default());
+    let mut leave = |path: &str, dials: usize| {
+        ask(&mut memory, client, path);
+        let last = *memory.backends().last().expect("a backend");
+        memory.mute(last);
+        memory.inject(last, &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]);
+        ask(&mut memory, client, "/next");
+        assert_eq!(memory.dials.len(), dials, "{path}");
+    };
+    leave("/long", 2);
+    // But there are not more of them than of the others.
+    leave("/longer", 2);
+}
+
+/// A connection with a stream that lasts does not pin its place when it has become old, and those that last stay where they are.
+#[test]
+fn what_lasts_longer_than_a_connection_may_leaves_room_for_the_others() {
+    let mut memory = Memory::new(|config| {
+        config.upstreams[0].connections_max = 1;
+        config.timeouts.backend_age = Duration::from_secs(100);
+        config.timeouts.response = Duration::from_secs(100_000);
+    });
+    let client = memory.connect(ConnectionConfig::default());
+    for n in 0..10 {
+        ask(&mut memory, client, &format!("/long/{n}"));
+        memory.wait(Duration::from_secs(150));
+        assert_eq!((memory.gateway.view().frozen, memory.gateway.view().live), (0, n + 1));
+        assert!(memory.dials.len() <= 2);
+    }
+}
+
 #[test]
 fn who_says_goaway_alone_is_replaced() {
     let mut memory = Memory::new(|_| {});

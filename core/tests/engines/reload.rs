@@ -31,6 +31,25 @@ fn the_next_request_takes_the_new_route_and_the_old_one_finishes() {
     assert_eq!(memory.gateway.view().backends, 1, "what nobody needs any more is closed");
 }
 
+/// The old backend is taken down, which is why there is a new configuration: what it has not processed goes to another connection all the same.
+#[test]
+fn b56_b66_what_an_upstream_that_is_gone_has_under_way_may_be_sent_again() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/old");
+    let first = memory.backends()[0];
+    memory.mute(first);
+    memory.reconfigure(|config| {
+        config.upstreams = vec![UpstreamConfig::new("new", vec![address(9009)])];
+        config.routes = vec![RouteConfig::any("new", "new")];
+    });
+    memory.inject(first, &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!((answer_all(&mut memory), memory.dials.len()), (vec!["/old".to_owned()], 2));
+    assert!(memory.records.iter().all(|record| record.outcome == Outcome::Complete));
+    memory.wait(Duration::from_secs(10));
+    assert_eq!(memory.gateway.view().backends, 0, "what nobody needs any more is closed");
+}
+
 #[test]
 fn requests_that_wait_for_an_upstream_that_is_gone_are_still_served() {
     let mut memory = Memory::new(|config| config.upstreams[0].connections_max = 1);

@@ -210,3 +210,27 @@ fn l7_what_was_meant_for_a_client_that_has_left_goes_to_the_next() {
     assert_eq!(answer_all(&mut memory).len(), 1);
     assert_eq!(events(&mut memory, waits).len(), 1);
 }
+
+/// A stream that has lost its request keeps its connection for a while, and its client may be gone by then: it is anybody's all the same.
+#[test]
+fn b33_f3_what_is_left_of_a_client_that_has_gone_leaves_its_connection_idle() {
+    let mut memory = Memory::new(|config| {
+        config.upstreams[0].share = Scope::Client;
+        config.upstreams[0].connections_max = 1;
+        config.routes[0].replace_errors = vec![500];
+    });
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/error");
+    let backend = memory.backends()[0];
+    let (stream, _) = requests(&mut memory, backend).remove(0);
+    let failed = http::Response::builder().status(500).body(()).expect("a response");
+    memory.backend(backend).send_response(stream, &failed, false).expect("open");
+    memory.settle();
+    memory.kill(client);
+    memory.backend(backend).send_data(stream, b"little", true).expect("open");
+    memory.settle();
+    let other = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, other, "/next");
+    assert_eq!(answer_all(&mut memory), ["/next"]);
+    assert_eq!(memory.dials.len(), 1);
+}

@@ -92,6 +92,32 @@ fn b09_a_ping_without_an_answer_ends_the_connection() {
     assert_eq!(memory.dials.len(), 2);
 }
 
+/// The answer to a PING may come together with that to the request: the silence that follows is another one.
+#[test]
+fn b09_a_backend_that_answers_both_at_once_is_asked_in_the_next_silence() {
+    let (mut memory, client, backend) = {
+        let mut memory = Memory::new(|_| {});
+        let client = memory.connect(ConnectionConfig::default());
+        ask(&mut memory, client, "/1");
+        answer_all(&mut memory);
+        let backend = memory.backends()[0];
+        (memory, client, backend)
+    };
+    for n in 2..5 {
+        memory.sent_to(backend);
+        memory.wait(Duration::from_secs(2));
+        ask(&mut memory, client, &format!("/{n}"));
+        assert_eq!(answer_all(&mut memory), [format!("/{n}")]);
+        assert_eq!(pings(&mut memory, backend), 1, "{n}");
+    }
+    memory.wait(Duration::from_secs(2));
+    memory.mute(backend);
+    ask(&mut memory, client, "/lost");
+    memory.wait(Duration::from_secs(6));
+    assert!(memory.closed.contains(&backend));
+    assert_eq!(answer_all(&mut memory), ["/lost"]);
+}
+
 /// A backend that lets a request wait, and is suspected after 20 seconds of silence.
 fn slow() -> (Memory, ConnId) {
     let mut memory = Memory::new(|config| {
