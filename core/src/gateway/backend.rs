@@ -105,7 +105,7 @@ impl Gateway {
             Ok(incoming) => incoming,
             Err(instead) => {
                 self.keep_section(fields);
-                return self.answer_instead(key, instead, now);
+                return self.answer_instead(key, instead, head.content_length, now);
             }
         };
         if status == 426 {

@@ -258,7 +258,7 @@ impl Gateway {
             Ok(outgoing) => outgoing,
             Err(instead) => {
                 self.stay_frozen(key, frozen, permit);
-                self.answer_instead(key, instead, now);
+                self.answer_instead(key, instead, None, now);
                 return Thawed::Answered;
             }
         };

@@ -89,7 +89,7 @@ impl Gateway {
         match verdict.unwrap_or_default().go_on() {
             Ok(()) => false,
             Err(instead) => {
-                self.answer_instead(key, instead, now);
+                self.answer_instead(key, instead, None, now);
                 true
             }
         }
@@ -191,17 +191,25 @@ impl Gateway {
         Ok(Incoming { status: head.status, relay })
     }
 
-    /// A hook has said the last word about the request.
-    pub(super) fn answer_instead(&mut self, key: RequestKey, instead: Instead, now: Instant) {
-        let Instead::Answer(answer) = instead else { return self.fail_by_hook(key, now) };
+    /// A hook has said the last word about the request. `length` is that of the backend's content, where it has answered and said so.
+    pub(super) fn answer_instead(
+        &mut self,
+        key: RequestKey,
+        instead: Instead,
+        length: Option<u64>,
+        now: Instant,
+    ) {
+        let Instead::Answer(answer) = instead else { return self.fail_by_hook(key, length, now) };
         let status = answer.status().as_u16();
         // Only a backend can agree to a tunnel.
         if self.requests.get(key).is_some_and(|of| opens_tunnel(of.awaiting.head.method, status)) {
-            return self.fail_by_hook(key, now);
+            return self.fail_by_hook(key, length, now);
         }
         let date = imf_fixdate(self.wall.unix_seconds_at(now));
-        let Ok(fields) = answer_head(&answer, &date, self.seed) else { return self.fail_by_hook(key, now) };
-        self.cancel_backend(key, now);
+        let Ok(fields) = answer_head(&answer, &date, self.seed) else {
+            return self.fail_by_hook(key, length, now);
+        };
+        self.drop_response(key, length, now);
         self.leave_place(key, AttemptOutcome::Abandoned, now);
         self.disarm_request(key);
         if status == 426 {
@@ -220,9 +228,9 @@ impl Gateway {
         }
     }
 
-    /// A hook has failed the request.
-    pub(super) fn fail_by_hook(&mut self, key: RequestKey, now: Instant) {
-        self.cancel_backend(key, now);
+    /// A hook has failed the request. `length` is that of the backend's content, where it has answered and said so.
+    pub(super) fn fail_by_hook(&mut self, key: RequestKey, length: Option<u64>, now: Instant) {
+        self.drop_response(key, length, now);
         self.fail_request(key, Cause::HookFailed, now);
     }
 

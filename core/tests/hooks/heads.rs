@@ -300,12 +300,60 @@ fn a_hook_answers_instead_of_an_attempt_or_of_a_response() {
     memory.backend(backend).send_response(stream, &Response::new(()), false).expect("an open stream");
     memory.settle();
     assert_eq!(response(&mut memory, client).status(), 503);
+    // What is little may come, for a second.
+    assert!(matches!(memory.backend(backend).poll_event(), Ok(None)));
+    memory.wait(Duration::from_secs(1));
     let told = memory.backend(backend).poll_event();
     assert!(matches!(told, Ok(Some(ServerEvent::Reset { error_code: ErrorCode::CANCEL, .. }))), "{told:?}");
     assert_eq!((memory.attempts[0].outcome, memory.attempts[0].status), (AttemptOutcome::Abandoned, 200));
     assert_eq!((memory.records[0].status, memory.records[0].maybe_executed), (503, 1));
     let view = memory.gateway.view();
     assert_eq!((view.requests, view.reserved_octets, view.buffered_octets), (0, 0, 0));
+}
+
+/// Backends count the resets that they get, and their connection is shared: what is left of a response that nobody wants may come, if it
+/// is little.
+#[test]
+fn what_a_hook_makes_of_responses_does_not_strain_the_backend() {
+    for answers in [true, false] {
+        let hooks = on_response(move |_, _| if answers { Ok(answer(503, "later")) } else { Err(HookFailed) });
+        let mut memory =
+            Memory::of(|config| config.upstreams[0].connections_max = 1, |gateway| gateway.with_hooks(hooks));
+        let client = memory.connect(ConnectionConfig::default());
+        for n in 0..102 {
+            memory.client(client).send_request(&get(), true).expect("a slot");
+            memory.settle();
+            let backend = memory.backends()[0];
+            let mut streams = Vec::new();
+            while let Some(event) = memory.backend(backend).poll_event().expect("a sound connection") {
+                assert!(!matches!(event, ServerEvent::Reset { .. }), "request {n}: {event:?}");
+                if let ServerEvent::Request { stream, .. } = event {
+                    streams.push(stream);
+                }
+            }
+            assert_eq!(streams.len(), 1, "request {n} comes at once");
+            let head = Response::builder().header("content-length", 4).body(()).expect("a response");
+            memory.backend(backend).send_response(streams[0], &head, false).expect("an open stream");
+            memory.settle();
+            let status = if answers { 503 } else { 500 };
+            assert_eq!(response(&mut memory, client).status(), status);
+            memory.backend(backend).send_data(streams[0], b"gone", true).expect("an open stream");
+            memory.settle();
+        }
+        assert_eq!(memory.dials.len(), 1);
+    }
+    // One that is long is told to end.
+    let mut memory = memory(on_response(|_, _| Ok(answer(503, "later"))));
+    let client = memory.connect(ConnectionConfig::default());
+    memory.client(client).send_request(&get(), true).expect("a slot");
+    memory.settle();
+    let backend = memory.backends()[0];
+    let (stream, _) = requests(&mut memory, backend).remove(0);
+    let head = Response::builder().header("content-length", 1 << 20).body(()).expect("a response");
+    memory.backend(backend).send_response(stream, &head, false).expect("an open stream");
+    memory.settle();
+    let told = memory.backend(backend).poll_event();
+    assert!(matches!(told, Ok(Some(ServerEvent::Reset { error_code: ErrorCode::CANCEL, .. }))), "{told:?}");
 }
 
 /// To what, is the route's to say.
