@@ -7,10 +7,11 @@ use core::time::Duration;
 
 use http::{Request, Response};
 use memory::Memory;
+use memory::talk::{answer_all, ask, events};
 use shuntyard_core::config::{Config, ConfigError, ConnectionConfig};
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::gateway::{Action, Connected, RecvBuf};
-use shuntyard_core::h2::{ServerEvent, StreamKey};
+use shuntyard_core::h2::{ClientEvent, ServerEvent, StreamKey};
 use shuntyard_core::key::ConnId;
 use shuntyard_core::time::Instant;
 
@@ -121,6 +122,24 @@ fn x6_a_fin_on_a_connection_that_does_not_stand_is_ignored() {
     assert_eq!(memory.gateway.ignored_events(), 1);
     memory.gateway.handle_connected(dialled, Connected::default(), memory.now);
     assert!(matches!(memory.gateway.recv_buf(dialled), RecvBuf::Buffer(_)));
+}
+
+/// A server is silent before the preface, and a connection that does not stand shows nothing.
+#[test]
+fn what_was_not_shown_has_not_left() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect(ConnectionConfig::default());
+    memory.gateway.handle_sent(client, 100, memory.now);
+    assert_eq!(memory.gateway.ignored_events(), 0);
+    memory.hold_connects = true;
+    ask(&mut memory, client, "/");
+    let backend = memory.held[0];
+    memory.gateway.handle_sent(backend, 100, memory.now);
+    assert_eq!(memory.gateway.ignored_events(), 1);
+    memory.release_connects();
+    assert_eq!(answer_all(&mut memory), ["/"]);
+    let answered = |event: &ClientEvent| matches!(event, ClientEvent::Response { .. });
+    assert!(events(&mut memory, client).iter().any(answered));
 }
 
 /// A deadline that is over when it is armed would be armed again for ever.
