@@ -80,7 +80,7 @@ impl<'a, H> HeadMut<'a, H> {
     ///
     /// Name or value are not allowed.
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), FieldError> {
-        self.put(name.as_ref(), value.as_ref(), true)
+        self.put(name.as_ref(), value.as_ref(), true, false)
     }
 
     /// Adds one more line, behind those that are there.
@@ -89,7 +89,7 @@ impl<'a, H> HeadMut<'a, H> {
     ///
     /// Name or value are not allowed.
     pub fn add(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), FieldError> {
-        self.put(name.as_ref(), value.as_ref(), false)
+        self.put(name.as_ref(), value.as_ref(), false, false)
     }
 
     /// Removes the field.
@@ -117,14 +117,14 @@ impl<'a, H> HeadMut<'a, H> {
         self.transform
     }
 
-    fn put(&mut self, name: &[u8], value: &[u8], alone: bool) -> Result<(), FieldError> {
+    fn put(&mut self, name: &[u8], value: &[u8], alone: bool, never_indexed: bool) -> Result<(), FieldError> {
         let facts = FieldFacts::of_name(name, self.seed);
         check(&facts)?;
         let facts = facts.with_value(value, self.seed);
         if !facts.well_formed {
             return Err(FieldError::Value);
         }
-        let line = FieldLine { name, value, facts, never_indexed: false, origin: Origin::NONE };
+        let line = FieldLine { name, value, facts, never_indexed, origin: Origin::NONE };
         if self.fields.size() + line.size() > HEAD_OCTETS_MAX {
             return Err(FieldError::TooLarge);
         }
@@ -210,7 +210,8 @@ fn check(facts: &FieldFacts) -> Result<(), FieldError> {
     }
 }
 
-/// The head of an answer that a hook gives, with `date` if it brings none of its own.
+/// The head of an answer that a hook gives, with `date` if it brings none of its own. Sensitive values are never to be indexed (RFC 7541
+/// section 7.1.3).
 pub(crate) fn answer_head(
     answer: &http::Response<Bytes>,
     date: &[u8],
@@ -225,11 +226,11 @@ pub(crate) fn answer_head(
     let mut head = HeadMut::new(&mut fields, (), seed);
     for (name, value) in answer.headers() {
         if name != http::header::CONTENT_LENGTH {
-            head.put(name.as_ref(), value.as_bytes(), false)?;
+            head.put(name.as_ref(), value.as_bytes(), false, value.is_sensitive())?;
         }
     }
     if !answer.headers().contains_key(http::header::DATE) {
-        head.put(b"date", date, false)?;
+        head.put(b"date", date, false, false)?;
     }
     if !is_bare(status) {
         let length = answer.body().len().to_string();
@@ -282,6 +283,16 @@ mod tests {
         }
         assert_eq!(head.set("a", vec![b'x'; HEAD_OCTETS_MAX]), Err(FieldError::TooLarge));
         assert_eq!(section, before);
+    }
+
+    #[test]
+    fn what_is_sensitive_in_an_answer_is_never_indexed() {
+        let mut secret = http::HeaderValue::from_static("a=1");
+        secret.set_sensitive(true);
+        let answer = http::Response::builder().header("set-cookie", secret).header("x", "1");
+        let fields = answer_head(&answer.body(Bytes::new()).unwrap(), b"today", SEED).unwrap();
+        let never: Vec<_> = fields.iter().filter(|line| line.never_indexed).map(|line| line.name).collect();
+        assert_eq!(never, [b"set-cookie"]);
     }
 
     #[test]
