@@ -8,6 +8,7 @@ use core::time::Duration;
 use http::{Request, Response};
 use memory::Memory;
 use memory::talk::{answer_all, ask, events};
+use shuntyard_core::address::Address;
 use shuntyard_core::config::{Config, ConfigError, ConnectionConfig};
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::gateway::{Action, Connected, RecvBuf};
@@ -140,6 +141,23 @@ fn what_was_not_shown_has_not_left() {
     assert_eq!(answer_all(&mut memory), ["/"]);
     let answered = |event: &ClientEvent| matches!(event, ClientEvent::Response { .. });
     assert!(events(&mut memory, client).iter().any(answered));
+}
+
+/// Nothing with content would ever pass.
+#[test]
+fn no_window_begins_with_nothing() {
+    for (front, backend) in [(0, 1), (1, 0), (1, 1)] {
+        let mut config = Config::new(vec![Address::unspecified()]);
+        config.front.initial_window_size = front;
+        config.backend.initial_window_size = backend;
+        let wrong = ConfigError::OutOfRange {
+            name: "initial_window_size",
+            value: 0,
+            min: 1,
+            max: u64::from(shuntyard_core::config::MAX_WINDOW),
+        };
+        assert_eq!(config.validate(), if front * backend == 0 { Err(wrong) } else { Ok(()) });
+    }
 }
 
 /// A deadline that is over when it is armed would be armed again for ever.
