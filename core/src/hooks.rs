@@ -79,8 +79,12 @@ pub use relay::{OUTPUT_OCTETS, Relay, Step, Transform};
 /// [`Context::request`]; between [`Record::Started`] and [`Record::Ended`] that number is the key for whatever a hook
 /// wants to remember of one.
 pub trait Hooks: Send {
-    /// A request came, once for each: before it waits for a backend, and before it is told that no route serves it. It can
-    /// be answered here at no cost to any backend. `attempt` is 0, and there is no endpoint yet.
+    /// A request came, once for each that the gateway does not refuse by itself: before it waits for a backend, and before it is
+    /// told that no route serves it. It can be answered here at no cost to any backend. `attempt` is 0, and there is no endpoint yet.
+    ///
+    /// Those that are refused have records and nothing else: heads that are malformed or beyond the limits (400, 414, 431) or find no memory
+    /// (503), requests for another host than the connection's (421), tunnels that the route does not allow (501), loops, and those
+    /// whose `max-forwards` ends here.
     fn arrived(&mut self, context: &Context<'_>, request: &FieldSection) -> Verdict {
         let _ = (context, request);
         Verdict::Forward

@@ -496,7 +496,8 @@ impl Hooks for Counting {
                 figures.backend_octets.1 += attempt.response_octets;
             }
             Record::Ended(end) => {
-                let route = self.routes.remove(&end.request.0).expect("it has arrived, and ends once");
+                // What the gateway refuses has not arrived.
+                let Some(route) = self.routes.remove(&end.request.0) else { return };
                 let figures = figures.entry(route).or_default();
                 figures.requests += 1;
                 figures.client_octets.0 += end.request_octets;
@@ -547,6 +548,22 @@ fn b80_figures_that_a_hook_counts_for_each_route_add_up_to_the_log() {
     assert_eq!(sum(|of| of.backend_octets.0), attempts.iter().map(|attempt| attempt.request_octets).sum());
     assert_eq!(sum(|of| of.backend_octets.1), attempts.iter().map(|attempt| attempt.response_octets).sum());
     assert_eq!(sum(|of| of.client_octets.1), 66_000);
+}
+
+/// They have records, and no hook is asked.
+#[test]
+fn what_the_gateway_refuses_has_not_arrived() {
+    let hooks = Counting::default();
+    let figures = Arc::clone(&hooks.figures);
+    let mut memory = memory(Box::new(hooks));
+    let client = memory.connect_mute();
+    memory.inject(client, b"TRACE /a HTTP/1.1\r\nhost: a\r\nmax-forwards: 0\r\n\r\n");
+    memory.inject(client, b"OPTIONS /a HTTP/1.1\r\nhost: a\r\nmax-forwards: 0\r\n\r\n");
+    memory.inject(client, b"GET a HTTP/1.1\r\nhost: a\r\n\r\n");
+    let ends: Vec<_> = memory.records.iter().map(|end| (end.status, end.attempts)).collect();
+    assert_eq!(ends.len(), 3, "{ends:?}");
+    assert!(ends.iter().all(|&(_, attempts)| attempts == 0), "{ends:?}");
+    assert_eq!((memory.started, figures.lock().unwrap().len()), (3, 0));
 }
 
 /// An idle connection that was adopted for a request that a hook then answers is nobody's own.
