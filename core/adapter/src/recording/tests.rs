@@ -233,6 +233,47 @@ fn content_that_leaves_over_http_1_is_replayed_without_it() {
     }
 }
 
+/// Nothing of ours has left yet: what it says is told from content all the same.
+#[test]
+fn a_backend_that_speaks_first_is_recorded_without_content() {
+    for content in [true, false] {
+        let place = Place::new(&format!("first-{content}"));
+        let options = RecordingOptions { file: place.0.clone(), content, max_octets: 1 << 20 };
+        let mut world = World::new(gateway(Some(options), None));
+        world.client.send_request(&Request::get("http://example.com/").body(()).unwrap(), true).unwrap();
+        let octets = world.client.poll_transmit().unwrap().to_vec();
+        world.client.handle_sent(octets.len());
+        world.hear(world.conn, &octets);
+        let mut backend = None;
+        while let Some(action) = world.gateway.poll_action() {
+            match action {
+                Action::Connect { conn, .. } => {
+                    world.gateway.handle_connected(conn, Connected::default(), world.now);
+                    // SETTINGS, of which half the header comes at first.
+                    world.hear(conn, &[0, 0, 0, 4, 0]);
+                    backend = Some(conn);
+                }
+                Action::Writable(conn) => world.write(conn),
+                _ => {}
+            }
+        }
+        let backend = backend.unwrap();
+        let mut response = vec![0, 0, 0, 0, 0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88];
+        response.extend([0, 0, SECRET.len() as u8, 0, 1, 0, 0, 0, 1]);
+        response.extend(SECRET);
+        let (settings, response) = response.split_at(4);
+        world.hear(backend, settings);
+        world.turn();
+        world.hear(backend, response);
+        world.turn();
+        assert!(world.output.iter().any(|(conn, octets)| *conn == world.conn && contains(octets, SECRET)));
+        drop(world);
+        let file = place.octets();
+        assert_eq!(contains(&file, SECRET), content);
+        assert_eq!(replay_octets(&file).unwrap().difference, None);
+    }
+}
+
 #[test]
 fn recording_changes_nothing() {
     let place = Place::new("nothing");
