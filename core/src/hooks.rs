@@ -51,6 +51,14 @@
 //! [`OUTPUT_OCTETS`] of output wait at a time, beside the input that the window bounds; so neither a transform that
 //! compresses nor one that expands stalls or overruns anything.
 //!
+//! # Memory
+//!
+//! [`Config::memory_bound`](crate::config::Config::memory_bound) knows no hooks. What comes on top is theirs, and what their code holds: for each request
+//! under way [`OUTPUT_OCTETS`] of output each way where content passes through transforms, or of the content of an
+//! [answer](Verdict::Answer), of which the rest stays where the hook has it (clones of one [`Bytes`] are one); and for each connection a head that was made
+//! larger, up to 256 KiB. Heads beyond that have the memory of all heads
+//! ([`head_ledger_octets`](crate::config::Config::head_ledger_octets)); where there is none, the answer is 503.
+//!
 //! # What a hook cannot do
 //!
 //! It cannot split or smuggle messages: fields that frame a message are out of its reach, and what it makes is checked by
@@ -69,8 +77,8 @@ use crate::message::{RequestHead, ResponseHead};
 use crate::record::{Record, RequestId};
 use crate::time::Instant;
 use crate::tls::TlsFacts;
-pub use head::{FieldError, HeadMut};
 pub(crate) use head::{answer_head, is_bare};
+pub use head::{FieldError, HeadMut};
 pub use relay::{OUTPUT_OCTETS, Relay, Step, Transform};
 
 /// Code on the way of each request. Every method has a default that changes nothing.

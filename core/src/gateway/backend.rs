@@ -86,10 +86,6 @@ impl Gateway {
         end: bool,
         now: Instant,
     ) {
-        if !self.reserve_output(key, &fields) {
-            self.keep_section(fields);
-            return self.refuse_output(key, now);
-        }
         if head.declines_upgrade && !self.decline_upgrade(key) {
             self.keep_section(fields);
             self.ignore_response(key, head.content_length, now);
@@ -108,12 +104,26 @@ impl Gateway {
                 return self.answer_instead(key, instead, head.content_length, now);
             }
         };
-        if status == 426 {
-            self.offer_upgrades(key);
-        }
         let own = self.own_content(key, status);
         if own.is_some() {
             relay = None;
+        }
+        if let Some(route) = self.requests.get(key).and_then(|request| request.awaiting.route.as_ref()) {
+            if let Some((authority, true)) = &route.authority {
+                map_back(&mut fields, authority, self.seed);
+            }
+            route.response_headers.apply(&mut fields);
+        }
+        let seconds = self.wall.unix_seconds_at(now);
+        let (repeated, spare) = (head.content_length_repeated, &mut self.spare);
+        self.forward.response(&mut fields, status, repeated, version, seconds, || spare.take_section());
+        // As it leaves: hooks and rules may have added much.
+        if !self.reserve_output(key, &fields) {
+            self.keep_section(fields);
+            return self.refuse_output(key, now);
+        }
+        if status == 426 {
+            self.offer_upgrades(key);
         }
         if let Some(request) = self.requests.get_mut(key) {
             let front = request.awaiting.front;
@@ -121,16 +131,6 @@ impl Gateway {
             request.awaiting.responded = Some(now);
             request.awaiting.relay = relay;
             self.replays.end(&mut request.awaiting, &mut self.conns, &mut self.spare);
-            if let Some(route) = &request.awaiting.route {
-                if let Some((authority, true)) = &route.authority {
-                    map_back(&mut fields, authority, self.seed);
-                }
-                route.response_headers.apply(&mut fields);
-            }
-            let seconds = self.wall.unix_seconds_at(now);
-            let repeated = head.content_length_repeated;
-            let spare = &mut self.spare;
-            self.forward.response(&mut fields, status, repeated, version, seconds, || spare.take_section());
             if let Some(own) = own {
                 self.answer_in_place(key, (status, head.content_length), fields, &own, now);
                 return;

@@ -212,10 +212,13 @@ impl Gateway {
         self.drop_response(key, length, now);
         self.leave_place(key, AttemptOutcome::Abandoned, now);
         self.disarm_request(key);
+        if !self.reserve_output(key, &fields) {
+            return self.refuse_output(key, now);
+        }
         if status == 426 {
             self.offer_upgrades(key);
         }
-        self.answer(key, (status, Cause::HookAnswered), &fields, answer.body(), now);
+        self.answer_with(key, (status, Cause::HookAnswered), &fields, answer.into_body(), now);
     }
 
     /// 9110-15.5.22-01: whoever wrote the 426 could not say `upgrade` himself, which is a word of one connection only.
