@@ -152,3 +152,21 @@ fn what_header_rules_add_has_the_memory_of_heads() {
     assert!(memory.records.iter().any(|end| end.outcome == Outcome::Complete));
     assert_eq!(memory.gateway.view().head_octets, 0, "everything is given back");
 }
+
+/// What rules add to one head is in the bound, for each connection on either side: in memory that grows by doubling.
+#[test]
+fn the_bound_knows_header_rules() {
+    let rules = || -> Vec<_> {
+        let rule = |n| HeaderRule::Add { name: format!("x-{n}").into(), value: "x".repeat(8192).into() };
+        (0..100).map(rule).collect()
+    };
+    let plain = Memory::new(|_| {}).config().clone();
+    let (mut asking, mut answering) = (plain.clone(), plain.clone());
+    asking.routes[0].request_headers = rules();
+    answering.routes[0].response_headers = rules();
+    let connections = u64::from(plain.max_fronts);
+    let least = plain.memory_bound().total() + connections * (100 * 8192 / 2);
+    for config in [asking, answering] {
+        assert!(config.memory_bound().total() >= least);
+    }
+}
