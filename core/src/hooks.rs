@@ -77,7 +77,7 @@ use crate::message::{RequestHead, ResponseHead};
 use crate::record::{Record, RequestId};
 use crate::time::Instant;
 use crate::tls::TlsFacts;
-pub(crate) use head::{answer_head, is_bare};
+pub(crate) use head::{Beside, answer_head, is_bare, strip};
 pub use head::{FieldError, HeadMut};
 pub use relay::{OUTPUT_OCTETS, Relay, Step, Transform};
 

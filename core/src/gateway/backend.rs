@@ -8,6 +8,7 @@ use crate::gateway::hooked::Incoming;
 use crate::gateway::tunnel::Direction;
 use crate::gateway::{ConnId, Gateway};
 use crate::h2::{Cut, Event, StreamKey};
+use crate::hooks::strip;
 use crate::message::{ResponseHead, Version};
 use crate::record::{AttemptOutcome, Cause};
 use crate::request::{Loss, Place, Request, RequestKey, ResponsePhase};
@@ -97,7 +98,7 @@ impl Gateway {
             live.attempt.status = head.status;
             version = self.conns.get(live.conn()).map_or(version, |entry| entry.session.version());
         }
-        let Incoming { status, mut relay } = match self.incoming(key, head, &mut fields, end, now) {
+        let Incoming { status, mut relay, kept_out } = match self.incoming(key, head, &mut fields, end, now) {
             Ok(incoming) => incoming,
             Err(instead) => {
                 self.keep_section(fields);
@@ -129,7 +130,7 @@ impl Gateway {
             let front = request.awaiting.front;
             request.awaiting.response = ResponsePhase::Begun(status);
             request.awaiting.responded = Some(now);
-            request.awaiting.relay = relay;
+            (request.awaiting.relay, request.awaiting.kept_out) = (relay, kept_out);
             self.replays.end(&mut request.awaiting, &mut self.conns, &mut self.spare);
             if let Some(own) = own {
                 self.answer_in_place(key, (status, head.content_length), fields, &own, now);
@@ -217,8 +218,11 @@ impl Gateway {
     }
 
     fn response_trailers(&mut self, key: RequestKey, mut fields: FieldSection, now: Instant) {
-        if let Some(route) = self.requests.get(key).and_then(|request| request.awaiting.route.as_ref()) {
-            route.response_headers.strip(&mut fields);
+        if let Some(request) = self.requests.get(key) {
+            if let Some(route) = &request.awaiting.route {
+                route.response_headers.strip(&mut fields);
+            }
+            strip(&mut fields, request.awaiting.kept_out.as_deref());
         }
         let Some(fields) = self.reserve_trailers(key, fields, now) else { return };
         let Some(request) = self.requests.get_mut(key) else { return };

@@ -47,16 +47,27 @@ impl core::error::Error for FieldError {}
 ///
 /// Names are in lower case. Fields out of reach can be read and not changed: `connection` and those like it, `te`,
 /// `content-length`, `host`, `expect`, `via`, and pseudo-header fields, for some of which there are methods.
+///
+/// What is set or removed here does not come back in the message's trailers (RFC 9110 section 6.5.1).
 pub struct HeadMut<'a, H> {
     fields: &'a mut FieldSection,
     head: H,
     seed: u64,
-    transform: Option<Box<dyn Transform>>,
+    beside: Beside,
+}
+
+/// What a hook has said of a message beside its head.
+#[derive(Default)]
+pub(crate) struct Beside {
+    /// Its content passes through this.
+    pub(crate) transform: Option<Box<dyn Transform>>,
+    /// Its trailers do not have these fields, whose values mean nothing.
+    pub(crate) kept_out: Option<Box<FieldSection>>,
 }
 
 impl<'a, H> HeadMut<'a, H> {
     pub(crate) fn new(fields: &'a mut FieldSection, head: H, seed: u64) -> Self {
-        Self { fields, head, seed, transform: None }
+        Self { fields, head, seed, beside: Beside::default() }
     }
 
     /// What the message says of itself, before any change.
@@ -102,6 +113,7 @@ impl<'a, H> HeadMut<'a, H> {
         let facts = FieldFacts::of_name(name, self.seed);
         check(&facts)?;
         self.fields.remove(name, &facts);
+        self.keep_out(name, facts);
         Ok(())
     }
 
@@ -110,11 +122,18 @@ impl<'a, H> HeadMut<'a, H> {
     /// Whoever transforms heeds `cache-control: no-transform` (RFC 9110 section 7.7), and changes what speaks of the octets:
     /// `content-encoding`, `etag` (section 8.8.1), `content-range`.
     pub fn transform(&mut self, transform: Box<dyn Transform>) {
-        self.transform = Some(transform);
+        self.beside.transform = Some(transform);
     }
 
-    pub(crate) fn into_transform(self) -> Option<Box<dyn Transform>> {
-        self.transform
+    pub(crate) fn into_beside(self) -> Beside {
+        self.beside
+    }
+
+    fn keep_out(&mut self, name: &[u8], facts: FieldFacts) {
+        let names = self.beside.kept_out.get_or_insert_default();
+        if names.get(name).is_none() {
+            names.push(FieldLine { name, value: b"", facts, never_indexed: false, origin: Origin::NONE });
+        }
     }
 
     fn put(&mut self, name: &[u8], value: &[u8], alone: bool, never_indexed: bool) -> Result<(), FieldError> {
@@ -130,6 +149,7 @@ impl<'a, H> HeadMut<'a, H> {
         }
         if alone {
             self.fields.remove(name, &facts);
+            self.keep_out(name, facts);
         }
         self.fields.push(line);
         Ok(())
@@ -188,6 +208,12 @@ impl<H: fmt::Debug> fmt::Debug for HeadMut<'_, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HeadMut").field("head", &self.head).finish_non_exhaustive()
     }
+}
+
+/// Takes fields out of trailers that hooks have set or removed in the head.
+pub(crate) fn strip(trailers: &mut FieldSection, kept_out: Option<&FieldSection>) {
+    let Some(names) = kept_out else { return };
+    names.iter().for_each(|line| trailers.remove(line.name, &line.facts));
 }
 
 /// Responses with this status have no content.

@@ -566,6 +566,87 @@ fn what_the_gateway_refuses_has_not_arrived() {
     assert_eq!((memory.started, figures.lock().unwrap().len()), (3, 0));
 }
 
+/// A field that a backend or a client trusts must not come behind the hook's back.
+#[test]
+fn what_hooks_set_does_not_come_back_in_trailers() {
+    /// When the request's trailers come.
+    #[derive(Clone, Copy, PartialEq)]
+    enum When {
+        Frozen,
+        Live,
+        /// And a second time for another attempt.
+        Again,
+    }
+    for (when, transforms) in
+        [When::Frozen, When::Live, When::Again].map(|when| [(when, false), (when, true)]).concat()
+    {
+        let hooks = Made {
+            arrived: |_: &Context<'_>| Verdict::Forward,
+            request: move |_: &Context<'_>, request: &mut HeadMut<'_, RequestHead>| -> Forward {
+                request.set("x-user", "verified")?;
+                request.remove("x-secret")?;
+                if transforms {
+                    request.transform(Box::new(Squeeze::default()));
+                }
+                Ok(Verdict::Forward)
+            },
+            response: move |_: &Context<'_>, response: &mut HeadMut<'_, ResponseHead>| -> Forward {
+                response.set("x-user", "verified")?;
+                response.remove("x-secret")?;
+                if transforms {
+                    response.transform(Box::new(Squeeze::default()));
+                }
+                Ok(Verdict::Forward)
+            },
+        };
+        let mut memory = memory(Box::new(hooks));
+        let trailers: http::HeaderMap = ["x-user", "x-ok", "x-secret", "x-user"]
+            .map(|name| (name.parse().expect("a name"), http::HeaderValue::from_static("admin")))
+            .into_iter()
+            .collect();
+        let names =
+            |trailers: &http::HeaderMap| -> Vec<_> { trailers.keys().map(|name| name.to_string()).collect() };
+        memory.hold_connects = when == When::Frozen;
+        let client = memory.connect(ConnectionConfig::default());
+        let stream = memory.client(client).send_request(&post(), false).expect("a slot");
+        memory.settle();
+        memory.client(client).send_data(stream, b"aaaaa", false).expect("an open stream");
+        memory.client(client).send_trailers(stream, &trailers).expect("an open stream");
+        memory.settle();
+        memory.release_connects();
+        let backend = memory.backends()[0];
+        for attempt in 0..if when == When::Again { 2 } else { 1 } {
+            let (mut arrived, mut came) = (None, None);
+            while let Some(event) = memory.backend(backend).poll_event().expect("a sound connection") {
+                match event {
+                    ServerEvent::Request { stream, .. } => arrived = Some(stream),
+                    ServerEvent::Trailers { trailers, .. } => came = Some(names(&trailers)),
+                    _ => {}
+                }
+            }
+            assert_eq!(came.expect("trailers"), ["x-ok"], "attempt {attempt}");
+            let stream = arrived.expect("a request");
+            if when == When::Again && attempt == 0 {
+                memory.backend(backend).reset(stream, ErrorCode::REFUSED_STREAM);
+                memory.settle();
+                memory.wait(Duration::from_secs(2));
+                continue;
+            }
+            memory.backend(backend).send_response(stream, &Response::new(()), false).expect("an open stream");
+            memory.backend(backend).send_data(stream, b"aaaaa", false).expect("an open stream");
+            memory.backend(backend).send_trailers(stream, &trailers).expect("an open stream");
+            memory.settle();
+        }
+        let mut came = None;
+        while let Some(event) = memory.client(client).poll_event().expect("a sound connection") {
+            if let ClientEvent::Trailers { trailers, .. } = event {
+                came = Some(names(&trailers));
+            }
+        }
+        assert_eq!(came.expect("trailers"), ["x-ok"]);
+    }
+}
+
 /// An idle connection that was adopted for a request that a hook then answers is nobody's own.
 #[test]
 fn what_was_adopted_for_an_answered_request_is_idle_again() {
