@@ -123,11 +123,11 @@ impl Gateway {
             Ok((verdict, request.into_beside()))
         });
         let shaped = match asked {
-            None => Ok((None, None)),
+            None => Ok(Outgoing::default()),
             Some(asked) => self.checked_request((head, &mut fields), asked, end),
         };
         match shaped {
-            Ok((relay, kept_out)) => Ok(Outgoing { fields: Some(fields), relay, kept_out }),
+            Ok(outgoing) => Ok(Outgoing { fields: Some(fields), ..outgoing }),
             Err(instead) => {
                 self.keep_section(fields);
                 Err(instead)
@@ -135,12 +135,13 @@ impl Gateway {
         }
     }
 
+    /// What goes beside the head that a hook has changed, if that is well-formed.
     fn checked_request(
         &self,
         (head, fields): (RequestHead, &mut FieldSection),
         asked: Result<(Verdict, Beside), HookFailed>,
         end: bool,
-    ) -> Result<(Option<Box<Relay>>, Option<Box<FieldSection>>), Instead> {
+    ) -> Result<Outgoing, Instead> {
         let (verdict, Beside { transform, kept_out }) = asked?;
         verdict.go_on()?;
         let authority_required = self.config.front.authority_required;
@@ -152,7 +153,7 @@ impl Gateway {
         if relay.is_some() {
             drop_content_length(fields);
         }
-        Ok((relay, kept_out.filter(|_| !end)))
+        Ok(Outgoing { fields: None, relay, kept_out: kept_out.filter(|_| !end) })
     }
 
     /// The head of a final response, changed by hooks. `end`: there is no content.
