@@ -1,4 +1,4 @@
-//! A gateway with hooks: it tells backends who asks, and puts every page into capitals.
+//! A gateway with hooks: it tells backends where a request came from, and puts text into capitals.
 //! `cargo run --example hooked 127.0.0.1:8080 127.0.0.1:9000`
 
 use std::error::Error;
@@ -18,7 +18,9 @@ impl Hooks for Shouting {
         context: &Context<'_>,
         request: &mut HeadMut<'_, RequestHead>,
     ) -> Result<Verdict, HookFailed> {
-        request.set("x-forwarded-for", context.client.to_string())?;
+        request.set("x-asked-from", context.client.to_string())?;
+        // Compressed text has no letters.
+        request.remove("accept-encoding")?;
         Ok(Verdict::Forward)
     }
 
@@ -27,10 +29,25 @@ impl Hooks for Shouting {
         _: &Context<'_>,
         response: &mut HeadMut<'_, ResponseHead>,
     ) -> Result<Verdict, HookFailed> {
-        response.remove("etag")?;
-        response.transform(Box::new(Capitals));
+        if is_plain_text(response) {
+            // They speak of the octets as they were.
+            for name in ["etag", "content-digest", "repr-digest", "digest", "content-md5"] {
+                response.remove(name)?;
+            }
+            response.transform(Box::new(Capitals));
+        }
         Ok(Verdict::Forward)
     }
+}
+
+/// Whether the content is text, as it is, and may be changed (RFC 9110 section 7.7).
+fn is_plain_text(response: &HeadMut<'_, ResponseHead>) -> bool {
+    let is_text = response.get("content-type").is_some_and(|kind| kind.starts_with(b"text/"));
+    let forbids = |value: &[u8]| value.to_ascii_lowercase().windows(12).any(|word| word == b"no-transform");
+    let mut lines = response.fields().iter();
+    is_text
+        && response.get("content-encoding").is_none()
+        && !lines.any(|line| line.name == b"cache-control" && forbids(line.value))
 }
 
 struct Capitals;

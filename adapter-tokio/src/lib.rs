@@ -69,7 +69,15 @@ use std::io;
 use std::sync::Arc;
 
 #[doc(inline)]
-pub use shuntyard_adapter::{BindError, Exit, Handle, MakeHooks, Notice, Observer, Options};
+pub use shuntyard_adapter::transport::{
+    BackTls, ClientAuth, FrontTls, Identity, NotIntroduced, TlsConfigError, Trust,
+};
+#[doc(inline)]
+pub use shuntyard_adapter::{
+    Backs, BindError, Damage, Difference, Exit, Handle, MakeHooks, Notice, Observer, Options,
+    RecordingOptions, ReplayError, Replayed, StreamName, explain, explain_with, replay, replay_octets,
+    replay_with,
+};
 use shuntyard_adapter::{Desk, Equipment, equip, run_threads};
 use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;

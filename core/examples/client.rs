@@ -15,16 +15,22 @@ pub(crate) fn get(address: &str, path: &str) -> Result<(StatusCode, Vec<u8>), Bo
     client.send_request(&Request::get(format!("http://{address}{path}")).body(())?, true)?;
     let (mut buffer, mut status, mut content) = ([0; 16 << 10], StatusCode::OK, Vec::new());
     loop {
-        while let Some(octets) = client.poll_transmit() {
-            let n = socket.write(octets)?;
-            client.handle_sent(n);
-        }
+        write(&mut socket, &mut client)?;
         let n = socket.read(&mut buffer)?;
         if n == 0 {
             return Err("the connection ended before the response did".into());
         }
         client.handle_recv(&buffer[..n]);
-        while let Some(event) = client.poll_event()? {
+        loop {
+            let event = match client.poll_event() {
+                Ok(Some(event)) => event,
+                Ok(None) => break,
+                Err(error) => {
+                    // The server is told why.
+                    write(&mut socket, &mut client)?;
+                    return Err(error.into());
+                }
+            };
             let ended = match event {
                 ClientEvent::Response { response, end, .. } => {
                     status = response.status();
@@ -38,13 +44,31 @@ pub(crate) fn get(address: &str, path: &str) -> Result<(StatusCode, Vec<u8>), Bo
                 }
                 ClientEvent::Trailers { .. } => true,
                 ClientEvent::Reset { error_code, .. } => return Err(format!("reset: {error_code:?}").into()),
-                _ => false,
+                ClientEvent::Failed { error, .. } => {
+                    write(&mut socket, &mut client)?;
+                    return Err(error.into());
+                }
+                ClientEvent::Unprocessed { .. } => {
+                    return Err("the server went away before it looked at the request".into());
+                }
+                ClientEvent::Interim { .. }
+                | ClientEvent::Settings
+                | ClientEvent::GoAway { .. }
+                | ClientEvent::PingAck { .. } => false,
             };
             if ended {
                 return Ok((status, content));
             }
         }
     }
+}
+
+fn write(socket: &mut TcpStream, client: &mut Client) -> std::io::Result<()> {
+    while let Some(octets) = client.poll_transmit() {
+        let n = socket.write(octets)?;
+        client.handle_sent(n);
+    }
+    Ok(())
 }
 
 #[allow(dead_code, reason = "the test of the examples calls what it calls")]

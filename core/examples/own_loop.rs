@@ -1,4 +1,5 @@
-//! The gateway in a loop of one's own: every step of the contract, on sockets of the standard library.
+//! The gateway in a loop of one's own: every step of the contract, on sockets of the standard library, and a word of `socket2` that it
+//! lacks.
 //! `cargo run --example own_loop 127.0.0.1:8080 127.0.0.1:9000`
 //!
 //! It asks every socket in turn, and rests for a millisecond: a poll of the system's, as the adapters have it, does
@@ -14,6 +15,7 @@ use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;
 use shuntyard_core::gateway::{Accepted, Action, Closed, Connected, Gateway, RecvBuf};
 use shuntyard_core::time::{Instant, WallClock};
+use socket2::SockRef;
 
 pub(crate) fn serve(
     listener: &TcpListener,
@@ -64,7 +66,13 @@ pub(crate) fn serve(
                     }
                 }
                 Action::Shutdown(conn) => sockets[&conn].shutdown(Shutdown::Write).unwrap_or_default(),
-                Action::Close(conn) | Action::Abort(conn) => drop(sockets.remove(&conn)),
+                Action::Close(conn) => drop(sockets.remove(&conn)),
+                Action::Abort(conn) => {
+                    // A reset, for the end of the connection would be the end of a message (RFC 9112 section 8).
+                    if let Some(socket) = sockets.remove(&conn) {
+                        SockRef::from(&socket).set_linger(Some(Duration::ZERO))?;
+                    }
+                }
                 _ => {}
             }
         }

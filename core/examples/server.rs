@@ -19,23 +19,31 @@ pub(crate) fn serve(mut socket: TcpStream) -> Result<(), Box<dyn Error>> {
             return Ok(());
         }
         server.handle_recv(&buffer[..n]);
-        while let Some(event) = server.poll_event()? {
-            match event {
-                ServerEvent::Request { stream, request, .. } => {
-                    let content = format!("this is {}\n", request.uri().path());
-                    server.send_response(stream, &Response::new(()), false)?;
-                    server.send_data(stream, content.as_bytes(), true)?;
-                }
-                // Nobody wants to know it, but its window goes back.
-                ServerEvent::Data { stream, credit, .. } => server.release(stream, credit),
-                _ => {}
-            }
-        }
+        let served = answer(&mut server);
+        // If the connection has ended with an error, the client is told why.
         while let Some(octets) = server.poll_transmit() {
             let n = socket.write(octets)?;
             server.handle_sent(n);
         }
+        served?;
     }
+}
+
+fn answer(server: &mut Server) -> Result<(), Box<dyn Error>> {
+    while let Some(event) = server.poll_event()? {
+        match event {
+            ServerEvent::Request { stream, request, .. } => {
+                let content = format!("this is {}\n", request.uri().path());
+                let head = Response::builder().header("content-type", "text/plain").body(())?;
+                server.send_response(stream, &head, false)?;
+                server.send_data(stream, content.as_bytes(), true)?;
+            }
+            // Nobody wants to know it, but its window goes back.
+            ServerEvent::Data { stream, credit, .. } => server.release(stream, credit),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 #[allow(dead_code, reason = "the test of the examples calls what it calls")]

@@ -153,6 +153,10 @@ impl Config {
         if !self.http1 && !self.http2 {
             return Err(ConfigError::NoProtocol);
         }
+        // A single connection may begin without windows. Behind a gateway's nothing with content would ever pass.
+        for side in [&self.front, &self.backend] {
+            range("initial_window_size", side.initial_window_size.into(), 1, u64::from(MAX_WINDOW))?;
+        }
         range("upstreams", self.upstreams.len() as u64, 1, 10_000)?;
         range("routes", self.routes.len() as u64, 0, 100_000)?;
         self.upstreams.iter().try_for_each(UpstreamConfig::validate)?;
@@ -161,13 +165,8 @@ impl Config {
         range("max_fronts", self.max_fronts.into(), 1, 10_000_000)?;
         range("max_fronts_per_client", self.max_fronts_per_client.into(), 1, 10_000_000)?;
         range("fronts_awake", self.fronts_awake.into(), 0, 10_000_000)?;
-        range(
-            "ledger_octets",
-            self.ledger_octets,
-            u64::from(self.backend.initial_window_size).max(1),
-            1 << 40,
-        )?;
-        let window = u64::from(self.backend.initial_window_size).max(1);
+        range("ledger_octets", self.ledger_octets, u64::from(self.backend.initial_window_size), 1 << 40)?;
+        let window = u64::from(self.backend.initial_window_size);
         range("ledger_front_octets", self.ledger_front_octets, window, 1 << 40)?;
         range("upload_ledger_octets", self.upload_ledger_octets, 0, 1 << 40)?;
         range("replay_ledger_octets", self.replay_ledger_octets, 0, 1 << 40)?;

@@ -51,6 +51,14 @@
 //! [`OUTPUT_OCTETS`] of output wait at a time, beside the input that the window bounds; so neither a transform that
 //! compresses nor one that expands stalls or overruns anything.
 //!
+//! # Memory
+//!
+//! [`Config::memory_bound`](crate::config::Config::memory_bound) knows no hooks. What comes on top is theirs, and what their code holds: for each request
+//! under way [`OUTPUT_OCTETS`] of output each way where content passes through transforms, or of the content of an
+//! [answer](Verdict::Answer), of which the rest stays where the hook has it (clones of one [`Bytes`] are one); and for each connection a head that was made
+//! larger, up to 256 KiB. Heads beyond that have the memory of all heads
+//! ([`head_ledger_octets`](crate::config::Config::head_ledger_octets)); where there is none, the answer is 503.
+//!
 //! # What a hook cannot do
 //!
 //! It cannot split or smuggle messages: fields that frame a message are out of its reach, and what it makes is checked by
@@ -69,8 +77,8 @@ use crate::message::{RequestHead, ResponseHead};
 use crate::record::{Record, RequestId};
 use crate::time::Instant;
 use crate::tls::TlsFacts;
+pub(crate) use head::{Beside, answer_head, is_bare, strip};
 pub use head::{FieldError, HeadMut};
-pub(crate) use head::{answer_head, is_bare};
 pub use relay::{OUTPUT_OCTETS, Relay, Step, Transform};
 
 /// Code on the way of each request. Every method has a default that changes nothing.
@@ -79,8 +87,12 @@ pub use relay::{OUTPUT_OCTETS, Relay, Step, Transform};
 /// [`Context::request`]; between [`Record::Started`] and [`Record::Ended`] that number is the key for whatever a hook
 /// wants to remember of one.
 pub trait Hooks: Send {
-    /// A request came, once for each: before it waits for a backend, and before it is told that no route serves it. It can
-    /// be answered here at no cost to any backend. `attempt` is 0, and there is no endpoint yet.
+    /// A request came, once for each that the gateway does not refuse by itself: before it waits for a backend, and before it is
+    /// told that no route serves it. It can be answered here at no cost to any backend. `attempt` is 0, and there is no endpoint yet.
+    ///
+    /// Those that are refused have records and nothing else: heads that are malformed or beyond the limits (400, 414, 431) or find no memory
+    /// (503), requests for another host than the connection's (421), tunnels that the route does not allow (501), loops, and those
+    /// whose `max-forwards` ends here.
     fn arrived(&mut self, context: &Context<'_>, request: &FieldSection) -> Verdict {
         let _ = (context, request);
         Verdict::Forward

@@ -127,7 +127,7 @@ impl Frozen {
 
     /// The engine gave it a stream.
     pub fn thaw(self, permit: Permit, attempt: Attempt) -> Live {
-        Live { fields: self.fields, permit, attempt, relay: None }
+        Live { fields: self.fields, permit, attempt, relay: None, kept_out: None }
     }
 
     /// It will never be thawed.
@@ -178,6 +178,8 @@ pub struct Live {
     pub attempt: Attempt,
     /// What the content of this attempt passes through.
     pub relay: Option<Box<Relay>>,
+    /// Fields that hooks have set or removed for it: its trailers do not have them.
+    pub kept_out: Option<Box<FieldSection>>,
 }
 
 impl Live {

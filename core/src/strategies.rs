@@ -248,7 +248,12 @@ pub fn frame() -> impl Strategy<Value = (FrameHeader, Vec<u8>)> {
                 FrameType::Ping => (false, long[..8].to_vec(), any_flags),
                 FrameType::GoAway => (false, long, any_flags),
                 FrameType::WindowUpdate => (more % 2 == 0, long[..4].to_vec(), any_flags),
-                FrameType::PushPromise | FrameType::Continuation => (true, content, any_flags),
+                FrameType::PushPromise => {
+                    // The stream that is promised (section 6.6).
+                    content.splice(0..0, [0, 0, more, 2]);
+                    (true, content, any_flags & !flags::PADDED)
+                }
+                FrameType::Continuation => (true, content, any_flags),
                 FrameType::PriorityUpdate => {
                     content.splice(0..0, [more, 0, 0, 1]);
                     (false, content, any_flags)

@@ -7,10 +7,12 @@ use core::time::Duration;
 
 use http::{Request, Response};
 use memory::Memory;
+use memory::talk::{answer_all, ask, events};
+use shuntyard_core::address::Address;
 use shuntyard_core::config::{Config, ConfigError, ConnectionConfig};
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::gateway::{Action, Connected, RecvBuf};
-use shuntyard_core::h2::{ServerEvent, StreamKey};
+use shuntyard_core::h2::{ClientEvent, ServerEvent, StreamKey};
 use shuntyard_core::key::ConnId;
 use shuntyard_core::time::Instant;
 
@@ -121,6 +123,41 @@ fn x6_a_fin_on_a_connection_that_does_not_stand_is_ignored() {
     assert_eq!(memory.gateway.ignored_events(), 1);
     memory.gateway.handle_connected(dialled, Connected::default(), memory.now);
     assert!(matches!(memory.gateway.recv_buf(dialled), RecvBuf::Buffer(_)));
+}
+
+/// A server is silent before the preface, and a connection that does not stand shows nothing.
+#[test]
+fn what_was_not_shown_has_not_left() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect(ConnectionConfig::default());
+    memory.gateway.handle_sent(client, 100, memory.now);
+    assert_eq!(memory.gateway.ignored_events(), 0);
+    memory.hold_connects = true;
+    ask(&mut memory, client, "/");
+    let backend = memory.held[0];
+    memory.gateway.handle_sent(backend, 100, memory.now);
+    assert_eq!(memory.gateway.ignored_events(), 1);
+    memory.release_connects();
+    assert_eq!(answer_all(&mut memory), ["/"]);
+    let answered = |event: &ClientEvent| matches!(event, ClientEvent::Response { .. });
+    assert!(events(&mut memory, client).iter().any(answered));
+}
+
+/// Nothing with content would ever pass.
+#[test]
+fn no_window_begins_with_nothing() {
+    for (front, backend) in [(0, 1), (1, 0), (1, 1)] {
+        let mut config = Config::new(vec![Address::unspecified()]);
+        config.front.initial_window_size = front;
+        config.backend.initial_window_size = backend;
+        let wrong = ConfigError::OutOfRange {
+            name: "initial_window_size",
+            value: 0,
+            min: 1,
+            max: u64::from(shuntyard_core::config::MAX_WINDOW),
+        };
+        assert_eq!(config.validate(), if front * backend == 0 { Err(wrong) } else { Ok(()) });
+    }
 }
 
 /// A deadline that is over when it is armed would be armed again for ever.

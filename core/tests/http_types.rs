@@ -3,11 +3,11 @@
 #[path = "wire/mod.rs"]
 mod wire;
 
-use http::{Method, Request, Response, Uri, header};
+use http::{HeaderValue, Method, Request, Response, Uri, header};
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::error::ConnectionError;
 use shuntyard_core::fields::FieldSection;
-use shuntyard_core::h2::{Client, Server, ServerEvent};
+use shuntyard_core::h2::{Client, OpenError, Protocol, Server, ServerEvent};
 use shuntyard_core::hpack::{Decoder, SectionLimits};
 use shuntyard_core::time::Duration;
 use shuntyard_requirements::req;
@@ -140,6 +140,58 @@ fn rfc9113_8_2_names_are_lower_case_on_the_wire() {
         }
     }
     assert_eq!(value(&first_section(server.poll_transmit().expect("a response")), "x-upper"), Some("1"));
+}
+
+/// The types of `http` take what HTTP does not.
+#[test]
+fn rfc9113_8_2_1_what_http_does_not_allow_does_not_leave() {
+    let blank = |value: &'static str| HeaderValue::from_static(value);
+    let mut client = Client::new(ConnectionConfig::default(), 1).expect("a valid configuration");
+    let mut server = Server::new(ConnectionConfig::default(), 2).expect("a valid configuration");
+    let mut request = get("/b");
+    request.headers_mut().insert(header::HOST, blank(" a.example\t"));
+    request.headers_mut().insert("x", blank("\t a b "));
+    request.headers_mut().insert("y", blank(" \t"));
+    request.headers_mut().insert(header::TE, blank(" trailers"));
+    let stream = client.send_request(&request, false).expect("a slot");
+    let trailers = [(header::ETAG, blank(" \"a\""))].into_iter().collect();
+    client.send_trailers(stream, &trailers).expect("an open stream");
+    server.handle_recv(client.poll_transmit().expect("a request"));
+    let (mut arrived, mut ended) = (None, None);
+    while let Some(event) = server.poll_event().expect("no error") {
+        match event {
+            ServerEvent::Request { stream, request, .. } => arrived = Some((stream, request)),
+            ServerEvent::Trailers { trailers, .. } => ended = Some(trailers),
+            ServerEvent::Settings => {}
+            event => panic!("{event:?}"),
+        }
+    }
+    let (stream, request) = arrived.expect("a request");
+    assert_eq!(request.uri().to_string(), "http://a.example/b");
+    let values: Vec<_> = ["x", "y", "te"].map(|name| request.headers()[name].as_bytes()).into();
+    assert_eq!(values, [&b"a b"[..], b"", b"trailers"]);
+    assert_eq!(ended.expect("trailers")[header::ETAG], "\"a\"");
+    let response = Response::builder().header("x", blank(" b ")).body(()).expect("a response");
+    server.send_response(stream, &response, true).expect("an open stream");
+    assert_eq!(value(&first_section(server.poll_transmit().expect("a response")), "x"), Some("b"));
+
+    let tunnel = |protocol: &str, method| {
+        let mut request = get("http://a.example/");
+        *request.method_mut() = method;
+        request.extensions_mut().insert(Protocol(protocol.to_owned()));
+        request
+    };
+    let mut strange = vec![tunnel("websocket", Method::GET)];
+    strange.extend(["", "a b", "a\r\nb", "a/b"].map(|protocol| tunnel(protocol, Method::CONNECT)));
+    for host in ["a b", "me@a", ""] {
+        let mut request = get("/");
+        request.headers_mut().insert(header::HOST, blank(host));
+        strange.push(request);
+    }
+    for request in strange {
+        let open = client.send_request(&request, true);
+        assert_eq!(open, Err(OpenError::Malformed), "{request:?}");
+    }
 }
 
 #[test]

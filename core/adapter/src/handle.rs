@@ -83,9 +83,13 @@ impl Handle {
             Order::Inspect(Box::new(move |gateway, now| _ = sender.send(look(gateway, now))))
         });
         drop(sender);
-        let until = Instant::now() + patience;
-        let left = || until.saturating_duration_since(Instant::now());
-        std::iter::from_fn(|| answers.recv_timeout(left()).ok()).take(self.desks.len()).collect()
+        // Beyond all time there is nothing to wait until; who has no desk any more has dropped its sender.
+        let until = Instant::now().checked_add(patience);
+        let next = || match until {
+            Some(until) => answers.recv_timeout(until.saturating_duration_since(Instant::now())).ok(),
+            None => answers.recv().ok(),
+        };
+        std::iter::from_fn(next).take(self.desks.len()).collect()
     }
 
     /// How many workers there are, those included that have ended.
@@ -103,5 +107,27 @@ impl Handle {
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shuntyard_core::time::WallClock;
+
+    #[test]
+    fn patience_may_be_without_end() {
+        let answers: Desk = Arc::new(|order| {
+            let now = shuntyard_core::time::Instant::ZERO;
+            let config = Config::new(vec![Address::Unix("/run/a".into())]);
+            let gateway = Gateway::new(config, 1, now, WallClock { at: now, unix_seconds: 0 }).unwrap();
+            if let Order::Inspect(look) = order {
+                look(&gateway, now);
+            }
+        });
+        // One that has ended drops its orders.
+        let ended: Desk = Arc::new(drop);
+        let handle = Handle::new(vec![answers, ended]);
+        assert_eq!(handle.inspect(Duration::MAX, |_, now| now), [shuntyard_core::time::Instant::ZERO]);
     }
 }

@@ -39,7 +39,7 @@ pub use introducing::{Introduced, Introducing};
 pub use listener::{BACKLOG, ListenSocket, Listener, SocketFile, read_at_once, reset_on_close};
 pub use recording::{
     Damage, Difference, Input, Recorded, RecordingOptions, ReplayError, Replayed, StreamName, explain,
-    replay, replay_octets,
+    explain_with, replay, replay_octets, replay_with,
 };
 pub use resolve::{addresses_of, resolve};
 pub use secured::{Reading, Secured, Wire, Writing};
@@ -81,7 +81,7 @@ pub struct Options {
     /// Is told of records and of trouble. Runs on the workers' threads, so it must not block.
     pub observer: Option<Observer>,
     /// Makes the hooks of each worker, which knows nothing of the others'. A recording does not hold them: whoever replays one
-    /// of a gateway with hooks needs the same hooks.
+    /// of a gateway with hooks needs the same hooks ([`replay_with`]), and where they look at content, a recording of it.
     pub hooks: Option<MakeHooks>,
     /// Whether the gateways' inputs are recorded, and where.
     pub recording: Option<RecordingOptions>,
@@ -277,7 +277,8 @@ fn gateway(config: &Config, options: &Options, number: u64, clock: Clock) -> Res
     let record = |recording: &RecordingOptions| {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let content = recording.content;
-        let preamble = Preamble { version, content, seed, now, wall, config: config.clone() };
+        let hooked = options.hooks.is_some().then_some(number);
+        let preamble = Preamble { version, content, seed, now, wall, config: config.clone(), hooked };
         Recorder::create(recording, number, &preamble, options.observer.clone())
             .map_err(|error| BindError::Recording { file: recording.file.clone(), error })
     };

@@ -2,7 +2,7 @@
 //!
 //! A gateway is a function of configuration, seed, inputs and times. [`Recorded`] writes all of them down, and a running
 //! hash over what came out; [`replay`] needs nothing else, and says which input was the first after which something else
-//! came out.
+//! came out. Hooks are code, and not recorded: [`replay_with`] is given them.
 
 mod chunk;
 mod content;
@@ -16,12 +16,12 @@ mod witness;
 mod word;
 
 pub use chunk::Damage;
-pub use explain::{StreamName, explain};
+pub use explain::{StreamName, explain, explain_with};
 pub use input::Input;
 pub use recorded::Recorded;
 pub use recorder::RecordingOptions;
 pub(crate) use recorder::{Preamble, Recorder, remove_beyond};
-pub use replay::{Difference, ReplayError, Replayed, replay, replay_octets};
+pub use replay::{Difference, ReplayError, Replayed, replay, replay_octets, replay_with};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! The memory that a configuration can come to, as a formula.
 
-use crate::config::{Config, ConnectionConfig};
+use crate::config::{Config, ConnectionConfig, RouteConfig};
 
 /// What a gateway of some configuration may hold at most, in octets. Nothing that a peer sends exceeds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +66,7 @@ impl Config {
         let fronts = u64::from(self.max_fronts);
         let streams = fronts.saturating_mul(self.front.max_concurrent_streams.into());
         let section = self.front.max_header_list_size.max(self.backend.max_header_list_size);
+        let section = section.saturating_add(self.routes.iter().map(RouteConfig::added).max().unwrap_or(0));
         let front = self.connection(&self.front, section);
         // Shared by the queues of many streams, each in memory of the next power of two and an eighth.
         let front = front.saturating_add(9 * u64::from(self.front.connection_window_size) / 4);

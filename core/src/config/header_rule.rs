@@ -63,6 +63,12 @@ impl HeaderRule {
         }
     }
 
+    /// What these rules add to a head at most, in octets as RFC 9113 section 6.5.2 counts them.
+    pub(super) fn added(rules: &[Self]) -> u32 {
+        let line = |rule: &Self| rule.value().map_or(0, |value| rule.name().len() + value.len() + 32);
+        u32::try_from(rules.iter().map(line).sum::<usize>()).unwrap_or(u32::MAX)
+    }
+
     /// Checks name and value: the name is a token in lower case (RFC 9113 section 8.2.1) of at most 256 octets, and not one
     /// that frames, routes or holds back a message; the value is a field value (RFC 9110 section 5.5) of at most 8192 octets.
     pub fn validate(&self) -> Result<(), ConfigError> {

@@ -39,6 +39,17 @@ pub struct RouteConfig {
     pub response_headers: Vec<HeaderRule>,
 }
 
+impl RouteConfig {
+    /// What its header rules add to a head at most, in octets as RFC 9113 section 6.5.2 counts them.
+    pub(super) fn added(&self) -> u32 {
+        [&self.request_headers, &self.response_headers]
+            .map(|rules| HeaderRule::added(rules))
+            .into_iter()
+            .max()
+            .unwrap_or(0)
+    }
+}
+
 /// Which hosts a route serves. Ports are not looked at, nor upper and lower case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum HostPattern {

@@ -8,6 +8,7 @@ use crate::gateway::hooked::Incoming;
 use crate::gateway::tunnel::Direction;
 use crate::gateway::{ConnId, Gateway};
 use crate::h2::{Cut, Event, StreamKey};
+use crate::hooks::strip;
 use crate::message::{ResponseHead, Version};
 use crate::record::{AttemptOutcome, Cause};
 use crate::request::{Loss, Place, Request, RequestKey, ResponsePhase};
@@ -86,10 +87,6 @@ impl Gateway {
         end: bool,
         now: Instant,
     ) {
-        if !self.reserve_output(key, &fields) {
-            self.keep_section(fields);
-            return self.refuse_output(key, now);
-        }
         if head.declines_upgrade && !self.decline_upgrade(key) {
             self.keep_section(fields);
             self.ignore_response(key, head.content_length, now);
@@ -101,36 +98,40 @@ impl Gateway {
             live.attempt.status = head.status;
             version = self.conns.get(live.conn()).map_or(version, |entry| entry.session.version());
         }
-        let Incoming { status, mut relay } = match self.incoming(key, head, &mut fields, end, now) {
+        let Incoming { status, mut relay, kept_out } = match self.incoming(key, head, &mut fields, end, now) {
             Ok(incoming) => incoming,
             Err(instead) => {
                 self.keep_section(fields);
-                return self.answer_instead(key, instead, now);
+                return self.answer_instead(key, instead, head.content_length, now);
             }
         };
-        if status == 426 {
-            self.offer_upgrades(key);
-        }
         let own = self.own_content(key, status);
         if own.is_some() {
             relay = None;
+        }
+        if let Some(route) = self.requests.get(key).and_then(|request| request.awaiting.route.as_ref()) {
+            if let Some((authority, true)) = &route.authority {
+                map_back(&mut fields, authority, self.seed);
+            }
+            route.response_headers.apply(&mut fields);
+        }
+        let seconds = self.wall.unix_seconds_at(now);
+        let (repeated, spare) = (head.content_length_repeated, &mut self.spare);
+        self.forward.response(&mut fields, status, repeated, version, seconds, || spare.take_section());
+        // As it leaves: hooks and rules may have added much.
+        if !self.reserve_output(key, &fields) {
+            self.keep_section(fields);
+            return self.refuse_output(key, now);
+        }
+        if status == 426 {
+            self.offer_upgrades(key);
         }
         if let Some(request) = self.requests.get_mut(key) {
             let front = request.awaiting.front;
             request.awaiting.response = ResponsePhase::Begun(status);
             request.awaiting.responded = Some(now);
-            request.awaiting.relay = relay;
+            (request.awaiting.relay, request.awaiting.kept_out) = (relay, kept_out);
             self.replays.end(&mut request.awaiting, &mut self.conns, &mut self.spare);
-            if let Some(route) = &request.awaiting.route {
-                if let Some((authority, true)) = &route.authority {
-                    map_back(&mut fields, authority, self.seed);
-                }
-                route.response_headers.apply(&mut fields);
-            }
-            let seconds = self.wall.unix_seconds_at(now);
-            let repeated = head.content_length_repeated;
-            let spare = &mut self.spare;
-            self.forward.response(&mut fields, status, repeated, version, seconds, || spare.take_section());
             if let Some(own) = own {
                 self.answer_in_place(key, (status, head.content_length), fields, &own, now);
                 return;
@@ -217,8 +218,11 @@ impl Gateway {
     }
 
     fn response_trailers(&mut self, key: RequestKey, mut fields: FieldSection, now: Instant) {
-        if let Some(route) = self.requests.get(key).and_then(|request| request.awaiting.route.as_ref()) {
-            route.response_headers.strip(&mut fields);
+        if let Some(request) = self.requests.get(key) {
+            if let Some(route) = &request.awaiting.route {
+                route.response_headers.strip(&mut fields);
+            }
+            strip(&mut fields, request.awaiting.kept_out.as_deref());
         }
         let Some(fields) = self.reserve_trailers(key, fields, now) else { return };
         let Some(request) = self.requests.get_mut(key) else { return };

@@ -7,6 +7,7 @@ use crate::gateway::front::tag_of;
 use crate::gateway::hooked::Outgoing;
 use crate::gateway::{ConnId, Gateway};
 use crate::h2::OpenError;
+use crate::hooks::strip;
 use crate::key::{EndpointKey, EntryKey};
 use crate::ledger::Permit;
 use crate::message::Method;
@@ -258,7 +259,7 @@ impl Gateway {
             Ok(outgoing) => outgoing,
             Err(instead) => {
                 self.stay_frozen(key, frozen, permit);
-                self.answer_instead(key, instead, now);
+                self.answer_instead(key, instead, None, now);
                 return Thawed::Answered;
             }
         };
@@ -313,7 +314,7 @@ impl Gateway {
         let (lane, front) = (awaiting.lane, awaiting.front.conn);
         let (frozen_at, again) = (awaiting.frozen, awaiting.last_failure.take());
         let mut live = frozen.thaw(permit, attempt);
-        live.relay = outgoing.relay;
+        (live.relay, live.kept_out) = (outgoing.relay, outgoing.kept_out);
         let reserved = live.reserved();
         request.place = Place::Live(live);
         self.charge(front, reserved);
@@ -368,8 +369,9 @@ impl Gateway {
         let mut all_left = !relayed && awaiting.content_end && cut == content.len();
         let max = awaiting.route.as_ref().map_or(0, |of| self.registry.replay_octets(of.upstream));
         self.replays.keep_all(content, max, awaiting, &mut self.conns, &mut self.spare);
-        if let Some(trailers) = trailers {
+        if let Some(mut trailers) = trailers {
             awaiting.replay.keep_trailers(&trailers);
+            strip(&mut trailers, live.kept_out.as_deref());
             match &mut live.relay {
                 Some(relay) => relay.put_trailers(trailers),
                 None => {

@@ -8,6 +8,7 @@ use crate::gateway::conn::Side;
 use crate::gateway::forward::Peer;
 use crate::gateway::{ConnId, Gateway, tunnel};
 use crate::h2::{Event, StreamKey};
+use crate::hooks::strip;
 use crate::key::{Key, UpstreamKey};
 use crate::ledger::Reservation;
 use crate::message::{Method, Refusal, RequestHead, Version};
@@ -281,7 +282,7 @@ impl Gateway {
                 route.request_headers.strip(&mut fields);
             }
         }
-        let Some(fields) = self.reserve_trailers(key, fields, now) else { return };
+        let Some(mut fields) = self.reserve_trailers(key, fields, now) else { return };
         let Some(request) = self.requests.get_mut(key) else { return };
         request.awaiting.content_end = true;
         match &mut request.place {
@@ -289,6 +290,7 @@ impl Gateway {
             Place::Live(live) => {
                 let (conn, stream) = (live.conn(), live.stream());
                 request.awaiting.replay.keep_trailers(&fields);
+                strip(&mut fields, live.kept_out.as_deref());
                 if let Some(relay) = &mut live.relay {
                     relay.put_trailers(fields);
                     return self.relay_request(key, now);

@@ -7,7 +7,7 @@ use crate::fields::{FieldName, FieldSection};
 use crate::gateway::conn::Side;
 use crate::gateway::tunnel::opens_tunnel;
 use crate::gateway::{ConnId, Gateway};
-use crate::hooks::{Context, HeadMut, HookFailed, Hooks, Relay, Verdict, answer_head};
+use crate::hooks::{Beside, Context, HeadMut, HookFailed, Hooks, Relay, Verdict, answer_head};
 use crate::key::{EndpointKey, UpstreamKey};
 use crate::message::{self, Method, RequestHead, RequestRules, ResponseHead};
 use crate::record::{AttemptOutcome, Cause, Record};
@@ -39,6 +39,8 @@ pub(super) struct Outgoing {
     pub(super) fields: Option<FieldSection>,
     /// What its content passes through.
     pub(super) relay: Option<Box<Relay>>,
+    /// What its trailers do not have.
+    pub(super) kept_out: Option<Box<FieldSection>>,
 }
 
 /// A response as the client gets it.
@@ -46,6 +48,8 @@ pub(super) struct Incoming {
     pub(super) status: u16,
     /// What its content passes through.
     pub(super) relay: Option<Box<Relay>>,
+    /// What its trailers do not have.
+    pub(super) kept_out: Option<Box<FieldSection>>,
 }
 
 /// What a hook has made of a message that does not go on.
@@ -89,7 +93,7 @@ impl Gateway {
         match verdict.unwrap_or_default().go_on() {
             Ok(()) => false,
             Err(instead) => {
-                self.answer_instead(key, instead, now);
+                self.answer_instead(key, instead, None, now);
                 true
             }
         }
@@ -116,14 +120,14 @@ impl Gateway {
         let asked = self.ask_hooks(key, Some(at), now, |hooks, context, _| {
             let mut request = HeadMut::new(&mut fields, head, seed);
             let verdict = hooks.request(context, &mut request)?;
-            Ok((verdict, request.into_transform()))
+            Ok((verdict, request.into_beside()))
         });
         let shaped = match asked {
-            None => Ok(None),
+            None => Ok(Outgoing::default()),
             Some(asked) => self.checked_request((head, &mut fields), asked, end),
         };
         match shaped {
-            Ok(relay) => Ok(Outgoing { fields: Some(fields), relay }),
+            Ok(outgoing) => Ok(Outgoing { fields: Some(fields), ..outgoing }),
             Err(instead) => {
                 self.keep_section(fields);
                 Err(instead)
@@ -131,13 +135,14 @@ impl Gateway {
         }
     }
 
+    /// What goes beside the head that a hook has changed, if that is well-formed.
     fn checked_request(
         &self,
         (head, fields): (RequestHead, &mut FieldSection),
-        asked: Result<(Verdict, Option<Box<dyn crate::hooks::Transform>>), HookFailed>,
+        asked: Result<(Verdict, Beside), HookFailed>,
         end: bool,
-    ) -> Result<Option<Box<Relay>>, Instead> {
-        let (verdict, transform) = asked?;
+    ) -> Result<Outgoing, Instead> {
+        let (verdict, Beside { transform, kept_out }) = asked?;
         verdict.go_on()?;
         let authority_required = self.config.front.authority_required;
         let rules = RequestRules { authority_required, extended_connect: head.extended_connect };
@@ -148,7 +153,7 @@ impl Gateway {
         if relay.is_some() {
             drop_content_length(fields);
         }
-        Ok(relay)
+        Ok(Outgoing { fields: None, relay, kept_out: kept_out.filter(|_| !end) })
     }
 
     /// The head of a final response, changed by hooks. `end`: there is no content.
@@ -160,7 +165,7 @@ impl Gateway {
         end: bool,
         now: Instant,
     ) -> Result<Incoming, Instead> {
-        let unchanged = Ok(Incoming { status: head.status, relay: None });
+        let unchanged = Ok(Incoming { status: head.status, relay: None, kept_out: None });
         if self.hooks.0.is_none() {
             return unchanged;
         }
@@ -170,10 +175,10 @@ impl Gateway {
         let asked = self.ask_hooks(key, at, now, |hooks, context, request| {
             let mut response = HeadMut::new(fields, head, seed);
             let verdict = hooks.response(context, &mut response)?;
-            Ok::<_, HookFailed>((verdict, response.into_transform(), request.awaiting.head.method))
+            Ok::<_, HookFailed>((verdict, response.into_beside(), request.awaiting.head.method))
         });
         let Some(asked) = asked else { return unchanged };
-        let (verdict, transform, method) = asked?;
+        let (verdict, Beside { transform, kept_out }, method) = asked?;
         verdict.go_on()?;
         let before = opens_tunnel(method, head.status);
         let head = message::response(fields).map_err(|_| Instead::Failure)?;
@@ -188,26 +193,37 @@ impl Gateway {
         }
         let relay =
             transform.filter(|_| has_content && !end).map(|transform| Box::new(Relay::new(transform)));
-        Ok(Incoming { status: head.status, relay })
+        Ok(Incoming { status: head.status, relay, kept_out: kept_out.filter(|_| !end) })
     }
 
-    /// A hook has said the last word about the request.
-    pub(super) fn answer_instead(&mut self, key: RequestKey, instead: Instead, now: Instant) {
-        let Instead::Answer(answer) = instead else { return self.fail_by_hook(key, now) };
+    /// A hook has said the last word about the request. `length` is that of the backend's content, where it has answered and said so.
+    pub(super) fn answer_instead(
+        &mut self,
+        key: RequestKey,
+        instead: Instead,
+        length: Option<u64>,
+        now: Instant,
+    ) {
+        let Instead::Answer(answer) = instead else { return self.fail_by_hook(key, length, now) };
         let status = answer.status().as_u16();
         // Only a backend can agree to a tunnel.
         if self.requests.get(key).is_some_and(|of| opens_tunnel(of.awaiting.head.method, status)) {
-            return self.fail_by_hook(key, now);
+            return self.fail_by_hook(key, length, now);
         }
         let date = imf_fixdate(self.wall.unix_seconds_at(now));
-        let Ok(fields) = answer_head(&answer, &date, self.seed) else { return self.fail_by_hook(key, now) };
-        self.cancel_backend(key, now);
+        let Ok(fields) = answer_head(&answer, &date, self.seed) else {
+            return self.fail_by_hook(key, length, now);
+        };
+        self.drop_response(key, length, now);
         self.leave_place(key, AttemptOutcome::Abandoned, now);
         self.disarm_request(key);
+        if !self.reserve_output(key, &fields) {
+            return self.refuse_output(key, now);
+        }
         if status == 426 {
             self.offer_upgrades(key);
         }
-        self.answer(key, (status, Cause::HookAnswered), &fields, answer.body(), now);
+        self.answer_with(key, (status, Cause::HookAnswered), &fields, answer.into_body(), now);
     }
 
     /// 9110-15.5.22-01: whoever wrote the 426 could not say `upgrade` himself, which is a word of one connection only.
@@ -220,9 +236,9 @@ impl Gateway {
         }
     }
 
-    /// A hook has failed the request.
-    pub(super) fn fail_by_hook(&mut self, key: RequestKey, now: Instant) {
-        self.cancel_backend(key, now);
+    /// A hook has failed the request. `length` is that of the backend's content, where it has answered and said so.
+    pub(super) fn fail_by_hook(&mut self, key: RequestKey, length: Option<u64>, now: Instant) {
+        self.drop_response(key, length, now);
         self.fail_request(key, Cause::HookFailed, now);
     }
 

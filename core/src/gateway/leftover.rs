@@ -18,6 +18,11 @@ pub(super) const LEFTOVER: Duration = Duration::from_secs(1);
 /// The tag of a stream that has no request: what connections say until they are told one.
 const NOBODY: u64 = 0;
 
+/// Whether content of this length may come, or content of a length that nobody has told.
+fn is_little(length: Option<u64>) -> bool {
+    length.is_none_or(|length| length <= u64::from(OCTETS_MAX))
+}
+
 impl Gateway {
     /// Its backend has answered what is no answer to the request, which fails: what has this length may come.
     pub(super) fn ignore_response(&mut self, key: RequestKey, length: Option<u64>, now: Instant) {
@@ -34,14 +39,30 @@ impl Gateway {
     /// known. An upload that goes on has lost its use (RFC 9113 section 8.1), so that there is a reset for it in any case.
     pub(super) fn leave_backend(&mut self, key: RequestKey, length: Option<u64>, now: Instant) {
         let Some((conn, stream, is_sent)) = self.take_from_backend(key, now) else { return };
-        let is_little = length.is_none_or(|length| length <= u64::from(OCTETS_MAX));
-        if is_sent && is_little {
+        if is_sent && is_little(length) {
             self.let_run_out(conn, stream, now);
         } else {
             self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
         }
         self.release_request(key, u32::MAX);
         self.stream_ended(conn, now);
+    }
+
+    /// A hook has said the last word about the request, whose response has content of this length, if it has begun and that is known.
+    /// The attempt ends as its caller says.
+    pub(super) fn drop_response(&mut self, key: RequestKey, length: Option<u64>, now: Instant) {
+        let live = self.requests.get_mut(key).and_then(Request::live_mut);
+        let Some((conn, stream, is_sent)) =
+            live.map(|live| (live.conn(), live.stream(), live.attempt.sent.is_some()))
+        else {
+            return;
+        };
+        // What has not left whole goes on for nothing (RFC 9113 section 8.1), and needs its reset.
+        if is_sent && is_little(length) {
+            self.let_run_out(conn, stream, now);
+        } else {
+            self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
+        }
     }
 
     fn let_run_out(&mut self, conn: ConnId, stream: StreamKey, now: Instant) {

@@ -235,6 +235,10 @@ impl Gateway {
         self.heads.set_limit(config.head_ledger_octets);
         let listeners = core::mem::take(&mut self.config.listeners);
         self.config = Config { listeners, ..config };
+        // It never shrinks: heads that were begun may still fill it.
+        if !self.recv_buffer.is_empty() && self.recv_buffer.len() < self.config.recv_buffer_octets {
+            self.recv_buffer.resize(self.config.recv_buffer_octets, 0);
+        }
         self.route_anew();
         self.retire_unwanted(now);
         self.pace_accepting();

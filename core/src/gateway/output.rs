@@ -3,7 +3,7 @@
 
 use crate::counters::Limit;
 use crate::fields::FieldSection;
-use crate::gateway::conn::Side;
+use crate::gateway::conn::{Life, Side};
 use crate::gateway::sections::octets_of;
 use crate::gateway::{ConnId, Gateway};
 use crate::record::Cause;
@@ -59,10 +59,12 @@ impl Gateway {
         self.fail_request(key, Cause::MemoryLimit, now);
     }
 
-    /// So many octets of the connection's output have left. Says whether it is still there.
+    /// So many octets of the connection's output have left. Says whether it is still there, and stands: of one that does not nothing is shown.
     pub(super) fn output_left(&mut self, conn: ConnId, n: usize, now: Instant) -> bool {
         let free = self.free_output();
-        let Some(entry) = self.conns.get_mut(conn) else { return false };
+        let Some(entry) = self.conns.get_mut(conn).filter(|entry| entry.life != Life::Connecting) else {
+            return false;
+        };
         entry.session.sent(n);
         if n > 0 {
             entry.waiting_since = Some(now);

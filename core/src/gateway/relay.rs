@@ -45,7 +45,7 @@ impl Gateway {
                 return false;
             }
             Err(_) => {
-                self.fail_by_hook(key, now);
+                self.fail_by_hook(key, None, now);
                 return false;
             }
         };
@@ -85,7 +85,7 @@ impl Gateway {
                 return false;
             }
             Err(_) => {
-                self.fail_by_hook(key, now);
+                self.fail_by_hook(key, None, now);
                 return false;
             }
         };

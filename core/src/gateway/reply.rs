@@ -1,8 +1,12 @@
-//! Answers that the gateway makes itself.
+//! Answers that the gateway makes itself, or a hook.
+
+use bytes::Bytes;
 
 use crate::fields::FieldSection;
 use crate::gateway::Gateway;
 use crate::gateway::answer::{Answer, Answerer};
+use crate::hooks::{HookFailed, OUTPUT_OCTETS, Relay, Step, Transform};
+use crate::message::Method;
 use crate::record::Cause;
 use crate::request::{ContentMemory, RequestKey, ResponsePhase};
 use crate::time::Instant;
@@ -24,25 +28,17 @@ impl Gateway {
         content: &[u8],
         now: Instant,
     ) {
-        let Some(request) = self.requests.get_mut(key) else { return };
-        let awaiting = &mut request.awaiting;
-        let (front, is_head) =
-            // 9110-9.3.2-01
-            (awaiting.front, content.is_empty() || awaiting.head.method == crate::message::Method::Head);
-        awaiting.response = ResponsePhase::Local(status, cause);
-        self.spare.take_back(core::mem::take(&mut awaiting.content));
-        self.replays.end(awaiting, &mut self.conns, &mut self.spare);
         let mut all_left = true;
-        if let Some(entry) = self.conns.get_mut(front.conn)
-            && entry.session.send_head(front.stream, fields, is_head).is_ok()
-            && !is_head
+        if self.answer_head_sent(key, (status, cause), fields, content.is_empty())
+            && let Some(request) = self.requests.get_mut(key)
+            && let Some(entry) = self.conns.get_mut(request.awaiting.front.conn)
         {
-            let cut = entry.session.send_data(front.stream, content, true).unwrap_or(content.len());
-            awaiting.response_octets += cut as u64;
+            let stream = request.awaiting.front.stream;
+            let cut = entry.session.send_data(stream, content, true).unwrap_or(content.len());
+            request.awaiting.response_octets += cut as u64;
             all_left = cut == content.len();
         }
-        self.release_request(key, u32::MAX);
-        self.touch(front.conn);
+        self.answer_begun(key);
         if all_left {
             self.response_left(key, now);
         } else {
@@ -50,8 +46,74 @@ impl Gateway {
         }
     }
 
+    /// The same with content of any length: what its stream has no room for stays where it is, and is copied step by step.
+    pub(super) fn answer_with(
+        &mut self,
+        key: RequestKey,
+        (status, cause): (u16, Cause),
+        fields: &FieldSection,
+        content: Bytes,
+        now: Instant,
+    ) {
+        if content.len() <= OUTPUT_OCTETS {
+            return self.answer(key, (status, cause), fields, &content, now);
+        }
+        if !self.answer_head_sent(key, (status, cause), fields, false) {
+            self.answer_begun(key);
+            return self.response_left(key, now);
+        }
+        if let Some(request) = self.requests.get_mut(key) {
+            let mut relay = Relay::new(Box::new(Whole(content)));
+            relay.put(&[], true);
+            request.awaiting.relay = Some(Box::new(relay));
+        }
+        self.answer_begun(key);
+        self.watch_progress(key, now);
+        self.relay_response(key, now);
+    }
+
+    /// The head of an answer that was made here. Says whether content is to follow.
+    fn answer_head_sent(
+        &mut self,
+        key: RequestKey,
+        (status, cause): (u16, Cause),
+        fields: &FieldSection,
+        is_empty: bool,
+    ) -> bool {
+        let Some(request) = self.requests.get_mut(key) else { return false };
+        let awaiting = &mut request.awaiting;
+        let front = awaiting.front;
+        let is_head = is_empty || awaiting.head.method == Method::Head; // 9110-9.3.2-01
+        awaiting.response = ResponsePhase::Local(status, cause);
+        self.spare.take_back(core::mem::take(&mut awaiting.content));
+        self.replays.end(awaiting, &mut self.conns, &mut self.spare);
+        self.conns
+            .get_mut(front.conn)
+            .is_some_and(|entry| entry.session.send_head(front.stream, fields, is_head).is_ok())
+            && !is_head
+    }
+
+    /// It is on its way: what the client still sends is discarded.
+    fn answer_begun(&mut self, key: RequestKey) {
+        self.release_request(key, u32::MAX);
+        if let Some(request) = self.requests.get(key) {
+            self.touch(request.awaiting.front.conn);
+        }
+    }
+
     fn answerer(&self, now: Instant) -> Answerer<'_> {
         let unix_seconds = self.wall.unix_seconds_at(now);
         Answerer { name: &self.config.via, unix_seconds, seed: self.seed }
+    }
+}
+
+/// Content that there is already: nothing is read, and it is written as far as there is room.
+struct Whole(Bytes);
+
+impl Transform for Whole {
+    fn transform(&mut self, _: &[u8], _: bool, output: &mut [u8]) -> Result<Step, HookFailed> {
+        let piece = self.0.split_to(self.0.len().min(output.len()));
+        output[..piece.len()].copy_from_slice(&piece);
+        Ok(Step { read: 0, written: piece.len(), more: !self.0.is_empty() })
     }
 }

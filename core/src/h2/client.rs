@@ -145,9 +145,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// No stream can be opened, now or ever again.
+    /// No stream can be opened, now or ever again; or protocol or `host` are none.
     pub fn send_request(&mut self, request: &Request<()>, end: bool) -> Result<StreamKey, OpenError> {
-        let fields = endpoint::request_fields(request, self.endpoint.connection.seed());
+        let fields = endpoint::request_fields(request, self.endpoint.connection.seed())?;
         self.endpoint.connection.open(&fields, end)
     }
 

@@ -180,9 +180,9 @@ impl Connection {
         self.phase = Phase::Failed;
     }
 
-    /// `n` octets of [`transmit`](Self::transmit) left.
+    /// `n` octets of [`transmit`](Self::transmit) left: what it does not show cannot have.
     pub fn sent(&mut self, n: usize) {
-        self.traffic.sent_octets += self.outbox.pass_on(n) as u64;
+        self.traffic.sent_octets += self.outbox.pass_on(n.min(self.transmit().len())) as u64;
         self.answers.advance(self.traffic.sent_octets);
         self.resets.advance(self.traffic.sent_octets);
     }

@@ -10,6 +10,8 @@ use crate::error::ConnectionError;
 use crate::fields::{FieldLine, FieldName, FieldSection};
 use crate::h2::connection::Connection;
 use crate::h2::event::{Event, Input};
+use crate::h2::send::OpenError;
+use crate::message;
 use crate::outbox::OctetQueue;
 
 /// A connection with the octets that it has not taken yet.
@@ -163,30 +165,51 @@ pub(crate) use common_methods;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Protocol(pub String);
 
-/// Appends header fields but those that mean something to one hop of HTTP/1 only (RFC 9113 section 8.2.2); a sensitive
-/// value is marked never to be indexed (RFC 7541 section 7.1.3).
+/// Appends header fields but those that mean something to one hop of HTTP/1 only (RFC 9113 section 8.2.2), without blanks at the ends
+/// (section 8.2.1); a sensitive value is marked never to be indexed (RFC 7541 section 7.1.3).
 pub(crate) fn push_headers(fields: &mut FieldSection, headers: &HeaderMap, seed: u64) {
     headers.iter().for_each(|(name, value)| push_header(fields, name, value, seed));
 }
 
 fn push_header(fields: &mut FieldSection, name: &HeaderName, value: &HeaderValue, seed: u64) {
-    let line = FieldLine::new(name.as_str().as_bytes(), value.as_bytes(), seed);
+    let line = FieldLine::new(name.as_str().as_bytes(), trimmed(value), seed);
     match line.facts.name {
         FieldName::ConnectionSpecific => {} // 9113-8.2.2-01
-        FieldName::Te if !value.as_bytes().eq_ignore_ascii_case(b"trailers") => {} // 9113-8.2.2-03
+        FieldName::Te if !line.value.eq_ignore_ascii_case(b"trailers") => {} // 9113-8.2.2-03
         _ => fields.push(if value.is_sensitive() { line.never_indexed() } else { line }),
     }
 }
 
+/// What the type allows and HTTP does not: blanks around the value, which mean nothing (RFC 9110 section 5.5).
+fn trimmed(value: &HeaderValue) -> &[u8] {
+    let is_blank = |octet: &u8| matches!(octet, b' ' | b'\t');
+    let mut octets = value.as_bytes();
+    while let [first, rest @ ..] = octets
+        && is_blank(first)
+    {
+        octets = rest;
+    }
+    while let [rest @ .., last] = octets
+        && is_blank(last)
+    {
+        octets = rest;
+    }
+    octets
+}
+
 /// The fields of a request (RFC 9113 section 8.3.1). The authority is said once, in `:authority`: `host` would be the
-/// same or wrong.
-pub(crate) fn request_fields(request: &Request<()>, seed: u64) -> FieldSection {
+/// same or wrong. Of what the types of `http` do not check, the protocol and a `host` in its place, no octet leaves that cannot stand there.
+pub(crate) fn request_fields(request: &Request<()>, seed: u64) -> Result<FieldSection, OpenError> {
     let mut fields = FieldSection::new();
     let mut push = |name: &[u8], value: &[u8]| fields.push(FieldLine::new(name, value, seed));
     let uri = request.uri();
     let protocol = request.extensions().get::<Protocol>();
     // 8441-4-02: an extended CONNECT has a target like any other request.
-    let connect = request.method() == http::Method::CONNECT && protocol.is_none();
+    let is_connect = request.method() == http::Method::CONNECT;
+    if protocol.is_some_and(|Protocol(name)| !is_connect || !message::is_token(name.as_bytes())) {
+        return Err(OpenError::Malformed);
+    }
+    let connect = is_connect && protocol.is_none();
     push(b":method", request.method().as_str().as_bytes());
     if let Some(Protocol(protocol)) = protocol {
         push(b":protocol", protocol.as_bytes());
@@ -194,8 +217,11 @@ pub(crate) fn request_fields(request: &Request<()>, seed: u64) -> FieldSection {
     if !connect {
         push(b":scheme", uri.scheme_str().unwrap_or("http").as_bytes());
     }
-    let host = || request.headers().get(HOST).map(HeaderValue::as_bytes);
+    let host = || request.headers().get(HOST).map(trimmed);
     if let Some(authority) = uri.authority().map(without_userinfo).or_else(host) {
+        if !message::is_authority(authority) {
+            return Err(OpenError::Malformed);
+        }
         push(b":authority", authority); // 9113-8.3.1-02
     }
     if !connect {
@@ -205,7 +231,7 @@ pub(crate) fn request_fields(request: &Request<()>, seed: u64) -> FieldSection {
     for (name, value) in request.headers().iter().filter(|(name, _)| **name != HOST) {
         push_header(&mut fields, name, value, seed);
     }
-    fields
+    Ok(fields)
 }
 
 /// 9113-8.3.1-09, 9110-4.2.4-01: user and password are not part of it.

@@ -47,16 +47,27 @@ impl core::error::Error for FieldError {}
 ///
 /// Names are in lower case. Fields out of reach can be read and not changed: `connection` and those like it, `te`,
 /// `content-length`, `host`, `expect`, `via`, and pseudo-header fields, for some of which there are methods.
+///
+/// What is set or removed here does not come back in the message's trailers (RFC 9110 section 6.5.1).
 pub struct HeadMut<'a, H> {
     fields: &'a mut FieldSection,
     head: H,
     seed: u64,
-    transform: Option<Box<dyn Transform>>,
+    beside: Beside,
+}
+
+/// What a hook has said of a message beside its head.
+#[derive(Default)]
+pub(crate) struct Beside {
+    /// Its content passes through this.
+    pub(crate) transform: Option<Box<dyn Transform>>,
+    /// Its trailers do not have these fields, whose values mean nothing.
+    pub(crate) kept_out: Option<Box<FieldSection>>,
 }
 
 impl<'a, H> HeadMut<'a, H> {
     pub(crate) fn new(fields: &'a mut FieldSection, head: H, seed: u64) -> Self {
-        Self { fields, head, seed, transform: None }
+        Self { fields, head, seed, beside: Beside::default() }
     }
 
     /// What the message says of itself, before any change.
@@ -80,7 +91,7 @@ impl<'a, H> HeadMut<'a, H> {
     ///
     /// Name or value are not allowed.
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), FieldError> {
-        self.put(name.as_ref(), value.as_ref(), true)
+        self.put(name.as_ref(), value.as_ref(), true, false)
     }
 
     /// Adds one more line, behind those that are there.
@@ -89,7 +100,7 @@ impl<'a, H> HeadMut<'a, H> {
     ///
     /// Name or value are not allowed.
     pub fn add(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), FieldError> {
-        self.put(name.as_ref(), value.as_ref(), false)
+        self.put(name.as_ref(), value.as_ref(), false, false)
     }
 
     /// Removes the field.
@@ -102,6 +113,7 @@ impl<'a, H> HeadMut<'a, H> {
         let facts = FieldFacts::of_name(name, self.seed);
         check(&facts)?;
         self.fields.remove(name, &facts);
+        self.keep_out(name, facts);
         Ok(())
     }
 
@@ -110,26 +122,34 @@ impl<'a, H> HeadMut<'a, H> {
     /// Whoever transforms heeds `cache-control: no-transform` (RFC 9110 section 7.7), and changes what speaks of the octets:
     /// `content-encoding`, `etag` (section 8.8.1), `content-range`.
     pub fn transform(&mut self, transform: Box<dyn Transform>) {
-        self.transform = Some(transform);
+        self.beside.transform = Some(transform);
     }
 
-    pub(crate) fn into_transform(self) -> Option<Box<dyn Transform>> {
-        self.transform
+    pub(crate) fn into_beside(self) -> Beside {
+        self.beside
     }
 
-    fn put(&mut self, name: &[u8], value: &[u8], alone: bool) -> Result<(), FieldError> {
+    fn keep_out(&mut self, name: &[u8], facts: FieldFacts) {
+        let names = self.beside.kept_out.get_or_insert_default();
+        if names.get(name).is_none() {
+            names.push(FieldLine { name, value: b"", facts, never_indexed: false, origin: Origin::NONE });
+        }
+    }
+
+    fn put(&mut self, name: &[u8], value: &[u8], alone: bool, never_indexed: bool) -> Result<(), FieldError> {
         let facts = FieldFacts::of_name(name, self.seed);
         check(&facts)?;
         let facts = facts.with_value(value, self.seed);
         if !facts.well_formed {
             return Err(FieldError::Value);
         }
-        let line = FieldLine { name, value, facts, never_indexed: false, origin: Origin::NONE };
+        let line = FieldLine { name, value, facts, never_indexed, origin: Origin::NONE };
         if self.fields.size() + line.size() > HEAD_OCTETS_MAX {
             return Err(FieldError::TooLarge);
         }
         if alone {
             self.fields.remove(name, &facts);
+            self.keep_out(name, facts);
         }
         self.fields.push(line);
         Ok(())
@@ -190,6 +210,12 @@ impl<H: fmt::Debug> fmt::Debug for HeadMut<'_, H> {
     }
 }
 
+/// Takes fields out of trailers that hooks have set or removed in the head.
+pub(crate) fn strip(trailers: &mut FieldSection, kept_out: Option<&FieldSection>) {
+    let Some(names) = kept_out else { return };
+    names.iter().for_each(|line| trailers.remove(line.name, &line.facts));
+}
+
 /// Responses with this status have no content.
 pub(crate) const fn is_bare(status: u16) -> bool {
     matches!(status, 204 | 205 | 304)
@@ -210,7 +236,8 @@ fn check(facts: &FieldFacts) -> Result<(), FieldError> {
     }
 }
 
-/// The head of an answer that a hook gives, with `date` if it brings none of its own.
+/// The head of an answer that a hook gives, with `date` if it brings none of its own. Sensitive values are never to be indexed (RFC 7541
+/// section 7.1.3).
 pub(crate) fn answer_head(
     answer: &http::Response<Bytes>,
     date: &[u8],
@@ -225,11 +252,11 @@ pub(crate) fn answer_head(
     let mut head = HeadMut::new(&mut fields, (), seed);
     for (name, value) in answer.headers() {
         if name != http::header::CONTENT_LENGTH {
-            head.put(name.as_ref(), value.as_bytes(), false)?;
+            head.put(name.as_ref(), value.as_bytes(), false, value.is_sensitive())?;
         }
     }
     if !answer.headers().contains_key(http::header::DATE) {
-        head.put(b"date", date, false)?;
+        head.put(b"date", date, false, false)?;
     }
     if !is_bare(status) {
         let length = answer.body().len().to_string();
@@ -282,6 +309,16 @@ mod tests {
         }
         assert_eq!(head.set("a", vec![b'x'; HEAD_OCTETS_MAX]), Err(FieldError::TooLarge));
         assert_eq!(section, before);
+    }
+
+    #[test]
+    fn what_is_sensitive_in_an_answer_is_never_indexed() {
+        let mut secret = http::HeaderValue::from_static("a=1");
+        secret.set_sensitive(true);
+        let answer = http::Response::builder().header("set-cookie", secret).header("x", "1");
+        let fields = answer_head(&answer.body(Bytes::new()).unwrap(), b"today", SEED).unwrap();
+        let never: Vec<_> = fields.iter().filter(|line| line.never_indexed).map(|line| line.name).collect();
+        assert_eq!(never, [b"set-cookie"]);
     }
 
     #[test]

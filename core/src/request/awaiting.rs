@@ -89,6 +89,8 @@ pub struct Awaiting {
     pub response_credit: Credit<StreamLevel>,
     /// What the content of the response passes through.
     pub relay: Option<Box<Relay>>,
+    /// Fields that hooks have set or removed in the response: its trailers do not have them.
+    pub kept_out: Option<Box<FieldSection>>,
     /// It has become a tunnel.
     pub tunnel: Option<Tunnel>,
     /// How far the response has come.
@@ -155,6 +157,7 @@ impl Awaiting {
             request_connection_credit: Credit::none(),
             response_credit: Credit::none(),
             relay: None,
+            kept_out: None,
             tunnel: None,
             response: ResponsePhase::Awaited,
             deadline: None,

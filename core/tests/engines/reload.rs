@@ -2,11 +2,12 @@
 
 use shuntyard_core::address::{Address, SocketAddr};
 use shuntyard_core::config::{ConnectionConfig, RouteConfig, Scope, UpstreamConfig};
+use shuntyard_core::gateway::RecvBuf;
 use shuntyard_core::record::Outcome;
 use shuntyard_core::time::Duration;
 
 use crate::memory::Memory;
-use crate::memory::talk::{answer_all, ask};
+use crate::memory::talk::{answer_all, ask, ok, requests};
 
 fn address(port: u16) -> Address {
     SocketAddr::from(([127, 0, 0, 1], port)).into()
@@ -109,4 +110,28 @@ fn a_configuration_that_cannot_work_changes_nothing() {
     memory.reconfigure(|config| config.upstreams.clear());
     ask(&mut memory, client, "/");
     assert_eq!(answer_all(&mut memory), ["/"]);
+}
+
+/// Heads of HTTP/1.1 lie whole in the receive buffer: whoever may send longer ones finds it grown, and is never lent an empty one.
+#[test]
+fn a_larger_receive_buffer_applies_at_once() {
+    let mut memory = Memory::new(|config| config.recv_buffer_octets = 33 << 10);
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/");
+    assert_eq!(answer_all(&mut memory), ["/"]);
+    let backend = memory.backends()[0];
+    memory.reconfigure(|config| config.recv_buffer_octets = 256 << 10);
+    let client = memory.connect_mute();
+    let head = format!("GET /long HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "x".repeat(40 << 10));
+    for piece in head.as_bytes().chunks(1 << 10) {
+        let RecvBuf::Buffer(buffer) = memory.gateway.recv_buf(client) else { panic!("it takes nothing") };
+        assert!(buffer.len() >= piece.len(), "{} octets are lent", buffer.len());
+        buffer[..piece.len()].copy_from_slice(piece);
+        memory.gateway.handle_recv(client, piece.len(), memory.now);
+        memory.settle();
+    }
+    let (stream, _) = requests(&mut memory, backend).pop().expect("the request");
+    memory.backend(backend).send_response(stream, &ok(), true).expect("an open stream");
+    memory.settle();
+    assert!(memory.sent_to(client).starts_with(b"HTTP/1.1 200 "));
 }

@@ -300,12 +300,60 @@ fn a_hook_answers_instead_of_an_attempt_or_of_a_response() {
     memory.backend(backend).send_response(stream, &Response::new(()), false).expect("an open stream");
     memory.settle();
     assert_eq!(response(&mut memory, client).status(), 503);
+    // What is little may come, for a second.
+    assert!(matches!(memory.backend(backend).poll_event(), Ok(None)));
+    memory.wait(Duration::from_secs(1));
     let told = memory.backend(backend).poll_event();
     assert!(matches!(told, Ok(Some(ServerEvent::Reset { error_code: ErrorCode::CANCEL, .. }))), "{told:?}");
     assert_eq!((memory.attempts[0].outcome, memory.attempts[0].status), (AttemptOutcome::Abandoned, 200));
     assert_eq!((memory.records[0].status, memory.records[0].maybe_executed), (503, 1));
     let view = memory.gateway.view();
     assert_eq!((view.requests, view.reserved_octets, view.buffered_octets), (0, 0, 0));
+}
+
+/// Backends count the resets that they get, and their connection is shared: what is left of a response that nobody wants may come, if it
+/// is little.
+#[test]
+fn what_a_hook_makes_of_responses_does_not_strain_the_backend() {
+    for answers in [true, false] {
+        let hooks = on_response(move |_, _| if answers { Ok(answer(503, "later")) } else { Err(HookFailed) });
+        let mut memory =
+            Memory::of(|config| config.upstreams[0].connections_max = 1, |gateway| gateway.with_hooks(hooks));
+        let client = memory.connect(ConnectionConfig::default());
+        for n in 0..102 {
+            memory.client(client).send_request(&get(), true).expect("a slot");
+            memory.settle();
+            let backend = memory.backends()[0];
+            let mut streams = Vec::new();
+            while let Some(event) = memory.backend(backend).poll_event().expect("a sound connection") {
+                assert!(!matches!(event, ServerEvent::Reset { .. }), "request {n}: {event:?}");
+                if let ServerEvent::Request { stream, .. } = event {
+                    streams.push(stream);
+                }
+            }
+            assert_eq!(streams.len(), 1, "request {n} comes at once");
+            let head = Response::builder().header("content-length", 4).body(()).expect("a response");
+            memory.backend(backend).send_response(streams[0], &head, false).expect("an open stream");
+            memory.settle();
+            let status = if answers { 503 } else { 500 };
+            assert_eq!(response(&mut memory, client).status(), status);
+            memory.backend(backend).send_data(streams[0], b"gone", true).expect("an open stream");
+            memory.settle();
+        }
+        assert_eq!(memory.dials.len(), 1);
+    }
+    // One that is long is told to end.
+    let mut memory = memory(on_response(|_, _| Ok(answer(503, "later"))));
+    let client = memory.connect(ConnectionConfig::default());
+    memory.client(client).send_request(&get(), true).expect("a slot");
+    memory.settle();
+    let backend = memory.backends()[0];
+    let (stream, _) = requests(&mut memory, backend).remove(0);
+    let head = Response::builder().header("content-length", 1 << 20).body(()).expect("a response");
+    memory.backend(backend).send_response(stream, &head, false).expect("an open stream");
+    memory.settle();
+    let told = memory.backend(backend).poll_event();
+    assert!(matches!(told, Ok(Some(ServerEvent::Reset { error_code: ErrorCode::CANCEL, .. }))), "{told:?}");
 }
 
 /// To what, is the route's to say.
@@ -448,7 +496,8 @@ impl Hooks for Counting {
                 figures.backend_octets.1 += attempt.response_octets;
             }
             Record::Ended(end) => {
-                let route = self.routes.remove(&end.request.0).expect("it has arrived, and ends once");
+                // What the gateway refuses has not arrived.
+                let Some(route) = self.routes.remove(&end.request.0) else { return };
                 let figures = figures.entry(route).or_default();
                 figures.requests += 1;
                 figures.client_octets.0 += end.request_octets;
@@ -499,6 +548,103 @@ fn b80_figures_that_a_hook_counts_for_each_route_add_up_to_the_log() {
     assert_eq!(sum(|of| of.backend_octets.0), attempts.iter().map(|attempt| attempt.request_octets).sum());
     assert_eq!(sum(|of| of.backend_octets.1), attempts.iter().map(|attempt| attempt.response_octets).sum());
     assert_eq!(sum(|of| of.client_octets.1), 66_000);
+}
+
+/// They have records, and no hook is asked.
+#[test]
+fn what_the_gateway_refuses_has_not_arrived() {
+    let hooks = Counting::default();
+    let figures = Arc::clone(&hooks.figures);
+    let mut memory = memory(Box::new(hooks));
+    let client = memory.connect_mute();
+    memory.inject(client, b"TRACE /a HTTP/1.1\r\nhost: a\r\nmax-forwards: 0\r\n\r\n");
+    memory.inject(client, b"OPTIONS /a HTTP/1.1\r\nhost: a\r\nmax-forwards: 0\r\n\r\n");
+    memory.inject(client, b"GET a HTTP/1.1\r\nhost: a\r\n\r\n");
+    let ends: Vec<_> = memory.records.iter().map(|end| (end.status, end.attempts)).collect();
+    assert_eq!(ends.len(), 3, "{ends:?}");
+    assert!(ends.iter().all(|&(_, attempts)| attempts == 0), "{ends:?}");
+    assert_eq!((memory.started, figures.lock().unwrap().len()), (3, 0));
+}
+
+/// A field that a backend or a client trusts must not come behind the hook's back.
+#[test]
+fn what_hooks_set_does_not_come_back_in_trailers() {
+    /// When the request's trailers come.
+    #[derive(Clone, Copy, PartialEq)]
+    enum When {
+        Frozen,
+        Live,
+        /// And a second time for another attempt.
+        Again,
+    }
+    for (when, transforms) in
+        [When::Frozen, When::Live, When::Again].map(|when| [(when, false), (when, true)]).concat()
+    {
+        let hooks = Made {
+            arrived: |_: &Context<'_>| Verdict::Forward,
+            request: move |_: &Context<'_>, request: &mut HeadMut<'_, RequestHead>| -> Forward {
+                request.set("x-user", "verified")?;
+                request.remove("x-secret")?;
+                if transforms {
+                    request.transform(Box::new(Squeeze::default()));
+                }
+                Ok(Verdict::Forward)
+            },
+            response: move |_: &Context<'_>, response: &mut HeadMut<'_, ResponseHead>| -> Forward {
+                response.set("x-user", "verified")?;
+                response.remove("x-secret")?;
+                if transforms {
+                    response.transform(Box::new(Squeeze::default()));
+                }
+                Ok(Verdict::Forward)
+            },
+        };
+        let mut memory = memory(Box::new(hooks));
+        let trailers: http::HeaderMap = ["x-user", "x-ok", "x-secret", "x-user"]
+            .map(|name| (name.parse().expect("a name"), http::HeaderValue::from_static("admin")))
+            .into_iter()
+            .collect();
+        let names =
+            |trailers: &http::HeaderMap| -> Vec<_> { trailers.keys().map(|name| name.to_string()).collect() };
+        memory.hold_connects = when == When::Frozen;
+        let client = memory.connect(ConnectionConfig::default());
+        let stream = memory.client(client).send_request(&post(), false).expect("a slot");
+        memory.settle();
+        memory.client(client).send_data(stream, b"aaaaa", false).expect("an open stream");
+        memory.client(client).send_trailers(stream, &trailers).expect("an open stream");
+        memory.settle();
+        memory.release_connects();
+        let backend = memory.backends()[0];
+        for attempt in 0..if when == When::Again { 2 } else { 1 } {
+            let (mut arrived, mut came) = (None, None);
+            while let Some(event) = memory.backend(backend).poll_event().expect("a sound connection") {
+                match event {
+                    ServerEvent::Request { stream, .. } => arrived = Some(stream),
+                    ServerEvent::Trailers { trailers, .. } => came = Some(names(&trailers)),
+                    _ => {}
+                }
+            }
+            assert_eq!(came.expect("trailers"), ["x-ok"], "attempt {attempt}");
+            let stream = arrived.expect("a request");
+            if when == When::Again && attempt == 0 {
+                memory.backend(backend).reset(stream, ErrorCode::REFUSED_STREAM);
+                memory.settle();
+                memory.wait(Duration::from_secs(2));
+                continue;
+            }
+            memory.backend(backend).send_response(stream, &Response::new(()), false).expect("an open stream");
+            memory.backend(backend).send_data(stream, b"aaaaa", false).expect("an open stream");
+            memory.backend(backend).send_trailers(stream, &trailers).expect("an open stream");
+            memory.settle();
+        }
+        let mut came = None;
+        while let Some(event) = memory.client(client).poll_event().expect("a sound connection") {
+            if let ClientEvent::Trailers { trailers, .. } = event {
+                came = Some(names(&trailers));
+            }
+        }
+        assert_eq!(came.expect("trailers"), ["x-ok"]);
+    }
 }
 
 /// An idle connection that was adopted for a request that a hook then answers is nobody's own.

@@ -1,5 +1,6 @@
 //! What a gateway changes about messages: the header rules of routes, and hooks.
 
+mod bounds;
 mod contents;
 mod heads;
 #[path = "../memory/mod.rs"]

@@ -420,12 +420,12 @@ fn config(octets: &mut Octets<'_>) -> Config {
     let introduced = ListenerConfig { introduced: true, ..ListenerConfig::new(listener(2)) };
     config.listeners = vec![shakes_hands, introduced];
     for connection in [&mut config.front, &mut config.backend] {
-        connection.initial_window_size = octets.pick(&[65_535, 0, 1, 100, 1 << 20]);
+        connection.initial_window_size = octets.pick(&[65_535, 2, 1, 100, 1 << 20]);
         connection.outbox_high_mark = octets.pick(&[128 << 10, 1, 100, 5000]);
         connection.max_concurrent_streams = octets.pick(&[100, 1, 3]);
         connection.header_table_size = octets.pick(&[4096, 0, 100]);
     }
-    let least = config.backend.initial_window_size.max(1).into();
+    let least = config.backend.initial_window_size.into();
     config.ledger_octets = octets.pick(&[1 << 30, 65_535, 200_000]).max(least);
     config.upload_ledger_octets = octets.pick(&[1 << 30, 0, 65_535]);
     config.max_fronts = octets.pick(&[100, 1, 3]);

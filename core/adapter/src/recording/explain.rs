@@ -12,8 +12,9 @@ use shuntyard_core::gateway::{
 };
 use shuntyard_core::time::Instant;
 
+use crate::MakeHooks;
 use crate::recording::input::Input;
-use crate::recording::replay::{Recording, ReplayError, Replayed, Step, replay_octets, tell};
+use crate::recording::replay::{Recording, ReplayError, Replayed, Step, play, tell};
 use crate::recording::witness::Witness;
 
 /// Requests that are told of at most, if a number alone is asked for.
@@ -51,11 +52,31 @@ impl FromStr for StreamName {
 /// # Errors
 /// As [`replay`](crate::replay).
 pub fn explain(path: &Path, stream: StreamName) -> Result<(Replayed, Vec<String>), ReplayError> {
+    explained(path, stream, None)
+}
+
+/// The same, to the same hooks as those of the gateway that was recorded. They are made twice.
+///
+/// # Errors
+/// As [`replay_with`](crate::replay_with).
+pub fn explain_with(
+    path: &Path,
+    stream: StreamName,
+    hooks: &MakeHooks,
+) -> Result<(Replayed, Vec<String>), ReplayError> {
+    explained(path, stream, Some(hooks))
+}
+
+fn explained(
+    path: &Path,
+    stream: StreamName,
+    hooks: Option<&MakeHooks>,
+) -> Result<(Replayed, Vec<String>), ReplayError> {
     let file = std::fs::read(path).map_err(ReplayError::File)?;
-    let replayed = replay_octets(&file)?;
+    let replayed = play(&file, hooks)?;
     let mut recording = Recording::read(&file)?;
     recording.preamble.config.records = true;
-    let mut gateway = recording.preamble.gateway().map_err(ReplayError::Config)?;
+    let mut gateway = recording.preamble.gateway(hooks)?;
     let mut witness = Witness::new(recording.preamble.content);
     let mut story = Story::new(stream, recording.preamble.now);
     let (mut now, mut number) = (recording.preamble.now, 0);

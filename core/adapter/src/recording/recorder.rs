@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use shuntyard_core::address::Address;
-use shuntyard_core::config::{Config, ConfigError};
+use shuntyard_core::config::Config;
 use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, Connected, Gateway};
 use shuntyard_core::time::{Duration, Instant, WallClock};
 
@@ -13,12 +13,13 @@ use crate::recording::input::{
     ACCEPT, ACTIONS, ARRIVING, CLOSED, COMMAND, CONNECTED, INTRODUCED, POLLED_MAX, Pieces, READ_CLOSED,
     RECEIVED, SENT, TIMEOUT, TRANSMIT,
 };
+use crate::recording::replay::ReplayError;
 use crate::recording::witness::Witness;
 use crate::recording::word::Word;
-use crate::{Notice, Observer};
+use crate::{MakeHooks, Notice, Observer};
 
 /// The format of the files. A reader knows its own only.
-pub(crate) const FORMAT: u64 = 3;
+pub(crate) const FORMAT: u64 = 4;
 /// Octets of inputs that are gathered before they are written.
 const CHUNK: usize = 64 << 10;
 /// Inputs are not kept from the file for longer than this, if others follow.
@@ -46,6 +47,8 @@ pub(crate) struct Preamble {
     pub(crate) now: Instant,
     pub(crate) wall: WallClock,
     pub(crate) config: Config,
+    /// The number of its worker, where the gateway had hooks, which are not recorded.
+    pub(crate) hooked: Option<u64>,
 }
 
 impl Preamble {
@@ -57,11 +60,18 @@ impl Preamble {
         self.now.put(out);
         self.wall.put(out);
         self.config.put(out);
+        self.hooked.put(out);
     }
 
-    /// The gateway that it begins with.
-    pub(crate) fn gateway(&self) -> Result<Gateway, ConfigError> {
-        Gateway::new(self.config.clone(), self.seed, self.now, self.wall)
+    /// The gateway that it begins with, which has hooks where it had some when it was recorded.
+    pub(crate) fn gateway(&self, hooks: Option<&MakeHooks>) -> Result<Gateway, ReplayError> {
+        let gateway =
+            Gateway::new(self.config.clone(), self.seed, self.now, self.wall).map_err(ReplayError::Config)?;
+        match (self.hooked, hooks) {
+            (None, _) => Ok(gateway),
+            (Some(worker), Some(make)) => Ok(gateway.with_hooks(make(worker as usize))),
+            (Some(_), None) => Err(ReplayError::Hooks),
+        }
     }
 
     /// The preamble behind the format's number.
@@ -73,6 +83,7 @@ impl Preamble {
             now: Word::take(input)?,
             wall: Word::take(input)?,
             config: Word::take(input)?,
+            hooked: Word::take(input)?,
         })
     }
 }

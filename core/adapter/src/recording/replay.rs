@@ -8,6 +8,7 @@ use shuntyard_core::config::ConfigError;
 use shuntyard_core::gateway::{Gateway, RecvBuf};
 use shuntyard_core::time::Instant;
 
+use crate::MakeHooks;
 use crate::recording::chunk::{Chunk, Damage, chunks};
 use crate::recording::input::{Entry, Input};
 use crate::recording::recorder::{FORMAT, Preamble};
@@ -27,6 +28,8 @@ pub enum ReplayError {
     Format(u64),
     /// The configuration is none for this version.
     Config(ConfigError),
+    /// The gateway had hooks, which are not recorded, and none were given to the replay.
+    Hooks,
 }
 
 impl fmt::Display for ReplayError {
@@ -37,6 +40,7 @@ impl fmt::Display for ReplayError {
             Self::NoRecording => f.write_str("it is no recording"),
             Self::Format(format) => write!(f, "it has format {format}, and this version reads {FORMAT}"),
             Self::Config(error) => write!(f, "its configuration is none for this version: {error}"),
+            Self::Hooks => f.write_str("its gateway had hooks, which only the program has that recorded it"),
         }
     }
 }
@@ -82,19 +86,31 @@ pub struct Replayed {
 /// Replays the file at `path`.
 ///
 /// # Errors
-/// A file that cannot be read, or in which something is not as it was written.
+/// A file that cannot be read, or in which something is not as it was written; or of a gateway with hooks.
 pub fn replay(path: &Path) -> Result<Replayed, ReplayError> {
     replay_octets(&std::fs::read(path).map_err(ReplayError::File)?)
+}
+
+/// Replays the file at `path`, to the same hooks as those of the gateway that was recorded. One that had none has none here.
+///
+/// # Errors
+/// A file that cannot be read, or in which something is not as it was written.
+pub fn replay_with(path: &Path, hooks: &MakeHooks) -> Result<Replayed, ReplayError> {
+    play(&std::fs::read(path).map_err(ReplayError::File)?, Some(hooks))
 }
 
 /// Replays the octets of a file.
 ///
 /// # Errors
-/// Octets that are not as they were written.
+/// Octets that are not as they were written, or of a gateway with hooks.
 pub fn replay_octets(file: &[u8]) -> Result<Replayed, ReplayError> {
+    play(file, None)
+}
+
+pub(crate) fn play(file: &[u8], hooks: Option<&MakeHooks>) -> Result<Replayed, ReplayError> {
     let recording = Recording::read(file)?;
     let preamble = &recording.preamble;
-    let mut replay = Replay::new(preamble)?;
+    let mut replay = Replay::new(preamble, hooks)?;
     recording.each(|step| {
         match step {
             Step::Input(entry) => replay.play(&entry),
@@ -175,9 +191,9 @@ struct Replay {
 }
 
 impl Replay {
-    fn new(preamble: &Preamble) -> Result<Self, ReplayError> {
+    fn new(preamble: &Preamble, hooks: Option<&MakeHooks>) -> Result<Self, ReplayError> {
         Ok(Self {
-            gateway: preamble.gateway().map_err(ReplayError::Config)?,
+            gateway: preamble.gateway(hooks)?,
             witness: Witness::new(preamble.content),
             now: preamble.now,
             inputs: 0,

@@ -10,6 +10,8 @@ use shuntyard_core::config::{Config, ConnectionConfig, Protocol};
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::gateway::{Accepted, Action, Command, ConnId, Connected, RecvBuf};
 use shuntyard_core::h2::{Client, Server, ServerEvent};
+use shuntyard_core::hooks::{Context, HeadMut, HookFailed, Hooks, Verdict};
+use shuntyard_core::message::RequestHead;
 use shuntyard_core::time::{Duration, Instant};
 
 use super::chunk::Writer;
@@ -18,7 +20,7 @@ use super::recorder::file_of;
 use super::replay::Recording;
 use super::word::Word as _;
 use super::*;
-use crate::{Notice, Observer, Options, equip};
+use crate::{MakeHooks, Notice, Observer, Options, equip};
 
 const SECRET: &[u8] = b"what nobody else should read";
 
@@ -231,6 +233,88 @@ fn content_that_leaves_over_http_1_is_replayed_without_it() {
             assert_eq!(replay_octets(&file).unwrap().difference, None, "{content} {front}");
         }
     }
+}
+
+/// Nothing of ours has left yet: what it says is told from content all the same.
+#[test]
+fn a_backend_that_speaks_first_is_recorded_without_content() {
+    for content in [true, false] {
+        let place = Place::new(&format!("first-{content}"));
+        let options = RecordingOptions { file: place.0.clone(), content, max_octets: 1 << 20 };
+        let mut world = World::new(gateway(Some(options), None));
+        world.client.send_request(&Request::get("http://example.com/").body(()).unwrap(), true).unwrap();
+        let octets = world.client.poll_transmit().unwrap().to_vec();
+        world.client.handle_sent(octets.len());
+        world.hear(world.conn, &octets);
+        let mut backend = None;
+        while let Some(action) = world.gateway.poll_action() {
+            match action {
+                Action::Connect { conn, .. } => {
+                    world.gateway.handle_connected(conn, Connected::default(), world.now);
+                    // SETTINGS, of which half the header comes at first.
+                    world.hear(conn, &[0, 0, 0, 4, 0]);
+                    backend = Some(conn);
+                }
+                Action::Writable(conn) => world.write(conn),
+                _ => {}
+            }
+        }
+        let backend = backend.unwrap();
+        let mut response = vec![0, 0, 0, 0, 0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88];
+        response.extend([0, 0, SECRET.len() as u8, 0, 1, 0, 0, 0, 1]);
+        response.extend(SECRET);
+        let (settings, response) = response.split_at(4);
+        world.hear(backend, settings);
+        world.turn();
+        world.hear(backend, response);
+        world.turn();
+        assert!(world.output.iter().any(|(conn, octets)| *conn == world.conn && contains(octets, SECRET)));
+        drop(world);
+        let file = place.octets();
+        assert_eq!(contains(&file, SECRET), content);
+        assert_eq!(replay_octets(&file).unwrap().difference, None);
+    }
+}
+
+/// Hooks are code: whoever replays brings the same.
+#[test]
+fn a_gateway_with_hooks_is_replayed_with_them_only() {
+    struct Marks;
+    impl Hooks for Marks {
+        fn request(
+            &mut self,
+            _: &Context<'_>,
+            request: &mut HeadMut<'_, RequestHead>,
+        ) -> Result<Verdict, HookFailed> {
+            request.set("x", "marked")?;
+            Ok(Verdict::Forward)
+        }
+    }
+    struct Nothing;
+    impl Hooks for Nothing {}
+    let marks: MakeHooks = Arc::new(|worker| {
+        assert_eq!(worker, 0);
+        Box::new(Marks)
+    });
+    let place = Place::new("hooked");
+    let recording = RecordingOptions { file: place.0.clone(), content: false, max_octets: 1 << 20 };
+    let options =
+        Options { hooks: Some(Arc::clone(&marks)), recording: Some(recording), ..Options::new(Vec::new()) };
+    let backend: std::net::SocketAddr = "127.0.0.1:9000".parse().unwrap();
+    let gateway = equip(&Config::new(vec![backend.into()]), &options).unwrap().remove(0).gateway;
+    World::new(gateway).run();
+    let (file, stream) = (place.file(), "1".parse().unwrap());
+    assert_eq!(replay_with(&file, &marks).unwrap().difference, None);
+    let (replayed, story) = explain_with(&file, stream, &marks).unwrap();
+    assert_eq!((replayed.difference, story.len() > 1), (None, true));
+    assert!(matches!(replay(&file), Err(ReplayError::Hooks)));
+    assert!(matches!(explain(&file, stream), Err(ReplayError::Hooks)));
+    let others: MakeHooks = Arc::new(|_| Box::new(Nothing));
+    assert!(replay_with(&file, &others).unwrap().difference.is_some());
+    // Where there were none there are none.
+    let place = Place::new("bare");
+    recorded(&place, true);
+    assert_eq!(replay_with(&place.file(), &marks).unwrap().difference, None);
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub(super) fn draw(config: &mut Config, seed: u64, backends: &[Backend], faults:
     config.backend.assumed_max_concurrent_streams = *choices.pick(&[100, 1, 2]);
     config.backend.max_concurrent_streams_cap = *choices.pick(&[250, 250, 1, 3]);
     config.recv_buffer_octets = *choices.pick(&[256 << 10, 33 << 10]);
-    let window = u64::from(config.backend.initial_window_size).max(1);
+    let window = u64::from(config.backend.initial_window_size);
     let needed = window.max(65_535);
     let ample = (needed * 64).max(1 << 30);
     config.ledger_octets = *choices.pick(&[ample, ample, needed * 3, needed]);
