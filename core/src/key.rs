@@ -186,7 +186,8 @@ impl<T, M> Slab<T, M> {
                 if let State::Free { next } = slot.state {
                     self.free = next;
                 }
-                slot.state = State::Used(value);
+                // A free place holds nothing that would have to be dropped: the entry is written where it stays.
+                core::mem::forget(core::mem::replace(&mut slot.state, State::Used(value)));
             }
             None => {
                 cold_path();

@@ -160,10 +160,14 @@ impl Streams {
     pub(crate) fn remove(&mut self, key: StreamKey, by: ClosedBy) {
         let Some(id) = self.slab.get(key).map(|stream| stream.id) else { return };
         self.slab.discard(key);
-        while let Some(&(_, first)) = self.by_id.front()
-            && self.slab.get(first).is_none()
-        {
+        // Who stands in front is there, unless it was this one.
+        if self.by_id.front().is_some_and(|&(oldest, _)| oldest == id) {
             self.by_id.pop_front();
+            while let Some(&(_, first)) = self.by_id.front()
+                && self.slab.get(first).is_none()
+            {
+                self.by_id.pop_front();
+            }
         }
         if self.by_id.len() > 2 * self.slab.len() + GONE_MAX {
             self.by_id.retain(|&(_, key)| self.slab.get(key).is_some());
