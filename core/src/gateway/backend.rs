@@ -5,6 +5,7 @@ use crate::fields::{FieldName, FieldSection};
 use crate::gateway::forward::map_back;
 use crate::gateway::front::key_of;
 use crate::gateway::hooked::Incoming;
+use crate::gateway::leftover::NOBODY;
 use crate::gateway::tunnel::Direction;
 use crate::gateway::{ConnId, Gateway};
 use crate::h2::{Cut, Event, StreamKey};
@@ -16,18 +17,16 @@ use crate::window::{Both, Credit};
 
 impl Gateway {
     pub(super) fn backend_event(&mut self, conn: ConnId, event: Event<'_>, now: Instant) {
-        if Self::is_of_nobody(&event) {
-            return self.leftover_event(conn, event, now);
-        }
         match event {
-            Event::Interim { tag, head, fields, .. } => {
-                self.interim_response(key_of(tag), head.status, fields);
-            }
-            Event::Response { tag, head, fields, end, .. } => {
+            Event::Response { tag, head, fields, end, .. } if tag != NOBODY => {
                 self.response_head(key_of(tag), head, fields, end, now);
             }
-            Event::Data { stream, tag, data, credit, end } => {
+            Event::Data { stream, tag, data, credit, end } if tag != NOBODY => {
                 self.response_content((conn, stream), key_of(tag), data, credit, end, now);
+            }
+            event if Self::is_of_nobody(&event) => self.leftover_event(conn, event, now),
+            Event::Interim { tag, head, fields, .. } => {
+                self.interim_response(key_of(tag), head.status, fields);
             }
             Event::Trailers { tag, fields, .. } => self.response_trailers(key_of(tag), fields, now),
             Event::Reset { tag, error_code, .. } => {
@@ -47,7 +46,11 @@ impl Gateway {
             Event::GoAway { .. } => self.backend_goes_away(conn, now),
             // We send no PING to backends yet.
             Event::PingAck { .. } => {}
-            Event::Reprioritized { .. } | Event::Request { .. } | Event::RequestRefused { .. } => {
+            Event::Response { .. }
+            | Event::Data { .. }
+            | Event::Reprioritized { .. }
+            | Event::Request { .. }
+            | Event::RequestRefused { .. } => {
                 self.ignored_events += 1
             }
         }

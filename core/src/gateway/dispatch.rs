@@ -281,7 +281,9 @@ impl Gateway {
         };
         let head_at = entry.session.octets_queued();
         let opened = entry.session.open(outgoing.fields.as_ref().unwrap_or(frozen.fields()), end);
-        self.spare.keep_section(outgoing.fields.unwrap_or_default());
+        if let Some(fields) = outgoing.fields {
+            self.spare.keep_section(fields);
+        }
         if opened == Err(OpenError::Malformed) {
             // No backend of this protocol can be asked for it.
             self.stay_frozen(key, frozen, permit);

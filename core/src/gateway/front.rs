@@ -148,7 +148,9 @@ impl Gateway {
         if let Some(entry) = entry {
             entry.session.set_tag(front.stream, tag_of(key));
         }
-        self.write_record(Record::Started { request: id, at: now });
+        if self.has_readers() {
+            self.write_record(Record::Started { request: id, at: now });
+        }
         key
     }
 

@@ -16,7 +16,7 @@ const OCTETS_MAX: u32 = 16 << 10;
 /// How long they may take.
 pub(super) const LEFTOVER: Duration = Duration::from_secs(1);
 /// The tag of a stream that has no request: what connections say until they are told one.
-const NOBODY: u64 = 0;
+pub(super) const NOBODY: u64 = 0;
 
 impl Gateway {
     /// Its backend has answered what is no answer to the request, which fails: what has this length may come.
