@@ -50,9 +50,7 @@ impl Gateway {
             | Event::Data { .. }
             | Event::Reprioritized { .. }
             | Event::Request { .. }
-            | Event::RequestRefused { .. } => {
-                self.ignored_events += 1
-            }
+            | Event::RequestRefused { .. } => self.ignored_events += 1,
         }
     }
 
