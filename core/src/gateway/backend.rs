@@ -6,7 +6,7 @@ use crate::gateway::forward::map_back;
 use crate::gateway::front::key_of;
 use crate::gateway::hooked::Incoming;
 use crate::gateway::leftover::NOBODY;
-use crate::gateway::tunnel::Direction;
+use crate::gateway::tunnel::{Direction, opens_tunnel};
 use crate::gateway::{ConnId, Gateway};
 use crate::h2::{Cut, Event, StreamKey};
 use crate::message::{ResponseHead, Version};
@@ -112,11 +112,11 @@ impl Gateway {
         if status == 426 {
             self.offer_upgrades(key);
         }
-        let own = self.own_content(key, status);
-        if own.is_some() {
-            relay = None;
-        }
         if let Some(request) = self.requests.get_mut(key) {
+            let own = Self::own_content(request, status);
+            if own.is_some() {
+                relay = None;
+            }
             let front = request.awaiting.front;
             request.awaiting.response = ResponsePhase::Begun(status);
             request.awaiting.responded = Some(now);
@@ -138,12 +138,15 @@ impl Gateway {
             }
             request.awaiting.progress_at = now;
             self.unwatched.push(key);
-            let is_tunnel = self.open_tunnel(key, status, &mut fields);
+            let is_tunnel = opens_tunnel(request.awaiting.head.method, status);
+            if is_tunnel {
+                self.open_tunnel(key, &mut fields);
+            }
             if let Some(entry) = self.conns.get_mut(front.conn) {
                 self.spare.lend_outbox(entry);
                 let _ = entry.session.send_head(front.stream, &fields, end);
+                entry.show(front.conn, &mut self.actions, &mut self.revisited);
             }
-            self.touch(front.conn);
             if end && is_tunnel {
                 self.tunnel_ended(key, Direction::ToClient, now);
             } else if end {
@@ -187,6 +190,7 @@ impl Gateway {
             cut = entry.session.send_data(front.stream, data, end).unwrap_or(data.len());
             // Octets that came before may wait still, and a bare end behind them.
             all_left = entry.session.queued(front.stream) == 0;
+            entry.show(front.conn, &mut self.actions, &mut self.revisited);
         }
         let taken_at_once = all_left && !end;
         let is_tunnel = request.awaiting.tunnel.is_some();
@@ -201,7 +205,6 @@ impl Gateway {
         {
             entry.session.release_stream(stream, left);
         }
-        self.touch(front.conn);
         if taken_at_once {
             self.widen_for_fast_client(key);
         }
@@ -268,7 +271,7 @@ impl Gateway {
         let waiting =
             relayed + self.conns.get_mut(front.conn).map_or(0, |entry| entry.session.fit_queue(front.stream));
         let surplus = finished.trim(waiting as u32);
-        request.place = Place::Finished(finished);
+        request.place.put(Place::Finished(finished));
         if let Some(surplus) = surplus {
             self.give_back(front.conn, surplus);
         }

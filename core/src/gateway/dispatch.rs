@@ -317,7 +317,7 @@ impl Gateway {
         let mut live = frozen.thaw(permit, attempt);
         live.relay = outgoing.relay;
         let reserved = live.reserved();
-        request.place = Place::Live(live);
+        request.place.put(Place::Live(live));
         self.charge(front, reserved);
         self.count_thaw(&attempt, frozen_at, again);
         if let Some(lane) = lane {
@@ -340,7 +340,7 @@ impl Gateway {
     /// It was not thawed after all.
     fn stay_frozen(&mut self, key: RequestKey, frozen: Frozen, permit: Permit) -> Thawed {
         if let Some(request) = self.requests.get_mut(key) {
-            request.place = Place::Frozen(frozen);
+            request.place.put(Place::Frozen(frozen));
         }
         self.ledger.give_back(permit);
         Thawed::NoSlot

@@ -323,15 +323,24 @@ impl Gateway {
         self.release_front(front, stream, connection);
     }
 
-    fn release_front(
+    #[inline(always)]
+    pub(super) fn release_front(
         &mut self,
         front: FrontAddress,
         stream: Credit<StreamLevel>,
         connection: Credit<ConnectionLevel>,
     ) {
-        if stream.octets() == 0 && connection.octets() == 0 {
-            return;
+        if stream.octets() > 0 || connection.octets() > 0 {
+            self.release_octets(front, stream, connection);
         }
+    }
+
+    fn release_octets(
+        &mut self,
+        front: FrontAddress,
+        stream: Credit<StreamLevel>,
+        connection: Credit<ConnectionLevel>,
+    ) {
         if let Some(entry) = self.conns.get_mut(front.conn) {
             if stream.octets() > 0 {
                 entry.session.release_stream(front.stream, stream);

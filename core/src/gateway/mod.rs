@@ -487,13 +487,8 @@ impl Gateway {
     /// remembers connections whose input may go on, or that are over.
     #[inline(always)]
     fn touch(&mut self, id: ConnId) {
-        let Some(entry) = self.conns.get_mut(id) else { return };
-        if !entry.announced && entry.life != Life::Connecting && entry.session.has_output() {
-            entry.announced = true;
-            self.actions.push_back(Action::Writable(id));
-        }
-        if entry.wants_a_visit() {
-            self.revisited.push(id);
+        if let Some(entry) = self.conns.get_mut(id) {
+            entry.show(id, &mut self.actions, &mut self.revisited);
         }
     }
 }

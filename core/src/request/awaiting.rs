@@ -220,7 +220,7 @@ impl Request {
         match self.place.take() {
             Place::Live(live) => Some(live),
             place @ (Place::Frozen(_) | Place::Finished(_) | Place::Moving) => {
-                self.place = place;
+                self.place.put(place);
                 None
             }
         }
@@ -231,7 +231,7 @@ impl Request {
         match self.place.take() {
             Place::Frozen(frozen) => Some(frozen),
             place @ (Place::Live(_) | Place::Finished(_) | Place::Moving) => {
-                self.place = place;
+                self.place.put(place);
                 None
             }
         }
