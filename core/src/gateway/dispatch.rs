@@ -112,7 +112,7 @@ impl Gateway {
         let conns = &self.conns;
         let is_fit = |conn| conns.get(conn).is_some_and(|conn| offers(conn, wanted.needs));
         let has_slot = |conn| is_fit(conn) && conns.get(conn).and_then(streams_where_free).is_some();
-        match self.registry.better_way(entry, best.map(|(rank, _)| rank), wanted, has_slot) {
+        match self.registry.better_way(entry, best.map(|((rank, _), _)| rank), wanted, has_slot) {
             Some(Way::Adopt(endpoint, conn)) => {
                 self.adopt(entry, endpoint, conn);
                 self.try_out(conn, adopted, now);
@@ -129,9 +129,9 @@ impl Gateway {
             }
             None => {}
         }
-        let (_, conn) = best?;
+        let ((_, streams), conn) = best?;
         // It was adopted to be waited for.
-        if self.conns.get(conn).is_some_and(|entry| entry.session.open_streams() == 0) {
+        if streams == 0 {
             self.try_out(conn, adopted, now);
         }
         Some(conn)
@@ -162,23 +162,22 @@ impl Gateway {
         })
     }
 
-    fn best_seat(&mut self, entry: EntryKey, wanted: Wanted) -> Option<(Rank, ConnId)> {
+    /// The connection of the best engine, with the rank of its endpoint and its streams.
+    fn best_seat(&mut self, entry: EntryKey, wanted: Wanted) -> Option<((Rank, usize), ConnId)> {
         let entry = self.registry.entry(entry)?;
         self.work.steps(entry.seats.len());
+        let upstream = self.registry.upstream(entry.upstream)?;
         entry
             .seats
             .iter()
-            .filter_map(|&Seat { conn, endpoint, .. }| {
+            .filter_map(|&Seat { conn: id, endpoint, .. }| {
+                let conn = self.conns.get(id)?;
                 // Where many wait, hardly anybody has a slot.
-                let streams = self.conns.get(conn).and_then(streams_where_free)?;
-                let rank = self.registry.rank(entry.upstream, endpoint, wanted)?;
-                if !self.conns.get(conn).is_some_and(|conn| offers(conn, wanted.needs)) {
-                    return None;
-                }
-                Some(((rank, streams), conn))
+                let streams = streams_where_free(conn)?;
+                let rank = upstream.rank_of(endpoint, wanted)?;
+                offers(conn, wanted.needs).then_some(((rank, streams), id))
             })
             .min_by_key(|&(order, _)| order)
-            .map(|((rank, _), conn)| (rank, conn))
     }
 
     /// Whether an engine of the entry rests: it will have slots again soon.
@@ -231,7 +230,6 @@ impl Gateway {
 
     /// Gives the request a stream.
     fn thaw(&mut self, key: RequestKey, conn: ConnId, now: Instant) -> Thawed {
-        self.lend_outbox(conn);
         let Some(entry) = self.conns.get(conn) else { return Thawed::NoSlot };
         let Side::Backend(engine) = &entry.side else { return Thawed::NoSlot };
         let (upstream, endpoint) = (engine.upstream, engine.endpoint);
@@ -279,6 +277,7 @@ impl Gateway {
         let &Side::Backend(Engine { upstream, endpoint, .. }) = &entry.side else {
             return self.stay_frozen(key, frozen, permit);
         };
+        self.spare.lend_outbox(entry);
         let head_at = entry.session.octets_queued();
         let opened = entry.session.open(outgoing.fields.as_ref().unwrap_or(frozen.fields()), end);
         if let Some(fields) = outgoing.fields {
@@ -329,11 +328,15 @@ impl Gateway {
             self.give_content(key, now);
         }
         self.watch(conn, now);
-        // B64: it had the last identifier.
-        if self.conns.get(conn).is_some_and(|entry| entry.session.is_going_away()) {
-            self.retire_engine(conn, Cause::ConnectionTerminated, now);
+        if let Some(entry) = self.conns.get_mut(conn) {
+            // B64: it had the last identifier.
+            if entry.session.is_going_away() {
+                self.retire_engine(conn, Cause::ConnectionTerminated, now);
+                self.touch(conn);
+            } else {
+                entry.show(conn, &mut self.actions, &mut self.revisited);
+            }
         }
-        self.touch(conn);
         Thawed::Yes
     }
 
