@@ -379,8 +379,8 @@ impl Session {
     }
 
     /// Attaches a number to a stream.
-    pub fn set_tag(&mut self, key: StreamKey, tag: u64) {
-        each!(self, session => session.set_tag(key, tag), asleep => ())
+    pub fn set_tag(&mut self, key: StreamKey, tag: u64) -> Option<u32> {
+        each!(self, session => session.set_tag(key, tag), asleep => None)
     }
 
     /// The number of a stream on its connection.

@@ -288,11 +288,11 @@ impl Connection {
         Some(self.streams.slab.get(stream)?.id)
     }
 
-    /// Attaches a number to a stream that its events will bear.
-    pub fn set_tag(&mut self, stream: StreamKey, tag: u64) {
-        if let Some(stream) = self.streams.slab.get_mut(stream) {
-            stream.tag = tag;
-        }
+    /// Attaches a number to a stream that its events will bear. Says the identifier of the stream.
+    pub fn set_tag(&mut self, stream: StreamKey, tag: u64) -> Option<u32> {
+        let stream = self.streams.slab.get_mut(stream)?;
+        stream.tag = tag;
+        Some(stream.id)
     }
 
     /// Octets of content that wait in a stream's queue.

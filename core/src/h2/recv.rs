@@ -33,18 +33,20 @@ impl Connection {
             if let Some(event) = self.next_excluded() {
                 return Ok(Some(event));
             }
-            let error = match self.next_frame(input) {
+            let event = match self.next_frame(input) {
+                Ok(Some((header, payload))) => self.recv_frame(header, payload),
                 Ok(None) => return Ok(None),
-                Ok(Some((header, payload))) => match self.recv_frame(header, payload) {
-                    Ok(None) => continue,
-                    Ok(event) => return Ok(event),
-                    Err(error) => error,
-                },
-                Err(error) => error,
+                Err(error) => Err(error),
             };
-            input.take_all();
-            self.fail(error);
-            return Err(error);
+            match event {
+                Ok(None) => {}
+                Ok(Some(_)) => return event,
+                Err(error) => {
+                    input.take_all();
+                    self.fail(error);
+                    return event;
+                }
+            }
         }
     }
 
@@ -234,6 +236,7 @@ impl Connection {
             self.release_connection(Credit::new(octets));
             return self.fail_stream(key, error);
         }
+        let is_over = stream.state.is_closed();
         if !end {
             let points = self.misuse.cost_of_data(data.len(), padding);
             self.spend(points)?;
@@ -242,7 +245,9 @@ impl Connection {
         if padding > 0 {
             self.release(key, Credit::new(padding));
         }
-        self.close_if_over(key);
+        if is_over {
+            self.close(key);
+        }
         Ok(Some(Event::Data { stream: key, tag, data, credit: Credit::new(data.len() as u32), end }))
     }
 
