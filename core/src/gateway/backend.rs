@@ -263,20 +263,18 @@ impl Gateway {
         now: Instant,
     ) -> Option<(ConnId, StreamKey, bool)> {
         let request = self.requests.get_mut(key)?;
-        let live = request.take_live()?;
-        let (conn, stream) = (live.conn(), live.stream());
-        let (mut finished, attempt) = live.finish();
+        let attempt = request.finish()?;
         let front = request.awaiting.front;
         let relayed = request.awaiting.relay.as_ref().map_or(0, |relay| relay.waiting());
         let waiting =
             relayed + self.conns.get_mut(front.conn).map_or(0, |entry| entry.session.fit_queue(front.stream));
-        let surplus = finished.trim(waiting as u32);
-        request.place.put(Place::Finished(finished));
-        if let Some(surplus) = surplus {
+        if let Place::Finished(finished) = &mut request.place
+            && let Some(surplus) = finished.trim(waiting as u32)
+        {
             self.give_back(front.conn, surplus);
         }
         self.attempt_over(key, &attempt, AttemptOutcome::Complete, now);
-        Some((conn, stream, attempt.sent.is_some()))
+        Some((attempt.conn, attempt.stream, attempt.sent.is_some()))
     }
 
     /// Octets of content were cut for one side: the other side gets its credit.

@@ -180,11 +180,17 @@ impl Gateway {
 
     /// The end of the request was cut for the backend.
     pub(super) fn request_sent(&mut self, key: RequestKey, now: Instant) {
-        if let Some(live) = self.requests.get_mut(key).and_then(Request::live_mut) {
+        let Some(request) = self.requests.get_mut(key) else { return };
+        if let Some(live) = request.live_mut() {
             live.attempt.sent = Some(now);
         }
-        self.await_response(key, now);
-        self.tunnel_ended(key, Direction::ToBackend, now);
+        let is_tunnel = request.awaiting.tunnel.is_some();
+        if request.awaiting.response == ResponsePhase::Awaited {
+            self.arm_request(key, Kind::Response, now);
+        }
+        if is_tunnel {
+            self.tunnel_ended(key, Direction::ToBackend, now);
+        }
     }
 
     pub(super) fn disarm_request(&mut self, key: RequestKey) {

@@ -12,7 +12,7 @@ use crate::ledger::Permit;
 use crate::message::Method;
 use crate::record::Cause;
 use crate::registry::{Rank, Seat, Wanted, Way};
-use crate::request::{Attempt, Awaiting, Frozen, Needs, Place, RequestKey, Unserved};
+use crate::request::{Attempt, Awaiting, Needs, Place, RequestKey, Unserved};
 use crate::time::Instant;
 
 /// What came of an attempt to thaw.
@@ -246,21 +246,17 @@ impl Gateway {
         let Some(permit) = engine.permit(&entry.session, &mut self.ledger, window) else {
             return Thawed::Starved;
         };
-        let Some(frozen) = request.take_frozen() else {
-            self.ledger.give_back(permit);
-            return Thawed::NoSlot;
-        };
-        let awaiting = &mut request.awaiting;
+        let awaiting = &request.awaiting;
         let end = awaiting.content_end && awaiting.content.is_empty() && awaiting.trailers.is_none();
-        let outgoing = match self.outgoing(key, &frozen, (upstream, endpoint), end, now) {
+        let outgoing = match self.outgoing(key, (upstream, endpoint), end, now) {
             Ok(outgoing) => outgoing,
             Err(instead) => {
-                self.stay_frozen(key, frozen, permit);
+                self.ledger.give_back(permit);
                 self.answer_instead(key, instead, now);
                 return Thawed::Answered;
             }
         };
-        self.hand_over(key, conn, (frozen, permit), outgoing, end, now)
+        self.hand_over(key, conn, permit, outgoing, end, now)
     }
 
     /// Opens the stream, and sends what there is of the request.
@@ -268,14 +264,18 @@ impl Gateway {
         &mut self,
         key: RequestKey,
         conn: ConnId,
-        (frozen, permit): (Frozen, Permit),
+        permit: Permit,
         outgoing: Outgoing,
         end: bool,
         now: Instant,
     ) -> Thawed {
-        let Some(entry) = self.conns.get_mut(conn) else { return self.stay_frozen(key, frozen, permit) };
-        let &Side::Backend(Engine { upstream, endpoint, .. }) = &entry.side else {
-            return self.stay_frozen(key, frozen, permit);
+        let (Some(entry), Some(request)) = (self.conns.get_mut(conn), self.requests.get_mut(key)) else {
+            return self.stay_frozen(permit);
+        };
+        let (&Side::Backend(Engine { upstream, endpoint, .. }), Place::Frozen(frozen)) =
+            (&entry.side, &request.place)
+        else {
+            return self.stay_frozen(permit);
         };
         self.spare.lend_outbox(entry);
         let head_at = entry.session.octets_queued();
@@ -283,17 +283,20 @@ impl Gateway {
         if let Some(fields) = outgoing.fields {
             self.spare.keep_section(fields);
         }
-        if opened == Err(OpenError::Malformed) {
-            // No backend of this protocol can be asked for it.
-            self.stay_frozen(key, frozen, permit);
-            self.fail_request(key, Cause::RequestMalformed, now);
-            return Thawed::Answered;
-        }
-        let (Ok(stream), Some(request)) = (opened, self.requests.get_mut(key)) else {
-            return self.stay_frozen(key, frozen, permit);
+        let stream = match opened {
+            Ok(stream) => stream,
+            Err(OpenError::Malformed) => {
+                // No backend of this protocol can be asked for it.
+                self.ledger.give_back(permit);
+                self.fail_request(key, Cause::RequestMalformed, now);
+                return Thawed::Answered;
+            }
+            Err(OpenError::NotClient | OpenError::NoSlot | OpenError::GoingAway) => {
+                return self.stay_frozen(permit);
+            }
         };
         let awaiting = &mut request.awaiting;
-        entry.session.set_tag(stream, tag_of(key));
+        let stream_id = entry.session.set_tag(stream, tag_of(key)).unwrap_or(0);
         awaiting.attempts += 1;
         awaiting.thawed = Some(now);
         let attempt = Attempt {
@@ -302,7 +305,7 @@ impl Gateway {
             endpoint,
             conn,
             stream,
-            stream_id: entry.session.stream_id(stream).unwrap_or(0),
+            stream_id,
             head_at,
             thawed: now,
             sent: None,
@@ -313,10 +316,8 @@ impl Gateway {
         };
         let (lane, front) = (awaiting.lane, awaiting.front.conn);
         let (frozen_at, again) = (awaiting.frozen, awaiting.last_failure.take());
-        let mut live = frozen.thaw(permit, attempt);
-        live.relay = outgoing.relay;
-        let reserved = live.reserved();
-        request.place.put(Place::Live(live));
+        let reserved = permit.octets();
+        request.thaw(permit, attempt, outgoing.relay);
         self.charge(front, reserved);
         self.count_thaw(&attempt, frozen_at, again);
         if let Some(lane) = lane {
@@ -340,11 +341,8 @@ impl Gateway {
         Thawed::Yes
     }
 
-    /// It was not thawed after all.
-    fn stay_frozen(&mut self, key: RequestKey, frozen: Frozen, permit: Permit) -> Thawed {
-        if let Some(request) = self.requests.get_mut(key) {
-            request.place.put(Place::Frozen(frozen));
-        }
+    /// It is not thawed after all.
+    fn stay_frozen(&mut self, permit: Permit) -> Thawed {
         self.ledger.give_back(permit);
         Thawed::NoSlot
     }

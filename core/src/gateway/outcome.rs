@@ -163,15 +163,16 @@ impl Gateway {
         self.cancel_deadline(deadline);
         self.release_front(front, stream, connection);
         // What it held is taken out where it stands: it is large, and moving it costs as much as all of this.
-        let Some(Request { awaiting, place, .. }) = self.requests.get_mut(key) else { return };
+        let Some(request) = self.requests.get_mut(key) else { return };
+        let settled = request.settle();
+        let awaiting = &mut request.awaiting;
         if let Some(upload) = awaiting.upload.take() {
             self.uploads.give_back(upload);
         }
         let sections = awaiting.sections.take();
         self.replays.settle(awaiting, &mut self.conns, &mut self.spare);
         let total = awaiting.total.take();
-        if let Place::Finished(finished) = place.take() {
-            let (fields, held) = finished.settle();
+        if let Some((fields, held)) = settled {
             self.account.count_end(awaiting, outcome, now);
             if let Some(held) = held {
                 self.give_back(front.conn, held);
