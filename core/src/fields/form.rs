@@ -135,6 +135,19 @@ impl FieldSection {
         self.unread().find(is_path)
     }
 
+    /// Becomes the same section as that one, which is kept.
+    #[inline(always)]
+    pub(crate) fn become_shared(&mut self, kept: &Self) {
+        match &kept.shared {
+            // What it has shared before is exchanged, and nothing else of it has to be dropped.
+            Some(lines) if kept.own.entries.is_empty() && !self.has_memory() => {
+                (self.own.size, self.own.names, self.own.origin) = (lines.size, lines.names, lines.origin);
+                self.shared = Some(Arc::clone(lines));
+            }
+            _ => *self = kept.share(),
+        }
+    }
+
     /// The section, which has a path and nothing else, or has a form already, gets this form. Says whether it could.
     pub(crate) fn take_form(&mut self, form: &FieldForm) -> bool {
         let [Entry { facts, value_len, .. }] = self.own.entries[..] else { return false };
