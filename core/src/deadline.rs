@@ -142,7 +142,7 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
     /// Disarms a deadline; a stale key is fine.
     pub fn cancel(&mut self, key: DeadlineKey<T>) {
         self.unlink(key);
-        self.slab.remove(key);
+        self.slab.discard(key);
     }
 
     /// All that are armed, in no order: name, kind, end and target.

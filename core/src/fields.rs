@@ -174,9 +174,15 @@ impl FieldSection {
     /// Becomes empty with the memory of another one, if that has any of its own.
     pub(crate) fn take_memory_of(&mut self, mut other: Self) {
         other.clear();
-        if other.capacity() > 0 {
+        if other.has_memory() {
             *self = other;
         }
+    }
+
+    /// Whether it has memory of its own.
+    #[inline(always)]
+    pub(crate) fn has_memory(&self) -> bool {
+        self.own.octets.capacity() > 0 || self.own.entries.capacity() > 0
     }
 
     /// How many lines there are.

@@ -137,12 +137,12 @@ impl FrameHeader {
     /// Reads a header; the reserved bit is ignored. Every header is legal as far as it goes.
     #[inline]
     pub const fn decode(octets: &[u8; HEADER_LEN]) -> Self {
-        let [l0, l1, l2, frame_type, flags, s0, s1, s2, s3] = *octets;
+        let &[l0, l1, l2, frame_type, flags, ref stream_id @ ..] = octets;
         Self {
             length: u32::from_be_bytes([0, l0, l1, l2]),
             frame_type: FrameType::from_octet(frame_type),
             flags,
-            stream_id: u32::from_be_bytes([s0, s1, s2, s3]) & STREAM_ID_MASK, // 9113-4.1-04
+            stream_id: u32::from_be_bytes(*stream_id) & STREAM_ID_MASK, // 9113-4.1-04
         }
     }
 

@@ -178,37 +178,29 @@ impl<T, M> Slab<T, M> {
     /// Adds an entry.
     #[inline(always)]
     pub fn insert(&mut self, value: T) -> Key<M> {
-        let (index, generation) = self.vacant();
-        let key = Key { index, generation, marker: PhantomData };
         self.len += 1;
-        match self.slots.get_mut(index as usize) {
-            Some(slot) => {
-                if let State::Free { next } = slot.state {
-                    self.free = next;
-                }
-                slot.state = State::Used(value);
-            }
-            None => {
-                cold_path();
-                // Most slabs of a connection's streams never hold a second entry.
-                if self.slots.is_empty() {
-                    self.slots.reserve_exact(1);
-                }
-                self.slots.push(Slot { generation, state: State::Used(value) });
-            }
+        let Some(slot) = self.slots.get_mut(self.free as usize) else { return self.insert_behind(value) };
+        let key = Key { index: self.free, generation: slot.generation, marker: PhantomData };
+        if let State::Free { next } = slot.state {
+            self.free = next;
         }
+        // A free place holds nothing that would have to be dropped: the entry is written where it stays.
+        core::mem::forget(core::mem::replace(&mut slot.state, State::Used(value)));
         key
     }
 
-    /// Where the next entry goes, and its generation there.
-    fn vacant(&self) -> (u32, u32) {
-        match self.slots.get(self.free as usize) {
-            Some(slot) => (self.free, slot.generation),
-            None => {
-                let index = u32::try_from(self.slots.len());
-                (index.expect("fewer than 2^32 entries: every slab has a limit"), self.first_generation)
-            }
+    /// Adds one where no place is free.
+    #[cold]
+    fn insert_behind(&mut self, value: T) -> Key<M> {
+        let index = u32::try_from(self.slots.len());
+        let index = index.expect("fewer than 2^32 entries: every slab has a limit");
+        let generation = self.first_generation;
+        // Most slabs of a connection's streams never hold a second entry.
+        if self.slots.is_empty() {
+            self.slots.reserve_exact(1);
         }
+        self.slots.push(Slot { generation, state: State::Used(value) });
+        Key { index, generation, marker: PhantomData }
     }
 
     /// The entry, unless the key is stale.

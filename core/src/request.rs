@@ -270,4 +270,12 @@ impl Place {
     pub fn take(&mut self) -> Self {
         core::mem::replace(self, Self::Moving)
     }
+
+    /// Puts one in where another was taken out.
+    #[inline(always)]
+    pub fn put(&mut self, place: Self) {
+        debug_assert!(matches!(self, Self::Moving));
+        // Nothing is there that would have to be dropped.
+        core::mem::forget(core::mem::replace(self, place));
+    }
 }

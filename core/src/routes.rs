@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::{HostPattern, PathPattern, RouteConfig};
-use crate::fields::FieldChanges;
+use crate::fields::{FieldChanges, FieldName, FieldSection, Origin};
 use crate::key::UpstreamKey;
 use crate::time::Duration;
 use paths::Paths;
@@ -58,7 +58,12 @@ pub struct Routes {
     exact: BTreeMap<Box<[u8]>, Paths>,
     /// By the domain below which hosts must be, in lower case.
     below: BTreeMap<Box<[u8]>, Paths>,
+    /// What sections that come again are for, by the places of their origins.
+    known: Vec<(Origin, Option<u32>)>,
 }
+
+/// Of how many sections that is known.
+const KNOWN: usize = 64;
 
 /// Places of routes with their paths, in order.
 type Places<'a> = Vec<(u32, &'a PathPattern)>;
@@ -109,8 +114,39 @@ impl Routes {
         table
     }
 
+    /// The route of a request with these fields. `None`: nobody serves it.
+    #[inline]
+    pub fn of(&mut self, fields: &FieldSection) -> Option<&Arc<Route>> {
+        let origin = fields.origin();
+        let place = match self.known.get(origin.spread() % KNOWN) {
+            Some(&(of, place)) if of == origin && origin != Origin::NONE => place,
+            _ => self.learn(fields),
+        };
+        self.at(place?)
+    }
+
+    fn learn(&mut self, fields: &FieldSection) -> Option<u32> {
+        let host = || fields.value_of(FieldName::Host);
+        let authority = fields.value_of(FieldName::Authority).or_else(host).unwrap_or_default();
+        let place = self.place_of(authority, fields.value_of(FieldName::Path).unwrap_or_default());
+        let origin = fields.origin();
+        if origin != Origin::NONE {
+            self.known.resize(KNOWN, (Origin::NONE, None));
+            self.known[origin.spread() % KNOWN] = (origin, place);
+        }
+        place
+    }
+
     /// The route of a request, by its authority and its path with query. `None`: nobody serves it.
     pub fn find(&self, authority: &[u8], path: &[u8]) -> Option<&Arc<Route>> {
+        self.at(self.place_of(authority, path)?)
+    }
+
+    fn at(&self, place: u32) -> Option<&Arc<Route>> {
+        self.routes.get(place as usize)
+    }
+
+    fn place_of(&self, authority: &[u8], path: &[u8]) -> Option<u32> {
         let path = path.split(|&octet| octet == b'?').next().unwrap_or(path);
         let mut best = self.any.first(path);
         if !self.exact.is_empty() || !self.below.is_empty() {
@@ -123,7 +159,7 @@ impl Routes {
                 }
             }
         }
-        best.and_then(|place| self.routes.get(place as usize))
+        best
     }
 }
 

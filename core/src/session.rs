@@ -226,6 +226,7 @@ impl Session {
 /// What is the same.
 impl Session {
     /// Octets to events; see the sessions' own `poll_event`.
+    #[inline]
     pub fn poll_event<'a>(&mut self, input: &mut Input<'a>) -> Result<Option<Event<'a>>, ConnectionError> {
         each!(self, session => session.poll_event(input), asleep => {
             self.wake();
@@ -250,7 +251,7 @@ impl Session {
     }
 
     /// Whether no further input should be taken in.
-    #[inline]
+    #[inline(always)]
     pub fn is_congested(&self) -> bool {
         each!(self, session => session.is_congested(), asleep => false)
     }
@@ -379,8 +380,8 @@ impl Session {
     }
 
     /// Attaches a number to a stream.
-    pub fn set_tag(&mut self, key: StreamKey, tag: u64) {
-        each!(self, session => session.set_tag(key, tag), asleep => ())
+    pub fn set_tag(&mut self, key: StreamKey, tag: u64) -> Option<u32> {
+        each!(self, session => session.set_tag(key, tag), asleep => None)
     }
 
     /// The number of a stream on its connection.

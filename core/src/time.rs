@@ -23,7 +23,9 @@ impl Instant {
 
     /// The time from `earlier` to `self`, or zero where `earlier` is later.
     pub const fn saturating_since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+        let nanos = self.0.saturating_sub(earlier.0);
+        // Mostly it is less than a second, and nothing has to be divided.
+        if nanos < 1_000_000_000 { Duration::new(0, nanos as u32) } else { Duration::from_nanos(nanos) }
     }
 }
 

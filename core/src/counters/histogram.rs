@@ -119,8 +119,9 @@ impl Labels {
 #[derive(Clone, Debug, Default)]
 pub struct Durations {
     series: Vec<(Labels, Histogram)>,
-    /// Where the last one was counted: as a rule the next is of the same kind.
+    /// Where the last one was counted, and under which key: as a rule the next is of the same kind.
     last: usize,
+    last_key: u32,
 }
 
 impl Durations {
@@ -136,7 +137,8 @@ impl Durations {
     fn histogram_mut(&mut self, labels: Labels) -> &mut Histogram {
         let at = |series: &[(Labels, Histogram)], key| series.iter().position(|(of, _)| of.key() == key);
         let key = labels.key();
-        if self.series.get(self.last).is_none_or(|(of, _)| of.key() != key) {
+        if self.last_key != key || self.series.is_empty() {
+            self.last_key = key;
             self.last = at(&self.series, key).unwrap_or_else(|| {
                 let full = self.series.len() >= Self::SERIES_MAX;
                 let labels = if full { Labels::REST } else { labels };

@@ -48,6 +48,7 @@ impl FieldFacts {
     }
 
     /// The facts of a line with the same name and this value. The name's octets are not looked at again.
+    #[inline(always)]
     pub fn with_value(self, value: &[u8], seed: u64) -> Self {
         let static_line = name::static_line(self.static_name, value);
         if static_line != 0 {
@@ -105,12 +106,13 @@ pub(crate) fn fingerprint(seed: u64, octets: &[u8]) -> u32 {
 }
 
 /// The same hash, and whether one of the octets is a control (HTAB among them), in one pass.
+#[inline]
 fn look_at(seed: u64, octets: &[u8]) -> (u64, bool) {
     let key = key(seed);
-    let (hash, controls) = words(octets).fold((begin(seed, octets), 0), |(state, found), word| {
-        (mix(state, word, key), found | controls(word))
+    let (hash, graphic) = words(octets).fold((begin(seed, octets), HIGHEST), |(state, graphic), word| {
+        (mix(state, word, key), graphic & no_controls(word))
     });
-    (hash, controls != 0)
+    (hash, graphic != HIGHEST)
 }
 
 pub(super) const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -131,13 +133,15 @@ pub(crate) fn mix(state: u64, word: u64, key: u64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
-/// The highest bit of each octet that is below SP, or DEL.
-fn controls(word: u64) -> u64 {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    let low = word & (ONES * 0x7f);
-    // Of seven bits: 0x20 and above, 0x7f.
-    let (printable, delete) = (low + ONES * 0x60, low + ONES);
-    (!printable | delete) & !word & (ONES * 0x80)
+const ONES: u64 = u64::from_le_bytes([1; 8]);
+/// The highest bit of each octet.
+const HIGHEST: u64 = ONES * 0x80;
+
+/// Has the highest bit of each octet that is neither below SP nor DEL.
+fn no_controls(word: u64) -> u64 {
+    // Of seven bits, and one more than before: DEL is 0 now, SP 0x21.
+    let next = ((word & !HIGHEST) + ONES) & !HIGHEST;
+    (next + ONES * 0x5f) | word
 }
 
 /// All octets in words. Those that are left over come with some before them once more; where there are less than eight

@@ -43,27 +43,30 @@ impl FieldForm {
         if own.entries.len() != others.entries.len() || section.form().is_some() {
             return None;
         }
-        let (mut end, mut path, mut line) = (0, 0..0, None);
+        // The lines of a form lie side by side. Those behind the path stand so much further back.
+        let (mut shift, mut path, mut line) = (0, 0..0, None);
         for (entry, other) in own.entries.iter().zip(&others.entries) {
-            let start = core::mem::replace(&mut end, other.start + other.name_len + other.value_len);
+            let mut value_len = entry.value_len;
+            let start = entry.start + shift;
             if other.facts.name == FieldName::Path {
                 // A second one would hide what stands between them.
                 if line.is_some() {
                     return None;
                 }
-                path = (other.start + other.name_len) as usize..end as usize;
+                (value_len, shift) = (other.value_len, other.value_len);
+                let value = (start + entry.name_len) as usize;
+                path = value..value + shift as usize;
                 line = Some(Unread { octets: &others.octets, entry: other });
-            } else if entry.value_len != other.value_len {
-                return None;
             }
-            let whole = (other.start, other.code_len) == (start, 0);
-            if !whole || (entry.name_len, entry.never_indexed) != (other.name_len, other.never_indexed) {
+            let place = (other.start, other.name_len, other.value_len, other.code_len);
+            if place != (start, entry.name_len, value_len, 0) || entry.never_indexed != other.never_indexed {
                 return None;
             }
         }
-        let same = own.octets[..path.start] == others.octets[..path.start]
-            && own.octets[path.start..] == others.octets[path.end..end as usize];
-        same.then_some(line)
+        let (before, behind) = own.octets.split_at(path.start);
+        // Where it has its path in place of another line there may be fewer octets.
+        let theirs = others.octets.get(path.end..path.end + behind.len());
+        (*before == others.octets[..path.start] && theirs == Some(behind)).then_some(line)
     }
 
     /// What all sections of this form have in common: the same lines in the same order with the same marks, but for the value of `:path`.
@@ -133,6 +136,19 @@ impl FieldSection {
     /// The first line that is a path.
     pub(crate) fn path(&self) -> Option<Unread<'_>> {
         self.unread().find(is_path)
+    }
+
+    /// Becomes the same section as that one, which is kept.
+    #[inline(always)]
+    pub(crate) fn become_shared(&mut self, kept: &Self) {
+        match &kept.shared {
+            // What it has shared before is exchanged, and nothing else of it has to be dropped.
+            Some(lines) if kept.own.entries.is_empty() && !self.has_memory() => {
+                (self.own.size, self.own.names, self.own.origin) = (lines.size, lines.names, lines.origin);
+                self.shared = Some(Arc::clone(lines));
+            }
+            _ => *self = kept.share(),
+        }
     }
 
     /// The section, which has a path and nothing else, or has a form already, gets this form. Says whether it could.

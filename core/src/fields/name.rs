@@ -152,6 +152,7 @@ pub(super) const fn classify(name: &[u8]) -> (FieldName, u8) {
 
 /// The static table entry (RFC 7541 appendix A) with this value among those whose name the entry `static_name` was the
 /// first to bear, or 0.
+#[inline(always)]
 pub(super) fn static_line(static_name: u8, value: &[u8]) -> u8 {
     match (static_name, value) {
         (2, b"GET") => 2,

@@ -62,7 +62,7 @@ impl<C: PartialEq, M> Repeats<C, M> {
     /// What these octets mean, if that is known.
     #[inline]
     pub(crate) fn find(&self, octets: &[u8], context: &C) -> Option<&Repeat<C, M>> {
-        let is_it = |repeat: &&Repeat<C, M>| *repeat.octets == *octets && repeat.context == *context;
+        let is_it = |repeat: &&Repeat<C, M>| repeat.context == *context && *repeat.octets == *octets;
         self.kept.as_ref()?.iter().flatten().find(is_it)
     }
 

@@ -13,7 +13,8 @@ use crate::gateway::conn::{Conn, Side};
 use crate::gateway::{ConnId, Gateway};
 use crate::message::{Method, Version};
 use crate::record::{AttemptOutcome, Cause, Outcome};
-use crate::request::{Attempt, Awaiting, RequestKey};
+use crate::registry::Endpoint;
+use crate::request::{Attempt, Awaiting};
 use crate::time::Instant;
 
 /// Counters that belong to the gateway as a whole.
@@ -74,6 +75,29 @@ fn said_method(awaiting: &Awaiting, http1: bool) -> Method {
     if http1 && awaiting.head.extended_connect { Method::Get } else { awaiting.head.method }
 }
 
+/// A backend is done with a request.
+pub(super) fn count_attempt(
+    endpoint: &mut Endpoint,
+    attempt: &Attempt,
+    (awaiting, outcome): (&Awaiting, AttemptOutcome),
+    now: Instant,
+) {
+    if outcome == AttemptOutcome::Complete {
+        endpoint.served();
+    }
+    let method = said_method(awaiting, endpoint.spoken() == Protocol::Http1);
+    endpoint.counters.ended(&AttemptEnd {
+        method,
+        status: attempt.status,
+        outcome,
+        request_octets: attempt.request_octets,
+        response_octets: attempt.response_octets,
+        duration: now.saturating_since(attempt.thawed),
+        first_octet: attempt.responded.map(|at| at.saturating_since(attempt.thawed)),
+        at: now,
+    });
+}
+
 impl Gateway {
     /// A request was given to a backend, which waited since `frozen`.
     pub(super) fn count_thaw(&mut self, attempt: &Attempt, frozen: Instant, again: Option<Cause>) {
@@ -85,32 +109,6 @@ impl Gateway {
         if let Some(endpoint) = upstream.endpoint_mut(attempt.endpoint) {
             endpoint.counters.attempts += 1;
         }
-    }
-
-    /// A backend is done with a request.
-    pub(super) fn count_attempt(
-        &mut self,
-        attempt: &Attempt,
-        (request, outcome): (RequestKey, AttemptOutcome),
-        now: Instant,
-    ) {
-        let Some(request) = self.requests.get(request) else { return };
-        // An endpoint is there as long as it has connections.
-        let Some(endpoint) = self.registry.endpoint_mut(attempt.upstream, attempt.endpoint) else { return };
-        if outcome == AttemptOutcome::Complete {
-            endpoint.served();
-        }
-        let method = said_method(&request.awaiting, endpoint.spoken() == Protocol::Http1);
-        endpoint.counters.ended(&AttemptEnd {
-            method,
-            status: attempt.status,
-            outcome,
-            request_octets: attempt.request_octets,
-            response_octets: attempt.response_octets,
-            duration: now.saturating_since(attempt.thawed),
-            first_octet: attempt.responded.map(|at| at.saturating_since(attempt.thawed)),
-            at: now,
-        });
     }
 
     /// A connection was ordered to the engine's endpoint.

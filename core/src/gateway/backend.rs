@@ -5,7 +5,8 @@ use crate::fields::{FieldName, FieldSection};
 use crate::gateway::forward::map_back;
 use crate::gateway::front::key_of;
 use crate::gateway::hooked::Incoming;
-use crate::gateway::tunnel::Direction;
+use crate::gateway::leftover::NOBODY;
+use crate::gateway::tunnel::{Direction, opens_tunnel};
 use crate::gateway::{ConnId, Gateway};
 use crate::h2::{Cut, Event, StreamKey};
 use crate::hooks::strip;
@@ -17,18 +18,16 @@ use crate::window::{Both, Credit};
 
 impl Gateway {
     pub(super) fn backend_event(&mut self, conn: ConnId, event: Event<'_>, now: Instant) {
-        if Self::is_of_nobody(&event) {
-            return self.leftover_event(conn, event, now);
-        }
         match event {
-            Event::Interim { tag, head, fields, .. } => {
-                self.interim_response(key_of(tag), head.status, fields);
-            }
-            Event::Response { tag, head, fields, end, .. } => {
+            Event::Response { tag, head, fields, end, .. } if tag != NOBODY => {
                 self.response_head(key_of(tag), head, fields, end, now);
             }
-            Event::Data { stream, tag, data, credit, end } => {
+            Event::Data { stream, tag, data, credit, end } if tag != NOBODY => {
                 self.response_content((conn, stream), key_of(tag), data, credit, end, now);
+            }
+            event if Self::is_of_nobody(&event) => self.leftover_event(conn, event, now),
+            Event::Interim { tag, head, fields, .. } => {
+                self.interim_response(key_of(tag), head.status, fields);
             }
             Event::Trailers { tag, fields, .. } => self.response_trailers(key_of(tag), fields, now),
             Event::Reset { tag, error_code, .. } => {
@@ -48,9 +47,11 @@ impl Gateway {
             Event::GoAway { .. } => self.backend_goes_away(conn, now),
             // That octets came is what counts (`vigil`).
             Event::PingAck { .. } => {}
-            Event::Reprioritized { .. } | Event::Request { .. } | Event::RequestRefused { .. } => {
-                self.ignored_events += 1
-            }
+            Event::Response { .. }
+            | Event::Data { .. }
+            | Event::Reprioritized { .. }
+            | Event::Request { .. }
+            | Event::RequestRefused { .. } => self.ignored_events += 1,
         }
     }
 
@@ -105,10 +106,6 @@ impl Gateway {
                 return self.answer_instead(key, instead, head.content_length, now);
             }
         };
-        let own = self.own_content(key, status);
-        if own.is_some() {
-            relay = None;
-        }
         if let Some(route) = self.requests.get(key).and_then(|request| request.awaiting.route.as_ref()) {
             if let Some((authority, true)) = &route.authority {
                 map_back(&mut fields, authority, self.seed);
@@ -127,6 +124,10 @@ impl Gateway {
             self.offer_upgrades(key);
         }
         if let Some(request) = self.requests.get_mut(key) {
+            let own = Self::own_content(request, status);
+            if own.is_some() {
+                relay = None;
+            }
             let front = request.awaiting.front;
             request.awaiting.response = ResponsePhase::Begun(status);
             request.awaiting.responded = Some(now);
@@ -138,12 +139,15 @@ impl Gateway {
             }
             request.awaiting.progress_at = now;
             self.unwatched.push(key);
-            let is_tunnel = self.open_tunnel(key, status, &mut fields);
+            let is_tunnel = opens_tunnel(request.awaiting.head.method, status);
+            if is_tunnel {
+                self.open_tunnel(key, &mut fields);
+            }
             if let Some(entry) = self.conns.get_mut(front.conn) {
                 self.spare.lend_outbox(entry);
                 let _ = entry.session.send_head(front.stream, &fields, end);
+                entry.show(front.conn, &mut self.actions, &mut self.revisited);
             }
-            self.touch(front.conn);
             if end && is_tunnel {
                 self.tunnel_ended(key, Direction::ToClient, now);
             } else if end {
@@ -187,6 +191,7 @@ impl Gateway {
             cut = entry.session.send_data(front.stream, data, end).unwrap_or(data.len());
             // Octets that came before may wait still, and a bare end behind them.
             all_left = entry.session.queued(front.stream) == 0;
+            entry.show(front.conn, &mut self.actions, &mut self.revisited);
         }
         let taken_at_once = all_left && !end;
         let is_tunnel = request.awaiting.tunnel.is_some();
@@ -201,7 +206,6 @@ impl Gateway {
         {
             entry.session.release_stream(stream, left);
         }
-        self.touch(front.conn);
         if taken_at_once {
             self.widen_for_fast_client(key);
         }
@@ -263,20 +267,18 @@ impl Gateway {
         now: Instant,
     ) -> Option<(ConnId, StreamKey, bool)> {
         let request = self.requests.get_mut(key)?;
-        let live = request.take_live()?;
-        let (conn, stream) = (live.conn(), live.stream());
-        let (mut finished, attempt) = live.finish();
+        let attempt = request.finish()?;
         let front = request.awaiting.front;
         let relayed = request.awaiting.relay.as_mut().map_or(0, |relay| relay.fit());
         let waiting =
             relayed + self.conns.get_mut(front.conn).map_or(0, |entry| entry.session.fit_queue(front.stream));
-        let surplus = finished.trim(waiting as u32);
-        request.place = Place::Finished(finished);
-        if let Some(surplus) = surplus {
+        if let Place::Finished(finished) = &mut request.place
+            && let Some(surplus) = finished.trim(waiting as u32)
+        {
             self.give_back(front.conn, surplus);
         }
         self.attempt_over(key, &attempt, AttemptOutcome::Complete, now);
-        Some((conn, stream, attempt.sent.is_some()))
+        Some((attempt.conn, attempt.stream, attempt.sent.is_some()))
     }
 
     /// Octets of content were cut for one side: the other side gets its credit.

@@ -1,14 +1,15 @@
 //! What the gateway keeps of one connection.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::address::Address;
 use crate::config::Protocol;
 use crate::deadline::DeadlineKey;
 use crate::engine::Engine;
-use crate::gateway::Gateway;
 use crate::gateway::dormant::Wakefulness;
 use crate::gateway::vigil::Vigil;
+use crate::gateway::{Action, ConnId, Gateway};
 use crate::h2::{Connection, Role};
 use crate::ledger::Reservation;
 use crate::outbox::{Held, Loudness};
@@ -191,6 +192,18 @@ impl Conn {
     pub(super) fn forgive(&mut self, now: Instant) {
         let time = now.saturating_since(self.forgiven);
         self.forgiven = self.forgiven + self.session.forgive(time);
+    }
+
+    /// [`Gateway::touch`], for whoever has the connection at hand.
+    #[inline(always)]
+    pub(super) fn show(&mut self, id: ConnId, actions: &mut VecDeque<Action>, revisited: &mut Vec<ConnId>) {
+        if !self.announced && self.life != Life::Connecting && self.session.has_output() {
+            self.announced = true;
+            actions.push_back(Action::Writable(id));
+        }
+        if self.wants_a_visit() {
+            revisited.push(id);
+        }
     }
 
     pub(super) fn is_front(&self) -> bool {

@@ -1,5 +1,6 @@
 //! What ends when a deadline comes.
 
+use crate::deadline::{DeadlineKey, Deadlines};
 use crate::error::{ConnectionError, ErrorCode};
 use crate::gateway::conn::{Conn, Life, Side};
 use crate::gateway::leftover::LEFTOVER;
@@ -96,6 +97,19 @@ const EASE: Duration = Duration::from_millis(31);
 /// How often names are looked up again. The system's resolver tells no lifetime of its answers.
 const RESOLVE: Duration = Duration::from_secs(30);
 
+/// Arms a deadline of a request, in place of the one before.
+#[inline(always)]
+fn arm_for(
+    deadlines: &mut Deadlines<DeadlineTarget, { Kind::COUNT }>,
+    deadline: &mut Option<DeadlineKey<DeadlineTarget>>,
+    (kind, at): (Kind, Instant),
+    key: RequestKey,
+) {
+    if !deadline.is_some_and(|old| deadlines.rearm(old, kind as u8, at)) {
+        *deadline = Some(deadlines.arm(kind as u8, at, DeadlineTarget::Request(key)));
+    }
+}
+
 impl Gateway {
     pub(super) fn duration(&self, kind: Kind) -> Duration {
         let timeouts = &self.config.timeouts;
@@ -138,10 +152,7 @@ impl Gateway {
         let duration = if kind == Kind::Queue { self.queue_time_left(key, now) } else { self.duration(kind) };
         let at = now + duration;
         let Some(request) = self.requests.get_mut(key) else { return };
-        let deadline = &mut request.awaiting.deadline;
-        if !deadline.is_some_and(|old| self.deadlines.rearm(old, kind as u8, at)) {
-            *deadline = Some(self.deadlines.arm(kind as u8, at, DeadlineTarget::Request(key)));
-        }
+        arm_for(&mut self.deadlines, &mut request.awaiting.deadline, (kind, at), key);
     }
 
     /// Arms the deadline of the whole exchange.
@@ -180,11 +191,18 @@ impl Gateway {
 
     /// The end of the request was cut for the backend.
     pub(super) fn request_sent(&mut self, key: RequestKey, now: Instant) {
-        if let Some(live) = self.requests.get_mut(key).and_then(Request::live_mut) {
+        let at = now + self.duration(Kind::Response);
+        let Some(request) = self.requests.get_mut(key) else { return };
+        if let Some(live) = request.live_mut() {
             live.attempt.sent = Some(now);
         }
-        self.await_response(key, now);
-        self.tunnel_ended(key, Direction::ToBackend, now);
+        let awaiting = &mut request.awaiting;
+        if awaiting.response == ResponsePhase::Awaited {
+            arm_for(&mut self.deadlines, &mut awaiting.deadline, (Kind::Response, at), key);
+        }
+        if awaiting.tunnel.is_some() {
+            self.tunnel_ended(key, Direction::ToBackend, now);
+        }
     }
 
     pub(super) fn disarm_request(&mut self, key: RequestKey) {

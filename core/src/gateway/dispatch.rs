@@ -13,7 +13,7 @@ use crate::ledger::Permit;
 use crate::message::Method;
 use crate::record::Cause;
 use crate::registry::{Rank, Seat, Wanted, Way};
-use crate::request::{Attempt, Awaiting, Frozen, Needs, Place, RequestKey, Unserved};
+use crate::request::{Attempt, Awaiting, Needs, Place, RequestKey, Unserved};
 use crate::time::Instant;
 
 /// What came of an attempt to thaw.
@@ -113,7 +113,7 @@ impl Gateway {
         let conns = &self.conns;
         let is_fit = |conn| conns.get(conn).is_some_and(|conn| offers(conn, wanted.needs));
         let has_slot = |conn| is_fit(conn) && conns.get(conn).and_then(streams_where_free).is_some();
-        match self.registry.better_way(entry, best.map(|(rank, _)| rank), wanted, has_slot) {
+        match self.registry.better_way(entry, best.map(|((rank, _), _)| rank), wanted, has_slot) {
             Some(Way::Adopt(endpoint, conn)) => {
                 self.adopt(entry, endpoint, conn);
                 self.try_out(conn, adopted, now);
@@ -130,9 +130,9 @@ impl Gateway {
             }
             None => {}
         }
-        let (_, conn) = best?;
+        let ((_, streams), conn) = best?;
         // It was adopted to be waited for.
-        if self.conns.get(conn).is_some_and(|entry| entry.session.open_streams() == 0) {
+        if streams == 0 {
             self.try_out(conn, adopted, now);
         }
         Some(conn)
@@ -163,23 +163,22 @@ impl Gateway {
         })
     }
 
-    fn best_seat(&mut self, entry: EntryKey, wanted: Wanted) -> Option<(Rank, ConnId)> {
+    /// The connection of the best engine, with the rank of its endpoint and its streams.
+    fn best_seat(&mut self, entry: EntryKey, wanted: Wanted) -> Option<((Rank, usize), ConnId)> {
         let entry = self.registry.entry(entry)?;
         self.work.steps(entry.seats.len());
+        let upstream = self.registry.upstream(entry.upstream)?;
         entry
             .seats
             .iter()
-            .filter_map(|&Seat { conn, endpoint, .. }| {
+            .filter_map(|&Seat { conn: id, endpoint, .. }| {
+                let conn = self.conns.get(id)?;
                 // Where many wait, hardly anybody has a slot.
-                let streams = self.conns.get(conn).and_then(streams_where_free)?;
-                let rank = self.registry.rank(entry.upstream, endpoint, wanted)?;
-                if !self.conns.get(conn).is_some_and(|conn| offers(conn, wanted.needs)) {
-                    return None;
-                }
-                Some(((rank, streams), conn))
+                let streams = streams_where_free(conn)?;
+                let rank = upstream.rank_of(endpoint, wanted)?;
+                offers(conn, wanted.needs).then_some(((rank, streams), id))
             })
             .min_by_key(|&(order, _)| order)
-            .map(|((rank, _), conn)| (rank, conn))
     }
 
     /// Whether an engine of the entry rests: it will have slots again soon.
@@ -232,7 +231,6 @@ impl Gateway {
 
     /// Gives the request a stream.
     fn thaw(&mut self, key: RequestKey, conn: ConnId, now: Instant) -> Thawed {
-        self.lend_outbox(conn);
         let Some(entry) = self.conns.get(conn) else { return Thawed::NoSlot };
         let Side::Backend(engine) = &entry.side else { return Thawed::NoSlot };
         let (upstream, endpoint) = (engine.upstream, engine.endpoint);
@@ -249,21 +247,17 @@ impl Gateway {
         let Some(permit) = engine.permit(&entry.session, &mut self.ledger, window) else {
             return Thawed::Starved;
         };
-        let Some(frozen) = request.take_frozen() else {
-            self.ledger.give_back(permit);
-            return Thawed::NoSlot;
-        };
-        let awaiting = &mut request.awaiting;
+        let awaiting = &request.awaiting;
         let end = awaiting.content_end && awaiting.content.is_empty() && awaiting.trailers.is_none();
-        let outgoing = match self.outgoing(key, &frozen, (upstream, endpoint), end, now) {
+        let outgoing = match self.outgoing(key, (upstream, endpoint), end, now) {
             Ok(outgoing) => outgoing,
             Err(instead) => {
-                self.stay_frozen(key, frozen, permit);
+                self.ledger.give_back(permit);
                 self.answer_instead(key, instead, None, now);
                 return Thawed::Answered;
             }
         };
-        self.hand_over(key, conn, (frozen, permit), outgoing, end, now)
+        self.hand_over(key, conn, permit, outgoing, end, now)
     }
 
     /// Opens the stream, and sends what there is of the request.
@@ -271,29 +265,39 @@ impl Gateway {
         &mut self,
         key: RequestKey,
         conn: ConnId,
-        (frozen, permit): (Frozen, Permit),
+        permit: Permit,
         outgoing: Outgoing,
         end: bool,
         now: Instant,
     ) -> Thawed {
-        let Some(entry) = self.conns.get_mut(conn) else { return self.stay_frozen(key, frozen, permit) };
-        let &Side::Backend(Engine { upstream, endpoint, .. }) = &entry.side else {
-            return self.stay_frozen(key, frozen, permit);
+        let (Some(entry), Some(request)) = (self.conns.get_mut(conn), self.requests.get_mut(key)) else {
+            return self.stay_frozen(permit);
         };
+        let (&Side::Backend(Engine { upstream, endpoint, .. }), Place::Frozen(frozen)) =
+            (&entry.side, &request.place)
+        else {
+            return self.stay_frozen(permit);
+        };
+        self.spare.lend_outbox(entry);
         let head_at = entry.session.octets_queued();
         let opened = entry.session.open(outgoing.fields.as_ref().unwrap_or(frozen.fields()), end);
-        self.spare.keep_section(outgoing.fields.unwrap_or_default());
-        if opened == Err(OpenError::Malformed) {
-            // No backend of this protocol can be asked for it.
-            self.stay_frozen(key, frozen, permit);
-            self.fail_request(key, Cause::RequestMalformed, now);
-            return Thawed::Answered;
+        if let Some(fields) = outgoing.fields {
+            self.spare.keep_section(fields);
         }
-        let (Ok(stream), Some(request)) = (opened, self.requests.get_mut(key)) else {
-            return self.stay_frozen(key, frozen, permit);
+        let stream = match opened {
+            Ok(stream) => stream,
+            Err(OpenError::Malformed) => {
+                // No backend of this protocol can be asked for it.
+                self.ledger.give_back(permit);
+                self.fail_request(key, Cause::RequestMalformed, now);
+                return Thawed::Answered;
+            }
+            Err(OpenError::NotClient | OpenError::NoSlot | OpenError::GoingAway) => {
+                return self.stay_frozen(permit);
+            }
         };
         let awaiting = &mut request.awaiting;
-        entry.session.set_tag(stream, tag_of(key));
+        let stream_id = entry.session.set_tag(stream, tag_of(key)).unwrap_or(0);
         awaiting.attempts += 1;
         awaiting.thawed = Some(now);
         let attempt = Attempt {
@@ -302,7 +306,7 @@ impl Gateway {
             endpoint,
             conn,
             stream,
-            stream_id: entry.session.stream_id(stream).unwrap_or(0),
+            stream_id,
             head_at,
             thawed: now,
             sent: None,
@@ -313,10 +317,8 @@ impl Gateway {
         };
         let (lane, front) = (awaiting.lane, awaiting.front.conn);
         let (frozen_at, again) = (awaiting.frozen, awaiting.last_failure.take());
-        let mut live = frozen.thaw(permit, attempt);
-        (live.relay, live.kept_out) = (outgoing.relay, outgoing.kept_out);
-        let reserved = live.reserved();
-        request.place = Place::Live(live);
+        let reserved = permit.octets();
+        request.thaw(permit, attempt, (outgoing.relay, outgoing.kept_out));
         self.charge(front, reserved);
         self.count_thaw(&attempt, frozen_at, again);
         if let Some(lane) = lane {
@@ -328,19 +330,20 @@ impl Gateway {
             self.give_content(key, now);
         }
         self.watch(conn, now);
-        // B64: it had the last identifier.
-        if self.conns.get(conn).is_some_and(|entry| entry.session.is_going_away()) {
-            self.retire_engine(conn, Cause::ConnectionTerminated, now);
+        if let Some(entry) = self.conns.get_mut(conn) {
+            // B64: it had the last identifier.
+            if entry.session.is_going_away() {
+                self.retire_engine(conn, Cause::ConnectionTerminated, now);
+                self.touch(conn);
+            } else {
+                entry.show(conn, &mut self.actions, &mut self.revisited);
+            }
         }
-        self.touch(conn);
         Thawed::Yes
     }
 
-    /// It was not thawed after all.
-    fn stay_frozen(&mut self, key: RequestKey, frozen: Frozen, permit: Permit) -> Thawed {
-        if let Some(request) = self.requests.get_mut(key) {
-            request.place = Place::Frozen(frozen);
-        }
+    /// It is not thawed after all.
+    fn stay_frozen(&mut self, permit: Permit) -> Thawed {
         self.ledger.give_back(permit);
         Thawed::NoSlot
     }

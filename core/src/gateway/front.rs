@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::counters::Limit;
-use crate::fields::{FieldName, FieldSection};
+use crate::fields::FieldSection;
 use crate::gateway::conn::Side;
 use crate::gateway::forward::Peer;
 use crate::gateway::{ConnId, Gateway, tunnel};
@@ -67,7 +67,7 @@ impl Gateway {
         now: Instant,
     ) {
         let forwarded = self.prepare_request(&mut fields, &head, front.conn);
-        let route = self.route_of(&fields);
+        let route = self.routes.of(&fields).map(Arc::clone);
         let mut tunnel_refused = tunnel::is_refused(&head, &fields, route.as_deref());
         if tunnel_refused && self.ignore_upgrade(front, &mut head, &mut fields) {
             (tunnel_refused, end) = (false, true);
@@ -149,7 +149,9 @@ impl Gateway {
         if let Some(entry) = entry {
             entry.session.set_tag(front.stream, tag_of(key));
         }
-        self.write_record(Record::Started { request: id, at: now });
+        if self.has_readers() {
+            self.write_record(Record::Started { request: id, at: now });
+        }
         key
     }
 
@@ -170,14 +172,6 @@ impl Gateway {
         }
         let key = self.freeze(front, head, (FieldSection::new(), None), false, None, now);
         self.fail_request(key, refusal.into(), now);
-    }
-
-    /// Which route serves a request with these fields.
-    fn route_of(&self, fields: &FieldSection) -> Option<Arc<Route>> {
-        let host = || fields.value_of(FieldName::Host);
-        let authority = fields.value_of(FieldName::Authority).or_else(host).unwrap_or_default();
-        let path = fields.value_of(FieldName::Path).unwrap_or_default();
-        self.routes.find(authority, path).map(Arc::clone)
     }
 
     /// A frozen request gets its place by its urgency (RFC 9218); a live one has none to change.
@@ -323,15 +317,24 @@ impl Gateway {
         self.release_front(front, stream, connection);
     }
 
-    fn release_front(
+    #[inline(always)]
+    pub(super) fn release_front(
         &mut self,
         front: FrontAddress,
         stream: Credit<StreamLevel>,
         connection: Credit<ConnectionLevel>,
     ) {
-        if stream.octets() == 0 && connection.octets() == 0 {
-            return;
+        if stream.octets() > 0 || connection.octets() > 0 {
+            self.release_octets(front, stream, connection);
         }
+    }
+
+    fn release_octets(
+        &mut self,
+        front: FrontAddress,
+        stream: Credit<StreamLevel>,
+        connection: Credit<ConnectionLevel>,
+    ) {
         if let Some(entry) = self.conns.get_mut(front.conn) {
             if stream.octets() > 0 {
                 entry.session.release_stream(front.stream, stream);

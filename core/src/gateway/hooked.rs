@@ -11,7 +11,7 @@ use crate::hooks::{Beside, Context, HeadMut, HookFailed, Hooks, Relay, Verdict, 
 use crate::key::{EndpointKey, UpstreamKey};
 use crate::message::{self, Method, RequestHead, RequestRules, ResponseHead};
 use crate::record::{AttemptOutcome, Cause, Record};
-use crate::request::{Frozen, Place, Request, RequestKey};
+use crate::request::{Place, Request, RequestKey};
 use crate::time::{Instant, imf_fixdate};
 
 /// The hooks of a gateway, if it has any.
@@ -103,12 +103,11 @@ impl Gateway {
     pub(super) fn outgoing(
         &mut self,
         key: RequestKey,
-        frozen: &Frozen,
         (upstream, endpoint): (UpstreamKey, EndpointKey),
         end: bool,
         now: Instant,
     ) -> Result<Outgoing, Instead> {
-        let Some(awaiting) = self.requests.get(key).map(|request| &request.awaiting) else {
+        let Some(Request { awaiting, place: Place::Frozen(frozen), .. }) = self.requests.get(key) else {
             return Ok(Outgoing::default());
         };
         let route = awaiting.route.as_deref();

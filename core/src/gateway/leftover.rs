@@ -16,7 +16,7 @@ const OCTETS_MAX: u32 = 16 << 10;
 /// How long they may take.
 pub(super) const LEFTOVER: Duration = Duration::from_secs(1);
 /// The tag of a stream that has no request: what connections say until they are told one.
-const NOBODY: u64 = 0;
+pub(super) const NOBODY: u64 = 0;
 
 /// Whether content of this length may come, or content of a length that nobody has told.
 fn is_little(length: Option<u64>) -> bool {

@@ -429,15 +429,18 @@ impl Gateway {
         let mut input = Input::new(octets);
         loop {
             self.work.steps(1);
-            let Some(entry) = self.conns.get_mut(id) else { return 0 };
+            let Some(mut entry) = self.conns.get_mut(id) else { return 0 };
             if entry.life == Life::Lingering || entry.life == Life::Flushing && entry.session.has_failed() {
                 self.discard(id, input.remaining().len(), now);
                 return 0;
             }
-            if entry.session.awaits_preface() && !self.check_preface(id, input.remaining(), now) {
-                break;
+            if entry.session.awaits_preface() {
+                if !self.check_preface(id, input.remaining(), now) {
+                    break;
+                }
+                let Some(told) = self.conns.get_mut(id) else { return 0 };
+                entry = told;
             }
-            let Some(entry) = self.conns.get_mut(id) else { return 0 };
             if entry.session.lacks_spare() {
                 entry.session.recycle(self.spare.take_section());
             }
@@ -445,9 +448,10 @@ impl Gateway {
                 entry.paused = true;
                 break;
             }
-            let (is_front, window) = (entry.is_front(), entry.session.stream_recv_window());
+            let is_front = entry.is_front();
+            let window = if is_front { 0 } else { entry.session.stream_recv_window() };
             let polled = entry.session.poll_event(&mut input);
-            if entry.session.stream_recv_window() < window && !is_front {
+            if !is_front && entry.session.stream_recv_window() < window {
                 // Our SETTINGS were acknowledged: there may be memory for the windows of new streams. X2: before what came behind that.
                 self.slot_freed(id, now);
             }
@@ -491,13 +495,8 @@ impl Gateway {
     /// remembers connections whose input may go on, or that are over.
     #[inline(always)]
     fn touch(&mut self, id: ConnId) {
-        let Some(entry) = self.conns.get_mut(id) else { return };
-        if !entry.announced && entry.life != Life::Connecting && entry.session.has_output() {
-            entry.announced = true;
-            self.actions.push_back(Action::Writable(id));
-        }
-        if entry.wants_a_visit() {
-            self.revisited.push(id);
+        if let Some(entry) = self.conns.get_mut(id) {
+            entry.show(id, &mut self.actions, &mut self.revisited);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::error::ErrorCode;
 use crate::fields::FieldSection;
 use crate::gateway::Gateway;
+use crate::gateway::account::count_attempt;
 use crate::gateway::conn::Conn;
 use crate::record::{AttemptOutcome, AttemptRecord, Cause, EndRecord, Outcome, Record};
 use crate::request::{Attempt, Place, Request, RequestKey, ResponsePhase};
@@ -82,7 +83,7 @@ impl Gateway {
         }
         match request.place.take() {
             Place::Frozen(frozen) => {
-                request.place = Place::Finished(frozen.abandon());
+                request.place.put(Place::Finished(frozen.abandon()));
                 request.awaiting.paused = false;
                 if let Some(lane) = request.awaiting.lane {
                     self.registry.withdraw(&mut self.requests, key, lane);
@@ -91,14 +92,14 @@ impl Gateway {
             Place::Live(live) => {
                 let conn = live.conn();
                 let (finished, attempt) = live.finish();
-                request.place = Place::Finished(finished);
+                request.place.put(Place::Finished(finished));
                 if request.awaiting.response == ResponsePhase::Awaited {
                     request.awaiting.count(how);
                 }
                 self.attempt_over(key, &attempt, how, now);
                 self.stream_ended(conn, now);
             }
-            place @ (Place::Finished(_) | Place::Moving) => request.place = place,
+            place @ (Place::Finished(_) | Place::Moving) => request.place.put(place),
         }
     }
 
@@ -111,11 +112,17 @@ impl Gateway {
         now: Instant,
     ) {
         let &Attempt { upstream, endpoint, .. } = attempt;
-        self.registry.stream_over(upstream, endpoint);
-        let Some(request) = self.requests.get_mut(key) else { return };
+        let request = self.requests.get_mut(key);
+        // An endpoint is there as long as it has connections.
+        if let Some(endpoint) = self.registry.endpoint_mut(upstream, endpoint) {
+            endpoint.stream_over();
+            if let Some(request) = &request {
+                count_attempt(endpoint, attempt, (&request.awaiting, outcome), now);
+            }
+        }
+        let Some(request) = request else { return };
         request.awaiting.last_failure = outcome.cause();
         let id = request.awaiting.id;
-        self.count_attempt(attempt, (key, outcome), now);
         if !self.has_readers() {
             return;
         }
@@ -149,11 +156,16 @@ impl Gateway {
     /// The one completion: the record is written, everything the request held is given back.
     fn settle(&mut self, key: RequestKey, outcome: Outcome, now: Instant) {
         self.leave_place(key, AttemptOutcome::Abandoned, now);
-        self.disarm_request(key);
-        self.release_request(key, u32::MAX);
+        let Some(Request { awaiting, .. }) = self.requests.get_mut(key) else { return };
+        let deadline = awaiting.deadline.take();
+        let (front, stream) = (awaiting.front, awaiting.request_credit.take(u32::MAX));
+        let connection = awaiting.request_connection_credit.take(u32::MAX);
+        self.cancel_deadline(deadline);
+        self.release_front(front, stream, connection);
         // What it held is taken out where it stands: it is large, and moving it costs as much as all of this.
-        let Some(Request { awaiting, place, .. }) = self.requests.get_mut(key) else { return };
-        let front = awaiting.front;
+        let Some(request) = self.requests.get_mut(key) else { return };
+        let settled = request.settle();
+        let awaiting = &mut request.awaiting;
         let of = awaiting.upstream();
         if let Some(upload) = awaiting.upload.take() {
             self.uploads.give_back(upload);
@@ -161,8 +173,7 @@ impl Gateway {
         let sections = awaiting.sections.take();
         self.replays.settle(awaiting, &mut self.conns, &mut self.spare);
         let total = awaiting.total.take();
-        if let Place::Finished(finished) = place.take() {
-            let (fields, held) = finished.settle();
+        if let Some((fields, held)) = settled {
             self.account.count_end(awaiting, outcome, now);
             if let Some(held) = held {
                 self.give_back(front.conn, held);

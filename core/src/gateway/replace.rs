@@ -5,13 +5,12 @@ use crate::fields::{FieldLine, FieldSection};
 use crate::gateway::Gateway;
 use crate::gateway::answer::{is_grpc, token_or_string};
 use crate::message::Method;
-use crate::request::RequestKey;
+use crate::request::{Request, RequestKey};
 use crate::time::Instant;
 
 impl Gateway {
     /// The content that the client gets instead of a backend's, where its route wants that.
-    pub(super) fn own_content(&self, key: RequestKey, status: u16) -> Option<String> {
-        let request = self.requests.get(key)?;
+    pub(super) fn own_content(request: &Request, status: u16) -> Option<String> {
         let route = request.awaiting.route.as_ref()?;
         // Calls by gRPC have their status in fields, and no content that people read.
         let wanted = route.replace_errors.contains(&status) && !request.place.fields().is_some_and(is_grpc);

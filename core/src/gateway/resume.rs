@@ -14,11 +14,13 @@ const COPIED_PER_OCTET: usize = 4;
 impl Conn {
     /// Whether the connection is to be looked at when actions are asked for: it has room again, or came to its end, in the middle of
     /// something else.
+    #[inline(always)]
     pub(super) fn wants_a_visit(&self) -> bool {
         self.has_input() || (self.life == Life::Open && (self.session.is_over() || self.owes_an_end()))
     }
 
     /// Whether there is input to be taken up: what was held back, or an end that nobody could make anything of when it came.
+    #[inline(always)]
     fn has_input(&self) -> bool {
         if self.paused {
             self.session.has_room()

@@ -52,6 +52,9 @@ impl Spare {
     #[inline(always)]
     pub(super) fn keep_section(&mut self, mut fields: FieldSection) {
         // What it shares is not its own to be kept.
+        if !fields.has_memory() {
+            return;
+        }
         fields.clear();
         if is_worth_keeping(fields.capacity(), self.request_octets, REQUEST_OCTETS_MAX) {
             self.request_octets += fields.capacity();

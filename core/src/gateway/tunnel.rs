@@ -88,13 +88,10 @@ impl Gateway {
         declined
     }
 
-    /// Where the backend has agreed to a tunnel, octets go both ways from now on, and no length is told. The client may have ended
-    /// its direction before. Says whether it stands.
-    pub(super) fn open_tunnel(&mut self, key: RequestKey, status: u16, fields: &mut FieldSection) -> bool {
-        let Some(request) = self.requests.get_mut(key) else { return false };
-        if !opens_tunnel(request.awaiting.head.method, status) {
-            return false;
-        }
+    /// The backend has agreed to a tunnel: octets go both ways from now on, and no length is told. The client may have ended
+    /// its direction before.
+    pub(super) fn open_tunnel(&mut self, key: RequestKey, fields: &mut FieldSection) {
+        let Some(request) = self.requests.get_mut(key) else { return };
         let conns = &self.conns;
         let has_sent = |live: &mut Live| {
             conns.get(live.conn()).is_some_and(|entry| entry.session.has_sent(live.stream()))
@@ -102,7 +99,6 @@ impl Gateway {
         let client_ended = request.live_mut().is_some_and(has_sent);
         request.awaiting.tunnel = Some(Tunnel { client_ended, backend_ended: false });
         fields.retain(|line| line.facts.name != FieldName::ContentLength); // 9110-8.6-06, 9110-9.3.6-06
-        true
     }
 
     /// The end of one direction was passed on. With the second the tunnel is over.

@@ -285,10 +285,10 @@ impl Connection {
     }
 
     /// Attaches a number to a stream that its events will bear.
-    pub fn set_tag(&mut self, stream: StreamKey, tag: u64) {
-        if let Some(exchange) = self.exchanges.get_mut(stream) {
-            exchange.tag = tag;
-        }
+    pub fn set_tag(&mut self, stream: StreamKey, tag: u64) -> Option<u32> {
+        let exchange = self.exchanges.get_mut(stream)?;
+        exchange.tag = tag;
+        Some(exchange.id)
     }
 
     /// Octets of content that wait in a stream's queue.

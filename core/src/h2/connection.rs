@@ -228,7 +228,7 @@ impl Connection {
     /// Whether so much output waits that no further input should be taken in. DATA stops at the high mark, so what
     /// lies beyond are answers to a peer that asks and does not read.
     pub fn is_congested(&self) -> bool {
-        self.transmit().len() >= self.config.outbox_congested()
+        !self.awaits_preface() && self.outbox.len() >= self.config.outbox_congested()
     }
 
     /// Whether so much of the output has left that input may be taken in again: well below the mark at which it stopped, so
@@ -288,11 +288,11 @@ impl Connection {
         Some(self.streams.slab.get(stream)?.id)
     }
 
-    /// Attaches a number to a stream that its events will bear.
-    pub fn set_tag(&mut self, stream: StreamKey, tag: u64) {
-        if let Some(stream) = self.streams.slab.get_mut(stream) {
-            stream.tag = tag;
-        }
+    /// Attaches a number to a stream that its events will bear. Says the identifier of the stream.
+    pub fn set_tag(&mut self, stream: StreamKey, tag: u64) -> Option<u32> {
+        let stream = self.streams.slab.get_mut(stream)?;
+        stream.tag = tag;
+        Some(stream.id)
     }
 
     /// Octets of content that wait in a stream's queue.
@@ -317,7 +317,7 @@ impl Connection {
 
     /// Whether the next field section would be made of new memory.
     pub fn lacks_spare(&self) -> bool {
-        self.spare_fields.capacity() == 0
+        !self.spare_fields.has_memory()
     }
 
     /// Takes any stream out, without telling the peer: for an owner whose transport is gone. `None` where none is left.

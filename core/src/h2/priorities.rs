@@ -70,7 +70,7 @@ impl Connection {
         }
         let priority = Signal::parse(value).map(Signal::or_default);
         self.signals.any = true;
-        match self.target(stream_id)? {
+        match self.target(stream_id) {
             Target::Live(key) => Ok(priority.and_then(|priority| self.reprioritize(key, priority))),
             Target::Closed(_) => Ok(None),
             Target::Idle => self.keep_early(stream_id, priority).map(|()| None),

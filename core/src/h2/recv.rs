@@ -29,37 +29,45 @@ impl Connection {
     ///
     /// The connection has ended: GOAWAY with the error's code is in the outbox; further input is discarded.
     pub fn poll_event<'a>(&mut self, input: &mut Input<'a>) -> Received<'a> {
-        let event = self.next_event(input);
-        if let Err(error) = event {
-            input.take_all();
-            self.fail(error);
-        }
-        event
-    }
-
-    fn next_event<'a>(&mut self, input: &mut Input<'a>) -> Received<'a> {
         loop {
             if let Some(event) = self.next_excluded() {
                 return Ok(Some(event));
             }
-            match self.phase {
-                Phase::Failed => {
+            let event = match self.next_frame(input) {
+                Ok(Some((header, payload))) => self.recv_frame(header, payload),
+                Ok(None) => return Ok(None),
+                Err(error) => Err(error),
+            };
+            match event {
+                Ok(None) => {}
+                Ok(Some(_)) => return event,
+                Err(error) => {
                     input.take_all();
-                    return Ok(None);
+                    self.fail(error);
+                    return event;
                 }
-                Phase::Preface => {
-                    if !self.take_preface(input)? {
-                        return Ok(None);
-                    }
-                }
-                Phase::Settings | Phase::Open => {}
-            }
-            let Some((header, payload)) = self.take_frame(input)? else { return Ok(None) };
-            let event = self.recv_frame(header, payload);
-            if !matches!(event, Ok(None)) {
-                return event;
             }
         }
+    }
+
+    /// The next whole frame, behind the preface.
+    fn next_frame<'a>(
+        &mut self,
+        input: &mut Input<'a>,
+    ) -> Result<Option<(FrameHeader, &'a [u8])>, ConnectionError> {
+        match self.phase {
+            Phase::Failed => {
+                input.take_all();
+                return Ok(None);
+            }
+            Phase::Preface => {
+                if !self.take_preface(input)? {
+                    return Ok(None);
+                }
+            }
+            Phase::Settings | Phase::Open => {}
+        }
+        self.take_frame(input)
     }
 
     /// RFC 9113 section 3.4. Told as early as the octets differ.
@@ -105,7 +113,7 @@ impl Connection {
         match frame::parse(header, payload) {
             Ok(frame) => self.recv_parsed(frame),
             Err(FrameError::Connection(error)) => Err(error),
-            Err(FrameError::Stream(stream_id, error)) => match self.target(stream_id)? {
+            Err(FrameError::Stream(stream_id, error)) => match self.target(stream_id) {
                 Target::Live(key) => self.fail_stream(key, error),
                 // Only PRIORITY errs this way. A stream that cannot be reset takes the connection with it (5.4.1).
                 Target::Closed(_) | Target::Idle => Err(ConnectionError::PrioritySize),
@@ -184,15 +192,18 @@ impl Connection {
 
     /// Where the stream with this identifier stands (RFC 9113 section 5.1.1).
     #[inline(always)]
-    pub(crate) fn target(&self, stream_id: u32) -> Result<Target, ConnectionError> {
-        if let Some(key) = self.streams.find(stream_id) {
-            return Ok(Target::Live(key));
+    pub(crate) fn target(&mut self, stream_id: u32) -> Target {
+        let is_used = match self.role {
+            Role::Client => stream_id < self.next_stream_id,
+            Role::Server => stream_id <= self.last_peer_stream_id,
+        };
+        if !is_used || stream_id.is_multiple_of(2) {
+            return Target::Idle;
         }
-        let ours = stream_id % 2 == 1 && self.role == Role::Client;
-        let theirs = stream_id % 2 == 1 && self.role == Role::Server;
-        let used =
-            (ours && stream_id < self.next_stream_id) || (theirs && stream_id <= self.last_peer_stream_id);
-        Ok(if used { Target::Closed(self.streams.closed_by(stream_id)) } else { Target::Idle })
+        match self.streams.find(stream_id) {
+            Some(key) => Target::Live(key),
+            None => Target::Closed(self.streams.closed_by(stream_id)),
+        }
     }
 
     /// A frame that needs a stream and may be discarded for a closed one. `None`: it was discarded.
@@ -201,7 +212,7 @@ impl Connection {
         stream_id: u32,
         kind: FrameKind,
     ) -> Result<Option<(StreamKey, &mut Stream)>, ConnectionError> {
-        match self.target(stream_id)? {
+        match self.target(stream_id) {
             Target::Live(key) => Ok(self.streams.slab.get_mut(key).map(|stream| (key, stream))),
             Target::Closed(by) => closed_recv(by, kind).map(|()| None),
             Target::Idle => Err(ConnectionError::StreamIdle), // 9113-5.1-01, 9113-6.4-06
@@ -225,6 +236,7 @@ impl Connection {
             self.release_connection(Credit::new(octets));
             return self.fail_stream(key, error);
         }
+        let is_over = stream.state.is_closed();
         if !end {
             let points = self.misuse.cost_of_data(data.len(), padding);
             self.spend(points)?;
@@ -233,7 +245,9 @@ impl Connection {
         if padding > 0 {
             self.release(key, Credit::new(padding));
         }
-        self.close_if_over(key);
+        if is_over {
+            self.close(key);
+        }
         Ok(Some(Event::Data { stream: key, tag, data, credit: Credit::new(data.len() as u32), end }))
     }
 
@@ -321,7 +335,7 @@ impl Connection {
 
     fn recv_priority<'a>(&mut self, stream_id: u32, dependency: u32) -> Received<'a> {
         self.spend(cost::IGNORED)?;
-        match self.target(stream_id)? {
+        match self.target(stream_id) {
             // 9218-2.1-06: who has given these signals up is not held to their rules either.
             Target::Live(key) if dependency == stream_id && !self.peer.no_rfc7540_priorities => {
                 self.fail_stream(key, StreamError::PrioritySelf)

@@ -82,7 +82,7 @@ impl Connection {
         self_dependent: bool,
     ) -> Received<'a> {
         self.blocks_received += 1;
-        let target = self.target(stream_id)?;
+        let target = self.target(stream_id);
         self.check_target(stream_id, &target, end)?;
         let limits = SectionLimits { size: self.config.max_header_list_size, fields: self.config.max_fields };
         let section = match self.decoder.known(block, limits) {

@@ -187,7 +187,7 @@ mod tests {
             bench
         }
 
-        fn key(&self, id: u32) -> StreamKey {
+        fn key(&mut self, id: u32) -> StreamKey {
             self.streams.find(id).expect("it is there")
         }
 

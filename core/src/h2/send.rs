@@ -9,7 +9,7 @@ use crate::frame::{self, DEFAULT_MAX_FRAME_SIZE};
 use crate::h2::connection::{Connection, Phase, stream_id_max};
 use crate::h2::settings::Role;
 use crate::h2::state::{ClosedBy, FrameKind, StreamEvent};
-use crate::h2::streams::StreamKey;
+use crate::h2::streams::{Stream, StreamKey};
 use crate::message::Method;
 use crate::window::{Both, ConnectionLevel, Credit, StreamLevel};
 
@@ -138,14 +138,16 @@ impl Connection {
     }
 
     fn send_fields(&mut self, key: StreamKey, fields: &FieldSection, end: bool) -> Result<(), SendError> {
-        self.transition(key, FrameKind::Headers { end })?;
-        let stream = self.streams.slab.get_mut(key).ok_or(SendError::Gone)?;
-        let (encoder, id) = (&mut self.encoder, stream.id); // 9113-6.2-05, 9113-6.10-03
+        let stream = self.transition(key, FrameKind::Headers { end })?;
+        let (id, is_over) = (stream.id, stream.state.is_closed()); // 9113-6.2-05, 9113-6.10-03
+        let encoder = &mut self.encoder;
         // 9113-4.1-01
         frame::put_field_block(self.outbox.tail(), id, end, self.peer.max_frame_size, |out| {
             encoder.encode(fields, out);
         });
-        self.close_if_over(key);
+        if is_over {
+            self.close(key);
+        }
         Ok(())
     }
 
@@ -205,18 +207,21 @@ impl Connection {
 
     #[inline(always)]
     fn put_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<(), SendError> {
-        self.transition(key, FrameKind::Data { end })?;
-        let stream = self.streams.slab.get_mut(key).ok_or(SendError::Gone)?;
+        let stream = self.transition(key, FrameKind::Data { end })?;
         stream.send_window.take(data.len());
-        self.send_window.take(data.len());
         stream.end_queued |= end;
+        let (id, is_over, is_open) =
+            (stream.id, stream.state.is_closed(), stream.send_window.available() > 0);
+        self.send_window.take(data.len());
         // A peer that opens its windows octet by octet earns nothing by that (CVE-2019-9511).
-        if stream.send_window.available() > 0 && self.send_window.available() > 0 {
+        if is_open && self.send_window.available() > 0 {
             self.misuse.frame();
         }
         self.misuse.content(data.len() as u32);
-        frame::put_data(self.outbox.tail(), stream.id, data, end); // 9113-6.1-04
-        self.close_if_over(key);
+        frame::put_data(self.outbox.tail(), id, data, end); // 9113-6.1-04
+        if is_over {
+            self.close(key);
+        }
         Ok(())
     }
 
@@ -346,20 +351,27 @@ impl Connection {
         }
     }
 
-    fn transition(&mut self, key: StreamKey, kind: FrameKind) -> Result<(), SendError> {
+    /// The stream as it is when the frame has left.
+    #[inline(always)]
+    fn transition(&mut self, key: StreamKey, kind: FrameKind) -> Result<&mut Stream, SendError> {
         let failed = self.phase == Phase::Failed;
         let stream = self.streams.slab.get_mut(key).filter(|_| !failed).ok_or(SendError::Gone)?;
         stream.state = stream.state.next(StreamEvent::Send(kind)).map_err(|_| SendError::Gone)?;
-        Ok(())
+        Ok(stream)
+    }
+
+    /// The stream is over, if both sides have ended.
+    pub(crate) fn close_if_over(&mut self, key: StreamKey) {
+        if self.streams.slab.get(key).is_some_and(|stream| stream.state.is_closed()) {
+            self.close(key);
+        }
     }
 
     /// Both sides have ended: the stream is over.
-    pub(crate) fn close_if_over(&mut self, key: StreamKey) {
-        if self.streams.slab.get(key).is_some_and(|stream| stream.state.is_closed()) {
-            self.misuse.message();
-            self.strain.message();
-            self.forget(key, ClosedBy::EndStream); // 9113-5.1-09
-        }
+    pub(crate) fn close(&mut self, key: StreamKey) {
+        self.misuse.message();
+        self.strain.message();
+        self.forget(key, ClosedBy::EndStream); // 9113-5.1-09
     }
 }
 

@@ -116,6 +116,8 @@ pub(crate) struct Streams {
     /// By identifier. Identifiers only grow, so that insertion is at the end. Those that are gone are taken out when they stand in front, or
     /// when there are too many of them.
     by_id: VecDeque<(u32, StreamKey)>,
+    /// Who was found last: frames of one stream mostly follow each other.
+    found: Option<StreamKey>,
     /// The last streams that closed, in a ring.
     closed: Vec<(u32, ClosedBy)>,
     closed_at: usize,
@@ -136,34 +138,47 @@ impl Streams {
     }
 
     /// The stream of that identifier, while it is there.
-    #[inline]
-    pub(crate) fn find(&self, id: u32) -> Option<StreamKey> {
-        // Most that are asked for do not exist yet.
-        let &(newest, _) = self.by_id.back().filter(|&&(newest, _)| newest >= id)?;
-        let at = if newest == id { self.by_id.len() - 1 } else { self.place(id)? };
-        let &(_, key) = self.by_id.get(at)?;
-        self.slab.get(key).map(|_| key)
+    #[inline(always)]
+    pub(crate) fn find(&mut self, id: u32) -> Option<StreamKey> {
+        let is_it = |&key: &StreamKey| self.slab.get(key).is_some_and(|stream| stream.id == id);
+        if let Some(key) = self.found.filter(is_it) {
+            return Some(key);
+        }
+        let key = self.key_of(id)?;
+        self.slab.get(key)?;
+        self.found = Some(key);
+        Some(key)
     }
 
-    /// Where a stream stands among all.
-    fn place(&self, id: u32) -> Option<usize> {
+    /// The key of that identifier, stale where the stream is gone.
+    #[inline(always)]
+    fn key_of(&self, id: u32) -> Option<StreamKey> {
         let &(oldest, _) = self.by_id.front()?;
         // Mostly no identifier was left out: each is by two higher than the one before.
-        let at = id.checked_sub(oldest)? as usize / 2;
-        match self.by_id.get(at) {
-            Some(&(other, _)) if other == id => Some(at),
-            _ => self.by_id.binary_search_by_key(&id, |&(id, _)| id).ok(),
+        match self.by_id.get(id.checked_sub(oldest)? as usize / 2) {
+            Some(&(other, key)) if other == id => Some(key),
+            _ => self.search(id),
         }
+    }
+
+    #[cold]
+    fn search(&self, id: u32) -> Option<StreamKey> {
+        let at = self.by_id.binary_search_by_key(&id, |&(id, _)| id).ok()?;
+        self.by_id.get(at).map(|&(_, key)| key)
     }
 
     /// Drops a closed stream and remembers how it closed. It must not be in a list any more.
     pub(crate) fn remove(&mut self, key: StreamKey, by: ClosedBy) {
         let Some(id) = self.slab.get(key).map(|stream| stream.id) else { return };
         self.slab.discard(key);
-        while let Some(&(_, first)) = self.by_id.front()
-            && self.slab.get(first).is_none()
-        {
+        // Who stands in front is there, unless it was this one.
+        if self.by_id.front().is_some_and(|&(oldest, _)| oldest == id) {
             self.by_id.pop_front();
+            while let Some(&(_, first)) = self.by_id.front()
+                && self.slab.get(first).is_none()
+            {
+                self.by_id.pop_front();
+            }
         }
         if self.by_id.len() > 2 * self.slab.len() + GONE_MAX {
             self.by_id.retain(|&(_, key)| self.slab.get(key).is_some());
@@ -187,7 +202,7 @@ impl Streams {
 
     /// What is to be known of streams that are gone. `None` where some are there.
     pub(crate) fn pack(&self, newest: u32, parcel: &mut Packer) -> Option<()> {
-        let Self { slab, by_id, closed, closed_at } = self;
+        let Self { slab, by_id, found: _, closed, closed_at } = self;
         let generation = slab.next_generation().filter(|_| by_id.is_empty())?;
         parcel.number(generation);
         parcel.number(closed.len() as u64);

@@ -119,8 +119,10 @@ impl Decoder {
     pub(crate) fn known(&self, block: &[u8], limits: SectionLimits) -> Option<FieldSection> {
         let repeat = self.repeats.find(block, &self.table.state())?;
         let section = &repeat.section;
-        let means_it = self.size_update_due.is_none() && limits.admit(section.size(), section.len());
-        means_it.then(|| repeat.section.share())
+        if self.size_update_due.is_some() || !limits.admit(section.size(), section.len()) {
+            return None;
+        }
+        Some(section.share())
     }
 
     /// Decodes a block that is not known as a whole.

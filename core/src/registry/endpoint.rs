@@ -177,6 +177,11 @@ impl Endpoint {
         self.vain > VAIN_MAX.max(self.connections)
     }
 
+    /// A request's stream is gone.
+    pub fn stream_over(&mut self) {
+        self.active = self.active.saturating_sub(1);
+    }
+
     /// A request was answered.
     pub fn served(&mut self) {
         self.vain = 0;

@@ -26,8 +26,7 @@ impl Registry {
         let needs = requests.get(key)?.awaiting.needs;
         let lane = self.lane(upstream, front, needs, lanes)?;
         self.deposit_retry(upstream);
-        let after = self.lanes.get(lane)?.place(requests, key);
-        self.enqueue(requests, key, lane, after);
+        self.enqueue(requests, key, lane);
         Some(lane)
     }
 
@@ -41,15 +40,10 @@ impl Registry {
     }
 
     #[inline(always)]
-    pub(super) fn enqueue(
-        &mut self,
-        requests: &mut Slab<Request>,
-        key: RequestKey,
-        at: LaneKey,
-        after: Option<RequestKey>,
-    ) {
+    pub(super) fn enqueue(&mut self, requests: &mut Slab<Request>, key: RequestKey, at: LaneKey) {
         let Some(lane) = self.lanes.get_mut(at) else { return };
         let (entry_key, is_in_line) = (lane.entry, lane.takes_turns());
+        let after = lane.place(requests, key);
         lane.requests.insert_after(requests, after, key);
         let Some(entry) = self.entries.get_mut(entry_key) else { return };
         entry.queued += 1;
@@ -184,13 +178,10 @@ impl Registry {
 
     /// A request of the lane was given to an engine: it is the next client's turn.
     pub fn thawed(&mut self, requests: &mut Slab<Request>, key: RequestKey, lane: LaneKey, by: EndpointKey) {
-        let Some(of) = self.lanes.get(lane) else { return };
-        let (entry, needs) = (of.entry, of.needs);
-        self.withdraw(requests, key, lane);
-        let Some(entry) = self.entries.get(entry) else { return };
-        if let Some(upstream) = self.upstreams.get_mut(entry.upstream) {
+        let Some((upstream, needs, is_shared)) = self.take_out(requests, key, lane) else { return };
+        if let Some(upstream) = self.upstreams.get_mut(upstream) {
             // A client with engines of its own has taken no turn of another's.
-            if entry.front.is_none() {
+            if is_shared {
                 upstream.end_turn(&mut self.lanes, lane, needs);
             }
             upstream.served_by(by);
@@ -198,21 +189,31 @@ impl Registry {
     }
 
     /// A request waits no longer.
-    #[inline(always)]
     pub fn withdraw(&mut self, requests: &mut Slab<Request>, key: RequestKey, at: LaneKey) {
-        let Some(lane) = self.lanes.get_mut(at) else { return };
-        if !lane.requests.unlink(requests, key) {
-            return;
+        self.take_out(requests, key, at);
+    }
+
+    /// The same. Says whose queue that was, what all in the lane need, and whether its entry is that of all clients.
+    #[inline(always)]
+    fn take_out(
+        &mut self,
+        requests: &mut Slab<Request>,
+        key: RequestKey,
+        at: LaneKey,
+    ) -> Option<(UpstreamKey, Needs, bool)> {
+        let lane = self.lanes.get_mut(at)?;
+        let (needs, entry) = (lane.needs, self.entries.get_mut(lane.entry)?);
+        let (of, is_shared) = (entry.upstream, entry.front.is_none());
+        if lane.requests.unlink(requests, key) {
+            let is_empty = lane.requests.is_empty();
+            entry.queued -= 1;
+            let upstream = self.upstreams.get_mut(of)?;
+            if is_empty {
+                upstream.leave_line(&mut self.lanes, at, needs, entry.has_no_engine());
+            }
+            upstream.queued -= 1;
         }
-        let (needs, is_empty) = (lane.needs, lane.requests.is_empty());
-        let Some(entry) = self.entries.get_mut(lane.entry) else { return };
-        entry.queued -= 1;
-        let of = entry.upstream;
-        let Some(upstream) = self.upstreams.get_mut(of) else { return };
-        if is_empty {
-            upstream.leave_line(&mut self.lanes, at, needs, entry.has_no_engine());
-        }
-        upstream.queued -= 1;
+        Some((of, needs, is_shared))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What an upstream allows by way of retries, and the way back into its queue.
 
-use crate::key::{EndpointKey, LaneKey, Slab, UpstreamKey};
-use crate::registry::{Rank, Registry, Wanted};
+use crate::key::{LaneKey, Slab, UpstreamKey};
+use crate::registry::Registry;
 use crate::request::{Request, RequestKey};
 use crate::time::{Duration, Instant};
 
@@ -73,14 +73,6 @@ impl Registry {
         of.retries.withdraw(percent, now)
     }
 
-    /// An endpoint's rank for the entry's next request, if it may serve it.
-    #[inline(always)]
-    pub fn rank(&self, upstream: UpstreamKey, endpoint: EndpointKey, wanted: Wanted) -> Option<Rank> {
-        let upstream = self.upstreams.get(upstream)?;
-        let endpoint_of = upstream.endpoint(endpoint).filter(|of| of.serves(wanted.needs));
-        endpoint_of.map(|of| upstream.rank(endpoint, of, wanted))
-    }
-
     /// A request that was live waits again, at the place that it had by its age (B66). `false`: there is no queue any more
     /// that an engine could serve.
     pub fn resubmit(&mut self, requests: &mut Slab<Request>, key: RequestKey, lane: LaneKey) -> bool {
@@ -89,8 +81,7 @@ impl Registry {
         if upstream.is_none_or(|upstream| upstream.endpoints().next().is_none()) {
             return false;
         }
-        let after = of.place(requests, key);
-        self.enqueue(requests, key, lane, after);
+        self.enqueue(requests, key, lane);
         true
     }
 }

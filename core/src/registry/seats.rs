@@ -234,13 +234,6 @@ impl Registry {
         }
     }
 
-    /// A request's stream of the endpoint is gone.
-    pub fn stream_over(&mut self, upstream: UpstreamKey, endpoint: EndpointKey) {
-        if let Some(endpoint) = self.endpoint_mut(upstream, endpoint) {
-            endpoint.active = endpoint.active.saturating_sub(1);
-        }
-    }
-
     /// A connection of the endpoint is gone.
     pub fn connection_gone(&mut self, upstream: UpstreamKey, endpoint: EndpointKey, was_draining: bool) {
         if let Some(of) = self.upstreams.get_mut(upstream) {

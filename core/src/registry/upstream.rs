@@ -199,6 +199,13 @@ impl Upstream {
         if wanted.avoid == Some(key) { (u32::MAX, rank.1) } else { rank }
     }
 
+    /// An endpoint's rank for the next request, if it may serve it.
+    #[inline(always)]
+    pub fn rank_of(&self, key: EndpointKey, wanted: Wanted) -> Option<Rank> {
+        let endpoint = self.endpoint(key).filter(|of| of.serves(wanted.needs))?;
+        Some(self.rank(key, endpoint, wanted))
+    }
+
     /// The endpoints that may serve the next request, with their ranks for it.
     pub(super) fn ranked(&self, wanted: Wanted) -> impl Iterator<Item = (Rank, EndpointKey, &Endpoint)> {
         self.endpoints()

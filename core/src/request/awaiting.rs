@@ -6,12 +6,12 @@ use crate::deadline::DeadlineKey;
 use crate::fields::FieldSection;
 use crate::hooks::Relay;
 use crate::key::{ConnId, EndpointKey, LaneKey, UpstreamKey};
-use crate::ledger::Reservation;
+use crate::ledger::{Permit, Reservation};
 use crate::list::{Linked, Links};
 use crate::message::{RequestHead, Version};
 use crate::outbox::OctetQueue;
 use crate::record::{AttemptOutcome, Cause, RequestId};
-use crate::request::{Arrived, Attempt, FrontAddress, Frozen, Live, Needs, Place, Replay, RequestKey};
+use crate::request::{Arrived, Attempt, FrontAddress, Live, Needs, Place, Replay, RequestKey};
 use crate::routes::Route;
 use crate::time::{Duration, Instant};
 use crate::window::{ConnectionLevel, Credit, StreamLevel};
@@ -228,18 +228,41 @@ impl Request {
         match self.place.take() {
             Place::Live(live) => Some(live),
             place @ (Place::Frozen(_) | Place::Finished(_) | Place::Moving) => {
-                self.place = place;
+                self.place.put(place);
                 None
             }
         }
     }
 
-    /// Takes the request out of the queue's hands, if it is frozen, to put it elsewhere.
-    pub fn take_frozen(&mut self) -> Option<Frozen> {
+    /// Puts the request on a backend stream: it is frozen. Its content passes through `relay`, and some trailers are kept out.
+    pub fn thaw(
+        &mut self,
+        permit: Permit,
+        attempt: Attempt,
+        (relay, kept_out): (Option<Box<Relay>>, Option<Box<FieldSection>>),
+    ) {
         match self.place.take() {
-            Place::Frozen(frozen) => Some(frozen),
-            place @ (Place::Live(_) | Place::Finished(_) | Place::Moving) => {
-                self.place = place;
+            Place::Frozen(frozen) => {
+                let live = Live { relay, kept_out, ..frozen.thaw(permit, attempt) };
+                self.place.put(Place::Live(live));
+            }
+            place @ (Place::Live(_) | Place::Finished(_) | Place::Moving) => self.place.put(place),
+        }
+    }
+
+    /// Nothing more will be exchanged with a backend about it. Says what is known of the attempt, if it was on a stream.
+    pub fn finish(&mut self) -> Option<Attempt> {
+        let (finished, attempt) = self.take_live()?.finish();
+        self.place.put(Place::Finished(finished));
+        Some(attempt)
+    }
+
+    /// The one completion: what the request was, and the memory that it held, if it is finished.
+    pub fn settle(&mut self) -> Option<(FieldSection, Option<Reservation>)> {
+        match self.place.take() {
+            Place::Finished(finished) => Some(finished.settle()),
+            place @ (Place::Frozen(_) | Place::Live(_) | Place::Moving) => {
+                self.place.put(place);
                 None
             }
         }

@@ -45,7 +45,7 @@ impl Changed {
         };
         known.next = came;
         match &known.left {
-            Left::Section(left) => *fields = left.share(),
+            Left::Section(left) => fields.become_shared(left),
             Left::Form(left) => return fields.take_form(left),
         }
         true
