@@ -257,7 +257,6 @@ impl Session {
     }
 
     /// Whether input may be taken in again.
-    #[inline]
     pub fn has_room(&self) -> bool {
         each!(self, session => session.has_room(), asleep => true)
     }
