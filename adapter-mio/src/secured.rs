@@ -94,7 +94,8 @@ impl Worker {
     /// The same, where somebody waits for that.
     pub(crate) fn room_wanted_at(&self) -> Option<Instant> {
         let waits = self.listeners.iter().any(|listener| listener.ready && listener.tls.is_some());
-        self.room_at().filter(|_| self.accepting && waits)
+        // In a pause nobody is accepted, whatever room there is.
+        self.room_at().filter(|_| self.accepting && self.accept_pause.is_none() && waits)
     }
 
     /// Whoever has shaken hands longest makes room for the one that came.

@@ -304,6 +304,10 @@ impl Worker {
                     socket.readable = false;
                     socket.ended = true;
                     self.gateway.handle_read_closed(conn, self.now);
+                    // A reset that came with the end: no further event tells of it.
+                    if socket.failed {
+                        return self.close(conn, Closed::Reset);
+                    }
                 }
                 Ok(n) => {
                     octets += n;

@@ -84,7 +84,6 @@ fn what_alpn_has_chosen_is_spoken_and_otherwise_http1() {
 /// RFC 9113 section 3.3: over TLS HTTP/2 is agreed on, or not spoken.
 #[test]
 fn rfc9113_3_3_who_has_agreed_on_nothing_does_not_get_http2() {
-    shuntyard_requirements::req!("9113-3.3-01");
     let mut memory = Memory::new(|_| ());
     let id = arrive(&mut memory);
     shaken(&mut memory, id, None);

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shuntyard_core::address::Address;
-use shuntyard_core::config::{Config, ConfigError};
+use shuntyard_core::config::{Config, ConfigError, ListenerConfig};
 use shuntyard_core::gateway::{Gateway, Record};
 use shuntyard_core::hooks::Hooks;
 use shuntyard_core::tls::TlsFailure;
@@ -234,7 +234,7 @@ pub struct Equipment {
 pub fn equip(config: &Config, options: &Options) -> Result<Vec<Equipment>, BindError> {
     config.validate().map_err(BindError::Config)?;
     let mut config = config.clone();
-    let mut named = config.listeners.iter_mut();
+    let mut named: Vec<_> = config.listeners.iter_mut().map(Some).collect();
     let mut shares: Vec<Vec<Listener>> = Vec::new();
     shares.resize_with(options.workers.get(), Vec::new);
     let in_clear = options.listen.iter().map(|address| (address, None));
@@ -242,10 +242,12 @@ pub fn equip(config: &Config, options: &Options) -> Result<Vec<Equipment>, BindE
     for (address, tls) in in_clear.chain(tls) {
         let listeners = Listener::bind(address, options.workers.get())
             .map_err(|error| BindError::Listen { address: address.clone(), error })?;
-        // Both are in the same order, and the kernel may have picked the port.
+        // The kernel may have picked the port.
         let mut introduced = false;
-        if let Some(at) = named.as_slice().iter().position(|of| of.address == *address)
-            && let (Some(of), Some(listener)) = (named.nth(at), listeners.first())
+        let is_named =
+            |of: &&mut Option<&mut ListenerConfig>| of.as_ref().is_some_and(|of| of.address == *address);
+        if let (Some(of), Some(listener)) =
+            (named.iter_mut().find(is_named).and_then(Option::take), listeners.first())
         {
             of.address = listener.address.clone();
             introduced = of.introduced;

@@ -74,6 +74,10 @@ fn bound(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     // Connections of a former process in TIME_WAIT don't keep the port.
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
+    // Whatever the system's default is.
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        socket.set_only_v6(false)?;
+    }
     socket.bind(&address.into())?;
     Ok(socket)
 }

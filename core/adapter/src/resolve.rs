@@ -10,8 +10,8 @@ use shuntyard_core::gateway::Command;
 
 use crate::{Desk, Order};
 
-/// Looks a name up on a thread of its own and hands what was found in at the desk. A gateway asks for a name once at a
-/// time, so there are no more threads than names.
+/// Looks a name up on a thread of its own and hands what was found in at the desk. A gateway asks for a name and port once at a
+/// time, so that a worker has no more threads than those.
 pub fn resolve(name: Arc<str>, port: u16, desk: Desk) {
     let answer = {
         let (name, desk) = (Arc::clone(&name), Arc::clone(&desk));

@@ -274,11 +274,14 @@ impl Gateway {
     /// Asks for the addresses of one endpoint, unless somebody asks already.
     pub(super) fn resolve(&mut self, upstream: UpstreamKey, endpoint: EndpointKey) {
         let Some(of) = self.registry.endpoint_mut(upstream, endpoint) else { return };
-        if let crate::config::Host::Name { name, port } = &of.config.host
-            && !of.resolving
-        {
-            of.resolving = true;
-            self.actions.push_back(Action::Resolve { name: std::sync::Arc::clone(name), port: *port });
+        let crate::config::Host::Name { name, port } = &of.config.host else { return };
+        if core::mem::replace(&mut of.resolving, true) {
+            return;
+        }
+        // Several upstreams may have the name: one answer is for all of them.
+        let (name, port) = (std::sync::Arc::clone(name), *port);
+        if self.endpoints_named(&name, port).len() == 1 {
+            self.actions.push_back(Action::Resolve { name, port });
         }
     }
 

@@ -67,7 +67,7 @@ impl Section {
 #[cold]
 fn error_of(error: DecodeError) -> ConnectionError {
     match error {
-        DecodeError::LiteralsTooMany => ConnectionError::Misuse, // 9113-10.5-01
+        DecodeError::LiteralsTooMany => ConnectionError::Misuse, // 9113-10.5-02
         _ => ConnectionError::Compression,
     }
 }

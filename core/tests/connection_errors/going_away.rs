@@ -84,15 +84,7 @@ fn rfc9113_6_8_an_excluded_stream_that_its_owner_resets_is_told_once() {
 
 #[test]
 fn rfc9113_6_8_our_goaway_in_two_steps() {
-    req!(
-        "9113-5.4-03",
-        "9113-6.8-05",
-        "9113-6.8-06",
-        "9113-6.8-07",
-        "9113-6.8-08",
-        "9113-6.8-09",
-        "9113-8.7-03"
-    );
+    req!("9113-5.4-03", "9113-6.8-05", "9113-6.8-06", "9113-6.8-08", "9113-6.8-09", "9113-8.7-03");
     let mut subject = Subject::server();
     subject.hear(&headers(1, &get(), true));
     subject.connection.announce_goaway();

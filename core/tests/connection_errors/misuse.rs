@@ -48,7 +48,7 @@ fn tolerated(subject: &mut Subject, more: More) -> u32 {
 
 #[test]
 fn rfc9113_10_5_each_misuse_ends_the_connection_within_its_budget() {
-    req!("9113-10.5-01");
+    req!("9113-10.5-02");
     for (what, more, most) in MISUSES {
         let mut subject = Subject::with(Role::Server, config(), &[]);
         assert_eq!(tolerated(&mut subject, more), most, "{what}");

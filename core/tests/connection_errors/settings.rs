@@ -128,6 +128,7 @@ fn rfc9113_6_5_2_our_own_first_settings() {
             Role::Server => {
                 assert_eq!(push, None, "a server must not set it to 1");
                 assert!(entries.contains(&(MAX_CONCURRENT_STREAMS, 100)));
+                assert!(entries.contains(&(9, 1)), "SETTINGS_NO_RFC7540_PRIORITIES");
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use shuntyard_core::address::{Address, SocketAddr};
-use shuntyard_core::config::{Balance, ConnectionConfig, EndpointConfig, Host, Protocol};
+use shuntyard_core::config::{Balance, ConnectionConfig, EndpointConfig, Host, Protocol, UpstreamConfig};
 use shuntyard_core::gateway::Command;
 use shuntyard_core::record::{Cause, Outcome};
 use shuntyard_core::time::Duration;
@@ -196,4 +196,21 @@ fn lookups_of_a_name_do_not_multiply() {
         wait(&mut memory, 1);
     }
     assert!(wait(&mut memory, 120) <= 5, "{} lookups", memory.lookups.len());
+}
+
+/// Each would take the answer to the other's question, the first that comes for both.
+#[test]
+fn a_name_that_two_upstreams_have_is_asked_for_once() {
+    let named = |name: &str| {
+        let host = Host::Name { name: "app.example".into(), port: 9000 };
+        let mut upstream = UpstreamConfig::new(name, Vec::new());
+        upstream.endpoints = vec![EndpointConfig { host, ..EndpointConfig::from(address(9000)) }];
+        upstream
+    };
+    let first = Memory::new(|_| {}).gateway.snapshot(0, shuntyard_core::time::Instant::ZERO).upstreams[0]
+        .name
+        .to_string();
+    let mut memory = Memory::new(|config| config.upstreams = vec![named(&first), named("other")]);
+    memory.settle();
+    assert_eq!(memory.lookups.len(), 1);
 }

@@ -189,7 +189,7 @@ fn attack(flood: &Flood) -> (Came, Vec<u8>) {
 
 #[test]
 fn each_flood_ends_within_its_budget_and_disturbs_nobody() {
-    req!("9113-10.5-01");
+    req!("9113-10.5-02");
     let mut wrong = 0;
     for flood in floods() {
         let (came, mut told) = attack(&flood);
