@@ -60,7 +60,6 @@ impl Session {
     }
 
     /// Wakes it, if it sleeps.
-    #[inline]
     pub fn wake(&mut self) {
         if let Self::Dormant(dormant) = self {
             *self = Self::H2(Box::new(dormant.wake()));
@@ -226,7 +225,7 @@ impl Session {
 /// What is the same.
 impl Session {
     /// Octets to events; see the sessions' own `poll_event`.
-    #[inline]
+    #[inline(always)]
     pub fn poll_event<'a>(&mut self, input: &mut Input<'a>) -> Result<Option<Event<'a>>, ConnectionError> {
         each!(self, session => session.poll_event(input), asleep => {
             self.wake();
