@@ -5,8 +5,9 @@ use http::{Request, Response};
 use shuntyard_core::config::{Config, ConnectionConfig, HeaderRule};
 use shuntyard_core::fields::FieldSection;
 use shuntyard_core::h2::ClientEvent;
-use shuntyard_core::hooks::{Context, Hooks, OUTPUT_OCTETS, Verdict};
+use shuntyard_core::hooks::{Context, HeadMut, HookFailed, Hooks, OUTPUT_OCTETS, Verdict};
 use shuntyard_core::key::ConnId;
+use shuntyard_core::message::ResponseHead;
 use shuntyard_core::record::{Cause, Outcome};
 
 use crate::memory::Memory;
@@ -100,16 +101,39 @@ fn an_answer_of_any_length_comes_whole() {
     }
 }
 
+fn respond_to_all(memory: &mut Memory) {
+    for backend in memory.backends() {
+        for (stream, _) in requests(memory, backend) {
+            memory.backend(backend).send_response(stream, &Response::new(()), true).expect("an open stream");
+            memory.settle();
+        }
+    }
+}
+
 /// An outbox to twice its mark, a head, and its client's share of the memory for heads.
 fn outbox_max(config: &Config, head: usize) -> usize {
     2 * config.front.outbox_high_mark + head + config.backend.max_header_list_size as usize
+}
+
+/// Answers in place of every response, which come however full its client's outbox is.
+struct AnswersLate(Response<Bytes>);
+
+impl Hooks for AnswersLate {
+    fn response(
+        &mut self,
+        _: &Context<'_>,
+        _: &mut HeadMut<'_, ResponseHead>,
+    ) -> Result<Verdict, HookFailed> {
+        Ok(Verdict::Answer(self.0.clone()))
+    }
 }
 
 #[test]
 fn heads_of_answers_have_the_memory_of_heads() {
     let large = "x".repeat(100_000);
     let answer = Response::builder().header("x-large", &large).body(Bytes::new()).expect("an answer");
-    let mut memory = answering(answer);
+    let share = |config: &mut Config| config.head_ledger_octets = 1 << 20;
+    let mut memory = Memory::of(share, |gateway| gateway.with_hooks(Box::new(AnswersLate(answer))));
     let client = memory.connect(ConnectionConfig::default());
     memory.settle();
     memory.deafen(client);
@@ -117,6 +141,7 @@ fn heads_of_answers_have_the_memory_of_heads() {
         memory.client(client).send_request(&get(), true).expect("a slot");
     }
     memory.settle();
+    respond_to_all(&mut memory);
     let view = memory.gateway.view();
     let max = outbox_max(memory.config(), large.len());
     assert!(view.buffered_octets <= max, "{max}: {view:?}");
@@ -137,12 +162,7 @@ fn what_header_rules_add_has_the_memory_of_heads() {
         memory.client(client).send_request(&request, true).expect("a slot");
     }
     memory.settle();
-    for backend in memory.backends() {
-        for (stream, _) in requests(&mut memory, backend) {
-            memory.backend(backend).send_response(stream, &Response::new(()), true).expect("an open stream");
-            memory.settle();
-        }
-    }
+    respond_to_all(&mut memory);
     let view = memory.gateway.view();
     let max = outbox_max(memory.config(), 12 * (8192 + 64));
     assert!(view.buffered_octets <= max, "{max}: {view:?}");
