@@ -59,8 +59,13 @@ fn version_goes_to_stdout() {
 
 #[test]
 fn bad_usage_ends_with_2_and_says_what_is_wrong() {
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 14] = [
         (&[], "Usage: shuntyard"),
+        (&["run", BACKEND[0], BACKEND[1], "--cert", "a.pem", "--key", "a.key"], "--listen-tls"),
+        (&["check", "--config", "a.toml", "--cert", "a.pem", "--key", "a.key"], "--listen-tls"),
+        (&["run", BACKEND[0], BACKEND[1], "--backend-ca", "ca.pem"], "for backends of TLS"),
+        (&["run", "--backend", "http://127.0.0.1:9", "--backend-insecure"], "for backends of TLS"),
+        (&["run", BACKEND[0], BACKEND[1], "--record-content"], "needs '--record <FILE>'"),
         (&["run"], "--backend <URL>"),
         (&["run", "--bakend", "h2c://127.0.0.1:9"], "--bakend"),
         (&["run", "--backend", "127.0.0.1:9"], "a backend is a URL"),
