@@ -93,7 +93,8 @@ impl ServeArgs {
         }
         // Whoever names certificates wants TLS: without it nobody is served in clear instead.
         if self.listen_tls.is_empty() && !(self.cert.is_empty() && self.key.is_empty()) {
-            let words = "'--cert <FILE>' and '--key <FILE>' are for '--listen-tls <ADDRESS>', which is not there";
+            let words =
+                "'--cert <FILE>' and '--key <FILE>' are for '--listen-tls <ADDRESS>', which is not there";
             return refused(ErrorKind::MissingRequiredArgument, words);
         }
         let in_clear = !self.backend.iter().any(|backend| backend.config().tls.is_some());

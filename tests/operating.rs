@@ -2,13 +2,14 @@
 
 mod process;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use process::{PATIENCE, Process, Program, run, shuntyard};
 
@@ -183,6 +184,74 @@ fn what_was_counted_of_an_endpoint_stays_counted_when_it_goes() {
         assert!(octets() >= before, "{} after {before}", octets());
     }
     program.end();
+}
+
+/// The series of /metrics that only go up.
+fn counters(admin: u16) -> BTreeMap<String, f64> {
+    let metrics = get(admin, "/metrics");
+    let (_, metrics) = metrics.split_once("\r\n\r\n").unwrap();
+    let of_line = |line: &str| {
+        let (series, value) = line.rsplit_once(' ')?;
+        let name = series.split('{').next()?;
+        let is_counter = ["_total", "_count", "_bucket", "_sum"].iter().any(|end| name.ends_with(end));
+        is_counter.then(|| (series.to_owned(), value.parse().unwrap()))
+    };
+    metrics.lines().filter(|line| !line.starts_with('#')).filter_map(of_line).collect()
+}
+
+/// A worker that has nothing to finish ends before the others. What it has counted was counted.
+#[test]
+fn counters_do_not_fall_in_a_drain() {
+    for adapter in ["mio", "tokio"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let slow = format!("http://{}", listener.local_addr().unwrap());
+        let folder = Folder::new(&format!("falling-{adapter}"));
+        let route = "[[route]]\npath = \"/slow\"\nupstream = \"slow\"\n";
+        let text = format!("{route}{}[upstream.slow]\nendpoints = [{slow:?}]\n", serving(&[&backend()]));
+        let file = folder.file("a.toml", &text);
+        let args = ["--config", &*file, "--workers", "2", "--adapter", adapter];
+        let mut program = Program::start(&[&args[..], &ADMIN].concat());
+        let admin = admin(&program.process);
+        for _ in 0..40 {
+            assert!(get(program.port(), "/").starts_with("HTTP/1.1 204 "));
+        }
+        let mut client = TcpStream::connect(("127.0.0.1", program.port())).unwrap();
+        client.write_all(b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+        let (mut upstream, _) = listener.accept().unwrap();
+        assert_eq!(figure(admin, "shuntyard_workers"), 2.0);
+        let mut before = counters(admin);
+        let requests = |counters: &BTreeMap<String, f64>| {
+            let of = |(series, _): &(&String, &f64)| series.starts_with("shuntyard_requests_total");
+            counters.iter().filter(of).map(|(_, value)| value).sum::<f64>()
+        };
+        assert_eq!(requests(&before), 40.0);
+        program.process.signal("TERM");
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let now = counters(admin);
+            for (series, value) in &before {
+                let after = now.get(series).copied().unwrap_or(0.0);
+                assert!(after >= *value, "{adapter}: {series} was {value} and is {after}");
+            }
+            before = now;
+            // The worker that the slow request is on is the last.
+            if figure(admin, "shuntyard_workers") == 1.0 && requests(&before) == 40.0 {
+                break;
+            }
+            assert!(Instant::now() < until, "{adapter}: no worker has ended");
+        }
+        let active = requests_under_way(admin);
+        assert_eq!(active, 1.0, "{adapter}");
+        upstream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").unwrap();
+        assert_eq!(program.process.wait().code(), Some(0), "{}", program.process.log());
+    }
+}
+
+/// Requests under way, of all routes.
+fn requests_under_way(admin: u16) -> f64 {
+    let metrics = get(admin, "/metrics");
+    let lines = metrics.lines().filter(|line| line.starts_with("http_server_active_requests"));
+    lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
 }
 
 #[test]

@@ -24,7 +24,7 @@ use crate::reload::Current;
 use exchange::{Asked, Reply};
 pub(crate) use guests::GUESTS_MAX;
 use guests::Guests;
-use sight::Sight;
+use sight::{Sight, Told};
 
 /// How long a worker may take to answer before it counts as stuck.
 const WORKER_PATIENCE: Duration = Duration::from_secs(2);
@@ -59,12 +59,14 @@ pub(crate) struct About {
     /// `None`: it has no configuration that could be read again.
     current: Option<Arc<Current>>,
     started: std::time::SystemTime,
+    told: Told,
 }
 
 impl About {
     /// The server of this handle.
     pub(crate) fn new(handle: Handle, adapter: &'static str) -> Self {
-        Self { handle, adapter, log: None, current: None, started: std::time::SystemTime::now() }
+        let started = std::time::SystemTime::now();
+        Self { handle, adapter, log: None, current: None, started, told: Told::default() }
     }
 
     /// Likewise with what became of its access log, and its configuration.
