@@ -90,8 +90,10 @@ impl Failure {
                 Some("--cert and --key belong together in pairs, in their order".to_owned())
             }
             Self::Tls { .. } => Some("certificates and keys are PEM: -----BEGIN CERTIFICATE-----".to_owned()),
-            Self::AdminAddress { .. }
-            | Self::SharedAddress { .. }
+            Self::AdminAddress { reason: admin::Refused::NoPort } => {
+                Some("write HOST:PORT, as in 127.0.0.1:9901: Unix sockets are not served there".to_owned())
+            }
+            Self::SharedAddress { .. }
             | Self::Refused(_)
             | Self::Config(_)
             | Self::System { .. }

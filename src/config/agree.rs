@@ -9,12 +9,15 @@ use shuntyard_core::config::{
     Config, Host, HostPattern, ListenerConfig, NameGroups, PathPattern, Protocol, RouteConfig, UpstreamConfig,
 };
 
+use crate::admin;
 use crate::config::code::Code;
 use crate::config::pattern::{write_host, write_path};
 use crate::config::problem::{Problem, Span};
 use crate::config::section::Located;
 use crate::config::sections::{Document, Listen, Offer, Route, Upstream};
 use crate::config::similar::similar;
+use crate::failure::Failure;
+use crate::observation::{ObserveArgs, admin_address};
 use crate::tls::{BackFiles, BadFile, Clients, FrontFiles, of_upstreams};
 
 /// What a file says, when all of it is held against the rest.
@@ -25,9 +28,11 @@ pub(super) struct Agreed {
     pub(super) config: Config,
 }
 
-/// The addresses to listen on and the configuration of the core, which are right if nothing is added to the problems.
-pub(super) fn agree(document: Document, problems: &mut Vec<Problem>) -> Agreed {
+/// The addresses to listen on and the configuration of the core, which are right if nothing is added to the problems. What flags say comes
+/// before what the file says.
+pub(super) fn agree(document: Document, flags: &ObserveArgs, problems: &mut Vec<Problem>) -> Agreed {
     let mut said_of = Vec::new();
+    admin_is_served(&document, flags, problems);
     let (listen, listen_tls) = listeners(&document, &mut said_of, problems);
     document.listen.iter().for_each(|listen| speaks_what_it_can(listen, problems));
     routes_lead_somewhere(&document, problems);
@@ -51,6 +56,22 @@ pub(super) fn agree(document: Document, problems: &mut Vec<Problem>) -> Agreed {
         check_back(tls, back_tls.contains_key(name.as_str()), problems);
     }
     Agreed { listen, listen_tls, back_tls, config }
+}
+
+/// Whether the admin address is one that is served, if it is the file's that holds.
+fn admin_is_served(document: &Document, flags: &ObserveArgs, problems: &mut Vec<Problem>) {
+    let Document { observe, admin_at: Some(at), .. } = document else { return };
+    let Some(address) = observe.admin.as_ref().filter(|_| flags.admin.is_none()) else { return };
+    let allow_remote = observe.admin_allow_remote || flags.admin_allow_remote;
+    let Err(failure) = admin_address(address, allow_remote) else { return };
+    let (code, help) = match failure {
+        Failure::AdminAddress { reason: admin::Refused::Remote(_) } => {
+            (Code::AdminAddress, "listen on 127.0.0.1, or write `allow_remote = true` below")
+        }
+        Failure::ListenName { .. } => (Code::NameUnresolved, "listen on an address of this machine: \"127.0.0.1:9901\""),
+        _ => (Code::AdminAddress, "write HOST:PORT, as in \"127.0.0.1:9901\": Unix sockets are not served there"),
+    };
+    problems.push(Problem::new(code, failure.to_string(), at.clone()).label("not served").help(help));
 }
 
 /// Whether the files of an upstream can be used, and are.
