@@ -21,8 +21,8 @@ pub(crate) enum Failure {
     ListenName { name: String, reason: String },
     /// The admin address is none that is served.
     AdminAddress { reason: admin::Refused },
-    /// One address for two.
-    SharedAddress { address: Address, between: &'static str },
+    /// One address for two, one of whom may have it as a part of another one.
+    SharedAddress { address: Address, within: Option<Address>, between: &'static str },
     /// A configuration file with errors, or none.
     Refused(Refused),
     /// A value outside its range.
@@ -131,7 +131,10 @@ impl fmt::Display for Failure {
             Self::AdminAddress { reason: admin::Refused::Remote(address) } => {
                 write!(f, "the admin address {address} can be reached from other machines")
             }
-            Self::SharedAddress { address, between } => write!(f, "{between} cannot share {address}"),
+            Self::SharedAddress { address, within, between } => {
+                write!(f, "{between} cannot share {address}")?;
+                within.iter().try_for_each(|within| write!(f, ", which {within} takes along"))
+            }
             Self::Refused(refused) => write!(f, "{} in {}", refused.count(), refused.name()),
             Self::Config(error) => error.fmt(f),
             Self::System { what, error } => write!(f, "{what}: {}", plainly(error)),

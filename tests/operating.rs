@@ -82,6 +82,13 @@ fn get(port: u16, path: &str) -> String {
     answer
 }
 
+/// The files of a certificate and its key.
+fn identity(folder: &Folder) -> (String, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let pem = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
+    (folder.file("cert.pem", &pem), folder.file("key.pem", &key.serialize_pem()))
+}
+
 /// Where the admin address is.
 fn admin(process: &Process) -> u16 {
     process.find_line("the admin address", |line| {
@@ -118,8 +125,18 @@ fn silent_clients_of_the_admin_address_keep_nobody_waiting() {
 fn check_and_run_refuse_the_same() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let other = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let folder = Folder::new("refuse");
     let backend_tls = ["--backend", "h2://127.0.0.1:9", "--backend-ca", "/nonexistent"];
-    let cases: [(&[&str], &str); 6] = [
+    let port = other.rsplit_once(':').unwrap().1;
+    let everywhere = format!(":{port}");
+    let (cert, key) = identity(&folder);
+    let cases: [(&[&str], &str); 9] = [
+        (&["--listen", &everywhere, "--admin", &other], "takes along"),
+        (&["--listen", &everywhere, "--listen", &other], "two listeners cannot share"),
+        (
+            &["--listen", &everywhere, "--listen-tls", &other, "--cert", &cert, "--key", &key],
+            "a listener with TLS and one without cannot share",
+        ),
         (
             &["--listen-tls", "127.0.0.1:0", "--cert", "/nonexistent", "--key", "/nonexistent"],
             "/nonexistent: no such",
@@ -359,9 +376,8 @@ fn a_flag_decides_whether_there_is_a_file_whatever_variables_say() {
 #[test]
 fn certificates_are_read_again_at_a_hangup() {
     let folder = Folder::new("certificates");
-    let key = rcgen::KeyPair::generate().unwrap();
-    let pem = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
-    let (cert, key) = (folder.file("cert.pem", &pem), folder.file("key.pem", &key.serialize_pem()));
+    let (cert, key) = identity(&folder);
+    let pem = fs::read_to_string(&cert).unwrap();
     let tls = ["--listen-tls", "127.0.0.1:0", "--cert", &cert, "--key", &key];
     let program = Program::start(&[&BACKEND[..], &tls].concat());
     let told = |words: &'static str| {

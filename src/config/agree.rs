@@ -1,7 +1,6 @@
 //! What must hold between the values of a file: names that refer to each other, things that are there twice.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use shuntyard_core::address::Address;
@@ -9,6 +8,7 @@ use shuntyard_core::config::{
     Config, Host, HostPattern, ListenerConfig, NameGroups, PathPattern, Protocol, RouteConfig, UpstreamConfig,
 };
 
+use crate::address::overlaps;
 use crate::admin;
 use crate::config::code::Code;
 use crate::config::pattern::{write_host, write_path};
@@ -173,20 +173,6 @@ fn of_listener(address: &Address, said_of: &mut SaidOf) -> Option<ListenerConfig
 fn only(offers: &[Offer]) -> Option<Protocol> {
     let first = offers.first()?.protocol();
     offers.iter().all(|offer| offer.protocol() == first).then_some(first)
-}
-
-/// Whether the system would refuse the second of these.
-fn overlaps(a: &Address, b: &Address) -> bool {
-    match (a, b) {
-        (Address::Unix(a), Address::Unix(b)) => a == b,
-        (Address::Inet(a), Address::Inet(b)) => {
-            // The unspecified IPv6 address takes IPv4 along.
-            let takes = |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
-            let same = a.ip() == b.ip() || takes(a.ip(), b.ip()) || takes(b.ip(), a.ip());
-            a.port() != 0 && a.port() == b.port() && same
-        }
-        (Address::Unix(_), Address::Inet(_)) | (Address::Inet(_), Address::Unix(_)) => false,
-    }
 }
 
 fn routes_lead_somewhere(document: &Document, problems: &mut Vec<Problem>) {
