@@ -75,7 +75,7 @@ fn get(port: u16, path: &str) -> String {
     let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     client
-        .write_all(format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").as_bytes())
+        .write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes())
         .unwrap();
     let mut answer = String::new();
     client.read_to_string(&mut answer).unwrap();
@@ -285,6 +285,8 @@ fn a_reload_that_was_refused_is_a_warning_and_a_figure() {
     program
         .process
         .find_line("the refusal", |line| line.starts_with("warning: reload refused").then_some(()));
+    let place = format!("1 error in {file}: 1:9: not TOML: ");
+    assert!(program.process.log().contains(&place), "{}", program.process.log());
     assert_eq!((success(), reloads("success"), reloads("refused")), (0.0, 0.0, 1.0));
     assert!(get(admin, "/status.json").contains(r#""revision":1"#));
     folder.file("a.toml", &format!("{}[access_log]\npath = \"-\"\n", serving(&["127.0.0.1:9"])));

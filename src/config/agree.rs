@@ -68,8 +68,13 @@ fn admin_is_served(document: &Document, flags: &ObserveArgs, problems: &mut Vec<
         Failure::AdminAddress { reason: admin::Refused::Remote(_) } => {
             (Code::AdminAddress, "listen on 127.0.0.1, or write `allow_remote = true` below")
         }
-        Failure::ListenName { .. } => (Code::NameUnresolved, "listen on an address of this machine: \"127.0.0.1:9901\""),
-        _ => (Code::AdminAddress, "write HOST:PORT, as in \"127.0.0.1:9901\": Unix sockets are not served there"),
+        Failure::ListenName { .. } => {
+            (Code::NameUnresolved, "listen on an address of this machine: \"127.0.0.1:9901\"")
+        }
+        _ => (
+            Code::AdminAddress,
+            "write HOST:PORT, as in \"127.0.0.1:9901\": Unix sockets are not served there",
+        ),
     };
     problems.push(Problem::new(code, failure.to_string(), at.clone()).label("not served").help(help));
 }
@@ -80,10 +85,10 @@ fn check_back(tls: &Located<BackFiles>, is_used: bool, problems: &mut Vec<Proble
         let title = "no endpoint of this upstream speaks TLS";
         let problem = Problem::new(Code::Contradiction, title, tls.at.clone()).label("would not be used");
         problems.push(problem.help("write `protocol = \"h2\"`, or h2:// or https:// in front of endpoints"));
-    } else if let Err(BadFile { path, reason, .. }) = tls.value.load() {
+    } else if let Err(BadFile { path, reason, trouble }) = tls.value.load() {
         let title = format!("{}: {reason}", path.display());
         let problem = Problem::new(Code::BadCertificate, title, tls.at.clone()).label("cannot be used");
-        problems.push(problem.help("certificates and keys are files in PEM, and belong together"));
+        problems.push(problem.help(trouble.help()));
     }
 }
 
@@ -155,11 +160,11 @@ fn speaks_what_it_can(listen: &Listen, problems: &mut Vec<Problem>) {
     }
     // What is missing has been said.
     if let Some(tls) = tls.as_ref().filter(|tls| !tls.value.identities.is_empty())
-        && let Err(BadFile { path, reason, .. }) = tls.value.load()
+        && let Err(BadFile { path, reason, trouble }) = tls.value.load()
     {
         let title = format!("{}: {reason}", path.display());
         let problem = Problem::new(Code::BadCertificate, title, tls.at.clone()).label("cannot be served");
-        problems.push(problem.help("certificates and keys are files in PEM, and belong together"));
+        problems.push(problem.help(trouble.help()));
     }
 }
 

@@ -7,7 +7,7 @@ use crate::config::kind::{Flag, List, Text, Words};
 use crate::config::problem::{Problem, Span};
 use crate::config::section::{Located, Section};
 use crate::config::sections::Offer;
-use crate::config::text::{HOST, NAME};
+use crate::config::text::{HOST, SERVER_NAME};
 use crate::tls::{BackFiles, ClientFiles, Clients, FrontFiles, IdentityFiles};
 
 const FILE: Text<PathBuf> = Text {
@@ -20,7 +20,7 @@ const FILE: Text<PathBuf> = Text {
 
 /// `tls` of a listener that speaks this.
 pub(super) fn front(section: &mut Section<'_, '_>, spoken: &[Offer]) -> Option<Located<FrontFiles>> {
-    let what = "TLS there; certificates and keys are read again when they change. More certificates, for other names: [[listen.tls.certificates]], with cert and key each";
+    let what = "TLS there; certificates and keys are read again when they change";
     section.optional_group("tls", what, |tls| {
         let own = identity(tls);
         let what = "certificates for other names: the one is shown that is for the name which a client asks for (SNI), else the one above";
@@ -74,9 +74,9 @@ fn authorities_of_clients(
     let problem = match (&said, &ca) {
         (Some((Clients::Off, off)), Some(ca)) => {
             let title = "authorities of clients are named, and no client is asked for a certificate";
+            let problem = Problem::new(Code::Contradiction, title, ca.at.clone()).label("would not be used");
             let problem =
-                Problem::new(Code::Contradiction, title, ca.at.clone()).label("would not be used");
-            let problem = off.iter().fold(problem, |problem, at| problem.related(at.clone(), "nobody is asked"));
+                off.iter().fold(problem, |problem, at| problem.related(at.clone(), "nobody is asked"));
             Some(problem.help("write client_auth = \"required\", or \"optional\", or take `client_ca` out"))
         }
         (Some((Clients::Optional | Clients::Required, Some(at))), None) => {
@@ -96,7 +96,7 @@ pub(super) fn back(section: &mut Section<'_, '_>) -> Option<Located<BackFiles>> 
     let what = "TLS with endpoints that speak it; files are read again when they change";
     section.optional_group("tls", what, |tls| {
         let what = "who endpoints have to be, and what they are asked for (SNI); without it, the host by which they are written down";
-        let server_name = tls.optional("server_name", what, &NAME, "\"app.internal\"");
+        let server_name = tls.optional("server_name", what, &SERVER_NAME, "\"app.internal\"");
         let what = "the authorities that sign for them; without it, those of the system";
         let ca = tls.optional("ca", what, &FILE, "\"/etc/shuntyard/tls/backends.pem\"");
         let mut insecure = false;

@@ -252,6 +252,8 @@ fn what_is_wrong_with_tls() {
                 "who a socket is",
                 "[[route]]\nupstream = \"app\"\n[upstream.app]\nendpoints = [\"h2://unix:/run/app\"]\n",
             ),
+            ("who nobody can be", upstream!("protocol = \"h2\"\ntls = { server_name = \"a b\" }")),
+            ("no authorities", upstream!("protocol = \"h2\"\ntls = { ca = \"/no/ca.pem\" }")),
             ("half of a pair", upstream!("protocol = \"https\"\ntls = { cert = \"Cargo.toml\" }")),
             (
                 "whose clients",
@@ -328,4 +330,17 @@ fn authorities_that_nobody_asks_are_refused_once() {
     assert_eq!(group("client_ca = \"c\""), [certificate, Code::Missing]);
     assert_eq!(group("client_auth = \"off\"\nclient_ca = \"c\""), [certificate, Code::Contradiction]);
     assert_eq!(group("client_auth = \"off\""), [certificate]);
+}
+
+#[test]
+fn a_line_says_how_many_errors_there_are_and_where_the_first_is() {
+    let brief = |text: &str| parsed(text).unwrap_err().brief();
+    let one = upstream!("balance = \"random\"");
+    assert_eq!(brief(one), "1 error in shuntyard.toml: 6:11: `balance` cannot be \"random\" (G0006)");
+    let two = upstream!("balance = \"random\"\nqueue = 1");
+    assert_eq!(brief(two), "2 errors in shuntyard.toml: first 6:11: `balance` cannot be \"random\" (G0006)");
+    assert_eq!(
+        brief("[upstream.app]\nendpoints = [\"app:80\"]\n"),
+        "1 error in shuntyard.toml: there is no [[route]]: every request would be answered 404 (G0102)"
+    );
 }
