@@ -181,6 +181,21 @@ fn the_reference_and_the_full_example_have_every_key() {
         for (name, _) in &section.later {
             assert!(reference.contains(&format!("# not yet: {name} (")), "{name}");
         }
+        // Whatever is read in it, be it a key, a section, or a list of sections that nobody has written.
+        let stands = |name: &str| {
+            let path = [section.header.trim_matches(['[', ']']), name].join(".");
+            let path = path.trim_start_matches('.');
+            let forms = [
+                format!("{name} = "),
+                format!("[{path}]"),
+                format!("[{path}."),
+                format!("not yet: {name} ("),
+            ];
+            forms.iter().any(|form| reference.contains(form))
+        };
+        for name in &section.known {
+            assert!(stands(name), "{name} in {}", section.header);
+        }
     }
     assert!(keys > 40, "{keys}");
 }
