@@ -1,7 +1,8 @@
 //! Addresses as an operator writes them, and what the system's resolver makes of them.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
+use std::os::unix;
 use std::str::FromStr;
 
 use shuntyard_core::address::Address;
@@ -182,6 +183,8 @@ impl FromStr for Place {
         if let Some(path) = text.strip_prefix("unix:") {
             return if path.is_empty() || path.contains('\0') {
                 Err("the path of the Unix socket is missing, as in unix:/run/app.sock".to_owned())
+            } else if unix::net::SocketAddr::from_pathname(path).is_err() {
+                Err(format!("the path has {} octets, more than the system takes for a socket", path.len()))
             } else {
                 Ok(Self::Unix(path.to_owned()))
             };
@@ -236,6 +239,20 @@ impl Place {
     }
 }
 
+/// Whether the system would refuse the second of these, or one of them would get nothing.
+pub(crate) fn overlaps(a: &Address, b: &Address) -> bool {
+    match (a, b) {
+        (Address::Unix(a), Address::Unix(b)) => a == b,
+        (Address::Inet(a), Address::Inet(b)) => {
+            // The unspecified IPv6 address takes IPv4 along.
+            let takes = |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+            let same = a.ip() == b.ip() || takes(a.ip(), b.ip()) || takes(b.ip(), a.ip());
+            a.port() != 0 && a.port() == b.port() && same
+        }
+        (Address::Unix(_), Address::Inet(_)) | (Address::Inet(_), Address::Unix(_)) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,6 +267,8 @@ mod tests {
         for text in wrong {
             assert!(text.parse::<Place>().is_err(), "{text}");
         }
+        let of_length = |octets: usize| format!("unix:/{}", "a".repeat(octets - 1)).parse::<Place>();
+        assert!(of_length(100).is_ok() && of_length(108).is_err());
     }
 
     #[test]

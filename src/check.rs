@@ -8,6 +8,7 @@ use shuntyard_core::config::{Config, MemoryBound};
 use crate::cli::{ConfigCommand, ServeArgs};
 use crate::config::{Code, reference};
 use crate::failure::Failure;
+use crate::log;
 use crate::prepare::Prepared;
 use crate::settings::{Settings, count};
 
@@ -16,23 +17,25 @@ pub(crate) fn check(args: &ServeArgs) -> Result<(), Failure> {
     let settings = Settings::new(args)?;
     Prepared::new(&settings)?;
     let what = args.config.as_ref().map_or("these flags".to_owned(), |path| path.display().to_string());
-    let bound = memory_bound(&settings.config, !settings.listen_tls.is_empty());
     let workers = settings.workers.get() as u64;
+    let with_tls = !settings.listen_tls.is_empty();
+    let bound = memory_bound(&settings.config, with_tls, settings.observe.wants_records(), workers);
     let mut text = format!("{what}: valid: {}\n", settings.summary());
     text.push_str(&format!(
         "memory: {} at most, in {}, whatever clients and backends do\n",
-        roughly(bound.total().saturating_mul(workers)),
+        roughly(bound.total()),
         count(settings.workers.get(), "worker"),
     ));
     for (term, octets) in &bound.terms {
-        text.push_str(&format!("  {:>10}  {term}\n", roughly(octets.saturating_mul(workers))));
+        text.push_str(&format!("  {:>10}  {term}\n", roughly(*octets)));
     }
     print(&text);
     Ok(())
 }
 
-/// The core's bound, and what TLS adds: with clients, where there is a listener for it, and with the backends that speak it.
-fn memory_bound(config: &Config, tls_with_clients: bool) -> MemoryBound {
+/// The core's bound of all workers, and what is added to it: by TLS with clients, where there is a listener for it, and with the backends that
+/// speak it, and by records of requests, where somebody wants them.
+fn memory_bound(config: &Config, tls_with_clients: bool, records: bool, workers: u64) -> MemoryBound {
     let clients = if tls_with_clients { u64::from(config.max_fronts) } else { 0 };
     let backends = config.upstreams.iter().fold(0u64, |sum, upstream| {
         let secure = upstream.endpoints.iter().filter(|endpoint| endpoint.tls.is_some());
@@ -45,6 +48,17 @@ fn memory_bound(config: &Config, tls_with_clients: bool) -> MemoryBound {
             let octets = connections.saturating_add(1).saturating_mul(CONNECTION_OCTETS);
             bound.terms.push((term, octets));
         }
+    }
+    if records {
+        let requests =
+            u64::from(config.max_fronts).saturating_mul(config.front.max_concurrent_streams.into());
+        let waiting = requests.saturating_mul(log::attempts_octets_max(config));
+        bound.terms.push(("attempts that the access log waits with", waiting));
+    }
+    bound.terms.iter_mut().for_each(|(_, octets)| *octets = octets.saturating_mul(workers));
+    if records {
+        // The workers' one log.
+        bound.terms.push(("access log", log::octets_max(config)));
     }
     bound.terms.sort_by_key(|&(_, octets)| std::cmp::Reverse(octets));
     bound
@@ -100,9 +114,24 @@ mod tests {
     fn the_bound_counts_tls_where_it_is_spoken() {
         let mut config = Config::new(Vec::new());
         config.max_fronts = 1000;
-        let (clear, secure) = (memory_bound(&config, false), memory_bound(&config, true));
+        let bound = |tls, records, workers| memory_bound(&config, tls, records, workers);
+        let (clear, secure) = (bound(false, false, 1), bound(true, false, 1));
         assert_eq!(clear, config.memory_bound());
         assert_eq!(secure.total() - clear.total(), 1001 * CONNECTION_OCTETS);
         assert!(secure.terms.is_sorted_by(|one, next| one.1 >= next.1));
+        assert_eq!(bound(true, false, 3).total(), 3 * secure.total());
+    }
+
+    /// All workers have one log. What waits for the end of a request waits on its worker.
+    #[test]
+    fn the_bound_counts_the_access_log_where_there_is_one() {
+        let config = Config::new(Vec::new());
+        let without = memory_bound(&config, false, false, 2).total();
+        let with = memory_bound(&config, false, true, 2);
+        let term = |name: &str| with.terms.iter().find(|(term, _)| *term == name).expect("it is there").1;
+        assert_eq!(term("access log"), log::octets_max(&config));
+        let waiting = 2 * 100_000 * 100 * log::attempts_octets_max(&config);
+        assert_eq!(term("attempts that the access log waits with"), waiting);
+        assert_eq!(with.total() - without, log::octets_max(&config) + waiting);
     }
 }

@@ -43,6 +43,7 @@ impl Cli {
             (&mut cli.command, matches.subcommand())
         {
             args.choose(of)?;
+            args.judge()?;
         }
         Ok(cli)
     }
@@ -56,7 +57,10 @@ impl ServeArgs {
             source.filter(|source| matches!(source, ValueSource::CommandLine | ValueSource::EnvVariable))
         };
         let Some(file) = given("config") else { return Ok(()) };
-        let others = WITHOUT_FILE.iter().filter_map(|(id, shown)| Some((given(id)?, *shown)));
+        // A switch that is off says what holds without it.
+        let is_off = |id: &str| id == "backend_insecure" && !self.backend_insecure;
+        let others = WITHOUT_FILE.iter().filter(|(id, _)| !is_off(id));
+        let others = others.filter_map(|(id, shown)| Some((given(id)?, *shown)));
         let Some((strongest, shown)) = others.max_by_key(|(source, _)| *source == ValueSource::CommandLine)
         else {
             return Ok(());
@@ -73,6 +77,31 @@ impl ServeArgs {
                 let words = format!("the argument '--config <FILE>' cannot be used with '{shown}'");
                 return Err(Cli::command().error(ErrorKind::ArgumentConflict, words));
             }
+        }
+        Ok(())
+    }
+
+    /// What goes together, by values: a variable may say of a switch that it is off.
+    fn judge(&self) -> Result<(), clap::Error> {
+        let refused = |kind, words| Err(Cli::command().error(kind, words));
+        if self.record.record_content && self.record.record.is_none() {
+            return refused(ErrorKind::MissingRequiredArgument, "'--record-content' needs '--record <FILE>'");
+        }
+        if self.backend_insecure && self.backend_ca.is_some() {
+            let words = "the argument '--backend-insecure' cannot be used with '--backend-ca <FILE>'";
+            return refused(ErrorKind::ArgumentConflict, words);
+        }
+        // Whoever names certificates wants TLS: without it nobody is served in clear instead.
+        if self.listen_tls.is_empty() && !(self.cert.is_empty() && self.key.is_empty()) {
+            let words =
+                "'--cert <FILE>' and '--key <FILE>' are for '--listen-tls <ADDRESS>', which is not there";
+            return refused(ErrorKind::MissingRequiredArgument, words);
+        }
+        let in_clear = !self.backend.iter().any(|backend| backend.config().tls.is_some());
+        if in_clear && (self.backend_insecure || self.backend_ca.is_some()) {
+            let words = "'--backend-ca <FILE>' and '--backend-insecure' are for backends of TLS, and there is none: write h2:// \
+                         or https:// in '--backend <URL>'";
+            return refused(ErrorKind::ArgumentConflict, words);
         }
         Ok(())
     }
@@ -163,12 +192,7 @@ pub(crate) struct ServeArgs {
     pub(crate) backend_ca: Option<PathBuf>,
 
     /// Without a file, take any certificate of a backend: whoever is between can read and change everything
-    #[arg(
-        long,
-        env = "SHUNTYARD_BACKEND_INSECURE",
-        value_parser = FalseyValueParser::new(),
-        conflicts_with = "backend_ca"
-    )]
+    #[arg(long, env = "SHUNTYARD_BACKEND_INSECURE", value_parser = FalseyValueParser::new())]
     pub(crate) backend_insecure: bool,
 
     /// Without a file, who may share a backend connection [default: worker]
@@ -194,7 +218,7 @@ pub(crate) struct RecordArgs {
     pub(crate) record: Option<PathBuf>,
 
     /// Record content, too, and not only what comes over HTTP/1.1
-    #[arg(long, env = "SHUNTYARD_RECORD_CONTENT", value_parser = FalseyValueParser::new(), requires = "record")]
+    #[arg(long, env = "SHUNTYARD_RECORD_CONTENT", value_parser = FalseyValueParser::new())]
     pub(crate) record_content: bool,
 
     /// How many MiB each file may take; then recording ends

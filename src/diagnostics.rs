@@ -98,6 +98,13 @@ fn obey(orders: &Receiver<Order>, format: LogFormat) {
     }
 }
 
+/// Why the program ends, as JSON: what has a name and is there.
+pub(crate) fn last<const N: usize>(parts: [(&str, Option<String>); N]) -> String {
+    let mut object = head(Level::ERROR);
+    object.extend(parts.into_iter().filter_map(|(name, part)| Some((name.to_owned(), part?.into()))));
+    format!("{}\n", Value::Object(object))
+}
+
 fn write(text: &str) {
     // Nobody is left to tell when stderr is closed.
     let _ = io::stderr().lock().write_all(text.as_bytes());

@@ -11,6 +11,8 @@ use shuntyard_core::config::ConfigError;
 
 use crate::admin;
 use crate::config::Refused;
+use crate::diagnostics::{self, LogFormat};
+use crate::tls::{BadFile, Trouble};
 
 /// Why the program ends otherwise than well. Bad usage is not among it: clap ends the program itself, with 2.
 #[derive(Debug)]
@@ -21,26 +23,28 @@ pub(crate) enum Failure {
     ListenName { name: String, reason: String },
     /// The admin address is none that is served.
     AdminAddress { reason: admin::Refused },
-    /// One address for two.
-    SharedAddress { address: Address, between: &'static str },
+    /// One address for two, one of whom may have it as a part of another one.
+    SharedAddress { address: Address, within: Option<Address>, between: &'static str },
     /// A configuration file with errors, or none.
     Refused(Refused),
     /// A value outside its range.
     Config(ConfigError),
     /// The system refused something that the program cannot do without.
     System { what: &'static str, error: io::Error },
+    /// The file of the access log could not be opened.
+    AccessLog { file: PathBuf, error: io::Error },
     /// The file of a recording could not be made.
     Recording { file: PathBuf, error: io::Error },
     /// As many certificates as keys are needed.
     KeysUnpaired { certs: usize, keys: usize },
     /// A file of TLS that cannot be used.
-    Tls { path: PathBuf, reason: String, mismatch: bool },
+    Tls(BadFile),
     /// A recording cannot be replayed.
     Replay { file: PathBuf, error: ReplayError },
     /// A replay went another way than what was recorded.
     ReplayDiffers { difference: Difference, version: String },
-    /// The drain ran out of time.
-    Cut { connections: u32 },
+    /// The drain ran out of time, or nobody wanted it to go on.
+    Cut { connections: u32, hurried: bool },
     /// The demo saw that these promises do not hold.
     PromisesBroken { names: Vec<&'static str> },
 }
@@ -52,6 +56,7 @@ impl Failure {
             Self::Listen { .. }
             | Self::System { .. }
             | Self::PromisesBroken { .. }
+            | Self::AccessLog { .. }
             | Self::Recording { .. }
             | Self::Replay { .. }
             | Self::ReplayDiffers { .. } => 1,
@@ -60,15 +65,27 @@ impl Failure {
             | Self::AdminAddress { .. }
             | Self::SharedAddress { .. }
             | Self::Refused(_)
-            | Self::Tls { .. }
+            | Self::Tls(_)
             | Self::KeysUnpaired { .. }
             | Self::Config(_) => 78,
         })
     }
 
     /// The message, as it is written to stderr.
-    pub(crate) fn message(&self) -> String {
-        if let Self::Refused(refused) = self {
+    pub(crate) fn message(&self, format: LogFormat) -> String {
+        let refused = match self {
+            Self::Refused(refused) => Some(refused),
+            _ => None,
+        };
+        if format == LogFormat::Json {
+            let details = refused.map(|refused| refused.draw(false));
+            return diagnostics::last([
+                ("message", Some(self.to_string())),
+                ("help", self.help()),
+                ("details", details),
+            ]);
+        }
+        if let Some(refused) = refused {
             return refused.draw(colour());
         }
         let [red, cyan, plain] = if colour() { ["\x1b[1;31m", "\x1b[1;36m", "\x1b[0m"] } else { [""; 3] };
@@ -86,17 +103,26 @@ impl Failure {
                 "whoever can reach it sees everything; listen on 127.0.0.1, or say --admin-allow-remote"
                     .to_owned(),
             ),
-            Self::Tls { mismatch: true, .. } | Self::KeysUnpaired { .. } => {
+            Self::Tls(BadFile { trouble: Trouble::Mismatch, .. }) | Self::KeysUnpaired { .. } => {
                 Some("--cert and --key belong together in pairs, in their order".to_owned())
             }
-            Self::Tls { .. } => Some("certificates and keys are PEM: -----BEGIN CERTIFICATE-----".to_owned()),
-            Self::AdminAddress { .. }
-            | Self::SharedAddress { .. }
+            Self::Tls(bad) => Some(bad.trouble.help().to_owned()),
+            Self::AdminAddress { reason: admin::Refused::NoPort } => {
+                Some("write HOST:PORT, as in 127.0.0.1:9901: Unix sockets are not served there".to_owned())
+            }
+            Self::SharedAddress { .. }
             | Self::Refused(_)
             | Self::Config(_)
             | Self::System { .. }
             | Self::PromisesBroken { .. }
             | Self::Recording { .. } => None,
+            Self::AccessLog { error, .. } => match error.kind() {
+                io::ErrorKind::NotFound => Some("the folder of the file must be there".to_owned()),
+                io::ErrorKind::PermissionDenied => {
+                    Some("the file, or its folder, must be writable for the user of this program".to_owned())
+                }
+                _ => None,
+            },
             // What was told to --record is not quite the name of a file.
             Self::Replay { file, .. } => first_of(file)
                 .filter(|first| !file.exists() && first.exists())
@@ -106,7 +132,8 @@ impl Failure {
                  recording shows it",
                 env!("CARGO_PKG_VERSION")
             )),
-            Self::Cut { .. } => Some("a longer --drain-timeout lets them finish".to_owned()),
+            Self::Cut { hurried: true, .. } => None,
+            Self::Cut { hurried: false, .. } => Some("a longer --drain-timeout lets them finish".to_owned()),
         }
     }
 }
@@ -129,25 +156,33 @@ impl fmt::Display for Failure {
             Self::AdminAddress { reason: admin::Refused::Remote(address) } => {
                 write!(f, "the admin address {address} can be reached from other machines")
             }
-            Self::SharedAddress { address, between } => write!(f, "{between} cannot share {address}"),
-            Self::Refused(refused) => write!(f, "{} in {}", refused.count(), refused.name()),
+            Self::SharedAddress { address, within, between } => {
+                write!(f, "{between} cannot share {address}")?;
+                within.iter().try_for_each(|within| write!(f, ", which {within} takes along"))
+            }
+            Self::Refused(refused) => f.write_str(&refused.brief()),
             Self::Config(error) => error.fmt(f),
             Self::System { what, error } => write!(f, "{what}: {}", plainly(error)),
+            Self::AccessLog { file, error } => {
+                write!(f, "cannot open the access log {}: {}", file.display(), plainly(error))
+            }
             Self::Recording { file, error } => {
                 write!(f, "cannot record to {}: {}", file.display(), plainly(error))
             }
             Self::KeysUnpaired { certs, keys } => {
                 write!(f, "--cert is there {certs} times, --key {keys} times")
             }
-            Self::Tls { path, reason, .. } => write!(f, "{}: {reason}", path.display()),
+            Self::Tls(BadFile { path, reason, .. }) => write!(f, "{}: {reason}", path.display()),
             Self::Replay { file, error } => write!(f, "{}: {error}", file.display()),
             Self::ReplayDiffers { difference: Difference { input, at, what }, .. } => {
                 let seconds = at.as_nanos() as f64 / 1e9;
                 write!(f, "the replay goes another way at input {input}, at {seconds:.6} s: {what}")
             }
             Self::PromisesBroken { names } => write!(f, "promises were broken: {}", names.join("; ")),
-            Self::Cut { connections: 1 } => f.write_str("1 connection was cut before its requests were done"),
-            Self::Cut { connections } => {
+            Self::Cut { connections: 1, .. } => {
+                f.write_str("1 connection was cut before its requests were done")
+            }
+            Self::Cut { connections, .. } => {
                 write!(f, "{connections} connections were cut before their requests were done")
             }
         }

@@ -39,6 +39,7 @@ mod throttle;
 mod tls;
 
 use cli::{Cli, Command};
+use diagnostics::LogFormat;
 
 /// What a configuration file of this text makes of the core: the configuration of each worker's gateway, whichever adapter drives it. `name`
 /// is what messages call the file. Files that the text names, such as certificates, are looked at; nothing is bound.
@@ -68,7 +69,12 @@ impl std::error::Error for Refused {}
 
 /// The program: what the command line asks for is done, and what fails is said.
 pub fn main() -> ExitCode {
-    let outcome = match Cli::read().command {
+    let command = Cli::read().command;
+    let format = match &command {
+        Command::Run(args) | Command::Check(args) => args.observe.log_format,
+        _ => LogFormat::Text,
+    };
+    let outcome = match command {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::check(&args),
         Command::Config(command) => {
@@ -85,7 +91,7 @@ pub fn main() -> ExitCode {
     };
     let (last, code) = match outcome {
         Ok(()) => (String::new(), ExitCode::SUCCESS),
-        Err(failure) => (failure.message(), failure.exit_code()),
+        Err(failure) => (failure.message(format), failure.exit_code()),
     };
     diagnostics::end(last);
     code

@@ -87,11 +87,14 @@ impl Observation {
     pub(crate) fn start(args: &ObserveArgs, admin: Option<SocketAddr>) -> Result<Self, Failure> {
         diagnostics::start(args.verbose, args.log_format)
             .map_err(|error| Failure::System { what: "cannot start a thread", error })?;
-        let admin = admin.map(Admin::bind).transpose()?;
+        let admin = admin.map(|address| Admin::bind(address, args.admin_allow_remote)).transpose()?;
         let shown = args.access_log.is_some();
         let log = if args.wants_records() {
             let log = AccessLog::open(args.access_log.clone(), args.access_log_query);
-            Some(log.map_err(|error| Failure::System { what: "cannot open the access log", error })?)
+            Some(log.map_err(|error| match &args.access_log {
+                Some(Destination::File(file)) => Failure::AccessLog { file: file.clone(), error },
+                Some(Destination::Stdout) | None => Failure::System { what: "cannot start a thread", error },
+            })?)
         } else {
             None
         };

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use shuntyard_core::address::Address;
 
+use crate::address::overlaps;
 use crate::failure::Failure;
 use crate::observation::admin_address;
 use crate::settings::Settings;
@@ -30,20 +31,47 @@ impl Prepared {
     }
 }
 
-/// An address is taken once.
+/// An address is taken once, whole or as a part of another one.
 fn share_nothing(settings: &Settings, admin: Option<SocketAddr>) -> Result<(), Failure> {
-    let secure = || settings.listen_tls.iter().map(|(address, _)| address);
-    let to_be_picked = |address: &Address| matches!(address, Address::Inet(at) if at.port() == 0);
-    let shared =
-        |address: &Address, between| Err(Failure::SharedAddress { address: address.clone(), between });
-    if let Some(both) = secure().find(|address| settings.listen.contains(address) && !to_be_picked(address)) {
-        return shared(both, "a listener with TLS and one without");
-    }
-    let admin = admin.map(Address::Inet).filter(|address| !to_be_picked(address));
-    match admin {
-        Some(admin) if settings.listen.iter().chain(secure()).any(|address| *address == admin) => {
-            shared(&admin, "a listener and the admin address")
+    let admin = admin.map(Address::Inet);
+    let in_clear = settings.listen.iter().map(|address| (address, Taker::InClear));
+    let secure = settings.listen_tls.iter().map(|(address, _)| (address, Taker::Tls));
+    let admin = admin.iter().map(|address| (address, Taker::Admin));
+    let mut taken: Vec<(&Address, Taker)> = Vec::new();
+    for (address, taker) in in_clear.chain(secure).chain(admin) {
+        if let Some((other, before)) = taken.iter().find(|(other, _)| overlaps(address, other)) {
+            let (address, within) = match *other {
+                other if other == address => (address, None),
+                other if is_unspecified(address) => (other, Some(address.clone())),
+                other => (address, Some(other.clone())),
+            };
+            let between = before.and(taker);
+            return Err(Failure::SharedAddress { address: address.clone(), within, between });
         }
-        _ => Ok(()),
+        taken.push((address, taker));
+    }
+    Ok(())
+}
+
+fn is_unspecified(address: &Address) -> bool {
+    matches!(address, Address::Inet(address) if address.ip().is_unspecified())
+}
+
+/// Who takes an address.
+#[derive(Clone, Copy)]
+enum Taker {
+    InClear,
+    Tls,
+    Admin,
+}
+
+impl Taker {
+    /// Both of them, in words. They come in their order.
+    fn and(self, next: Self) -> &'static str {
+        match (self, next) {
+            (_, Self::Admin) => "a listener and the admin address",
+            (Self::InClear, Self::Tls) => "a listener with TLS and one without",
+            _ => "two listeners",
+        }
     }
 }

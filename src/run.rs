@@ -4,6 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use shuntyard_adapter::Options;
 use shuntyard_core::config::Protocol;
@@ -46,7 +47,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let handle = server.handle();
     few.iter().for_each(Few::tell);
     let current = Arc::new(Current::new(args, settings, handle.clone(), Arc::clone(&upstreams)));
-    watch_signals(&server, &current)
+    let hurried = watch_signals(&server, &current)
         .map_err(|error| Failure::System { what: "cannot watch for signals", error })?;
     for (number, address) in server.local_addrs().iter().enumerate() {
         let tls = if number < in_clear { "" } else { " over TLS" };
@@ -65,7 +66,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let exit = exit.map_err(|error| Failure::System { what: "the event loop failed", error })?;
     match exit.cut {
         0 => Ok(()),
-        connections => Err(Failure::Cut { connections }),
+        connections => Err(Failure::Cut { connections, hurried: hurried.load(Ordering::Relaxed) }),
     }
 }
 
@@ -78,7 +79,10 @@ fn spoken(only: Option<Protocol>) -> &'static str {
     }
 }
 
-fn watch_signals(server: &Server, current: &Arc<Current>) -> io::Result<()> {
+/// What is set once a second signal has ended a drain.
+fn watch_signals(server: &Server, current: &Arc<Current>) -> io::Result<Arc<AtomicBool>> {
+    let hurried = Arc::<AtomicBool>::default();
+    let hurry = Arc::clone(&hurried);
     let (first, second) = (server.handle(), server.handle());
     let reload = current.reloader()?;
     let current = Arc::clone(current);
@@ -90,10 +94,12 @@ fn watch_signals(server: &Server, current: &Arc<Current>) -> io::Result<()> {
         }),
         second: Box::new(move |signal| {
             tracing::info!("{signal}: ending now");
+            hurry.store(true, Ordering::Relaxed);
             second.stop();
         }),
         hangup: Some(Box::new(reload)),
-    })
+    })?;
+    Ok(hurried)
 }
 
 /// Different with every start: std seeds its hasher from the system's randomness.

@@ -37,7 +37,7 @@ impl Settings {
     /// Reads the file, if there is one. A start, a reload and a check all begin here.
     pub(crate) fn new(args: &ServeArgs) -> Result<Self, Failure> {
         let mut from_file = match &args.config {
-            Some(path) => config::load(path).map_err(Failure::Refused)?,
+            Some(path) => config::load(path, &args.observe).map_err(Failure::Refused)?,
             None => {
                 let config = of_flags(args);
                 let files = BackFiles {

@@ -151,6 +151,52 @@ fn flags_come_before_variables_before_the_file_before_the_defaults() {
     }
 }
 
+/// Flags, variables, and the exit code.
+type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], i32);
+
+/// A variable that says of a switch that it is off says what holds without it.
+#[test]
+fn switches_that_are_off_are_not_there() {
+    let file = File::new("switches", GOOD);
+    let of_file = ["--config", file.name()];
+    let of_flags = ["--backend", "h2://127.0.0.1:9", "--backend-insecure"];
+    let insecure = "SHUNTYARD_BACKEND_INSECURE";
+    let cases: [Case<'_>; 8] = [
+        (&of_file, &[("SHUNTYARD_RECORD_CONTENT", "false")], 0),
+        (&of_file, &[("SHUNTYARD_RECORD_CONTENT", "true")], 2),
+        (&[], &[(insecure, "false"), ("SHUNTYARD_CONFIG", file.name())], 0),
+        (&[], &[(insecure, "true"), ("SHUNTYARD_CONFIG", file.name())], 2),
+        // The command line decides: the variables are for backends that it does not have.
+        (&of_file, &[(insecure, "1"), ("SHUNTYARD_BACKEND_CA", "/x")], 0),
+        // It is asked for, and not there.
+        (&of_flags[..2], &[(insecure, "false"), ("SHUNTYARD_BACKEND_CA", "/nonexistent")], 78),
+        (&of_flags[..2], &[(insecure, "true"), ("SHUNTYARD_BACKEND_CA", "/nonexistent")], 2),
+        (&of_flags, &[("SHUNTYARD_BACKEND_CA", "/nonexistent")], 2),
+    ];
+    for (args, variables, code) in cases {
+        let mut command = shuntyard(&[&["check"], args].concat());
+        let output = run(command.envs(variables.iter().copied()));
+        assert_eq!(output.status.code(), Some(code), "{args:?} {variables:?}: {}", stderr(&output));
+    }
+}
+
+/// What a flag says of the admin address is said of that in the file, too, and instead of it.
+#[test]
+fn flags_for_the_admin_address_come_before_the_file() {
+    let remote = File::new("remote", format!("{GOOD}[admin]\naddress = \"0.0.0.0:39910\"\n"));
+    let cases: [(&[&str], i32); 5] = [
+        (&[], 78),
+        (&["--admin-allow-remote"], 0),
+        (&["--admin", "127.0.0.1:39911"], 0),
+        (&["--admin", "0.0.0.0:39911"], 78),
+        (&["--admin", "0.0.0.0:39911", "--admin-allow-remote"], 0),
+    ];
+    for (args, code) in cases {
+        let output = run(&mut shuntyard(&[&["check", "--config", remote.name()], args].concat()));
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", stderr(&output));
+    }
+}
+
 #[test]
 fn flags_for_listeners_take_the_place_of_those_in_the_file() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

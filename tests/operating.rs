@@ -2,13 +2,14 @@
 
 mod process;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use process::{PATIENCE, Process, Program, run, shuntyard};
 
@@ -74,11 +75,18 @@ fn get(port: u16, path: &str) -> String {
     let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     client
-        .write_all(format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").as_bytes())
+        .write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes())
         .unwrap();
     let mut answer = String::new();
     client.read_to_string(&mut answer).unwrap();
     answer
+}
+
+/// The files of a certificate and its key.
+fn identity(folder: &Folder) -> (String, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let pem = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
+    (folder.file("cert.pem", &pem), folder.file("key.pem", &key.serialize_pem()))
 }
 
 /// Where the admin address is.
@@ -117,8 +125,18 @@ fn silent_clients_of_the_admin_address_keep_nobody_waiting() {
 fn check_and_run_refuse_the_same() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let other = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let folder = Folder::new("refuse");
     let backend_tls = ["--backend", "h2://127.0.0.1:9", "--backend-ca", "/nonexistent"];
-    let cases: [(&[&str], &str); 6] = [
+    let port = other.rsplit_once(':').unwrap().1;
+    let everywhere = format!(":{port}");
+    let (cert, key) = identity(&folder);
+    let cases: [(&[&str], &str); 9] = [
+        (&["--listen", &everywhere, "--admin", &other], "takes along"),
+        (&["--listen", &everywhere, "--listen", &other], "two listeners cannot share"),
+        (
+            &["--listen", &everywhere, "--listen-tls", &other, "--cert", &cert, "--key", &key],
+            "a listener with TLS and one without cannot share",
+        ),
         (
             &["--listen-tls", "127.0.0.1:0", "--cert", "/nonexistent", "--key", "/nonexistent"],
             "/nonexistent: no such",
@@ -185,6 +203,74 @@ fn what_was_counted_of_an_endpoint_stays_counted_when_it_goes() {
     program.end();
 }
 
+/// The series of /metrics that only go up.
+fn counters(admin: u16) -> BTreeMap<String, f64> {
+    let metrics = get(admin, "/metrics");
+    let (_, metrics) = metrics.split_once("\r\n\r\n").unwrap();
+    let of_line = |line: &str| {
+        let (series, value) = line.rsplit_once(' ')?;
+        let name = series.split('{').next()?;
+        let is_counter = ["_total", "_count", "_bucket", "_sum"].iter().any(|end| name.ends_with(end));
+        is_counter.then(|| (series.to_owned(), value.parse().unwrap()))
+    };
+    metrics.lines().filter(|line| !line.starts_with('#')).filter_map(of_line).collect()
+}
+
+/// A worker that has nothing to finish ends before the others. What it has counted was counted.
+#[test]
+fn counters_do_not_fall_in_a_drain() {
+    for adapter in ["mio", "tokio"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let slow = format!("http://{}", listener.local_addr().unwrap());
+        let folder = Folder::new(&format!("falling-{adapter}"));
+        let route = "[[route]]\npath = \"/slow\"\nupstream = \"slow\"\n";
+        let text = format!("{route}{}[upstream.slow]\nendpoints = [{slow:?}]\n", serving(&[&backend()]));
+        let file = folder.file("a.toml", &text);
+        let args = ["--config", &*file, "--workers", "2", "--adapter", adapter];
+        let mut program = Program::start(&[&args[..], &ADMIN].concat());
+        let admin = admin(&program.process);
+        for _ in 0..40 {
+            assert!(get(program.port(), "/").starts_with("HTTP/1.1 204 "));
+        }
+        let mut client = TcpStream::connect(("127.0.0.1", program.port())).unwrap();
+        client.write_all(b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+        let (mut upstream, _) = listener.accept().unwrap();
+        assert_eq!(figure(admin, "shuntyard_workers"), 2.0);
+        let mut before = counters(admin);
+        let requests = |counters: &BTreeMap<String, f64>| {
+            let of = |(series, _): &(&String, &f64)| series.starts_with("shuntyard_requests_total");
+            counters.iter().filter(of).map(|(_, value)| value).sum::<f64>()
+        };
+        assert_eq!(requests(&before), 40.0);
+        program.process.signal("TERM");
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let now = counters(admin);
+            for (series, value) in &before {
+                let after = now.get(series).copied().unwrap_or(0.0);
+                assert!(after >= *value, "{adapter}: {series} was {value} and is {after}");
+            }
+            before = now;
+            // The worker that the slow request is on is the last.
+            if figure(admin, "shuntyard_workers") == 1.0 && requests(&before) == 40.0 {
+                break;
+            }
+            assert!(Instant::now() < until, "{adapter}: no worker has ended");
+        }
+        let active = requests_under_way(admin);
+        assert_eq!(active, 1.0, "{adapter}");
+        upstream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").unwrap();
+        assert_eq!(program.process.wait().code(), Some(0), "{}", program.process.log());
+    }
+}
+
+/// Requests under way, of all routes.
+fn requests_under_way(admin: u16) -> f64 {
+    let metrics = get(admin, "/metrics");
+    let lines = metrics.lines().filter(|line| line.starts_with("http_server_active_requests"));
+    lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+}
+
 #[test]
 fn a_reload_that_was_refused_is_a_warning_and_a_figure() {
     let folder = Folder::new("refused");
@@ -199,6 +285,8 @@ fn a_reload_that_was_refused_is_a_warning_and_a_figure() {
     program
         .process
         .find_line("the refusal", |line| line.starts_with("warning: reload refused").then_some(()));
+    let place = format!("1 error in {file}: 1:9: not TOML: ");
+    assert!(program.process.log().contains(&place), "{}", program.process.log());
     assert_eq!((success(), reloads("success"), reloads("refused")), (0.0, 0.0, 1.0));
     assert!(get(admin, "/status.json").contains(r#""revision":1"#));
     folder.file("a.toml", &format!("{}[access_log]\npath = \"-\"\n", serving(&["127.0.0.1:9"])));
@@ -290,9 +378,8 @@ fn a_flag_decides_whether_there_is_a_file_whatever_variables_say() {
 #[test]
 fn certificates_are_read_again_at_a_hangup() {
     let folder = Folder::new("certificates");
-    let key = rcgen::KeyPair::generate().unwrap();
-    let pem = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
-    let (cert, key) = (folder.file("cert.pem", &pem), folder.file("key.pem", &key.serialize_pem()));
+    let (cert, key) = identity(&folder);
+    let pem = fs::read_to_string(&cert).unwrap();
     let tls = ["--listen-tls", "127.0.0.1:0", "--cert", &cert, "--key", &key];
     let program = Program::start(&[&BACKEND[..], &tls].concat());
     let told = |words: &'static str| {

@@ -59,8 +59,13 @@ fn version_goes_to_stdout() {
 
 #[test]
 fn bad_usage_ends_with_2_and_says_what_is_wrong() {
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 14] = [
         (&[], "Usage: shuntyard"),
+        (&["run", BACKEND[0], BACKEND[1], "--cert", "a.pem", "--key", "a.key"], "--listen-tls"),
+        (&["check", "--config", "a.toml", "--cert", "a.pem", "--key", "a.key"], "--listen-tls"),
+        (&["run", BACKEND[0], BACKEND[1], "--backend-ca", "ca.pem"], "for backends of TLS"),
+        (&["run", "--backend", "http://127.0.0.1:9", "--backend-insecure"], "for backends of TLS"),
+        (&["run", BACKEND[0], BACKEND[1], "--record-content"], "needs '--record <FILE>'"),
         (&["run"], "--backend <URL>"),
         (&["run", "--bakend", "h2c://127.0.0.1:9"], "--bakend"),
         (&["run", "--backend", "127.0.0.1:9"], "a backend is a URL"),
@@ -108,6 +113,7 @@ fn a_file_of_tls_that_cannot_be_used_ends_with_78_and_says_why() {
         let message = stderr(&output);
         assert!(message.starts_with("error: ") && message.contains(words), "{message}");
         assert!(message.contains("\n  = help: "), "{message}");
+        assert_eq!(message.contains("PEM"), words.contains("no certificate in it"), "{message}");
     }
     let backend = ["--backend", "h2://127.0.0.1:9", "--backend-ca", "Cargo.toml"];
     let output = run(&mut shuntyard(&[&["run", "--listen", "127.0.0.1:0"], &backend[..]].concat()));
@@ -235,6 +241,52 @@ fn a_second_signal_ends_a_drain() {
     program.process.find_line("the drain", |line| line.starts_with("SIGTERM: draining").then_some(()));
     program.process.signal("INT");
     assert_eq!(program.process.wait().code(), Some(3));
+    let log = program.process.log();
+    assert!(log.contains("error: 1 connection was cut") && !log.contains("--drain-timeout"), "{log}");
+}
+
+/// Whoever collects lines as JSON gets the last ones so, too.
+#[test]
+fn the_end_is_json_where_lines_are() {
+    let json = ["--log-format", "json"];
+    let (mut program, _streams) =
+        program_with_hanging_request(&[&json[..], &["--drain-timeout", "100ms"]].concat());
+    program.process.signal("TERM");
+    assert_eq!(program.process.wait().code(), Some(3));
+    let last = last_of_json(&program.process.log());
+    assert_eq!(last["message"], "1 connection was cut before its requests were done");
+    assert_eq!(last["help"], "a longer --drain-timeout lets them finish");
+
+    let output = run(&mut shuntyard(&[&["run", "--config", "/no/a.toml"], &json[..]].concat()));
+    assert_eq!(output.status.code(), Some(78));
+    let last = last_of_json(&stderr(&output));
+    let message = last["message"].as_str().unwrap();
+    assert!(message.starts_with("1 error in /no/a.toml: cannot read"), "{message}");
+    assert!(last["details"].as_str().unwrap().starts_with("error[G0013]: cannot read"), "{last}");
+}
+
+/// The last of these lines, all of which are objects with a time and a level.
+fn last_of_json(lines: &str) -> serde_json::Value {
+    let read = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let objects: Vec<serde_json::Value> = lines.lines().map(read).collect();
+    assert!(
+        objects.iter().all(|object| object["time"].is_string() && object["level"].is_string()),
+        "{lines}"
+    );
+    let last = objects.last().unwrap();
+    assert_eq!(last["level"], "error", "{lines}");
+    last.clone()
+}
+
+#[test]
+fn an_access_log_that_cannot_be_opened_is_named() {
+    let log = ["--listen", "127.0.0.1:0", "--access-log", "/no/log"];
+    let output = run(&mut shuntyard(&[&["run"], &log[..], &BACKEND].concat()));
+    assert_eq!(output.status.code(), Some(1));
+    let message = stderr(&output);
+    let expected =
+        "error: cannot open the access log /no/log: no such file or directory\n  = help: the folder";
+    assert!(message.starts_with(expected), "{message}");
 }
 
 #[test]

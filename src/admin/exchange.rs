@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -54,13 +54,56 @@ impl Reply {
     }
 }
 
+/// By which names requests may ask for this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Names {
+    /// An IP address or localhost. A browser may be told that any other name means this machine, by whoever owns the name: then the pages of
+    /// that name would read what is here.
+    OfThisMachine,
+    /// Any: others can reach it anyway.
+    All,
+}
+
+impl Names {
+    fn allow(self, authority: &str) -> bool {
+        self == Self::All || is_of_this_machine(authority)
+    }
+}
+
+/// Whether the authority, with a port or without, is an address or localhost.
+fn is_of_this_machine(authority: &str) -> bool {
+    let is_port = |port: &str| port.bytes().all(|octet| octet.is_ascii_digit());
+    if let Some((address, rest)) = authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        let has_end = rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port);
+        return has_end && address.parse::<Ipv6Addr>().is_ok();
+    }
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if is_port(port) => host,
+        _ => authority,
+    };
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_ipv4())
+}
+
+/// A target in absolute form in its parts (RFC 9112 section 3.2.2).
+fn of_absolute(target: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = target.split_once("://").filter(|(scheme, _)| !scheme.contains(['/', '?']))?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, target) = rest.split_at(end);
+    scheme.eq_ignore_ascii_case("http").then_some((authority, target))
+}
+
 /// Takes one request from the connection and answers it. `owed`: an answer is, from the end of the request's head until it has left.
-pub(super) fn serve(mut stream: &TcpStream, owed: &AtomicBool, answer: impl FnOnce(&Asked<'_>) -> Reply) {
+pub(super) fn serve(
+    mut stream: &TcpStream,
+    owed: &AtomicBool,
+    names: Names,
+    answer: impl FnOnce(&Asked<'_>) -> Reply,
+) {
     let mut head = Vec::new();
     let (reply, with_content) = match read_head(&mut stream, &mut head) {
         Ok(()) => {
             owed.store(true, Ordering::Relaxed);
-            judge(&head, answer)
+            judge(&head, names, answer)
         }
         Err(Trouble::TooLarge) => (Reply::text(431, "the request's head is too large"), true),
         Err(Trouble::Slow) => (Reply::text(408, "the request did not come in time"), true),
@@ -105,7 +148,7 @@ fn read_head(stream: &mut &TcpStream, head: &mut Vec<u8>) -> Result<(), Trouble>
 }
 
 /// The answer, and whether its content is sent.
-fn judge(head: &[u8], answer: impl FnOnce(&Asked<'_>) -> Reply) -> (Reply, bool) {
+fn judge(head: &[u8], names: Names, answer: impl FnOnce(&Asked<'_>) -> Reply) -> (Reply, bool) {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut request = httparse::Request::new(&mut fields);
     let parsed = request.parse(head);
@@ -118,8 +161,24 @@ fn judge(head: &[u8], answer: impl FnOnce(&Asked<'_>) -> Reply) -> (Reply, bool)
     if !matches!(method, "GET" | "HEAD") {
         return (Reply::text(405, "only GET is served here"), true);
     }
-    let accept = request.headers.iter().find(|field| field.name.eq_ignore_ascii_case("accept"));
-    let accept = accept.and_then(|field| std::str::from_utf8(field.value).ok()).unwrap_or("");
+    let values = |name: &'static str| {
+        let named = request.headers.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
+        named.map(|field| std::str::from_utf8(field.value).unwrap_or("?"))
+    };
+    // What the target says is what holds, whatever `host` does.
+    let (authority, target) = match of_absolute(target) {
+        Some((authority, target)) => (Some(authority), target),
+        None => (None, target),
+    };
+    // Browsers always say which host they mean.
+    if !authority.into_iter().chain(values("host")).all(|authority| names.allow(authority)) {
+        let words = "asked for by a name: say 127.0.0.1, [::1] or localhost, or allow others to reach this \
+                     (--admin-allow-remote)";
+        return (Reply::text(403, words), with_content);
+    }
+    let target = if target.is_empty() { "/" } else { target };
+    let accept = values("accept").next().unwrap_or("");
+    let target = if target.is_empty() { "/" } else { target };
     (answer(&Asked { target, accept }), with_content)
 }
 
@@ -128,6 +187,7 @@ fn send(stream: &mut &TcpStream, reply: &Reply, with_content: bool) -> io::Resul
     let reason = match status {
         200 => "OK",
         400 => "Bad Request",
+        403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
@@ -177,12 +237,64 @@ mod tests {
     use super::*;
 
     fn status(head: &[u8]) -> u16 {
-        judge(head, |_| Reply::text(200, "ok")).0.status
+        judge(head, Names::OfThisMachine, |_| Reply::text(200, "ok")).0.status
+    }
+
+    /// The status, and the path that was asked for.
+    fn asked(head: &str, names: Names) -> (u16, String) {
+        let mut path = String::new();
+        let answer = |asked: &Asked<'_>| {
+            path = asked.target.to_owned();
+            Reply::text(200, "ok")
+        };
+        let status = judge(head.as_bytes(), names, answer).0.status;
+        (status, path)
+    }
+
+    #[test]
+    fn names_that_others_may_own_are_refused() {
+        let of = |host: &str, names| asked(&format!("GET /status HTTP/1.1\r\nhost: {host}\r\n\r\n"), names).0;
+        for host in
+            ["127.0.0.1", "127.0.0.1:9901", "LocalHost:9901", "localhost", "[::1]:9901", "[::1]", "10.0.0.1"]
+        {
+            assert_eq!(of(host, Names::OfThisMachine), 200, "{host}");
+        }
+        let others = [
+            "a.test",
+            "a.test:9901",
+            "localhost.a.test",
+            "127.0.0.1.a.test",
+            "",
+            ":9901",
+            "[a.test]:9901",
+            "\u{e9}",
+        ];
+        for host in others {
+            assert_eq!(of(host, Names::OfThisMachine), 403, "{host}");
+            assert_eq!(of(host, Names::All), 200, "{host}");
+        }
+        // One of two is enough to be refused.
+        let two = "GET / HTTP/1.1\r\nhost: localhost\r\nhost: a.test\r\n\r\n";
+        assert_eq!(asked(two, Names::OfThisMachine).0, 403);
+    }
+
+    /// RFC 9112 section 3.2.2.
+    #[test]
+    fn targets_in_absolute_form_are_understood() {
+        let of = |target: &str| {
+            asked(&format!("GET {target} HTTP/1.1\r\nhost: localhost\r\n\r\n"), Names::OfThisMachine)
+        };
+        assert_eq!(of("http://127.0.0.1:9901/readyz"), (200, "/readyz".to_owned()));
+        assert_eq!(of("HTTP://localhost/status?format=json"), (200, "/status?format=json".to_owned()));
+        assert_eq!(of("http://localhost"), (200, "/".to_owned()));
+        assert_eq!(of("http://localhost?a"), (200, "?a".to_owned()));
+        assert_eq!(of("http://a.test/readyz").0, 403);
+        assert_eq!(of("/status?of=http://a.test/"), (200, "/status?of=http://a.test/".to_owned()));
     }
 
     #[test]
     fn only_sound_requests_that_change_nothing_are_answered() {
-        assert_eq!(status(b"GET /status HTTP/1.1\r\nhost: a\r\n\r\n"), 200);
+        assert_eq!(status(b"GET /status HTTP/1.1\r\nhost: localhost\r\n\r\n"), 200);
         assert_eq!(status(b"HEAD / HTTP/1.0\r\n\r\n"), 200);
         assert_eq!(status(b"POST /status HTTP/1.1\r\nhost: a\r\n\r\n"), 405);
         assert_eq!(status(b"PRI * HTTP/2.0\r\n\r\n"), 400);

@@ -154,7 +154,7 @@ impl Families {
 
 impl Families {
     fn requests(&mut self, sight: &Sight) {
-        let routes = || sight.routes.iter().map(|(name, of)| (of_route(name.as_deref()), of));
+        let routes = || sight.routes.iter().map(|(name, of)| (of_route(name.as_deref()), &of.counters));
         let mut durations = Vec::new();
         for (route, of) in routes() {
             let series = of.durations.iter();
@@ -164,7 +164,7 @@ impl Families {
         self.gauge(
             "http_server_active_requests",
             "Requests that have not ended",
-            routes().map(|(set, of)| (set, of.started.saturating_sub(of.ends()) as f64)).collect(),
+            sight.routes.iter().map(|(name, of)| (of_route(name.as_deref()), of.active as f64)).collect(),
         );
         self.seconds(
             "shuntyard_first_byte",

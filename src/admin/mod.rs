@@ -21,10 +21,10 @@ use shuntyard_adapter::Handle;
 use crate::failure::Failure;
 use crate::log::Counts;
 use crate::reload::Current;
-use exchange::{Asked, Reply};
+use exchange::{Asked, Names, Reply};
 pub(crate) use guests::GUESTS_MAX;
 use guests::Guests;
-use sight::Sight;
+use sight::{Sight, Told};
 
 /// How long a worker may take to answer before it counts as stuck.
 const WORKER_PATIENCE: Duration = Duration::from_secs(2);
@@ -49,6 +49,7 @@ pub(crate) enum Refused {
 pub(crate) struct Admin {
     listener: TcpListener,
     address: SocketAddr,
+    names: Names,
 }
 
 /// Whom the admin address tells about.
@@ -59,12 +60,14 @@ pub(crate) struct About {
     /// `None`: it has no configuration that could be read again.
     current: Option<Arc<Current>>,
     started: std::time::SystemTime,
+    told: Told,
 }
 
 impl About {
     /// The server of this handle.
     pub(crate) fn new(handle: Handle, adapter: &'static str) -> Self {
-        Self { handle, adapter, log: None, current: None, started: std::time::SystemTime::now() }
+        let started = std::time::SystemTime::now();
+        Self { handle, adapter, log: None, current: None, started, told: Told::default() }
     }
 
     /// Likewise with what became of its access log, and its configuration.
@@ -74,12 +77,13 @@ impl About {
 }
 
 impl Admin {
-    /// Takes the address.
-    pub(crate) fn bind(address: SocketAddr) -> Result<Self, Failure> {
+    /// Takes the address. Where others are not allowed to reach it, nor are they by a name that they may have made mean this machine.
+    pub(crate) fn bind(address: SocketAddr, allow_remote: bool) -> Result<Self, Failure> {
         let bound = TcpListener::bind(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (address, listener) =
             bound.map_err(|error| Failure::Listen { address: address.into(), error })?;
-        Ok(Self { listener, address })
+        let names = if allow_remote { Names::All } else { Names::OfThisMachine };
+        Ok(Self { listener, address, names })
     }
 
     /// Where it is.
@@ -89,13 +93,13 @@ impl Admin {
 
     /// Serves it until the program ends.
     pub(crate) fn serve(self, about: About) -> io::Result<()> {
-        let (guests, about) = (Arc::new(Guests::default()), Arc::new(about));
+        let (guests, about, names) = (Arc::new(Guests::default()), Arc::new(about), self.names);
         let serve = move || {
             loop {
                 let served = self.listener.accept().and_then(|(stream, _)| {
                     let about = Arc::clone(&about);
                     guests.serve(stream, move |stream, owed| {
-                        exchange::serve(stream, owed, |asked| answer(asked, &about));
+                        exchange::serve(stream, owed, names, |asked| answer(asked, &about));
                     })
                 });
                 if served.is_err() {
@@ -109,6 +113,7 @@ impl Admin {
 
 fn answer(asked: &Asked<'_>, about: &About) -> Reply {
     let (path, query) = asked.target.split_once('?').unwrap_or((asked.target, ""));
+    let path = if path.is_empty() { "/" } else { path };
     let wants_json = query.split('&').any(|part| part == "format=json") || asked.accepts("application/json");
     match path {
         "/status" | "/" if !wants_json => Reply::new(200, "text/html; charset=utf-8", PAGE.into()),

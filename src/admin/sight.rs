@@ -1,10 +1,11 @@
-//! The snapshots of all workers as one.
+//! The snapshots of all workers as one. What a worker has counted stays counted when it has ended: figures of a drain go up, too.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, ThreadId};
 
 use shuntyard_core::counters::{EndpointCounters, Limit, RouteCounters, SideCounters, UpstreamCounters};
-use shuntyard_core::gateway::{EndpointState, EngineState, Snapshot, UpstreamSnapshot, View};
+use shuntyard_core::gateway::{EndpointState, EngineState, Gateway, Snapshot, UpstreamSnapshot, View};
 
 use crate::admin::{About, ask};
 
@@ -19,13 +20,21 @@ pub(super) struct Sight {
     pub(super) replays: (u64, u64),
     pub(super) heads: (u64, u64),
     /// By name. Requests without a route have none.
-    pub(super) routes: BTreeMap<Option<Arc<str>>, RouteCounters>,
+    pub(super) routes: BTreeMap<Option<Arc<str>>, RouteSight>,
     pub(super) upstreams: BTreeMap<Arc<str>, UpstreamSight>,
     pub(super) front: SideCounters,
     /// Connections to all endpoints, those included that are gone.
     pub(super) backend: SideCounters,
     pub(super) limits: [u64; Limit::ALL.len()],
     pub(super) ignored_events: u64,
+}
+
+/// A route on all workers.
+#[derive(Default)]
+pub(super) struct RouteSight {
+    pub(super) counters: RouteCounters,
+    /// Requests that have not ended.
+    pub(super) active: u64,
 }
 
 /// An upstream on all workers.
@@ -58,13 +67,44 @@ impl EndpointSight {
     }
 }
 
+/// What each worker told last.
+#[derive(Default)]
+pub(super) struct Told(Mutex<HashMap<ThreadId, Snapshot>>);
+
+impl Told {
+    /// What those told last who have ended: all but these. What these tell is kept, without the lists of connections.
+    fn of_others(&self, workers: &[(ThreadId, Snapshot)]) -> Vec<Snapshot> {
+        // It is whole after every change.
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (worker, snapshot) in workers {
+            // Two may look at the same time.
+            if told.get(worker).is_none_or(|before| before.at <= snapshot.at) {
+                told.insert(*worker, without_lists(snapshot));
+            }
+        }
+        let others = told.iter().filter(|(worker, _)| workers.iter().all(|(living, _)| living != *worker));
+        others.map(|(_, snapshot)| snapshot.clone()).collect()
+    }
+}
+
+fn without_lists(snapshot: &Snapshot) -> Snapshot {
+    let mut kept = Snapshot { fronts: Vec::new(), links: Vec::new(), ..snapshot.clone() };
+    let endpoints = kept.upstreams.iter_mut().flat_map(|upstream| &mut upstream.endpoints);
+    endpoints.for_each(|endpoint| endpoint.engines = Vec::new());
+    kept
+}
+
 impl Sight {
     /// Wakes the workers and looks. `None`: one of them does not answer.
     pub(super) fn take(about: &About, connections_max: usize) -> Option<Self> {
-        ask(about, move |gateway, now| gateway.snapshot(connections_max, now)).map(Self::new)
+        let look =
+            move |gateway: &Gateway, now| (thread::current().id(), gateway.snapshot(connections_max, now));
+        let workers = ask(about, look)?;
+        let ended = about.told.of_others(&workers);
+        Some(Self::new(workers.into_iter().map(|(_, snapshot)| snapshot).collect(), &ended))
     }
 
-    pub(super) fn new(workers: Vec<Snapshot>) -> Self {
+    fn new(workers: Vec<Snapshot>, ended: &[Snapshot]) -> Self {
         let mut sight = Self {
             workers: Vec::new(),
             totals: View::default(),
@@ -79,7 +119,11 @@ impl Sight {
             limits: [0; Limit::ALL.len()],
             ignored_events: 0,
         };
-        workers.iter().for_each(|worker| sight.add(worker));
+        ended.iter().for_each(|worker| sight.count(worker));
+        for worker in &workers {
+            sight.count(worker);
+            sight.add(worker);
+        }
         sight.workers = workers;
         sight
     }
@@ -89,37 +133,55 @@ impl Sight {
         self.workers.is_empty() || self.workers.iter().any(|worker| worker.draining)
     }
 
-    fn add(&mut self, worker: &Snapshot) {
-        self.totals = sum(self.totals, worker.totals);
-        self.ledger = (self.ledger.0 + worker.ledger.0, self.ledger.1 + worker.ledger.1);
-        self.uploads = (self.uploads.0 + worker.uploads.0, self.uploads.1 + worker.uploads.1);
-        self.replays = (self.replays.0 + worker.replays.0, self.replays.1 + worker.replays.1);
-        self.heads = (self.heads.0 + worker.heads.0, self.heads.1 + worker.heads.1);
-        self.routes.entry(None).or_default().merge(&worker.unrouted);
+    /// What has happened on a worker.
+    fn count(&mut self, worker: &Snapshot) {
+        self.routes.entry(None).or_default().counters.merge(&worker.unrouted);
         for route in &worker.routes {
-            self.routes.entry(Some(Arc::clone(&route.name))).or_default().merge(&route.counters);
+            self.routes.entry(Some(Arc::clone(&route.name))).or_default().counters.merge(&route.counters);
         }
         for upstream in &worker.upstreams {
-            self.upstreams.entry(Arc::clone(&upstream.name)).or_default().add(upstream, worker);
+            self.upstreams.entry(Arc::clone(&upstream.name)).or_default().count(upstream);
         }
         self.front.merge(&worker.front);
         worker.all_endpoints().for_each(|endpoint| self.backend.merge(&endpoint.wire));
         self.limits.iter_mut().zip(worker.limits).for_each(|(limit, hits)| *limit += hits);
         self.ignored_events += worker.ignored_events;
     }
+
+    /// What there is on a worker.
+    fn add(&mut self, worker: &Snapshot) {
+        self.totals = sum(self.totals, worker.totals);
+        self.ledger = (self.ledger.0 + worker.ledger.0, self.ledger.1 + worker.ledger.1);
+        self.uploads = (self.uploads.0 + worker.uploads.0, self.uploads.1 + worker.uploads.1);
+        self.replays = (self.replays.0 + worker.replays.0, self.replays.1 + worker.replays.1);
+        self.heads = (self.heads.0 + worker.heads.0, self.heads.1 + worker.heads.1);
+        let routes = worker.routes.iter().map(|route| (Some(Arc::clone(&route.name)), &route.counters));
+        for (name, counters) in routes.chain([(None, &worker.unrouted)]) {
+            self.routes.entry(name).or_default().active += counters.started.saturating_sub(counters.ends());
+        }
+        for upstream in &worker.upstreams {
+            self.upstreams.entry(Arc::clone(&upstream.name)).or_default().add(upstream, worker);
+        }
+    }
 }
 
 impl UpstreamSight {
+    fn count(&mut self, upstream: &UpstreamSnapshot) {
+        self.counters.merge(&upstream.counters);
+        for endpoint in &upstream.endpoints {
+            let sight = self.endpoints.entry(Arc::clone(&endpoint.label)).or_default();
+            sight.counters.merge(&endpoint.counters);
+        }
+    }
+
     fn add(&mut self, upstream: &UpstreamSnapshot, worker: &Snapshot) {
         self.queued += upstream.queued as u64;
         self.queue_max += u64::from(upstream.queue_max);
-        self.counters.merge(&upstream.counters);
         for endpoint in &upstream.endpoints {
             let sight = self.endpoints.entry(Arc::clone(&endpoint.label)).or_default();
             sight.states.push(endpoint.state);
             sight.active += u64::from(endpoint.active);
             sight.streams_max = endpoint.streams_max.or(sight.streams_max);
-            sight.counters.merge(&endpoint.counters);
             sight
                 .connections
                 .iter_mut()

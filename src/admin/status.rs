@@ -8,7 +8,7 @@ use shuntyard_core::gateway::{EngineState, FrontSnapshot, Snapshot};
 
 use crate::admin::About;
 use crate::admin::metrics::key;
-use crate::admin::sight::{EndpointSight, Sight, UpstreamSight};
+use crate::admin::sight::{EndpointSight, RouteSight, Sight, UpstreamSight};
 use crate::log::rfc3339;
 
 /// The whole document.
@@ -55,9 +55,9 @@ pub(super) fn json(sight: &Sight, about: &About) -> String {
     .to_string()
 }
 
-fn route(name: Option<&str>, of: &shuntyard_core::counters::RouteCounters) -> Value {
+fn route(name: Option<&str>, RouteSight { counters: of, active }: &RouteSight) -> Value {
     json!({
-        "name": name,
+        "name": name, "active": active,
         "started": of.started, "ended": of.ends(), "complete": of.complete, "local_replies": of.local_replies,
         "truncated": of.truncated, "client_gone": of.client_gone, "client_errors": of.client_errors,
         "attempts": of.attempts, "maybe_executed": of.maybe_executed,

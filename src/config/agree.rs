@@ -1,7 +1,6 @@
 //! What must hold between the values of a file: names that refer to each other, things that are there twice.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use shuntyard_core::address::Address;
@@ -9,12 +8,16 @@ use shuntyard_core::config::{
     Config, Host, HostPattern, ListenerConfig, NameGroups, PathPattern, Protocol, RouteConfig, UpstreamConfig,
 };
 
+use crate::address::overlaps;
+use crate::admin;
 use crate::config::code::Code;
 use crate::config::pattern::{write_host, write_path};
 use crate::config::problem::{Problem, Span};
 use crate::config::section::Located;
 use crate::config::sections::{Document, Listen, Offer, Route, Upstream};
 use crate::config::similar::similar;
+use crate::failure::Failure;
+use crate::observation::{ObserveArgs, admin_address};
 use crate::tls::{BackFiles, BadFile, Clients, FrontFiles, of_upstreams};
 
 /// What a file says, when all of it is held against the rest.
@@ -25,9 +28,11 @@ pub(super) struct Agreed {
     pub(super) config: Config,
 }
 
-/// The addresses to listen on and the configuration of the core, which are right if nothing is added to the problems.
-pub(super) fn agree(document: Document, problems: &mut Vec<Problem>) -> Agreed {
+/// The addresses to listen on and the configuration of the core, which are right if nothing is added to the problems. What flags say comes
+/// before what the file says.
+pub(super) fn agree(document: Document, flags: &ObserveArgs, problems: &mut Vec<Problem>) -> Agreed {
     let mut said_of = Vec::new();
+    admin_is_served(&document, flags, problems);
     let (listen, listen_tls) = listeners(&document, &mut said_of, problems);
     document.listen.iter().for_each(|listen| speaks_what_it_can(listen, problems));
     routes_lead_somewhere(&document, problems);
@@ -53,16 +58,37 @@ pub(super) fn agree(document: Document, problems: &mut Vec<Problem>) -> Agreed {
     Agreed { listen, listen_tls, back_tls, config }
 }
 
+/// Whether the admin address is one that is served, if it is the file's that holds.
+fn admin_is_served(document: &Document, flags: &ObserveArgs, problems: &mut Vec<Problem>) {
+    let Document { observe, admin_at: Some(at), .. } = document else { return };
+    let Some(address) = observe.admin.as_ref().filter(|_| flags.admin.is_none()) else { return };
+    let allow_remote = observe.admin_allow_remote || flags.admin_allow_remote;
+    let Err(failure) = admin_address(address, allow_remote) else { return };
+    let (code, help) = match failure {
+        Failure::AdminAddress { reason: admin::Refused::Remote(_) } => {
+            (Code::AdminAddress, "listen on 127.0.0.1, or write `allow_remote = true` below")
+        }
+        Failure::ListenName { .. } => {
+            (Code::NameUnresolved, "listen on an address of this machine: \"127.0.0.1:9901\"")
+        }
+        _ => (
+            Code::AdminAddress,
+            "write HOST:PORT, as in \"127.0.0.1:9901\": Unix sockets are not served there",
+        ),
+    };
+    problems.push(Problem::new(code, failure.to_string(), at.clone()).label("not served").help(help));
+}
+
 /// Whether the files of an upstream can be used, and are.
 fn check_back(tls: &Located<BackFiles>, is_used: bool, problems: &mut Vec<Problem>) {
     if !is_used {
         let title = "no endpoint of this upstream speaks TLS";
         let problem = Problem::new(Code::Contradiction, title, tls.at.clone()).label("would not be used");
         problems.push(problem.help("write `protocol = \"h2\"`, or h2:// or https:// in front of endpoints"));
-    } else if let Err(BadFile { path, reason, .. }) = tls.value.load() {
+    } else if let Err(BadFile { path, reason, trouble }) = tls.value.load() {
         let title = format!("{}: {reason}", path.display());
         let problem = Problem::new(Code::BadCertificate, title, tls.at.clone()).label("cannot be used");
-        problems.push(problem.help("certificates and keys are files in PEM, and belong together"));
+        problems.push(problem.help(trouble.help()));
     }
 }
 
@@ -134,11 +160,11 @@ fn speaks_what_it_can(listen: &Listen, problems: &mut Vec<Problem>) {
     }
     // What is missing has been said.
     if let Some(tls) = tls.as_ref().filter(|tls| !tls.value.identities.is_empty())
-        && let Err(BadFile { path, reason, .. }) = tls.value.load()
+        && let Err(BadFile { path, reason, trouble }) = tls.value.load()
     {
         let title = format!("{}: {reason}", path.display());
         let problem = Problem::new(Code::BadCertificate, title, tls.at.clone()).label("cannot be served");
-        problems.push(problem.help("certificates and keys are files in PEM, and belong together"));
+        problems.push(problem.help(trouble.help()));
     }
 }
 
@@ -152,20 +178,6 @@ fn of_listener(address: &Address, said_of: &mut SaidOf) -> Option<ListenerConfig
 fn only(offers: &[Offer]) -> Option<Protocol> {
     let first = offers.first()?.protocol();
     offers.iter().all(|offer| offer.protocol() == first).then_some(first)
-}
-
-/// Whether the system would refuse the second of these.
-fn overlaps(a: &Address, b: &Address) -> bool {
-    match (a, b) {
-        (Address::Unix(a), Address::Unix(b)) => a == b,
-        (Address::Inet(a), Address::Inet(b)) => {
-            // The unspecified IPv6 address takes IPv4 along.
-            let takes = |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
-            let same = a.ip() == b.ip() || takes(a.ip(), b.ip()) || takes(b.ip(), a.ip());
-            a.port() != 0 && a.port() == b.port() && same
-        }
-        (Address::Unix(_), Address::Inet(_)) | (Address::Inet(_), Address::Unix(_)) => false,
-    }
 }
 
 fn routes_lead_somewhere(document: &Document, problems: &mut Vec<Problem>) {

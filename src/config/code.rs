@@ -164,7 +164,7 @@ impl Code {
                 "A route serves one host (\"api.example.com\"), or all below a domain (\"*.example.com\", which is not \
                  the domain itself), or, without the key, all. Hosts stand without port, and IPv6 addresses without \
                  brackets. Upper and lower case are alike; names with other than ASCII letters are written as clients \
-                 send them (xn--...)."
+                 send them (xn--...). Where one host is asked for, such as `server_name`, it is no pattern."
             }
             Self::BadPath => {
                 "A path begins with a slash. With a slash at its end it serves all paths that begin so (\"/v1/\"), \

@@ -107,8 +107,8 @@ pub(crate) fn may_be_read_again(path: &Path) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Reads a file: syntax, values, and what must hold between them. Binds nothing.
-pub(crate) fn load(path: &Path) -> Result<FromFile, Refused> {
+/// Reads a file: syntax, values, and what must hold between them and with these flags. Binds nothing.
+pub(crate) fn load(path: &Path, flags: &ObserveArgs) -> Result<FromFile, Refused> {
     let name = path.display().to_string();
     let mut octets = Vec::new();
     let refused = |code, title: String, help: Option<&str>| {
@@ -129,7 +129,7 @@ pub(crate) fn load(path: &Path) -> Result<FromFile, Refused> {
         return Err(refused(Code::Unreadable, "the file has more than 16 MiB".to_owned(), None));
     }
     match String::from_utf8(octets) {
-        Ok(text) => of_text(name, text),
+        Ok(text) => parse(Source { name, text }, flags),
         Err(error) => {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = valid.iter().filter(|&&octet| octet == b'\n').count() + 1;
@@ -141,18 +141,18 @@ pub(crate) fn load(path: &Path) -> Result<FromFile, Refused> {
 
 /// What a text says, which messages name like this.
 pub(crate) fn of_text(name: String, text: String) -> Result<FromFile, Refused> {
-    parse(Source { name, text })
+    parse(Source { name, text }, &ObserveArgs::default())
 }
 
-fn parse(source: Source) -> Result<FromFile, Refused> {
-    match read(&source.text, &mut Report::default()) {
+fn parse(source: Source, flags: &ObserveArgs) -> Result<FromFile, Refused> {
+    match read(&source.text, flags, &mut Report::default()) {
         Ok(from_file) => Ok(from_file),
         Err(problems) => Err(Refused::new(source, problems)),
     }
 }
 
 /// Reads a text. What is declared on the way goes to the report.
-fn read(text: &str, report: &mut Report) -> Result<FromFile, Vec<Problem>> {
+fn read(text: &str, flags: &ObserveArgs, report: &mut Report) -> Result<FromFile, Vec<Problem>> {
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         return Err(errors.iter().map(|error| syntax(text, error)).collect());
@@ -163,7 +163,7 @@ fn read(text: &str, report: &mut Report) -> Result<FromFile, Vec<Problem>> {
     let observe = document.observe.clone();
     let mut problems = unknown::problems(report);
     problems.append(&mut report.problems);
-    let agree::Agreed { listen, listen_tls, back_tls, config } = agree::agree(document, &mut problems);
+    let agree::Agreed { listen, listen_tls, back_tls, config } = agree::agree(document, flags, &mut problems);
     if problems.is_empty()
         // Every key has been held against its range; this is about the whole, such as the number of routes.
         && let Err(error) = config.validate()

@@ -101,9 +101,18 @@ impl Refused {
         Self { source, problems }
     }
 
-    /// The file.
-    pub(crate) fn name(&self) -> &str {
-        &self.source.name
+    /// How many errors there are and what the first one is, in a line.
+    pub(crate) fn brief(&self) -> String {
+        let told = format!("{} in {}", self.count(), self.source.name);
+        let Some(Problem { code, title, at, .. }) = self.problems.first() else { return told };
+        let before = at.as_ref().and_then(|at| self.source.text.get(..at.start));
+        let place = before.map(|before| {
+            let line = before.matches('\n').count() + 1;
+            let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
+            format!("{line}:{column}: ")
+        });
+        let first = if self.problems.len() == 1 { "" } else { "first " };
+        format!("{told}: {first}{}{title} ({code})", place.unwrap_or_default())
     }
 
     /// How many errors there are, in words.

@@ -37,6 +37,8 @@ pub(super) struct Declared {
     pub(super) optional: bool,
     /// Keys that are refused, with the feature they wait for.
     pub(super) later: Vec<(&'static str, &'static str)>,
+    /// The names of all that may stand in it.
+    pub(super) known: Vec<&'static str>,
 }
 
 /// A key as it was declared.
@@ -77,7 +79,6 @@ pub(super) struct Section<'r, 't> {
     /// Where it begins.
     at: Span,
     table: Option<&'t DeTable<'t>>,
-    known: Vec<&'static str>,
 }
 
 impl<'r, 't> Section<'r, 't> {
@@ -100,9 +101,10 @@ impl<'r, 't> Section<'r, 't> {
         read: impl FnOnce(&mut Section<'_, 't>) -> T,
     ) -> T {
         let Place { path, header, at } = place;
-        report.declared.push(Declared { header, what, keys: Vec::new(), optional: false, later: Vec::new() });
+        let (keys, later, known) = (Vec::new(), Vec::new(), Vec::new());
+        report.declared.push(Declared { header, what, keys, optional: false, later, known });
         let declared = report.declared.len() - 1;
-        let mut section = Section { report, declared, path, at, table, known: Vec::new() };
+        let mut section = Section { report, declared, path, at, table };
         let value = read(&mut section);
         section.note_unknown();
         value
@@ -171,7 +173,7 @@ impl<'r, 't> Section<'r, 't> {
 
     /// A key whose feature is not there yet. `instead` says what to do without.
     pub(super) fn later(&mut self, name: &'static str, feature: &'static str, instead: &str) {
-        self.known.push(name);
+        self.knows(name);
         self.report.declared[self.declared].later.push((name, feature));
         let Some((key, _)) = self.table.and_then(|table| table.get_key_value(name)) else { return };
         let problem = Problem::new(Code::NotYet, format!("`{name}` is not served yet"), key.span())
@@ -187,7 +189,7 @@ impl<'r, 't> Section<'r, 't> {
         what: &'static str,
         read: impl FnOnce(&mut Section<'_, 't>) -> T,
     ) -> T {
-        self.known.push(name);
+        self.knows(name);
         let found = self.table.and_then(|table| table.get(name));
         let path = self.path_of(name);
         let table = found.and_then(|value| self.table_of(name, &path, value));
@@ -211,28 +213,36 @@ impl<'r, 't> Section<'r, 't> {
         there.then_some(value)
     }
 
-    /// Reads the groups that may be there many times: `[[name]]`.
+    /// Reads the groups that may be there many times: `[[name]]`. Where there is none, one is declared that means something if it is there.
     pub(super) fn list<T>(
         &mut self,
         name: &'static str,
         what: &'static str,
         mut read: impl FnMut(&mut Section<'_, 't>) -> T,
     ) -> Vec<T> {
-        self.known.push(name);
-        let Some(value) = self.table.and_then(|table| table.get(name)) else { return Vec::new() };
+        self.knows(name);
+        let path = self.path_of(name);
+        let place = |at| Place { path: path.clone(), header: format!("[[{path}]]"), at };
+        let Some(value) = self.table.and_then(|table| table.get(name)) else {
+            let at = self.at();
+            Section::read(self.report, what, place(at), None, |section| {
+                section.report.declared[section.declared].optional = true;
+                read(section);
+            });
+            return Vec::new();
+        };
         let Some(entries) = value.get_ref().as_array() else {
             let title = format!("`{name}` is {}, but may be there many times", article(value.get_ref()));
             let problem = Problem::new(Code::WrongType, title, value.span())
-                .label(format!("expected [[{name}]]"))
-                .help(format!("write it with two brackets: [[{name}]]"));
+                .label(format!("expected [[{path}]]"))
+                .help(format!("write it with two brackets: [[{path}]]"));
             self.refuse(problem);
             return Vec::new();
         };
         let mut all = Vec::new();
         for entry in entries.iter() {
-            let Some(table) = self.table_of(name, name, entry) else { continue };
-            let place = Place { path: name.to_owned(), header: format!("[[{name}]]"), at: entry.span() };
-            all.push(Section::read(self.report, what, place, Some(table), &mut read));
+            let Some(table) = self.table_of(name, &path, entry) else { continue };
+            all.push(Section::read(self.report, what, place(entry.span()), Some(table), &mut read));
         }
         all
     }
@@ -244,7 +254,7 @@ impl<'r, 't> Section<'r, 't> {
         what: &'static str,
         mut read: impl FnMut(&mut Section<'_, 't>, Located<&'t str>) -> T,
     ) -> Vec<T> {
-        self.known.push(name);
+        self.knows(name);
         let Some(value) = self.table.and_then(|table| table.get(name)) else { return Vec::new() };
         let Some(groups) = self.table_of(name, name, value) else { return Vec::new() };
         let mut all = Vec::new();
@@ -259,7 +269,7 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     fn declare<K: Kind>(&mut self, name: &'static str, what: &'static str, kind: &K, standing: Standing) {
-        self.known.push(name);
+        self.knows(name);
         let key = DeclaredKey { name, what, kind: kind.describe(), standing };
         self.report.declared[self.declared].keys.push(key);
     }
@@ -297,11 +307,17 @@ impl<'r, 't> Section<'r, 't> {
         if self.path.is_empty() { name } else { format!("{}.{name}", self.path) }
     }
 
+    fn knows(&mut self, name: &'static str) {
+        self.report.declared[self.declared].known.push(name);
+    }
+
     fn note_unknown(&mut self) {
         let Some(table) = self.table else { return };
-        for (key, _) in table.iter().filter(|(key, _)| !self.known.contains(&key.get_ref().as_ref())) {
+        let Report { declared, unknown, .. } = &mut *self.report;
+        let known = &declared[self.declared].known;
+        for (key, _) in table.iter().filter(|(key, _)| !known.contains(&key.get_ref().as_ref())) {
             let (name, at) = (key.get_ref().to_string(), key.span());
-            self.report.unknown.push(Unknown { name, at, section: self.declared });
+            unknown.push(Unknown { name, at, section: self.declared });
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::config::problem::{Problem, Span};
 use crate::config::section::{Located, Section};
 use crate::config::text::{AUTHORITY, DESTINATION, ENDPOINT, HOST, LISTEN, NAME, PATH, TOKEN};
 use crate::config::{Defaults, forwarding, header, limits, tls};
-use crate::observation::{ObserveArgs, admin_address};
+use crate::observation::ObserveArgs;
 use crate::tls::{BackFiles, FrontFiles};
 
 /// What stands in a file, value by value.
@@ -27,6 +27,8 @@ pub(super) struct Document {
     pub(super) workers: Option<NonZeroUsize>,
     pub(super) drain_timeout: Duration,
     pub(super) observe: ObserveArgs,
+    /// Where the admin address stands.
+    pub(super) admin_at: Option<Span>,
     pub(super) listen: Vec<Listen>,
     /// Whether there is any, be it a wrong one.
     pub(super) has_route: bool,
@@ -116,7 +118,7 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
     let what = "the name in `via` fields (RFC 9110 section 7.6.3); gateways in a row need different ones";
     section.take("via", what, &TOKEN, &mut config.via);
     forwarding::section(section, &mut config);
-    let observe = observe(section);
+    let (observe, admin_at) = observe(section);
     let listen = section.list("listen", "where clients connect to; without any: 127.0.0.1:8080", listen);
     let what = "which upstream serves a request: the first route that matches, top to bottom";
     let routes = section.list("route", what, route);
@@ -146,6 +148,7 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
         workers,
         drain_timeout,
         observe,
+        admin_at,
         listen,
         has_route: section.has("route"),
         routes,
@@ -154,23 +157,19 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
     }
 }
 
-/// What there is to see of a server.
-fn observe(section: &mut Section<'_, '_>) -> ObserveArgs {
-    let mut observe = ObserveArgs::default();
+/// What there is to see of a server, and where its admin address stands.
+fn observe(section: &mut Section<'_, '_>) -> (ObserveArgs, Option<Span>) {
+    let (mut observe, mut admin_at) = (ObserveArgs::default(), None);
     section.group("admin", "the admin address: /status, /metrics, /livez, /readyz", |admin| {
         let what = "where it is; without it, nowhere";
         let address = admin.optional("address", what, &LISTEN, "\"127.0.0.1:9901\"");
         let what =
             "whether others than this machine may reach it: whoever can is told everything there is to see";
         admin.take("allow_remote", what, &Flag, &mut observe.admin_allow_remote);
-        if let Some(found) = &address
-            && let Err(failure) = admin_address(&found.value, observe.admin_allow_remote)
-        {
-            let problem = Problem::new(Code::AdminAddress, failure.to_string(), found.at.clone());
-            let help = "listen on 127.0.0.1, or write `allow_remote = true` below";
-            admin.refuse(problem.label("not served").help(help));
-        }
-        observe.admin = address.map(|found| found.value);
+        observe.admin = address.map(|found| {
+            admin_at = Some(found.at);
+            found.value
+        });
     });
     section.group("access_log", "a line for each request that has ended", |log| {
         let what = "a file, which SIGUSR1 opens again, or - for standard output; without it, there is no log";
@@ -179,7 +178,7 @@ fn observe(section: &mut Section<'_, '_>) -> ObserveArgs {
         log.take("format", "how a line looks", &format, &mut { Json });
         log.take("query", "whether query strings are shown", &Flag, &mut observe.access_log_query);
     });
-    observe
+    (observe, admin_at)
 }
 
 #[derive(Clone, Copy, PartialEq)]

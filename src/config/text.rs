@@ -1,5 +1,6 @@
 //! Texts that have a form of their own: addresses, hosts, paths, names.
 
+use shuntyard_adapter::transport::{BackTls, Trust};
 use shuntyard_core::config::{HostPattern, PathPattern, RouteConfig};
 
 use crate::address::{EndpointAddress, ListenAddress};
@@ -48,6 +49,16 @@ pub(super) const AUTHORITY: Text<String> = Text {
     },
     write: String::clone,
     help: "write \"app.internal\", \"app.internal:8080\" or \"[::1]:8080\"",
+};
+pub(super) const SERVER_NAME: Text<String> = Text {
+    what: "a host or an address that certificates are for",
+    code: Code::BadHost,
+    parse: |text| match BackTls::new(&Trust::Nobody, None, Some(text)) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("it has another form".to_owned()),
+    },
+    write: String::clone,
+    help: "write one host (\"app.internal\"), without port, or an IP address",
 };
 pub(super) const PATH: Text<PathPattern> = Text {
     what: "a path",

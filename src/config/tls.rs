@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use crate::config::code::Code;
 use crate::config::kind::{Flag, List, Text, Words};
-use crate::config::problem::Problem;
+use crate::config::problem::{Problem, Span};
 use crate::config::section::{Located, Section};
 use crate::config::sections::Offer;
-use crate::config::text::{HOST, NAME};
+use crate::config::text::{HOST, SERVER_NAME};
 use crate::tls::{BackFiles, ClientFiles, Clients, FrontFiles, IdentityFiles};
 
 const FILE: Text<PathBuf> = Text {
@@ -20,7 +20,7 @@ const FILE: Text<PathBuf> = Text {
 
 /// `tls` of a listener that speaks this.
 pub(super) fn front(section: &mut Section<'_, '_>, spoken: &[Offer]) -> Option<Located<FrontFiles>> {
-    let what = "TLS there; certificates and keys are read again when they change. More certificates, for other names: [[listen.tls.certificates]], with cert and key each";
+    let what = "TLS there; certificates and keys are read again when they change";
     section.optional_group("tls", what, |tls| {
         let own = identity(tls);
         let what = "certificates for other names: the one is shown that is for the name which a client asks for (SNI), else the one above";
@@ -31,7 +31,8 @@ pub(super) fn front(section: &mut Section<'_, '_>, spoken: &[Offer]) -> Option<L
             let names = List { of: HOST, min: 1, max: 256 };
             let what = "the names, or *.DOMAIN for all below a domain";
             let names = group.required("names", what, &names, "[\"admin.example.com\"]");
-            Some((names?.value, shown_by_clients(group)))
+            let clients = shown_for_a_name(group);
+            Some((names?.value, clients))
         });
         let value = FrontFiles {
             identities: own.into_iter().chain(others.into_iter().flatten()).collect(),
@@ -43,23 +44,50 @@ pub(super) fn front(section: &mut Section<'_, '_>, spoken: &[Offer]) -> Option<L
     })
 }
 
-/// How clients show certificates.
+const CLIENTS: Words<Clients> = Words {
+    words: &[("off", Clients::Off), ("optional", Clients::Optional), ("required", Clients::Required)],
+    later: &[],
+};
+
+/// How clients show certificates: not at all where nothing is said.
 fn shown_by_clients(section: &mut Section<'_, '_>) -> ClientFiles {
     let mut clients = Clients::Off;
-    let words = Words {
-        words: &[("off", Clients::Off), ("optional", Clients::Optional), ("required", Clients::Required)],
-        later: &[],
-    };
-    let said = section.take("client_auth", "whether clients show certificates", &words, &mut clients);
+    let at = section.take("client_auth", "whether clients show certificates", &CLIENTS, &mut clients);
+    let is_wrong = at.is_none() && section.has("client_auth");
+    authorities_of_clients(section, (!is_wrong).then_some((clients, at)))
+}
+
+/// Likewise those who come for a name. What a listener requires is given up for no name by leaving a line out.
+fn shown_for_a_name(section: &mut Section<'_, '_>) -> ClientFiles {
+    let what = "whether clients show certificates that come for one of these names";
+    let said = section.required("client_auth", what, &CLIENTS, "\"required\"");
+    authorities_of_clients(section, said.map(|found| (found.value, Some(found.at))))
+}
+
+/// `said`: whether clients show certificates, and where that stands; `None` where it is missing or wrong, which has been said.
+fn authorities_of_clients(
+    section: &mut Section<'_, '_>,
+    said: Option<(Clients, Option<Span>)>,
+) -> ClientFiles {
     let what = "the authorities that sign clients' certificates; read again when the file changes, and who has shown a certificate then is asked to come again";
     let ca = section.optional("client_ca", what, &FILE, "\"/etc/shuntyard/tls/clients.pem\"");
-    if let Some(at) = said.filter(|_| clients != Clients::Off && ca.is_none()) {
-        let title = "nobody is named who signs clients' certificates";
-        let problem = Problem::new(Code::Contradiction, title, at).label("needs `client_ca`");
-        section.refuse(
-            problem.help("name a file with the certificates of the authorities: client_ca = \"...\""),
-        );
-    }
+    let problem = match (&said, &ca) {
+        (Some((Clients::Off, off)), Some(ca)) => {
+            let title = "authorities of clients are named, and no client is asked for a certificate";
+            let problem = Problem::new(Code::Contradiction, title, ca.at.clone()).label("would not be used");
+            let problem =
+                off.iter().fold(problem, |problem, at| problem.related(at.clone(), "nobody is asked"));
+            Some(problem.help("write client_auth = \"required\", or \"optional\", or take `client_ca` out"))
+        }
+        (Some((Clients::Optional | Clients::Required, Some(at))), None) => {
+            let title = "nobody is named who signs clients' certificates";
+            let problem = Problem::new(Code::Contradiction, title, at.clone()).label("needs `client_ca`");
+            Some(problem.help("name a file with the certificates of the authorities: client_ca = \"...\""))
+        }
+        _ => None,
+    };
+    problem.into_iter().for_each(|problem| section.refuse(problem));
+    let clients = said.map_or(Clients::Off, |(clients, _)| clients);
     ClientFiles { clients, ca: ca.map(|found| found.value) }
 }
 
@@ -68,7 +96,7 @@ pub(super) fn back(section: &mut Section<'_, '_>) -> Option<Located<BackFiles>> 
     let what = "TLS with endpoints that speak it; files are read again when they change";
     section.optional_group("tls", what, |tls| {
         let what = "who endpoints have to be, and what they are asked for (SNI); without it, the host by which they are written down";
-        let server_name = tls.optional("server_name", what, &NAME, "\"app.internal\"");
+        let server_name = tls.optional("server_name", what, &SERVER_NAME, "\"app.internal\"");
         let what = "the authorities that sign for them; without it, those of the system";
         let ca = tls.optional("ca", what, &FILE, "\"/etc/shuntyard/tls/backends.pem\"");
         let mut insecure = false;

@@ -94,7 +94,7 @@ impl Gateway {
             return Err(Failure::System { what: "cannot listen", error });
         };
         let handle = server.handle();
-        let page = Admin::bind(([127, 0, 0, 1], 0).into())?;
+        let page = Admin::bind(([127, 0, 0, 1], 0).into(), false)?;
         let admin = page.address();
         page.serve(About::new(server.handle(), adapter.name()))
             .map_err(|error| Failure::System { what: "cannot start a thread", error })?;

@@ -137,7 +137,7 @@ fn keep(story: &mut Story, mut gateway: Gateway, file: &CertificateFile) -> Resu
     let ended = wait_for_end(&gateway, KEEP_DRAIN + Duration::from_secs(1));
     match gateway.end() {
         Some(gateway::End::Drained { cut: 0 }) if ended => Ok(()),
-        Some(gateway::End::Drained { cut: connections }) => Err(Failure::Cut { connections }),
+        Some(gateway::End::Drained { cut: connections }) => Err(Failure::Cut { connections, hurried: true }),
         Some(gateway::End::Failed(error)) => Err(Failure::System { what: "the event loop failed", error }),
         Some(gateway::End::Panicked) | None => {
             Err(Failure::PromisesBroken { names: vec!["a drain ends in time"] })

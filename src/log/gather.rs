@@ -5,7 +5,9 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::SystemTime;
 
+use shuntyard_core::config::{Config, UpstreamConfig};
 use shuntyard_core::gateway::{AttemptRecord, EndRecord, Record, RequestId};
+use shuntyard_core::tls::TlsFacts;
 
 /// All that was written down about one request.
 #[derive(Debug)]
@@ -16,6 +18,28 @@ pub(crate) struct Finished {
     pub(crate) attempts: Vec<AttemptRecord>,
     /// When it ended.
     pub(crate) at: SystemTime,
+}
+
+impl Finished {
+    /// Octets of memory that it holds, alone or with others.
+    pub(super) fn octets(&self) -> usize {
+        let facts = self.end.tls.as_deref().map_or(0, |facts| {
+            let texts = [&facts.server_name, &facts.subject].into_iter().flatten();
+            size_of::<TlsFacts>() + size_of::<[u8; 32]>() + texts.map(|text| text.len()).sum::<usize>()
+        });
+        let attempts = self.attempts.capacity() * size_of::<AttemptRecord>();
+        size_of::<Self>() + self.end.fields.capacity() + facts + attempts
+    }
+}
+
+/// Octets that the attempts of one request take at most, which wait for its end.
+pub(crate) fn attempts_octets_max(config: &Config) -> u64 {
+    let most = |upstream: &UpstreamConfig| upstream.retry.attempts.max(upstream.retry.unprocessed_attempts);
+    let most = config.upstreams.iter().map(most).max().unwrap_or_default();
+    // Memory of a list is doubled as it grows, and begins with four places.
+    let places = u64::from(most).next_power_of_two().max(4);
+    // And of the table of lists, which is half empty.
+    places * size_of::<AttemptRecord>() as u64 + 2 * size_of::<(RequestId, Vec<AttemptRecord>)>() as u64
 }
 
 thread_local! {

@@ -18,19 +18,31 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use shuntyard_core::config::Config;
 use shuntyard_core::gateway::Record;
 
-pub(crate) use gather::Finished;
+pub(crate) use gather::{Finished, attempts_octets_max};
 pub(crate) use line::rfc3339;
 use write::Writer;
 
 /// Requests that may wait to be written.
 const QUEUE_MAX: usize = 8192;
-/// What the heads of their requests may come to, in octets as HTTP/2 counts them: mostly they are a few hundred each, but clients can make them
-/// large with few octets.
-const QUEUE_OCTETS_MAX: usize = 16 << 20;
+/// Octets of memory that they may come to: mostly it is some two thousand each, but clients can make heads large with few octets.
+const QUEUE_OCTETS_MAX: usize = 32 << 20;
+/// Octets of fields that the gateway adds to a head, at most.
+const HEAD_ADDED_OCTETS: u64 = 4 << 10;
 /// How long the end of the program waits for what is queued.
 const END_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Octets of memory that the log of all workers takes at most: what is queued, one request of any size, and lines that are being written.
+pub(crate) fn octets_max(config: &Config) -> u64 {
+    // A section that has grown has up to twice its size; what is owed to a message that goes on is in it.
+    let head = 2 * (u64::from(config.front.max_header_list_size) + HEAD_ADDED_OCTETS);
+    let one = head + size_of::<Finished>() as u64 + attempts_octets_max(config);
+    let queue = (QUEUE_OCTETS_MAX as u64).max(one) + (QUEUE_MAX * size_of::<Order>()) as u64;
+    // Who escapes octets writes up to six for one.
+    queue + 2 * (write::BUFFER_OCTETS as u64 + 6 * head)
+}
 
 /// Where lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +69,7 @@ impl FromStr for Destination {
 pub(crate) struct AccessLog {
     sender: SyncSender<Order>,
     counts: Arc<Counts>,
-    /// Octets of heads in the queue.
+    /// Octets of memory in the queue.
     queued: Arc<AtomicUsize>,
     thread: JoinHandle<()>,
 }
@@ -111,7 +123,7 @@ impl AccessLog {
                 match order {
                     Order::Write(finished) => {
                         writer.write(&finished);
-                        taken.fetch_sub(finished.end.fields.size(), Ordering::Relaxed);
+                        taken.fetch_sub(finished.octets(), Ordering::Relaxed);
                     }
                     Order::Reopen => writer.reopen(),
                     Order::End => return writer.flush(),
@@ -127,7 +139,7 @@ impl AccessLog {
         let queued = Arc::clone(&self.queued);
         move |record| {
             let Some(finished) = gather::gather(record) else { return };
-            let octets = finished.end.fields.size();
+            let octets = finished.octets();
             // One may be there whatever its size. It is taken off when it was written, or was not queued.
             let before = queued.fetch_add(octets, Ordering::Relaxed);
             let fits = before == 0 || before.saturating_add(octets) <= QUEUE_OCTETS_MAX;
@@ -213,6 +225,20 @@ mod tests {
         assert_eq!(text.lines().count() as u64, written);
         std::fs::remove_dir_all(folder).expect("the folder is ours");
         (written, dropped)
+    }
+
+    /// What is queued is counted by the memory it holds, and never comes to more than is said of it.
+    #[test]
+    fn the_bound_holds_a_queue_that_is_full_and_one_large_request() {
+        let large = vec![b'x'; 60_000];
+        let finished = line::tests::finished(&[(b"x-large", &large)]);
+        assert!(finished.octets() > 60_000 + size_of::<Finished>());
+        let mut config = Config::new(Vec::new());
+        let bound = octets_max(&config);
+        assert!((32 << 20..48 << 20).contains(&bound), "{bound}");
+        // One may be there whatever its size.
+        config.front.max_header_list_size = 16 << 20;
+        assert!(octets_max(&config) > bound);
     }
 
     #[test]

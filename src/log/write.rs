@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::log::{Counts, Destination, Finished, line};
 
 /// Octets that are collected before they are written.
-const BUFFER_OCTETS: usize = 64 << 10;
+pub(super) const BUFFER_OCTETS: usize = 64 << 10;
 /// The same trouble is told again after this time.
 const TROUBLE_INTERVAL: Duration = Duration::from_secs(10);
 

@@ -86,18 +86,42 @@ pub(crate) struct BackFiles {
 pub(crate) struct BadFile {
     pub(crate) path: PathBuf,
     pub(crate) reason: String,
+    pub(crate) trouble: Trouble,
+}
+
+/// What kind of trouble it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// The file is not there, or may not be read.
+    Unreadable,
+    /// Something else is in it.
+    Content,
     /// Key and certificate do not belong together.
-    pub(crate) mismatch: bool,
+    Mismatch,
+    /// The system has no authorities.
+    NoSystem,
+}
+
+impl Trouble {
+    /// What to do.
+    pub(crate) const fn help(self) -> &'static str {
+        match self {
+            Self::Unreadable => "the file must be there, and readable for the user of this program",
+            Self::Content => "certificates and keys are PEM: -----BEGIN CERTIFICATE-----",
+            Self::Mismatch => "a certificate and its key belong together",
+            Self::NoSystem => "name a file of authorities: `--backend-ca`, or `ca` in `tls` of the upstream",
+        }
+    }
 }
 
 impl From<BadFile> for Failure {
-    fn from(BadFile { path, reason, mismatch }: BadFile) -> Self {
-        Self::Tls { path, reason, mismatch }
+    fn from(bad: BadFile) -> Self {
+        Self::Tls(bad)
     }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, BadFile> {
-    let bad = |reason| BadFile { path: path.to_owned(), reason, mismatch: false };
+    let bad = |reason| BadFile { path: path.to_owned(), reason, trouble: Trouble::Unreadable };
     let failed = |error: io::Error| bad(plainly(&error));
     // A pipe might never say anything.
     if !fs::metadata(path).map_err(failed)?.is_file() {
@@ -112,8 +136,11 @@ fn read(path: &Path) -> Result<Vec<u8>, BadFile> {
 /// Reads authorities: what is wrong with them is said of their file.
 fn read_authorities(path: &Path) -> Result<Vec<u8>, BadFile> {
     let octets = read(path)?;
-    let bad =
-        |error: TlsConfigError| BadFile { path: path.to_owned(), reason: error.to_string(), mismatch: false };
+    let bad = |error: TlsConfigError| BadFile {
+        path: path.to_owned(),
+        reason: error.to_string(),
+        trouble: Trouble::Content,
+    };
     shuntyard_adapter::transport::check_authorities(&octets).map_err(bad)?;
     Ok(octets)
 }
@@ -124,8 +151,9 @@ impl IdentityFiles {
         Identity::from_pem(&chain, &key).map_err(|error| {
             let of_key = matches!(error, TlsConfigError::NoKey | TlsConfigError::KeyUnsupported(_));
             let path = if of_key { &self.key } else { &self.cert };
-            let mismatch = error == TlsConfigError::KeyMismatch;
-            BadFile { path: path.clone(), reason: error.to_string(), mismatch }
+            let is_mismatch = error == TlsConfigError::KeyMismatch;
+            let trouble = if is_mismatch { Trouble::Mismatch } else { Trouble::Content };
+            BadFile { path: path.clone(), reason: error.to_string(), trouble }
         })
     }
 }
@@ -152,7 +180,7 @@ impl BackFiles {
         BackTls::new(&trust, identity.as_ref(), self.server_name.as_deref()).map_err(|error| BadFile {
             path: self.ca.clone().unwrap_or_else(|| "the system's authorities".into()),
             reason: error.to_string(),
-            mismatch: false,
+            trouble: if self.ca.is_some() { Trouble::Content } else { Trouble::NoSystem },
         })
     }
 }
@@ -269,7 +297,7 @@ impl FrontFiles {
 
     fn bad(&self, error: &TlsConfigError) -> BadFile {
         let path = self.identities.first().map(|files| files.cert.clone()).unwrap_or_default();
-        BadFile { path, reason: error.to_string(), mismatch: false }
+        BadFile { path, reason: error.to_string(), trouble: Trouble::Content }
     }
 
     /// Reads certificates and keys again, and shows them from now on.

@@ -190,10 +190,12 @@ fn tell(outcome: &Result<(), BadFile>, what: &str, said: &str, holds: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::Trouble;
 
     #[test]
     fn what_could_not_be_read_is_tried_again_although_it_looks_the_same() {
-        let bad = |reason: &str| BadFile { path: "a".into(), reason: reason.to_owned(), mismatch: false };
+        let trouble = Trouble::Content;
+        let bad = |reason: &str| BadFile { path: "a".into(), reason: reason.to_owned(), trouble };
         let look = |n| vec![Some((n, SystemTime::UNIX_EPOCH, (0, 0)))];
         let again = |changed, outcome, news| Some(Again { changed, outcome, news });
         let mut seen = Seen::new(look(1));

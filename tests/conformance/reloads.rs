@@ -179,9 +179,11 @@ fn a_hangup_reloads_the_file_under_load() {
         process.signal("HUP");
         let refused =
             process.find_line("the refusal", |line| line.contains("reload refused").then(|| line.to_owned()));
-        let words = format!("ago): 2 errors in {path}, run `shuntyard check` to see them");
+        let words = format!("ago): 2 errors in {path}: first 8:9: `share` cannot be");
         assert!(
-            refused.contains("still serving revision 2 (loaded ") && refused.ends_with(&words),
+            refused.contains("still serving revision 2 (loaded ")
+                && refused.contains(&words)
+                && refused.ends_with(", run `shuntyard check` to see them"),
             "{refused}"
         );
         load.wait_for(100);

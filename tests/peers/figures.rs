@@ -29,7 +29,7 @@ fn load(peers: &Peers, program: &Program, requests: &str) -> Command {
 
 pub(crate) fn metrics(admin: &str, accept: &str) -> String {
     let mut stream = TcpStream::connect(admin).unwrap();
-    let request = format!("GET /metrics HTTP/1.1\r\nhost: a\r\naccept: {accept}\r\n\r\n");
+    let request = format!("GET /metrics HTTP/1.1\r\nhost: localhost\r\naccept: {accept}\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();

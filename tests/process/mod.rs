@@ -231,8 +231,9 @@ impl Program {
         command.env("SHUNTYARD_WORKERS", "1").env("SHUNTYARD_RECORD", &recording.0);
         let process = Process::spawn(&mut command);
         let port = process.find_line("the line that names the port", |line| {
-            let rest = line.strip_prefix("listening on 127.0.0.1:")?;
-            rest.strip_suffix(" (HTTP/2, HTTP/1.1)")?.parse().ok()
+            // Text or JSON.
+            let (_, rest) = line.split_once("listening on 127.0.0.1:")?;
+            rest.split_once(" (HTTP/2, HTTP/1.1)")?.0.parse().ok()
         });
         Self { process, port, _recording: recording }
     }

@@ -14,7 +14,7 @@ impl Families {
     pub(super) fn program(&mut self, sight: &Sight, about: &About) {
         let build = set([("version", env!("CARGO_PKG_VERSION")), ("adapter", about.adapter)]);
         self.add("shuntyard_build", None, "What runs", Points::Info(build));
-        let workers = about.handle.workers() as f64;
+        let workers = sight.workers.len() as f64;
         self.gauge("shuntyard_workers", "Threads that serve", vec![(Vec::new(), workers)]);
         let draining = f64::from(u8::from(sight.draining()));
         self.gauge(

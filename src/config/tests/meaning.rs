@@ -10,6 +10,7 @@ use crate::cli::Adapter;
 use crate::config::reference::{LEAST, reference};
 use crate::config::section::{Report, Standing};
 use crate::log::Destination;
+use crate::observation::ObserveArgs;
 use crate::tls::{ClientFiles, Clients, IdentityFiles};
 
 #[test]
@@ -154,11 +155,11 @@ fn the_reference_is_a_configuration_that_says_the_defaults() {
 #[test]
 fn the_reference_and_the_full_example_have_every_key() {
     let mut report = Report::default();
-    super::super::read(LEAST, &mut report).unwrap();
+    super::super::read(LEAST, &ObserveArgs::default(), &mut report).unwrap();
     let text =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/full.toml")).unwrap();
     let (full, mut full_report) = (text.clone(), Report::default());
-    super::super::read(&full, &mut full_report).unwrap();
+    super::super::read(&full, &ObserveArgs::default(), &mut full_report).unwrap();
     let reference = reference();
     let mut keys = 0;
     for section in &report.declared {
@@ -179,6 +180,21 @@ fn the_reference_and_the_full_example_have_every_key() {
         }
         for (name, _) in &section.later {
             assert!(reference.contains(&format!("# not yet: {name} (")), "{name}");
+        }
+        // Whatever is read in it, be it a key, a section, or a list of sections that nobody has written.
+        let stands = |name: &str| {
+            let path = [section.header.trim_matches(['[', ']']), name].join(".");
+            let path = path.trim_start_matches('.');
+            let forms = [
+                format!("{name} = "),
+                format!("[{path}]"),
+                format!("[{path}."),
+                format!("not yet: {name} ("),
+            ];
+            forms.iter().any(|form| reference.contains(form))
+        };
+        for name in &section.known {
+            assert!(stands(name), "{name} in {}", section.header);
         }
     }
     assert!(keys > 40, "{keys}");
@@ -229,7 +245,7 @@ fn a_listener_with_tls() {
 #[test]
 fn ranges_are_those_of_the_core() {
     let mut report = Report::default();
-    super::super::read(LEAST, &mut report).unwrap();
+    super::super::read(LEAST, &ObserveArgs::default(), &mut report).unwrap();
     let mut tried = 0;
     for section in &report.declared {
         for key in &section.keys {

@@ -4,11 +4,11 @@ mod limits;
 mod meaning;
 mod wrong;
 
-use super::{FromFile, Refused, Source, parse};
+use super::{FromFile, Refused, of_text};
 
 /// What a file of this text says.
 fn parsed(text: &str) -> Result<FromFile, Refused> {
-    parse(Source { name: "shuntyard.toml".to_owned(), text: text.to_owned() })
+    of_text("shuntyard.toml".to_owned(), text.to_owned())
 }
 
 /// Likewise, of a text that is right.

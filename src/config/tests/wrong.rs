@@ -252,10 +252,28 @@ fn what_is_wrong_with_tls() {
                 "who a socket is",
                 "[[route]]\nupstream = \"app\"\n[upstream.app]\nendpoints = [\"h2://unix:/run/app\"]\n",
             ),
+            ("who nobody can be", upstream!("protocol = \"h2\"\ntls = { server_name = \"a b\" }")),
+            ("no authorities", upstream!("protocol = \"h2\"\ntls = { ca = \"/no/ca.pem\" }")),
             ("half of a pair", upstream!("protocol = \"https\"\ntls = { cert = \"Cargo.toml\" }")),
             (
                 "whose clients",
                 listen!("tls = { cert = \"Cargo.toml\", key = \"Cargo.toml\", client_auth = \"required\" }"),
+            ),
+            (
+                "no client is asked",
+                listen!("tls = { cert = \"Cargo.toml\", key = \"Cargo.toml\", client_ca = \"/no/ca.pem\" }"),
+            ),
+            (
+                "no client is asked on purpose",
+                listen!(
+                    "tls = { cert = \"Cargo.toml\", key = \"Cargo.toml\", client_auth = \"off\", client_ca = \"/no/ca.pem\" }"
+                ),
+            ),
+            (
+                "names that weaken what is required",
+                listen!(
+                    "[listen.tls]\ncert = \"Cargo.toml\"\nkey = \"Cargo.toml\"\nclient_auth = \"required\"\nclient_ca = \"Cargo.toml\"\n[[listen.tls.by_name]]\nnames = [\"two.test\"]\nclient_ca = \"Cargo.toml\""
+                ),
             ),
         ]),
     );
@@ -294,4 +312,35 @@ fn what_an_operator_wrote_does_nothing_to_a_terminal() {
     let refused = parsed("\"\\u001b[2J\" = 1\nvia = \"\\u001b]0;x\\u0007\"\n").unwrap_err();
     assert!(!refused.draw(false).contains(['\u{1b}', '\u{7}']), "{}", refused.draw(false));
     assert!(refused.draw(true).contains("\u{1b}["), "colour");
+}
+
+/// A certificate that is asked for by nobody is no door that is shut.
+#[test]
+fn authorities_that_nobody_asks_are_refused_once() {
+    let with = |said: &str| {
+        let tls = format!("[listen.tls]\ncert = \"Cargo.toml\"\nkey = \"Cargo.toml\"\n{said}\n");
+        let text = format!("[[listen]]\naddress = \":80\"\n{tls}{}", upstream!(""));
+        parsed(&text).expect_err("Cargo.toml is no certificate").codes()
+    };
+    let certificate = Code::BadCertificate;
+    assert_eq!(with("client_ca = \"c\""), [certificate, Code::Contradiction]);
+    assert_eq!(with("client_auth = \"of\"\nclient_ca = \"c\""), [certificate, Code::UnknownWord]);
+    let group = |said: &str| with(&format!("[[listen.tls.by_name]]\nnames = [\"a.test\"]\n{said}"));
+    assert_eq!(group(""), [certificate, Code::Missing]);
+    assert_eq!(group("client_ca = \"c\""), [certificate, Code::Missing]);
+    assert_eq!(group("client_auth = \"off\"\nclient_ca = \"c\""), [certificate, Code::Contradiction]);
+    assert_eq!(group("client_auth = \"off\""), [certificate]);
+}
+
+#[test]
+fn a_line_says_how_many_errors_there_are_and_where_the_first_is() {
+    let brief = |text: &str| parsed(text).unwrap_err().brief();
+    let one = upstream!("balance = \"random\"");
+    assert_eq!(brief(one), "1 error in shuntyard.toml: 6:11: `balance` cannot be \"random\" (G0006)");
+    let two = upstream!("balance = \"random\"\nqueue = 1");
+    assert_eq!(brief(two), "2 errors in shuntyard.toml: first 6:11: `balance` cannot be \"random\" (G0006)");
+    assert_eq!(
+        brief("[upstream.app]\nendpoints = [\"app:80\"]\n"),
+        "1 error in shuntyard.toml: there is no [[route]]: every request would be answered 404 (G0102)"
+    );
 }
