@@ -56,7 +56,7 @@ pub(crate) struct Worker {
     /// Whether the gateway takes new connections.
     pub(crate) accepting: bool,
     /// Until when nothing is accepted for lack of descriptors.
-    accept_pause: Option<Instant>,
+    pub(crate) accept_pause: Option<Instant>,
     clock: Clock,
     /// When this turn began. The clock is read once a turn.
     pub(crate) now: Instant,

@@ -160,7 +160,7 @@ fn beyond_the_limit_of_clients_nobody_shakes_hands() {
 fn a_drain_lets_handshakes_end_and_answers_what_is_asked_behind_them() {
     for protocol in [Some(Protocol::Http2), Some(Protocol::Http1), None] {
         for http1 in [false, true] {
-            if protocol == Some(if http1 { Protocol::Http2 } else { Protocol::Http1 }) {
+            if (protocol == Some(Protocol::Http2)) == http1 {
                 continue;
             }
             let mut memory = Memory::new(|_| ());

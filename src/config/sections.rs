@@ -340,7 +340,8 @@ fn connections(section: &mut Section<'_, '_>, config: &mut UpstreamConfig) {
         let kept = Number { min: 0, max: 1024, of: "connections" };
         let min = group.take("min", "kept although nobody needs them", &kept, &mut config.connections_min);
         let made = Number { min: 1, max: 100_000, of: "connections" };
-        let max = group.take("max", "made at most", &made, &mut config.connections_max);
+        let of_http2 = "that take requests, at most; over HTTP/2 as many again may be ending";
+        let max = group.take("max", of_http2, &made, &mut config.connections_max);
         let what = "the same where HTTP/1.1 is spoken: each request under way needs one";
         group.take("max_http1", what, &made, &mut config.http1_connections_max);
         let (least, most) = (config.connections_min, config.connections_max);

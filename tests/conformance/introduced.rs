@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use shuntyard_adapter::Options;
-use shuntyard_core::config::{Alpn, Config, ListenerConfig};
+use shuntyard_core::config::{Alpn, Config, ListenerConfig, Protocol};
 use shuntyard_core::h2::{Client, ServerEvent};
 use shuntyard_transport::{BackTls, FrontTls, Transport};
 
@@ -78,7 +78,7 @@ fn over(stream: TcpStream, trusting: Option<&BackTls>) -> Peer<Client> {
 }
 
 fn who_is_introduced_is_the_client_in_clear_and_over_tls(adapter: &dyn Adapter) {
-    let (front, trusting) = listener(&[]);
+    let (front, trusting) = listener(&[Protocol::Http2]);
     for tls in [false, true] {
         let config = telling();
         let server = start(adapter, config, tls.then_some(&front));

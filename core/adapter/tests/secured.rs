@@ -70,6 +70,7 @@ fn output_that_can_never_leave_ends_the_connection() {
     let (front, back) = tls();
     let mut config = Config::new(vec![loopback(9)]);
     config.front.outbox_high_mark = 1;
+    (config.front.max_queued_control_frames, config.front.misuse_max) = (10_000, 1_000_000);
     let (mut gateway, now) = (gateway(&config), NOW);
     let conn = gateway.handle_arriving(Accepted { peer: loopback(8), local: loopback(8) }, now);
 
@@ -83,7 +84,7 @@ fn output_that_can_never_leave_ends_the_connection() {
         client.hear(&std::mem::take(&mut socket.output), &mut clients, (usize::MAX, 64 << 10));
     }
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-    client.say(&[&preface[..], PING].concat(), &mut clients, now);
+    client.say(&[&preface[..], &PING.repeat(1000)].concat(), &mut clients, now);
     socket.input = client.speak();
     assert_eq!(secured.read(&mut socket, &mut gateway, (conn, now), &mut spare), Reading::Idle);
     client.say(PING, &mut clients, now);

@@ -403,7 +403,7 @@ impl Gateway {
 /// Whether the backend has offered on this connection what a request needs: others behind the same address may differ (RFC 8441 section 3).
 #[inline(always)]
 fn offers(conn: &Conn, needs: Needs) -> bool {
-    needs != Needs::Tunnel || (conn.established && conn.session.offers_tunnels())
+    needs != Needs::Tunnel || (conn.established && conn.session.offers_tunnels()) // 9113-5.5-05
 }
 
 /// The streams of a backend connection, if it has a free slot.

@@ -45,7 +45,11 @@ fn b56_b66_what_an_upstream_that_is_gone_has_under_way_may_be_sent_again() {
         config.routes = vec![RouteConfig::any("new", "new")];
     });
     memory.inject(first, &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-    assert_eq!((answer_all(&mut memory), memory.dials.len()), (vec!["/old".to_owned()], 2));
+    let second = *memory.backends().last().expect("another connection");
+    let (stream, request) = requests(&mut memory, second).remove(0);
+    assert_eq!((request.uri().path(), memory.dials.len()), ("/old", 2));
+    memory.backend(second).send_response(stream, &ok(), true).expect("open");
+    memory.settle();
     assert!(memory.records.iter().all(|record| record.outcome == Outcome::Complete));
     memory.wait(Duration::from_secs(10));
     assert_eq!(memory.gateway.view().backends, 0, "what nobody needs any more is closed");
