@@ -209,6 +209,8 @@ fn what_lasts_longer_than_a_connection_may_leaves_room_for_the_others() {
         config.upstreams[0].connections_max = 1;
         config.timeouts.backend_age = Duration::from_secs(100);
         config.timeouts.response = Duration::from_secs(80_000);
+        config.timeouts.suspect_silent = Duration::from_secs(80_000);
+        config.timeouts.suspect_idle = Duration::from_secs(80_000);
     });
     let client = memory.connect(ConnectionConfig::default());
     for n in 0..10 {
