@@ -88,13 +88,20 @@ fn e4_who_waits_has_somebody(scene: &mut Scene<'_>) -> Result<(), Violation> {
 }
 
 /// **E1** (after every step in which a connection was ordered). No more engines than the configuration allows to an
-/// endpoint. A connection that is going away is no engine any more.
+/// endpoint. A connection that is going away is no engine any more, nor is one that may have become old: what goes on on it goes on beside its
+/// successor.
 fn e1_engines_are_few(scene: &mut Scene<'_>, link: usize) -> Result<(), Violation> {
     let (ledger, police) = (scene.ledger, scene.police);
+    let age = u64::try_from(scene.config.timeouts.backend_age.as_nanos()).unwrap_or(u64::MAX);
+    let is_young = |at: usize| police[at].age(ledger.now) < age - age / 10;
     let Some(&target) = ledger.targets.get(&link) else { return Ok(()) };
     let upstreams = ledger.upstreams.iter().filter(|upstream| leads_to(ledger, link, upstream));
     let most: usize = upstreams.map(|upstream| upstream.connections_max as usize).sum();
-    let engines = ledger.targets.iter().filter(|&(&at, &to)| to == target && police[at].is_engine()).count();
+    let engines = ledger
+        .targets
+        .iter()
+        .filter(|&(&at, &to)| to == target && police[at].is_engine() && is_young(at))
+        .count();
     scene.checks.check("E1", engines <= most, || {
         format!("link {link} is connection {engines} to {target}, at most {most} may be")
     })
