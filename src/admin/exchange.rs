@@ -178,7 +178,6 @@ fn judge(head: &[u8], names: Names, answer: impl FnOnce(&Asked<'_>) -> Reply) ->
     }
     let target = if target.is_empty() { "/" } else { target };
     let accept = values("accept").next().unwrap_or("");
-    let target = if target.is_empty() { "/" } else { target };
     (answer(&Asked { target, accept }), with_content)
 }
 

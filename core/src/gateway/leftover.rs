@@ -39,11 +39,7 @@ impl Gateway {
     /// known. An upload that goes on has lost its use (RFC 9113 section 8.1), so that there is a reset for it in any case.
     pub(super) fn leave_backend(&mut self, key: RequestKey, length: Option<u64>, now: Instant) {
         let Some((conn, stream, is_sent)) = self.take_from_backend(key, now) else { return };
-        if is_sent && is_little(length) {
-            self.let_run_out(conn, stream, now);
-        } else {
-            self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
-        }
+        self.let_go((conn, stream), is_sent, length, now);
         self.release_request(key, u32::MAX);
         self.stream_ended(conn, now);
     }
@@ -52,12 +48,21 @@ impl Gateway {
     /// The attempt ends as its caller says.
     pub(super) fn drop_response(&mut self, key: RequestKey, length: Option<u64>, now: Instant) {
         let live = self.requests.get_mut(key).and_then(Request::live_mut);
-        let Some((conn, stream, is_sent)) =
-            live.map(|live| (live.conn(), live.stream(), live.attempt.sent.is_some()))
-        else {
-            return;
-        };
-        // What has not left whole goes on for nothing (RFC 9113 section 8.1), and needs its reset.
+        if let Some((of, is_sent)) =
+            live.map(|live| ((live.conn(), live.stream()), live.attempt.sent.is_some()))
+        {
+            self.let_go(of, is_sent, length, now);
+        }
+    }
+
+    /// What little may come runs out. A request that has not left whole goes on for nothing (RFC 9113 section 8.1), and needs its reset.
+    fn let_go(
+        &mut self,
+        (conn, stream): (ConnId, StreamKey),
+        is_sent: bool,
+        length: Option<u64>,
+        now: Instant,
+    ) {
         if is_sent && is_little(length) {
             self.let_run_out(conn, stream, now);
         } else {

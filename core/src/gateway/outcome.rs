@@ -194,7 +194,7 @@ impl Gateway {
             return self.keep_section(fields);
         }
         let Some(Request { awaiting, .. }) = self.requests.get(key) else { return };
-        let upstream = awaiting.route.as_ref().and_then(|route| self.registry.upstream(route.upstream));
+        let upstream = awaiting.upstream().and_then(|of| self.registry.upstream(of));
         let record = EndRecord {
             request: awaiting.id,
             client: self.client_of(awaiting.front.conn),

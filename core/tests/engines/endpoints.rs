@@ -201,16 +201,14 @@ fn lookups_of_a_name_do_not_multiply() {
 /// Each would take the answer to the other's question, the first that comes for both.
 #[test]
 fn a_name_that_two_upstreams_have_is_asked_for_once() {
-    let named = |name: &str| {
-        let host = Host::Name { name: "app.example".into(), port: 9000 };
-        let mut upstream = UpstreamConfig::new(name, Vec::new());
-        upstream.endpoints = vec![EndpointConfig { host, ..EndpointConfig::from(address(9000)) }];
-        upstream
-    };
-    let first = Memory::new(|_| {}).gateway.snapshot(0, shuntyard_core::time::Instant::ZERO).upstreams[0]
-        .name
-        .to_string();
-    let mut memory = Memory::new(|config| config.upstreams = vec![named(&first), named("other")]);
+    let host = Host::Name { name: "backend.example".into(), port: 9000 };
+    let mut memory = Memory::new(|config| {
+        config.upstreams[0].endpoints = vec![EndpointConfig { host, protocol: Protocol::Http2, tls: None }];
+        config.upstreams.push(UpstreamConfig { name: "other".into(), ..config.upstreams[0].clone() });
+    });
     memory.settle();
     assert_eq!(memory.lookups.len(), 1);
+    resolved(&mut memory, vec![address(9001)]);
+    memory.wait(Duration::from_secs(31));
+    assert_eq!(memory.lookups.len(), 2, "of what was for both");
 }

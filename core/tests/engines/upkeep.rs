@@ -95,14 +95,11 @@ fn b09_a_ping_without_an_answer_ends_the_connection() {
 /// The answer to a PING may come together with that to the request: the silence that follows is another one.
 #[test]
 fn b09_a_backend_that_answers_both_at_once_is_asked_in_the_next_silence() {
-    let (mut memory, client, backend) = {
-        let mut memory = Memory::new(|_| {});
-        let client = memory.connect(ConnectionConfig::default());
-        ask(&mut memory, client, "/1");
-        answer_all(&mut memory);
-        let backend = memory.backends()[0];
-        (memory, client, backend)
-    };
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/1");
+    answer_all(&mut memory);
+    let backend = memory.backends()[0];
     for n in 2..5 {
         memory.sent_to(backend);
         memory.wait(Duration::from_secs(2));

@@ -1,0 +1,118 @@
+//! Recordings as files: whose they are, and what becomes of them where they are damaged, cut short, full or forged.
+
+use super::*;
+
+#[test]
+fn a_flipped_octet_is_noticed_and_its_place_named() {
+    let file = recorded(&Place::new("flipped"), true);
+    for at in 0..file.len() {
+        let mut other = file.clone();
+        other[at] ^= 1 << (at % 8);
+        match replay_octets(&other) {
+            Err(ReplayError::Damaged(damage)) => {
+                assert!((damage.begin..damage.end).contains(&(at as u64)), "{at}: {damage}");
+            }
+            outcome => panic!("octet {at}: {outcome:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_recording_that_breaks_off_is_replayed_as_far_as_it_goes() {
+    let file = recorded(&Place::new("short"), true);
+    let whole = replay_octets(&file).unwrap();
+    let preamble = (0..file.len()).find(|&end| replay_octets(&file[..end]).is_ok()).unwrap();
+    for end in preamble + 1..file.len() {
+        let replayed = replay_octets(&file[..end]).unwrap_or_else(|error| panic!("{end}: {error}"));
+        assert!(replayed.broken_off || replayed.inputs < whole.inputs, "{end}: {replayed:?}");
+        assert_eq!(replayed.difference, None);
+    }
+    assert!(matches!(replay_octets(&[]), Err(ReplayError::NoRecording)));
+}
+
+/// Whoever has a recording of somebody else replays it.
+#[test]
+fn few_octets_of_a_file_do_not_keep_a_replay_busy() {
+    let place = Place::new("busy");
+    let options = RecordingOptions { file: place.0.clone(), content: false, max_octets: 1 << 20 };
+    let mut gateway = gateway(Some(options), None);
+    (0..10_000).for_each(|_| assert!(gateway.poll_action().is_none()));
+    drop(gateway);
+    let file = place.octets();
+    assert_eq!(replay_octets(&file).unwrap().difference, None);
+    for mut input in [vec![ACTIONS], vec![RECEIVED, 0, 0]] {
+        (1_u64 << 30).put(&mut input);
+        let other = rewritten(&file, &place, |number, payload| {
+            if number > 0 {
+                *payload = input.clone();
+            }
+        });
+        assert!(matches!(replay_octets(&other), Err(ReplayError::NoRecording)), "{input:?}");
+    }
+}
+
+/// Secrets are in a recording.
+#[test]
+fn a_recording_is_for_its_owner_only_whatever_had_its_name() {
+    let place = Place::new("own");
+    let (file, other) = (place.file(), place.0.with_extension("other"));
+    std::fs::write(&file, "of a former recording").unwrap();
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
+    let mode = || std::fs::symlink_metadata(&file).unwrap().permissions().mode() & 0o777;
+    Writer::create(&file, 1 << 20).unwrap();
+    assert_eq!((mode(), place.octets().len()), (0o600, 0));
+
+    std::fs::write(&other, "of somebody else").unwrap();
+    std::fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink(&other, &file).unwrap();
+    Writer::create(&file, 1 << 20).unwrap();
+    assert_eq!((mode(), place.octets().len()), (0o600, 0));
+    assert_eq!(std::fs::read(&other).unwrap(), b"of somebody else");
+    std::fs::remove_file(&other).unwrap();
+
+    std::fs::create_dir(&other).unwrap();
+    assert!(Writer::create(&other, 1 << 20).is_err());
+    std::fs::remove_dir(&other).unwrap();
+}
+
+#[test]
+fn no_file_of_a_former_recording_with_more_workers_stays() {
+    let place = Place::new("former");
+    let file = |worker| file_of(&place.0, worker);
+    for worker in [1, 2, 4] {
+        std::fs::write(file(worker), "of a former recording").unwrap();
+    }
+    let options = RecordingOptions { file: place.0.clone(), content: false, max_octets: 1 << 20 };
+    let workers = std::num::NonZeroUsize::MIN.saturating_add(1);
+    let options = Options { recording: Some(options), workers, ..Options::new(Vec::new()) };
+    let backend: std::net::SocketAddr = "127.0.0.1:9000".parse().unwrap();
+    drop(equip(&Config::new(vec![backend.into()]), &options).unwrap());
+    let there = [0, 1, 2, 4].map(|worker| file(worker).exists());
+    [1, 4].into_iter().for_each(|worker| std::fs::remove_file(file(worker)).unwrap());
+    // The name of the last one is not one behind another: who knows whose it is.
+    assert_eq!(there, [true, true, false, true]);
+}
+
+#[test]
+fn a_full_recording_ends_and_says_so_once() {
+    let place = Place::new("full");
+    let notices = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&notices);
+    let observer: Observer = Arc::new(move |notice| told.lock().unwrap().push(notice));
+    let options = RecordingOptions { file: place.0.clone(), content: true, max_octets: 1000 };
+    World::new(gateway(Some(options), Some(observer))).run();
+    let notices = notices.lock().unwrap();
+    let [Notice::RecordingEnded { file, .. }] = &notices[..] else { panic!("{notices:?}") };
+    assert_eq!(file, &place.file());
+    assert!(place.octets().len() <= 1000);
+    assert_eq!(replay(Path::new(file)).unwrap().difference, None);
+}
+
+#[test]
+fn a_file_that_cannot_be_made_is_told_at_the_start() {
+    let mut options = Options::new(Vec::new());
+    options.recording =
+        Some(RecordingOptions { file: "/nowhere/at/all".into(), content: false, max_octets: 1 << 20 });
+    let config = Config::new(vec![shuntyard_core::address::Address::Unix("/run/a".into())]);
+    assert!(matches!(equip(&config, &options), Err(crate::BindError::Recording { .. })));
+}
