@@ -280,3 +280,21 @@ fn a_tunnel_that_is_refused_here_is_not_answered_in_the_form_of_grpc() {
         "{seen:?}"
     );
 }
+
+/// What a backend said is forgotten with the connection on which it said so: it may have been told to allow tunnels since.
+#[test]
+fn a_backend_that_offered_none_is_asked_again_once_its_connection_is_gone() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect(ConnectionConfig::default());
+    ask_for_tunnel(&mut memory, client, "websocket");
+    let refused: Vec<_> = memory.records.iter().map(|record| record.outcome).collect();
+    assert_eq!(refused, [Outcome::LocalReply(Cause::NoTunnel)]);
+    ask_for_tunnel(&mut memory, client, "websocket");
+    assert_eq!((memory.records.len(), memory.dials.len()), (2, 1), "as long as it stands that is so");
+    let first = memory.backends()[0];
+    memory.backend_config = offering();
+    memory.kill(first);
+    ask_for_tunnel(&mut memory, client, "websocket");
+    let backend = memory.backends()[0];
+    assert_eq!((requests(&mut memory, backend).len(), memory.records.len()), (1, 2));
+}

@@ -36,6 +36,8 @@ pub(super) fn of_connections(limits: &mut Section<'_, '_>, config: &mut Config) 
     let what = "all fields of one request or response, with 32 octets each (RFC 9113 section 6.5.2); stops HPACK bombs";
     limits.take("max_header_list_size", what, &list, &mut size);
     of_both(config, &|side| side.max_header_list_size = size);
+    // HTTP/1.1: a head is whole in half of what is read to.
+    config.recv_buffer_octets = config.recv_buffer_octets.max(2 * size as usize);
     let fields = Number { min: 8, max: 65_535, of: "fields" };
     let mut count = config.front.max_fields;
     limits.take(
@@ -46,7 +48,8 @@ pub(super) fn of_connections(limits: &mut Section<'_, '_>, config: &mut Config) 
     );
     of_both(config, &|side| side.max_fields = count);
     let frames = Number { min: 1, max: 1024, of: "frames" };
-    let mut continuations = config.front.max_continuations;
+    // What may be so large may come in as many frames as it takes, each of 16,384 octets.
+    let mut continuations = config.front.max_continuations.max(2 * size / 16_384);
     limits.take(
         "max_continuations",
         "CONTINUATION frames of one field block; stops CONTINUATION without end",

@@ -97,7 +97,7 @@ impl Config {
         MemoryBound { terms }
     }
 
-    /// Outbox, inbox, tables and state. Reading stops where the outbox holds twice its mark; what one read then still adds are
+    /// Outbox (in memory of a power of two and an eighth), inbox, tables and state. Reading stops where the outbox holds twice its mark; what one read then still adds are
     /// answers. One head beyond that, `section`, may be there too; more of them are in the head ledger (`gateway/output`).
     fn connection(&self, config: &ConnectionConfig, section: u32) -> u64 {
         let outbox = config.outbox_full() as u64 + FRAME_OCTETS + u64::from(section);
@@ -110,7 +110,7 @@ impl Config {
         let tables =
             decoder + table_octets(config.encoder_table_size) + class_octets(config.encoder_table_size);
         let answers = 8 * u64::from(config.max_queued_control_frames).next_power_of_two();
-        [outbox.next_power_of_two(), inbox, tables, answers]
+        [outbox.next_power_of_two() / 8 * 9, inbox, tables, answers]
             .into_iter()
             .fold(CONNECTION_OCTETS, u64::saturating_add)
     }

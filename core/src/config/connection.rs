@@ -27,7 +27,7 @@ pub struct ConnectionConfig {
     pub max_header_list_size: u32,
     /// Fields of one section, each cookie crumb counted. Envoy and nghttpx: 100; Sozu: 128.
     pub max_fields: u32,
-    /// CONTINUATION frames of one field block. nghttp2: 8.
+    /// CONTINUATION frames of one field block, each of 16,384 octets at most: what `max_header_list_size` allows has to fit. nghttp2: 8.
     pub max_continuations: u32,
     /// Settings in one SETTINGS frame. nghttp2: 32.
     pub max_settings: u32,
@@ -35,7 +35,7 @@ pub struct ConnectionConfig {
     pub max_queued_control_frames: u32,
     /// What a peer may cost beyond what it brings, in points. A head beyond the limits costs 200, SETTINGS 100, a reset, by it or because
     /// of it, 60, a PING, GOAWAY, an empty frame of DATA and a frame that is ignored 10, WINDOW_UPDATE, DATA of less content than padding
-    /// and a client's chunk over HTTP/1.1 of less content than what stands around it one. A message that comes whole earns 100, 256 octets
+    /// and a client's chunk over HTTP/1.1 of fewer than five octets one. A message that comes whole earns 100, 256 octets
     /// of content 1, a frame of DATA that is sent and that no window cut short 12, a second 3,300; nothing is saved up. 100 to
     /// 1,000,000,000. nghttp2: 1000 resets and 33 a second; Sozu: 100 a second.
     pub misuse_max: u32,
@@ -88,9 +88,10 @@ impl Default for ConnectionConfig {
 
 impl ConnectionConfig {
     /// How long a field block may be that comes in several frames, in octets. One is rarely longer than what it decodes to; twice the limit is
-    /// no honest one.
+    /// no honest one. But some frames of it come to their end in any case, so that what is too large is answered however it is cut.
     pub(crate) const fn field_block_max(&self) -> usize {
-        2 * self.max_header_list_size as usize
+        let doubled = 2 * self.max_header_list_size as usize;
+        if doubled < 4 * FRAME_LEN_MAX { 4 * FRAME_LEN_MAX } else { doubled }
     }
 
     /// From so many octets on an outbox takes no trailers any more, which wait in their streams. The least does not hang on the mark: a few of

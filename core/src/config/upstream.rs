@@ -22,7 +22,7 @@ pub struct UpstreamConfig {
     pub on_saturation: Saturation,
     /// Connections to one endpoint, of one worker, that are kept although nobody needs them. 0 to 1024.
     pub connections_min: u32,
-    /// Connections to one endpoint, of one worker. 1 to 100,000.
+    /// Connections to one endpoint, of one worker, that take requests: over HTTP/2 as many again may be about to end. 1 to 100,000.
     pub connections_max: u32,
     /// The same for an endpoint that speaks HTTP/1.1, where each request under way needs a connection. 1 to 100,000.
     pub http1_connections_max: u32,

@@ -123,6 +123,8 @@ impl Gateway {
         if spoken == protocol {
             return;
         }
+        // It may have more connections than it might before.
+        self.registry.wake_upstream(upstream);
         let session = match protocol {
             Protocol::Http2 => Session::H2(self.new_connection(Role::Client)),
             Protocol::Http1 => self.new_http1(Role::Client),

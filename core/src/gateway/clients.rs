@@ -15,10 +15,17 @@ use crate::time::Instant;
 /// How many deadlines are looked at for one idle client: most belong to clients that are.
 const LOOKED_AT: usize = 16;
 
-/// Connections by client. Of IPv6 a network of 64 bits is one client: that is what a single customer has.
+/// Connections of a client, and what large heads of its requests hold.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    connections: u32,
+    heads: u32,
+}
+
+/// What clients have. Of IPv6 a network of 64 bits is one client: that is what a single customer has.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Clients {
-    of: BTreeMap<IpAddr, u32>,
+    of: BTreeMap<IpAddr, Held>,
     /// Connections that take their leave to make room.
     shed: usize,
 }
@@ -27,19 +34,32 @@ impl Clients {
     /// One more connection of this client. Says how many it has now; those of Unix sockets have no address to count by.
     fn came(&mut self, peer: &Address) -> u32 {
         let Some(client) = client(peer) else { return 0 };
-        let count = self.of.entry(client).or_default();
-        *count = count.saturating_add(1);
-        *count
+        let Held { connections, .. } = self.of.entry(client).or_default();
+        *connections = connections.saturating_add(1);
+        *connections
     }
 
+    /// Its requests are over.
     fn left(&mut self, peer: &Address) {
         let Some(client) = client(peer) else { return };
-        let left = self.of.get_mut(&client).map_or(0, |count| {
-            *count = count.saturating_sub(1);
-            *count
+        let left = self.of.get_mut(&client).map_or(0, |held| {
+            held.connections = held.connections.saturating_sub(1);
+            held.connections
         });
         if left == 0 {
             self.of.remove(&client);
+        }
+    }
+
+    /// What large heads of the client's requests hold, in octets.
+    pub(super) fn heads_of(&self, peer: &Address) -> u64 {
+        client(peer).and_then(|client| self.of.get(&client)).map_or(0, |held| held.heads.into())
+    }
+
+    /// A request of the client holds so many octets by a large head, in place of so many.
+    pub(super) fn hold_heads(&mut self, peer: &Address, before: u32, octets: u32) {
+        if let Some(held) = client(peer).and_then(|client| self.of.get_mut(&client)) {
+            held.heads = held.heads.saturating_sub(before).saturating_add(octets);
         }
     }
 }

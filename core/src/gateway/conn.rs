@@ -47,6 +47,8 @@ pub(super) enum Side {
         reserved: u64,
         /// What is kept of their content to be sent again.
         replayed: u64,
+        /// What heads and trailers of its requests hold of the memory for them.
+        heads: u32,
         /// Memory for heads that its outbox holds beyond what the bound of a connection has for it.
         beyond: Option<Reservation>,
         /// They have reserved as much as one client may: its lanes take no turns.
@@ -70,6 +72,7 @@ impl Side {
             lanes: FrontLanes::default(),
             reserved: 0,
             replayed: 0,
+            heads: 0,
             beyond: None,
             held: false,
             counted,

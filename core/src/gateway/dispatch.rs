@@ -14,6 +14,7 @@ use crate::message::Method;
 use crate::record::Cause;
 use crate::registry::{Rank, Seat, Wanted, Way};
 use crate::request::{Attempt, Awaiting, Needs, Place, RequestKey, Unserved};
+use crate::session::Session;
 use crate::time::Instant;
 
 /// What came of an attempt to thaw.
@@ -110,21 +111,29 @@ impl Gateway {
     ) -> Option<ConnId> {
         let best = self.best_seat(entry, wanted);
         self.work.steps(1);
-        let conns = &self.conns;
-        let is_fit = |conn| conns.get(conn).is_some_and(|conn| offers(conn, wanted.needs));
-        let has_slot = |conn| is_fit(conn) && conns.get(conn).and_then(streams_where_free).is_some();
+        let has_slot = |conn| self.is_fit(conn, wanted.needs, true);
         match self.registry.better_way(entry, best.map(|((rank, _), _)| rank), wanted, has_slot) {
             Some(Way::Adopt(endpoint, conn)) => {
                 self.adopt(entry, endpoint, conn);
                 self.try_out(conn, adopted, now);
                 return Some(conn);
             }
-            Some(Way::Dial(endpoint)) => self.dial_for(entry, endpoint, now),
+            Some(Way::Dial(endpoint)) => {
+                self.dial_for(entry, endpoint, now);
+                // Until that stands, or has come to nothing, another will do that stands already.
+                let has_slot = |conn| self.is_fit(conn, wanted.needs, true);
+                if best.is_none()
+                    && let Some((endpoint, conn)) = self.registry.idle_way(entry, wanted, has_slot)
+                {
+                    self.adopt(entry, endpoint, conn);
+                    self.try_out(conn, adopted, now);
+                    return Some(conn);
+                }
+            }
             // One without a slot is somebody to wait for.
             None if best.is_none() => {
-                if let Some(Way::Adopt(endpoint, conn)) =
-                    self.registry.better_way(entry, None, wanted, is_fit)
-                {
+                let is_fit = |conn| self.is_fit(conn, wanted.needs, false);
+                if let Some((endpoint, conn)) = self.registry.idle_way(entry, wanted, is_fit) {
                     self.adopt(entry, endpoint, conn);
                 }
             }
@@ -136,6 +145,12 @@ impl Gateway {
             self.try_out(conn, adopted, now);
         }
         Some(conn)
+    }
+
+    /// Whether the connection can carry a request with these needs: now, or at some time.
+    fn is_fit(&self, conn: ConnId, needs: Needs, now: bool) -> bool {
+        let fit = |conn: &Conn| offers(conn, needs) && (!now || streams_where_free(conn).is_some());
+        self.conns.get(conn).is_some_and(fit)
     }
 
     /// The connection carries nothing yet, and is left again if nothing comes of that.
@@ -205,9 +220,16 @@ impl Gateway {
             }
             return true;
         }
-        match self.registry.last_resort(entry, wanted) {
-            Some(endpoint) => self.dial_for(entry, endpoint, now),
-            None => self.resolve_for(entry),
+        let Some(endpoint) = self.registry.last_resort(entry, wanted) else {
+            self.resolve_for(entry);
+            return false;
+        };
+        self.dial_for(entry, endpoint, now);
+        // Where each request needs a connection of its own, those behind it do not wait for one another.
+        while let Some(endpoint) = self.registry.last_resort(entry, wanted)
+            && self.registry.has_one_stream_each(entry, endpoint)
+        {
+            self.dial_for(entry, endpoint, now);
         }
         false
     }
@@ -403,7 +425,12 @@ impl Gateway {
 /// Whether the backend has offered on this connection what a request needs: others behind the same address may differ (RFC 8441 section 3).
 #[inline(always)]
 fn offers(conn: &Conn, needs: Needs) -> bool {
-    needs != Needs::Tunnel || (conn.established && conn.session.offers_tunnels()) // 9113-5.5-05
+    match needs {
+        Needs::Anything => true,
+        Needs::Tunnel => conn.established && conn.session.offers_tunnels(), // 9113-5.5-05
+        // Of several behind one address some may speak HTTP/2.
+        Needs::Http1 => matches!(conn.session, Session::H1(_)),
+    }
 }
 
 /// The streams of a backend connection, if it has a free slot.

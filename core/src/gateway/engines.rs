@@ -24,7 +24,10 @@ impl Gateway {
         }
         let Some(entry) = self.conns.get(conn) else { return };
         let limits = (entry.session.peer_streams_max(), entry.session.offers_tunnels());
-        if let Side::Backend(engine) = &entry.side {
+        // What one says that goes away is not for others.
+        if let Side::Backend(engine) = &entry.side
+            && engine.phase() != EnginePhase::Draining
+        {
             let seat = Seat { conn, endpoint: engine.endpoint, dialling: first };
             self.registry.limit_told(engine.upstream, engine.entry, seat, limits);
         }
@@ -148,8 +151,13 @@ impl Gateway {
         };
         let conns: Vec<_> = self.conns.iter().filter(|(_, conn)| unwanted(conn)).map(|(id, _)| id).collect();
         for conn in conns {
+            let connecting = self.conns.get(conn).is_some_and(|entry| entry.life == Life::Connecting);
             self.retire_engine(conn, Cause::ConnectionTerminated, now);
-            self.stream_ended(conn, now);
+            if connecting {
+                self.close_now(conn, now);
+            } else {
+                self.stream_ended(conn, now);
+            }
         }
     }
 
@@ -158,14 +166,13 @@ impl Gateway {
         let Some(entry) = self.conns.get_mut(conn) else { return };
         let dialling = !entry.established && !entry.has_unread();
         let unused = entry.session.traffic().requests == 0;
-        let in_vain = unused && now.saturating_since(entry.since) < IN_VAIN_WITHIN;
+        // Who has been sent away for its age has not gone by itself.
+        let soon = IN_VAIN_WITHIN.min(self.config.timeouts.backend_age);
+        let in_vain = unused && now.saturating_since(entry.since) < soon;
         let Some(engine) = entry.engine_mut() else { return };
         let again = engine.phase() == EnginePhase::Draining;
         engine.drain();
         let (upstream, endpoint) = (engine.upstream, engine.endpoint);
-        if let Some(of) = self.registry.endpoint_mut(upstream, endpoint).filter(|_| !again) {
-            of.draining += 1;
-        }
         if core::mem::take(&mut engine.offers_tunnels) {
             self.registry.offer_tunnels(upstream, endpoint, false);
         }
@@ -175,18 +182,25 @@ impl Gateway {
             self.registry.leave_idle(upstream, endpoint, conn);
         }
         let in_vain = !again && !dialling && self.ended_in_vain((upstream, endpoint), in_vain);
-        if in_vain || (dialling && !again) {
+        // What nobody wants any more has not failed.
+        let retired = self.registry.endpoint(upstream, endpoint).is_none_or(|of| of.retired);
+        let failed = in_vain || (dialling && !again && !retired && cause != Cause::Draining);
+        if failed {
             self.dial_failed((upstream, endpoint), cause, now);
         }
         if let Some(entry) = entry {
             self.engine_gone(conn, entry, (dialling, in_vain), cause, now);
-        } else if in_vain && !self.registry.is_at_work(upstream) {
-            // Whoever waits may have waited for it although it was nobody's.
+        }
+        // Whoever waits may have waited for it although it was nobody's, or another client's.
+        if failed && !self.registry.is_at_work(upstream) {
             self.fail_hopeless(upstream, cause, now);
         }
         // What it had said of streams is not for its successor.
         if barred {
             self.registry.bar(upstream, endpoint, false);
+        }
+        if !again {
+            self.registry.drains(upstream, endpoint);
         }
     }
 

@@ -72,7 +72,7 @@ impl Gateway {
         if tunnel_refused && self.ignore_upgrade(front, &mut head, &mut fields) {
             (tunnel_refused, end) = (false, true);
         }
-        let Some(sections) = self.reserve_head(&mut fields) else {
+        let Some(sections) = self.reserve_head(front.conn, &mut fields) else {
             self.keep_section(fields);
             let key = self.freeze(front, head, (FieldSection::new(), None), end, route, now);
             return self.fail_request(key, Cause::MemoryLimit, now);

@@ -180,7 +180,7 @@ impl Gateway {
             }
             self.write_end(key, fields, outcome, now);
         }
-        sections.into_iter().for_each(|sections| self.release_sections(sections));
+        self.end_sections(front.conn, sections);
         self.requests.discard(key);
         self.cancel_deadline(total);
         self.stream_ended(front.conn, now);

@@ -4,14 +4,11 @@
 use crate::counters::Limit;
 use crate::fields::FieldSection;
 use crate::gateway::conn::{Life, Side};
-use crate::gateway::sections::octets_of;
+use crate::gateway::sections::{SHARES, octets_of};
 use crate::gateway::{ConnId, Gateway};
 use crate::record::Cause;
 use crate::request::RequestKey;
 use crate::time::Instant;
-
-/// Into so many shares the memory for heads is divided, one of which a client's outbox may take; but one head in any case.
-const SHARES: u64 = 256;
 
 impl Gateway {
     /// The memory for a section of a backend that is about to enter its client's outbox; says whether there is any.

@@ -9,6 +9,7 @@ use crate::hooks::{HookFailed, OUTPUT_OCTETS, Relay, Step, Transform};
 use crate::message::Method;
 use crate::record::Cause;
 use crate::request::{ContentMemory, RequestKey, ResponsePhase};
+use crate::session::Session;
 use crate::time::Instant;
 
 impl Gateway {
@@ -87,10 +88,14 @@ impl Gateway {
         awaiting.response = ResponsePhase::Local(status, cause);
         self.spare.take_back(core::mem::take(&mut awaiting.content));
         self.replays.end(awaiting, &mut self.conns, &mut self.spare);
-        self.conns
-            .get_mut(front.conn)
-            .is_some_and(|entry| entry.session.send_head(front.stream, fields, is_head).is_ok())
-            && !is_head
+        let Some(entry) = self.conns.get_mut(front.conn) else { return false };
+        // Of a head that was too large the cost says already what its answer earns.
+        if let Session::H2(connection) = &mut entry.session
+            && cause != Cause::RequestHeadTooLarge
+        {
+            connection.earns_nothing(front.stream);
+        }
+        entry.session.send_head(front.stream, fields, is_head).is_ok() && !is_head
     }
 
     /// It is on its way: what the client still sends is discarded.

@@ -2,7 +2,7 @@
 //!
 //! A connection is suspected when it is used again after a while in which nothing was heard, or when nothing is heard while
 //! streams wait. Requests go out all the same; where no answer comes, the connection is given up. In one silence a backend
-//! is asked once: there are servers that take a second question for abuse.
+//! is asked once, and once more where a request is given to it later: there are servers that take a third question for abuse.
 
 use crate::deadline::DeadlineKey;
 use crate::gateway::conn::{Conn, Life};
@@ -12,6 +12,8 @@ use crate::record::Cause;
 use crate::request::DeadlineTarget;
 use crate::time::Instant;
 
+/// So often a backend is asked in one silence in which requests are given to it: it may have died since it answered.
+const QUESTIONS_MAX: u8 = 2;
 /// A PING frame (RFC 9113 section 6.7).
 const PING_OCTETS: u64 = 17;
 
@@ -20,8 +22,8 @@ const PING_OCTETS: u64 = 17;
 pub(super) struct Vigil {
     /// When it was last heard.
     heard: Instant,
-    /// Whether it was asked since it was heard last.
-    asked: bool,
+    /// How often it was asked since it was heard last, but for its answers.
+    asked: u8,
     /// So many octets had come in whole frames when it was asked.
     recv_at: u64,
     /// Until it must have answered, or until the next look at it.
@@ -40,7 +42,7 @@ impl Vigil {
     pub(super) const fn new(now: Instant) -> Self {
         Self {
             heard: now,
-            asked: false,
+            asked: 0,
             recv_at: 0,
             deadline: None,
             pinged: false,
@@ -53,7 +55,7 @@ impl Vigil {
     /// Whether the silence is still that in which it was asked: nothing has come since, or nothing but the answer. What came beside it may have come
     /// in the same moment.
     const fn is_asked_in_this_silence(&self, recv_octets: u64) -> bool {
-        self.asked && (self.pinged || recv_octets <= self.recv_at + PING_OCTETS)
+        self.asked > 0 && (self.pinged || recv_octets <= self.recv_at + PING_OCTETS)
     }
 
     /// The connection is gone.
@@ -73,7 +75,7 @@ impl Gateway {
             let deadline = vigil.deadline.take();
             self.cancel_deadline(deadline);
             self.look_later(conn);
-        } else if later && core::mem::take(&mut vigil.asked) && vigil.deadline.is_none() {
+        } else if later && core::mem::take(&mut vigil.asked) > 0 && vigil.deadline.is_none() {
             // The next silence is another one.
             self.look_later(conn);
         }
@@ -85,7 +87,7 @@ impl Gateway {
         let Some(entry) = self.conns.get(conn).filter(|entry| entry.established) else { return };
         let Some(vigil) = &entry.vigil else { return };
         if now.saturating_since(vigil.heard) >= limit {
-            self.ask(conn, now);
+            self.ask(conn, QUESTIONS_MAX, now);
         } else if vigil.deadline.is_none() {
             self.look_later(conn);
         }
@@ -113,14 +115,15 @@ impl Gateway {
     }
 
     /// B5, B7, F24: one PING, and no other before the answer.
-    fn ask(&mut self, conn: ConnId, now: Instant) {
+    fn ask(&mut self, conn: ConnId, most: u8, now: Instant) {
         let limit = self.config.timeouts.ping;
         let Some(Conn { session, vigil: Some(vigil), .. }) = self.conns.get_mut(conn) else { return };
         let recv_at = session.traffic().recv_octets;
-        if vigil.is_asked_in_this_silence(recv_at) || !session.ping(*b"in there") {
+        let before = if vigil.is_asked_in_this_silence(recv_at) { vigil.asked } else { 0 };
+        if vigil.pinged || before >= most || !session.ping(*b"in there") {
             return;
         }
-        (vigil.asked, vigil.pinged, vigil.recv_at) = (true, true, recv_at);
+        (vigil.asked, vigil.pinged, vigil.recv_at) = (before + 1, true, recv_at);
         (vigil.ping_at, vigil.seen_at, vigil.left) = (session.octets_queued(), session.octets_sent(), None);
         self.arm_vigil(conn, now + limit);
         self.touch(conn);
@@ -160,7 +163,7 @@ impl Gateway {
         }
         let silent = now.saturating_since(vigil.heard);
         if silent >= self.config.timeouts.suspect_silent {
-            self.ask(conn, now);
+            self.ask(conn, 1, now);
         } else {
             self.look_later(conn);
         }

@@ -185,8 +185,7 @@ impl Connection {
     /// Whether no further input should be taken in: so much output waits (of a server; responses make none); or the owner holds as much content
     /// as it was promised; or the next request must wait for those before it. Ask again when [`poll_event`](Self::poll_event) had no more events.
     pub fn is_congested(&self) -> bool {
-        let mark = self.config.outbox_high_mark.saturating_mul(2);
-        let full = self.role == Role::Server && self.outbox.len() >= mark;
+        let full = self.role == Role::Server && self.outbox.len() >= self.config.outbox_congested();
         full || self.is_held || self.room().is_some_and(|(room, _)| room == 0)
     }
 

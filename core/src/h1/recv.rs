@@ -248,13 +248,15 @@ impl Connection {
                 return None;
             }
         };
+        // What is there is not lost for want of a window.
+        if matches!(self.recv, Recv::Content(..))
+            && self.exchanges.get(key).is_some_and(|exchange| exchange.room() == 0)
+            && !input.remaining().is_empty()
+        {
+            return None;
+        }
         if matches!(self.recv, Recv::Content(_, Incoming::UntilClose)) {
             let tag = self.exchanges.get(key)?.tag;
-            if self.exchanges.get(key).is_some_and(|exchange| exchange.room() == 0)
-                && !input.remaining().is_empty()
-            {
-                return None;
-            }
             self.recv_over(key);
             self.recv = Recv::Closed;
             return Some(Event::Data { stream: key, tag, data: &[], credit: Credit::none(), end: true });

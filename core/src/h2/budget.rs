@@ -32,7 +32,7 @@ pub(crate) mod cost {
     pub(crate) const PADDING: u32 = 1;
     /// So many frames of DATA with next to nothing in them, one after the other (RFC 9113 section 10.5).
     pub(crate) const TINY_DATA: u32 = 1;
-    /// HTTP/1.1: a client's chunk of less content than what stands around it.
+    /// HTTP/1.1: a client's chunk of fewer than five octets.
     pub(crate) const TINY_CHUNK: u32 = 1;
     /// WINDOW_UPDATE (CVE-2019-9511).
     pub(crate) const WINDOW_UPDATE: u32 = 1;

@@ -110,6 +110,14 @@ impl Connection {
         self.send_fields(key, fields, end)
     }
 
+    /// Server: the answer on this stream is the owner's own. Who is answered like that at little cost is not to be allowed to take back others'
+    /// requests for it (CVE-2023-44487).
+    pub fn earns_nothing(&mut self, key: StreamKey) {
+        if let Some(stream) = self.streams.slab.get_mut(key) {
+            stream.earns_nothing = true;
+        }
+    }
+
     /// Whether our message on this stream lies whole in the outbox, or has left. Of a stream that is gone it has.
     pub fn has_sent(&self, key: StreamKey) -> bool {
         self.streams.slab.get(key).is_none_or(|stream| !stream.state.may_send())
@@ -369,7 +377,9 @@ impl Connection {
 
     /// Both sides have ended: the stream is over.
     pub(crate) fn close(&mut self, key: StreamKey) {
-        self.misuse.message();
+        if self.streams.slab.get(key).is_none_or(|stream| !stream.earns_nothing) {
+            self.misuse.message();
+        }
         self.strain.message();
         self.forget(key, ClosedBy::EndStream); // 9113-5.1-09
     }

@@ -51,6 +51,8 @@ pub struct Stream {
     pub(crate) answered: Signal,
     /// Of the schedule's groups the one where it stood last.
     pub(crate) group: u8,
+    /// Server: the answer was made here, and has cost nobody behind us anything that resets would have to be paid for by.
+    pub(crate) earns_nothing: bool,
     pub(crate) ready: Links,
 }
 
@@ -75,6 +77,7 @@ impl Stream {
             priority: TAKES_TURNS,
             answered: Signal::default(),
             group: 0,
+            earns_nothing: false,
             ready: Links::default(),
         }
     }

@@ -187,6 +187,13 @@ impl Endpoint {
         self.vain = 0;
     }
 
+    /// A connection of it takes no more requests. What the last one said that did is not for those which come.
+    pub(super) fn forget_what_was_offered(&mut self) {
+        if self.serving() == 0 {
+            self.tunnels = None;
+        }
+    }
+
     /// A backend said what it allows. That alone is no use where all end in vain.
     pub fn succeeded(&mut self) {
         if !self.is_useless() {

@@ -13,9 +13,7 @@ impl Registry {
     pub fn short_endpoints(&self, upstream: UpstreamKey) -> Vec<EndpointKey> {
         let Some(of) = self.upstreams.get(upstream) else { return Vec::new() };
         let short = |endpoint: &Endpoint| {
-            endpoint.serving() < of.config().connections_min.min(of.connections_max(endpoint))
-                && !endpoint.resting
-                && !endpoint.is_unresolved()
+            endpoint.serving() < of.config().connections_min && !endpoint.resting && of.has_room(endpoint)
         };
         of.endpoints().filter(|(_, endpoint)| short(endpoint)).map(|(key, _)| key).collect()
     }

@@ -44,8 +44,25 @@ impl Registry {
                     return Some((rank, Way::Adopt(key, conn)));
                 }
                 let may_dial = !endpoint.resting && !enough_dials && !entry.has_engine_at(key);
-                (may_dial && has_room(upstream, endpoint)).then_some((rank, Way::Dial(key)))
+                (may_dial && upstream.has_room(endpoint)).then_some((rank, Way::Dial(key)))
             })
+            // Among equals one that stands comes before one that is to be made.
+            .min_by_key(|&((load, place), way)| (load, matches!(way, Way::Dial(_)), place))
+            .map(|(_, way)| way)
+    }
+
+    /// The best connection that is idle and `of_use`, wherever it is.
+    pub fn idle_way(
+        &self,
+        entry: EntryKey,
+        wanted: Wanted,
+        of_use: impl Fn(ConnId) -> bool,
+    ) -> Option<(EndpointKey, ConnId)> {
+        let upstream = self.upstreams.get(self.entries.get(entry)?.upstream)?;
+        let idle = |endpoint: &Endpoint| endpoint.idle.iter().rev().copied().find(|&conn| of_use(conn));
+        upstream
+            .ranked(wanted)
+            .filter_map(|(rank, key, endpoint)| Some((rank, (key, idle(endpoint)?))))
             .min_by_key(|&(rank, _)| rank)
             .map(|(_, way)| way)
     }
@@ -60,9 +77,11 @@ impl Registry {
         let enough_dials = entry.dials() >= entry.queued;
         upstream
             .ranked(wanted)
-            .filter(|(_, _, endpoint)| has_room(upstream, endpoint))
+            .filter(|(_, _, endpoint)| upstream.has_room(endpoint))
             .filter(|(_, key, endpoint)| {
-                let dialling = entry.seats.iter().any(|seat| seat.dialling && seat.endpoint == *key);
+                // A limit that is not known cannot be divided; one of one stream is known.
+                let dialling = !upstream.has_one_stream_each(endpoint)
+                    && entry.seats.iter().any(|seat| seat.dialling && seat.endpoint == *key);
                 deserted || (dials && !endpoint.resting && !dialling && !enough_dials)
             })
             .min_by_key(|&(rank, ..)| rank)
@@ -88,13 +107,19 @@ impl Registry {
             && self.upstreams.get(upstream).is_none_or(|of| !of.endpoints().any(|(_, of)| of.serves(needs)))
     }
 
-    /// Whether the entry's requests must not wait: every engine is full, none is on its way, and the policy is to refuse.
+    /// Whether the entry's requests must not wait: every engine is full, none is on its way, and the policy is to refuse. Of an entry without
+    /// engines: whether there is no place for one.
     pub fn is_refused(&self, entry: EntryKey) -> bool {
         let Some(entry) = self.entries.get(entry) else { return false };
-        let refuses = |of: &Upstream| of.config().on_saturation == Saturation::Refuse;
-        !entry.seats.is_empty()
-            && entry.dials() == 0
-            && self.upstreams.get(entry.upstream).is_some_and(refuses)
+        let Some(upstream) = self.upstreams.get(entry.upstream) else { return false };
+        let is_full = if entry.seats.is_empty() { upstream.is_full() } else { entry.dials() == 0 };
+        is_full && upstream.config().on_saturation == Saturation::Refuse
+    }
+
+    /// Whether all connections that may be dialled at the endpoint carry one request each.
+    pub fn has_one_stream_each(&self, entry: EntryKey, endpoint: EndpointKey) -> bool {
+        let upstream = self.entries.get(entry).and_then(|entry| self.upstreams.get(entry.upstream));
+        upstream.is_some_and(|of| of.endpoint(endpoint).is_some_and(|at| of.has_one_stream_each(at)))
     }
 
     /// How many streams a connection of the upstream carries at most by its scope.
@@ -224,12 +249,22 @@ impl Registry {
         of.tunnels = if of.offering > 0 { Some(true) } else { None };
     }
 
+    /// A connection of the endpoint takes no more requests, and has a place in the pool no longer: whoever waits may have another, and the endpoint
+    /// may have fewer than it should.
+    pub fn drains(&mut self, upstream: UpstreamKey, endpoint: EndpointKey) {
+        let Some(of) = self.endpoint_mut(upstream, endpoint) else { return };
+        of.draining += 1;
+        of.forget_what_was_offered();
+        self.look_for_short(upstream);
+        self.wake_upstream(upstream);
+    }
+
     /// A connection of the endpoint takes requests, and its backend allows no stream on it for now; or that is over.
     pub fn bar(&mut self, upstream: UpstreamKey, endpoint: EndpointKey, barred: bool) {
         let Some(of) = self.endpoint_mut(upstream, endpoint) else { return };
         of.barred = if barred { of.barred + 1 } else { of.barred.saturating_sub(1) };
-        // Connections may be made to it again, by whoever waits.
-        if of.barred == 0 {
+        // It has slots, though it may have nobody's engine; and the last one makes room for others.
+        if !barred {
             self.wake_upstream(upstream);
         }
     }
@@ -251,17 +286,31 @@ impl Upstream {
     pub(super) fn offers(&self, needs: Needs) -> bool {
         self.endpoints()
             .filter(|(_, endpoint)| endpoint.serves(needs))
-            .any(|(_, endpoint)| !endpoint.idle.is_empty() || (!endpoint.resting && has_room(self, endpoint)))
+            .any(|(_, endpoint)| !endpoint.idle.is_empty() || (!endpoint.resting && self.has_room(endpoint)))
     }
-}
 
-/// Whether the endpoint may have one more connection, and it is known where it is. One that takes no more requests has a successor, over HTTP/1.1 when
-/// it has ended: its last request ends with it. Where a connection stands on which no stream is allowed for now, another one would fare no better.
-fn has_room(upstream: &Upstream, endpoint: &Endpoint) -> bool {
-    let most = upstream.connections_max(endpoint);
-    let has_room = match endpoint.spoken() {
-        Protocol::Http2 => endpoint.serving() < most && endpoint.connections < most.saturating_mul(2),
-        Protocol::Http1 => endpoint.connections < most,
-    };
-    has_room && !endpoint.is_unresolved() && endpoint.barred == 0
+    /// Whether there is nothing for anybody who has no engine, and nothing will be before a connection goes.
+    fn is_full(&self) -> bool {
+        let is_full = |endpoint: &Endpoint| {
+            endpoint.idle.is_empty() && !endpoint.is_unresolved() && !self.has_room(endpoint)
+        };
+        self.endpoints().all(|(_, endpoint)| is_full(endpoint))
+    }
+
+    /// Whether each of the endpoint's connections carries one request at a time.
+    fn has_one_stream_each(&self, endpoint: &Endpoint) -> bool {
+        endpoint.spoken() == Protocol::Http1 || self.streams_cap() == 1
+    }
+
+    /// Whether the endpoint may have one more connection, and it is known where it is. One that takes no more requests has a successor, over HTTP/1.1
+    /// when it has ended: its last request ends with it. Where a connection stands on which no stream is allowed for now, another one would fare no
+    /// better.
+    pub(super) fn has_room(&self, endpoint: &Endpoint) -> bool {
+        let most = self.connections_max(endpoint);
+        let has_room = match endpoint.spoken() {
+            Protocol::Http2 => endpoint.serving() < most && endpoint.connections < most.saturating_mul(2),
+            Protocol::Http1 => endpoint.connections < most,
+        };
+        has_room && !endpoint.is_unresolved() && endpoint.barred == 0
+    }
 }

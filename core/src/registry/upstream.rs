@@ -174,6 +174,7 @@ impl Upstream {
         let Some(endpoint) = self.endpoints.get_mut(key) else { return };
         endpoint.connections = endpoint.connections.saturating_sub(1);
         endpoint.draining = endpoint.draining.saturating_sub(u32::from(was_draining));
+        endpoint.forget_what_was_offered();
         self.remove_if_over(key);
     }
 

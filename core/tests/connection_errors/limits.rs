@@ -44,16 +44,25 @@ fn rfc9113_10_5_1_continuation_frames() {
 #[test]
 fn rfc9113_10_5_1_the_budget_of_a_field_block() {
     req!("9113-10.5-02");
-    let config = ConnectionConfig { max_header_list_size: 10_000, ..ConnectionConfig::default() };
-    let server = || Subject::with(Role::Server, config.clone(), &[]);
-    let long = line("a", &"x".repeat(19_000));
-    let block = [get(), long].concat();
-    let octets = [started(&block[..9000]), ended(&block[9000..])].concat();
-    assert!(matches!(server().hear(&octets)[..], [Told::TooLarge { .. }]), "twice the list size is decoded");
-    let block = [block, line("b", &"y".repeat(2000))].concat();
-    let octets =
-        [started(&block[..9000]), continued(&block[9000..18_000]), continued(&block[18_000..])].concat();
-    ends_the_connection(&mut server(), "more is not", &octets, Fatal::FieldBlockTooLarge, CALM, 0);
+    // A block of so many octets, with a field that makes it as long, in frames of no more than 16,000.
+    let block = |octets: usize| [get(), line("a", &"x".repeat(octets))].concat();
+    let framed = |block: &[u8], part: usize| {
+        let mut parts = block.chunks(part);
+        let (first, last) = (parts.next().expect("a frame"), parts.next_back().expect("another"));
+        [started(first), parts.flat_map(continued).collect(), ended(last)].concat()
+    };
+    for (list_size, decoded, not) in
+        [(40_000, 79_000, 81_000), (4_000, 9_000, 66_000), (4_000, 64_000, 66_000)]
+    {
+        let config = ConnectionConfig { max_header_list_size: list_size, ..ConnectionConfig::default() };
+        let server = || Subject::with(Role::Server, config.clone(), &[]);
+        for part in [decoded / 2 + 100, 5_000].map(|part: usize| part.clamp(decoded / 8, 16_000)) {
+            let told = server().hear(&framed(&block(decoded), part));
+            assert!(matches!(told[..], [Told::TooLarge { .. }]), "{decoded} by {part}: {told:?}");
+        }
+        let octets = framed(&block(not), 16_000);
+        ends_the_connection(&mut server(), "more is not", &octets, Fatal::FieldBlockTooLarge, CALM, 0);
+    }
 }
 
 /// A section beyond the limits is answered on its stream, and the tables stay in step.

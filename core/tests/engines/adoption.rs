@@ -183,7 +183,6 @@ fn what_was_adopted_and_not_used_is_idle_again() {
     assert_eq!((engines, at_once, requests(&mut memory, other).len()), (1, 1, 0));
 }
 
-/// The same without the SETTINGS.
 /// The limit is of connections that take requests: what goes on on one that goes away stops nobody.
 #[test]
 fn who_goes_away_with_a_long_stream_has_its_successor_where_there_is_to_be_one_connection() {
@@ -221,6 +220,7 @@ fn what_lasts_longer_than_a_connection_may_leaves_room_for_the_others() {
     }
 }
 
+/// A GOAWAY without SETTINGS beside it.
 #[test]
 fn who_says_goaway_alone_is_replaced() {
     let mut memory = Memory::new(|_| {});

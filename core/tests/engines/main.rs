@@ -15,3 +15,4 @@ mod scopes;
 mod sleep;
 mod turns;
 mod upkeep;
+mod ways;

@@ -3,8 +3,10 @@
 use crate::is_answered_within_a_second;
 use crate::memory::Memory;
 use crate::memory::talk::{answer_all, ask, events, get, requests};
-use shuntyard_core::config::ConnectionConfig;
+use http::{Method, Request};
+use shuntyard_core::config::{ConnectionConfig, Saturation};
 use shuntyard_core::error::ErrorCode;
+use shuntyard_core::record::{Cause, Outcome};
 use shuntyard_core::time::Duration;
 
 /// CVE-2023-44487: a client opens and resets streams as fast as it can, so that each gets as far as it may.
@@ -44,6 +46,60 @@ fn rapid_resets_reach_no_backend_in_numbers_and_end_the_connection() {
     ask(&mut memory, bystander, "/last");
     assert_eq!(answer_all(&mut memory), ["/last"]);
     assert!(!memory.closed.contains(&shared), "the connection to the backend has lived through it");
+}
+
+/// What we answer by ourselves has cost no backend anything: it does not pay for requests that are taken back from one.
+#[test]
+fn rapid_resets_are_not_paid_for_with_answers_of_our_own() {
+    let mut memory = Memory::new(|_| {});
+    let attacker = memory.connect(ConnectionConfig::default());
+    memory.settle();
+    let tunnel =
+        || Request::builder().method(Method::CONNECT).uri("example.com:443").body(()).expect("a request");
+    let mut taken_back = 0;
+    while taken_back < 2_000 && !memory.client(attacker).has_failed() {
+        let Ok(_) = memory.client(attacker).send_request(&tunnel(), true) else { break };
+        let Ok(stream) = memory.client(attacker).send_request(&get("/attack"), true) else { break };
+        memory.settle();
+        memory.client(attacker).reset(stream, ErrorCode::CANCEL);
+        memory.settle();
+        taken_back += 1;
+        for backend in memory.backends() {
+            requests(&mut memory, backend);
+        }
+        if memory.closed.contains(&attacker) {
+            break;
+        }
+    }
+    assert!(taken_back < 1_000, "{taken_back} requests were taken back");
+}
+
+/// The heads of one client's requests leave memory for those of others, over however many connections they come.
+#[test]
+fn a_client_has_its_share_of_the_memory_for_heads() {
+    for connections in [1, 40] {
+        let mut memory = Memory::new(|config| {
+            config.head_ledger_octets = 8 << 20;
+            config.front.max_header_list_size = 16 << 10;
+            config.front.max_concurrent_streams = 1000;
+            config.upstreams[0].on_saturation = Saturation::Queue;
+        });
+        let large = "v".repeat(10_000);
+        for _ in 0..connections {
+            let attacker = memory.connect(ConnectionConfig::default());
+            memory.settle();
+            for _ in 0..100 {
+                let request = Request::get("http://a/").header("cookie", &large).body(()).expect("a request");
+                let _ = memory.client(attacker).send_request(&request, true);
+            }
+            memory.settle();
+        }
+        let held = memory.gateway.snapshot(0, memory.now).heads.0;
+        assert!(held > 60_000, "{held} octets by {connections} connections");
+        assert!(held <= (8 << 20) / 2, "{held} octets by {connections} connections");
+        let refused = Outcome::LocalReply(Cause::MemoryLimit);
+        assert!(memory.records.iter().any(|record| record.outcome == refused));
+    }
 }
 
 /// One client that opens all the connections it may leaves room for others.
@@ -191,7 +247,7 @@ fn who_becomes_idle_in_a_full_table_makes_room() {
 }
 
 /// Crumbs of a cookie that a table repeats for an octet each, to a backend of HTTP/1.1, where they are one line (RFC 9113 section 8.2.3): each
-/// is as long as a head may be, there are as many as there may be streams, and `head_memory` bounds what they hold.
+/// is as long as a head may be, and one connection has a 256th of `head_memory` for them.
 #[test]
 fn crumbs_that_are_joined_are_no_longer_than_heads_may_be() {
     use crate::wire::{PREFACE, get, headers, settings, settings_ack};
@@ -215,7 +271,9 @@ fn crumbs_that_are_joined_are_no_longer_than_heads_may_be() {
     assert_eq!(sent, 14_454);
     let heads: Vec<_> =
         memory.backends().into_iter().filter(|&id| id != attacker).map(|id| memory.sent_to(id)).collect();
-    assert_eq!(heads.iter().map(Vec::len).collect::<Vec<_>>(), [vec![651], vec![55_369; 99]].concat());
+    assert_eq!(heads.iter().map(Vec::len).collect::<Vec<_>>(), [vec![651], vec![55_369; 17]].concat());
+    let refused = Outcome::LocalReply(Cause::MemoryLimit);
+    assert_eq!(memory.records.iter().filter(|record| record.outcome == refused).count(), 82);
     let lines = |head: &Vec<u8>| head.windows(9).filter(|octets| octets == b"\r\ncookie:").count();
     assert!(heads.iter().all(|head| lines(head) == 1));
 }
