@@ -32,6 +32,12 @@ impl Clients {
         *count
     }
 
+    /// How many the client has that has most.
+    #[cfg(feature = "observe")]
+    pub(super) fn most(&self) -> u32 {
+        self.of.values().copied().max().unwrap_or(0)
+    }
+
     fn left(&mut self, peer: &Address) {
         let Some(client) = client(peer) else { return };
         let left = self.of.get_mut(&client).map_or(0, |count| {

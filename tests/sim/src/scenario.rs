@@ -11,6 +11,7 @@ use shuntyard_core::config::{
 use shuntyard_core::time::Duration;
 
 use crate::net::PipePolicy;
+use crate::police::BUDGET;
 use crate::refcodec::hpack::Indexing;
 use crate::world::{MICRO, Nanos, SECOND};
 
@@ -125,6 +126,7 @@ impl Scenario {
         all.into_iter().chain(more).chain(routes).any(|timeout| timeout < Duration::from_secs(5))
             || (self.config.max_fronts as usize) < self.sessions.len() + 1
             || self.config.head_ledger_octets < 1 << 20
+            || self.config.front.misuse_max.min(self.config.backend.misuse_max) < BUDGET
     }
 
     /// Whether who stands still may leave no room for the others: few slots, or little memory. They may wait in vain, and nothing else may
