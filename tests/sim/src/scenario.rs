@@ -573,6 +573,8 @@ pub enum BackendFault {
     },
     /// The connection is reset once the backend has written so many octets.
     ResetAfter(u64),
+    /// Its sending direction ends after so many octets, wherever in a frame that is.
+    FinAfter(u64),
     /// After so many streams it breaks the protocol.
     Mischief {
         /// Streams.

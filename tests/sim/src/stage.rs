@@ -136,8 +136,11 @@ impl Stage {
         let fault = self.fault(at);
         let backend = &self.backends[at];
         let mut network = backend.network;
-        if let Some(BackendFault::ResetAfter(octets)) = fault {
-            network[End::Acceptor as usize].reset_after = Some(octets);
+        let own = &mut network[End::Acceptor as usize];
+        match fault {
+            Some(BackendFault::ResetAfter(octets)) => own.reset_after = Some(octets),
+            Some(BackendFault::FinAfter(octets)) => own.fin_after = Some(octets),
+            _ => {}
         }
         let label = format!("backend{at}.{}", self.attempts[at]);
         let answer =
