@@ -52,9 +52,9 @@
 //!
 //! Modules stand on floors, and each uses its own floor and those below only (a test reads every path):
 //!
-//! - 0, words: [`address`], [`config`], [`error`], [`random`], [`time`]
+//! - 0, words: [`address`], [`config`], [`error`], [`random`], [`time`], [`tls`]
 //! - 1, storage: [`deadline`], [`key`], [`ledger`], [`list`], [`outbox`], [`parcel`], [`window`]
-//! - 2, codecs: [`fields`], [`frame`], [`hpack`], [`message`], and strategies to draw what they take
+//! - 2, codecs: [`fields`], [`frame`], [`hpack`], [`message`], [`priority`], and strategies to draw what they take
 //! - 3 and 4, one connection: [`h1`], [`h2`], [`session`]
 //! - 5, the life of a request: [`counters`], [`hooks`], [`record`], [`request`], [`routes`]
 //! - 6, engines: [`engine`], [`registry`]

@@ -39,6 +39,12 @@ impl Clients {
         *connections
     }
 
+    /// How many the client has that has most.
+    #[cfg(feature = "observe")]
+    pub(super) fn most(&self) -> u32 {
+        self.of.values().map(|held| held.connections).max().unwrap_or(0)
+    }
+
     /// Its requests are over.
     fn left(&mut self, peer: &Address) {
         let Some(client) = client(peer) else { return };

@@ -79,7 +79,7 @@ pub use contract::{
     Accepted, Action, Closed, Command, ConnId, ConnMarker, Connected, RecvBuf, Secure, Transmit,
 };
 #[cfg(feature = "observe")]
-pub use observe::{Glance, Wait, Whereabouts};
+pub use observe::{Glance, Inspection, Wait, Whereabouts};
 pub use snapshot::{
     EndpointSnapshot, EndpointState, EngineSnapshot, EngineState, FrontSnapshot, Link, RouteSnapshot,
     Snapshot, UpstreamSnapshot,

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::deadline::DeadlineKey;
 use crate::fields::SharedLines;
-use crate::gateway::conn::{Life, Side};
+use crate::gateway::conn::{Age, Conn, Life, Side};
 use crate::gateway::{ConnId, Gateway, digest, dormant, hooked, spare};
 use crate::record::RequestId;
-use crate::request::{Place, Request};
+use crate::request::{DeadlineTarget, Place, Request};
 use crate::time::Instant;
 
 impl Gateway {
@@ -32,6 +33,107 @@ impl Gateway {
     pub fn earliest_deadline(&self) -> Option<Instant> {
         self.deadlines.iter().map(|(_, _, at, _)| at).min()
     }
+
+    /// What one alone has of what is limited for each, and what waits without a deadline. It walks everything.
+    pub fn inspect(&self) -> Inspection {
+        let beyond = |queued: usize, most: u32| queued.saturating_sub(most as usize);
+        let queues = self.registry.upstreams().map(|(_, of)| beyond(of.queued(), of.config().queue_max));
+        let mut seen = Inspection {
+            permits: self.ledger.reserved(),
+            uploads: self.uploads.reserved(),
+            replays: self.replays.reserved(),
+            client_fronts: self.clients.most(),
+            queue_beyond: queues.sum(),
+            stray_deadlines: self.deadlines.iter().filter(|&(key, .., of)| !self.holds(of, key)).count(),
+            ..Inspection::default()
+        };
+        for (_, conn) in self.conns.iter() {
+            seen.unwatched_conns += usize::from(is_unwatched(conn));
+            if let Side::Front { reserved, replayed, .. } = &conn.side {
+                seen.front_permits = seen.front_permits.max(*reserved);
+                seen.front_replays = seen.front_replays.max(*replayed);
+                seen.front_streams = seen.front_streams.max(conn.session.open_streams());
+            }
+        }
+        let waits = |request: &Request| match request.place {
+            Place::Frozen(_) | Place::Live(_) => true,
+            Place::Finished(_) | Place::Moving => false,
+        };
+        let bare = |request: &Request| waits(request) && request.awaiting.deadline.is_none();
+        seen.unwatched_requests = self.requests.iter().filter(|(_, request)| bare(request)).count();
+        seen
+    }
+
+    /// Whether what a deadline is for is there and knows of it.
+    fn holds(&self, target: DeadlineTarget, key: DeadlineKey<DeadlineTarget>) -> bool {
+        match target {
+            DeadlineTarget::Conn(id) => self.conns.get(id).is_some_and(|conn| has_armed(conn, key)),
+            DeadlineTarget::Request(of) => self.requests.get(of).is_some_and(|request| {
+                [request.awaiting.deadline, request.awaiting.total].contains(&Some(key))
+            }),
+            DeadlineTarget::Drain => self.drain.is_some(),
+            DeadlineTarget::Rest(upstream, endpoint) => {
+                self.registry.endpoint(upstream, endpoint).is_some_and(|of| of.rest_deadline == Some(key))
+            }
+            DeadlineTarget::Resolve(upstream, endpoint) => {
+                self.registry.endpoint(upstream, endpoint).is_some_and(|of| of.resolve_deadline == Some(key))
+            }
+        }
+    }
+}
+
+/// What one alone has of what is limited for each, and what should not be there at all, in a moment in which nothing is left to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inspection {
+    /// Octets reserved for what backends may send.
+    pub permits: u64,
+    /// Octets reserved for clients' content.
+    pub uploads: u64,
+    /// Octets kept to be sent again.
+    pub replays: u64,
+    /// The most that one client's connection has of `permits`.
+    pub front_permits: u64,
+    /// The most that one client's connection has of `replays`.
+    pub front_replays: u64,
+    /// The most streams that are open on one client's connection.
+    pub front_streams: usize,
+    /// The most connections that one client has.
+    pub client_fronts: u32,
+    /// Requests that wait beyond the limits of their queues, each queue by itself.
+    pub queue_beyond: usize,
+    /// Requests that wait, frozen or with a backend, without a deadline.
+    pub unwatched_requests: usize,
+    /// Connections in a phase that has a deadline, without it.
+    pub unwatched_conns: usize,
+    /// Deadlines of what is gone, or has another one in its place.
+    pub stray_deadlines: usize,
+}
+
+/// Whether the connection lacks a deadline that its phase needs.
+fn is_unwatched(conn: &Conn) -> bool {
+    let stalls = conn.session.has_output() && conn.write_deadline.is_none();
+    let rests = (!conn.established || conn.session.open_streams() == 0) && conn.deadline.is_none();
+    match conn.life {
+        Life::Connecting | Life::Lingering => conn.deadline.is_none(),
+        Life::Open => stalls || rests,
+        Life::Flushing => stalls,
+    }
+}
+
+/// Whether the connection knows of the deadline.
+fn has_armed(conn: &Conn, key: DeadlineKey<DeadlineTarget>) -> bool {
+    let age = match conn.age_deadline {
+        Age::Armed(key) => Some(key),
+        Age::Endless | Age::Asleep(_) => None,
+    };
+    let engine = match &conn.side {
+        Side::Backend(engine) => [engine.easing, engine.leftovers.as_ref().and_then(|of| of.deadline)],
+        Side::Front { .. } => [None; 2],
+    };
+    let block = conn.block_deadline.map(|(_, key)| key);
+    let vigil = conn.vigil.as_ref().and_then(|vigil| vigil.deadline());
+    [conn.deadline, block, conn.write_deadline, age, vigil].contains(&Some(key))
+        || engine.contains(&Some(key))
 }
 
 /// Where a request is, as seen from outside.

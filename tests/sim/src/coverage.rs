@@ -51,7 +51,7 @@ features! {
     Impatient => |s| s.sessions.iter().any(|session| !session.patient),
     Refused => |s| fault(s, |f| matches!(f, BackendFault::Refuse | BackendFault::NoAnswer | BackendFault::Silent)),
     GoAway => |s| fault(s, |f| matches!(f, BackendFault::GoAway { .. })),
-    BackendLeaves => |s| fault(s, |f| matches!(f, BackendFault::Leave { .. } | BackendFault::ResetAfter(_))),
+    BackendLeaves => |s| fault(s, |f| matches!(f, BackendFault::Leave { .. } | BackendFault::ResetAfter(_) | BackendFault::FinAfter(_))),
     HalfClose => |s| fault(s, |f| matches!(f, BackendFault::Leave { how: Leave::HalfClose, .. }))
         || s.sessions.iter().any(|session| matches!(session.leave, Some((_, Leave::HalfClose)))),
     BackendMischief => |s| fault(s, |f| matches!(f, BackendFault::Mischief { .. })),

@@ -158,6 +158,8 @@ pub struct Trace {
     pub interim: u32,
     /// The final response's head that left for the client.
     pub head: Option<Head>,
+    /// The status in it, where it is a backend's.
+    pub status: Option<u16>,
     /// Octets of content that left for the client.
     pub sent: u64,
     /// END_STREAM left for the client.

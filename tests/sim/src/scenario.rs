@@ -11,6 +11,7 @@ use shuntyard_core::config::{
 use shuntyard_core::time::Duration;
 
 use crate::net::PipePolicy;
+use crate::police::BUDGET;
 use crate::refcodec::hpack::Indexing;
 use crate::world::{MICRO, Nanos, SECOND};
 
@@ -125,6 +126,7 @@ impl Scenario {
         all.into_iter().chain(more).chain(routes).any(|timeout| timeout < Duration::from_secs(5))
             || (self.config.max_fronts as usize) < self.sessions.len() + 1
             || self.config.head_ledger_octets < 1 << 20
+            || self.config.front.misuse_max.min(self.config.backend.misuse_max) < BUDGET
     }
 
     /// Whether who stands still may leave no room for the others: few slots, or little memory. They may wait in vain, and nothing else may
@@ -571,6 +573,8 @@ pub enum BackendFault {
     },
     /// The connection is reset once the backend has written so many octets.
     ResetAfter(u64),
+    /// Its sending direction ends after so many octets, wherever in a frame that is.
+    FinAfter(u64),
     /// After so many streams it breaks the protocol.
     Mischief {
         /// Streams.

@@ -53,6 +53,7 @@ pub struct Stage {
     assumed: u32,
     write_stall: Nanos,
     answers_max: [usize; 2],
+    budgets: [u64; 2],
     /// Deadlines may come before peers do what they wait for.
     slow: bool,
     /// Faults are over, those excepted that last for ever: everything new is healthy.
@@ -99,6 +100,7 @@ impl Stage {
             write_stall: u64::try_from(scenario.config.timeouts.write_stall.as_nanos()).unwrap_or(u64::MAX),
             answers_max: [&scenario.config.front, &scenario.config.backend]
                 .map(|side| side.max_queued_control_frames as usize),
+            budgets: [&scenario.config.front, &scenario.config.backend].map(|side| side.misuse_max.into()),
             slow: scenario.touches_all(),
             healed: false,
         }
@@ -134,8 +136,11 @@ impl Stage {
         let fault = self.fault(at);
         let backend = &self.backends[at];
         let mut network = backend.network;
-        if let Some(BackendFault::ResetAfter(octets)) = fault {
-            network[End::Acceptor as usize].reset_after = Some(octets);
+        let own = &mut network[End::Acceptor as usize];
+        match fault {
+            Some(BackendFault::ResetAfter(octets)) => own.reset_after = Some(octets),
+            Some(BackendFault::FinAfter(octets)) => own.fin_after = Some(octets),
+            _ => {}
         }
         let label = format!("backend{at}.{}", self.attempts[at]);
         let answer =
@@ -254,7 +259,8 @@ impl Stage {
             .tolerant(hostile)
             .patient(self.slow || slow)
             .stalled_after(self.write_stall);
-        self.police.push(police.answered_at_most(self.answers_max[usize::from(side == Side::Backend)]));
+        let at = usize::from(side == Side::Backend);
+        self.police.push(police.answered_at_most(self.answers_max[at]).borne_up_to(self.budgets[at]));
         self.outputs.push(Vec::new());
         self.links.push(link);
     }

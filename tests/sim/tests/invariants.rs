@@ -1,7 +1,9 @@
 //! Each invariant that spans connections fires on a violation made by hand.
 
+use shuntyard_core::address::Address;
 use shuntyard_core::config::Scope;
-use shuntyard_core::gateway::{Record, RequestId, View};
+use shuntyard_core::fields::{FieldLine, FieldSection};
+use shuntyard_core::gateway::{EndRecord, Inspection, Outcome, Record, RequestId, View};
 use shuntyard_core::time::{Duration, Instant};
 use shuntyard_sim::client::Answer;
 use shuntyard_sim::invariants::{self, Scene, Turns};
@@ -123,6 +125,7 @@ fn w3_credit_runs_no_further_than_content() {
             checks: &mut Checks::default(),
             police: &police,
             view: &View::default(),
+            seen: &Inspection::default(),
             config: &config,
             next_timeout: None,
             draining: false,
@@ -281,6 +284,7 @@ fn i3_in(moments: &[&[usize]]) -> Result<(), Violation> {
             checks: &mut Checks::default(),
             police: &police,
             view: &View::default(),
+            seen: &Inspection::default(),
             config: &config,
             next_timeout: None,
             draining: false,
@@ -304,4 +308,112 @@ fn i3_clients_take_turns() {
     i3_in(&[&[0], &[0, 1, 0], &[0, 0]]).unwrap();
     assert_breaks("I3", i3_in(&[&[0, 0, 0]]));
     assert_breaks("I3", i3_in(&[&[0], &[0, 1, 0, 0]]));
+}
+
+/// Request 9 was answered by a backend with 200 and no content; its record says what is asked for.
+fn l2_of(trace: Trace, outcome: Outcome, status: u16) -> Result<(), Violation> {
+    let mut fields = FieldSection::new();
+    fields.push(FieldLine::new(b"x-rid", b"9", 0));
+    let mut ledger = Ledger::default();
+    ledger.traces.insert(9, trace);
+    ledger.end_records.push(EndRecord {
+        request: RequestId(0),
+        client: Address::Unix("/client".into()),
+        tls: None,
+        version: shuntyard_core::message::Version::Http2,
+        fields,
+        route: None,
+        upstream: None,
+        status,
+        outcome,
+        request_octets: 0,
+        response_octets: 0,
+        attempts: 0,
+        maybe_executed: 0,
+        accepted: Instant::ZERO,
+        frozen: Instant::ZERO,
+        thawed: None,
+        responded: None,
+        ended: Instant::ZERO,
+    });
+    invariants::l2_records_tell_what_happened(&mut ledger)
+}
+
+#[test]
+fn l2_outcomes_and_status() {
+    use shuntyard_core::gateway::Cause::QueueLimit;
+    let whole = Trace { head: Some(Head::Backend), status: Some(200), ended: true, ..Trace::default() };
+    l2_of(whole.clone(), Outcome::Complete, 200).unwrap();
+    assert_breaks("L2", l2_of(whole.clone(), Outcome::Complete, 201));
+    for wrong in [Outcome::ClientGone, Outcome::LocalReply(QueueLimit), Outcome::Truncated(QueueLimit)] {
+        assert_breaks("L2", l2_of(whole.clone(), wrong, 200));
+    }
+    let own = Trace { head: Some(Head::Local(503)), ended: true, ..Trace::default() };
+    l2_of(own.clone(), Outcome::LocalReply(QueueLimit), 503).unwrap();
+    assert_breaks("L2", l2_of(own.clone(), Outcome::LocalReply(QueueLimit), 502));
+    assert_breaks("L2", l2_of(own, Outcome::Truncated(QueueLimit), 503));
+    assert_breaks("L2", l2_of(Trace::default(), Outcome::ClientGone, 0));
+    l2_of(Trace { client_gone: true, ..Trace::default() }, Outcome::ClientGone, 0).unwrap();
+}
+
+/// What is said of a gateway that shows itself so, in a moment in which nobody crossed its sockets.
+fn seen(seen: Inspection, view: View) -> Result<Vec<u64>, Violation> {
+    let config = Scenario::new(0, vec![], vec![]).config;
+    invariants::every_step(Scene {
+        ledger: &Ledger::default(),
+        checks: &mut Checks::default(),
+        police: &[],
+        view: &view,
+        seen: &seen,
+        config: &config,
+        next_timeout: Some(1),
+        draining: false,
+        late: false,
+        turns: &mut Turns::default(),
+        slack: 0,
+    })
+}
+
+#[test]
+fn n1_n2_each_limit_alone() {
+    let config = Scenario::new(0, vec![], vec![]).config;
+    let none = Inspection::default();
+    seen(none, View::default()).unwrap();
+    let sum = |seen: &Inspection| seen.permits + seen.uploads + seen.replays;
+    let full = |permits, uploads, replays| Inspection { permits, uploads, replays, ..none };
+    let (a, b, c) = (config.ledger_octets, config.upload_ledger_octets, config.replay_ledger_octets);
+    let all = full(a, b, c);
+    seen(all, View { reserved_octets: sum(&all), ..View::default() }).unwrap();
+    // One too many in one of them, while the others have room for it.
+    for over in [full(a + 1, 0, 0), full(0, b + 1, 0), full(0, 0, c + 1)] {
+        assert_breaks("N1", seen(over, View { reserved_octets: sum(&over), ..View::default() }).map(drop));
+    }
+    for (id, over) in [
+        ("N1", Inspection { front_permits: config.ledger_front_octets + 1, ..none }),
+        ("N1", Inspection { front_replays: config.replay_front_octets + 1, ..none }),
+        ("N1", Inspection { uploads: 1, ..none }),
+        ("N2", Inspection { client_fronts: config.max_fronts_per_client + 1, ..none }),
+        ("N2", Inspection { front_streams: config.front.max_concurrent_streams as usize + 1, ..none }),
+        ("N2", Inspection { queue_beyond: 1, ..none }),
+        ("T2", Inspection { unwatched_requests: 1, ..none }),
+        ("T2", Inspection { unwatched_conns: 1, ..none }),
+        ("T3", Inspection { stray_deadlines: 1, ..none }),
+    ] {
+        assert_breaks(id, seen(over, View::default()).map(drop));
+    }
+    let crowd = View { fronts: config.max_fronts as usize + 1, ..View::default() };
+    assert_breaks("N2", seen(none, crowd).map(drop));
+}
+
+#[test]
+fn r1_more_than_is_kept() {
+    let config = Scenario::new(0, vec![], vec![]).config;
+    let most = u64::from(config.upstreams[0].retry.replay_octets);
+    for (given, fine) in [(most, true), (most + 1, false)] {
+        let mut ledger = Ledger::default().limited(&config);
+        ledger.upstream_of.insert(9, 0);
+        ledger.trace(9).attempts.push(Attempt { request_sent: given, ..Attempt::default() });
+        let result = invariants::r1_only_what_may_be_kept_is_sent_again(&mut ledger, 9);
+        if fine { result.unwrap() } else { assert_breaks("R1", result) }
+    }
 }

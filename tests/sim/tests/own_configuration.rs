@@ -31,3 +31,17 @@ fn the_readme_shows_this_test() {
     let readme = include_str!("../README.md");
     assert!(readme.contains(&format!("```rust\n{shown}```\n")), "README.md must show:\n{shown}");
 }
+
+/// A budget so small that whoever keeps to the protocol may exceed it: no gateway is accused of that.
+#[test]
+fn a_small_budget_is_no_broken_promise() {
+    let text = std::fs::read_to_string("shuntyard.toml").unwrap();
+    let mut config = shuntyard::configuration("shuntyard.toml", &text).unwrap();
+    config.front.misuse_max = 100;
+    config.backend.misuse_max = 100;
+    for seed in 0..SEEDS {
+        if let Err(failure) = run(&generate_for(seed, &config)) {
+            panic!("{failure}");
+        }
+    }
+}

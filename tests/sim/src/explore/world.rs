@@ -546,7 +546,7 @@ impl World {
     }
 
     fn every_step(&mut self) -> Result<(), Violation> {
-        let view = self.gateway.view();
+        let (view, seen) = (self.gateway.view(), self.gateway.inspect());
         let next = self.gateway.poll_timeout();
         if view.queued > 0 {
             self.ledger.queued_at = self.now.as_nanos();
@@ -564,6 +564,7 @@ impl World {
             checks: &mut checks,
             police: &self.police,
             view: &view,
+            seen: &seen,
             config: &self.scope.config,
             next_timeout: next.map(Instant::as_nanos),
             draining: self.ledger.draining,

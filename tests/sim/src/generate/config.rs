@@ -42,6 +42,11 @@ pub(super) fn draw(config: &mut Config, seed: u64, backends: &[Backend], faults:
     if faults.has(Kind::Tight) {
         config.max_fronts_per_client = *choices.pick(&[25_000, 2, 5]);
     }
+    // A connection that ends within a second without having carried anything was made in vain for the gateway, whatever has ended it.
+    let (is_short, age) = (choices.chance(15), *choices.pick(&[2000, 5000, 20_000]));
+    if is_short {
+        config.timeouts.backend_age = Duration::from_millis(age);
+    }
 }
 
 fn connection(connection: &mut ConnectionConfig, choices: &mut Choices) {

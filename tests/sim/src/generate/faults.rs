@@ -107,7 +107,17 @@ impl Faults {
         let possible: Vec<_> = candidates.into_iter().filter(|(kind, _)| self.has(*kind)).collect();
         let connections = *choices.pick(&[1, 1, 2, 4, u32::MAX]);
         let there = !possible.is_empty() && choices.chance(70);
-        there.then(|| (connections, choices.pick(&possible).1))
+        let fault = there.then(|| (connections, choices.pick(&possible).1));
+        // Drawn last, and for backends without a fault, so that all else of a seed stays as it was.
+        let (octets, ends) = (choices.between(0, 3000), choices.chance(50));
+        let ends = ends && (self.has(Kind::BackendLeaves) || self.has(Kind::BackendReset));
+        fault.or(ends.then_some((connections, BackendFault::FinAfter(octets))))
+    }
+
+    /// After how many octets the sending direction of a client ends that does not leave otherwise, wherever in a frame that is.
+    pub(super) fn fin(&self, choices: &mut Choices) -> Option<u64> {
+        let octets = choices.between(0, 3000);
+        (self.has(Kind::ClientLeaves) && choices.chance(30)).then_some(octets)
     }
 
     pub(super) fn leave(&self, choices: &mut Choices) -> Option<(Nanos, Leave)> {

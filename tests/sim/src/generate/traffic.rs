@@ -50,6 +50,9 @@ pub(super) fn session(
         hostile,
     };
     make_alike(seed, &mut session);
+    if session.leave.is_none() && session.hostile.is_none() {
+        session.network[0].fin_after = faults.fin(&mut Choices::new(seed, format!("fin{n}")));
+    }
     let longest = session.exchanges.iter().map(|exchange| exchange.request.bulk).max();
     session.peer.block_max = session.peer.block_max.max(super::whole_within(longest));
     session

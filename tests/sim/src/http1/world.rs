@@ -192,7 +192,7 @@ impl<'a> Run<'a> {
         Err(Violation { id: "LIVE", message: format!("no end at {} ns", self.world.now()) })
     }
 
-    /// L3, T1: what holds after every step.
+    /// L3, T1, T2, T3: what holds after every step.
     fn holds(&mut self) -> Result<(), Violation> {
         let (view, next) = (self.gateway.view(), self.gateway.poll_timeout());
         let earliest = self.gateway.earliest_deadline();
@@ -201,7 +201,8 @@ impl<'a> Run<'a> {
         let open = self.started.len() - self.ended.len();
         self.checks.check("L3", view.requests == places && open == places, || {
             format!("{open} requests by the records, {view:?}")
-        })
+        })?;
+        invariants::t2_t3_each_has_its_deadline(&mut self.checks, &view, &self.gateway.inspect())
     }
 
     fn dispatch(&mut self, wake: Wake) -> Result<(), Violation> {

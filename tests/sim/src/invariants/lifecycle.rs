@@ -25,7 +25,8 @@ pub fn l1_every_request_has_ended(ledger: &mut Ledger) -> Result<(), Violation> 
 }
 
 /// **L2** (at the end). The end record's outcome, status, octets and attempts are what the police saw on the wires, and so
-/// are the records of attempts. Octets are compared for complete requests: of others a part may have been counted that
+/// are the records of attempts: a backend's response that ended is complete and nothing else, an answer of the gateway's own is told as one, and
+/// whoever is said to have gone has. Octets are compared for complete requests: of others a part may have been counted that
 /// nobody saw any more.
 pub fn l2_records_tell_what_happened(ledger: &mut Ledger) -> Result<(), Violation> {
     let mut attempts: BTreeMap<RequestId, Vec<AttemptRecord>> = BTreeMap::new();
@@ -85,10 +86,22 @@ fn record_differs(record: &EndRecord, trace: &Trace) -> Option<&'static str> {
     if local && by_backend {
         return Some("a response of the gateway's own");
     }
-    match trace.head {
-        Some(Head::Local(status)) if !record.status.eq(&status) && local => Some("status"),
-        _ => None,
+    if by_backend && trace.ended && !complete {
+        return Some("a complete response that is told as another end");
     }
+    if matches!(trace.head, Some(Head::Local(_))) && trace.ended && !local {
+        return Some("an answer of the gateway's own that is told as another end");
+    }
+    let is_gone = trace.client_gone || trace.left_out;
+    if record.outcome == Outcome::ClientGone && !is_gone {
+        return Some("a client that has not gone");
+    }
+    let status = match trace.head {
+        Some(Head::Local(status)) => Some(status),
+        Some(Head::Backend) => trace.status,
+        None => None,
+    };
+    status.is_some_and(|status| record.status != status).then_some("status")
 }
 
 /// **L3** (after every step). Every live request is in exactly one place, and the number of live requests is the sum over

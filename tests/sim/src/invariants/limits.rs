@@ -5,17 +5,14 @@ use shuntyard_core::config::ConnectionConfig;
 use super::Scene;
 use crate::ledger::{Attempt, Checks, Violation};
 
-/// **N1, N2** (after every step). Promised memory within the ledgers; buffered octets within what windows and outboxes of
-/// the connections there are may hold; the queue within its limit. Who was on a backend and waits again is not counted: it
+/// **N1, N2** (after every step). Promised memory within each ledger, and what one client has of it within its share; buffered octets within
+/// what windows and outboxes of the connections there are may hold; connections, streams of each client and each queue within their limits. Who was on a backend and waits again is not counted: it
 /// came when there was room, and keeps its place beyond the limit rather than be refused for somebody else's request.
 /// (An earlier version counted it.)
 pub fn n_within_limits(scene: &mut Scene<'_>) -> Result<(), Violation> {
-    let (view, config) = (scene.view, scene.config);
-    let ledgers = config.ledger_octets + config.upload_ledger_octets + config.replay_ledger_octets;
-    scene
-        .checks
-        .check("N1", view.reserved_octets <= ledgers, || format!("{view:?}, ledgers of {ledgers}"))?;
-    scene.checks.check("N1", view.head_octets <= config.head_ledger_octets, || format!("{view:?}"))?;
+    let view = scene.view;
+    n1_each_ledger_and_each_share(scene)?;
+    n2_connections_and_streams(scene)?;
     n1_what_is_promised_is_reserved(scene)?;
     let most = buffered_octets_max(scene);
     scene
@@ -29,7 +26,46 @@ pub fn n_within_limits(scene: &mut Scene<'_>) -> Result<(), Violation> {
     let queued = scene.ledger.queued_max.saturating_add(again);
     scene.checks.check("N2", view.queued <= queued, || {
         format!("{} queued of {queued}, {again} of them again", view.queued)
+    })?;
+    let beyond = scene.seen.queue_beyond;
+    scene.checks.check("N2", beyond <= again, || {
+        format!("{beyond} requests wait beyond the limits of their queues, {again} wait again")
     })
+}
+
+/// **N1**: each ledger by itself, and what one client's connection has of it. Who has nothing is always given one window, which is a whole one until
+/// its backend has read our SETTINGS.
+fn n1_each_ledger_and_each_share(scene: &mut Scene<'_>) -> Result<(), Violation> {
+    let (view, seen, config) = (scene.view, scene.seen, scene.config);
+    let window = u64::from(config.backend.initial_window_size).max(65_535);
+    for (what, has, most) in [
+        ("permits", seen.permits, config.ledger_octets),
+        ("uploads", seen.uploads, config.upload_ledger_octets),
+        ("replays", seen.replays, config.replay_ledger_octets),
+        ("heads", view.head_octets, config.head_ledger_octets),
+        ("permits of one client", seen.front_permits, config.ledger_front_octets.max(window)),
+        ("replays of one client", seen.front_replays, config.replay_front_octets),
+    ] {
+        scene.checks.check("N1", has <= most, || format!("{what}: {has} octets of {most}: {view:?}"))?;
+    }
+    let sum = seen.permits + seen.uploads + seen.replays;
+    scene.checks.check("N1", view.reserved_octets == sum, || format!("{view:?}, {seen:?}"))
+}
+
+/// **N2**: connections of clients, of all and of one, and streams on each. (A stream beyond the limit is refused, whether its client has read our
+/// SETTINGS or not, so none is counted.)
+fn n2_connections_and_streams(scene: &mut Scene<'_>) -> Result<(), Violation> {
+    let (view, seen, config) = (scene.view, scene.seen, scene.config);
+    for (what, are, most) in [
+        ("connections of clients", view.fronts, config.max_fronts),
+        ("connections of one client", seen.client_fronts as usize, config.max_fronts_per_client),
+        ("streams of one client", seen.front_streams, config.front.max_concurrent_streams),
+    ] {
+        scene
+            .checks
+            .check("N2", are <= most as usize, || format!("{are} {what}, {most} may be: {view:?}"))?;
+    }
+    Ok(())
 }
 
 /// **N1** once more: what backends may still send on streams that are open, and what has come of it and not left, is reserved.

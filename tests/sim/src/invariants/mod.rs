@@ -25,7 +25,7 @@ pub use timers::*;
 pub use windows::*;
 
 use shuntyard_core::config::Config;
-use shuntyard_core::gateway::View;
+use shuntyard_core::gateway::{Inspection, View};
 
 use crate::ledger::{Checks, Ledger, Violation};
 use crate::police::Police;
@@ -40,6 +40,8 @@ pub struct Scene<'a> {
     pub police: &'a [Police],
     /// The gateway as it shows itself.
     pub view: &'a View,
+    /// What it shows of what is limited for each one alone.
+    pub seen: &'a Inspection,
     /// Its configuration.
     pub config: &'a Config,
     /// When it wants to be woken.

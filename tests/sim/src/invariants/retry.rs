@@ -11,6 +11,17 @@ use crate::refcodec::frame;
 use crate::scenario::Method;
 use crate::world::{MILLI, Nanos};
 
+/// **R1** (when a request is sent again). Only what may have been kept from its first octet goes again: no attempt before had more of its
+/// content than is kept of a request. That it begins with its first octet and leaves none out is D1 and D2.
+pub fn r1_only_what_may_be_kept_is_sent_again(ledger: &mut Ledger, rid: u64) -> Result<(), Violation> {
+    let trace = &ledger.trace(rid).attempts;
+    let Some(given) = trace.iter().map(|attempt| attempt.request_sent).max() else { return Ok(()) };
+    let most = ledger.upstream(rid).map_or(u64::MAX, |of| of.retry.replay_octets.into());
+    ledger.check("R1", given <= most, || {
+        format!("request {rid} again after {given} octets of its content, {most} are kept")
+    })
+}
+
 /// **R2, R3** (when a request is sent again). Nothing of a response may have left for the client; the attempt before must be
 /// over; and a request that may have been executed goes again only if it is idempotent, and not where the backend asked for
 /// calm or for another protocol. (An earlier version allowed that only after the connection was lost; a stream that was

@@ -1,7 +1,7 @@
 //! Deadlines.
 
 use shuntyard_core::config::{Config, Saturation, UpstreamConfig};
-use shuntyard_core::gateway::{Cause, EndRecord, Outcome};
+use shuntyard_core::gateway::{Cause, EndRecord, Inspection, Outcome, View};
 use shuntyard_core::time::{Duration, Instant};
 
 use super::{Scene, rid_of};
@@ -16,21 +16,31 @@ pub fn t1_the_earliest_deadline_is_named(
     checks.check("T1", next == earliest, || format!("{next:?} is named, {earliest:?} is the earliest"))
 }
 
-/// **T2, T3** (after every step). Whoever is there waits against a deadline: with a connection or a request there is one
-/// armed. And none belongs to the dead: there are no more than connections, requests, endpoints and the drain can have.
+/// **T2, T3** (after every step). Whoever waits, waits against a deadline of its own: each request that is frozen or with a backend, each
+/// connection in a phase that ends some time, or whose output waits. And none belongs to the dead: each is known to what it is for.
 pub fn t_deadlines_are_armed(scene: &mut Scene<'_>) -> Result<(), Violation> {
     let view = scene.view;
+    t2_t3_each_has_its_deadline(scene.checks, view, scene.seen)?;
     // A front with streams that all wait for their backend has no deadline of its own; the requests have.
     let somebody = view.requests > 0 || view.fronts + view.backends > 0;
     scene.checks.check("T2", !somebody || scene.next_timeout.is_some(), || {
         format!("nothing will ever wake the gateway: {view:?}")
     })?;
-    scene
-        .checks
-        .check("T2", view.deadlines >= view.frozen, || format!("frozen without a deadline: {view:?}"))?;
     // Of a connection: its phase, its output, its age, its PING. Of a request: what it waits for, and its route's limit.
     let most = 4 * (view.fronts + view.backends) + 2 * view.requests + 2 * scene.ledger.endpoints + 4;
     scene.checks.check("T3", view.deadlines <= most, || format!("{view:?}, at most {most} deadlines"))
+}
+
+/// **T2, T3** once more, each by itself.
+pub fn t2_t3_each_has_its_deadline(
+    checks: &mut Checks,
+    view: &View,
+    seen: &Inspection,
+) -> Result<(), Violation> {
+    let bare = seen.unwatched_requests + seen.unwatched_conns;
+    checks.check("T2", bare == 0, || format!("{bare} wait without a deadline: {view:?}, {seen:?}"))?;
+    let stray = seen.stray_deadlines;
+    checks.check("T3", stray == 0, || format!("{stray} deadlines are for nobody: {view:?}"))
 }
 
 /// **T4** (when a request ends for a deadline). It acts when its time has come and never earlier.

@@ -20,7 +20,6 @@ impl Police {
                 frame::INITIAL_WINDOW_SIZE => {
                     let change = i64::from(value) - self.initial_window;
                     self.initial_window = value.into();
-                    self.window_changed |= change != 0 && !self.open.is_empty();
                     self.streams.values_mut().for_each(|entry| entry.window += change);
                 }
                 _ => {}

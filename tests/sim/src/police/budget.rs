@@ -11,8 +11,9 @@ const FRAME_PAYS: u64 = 12;
 const MESSAGE_PAYS: u64 = 100;
 /// Octets of content that pay a point.
 const OCTETS_PER_POINT: u64 = 256;
-/// What may be owed: [`misuse_max`](shuntyard_core::config::ConnectionConfig::misuse_max) where nothing is configured, as in every scenario.
-const MOST: u64 = 10_000;
+/// What may be owed: [`misuse_max`](shuntyard_core::config::ConnectionConfig::misuse_max) where nothing is configured. Of less nobody says
+/// that it is enough for whoever keeps to the protocol.
+pub(crate) const BUDGET: u32 = 10_000;
 
 /// The account.
 #[derive(Clone, Copy, Debug, Default)]
@@ -83,6 +84,6 @@ impl Police {
     /// Whether the peer may have opened its windows octet by octet for so long that it is not borne any longer: the protocol
     /// allows it, and it costs a frame for each octet (CVE-2019-9511).
     pub(super) fn crumbles(&self) -> bool {
-        self.misused.crumbs > MOST
+        self.misused.crumbs > self.budget
     }
 }

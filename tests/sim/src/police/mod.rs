@@ -16,6 +16,7 @@ use crate::ledger::{Ledger, Violation};
 use crate::refcodec::frame::{Frame, Reader};
 use crate::refcodec::hpack::Decoder;
 use crate::world::Nanos;
+pub(crate) use budget::BUDGET;
 use half::Half;
 
 /// Which side of the gateway a connection is on.
@@ -107,8 +108,9 @@ pub struct Police {
     sent: u64,
     /// The most of them that ever waited.
     peak: usize,
-    /// What the peer has cost for nothing (N5).
+    /// What the peer has cost for nothing, and what it may (N5).
     misused: budget::Misused,
+    budget: u64,
     /// When it took back requests lately.
     taken_back: VecDeque<Nanos>,
     /// The peer may break the protocol.
@@ -133,8 +135,6 @@ pub struct Police {
     overflowed: BTreeSet<u32>,
     /// The same where the gateway must have counted alike.
     overflowed_for_sure: BTreeSet<u32>,
-    /// SETTINGS_INITIAL_WINDOW_SIZE changed while streams were open.
-    window_changed: bool,
     /// The peer may be slower than the gateway's patience.
     slow: bool,
     /// When it was made.
@@ -188,6 +188,7 @@ impl Police {
             sent: 0,
             peak: 0,
             misused: budget::Misused::default(),
+            budget: BUDGET.into(),
             taken_back: VecDeque::new(),
             hostile: false,
             inbound_broken: false,
@@ -200,7 +201,6 @@ impl Police {
             idle_since: 0,
             overflowed: BTreeSet::new(),
             overflowed_for_sure: BTreeSet::new(),
-            window_changed: false,
             slow: false,
             born: 0,
             waits_since: None,
@@ -252,6 +252,12 @@ impl Police {
     /// The same for a gateway that lets no more answers than so many wait for one peer.
     pub fn answered_at_most(mut self, answers_max: usize) -> Self {
         self.answers_max = answers_max;
+        self
+    }
+
+    /// The same for a gateway that bears so much of one peer.
+    pub fn borne_up_to(mut self, budget: u64) -> Self {
+        self.budget = budget;
         self
     }
 

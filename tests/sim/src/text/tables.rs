@@ -131,6 +131,7 @@ word_enum!(BackendFault {
     "goaway" => GoAway { after, last, code },
     "leave" => Leave { after, how },
     "reset-after" => ResetAfter(octets),
+    "fin-after" => FinAfter(octets),
     "mischief" => Mischief { after, what },
 });
 word_enum!(ClientMischief {
