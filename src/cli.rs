@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use shuntyard_adapter::{RecordingOptions, StreamName};
 use shuntyard_core::config::Scope;
 
@@ -34,7 +34,7 @@ const WITHOUT_FILE: [(&str, &str); 4] = [
 impl Cli {
     /// What the command line and the environment say. Where that is nothing sound, the program ends here.
     pub(crate) fn read() -> Self {
-        Self::of(Self::command().get_matches()).unwrap_or_else(|error| error.exit())
+        Self::of(without_empty(Self::command()).get_matches()).unwrap_or_else(|error| error.exit())
     }
 
     fn of(matches: ArgMatches) -> Result<Self, clap::Error> {
@@ -47,6 +47,14 @@ impl Cli {
         }
         Ok(cli)
     }
+}
+
+/// A variable that is empty says as much as none: that is how a unit or a compose file leaves one out.
+fn without_empty(command: clap::Command) -> clap::Command {
+    let is_empty = |arg: &Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|arg| if is_empty(&arg) { arg.env(None::<&'static str>) } else { arg })
+        .mut_subcommands(without_empty)
 }
 
 impl ServeArgs {

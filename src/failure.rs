@@ -53,6 +53,9 @@ impl Failure {
     /// 1: it failed; 3: requests were cut; 78 (EX_CONFIG): starting it again won't help.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
+            // A name that has no address now may have one later, as at a boot before the network is there.
+            Self::ListenName { .. } => 1,
+            Self::Refused(refused) if refused.may_pass() => 1,
             Self::Listen { .. }
             | Self::System { .. }
             | Self::PromisesBroken { .. }
@@ -61,8 +64,7 @@ impl Failure {
             | Self::Replay { .. }
             | Self::ReplayDiffers { .. } => 1,
             Self::Cut { .. } => 3,
-            Self::ListenName { .. }
-            | Self::AdminAddress { .. }
+            Self::AdminAddress { .. }
             | Self::SharedAddress { .. }
             | Self::Refused(_)
             | Self::Tls(_)

@@ -2,6 +2,7 @@
 //! what stands behind them.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 use shuntyard_adapter::{Handle, Notice, Observer};
 use shuntyard_core::address::Address;
+use shuntyard_core::tls::{TlsFailure, TlsFault};
 use signal_hook::consts::SIGUSR1;
 use signal_hook::iterator::Signals;
 
@@ -17,7 +19,7 @@ use crate::address::ListenAddress;
 use crate::admin::{self, About, Admin};
 use crate::diagnostics::{self, LogFormat};
 use crate::failure::Failure;
-use crate::log::{AccessLog, Destination};
+use crate::log::{AccessLog, Destination, Trust};
 use crate::reload::Current;
 use crate::throttle::Throttle;
 
@@ -75,22 +77,61 @@ impl ObserveArgs {
     }
 }
 
+/// Clients' connections that ended before the gateway heard a word, by why: each is counted, whether or not a line tells of it.
+#[derive(Debug, Default)]
+pub(crate) struct Handshakes([AtomicU64; Self::REASONS.len()]);
+
+impl Handshakes {
+    /// The words of RFC 9209 for TLS, and one for a connection without a header of the PROXY protocol.
+    const REASONS: [&str; 4] =
+        ["tls_protocol_error", "tls_certificate_error", "tls_alert_received", "not_introduced"];
+
+    const fn of_tls(failure: TlsFailure) -> usize {
+        match failure.group() {
+            TlsFault::Protocol => 0,
+            TlsFault::Certificate => 1,
+            TlsFault::Alert => 2,
+        }
+    }
+
+    const NOT_INTRODUCED: usize = 3;
+
+    fn failed(&self, reason: usize) {
+        if let Some(counter) = self.0.get(reason) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many have failed so far, by each reason.
+    pub(crate) fn read(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Self::REASONS
+            .into_iter()
+            .zip(&self.0)
+            .map(|(reason, counter)| (reason, counter.load(Ordering::Relaxed)))
+    }
+}
+
 /// What is open to see a server.
 pub(crate) struct Observation {
     log: Option<AccessLog>,
+    failed: Arc<Handshakes>,
     admin: Option<Admin>,
     shown: bool,
 }
 
 impl Observation {
     /// Opens the log and takes the admin address, which is this one.
-    pub(crate) fn start(args: &ObserveArgs, admin: Option<SocketAddr>) -> Result<Self, Failure> {
+    pub(crate) fn start(
+        args: &ObserveArgs,
+        admin: Option<SocketAddr>,
+        trust: Trust,
+    ) -> Result<Self, Failure> {
         diagnostics::start(args.verbose, args.log_format)
             .map_err(|error| Failure::System { what: "cannot start a thread", error })?;
         let admin = admin.map(|address| Admin::bind(address, args.admin_allow_remote)).transpose()?;
         let shown = args.access_log.is_some();
         let log = if args.wants_records() {
-            let log = AccessLog::open(args.access_log.clone(), args.access_log_query);
+            let log = AccessLog::open(args.access_log.clone(), args.access_log_query, trust);
             Some(log.map_err(|error| match &args.access_log {
                 Some(Destination::File(file)) => Failure::AccessLog { file: file.clone(), error },
                 Some(Destination::Stdout) | None => Failure::System { what: "cannot start a thread", error },
@@ -99,12 +140,13 @@ impl Observation {
             None
         };
         reopen_at_signal(log.as_ref())?;
-        Ok(Self { log, admin, shown })
+        Ok(Self { log, failed: Arc::default(), admin, shown })
     }
 
     /// Is told what the server notices.
     pub(crate) fn observer(&self) -> Observer {
         let note = self.log.as_ref().map(AccessLog::note);
+        let failed = Arc::clone(&self.failed);
         let (pauses, handshakes) =
             (throttled(1, NOTICE_INTERVAL), throttled(HANDSHAKES_TOLD, Duration::from_secs(1)));
         Arc::new(move |notice| match notice {
@@ -118,11 +160,13 @@ impl Observation {
             }
             Notice::AcceptPaused { .. } => {}
             Notice::HandshakeFailed { client, listener, failure } => {
+                failed.failed(Handshakes::of_tls(failure));
                 if let Some(more) = handshakes() {
                     tracing::info!("TLS with {client} on {listener} failed: {failure}{}", and_more(more));
                 }
             }
             Notice::NotIntroduced { peer, listener, reason } => {
+                failed.failed(Handshakes::NOT_INTRODUCED);
                 if let Some(more) = handshakes() {
                     tracing::info!("PROXY protocol of {peer} on {listener}: {reason}{}", and_more(more));
                 }
@@ -145,7 +189,7 @@ impl Observation {
         tracing::info!("status on http://{}/status", admin.address());
         let counts = self.log.as_ref().filter(|_| self.shown).map(AccessLog::counts);
         admin
-            .serve(About::new(handle, adapter).with(counts, current))
+            .serve(About::new(handle, adapter).with(counts, current, Arc::clone(&self.failed)))
             .map_err(|error| Failure::System { what: "cannot start a thread", error })
     }
 

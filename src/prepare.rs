@@ -1,11 +1,15 @@
 //! What `run` reads and looks up before it takes anything, and `check` likewise: both refuse the same.
 
+use std::fs::{self, OpenOptions};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use shuntyard_core::address::Address;
 
 use crate::address::overlaps;
 use crate::failure::Failure;
+use crate::log::Destination;
 use crate::observation::admin_address;
 use crate::settings::Settings;
 use crate::tls::{BadFile, Front, Upstreams};
@@ -21,6 +25,7 @@ impl Prepared {
     /// Reads the files of TLS and looks up names. No address is taken, no file is written.
     pub(crate) fn new(settings: &Settings) -> Result<Self, Failure> {
         let observe = &settings.observe;
+        observe.access_log.iter().try_for_each(can_be_opened)?;
         let admin = observe.admin.as_ref().map(|admin| admin_address(admin, observe.admin_allow_remote));
         let admin = admin.transpose()?;
         share_nothing(settings, admin)?;
@@ -29,6 +34,26 @@ impl Prepared {
         let fronts = fronts.collect::<Result<_, BadFile>>()?;
         Ok(Self { fronts, upstreams: Upstreams::load(settings.back_tls.clone())?, admin })
     }
+}
+
+/// Whether the file of an access log is there, or its folder, as far as can be said without making it. A pipe is not opened: that would wait for its
+/// reader.
+fn can_be_opened(log: &Destination) -> Result<(), Failure> {
+    let Destination::File(file) = log else { return Ok(()) };
+    let opened = match fs::metadata(file) {
+        Ok(found) if found.is_dir() || found.is_file() => {
+            OpenOptions::new().append(true).open(file).map(drop)
+        }
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+            fs::metadata(folder.unwrap_or(Path::new("."))).and_then(|folder| {
+                if folder.is_dir() { Ok(()) } else { Err(ErrorKind::NotADirectory.into()) }
+            })
+        }
+        Err(error) => Err(error),
+    };
+    opened.map_err(|error| Failure::AccessLog { file: file.clone(), error })
 }
 
 /// An address is taken once, whole or as a part of another one.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use shuntyard_adapter::Handle;
 
@@ -13,6 +13,7 @@ use crate::cli::ServeArgs;
 use crate::config;
 use crate::descriptors::{self, Few, Shared};
 use crate::failure::Failure;
+use crate::log::Trust;
 use crate::settings::Settings;
 use crate::tls::{Upstreams, Watcher};
 
@@ -21,6 +22,8 @@ pub(crate) struct Current {
     args: ServeArgs,
     handle: Handle,
     upstreams: Arc<Upstreams>,
+    /// What the access log believes of clients.
+    trust: Trust,
     state: Mutex<State>,
     /// Who looks at the files of certificates.
     watcher: OnceLock<Watcher>,
@@ -47,6 +50,8 @@ struct State {
     /// Counts from 1, which the program started with.
     revision: u64,
     since: Instant,
+    /// The same as the time of day.
+    loaded: SystemTime,
     reloads: Reloads,
 }
 
@@ -65,16 +70,18 @@ impl Current {
         args: ServeArgs,
         settings: Settings,
         handle: Handle,
-        upstreams: Arc<Upstreams>,
+        (upstreams, trust): (Arc<Upstreams>, Trust),
     ) -> Self {
         Self {
             args,
             handle,
             upstreams,
+            trust,
             state: Mutex::new(State {
                 settings,
                 revision: 1,
                 since: Instant::now(),
+                loaded: SystemTime::now(),
                 reloads: Reloads { succeeded: 0, refused: 0, stale: false },
             }),
             watcher: OnceLock::new(),
@@ -96,6 +103,11 @@ impl Current {
     pub(crate) fn standing(&self) -> (u64, Duration, Reloads) {
         let state = self.state();
         (state.revision, state.since.elapsed(), state.reloads)
+    }
+
+    /// When what is served was read.
+    pub(crate) fn loaded(&self) -> SystemTime {
+        self.state().loaded
     }
 
     /// What orders a reload, on a thread of its own: whatever it waits for, signals are heard. An order that comes during a reload makes one more
@@ -135,6 +147,7 @@ impl Current {
             // What the next connection needs is there before it is made.
             self.upstreams.replace(next.back_tls.clone())?;
             self.handle.configure(&next.config).map_err(Failure::Config)?;
+            self.trust.set(next.config.forwarding.clone());
             // That it is still so is no news.
             few.iter().filter(|_| next.config.max_fronts != clients).for_each(Few::tell);
             Ok(next)
@@ -142,7 +155,7 @@ impl Current {
         let mut state = self.state();
         match next {
             Ok(next) => state.replace(next, path),
-            Err(failure) => vec![state.keep(&failure)],
+            Err(failure) => vec![state.keep(&failure, path)],
         }
     }
 
@@ -165,7 +178,7 @@ impl State {
     fn replace(&mut self, next: Settings, path: &Path) -> Vec<Told> {
         let before = std::mem::replace(&mut self.settings, next);
         self.revision += 1;
-        self.since = Instant::now();
+        (self.since, self.loaded) = (Instant::now(), SystemTime::now());
         self.reloads = Reloads { succeeded: self.reloads.succeeded + 1, stale: false, ..self.reloads };
         let now = &mut self.settings;
         let revision = self.revision;
@@ -192,13 +205,15 @@ impl State {
         lines
     }
 
-    fn keep(&mut self, failure: &Failure) -> Told {
+    fn keep(&mut self, failure: &Failure, path: &Path) -> Told {
         self.reloads = Reloads { refused: self.reloads.refused + 1, stale: true, ..self.reloads };
         let Self { revision, since, .. } = self;
         let ago = ago(since.elapsed());
         let help = match failure {
-            Failure::Refused(_) => ", run `shuntyard check` to see them",
-            _ => "",
+            Failure::Refused(_) => {
+                format!(", run `shuntyard check --config {}` to see everything", path.display())
+            }
+            _ => String::new(),
         };
         Told::Warning(format!(
             "reload refused, still serving revision {revision} (loaded {ago} ago): {failure}{help}"

@@ -12,6 +12,7 @@ use shuntyard_core::config::Protocol;
 use crate::cli::ServeArgs;
 use crate::descriptors::{self, Few, Shared};
 use crate::failure::Failure;
+use crate::log::Trust;
 use crate::observation::Observation;
 use crate::prepare::Prepared;
 use crate::reload::Current;
@@ -24,7 +25,9 @@ use crate::tls::{self, Watched};
 pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let mut settings = Settings::new(&args)?;
     let Prepared { mut fronts, upstreams, admin } = Prepared::new(&settings)?;
-    let mut observation = Observation::start(&settings.observe, admin)?;
+    let trust = Trust::default();
+    trust.set(settings.config.forwarding.clone());
+    let mut observation = Observation::start(&settings.observe, admin, trust.clone())?;
     let shared = Shared::new(&settings);
     let few = descriptors::take_all(&mut settings.config, shared);
     let adapter = settings.adapter;
@@ -46,7 +49,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     fronts.iter_mut().zip(bound).for_each(|(front, address)| front.address = address.clone());
     let handle = server.handle();
     few.iter().for_each(Few::tell);
-    let current = Arc::new(Current::new(args, settings, handle.clone(), Arc::clone(&upstreams)));
+    let current = Arc::new(Current::new(args, settings, handle.clone(), (Arc::clone(&upstreams), trust)));
     let hurried = watch_signals(&server, &current)
         .map_err(|error| Failure::System { what: "cannot watch for signals", error })?;
     for (number, address) in server.local_addrs().iter().enumerate() {

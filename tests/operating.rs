@@ -130,30 +130,50 @@ fn check_and_run_refuse_the_same() {
     let port = other.rsplit_once(':').unwrap().1;
     let everywhere = format!(":{port}");
     let (cert, key) = identity(&folder);
-    let cases: [(&[&str], &str); 9] = [
-        (&["--listen", &everywhere, "--admin", &other], "takes along"),
-        (&["--listen", &everywhere, "--listen", &other], "two listeners cannot share"),
+    let cases: [(&[&str], &str, i32); 11] = [
+        (&["--listen", &everywhere, "--admin", &other], "takes along", 78),
+        (&["--listen", &everywhere, "--listen", &other], "two listeners cannot share", 78),
         (
             &["--listen", &everywhere, "--listen-tls", &other, "--cert", &cert, "--key", &key],
             "a listener with TLS and one without cannot share",
+            78,
         ),
         (
             &["--listen-tls", "127.0.0.1:0", "--cert", "/nonexistent", "--key", "/nonexistent"],
             "/nonexistent: no such",
+            78,
         ),
-        (&["--listen", "127.0.0.1:0", "--admin", "0.0.0.0:0"], "can be reached from other machines"),
-        (&["--listen", "127.0.0.1:0", "--admin", "nosuch.invalid:1"], "cannot listen on nosuch.invalid:1"),
-        (&["--listen", "127.0.0.1:0", "--admin", "unix:/tmp/a"], "none of HOST:PORT"),
-        (&["--listen", &taken, "--admin", &taken], "cannot share"),
-        (&["--listen", &other, "--listen", &taken, "--admin", &taken], "cannot share"),
+        (&["--listen", "127.0.0.1:0", "--admin", "0.0.0.0:0"], "can be reached from other machines", 78),
+        // It may have an address at the next start.
+        (&["--listen", "127.0.0.1:0", "--admin", "nosuch.invalid:1"], "cannot listen on nosuch.invalid:1", 1),
+        (
+            &["--listen", "127.0.0.1:0", "--access-log", "/nonexistent/x"],
+            "the access log /nonexistent/x: no such",
+            1,
+        ),
+        (&["--listen", "127.0.0.1:0", "--access-log", "/"], "the access log /: it is a directory", 1),
+        (&["--listen", "127.0.0.1:0", "--admin", "unix:/tmp/a"], "none of HOST:PORT", 78),
+        (&["--listen", &taken, "--admin", &taken], "cannot share", 78),
+        (&["--listen", &other, "--listen", &taken, "--admin", &taken], "cannot share", 78),
     ];
-    let cases = cases.map(|(args, words)| ([args, &BACKEND].concat(), words));
+    let cases = cases.map(|(args, words, code)| ([args, &BACKEND].concat(), words, code));
     let listen = [&["--listen", "127.0.0.1:0"], &backend_tls[..]].concat();
-    for (args, words) in cases.into_iter().chain([(listen, "/nonexistent: no such")]) {
+    let unnamed = folder.file(
+        "unnamed.toml",
+        &format!("[admin]\naddress = \"nosuch.invalid:1\"\n{}", serving(&["127.0.0.1:9"])),
+    );
+    let log = folder
+        .file("log.toml", &format!("[access_log]\npath = \"/nonexistent/x\"\n{}", serving(&["127.0.0.1:9"])));
+    let of_files = [
+        (listen, "/nonexistent: no such", 78),
+        (vec!["--config", &*unnamed], "cannot listen on nosuch.invalid:1", 1),
+        (vec!["--listen", "127.0.0.1:0", "--config", &*log], "the access log /nonexistent/x: no such", 1),
+    ];
+    for (args, words, code) in cases.into_iter().chain(of_files) {
         let outputs = ["check", "run"].map(|command| run(&mut shuntyard(&[&[command], &args[..]].concat())));
         for output in outputs {
             let message = String::from_utf8(output.stderr).unwrap();
-            assert_eq!(output.status.code(), Some(78), "{args:?}: {message}");
+            assert_eq!(output.status.code(), Some(code), "{args:?}: {message}");
             assert!(message.contains(words), "{args:?}: {message}");
         }
     }
@@ -214,6 +234,134 @@ fn counters(admin: u16) -> BTreeMap<String, f64> {
         is_counter.then(|| (series.to_owned(), value.parse().unwrap()))
     };
     metrics.lines().filter(|line| !line.starts_with('#')).filter_map(of_line).collect()
+}
+
+/// One that is served under the same name counts on, whatever else changes; one that is not is finished, and nobody needs to be called for it.
+#[test]
+fn an_endpoint_that_is_finished_is_neither_down_nor_forgotten() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let slow = format!("http://{}", listener.local_addr().unwrap());
+    let (folder, quick) = (Folder::new("finished"), backend());
+    let file = folder.file("a.toml", &serving(&[&slow]));
+    let program = Program::start(&[&["--config", &*file, "--workers", "2"], &ADMIN[..]].concat());
+    let admin = admin(&program.process);
+    let reload = |text: &str| {
+        folder.file("a.toml", text);
+        let told = program.process.log().matches("reloaded").count();
+        program.process.signal("HUP");
+        program.process.find_lines("the reload", told + 1, |line| line.contains("reloaded").then_some(()));
+    };
+    let up = format!("shuntyard_endpoint_up{{upstream=\"app\",endpoint=\"{slow}\"}}");
+    let queue = "shuntyard_backend_queue_limit{upstream=\"app\"}";
+    let has = |series: &str| get(admin, "/metrics").lines().any(|line| line.starts_with(series));
+    let mut client = TcpStream::connect(("127.0.0.1", program.port())).unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    let (mut upstream, _) = listener.accept().unwrap();
+    let limit = figure(admin, queue);
+    assert!(has(&up) && limit > 0.0);
+    let before = counters(admin);
+    // Another scope: what there is of the upstream is finished beside its successor.
+    reload(&format!("{}share = \"client\"\n", serving(&[&slow])));
+    let fallen = |now: &BTreeMap<String, f64>| {
+        let of = |(series, value): &(&String, &f64)| now.get(*series).copied().unwrap_or(0.0) < **value;
+        before.iter().find(of).map(|(series, _)| series.clone())
+    };
+    assert_eq!((fallen(&counters(admin)), figure(admin, queue)), (None, limit));
+    // Another endpoint: the slow one's request is not done.
+    reload(&serving(&[&quick]));
+    let status = get(admin, "/status.json");
+    assert!(!has(&up), "{}", get(admin, "/metrics"));
+    assert!(status.contains("\"up\":null"), "{status}");
+    reload(&serving(&[&slow]));
+    assert!(has(&up));
+    upstream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").unwrap();
+    client.read_exact(&mut [0; 12]).unwrap();
+    assert_eq!(fallen(&counters(admin)), None);
+    program.end();
+}
+
+/// The series of /metrics and their order are the same from scrape to scrape, whichever worker answers first.
+#[test]
+fn workers_have_their_numbers_for_good() {
+    let folder = Folder::new("numbers");
+    let log = folder.0.join("log");
+    let args = ["--backend", &*backend(), "--workers", "3", "--access-log", log.to_str().unwrap()];
+    let program = Program::start(&[&args[..], &ADMIN].concat());
+    let admin = admin(&program.process);
+    let clients: Vec<_> = (0..12)
+        .map(|_| {
+            let mut client = TcpStream::connect(("127.0.0.1", program.port())).unwrap();
+            client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+            client.read_exact(&mut [0; 12]).unwrap();
+            client
+        })
+        .collect();
+    let workers = || {
+        let status = get(admin, "/status.json");
+        let (_, json) = status.split_once("\r\n\r\n").unwrap();
+        let json: serde_json::Value = serde_json::from_str(json).unwrap();
+        let clients = json["clients"].as_array().unwrap().iter();
+        clients
+            .map(|of| (of["address"].to_string(), of["worker"].as_u64().unwrap()))
+            .collect::<BTreeMap<_, _>>()
+    };
+    let first = workers();
+    assert_eq!(first.len(), clients.len());
+    for _ in 0..30 {
+        assert_eq!(workers(), first);
+    }
+    assert_eq!(figure(admin, "shuntyard_front_connections_closed_total"), 0.0);
+    drop(clients);
+    let until = Instant::now() + PATIENCE;
+    while figure(admin, "shuntyard_front_connections_closed_total") < 12.0 {
+        assert!(Instant::now() < until);
+    }
+    program.end();
+    // The log says the same of each.
+    let lines = fs::read_to_string(&log).unwrap();
+    let mut seen = 0;
+    for line in lines.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let address = format!("\"127.0.0.1:{}\"", line["client.port"]);
+        assert_eq!(line["worker"].as_u64(), first.get(&address).copied(), "{line}");
+        seen += 1;
+    }
+    assert_eq!(seen, 12);
+}
+
+/// Who never becomes a client is counted, whether or not a line says so.
+#[test]
+fn handshakes_that_fail_are_a_figure() {
+    let folder = Folder::new("handshakes");
+    let (cert, key) = identity(&folder);
+    let tls = format!("[[listen]]\naddress = \"127.0.0.1:0\"\ntls = {{ cert = {cert:?}, key = {key:?} }}\n");
+    let behind = "[[listen]]\naddress = \"127.0.0.1:0\"\naccept_proxy_protocol = true\n";
+    let file = folder.file("a.toml", &format!("{tls}{behind}{}", serving(&["127.0.0.1:9"])));
+    let process = Process::spawn(&mut shuntyard(&[&["run", "--config", &*file], &ADMIN[..]].concat()));
+    // The one in clear is first, and keeps the PROXY protocol that was asked for.
+    let port = |what: &'static str| {
+        process.find_line(what, |line| {
+            let rest = line.strip_prefix("listening on 127.0.0.1:")?.strip_suffix(what)?;
+            rest.split(' ').next()?.parse::<u16>().ok()
+        })
+    };
+    let (behind, tls) = (port(", behind the PROXY protocol)"), port(" over TLS)"));
+    let admin = admin(&process);
+    let failed = |reason: &str| {
+        figure(admin, &format!("shuntyard_front_handshakes_failed_total{{reason=\"{reason}\"}}"))
+    };
+    assert_eq!((failed("not_introduced"), failed("tls_protocol_error")), (0.0, 0.0));
+    for port in [behind, tls, tls] {
+        let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        client.write_all(b"no more of this than of that\r\n\r\n").unwrap();
+        // How it ends is not the point.
+        let _ = client.read_to_end(&mut Vec::new());
+    }
+    let until = Instant::now() + PATIENCE;
+    while (failed("not_introduced"), failed("tls_protocol_error")) != (1.0, 2.0) {
+        assert!(Instant::now() < until, "{}", get(admin, "/metrics"));
+    }
+    process.signal("TERM");
 }
 
 /// A worker that has nothing to finish ends before the others. What it has counted was counted.
@@ -289,6 +437,11 @@ fn a_reload_that_was_refused_is_a_warning_and_a_figure() {
     assert!(program.process.log().contains(&place), "{}", program.process.log());
     assert_eq!((success(), reloads("success"), reloads("refused")), (0.0, 0.0, 1.0));
     assert!(get(admin, "/status.json").contains(r#""revision":1"#));
+    let told = format!("run `shuntyard check --config {file}` to see everything");
+    program.process.find_line("what to do", |line| line.contains(&told).then_some(()));
+    let loaded = figure(admin, "shuntyard_config_loaded_timestamp_seconds");
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
+    assert!((now - 1000.0..=now).contains(&loaded), "{loaded}");
     folder.file("a.toml", &format!("{}[access_log]\npath = \"-\"\n", serving(&["127.0.0.1:9"])));
     program.process.signal("HUP");
     program.process.find_line("what stays", |line| {
@@ -372,6 +525,27 @@ fn a_flag_decides_whether_there_is_a_file_whatever_variables_say() {
         let (code, said) = check(args, variables);
         assert!(code == Some(2) && said.contains("cannot be used with"), "{said}");
     }
+}
+
+/// A unit leaves one out by setting it to nothing.
+#[test]
+fn a_variable_that_is_empty_is_none() {
+    let names = [
+        "ADMIN",
+        "LISTEN",
+        "LISTEN_TLS",
+        "CERT",
+        "KEY",
+        "WORKERS",
+        "ACCESS_LOG",
+        "CONFIG",
+        "SHARE",
+        "DRAIN_TIMEOUT",
+    ];
+    let mut command = shuntyard(&[&["check"], &BACKEND[..]].concat());
+    let output = run(command.envs(names.map(|name| (format!("SHUNTYARD_{name}"), ""))));
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(output.status.code() == Some(0) && said.starts_with("these flags"), "{said}");
 }
 
 /// Whatever they look like: who says so knows that they are others.

@@ -229,6 +229,18 @@ impl EndpointCounters {
 
     /// Adds what another gateway counted of the same endpoint.
     pub fn merge(&mut self, other: &Self) {
+        self.durations.merge(&other.durations);
+        self.add(other);
+    }
+
+    /// Takes over what the same gateway has counted of an endpoint that is gone.
+    pub fn take_over(&mut self, other: &Self) {
+        self.durations.take_over(&other.durations);
+        self.add(other);
+    }
+
+    /// All but the durations.
+    fn add(&mut self, other: &Self) {
         self.wire.merge(&other.wire);
         self.dials_failed.merge(&other.dials_failed);
         self.attempts += other.attempts;
@@ -240,7 +252,6 @@ impl EndpointCounters {
         self.statuses.merge(&other.statuses);
         self.request_octets += other.request_octets;
         self.response_octets += other.response_octets;
-        self.durations.merge(&other.durations);
         self.first_octet.merge(&other.first_octet);
         self.last_failure = self.last_failure.max(other.last_failure);
     }

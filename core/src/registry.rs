@@ -27,6 +27,8 @@ pub use entry::{Entry, FrontLanes, Lane, Ready, Seat, Starved, Turn};
 pub use seats::Way;
 pub use upstream::{Rank, Upstream, Wanted};
 
+use std::sync::Arc;
+
 use crate::config::UpstreamConfig;
 use crate::key::{EndpointKey, EntryKey, EntryMarker, LaneMarker, Slab, UpstreamKey, UpstreamMarker};
 use crate::list::List;
@@ -48,10 +50,10 @@ pub struct Registry {
 
 impl Registry {
     /// Takes these upstreams in place of those it had. Upstreams that keep name and scope keep what they have; those that
-    /// are gone finish what they have: `underway` counts the requests of one.
+    /// are gone finish what they have: `underway` counts the requests of one. What they have counted goes on where the name is there again.
     pub fn configure(&mut self, configs: &[UpstreamConfig], underway: impl Fn(UpstreamKey) -> usize) {
         let keys: Vec<_> = self.upstreams.iter().map(|(key, _)| key).collect();
-        for key in keys {
+        for &key in &keys {
             let Some(upstream) = self.upstreams.get_mut(key).filter(|upstream| !upstream.retired) else {
                 continue;
             };
@@ -62,13 +64,14 @@ impl Registry {
                 Some(config) => upstream.reconfigure(config.clone()),
                 None => upstream.retire(underway(key)),
             }
-            self.forget_if_over(key);
         }
         for config in configs {
             if self.find(&config.name).is_none() {
                 self.upstreams.insert(Upstream::new(config.clone()));
             }
         }
+        // Successors are there now, to take over what was counted.
+        keys.into_iter().for_each(|key| self.forget_if_over(key));
         self.ready_all();
         let keys: Vec<_> = self.upstreams.iter().map(|(key, _)| key).collect();
         keys.into_iter().for_each(|key| self.look_for_short(key));
@@ -93,12 +96,31 @@ impl Registry {
     }
 
     pub(super) fn forget_if_over(&mut self, key: UpstreamKey) {
+        self.hand_over(key);
         let Some(upstream) = self.upstreams.get(key).filter(|upstream| upstream.is_over()) else { return };
         if let Some(entry) = upstream.shared {
             self.forget_entry(entry);
         }
         if let Some(upstream) = self.upstreams.remove(key) {
-            self.gone.merge(&upstream.gone);
+            self.gone.take_over(&upstream.gone);
+            let successor = self.find(&upstream.config().name).and_then(|key| self.upstreams.get_mut(key));
+            if let Some(successor) = successor {
+                successor.counters.merge(&upstream.counters);
+            }
+        }
+    }
+
+    /// Endpoints of one that is retired are gone: if their names are there again, what they have counted goes on. Figures only rise while what they tell
+    /// of is served.
+    fn hand_over(&mut self, key: UpstreamKey) {
+        let Some(upstream) = self.upstreams.get_mut(key).filter(|of| !of.left.is_empty()) else { return };
+        let (left, name) = (core::mem::take(&mut upstream.left), Arc::clone(&upstream.config().name));
+        let mut successor = self.find(&name).and_then(|key| self.upstreams.get_mut(key));
+        for (label, counters) in left {
+            match &mut successor {
+                Some(successor) => successor.inherit(&label, &counters),
+                None => self.gone.take_over(&counters),
+            }
         }
     }
 

@@ -8,7 +8,10 @@ use core::time::Duration;
 
 use http::{Request, Response};
 use memory::{Memory, Peer};
-use shuntyard_core::config::{ConnectionConfig, HostPattern, PathPattern, RouteConfig, UpstreamConfig};
+use shuntyard_core::address::Address;
+use shuntyard_core::config::{
+    ConnectionConfig, EndpointConfig, HostPattern, PathPattern, RouteConfig, Scope, UpstreamConfig,
+};
 use shuntyard_core::counters::{Limit, RequestEnd, RouteCounters};
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::gateway::{Command, EndpointState, EngineState, RecvBuf, Snapshot};
@@ -340,4 +343,43 @@ fn what_happened_stays_counted_when_the_configuration_changes() {
     assert_eq!(names, ["other"]);
     assert_eq!((of.started(), of.ended(), of.gone.attempts, of.gone.abandoned), (1, 1, 1, 1));
     assert_eq!(of.all_endpoints().map(|endpoint| endpoint.attempts).sum::<u64>(), 1);
+}
+
+/// A scraper takes a figure that falls for a restart, and counts all again: figures rise while the upstream and the endpoint are there by their names, whatever
+/// else a new configuration says of them.
+#[test]
+fn figures_only_rise_while_their_endpoint_is_served() {
+    let counted = |memory: &Memory| {
+        let of = snapshot(memory);
+        let own = of.upstreams.iter().filter(|upstream| &*upstream.name == "default");
+        let waits: u64 = own.clone().map(|upstream| upstream.counters.waits.count()).sum();
+        let attempts: u64 = own.flat_map(|of| &of.endpoints).map(|endpoint| endpoint.counters.attempts).sum();
+        (waits, attempts)
+    };
+    let ask = |memory: &mut Memory, client: ConnId| {
+        memory.client(client).send_request(&request("GET", "/site/x"), true).expect("a slot");
+        memory.settle();
+    };
+    let mut memory = gateway();
+    let [first, client] = [(); 2].map(|()| memory.connect(ConnectionConfig::default()));
+    ask(&mut memory, first);
+    // Another scope makes another upstream of it: what the first has is finished beside it.
+    memory.reconfigure(|config| config.upstreams[0].share = Scope::Client);
+    assert_eq!(counted(&memory), (1, 1));
+    ask(&mut memory, client);
+    assert_eq!((counted(&memory), snapshot(&memory).upstreams.len()), ((2, 2), 3));
+    memory.kill(first);
+    memory.wait(Duration::from_secs(10));
+    let (waits, attempts) = counted(&memory);
+    assert_eq!((waits, attempts, snapshot(&memory).upstreams.len()), (2, 2, 2));
+    // Likewise an endpoint that is taken out, and is there again before its connection has ended.
+    let endpoint = memory.config().upstreams[0].endpoints.clone();
+    let other = EndpointConfig::from(Address::from(core::net::SocketAddr::from(([127, 0, 0, 1], 9100))));
+    memory.reconfigure(|config| config.upstreams[0].endpoints = vec![other]);
+    memory.reconfigure(|config| config.upstreams[0].endpoints = endpoint);
+    assert_eq!(counted(&memory), (waits, attempts));
+    memory.kill(client);
+    memory.backends().into_iter().for_each(|backend| memory.kill(backend));
+    assert_eq!(counted(&memory), (waits, attempts));
+    assert_eq!(snapshot(&memory).all_endpoints().map(|endpoint| endpoint.attempts).sum::<u64>(), attempts);
 }

@@ -119,6 +119,7 @@ fn families(sight: &Sight, about: &About) -> Vec<Family> {
     families.backends(sight);
     families.attempts(sight);
     families.wire(sight);
+    families.handshakes(about);
     families.limits(sight);
     families.process(about);
     families.0
@@ -158,7 +159,7 @@ impl Families {
         let mut durations = Vec::new();
         for (route, of) in routes() {
             let series = of.durations.iter();
-            durations.extend(series.map(|(labels, of)| (labelled(&route, labels), of.clone())));
+            durations.extend(series.map(|(labels, of)| (labelled(&route, labels, 500), of.clone())));
         }
         self.seconds("http_server_request_duration", "From the head of a request to its end", durations);
         self.gauge(
@@ -210,7 +211,7 @@ impl Families {
         self.gauge(
             "shuntyard_backend_queue_limit",
             "Requests that may wait for a stream",
-            upstreams().map(|(set, of)| (set, of.queue_max as f64)).collect(),
+            upstreams().filter_map(|(set, of)| Some((set, of.queue_max? as f64))).collect(),
         );
         self.seconds(
             "shuntyard_queue",
@@ -238,7 +239,9 @@ impl Families {
         self.gauge(
             "shuntyard_endpoint_up",
             "1 unless no worker has an address for the endpoint or its last dial failed a moment ago",
-            endpoints(sight).map(|(place, of)| (place, f64::from(u8::from(of.is_up())))).collect(),
+            endpoints(sight)
+                .filter_map(|(place, of)| Some((place, f64::from(u8::from(of.is_up()?)))))
+                .collect(),
         );
     }
 
@@ -248,7 +251,7 @@ impl Families {
         for (place, of) in endpoints(sight) {
             let of = &of.counters;
             let series = of.durations.iter();
-            durations.extend(series.map(|(labels, of)| (labelled(&place, labels), of.clone())));
+            durations.extend(series.map(|(labels, of)| (labelled(&place, labels, 400), of.clone())));
             let outcomes = [
                 ("complete", of.complete),
                 ("unprocessed", of.unprocessed),
@@ -287,6 +290,8 @@ impl Families {
         self.gauge("shuntyard_front_connections", "Connections of clients", fronts);
         let opened = vec![(Vec::new(), sight.front.opened)];
         self.count("shuntyard_front_connections_opened", "Connections of clients that were accepted", opened);
+        let closed = vec![(Vec::new(), sight.front.closed)];
+        self.count("shuntyard_front_connections_closed", "Connections of clients that are gone", closed);
         let opened = endpoints(sight).map(|(place, of)| (place, of.counters.wire.opened)).collect();
         self.count(
             "shuntyard_backend_connections_opened",
@@ -320,6 +325,15 @@ impl Families {
         self.count("shuntyard_goaway_received", "GOAWAY frames received", received);
         let errors = sides.iter().flat_map(|(name, side)| protocol_errors(name, side)).collect();
         self.count("shuntyard_protocol_errors", "Rules of HTTP/2 that peers broke", errors);
+    }
+
+    fn handshakes(&mut self, about: &About) {
+        let failed = about.handshakes.read().map(|(reason, n)| (set([("reason", reason)]), n)).collect();
+        self.count(
+            "shuntyard_front_handshakes_failed",
+            "Connections of clients whose TLS, or whose header of the PROXY protocol, did not come about, by why",
+            failed,
+        );
     }
 
     fn limits(&mut self, sight: &Sight) {
@@ -387,8 +401,9 @@ fn endpoints(sight: &Sight) -> impl Iterator<Item = (Set, &EndpointSight)> {
     })
 }
 
-/// OpenTelemetry's labels, but for the protocol's version, which would double the series. `error_type` is there where something went wrong; a status of 500 and above is an error, too.
-fn labelled(place: &Set, labels: Labels) -> Set {
+/// OpenTelemetry's labels, but for the protocol's version, which would double the series. `error_type` is there where something went wrong; a
+/// status is an error, too, for a server from 500, for a client from 400 on.
+fn labelled(place: &Set, labels: Labels, errors_from: u16) -> Set {
     let mut set = with(place, "http_request_method", labels.method.name());
     let status = match labels.status {
         0 => String::new(),
@@ -397,7 +412,7 @@ fn labelled(place: &Set, labels: Labels) -> Set {
     };
     let error = match labels.fault {
         Some(fault) => fault.name().to_owned(),
-        None if (500..1000).contains(&labels.status) => status.clone(),
+        None if (errors_from..1000).contains(&labels.status) => status.clone(),
         None => String::new(),
     };
     set.push(("http_response_status_code", status));

@@ -10,6 +10,7 @@ mod process;
 mod sight;
 mod status;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use shuntyard_adapter::Handle;
 
 use crate::failure::Failure;
 use crate::log::Counts;
+use crate::observation::Handshakes;
 use crate::reload::Current;
 use exchange::{Asked, Names, Reply};
 pub(crate) use guests::GUESTS_MAX;
@@ -59,6 +61,7 @@ pub(crate) struct About {
     log: Option<Arc<Counts>>,
     /// `None`: it has no configuration that could be read again.
     current: Option<Arc<Current>>,
+    handshakes: Arc<Handshakes>,
     started: std::time::SystemTime,
     told: Told,
 }
@@ -67,12 +70,18 @@ impl About {
     /// The server of this handle.
     pub(crate) fn new(handle: Handle, adapter: &'static str) -> Self {
         let started = std::time::SystemTime::now();
-        Self { handle, adapter, log: None, current: None, started, told: Told::default() }
+        let handshakes = Arc::default();
+        Self { handle, adapter, log: None, current: None, handshakes, started, told: Told::default() }
     }
 
-    /// Likewise with what became of its access log, and its configuration.
-    pub(crate) fn with(self, log: Option<Arc<Counts>>, current: Arc<Current>) -> Self {
-        Self { log, current: Some(current), ..self }
+    /// Likewise with what became of its access log, its configuration, and clients whose handshakes have failed.
+    pub(crate) fn with(
+        self,
+        log: Option<Arc<Counts>>,
+        current: Arc<Current>,
+        handshakes: Arc<Handshakes>,
+    ) -> Self {
+        Self { log, current: Some(current), handshakes, ..self }
     }
 }
 
@@ -158,13 +167,13 @@ fn is_turning(about: &About) -> bool {
     ask(about, |_, _| ()).is_some()
 }
 
-/// Asks every worker. `None`: one of them does not answer in time. Those that have ended are left out.
+/// Asks every worker; answers come with the workers' numbers. `None`: one of them does not answer in time. Those that have ended are left out.
 fn ask<T: Send + 'static>(
     about: &About,
     look: impl Fn(&shuntyard_core::gateway::Gateway, shuntyard_core::time::Instant) -> T + Clone + Send + 'static,
-) -> Option<Vec<T>> {
+) -> Option<BTreeMap<usize, T>> {
     let began = Instant::now();
-    let answers = about.handle.inspect(WORKER_PATIENCE, look);
+    let answers = about.handle.inspect_by_worker(WORKER_PATIENCE, look);
     // Whoever has ended drops the question at once; only whoever is stuck makes us wait.
     let missing = answers.len() < about.handle.workers();
     (!missing || began.elapsed() < WORKER_PATIENCE).then_some(answers)

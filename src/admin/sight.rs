@@ -1,8 +1,7 @@
 //! The snapshots of all workers as one. What a worker has counted stays counted when it has ended: figures of a drain go up, too.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, ThreadId};
 
 use shuntyard_core::counters::{EndpointCounters, Limit, RouteCounters, SideCounters, UpstreamCounters};
 use shuntyard_core::gateway::{EndpointState, EngineState, Gateway, Snapshot, UpstreamSnapshot, View};
@@ -11,8 +10,8 @@ use crate::admin::{About, ask};
 
 /// What was seen of all workers.
 pub(super) struct Sight {
-    /// One for each worker that has not ended.
-    pub(super) workers: Vec<Snapshot>,
+    /// One for each worker that has not ended, by its number.
+    pub(super) workers: BTreeMap<usize, Snapshot>,
     /// Numbers of all workers together.
     pub(super) totals: View,
     pub(super) ledger: (u64, u64),
@@ -41,7 +40,8 @@ pub(super) struct RouteSight {
 #[derive(Default)]
 pub(super) struct UpstreamSight {
     pub(super) queued: u64,
-    pub(super) queue_max: u64,
+    /// How many may, where the configuration still has it.
+    pub(super) queue_max: Option<u64>,
     pub(super) counters: UpstreamCounters,
     /// By what the configuration calls them.
     pub(super) endpoints: BTreeMap<Arc<str>, EndpointSight>,
@@ -50,7 +50,7 @@ pub(super) struct UpstreamSight {
 /// An endpoint on all workers.
 #[derive(Default)]
 pub(super) struct EndpointSight {
-    /// How it stands, a worker each.
+    /// How it stands, on each worker that has it.
     pub(super) states: Vec<EndpointState>,
     pub(super) connections: [u64; EngineState::ALL.len()],
     pub(super) active: u64,
@@ -61,19 +61,25 @@ pub(super) struct EndpointSight {
 }
 
 impl EndpointSight {
-    /// Whether some worker can use it.
-    pub(super) fn is_up(&self) -> bool {
-        self.states.contains(&EndpointState::Ready)
+    /// How it stands where it is served: what it was before another configuration may be finished beside it.
+    pub(super) fn served(&self) -> impl Iterator<Item = EndpointState> + Clone {
+        self.states.iter().copied().filter(|state| *state != EndpointState::Retired)
+    }
+
+    /// Whether some worker can use it. `None`: no worker is to, for the configuration has it no more.
+    pub(super) fn is_up(&self) -> Option<bool> {
+        self.served().next()?;
+        Some(self.states.contains(&EndpointState::Ready))
     }
 }
 
 /// What each worker told last.
 #[derive(Default)]
-pub(super) struct Told(Mutex<HashMap<ThreadId, Snapshot>>);
+pub(super) struct Told(Mutex<BTreeMap<usize, Snapshot>>);
 
 impl Told {
     /// What those told last who have ended: all but these. What these tell is kept, without the lists of connections.
-    fn of_others(&self, workers: &[(ThreadId, Snapshot)]) -> Vec<Snapshot> {
+    fn of_others(&self, workers: &BTreeMap<usize, Snapshot>) -> Vec<Snapshot> {
         // It is whole after every change.
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (worker, snapshot) in workers {
@@ -82,7 +88,7 @@ impl Told {
                 told.insert(*worker, without_lists(snapshot));
             }
         }
-        let others = told.iter().filter(|(worker, _)| workers.iter().all(|(living, _)| living != *worker));
+        let others = told.iter().filter(|(worker, _)| !workers.contains_key(worker));
         others.map(|(_, snapshot)| snapshot.clone()).collect()
     }
 }
@@ -97,16 +103,14 @@ fn without_lists(snapshot: &Snapshot) -> Snapshot {
 impl Sight {
     /// Wakes the workers and looks. `None`: one of them does not answer.
     pub(super) fn take(about: &About, connections_max: usize) -> Option<Self> {
-        let look =
-            move |gateway: &Gateway, now| (thread::current().id(), gateway.snapshot(connections_max, now));
-        let workers = ask(about, look)?;
+        let workers = ask(about, move |gateway: &Gateway, now| gateway.snapshot(connections_max, now))?;
         let ended = about.told.of_others(&workers);
-        Some(Self::new(workers.into_iter().map(|(_, snapshot)| snapshot).collect(), &ended))
+        Some(Self::new(workers, &ended))
     }
 
-    fn new(workers: Vec<Snapshot>, ended: &[Snapshot]) -> Self {
+    fn new(workers: BTreeMap<usize, Snapshot>, ended: &[Snapshot]) -> Self {
         let mut sight = Self {
-            workers: Vec::new(),
+            workers: BTreeMap::new(),
             totals: View::default(),
             ledger: (0, 0),
             uploads: (0, 0),
@@ -120,7 +124,7 @@ impl Sight {
             ignored_events: 0,
         };
         ended.iter().for_each(|worker| sight.count(worker));
-        for worker in &workers {
+        for worker in workers.values() {
             sight.count(worker);
             sight.add(worker);
         }
@@ -130,7 +134,7 @@ impl Sight {
 
     /// Whether the server is about to end.
     pub(super) fn draining(&self) -> bool {
-        self.workers.is_empty() || self.workers.iter().any(|worker| worker.draining)
+        self.workers.is_empty() || self.workers.values().any(|worker| worker.draining)
     }
 
     /// What has happened on a worker.
@@ -176,10 +180,12 @@ impl UpstreamSight {
 
     fn add(&mut self, upstream: &UpstreamSnapshot, worker: &Snapshot) {
         self.queued += upstream.queued as u64;
-        self.queue_max += u64::from(upstream.queue_max);
+        if !upstream.retired {
+            self.queue_max = Some(self.queue_max.unwrap_or_default() + u64::from(upstream.queue_max));
+        }
         for endpoint in &upstream.endpoints {
             let sight = self.endpoints.entry(Arc::clone(&endpoint.label)).or_default();
-            sight.states.push(endpoint.state);
+            sight.states.push(if upstream.retired { EndpointState::Retired } else { endpoint.state });
             sight.active += u64::from(endpoint.active);
             sight.streams_max = endpoint.streams_max.or(sight.streams_max);
             sight

@@ -14,7 +14,7 @@ use crate::log::rfc3339;
 /// The whole document.
 pub(super) fn json(sight: &Sight, about: &About) -> String {
     let totals = &sight.totals;
-    let workers = sight.workers.iter().enumerate();
+    let workers = sight.workers.iter().map(|(number, of)| (*number, of));
     let [written, dropped, failed] = about.log.as_ref().map_or([0; 3], |log| log.read());
     json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -81,7 +81,7 @@ fn endpoint(label: &str, of: &EndpointSight) -> Value {
     json!({
         "name": label,
         "up": of.is_up(),
-        "states": of.states.iter().map(|state| state.name()).collect::<Value>(),
+        "states": of.served().map(|state| state.name()).collect::<Value>(),
         "connections": states.map(|(state, n)| (state.name().to_owned(), n.into())).collect::<serde_json::Map<_, _>>(),
         "active": of.active,
         "streams_max": of.streams_max,

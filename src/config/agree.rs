@@ -23,7 +23,7 @@ use crate::tls::{BackFiles, BadFile, Clients, FrontFiles, of_upstreams};
 /// What a file says, when all of it is held against the rest.
 pub(super) struct Agreed {
     pub(super) listen: Vec<Address>,
-    pub(super) listen_tls: Tls,
+    pub(super) listen_tls: Vec<(Address, FrontFiles)>,
     pub(super) back_tls: BTreeMap<Arc<str>, BackFiles>,
     pub(super) config: Config,
 }
@@ -31,17 +31,16 @@ pub(super) struct Agreed {
 /// The addresses to listen on and the configuration of the core, which are right if nothing is added to the problems. What flags say comes
 /// before what the file says.
 pub(super) fn agree(document: Document, flags: &ObserveArgs, problems: &mut Vec<Problem>) -> Agreed {
-    let mut said_of = Vec::new();
     admin_is_served(&document, flags, problems);
-    let (listen, listen_tls) = listeners(&document, &mut said_of, problems);
+    let (in_clear, with_tls) = listeners(&document, problems);
     document.listen.iter().for_each(|listen| speaks_what_it_can(listen, problems));
     routes_lead_somewhere(&document, problems);
     every_route_is_reached(&document.routes, problems);
     let Document { routes, upstreams, mut config, .. } = document;
     // As they are bound: those in clear come first. What holds for all needs no word.
-    let in_order = listen.iter().chain(listen_tls.iter().map(|(address, _)| address));
-    config.listeners = in_order.filter_map(|address| of_listener(address, &mut said_of)).collect();
-    let nobody_shows = listen_tls.iter().all(|(_, files)| files.clients.clients == Clients::Off);
+    config.listeners =
+        in_clear.iter().chain(with_tls.iter().map(|(listener, _)| listener)).cloned().collect();
+    let nobody_shows = with_tls.iter().all(|(_, files)| files.clients.clients == Clients::Off);
     if nobody_shows
         && config.listeners.iter().all(|listener| *listener == ListenerConfig::new(listener.address.clone()))
     {
@@ -55,6 +54,8 @@ pub(super) fn agree(document: Document, flags: &ObserveArgs, problems: &mut Vec<
     for (name, tls) in said.iter().filter_map(|(name, tls)| Some((name, tls.as_ref()?))) {
         check_back(tls, back_tls.contains_key(name.as_str()), problems);
     }
+    let listen = in_clear.into_iter().map(|listener| listener.address).collect();
+    let listen_tls = with_tls.into_iter().map(|(listener, files)| (listener.address, files)).collect();
     Agreed { listen, listen_tls, back_tls, config }
 }
 
@@ -92,13 +93,11 @@ fn check_back(tls: &Located<BackFiles>, is_used: bool, problems: &mut Vec<Proble
     }
 }
 
-/// Where clients connect to and speak TLS.
-type Tls = Vec<(Address, FrontFiles)>;
+/// Where clients connect to in clear, and where they speak TLS, with what more is said of each address. They stay together: port 0 may be there more than
+/// once, so an address alone tells nothing.
+type Listeners = (Vec<ListenerConfig>, Vec<(ListenerConfig, FrontFiles)>);
 
-/// What more is said of each address.
-type SaidOf = Vec<ListenerConfig>;
-
-fn listeners(document: &Document, said_of: &mut SaidOf, problems: &mut Vec<Problem>) -> (Vec<Address>, Tls) {
+fn listeners(document: &Document, problems: &mut Vec<Problem>) -> Listeners {
     let mut taken: Vec<(Address, Span)> = Vec::new();
     let (mut in_clear, mut with_tls) = (Vec::new(), Vec::new());
     for Listen { address: listen, tls, introduced, spoken: (offers, _) } in &document.listen {
@@ -131,12 +130,10 @@ fn listeners(document: &Document, said_of: &mut SaidOf, problems: &mut Vec<Probl
             introduced,
             groups: groups.clone(),
         };
-        said_of.extend(addresses.iter().map(config));
+        let told = addresses.iter().map(config);
         match tls {
-            Some(tls) => {
-                with_tls.extend(addresses.iter().map(|address| (address.clone(), tls.value.clone())))
-            }
-            None => in_clear.extend(addresses.iter().cloned()),
+            Some(tls) => with_tls.extend(told.map(|listener| (listener, tls.value.clone()))),
+            None => in_clear.extend(told),
         }
         taken.extend(addresses.into_iter().map(|address| (address, listen.at.clone())));
     }
@@ -166,12 +163,6 @@ fn speaks_what_it_can(listen: &Listen, problems: &mut Vec<Problem>) {
         let problem = Problem::new(Code::BadCertificate, title, tls.at.clone()).label("cannot be served");
         problems.push(problem.help(trouble.help()));
     }
-}
-
-/// What is said of the first listener there that nobody had yet: port 0 may be there more than once.
-fn of_listener(address: &Address, said_of: &mut SaidOf) -> Option<ListenerConfig> {
-    let at = said_of.iter().position(|of| of.address == *address)?;
-    Some(said_of.remove(at))
 }
 
 /// The only protocol of those that are offered.

@@ -115,6 +115,11 @@ impl Refused {
         format!("{told}: {first}{}{title} ({code})", place.unwrap_or_default())
     }
 
+    /// Whether nothing is wrong but that names have no address now: that may have passed at the next start.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.problems.iter().all(|problem| problem.code == Code::NameUnresolved)
+    }
+
     /// How many errors there are, in words.
     pub(crate) fn count(&self) -> String {
         match self.problems.len() {

@@ -307,7 +307,7 @@ fn upstream(section: &mut Section<'_, '_>, name: Located<&str>) -> Upstream {
         let length = Number { min: 1, max: 1_000_000, of: "requests" };
         queue.take(
             "max",
-            "how many; one more is answered 503; stops queues that grow faster than backends serve",
+            "how many, on each worker; one more is answered 503; stops queues that grow faster than backends serve",
             &length,
             &mut config.queue_max,
         );
@@ -362,8 +362,7 @@ fn retry(group: &mut Section<'_, '_>, retry: &mut RetryConfig) {
     let unprocessed = Number { min: 1, max: 1000, of: "attempts" };
     let what = "in all, where backends proved that they processed none (RFC 9113 section 8.7)";
     group.take("unprocessed_attempts", what, &unprocessed, &mut retry.unprocessed_attempts);
-    let what =
-        "the part of the upstream's requests that may be sent again although they may have been executed";
+    let what = "the part of the upstream's requests, of each worker's own, that may be sent again although they may have been executed";
     group.take("budget", what, &Fraction, &mut retry.budget_percent);
     let buffer = Size { min: 0, max: 1 << 30 };
     let what = "content of one request that is kept to be sent again";

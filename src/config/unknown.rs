@@ -11,6 +11,9 @@ pub(super) fn problems(report: &Report) -> Vec<Problem> {
         return Vec::new();
     }
     let all = super::reference::declared();
+    // Of an upstream of the file, where there is one: its name is what stands in headers.
+    let places = report.declared.iter().map(|section| Place::of(&section.header, &all));
+    let upstream = places.filter_map(|place| place.upstream).next().unwrap_or_else(|| EXAMPLE.to_owned());
     let problem = |unknown: &Unknown| {
         let Unknown { name, at, section } = unknown;
         let own = &report.declared[*section];
@@ -18,46 +21,123 @@ pub(super) fn problems(report: &Report) -> Vec<Problem> {
             "" => format!("unknown key or section `{name}`"),
             header => format!("unknown key `{name}` in {header}"),
         };
-        Problem::new(Code::UnknownKey, title, at.clone()).help(help(name, own, &all))
+        let place = Place::of(&own.header, &all);
+        let help = Help { name, own, upstream: place.upstream.as_ref().unwrap_or(&upstream), all: &all };
+        Problem::new(Code::UnknownKey, title, at.clone()).help(help.text(&place.path))
     };
     report.unknown.iter().map(problem).collect()
 }
 
-fn help(name: &str, own: &Declared, all: &[Declared]) -> String {
-    let has = |section: &&Declared| section.keys.iter().any(|key| key.name == name);
-    match all.iter().find(has) {
-        Some(home) if home.header.is_empty() => {
-            return format!("`{name}` stands before the first section: move it to the top of the file");
+/// The name of the upstream of the reference, which all sections are declared of.
+const EXAMPLE: &str = "app";
+
+/// Keys under the names that other programs have for them: the section as the reference has it, or none for all, the name, where
+/// the key stands.
+const ALIASES: [(Option<&str>, &str, &str, &str); 3] = [
+    (Some("upstream.app"), "max_connections", "upstream.app.connections", "max"),
+    (Some("upstream.app"), "min_connections", "upstream.app.connections", "min"),
+    (None, "drain_timeout", "drain", "timeout"),
+];
+
+/// Where a section stands.
+struct Place {
+    /// Its path as the reference has it.
+    path: String,
+    /// The name of its upstream as the file has it, in quotes where it needs them.
+    upstream: Option<String>,
+}
+
+impl Place {
+    fn of(header: &str, all: &[Declared]) -> Self {
+        let path = bare(header);
+        let named = path.strip_prefix("upstream.").and_then(|rest| {
+            // A name in quotes may have dots of its own, so what stands behind it is looked for from the end.
+            let groups = all.iter().filter_map(|section| bare(&section.header).strip_prefix("upstream.app"));
+            let name = |group| rest.strip_suffix(group).filter(|name| !name.is_empty());
+            groups.filter_map(|group| Some((name(group)?, group))).min_by_key(|(name, _)| name.len())
+        });
+        match named {
+            Some((name, group)) => {
+                Self { path: format!("upstream.{EXAMPLE}{group}"), upstream: Some(name.to_owned()) }
+            }
+            None => Self { path: path.to_owned(), upstream: None },
         }
-        Some(home) => return format!("it is a key of {}", home.header),
-        None => {}
-    }
-    let groups = all.iter().filter_map(|section| group_of(&section.header, &own.header));
-    let mut keys: Vec<_> = own.keys.iter().map(|key| key.name).chain(groups).collect();
-    keys.dedup();
-    if let Some(meant) = similar(name, keys.iter().copied()) {
-        return format!("did you mean `{meant}`?");
-    }
-    let keys: Vec<_> = keys.iter().map(|key| format!("`{key}`")).collect();
-    match keys.split_last() {
-        Some((last, [])) => format!("there is only {last}"),
-        Some((last, rest)) => format!("there are {} and {last}", rest.join(", ")),
-        None => "there are no keys here".to_owned(),
     }
 }
 
-/// The name by which a section stands in another one, where it does.
-fn group_of<'a>(header: &'a str, parent: &str) -> Option<&'a str> {
-    let path = header.trim_matches(['[', ']']);
-    // The names of upstreams differ from file to file; what stands in them does not.
-    let depth = |path: &str| path.split('.').filter(|part| !part.is_empty()).count();
-    let parent = parent.trim_matches(['[', ']']);
-    let root = |path: &str| path.split('.').next().unwrap_or_default().to_owned();
-    match depth(parent) {
-        0 => (!path.is_empty()).then(|| path.split('.').next().unwrap_or(path)),
-        of_parent => {
-            let inside = root(path) == root(parent) && depth(path) == of_parent + 1;
-            path.rsplit('.').next().filter(|_| inside)
+/// A header without its brackets.
+fn bare(header: &str) -> &str {
+    header.trim_matches(['[', ']'])
+}
+
+/// What helps whoever wrote a key.
+struct Help<'a> {
+    name: &'a str,
+    own: &'a Declared,
+    /// The upstream that is meant where one is.
+    upstream: &'a str,
+    all: &'a [Declared],
+}
+
+impl Help<'_> {
+    /// The section's path is that of the reference.
+    fn text(&self, path: &str) -> String {
+        let alias = ALIASES
+            .iter()
+            .find(|(section, name, ..)| *name == self.name && section.is_none_or(|section| section == path));
+        if let Some((_, _, section, key)) = alias {
+            return format!("it is `{key}` of {}", self.written(&format!("[{section}]")));
+        }
+        let has = |section: &&Declared| section.keys.iter().any(|key| key.name == self.name);
+        let groups = || self.all.iter().filter(|section| group_of(&section.header, path).is_some());
+        if let Some(homes) = self.homes(groups().filter(has)) {
+            return homes;
+        }
+        let groups = groups().filter_map(|section| group_of(&section.header, path));
+        let mut keys: Vec<_> = self.own.keys.iter().map(|key| key.name).chain(groups).collect();
+        keys.dedup();
+        if let Some(meant) = similar(self.name, keys.iter().copied()) {
+            return format!("did you mean `{meant}`?");
+        }
+        let mut others = self.all.iter().filter(has);
+        match (others.next(), others.next()) {
+            (Some(home), _) if home.header.is_empty() => {
+                return format!(
+                    "`{}` stands before the first section: move it to the top of the file",
+                    self.name
+                );
+            }
+            (Some(home), None) => return format!("it is a key of {}", self.written(&home.header)),
+            _ => {}
+        }
+        let keys: Vec<_> = keys.iter().map(|key| format!("`{key}`")).collect();
+        match keys.split_last() {
+            Some((last, [])) => format!("there is only {last}"),
+            Some((last, rest)) => format!("there are {} and {last}", rest.join(", ")),
+            None => "there are no keys here".to_owned(),
         }
     }
+
+    /// That these sections have the key.
+    fn homes<'b>(&self, sections: impl Iterator<Item = &'b Declared>) -> Option<String> {
+        let headers: Vec<_> = sections.map(|section| self.written(&section.header)).collect();
+        let (last, rest) = headers.split_last()?;
+        let others = if rest.is_empty() { String::new() } else { format!("{} and of ", rest.join(", of ")) };
+        Some(format!("it is a key of {others}{last}"))
+    }
+
+    /// A header of the reference as the file would have it.
+    fn written(&self, header: &str) -> String {
+        let behind = header.strip_prefix("[upstream.").and_then(|rest| rest.strip_prefix(EXAMPLE));
+        behind.map_or_else(|| header.to_owned(), |behind| format!("[upstream.{}{behind}", self.upstream))
+    }
+}
+
+/// The name by which a section stands in the one of this path, where it does.
+fn group_of<'a>(header: &'a str, parent: &str) -> Option<&'a str> {
+    let path = bare(header);
+    if parent.is_empty() {
+        return (!path.is_empty()).then(|| path.split('.').next().unwrap_or(path));
+    }
+    path.strip_prefix(parent)?.strip_prefix('.').filter(|name| !name.contains('.'))
 }

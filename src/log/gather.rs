@@ -18,6 +18,8 @@ pub(crate) struct Finished {
     pub(crate) attempts: Vec<AttemptRecord>,
     /// When it ended.
     pub(crate) at: SystemTime,
+    /// The number of the worker that has served it.
+    pub(crate) worker: Option<usize>,
 }
 
 impl Finished {
@@ -57,7 +59,8 @@ pub(super) fn gather(record: Record) -> Option<Finished> {
         }
         Record::Ended(end) => {
             let attempts = ATTEMPTS.with_borrow_mut(|waiting| waiting.remove(&end.request));
-            Some(Finished { end, attempts: attempts.unwrap_or_default(), at: SystemTime::now() })
+            let (at, worker) = (SystemTime::now(), shuntyard_adapter::worker_number());
+            Some(Finished { end, attempts: attempts.unwrap_or_default(), at, worker })
         }
     }
 }

@@ -3,9 +3,11 @@
 //! Of the request's fields only what is named here is ever written: no `authorization`, no `cookie`, and the query of its
 //! target only where the operator asked for it.
 
+use std::net::IpAddr;
 use std::time::SystemTime;
 
 use shuntyard_core::address::Address;
+use shuntyard_core::config::ForwardingConfig;
 use shuntyard_core::counters::Fault;
 use shuntyard_core::fields::FieldName;
 use shuntyard_core::gateway::{AttemptOutcome, AttemptRecord, Cause, EndRecord, Outcome};
@@ -18,10 +20,10 @@ use crate::log::object::Object;
 /// The longest identifier of a request that is believed.
 const REQUEST_ID_MAX: usize = 128;
 
-/// Appends the line.
-pub(super) fn put(out: &mut Vec<u8>, finished: &Finished, query: bool) {
+/// Appends the line. What proxies say of clients is believed as `forwarding` has it.
+pub(super) fn put(out: &mut Vec<u8>, finished: &Finished, query: bool, forwarding: &ForwardingConfig) {
     let mut object = Object::begin(out);
-    request(&mut object, finished, query);
+    request(&mut object, finished, query, forwarding);
     response(&mut object, finished);
     object.end();
     out.push(b'\n');
@@ -33,22 +35,46 @@ pub(super) fn diagnose(finished: &Finished) {
     if end.outcome == Outcome::Complete && end.attempts <= 1 {
         return tracing::trace!(request = end.request.0, status = end.status, "complete");
     }
-    let endpoint = attempts.last().map_or("-", |attempt| &attempt.endpoint);
-    let (status, attempts) = (end.status, end.attempts);
-    tracing::debug!(request = end.request.0, status, attempts, endpoint, outcome = outcome(end.outcome).0);
+    let last = attempts.last();
+    let endpoint = last.map_or("-", |attempt| &attempt.endpoint);
+    let upstream = last.map(|attempt| &*attempt.upstream).or(end.upstream.as_deref()).unwrap_or("-");
+    let (outcome, fault) = outcome(end.outcome);
+    // Where it came to a good end after all: what it has got over.
+    let got_over = || attempts.iter().rev().find_map(|attempt| attempt.outcome.cause()).map(Cause::name);
+    let cause = fault.map(Fault::name).or_else(got_over).unwrap_or("-");
+    let method = String::from_utf8_lossy(method(end).unwrap_or(b"-"));
+    let (status, attempts, worker) = (end.status, end.attempts, finished.worker.unwrap_or_default());
+    let (request, method) = (end.request.0, &*method);
+    tracing::debug!(request, worker, method, status, attempts, upstream, endpoint, outcome, cause);
+}
+
+/// The method as it was on the wire.
+fn method(end: &EndRecord) -> Option<&[u8]> {
+    if is_upgrade(end) { Some(b"GET") } else { end.field(FieldName::Method) }
 }
 
 /// Who asked for what.
-fn request(line: &mut Object<'_>, Finished { end, at, .. }: &Finished, query: bool) {
+fn request(line: &mut Object<'_>, finished: &Finished, query: bool, forwarding: &ForwardingConfig) {
+    let Finished { end, at, worker, .. } = finished;
     line.text("time", &began(*at, end));
-    let (client, port) = client(&end.client);
-    line.text("client.address", &client);
-    port.into_iter().for_each(|port| line.number("client.port", port.into()));
+    worker.iter().for_each(|worker| line.number("worker", *worker as u64));
+    let (peer, port) = parts(&end.client);
+    let port = port.map(u64::from);
+    match behind_proxies(end, forwarding) {
+        Some(client) => {
+            line.text("client.address", &client.to_string());
+            line.text("network.peer.address", &peer);
+            port.into_iter().for_each(|port| line.number("network.peer.port", port));
+        }
+        None => {
+            line.text("client.address", &peer);
+            port.into_iter().for_each(|port| line.number("client.port", port));
+        }
+    }
     if let Some(tls) = &end.tls {
         handshake(line, tls);
     }
-    let method = if is_upgrade(end) { Some(&b"GET"[..]) } else { end.field(FieldName::Method) };
-    line.octets("http.request.method", method);
+    line.octets("http.request.method", method(end));
     let target = end.field(FieldName::Path).unwrap_or_default();
     let mut parts = target.splitn(2, |&octet| octet == b'?');
     line.octets("url.path", parts.next());
@@ -191,7 +217,43 @@ fn flags(end: &EndRecord, attempts: &[AttemptRecord]) -> String {
     if flags.is_empty() { "-".to_owned() } else { flags.join(",") }
 }
 
-fn client(address: &Address) -> (String, Option<u16>) {
+/// Whose request it is by the word of trusted proxies: of `x-forwarded-for` the last entry that is none of theirs, for what stands before it anybody may
+/// have written. `None` where the peer is the client, for all that is known.
+fn behind_proxies(end: &EndRecord, forwarding: &ForwardingConfig) -> Option<IpAddr> {
+    if !forwarding.trusts(&end.client) {
+        return None;
+    }
+    let said: Vec<&[u8]> =
+        end.fields.iter().filter(|line| line.name == b"x-forwarded-for").map(|line| line.value).collect();
+    let peer = match &end.client {
+        Address::Inet(peer) => Some(peer.ip()),
+        Address::Unix(_) => None,
+    };
+    let mut client = None;
+    for entry in said.iter().rev().flat_map(|value| value.rsplit(|&octet| octet == b',')) {
+        // Whoever is not named by an address was seen by a proxy that is.
+        let Some(address) = std::str::from_utf8(entry).ok().and_then(address) else { break };
+        // The gateway's own entry is the last.
+        if client.is_none() && Some(address) == peer {
+            continue;
+        }
+        client = Some(address);
+        if !forwarding.trusts(&Address::Inet((address, 0).into())) {
+            break;
+        }
+    }
+    client
+}
+
+/// The address of an entry, which some write with a port.
+fn address(entry: &str) -> Option<IpAddr> {
+    let entry = entry.trim_matches([' ', '\t']);
+    let bare = entry.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or(entry, |(host, _)| host);
+    let found = bare.parse().or_else(|_| bare.parse().map(|found: std::net::SocketAddr| found.ip()));
+    found.ok()
+}
+
+fn parts(address: &Address) -> (String, Option<u16>) {
     match address {
         Address::Inet(address) => (address.ip().to_string(), Some(address.port())),
         Address::Unix(path) => (format!("unix:{path}"), None),
@@ -283,12 +345,13 @@ pub(super) mod tests {
             responded: Some(at(1500)),
             ended: at(2000),
         };
-        Finished { end, attempts: vec![attempt], at: UNIX_EPOCH + Duration::from_secs(784_111_777) }
+        let at = UNIX_EPOCH + Duration::from_secs(784_111_777);
+        Finished { end, attempts: vec![attempt], at, worker: Some(2) }
     }
 
     fn parsed(finished: &Finished, query: bool) -> Value {
         let mut line = Vec::new();
-        put(&mut line, finished, query);
+        put(&mut line, finished, query, &ForwardingConfig::default());
         assert_eq!(line.iter().filter(|&&octet| octet == b'\n').count(), 1, "one line");
         serde_json::from_slice(&line).expect("JSON")
     }
@@ -304,7 +367,7 @@ pub(super) mod tests {
     fn a_line_has_all_that_is_known() {
         let line = parsed(&finished(&GET), false);
         let expected = json!({
-            "time": "1994-11-06T08:49:36.999000Z", "client.address": "::1", "client.port": 50000,
+            "time": "1994-11-06T08:49:36.999000Z", "worker": 2, "client.address": "::1", "client.port": 50000,
             "http.request.method": "GET", "url.path": "/x", "server.address": "a.test", "server.port": 80,
             "network.protocol.version": "2", "http.response.status_code": 200, "http.route": "v1",
             "request_bytes": 1, "response_bytes": 2, "duration_us": 1000, "queue_us": 100, "ttfb_us": 500,
@@ -312,6 +375,38 @@ pub(super) mod tests {
             "maybe_executed": 0, "outcome": "complete", "flags": "-", "error": null,
         });
         assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn behind_trusted_proxies_the_client_is_the_last_that_is_none_of_them() {
+        let trusted = ["::1", "10.0.0.0/8"].map(|peers| peers.parse().expect("peers"));
+        let trusting = ForwardingConfig { trusted: trusted.into(), ..ForwardingConfig::default() };
+        let said = |values: &[&'static str], forwarding: &ForwardingConfig| {
+            let fields: Vec<_> =
+                values.iter().map(|value| (&b"x-forwarded-for"[..], value.as_bytes())).collect();
+            let mut line = Vec::new();
+            put(&mut line, &finished(&[&GET[..], &fields].concat()), false, forwarding);
+            let line: Value = serde_json::from_slice(&line).expect("JSON");
+            let word = |name: &str| line[name].as_str().unwrap_or("-").to_owned();
+            (word("client.address"), word("network.peer.address"), line["client.port"] == 50000)
+        };
+        let seen = |client: &str| (client.to_owned(), "::1".to_owned(), false);
+        let alone = ("::1".to_owned(), "-".to_owned(), true);
+        for (values, expected) in [
+            // The gateway's own entry, the peer, stands behind all others.
+            (&["6.6.6.6, 192.0.2.7, 10.1.1.1, ::1"][..], seen("192.0.2.7")),
+            (&["6.6.6.6", "192.0.2.7:4711", "10.1.1.1"], seen("192.0.2.7")),
+            (&["[2001:db8::7]:80, ::1"], seen("2001:db8::7")),
+            (&["10.2.2.2, 10.1.1.1, ::1"], seen("10.2.2.2")),
+            (&["192.0.2.7, unknown, 10.1.1.1, ::1"], seen("10.1.1.1")),
+            (&["unknown, ::1"], alone.clone()),
+            (&["::1"], alone.clone()),
+            (&[], alone.clone()),
+        ] {
+            assert_eq!(said(values, &trusting), expected, "{values:?}");
+        }
+        // Whoever is not trusted may say what he likes.
+        assert_eq!(said(&["192.0.2.7"], &ForwardingConfig::default()), alone);
     }
 
     #[test]

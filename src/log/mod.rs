@@ -12,13 +12,13 @@ mod write;
 use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use shuntyard_core::config::Config;
+use shuntyard_core::config::{Config, ForwardingConfig};
 use shuntyard_core::gateway::Record;
 
 pub(crate) use gather::{Finished, attempts_octets_max};
@@ -74,6 +74,22 @@ pub(crate) struct AccessLog {
     thread: JoinHandle<()>,
 }
 
+/// Whose word of clients is taken. A reload may change it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trust(Arc<Mutex<Arc<ForwardingConfig>>>);
+
+impl Trust {
+    /// From the next line on this holds.
+    pub(crate) fn set(&self, forwarding: ForwardingConfig) {
+        // It is whole after every change.
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(forwarding);
+    }
+
+    fn get(&self) -> Arc<ForwardingConfig> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// What became of the lines.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
@@ -104,11 +120,11 @@ enum Order {
 
 impl AccessLog {
     /// Opens the destination; `None` writes nothing and tells diagnostics only. `query` shows query strings.
-    pub(crate) fn open(destination: Option<Destination>, query: bool) -> io::Result<Self> {
+    pub(crate) fn open(destination: Option<Destination>, query: bool, trust: Trust) -> io::Result<Self> {
         let (sender, orders) = sync_channel(QUEUE_MAX);
         let counts = Arc::<Counts>::default();
         let queued = Arc::<AtomicUsize>::default();
-        let mut writer = Writer::open(destination, query, Arc::clone(&counts))?;
+        let mut writer = Writer::open(destination, query, trust, Arc::clone(&counts))?;
         let taken = Arc::clone(&queued);
         let thread = thread::Builder::new().name("access-log".to_owned()).spawn(move || {
             loop {
@@ -208,7 +224,8 @@ mod tests {
         assert!(made.success());
         let opened = path.clone();
         let reader = thread::spawn(move || std::fs::File::open(opened).expect("the pipe opens"));
-        let log = AccessLog::open(Some(Destination::File(path)), false).expect("the pipe opens");
+        let log =
+            AccessLog::open(Some(Destination::File(path)), false, Trust::default()).expect("the pipe opens");
         let mut reader = reader.join().expect("no panic");
         let (note, counts) = (log.note(), log.counts());
         for _ in 0..requests {

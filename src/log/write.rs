@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::log::{Counts, Destination, Finished, line};
+use crate::log::{Counts, Destination, Finished, Trust, line};
 
 /// Octets that are collected before they are written.
 pub(super) const BUFFER_OCTETS: usize = 64 << 10;
@@ -17,6 +17,7 @@ pub(super) struct Writer {
     destination: Option<Destination>,
     file: Option<File>,
     query: bool,
+    trust: Trust,
     buffer: Vec<u8>,
     /// Lines in the buffer.
     lines: u64,
@@ -30,6 +31,7 @@ impl Writer {
     pub(super) fn open(
         destination: Option<Destination>,
         query: bool,
+        trust: Trust,
         counts: Arc<Counts>,
     ) -> io::Result<Self> {
         let file = match &destination {
@@ -40,6 +42,7 @@ impl Writer {
             destination,
             file,
             query,
+            trust,
             buffer: Vec::new(),
             lines: 0,
             torn: false,
@@ -53,7 +56,8 @@ impl Writer {
         if self.destination.is_none() {
             return;
         }
-        line::put(&mut self.buffer, finished, self.query);
+        let forwarding = self.trust.get();
+        line::put(&mut self.buffer, finished, self.query, &forwarding);
         self.lines += 1;
         if self.buffer.len() >= BUFFER_OCTETS {
             self.flush();

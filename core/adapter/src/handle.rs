@@ -1,5 +1,6 @@
 //! How a server is told things from outside of its threads.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -70,18 +71,28 @@ impl Handle {
     }
 
     /// Looks into every worker's gateway, on its own thread, and is told its time: `look` should be short. Wakes the workers and waits for
-    /// `patience` at most; a worker that has ended, or is stuck, is missing in the answer.
+    /// `patience` at most; a worker that has ended, or is stuck, is missing in the answer, which is in the order of the workers.
     pub fn inspect<T: Send + 'static>(
         &self,
         patience: Duration,
         look: impl Fn(&Gateway, shuntyard_core::time::Instant) -> T + Clone + Send + 'static,
     ) -> Vec<T> {
+        self.inspect_by_worker(patience, look).into_values().collect()
+    }
+
+    /// Likewise, with the workers' numbers, which stay theirs whoever answers first.
+    pub fn inspect_by_worker<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        look: impl Fn(&Gateway, shuntyard_core::time::Instant) -> T + Clone + Send + 'static,
+    ) -> BTreeMap<usize, T> {
         let (sender, answers) = channel();
-        self.order(|| {
+        for (number, desk) in self.desks.iter().enumerate() {
             let (sender, look) = (sender.clone(), look.clone());
             // Whoever asked may have lost patience.
-            Order::Inspect(Box::new(move |gateway, now| _ = sender.send(look(gateway, now))))
-        });
+            let show = move |gateway: &Gateway, now| _ = sender.send((number, look(gateway, now)));
+            desk(Order::Inspect(Box::new(show)));
+        }
         drop(sender);
         // Beyond all time there is nothing to wait until; who has no desk any more has dropped its sender.
         let until = Instant::now().checked_add(patience);
@@ -112,22 +123,51 @@ impl fmt::Debug for Handle {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
     use shuntyard_core::time::WallClock;
+
+    fn gateway() -> Gateway {
+        let now = shuntyard_core::time::Instant::ZERO;
+        let config = Config::new(vec![Address::Unix("/run/a".into())]);
+        Gateway::new(config, 1, now, WallClock { at: now, unix_seconds: 0 }).unwrap()
+    }
 
     #[test]
     fn patience_may_be_without_end() {
         let answers: Desk = Arc::new(|order| {
-            let now = shuntyard_core::time::Instant::ZERO;
-            let config = Config::new(vec![Address::Unix("/run/a".into())]);
-            let gateway = Gateway::new(config, 1, now, WallClock { at: now, unix_seconds: 0 }).unwrap();
             if let Order::Inspect(look) = order {
-                look(&gateway, now);
+                look(&gateway(), shuntyard_core::time::Instant::ZERO);
             }
         });
         // One that has ended drops its orders.
         let ended: Desk = Arc::new(drop);
         let handle = Handle::new(vec![answers, ended]);
         assert_eq!(handle.inspect(Duration::MAX, |_, now| now), [shuntyard_core::time::Instant::ZERO]);
+    }
+
+    /// Else sums of what they tell, and their names, would differ from one look to the next.
+    #[test]
+    fn answers_stand_in_the_order_of_the_workers_whoever_is_first() {
+        let kept: Arc<Mutex<Vec<Look>>> = Arc::default();
+        let slow = Arc::clone(&kept);
+        let slow: Desk = Arc::new(move |order| {
+            if let Order::Inspect(look) = order {
+                slow.lock().unwrap().push(look);
+            }
+        });
+        let quick: Desk = Arc::new(move |order| {
+            let Order::Inspect(look) = order else { return };
+            let others = std::mem::take(&mut *kept.lock().unwrap());
+            for (seconds, look) in (0..).zip([look].into_iter().chain(others)) {
+                look(&gateway(), shuntyard_core::time::Instant::from_nanos(seconds));
+            }
+        });
+        let ended: Desk = Arc::new(drop);
+        let handle = Handle::new(vec![ended, slow, quick]);
+        let answers = || handle.inspect_by_worker(Duration::MAX, |_, now| now.as_nanos());
+        assert_eq!(answers(), BTreeMap::from([(1, 1), (2, 0)]));
+        assert_eq!(handle.inspect(Duration::MAX, |_, now| now.as_nanos()), [1, 0]);
     }
 }

@@ -44,7 +44,7 @@ pub use recording::{
 pub use resolve::{addresses_of, resolve};
 pub use secured::{Reading, Secured, Wire, Writing};
 pub use shuntyard_transport as transport;
-pub use threads::run_threads;
+pub use threads::{run_threads, worker_number};
 
 /// Octets read from one socket before the others have their turn.
 pub const TURN_OCTETS: usize = 256 << 10;

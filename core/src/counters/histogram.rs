@@ -161,8 +161,21 @@ impl Durations {
         self.series.iter().map(|(_, histogram)| histogram.count()).sum()
     }
 
-    /// Adds what was counted elsewhere.
+    /// Adds what another gateway counted. It has kept to the limit itself: were it held to here once more, what is told apart would depend on who is
+    /// added first.
     pub fn merge(&mut self, other: &Self) {
+        for (labels, histogram) in other.iter() {
+            match self.series.iter_mut().find(|(of, _)| of.key() == labels.key()) {
+                Some((_, own)) => own.merge(histogram),
+                None => self.series.push((labels, histogram.clone())),
+            }
+        }
+        // What was looked up may have its place now.
+        (self.last, self.last_key) = (0, self.series.first().map_or(0, |(labels, _)| labels.key()));
+    }
+
+    /// Takes over what the same gateway has counted elsewhere: the limit holds for both together.
+    pub fn take_over(&mut self, other: &Self) {
         for (labels, histogram) in other.iter() {
             self.histogram_mut(labels).merge(histogram);
         }
@@ -203,6 +216,45 @@ mod tests {
         // What has its place keeps it.
         durations.observe(Labels { method: Method::Get, status: 100, fault: None }, Duration::ZERO);
         assert_eq!(durations.iter().next().map(|(_, histogram)| histogram.count()), Some(2));
+    }
+
+    /// Whoever sums up the workers must get the same whatever their order, and the limit is each worker's own.
+    #[test]
+    fn a_sum_of_full_ones_is_the_same_in_any_order() {
+        let full = |statuses: core::ops::Range<u16>| {
+            let mut durations = Durations::default();
+            for status in statuses {
+                durations.observe(Labels { method: Method::Get, status, fault: None }, Duration::ZERO);
+            }
+            durations
+        };
+        let (one, two) = (full(200..264), full(230..300));
+        let sum = |first: &Durations, second: &Durations| {
+            let mut sum = first.clone();
+            sum.merge(second);
+            let mut told: Vec<_> = sum.iter().map(|(labels, of)| (labels.key(), of.count())).collect();
+            told.sort_unstable();
+            told
+        };
+        assert_eq!(sum(&one, &two), sum(&two, &one));
+        // 200 to 293 by their names, and the six that the second did not tell apart.
+        let told = sum(&one, &two);
+        assert_eq!(
+            (told.len(), told.iter().find(|(key, _)| *key == Labels::REST.key())),
+            (95, Some(&(Labels::REST.key(), 6)))
+        );
+    }
+
+    #[test]
+    fn what_a_gateway_takes_over_from_itself_keeps_to_the_limit() {
+        let mut durations = Durations::default();
+        let mut before = Durations::default();
+        for status in 200..264 {
+            durations.observe(Labels { method: Method::Get, status, fault: None }, Duration::ZERO);
+            before.observe(Labels { method: Method::Post, status, fault: None }, Duration::ZERO);
+        }
+        durations.take_over(&before);
+        assert_eq!((durations.iter().count(), durations.count()), (Durations::SERIES_MAX + 1, 128));
     }
 
     #[test]

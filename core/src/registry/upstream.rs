@@ -1,5 +1,7 @@
 //! One upstream: its endpoints, and which of them is the best for the next request.
 
+use std::sync::Arc;
+
 use crate::config::{Balance, EndpointConfig, Protocol, Scope, UpstreamConfig};
 use crate::counters::{EndpointCounters, UpstreamCounters};
 use crate::key::{EndpointKey, EndpointMarker, EntryKey, LaneMarker, Slab};
@@ -50,6 +52,8 @@ pub struct Upstream {
     pub counters: UpstreamCounters,
     /// What happened at endpoints that are gone.
     pub gone: EndpointCounters,
+    /// Once it is retired: likewise, for whoever comes after it under the same name.
+    pub(super) left: Vec<(Arc<str>, EndpointCounters)>,
 }
 
 impl Upstream {
@@ -68,6 +72,7 @@ impl Upstream {
             underway: 0,
             counters: UpstreamCounters::default(),
             gone: EndpointCounters::default(),
+            left: Vec::new(),
             config,
         };
         let keys =
@@ -122,7 +127,21 @@ impl Upstream {
         if self.endpoints.get(key).is_some_and(over)
             && let Some(endpoint) = self.endpoints.remove(key)
         {
-            self.gone.merge(&endpoint.counters);
+            if self.retired {
+                self.left.push((endpoint.label, endpoint.counters));
+            } else {
+                self.inherit(&endpoint.label, &endpoint.counters);
+            }
+        }
+    }
+
+    /// What an endpoint that is gone has counted. One of the same name goes on with it, if there is one.
+    pub(super) fn inherit(&mut self, label: &str, counters: &EndpointCounters) {
+        let named = |key: &EndpointKey| self.endpoints.get(*key).is_some_and(|of| &*of.label == label);
+        let heir = self.order.iter().copied().find(named);
+        match heir.and_then(|key| self.endpoints.get_mut(key)) {
+            Some(heir) => heir.counters.take_over(counters),
+            None => self.gone.take_over(counters),
         }
     }
 

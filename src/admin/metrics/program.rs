@@ -1,6 +1,6 @@
 //! What is said of the program itself: what runs, with which configuration, and what its process takes.
 
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus_client::registry::Unit;
 
@@ -9,6 +9,10 @@ use crate::admin::About;
 use crate::admin::process::Process;
 use crate::admin::sight::Sight;
 use crate::reload::Current;
+
+fn since_1970(at: SystemTime) -> f64 {
+    at.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
 
 impl Families {
     pub(super) fn program(&mut self, sight: &Sight, about: &About) {
@@ -36,7 +40,7 @@ impl Families {
     }
 
     fn configuration(&mut self, current: &Current) {
-        let (_, age, reloads) = current.standing();
+        let (_, _, reloads) = current.standing();
         let fine = f64::from(u8::from(!reloads.stale));
         self.gauge(
             "shuntyard_config_last_reload_success",
@@ -50,17 +54,17 @@ impl Families {
             results.map(|(result, n)| (set([("result", result)]), n)).into(),
         );
         self.add(
-            "shuntyard_config_age",
+            "shuntyard_config_loaded_timestamp",
             Some(Unit::Seconds),
-            "How long the configuration has been served",
-            Points::Gauges(vec![(Vec::new(), age.as_secs_f64())]),
+            "When the configuration that is served was read, since 1970",
+            Points::Gauges(vec![(Vec::new(), since_1970(current.loaded()))]),
         );
     }
 
     /// The names that every exporter has.
     pub(super) fn process(&mut self, about: &About) {
         let process = Process::look();
-        let started = about.started.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        let started = since_1970(about.started);
         let one = |value: f64| Points::Gauges(vec![(Vec::new(), value)]);
         self.add("process_start_time", Some(Unit::Seconds), "When it started, since 1970", one(started));
         if let Some(seconds) = process.cpu_seconds {

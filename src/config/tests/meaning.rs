@@ -241,6 +241,32 @@ fn a_listener_with_tls() {
     assert!(wrong.contains("certificate and key do not match"), "{wrong}");
 }
 
+/// Those in clear are bound first, whatever the file's order, and port 0 is there as often as it likes: each keeps what is said of it.
+#[test]
+fn listeners_with_port_0_keep_what_is_said_of_each() {
+    let folder = std::env::temp_dir().join(format!("shuntyard-listeners-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+    let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let listener = |more: &str| format!("[[listen]]\naddress = \"127.0.0.1:0\"\n{more}");
+    let tls = format!("tls = {{ cert = {cert:?}, key = {key:?} }}\n");
+    let text = [
+        listener(&format!("accept_proxy_protocol = true\nprotocols = [\"h2\"]\n{tls}")),
+        listener("protocols = [\"http/1.1\"]\n"),
+        listener(&tls),
+        listener("accept_proxy_protocol = true\n"),
+        LEAST.split_once("[[route]]").map(|(_, rest)| format!("[[route]]{rest}")).unwrap(),
+    ];
+    let read = valid(&text.concat());
+    let _ = std::fs::remove_dir_all(&folder);
+    assert_eq!((read.listen.len(), read.listen_tls.len()), (2, 2));
+    let said: Vec<_> = read.config.listeners.iter().map(|of| (of.introduced, of.only)).collect();
+    let (http1, http2) = (Some(Protocol::Http1), Some(Protocol::Http2));
+    assert_eq!(said, [(false, http1), (true, None), (true, http2), (false, None)]);
+}
+
 /// The keys' ranges are those of the core: at both ends it takes the value.
 #[test]
 fn ranges_are_those_of_the_core() {

@@ -67,6 +67,14 @@ fn keys_that_nobody_reads_or_misses() {
         &told(&[
             ("a key that is misspelt", upstream!("on_saturatoin = \"queue\"")),
             ("a key of another section", upstream!("idle_timeout = \"10s\"")),
+            (
+                "a key of a group of the section, whose upstream has a name of its own",
+                "[[route]]\nupstream = \"a.b\"\n[upstream.\"a.b\"]\nendpoints = [\"app:80\"]\ntimeout = \"1s\"\nmax = 3\n",
+            ),
+            ("a key that two other sections have", upstream!("[limits]\ncert = \"a.pem\"")),
+            ("another upstream's key in a section without one", upstream!("[limits]\nmax_http1 = 1")),
+            ("a name that others have for a key", upstream!("max_connections = 7")),
+            ("likewise in any section", upstream!("[limits]\ndrain_timeout = \"1s\"")),
             ("a key behind a section", upstream!("workers = 4")),
             ("a key that is nowhere", upstream!("colour = \"red\"")),
             (
