@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use shuntyard_core::config::ConnectionConfig;
-use shuntyard_core::fields::FieldSection;
+use shuntyard_core::fields::{FieldSection, FieldWriter};
 use shuntyard_core::h2::{Connection, Event, Role};
 use shuntyard_core::hpack::{Decoder, Encoder};
 
@@ -29,11 +29,8 @@ pub(crate) const ALL: &[(&str, Run)] = &[
 
 /// Twelve fields, with a path that changes.
 fn requests() -> Vec<FieldSection> {
-    let mut fields = FieldSection::new();
-    let section = |path: &String| {
-        work::put_request(&mut fields, "GET", path, BROWSER, SEED);
-        fields.clone()
-    };
+    let mut writer = FieldWriter::new(SEED);
+    let section = |path: &String| work::write_request(&mut writer, "GET", path, BROWSER).clone();
     work::paths(64).iter().map(section).collect()
 }
 
@@ -79,8 +76,8 @@ pub(crate) struct Pair {
     client: Connection,
     server: Connection,
     paths: Vec<String>,
-    /// Where sections are made.
-    fields: FieldSection,
+    /// Where sections are made, of the client and of the server.
+    writers: [FieldWriter; 2],
     asked: usize,
     answered: usize,
 }
@@ -91,7 +88,7 @@ fn pair(warm_up: usize, n: usize) -> String {
         client: connection(Role::Client),
         server: connection(Role::Server),
         paths: work::paths(64),
-        fields: FieldSection::new(),
+        writers: [(); 2].map(|()| FieldWriter::new(SEED)),
         asked: 0,
         answered: 0,
     };
@@ -111,10 +108,10 @@ impl Pair {
     ///
     /// A field section is made for each message, for an owner of connections has to do that too.
     pub(crate) fn exchange(&mut self) -> usize {
-        let Self { client, server, paths, fields: made, asked, answered } = self;
+        let Self { client, server, paths, writers: [asks, answers], asked, answered } = self;
         while client.open_streams() < STREAMS {
-            work::put_request(made, "GET", &paths[*asked % paths.len()], BROWSER, SEED);
-            if client.open(made, true).is_err() {
+            let fields = work::write_request(asks, "GET", &paths[*asked % paths.len()], BROWSER);
+            if client.open(fields, true).is_err() {
                 break;
             }
             *asked += 1;
@@ -122,8 +119,8 @@ impl Pair {
         let there = carry(client, server, |server, event| match event {
             Event::Request { stream, fields, .. } => {
                 server.recycle(fields);
-                work::put_response(made, "100", SEED);
-                server.send_head(stream, made, false).expect("the stream is new");
+                let fields = work::write_response(answers, "100");
+                server.send_head(stream, fields, false).expect("the stream is new");
                 server.send_data(stream, &CONTENT, true).expect("the response was begun now");
             }
             event => assert!(matches!(event, Event::Settings), "nobody asked for {event:?}"),

@@ -1,6 +1,6 @@
 //! What clients ask for and what the backend answers.
 
-use shuntyard_core::fields::{FieldLine, FieldSection};
+use shuntyard_core::fields::{FieldSection, FieldWriter};
 
 /// One kind of traffic: so many clients, each with so many requests under way at any time.
 pub(crate) struct Work {
@@ -90,9 +90,7 @@ impl Request {
     /// The header sections that are sent in turn.
     pub(crate) fn sections(&self, seed: u64) -> Vec<FieldSection> {
         let section = |path: &String| {
-            let mut fields = FieldSection::new();
-            put_request(&mut fields, self.method, path, self.fields, seed);
-            fields
+            write_request(&mut FieldWriter::new(seed), self.method, path, self.fields).clone()
         };
         paths(self.paths).iter().map(section).collect()
     }
@@ -113,26 +111,29 @@ pub(crate) fn paths(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("/articles/2026/11/item-{}?ref={n}", n * 7919 % 10_007)).collect()
 }
 
-/// The pseudo-header fields of a request, then `fields`, in place of what `out` holds.
-pub(crate) fn put_request(
-    out: &mut FieldSection,
+/// The pseudo-header fields of a request, then `fields`.
+pub(crate) fn write_request<'w>(
+    writer: &'w mut FieldWriter,
     method: &str,
     path: &str,
     fields: &[(&str, &str)],
-    seed: u64,
-) {
+) -> &'w FieldSection {
     let pseudo = [(":method", method), (":scheme", "http"), (":authority", AUTHORITY), (":path", path)];
-    put(out, pseudo.iter().chain(fields), seed);
+    write(writer, pseudo.iter().chain(fields))
 }
 
-/// The header section of a response, in place of what `out` holds.
-pub(crate) fn put_response(out: &mut FieldSection, content_length: &str, seed: u64) {
-    put(out, RESPONSE.iter().chain([&("content-length", content_length)]), seed);
+/// The header section of a response.
+pub(crate) fn write_response<'w>(writer: &'w mut FieldWriter, content_length: &str) -> &'w FieldSection {
+    write(writer, RESPONSE.iter().chain([&("content-length", content_length)]))
 }
 
-fn put<'a>(out: &mut FieldSection, lines: impl Iterator<Item = &'a (&'a str, &'a str)>, seed: u64) {
-    out.clear();
+fn write<'w, 'a>(
+    writer: &'w mut FieldWriter,
+    lines: impl Iterator<Item = &'a (&'a str, &'a str)>,
+) -> &'w FieldSection {
+    writer.restart();
     for (name, value) in lines {
-        out.push(FieldLine::new(name.as_bytes(), value.as_bytes(), seed));
+        writer.push(name.as_bytes(), value.as_bytes());
     }
+    writer.section()
 }

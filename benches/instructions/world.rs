@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use shuntyard_core::address::Address;
 use shuntyard_core::config::{Config, ConnectionConfig, HostPattern, PathPattern, RouteConfig};
-use shuntyard_core::fields::FieldSection;
+use shuntyard_core::fields::{FieldSection, FieldWriter};
 use shuntyard_core::gateway::{Accepted, Action, ConnId, Connected, Gateway, RecvBuf};
 use shuntyard_core::h2::{Connection, Event, Input, Role, StreamKey};
 use shuntyard_core::time::{Duration, Instant, WallClock};
@@ -288,8 +288,8 @@ impl Peer {
 
 impl Script {
     fn new(work: &Work) -> Self {
-        let mut response = FieldSection::new();
-        work::put_response(&mut response, &work.response.to_string(), SEED);
+        let mut writer = FieldWriter::new(SEED);
+        let response = work::write_response(&mut writer, &work.response.to_string()).clone();
         Self {
             requests: work.request.sections(SEED),
             next_request: 0,

@@ -14,6 +14,7 @@ mod name;
 mod origin;
 mod repeats;
 mod shared;
+mod writer;
 
 pub use change::FieldChanges;
 pub use facts::FieldFacts;
@@ -28,6 +29,7 @@ pub use origin::Origin;
 pub(crate) use origin::OwnOrigins;
 pub(crate) use repeats::Repeats;
 pub use shared::{SharedLine, SharedLines};
+pub use writer::FieldWriter;
 
 /// Overhead of a field line in the size of a section (RFC 9113 section 6.5.2) and of a table entry (RFC 7541 section 4.1).
 pub const FIELD_OVERHEAD: usize = 32;

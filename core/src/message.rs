@@ -266,6 +266,11 @@ pub fn trailers(fields: &FieldSection) -> Result<(), Malformed> {
     Ok(())
 }
 
+/// Whether this may be the `:path` of a request with this method (RFC 9113 section 8.3.1).
+pub(crate) fn is_path(value: &[u8], method: &[u8]) -> bool {
+    Method::from_token(method).is_some_and(|method| target::check_path(value, method).is_ok())
+}
+
 /// Whether the value is a host with an optional port: an `:authority`, or a `host`.
 pub(crate) fn is_authority(value: &[u8]) -> bool {
     Authority::parse(value).is_some()

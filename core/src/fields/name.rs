@@ -51,6 +51,11 @@ pub enum FieldName {
 }
 
 impl FieldName {
+    /// What a name means, in lower case.
+    pub const fn of(name: &[u8]) -> Self {
+        classify(name).0
+    }
+
     /// Whether it names a pseudo-header field.
     pub const fn is_pseudo(self) -> bool {
         (self as u8) <= Self::UnknownPseudo as u8

@@ -147,8 +147,8 @@ impl Client {
     ///
     /// No stream can be opened, now or ever again; or protocol or `host` are none.
     pub fn send_request(&mut self, request: &Request<()>, end: bool) -> Result<StreamKey, OpenError> {
-        let fields = endpoint::request_fields(request, self.endpoint.connection.seed())?;
-        self.endpoint.connection.open(&fields, end)
+        let Endpoint { connection, writer, .. } = &mut self.endpoint;
+        connection.open(endpoint::request_fields(request, writer)?, end)
     }
 
     /// How many requests could be sent now.

@@ -7,7 +7,7 @@ use http::header::{COOKIE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, request, uri};
 
 use crate::error::ConnectionError;
-use crate::fields::{FieldLine, FieldName, FieldSection};
+use crate::fields::{FieldLine, FieldName, FieldSection, FieldWriter};
 use crate::h2::connection::Connection;
 use crate::h2::event::{Event, Input};
 use crate::h2::send::OpenError;
@@ -19,13 +19,16 @@ use crate::outbox::OctetQueue;
 pub(crate) struct Endpoint {
     pub(crate) connection: Connection,
     pub(crate) inbox: OctetQueue,
+    /// Where heads are made.
+    pub(crate) writer: FieldWriter,
     /// What ended the connection while an event was translated: told behind that event.
     failed: Option<ConnectionError>,
 }
 
 impl Endpoint {
     pub(crate) fn new(connection: Connection) -> Self {
-        Self { connection, inbox: OctetQueue::default(), failed: None }
+        let writer = FieldWriter::new(connection.seed());
+        Self { connection, inbox: OctetQueue::default(), writer, failed: None }
     }
 
     /// The next event that `translate` makes something of. It may find that the connection has to end.
@@ -37,7 +40,7 @@ impl Endpoint {
             return Err(error);
         }
         loop {
-            let Self { connection, inbox, failed } = self;
+            let Self { connection, inbox, failed, .. } = self;
             let mut input = Input::new(inbox.as_slice());
             let event = connection
                 .poll_event(&mut input)
@@ -98,8 +101,7 @@ macro_rules! common_methods {
             stream: StreamKey,
             trailers: &http::HeaderMap,
         ) -> Result<(), SendError> {
-            let mut fields = crate::fields::FieldSection::new();
-            endpoint::push_headers(&mut fields, trailers, self.endpoint.connection.seed());
+            let fields = endpoint::trailer_fields(trailers, self.endpoint.connection.seed());
             self.endpoint.connection.send_trailers(stream, fields).map(|_| ())
         }
 
@@ -165,18 +167,33 @@ pub(crate) use common_methods;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Protocol(pub String);
 
-/// Appends header fields but those that mean something to one hop of HTTP/1 only (RFC 9113 section 8.2.2), without blanks at the ends
-/// (section 8.2.1); a sensitive value is marked never to be indexed (RFC 7541 section 7.1.3).
-pub(crate) fn push_headers(fields: &mut FieldSection, headers: &HeaderMap, seed: u64) {
-    headers.iter().for_each(|(name, value)| push_header(fields, name, value, seed));
+/// The fields of a trailer section.
+pub(crate) fn trailer_fields(trailers: &HeaderMap, seed: u64) -> FieldSection {
+    let mut fields = FieldSection::new();
+    for (name, value, is_sensitive) in fields_of(trailers) {
+        let line = FieldLine::new(name, value, seed);
+        fields.push(if is_sensitive { line.never_indexed() } else { line });
+    }
+    fields
 }
 
-fn push_header(fields: &mut FieldSection, name: &HeaderName, value: &HeaderValue, seed: u64) {
-    let line = FieldLine::new(name.as_str().as_bytes(), trimmed(value), seed);
-    match line.facts.name {
-        FieldName::ConnectionSpecific => {} // 9113-8.2.2-01
-        FieldName::Te if !line.value.eq_ignore_ascii_case(b"trailers") => {} // 9113-8.2.2-03
-        _ => fields.push(if value.is_sensitive() { line.never_indexed() } else { line }),
+/// Header fields but those that mean something to one hop of HTTP/1 only (RFC 9113 section 8.2.2), without blanks at the ends
+/// (section 8.2.1), and whether they are sensitive: such are never indexed (RFC 7541 section 7.1.3).
+fn fields_of(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8], bool)> {
+    let all =
+        headers.iter().map(|(name, value)| (name.as_str().as_bytes(), trimmed(value), value.is_sensitive()));
+    all.filter(|(name, value, _)| match FieldName::of(name) {
+        FieldName::ConnectionSpecific => false, // 9113-8.2.2-01
+        FieldName::Te => value.eq_ignore_ascii_case(b"trailers"), // 9113-8.2.2-03
+        _ => true,
+    })
+}
+
+fn write(writer: &mut FieldWriter, (name, value, is_sensitive): (&[u8], &[u8], bool)) {
+    if is_sensitive {
+        writer.push_never_indexed(name, value);
+    } else {
+        writer.push(name, value);
     }
 }
 
@@ -198,10 +215,13 @@ fn trimmed(value: &HeaderValue) -> &[u8] {
 }
 
 /// The fields of a request (RFC 9113 section 8.3.1). The authority is said once, in `:authority`: `host` would be the
-/// same or wrong. Of what the types of `http` do not check, the protocol and a `host` in its place, no octet leaves that cannot stand there.
-pub(crate) fn request_fields(request: &Request<()>, seed: u64) -> Result<FieldSection, OpenError> {
-    let mut fields = FieldSection::new();
-    let mut push = |name: &[u8], value: &[u8]| fields.push(FieldLine::new(name, value, seed));
+/// same or wrong. Of what the types of `http` do not check, the protocol, a `host` in its place and octets of the path beyond ASCII,
+/// nothing leaves that cannot stand there.
+pub(crate) fn request_fields<'w>(
+    request: &Request<()>,
+    writer: &'w mut FieldWriter,
+) -> Result<&'w FieldSection, OpenError> {
+    writer.restart();
     let uri = request.uri();
     let protocol = request.extensions().get::<Protocol>();
     // 8441-4-02: an extended CONNECT has a target like any other request.
@@ -210,28 +230,31 @@ pub(crate) fn request_fields(request: &Request<()>, seed: u64) -> Result<FieldSe
         return Err(OpenError::Malformed);
     }
     let connect = is_connect && protocol.is_none();
-    push(b":method", request.method().as_str().as_bytes());
+    writer.push(b":method", request.method().as_str().as_bytes());
     if let Some(Protocol(protocol)) = protocol {
-        push(b":protocol", protocol.as_bytes());
+        writer.push(b":protocol", protocol.as_bytes());
     }
     if !connect {
-        push(b":scheme", uri.scheme_str().unwrap_or("http").as_bytes());
+        writer.push(b":scheme", uri.scheme_str().unwrap_or("http").as_bytes());
     }
     let host = || request.headers().get(HOST).map(trimmed);
     if let Some(authority) = uri.authority().map(without_userinfo).or_else(host) {
         if !message::is_authority(authority) {
             return Err(OpenError::Malformed);
         }
-        push(b":authority", authority); // 9113-8.3.1-02
+        writer.push(b":authority", authority); // 9113-8.3.1-02
     }
     if !connect {
-        push(b":path", path_of(uri).as_bytes());
+        let path = path_of(uri);
+        if !message::is_path(path.as_bytes(), request.method().as_str().as_bytes()) {
+            return Err(OpenError::Malformed);
+        }
+        writer.push(b":path", path.as_bytes());
     }
     // 9113-8.3.1-03
-    for (name, value) in request.headers().iter().filter(|(name, _)| **name != HOST) {
-        push_header(&mut fields, name, value, seed);
-    }
-    Ok(fields)
+    let but_host = fields_of(request.headers()).filter(|(name, ..)| *name != b"host");
+    but_host.for_each(|line| write(writer, line));
+    Ok(writer.section())
 }
 
 /// 9113-8.3.1-09, 9110-4.2.4-01: user and password are not part of it.
@@ -249,11 +272,11 @@ fn path_of(uri: &Uri) -> Cow<'_, str> {
 }
 
 /// The fields of a response (RFC 9113 section 8.3.2).
-pub(crate) fn response_fields(response: &Response<()>, seed: u64) -> FieldSection {
-    let mut fields = FieldSection::new();
-    fields.push(FieldLine::new(b":status", response.status().as_str().as_bytes(), seed));
-    push_headers(&mut fields, response.headers(), seed);
-    fields
+pub(crate) fn response_fields<'w>(response: &Response<()>, writer: &'w mut FieldWriter) -> &'w FieldSection {
+    writer.restart();
+    writer.push(b":status", response.status().as_str().as_bytes());
+    fields_of(response.headers()).for_each(|line| write(writer, line));
+    writer.section()
 }
 
 /// A request as the `http` crate knows it. `None` where that crate does not take what HTTP allows.

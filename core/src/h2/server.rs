@@ -109,8 +109,8 @@ impl Server {
         response: &Response<()>,
         end: bool,
     ) -> Result<(), SendError> {
-        let fields = endpoint::response_fields(response, self.endpoint.connection.seed());
-        self.endpoint.connection.send_head(stream, &fields, end)
+        let Endpoint { connection, writer, .. } = &mut self.endpoint;
+        connection.send_head(stream, endpoint::response_fields(response, writer), end)
     }
 
     /// Says that the connection will end, while requests that are on their way are still served: the first of the two

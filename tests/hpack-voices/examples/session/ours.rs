@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use shuntyard_core::config::ConnectionConfig;
-use shuntyard_core::fields::{FieldLine, FieldSection};
+use shuntyard_core::fields::{FieldSection, FieldWriter};
 use shuntyard_core::h2::{Connection, Event, Role};
 use shuntyard_hpack_voices::{Line, SEED, section};
 
@@ -16,8 +16,8 @@ pub(crate) struct Session {
     work: Work,
     requests: Vec<FieldSection>,
     response: FieldSection,
-    /// Where sections are made that are not kept.
-    made: FieldSection,
+    /// Where sections are made that are not kept, of the client and of the server.
+    writers: [FieldWriter; 2],
     asked: usize,
     heard: [Heard; 2],
     octets: [usize; 2],
@@ -32,7 +32,7 @@ impl Session {
             requests: work.requests.iter().map(|lines| section(lines)).collect(),
             response: section(&work.response),
             work,
-            made: FieldSection::new(),
+            writers: [(); 2].map(|()| FieldWriter::new(SEED)),
             asked: 0,
             heard: Default::default(),
             octets: [0; 2],
@@ -42,11 +42,12 @@ impl Session {
 
 impl Voice for Session {
     fn exchange(&mut self) {
-        let Self { client, server, work, requests, response, made, asked, heard, octets } = self;
+        let Self { client, server, work, requests, response, writers: [asks, answers], asked, heard, octets } =
+            self;
         let [by_server, by_client] = heard;
         for _ in 0..STREAMS {
             let which = *asked % requests.len();
-            let fields = if work.kept { &requests[which] } else { of(&work.requests[which], made) };
+            let fields = if work.kept { &requests[which] } else { of(&work.requests[which], asks) };
             client.open(fields, true).expect("so many streams may be open");
             *asked += 1;
         }
@@ -55,7 +56,7 @@ impl Voice for Session {
                 hear(by_server, &fields);
                 by_server.ended += usize::from(end);
                 server.recycle(fields);
-                let fields = if work.kept { &*response } else { of(&work.response, made) };
+                let fields = if work.kept { &*response } else { of(&work.response, answers) };
                 server.send_head(stream, fields, false).expect("the stream is new");
                 server.send_data(stream, &CONTENT, true).expect("the response was begun now");
             }
@@ -84,13 +85,13 @@ impl Voice for Session {
     }
 }
 
-/// A section of words, in place of what `made` holds.
-fn of<'a>(lines: &[Line], made: &'a mut FieldSection) -> &'a FieldSection {
-    made.clear();
+/// A section of words.
+fn of<'w>(lines: &[Line], writer: &'w mut FieldWriter) -> &'w FieldSection {
+    writer.restart();
     for (name, value) in lines {
-        made.push(FieldLine::new(name, value, SEED));
+        writer.push(name, value);
     }
-    made
+    writer.section()
 }
 
 fn hear(heard: &mut Heard, fields: &FieldSection) {
