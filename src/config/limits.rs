@@ -49,7 +49,7 @@ pub(super) fn of_connections(limits: &mut Section<'_, '_>, config: &mut Config) 
     of_both(config, &|side| side.max_fields = count);
     let frames = Number { min: 1, max: 1024, of: "frames" };
     // What may be so large may come in as many frames as it takes, each of 16,384 octets.
-    let mut continuations = config.front.max_continuations.max(2 * size / 16_384);
+    let mut continuations = config.front.max_continuations.max((2 * size / 16_384).min(1024));
     limits.take(
         "max_continuations",
         "CONTINUATION frames of one field block; stops CONTINUATION without end",

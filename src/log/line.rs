@@ -3,7 +3,6 @@
 //! Of the request's fields only what is named here is ever written: no `authorization`, no `cookie`, and the query of its
 //! target only where the operator asked for it.
 
-use std::net::IpAddr;
 use std::time::SystemTime;
 
 use shuntyard_core::address::Address;
@@ -15,6 +14,7 @@ use shuntyard_core::message::Version;
 use shuntyard_core::tls::TlsFacts;
 
 use crate::log::Finished;
+use crate::log::client::behind_proxies;
 use crate::log::object::Object;
 
 /// The longest identifier of a request that is believed.
@@ -215,42 +215,6 @@ fn flags(end: &EndRecord, attempts: &[AttemptRecord]) -> String {
         }
     }
     if flags.is_empty() { "-".to_owned() } else { flags.join(",") }
-}
-
-/// Whose request it is by the word of trusted proxies: of `x-forwarded-for` the last entry that is none of theirs, for what stands before it anybody may
-/// have written. `None` where the peer is the client, for all that is known.
-fn behind_proxies(end: &EndRecord, forwarding: &ForwardingConfig) -> Option<IpAddr> {
-    if !forwarding.trusts(&end.client) {
-        return None;
-    }
-    let said: Vec<&[u8]> =
-        end.fields.iter().filter(|line| line.name == b"x-forwarded-for").map(|line| line.value).collect();
-    let peer = match &end.client {
-        Address::Inet(peer) => Some(peer.ip()),
-        Address::Unix(_) => None,
-    };
-    let mut client = None;
-    for entry in said.iter().rev().flat_map(|value| value.rsplit(|&octet| octet == b',')) {
-        // Whoever is not named by an address was seen by a proxy that is.
-        let Some(address) = std::str::from_utf8(entry).ok().and_then(address) else { break };
-        // The gateway's own entry is the last.
-        if client.is_none() && Some(address) == peer {
-            continue;
-        }
-        client = Some(address);
-        if !forwarding.trusts(&Address::Inet((address, 0).into())) {
-            break;
-        }
-    }
-    client
-}
-
-/// The address of an entry, which some write with a port.
-fn address(entry: &str) -> Option<IpAddr> {
-    let entry = entry.trim_matches([' ', '\t']);
-    let bare = entry.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or(entry, |(host, _)| host);
-    let found = bare.parse().or_else(|_| bare.parse().map(|found: std::net::SocketAddr| found.ip()));
-    found.ok()
 }
 
 fn parts(address: &Address) -> (String, Option<u16>) {

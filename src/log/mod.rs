@@ -4,6 +4,7 @@
 //! queue of bounded length: when it is full, requests are not written and are counted instead, for a slow disk must not
 //! slow anybody down.
 
+mod client;
 mod gather;
 mod line;
 mod object;

@@ -183,7 +183,7 @@ fn a_hangup_reloads_the_file_under_load() {
         assert!(
             refused.contains("still serving revision 2 (loaded ")
                 && refused.contains(&words)
-                && refused.ends_with(", run `shuntyard check` to see them"),
+                && refused.ends_with(&format!(", run `shuntyard check --config {path}` to see everything")),
             "{refused}"
         );
         load.wait_for(100);

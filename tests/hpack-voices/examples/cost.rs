@@ -6,7 +6,7 @@
 #[expect(dead_code, reason = "the sections of its works are all that is wanted")]
 mod work;
 
-use shuntyard_core::fields::FieldSection;
+use shuntyard_core::fields::{FieldSection, FieldWriter};
 use shuntyard_core::hpack::{Decoded, Decoder, Encoder};
 use shuntyard_hpack_voices::{Deflater, Inflater, Line, NO_LIMITS, SEED, lines};
 
@@ -68,10 +68,10 @@ struct Work {
 
 impl Work {
     fn new(cold: bool, n: usize) -> Self {
-        let mut made = FieldSection::new();
+        let mut writer = FieldWriter::new(SEED);
         let section = |path: &String| {
-            work::put_request(&mut made, "GET", path, work::BROWSER, SEED);
-            (made.clone(), lines(&made))
+            let made = work::write_request(&mut writer, "GET", path, work::BROWSER);
+            (made.clone(), lines(made))
         };
         Self { sections: work::paths(64).iter().map(section).collect(), cold, n }
     }

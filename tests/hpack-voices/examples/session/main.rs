@@ -13,7 +13,7 @@ mod theirs;
 #[expect(dead_code, reason = "the sections of its works are all that is wanted")]
 mod work;
 
-use shuntyard_core::fields::FieldSection;
+use shuntyard_core::fields::FieldWriter;
 use shuntyard_hpack_voices::{Line, SEED, lines};
 
 /// Streams that are under way at once.
@@ -31,14 +31,10 @@ struct Work {
 
 impl Work {
     fn new(kept: bool) -> Self {
-        let mut made = FieldSection::new();
-        let request = |path: &String| {
-            work::put_request(&mut made, "GET", path, work::BROWSER, SEED);
-            lines(&made)
-        };
+        let mut writer = FieldWriter::new(SEED);
+        let request = |path: &String| lines(work::write_request(&mut writer, "GET", path, work::BROWSER));
         let requests = work::paths(64).iter().map(request).collect();
-        work::put_response(&mut made, "100", SEED);
-        Self { requests, response: lines(&made), kept }
+        Self { requests, response: lines(work::write_response(&mut writer, "100")), kept }
     }
 
     /// What a side must have heard after so many exchanges.
