@@ -147,8 +147,8 @@ impl Observation {
     pub(crate) fn observer(&self) -> Observer {
         let note = self.log.as_ref().map(AccessLog::note);
         let failed = Arc::clone(&self.failed);
-        let (pauses, handshakes) =
-            (throttled(1, NOTICE_INTERVAL), throttled(HANDSHAKES_TOLD, Duration::from_secs(1)));
+        let (pauses, names) = (throttled(1, NOTICE_INTERVAL), throttled(1, NOTICE_INTERVAL));
+        let handshakes = throttled(HANDSHAKES_TOLD, Duration::from_secs(1));
         Arc::new(move |notice| match notice {
             Notice::Record(record) => {
                 if let Some(note) = &note {
@@ -169,6 +169,11 @@ impl Observation {
                 failed.failed(Handshakes::NOT_INTRODUCED);
                 if let Some(more) = handshakes() {
                     tracing::info!("PROXY protocol of {peer} on {listener}: {reason}{}", and_more(more));
+                }
+            }
+            Notice::NameUnresolved { name, error } => {
+                if let Some(more) = names() {
+                    tracing::warn!("cannot resolve {name}: {error}{}", and_more(more));
                 }
             }
             Notice::RecordingEnded { file, error } => {

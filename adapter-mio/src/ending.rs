@@ -8,7 +8,7 @@ impl Worker {
     /// The gateway has closed the connection, or given up making it.
     pub(crate) fn forget(&mut self, conn: ConnId) {
         self.again.retain(|again| again.conn != conn);
-        self.sockets.remove(self.poll.registry(), conn);
+        self.sockets.remove(conn);
     }
 
     /// Writing has failed. A backend's connection ends when it has been read out, any other at once, and so does one that is not read from until
@@ -27,7 +27,7 @@ impl Worker {
     /// Closes a connection whose transport has failed.
     pub(crate) fn close(&mut self, conn: ConnId, why: Closed) {
         self.take_leave(conn, false);
-        self.sockets.remove(self.poll.registry(), conn);
+        self.sockets.remove(conn);
         self.gateway.handle_closed(conn, why, self.now);
     }
 }

@@ -17,7 +17,7 @@ use crate::socket::Stream;
 #[derive(Debug)]
 pub(crate) struct Listener {
     /// Goes before the socket does.
-    _file: Option<Arc<SocketFile>>,
+    file: Option<Arc<SocketFile>>,
     socket: Listening,
     address: Address,
     /// Clients speak TLS there.
@@ -41,7 +41,7 @@ impl Listener {
             ListenSocket::Unix(socket) => Listening::Unix(UnixListener::from_std(socket)),
         };
         Self {
-            _file: listener.file,
+            file: listener.file,
             socket,
             address: listener.address,
             tls: listener.tls,
@@ -59,9 +59,9 @@ impl Listener {
         registry.register(self.source(), token, Interest::READABLE)
     }
 
-    pub(crate) fn deregister(&mut self, registry: &Registry) {
-        // Closing the descriptor takes it out of the poll in any case.
-        let _ = registry.deregister(self.source());
+    /// Nobody comes any more by the name of a Unix socket, once all workers have said so.
+    pub(crate) fn remove_name(&mut self) {
+        self.file = None;
     }
 
     /// The next connection. `WouldBlock` where there is none.

@@ -69,7 +69,7 @@ impl Worker {
             socket.introducing = Some(Box::new(Introducing::new(client.0.clone(), client.1.clone())));
         }
         if let Some(transport) = transport {
-            socket.secured = Some(Box::new(Secured::new(transport, Some(client))));
+            socket.secured = Some(Box::new(Secured::arriving(transport, client, &self.gateway, conn)));
             self.handshakes += 1;
             self.begun.push_back((self.now, conn));
             self.forget_done();
@@ -173,6 +173,10 @@ impl Worker {
                 (socket.readable, socket.ended) = (false, true);
                 if let Some(why) = socket.broken {
                     return self.close(conn, why);
+                }
+                // A reset that came with the end: no further event tells of it.
+                if socket.is_lost() {
+                    return self.close(conn, Closed::Reset);
                 }
             }
             Reading::Gone => {}

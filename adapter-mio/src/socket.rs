@@ -6,9 +6,10 @@ use std::net::Shutdown;
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
-use shuntyard_adapter::{Introducing, Secured, reset_on_close};
+use shuntyard_adapter::{Introducing, Secured, give_up_after, reset_on_close};
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::{Closed, ConnId};
+use shuntyard_core::time::Duration;
 
 /// A connected or connecting socket of either family.
 #[derive(Debug)]
@@ -19,9 +20,13 @@ pub(crate) enum Stream {
 
 impl Stream {
     /// Begins to connect. The socket becomes writable when the outcome is known.
-    pub(crate) fn connect(target: &Address) -> io::Result<Self> {
+    pub(crate) fn connect(target: &Address, patience: Duration) -> io::Result<Self> {
         match target {
-            Address::Inet(address) => TcpStream::connect(*address).map(Self::tcp),
+            Address::Inet(address) => {
+                let stream = TcpStream::connect(*address)?;
+                give_up_after(&stream, patience);
+                Ok(Self::tcp(stream))
+            }
             Address::Unix(path) => UnixStream::connect(&**path).map(Self::Unix),
         }
     }
@@ -155,7 +160,13 @@ impl Socket {
     /// Whether its turn should come: there is something to read, or to learn.
     pub(crate) fn wants_turn(&self) -> bool {
         let has_input = || self.secured.as_ref().is_some_and(|secured| secured.has_input());
-        if self.ended { self.failed } else { !self.paused && (self.readable || has_input()) }
+        if self.ended || self.paused { self.is_lost() } else { self.readable || has_input() }
+    }
+
+    /// Whether the connection is broken, and nothing that can still be read of it matters: its end has been read, or it is a client's, who waits for
+    /// nothing any more. No reading would tell of it, neither behind the end nor in a pause.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.failed && (self.ended || self.paused && self.front)
     }
 
     /// Whether it is a client's whose handshake is under way.
@@ -214,11 +225,10 @@ impl Sockets {
     }
 
     /// Closes the socket of the connection.
-    pub(crate) fn remove(&mut self, registry: &Registry, conn: ConnId) {
-        let Some(place) = self.places.get_mut(place(conn)) else { return };
-        if let Some(mut socket) = place.take_if(|socket| socket.conn == conn) {
-            // Closing the descriptor takes it out of the poll in any case.
-            let _ = registry.deregister(socket.stream.source());
+    pub(crate) fn remove(&mut self, conn: ConnId) {
+        if let Some(place) = self.places.get_mut(place(conn)) {
+            // Nobody else has the descriptor: closing it takes it out of the poll.
+            place.take_if(|socket| socket.conn == conn);
         }
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Worker {
     pub(crate) poll: Poll,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) backs: Backs,
+    /// After which time without an acknowledgement connections to backends are given up.
+    pub(crate) patience: Duration,
     /// Dials that are made again, the first first.
     pub(crate) again: VecDeque<Again>,
     pub(crate) sockets: Sockets,
@@ -70,7 +72,7 @@ impl Worker {
     pub(crate) fn new(
         gateway: Recorded,
         poll: Poll,
-        (listeners, backs): (Vec<Listener>, Backs),
+        (listeners, backs, patience): (Vec<Listener>, Backs, Duration),
         (desk, orders): (Desk, Receiver<Order>),
         clock: Clock,
         observer: Option<Observer>,
@@ -81,6 +83,7 @@ impl Worker {
             poll,
             listeners,
             backs,
+            patience,
             again: VecDeque::new(),
             sockets: Sockets::default(),
             spare: Spare::default(),
@@ -267,7 +270,7 @@ impl Worker {
         socket.listed = false;
         if socket.connecting {
             self.finish_connecting(conn);
-        } else if socket.ended {
+        } else if socket.ended || socket.is_lost() {
             self.close(conn, Closed::Reset);
         } else {
             self.read(conn);
@@ -329,7 +332,13 @@ impl Worker {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
         match socket.broken.filter(|_| self.gateway.waits_for_output(conn)) {
             Some(why) => self.close(conn, why),
-            None => socket.paused = true,
+            None => {
+                socket.paused = true;
+                // A reset that came with what was read: no further event tells of it.
+                if socket.is_lost() {
+                    self.close(conn, Closed::Reset);
+                }
+            }
         }
     }
 
@@ -346,6 +355,9 @@ impl Worker {
                     self.done.get_or_insert(fronts);
                 }
                 Order::Command(command) => {
+                    if let Command::Configure(config) = &command {
+                        self.patience = config.timeouts.write_stall;
+                    }
                     self.gateway.handle_command(command, self.now);
                     self.settle();
                 }
@@ -355,17 +367,14 @@ impl Worker {
     }
 
     fn drain(&mut self, deadline: Duration) {
-        // Whoever stands in the kernel's queue is connected as far as they know: they are served, not reset.
-        for number in 0..self.listeners.len() {
-            self.listeners[number].ready = true;
-            for _ in 0..BACKLOG {
-                if !self.accepting || !self.accept_one(number) {
-                    break;
-                }
-            }
-        }
-        for mut listener in self.listeners.drain(..) {
-            listener.deregister(self.poll.registry());
+        // Whoever stands in the kernel's queue is connected as far as they know: they are served, not reset, as long as there are descriptors and
+        // places for them. Each socket is closed right behind its queue, for whoever still comes would be.
+        while let Some(listener) = self.listeners.first_mut() {
+            listener.remove_name();
+            listener.ready = true;
+            // The kernel lets one more wait than it was told.
+            let _ = (0..=BACKLOG).all(|_| self.accepting && self.accept_one(0));
+            self.listeners.remove(0);
         }
         self.gateway.handle_command(Command::Drain { deadline }, self.now);
         self.settle();
@@ -396,7 +405,9 @@ impl Worker {
                 Action::Connect { conn, target, secure } => self.connect(conn, target, secure.as_ref()),
                 Action::Readable(conn) => self.resume(conn),
                 Action::Writable(conn) => self.expect_output(conn),
-                Action::Resolve { name, port } => resolve(name, port, self.desk.clone()),
+                Action::Resolve { name, port } => {
+                    resolve(name, port, self.desk.clone(), self.observer.clone());
+                }
                 Action::Shutdown(conn) => {
                     if let Some(socket) = self.sockets.get_mut(conn) {
                         if let Some(secured) = &mut socket.secured {

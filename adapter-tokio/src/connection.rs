@@ -8,13 +8,14 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use shuntyard_adapter::{
-    CONNECT_AGAIN, Introducing, SLICES, Secured, TURN_OCTETS, Wire, connect_failure, is_queue_full,
-    reset_on_close, transfer_failure,
+    CONNECT_AGAIN, Introducing, SLICES, Secured, TURN_OCTETS, Wire, connect_failure, give_up_after,
+    is_queue_full, reset_on_close, transfer_failure,
 };
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::{Closed, ConnId, Connected, RecvBuf};
+use shuntyard_core::time::Duration;
 use shuntyard_core::tls::TlsFailure;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::sleep;
 
@@ -30,6 +31,12 @@ pub(crate) trait Stream: AsyncRead + AsyncWrite + AsFd + Unpin + 'static {
 
     /// Whether there may be room for output. Otherwise the task is woken when there is.
     fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// The runtime forgets that there may be input: its task is woken when there is more.
+    fn forget_input(&self);
+
+    /// What has broken the connection, if something has. It is told once.
+    fn take_error(&self) -> io::Result<Option<io::Error>>;
 }
 
 impl Stream for TcpStream {
@@ -39,6 +46,14 @@ impl Stream for TcpStream {
 
     fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_write_ready(cx)
+    }
+
+    fn forget_input(&self) {
+        let _ = self.try_io(Interest::READABLE, nothing_there);
+    }
+
+    fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.take_error()
     }
 }
 
@@ -50,6 +65,19 @@ impl Stream for UnixStream {
     fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_write_ready(cx)
     }
+
+    fn forget_input(&self) {
+        let _ = self.try_io(Interest::READABLE, nothing_there);
+    }
+
+    fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.take_error()
+    }
+}
+
+/// What makes the runtime forget that a socket was ready.
+fn nothing_there() -> io::Result<()> {
+    Err(io::ErrorKind::WouldBlock.into())
 }
 
 /// A TCP socket sends at once what is written: frames are gathered before they are written.
@@ -62,10 +90,10 @@ pub(crate) fn without_delay(stream: TcpStream) -> TcpStream {
 /// Makes a connection and serves it.
 pub(crate) async fn connect(
     yard: Rc<Yard>,
-    conn: ConnId,
+    (conn, fate): (ConnId, Fate),
     target: Address,
     secured: Option<Result<Secured, TlsFailure>>,
-    fate: Fate,
+    patience: Duration,
 ) {
     let secured = match secured.transpose() {
         Ok(secured) => secured,
@@ -74,6 +102,7 @@ pub(crate) async fn connect(
     match &target {
         Address::Inet(address) => {
             let outcome = TcpStream::connect(address).await.map(without_delay);
+            outcome.iter().for_each(|stream| give_up_after(stream, patience));
             serve_connected(yard, (conn, fate), outcome, secured).await;
         }
         Address::Unix(path) => {
@@ -119,6 +148,8 @@ pub(crate) struct Connection<S> {
     pub(crate) broken: Option<Closed>,
     /// The end of the input has been read.
     pub(crate) ended: bool,
+    /// There may be input of which the runtime knows nothing any more.
+    pub(crate) unread: bool,
     /// What a balancer says first, until it is said.
     pub(crate) introducing: Option<Box<Introducing>>,
     /// TLS, where it is spoken.
@@ -145,6 +176,7 @@ impl<S> Connection<S> {
             back: false,
             broken: None,
             ended: false,
+            unread: false,
             introducing: None,
             secured: None,
             handshake: None,
@@ -223,12 +255,32 @@ impl<S: Stream> Connection<S> {
     }
 
     /// The gateway wants no input for now. Where it waits for output to leave, and none can, that will never change.
-    pub(crate) fn pause(&self, state: &mut State) -> Result<(), End> {
+    pub(crate) fn pause(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
         if let Some(why) = self.broken.filter(|_| state.gateway.waits_for_output(self.conn)) {
             return Err(End::Failed(why));
         }
         if let Some(socket) = state.sockets.get_mut(self.conn) {
             socket.paused = true;
+        }
+        self.watch(cx)
+    }
+
+    /// A client that is not read from may be gone: what its request costs is for nobody then. Whatever comes in wakes the task, to look whether it
+    /// was a reset. Behind the end of the input the runtime tells of nothing more.
+    pub(crate) fn watch(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        if self.back || self.ended {
+            return Ok(());
+        }
+        // Once more, behind what has been forgotten.
+        for _ in 0..2 {
+            if Stream::poll_read_ready(&self.stream, cx).is_pending() {
+                return Ok(());
+            }
+            if !matches!(self.stream.take_error(), Ok(None)) {
+                return Err(End::Failed(Closed::Reset));
+            }
+            self.unread = true;
+            self.stream.forget_input();
         }
         Ok(())
     }
@@ -277,22 +329,26 @@ impl<S: Stream> Connection<S> {
     /// Reads until there is nothing more, the gateway wants no more, or it is the others' turn.
     fn read(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
         let socket = state.sockets.get_mut(self.conn).ok_or(End::Parted(Parting::Cut))?;
+        if socket.paused {
+            return self.watch(cx);
+        }
         let mut octets = 0;
-        while !socket.paused && !self.ended {
+        while !self.ended {
             if octets >= TURN_OCTETS {
                 cx.waker().wake_by_ref();
                 break;
             }
-            if self.broken.is_none() && Stream::poll_read_ready(&self.stream, cx).is_pending() {
+            let is_told = self.broken.is_none() && !self.unread;
+            if is_told && Stream::poll_read_ready(&self.stream, cx).is_pending() {
                 break;
             }
             let buffer = match state.gateway.recv_buf(self.conn) {
                 RecvBuf::Buffer(buffer) => buffer,
-                RecvBuf::Pause => return self.pause(state),
+                RecvBuf::Pause => return self.pause(state, cx),
                 // What the gateway wants done with the socket comes with its next action.
                 RecvBuf::Gone => break,
             };
-            match Ready::new(&mut self.stream, cx, self.broken).read(buffer) {
+            match Ready::new(&mut self.stream, cx, self.broken).unread(&mut self.unread).read(buffer) {
                 Ok(0) => {
                     // An end behind a failure is no end in good order.
                     self.read_out()?;

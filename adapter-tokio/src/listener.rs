@@ -160,9 +160,9 @@ pub(crate) fn accept_rest(yard: &Rc<Yard>) {
         for listener in std::mem::take(&mut state.listeners) {
             let Listener { file, socket, manner, .. } = listener;
             let outcome = socket.into_std().and_then(|socket| {
-                let outcome = accept_queue(yard, state, &socket, &manner);
+                // Whoever came by the name behind the last that is accepted would be reset.
                 drop(file);
-                outcome
+                accept_queue(yard, state, &socket, &manner)
             });
             if let Err(error) = outcome {
                 yard.observe(Notice::AcceptPaused { listener: manner.address, error, pause: ACCEPT_PAUSE });
@@ -178,7 +178,8 @@ fn accept_queue(
     socket: &ListenSocket,
     manner: &Manner,
 ) -> io::Result<()> {
-    for _ in 0..BACKLOG {
+    // The kernel lets one more wait than it was told.
+    for _ in 0..=BACKLOG {
         if !state.accepting {
             break;
         }
@@ -241,7 +242,10 @@ fn admit_arriving(yard: &Rc<Yard>, state: &mut State, incoming: Incoming, info: 
         Err(failure) => return state.gateway.handle_closed(conn, Closed::Tls(failure), state.now),
     };
     let introducing = manner.introduced.then(|| Introducing::new(client.0.clone(), client.1.clone()));
-    let secure = |transport| (Secured::new(transport, Some(client)), state.handshakes.begin(conn, state.now));
+    let secure = |transport| {
+        let secured = Secured::arriving(transport, client, &state.gateway, conn);
+        (secured, state.handshakes.begin(conn, state.now))
+    };
     let before = Before { introducing, tls: transport.map(secure) };
     start(yard, state, conn, incoming, before);
 }

@@ -19,11 +19,18 @@ pub(crate) struct Ready<'a, 'b, S> {
     cx: &'a mut Context<'b>,
     /// It cannot be written to any more, and what can be read of it is there, whether or not the runtime has heard of it.
     broken: bool,
+    /// There may be input of which the runtime knows nothing any more.
+    unread: Option<&'a mut bool>,
 }
 
 impl<'a, 'b, S> Ready<'a, 'b, S> {
     pub(crate) fn new(stream: &'a mut S, cx: &'a mut Context<'b>, broken: Option<Closed>) -> Self {
-        Self { stream, cx, broken: broken.is_some() }
+        Self { stream, cx, broken: broken.is_some(), unread: None }
+    }
+
+    /// The same, of which that is known.
+    pub(crate) fn unread(self, unread: &'a mut bool) -> Self {
+        Self { unread: Some(unread), ..self }
     }
 }
 
@@ -32,6 +39,13 @@ impl<S: Stream> Wire for Ready<'_, '_, S> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.broken {
             return read_at_once(self.stream, into);
+        }
+        if let Some(unread) = self.unread.as_deref_mut().filter(|unread| **unread) {
+            match read_at_once(self.stream, into) {
+                // From here on the runtime will tell.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => *unread = false,
+                outcome => return outcome,
+            }
         }
         let mut into = ReadBuf::new(into);
         match Pin::new(&mut *self.stream).poll_read(self.cx, &mut into) {
@@ -110,10 +124,13 @@ impl<S: Stream> Connection<S> {
     fn read_secured(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
         let Some(secured) = &mut self.secured else { return Ok(()) };
         let socket = state.sockets.get_mut(self.conn).ok_or(End::Parted(Parting::Cut))?;
-        if socket.paused || self.ended {
+        if self.ended {
             return Ok(());
         }
-        let mut wire = Ready::new(&mut self.stream, cx, self.broken);
+        if socket.paused {
+            return self.watch(cx);
+        }
+        let mut wire = Ready::new(&mut self.stream, cx, self.broken).unread(&mut self.unread);
         let turn = (self.conn, state.now);
         let reading = secured.read(&mut wire, &mut state.gateway, turn, &mut state.spare);
         if !secured.is_handshaking() {
@@ -122,7 +139,7 @@ impl<S: Stream> Connection<S> {
         match reading {
             Reading::Idle => self.read_out()?,
             Reading::Again => cx.waker().wake_by_ref(),
-            Reading::Paused => self.pause(state)?,
+            Reading::Paused => self.pause(state, cx)?,
             Reading::Ended => {
                 self.ended = true;
                 self.read_out()?;

@@ -49,10 +49,10 @@ impl Worker {
 
     async fn work(self) -> io::Result<Exit> {
         let Self { equipment, desk, mut orders, observer } = self;
-        let Equipment { gateway, listeners, clock, backs } = equipment;
+        let Equipment { gateway, listeners, clock, backs, patience } = equipment;
         let listeners: Vec<_> = listeners.into_iter().map(Listener::new).collect::<io::Result<_>>()?;
         let numbers = 0..listeners.len();
-        let yard = Rc::new(Yard::new(gateway, (listeners, backs), clock, observer, desk));
+        let yard = Rc::new(Yard::new(gateway, (listeners, backs, patience), clock, observer, desk));
         for number in numbers {
             yard.spawn(accept(yard.clone(), number));
         }
@@ -80,7 +80,12 @@ fn poll_desk(yard: &Rc<Yard>, orders: &mut UnboundedReceiver<Order>, cx: &mut Co
                 return Poll::Pending;
             }
             Order::Command(command) => {
-                yard.turn(|state| state.gateway.handle_command(command, state.now));
+                yard.turn(|state| {
+                    if let Command::Configure(config) = &command {
+                        state.patience = config.timeouts.write_stall;
+                    }
+                    state.gateway.handle_command(command, state.now);
+                });
             }
             Order::Inspect(look) => yard.turn(|state| look(&state.gateway, state.now)),
         }
@@ -89,7 +94,8 @@ fn poll_desk(yard: &Rc<Yard>, orders: &mut UnboundedReceiver<Order>, cx: &mut Co
 }
 
 fn drain(yard: &Rc<Yard>, deadline: Duration) {
-    // Whoever stands in the kernel's queue is connected as far as they know: they are served, not reset.
+    // Whoever stands in the kernel's queue is connected as far as they know: they are served, not reset, as long as there are descriptors and places
+    // for them.
     listener::accept_rest(yard);
     yard.turn(|state| state.gateway.handle_command(Command::Drain { deadline }, state.now));
 }

@@ -9,7 +9,7 @@ use std::thread;
 use shuntyard_adapter::transport::Spare;
 use shuntyard_adapter::{Backs, Clock, Desk, Observer, Recorded, WALL_CLOCK_INTERVAL, resolve, wall_clock};
 use shuntyard_core::gateway::{Action, Command};
-use shuntyard_core::time::Instant;
+use shuntyard_core::time::{Duration, Instant};
 use tokio::task::{AbortHandle, spawn_local};
 
 use crate::Notice;
@@ -38,6 +38,8 @@ pub(crate) struct State {
     pub(crate) handshakes: Rc<Handshakes>,
     /// Nobody listens any more in a drain.
     pub(crate) listeners: Vec<Listener>,
+    /// After which time without an acknowledgement connections to backends are given up.
+    pub(crate) patience: Duration,
     /// Whether the gateway takes new connections.
     pub(crate) accepting: bool,
     pub(crate) alarm: Alarm,
@@ -59,7 +61,7 @@ enum End {
 impl Yard {
     pub(crate) fn new(
         gateway: Recorded,
-        (listeners, backs): (Vec<Listener>, Backs),
+        (listeners, backs, patience): (Vec<Listener>, Backs, Duration),
         clock: Clock,
         observer: Option<Observer>,
         desk: Desk,
@@ -71,6 +73,7 @@ impl Yard {
             spare: Spare::default(),
             handshakes: Rc::default(),
             listeners,
+            patience,
             accepting: true,
             alarm: Alarm::default(),
             now,
@@ -97,13 +100,16 @@ impl Yard {
             match action {
                 Action::Connect { conn, target, secure } => {
                     let secured = secure.map(|secure| self.backs.begin(&secure));
-                    let fate = Fate::default();
-                    let task = self.spawn(connect(self.clone(), conn, target, secured, fate.clone()));
+                    let (fate, patience) = (Fate::default(), state.patience);
+                    let task =
+                        self.spawn(connect(self.clone(), (conn, fate.clone()), target, secured, patience));
                     state.sockets.insert(conn, Socket::new(task, fate));
                 }
                 Action::Readable(conn) => state.sockets.rouse(conn, |socket| socket.paused = false),
                 Action::Writable(conn) => state.sockets.rouse(conn, |socket| socket.has_output = true),
-                Action::Resolve { name, port } => resolve(name, port, self.desk.clone()),
+                Action::Resolve { name, port } => {
+                    resolve(name, port, self.desk.clone(), self.observer.clone());
+                }
                 Action::Shutdown(conn) => state.sockets.rouse(conn, |socket| socket.shutdown = true),
                 Action::Close(conn) => state.sockets.close(conn),
                 Action::Abort(conn) => state.sockets.abort(conn),

@@ -64,6 +64,9 @@ impl Introducing {
                 Ok(Some(found)) => {
                     gateway.handle_introduced(conn, found.client.clone(), now);
                     if !gateway.knows(conn) {
+                        if let Some((secured, _)) = secured {
+                            secured.refused();
+                        }
                         return Introduced::Gone;
                     }
                     let rest = &self.octets[found.octets..];

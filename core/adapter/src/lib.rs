@@ -36,7 +36,9 @@ pub use clock::{Clock, wall_clock};
 pub use failure::{connect_failure, is_queue_full, transfer_failure};
 pub use handle::{Desk, Handle, Look, Order};
 pub use introducing::{Introduced, Introducing};
-pub use listener::{BACKLOG, ListenSocket, Listener, SocketFile, read_at_once, reset_on_close};
+pub use listener::{
+    BACKLOG, ListenSocket, Listener, SocketFile, give_up_after, read_at_once, reset_on_close,
+};
 pub use recording::{
     Damage, Difference, Input, Recorded, RecordingOptions, ReplayError, Replayed, StreamName, explain,
     explain_with, replay, replay_octets, replay_with,
@@ -128,7 +130,8 @@ pub enum Notice {
     /// A gateway wrote something down ([`Config::records`]).
     Record(Box<Record>),
     /// A connection could not be accepted, as a rule because the process has no descriptor left (EMFILE).
-    /// It waits in the kernel's queue; the worker tries again after the pause.
+    /// It waits in the kernel's queue; the worker tries again after the pause. In a drain there is no other try: the listener is closed, and
+    /// those who wait there are reset.
     AcceptPaused {
         /// Where the connection waits.
         listener: Address,
@@ -154,6 +157,13 @@ pub enum Notice {
         listener: Address,
         /// Why they are none.
         reason: NotIntroduced,
+    },
+    /// The addresses behind a name were not found. The gateway asks again when somebody needs them.
+    NameUnresolved {
+        /// The name.
+        name: Arc<str>,
+        /// What the system said.
+        error: io::Error,
     },
     /// Nothing more is recorded: the file is as large as it may be, or could not be written.
     RecordingEnded {
@@ -225,6 +235,9 @@ pub struct Equipment {
     pub clock: Clock,
     /// How upstreams are spoken to by TLS.
     pub backs: Backs,
+    /// After which time without an acknowledgement connections to backends are given up ([`give_up_after`]):
+    /// [`Timeouts::write_stall`](shuntyard_core::config::Timeouts::write_stall).
+    pub patience: Duration,
 }
 
 /// Takes the addresses and makes the gateways: what every worker begins with.
@@ -263,7 +276,8 @@ pub fn equip(config: &Config, options: &Options) -> Result<Vec<Equipment>, BindE
     let clock = Clock::start();
     let equip = |(number, listeners)| {
         let gateway = gateway(&config, options, number, clock)?;
-        Ok(Equipment { gateway, listeners, clock, backs: options.backs.clone() })
+        let patience = config.timeouts.write_stall;
+        Ok(Equipment { gateway, listeners, clock, backs: options.backs.clone(), patience })
     };
     (0..).zip(shares).map(equip).collect()
 }

@@ -130,6 +130,16 @@ pub fn reset_on_close(socket: &impl AsFd) {
     let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
 }
 
+/// A connection to a backend is given up when its host has acknowledged nothing that was sent to it, or has kept its window closed, for so long
+/// (TCP_USER_TIMEOUT). A host that died without a word would swallow requests for a quarter of an hour otherwise, for HTTP/1.1 has no PING.
+pub fn give_up_after(socket: &impl AsFd, patience: Duration) {
+    // Whoever has no such option waits as long as the system does.
+    #[cfg(target_os = "linux")]
+    let _ = SockRef::from(socket).set_tcp_user_timeout(Some(patience));
+    #[cfg(not(target_os = "linux"))]
+    let _ = (socket, patience);
+}
+
 /// Reads what the system has, although no poll may have told of it yet: behind a write that has failed this is all that will ever come.
 ///
 /// # Errors

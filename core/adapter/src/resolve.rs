@@ -8,22 +8,30 @@ use std::thread;
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::Command;
 
-use crate::{Desk, Order};
+use crate::{Desk, Notice, Observer, Order};
 
 /// Looks a name up on a thread of its own and hands what was found in at the desk. A gateway asks for a name and port once at a
-/// time, so that a worker has no more threads than those.
-pub fn resolve(name: Arc<str>, port: u16, desk: Desk) {
+/// time, so that a worker has no more threads than those. Why nothing was found is told to the observer.
+pub fn resolve(name: Arc<str>, port: u16, desk: Desk, observer: Option<Observer>) {
     let answer = {
         let (name, desk) = (Arc::clone(&name), Arc::clone(&desk));
-        move |addresses| desk(Order::Command(Command::Resolved { name: Arc::clone(&name), port, addresses }))
+        move |found: io::Result<Vec<Address>>| {
+            let addresses = found.unwrap_or_else(|error| {
+                if let Some(observer) = &observer {
+                    observer(Notice::NameUnresolved { name: Arc::clone(&name), error });
+                }
+                Vec::new()
+            });
+            desk(Order::Command(Command::Resolved { name: Arc::clone(&name), port, addresses }));
+        }
     };
     let lookup = {
         let answer = answer.clone();
-        move || answer(addresses_of(&name, port).unwrap_or_default())
+        move || answer(addresses_of(&name, port))
     };
-    if thread::Builder::new().name("resolver".to_owned()).spawn(lookup).is_err() {
+    if let Err(error) = thread::Builder::new().name("resolver".to_owned()).spawn(lookup) {
         // The gateway asks again when somebody needs the name.
-        answer(Vec::new());
+        answer(Err(error));
     }
 }
 
@@ -49,21 +57,30 @@ mod tests {
 
     use super::*;
 
-    fn resolved(name: &str) -> Vec<Address> {
+    /// What was found, and whether it was told why nothing was.
+    fn resolved(name: &str) -> (Vec<Address>, bool) {
         let (sender, answers) = channel();
-        resolve(name.into(), 80, Arc::new(move |order| _ = sender.send(order)));
-        match answers.recv_timeout(Duration::from_secs(60)).expect("an answer, whatever it is") {
+        let (teller, notices) = channel();
+        let observer: Observer = Arc::new(move |notice| teller.send(notice).unwrap());
+        resolve(name.into(), 80, Arc::new(move |order| _ = sender.send(order)), Some(observer));
+        let addresses = match answers
+            .recv_timeout(Duration::from_secs(60))
+            .expect("an answer, whatever it is")
+        {
             Order::Command(Command::Resolved { name: of, port: 80, addresses }) if *of == *name => addresses,
             _ => panic!("another order"),
-        }
+        };
+        let is_told = |notice| matches!(notice, Notice::NameUnresolved { name: of, .. } if *of == *name);
+        (addresses, notices.try_recv().is_ok_and(is_told))
     }
 
     #[test]
     fn names_are_found_or_not_and_somebody_is_told_either_way() {
-        let addresses = resolved("localhost");
+        let (addresses, told) = resolved("localhost");
         assert!(
             addresses.iter().any(|address| matches!(address, Address::Inet(at) if at.ip().is_loopback()))
         );
-        assert_eq!(resolved("no such name"), []);
+        assert!(!told);
+        assert_eq!(resolved("no such name"), (Vec::new(), true));
     }
 }

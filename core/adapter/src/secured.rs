@@ -90,6 +90,24 @@ impl Secured {
         Self { transport, client, shutdown: false, ended: false, leaving: None, told: false }
     }
 
+    /// With a client that has just arrived. Where the gateway has refused it, because it has as many connections as it may, there is nothing to
+    /// tell of a handshake.
+    pub fn arriving(
+        transport: Transport,
+        client: (Address, Address),
+        gateway: &Recorded,
+        conn: ConnId,
+    ) -> Self {
+        let mut secured = Self::new(transport, Some(client));
+        secured.told = !gateway.knows(conn);
+        secured
+    }
+
+    /// Likewise, of one that the gateway has refused when it learnt who it is.
+    pub(crate) const fn refused(&mut self) {
+        self.told = true;
+    }
+
     /// Whether the handshake is still under way, or was when it failed.
     pub fn is_handshaking(&self) -> bool {
         self.transport.is_handshaking()
@@ -220,9 +238,14 @@ impl Secured {
         Reading::Refused(why)
     }
 
-    /// The socket has ended without a word of TLS: whoever is between may have cut off what was to come (RFC 9112 section 9.8).
+    /// The socket has ended without a word of TLS: whoever is between may have cut off what was to come (RFC 9112 section 9.8). Whoever has said
+    /// nothing at all has looked whether somebody listens.
     fn cut(&self) -> Closed {
-        if self.transport.is_open() { Closed::Reset } else { Closed::Tls(TlsFailure::Interrupted) }
+        if self.transport.is_open() || self.transport.is_untouched() {
+            Closed::Reset
+        } else {
+            Closed::Tls(TlsFailure::Interrupted)
+        }
     }
 
     /// A turn of writing: what waits, then what the gateway has, until there is nothing more or no room.
@@ -244,6 +267,11 @@ impl Secured {
         self.client.is_none() && self.transport.holds_plaintext()
     }
 
+    /// Whether the gateway has given up some of those: what it shows no longer has them in front. Their requests may be on another connection.
+    fn is_given_up(&self, gateway: &Recorded, conn: ConnId) -> bool {
+        self.holds_requests() && gateway.shown(conn).len() < self.transport.plaintext()
+    }
+
     fn write_on(
         &mut self,
         wire: &mut impl Wire,
@@ -253,7 +281,7 @@ impl Secured {
     ) -> Writing {
         loop {
             while self.has_output() {
-                if self.holds_requests() && !gateway.knows(conn) {
+                if self.is_given_up(gateway, conn) {
                     return Writing::Done;
                 }
                 match wire.write(self.transport.pending()) {

@@ -26,10 +26,17 @@ struct Socket {
     input: Vec<u8>,
     output: Vec<u8>,
     full: bool,
+    /// It takes so much at most, in calls.
+    takes: Option<usize>,
+    /// The peer has ended.
+    ends: bool,
 }
 
 impl Wire for Socket {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.input.is_empty() && self.ends {
+            return Ok(0);
+        }
         if self.input.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -40,9 +47,10 @@ impl Wire for Socket {
     }
 
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        if self.full {
+        if self.full || self.takes == Some(0) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
+        self.takes = self.takes.map(|calls| calls - 1);
         self.output.extend_from_slice(octets);
         Ok(octets.len())
     }
@@ -113,9 +121,7 @@ struct Dialled {
 impl Dialled {
     /// The connection that the gateway wants, with its handshake done and all that there was to say said.
     fn next(gateway: &mut Recorded, (front, back): &(FrontTls, BackTls), spare: &mut Spare) -> Self {
-        let dialled = |action| if let Action::Connect { conn, .. } = action { Some(conn) } else { None };
-        let conn =
-            std::iter::from_fn(|| gateway.poll_action()).find_map(dialled).expect("a connection is wanted");
+        let conn = wanted(gateway);
         let secured = Secured::new(Transport::back(back, "a.example", Alpn::Http2).unwrap(), None);
         let backend = End::new(Transport::front(front).unwrap());
         let server = Server::new(ConnectionConfig::default(), 2).unwrap();
@@ -221,6 +227,94 @@ fn a_request_that_is_on_another_connection_does_not_leave_on_the_first() {
     }
 }
 
+/// A server of HTTP/1.1 that speaks before it was asked, as one does that closes an idle connection: nothing of the request has left, and it may be
+/// asked of another. So the record in which it waits must not leave.
+#[test]
+fn a_request_whose_server_has_spoken_first_does_not_leave() {
+    let (authority, mut spare) = (Authority::new(), Spare::default());
+    let identity = authority.issue(&["a.example"]);
+    let server = FrontTls::new(&[identity], &[Protocol::Http1], &ClientAuth::Off).unwrap();
+    let back = BackTls::new(&Trust::Authorities(authority.pem()), None, None).unwrap();
+    let mut config = Config::new(vec![loopback(9)]);
+    config.upstreams[0].endpoints[0].tls = Some(Alpn::Either);
+    let mut gateway = gateway(&config);
+    let front = gateway.handle_accept(Accepted { peer: loopback(8), local: loopback(8) }, NOW);
+    let mut client = Client::new(ConnectionConfig::default(), 1).unwrap();
+    client.send_request(&Request::get("http://a/").body(()).unwrap(), true).unwrap();
+    receive(&mut gateway, front, &mut client);
+    let turn = (wanted(&mut gateway), NOW);
+
+    let mut secured = Secured::new(Transport::back(&back, "a.example", Alpn::Either).unwrap(), None);
+    let (mut backend, mut socket) = (End::new(Transport::front(&server).unwrap()), Socket::default());
+    let hear = |backend: &mut End, socket: &mut Socket| {
+        let octets = std::mem::take(&mut socket.output);
+        backend.hear(&octets, &mut Spare::default(), (usize::MAX, 64 << 10));
+    };
+    assert_eq!(secured.write(&mut socket, &mut gateway, turn, &mut spare), Writing::Done);
+    hear(&mut backend, &mut socket);
+    socket.input = backend.speak();
+    assert_eq!(secured.read(&mut socket, &mut gateway, turn, &mut spare), Reading::Idle);
+    while gateway.poll_action().is_some() {}
+    // The last of the handshake leaves, and nothing of the request.
+    socket.takes = Some(1);
+    assert_eq!(secured.write(&mut socket, &mut gateway, turn, &mut spare), Writing::Full);
+    assert!(secured.is_open() && !gateway.shown(turn.0).is_empty());
+    hear(&mut backend, &mut socket);
+    assert!(backend.facts.is_some() && backend.heard.is_empty());
+
+    let timeout = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    backend.say(timeout, &mut Spare::default(), NOW);
+    socket.input = backend.speak();
+    assert_eq!(secured.read(&mut socket, &mut gateway, turn, &mut spare), Reading::Idle);
+    socket.takes = None;
+    secured.write(&mut socket, &mut gateway, turn, &mut spare);
+    secured.farewell(&mut socket, &mut spare, false);
+    assert_eq!(socket.output.len(), 0);
+    assert_ne!(wanted(&mut gateway), turn.0);
+}
+
+/// The connection that the gateway wants.
+fn wanted(gateway: &mut Recorded) -> ConnId {
+    let dialled = |action| if let Action::Connect { conn, .. } = action { Some(conn) } else { None };
+    std::iter::from_fn(|| gateway.poll_action()).find_map(dialled).expect("a connection is wanted")
+}
+
+/// A health check of TCP says nothing. Whoever has begun to say something has failed.
+#[test]
+fn a_client_that_ends_without_a_word_has_failed_in_nothing() {
+    let (front, _) = tls();
+    for (said, is_told) in [(&b""[..], false), (b"\x16\x03", true)] {
+        let mut gateway = gateway(&Config::new(vec![loopback(9)]));
+        let client = (loopback(8), loopback(7));
+        let info = Accepted { peer: client.0.clone(), local: client.1.clone() };
+        let conn = gateway.handle_arriving(info, NOW);
+        let transport = Transport::front(&front).unwrap();
+        let mut secured = Secured::arriving(transport, client, &gateway, conn);
+        let mut socket = Socket { input: said.to_vec(), ends: true, ..Socket::default() };
+        let reading = secured.read(&mut socket, &mut gateway, (conn, NOW), &mut Spare::default());
+        let Reading::Failed(why) = reading else { panic!("{reading:?}") };
+        assert_eq!(secured.complaint(why).is_some(), is_told, "{why:?}");
+        // A deadline that ends it is told, unless something was.
+        let late = secured.complaint(Closed::Tls(TlsFailure::Interrupted));
+        assert_eq!(late.is_some(), !is_told);
+    }
+}
+
+/// It has as many connections as it may: its handshake was never begun.
+#[test]
+fn of_a_client_that_was_refused_on_arrival_no_handshake_is_told() {
+    let (front, _) = tls();
+    let config = Config { max_fronts_per_client: 1, ..Config::new(vec![loopback(9)]) };
+    let mut gateway = gateway(&config);
+    for is_told in [true, false] {
+        let client = (loopback(8), loopback(7));
+        let info = Accepted { peer: client.0.clone(), local: client.1.clone() };
+        let conn = gateway.handle_arriving(info, NOW);
+        let mut secured = Secured::arriving(Transport::front(&front).unwrap(), client, &gateway, conn);
+        assert_eq!(secured.complaint(Closed::Tls(TlsFailure::Interrupted)).is_some(), is_told);
+    }
+}
+
 /// At a listener behind a balancer.
 fn introduce(
     gateway: &mut Recorded,
@@ -265,8 +359,9 @@ fn a_client_beyond_its_share_is_not_shaken_hands_with() {
     let octets = [LINE, &hello].concat();
     let (_, mut secured, .., introduced) = introduce(&mut gateway, &front, &octets);
     assert!(matches!(introduced, Introduced::Done) && secured.has_input(), "{introduced:?}");
-    let (conn, second, _, introduced) = introduce(&mut gateway, &front, &octets);
+    let (conn, mut second, _, introduced) = introduce(&mut gateway, &front, &octets);
     assert!(matches!(introduced, Introduced::Gone) && !second.has_input(), "{introduced:?}");
+    assert!(second.complaint(Closed::Tls(TlsFailure::Interrupted)).is_none());
     assert_eq!(gateway.poll_action(), Some(Action::Close(conn)));
     let read = secured.read(&mut Socket::default(), &mut gateway, (conn, NOW), &mut Spare::default());
     assert_eq!((read, gateway.ignored_events()), (Reading::Idle, 0));

@@ -42,7 +42,8 @@ struct Listener {
 
 impl FrontTls {
     /// Shows the first of these identities that is for the name which a client asks for, or the very first. `protocols` are offered by ALPN in
-    /// this order; a client that names others only is turned away, and one that names none is served by its first octets.
+    /// this order; a client that names others only is turned away, and one that names none is spoken to in
+    /// HTTP/1.1, or its connection is closed where the gateway does not speak that.
     ///
     /// # Errors
     /// There is no identity, or no authority in what should hold some.

@@ -63,23 +63,57 @@ enum Step {
 impl Transport {
     /// Where octets of the wire may be read to; `None` where so many wait that some must be taken first.
     pub fn recv_buf(&mut self, spare: &mut Spare) -> Option<&mut [u8]> {
-        if self.input.len() < INPUT {
-            // Held octets move to the front of the worker's memory.
-            let held = core::mem::replace(&mut self.input, core::mem::take(&mut spare.input));
-            self.input.resize(INPUT, 0);
-            let held = &held[self.start..self.end];
-            self.input[..held.len()].copy_from_slice(held);
-            (self.start, self.end) = (0, held.len());
-        } else if self.start > 0 {
-            self.input.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
+        let held = self.end - self.start;
+        if held >= INPUT {
+            return None;
         }
-        if self.end == self.input.len() { None } else { Some(&mut self.input[self.end..]) }
+        if self.lent {
+            self.move_to_front();
+            return Some(&mut self.input[self.end..]);
+        }
+        if self.landing.is_empty() {
+            self.landing = core::mem::take(&mut spare.input);
+            self.landing.resize(INPUT, 0);
+        }
+        Some(&mut self.landing[held..])
     }
 
-    /// `n` octets were read to where [`recv_buf`](Self::recv_buf) had said.
+    /// `n` octets were read to where [`recv_buf`](Self::recv_buf) had said. They join those that are held, or the other way round: whichever are fewer
+    /// move, so that nobody who sends a long record octet by octet has each of them moved again for every one that follows.
     pub fn received(&mut self, n: usize) {
-        self.end = (self.end + n).min(self.input.len());
+        if self.lent {
+            self.end = (self.end + n).min(INPUT);
+            return;
+        }
+        let held = self.end - self.start;
+        let n = n.min(self.landing.len().saturating_sub(held));
+        if n >= held {
+            self.landing[..held].copy_from_slice(&self.input[self.start..self.end]);
+            self.input = core::mem::take(&mut self.landing);
+            self.lent = true;
+            self.count_moved(held);
+        } else {
+            self.move_to_front();
+            self.input.truncate(held);
+            if self.input.capacity() < held + n {
+                // Twice as much as before, but never more than is taken at all.
+                let wanted = (2 * self.input.capacity()).clamp(held + n, INPUT);
+                self.input.reserve_exact(wanted - held);
+                self.count_moved(held);
+            }
+            self.input.extend_from_slice(&self.landing[held..held + n]);
+            self.count_moved(n);
+        }
+        (self.start, self.end) = (0, held + n);
+    }
+
+    /// What is held begins where its memory does.
+    fn move_to_front(&mut self) {
+        if self.start > 0 {
+            self.input.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+            self.count_moved(self.end);
+        }
     }
 
     /// Whether [`poll_plain`](Self::poll_plain) has something to say without another octet of the wire.
@@ -146,7 +180,7 @@ impl Transport {
         }
         match filled {
             0 if self.peer_ended => Plain::Ended,
-            0 if self.end - self.start == self.input.len() && self.input.len() == INPUT => {
+            0 if self.end - self.start >= INPUT => {
                 // A message of a handshake that is longer than all memory for it.
                 self.fail(TlsFailure::Misbehaved)
             }

@@ -39,6 +39,11 @@ impl Output {
         self.passed < self.memory.marks.len()
     }
 
+    /// How much plaintext is in records that have not left whole.
+    pub(crate) fn plaintext(&self) -> usize {
+        self.memory.marks[self.passed..].iter().map(|(_, n)| n).sum()
+    }
+
     /// Takes memory of the worker, unless it has some.
     pub(crate) fn borrow(&mut self, spare: &mut Memory) {
         if self.is_empty() && self.memory.octets.is_empty() {

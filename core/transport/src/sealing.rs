@@ -68,6 +68,11 @@ impl Transport {
         self.output.holds_plaintext()
     }
 
+    /// How much plaintext is in records that have not left whole.
+    pub fn plaintext(&self) -> usize {
+        self.output.plaintext()
+    }
+
     /// The wire took `n` of the octets: says how much plaintext has left with them, in whole records.
     pub fn left(&mut self, n: usize) -> usize {
         self.output.left(n)

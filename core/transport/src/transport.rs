@@ -49,6 +49,13 @@ pub struct Transport {
     pub(crate) input: Vec<u8>,
     pub(crate) start: usize,
     pub(crate) end: usize,
+    /// They stand in the worker's memory, which is [`INPUT`] octets long.
+    pub(crate) lent: bool,
+    /// The worker's memory, where octets of the wire are read to behind room for those that are held.
+    pub(crate) landing: Vec<u8>,
+    /// Octets that were moved from one memory to another.
+    #[cfg(test)]
+    pub(crate) moved: usize,
     /// Plaintext that nobody had room for.
     pub(crate) plain: Vec<u8>,
     pub(crate) output: Output,
@@ -127,6 +134,10 @@ impl Transport {
             input: Vec::new(),
             start: 0,
             end: 0,
+            lent: false,
+            landing: Vec::new(),
+            #[cfg(test)]
+            moved: 0,
             plain: Vec::new(),
             output: Output::default(),
             needs_http2: false,
@@ -144,6 +155,11 @@ impl Transport {
     /// Whether the handshake is still under way, or was when it failed.
     pub fn is_handshaking(&self) -> bool {
         self.phase != Phase::Open
+    }
+
+    /// Whether this is a client's, and not one octet has come.
+    pub fn is_untouched(&self) -> bool {
+        self.phase == Phase::Fresh && self.start == self.end && self.failure.is_none()
     }
 
     /// Whether plaintext can be sealed.
@@ -164,13 +180,25 @@ impl Transport {
     /// The turn is over: large buffers go back to the worker.
     pub fn rest(&mut self, spare: &mut Spare) {
         self.output.give_back(&mut spare.output);
-        if self.input.len() == INPUT {
+        if !self.landing.is_empty() {
+            spare.input = core::mem::take(&mut self.landing);
+        }
+        if core::mem::take(&mut self.lent) {
             let held = self.input[self.start..self.end].to_vec();
+            self.count_moved(held.len());
             spare.input = core::mem::replace(&mut self.input, held);
             (self.start, self.end) = (0, self.input.len());
         } else if self.start == self.end {
             self.input = Vec::new();
             (self.start, self.end) = (0, 0);
+        }
+    }
+
+    /// So many octets were moved: tests hold them against those that came.
+    pub(crate) const fn count_moved(&mut self, _octets: usize) {
+        #[cfg(test)]
+        {
+            self.moved += _octets;
         }
     }
 }
@@ -181,5 +209,56 @@ impl fmt::Debug for Transport {
             .field("open", &self.is_open())
             .field("pending", &self.pending().len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Plain, Trust};
+
+    /// A record that comes octet by octet, with a turn for each, costs about as much as one that comes at once.
+    #[test]
+    fn what_is_held_is_not_moved_for_every_octet_that_follows() {
+        let tls = BackTls::new(&Trust::Nobody, None, None).unwrap();
+        let mut transport = Transport::back(&tls, "a.example", Alpn::Either).unwrap();
+        let mut spare = Spare::default();
+        // The last octet of the record does not come.
+        let record = [&[22, 3, 3, 0x40, 0][..], &vec![1; RECORD - 1]].concat();
+        for octet in &record {
+            transport.recv_buf(&mut spare).expect("there is room")[0] = *octet;
+            transport.received(1);
+            assert!(!transport.has_input());
+            transport.rest(&mut spare);
+            assert_eq!((spare.input.len(), transport.landing.len()), (INPUT, 0));
+        }
+        assert_eq!(transport.input[transport.start..transport.end], record[..]);
+        assert!(transport.moved < 4 * record.len(), "{} octets were moved", transport.moved);
+        assert!(transport.input.capacity() <= 2 * record.len());
+    }
+
+    /// Messages of a handshake that stand in many records are held too.
+    #[test]
+    fn so_much_waits_and_no_more() {
+        let tls = BackTls::new(&Trust::Nobody, None, None).unwrap();
+        let mut transport = Transport::back(&tls, "a.example", Alpn::Either).unwrap();
+        let mut spare = Spare::default();
+        // ServerHello, of a length that exceeds all that is taken, an octet a record.
+        let message = [2, 0, 0xff, 0xff].into_iter().chain(std::iter::repeat(3));
+        let records: Vec<u8> = message.take(INPUT / 6).flat_map(|octet| [22, 3, 3, 0, 1, octet]).collect();
+        let mut moved_at_half = 0;
+        for piece in records.chunks(97) {
+            let Some(room) = transport.recv_buf(&mut spare) else { break };
+            let n = piece.len().min(room.len());
+            room[..n].copy_from_slice(&piece[..n]);
+            transport.received(n);
+            if let Plain::Failed(_) = transport.poll_plain(&mut []) {
+                break;
+            }
+            transport.rest(&mut spare);
+            assert!(transport.input.capacity() <= INPUT);
+            moved_at_half = transport.moved;
+        }
+        assert!(moved_at_half < 8 * INPUT, "{moved_at_half} octets were moved");
     }
 }

@@ -1,0 +1,170 @@
+//! What both adapters do at the edges of connections: clients that reset, come too often, or come to look.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rcgen::{CertificateParams, KeyPair};
+use shuntyard_adapter::{Notice, reset_on_close};
+use shuntyard_core::address::Address;
+use shuntyard_core::config::{Config, Protocol};
+
+use crate::{ClientAuth, Exit, FrontTls, Handle, Identity, Options, Server};
+
+/// No test waits longer than this for an octet that should come.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server that runs on a thread of its own, and what it has noticed.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) handle: Handle,
+    pub(crate) notices: Receiver<Notice>,
+    thread: JoinHandle<Exit>,
+}
+
+impl Running {
+    /// In clear.
+    pub(crate) fn start(config: Config) -> Self {
+        Self::run(config, Options::new(vec![any()]))
+    }
+
+    /// With TLS.
+    pub(crate) fn start_tls(config: Config) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let certificate =
+            CertificateParams::new(vec!["a.example".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let identity =
+            Identity::from_pem(certificate.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+        let front = FrontTls::new(&[identity], &[Protocol::Http1], &ClientAuth::Off).unwrap();
+        Self::run(config, Options { listen_tls: vec![(any(), front)], ..Options::new(Vec::new()) })
+    }
+
+    fn run(config: Config, options: Options) -> Self {
+        let (sender, notices) = channel();
+        let observer = Arc::new(move |notice| drop(sender.send(notice)));
+        let server = Server::bind(config, Options { observer: Some(observer), ..options }).unwrap();
+        let Address::Inet(address) = server.local_addrs()[0] else { panic!("it is no port") };
+        let handle = server.handle();
+        Self { address, handle, notices, thread: thread::spawn(|| server.run().unwrap()) }
+    }
+
+    pub(crate) fn client(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    pub(crate) fn stop(self) {
+        self.handle.stop();
+        self.thread.join().unwrap();
+    }
+}
+
+fn any() -> Address {
+    Address::Inet(([127, 0, 0, 1], 0).into())
+}
+
+/// A backend's listener, and the configuration of a gateway that uses it.
+pub(crate) fn backend() -> (TcpListener, Config) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = Config::new(vec![listener.local_addr().unwrap().into()]);
+    (listener, config)
+}
+
+/// Reads frames until one of this kind has come.
+pub(crate) fn await_frame(from: &mut TcpStream, kind: u8) {
+    loop {
+        let mut head = [0; 9];
+        from.read_exact(&mut head).expect("the frame comes");
+        from.read_exact(&mut vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize]).unwrap();
+        if head[3] == kind {
+            return;
+        }
+    }
+}
+
+/// The gateway's connection, with the head of a request.
+pub(crate) fn accept(listener: &TcpListener) -> TcpStream {
+    let (mut upstream, _) = listener.accept().unwrap();
+    upstream.set_read_timeout(Some(PATIENCE)).unwrap();
+    upstream.read_exact(&mut [0; 24]).unwrap();
+    upstream.write_all(b"\0\0\0\x04\0\0\0\0\0\0\0\0\x04\x01\0\0\0\0").unwrap();
+    await_frame(&mut upstream, HEADERS);
+    upstream
+}
+
+const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
+
+/// Reading pauses where so many requests stand behind the first that no more are kept.
+#[test]
+fn a_reset_is_noticed_while_reading_pauses() {
+    let (listener, config) = backend();
+    let server = Running::start(config);
+    let mut client = server.client();
+    client.write_all(&b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n".repeat(8000)).unwrap();
+    let mut upstream = accept(&listener);
+    reset_on_close(&client);
+    drop(client);
+    await_frame(&mut upstream, RST_STREAM);
+    server.stop();
+}
+
+/// What came while reading paused is read when it goes on.
+#[test]
+fn what_comes_in_a_pause_is_not_lost() {
+    let (listener, config) = backend();
+    let server = Running::start(config);
+    let mut client = server.client();
+    let request = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+    client.write_all(&request.repeat(2)).unwrap();
+    let mut upstream = accept(&listener);
+    for _ in 0..3 {
+        client.write_all(request).unwrap();
+        thread::yield_now();
+    }
+    client.shutdown(Shutdown::Write).unwrap();
+    for stream in [1, 3, 5, 7, 9] {
+        // `:status: 204`.
+        upstream.write_all(&[0, 0, 1, HEADERS, 5, 0, 0, 0, stream, 0x89]).unwrap();
+        if stream < 9 {
+            await_frame(&mut upstream, HEADERS);
+        }
+    }
+    let mut answers = String::new();
+    client.read_to_string(&mut answers).unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 204 ").count(), 5, "{answers}");
+    server.stop();
+}
+
+/// It is refused before it could shake hands: no handshake has failed.
+#[test]
+fn of_a_client_beyond_its_share_no_handshake_is_told() {
+    let (_listener, config) = backend();
+    let server = Running::start_tls(Config { max_fronts_per_client: 1, ..config });
+    let first = server.client();
+    let mut second = server.client();
+    // It ends, in one way or another.
+    let _ = second.read_to_end(&mut Vec::new());
+    assert!(server.notices.try_recv().is_err());
+    drop(first);
+    server.stop();
+}
+
+/// A health check of TCP says nothing. Whoever has begun to say something has failed.
+#[test]
+fn of_a_client_that_comes_to_look_no_handshake_is_told() {
+    let (_listener, config) = backend();
+    let server = Running::start_tls(config);
+    for said in [&b""[..], b"\x16\x03"] {
+        let mut client = server.client();
+        client.write_all(said).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let _ = client.read_to_end(&mut Vec::new());
+        assert_eq!(server.notices.try_recv().is_ok(), !said.is_empty());
+    }
+    server.stop();
+}
