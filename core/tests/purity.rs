@@ -77,8 +77,9 @@ fn the_feature_observe_only_reads() {
         "impl Transform for Lost {",
         "mod digest;",
         "mod observe;",
-        "pub use observe::{Glance, Wait, Whereabouts};",
+        "pub use observe::{Glance, Inspection, Wait, Whereabouts};",
         "pub(super) fn is_some(&self) -> bool {",
+        "pub(super) fn most(&self) -> u32 {",
         "struct Lost;",
     ];
     assert_eq!(sites, known);

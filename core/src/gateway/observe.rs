@@ -38,30 +38,30 @@ impl Gateway {
     pub fn inspect(&self) -> Inspection {
         let beyond = |queued: usize, most: u32| queued.saturating_sub(most as usize);
         let queues = self.registry.upstreams().map(|(_, of)| beyond(of.queued(), of.config().queue_max));
-        let mut seen = Inspection {
-            permits: self.ledger.reserved(),
-            uploads: self.uploads.reserved(),
-            replays: self.replays.reserved(),
-            client_fronts: self.clients.most(),
-            queue_beyond: queues.sum(),
-            stray_deadlines: self.deadlines.iter().filter(|&(key, .., of)| !self.holds(of, key)).count(),
-            ..Inspection::default()
+        let clients = || {
+            self.conns.iter().filter_map(|(_, conn)| match &conn.side {
+                Side::Front { reserved, replayed, .. } => Some((*reserved, *replayed, conn)),
+                Side::Backend(_) => None,
+            })
         };
-        for (_, conn) in self.conns.iter() {
-            seen.unwatched_conns += usize::from(is_unwatched(conn));
-            if let Side::Front { reserved, replayed, .. } = &conn.side {
-                seen.front_permits = seen.front_permits.max(*reserved);
-                seen.front_replays = seen.front_replays.max(*replayed);
-                seen.front_streams = seen.front_streams.max(conn.session.open_streams());
-            }
-        }
         let waits = |request: &Request| match request.place {
             Place::Frozen(_) | Place::Live(_) => true,
             Place::Finished(_) | Place::Moving => false,
         };
         let bare = |request: &Request| waits(request) && request.awaiting.deadline.is_none();
-        seen.unwatched_requests = self.requests.iter().filter(|(_, request)| bare(request)).count();
-        seen
+        Inspection {
+            permits: self.ledger.reserved(),
+            uploads: self.uploads.reserved(),
+            replays: self.replays.reserved(),
+            front_permits: clients().map(|(reserved, ..)| reserved).max().unwrap_or_default(),
+            front_replays: clients().map(|(_, replayed, _)| replayed).max().unwrap_or_default(),
+            front_streams: clients().map(|(.., conn)| conn.session.open_streams()).max().unwrap_or_default(),
+            client_fronts: self.clients.most(),
+            queue_beyond: queues.sum(),
+            stray_deadlines: self.deadlines.iter().filter(|&(key, .., of)| !self.holds(of, key)).count(),
+            unwatched_conns: self.conns.iter().filter(|(_, conn)| is_unwatched(conn)).count(),
+            unwatched_requests: self.requests.iter().filter(|(_, request)| bare(request)).count(),
+        }
     }
 
     /// Whether what a deadline is for is there and knows of it.
