@@ -37,7 +37,7 @@ pub(super) fn of_connections(limits: &mut Section<'_, '_>, config: &mut Config) 
     limits.take("max_header_list_size", what, &list, &mut size);
     of_both(config, &|side| side.max_header_list_size = size);
     // HTTP/1.1: a head is whole in half of what is read to.
-    config.recv_buffer_octets = config.recv_buffer_octets.max(2 * size as usize);
+    config.recv_buffer_octets = config.recv_buffer_octets.max((2 * size as usize).min(16 << 20));
     let fields = Number { min: 8, max: 65_535, of: "fields" };
     let mut count = config.front.max_fields;
     limits.take(

@@ -44,21 +44,24 @@ impl FieldForm {
             return None;
         }
         // The lines of a form lie side by side. Those behind the path stand so much further back.
-        let (mut shift, mut path, mut line, mut different) = (0, 0..0, None, 0);
+        let (mut shift, mut path, mut line) = (0, 0..0, None);
         for (entry, other) in own.entries.iter().zip(&others.entries) {
-            let (start, mut value_len) = (entry.start + shift, entry.value_len);
-            if entry.facts.name == FieldName::Path {
+            let mut value_len = entry.value_len;
+            let start = entry.start + shift;
+            if other.facts.name == FieldName::Path {
+                // A second one would hide what stands between them.
+                if line.is_some() {
+                    return None;
+                }
                 (value_len, shift) = (other.value_len, other.value_len);
                 let value = (start + entry.name_len) as usize;
                 path = value..value + shift as usize;
                 line = Some(Unread { octets: &others.octets, entry: other });
             }
-            let place = (start ^ other.start) | (entry.name_len ^ other.name_len);
-            let value = (value_len ^ other.value_len) | other.code_len;
-            different |= place | value | u32::from(entry.never_indexed != other.never_indexed);
-        }
-        if different != 0 {
-            return None;
+            let place = (other.start, other.name_len, other.value_len, other.code_len);
+            if place != (start, entry.name_len, value_len, 0) || entry.never_indexed != other.never_indexed {
+                return None;
+            }
         }
         let (before, behind) = own.octets.split_at(path.start);
         // Where it has its path in place of another line there may be fewer octets.

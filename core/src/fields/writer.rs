@@ -100,26 +100,9 @@ impl Entry {
     fn is(&self, name: &[u8], value: &[u8], never_indexed: bool, octets: &[u8]) -> bool {
         let lens = (name.len(), value.len(), never_indexed);
         (self.name_len as usize, self.value_len as usize, self.never_indexed) == lens
-            && octets.split_at_checked(name.len()).is_some_and(|(own, behind)| {
-                same(own, name) && behind.get(..value.len()).is_some_and(|own| same(own, value))
-            })
+            && octets.get(..name.len()) == Some(name)
+            && octets.get(name.len()..name.len() + value.len()) == Some(value)
     }
-}
-
-/// Whether two strings are the same that have one length: most are short, and a call costs more than to look.
-#[inline]
-fn same(one: &[u8], other: &[u8]) -> bool {
-    match one.len() {
-        8..=16 => ends::<8>(one) == ends::<8>(other),
-        4..8 => ends::<4>(one) == ends::<4>(other),
-        _ => one == other,
-    }
-}
-
-/// The first and the last octets: together all of up to twice as many.
-#[inline]
-fn ends<const N: usize>(octets: &[u8]) -> Option<([u8; N], [u8; N])> {
-    Some((*octets.first_chunk()?, *octets.last_chunk()?))
 }
 
 impl Lines {
@@ -228,19 +211,6 @@ mod tests {
                     assert_eq!(line.entry.start, end);
                     end += line.entry.name_len + line.entry.value_len;
                 }
-            }
-        }
-    }
-
-    #[test]
-    fn strings_are_the_same_where_no_octet_differs() {
-        for len in 0..40 {
-            let one: Vec<u8> = (0..len).collect();
-            assert!(same(&one, &one.clone()));
-            for at in 0..one.len() {
-                let mut other = one.clone();
-                other[at] ^= 0x20;
-                assert!(!same(&one, &other), "{at} of {len}");
             }
         }
     }
