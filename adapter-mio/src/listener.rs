@@ -59,6 +59,11 @@ impl Listener {
         registry.register(self.source(), token, Interest::READABLE)
     }
 
+    /// No event tells of it any more. Other workers may have the same socket: as long as they do, closing this descriptor is not enough for that.
+    pub(crate) fn deregister(&mut self, registry: &Registry) {
+        let _ = registry.deregister(self.source());
+    }
+
     /// Nobody comes any more by the name of a Unix socket, once all workers have said so.
     pub(crate) fn remove_name(&mut self) {
         self.file = None;

@@ -374,7 +374,7 @@ impl Worker {
             listener.ready = true;
             // The kernel lets one more wait than it was told.
             let _ = (0..=BACKLOG).all(|_| self.accepting && self.accept_one(0));
-            self.listeners.remove(0);
+            self.listeners.remove(0).deregister(self.poll.registry());
         }
         self.gateway.handle_command(Command::Drain { deadline }, self.now);
         self.settle();

@@ -97,8 +97,8 @@ impl Config {
         MemoryBound { terms }
     }
 
-    /// Outbox (in memory of a power of two and an eighth), inbox, tables and state. Reading stops where the outbox holds twice its mark; what one read then still adds are
-    /// answers. One head beyond that, `section`, may be there too; more of them are in the head ledger (`gateway/output`).
+    /// Outbox (in memory of a power of two and an eighth), inbox, tables and state. Reading stops where the outbox holds twice its
+    /// mark; what one read then still adds are answers. One head beyond that, `section`, may be there too; more of them are in the head ledger (`gateway/output`).
     fn connection(&self, config: &ConnectionConfig, section: u32) -> u64 {
         let outbox = config.outbox_full() as u64 + FRAME_OCTETS + u64::from(section);
         let block = u64::from(config.max_continuations).saturating_add(1).saturating_mul(FRAME_OCTETS);

@@ -112,32 +112,29 @@ impl Gateway {
         let best = self.best_seat(entry, wanted);
         self.work.steps(1);
         let has_slot = |conn| self.is_fit(conn, wanted.needs, true);
-        match self.registry.better_way(entry, best.map(|((rank, _), _)| rank), wanted, has_slot) {
-            Some(Way::Adopt(endpoint, conn)) => {
-                self.adopt(entry, endpoint, conn);
-                self.try_out(conn, adopted, now);
-                return Some(conn);
-            }
+        let idle = match self.registry.better_way(entry, best.map(|((rank, _), _)| rank), wanted, has_slot) {
+            Some(Way::Adopt(endpoint, conn)) => Some((endpoint, conn)),
             Some(Way::Dial(endpoint)) => {
                 self.dial_for(entry, endpoint, now);
                 // Until that stands, or has come to nothing, another will do that stands already.
                 let has_slot = |conn| self.is_fit(conn, wanted.needs, true);
+                if best.is_none() { self.registry.idle_way(entry, wanted, has_slot) } else { None }
+            }
+            None => {
+                // One without a slot is somebody to wait for.
+                let is_fit = |conn| self.is_fit(conn, wanted.needs, false);
                 if best.is_none()
-                    && let Some((endpoint, conn)) = self.registry.idle_way(entry, wanted, has_slot)
+                    && let Some((endpoint, conn)) = self.registry.idle_way(entry, wanted, is_fit)
                 {
                     self.adopt(entry, endpoint, conn);
-                    self.try_out(conn, adopted, now);
-                    return Some(conn);
                 }
+                None
             }
-            // One without a slot is somebody to wait for.
-            None if best.is_none() => {
-                let is_fit = |conn| self.is_fit(conn, wanted.needs, false);
-                if let Some((endpoint, conn)) = self.registry.idle_way(entry, wanted, is_fit) {
-                    self.adopt(entry, endpoint, conn);
-                }
-            }
-            None => {}
+        };
+        if let Some((endpoint, conn)) = idle {
+            self.adopt(entry, endpoint, conn);
+            self.try_out(conn, adopted, now);
+            return Some(conn);
         }
         let ((_, streams), conn) = best?;
         // It was adopted to be waited for.

@@ -26,29 +26,37 @@ impl Gateway {
     pub(super) fn reserve_head(&mut self, front: ConnId, fields: &mut FieldSection) -> Option<Reservation> {
         fields.fit();
         let octets = octets_of(fields);
-        let held = if self.has_share(front, 0, octets) { self.heads.reserve(octets) } else { None };
-        match held {
-            Some(_) => self.charge_heads(front, 0, octets),
-            None => self.account.hit(Limit::Heads),
+        let has_share = self.take_share(front, 0, octets);
+        let held = if has_share { self.heads.reserve(octets) } else { None };
+        if held.is_none() {
+            self.account.hit(Limit::Heads);
+            if has_share {
+                self.change_share(front, octets, 0);
+            }
         }
         held
     }
 
-    /// Whether a request of the client may hold so many octets in place of those before.
-    fn has_share(&self, front: ConnId, before: u32, octets: u32) -> bool {
+    /// A request of the client is to hold so many octets in place of those before. Says whether it may.
+    fn take_share(&mut self, front: ConnId, before: u32, octets: u32) -> bool {
         let Some(Side::Front { heads, peer, .. }) = self.conns.get(front).map(|entry| &entry.side) else {
             return true;
         };
         let least = u64::from(self.config.front.max_header_list_size) * HEADS_MIN;
         let share = (self.config.head_ledger_octets / SHARES).max(least);
-        let (before, octets) = (u64::from(before), u64::from(octets));
-        let fits = |held: u64, share: u64| held <= before || held - before + octets <= share;
-        fits(u64::from(*heads), share)
-            && (octets <= u64::from(SMALL) || fits(self.clients.heads_of(peer), share * SHARES_OF_CLIENT))
+        let fits = |held: u64, share: u64| {
+            held <= before.into() || held - u64::from(before) + u64::from(octets) <= share
+        };
+        let has_share = fits(u64::from(*heads), share)
+            && (octets <= SMALL || fits(self.clients.heads_of(peer), share * SHARES_OF_CLIENT));
+        if has_share {
+            self.change_share(front, before, octets);
+        }
+        has_share
     }
 
     /// A request of the client holds so many octets in place of those before.
-    fn charge_heads(&mut self, front: ConnId, before: u32, octets: u32) {
+    fn change_share(&mut self, front: ConnId, before: u32, octets: u32) {
         let Some(Side::Front { heads, peer, .. }) = self.conns.get_mut(front).map(|entry| &mut entry.side)
         else {
             return;
@@ -64,7 +72,7 @@ impl Gateway {
     #[inline]
     pub(super) fn end_sections(&mut self, front: ConnId, sections: Option<Reservation>) {
         let Some(sections) = sections else { return };
-        self.charge_heads(front, sections.octets(), 0);
+        self.change_share(front, sections.octets(), 0);
         self.release_sections(sections);
     }
 
@@ -97,29 +105,25 @@ impl Gateway {
         now: Instant,
     ) -> Option<FieldSection> {
         fields.fit();
-        let Some(request) = self.requests.get_mut(key) else {
+        let Some(request) = self.requests.get(key) else {
             self.keep_section(fields);
             return None;
         };
-        let (front, held) = (request.awaiting.front.conn, &mut request.awaiting.sections);
-        let before = held.as_ref().map_or(0, Reservation::octets);
+        let front = request.awaiting.front.conn;
+        let before = request.awaiting.sections.as_ref().map_or(0, Reservation::octets);
         let sum = before.saturating_add(octets_of(&fields).saturating_mul(2));
-        if self.has_share(front, before, sum) && self.raise_sections(key, sum) {
-            self.charge_heads(front, before, sum);
-            return Some(fields);
+        if self.take_share(front, before, sum) {
+            let held = self.requests.get_mut(key).map(|request| &mut request.awaiting.sections);
+            if held.is_some_and(|held| self.heads.raise(held, sum)) {
+                return Some(fields);
+            }
+            self.change_share(front, sum, before);
         }
         self.account.hit(Limit::Heads);
         self.keep_section(fields);
         self.cancel_backend(key, now);
         self.fail_request(key, Cause::MemoryLimit, now);
         None
-    }
-}
-
-impl Gateway {
-    fn raise_sections(&mut self, key: RequestKey, octets: u32) -> bool {
-        let held = self.requests.get_mut(key).map(|request| &mut request.awaiting.sections);
-        held.is_some_and(|held| self.heads.raise(held, octets))
     }
 }
 

@@ -145,6 +145,29 @@ fn a_backend_that_answers_pings_is_asked_once_in_a_silence() {
     assert_eq!(memory.gateway.view().live, 1);
 }
 
+/// Its host may have died since it answered: who is given a request then is asked once more, and no third time.
+#[test]
+fn a_backend_that_answered_is_asked_once_more_where_a_request_is_given_to_it() {
+    for dies in [true, false] {
+        let (mut memory, backend) = slow();
+        let client = *memory.peers.keys().next().expect("the client");
+        assert_eq!(listen(&mut memory, backend, 30), 1);
+        if dies {
+            memory.mute(backend);
+            ask(&mut memory, client, "/after");
+            memory.wait(Duration::from_secs(10));
+            assert_eq!(pings(&mut memory, backend), 1);
+            assert!(memory.closed.contains(&backend));
+            continue;
+        }
+        for n in 0..5 {
+            ask(&mut memory, client, &format!("/{n}"));
+            assert_eq!(listen(&mut memory, backend, 5), usize::from(n == 0), "{n}");
+        }
+        assert!(!memory.closed.contains(&backend));
+    }
+}
+
 /// The question may wait behind much that a backend takes slowly. It is asked when it has left.
 #[test]
 fn f24_a_backend_that_reads_slowly_is_not_given_up_for_a_question_it_has_not_seen() {

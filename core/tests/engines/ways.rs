@@ -163,6 +163,18 @@ fn b28_an_idle_connection_that_allows_streams_again_serves_who_waits_for_another
     assert_eq!((backends.len(), memory.gateway.view().frozen), (2, 0));
 }
 
+/// Connections that end because they have had their time have not ended in vain, however short that is.
+#[test]
+fn who_is_sent_away_for_its_age_was_not_made_in_vain() {
+    let mut memory = Memory::new(|config| {
+        config.upstreams[0].connections_min = 1;
+        config.timeouts.backend_age = Duration::from_millis(30);
+    });
+    memory.settle();
+    memory.wait(Duration::from_secs(1));
+    assert!(memory.dials.len() > 10, "it rests after {} dials", memory.dials.len());
+}
+
 /// A reload takes an endpoint away that is being dialled: the connection is given up, and nothing has failed.
 #[test]
 fn a_dial_to_an_endpoint_that_is_taken_away_is_given_up() {

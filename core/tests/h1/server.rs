@@ -2,7 +2,7 @@
 
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::error::{ConnectionError, ErrorCode, StreamError};
-use shuntyard_core::h2::{Role, SendError};
+use shuntyard_core::h2::{Event, Input, Role, SendError};
 use shuntyard_core::message::Refusal;
 use shuntyard_core::message::Version;
 use shuntyard_requirements::req;
@@ -415,6 +415,32 @@ fn rfc9112_9_3_2_nothing_follows_a_response_that_breaks_in_its_turn() {
         }
         assert_eq!(server.out(), "HTTP/1.1 204 No Content\r\n\r\n".repeat(before), "{before} before it");
         assert!(server.connection.has_failed());
+    }
+}
+
+/// A message that has come whole is whole, although its window is full when the client has closed its side and its owner asks once more.
+#[test]
+fn what_has_come_is_not_lost_for_want_of_a_window() {
+    for framing in ["content-length: 150\r\n\r\n", "transfer-encoding: chunked\r\n\r\n96\r\n"] {
+        let config = ConnectionConfig { initial_window_size: 100, ..ConnectionConfig::default() };
+        let mut server = Talk::with(Role::Server, config).connection;
+        let end = if framing.starts_with('c') { "" } else { "\r\n0\r\n\r\n" };
+        let octets = format!("PUT / HTTP/1.1\r\nhost: a\r\n{framing}{}{end}", "a".repeat(150));
+        server.read_closed();
+        let mut input = Input::new(octets.as_bytes());
+        let (mut came, mut ended, mut owed) = (0, false, Vec::new());
+        for _ in 0..10 {
+            match server.poll_event(&mut input).expect("sound octets") {
+                Some(Event::Data { stream, data, credit, end, .. }) => {
+                    (came, ended) = (came + data.len(), end);
+                    owed.push((stream, credit));
+                }
+                Some(Event::Request { .. }) => {}
+                Some(event) => panic!("{event:?} after {came} octets"),
+                None => owed.drain(..).for_each(|(stream, credit)| server.release(stream, credit)),
+            }
+        }
+        assert_eq!((came, ended), (150, true), "{framing:?}");
     }
 }
 

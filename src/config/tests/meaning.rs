@@ -267,6 +267,21 @@ fn listeners_with_port_0_keep_what_is_said_of_each() {
     assert_eq!(said, [(false, http1), (true, None), (true, http2), (false, None)]);
 }
 
+/// A head that may be large may come in the frames that it takes, and has a buffer in which it is whole over HTTP/1.1.
+#[test]
+fn a_large_list_size_brings_what_it_takes() {
+    let of = |limits: &str| valid(&format!("{LEAST}\n[limits]\n{limits}")).config;
+    let config = of("max_header_list_size = \"1MiB\"");
+    assert_eq!([config.front.max_continuations, config.backend.max_continuations], [128; 2]);
+    assert_eq!(config.recv_buffer_octets, 2 << 20);
+    let config = of("max_header_list_size = \"1MiB\"\nmax_continuations = 9");
+    assert_eq!(config.front.max_continuations, 9, "who says so has it so");
+    let config = of("max_header_list_size = \"32KiB\"");
+    let default = Config::new(Vec::new());
+    assert_eq!(config.front.max_continuations, default.front.max_continuations);
+    assert_eq!(config.recv_buffer_octets, default.recv_buffer_octets);
+}
+
 /// The keys' ranges are those of the core: at both ends it takes the value.
 #[test]
 fn ranges_are_those_of_the_core() {
