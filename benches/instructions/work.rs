@@ -119,21 +119,20 @@ pub(crate) fn write_request<'w>(
     fields: &[(&str, &str)],
 ) -> &'w FieldSection {
     let pseudo = [(":method", method), (":scheme", "http"), (":authority", AUTHORITY), (":path", path)];
-    write(writer, pseudo.iter().chain(fields))
+    write(writer, &pseudo, fields)
 }
 
 /// The header section of a response.
 pub(crate) fn write_response<'w>(writer: &'w mut FieldWriter, content_length: &str) -> &'w FieldSection {
-    write(writer, RESPONSE.iter().chain([&("content-length", content_length)]))
+    write(writer, RESPONSE, &[("content-length", content_length)])
 }
 
-fn write<'w, 'a>(
-    writer: &'w mut FieldWriter,
-    lines: impl Iterator<Item = &'a (&'a str, &'a str)>,
-) -> &'w FieldSection {
+fn write<'w>(writer: &'w mut FieldWriter, first: &[(&str, &str)], then: &[(&str, &str)]) -> &'w FieldSection {
     writer.restart();
-    for (name, value) in lines {
-        writer.push(name.as_bytes(), value.as_bytes());
+    for lines in [first, then] {
+        for (name, value) in lines {
+            writer.push(name.as_bytes(), value.as_bytes());
+        }
     }
     writer.section()
 }

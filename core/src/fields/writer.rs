@@ -76,7 +76,7 @@ impl FieldWriter {
         self.section.capacity()
     }
 
-    #[inline]
+    #[inline(always)]
     fn line(&mut self, name: &[u8], value: &[u8], never_indexed: bool) {
         let Self { section, seed, written } = self;
         let lines = section.lines_mut();
@@ -99,14 +99,17 @@ impl Entry {
     #[inline]
     fn is(&self, name: &[u8], value: &[u8], never_indexed: bool, octets: &[u8]) -> bool {
         let lens = (name.len(), value.len(), never_indexed);
-        (self.name_len as usize, self.value_len as usize, self.never_indexed) == lens
-            && octets.get(..name.len()) == Some(name)
-            && octets.get(name.len()..name.len() + value.len()) == Some(value)
+        if (self.name_len as usize, self.value_len as usize, self.never_indexed) != lens {
+            return false;
+        }
+        let of_both = octets.split_at_checked(name.len());
+        of_both.is_some_and(|(own, behind)| own == name && behind.starts_with(value))
     }
 }
 
 impl Lines {
     /// Puts a line in place of the one that stands behind those which are written, or behind all. Says what its name means.
+    #[inline(never)]
     fn rewrite(
         &mut self,
         written: &Written,

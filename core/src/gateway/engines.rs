@@ -223,8 +223,6 @@ impl Gateway {
         let dial_failed = self.registry.unseat(entry, conn) && dialling;
         if (dial_failed || in_vain) && self.registry.is_hopeless(entry) {
             self.fail_queue(entry, cause, now);
-        } else {
-            self.registry.wake(entry);
         }
     }
 
