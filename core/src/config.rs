@@ -74,7 +74,8 @@ pub struct Config {
     /// Octets of that memory that the requests of one client connection may hold.
     pub replay_front_octets: u64,
     /// Octets of memory for heads of requests under way and for trailers, and for heads of responses beyond what an outbox may hold, of which
-    /// one client may have a 256th. Above it new requests are answered 503, and an exchange whose response's head or trailers find none fails.
+    /// one connection may have a 256th. By heads of requests it may hold as much again, or four of the largest and 2 KiB for each stream that it may
+    /// have, if that is more; and all connections of a client 32 times that, but no more than half, by those beyond 2 KiB. Above it new requests are answered 503, and an exchange whose response's head or trailers find none fails.
     pub head_ledger_octets: u64,
     /// Octets that one `recv_buf` offers at most. At least 33 KiB, so that the largest frame fits twice.
     pub recv_buffer_octets: usize,

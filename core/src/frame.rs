@@ -10,6 +10,7 @@ mod put;
 mod tests;
 
 pub use parse::{Frame, FrameError, SettingsEntries, parse};
+pub(crate) use put::field_block_len_max;
 pub use put::{
     put_data, put_field_block, put_goaway, put_ping, put_rst_stream, put_settings, put_settings_ack,
     put_window_update,

@@ -10,6 +10,8 @@ pub struct OctetQueue {
 
 /// Small enough for a handful of control frames, large enough that growing from it takes few steps.
 pub const FIRST_CAPACITY: usize = 1024;
+/// All frames that have no content and no fields are shorter, and a client's preface with its SETTINGS.
+const SHORT_FRAMES: usize = 128;
 /// What an empty queue may keep for what comes next.
 const KEPT_CAPACITY: usize = 64 << 10;
 /// So large a part of what waits may lie consumed in front of it.
@@ -85,6 +87,7 @@ impl OctetQueue {
         self.octets.extend_from_slice(octets);
     }
 
+    #[inline(never)]
     fn make_room(&mut self, n: usize) {
         if self.start > self.len() / PART_IN_FRONT {
             self.compact();
@@ -96,32 +99,29 @@ impl OctetQueue {
         }
     }
 
-    /// Where to append. Writers push; they never look at or change what is there.
+    /// Where to append a frame without content. Writers push; they never look at or change what is there.
+    #[inline]
     pub fn tail(&mut self) -> &mut Vec<u8> {
-        let capacity = self.octets.capacity();
-        if capacity == 0 {
-            self.octets.reserve(FIRST_CAPACITY);
-        } else if is_odd(capacity) {
-            self.round_up();
-        } else if self.start > 0 && self.is_worth_compacting() {
-            self.compact();
+        self.tail_for(SHORT_FRAMES)
+    }
+
+    /// Where to append so many octets, or fewer: as [`extend`](Self::extend) there is memory then.
+    #[inline]
+    pub fn tail_for(&mut self, n: usize) -> &mut Vec<u8> {
+        if n > self.octets.capacity() - self.octets.len() {
+            self.make_room(n);
         }
         &mut self.octets
     }
 
-    /// More was appended at once than twice what there was room for, and the memory is of that size. It grows by doubling from here on: to powers of two.
-    #[cold]
-    fn round_up(&mut self) {
-        let whole = self.octets.capacity().next_power_of_two();
-        self.octets.reserve_exact(whole - self.octets.len());
-    }
-
-    /// Whether what was consumed makes room that is needed. Eight octets are moved at most for each that was consumed since the last time: linear in
-    /// what passes through.
-    fn is_worth_compacting(&self) -> bool {
-        let (end, capacity) = (self.octets.len(), self.octets.capacity());
-        self.start > end / 2
-            || (capacity - end < capacity / 4 && self.start > (end - self.start) / PART_IN_FRONT)
+    /// Octets of memory held, when so many more have been appended.
+    pub fn capacity_for(&self, n: usize) -> usize {
+        let capacity = self.octets.capacity();
+        if n <= capacity - self.octets.len() {
+            return capacity;
+        }
+        let wanted = (self.len() + n).next_power_of_two();
+        capacity.max(wanted + wanted / PART_IN_FRONT)
     }
 
     fn compact(&mut self) {
@@ -200,13 +200,6 @@ impl OctetQueue {
             self.octets = memory;
         }
     }
-}
-
-/// Whether memory of this size is more than a power of two and an eighth, and less than the next.
-#[inline]
-const fn is_odd(capacity: usize) -> bool {
-    let whole = 1 << capacity.ilog2();
-    capacity - whole > whole / PART_IN_FRONT
 }
 
 /// A queue that is mostly empty, and then holds nothing at all.
@@ -309,10 +302,10 @@ mod tests {
         for (first, part) in [(0, 16 << 10), (0, 16_393), (40_000, 16_393), (130_000, 1000), (3, 70_000)] {
             for taken in [1, 1000, 80 << 10, 164 << 10, 300 << 10] {
                 let mut queue = OctetQueue::default();
-                queue.tail().extend_from_slice(&vec![0; first]);
+                queue.tail_for(first).extend_from_slice(&vec![0; first]);
                 for _ in 0..300 {
                     while queue.len() + part <= waiting {
-                        queue.tail().extend_from_slice(&vec![0; part]);
+                        queue.tail_for(part).extend_from_slice(&vec![0; part]);
                     }
                     assert!(queue.capacity() <= max, "{first} {part} {taken}: {}", queue.capacity());
                     queue.pass_on(taken);
@@ -321,7 +314,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_was_consumed_is_room_before_there_is_more_memory() {
+        let mut queue = OctetQueue::default();
+        for (taken, part) in [(0, 190 << 10), (0, 190 << 10), (189 << 10, 200 << 10)] {
+            queue.pass_on(taken);
+            queue.tail_for(part).extend_from_slice(&vec![0; part]);
+        }
+        assert_eq!((queue.len(), queue.capacity()), (391 << 10, 512 << 10));
+    }
+
     proptest! {
+        #[test]
+        fn no_more_memory_is_held_than_was_foretold(steps in prop::collection::vec((0..90_000usize, 0..90_000usize), 0..50)) {
+            let mut queue = OctetQueue::default();
+            for (push, take) in steps {
+                let foretold = queue.capacity_for(push).max(FIRST_CAPACITY);
+                queue.tail_for(push).extend_from_slice(&vec![0; push]);
+                prop_assert!(queue.capacity() <= foretold);
+                queue.pass_on(take);
+            }
+        }
+
         #[test]
         fn what_goes_in_comes_out_in_order(steps in prop::collection::vec((0..5000usize, 0..5000usize), 0..50)) {
             let (mut queue, mut sent, mut taken) = (OctetQueue::default(), 0usize, 0usize);

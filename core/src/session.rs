@@ -260,9 +260,9 @@ impl Session {
         each!(self, session => session.has_room(), asleep => true)
     }
 
-    /// Server: octets of output beyond twice the mark at which content stops.
-    pub fn excess_output(&self) -> u32 {
-        each!(self, session => session.excess_output(), asleep => 0)
+    /// Memory of what waits to be written, when a section of so many octets has been added.
+    pub fn output_memory(&self, octets: usize) -> usize {
+        each!(self, session => session.output_memory(octets), asleep => 0)
     }
 
     /// Whether an error ended it.

@@ -97,10 +97,16 @@ impl Config {
         MemoryBound { terms }
     }
 
-    /// Outbox (in memory of a power of two and an eighth), inbox, tables and state. Reading stops where the outbox holds twice its
-    /// mark; what one read then still adds are answers. One head beyond that, `section`, may be there too; more of them are in the head ledger (`gateway/output`).
+    /// Memory of an outbox: of a power of two and an eighth. Reading stops where it holds twice its mark; what one read then still adds are
+    /// answers. One head beyond that, `section`, may be there too; more of them are in the head ledger (`gateway/output`).
+    pub(crate) fn outbox_memory(&self, config: &ConnectionConfig, section: u32) -> u64 {
+        let octets = config.outbox_full() as u64 + FRAME_OCTETS + u64::from(section);
+        octets.next_power_of_two() / 8 * 9
+    }
+
+    /// Outbox, inbox, tables and state.
     fn connection(&self, config: &ConnectionConfig, section: u32) -> u64 {
-        let outbox = config.outbox_full() as u64 + FRAME_OCTETS + u64::from(section);
+        let outbox = self.outbox_memory(config, section);
         let block = u64::from(config.max_continuations).saturating_add(1).saturating_mul(FRAME_OCTETS);
         // All of a read may wait, beside a block that is not whole, in memory that has grown by doubling.
         let inbox = (self.recv_buffer_octets as u64).next_power_of_two()
@@ -110,9 +116,7 @@ impl Config {
         let tables =
             decoder + table_octets(config.encoder_table_size) + class_octets(config.encoder_table_size);
         let answers = 8 * u64::from(config.max_queued_control_frames).next_power_of_two();
-        [outbox.next_power_of_two() / 8 * 9, inbox, tables, answers]
-            .into_iter()
-            .fold(CONNECTION_OCTETS, u64::saturating_add)
+        [outbox, inbox, tables, answers].into_iter().fold(CONNECTION_OCTETS, u64::saturating_add)
     }
 }
 

@@ -28,6 +28,10 @@ pub struct FieldWriter {
     written: Written,
 }
 
+/// Where a line has another length, and more octets than these stand behind it, those are made anew in place of being moved: a section whose lines all
+/// have other lengths would be moved once for each.
+const MOVED_MAX: usize = 2 << 10;
+
 /// What there is of the section so far.
 #[derive(Clone, Copy, Debug, Default)]
 struct Written {
@@ -121,12 +125,18 @@ impl Lines {
         let (at, start) = (written.lines, written.octets);
         let old = self.entries.get(at).copied();
         let old_len = old.map_or(0, |old| old.octets_len());
+        let behind = self.octets.len().saturating_sub(start + old_len);
+        let is_moved = behind > MOVED_MAX && old_len != name.len() + value.len();
         let facts = match old {
             Some(old) if self.octets.get(start..start + old.name_len as usize) == Some(name) => {
                 old.facts.with_value(value, seed)
             }
             _ => FieldFacts::of(name, value, seed),
         };
+        if is_moved {
+            self.entries.truncate(at);
+            self.octets.truncate(start + old_len);
+        }
         self.make_room(start, old_len, name.len() + value.len());
         let (of_name, behind) = self.octets[start..].split_at_mut(name.len());
         of_name.copy_from_slice(name);
@@ -216,6 +226,25 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Where each line has another length than before, the others are not moved for each.
+    #[test]
+    fn long_sections_of_other_lengths_are_made_anew() {
+        let lines = |len: usize| -> Vec<String> { (0..100).map(|n| format!("{n:0>len$}")).collect() };
+        let mut writer = FieldWriter::new(SEED);
+        for len in [100, 99, 101, 101, 20, 30] {
+            let values = lines(len);
+            let section: Vec<Line<'_>> = values.iter().map(|value| ("name", &**value, false)).collect();
+            let made = written(&mut writer, &section);
+            assert!(made.iter().map(|line| line.value).eq(values.iter().map(|value| value.as_bytes())));
+            assert_eq!(made.size(), 100 * (4 + len + FIELD_OVERHEAD));
+        }
+        // The first line of a section that differs has the rest behind it: that is gone, and not moved.
+        let values = lines(40);
+        writer.restart();
+        writer.push(b"name", values[0].as_bytes());
+        assert_eq!(writer.section.len(), 1);
     }
 
     /// A section that was begun, and never asked for, leaves nothing behind either.

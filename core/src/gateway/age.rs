@@ -85,7 +85,7 @@ impl Gateway {
             // Too many are old and cannot end: this one stays instead of them.
             Side::Backend(_) if !may_retire => self.arm_age(id, now),
             Side::Backend(_) => {
-                self.retire_engine(id, Cause::ConnectionTerminated, now);
+                self.retire_engine(id, Cause::Draining, now);
                 self.stream_ended(id, now);
             }
         }

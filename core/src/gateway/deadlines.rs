@@ -325,7 +325,7 @@ impl Gateway {
             let at = now + self.duration(Kind::BackendIdle).max(KEPT_IDLE);
             self.arm_conn_at(id, Kind::BackendIdle, at);
         } else if self.conns.get(id).is_some_and(|entry| entry.session.open_streams() == 0) {
-            self.close_gracefully(id, Cause::ConnectionTerminated, now);
+            self.close_gracefully(id, Cause::Draining, now);
         }
     }
 

@@ -223,6 +223,7 @@ impl Gateway {
         };
         self.dial_for(entry, endpoint, now);
         // Where each request needs a connection of its own, those behind it do not wait for one another.
+        let wanted = Wanted { avoid: None, ..wanted };
         while let Some(endpoint) = self.registry.last_resort(entry, wanted)
             && self.registry.has_one_stream_each(entry, endpoint)
         {

@@ -1,5 +1,6 @@
 //! What becomes of engines: their limits are told, they run out of requests, their backend goes away.
 
+use crate::address::Address;
 use crate::engine::EnginePhase;
 use crate::gateway::conn::{Conn, Life, Side};
 use crate::gateway::deadlines::Kind;
@@ -152,7 +153,7 @@ impl Gateway {
         let conns: Vec<_> = self.conns.iter().filter(|(_, conn)| unwanted(conn)).map(|(id, _)| id).collect();
         for conn in conns {
             let connecting = self.conns.get(conn).is_some_and(|entry| entry.life == Life::Connecting);
-            self.retire_engine(conn, Cause::ConnectionTerminated, now);
+            self.retire_engine(conn, Cause::Draining, now);
             if connecting {
                 self.close_now(conn, now);
             } else {
@@ -166,9 +167,10 @@ impl Gateway {
         let Some(entry) = self.conns.get_mut(conn) else { return };
         let dialling = !entry.established && !entry.has_unread();
         let unused = entry.session.traffic().requests == 0;
-        // Who has been sent away for its age has not gone by itself.
-        let soon = IN_VAIN_WITHIN.min(self.config.timeouts.backend_age);
-        let in_vain = unused && now.saturating_since(entry.since) < soon;
+        // Who is sent away, for its age or because nobody wants it, has not gone by itself.
+        let sent_away = cause == Cause::Draining;
+        let in_vain = unused && !sent_away && now.saturating_since(entry.since) < IN_VAIN_WITHIN;
+        let dialled = entry.vigil.as_mut().and_then(|vigil| vigil.dialled.take());
         let Some(engine) = entry.engine_mut() else { return };
         let again = engine.phase() == EnginePhase::Draining;
         engine.drain();
@@ -184,15 +186,15 @@ impl Gateway {
         let in_vain = !again && !dialling && self.ended_in_vain((upstream, endpoint), in_vain);
         // What nobody wants any more has not failed.
         let retired = self.registry.endpoint(upstream, endpoint).is_none_or(|of| of.retired);
-        let failed = in_vain || (dialling && !again && !retired && cause != Cause::Draining);
+        let failed = in_vain || (dialling && !again && !retired && !sent_away);
         if failed {
-            self.dial_failed((upstream, endpoint), cause, now);
+            self.dial_failed((upstream, endpoint), dialled, cause, now);
         }
         if let Some(entry) = entry {
             self.engine_gone(conn, entry, (dialling, in_vain), cause, now);
         }
         // Whoever waits may have waited for it although it was nobody's, or another client's.
-        if failed && !self.registry.is_at_work(upstream) {
+        if failed {
             self.fail_hopeless(upstream, cause, now);
         }
         // What it had said of streams is not for its successor.
@@ -223,13 +225,23 @@ impl Gateway {
         let dial_failed = self.registry.unseat(entry, conn) && dialling;
         if (dial_failed || in_vain) && self.registry.is_hopeless(entry) {
             self.fail_queue(entry, cause, now);
+        } else {
+            // In scope `client` it may be who can have another here, though others stand before it.
+            self.registry.wake(entry);
         }
     }
 
-    fn dial_failed(&mut self, (upstream, endpoint): (UpstreamKey, EndpointKey), cause: Cause, now: Instant) {
+    /// A dial of the address came to nothing, or the name has no address.
+    fn dial_failed(
+        &mut self,
+        (upstream, endpoint): (UpstreamKey, EndpointKey),
+        dialled: Option<Address>,
+        cause: Cause,
+        now: Instant,
+    ) {
         if let Some(of) = self.registry.endpoint_mut(upstream, endpoint) {
             of.counters.dial_failed(cause, now);
-            if of.has_another() {
+            if of.has_another(dialled) {
                 // Nothing of a request has left: it can wait for that.
                 self.registry.look_for_short(upstream);
                 return self.registry.wake_upstream(upstream);
@@ -298,12 +310,7 @@ impl Gateway {
     }
 
     /// Addresses were found for a name, or none.
-    pub(super) fn name_resolved(
-        &mut self,
-        (name, port): (&str, u16),
-        addresses: &[crate::address::Address],
-        now: Instant,
-    ) {
+    pub(super) fn name_resolved(&mut self, (name, port): (&str, u16), addresses: &[Address], now: Instant) {
         for (upstream, endpoint) in self.endpoints_named(name, port) {
             let Some(of) = self.registry.endpoint_mut(upstream, endpoint) else { continue };
             let news = of.resolved(addresses.to_vec());
@@ -317,7 +324,7 @@ impl Gateway {
                 of.resolve_deadline = Some(key);
             }
             if unresolved {
-                self.dial_failed((upstream, endpoint), Cause::NameUnresolved, now);
+                self.dial_failed((upstream, endpoint), None, Cause::NameUnresolved, now);
                 self.fail_hopeless(upstream, Cause::NameUnresolved, now);
             } else if news {
                 self.rested(upstream, endpoint);
@@ -336,8 +343,11 @@ impl Gateway {
             .collect()
     }
 
-    /// Whoever waits for an upstream of which no endpoint can be found, or dialled, is told.
+    /// Whoever waits for an upstream of which no endpoint can be found, or dialled, is told; unless it has connections, of which one may become idle.
     fn fail_hopeless(&mut self, upstream: UpstreamKey, cause: Cause, now: Instant) {
+        if self.registry.is_at_work(upstream) {
+            return;
+        }
         for entry in self.registry.waiting(upstream) {
             if self.registry.is_hopeless(entry) {
                 self.fail_queue(entry, cause, now);

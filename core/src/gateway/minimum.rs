@@ -61,7 +61,11 @@ impl Gateway {
         let engine = Engine::new(self.next_engine, upstream, endpoint, entry, limits);
         self.next_engine += 1;
         self.count_dial(&engine);
-        let conn = self.conns.insert(Conn::new(session, Side::Backend(engine), Life::Connecting, now));
+        let mut conn = Conn::new(session, Side::Backend(engine), Life::Connecting, now);
+        if let Some(vigil) = &mut conn.vigil {
+            vigil.dialled = Some(target.clone());
+        }
+        let conn = self.conns.insert(conn);
         self.registry.register(upstream, endpoint, entry, conn);
         self.arm_conn(conn, Kind::Connect, now);
         let name = || self.registry.upstream(upstream).map(|of| of.config().name.clone());

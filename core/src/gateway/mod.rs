@@ -3,8 +3,10 @@
 //! # The contract
 //!
 //! After any `handle_*`, take [`poll_action`](Gateway::poll_action) until it is empty, do what it names, and sleep until
-//! [`poll_timeout`](Gateway::poll_timeout) or a socket. Polling more, less or in another order is correct, only slower;
-//! the same order gives the same actions, to the bit. Events for connections that are gone are ignored and counted.
+//! [`poll_timeout`](Gateway::poll_timeout) or a socket. What [`Action::Writable`] names is written until
+//! [`poll_transmit`](Gateway::poll_transmit) says `None`, for only then there will be another; where the socket takes no more, once it does. For the
+//! rest polling more, less or in another order is correct, only slower; the same order gives the same actions, to the bit. Events for connections
+//! that are gone are ignored and counted.
 //!
 //! ```
 //! use shuntyard_core::config::Config;
@@ -24,8 +26,9 @@
 //! }
 //! gateway.handle_recv(conn, preface.len(), now);
 //! assert_eq!(gateway.poll_action(), Some(Action::Writable(conn)), "our SETTINGS wait");
-//! let n = gateway.poll_transmit(conn, now).map_or(0, |transmit| transmit.remaining());
-//! gateway.handle_sent(conn, n, now);
+//! while let Some(n) = gateway.poll_transmit(conn, now).map(|transmit| transmit.remaining()) {
+//!     gateway.handle_sent(conn, n, now);
+//! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -313,6 +316,10 @@ impl Gateway {
         }
         self.resume(conn, now);
         self.flush(conn, now);
+        // With it a place may have become free.
+        if self.conns.get(conn).is_none() {
+            self.dispatch_at = Some(now);
+        }
     }
 
     /// The transport of the connection is gone: nothing can be read or written any more.

@@ -29,6 +29,11 @@ impl Gateway {
 }
 
 impl Gateway {
+    /// Octets of memory that what waits for the peer of a connection holds.
+    pub fn outbox_memory(&self, conn: ConnId) -> usize {
+        self.conns.get(conn).map_or(0, |entry| entry.session.outbox_capacity())
+    }
+
     /// The earliest of all deadlines, found by a look at each: what `poll_timeout` must name.
     pub fn earliest_deadline(&self) -> Option<Instant> {
         self.deadlines.iter().map(|(_, _, at, _)| at).min()

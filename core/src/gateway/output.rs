@@ -1,11 +1,13 @@
 //! What waits in a client's outbox. Content stops at its mark, but heads of responses enter at once, for the order of encoding is the order on the
-//! wire: what there is beyond twice the mark and one section by them is memory of the worker's for heads, until it has left. Each client has a share of that.
+//! wire: memory beyond what twice the mark and one section need is the worker's for heads, until it has been given back. Each client has a share of that.
 
+use crate::config::Config;
 use crate::counters::Limit;
 use crate::fields::FieldSection;
 use crate::gateway::conn::{Life, Side};
 use crate::gateway::sections::{SHARES, octets_of};
 use crate::gateway::{ConnId, Gateway};
+use crate::ledger::Reservation;
 use crate::record::Cause;
 use crate::request::RequestKey;
 use crate::time::Instant;
@@ -16,13 +18,9 @@ impl Gateway {
     pub(super) fn reserve_output(&mut self, key: RequestKey, fields: &FieldSection) -> bool {
         let Some(request) = self.requests.get(key) else { return true };
         let front = request.awaiting.front.conn;
-        match self.conns.get(front).map_or(0, |entry| entry.session.excess_output()) {
-            0 => true,
-            excess => {
-                let octets = excess.saturating_add(octets_of(fields)).saturating_sub(self.free_output());
-                octets == 0 || self.reserve_beyond(front, octets)
-            }
-        }
+        let Some(entry) = self.conns.get_mut(front) else { return true };
+        let memory = entry.session.output_memory(octets_of(fields) as usize);
+        memory <= 2 * self.config.front.outbox_high_mark || self.reserve_beyond(front, memory)
     }
 
     /// The same for trailers. Where they wait while the outbox is full they have the memory of their request.
@@ -31,19 +29,16 @@ impl Gateway {
         front.is_some_and(|entry| entry.session.trailers_wait()) || self.reserve_output(key, fields)
     }
 
-    /// What the bound of a connection (`config/bound`) has beyond twice the mark: one section.
-    const fn free_output(&self) -> u32 {
-        self.config.backend.max_header_list_size
-    }
-
-    fn reserve_beyond(&mut self, front: ConnId, octets: u32) -> bool {
+    fn reserve_beyond(&mut self, front: ConnId, memory: usize) -> bool {
         // Who takes nothing is not to have the memory of all.
         let share = u32::try_from(self.config.head_ledger_octets / SHARES).unwrap_or(u32::MAX);
-        let share = share.max(self.free_output());
+        let share = share.max(self.config.backend.max_header_list_size);
+        let octets = beyond(&self.config, memory);
         let Some(Side::Front { beyond, .. }) = self.conns.get_mut(front).map(|entry| &mut entry.side) else {
             return true;
         };
-        if octets <= share && self.heads.raise(beyond, octets) {
+        let held = beyond.as_ref().map_or(0, Reservation::octets);
+        if octets <= held || (octets <= share && self.heads.raise(beyond, octets)) {
             return true;
         }
         self.account.hit(Limit::Heads);
@@ -58,7 +53,6 @@ impl Gateway {
 
     /// So many octets of the connection's output have left. Says whether it is still there, and stands: of one that does not nothing is shown.
     pub(super) fn output_left(&mut self, conn: ConnId, n: usize, now: Instant) -> bool {
-        let free = self.free_output();
         let Some(entry) = self.conns.get_mut(conn).filter(|entry| entry.life != Life::Connecting) else {
             return false;
         };
@@ -68,11 +62,19 @@ impl Gateway {
             Self::asked(entry, now);
         }
         if let Side::Front { beyond: held @ Some(_), .. } = &mut entry.side {
-            let excess = entry.session.excess_output().saturating_sub(free);
-            let surplus = held.as_mut().map(|held| held.trim(excess));
+            let octets = beyond(&self.config, entry.session.output_memory(0));
+            let surplus = held.as_mut().map(|held| held.trim(octets));
             held.take_if(|held| held.octets() == 0);
             surplus.into_iter().for_each(|surplus| self.heads.give_back(surplus));
         }
         true
     }
+}
+
+/// What an outbox with so much memory has of the worker's memory for heads: half of what is beyond the bound of a connection, for that memory
+/// counts twice (`config/bound`).
+fn beyond(config: &Config, memory: usize) -> u32 {
+    let excess = (memory as u64)
+        .saturating_sub(config.outbox_memory(&config.front, config.backend.max_header_list_size));
+    u32::try_from(excess.div_ceil(2)).unwrap_or(u32::MAX)
 }

@@ -53,6 +53,8 @@ impl Gateway {
         let end = made.end && trailers.is_none();
         // A stream that is gone has failed its request already, or will with the next event.
         let cut = entry.session.send_data(stream, &output[..made.octets], end).unwrap_or(made.octets);
+        // The next to write here is another's transform, which may say that it has written more than it did.
+        output[..made.octets].fill(0);
         live.attempt.request_octets += cut as u64;
         let mut left = cut == made.octets;
         if left {

@@ -89,8 +89,9 @@ impl Gateway {
         self.spare.take_back(core::mem::take(&mut awaiting.content));
         self.replays.end(awaiting, &mut self.conns, &mut self.spare);
         let Some(entry) = self.conns.get_mut(front.conn) else { return false };
-        // Of a head that was too large the cost says already what its answer earns.
+        // What no backend has had earns nothing. Of a head that was too large the cost says already what its answer earns.
         if let Session::H2(connection) = &mut entry.session
+            && awaiting.attempts == 0
             && cause != Cause::RequestHeadTooLarge
         {
             connection.earns_nothing(front.stream);

@@ -2,6 +2,7 @@
 //! content. There is so much for a worker, however many clients it has: each connection has a share of that, and so has each client with all of its
 //! connections, for heads that are larger than most.
 
+use crate::config::Config;
 use crate::counters::Limit;
 use crate::fields::FieldSection;
 use crate::gateway::conn::Side;
@@ -11,14 +12,31 @@ use crate::record::Cause;
 use crate::request::RequestKey;
 use crate::time::Instant;
 
-/// Into so many shares the memory for heads is divided, one of which a connection of a client may hold; but one head in any case, and so many of the
-/// largest where there is little memory.
+/// Into so many shares the memory for heads is divided, one of which a connection of a client may hold; but so many of the largest heads in any
+/// case, and a small one for each stream that it may have.
 pub(super) const SHARES: u64 = 256;
 const HEADS_MIN: u64 = 4;
-/// A client with all of its connections may hold so many shares by large heads: some come from behind an address that is many people's.
+/// A client with all of its connections may hold so many shares by large heads, but not more than half of all: some come from behind an address that
+/// is many people's.
 const SHARES_OF_CLIENT: u64 = 32;
 /// What is no larger is not counted by client, which takes a look-up. Most heads are smaller.
 const SMALL: u32 = 2 << 10;
+
+/// What a connection of a client may hold by heads.
+fn share(config: &Config) -> u64 {
+    let front = &config.front;
+    let heads = u64::from(front.max_header_list_size) * HEADS_MIN;
+    let streams = u64::from(front.max_concurrent_streams) * u64::from(SMALL);
+    // A connection counts in 32 bits.
+    (config.head_ledger_octets / SHARES).max(heads).max(streams).min(u32::MAX.into())
+}
+
+/// What a client may hold by large heads, of whose connections each may hold so much.
+const fn share_of_client(config: &Config, share: u64) -> u64 {
+    let (shares, half) = (share * SHARES_OF_CLIENT, config.head_ledger_octets / 2);
+    let least = if shares < half { shares } else { half };
+    if least > share { least } else { share }
+}
 
 impl Gateway {
     /// The memory for a request's head, unless all of it is taken, or all of its client's share.
@@ -42,13 +60,12 @@ impl Gateway {
         let Some(Side::Front { heads, peer, .. }) = self.conns.get(front).map(|entry| &entry.side) else {
             return true;
         };
-        let least = u64::from(self.config.front.max_header_list_size) * HEADS_MIN;
-        let share = (self.config.head_ledger_octets / SHARES).max(least);
+        let share = share(&self.config);
         let fits = |held: u64, share: u64| {
             held <= before.into() || held - u64::from(before) + u64::from(octets) <= share
         };
         let has_share = fits(u64::from(*heads), share)
-            && (octets <= SMALL || fits(self.clients.heads_of(peer), share * SHARES_OF_CLIENT));
+            && (octets <= SMALL || fits(self.clients.heads_of(peer), share_of_client(&self.config, share)));
         if has_share {
             self.change_share(front, before, octets);
         }

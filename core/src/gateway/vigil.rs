@@ -4,6 +4,7 @@
 //! streams wait. Requests go out all the same; where no answer comes, the connection is given up. In one silence a backend
 //! is asked once, and once more where a request is given to it later: there are servers that take a third question for abuse.
 
+use crate::address::Address;
 use crate::deadline::DeadlineKey;
 use crate::gateway::conn::{Conn, Life};
 use crate::gateway::deadlines::Kind;
@@ -36,6 +37,8 @@ pub(super) struct Vigil {
     seen_at: u64,
     /// When the question left.
     left: Option<Instant>,
+    /// Where it is dialled, until that stands.
+    pub(super) dialled: Option<Address>,
 }
 
 impl Vigil {
@@ -49,6 +52,7 @@ impl Vigil {
             ping_at: 0,
             seen_at: 0,
             left: None,
+            dialled: None,
         }
     }
 

@@ -69,7 +69,7 @@ impl Connection {
         let nonce = websocket.then(|| {
             upgrade::key(u128::from(self.random.next_u64()) << 64 | u128::from(self.random.next_u64()))
         });
-        write::request(self.outbox.tail(), head, fields, framing, nonce.as_ref());
+        write::request(self.outbox.tail_for(write::len_max(fields)), head, fields, framing, nonce.as_ref());
         nonce
     }
 

@@ -48,7 +48,7 @@ impl Connection {
         let upgrade = exchange.upgrade.take();
         let close = is_last && self.is_closing && framing != Framing::Tunnel;
         let frame = ResponseFrame { framing, upgrade: upgrade.as_deref(), close, version: exchange.version };
-        let out = if is_current { self.outbox.tail() } else { &mut exchange.heads };
+        let out = if is_current { self.outbox.tail_for(write::len_max(fields)) } else { &mut exchange.heads };
         // 9110-7.8-12
         if upgrade.is_some() && framing == Framing::Tunnel && exchange.awaits_continue {
             out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -75,7 +75,8 @@ impl Connection {
         let exchange = self.exchanges.get_mut(key).ok_or(SendError::Gone)?;
         if exchange.version > Version::Http10 {
             exchange.awaits_continue &= head.status != 100;
-            let out = if is_current { self.outbox.tail() } else { &mut exchange.heads };
+            let out =
+                if is_current { self.outbox.tail_for(write::len_max(fields)) } else { &mut exchange.heads };
             write::interim(out, head.status, fields);
         }
         Ok(())
@@ -144,7 +145,7 @@ impl Connection {
         let n = if at_once { data.len().min(room) } else { 0 };
         exchange.queue.extend(&data[n..]);
         if n > 0 {
-            put(self.outbox.tail(), framing, &data[..n]);
+            put(self.outbox.tail_for(CHUNK_FRAME_LEN + n), framing, &data[..n]);
         }
         if end && at_once && n == data.len() {
             self.end_message(key);
@@ -182,15 +183,18 @@ impl Connection {
         self.exchanges.get_mut(key).map_or(0, |exchange| exchange.queue.fit_if_roomy())
     }
 
-    /// Octets that wait in the outbox beyond twice the mark at which content stops being cut, with all heads and trailers that wait for the
-    /// responses before.
-    #[inline]
-    pub fn excess_output(&self) -> u32 {
-        let mut octets = self.outbox.len();
-        if self.order.len() > 1 {
-            octets += self.exchanges.iter().map(|(_, exchange)| exchange.sections_waiting()).sum::<usize>();
+    /// Octets of sections that wait behind another exchange.
+    fn sections_waiting(&self) -> usize {
+        if self.order.len() < 2 {
+            return 0;
         }
-        u32::try_from(octets.saturating_sub(2 * self.config.outbox_high_mark)).unwrap_or(u32::MAX)
+        self.exchanges.iter().map(|(_, exchange)| exchange.sections_waiting()).sum()
+    }
+
+    /// Memory of what waits to be written, when a section of so many octets has been added. Those behind another exchange have memory that
+    /// grows by doubling.
+    pub fn output_memory(&self, octets: usize) -> usize {
+        self.outbox.capacity_for(octets) + 2 * self.sections_waiting()
     }
 
     /// Moves content that waits into the outbox, from the stream whose turn it is, unless the outbox is full or the connection
@@ -205,7 +209,7 @@ impl Connection {
         let Sending::Content(framing) = exchange.sending else { return None };
         let n = exchange.queue.len().min(room);
         if n > 0 {
-            put(self.outbox.tail(), framing, &exchange.queue.as_slice()[..n]);
+            put(self.outbox.tail_for(CHUNK_FRAME_LEN + n), framing, &exchange.queue.as_slice()[..n]);
             exchange.queue.consume_and_fit(n);
         }
         let end = exchange.end_queued && exchange.queue.is_empty();
@@ -232,7 +236,10 @@ impl Connection {
         let Sending::Content(framing) = exchange.sending else { return };
         let trailers = exchange.trailers.take();
         match framing {
-            Framing::Chunked => write::last_chunk(self.outbox.tail(), trailers.as_deref()),
+            Framing::Chunked => {
+                let len = trailers.as_deref().map_or(0, write::len_max);
+                write::last_chunk(self.outbox.tail_for(CHUNK_FRAME_LEN + len), trailers.as_deref());
+            }
             Framing::Tunnel => self.write_closed = true,
             Framing::None | Framing::Length(_) | Framing::UntilClose => {}
         }
@@ -311,6 +318,9 @@ fn response_framing(exchange: &Exchange, head: &ResponseHead, end: bool) -> Opti
 }
 
 /// Content, framed.
+/// What stands around a chunk of content at most.
+const CHUNK_FRAME_LEN: usize = 24;
+
 fn put(out: &mut Vec<u8>, framing: Framing, data: &[u8]) {
     if framing == Framing::Chunked {
         write::chunk_size(out, data.len());

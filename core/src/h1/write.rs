@@ -20,6 +20,12 @@ pub(crate) struct ResponseFrame<'a> {
     pub(crate) version: Version,
 }
 
+/// So many octets at most a head takes that has these fields: a line takes fewer than its size has, and what is written beside them is
+/// the first line, framing and an upgrade.
+pub(crate) fn len_max(fields: &FieldSection) -> usize {
+    fields.size() + 512
+}
+
 /// Writes a final response's head.
 pub(crate) fn response(
     out: &mut Vec<u8>,

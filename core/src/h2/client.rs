@@ -145,7 +145,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// No stream can be opened, now or ever again; or protocol or `host` are none.
+    /// No stream can be opened, now or ever again; or protocol, `host` or path are none.
     pub fn send_request(&mut self, request: &Request<()>, end: bool) -> Result<StreamKey, OpenError> {
         let Endpoint { connection, writer, .. } = &mut self.endpoint;
         connection.open(endpoint::request_fields(request, writer)?, end)

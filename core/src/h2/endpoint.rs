@@ -70,6 +70,13 @@ macro_rules! common_methods {
             self.endpoint.inbox.extend(octets);
         }
 
+        /// Whether octets are to be read from the transport, and events to be taken: not while twice
+        /// [`outbox_high_mark`](crate::config::ConnectionConfig::outbox_high_mark) of output waits that the peer does not take. Whoever asks
+        /// all the same lets a peer that reads nothing fill the memory with what it is answered.
+        pub fn wants_input(&self) -> bool {
+            !self.endpoint.connection.is_congested()
+        }
+
         /// Octets for the transport; `None` where none waits. Report what left with
         /// [`handle_sent`](Self::handle_sent).
         pub fn poll_transmit(&mut self) -> Option<&[u8]> {

@@ -22,7 +22,7 @@ pub enum OpenError {
     NoSlot,
     /// The connection is going away, failed, or has no stream identifiers left: take another.
     GoingAway,
-    /// HTTP/1.1: the head is no well-formed request, or the request cannot end as it says. Nothing was written.
+    /// The head is no well-formed request, or over HTTP/1.1 the request cannot end as it says. Nothing was written.
     Malformed,
 }
 
@@ -150,9 +150,8 @@ impl Connection {
         let (id, is_over) = (stream.id, stream.state.is_closed()); // 9113-6.2-05, 9113-6.10-03
         let encoder = &mut self.encoder;
         // 9113-4.1-01
-        frame::put_field_block(self.outbox.tail(), id, end, self.peer.max_frame_size, |out| {
-            encoder.encode(fields, out);
-        });
+        let out = self.outbox.tail_for(frame::field_block_len_max(fields.size()));
+        frame::put_field_block(out, id, end, self.peer.max_frame_size, |out| encoder.encode(fields, out));
         if is_over {
             self.close(key);
         }
@@ -226,7 +225,7 @@ impl Connection {
             self.misuse.frame();
         }
         self.misuse.content(data.len() as u32);
-        frame::put_data(self.outbox.tail(), id, data, end); // 9113-6.1-04
+        frame::put_data(self.outbox.tail_for(frame::HEADER_LEN + data.len()), id, data, end); // 9113-6.1-04
         if is_over {
             self.close(key);
         }
@@ -290,11 +289,9 @@ impl Connection {
         self.streams.slab.get_mut(key).map_or(0, |stream| stream.queue.fit_if_roomy())
     }
 
-    /// Octets in the outbox beyond twice the mark at which DATA stops being cut.
-    #[inline]
-    pub fn excess_output(&self) -> u32 {
-        let excess = self.transmit().len().saturating_sub(2 * self.config.outbox_high_mark);
-        u32::try_from(excess).unwrap_or(u32::MAX)
+    /// Memory of what waits to be written, when a section of so many octets has been added.
+    pub fn output_memory(&self, octets: usize) -> usize {
+        self.outbox.capacity_for(octets)
     }
 
     /// Resets a stream and drops what waits in it; nothing happens where it is gone already.

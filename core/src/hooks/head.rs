@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::fields::{FieldFacts, FieldLine, FieldName, FieldSection, Origin};
 use crate::hooks::{HookFailed, Transform};
-use crate::message::{RequestHead, ResponseHead};
+use crate::message::{Method, RequestHead, ResponseHead};
 
 /// What a head may grow to, in octets as RFC 9113 section 6.5.2 counts them.
 const HEAD_OCTETS_MAX: usize = 256 << 10;
@@ -85,13 +85,28 @@ impl<'a, H> HeadMut<'a, H> {
         self.fields.get(name.as_ref())
     }
 
-    /// Gives the field this value and no other.
+    /// Gives the field this value and no other. If a line of it was marked never to be indexed, this one is.
     ///
     /// # Errors
     ///
     /// Name or value are not allowed.
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), FieldError> {
-        self.put(name.as_ref(), value.as_ref(), true, false)
+        let name = name.as_ref();
+        let is_marked = self.fields.iter().any(|line| line.never_indexed && line.name == name);
+        self.put(name, value.as_ref(), true, is_marked)
+    }
+
+    /// The same of a value that nobody must guess: it enters no compression table, here or at any later hop (RFC 7541 section 7.1.3).
+    ///
+    /// # Errors
+    ///
+    /// Name or value are not allowed.
+    pub fn set_sensitive(
+        &mut self,
+        name: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> Result<(), FieldError> {
+        self.put(name.as_ref(), value.as_ref(), true, true)
     }
 
     /// Adds one more line, behind those that are there.
@@ -173,13 +188,16 @@ impl HeadMut<'_, RequestHead> {
         self.replace(FieldName::Path, path.as_ref())
     }
 
-    /// Changes `:authority`: host and port. Whether it is one, is checked with the whole head. It does not change where the
-    /// request goes.
+    /// Changes `:authority`: host and port. Whether it is one, is checked with the whole head. It does not change which backend the
+    /// request goes to.
     ///
     /// # Errors
     ///
-    /// There is none; the head becomes too large.
+    /// There is none; the head becomes too large; of CONNECT it is where the tunnel leads (RFC 9110 section 9.3.6), and out of reach.
     pub fn set_authority(&mut self, authority: impl AsRef<[u8]>) -> Result<(), FieldError> {
+        if self.head.method == Method::Connect && self.fields.value_of(FieldName::Protocol).is_none() {
+            return Err(FieldError::Reserved);
+        }
         self.replace(FieldName::Authority, authority.as_ref())?;
         // It says the same, and does not any more.
         self.fields.retain(|line| line.facts.name != FieldName::Host);

@@ -41,6 +41,8 @@ pub struct Endpoint {
     pub draining: u32,
     /// Connections that no engine owns, the one that was used last at the end.
     pub idle: Vec<ConnId>,
+    /// Connections that take requests, or will, and whose engine has an entry.
+    pub(super) seated: u32,
     /// Requests on its streams.
     pub active: u32,
     /// Its last dial failed a moment ago.
@@ -49,8 +51,8 @@ pub struct Endpoint {
     pub rest_deadline: Option<DeadlineKey<DeadlineTarget>>,
     /// Dials that failed since one succeeded.
     failures: u32,
-    /// Addresses that were dialled in vain, one after the other.
-    unreached: usize,
+    /// Addresses that were dialled in vain since one was reached.
+    unreached: Vec<Address>,
     /// Connections that ended in vain since one did not.
     vain: u32,
     /// The streams that it allowed at a time when it was last asked: what holds on a new connection until it is told.
@@ -87,11 +89,12 @@ impl Endpoint {
             connections: 0,
             draining: 0,
             idle: Vec::new(),
+            seated: 0,
             active: 0,
             resting: false,
             rest_deadline: None,
             failures: 0,
-            unreached: 0,
+            unreached: Vec::new(),
             vain: 0,
             streams_max: None,
             barred: 0,
@@ -111,6 +114,16 @@ impl Endpoint {
     /// Its connections, but for those that take no more requests.
     pub fn serving(&self) -> u32 {
         self.connections.saturating_sub(self.draining)
+    }
+
+    /// Whether one of its connections is idle, or on its way without anybody who has ordered it.
+    pub(super) fn has_unseated(&self) -> bool {
+        self.serving() > self.seated
+    }
+
+    /// Whether it could not be dialled when that was tried last.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.failures > 0
     }
 
     /// Whether it may serve a request with these needs, as far as is known.
@@ -135,24 +148,30 @@ impl Endpoint {
         let news = !addresses.is_empty()
             && (differ(&addresses, &self.addresses) || differ(&self.addresses, &addresses));
         if !addresses.is_empty() {
+            self.unreached.retain(|address| addresses.contains(address));
             self.addresses = addresses;
         }
         news
     }
 
-    /// The address to dial; each in turn.
+    /// The address to dial; each in turn, but for those that were not reached.
     pub fn take_address(&mut self) -> Option<Address> {
-        let address = self.addresses.get(self.next_address % self.addresses.len().max(1)).cloned();
-        self.next_address = self.next_address.wrapping_add(1);
-        address
+        let count = self.addresses.len();
+        let mut in_turn = (0..count).map(|n| (self.next_address.wrapping_add(n)) % count);
+        let next = in_turn.find(|&at| !self.unreached.contains(&self.addresses[at]));
+        let next = next.or((count > 0).then(|| self.next_address % count))?;
+        self.next_address = (next + 1) % count;
+        self.addresses.get(next).cloned()
     }
 
-    /// A dial failed. Says whether the name has another address, which has not been tried since one was reached.
-    pub fn has_another(&mut self) -> bool {
-        self.unreached += 1;
-        let another = self.unreached < self.addresses.len();
+    /// A dial of the address failed; `None`: the name has none. Says whether there is another, which has not been tried since one was reached.
+    pub fn has_another(&mut self, failed: Option<Address>) -> bool {
+        if let Some(failed) = failed.filter(|failed| !self.unreached.contains(failed)) {
+            self.unreached.push(failed);
+        }
+        let another = self.addresses.iter().any(|address| !self.unreached.contains(address));
         if !another {
-            self.unreached = 0;
+            self.unreached.clear();
         }
         another
     }
@@ -199,7 +218,38 @@ impl Endpoint {
         if !self.is_useless() {
             self.resting = false;
             self.failures = 0;
-            self.unreached = 0;
+            self.unreached.clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each address is tried before the endpoint rests, however many dials go to the others meanwhile.
+    #[test]
+    fn addresses_that_were_not_reached_are_passed_over() {
+        let named = Host::Name { name: "backend.example".into(), port: 80 };
+        let address = |port: u16| Address::from(core::net::SocketAddr::from(([10, 0, 0, 1], port)));
+        let mut endpoint = Endpoint::new(EndpointConfig { host: named, ..address(1).into() });
+        assert_eq!(endpoint.take_address(), None);
+        endpoint.resolved((1..=3).map(address).collect());
+        let taken: Vec<_> = (0..4).map(|_| endpoint.take_address().unwrap()).collect();
+        assert_eq!(taken, [1, 2, 3, 1].map(address));
+        // Two dials of the first fail: that is one address.
+        assert!(endpoint.has_another(Some(address(1))) && endpoint.has_another(Some(address(1))));
+        assert_eq!([(); 3].map(|()| endpoint.take_address().unwrap()), [2, 3, 2].map(address));
+        assert!(endpoint.has_another(Some(address(3))));
+        assert_eq!(endpoint.take_address(), Some(address(2)));
+        assert!(!endpoint.has_another(Some(address(2))), "all have been tried");
+        // After the rest it begins anew. What the name has no more is forgotten.
+        assert!(endpoint.has_another(Some(address(2))));
+        endpoint.resolved(vec![address(2), address(4)]);
+        assert_eq!([(); 2].map(|()| endpoint.take_address().unwrap()), [4, 4].map(address));
+        endpoint.succeeded();
+        assert!([(); 2].map(|()| endpoint.take_address().unwrap()).contains(&address(2)));
+        // A name without addresses has no other.
+        assert!(!Endpoint::new(address(1).into()).has_another(Some(address(1))));
     }
 }

@@ -33,8 +33,8 @@ pub struct Seat {
     pub conn: ConnId,
     /// The endpoint that it is connected to.
     pub endpoint: EndpointKey,
-    /// Its backend's SETTINGS have not come yet: there is one such engine for each endpoint, since a limit that is not
-    /// known cannot be divided.
+    /// Its backend's SETTINGS have not come yet. An entry has one such engine for each endpoint, since a limit that is not known cannot be
+    /// divided; more where each connection carries one request.
     pub dialling: bool,
 }
 
@@ -60,6 +60,11 @@ impl Entry {
     /// Whether an engine of this entry is connected, or connecting, to the endpoint.
     pub fn has_engine_at(&self, endpoint: EndpointKey) -> bool {
         self.seats.iter().any(|seat| seat.endpoint == endpoint)
+    }
+
+    /// Engines at the endpoint whose limits are not known yet.
+    pub fn dials_at(&self, endpoint: EndpointKey) -> u32 {
+        self.seats.iter().filter(|seat| seat.dialling && seat.endpoint == endpoint).count() as u32
     }
 
     /// Engines whose limits are not known yet.

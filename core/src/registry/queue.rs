@@ -134,6 +134,7 @@ impl Registry {
             self.wake_upstream(entry.upstream);
             self.feed();
         }
+        entry.seats.iter().for_each(|seat| self.left_seat(entry.upstream, seat.endpoint));
         entry.seats
     }
 

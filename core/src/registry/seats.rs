@@ -1,6 +1,6 @@
 //! The engines of the registry: where the next request may go, who takes a seat, who leaves it.
 
-use crate::config::{Protocol, Saturation};
+use crate::config::{Alpn, Protocol, Saturation};
 use crate::key::{ConnId, EndpointKey, EntryKey, UpstreamKey};
 use crate::registry::{Endpoint, Lane, Rank, Registry, Seat, Upstream, Wanted};
 use crate::request::Needs;
@@ -78,14 +78,17 @@ impl Registry {
         upstream
             .ranked(wanted)
             .filter(|(_, _, endpoint)| upstream.has_room(endpoint))
-            .filter(|(_, key, endpoint)| {
-                // A limit that is not known cannot be divided; one of one stream is known.
-                let dialling = !upstream.has_one_stream_each(endpoint)
-                    && entry.seats.iter().any(|seat| seat.dialling && seat.endpoint == *key);
-                deserted || (dials && !endpoint.resting && !dialling && !enough_dials)
+            .map(|(rank, key, endpoint)| (rank, key, endpoint, entry.dials_at(key)))
+            .filter(|&(_, _, endpoint, dialling)| {
+                deserted
+                    || (dials
+                        && !endpoint.resting
+                        && !enough_dials
+                        && dialling < upstream.dials_max(endpoint))
             })
-            .min_by_key(|&(rank, ..)| rank)
-            .map(|(_, key, _)| key)
+            // Each dial is for a request that will be there.
+            .min_by_key(|&((load, place), _, _, dialling)| (load.saturating_add(dialling), place))
+            .map(|(_, key, ..)| key)
     }
 
     /// Whether the entry's requests wait in vain: no engine, none on its way, and every endpoint was tried a moment ago.
@@ -112,7 +115,11 @@ impl Registry {
     pub fn is_refused(&self, entry: EntryKey) -> bool {
         let Some(entry) = self.entries.get(entry) else { return false };
         let Some(upstream) = self.upstreams.get(entry.upstream) else { return false };
-        let is_full = if entry.seats.is_empty() { upstream.is_full() } else { entry.dials() == 0 };
+        let is_full = match entry.seats.as_slice() {
+            // Who shares the queue with all has what comes next.
+            [] => entry.front.is_some() && upstream.is_full(),
+            _ => entry.dials() == 0,
+        };
         is_full && upstream.config().on_saturation == Saturation::Refuse
     }
 
@@ -147,6 +154,7 @@ impl Registry {
     fn seat(&mut self, key: EntryKey, seat: Seat) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         entry.seats.push(seat);
+        let upstream = entry.upstream;
         // A client that gets an engine of its own has had its turn.
         let mut lanes = Needs::ALL.map(|needs| entry.lanes[needs]);
         lanes.sort_by_key(|lane| lane.and_then(|lane| self.lanes.get(lane)).map(|lane| lane.turn_taken));
@@ -154,6 +162,16 @@ impl Registry {
             self.recount(key, |without_engine| *without_engine -= 1);
         }
         lanes.into_iter().flatten().for_each(|lane| self.end_turn(lane));
+        if let Some(of) = self.endpoint_mut(upstream, seat.endpoint) {
+            of.seated += 1;
+        }
+    }
+
+    /// An engine of the endpoint has no entry any more.
+    pub(super) fn left_seat(&mut self, upstream: UpstreamKey, endpoint: EndpointKey) {
+        if let Some(of) = self.endpoint_mut(upstream, endpoint) {
+            of.seated = of.seated.saturating_sub(1);
+        }
     }
 
     /// The entry has got its first engine, or lost its last.
@@ -201,7 +219,9 @@ impl Registry {
     pub fn unseat(&mut self, key: EntryKey, conn: ConnId) -> bool {
         let Some(entry) = self.entries.get_mut(key) else { return false };
         let Some(at) = entry.seats.iter().position(|seat| seat.conn == conn) else { return false };
-        let seat = entry.seats.swap_remove(at);
+        let (seat, upstream) = (entry.seats.swap_remove(at), entry.upstream);
+        self.left_seat(upstream, seat.endpoint);
+        let Some(entry) = self.entries.get(key) else { return seat.dialling };
         if entry.seats.is_empty() {
             self.recount(key, |without_engine| *without_engine += 1);
         }
@@ -265,6 +285,7 @@ impl Registry {
         of.barred = if barred { of.barred + 1 } else { of.barred.saturating_sub(1) };
         // It has slots, though it may have nobody's engine; and the last one makes room for others.
         if !barred {
+            self.look_for_short(upstream);
             self.wake_upstream(upstream);
         }
     }
@@ -292,7 +313,7 @@ impl Upstream {
     /// Whether there is nothing for anybody who has no engine, and nothing will be before a connection goes.
     fn is_full(&self) -> bool {
         let is_full = |endpoint: &Endpoint| {
-            endpoint.idle.is_empty() && !endpoint.is_unresolved() && !self.has_room(endpoint)
+            !endpoint.is_unresolved() && !self.has_room(endpoint) && !endpoint.has_unseated()
         };
         self.endpoints().all(|(_, endpoint)| is_full(endpoint))
     }
@@ -300,6 +321,18 @@ impl Upstream {
     /// Whether each of the endpoint's connections carries one request at a time.
     fn has_one_stream_each(&self, endpoint: &Endpoint) -> bool {
         endpoint.spoken() == Protocol::Http1 || self.streams_cap() == 1
+    }
+
+    /// So many dials of one entry may be under way to the endpoint. A limit that is not known cannot be divided; one of one stream is known, unless TLS
+    /// may agree on another protocol now. Of an endpoint that could not be reached nobody knows whether it can now.
+    fn dials_max(&self, endpoint: &Endpoint) -> u32 {
+        if endpoint.is_in_doubt() || !self.has_one_stream_each(endpoint) {
+            1
+        } else if endpoint.config.tls == Some(Alpn::Either) && self.streams_cap() > 1 {
+            self.config().connections_max.max(1)
+        } else {
+            u32::MAX
+        }
     }
 
     /// Whether the endpoint may have one more connection, and it is known where it is. One that takes no more requests has a successor, over HTTP/1.1

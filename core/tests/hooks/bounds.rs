@@ -110,9 +110,10 @@ fn respond_to_all(memory: &mut Memory) {
     }
 }
 
-/// An outbox to twice its mark, a head, and its client's share of the memory for heads.
+/// The memory of an outbox, which goes to twice its mark, a head and a frame, in a power of two.
 fn outbox_max(config: &Config, head: usize) -> usize {
-    2 * config.front.outbox_high_mark + head + config.backend.max_header_list_size as usize
+    let section = head.max(config.backend.max_header_list_size as usize);
+    (2 * config.front.outbox_high_mark + section + (16 << 10) + 9).next_power_of_two()
 }
 
 /// Answers in place of every response, which come however full its client's outbox is.

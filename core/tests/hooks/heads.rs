@@ -113,6 +113,53 @@ fn b81_a_hook_sees_and_changes_the_request_once_per_attempt() {
     assert_eq!(seen.lock().unwrap()[..3], [of(1), of(2), of(3)]);
 }
 
+/// What nobody must guess stays out of compression tables, whoever has written it (RFC 7541 section 7.1.3).
+#[test]
+fn values_that_hooks_write_may_be_marked_and_keep_their_marks() {
+    let mut memory = memory(on_request(|_, request| {
+        request.set_sensitive("x-api-key", "SECRET")?;
+        request.set("authorization", "other")?;
+        request.set("x-plain", "1")?;
+        Ok(Verdict::Forward)
+    }));
+    let client = memory.connect(ConnectionConfig::default());
+    let mut request = get();
+    let mut value: http::HeaderValue = "Basic YTpi".parse().expect("a value");
+    value.set_sensitive(true);
+    request.headers_mut().insert("authorization", value);
+    memory.client(client).send_request(&request, true).expect("a slot");
+    memory.settle();
+    let backend = memory.backends()[0];
+    let (_, request) = requests(&mut memory, backend).remove(0);
+    let marked = |name: &str| request.headers().get(name).map(|value| value.is_sensitive());
+    assert_eq!(["x-api-key", "authorization", "x-plain"].map(marked), [Some(true), Some(true), Some(false)]);
+}
+
+/// RFC 9110 section 9.3.6: the authority of CONNECT is where the tunnel leads. A configuration that changes it is refused, and so is a hook.
+#[test]
+fn the_target_of_connect_is_out_of_reach() {
+    let refused: Arc<Mutex<Vec<bool>>> = Arc::default();
+    let log = Arc::clone(&refused);
+    let hooks = on_request(move |_, request| {
+        log.lock().unwrap().push(request.set_authority("elsewhere.example:1").is_err());
+        Ok(Verdict::Forward)
+    });
+    let mut memory = Memory::of(
+        |config| {
+            config.routes[0].connect = true;
+            config.upstreams[0].endpoints[0].protocol = shuntyard_core::config::Protocol::Http1;
+        },
+        |gateway| gateway.with_hooks(hooks),
+    );
+    memory.mute_backends = true;
+    let client = memory.connect(ConnectionConfig::default());
+    memory.settle();
+    let request = http::Request::connect("a.example:443").body(()).expect("a request");
+    memory.client(client).send_request(&request, true).expect("a slot");
+    memory.settle();
+    assert_eq!(*refused.lock().unwrap(), [true]);
+}
+
 #[test]
 fn b81_a_hook_sees_and_changes_the_response_head_before_header_rules_do() {
     let hooks = on_response(|context, response| {
