@@ -1,0 +1,20 @@
+//! What there is over HTTP/1.1 alone.
+
+use std::sync::Arc;
+
+use crate::h2::StreamKey;
+use crate::session::Session;
+
+impl Session {
+    /// Server: an upgrade is not given; says whether there was one. HTTP/2 knows none that would be another request without.
+    pub fn decline_upgrade(&mut self, stream: StreamKey) -> bool {
+        if let Self::H1(session) = self { session.decline_upgrade(stream) } else { false }
+    }
+
+    /// Server: what a response to this request offers if it says that an upgrade is needed.
+    pub fn offer_upgrades(&mut self, stream: StreamKey, protocols: &[Arc<str>]) {
+        if let Self::H1(session) = self {
+            session.offer_upgrades(stream, protocols);
+        }
+    }
+}
