@@ -6,6 +6,11 @@ use crate::h2::StreamKey;
 use crate::session::Session;
 
 impl Session {
+    /// Client: whether a request waits for the first octet of its response on a connection that has served others.
+    pub fn is_mute_since_reuse(&self) -> bool {
+        if let Self::H1(session) = self { session.is_mute_since_reuse() } else { false }
+    }
+
     /// Server: an upgrade is not given; says whether there was one. HTTP/2 knows none that would be another request without.
     pub fn decline_upgrade(&mut self, stream: StreamKey) -> bool {
         if let Self::H1(session) = self { session.decline_upgrade(stream) } else { false }
