@@ -324,6 +324,9 @@ impl Gateway {
         if self.is_wanted_idle(id) {
             let at = now + self.duration(Kind::BackendIdle).max(KEPT_IDLE);
             self.arm_conn_at(id, Kind::BackendIdle, at);
+        } else if self.conns.get(id).is_some_and(|entry| entry.block_deadline.is_some()) {
+            // It has begun to ask for something, which has a deadline of its own.
+            self.arm_idle(id, now);
         } else if self.conns.get(id).is_some_and(|entry| entry.session.open_streams() == 0) {
             self.close_gracefully(id, Cause::ConnectionTerminated, now);
         }

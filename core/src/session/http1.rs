@@ -11,6 +11,13 @@ impl Session {
         if let Self::H1(session) = self { session.is_mute_since_reuse() } else { false }
     }
 
+    /// Server: the next response says that it is the last. Says whether it can: HTTP/2 has GOAWAY.
+    pub fn leave_in_turn(&mut self) -> bool {
+        let Self::H1(session) = self else { return false };
+        session.leave_in_turn();
+        true
+    }
+
     /// Server: an upgrade is not given; says whether there was one. HTTP/2 knows none that would be another request without.
     pub fn decline_upgrade(&mut self, stream: StreamKey) -> bool {
         if let Self::H1(session) = self { session.decline_upgrade(stream) } else { false }

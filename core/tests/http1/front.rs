@@ -412,6 +412,92 @@ fn slow_heads_and_idle_connections_are_closed_in_time() {
     assert_eq!(said(&mut memory, client), "");
 }
 
+/// RFC 9112 section 9.5: what is on its way when the connection has had its time is served, and its response says that it was the last.
+#[test]
+fn rfc9112_9_6_a_client_whose_time_is_over_hears_so_with_its_next_response() {
+    let aged = |age: u64| {
+        let mut memory = Memory::new(|config| {
+            config.timeouts.front_age = Duration::from_secs(age);
+            let silence = Duration::from_secs(1000);
+            (config.timeouts.suspect_idle, config.timeouts.suspect_silent) = (silence, silence);
+        });
+        let client = memory.connect_mute();
+        let response = exchange(&mut memory, client, GET, b"");
+        assert!(
+            response.starts_with("HTTP/1.1 200 ") && !response.contains("connection: close"),
+            "{response}"
+        );
+        (memory, client)
+    };
+    // Idle, then it asks.
+    let (mut memory, client) = aged(30);
+    memory.wait(Duration::from_secs(40));
+    assert!(memory.shutdowns.is_empty() && memory.closed.is_empty(), "a request may be on its way");
+    let post = "POST / HTTP/1.1\r\nhost: example.com\r\ncontent-length: 2\r\n\r\nhi";
+    let response = exchange(&mut memory, client, post, b"");
+    assert!(
+        response.starts_with("HTTP/1.1 200 ") && response.contains("connection: close\r\n"),
+        "{response}"
+    );
+    assert_eq!(memory.shutdowns, [client]);
+    // Idle, and it asks for nothing.
+    let (mut memory, client) = aged(30);
+    memory.wait(Duration::from_secs(80));
+    assert!(memory.shutdowns.contains(&client) && said(&mut memory, client).is_empty());
+    // In the middle of its next head.
+    let (mut memory, client) = aged(30);
+    memory.wait(Duration::from_secs(26));
+    memory.inject(client, b"GET / HTTP/1.1\r\nhost: ");
+    memory.wait(Duration::from_secs(9));
+    let response = exchange(&mut memory, client, "a\r\n\r\n", b"");
+    assert!(
+        response.starts_with("HTTP/1.1 200 ") && response.contains("connection: close\r\n"),
+        "{response}"
+    );
+    // While a request is under way whose response has not begun; then while one has.
+    for begun in [false, true] {
+        let (mut memory, client) = aged(30);
+        memory.wait(Duration::from_secs(26));
+        memory.inject(client, GET.as_bytes());
+        let backend = backend(&memory);
+        let (stream, _) = requests(&mut memory, backend).pop().expect("the request");
+        if begun {
+            memory.backend(backend).send_response(stream, &ok(), false).expect("open");
+            memory.settle();
+        }
+        memory.wait(Duration::from_secs(9));
+        if begun {
+            memory.backend(backend).send_data(stream, b"", true).expect("open");
+        } else {
+            memory.backend(backend).send_response(stream, &ok(), true).expect("open");
+        }
+        memory.settle();
+        let response = said(&mut memory, client);
+        assert_eq!(response.contains("connection: close\r\n"), !begun, "{response}");
+        assert_eq!(memory.shutdowns.contains(&client), !begun);
+        if begun {
+            let response = exchange(&mut memory, client, GET, b"");
+            assert!(response.contains("connection: close\r\n"), "{response}");
+        }
+    }
+}
+
+#[test]
+fn who_has_begun_to_ask_is_not_idle() {
+    let mut memory = Memory::new(|config| config.timeouts.field_block = Duration::from_secs(20));
+    let client = memory.connect_mute();
+    exchange(&mut memory, client, GET, b"");
+    memory.wait(Duration::from_secs(70));
+    memory.inject(client, b"GET / HTTP/1.1\r\nhost: ");
+    memory.wait(Duration::from_secs(10));
+    assert!(exchange(&mut memory, client, "a\r\n\r\n", b"").starts_with("HTTP/1.1 200 "));
+    // Its own deadline is that of a head.
+    memory.wait(Duration::from_secs(70));
+    memory.inject(client, b"GET / HTTP/1.1\r\nhost: ");
+    memory.wait(Duration::from_secs(21));
+    assert!(said(&mut memory, client).starts_with("HTTP/1.1 408 "));
+}
+
 #[test]
 fn a_drain_says_connection_close_and_lets_requests_finish() {
     let mut memory = Memory::new(|_| {});
