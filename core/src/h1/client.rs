@@ -13,12 +13,23 @@ use crate::h1::upgrade::{self, Upgrade};
 use crate::h1::write;
 use crate::h2::{Event, Input, OpenError, Role, StreamKey};
 use crate::message::{self, Method, RequestHead, RequestRules};
+use crate::time::Duration;
+
+/// So long before a server closes an idle connection nobody sends on it any more: its clock began earlier than ours.
+const IDLE_MARGIN: Duration = Duration::from_secs(1);
 
 impl Connection {
     /// Client: how many exchanges could begin now: one, or none.
     pub fn open_slots(&self) -> u32 {
         let free = self.role == Role::Client && self.order.is_empty() && !self.is_congested();
         u32::from(free && !self.is_going_away())
+    }
+
+    /// Client: how long the connection may be idle, where the server has said when it closes it. Somewhat less, for a request that crosses its end is
+    /// lost, and mostly nobody may send it again (RFC 9112 section 9.3.1).
+    pub fn idle_max(&self) -> Option<Duration> {
+        let said = Duration::from_secs(self.idle_max?.into());
+        Some(said.saturating_sub(IDLE_MARGIN).max(said / 2))
     }
 
     /// Client: begins an exchange with a request head; with `end`, of a request without content, or for a tunnel that nothing
@@ -139,8 +150,9 @@ impl Connection {
     }
 
     fn recv_final<'a>(&mut self, key: StreamKey, parts: ResponseParts, fields: FieldSection) -> Event<'a> {
-        let ResponseParts { head, version, persistent, framing, nominated } = parts;
+        let ResponseParts { head, version, persistent, idle_max, framing, nominated } = parts;
         self.version = version;
+        self.idle_max = idle_max;
         self.is_closing |= !persistent; // 9112-9.3-04, 9112-9.6-08
         let mut tag = 0;
         if let Some(exchange) = self.exchanges.get_mut(key) {

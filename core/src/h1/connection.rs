@@ -63,6 +63,8 @@ pub struct Connection {
     pub(crate) last_id: u32,
     /// The version of the last head that came.
     pub(crate) version: Version,
+    /// Client: how long the connection may be idle by what the server said last, in seconds.
+    pub(crate) idle_max: Option<u32>,
     /// Empty lines that came in front of a request.
     pub(crate) empty_lines: u8,
     pub(crate) misuse: Misuse,
@@ -111,6 +113,7 @@ impl Connection {
             order: VecDeque::new(),
             last_id: 0,
             version: Version::Http11,
+            idle_max: None,
             empty_lines: 0,
             misuse: Misuse::default(),
             sections_received: 0,

@@ -56,6 +56,8 @@ pub(crate) struct ResponseParts {
     pub(crate) head: ResponseHead,
     pub(crate) version: Version,
     pub(crate) persistent: bool,
+    /// How long the connection may be idle, in seconds, where the server has said so.
+    pub(crate) idle_max: Option<u32>,
     pub(crate) framing: Framing,
     pub(crate) nominated: Option<Box<Nominated>>,
 }
@@ -348,7 +350,8 @@ fn response_parts(
     let persistent = version > Version::Http10
         && survey.is_persistent(version)
         && !matches!(framing, Framing::UntilClose | Framing::Tunnel);
-    Ok(ResponseParts { head, version, persistent, framing, nominated: survey.nominated_behind(framing) })
+    let (idle_max, nominated) = (survey.idle_max, survey.nominated_behind(framing));
+    Ok(ResponseParts { head, version, persistent, idle_max, framing, nominated })
 }
 
 /// Whether 101 agrees to what was asked for (RFC 9110 section 15.2.2, RFC 6455 section 4.1).

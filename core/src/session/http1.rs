@@ -4,8 +4,14 @@ use std::sync::Arc;
 
 use crate::h2::StreamKey;
 use crate::session::Session;
+use crate::time::Duration;
 
 impl Session {
+    /// Client: how long the connection may be idle, where the backend has said so. HTTP/2 says goodbye instead.
+    pub fn idle_max(&self) -> Option<Duration> {
+        if let Self::H1(session) = self { session.idle_max() } else { None }
+    }
+
     /// Client: whether a request waits for the first octet of its response on a connection that has served others.
     pub fn is_mute_since_reuse(&self) -> bool {
         if let Self::H1(session) = self { session.is_mute_since_reuse() } else { false }

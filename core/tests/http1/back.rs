@@ -262,6 +262,56 @@ fn a_connection_that_breaks_ends_no_others_but_those_as_stale() {
 }
 
 #[test]
+fn an_idle_connection_goes_before_its_backend_closes_it() {
+    for (line, millis) in [
+        ("Keep-Alive: timeout=5", 4000),
+        ("keep-alive: max=99, Timeout=5", 4000),
+        ("Keep-Alive: timeout=7, max=3\r\nKeep-Alive: timeout=5", 4000),
+        ("Keep-Alive: timeout=1", 500),
+        ("Keep-Alive: timeout=600", 60_000),
+        ("Keep-Alive: timeout=", 60_000),
+        ("Keep-Alive: time=5", 60_000),
+        ("Keep-Alive: timeout=-5", 60_000),
+        ("Keep-Alive: 5", 60_000),
+    ] {
+        let mut memory = memory();
+        let (client, _) = start(&mut memory);
+        let backend = memory.backends()[0];
+        for path in ["/2", "/3"] {
+            memory.inject(backend, format!("HTTP/1.1 204 No Content\r\n{line}\r\n\r\n").as_bytes());
+            memory.wait(Duration::from_millis(millis - 1));
+            ask(&mut memory, client, path);
+            assert!(said(&mut memory, backend).contains(path), "{line}: it can be used until then");
+        }
+        memory.inject(backend, format!("HTTP/1.1 204 No Content\r\n{line}\r\n\r\n").as_bytes());
+        memory.wait(Duration::from_millis(millis));
+        assert!(memory.shutdowns.contains(&backend), "{line}");
+        ask(&mut memory, client, "/4");
+        assert_eq!(memory.dials.len(), 2, "{line}");
+    }
+    // Its last word counts; and a minimum is kept by another connection.
+    let mut memory = memory();
+    let (client, _) = start(&mut memory);
+    let backend = memory.backends()[0];
+    memory.inject(backend, b"HTTP/1.1 204 No Content\r\nkeep-alive: timeout=5\r\n\r\n");
+    ask(&mut memory, client, "/2");
+    memory.inject(backend, b"HTTP/1.1 204 No Content\r\n\r\n");
+    memory.wait(Duration::from_secs(10));
+    assert!(memory.shutdowns.is_empty());
+    let mut memory = Memory::new(|config| {
+        config.upstreams[0].endpoints[0].protocol = Protocol::Http1;
+        config.upstreams[0].connections_min = 1;
+    });
+    memory.mute_backends = true;
+    let (_, _) = start(&mut memory);
+    let backend = memory.backends()[0];
+    memory.inject(backend, b"HTTP/1.1 204 No Content\r\nkeep-alive: timeout=5\r\n\r\n");
+    memory.wait(Duration::from_secs(100));
+    assert!(memory.shutdowns.contains(&backend));
+    assert_eq!(memory.dials.len(), 2);
+}
+
+#[test]
 fn an_idle_connection_that_closes_is_not_used_again() {
     let mut memory = memory();
     let (client, _) = start(&mut memory);
