@@ -139,6 +139,7 @@ impl Connection {
         fields: FieldSection,
     ) -> Step<'a> {
         let max = self.config.max_interim_responses;
+        self.is_closing |= parts.is_doubtful;
         let Some(exchange) = self.exchanges.get_mut(key) else { return Step::Wait };
         exchange.is_answered = true;
         exchange.interim_responses += 1;
@@ -150,7 +151,7 @@ impl Connection {
     }
 
     fn recv_final<'a>(&mut self, key: StreamKey, parts: ResponseParts, fields: FieldSection) -> Event<'a> {
-        let ResponseParts { head, version, persistent, idle_max, framing, nominated } = parts;
+        let ResponseParts { head, version, persistent, idle_max, framing, nominated, .. } = parts;
         self.version = version;
         self.idle_max = idle_max;
         self.is_closing |= !persistent; // 9112-9.3-04, 9112-9.6-08

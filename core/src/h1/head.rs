@@ -56,6 +56,8 @@ pub(crate) struct ResponseParts {
     pub(crate) head: ResponseHead,
     pub(crate) version: Version,
     pub(crate) persistent: bool,
+    /// There should be no content, and the head says that there is.
+    pub(crate) is_doubtful: bool,
     /// How long the connection may be idle, in seconds, where the server has said so.
     pub(crate) idle_max: Option<u32>,
     pub(crate) framing: Framing,
@@ -320,8 +322,10 @@ fn response_parts(
     let shown = if switched { 200 } else { status };
     let digits = [b'0' + (shown / 100 % 10) as u8, b'0' + (shown / 10 % 10) as u8, b'0' + (shown % 10) as u8];
     fields.push(FieldLine::new(b":status", &digits, rules.seed));
-    // 9112-6.3-01: what frames a message means nothing in front of a tunnel.
-    push_lines(fields, headers, survey, rules, |name| name != FieldName::ContentLength || !tunnel);
+    let ends_here = !tunnel && framing::ends_with_head(status);
+    // 9112-6.3-01: what frames a message means nothing in front of a tunnel, nor where the head is the end.
+    let frames = !tunnel && !ends_here;
+    push_lines(fields, headers, survey, rules, |name| name != FieldName::ContentLength || frames);
     if switched {
         fields.retain(|line| line.name != b"sec-websocket-accept");
     }
@@ -334,24 +338,20 @@ fn response_parts(
     head.declines_upgrade = agreed && !tunnel;
     let framing = if tunnel {
         Framing::Tunnel
-    } else if status < 200 {
-        // 9112-6.1-07: nothing could follow an interim response but the next head.
-        if survey.codings == framing::Codings::None {
-            Framing::None
-        } else {
-            return Err(StreamError::Malformed);
-        }
     } else {
         let answers = (status, asked.method == Method::Head);
         let framing = framing::response(version, survey.codings, head.content_length, answers);
         framing.map_err(|_| StreamError::Malformed)?
     };
+    // RFC 9112 section 6.1: no server may send that. What this one believes to have sent behind it nobody knows.
+    let is_doubtful = ends_here && (survey.has_length || survey.codings != framing::Codings::None);
     // Who has answered by HTTP/1.0 knows no chunks, which the next request may have (9112-6.1-10).
     let persistent = version > Version::Http10
         && survey.is_persistent(version)
+        && !is_doubtful
         && !matches!(framing, Framing::UntilClose | Framing::Tunnel);
     let (idle_max, nominated) = (survey.idle_max, survey.nominated_behind(framing));
-    Ok(ResponseParts { head, version, persistent, idle_max, framing, nominated })
+    Ok(ResponseParts { head, version, persistent, is_doubtful, idle_max, framing, nominated })
 }
 
 /// Whether 101 agrees to what was asked for (RFC 9110 section 15.2.2, RFC 6455 section 4.1).
