@@ -49,10 +49,17 @@ impl Session {
         matches!(self, Self::Dormant(_))
     }
 
-    /// Lets it sleep, if it can; see [`Connection::sleep`](h2::Connection::sleep). HTTP/1.1 remembers too little to gain by it. Says whether
-    /// it sleeps, and gives back the memory that it had for the next field section.
+    /// Lets it sleep, if it can; see [`Connection::sleep`](h2::Connection::sleep). HTTP/1.1 remembers too little to gain by it, and gives memory back.
+    /// Says whether it sleeps, and gives back the memory that it had for the next field section.
     pub fn sleep(&mut self, shared: &mut SharedLines) -> Option<FieldSection> {
-        let Self::H2(session) = self else { return None };
+        let session = match self {
+            Self::H2(session) => session,
+            Self::H1(session) => {
+                session.rest();
+                return None;
+            }
+            Self::Dormant(_) => return None,
+        };
         let dormant = session.sleep(shared)?;
         let spare = session.take_spare();
         *self = Self::Dormant(Box::new(dormant));

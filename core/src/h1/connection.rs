@@ -24,6 +24,9 @@ use crate::window::{Both, ConnectionLevel, Credit, StreamLevel};
 /// cheaper to close the connection.
 pub(crate) const DROPPED_MAX: usize = 64 << 10;
 
+/// Memory for so many exchanges stays between requests: what the first one asks for.
+pub(crate) const KEPT_EXCHANGES: usize = 4;
+
 /// What the input is.
 #[derive(Clone, Debug)]
 pub(crate) enum Recv {

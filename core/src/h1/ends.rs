@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::error::{ConnectionError, ErrorCode};
-use crate::h1::connection::{Connection, DROPPED_MAX, Recv};
+use crate::h1::connection::{Connection, DROPPED_MAX, KEPT_EXCHANGES, Recv};
 use crate::h1::content::Incoming;
 use crate::h1::exchange::{Exchange, Sending};
 use crate::h2::{Role, StreamKey};
@@ -98,12 +98,19 @@ impl Connection {
         self.is_cut_short |= exchange.ends_unframed();
         self.order.retain(|&other| other != key);
         self.is_held = false;
+        if self.order.is_empty() && self.order.capacity() > KEPT_EXCHANGES {
+            self.rest();
+        }
+        Some(exchange)
+    }
+
+    /// The connection is idle, and will be for a while: it needs no memory for exchanges. Most connections of clients are so for most of their time;
+    /// those that are not would ask for it anew with each request.
+    pub fn rest(&mut self) {
         if self.order.is_empty() {
-            // Most connections of clients are idle for most of their time.
             self.exchanges.release_memory();
             self.order = VecDeque::new();
         }
-        Some(exchange)
     }
 
     /// Takes any stream out, without telling the peer: for an owner whose transport is gone. `None` where none is left.
