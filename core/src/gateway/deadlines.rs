@@ -284,9 +284,15 @@ impl Gateway {
     fn expire_field_block(&mut self, id: ConnId, now: Instant) {
         let Some(entry) = self.conns.get_mut(id) else { return };
         entry.block_deadline = None;
-        if entry.life == Life::Open {
-            self.end_late(id, ConnectionError::FieldBlockTimeout, now);
+        if entry.life != Life::Open {
+            return;
         }
+        let error = ConnectionError::FieldBlockTimeout;
+        if entry.session.refuse_late_request() {
+            entry.inbox = Default::default();
+            return self.count_connection_error(id, error);
+        }
+        self.end_late(id, error, now);
     }
 
     fn end_late(&mut self, id: ConnId, error: ConnectionError, now: Instant) {

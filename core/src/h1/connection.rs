@@ -91,6 +91,8 @@ pub struct Connection {
     pub(crate) is_cut_short: bool,
     /// Server: 400 (Bad Request) follows all other answers.
     pub(crate) owes_bad_request: bool,
+    /// Server: 408 (Request Timeout) does.
+    pub(crate) owes_request_timeout: bool,
     pub(crate) outbox: OctetQueue,
     pub(crate) traffic: Traffic,
     pub(crate) spare_fields: FieldSection,
@@ -129,6 +131,7 @@ impl Connection {
             ends_unframed: false,
             is_cut_short: false,
             owes_bad_request: false,
+            owes_request_timeout: false,
             outbox: OctetQueue::default(),
             traffic: Traffic::default(),
             spare_fields: FieldSection::new(),

@@ -24,6 +24,11 @@ impl Session {
         true
     }
 
+    /// Server: the head of a request over HTTP/1.1 has not come in time. Says whether others before it are answered first.
+    pub fn refuse_late_request(&mut self) -> bool {
+        if let Self::H1(session) = self { session.refuse_late_request() } else { false }
+    }
+
     /// Server: an upgrade is not given; says whether there was one. HTTP/2 knows none that would be another request without.
     pub fn decline_upgrade(&mut self, stream: StreamKey) -> bool {
         if let Self::H1(session) = self { session.decline_upgrade(stream) } else { false }

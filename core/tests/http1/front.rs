@@ -483,6 +483,23 @@ fn rfc9112_9_6_a_client_whose_time_is_over_hears_so_with_its_next_response() {
 }
 
 #[test]
+fn a_late_head_costs_the_requests_before_it_nothing() {
+    let mut memory = Memory::new(|config| config.timeouts.suspect_silent = Duration::from_secs(1000));
+    let client = memory.connect_mute();
+    memory.inject(client, format!("{GET}GET /2").as_bytes());
+    memory.wait(Duration::from_secs(30));
+    let backend = backend(&memory);
+    let (stream, _) = requests(&mut memory, backend).pop().expect("the request");
+    assert_eq!((said(&mut memory, client).as_str(), memory.closed.len()), ("", 0));
+    memory.backend(backend).send_response(stream, &ok(), true).expect("open");
+    memory.settle();
+    let response = said(&mut memory, client);
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    assert!(response.contains("\r\n\r\nHTTP/1.1 408 Request Timeout\r\nconnection: close\r\n"), "{response}");
+    assert!(memory.shutdowns.contains(&client) && memory.records[0].outcome == Outcome::Complete);
+}
+
+#[test]
 fn who_has_begun_to_ask_is_not_idle() {
     let mut memory = Memory::new(|config| config.timeouts.field_block = Duration::from_secs(20));
     let client = memory.connect_mute();
