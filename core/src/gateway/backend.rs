@@ -56,6 +56,10 @@ impl Gateway {
     }
 
     fn interim_response(&mut self, key: RequestKey, status: u16, mut fields: FieldSection) {
+        // 9110-15.2-01: it is not passed on, so that it rules nothing out.
+        if self.requests.get(key).is_none_or(|request| request.awaiting.version == Version::Http10) {
+            return self.keep_section(fields);
+        }
         if !self.reserve_output(key, &fields) {
             // Who takes so little misses what hints there are: the response is worth more. But for 100 somebody waits, who asked for it.
             if status != 100 {

@@ -385,6 +385,24 @@ fn b71_interim_responses_reach_the_client() {
     assert!(said(&mut memory, client).starts_with("HTTP/1.1 200 "));
 }
 
+/// L8: what a client has not seen rules no second attempt out.
+#[test]
+fn rfc9110_15_2_interim_responses_that_a_client_does_not_get_cost_it_nothing() {
+    for (version, attempts) in [("1.0", 2), ("1.1", 1)] {
+        let mut memory = Memory::new(|_| {});
+        let client = memory.connect_mute();
+        memory.inject(client, format!("GET / HTTP/{version}\r\nhost: a\r\n\r\n").as_bytes());
+        let first = backend(&memory);
+        let (stream, _) = requests(&mut memory, first).pop().expect("the request");
+        let hints = Response::builder().status(103).body(()).expect("a response");
+        memory.backend(first).send_response(stream, &hints, false).expect("open");
+        memory.settle();
+        memory.kill(first);
+        assert_eq!(said(&mut memory, client).contains(" 502 "), attempts == 1, "{version}");
+        assert_eq!(memory.dials.len(), attempts, "{version}");
+    }
+}
+
 fn answer_early(memory: &mut Memory, backend: ConnId, stream: shuntyard_core::h2::StreamKey) {
     memory.backend(backend).send_response(stream, &ok(), true).expect("open");
     memory.settle();
