@@ -369,7 +369,8 @@ pub(crate) fn trailers(
     nominated: Option<&Nominated>,
     fields: &mut FieldSection,
 ) -> Result<(), StreamError> {
-    let mut headers = vec![httparse::EMPTY_HEADER; rules.fields_max as usize];
+    let ends = octets.iter().filter(|&&octet| octet == b'\n').count();
+    let mut headers = vec![httparse::EMPTY_HEADER; ends.min(rules.fields_max as usize)];
     let headers = match httparse::parse_headers(octets, &mut headers) {
         Ok(httparse::Status::Complete((_, headers))) => headers,
         Err(httparse::Error::TooManyHeaders) => return Err(StreamError::FieldsTooLarge),
