@@ -107,8 +107,8 @@ impl Connection {
             Found::BareLineEnd => return self.fail_response(input, key, StreamError::Malformed),
         };
         self.sections_received += 1;
-        let rules = self.rules();
         let mut fields = core::mem::take(&mut self.spare_fields);
+        let rules = self.rules();
         let Some(exchange) = self.exchanges.get(key) else { return Step::Wait };
         let asked = Asked { method: exchange.method, upgrade: exchange.upgrade.as_deref() };
         match head::response(octets, asked, &rules, &mut fields) {

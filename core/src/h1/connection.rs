@@ -149,14 +149,14 @@ impl Connection {
         Self { random: Random::new(seed), ..self }
     }
 
-    pub(crate) fn rules(&self) -> Rules {
+    pub(crate) fn rules(&self) -> Rules<'_> {
         Rules {
             seed: self.seed,
             size_max: self.config.max_header_list_size,
             fields_max: self.config.max_fields,
             authority_required: self.config.authority_required,
             scheme: if self.is_tls { "https" } else { "http" },
-            config: Arc::clone(&self.config),
+            config: &self.config,
         }
     }
 

@@ -20,7 +20,7 @@ use crate::message::{self, Method, Refusal, RequestHead, RequestRules, ResponseH
 
 /// What is demanded of a section.
 #[derive(Clone, Debug)]
-pub(crate) struct Rules {
+pub(crate) struct Rules<'a> {
     /// Keys the hashes of fields.
     pub(crate) seed: u64,
     /// The most that a section may count, with 32 octets a line as in HTTP/2, in octets.
@@ -32,7 +32,7 @@ pub(crate) struct Rules {
     /// The scheme of targets that do not say theirs.
     pub(crate) scheme: &'static str,
     /// Which upgrades may be given.
-    pub(crate) config: Arc<ConnectionConfig>,
+    pub(crate) config: &'a ConnectionConfig,
 }
 
 /// What the head of a request says beside its fields.
@@ -87,7 +87,7 @@ macro_rules! with_lines {
 /// anything.
 pub(crate) fn request(
     octets: &[u8],
-    rules: &Rules,
+    rules: &Rules<'_>,
     fields: &mut FieldSection,
 ) -> Result<RequestParts, Refusal> {
     with_lines!(rules, lines => {
@@ -130,7 +130,7 @@ fn request_parts(
     (method, target, version): (&[u8], &[u8], Version),
     headers: &[Header<'_>],
     survey: &Survey<'_>,
-    rules: &Rules,
+    rules: &Rules<'_>,
     fields: &mut FieldSection,
 ) -> Result<RequestParts, Refusal> {
     let target = Target::parse(method, target).ok_or(Refusal::Malformed)?;
@@ -184,7 +184,7 @@ fn check_host(version: Version, survey: &Survey<'_>, target: Target<'_>) -> Resu
 fn wanted_upgrade(
     (method, version): (&[u8], Version),
     survey: &Survey<'_>,
-    rules: &Rules,
+    rules: &Rules<'_>,
 ) -> Result<Option<Box<Upgrade>>, Refusal> {
     let has_content = survey.codings != framing::Codings::None || survey.has_length;
     let Some(protocol) = survey.upgrade.filter(|_| survey.upgrade_option && !has_content) else {
@@ -209,7 +209,7 @@ fn push_control_data(
     (method, target): (&[u8], Target<'_>),
     host: Option<&[u8]>,
     upgrade: Option<&Upgrade>,
-    rules: &Rules,
+    rules: &Rules<'_>,
 ) {
     let mut push = |name: &[u8], value: &[u8]| fields.push(FieldLine::new(name, value, rules.seed));
     push(b":method", if upgrade.is_some() { b"CONNECT" } else { method });
@@ -242,7 +242,7 @@ fn push_lines(
     fields: &mut FieldSection,
     headers: &[Header<'_>],
     survey: &Survey<'_>,
-    rules: &Rules,
+    rules: &Rules<'_>,
     wanted: impl Fn(FieldName) -> bool,
 ) {
     let lines = fields.lines_mut();
@@ -283,7 +283,7 @@ pub(crate) struct Asked<'a> {
 pub(crate) fn response(
     octets: &[u8],
     asked: Asked<'_>,
-    rules: &Rules,
+    rules: &Rules<'_>,
     fields: &mut FieldSection,
 ) -> Result<ResponseParts, StreamError> {
     with_lines!(rules, lines => {
@@ -310,7 +310,7 @@ fn response_parts(
     headers: &[Header<'_>],
     survey: &Survey<'_>,
     asked: Asked<'_>,
-    rules: &Rules,
+    rules: &Rules<'_>,
     fields: &mut FieldSection,
 ) -> Result<ResponseParts, StreamError> {
     let switched = status == 101 && asked.upgrade.is_some_and(|upgrade| agrees(survey, upgrade));
@@ -365,7 +365,7 @@ fn agrees(survey: &Survey<'_>, upgrade: &Upgrade) -> bool {
 /// connection's own stay behind (RFC 9110 section 7.6.1).
 pub(crate) fn trailers(
     octets: &[u8],
-    rules: &Rules,
+    rules: &Rules<'_>,
     nominated: Option<&Nominated>,
     fields: &mut FieldSection,
 ) -> Result<(), StreamError> {
