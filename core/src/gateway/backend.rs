@@ -68,9 +68,12 @@ impl Gateway {
             fields.retain(|line| line.facts.name == FieldName::Status);
         }
         if let Some(request) = self.requests.get_mut(key) {
-            let authority = request.awaiting.route.as_ref().and_then(|route| route.authority.as_ref());
-            if let Some((authority, true)) = authority {
-                map_back(&mut fields, authority, self.seed);
+            if let Some(route) = &request.awaiting.route {
+                if let Some((authority, true)) = &route.authority {
+                    map_back(&mut fields, authority, self.seed);
+                }
+                // What the final head does not have, or has otherwise.
+                route.response_headers.strip(&mut fields);
             }
             let front = request.awaiting.front;
             // L8: what is seen of one attempt rules another out.

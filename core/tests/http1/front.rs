@@ -1,7 +1,7 @@
 //! Clients of HTTP/1.1 in front of HTTP/2 backends.
 
 use http::{HeaderMap, Response};
-use shuntyard_core::config::{ConnectionConfig, ListenerConfig, Protocol};
+use shuntyard_core::config::{ConnectionConfig, HeaderRule, ListenerConfig, Protocol};
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::h2::ServerEvent;
 use shuntyard_core::key::ConnId;
@@ -401,6 +401,32 @@ fn rfc9110_15_2_interim_responses_that_a_client_does_not_get_cost_it_nothing() {
         assert_eq!(said(&mut memory, client).contains(" 502 "), attempts == 1, "{version}");
         assert_eq!(memory.dials.len(), attempts, "{version}");
     }
+}
+
+#[test]
+fn interim_responses_come_without_what_header_rules_take_out() {
+    let mut memory = Memory::new(|config| {
+        config.routes[0].response_headers = vec![
+            HeaderRule::Remove { name: "x-internal".into() },
+            HeaderRule::Set { name: "link".into(), value: "</b>".into() },
+            HeaderRule::Add { name: "x-added".into(), value: "1".into() },
+        ];
+    });
+    let client = memory.connect_mute();
+    memory.inject(client, GET.as_bytes());
+    let backend = backend(&memory);
+    let (stream, _) = requests(&mut memory, backend).pop().expect("the request");
+    let hints =
+        Response::builder().status(103).header("x-internal", "7").header("link", "</a>").header("x-y", "z");
+    memory.backend(backend).send_response(stream, &hints.body(()).expect("a response"), false).expect("open");
+    memory.settle();
+    let interim = said(&mut memory, client);
+    assert!(interim.starts_with("HTTP/1.1 103 ") && interim.contains("x-y: z\r\n"), "{interim}");
+    assert!(["x-internal", "link", "x-added"].iter().all(|name| !interim.contains(name)), "{interim}");
+    memory.backend(backend).send_response(stream, &ok(), true).expect("open");
+    memory.settle();
+    let response = said(&mut memory, client);
+    assert!(["link: </b>\r\n", "x-added: 1\r\n"].iter().all(|line| response.contains(line)), "{response}");
 }
 
 fn answer_early(memory: &mut Memory, backend: ConnId, stream: shuntyard_core::h2::StreamKey) {
