@@ -16,8 +16,8 @@ pub struct RequestId(pub u64);
 /// One line of the gateway's account of its requests.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
-    /// A request was accepted: its head was complete, or so large that it is answered 431. A malformed head is no request
-    /// (RFC 9113 section 8.1.1): its stream is reset, and nothing is written down.
+    /// A request was accepted: its head was complete, or it is answered unseen, with 431, or over HTTP/1.1 with 400, 414, 501 or 505. Over HTTP/2 a
+    /// malformed head is no request (RFC 9113 section 8.1.1): its stream is reset, and nothing is written down.
     Started {
         /// The request.
         request: RequestId,

@@ -1,7 +1,7 @@
 //! What is spoken on one connection. The gateway holds a session and does not care which protocol it is: both have the
 //! same verbs and tell the same events. What is said of a verb here is short; the protocols' own say more.
 
-use std::sync::Arc;
+mod http1;
 
 use crate::error::{ConnectionError, ErrorCode};
 use crate::fields::{FieldSection, SharedLines};
@@ -49,10 +49,17 @@ impl Session {
         matches!(self, Self::Dormant(_))
     }
 
-    /// Lets it sleep, if it can; see [`Connection::sleep`](h2::Connection::sleep). HTTP/1.1 remembers too little to gain by it. Says whether
-    /// it sleeps, and gives back the memory that it had for the next field section.
+    /// Lets it sleep, if it can; see [`Connection::sleep`](h2::Connection::sleep). HTTP/1.1 remembers too little to gain by it, and gives memory back.
+    /// Says whether it sleeps, and gives back the memory that it had for the next field section.
     pub fn sleep(&mut self, shared: &mut SharedLines) -> Option<FieldSection> {
-        let Self::H2(session) = self else { return None };
+        let session = match self {
+            Self::H2(session) => session,
+            Self::H1(session) => {
+                session.rest();
+                return None;
+            }
+            Self::Dormant(_) => return None,
+        };
         let dormant = session.sleep(shared)?;
         let spare = session.take_spare();
         *self = Self::Dormant(Box::new(dormant));
@@ -117,18 +124,6 @@ impl Session {
         match self {
             Self::H2(_) | Self::Dormant(_) => Version::Http2,
             Self::H1(session) => session.version(),
-        }
-    }
-
-    /// Server: an upgrade is not given; says whether there was one. HTTP/2 knows none that would be another request without.
-    pub fn decline_upgrade(&mut self, stream: StreamKey) -> bool {
-        if let Self::H1(session) = self { session.decline_upgrade(stream) } else { false }
-    }
-
-    /// Server: what a response to this request offers if it says that an upgrade is needed.
-    pub fn offer_upgrades(&mut self, stream: StreamKey, protocols: &[Arc<str>]) {
-        if let Self::H1(session) = self {
-            session.offer_upgrades(stream, protocols);
         }
     }
 

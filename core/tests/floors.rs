@@ -40,6 +40,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "h1/again",
             "h1/client",
             "h1/connection",
+            "h1/ends",
             "h1/exchange",
             "h1/mod",
             "h1/recv",

@@ -153,7 +153,7 @@ pub(super) fn of_time(limits: &mut Section<'_, '_>, config: &mut Config) {
     );
     let what = "a client connection without requests; stops clients that only stay";
     take("idle_timeout", what, &mut times.front_idle);
-    let what = "a backend connection without requests; stops connections that nobody needs";
+    let what = "a backend connection without requests, and a second less than `Keep-Alive: timeout` says over HTTP/1.1, where that is sooner; stops connections that nobody needs";
     take("backend_idle_timeout", what, &mut times.backend_idle);
     let what = "until a backend connection stands; stops backends that cannot be reached";
     take("connect_timeout", what, &mut times.connect);

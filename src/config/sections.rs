@@ -242,7 +242,7 @@ fn route(section: &mut Section<'_, '_>) -> Route {
     }
     let what = "changes of the head that the backend gets";
     let request_headers = section.group("request_headers", what, header::rules);
-    let what = "changes of the head that the client gets of the backend's response";
+    let what = "changes of the head that the client gets of the backend's response; trailers and interim responses come without what is set or removed";
     let response_headers = section.group("response_headers", what, header::rules);
     Route {
         at: section.at(),

@@ -35,7 +35,7 @@ pub struct RouteConfig {
     /// Changes of the head that a backend gets, made anew for each attempt. At most 256.
     pub request_headers: Vec<HeaderRule>,
     /// Changes of the final response head of a backend. What the gateway answers by itself stays as it is: a rule that
-    /// lets caches keep a page would let them keep its absence. At most 256.
+    /// lets caches keep a page would let them keep its absence. Trailers and interim responses come without what is set or removed. At most 256.
     pub response_headers: Vec<HeaderRule>,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Balancers spread connections, not requests; one that lasts for ever pins its load to where it once went.
 
-use crate::gateway::conn::{Age, Life, Side};
+use crate::gateway::conn::{Age, Conn, Life, Side};
 use crate::gateway::deadlines::Kind;
 use crate::gateway::{ConnId, Gateway};
 use crate::record::Cause;
@@ -65,9 +65,23 @@ impl Gateway {
         (duration - tenth).saturating_add(more)
     }
 
+    /// A client is told of it, and a backend connection takes no new requests. Over HTTP/1.1 only a response can tell: one that is idle may have a request
+    /// on its way, and it is `idle_timeout` that ends who has none.
+    pub(super) fn expire_age(&mut self, id: ConnId, now: Instant) {
+        let stays = |entry: &&mut Conn| {
+            entry.is_front() && entry.life == Life::Open && !entry.session.is_going_away()
+        };
+        let Some(entry) = self.conns.get_mut(id).filter(stays) else { return self.ask_to_leave(id, now) };
+        if entry.session.leave_in_turn() {
+            entry.age_deadline = Age::Endless;
+        } else {
+            self.ask_to_leave(id, now);
+        }
+    }
+
     /// A client hears first that the end is near, and a while later which stream was the last (RFC 9113 section 6.8). A
     /// backend connection takes no new requests.
-    pub(super) fn expire_age(&mut self, id: ConnId, now: Instant) {
+    pub(super) fn ask_to_leave(&mut self, id: ConnId, now: Instant) {
         // Where it is asked to leave before its time, that is still armed.
         let armed = self.conns.get_mut(id).and_then(|entry| entry.age_deadline.disarm());
         self.cancel_deadline(armed);

@@ -59,7 +59,7 @@ impl Gateway {
         let leave = |(id, entry): (ConnId, &Conn)| (came_there(entry) && has_shown(entry)).then_some(id);
         let leaving: Vec<_> = self.conns.iter().filter_map(leave).collect();
         for id in leaving.into_iter().filter(|_| at.is_some()) {
-            self.expire_age(id, now);
+            self.ask_to_leave(id, now);
         }
     }
 
@@ -102,7 +102,7 @@ impl Gateway {
         }
         if self.drain.is_some() {
             // RFC 9113 section 6.8: as one that has had its time. What it asks for before it can know of that is answered.
-            self.expire_age(id, now);
+            self.ask_to_leave(id, now);
         }
         self.touch(id);
         self.dispatch_at = Some(now);

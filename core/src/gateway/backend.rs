@@ -56,6 +56,10 @@ impl Gateway {
     }
 
     fn interim_response(&mut self, key: RequestKey, status: u16, mut fields: FieldSection) {
+        // 9110-15.2-01: it is not passed on, so that it rules nothing out.
+        if self.requests.get(key).is_none_or(|request| request.awaiting.version == Version::Http10) {
+            return self.keep_section(fields);
+        }
         if !self.reserve_output(key, &fields) {
             // Who takes so little misses what hints there are: the response is worth more. But for 100 somebody waits, who asked for it.
             if status != 100 {
@@ -64,9 +68,12 @@ impl Gateway {
             fields.retain(|line| line.facts.name == FieldName::Status);
         }
         if let Some(request) = self.requests.get_mut(key) {
-            let authority = request.awaiting.route.as_ref().and_then(|route| route.authority.as_ref());
-            if let Some((authority, true)) = authority {
-                map_back(&mut fields, authority, self.seed);
+            if let Some(route) = &request.awaiting.route {
+                if let Some((authority, true)) = &route.authority {
+                    map_back(&mut fields, authority, self.seed);
+                }
+                // What the final head does not have, or has otherwise.
+                route.response_headers.strip(&mut fields);
             }
             let front = request.awaiting.front;
             // L8: what is seen of one attempt rules another out.

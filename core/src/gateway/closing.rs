@@ -53,6 +53,7 @@ impl Gateway {
     /// were some of which nothing had left for their backend.
     fn abandon_streams(&mut self, id: ConnId, cause: Cause, now: Instant) -> bool {
         let mut unsent = false;
+        self.end_as_stale(id, cause, now);
         while let Some(entry) = self.conns.get_mut(id) {
             let is_front = entry.is_front();
             let Some((_, tag)) = entry.session.abandon_stream() else { break };

@@ -284,9 +284,15 @@ impl Gateway {
     fn expire_field_block(&mut self, id: ConnId, now: Instant) {
         let Some(entry) = self.conns.get_mut(id) else { return };
         entry.block_deadline = None;
-        if entry.life == Life::Open {
-            self.end_late(id, ConnectionError::FieldBlockTimeout, now);
+        if entry.life != Life::Open {
+            return;
         }
+        let error = ConnectionError::FieldBlockTimeout;
+        if entry.session.refuse_late_request() {
+            entry.inbox = Default::default();
+            return self.count_connection_error(id, error);
+        }
+        self.end_late(id, error, now);
     }
 
     fn end_late(&mut self, id: ConnId, error: ConnectionError, now: Instant) {
@@ -315,15 +321,30 @@ impl Gateway {
         let Some(entry) = self.conns.get(id).filter(|entry| entry.established) else { return };
         if entry.session.open_streams() == 0 {
             self.arm_conn(id, if entry.is_front() { Kind::FrontIdle } else { Kind::BackendIdle }, now);
+            if let Some(at) = self.backend_ends_at(id)
+                && at < now + self.duration(Kind::BackendIdle)
+            {
+                self.arm_conn_at(id, Kind::BackendIdle, at);
+            }
             self.stays_awake(id, now);
         }
     }
 
+    /// A backend of HTTP/1.1 that has said for how long it keeps an idle connection does not meet a request on it at the end of that time.
+    fn backend_ends_at(&self, id: ConnId) -> Option<Instant> {
+        let entry = self.conns.get(id)?;
+        Some(entry.vigil.as_ref()?.last_heard() + entry.session.idle_max()?)
+    }
+
     /// Streams that came since leave the deadline armed, for it costs less to look here; the last of them arms it anew.
     fn expire_idle(&mut self, id: ConnId, now: Instant) {
-        if self.is_wanted_idle(id) {
-            let at = now + self.duration(Kind::BackendIdle).max(KEPT_IDLE);
-            self.arm_conn_at(id, Kind::BackendIdle, at);
+        let (ends, again) = (self.backend_ends_at(id), now + self.duration(Kind::BackendIdle).max(KEPT_IDLE));
+        // What its backend closes in a moment is of no use, however much it is wanted.
+        if self.is_wanted_idle(id) && ends.is_none_or(|ends| ends > now) {
+            self.arm_conn_at(id, Kind::BackendIdle, ends.map_or(again, |ends| ends.min(again)));
+        } else if self.conns.get(id).is_some_and(|entry| entry.block_deadline.is_some()) {
+            // It has begun to ask for something, which has a deadline of its own.
+            self.arm_idle(id, now);
         } else if self.conns.get(id).is_some_and(|entry| entry.session.open_streams() == 0) {
             self.close_gracefully(id, Cause::Draining, now);
         }

@@ -9,6 +9,7 @@ use crate::key::{EndpointKey, EntryKey, UpstreamKey};
 use crate::record::Cause;
 use crate::registry::{FrontLanes, Seat};
 use crate::request::DeadlineTarget;
+use crate::session::Session;
 use crate::time::{Duration, Instant};
 
 /// A connection that ends so soon after it was ordered, and has carried nothing, was in vain.
@@ -203,6 +204,32 @@ impl Gateway {
         }
         if !again {
             self.registry.drains(upstream, endpoint);
+        }
+    }
+
+    /// The connection has ended, and if it was asked again over HTTP/1.1 and has not said a word since, it was stale: so are those of its endpoint, mostly,
+    /// that have been idle as long (RFC 9112 section 9.3.1). The next attempt would be lost on one of them, and so would each request whose method
+    /// allows no other.
+    pub(super) fn end_as_stale(&mut self, conn: ConnId, cause: Cause, now: Instant) {
+        let broke = matches!(cause, Cause::ConnectionTerminated | Cause::Tls(_));
+        let Some(entry) = self.conns.get(conn).filter(|entry| broke && entry.inbox.is_empty()) else {
+            return;
+        };
+        let (Side::Backend(engine), Some(vigil)) = (&entry.side, &entry.vigil) else { return };
+        if !entry.session.is_mute_since_reuse() {
+            return;
+        }
+        let heard = vigil.last_heard();
+        let is_stale = |other: &Conn| {
+            let older = other.vigil.as_ref().is_some_and(|vigil| vigil.last_heard() <= heard);
+            older && matches!(other.session, Session::H1(_))
+        };
+        let of = self.registry.endpoint(engine.upstream, engine.endpoint);
+        let idle = of.map_or(&[][..], |of| &of.idle).iter().copied();
+        let stale: Vec<_> = idle.filter(|&id| self.conns.get(id).is_some_and(is_stale)).collect();
+        for id in stale {
+            self.retire_engine(id, Cause::ConnectionTerminated, now);
+            self.stream_ended(id, now);
         }
     }
 

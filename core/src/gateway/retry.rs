@@ -5,7 +5,8 @@ use crate::gateway::conn::Side;
 use crate::gateway::deadlines::Kind;
 use crate::gateway::{ConnId, Gateway};
 use crate::record::{AttemptOutcome, Cause};
-use crate::request::{DeadlineTarget, Loss, Needs, Place, RequestKey, next_attempt};
+use crate::request::{DeadlineTarget, Loss, Needs, Place, Request, RequestKey, next_attempt};
+use crate::session::Session;
 use crate::time::{Duration, Instant};
 
 impl Gateway {
@@ -61,10 +62,14 @@ impl Gateway {
     }
 
     fn pause_before_next(&mut self, key: RequestKey, loss: Loss, now: Instant) -> Option<Duration> {
-        let awaiting = &self.requests.get(key)?.awaiting;
+        let Request { awaiting, place, .. } = self.requests.get(key)?;
         let upstream = awaiting.route.as_ref()?.upstream;
         let config = self.registry.upstream(upstream)?.config().retry.clone();
-        let pause = next_attempt(awaiting, loss, &config, || self.registry.take_retry(upstream, now))?;
+        // Over HTTP/1.1 a tunnel takes nothing before the backend has agreed to it.
+        let asked_as_get = awaiting.head.extended_connect
+            && matches!(place, Place::Live(live) if self.conns.get(live.conn()).is_some_and(|of| matches!(of.session, Session::H1(_))));
+        let pause =
+            next_attempt(awaiting, loss, asked_as_get, &config, || self.registry.take_retry(upstream, now))?;
         // Many that were refused together should not come back together.
         let half = pause / 2;
         let jitter = self.random.next_u64() % (half.as_nanos() as u64).max(1);

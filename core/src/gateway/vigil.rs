@@ -62,6 +62,11 @@ impl Vigil {
         self.asked > 0 && (self.pinged || recv_octets <= self.recv_at + PING_OCTETS)
     }
 
+    /// When it was last heard.
+    pub(super) const fn last_heard(&self) -> Instant {
+        self.heard
+    }
+
     /// The connection is gone.
     pub(super) const fn deadline(&self) -> Option<DeadlineKey<DeadlineTarget>> {
         self.deadline

@@ -1,4 +1,4 @@
-//! Heads that come again, octet for octet, are not read again; and those that go out again are not written again.
+//! Of a server: heads of requests that come again, octet for octet, are not read again; and those of responses that go out again are not written again.
 //!
 //! A client that asks for the same in the same way gives rise to the same section, which has an
 //! [origin](FieldSection::origin) from then on, so that all that follows from it is known as well.

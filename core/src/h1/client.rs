@@ -13,12 +13,23 @@ use crate::h1::upgrade::{self, Upgrade};
 use crate::h1::write;
 use crate::h2::{Event, Input, OpenError, Role, StreamKey};
 use crate::message::{self, Method, RequestHead, RequestRules};
+use crate::time::Duration;
+
+/// So long before a server closes an idle connection nobody sends on it any more: its clock began earlier than ours.
+const IDLE_MARGIN: Duration = Duration::from_secs(1);
 
 impl Connection {
     /// Client: how many exchanges could begin now: one, or none.
     pub fn open_slots(&self) -> u32 {
         let free = self.role == Role::Client && self.order.is_empty() && !self.is_congested();
         u32::from(free && !self.is_going_away())
+    }
+
+    /// Client: how long the connection may be idle, where the server has said when it closes it. Somewhat less, for a request that crosses its end is
+    /// lost, and mostly nobody may send it again (RFC 9112 section 9.3.1).
+    pub fn idle_max(&self) -> Option<Duration> {
+        let said = Duration::from_secs(self.idle_max?.into());
+        Some(said.saturating_sub(IDLE_MARGIN).max(said / 2))
     }
 
     /// Client: begins an exchange with a request head; with `end`, of a request without content, or for a tunnel that nothing
@@ -96,8 +107,8 @@ impl Connection {
             Found::BareLineEnd => return self.fail_response(input, key, StreamError::Malformed),
         };
         self.sections_received += 1;
-        let rules = self.rules();
         let mut fields = core::mem::take(&mut self.spare_fields);
+        let rules = self.rules();
         let Some(exchange) = self.exchanges.get(key) else { return Step::Wait };
         let asked = Asked { method: exchange.method, upgrade: exchange.upgrade.as_deref() };
         match head::response(octets, asked, &rules, &mut fields) {
@@ -128,6 +139,7 @@ impl Connection {
         fields: FieldSection,
     ) -> Step<'a> {
         let max = self.config.max_interim_responses;
+        self.is_closing |= parts.is_doubtful;
         let Some(exchange) = self.exchanges.get_mut(key) else { return Step::Wait };
         exchange.is_answered = true;
         exchange.interim_responses += 1;
@@ -139,8 +151,9 @@ impl Connection {
     }
 
     fn recv_final<'a>(&mut self, key: StreamKey, parts: ResponseParts, fields: FieldSection) -> Event<'a> {
-        let ResponseParts { head, version, persistent, framing, nominated } = parts;
+        let ResponseParts { head, version, persistent, idle_max, framing, nominated, .. } = parts;
         self.version = version;
+        self.idle_max = idle_max;
         self.is_closing |= !persistent; // 9112-9.3-04, 9112-9.6-08
         let mut tag = 0;
         if let Some(exchange) = self.exchanges.get_mut(key) {

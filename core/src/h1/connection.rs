@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::config::ConnectionConfig;
-use crate::error::{ConnectionError, ErrorCode};
 use crate::fields::FieldSection;
 use crate::h1::again::Again;
 use crate::h1::content::Incoming;
@@ -24,6 +23,9 @@ use crate::window::{Both, ConnectionLevel, Credit, StreamLevel};
 /// Octets of a request's content that are read and dropped behind a response that came before their end; beyond them it is
 /// cheaper to close the connection.
 pub(crate) const DROPPED_MAX: usize = 64 << 10;
+
+/// Memory for so many exchanges stays between requests: what the first one asks for.
+pub(crate) const KEPT_EXCHANGES: usize = 4;
 
 /// What the input is.
 #[derive(Clone, Debug)]
@@ -64,6 +66,8 @@ pub struct Connection {
     pub(crate) last_id: u32,
     /// The version of the last head that came.
     pub(crate) version: Version,
+    /// Client: how long the connection may be idle by what the server said last, in seconds.
+    pub(crate) idle_max: Option<u32>,
     /// Empty lines that came in front of a request.
     pub(crate) empty_lines: u8,
     pub(crate) misuse: Misuse,
@@ -87,6 +91,8 @@ pub struct Connection {
     pub(crate) is_cut_short: bool,
     /// Server: 400 (Bad Request) follows all other answers.
     pub(crate) owes_bad_request: bool,
+    /// Server: 408 (Request Timeout) does.
+    pub(crate) owes_request_timeout: bool,
     pub(crate) outbox: OctetQueue,
     pub(crate) traffic: Traffic,
     pub(crate) spare_fields: FieldSection,
@@ -112,6 +118,7 @@ impl Connection {
             order: VecDeque::new(),
             last_id: 0,
             version: Version::Http11,
+            idle_max: None,
             empty_lines: 0,
             misuse: Misuse::default(),
             sections_received: 0,
@@ -124,6 +131,7 @@ impl Connection {
             ends_unframed: false,
             is_cut_short: false,
             owes_bad_request: false,
+            owes_request_timeout: false,
             outbox: OctetQueue::default(),
             traffic: Traffic::default(),
             spare_fields: FieldSection::new(),
@@ -141,14 +149,14 @@ impl Connection {
         Self { random: Random::new(seed), ..self }
     }
 
-    pub(crate) fn rules(&self) -> Rules {
+    pub(crate) fn rules(&self) -> Rules<'_> {
         Rules {
             seed: self.seed,
             size_max: self.config.max_header_list_size,
             fields_max: self.config.max_fields,
             authority_required: self.config.authority_required,
             scheme: if self.is_tls { "https" } else { "http" },
-            config: Arc::clone(&self.config),
+            config: &self.config,
         }
     }
 
@@ -250,6 +258,13 @@ impl Connection {
     /// Whether it is known what the peer allows: there is nothing to be told.
     pub fn is_established(&self) -> bool {
         true
+    }
+
+    /// Client: whether a request was given to a connection that had served others before, and nothing of its response has come. Where it ends then, it
+    /// had mostly ended before it was asked (RFC 9112 section 9.3.1).
+    pub fn is_mute_since_reuse(&self) -> bool {
+        let is_mute = |exchange: &Exchange| exchange.id > 1 && exchange.recv_open && !exchange.is_answered;
+        self.role == Role::Client && matches!(self.recv, Recv::Head) && self.current().is_some_and(is_mute)
     }
 
     /// The seed of its hashes: for [`FieldLine::new`](crate::fields::FieldLine::new).
@@ -384,113 +399,5 @@ impl Connection {
         let early = |exchange: &Exchange| !exchange.recv_open && exchange.sending != Sending::Over;
         let outrun = self.role == Role::Client && self.current().is_some_and(early);
         self.is_leaving || self.is_closing || self.has_failed || self.read_closed || outrun
-    }
-
-    /// The error ends the connection: nothing more is put into the outbox. A client whose request did not come in time is
-    /// told so (RFC 9110 section 15.5.9). Streams stay until [`abandon_stream`](Self::abandon_stream) took them.
-    pub fn fail(&mut self, error: ConnectionError) {
-        let awaited = matches!(self.recv, Recv::Head) && self.order.is_empty() && !self.is_closing;
-        if error == ConnectionError::FieldBlockTimeout
-            && self.role == Role::Server
-            && awaited
-            && !self.has_failed
-        {
-            self.answer_late_request();
-        }
-        self.break_off();
-    }
-
-    /// Nothing more is read or written.
-    pub(crate) fn break_off(&mut self) {
-        self.has_failed = true;
-        self.is_held = false;
-        self.recv = Recv::Closed;
-    }
-
-    /// Ends a stream before its time; nothing happens where it is gone already. HTTP/1.1 has no word for it:
-    ///
-    /// - Where our message is whole, the rest of the peer's is read and dropped within a bound, and the connection goes on.
-    ///   Beyond the bound it ends.
-    /// - A response that is not whole is never ended cleanly: the connection has failed when its turn comes.
-    /// - A request whose response is not whole takes its connection with it.
-    pub fn reset(&mut self, key: StreamKey, _error_code: ErrorCode) {
-        let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| !exchange.is_left) else { return };
-        let (is_whole, recv_open) = (exchange.is_answer_whole(), exchange.recv_open);
-        if self.has_failed || self.role == Role::Client {
-            self.traffic.resets_sent += 1;
-            self.remove(key);
-            return self.break_off(); // 9112-9.3-06
-        }
-        if recv_open {
-            self.drop_content(key);
-        }
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        exchange.recv_open = false;
-        if is_whole {
-            exchange.is_left = true;
-            if exchange.sending == Sending::Over {
-                self.remove(key);
-            }
-            return;
-        }
-        self.traffic.resets_sent += 1;
-        self.break_exchange(key);
-    }
-
-    /// The owner is done with an exchange whose response cannot be whole.
-    pub(crate) fn break_exchange(&mut self, key: StreamKey) {
-        self.is_closing = true;
-        if self.order.front() == Some(&key) {
-            self.remove(key);
-            return self.break_off();
-        }
-        if let Some(exchange) = self.exchanges.get_mut(key) {
-            (exchange.is_left, exchange.is_broken) = (true, true);
-            (exchange.heads, exchange.trailers) = (Vec::new(), None);
-            exchange.queue = OctetQueue::default();
-        }
-    }
-
-    /// 9112-9.3-05: what comes of the exchange's content is dropped from now on.
-    fn drop_content(&mut self, key: StreamKey) {
-        let recv = core::mem::replace(&mut self.recv, Recv::Closed);
-        self.recv = match recv {
-            Recv::Content(of, incoming @ (Incoming::Length(_) | Incoming::Chunked(_))) if of == key => {
-                Recv::Dropped(incoming, DROPPED_MAX)
-            }
-            // A tunnel has no end that could be waited for.
-            Recv::Content(of, Incoming::UntilClose) if of == key => Recv::Closed,
-            Recv::Undecided(of) if of == key => Recv::Closed,
-            other => other,
-        };
-        if matches!(self.recv, Recv::Closed) {
-            self.is_closing = true;
-        }
-    }
-
-    /// Takes an exchange out, whatever it is in the middle of.
-    pub(crate) fn remove(&mut self, key: StreamKey) -> Option<Exchange> {
-        let exchange = self.exchanges.remove(key)?;
-        self.is_cut_short |= exchange.ends_unframed();
-        self.order.retain(|&other| other != key);
-        self.is_held = false;
-        if self.order.is_empty() {
-            // Most connections of clients are idle for most of their time.
-            self.exchanges.release_memory();
-            self.order = VecDeque::new();
-        }
-        Some(exchange)
-    }
-
-    /// Takes any stream out, without telling the peer: for an owner whose transport is gone. `None` where none is left.
-    pub fn abandon_stream(&mut self) -> Option<(StreamKey, u64)> {
-        while let Some(&key) = self.order.back() {
-            let Some(exchange) = self.remove(key) else { continue };
-            self.break_off();
-            if !exchange.is_left {
-                return Some((key, exchange.tag));
-            }
-        }
-        None
     }
 }

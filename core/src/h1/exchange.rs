@@ -137,18 +137,29 @@ pub(crate) fn begins_safely(octets: &[u8]) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::h1::Connection;
+    use crate::h1::connection::{Connection, KEPT_EXCHANGES};
     use crate::h2::Role;
 
     #[test]
-    fn an_idle_connection_holds_no_memory_for_exchanges() {
+    fn a_connection_at_rest_holds_no_memory_for_exchanges() {
         let mut connection = Connection::new(Role::Server, Default::default(), 1, 4096);
-        let keys: Vec<_> = (0..3).map(|_| connection.insert(Exchange::new(0, Method::Get, 1))).collect();
-        for key in keys {
-            assert!(connection.exchanges.capacity() >= 3 && connection.order.capacity() >= 3);
-            connection.remove(key);
-        }
-        assert_eq!((connection.exchanges.capacity(), connection.order.capacity()), (0, 0));
+        let memory = |connection: &Connection| (connection.exchanges.capacity(), connection.order.capacity());
+        let serve = |connection: &mut Connection, count: usize| {
+            let keys: Vec<_> =
+                (0..count).map(|_| connection.insert(Exchange::new(0, Method::Get, 1))).collect();
+            for key in keys {
+                connection.rest();
+                assert!(memory(connection).0 >= count && memory(connection).1 >= count);
+                connection.remove(key);
+            }
+        };
+        // From one request to the next it stays, for as many as one asks for.
+        serve(&mut connection, 1);
+        assert_eq!(memory(&connection), (1, KEPT_EXCHANGES));
+        connection.rest();
+        assert_eq!(memory(&connection), (0, 0));
+        serve(&mut connection, KEPT_EXCHANGES + 1);
+        assert_eq!(memory(&connection), (0, 0));
     }
 
     #[test]

@@ -76,7 +76,12 @@ pub(crate) fn request(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Untrusted;
 
-/// How the content of a final response is framed (RFC 9112 section 6.3). `to_head`: the request was HEAD. Not for responses
+/// Whether a response with this status ends with its head, whatever that says (RFC 9112 section 6.3, rule 1).
+pub(crate) const fn ends_with_head(status: u16) -> bool {
+    matches!(status, 100..=199 | 204)
+}
+
+/// How the content of a response is framed (RFC 9112 section 6.3). `to_head`: the request was HEAD. Not for responses
 /// that open a tunnel.
 pub(crate) fn response(
     version: Version,
@@ -84,16 +89,16 @@ pub(crate) fn response(
     length: Option<u64>,
     (status, to_head): (u16, bool),
 ) -> Result<Framing, Untrusted> {
+    if ends_with_head(status) {
+        return Ok(Framing::None);
+    }
     let chunked = match (codings, length) {
         (Codings::None, _) => false,
         (Codings::Chunked, None) if version == Version::Http11 => true,
         _ => return Err(Untrusted), // 9112-6.3-02
     };
-    if status == 204 && chunked {
-        return Err(Untrusted); // 9112-6.1-07
-    }
     Ok(match length {
-        _ if to_head || matches!(status, 204 | 304) => Framing::None,
+        _ if to_head || status == 304 => Framing::None,
         _ if chunked => Framing::Chunked,
         Some(length) => Framing::Length(length),
         None => Framing::UntilClose,

@@ -20,7 +20,7 @@ use crate::message::{self, Method, Refusal, RequestHead, RequestRules, ResponseH
 
 /// What is demanded of a section.
 #[derive(Clone, Debug)]
-pub(crate) struct Rules {
+pub(crate) struct Rules<'a> {
     /// Keys the hashes of fields.
     pub(crate) seed: u64,
     /// The most that a section may count, with 32 octets a line as in HTTP/2, in octets.
@@ -32,7 +32,7 @@ pub(crate) struct Rules {
     /// The scheme of targets that do not say theirs.
     pub(crate) scheme: &'static str,
     /// Which upgrades may be given.
-    pub(crate) config: Arc<ConnectionConfig>,
+    pub(crate) config: &'a ConnectionConfig,
 }
 
 /// What the head of a request says beside its fields.
@@ -56,6 +56,10 @@ pub(crate) struct ResponseParts {
     pub(crate) head: ResponseHead,
     pub(crate) version: Version,
     pub(crate) persistent: bool,
+    /// There should be no content, and the head says that there is.
+    pub(crate) is_doubtful: bool,
+    /// How long the connection may be idle, in seconds, where the server has said so.
+    pub(crate) idle_max: Option<u32>,
     pub(crate) framing: Framing,
     pub(crate) nominated: Option<Box<Nominated>>,
 }
@@ -83,7 +87,7 @@ macro_rules! with_lines {
 /// anything.
 pub(crate) fn request(
     octets: &[u8],
-    rules: &Rules,
+    rules: &Rules<'_>,
     fields: &mut FieldSection,
 ) -> Result<RequestParts, Refusal> {
     with_lines!(rules, lines => {
@@ -126,7 +130,7 @@ fn request_parts(
     (method, target, version): (&[u8], &[u8], Version),
     headers: &[Header<'_>],
     survey: &Survey<'_>,
-    rules: &Rules,
+    rules: &Rules<'_>,
     fields: &mut FieldSection,
 ) -> Result<RequestParts, Refusal> {
     let target = Target::parse(method, target).ok_or(Refusal::Malformed)?;
@@ -180,7 +184,7 @@ fn check_host(version: Version, survey: &Survey<'_>, target: Target<'_>) -> Resu
 fn wanted_upgrade(
     (method, version): (&[u8], Version),
     survey: &Survey<'_>,
-    rules: &Rules,
+    rules: &Rules<'_>,
 ) -> Result<Option<Box<Upgrade>>, Refusal> {
     let has_content = survey.codings != framing::Codings::None || survey.has_length;
     let Some(protocol) = survey.upgrade.filter(|_| survey.upgrade_option && !has_content) else {
@@ -205,7 +209,7 @@ fn push_control_data(
     (method, target): (&[u8], Target<'_>),
     host: Option<&[u8]>,
     upgrade: Option<&Upgrade>,
-    rules: &Rules,
+    rules: &Rules<'_>,
 ) {
     let mut push = |name: &[u8], value: &[u8]| fields.push(FieldLine::new(name, value, rules.seed));
     push(b":method", if upgrade.is_some() { b"CONNECT" } else { method });
@@ -238,7 +242,7 @@ fn push_lines(
     fields: &mut FieldSection,
     headers: &[Header<'_>],
     survey: &Survey<'_>,
-    rules: &Rules,
+    rules: &Rules<'_>,
     wanted: impl Fn(FieldName) -> bool,
 ) {
     let lines = fields.lines_mut();
@@ -279,7 +283,7 @@ pub(crate) struct Asked<'a> {
 pub(crate) fn response(
     octets: &[u8],
     asked: Asked<'_>,
-    rules: &Rules,
+    rules: &Rules<'_>,
     fields: &mut FieldSection,
 ) -> Result<ResponseParts, StreamError> {
     with_lines!(rules, lines => {
@@ -306,7 +310,7 @@ fn response_parts(
     headers: &[Header<'_>],
     survey: &Survey<'_>,
     asked: Asked<'_>,
-    rules: &Rules,
+    rules: &Rules<'_>,
     fields: &mut FieldSection,
 ) -> Result<ResponseParts, StreamError> {
     let switched = status == 101 && asked.upgrade.is_some_and(|upgrade| agrees(survey, upgrade));
@@ -318,8 +322,10 @@ fn response_parts(
     let shown = if switched { 200 } else { status };
     let digits = [b'0' + (shown / 100 % 10) as u8, b'0' + (shown / 10 % 10) as u8, b'0' + (shown % 10) as u8];
     fields.push(FieldLine::new(b":status", &digits, rules.seed));
-    // 9112-6.3-01: what frames a message means nothing in front of a tunnel.
-    push_lines(fields, headers, survey, rules, |name| name != FieldName::ContentLength || !tunnel);
+    let ends_here = !tunnel && framing::ends_with_head(status);
+    // 9112-6.3-01: what frames a message means nothing in front of a tunnel, nor where the head is the end.
+    let frames = !tunnel && !ends_here;
+    push_lines(fields, headers, survey, rules, |name| name != FieldName::ContentLength || frames);
     if switched {
         fields.retain(|line| line.name != b"sec-websocket-accept");
     }
@@ -332,23 +338,20 @@ fn response_parts(
     head.declines_upgrade = agreed && !tunnel;
     let framing = if tunnel {
         Framing::Tunnel
-    } else if status < 200 {
-        // 9112-6.1-07: nothing could follow an interim response but the next head.
-        if survey.codings == framing::Codings::None {
-            Framing::None
-        } else {
-            return Err(StreamError::Malformed);
-        }
     } else {
         let answers = (status, asked.method == Method::Head);
         let framing = framing::response(version, survey.codings, head.content_length, answers);
         framing.map_err(|_| StreamError::Malformed)?
     };
+    // RFC 9112 section 6.1: no server may send that. What this one believes to have sent behind it nobody knows.
+    let is_doubtful = ends_here && (survey.has_length || survey.codings != framing::Codings::None);
     // Who has answered by HTTP/1.0 knows no chunks, which the next request may have (9112-6.1-10).
     let persistent = version > Version::Http10
         && survey.is_persistent(version)
+        && !is_doubtful
         && !matches!(framing, Framing::UntilClose | Framing::Tunnel);
-    Ok(ResponseParts { head, version, persistent, framing, nominated: survey.nominated_behind(framing) })
+    let (idle_max, nominated) = (survey.idle_max, survey.nominated_behind(framing));
+    Ok(ResponseParts { head, version, persistent, is_doubtful, idle_max, framing, nominated })
 }
 
 /// Whether 101 agrees to what was asked for (RFC 9110 section 15.2.2, RFC 6455 section 4.1).
@@ -362,11 +365,12 @@ fn agrees(survey: &Survey<'_>, upgrade: &Upgrade) -> bool {
 /// connection's own stay behind (RFC 9110 section 7.6.1).
 pub(crate) fn trailers(
     octets: &[u8],
-    rules: &Rules,
+    rules: &Rules<'_>,
     nominated: Option<&Nominated>,
     fields: &mut FieldSection,
 ) -> Result<(), StreamError> {
-    let mut headers = vec![httparse::EMPTY_HEADER; rules.fields_max as usize];
+    let ends = octets.iter().filter(|&&octet| octet == b'\n').count();
+    let mut headers = vec![httparse::EMPTY_HEADER; ends.min(rules.fields_max as usize)];
     let headers = match httparse::parse_headers(octets, &mut headers) {
         Ok(httparse::Status::Complete((_, headers))) => headers,
         Err(httparse::Error::TooManyHeaders) => return Err(StreamError::FieldsTooLarge),

@@ -61,6 +61,7 @@ mod again;
 mod client;
 mod connection;
 mod content;
+mod ends;
 mod exchange;
 mod framing;
 mod head;

@@ -146,8 +146,8 @@ impl Connection {
 
     fn recv_trailers<'a>(&mut self, input: &mut Input<'a>, key: StreamKey, octets: &[u8]) -> Step<'a> {
         self.sections_received += 1;
-        let rules = self.rules();
         let mut fields = core::mem::take(&mut self.spare_fields);
+        let rules = self.rules();
         let exchange = self.exchanges.get(key);
         let tag = exchange.map_or(0, |exchange| exchange.tag);
         let nominated = exchange.and_then(|exchange| exchange.nominated.as_deref());

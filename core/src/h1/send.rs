@@ -41,8 +41,9 @@ impl Connection {
             return Err(SendError::Gone);
         };
         self.settle_fate(key, framing, (head.status, end));
-        // The last is a 400, where one is owed (9112-9.6-04).
-        let is_last = self.order.back() == Some(&key) && !self.owes_bad_request;
+        // The last is a 400 or 408, where one is owed (9112-9.6-04).
+        let owes = self.owes_bad_request || self.owes_request_timeout;
+        let is_last = self.order.back() == Some(&key) && !owes;
         let is_current = self.order.front() == Some(&key);
         let Some(exchange) = self.exchanges.get_mut(key) else { return Err(SendError::Gone) };
         let upgrade = exchange.upgrade.take();
@@ -277,6 +278,9 @@ impl Connection {
         }
         if core::mem::take(&mut self.owes_bad_request) && !self.has_failed {
             self.answer_no_request(BAD_REQUEST);
+        }
+        if core::mem::take(&mut self.owes_request_timeout) && !self.has_failed {
+            self.answer_late_request();
         }
     }
 }

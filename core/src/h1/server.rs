@@ -30,6 +30,18 @@ impl Connection {
         }
     }
 
+    /// The connection has had its time: the next response whose head is still to be written says so, be it to a request that is still to come. A client
+    /// that has been answered may be asking for more in this moment, and cannot know (RFC 9112 section 9.6). Who asks for nothing more is nobody's to
+    /// close here.
+    pub fn leave_in_turn(&mut self) {
+        let last = self.order.back().and_then(|&key| self.exchanges.get(key));
+        if last.is_some_and(|last| last.sending == Sending::Head && !last.is_left) {
+            self.is_closing = true;
+        } else {
+            self.is_leaving = true;
+        }
+    }
+
     /// The upgrade that a request asked for is not given (RFC 9110 section 7.8): what came is answered as the GET that it is over
     /// HTTP/1.1. Says whether there was one that could still be given.
     pub fn decline_upgrade(&mut self, key: StreamKey) -> bool {

@@ -44,6 +44,8 @@ pub(crate) struct Survey<'a> {
     pub(crate) websocket_key: Option<&'a [u8]>,
     /// `Sec-WebSocket-Accept`, likewise.
     pub(crate) websocket_accept: Option<&'a [u8]>,
+    /// `Keep-Alive: timeout=…`, in seconds.
+    pub(crate) idle_max: Option<u32>,
     close: bool,
     keep_alive: bool,
     nominated: Vec<&'a [u8]>,
@@ -86,6 +88,7 @@ impl<'a> Survey<'a> {
                 6 if is("expect") => survey.expects = true,
                 7 if is("upgrade") => upgrade.put(value),
                 10 if is("connection") => survey.read_connection(value)?,
+                10 if is("keep-alive") => survey.read_keep_alive(value),
                 14 if is("content-length") => {
                     survey.lengths += 1;
                     survey.has_length |= value != b"0";
@@ -124,6 +127,18 @@ impl<'a> Survey<'a> {
             }
         }
         Some(())
+    }
+
+    /// A hint, which RFC 9112 section 9.5 does not define, and many servers give: after so many seconds without a request they close the connection.
+    fn read_keep_alive(&mut self, value: &[u8]) {
+        let seconds = |parameter: &[u8]| {
+            let (name, value) = parameter.split_at_checked(b"timeout=".len())?;
+            let value =
+                core::str::from_utf8(value).ok().filter(|_| name.eq_ignore_ascii_case(b"timeout="))?;
+            value.parse::<u32>().ok()
+        };
+        let said = elements(value).filter_map(seconds).min();
+        self.idle_max = said.into_iter().chain(self.idle_max).min();
     }
 
     /// Whether `Connection` names the field.

@@ -74,14 +74,15 @@ const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// The longest pause: 32 attempts fit into a queue's deadline of ten seconds.
 const PAUSE_MAX: Duration = Duration::from_millis(250);
 
-/// Whether a request whose attempt was lost is sent again, and after which pause. `budget` takes a token of the upstream's
-/// retry budget, and is asked last.
+/// Whether a request whose attempt was lost is sent again, and after which pause. `asked_as_get`: the request for a tunnel was a GET on the wire, and
+/// nothing has been put into the tunnel (RFC 9110 section 7.8). `budget` takes a token of the upstream's retry budget, and is asked last.
 ///
 /// All layers share the account: `attempts` counts every thawing, `maybe_executed` those that a backend may have executed
 /// (B66). What was provably not processed has a limit of its own and spends no budget.
 pub fn next_attempt(
     awaiting: &Awaiting,
     loss: Loss,
+    asked_as_get: bool,
     config: &RetryConfig,
     budget: impl FnOnce() -> bool,
 ) -> Option<Duration> {
@@ -94,7 +95,8 @@ pub fn next_attempt(
         Loss::Broken => {
             // The attempt that was lost just now is not counted as executed yet.
             // 9110-9.2.2-02
-            let may = awaiting.head.method.is_idempotent() && awaiting.maybe_executed + 1 < config.attempts;
+            let is_idempotent = awaiting.head.method.is_idempotent() || asked_as_get;
+            let may = is_idempotent && awaiting.maybe_executed + 1 < config.attempts;
             (may && budget()).then_some(Duration::ZERO)
         }
         Loss::Final => None,

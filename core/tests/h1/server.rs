@@ -506,6 +506,37 @@ fn rfc9110_15_5_9_a_head_that_does_not_come_in_time() {
     assert_eq!(client.out(), "");
 }
 
+/// What came before it is not lost with it.
+#[test]
+fn rfc9110_15_5_9_a_head_behind_others_that_does_not_come_in_time() {
+    let mut server = Talk::server();
+    server.recv(get("/1") + &get("/2") + "GET /3");
+    assert!(server.connection.is_in_field_block(&server.inbox) && server.connection.refuse_late_request());
+    let [first, second] = server.streams[..] else { unreachable!() };
+    assert_eq!(server.recv(" HTTP/1.1\r\nhost: a\r\n\r\n"), [], "too late");
+    server.answer(second, &[":status: 204"], "");
+    assert_eq!(server.out(), "");
+    assert!(!server.connection.is_over() && !server.connection.has_failed());
+    server.answer(first, &[":status: 200", "content-length: 2"], "hi");
+    assert_eq!(
+        server.out(),
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhiHTTP/1.1 204 No Content\r\n\r\n\
+         HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+    );
+    assert!(server.connection.is_over());
+    // Where there is none before it, where the last has been said, and to a backend.
+    let mut server = Talk::server();
+    server.recv("GET /");
+    assert!(!server.connection.refuse_late_request());
+    let mut server = Talk::server();
+    server.recv(get("/1"));
+    server.connection.goaway();
+    assert!(!server.connection.refuse_late_request());
+    let mut client = Talk::client();
+    client.open(&[":method: GET", ":scheme: http", ":authority: a", ":path: /"], true);
+    assert!(!client.connection.refuse_late_request());
+}
+
 /// What every idle connection costs, and every request.
 #[test]
 fn a_connection_stays_small() {

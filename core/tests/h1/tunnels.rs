@@ -170,7 +170,7 @@ fn accept_of(out: &str) -> String {
 /// B73, the side of the backend.
 #[test]
 fn b73_extended_connect_becomes_an_upgrade_that_must_be_proven() {
-    req!("9110-7.8-01", "9110-7.8-10", "9110-7.6.1-01");
+    req!("9110-7.8-01", "9110-7.8-10", "9110-7.6.1-01", "9112-6.3-01");
     let start = || {
         let mut client = Talk::client();
         client.open(&EXTENDED, false);

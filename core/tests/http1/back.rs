@@ -176,6 +176,141 @@ fn a_connection_that_was_stale_costs_an_idempotent_request_nothing() {
     assert_eq!(statuses(&events(&mut memory, client)), [204, 204]);
 }
 
+/// So many connections that have been used, and are idle.
+fn with_idle(
+    count: usize,
+    change: impl FnOnce(&mut shuntyard_core::config::Config),
+) -> (Memory, ConnId, Vec<ConnId>) {
+    let mut memory = Memory::new(|config| {
+        config.upstreams[0].endpoints[0].protocol = Protocol::Http1;
+        change(config);
+    });
+    memory.mute_backends = true;
+    let client = memory.connect(ConnectionConfig::default());
+    for _ in 0..count {
+        ask(&mut memory, client, "/before");
+    }
+    let idle = memory.backends();
+    for &backend in &idle {
+        said(&mut memory, backend);
+        memory.inject(backend, b"HTTP/1.1 204 No Content\r\n\r\n");
+        memory.wait(Duration::from_secs(1));
+    }
+    assert_eq!((idle.len(), statuses(&events(&mut memory, client))), (count, vec![204; count]));
+    (memory, client, idle)
+}
+
+/// The connection of these on which this is waited for.
+fn asked(memory: &mut Memory, of: &[ConnId], line: &str) -> ConnId {
+    let asked = of.iter().copied().find(|&backend| said(memory, backend).starts_with(line));
+    asked.unwrap_or_else(|| panic!("{line} is nowhere"))
+}
+
+/// A backend that was started anew knows none of its connections any more.
+#[test]
+fn rfc9112_9_3_1_where_one_was_stale_those_that_were_idle_as_long_are_not_tried() {
+    for method in ["GET", "POST"] {
+        let (mut memory, client, idle) = with_idle(3, |_| {});
+        let request = Request::builder().method(method).uri("http://example.com/2").body(()).expect("one");
+        memory.client(client).send_request(&request, true).expect("a slot");
+        memory.settle();
+        let stale = asked(&mut memory, &idle, method);
+        memory.kill(stale);
+        if method == "POST" {
+            // Nobody knows whether it has been executed. The next one need not find out.
+            assert_eq!(statuses(&events(&mut memory, client)), [502]);
+            memory.client(client).send_request(&request, true).expect("a slot");
+            memory.settle();
+        }
+        for old in &idle {
+            assert!(
+                !said(&mut memory, *old).contains("/2"),
+                "{method}: tried on one that was idle for longer"
+            );
+        }
+        assert_eq!(memory.dials.len(), 4, "{method}");
+        let now = memory.backends();
+        let fresh = asked(&mut memory, &now, method);
+        memory.inject(fresh, b"HTTP/1.1 204 No Content\r\n\r\n");
+        assert_eq!(statuses(&events(&mut memory, client)), [204], "{method}");
+    }
+}
+
+/// What has been of use since is not stale; and one that breaks with a response begun, or at its first request, says nothing of others.
+#[test]
+fn a_connection_that_breaks_ends_no_others_but_those_as_stale() {
+    // Adopted first, and lost when another has answered.
+    let (mut memory, client, idle) = with_idle(2, |_| {});
+    ask(&mut memory, client, "/slow");
+    let slow = asked(&mut memory, &idle, "GET /slow");
+    ask(&mut memory, client, "/quick");
+    let quick = asked(&mut memory, &idle, "GET /quick");
+    memory.inject(quick, b"HTTP/1.1 204 No Content\r\n\r\n");
+    memory.kill(slow);
+    assert_eq!(asked(&mut memory, &[quick], "GET /slow"), quick);
+    assert_eq!(memory.dials.len(), 2);
+    // Some of its answer came.
+    for begun in ["H", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"] {
+        let (mut memory, client, idle) = with_idle(2, |_| {});
+        ask(&mut memory, client, "/begun");
+        let backend = asked(&mut memory, &idle, "GET /begun");
+        memory.inject(backend, begun.as_bytes());
+        memory.kill(backend);
+        assert_eq!(memory.backends().len(), 1, "{begun}");
+        assert_eq!(memory.dials.len(), 2, "{begun}");
+    }
+}
+
+#[test]
+fn an_idle_connection_goes_before_its_backend_closes_it() {
+    for (line, millis) in [
+        ("Keep-Alive: timeout=5", 4000),
+        ("keep-alive: max=99, Timeout=5", 4000),
+        ("Keep-Alive: timeout=7, max=3\r\nKeep-Alive: timeout=5", 4000),
+        ("Keep-Alive: timeout=1", 500),
+        ("Keep-Alive: timeout=600", 60_000),
+        ("Keep-Alive: timeout=", 60_000),
+        ("Keep-Alive: time=5", 60_000),
+        ("Keep-Alive: timeout=-5", 60_000),
+        ("Keep-Alive: 5", 60_000),
+    ] {
+        let mut memory = memory();
+        let (client, _) = start(&mut memory);
+        let backend = memory.backends()[0];
+        for path in ["/2", "/3"] {
+            memory.inject(backend, format!("HTTP/1.1 204 No Content\r\n{line}\r\n\r\n").as_bytes());
+            memory.wait(Duration::from_millis(millis - 1));
+            ask(&mut memory, client, path);
+            assert!(said(&mut memory, backend).contains(path), "{line}: it can be used until then");
+        }
+        memory.inject(backend, format!("HTTP/1.1 204 No Content\r\n{line}\r\n\r\n").as_bytes());
+        memory.wait(Duration::from_millis(millis));
+        assert!(memory.shutdowns.contains(&backend), "{line}");
+        ask(&mut memory, client, "/4");
+        assert_eq!(memory.dials.len(), 2, "{line}");
+    }
+    // Its last word counts; and a minimum is kept by another connection.
+    let mut memory = memory();
+    let (client, _) = start(&mut memory);
+    let backend = memory.backends()[0];
+    memory.inject(backend, b"HTTP/1.1 204 No Content\r\nkeep-alive: timeout=5\r\n\r\n");
+    ask(&mut memory, client, "/2");
+    memory.inject(backend, b"HTTP/1.1 204 No Content\r\n\r\n");
+    memory.wait(Duration::from_secs(10));
+    assert!(memory.shutdowns.is_empty());
+    let mut memory = Memory::new(|config| {
+        config.upstreams[0].endpoints[0].protocol = Protocol::Http1;
+        config.upstreams[0].connections_min = 1;
+    });
+    memory.mute_backends = true;
+    let (_, _) = start(&mut memory);
+    let backend = memory.backends()[0];
+    memory.inject(backend, b"HTTP/1.1 204 No Content\r\nkeep-alive: timeout=5\r\n\r\n");
+    memory.wait(Duration::from_secs(100));
+    assert!(memory.shutdowns.contains(&backend));
+    assert_eq!(memory.dials.len(), 2);
+}
+
 #[test]
 fn an_idle_connection_that_closes_is_not_used_again() {
     let mut memory = memory();

@@ -1,7 +1,7 @@
 //! Clients of HTTP/1.1 in front of HTTP/2 backends.
 
 use http::{HeaderMap, Response};
-use shuntyard_core::config::{ConnectionConfig, ListenerConfig, Protocol};
+use shuntyard_core::config::{ConnectionConfig, HeaderRule, ListenerConfig, Protocol};
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::h2::ServerEvent;
 use shuntyard_core::key::ConnId;
@@ -385,6 +385,50 @@ fn b71_interim_responses_reach_the_client() {
     assert!(said(&mut memory, client).starts_with("HTTP/1.1 200 "));
 }
 
+/// L8: what a client has not seen rules no second attempt out.
+#[test]
+fn rfc9110_15_2_interim_responses_that_a_client_does_not_get_cost_it_nothing() {
+    for (version, attempts) in [("1.0", 2), ("1.1", 1)] {
+        let mut memory = Memory::new(|_| {});
+        let client = memory.connect_mute();
+        memory.inject(client, format!("GET / HTTP/{version}\r\nhost: a\r\n\r\n").as_bytes());
+        let first = backend(&memory);
+        let (stream, _) = requests(&mut memory, first).pop().expect("the request");
+        let hints = Response::builder().status(103).body(()).expect("a response");
+        memory.backend(first).send_response(stream, &hints, false).expect("open");
+        memory.settle();
+        memory.kill(first);
+        assert_eq!(said(&mut memory, client).contains(" 502 "), attempts == 1, "{version}");
+        assert_eq!(memory.dials.len(), attempts, "{version}");
+    }
+}
+
+#[test]
+fn interim_responses_come_without_what_header_rules_take_out() {
+    let mut memory = Memory::new(|config| {
+        config.routes[0].response_headers = vec![
+            HeaderRule::Remove { name: "x-internal".into() },
+            HeaderRule::Set { name: "link".into(), value: "</b>".into() },
+            HeaderRule::Add { name: "x-added".into(), value: "1".into() },
+        ];
+    });
+    let client = memory.connect_mute();
+    memory.inject(client, GET.as_bytes());
+    let backend = backend(&memory);
+    let (stream, _) = requests(&mut memory, backend).pop().expect("the request");
+    let hints =
+        Response::builder().status(103).header("x-internal", "7").header("link", "</a>").header("x-y", "z");
+    memory.backend(backend).send_response(stream, &hints.body(()).expect("a response"), false).expect("open");
+    memory.settle();
+    let interim = said(&mut memory, client);
+    assert!(interim.starts_with("HTTP/1.1 103 ") && interim.contains("x-y: z\r\n"), "{interim}");
+    assert!(["x-internal", "link", "x-added"].iter().all(|name| !interim.contains(name)), "{interim}");
+    memory.backend(backend).send_response(stream, &ok(), true).expect("open");
+    memory.settle();
+    let response = said(&mut memory, client);
+    assert!(["link: </b>\r\n", "x-added: 1\r\n"].iter().all(|line| response.contains(line)), "{response}");
+}
+
 fn answer_early(memory: &mut Memory, backend: ConnId, stream: shuntyard_core::h2::StreamKey) {
     memory.backend(backend).send_response(stream, &ok(), true).expect("open");
     memory.settle();
@@ -410,6 +454,109 @@ fn slow_heads_and_idle_connections_are_closed_in_time() {
     assert!(memory.closed.contains(&client), "an idle connection");
     assert!(memory.shutdowns.contains(&client) && memory.aborted.is_empty(), "gracefully");
     assert_eq!(said(&mut memory, client), "");
+}
+
+/// RFC 9112 section 9.5: what is on its way when the connection has had its time is served, and its response says that it was the last.
+#[test]
+fn rfc9112_9_6_a_client_whose_time_is_over_hears_so_with_its_next_response() {
+    let aged = |age: u64| {
+        let mut memory = Memory::new(|config| {
+            config.timeouts.front_age = Duration::from_secs(age);
+            let silence = Duration::from_secs(1000);
+            (config.timeouts.suspect_idle, config.timeouts.suspect_silent) = (silence, silence);
+        });
+        let client = memory.connect_mute();
+        let response = exchange(&mut memory, client, GET, b"");
+        assert!(
+            response.starts_with("HTTP/1.1 200 ") && !response.contains("connection: close"),
+            "{response}"
+        );
+        (memory, client)
+    };
+    // Idle, then it asks.
+    let (mut memory, client) = aged(30);
+    memory.wait(Duration::from_secs(40));
+    assert!(memory.shutdowns.is_empty() && memory.closed.is_empty(), "a request may be on its way");
+    let post = "POST / HTTP/1.1\r\nhost: example.com\r\ncontent-length: 2\r\n\r\nhi";
+    let response = exchange(&mut memory, client, post, b"");
+    assert!(
+        response.starts_with("HTTP/1.1 200 ") && response.contains("connection: close\r\n"),
+        "{response}"
+    );
+    assert_eq!(memory.shutdowns, [client]);
+    // Idle, and it asks for nothing.
+    let (mut memory, client) = aged(30);
+    memory.wait(Duration::from_secs(80));
+    assert!(memory.shutdowns.contains(&client) && said(&mut memory, client).is_empty());
+    // In the middle of its next head.
+    let (mut memory, client) = aged(30);
+    memory.wait(Duration::from_secs(26));
+    memory.inject(client, b"GET / HTTP/1.1\r\nhost: ");
+    memory.wait(Duration::from_secs(9));
+    let response = exchange(&mut memory, client, "a\r\n\r\n", b"");
+    assert!(
+        response.starts_with("HTTP/1.1 200 ") && response.contains("connection: close\r\n"),
+        "{response}"
+    );
+    // While a request is under way whose response has not begun; then while one has.
+    for begun in [false, true] {
+        let (mut memory, client) = aged(30);
+        memory.wait(Duration::from_secs(26));
+        memory.inject(client, GET.as_bytes());
+        let backend = backend(&memory);
+        let (stream, _) = requests(&mut memory, backend).pop().expect("the request");
+        if begun {
+            memory.backend(backend).send_response(stream, &ok(), false).expect("open");
+            memory.settle();
+        }
+        memory.wait(Duration::from_secs(9));
+        if begun {
+            memory.backend(backend).send_data(stream, b"", true).expect("open");
+        } else {
+            memory.backend(backend).send_response(stream, &ok(), true).expect("open");
+        }
+        memory.settle();
+        let response = said(&mut memory, client);
+        assert_eq!(response.contains("connection: close\r\n"), !begun, "{response}");
+        assert_eq!(memory.shutdowns.contains(&client), !begun);
+        if begun {
+            let response = exchange(&mut memory, client, GET, b"");
+            assert!(response.contains("connection: close\r\n"), "{response}");
+        }
+    }
+}
+
+#[test]
+fn a_late_head_costs_the_requests_before_it_nothing() {
+    let mut memory = Memory::new(|config| config.timeouts.suspect_silent = Duration::from_secs(1000));
+    let client = memory.connect_mute();
+    memory.inject(client, format!("{GET}GET /2").as_bytes());
+    memory.wait(Duration::from_secs(30));
+    let backend = backend(&memory);
+    let (stream, _) = requests(&mut memory, backend).pop().expect("the request");
+    assert_eq!((said(&mut memory, client).as_str(), memory.closed.len()), ("", 0));
+    memory.backend(backend).send_response(stream, &ok(), true).expect("open");
+    memory.settle();
+    let response = said(&mut memory, client);
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    assert!(response.contains("\r\n\r\nHTTP/1.1 408 Request Timeout\r\nconnection: close\r\n"), "{response}");
+    assert!(memory.shutdowns.contains(&client) && memory.records[0].outcome == Outcome::Complete);
+}
+
+#[test]
+fn who_has_begun_to_ask_is_not_idle() {
+    let mut memory = Memory::new(|config| config.timeouts.field_block = Duration::from_secs(20));
+    let client = memory.connect_mute();
+    exchange(&mut memory, client, GET, b"");
+    memory.wait(Duration::from_secs(70));
+    memory.inject(client, b"GET / HTTP/1.1\r\nhost: ");
+    memory.wait(Duration::from_secs(10));
+    assert!(exchange(&mut memory, client, "a\r\n\r\n", b"").starts_with("HTTP/1.1 200 "));
+    // Its own deadline is that of a head.
+    memory.wait(Duration::from_secs(70));
+    memory.inject(client, b"GET / HTTP/1.1\r\nhost: ");
+    memory.wait(Duration::from_secs(21));
+    assert!(said(&mut memory, client).starts_with("HTTP/1.1 408 "));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use shuntyard_core::time::Duration;
 use shuntyard_requirements::req;
 
 use crate::memory::Memory;
-use crate::memory::talk::{content, events, ok, requests};
+use crate::memory::talk::{ask, content, events, ok, requests};
 use crate::said;
 
 /// The key of RFC 6455 section 1.3, and what answers it.
@@ -164,6 +164,45 @@ fn b73_http1_on_both_sides() {
     memory.kill(backend);
     assert_eq!(memory.records[0].outcome, Outcome::Truncated(Cause::ConnectionTerminated));
     assert!(memory.closed.contains(&client) || memory.shutdowns.contains(&client));
+}
+
+/// Until the backend agrees it is a GET, and nothing that was meant for the tunnel has left.
+#[test]
+fn a_handshake_that_is_lost_with_a_stale_connection_is_sent_again() {
+    for http2 in [false, true] {
+        let mut memory = http1_behind();
+        memory.mute_backends = true;
+        let client = if http2 { memory.connect(ConnectionConfig::default()) } else { memory.connect_mute() };
+        if http2 {
+            ask(&mut memory, client, "/before");
+        } else {
+            memory.inject(client, b"GET /before HTTP/1.1\r\nhost: a\r\n\r\n");
+        }
+        let stale = backend(&memory, client);
+        memory.inject(stale, b"HTTP/1.1 204 No Content\r\n\r\n");
+        said(&mut memory, stale);
+        if http2 {
+            let stream = memory.client(client).send_request(&websocket(), false).expect("a slot");
+            memory.client(client).send_data(stream, b"first", false).expect("open");
+            memory.settle();
+        } else {
+            memory.sent_to(client);
+            memory.inject(client, handshake().as_bytes());
+        }
+        let asked = said(&mut memory, stale);
+        assert!(asked.starts_with("GET ") && asked.ends_with("\r\n\r\n"), "{asked}");
+        memory.kill(stale);
+        let fresh = memory.backends().into_iter().find(|&id| id != client && id != stale).expect("another");
+        let asked = said(&mut memory, fresh);
+        assert!(asked.starts_with("GET ") && asked.contains("upgrade: websocket\r\n"), "{asked}");
+        memory.inject(fresh, switching(&accept_of(&asked)).as_bytes());
+        assert_eq!(said(&mut memory, fresh), if http2 { "first" } else { "" });
+        // In the tunnel nothing is sent again.
+        memory.kill(fresh);
+        assert_eq!(memory.dials.len(), 2);
+        let tunnel = memory.attempts.last().expect("an attempt");
+        assert_eq!((tunnel.number, memory.attempts.len()), (2, 3));
+    }
 }
 
 /// Clients that wait for a tunnel do not hand their turn to each other for ever.
