@@ -228,7 +228,7 @@ impl Gateway {
         let idle = of.map_or(&[][..], |of| &of.idle).iter().copied();
         let stale: Vec<_> = idle.filter(|&id| self.conns.get(id).is_some_and(is_stale)).collect();
         for id in stale {
-            self.retire_engine(id, Cause::ConnectionTerminated, now);
+            self.retire_engine(id, Cause::Draining, now);
             self.stream_ended(id, now);
         }
     }
