@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::address::Address;
 use crate::error::ErrorCode;
 use crate::fields::{FieldName, FieldSection};
+use crate::key::ConnId;
 use crate::message::{Refusal, Version};
 use crate::time::Instant;
 use crate::tls::{TlsFacts, TlsFailure, TlsFault};
@@ -21,6 +22,10 @@ pub enum Record {
     Started {
         /// The request.
         request: RequestId,
+        /// The client's connection.
+        client: ConnId,
+        /// The client's stream. Over HTTP/1.1 its requests are counted: 1 is the first.
+        stream_id: u32,
         /// When.
         at: Instant,
     },

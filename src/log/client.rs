@@ -34,10 +34,10 @@ pub(super) fn behind_proxies(end: &EndRecord, forwarding: &ForwardingConfig) -> 
     client
 }
 
-/// The address of an entry, which some write with a port.
+/// The address of an entry, which some write with a port, and some that of IPv4 as IPv6 maps it (RFC 4291 section 2.5.5.2): what peers have is without that.
 fn address(entry: &str) -> Option<IpAddr> {
     let entry = entry.trim_matches([' ', '\t']);
     let bare = entry.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or(entry, |(host, _)| host);
     let found = bare.parse().or_else(|_| bare.parse().map(|found: SocketAddr| found.ip()));
-    found.ok()
+    found.ok().map(|found| found.to_canonical())
 }

@@ -80,6 +80,9 @@ impl Peers {
     }
 }
 
+/// Bits in front of an address of IPv4 that IPv6 maps.
+const MAPPED_BITS: u32 = 96;
+
 const fn width(address: &IpAddr) -> u32 {
     if address.is_ipv4() { 32 } else { 128 }
 }
@@ -145,7 +148,14 @@ impl FromStr for Peers {
         };
         let kept = number(first).checked_shr(width - bits).unwrap_or(0);
         let cleared = kept.checked_shl(width - bits).unwrap_or(0);
-        if cleared == number(first) { Ok(Self::Block { first, bits }) } else { Err(NotPeers::SurplusBits) }
+        if cleared != number(first) {
+            return Err(NotPeers::SurplusBits);
+        }
+        // Peers of IPv4 have no other addresses (`Address`), so a block of IPv4 as IPv6 maps it (RFC 4291 section 2.5.5.2) is one of IPv4.
+        Ok(match (first.to_canonical(), bits.checked_sub(MAPPED_BITS)) {
+            (first @ IpAddr::V4(_), Some(bits)) if width == 128 => Self::Block { first, bits },
+            _ => Self::Block { first, bits },
+        })
     }
 }
 
@@ -169,6 +179,9 @@ mod tests {
             ("2001:db8::/33", "2001:db8:7fff::1", "2001:db8:8000::"),
             ("::1", "::1", "::2"),
             ("10.0.0.0/8", "::ffff:10.1.1.1", "::10.0.0.1"),
+            ("::ffff:10.0.0.0/104", "10.1.1.1", "11.0.0.0"),
+            ("::ffff:0:0/96", "255.255.255.255", "::1"),
+            ("::ffff:192.0.2.7", "::ffff:192.0.2.7", "192.0.2.6"),
         ] {
             let peers: Peers = peers.parse().expect("peers");
             assert!(peers.contain(&peer(inside)) && !peers.contain(&peer(outside)), "{peers}");

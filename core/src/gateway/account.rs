@@ -56,9 +56,10 @@ impl Account {
     /// A request is over.
     pub(super) fn count_end(&mut self, awaiting: &Awaiting, outcome: Outcome, now: Instant) {
         let number = awaiting.route.as_ref().map(|route| route.number);
+        let (method, status) = said(awaiting, awaiting.status(), awaiting.version < Version::Http2);
         self.route(number).ended(&RequestEnd {
-            method: said_method(awaiting, awaiting.version < Version::Http2),
-            status: awaiting.status(),
+            method,
+            status,
             outcome,
             request_octets: awaiting.request_octets,
             response_octets: awaiting.response_octets,
@@ -70,9 +71,14 @@ impl Account {
     }
 }
 
-/// The method as it was on the wire: an upgrade over HTTP/1.1 is an extended CONNECT in here only.
-fn said_method(awaiting: &Awaiting, http1: bool) -> Method {
-    if http1 && awaiting.head.extended_connect { Method::Get } else { awaiting.head.method }
+/// The method and the status as they were on the wire: an upgrade over HTTP/1.1 is an extended CONNECT, and agreed to with 2xx, in here only. One that lasts for
+/// hours is nothing to measure GETs by that were answered with 200.
+fn said(awaiting: &Awaiting, status: u16, http1: bool) -> (Method, u16) {
+    if http1 && awaiting.head.extended_connect {
+        (Method::Get, if (200..300).contains(&status) { 101 } else { status })
+    } else {
+        (awaiting.head.method, status)
+    }
 }
 
 /// A backend is done with a request.
@@ -85,10 +91,10 @@ pub(super) fn count_attempt(
     if outcome == AttemptOutcome::Complete {
         endpoint.served();
     }
-    let method = said_method(awaiting, endpoint.spoken() == Protocol::Http1);
+    let (method, status) = said(awaiting, attempt.status, endpoint.spoken() == Protocol::Http1);
     endpoint.counters.ended(&AttemptEnd {
         method,
-        status: attempt.status,
+        status,
         outcome,
         request_octets: attempt.request_octets,
         response_octets: attempt.response_octets,

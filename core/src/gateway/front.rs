@@ -126,6 +126,12 @@ impl Gateway {
         self.forward.request(fields, head, &client, entry.session.version(), || spare.take_section())
     }
 
+    /// The identifier of a client's stream; 0 where it is gone.
+    pub(super) fn stream_id(&self, front: FrontAddress) -> u32 {
+        let entry = self.conns.get(front.conn);
+        entry.and_then(|entry| entry.session.stream_id(front.stream)).unwrap_or(0)
+    }
+
     /// A request begins.
     fn freeze(
         &mut self,
@@ -150,7 +156,9 @@ impl Gateway {
             entry.session.set_tag(front.stream, tag_of(key));
         }
         if self.has_readers() {
-            self.write_record(Record::Started { request: id, at: now });
+            let client = front.conn;
+            let stream_id = self.stream_id(front);
+            self.write_record(Record::Started { request: id, client, stream_id, at: now });
         }
         key
     }

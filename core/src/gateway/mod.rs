@@ -31,6 +31,18 @@
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # What is left to whoever drives it
+//!
+//! - **Actions are taken behind writing, too.** `poll_transmit` and `handle_sent` may free what somebody waits for.
+//! - **Nothing is waited for.** Connecting ([`Action::Connect`]) and asking for names ([`Action::Resolve`], answered by [`Command::Resolved`]) go on
+//!   beside the loop.
+//! - **A backend to which nothing can be written any more is read out** before [`handle_closed`](Gateway::handle_closed) is said: what it has sent may
+//!   be its answer, or say why it has gone. Not so where [`recv_buf`](Gateway::recv_buf) says [`RecvBuf::Pause`] and
+//!   [`waits_for_output`](Gateway::waits_for_output): nothing will ever be read then. Clients' connections are over at once.
+//! - **Civil time is told** from time to time ([`Command::WallClock`]), for `date` fields.
+//!
+//! The example `own_loop` does that on sockets of the standard library, for a backend without a name.
 
 mod account;
 mod age;
@@ -91,6 +103,7 @@ pub use view::View;
 
 use crate::config::{Config, ConfigError};
 use crate::deadline::Deadlines;
+use crate::error::ConnectionError;
 use crate::h2::{Input, Role};
 use crate::key::Slab;
 use crate::ledger::{Ledger, Reservation};
@@ -101,6 +114,7 @@ use crate::request::{DeadlineTarget, Request, RequestKey};
 use crate::routes::Routes;
 use crate::session::Session;
 use crate::time::{Instant, WallClock};
+use crate::tls::TlsFailure;
 use conn::{Conn, Life, Side};
 use deadlines::Kind;
 use forward::Forward;
@@ -334,6 +348,9 @@ impl Gateway {
             Closed::Reset | Closed::Failed => Cause::ConnectionTerminated,
             Closed::Tls(failure) => Cause::Tls(failure),
         };
+        if why == Closed::Tls(TlsFailure::TimedOut) {
+            self.count_connection_error(conn, ConnectionError::PrefaceTimeout);
+        }
         self.remove_conn(conn, cause, now);
         self.dispatch_at = Some(now);
     }

@@ -195,19 +195,16 @@ pub struct Glance {
 }
 
 impl Gateway {
-    /// Every request that has not ended. It walks all of them.
-    pub fn glances(&self) -> impl Iterator<Item = Glance> {
-        self.requests.iter().map(|(_, request)| {
+    /// Every request that has not ended and is one of those, by the client's connection and stream. It walks all of them.
+    pub fn glances(&self, wanted: impl Fn(ConnId, u32) -> bool) -> impl Iterator<Item = Glance> {
+        self.requests.iter().filter_map(move |(_, request)| {
             let awaiting = &request.awaiting;
-            let front = awaiting.front;
-            Glance {
+            let (front, stream_id) = (awaiting.front.conn, self.stream_id(awaiting.front));
+            // Why one waits takes a look at more than it.
+            wanted(front, stream_id).then(|| Glance {
                 request: awaiting.id,
-                front: front.conn,
-                stream_id: self
-                    .conns
-                    .get(front.conn)
-                    .and_then(|entry| entry.session.stream_id(front.stream))
-                    .unwrap_or(0),
+                front,
+                stream_id,
                 attempts: awaiting.attempts,
                 place: match &request.place {
                     Place::Frozen(_) => Whereabouts::Frozen(self.why_frozen(request)),
@@ -216,7 +213,7 @@ impl Gateway {
                     }
                     Place::Finished(_) | Place::Moving => Whereabouts::Finished,
                 },
-            }
+            })
         })
     }
 

@@ -155,7 +155,7 @@ impl Connection {
     /// A request that cannot be read is answered in its turn, and is the last.
     fn refuse<'a>(&mut self, input: &mut Input<'a>, refusal: Refusal) -> Step<'a> {
         input.take_all();
-        self.traffic.malformed += 1;
+        self.traffic.malformed += u64::from(refusal == Refusal::Malformed);
         self.is_closing = true; // 9112-6.1-13
         self.recv = Recv::Closed;
         let stream = self.insert(Exchange::new(0, Method::Other, self.stream_recv_window()));

@@ -251,7 +251,9 @@ impl Replay {
     fn record(&self, record: &Record) -> String {
         let since = |at: Instant| Instant::from_nanos(at.as_nanos() - self.base);
         match record.clone() {
-            Record::Started { request, at } => format!("{request:?} at {:?}", since(at)),
+            Record::Started { request, client, stream_id, at } => {
+                format!("{request:?} of {client:?}/{stream_id} at {:?}", since(at))
+            }
             Record::Attempt(mut attempt) => {
                 attempt.thawed = since(attempt.thawed);
                 attempt.sent = attempt.sent.map(since);

@@ -387,10 +387,10 @@ fn an_upgrade_is_counted_as_what_was_on_the_wire() {
         let snapshot = memory.gateway.snapshot(100, memory.now);
         let labels = |durations: &Durations| -> Vec<_> {
             let of = durations.iter().filter(|(_, histogram)| histogram.count() > 0);
-            of.map(|(labels, _)| labels.method).collect()
+            of.map(|(labels, _)| (labels.method, labels.status)).collect()
         };
-        assert_eq!(labels(&snapshot.routes[0].counters.durations), [Counted::Get]);
-        let expected = if http2_behind { Counted::Connect } else { Counted::Get };
+        assert_eq!(labels(&snapshot.routes[0].counters.durations), [(Counted::Get, 101)]);
+        let expected = if http2_behind { (Counted::Connect, 200) } else { (Counted::Get, 101) };
         assert_eq!(labels(&snapshot.upstreams[0].endpoints[0].counters.durations), [expected]);
     }
 }

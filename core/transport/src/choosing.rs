@@ -65,6 +65,7 @@ mod tests {
             let mut pair = Pair::new(Transport::back(&back, name, Alpn::Either).unwrap(), deaf);
             pair.run();
             assert_eq!((pair.server.failure, pair.server.facts.is_some()), (failure, failure.is_none()));
+            assert_eq!(pair.client.ended, failure.is_some(), "it is told that this is the end");
         }
     }
 }

@@ -203,6 +203,10 @@ impl Transport {
         let certified = self.common().peer_certificates().is_some();
         let chosen = self.chosen.take();
         if let Some(failure) = chosen.and_then(|chosen| chosen.fault(self.name.as_deref(), certified)) {
+            // The library has no alert for what it knows nothing of. That this is the end is said all the same, and that no answer was cut off.
+            self.phase = Phase::Open;
+            self.close();
+            self.phase = Phase::Handshake;
             return self.fail(failure);
         }
         self.phase = Phase::Open;

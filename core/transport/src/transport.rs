@@ -245,20 +245,23 @@ mod tests {
         let mut spare = Spare::default();
         // ServerHello, of a length that exceeds all that is taken, an octet a record.
         let message = [2, 0, 0xff, 0xff].into_iter().chain(std::iter::repeat(3));
-        let records: Vec<u8> = message.take(INPUT / 6).flat_map(|octet| [22, 3, 3, 0, 1, octet]).collect();
-        let mut moved_at_half = 0;
+        let records: Vec<u8> = message.take(INPUT / 3).flat_map(|octet| [22, 3, 3, 0, 1, octet]).collect();
+        let (mut moved, mut most, mut last) = (0, 0, None);
         for piece in records.chunks(97) {
             let Some(room) = transport.recv_buf(&mut spare) else { break };
             let n = piece.len().min(room.len());
             room[..n].copy_from_slice(&piece[..n]);
             transport.received(n);
-            if let Plain::Failed(_) = transport.poll_plain(&mut []) {
+            most = most.max(transport.end - transport.start);
+            if let Plain::Failed(failure) = transport.poll_plain(&mut []) {
+                last = Some(failure);
                 break;
             }
             transport.rest(&mut spare);
             assert!(transport.input.capacity() <= INPUT);
-            moved_at_half = transport.moved;
+            moved = transport.moved;
         }
-        assert!(moved_at_half < 8 * INPUT, "{moved_at_half} octets were moved");
+        assert_eq!((most, last), (INPUT, Some(TlsFailure::Misbehaved)));
+        assert!(moved < 8 * INPUT, "{moved} octets were moved");
     }
 }

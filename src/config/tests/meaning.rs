@@ -106,6 +106,11 @@ fn every_key_arrives_where_it_belongs() {
     let upgrades: Vec<_> = routes[0].upgrades.iter().map(|upgrade| &**upgrade).collect();
     assert_eq!((upgrades, routes[0].connect), (vec!["websocket", "irc"], false));
     assert_eq!((routes[1].upgrades.len(), routes[1].connect), (1, true));
+    // RFC 9110 section 7.8: a protocol may have a version.
+    let versioned = valid(
+        "[[route]]\nupgrades = [\"tls/1.0\"]\nupstream = \"app\"\n[upstream.app]\nendpoints = [\"app:80\"]\n",
+    );
+    assert_eq!(*versioned.config.routes[0].upgrades, ["tls/1.0".into()]);
     let told = |rules: &[HeaderRule]| -> Vec<String> {
         let told = |rule: &HeaderRule| match rule {
             HeaderRule::Set { name, value } => format!("{name} = {value}"),

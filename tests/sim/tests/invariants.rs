@@ -3,7 +3,7 @@
 use shuntyard_core::address::Address;
 use shuntyard_core::config::Scope;
 use shuntyard_core::fields::{FieldLine, FieldSection};
-use shuntyard_core::gateway::{EndRecord, Inspection, Outcome, Record, RequestId, View};
+use shuntyard_core::gateway::{ConnId, EndRecord, Inspection, Outcome, Record, RequestId, View};
 use shuntyard_core::time::{Duration, Instant};
 use shuntyard_sim::client::Answer;
 use shuntyard_sim::invariants::{self, Scene, Turns};
@@ -20,7 +20,7 @@ fn assert_breaks(id: &str, outcome: Result<(), Violation>) {
 }
 
 fn started(n: u64) -> Record {
-    Record::Started { request: RequestId(n), at: Instant::ZERO }
+    Record::Started { request: RequestId(n), client: ConnId::from_bits(0), stream_id: 1, at: Instant::ZERO }
 }
 
 /// A ledger in which one head came and its request was started.

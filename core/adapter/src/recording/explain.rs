@@ -20,6 +20,9 @@ use crate::recording::witness::Witness;
 /// Requests that are told of at most, if a number alone is asked for.
 const REQUESTS_MAX: usize = 20;
 
+/// Of a request that waits for nobody.
+const AT_ONCE: &str = "accepted, and answered at once";
+
 /// A client's stream: its number, and perhaps its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamName {
@@ -118,7 +121,10 @@ struct Story {
 
 /// What was told of one request.
 struct Told {
-    glance: Glance,
+    /// The client's connection and stream.
+    client: (ConnId, u32),
+    /// Where it was when it was last told of.
+    place: Whereabouts,
     lines: Vec<String>,
     over: bool,
 }
@@ -136,13 +142,15 @@ impl Story {
         let seconds = (now.as_nanos() - self.begin.as_nanos()) as f64 / 1e9;
         let cause = self.cause.clone();
         let line = |what: String| format!("  {seconds:12.6} s  {what} ({cause})");
-        for glance in gateway.glances().filter(|glance| self.stream.is(glance)) {
+        let stream = self.stream;
+        for glance in gateway.glances(|conn, stream_id| stream.is(conn, stream_id)) {
             let known = self.requests.len();
             if let Some(told) = self.requests.get_mut(&glance.request) {
-                told.moved(glance, asked, line);
+                told.moved(glance.place, asked, line);
             } else if known < REQUESTS_MAX {
-                let accepted = line("accepted, and frozen".to_owned());
-                self.requests.insert(glance.request, Told { glance, lines: vec![accepted], over: false });
+                let at_once = glance.place == Whereabouts::Finished;
+                let accepted = line(if at_once { AT_ONCE } else { "accepted, and frozen" }.to_owned());
+                self.requests.insert(glance.request, Told::new(glance, accepted));
             } else {
                 self.more = true;
             }
@@ -151,7 +159,19 @@ impl Story {
 
     fn record(&mut self, record: &Record) {
         match record {
-            Record::Started { .. } => {}
+            // One that the gateway answers on arrival is gone when it is looked for.
+            &Record::Started { request, client, stream_id, at } => {
+                let is_new = self.stream.is(client, stream_id) && !self.requests.contains_key(&request);
+                if is_new && self.requests.len() < REQUESTS_MAX {
+                    let seconds = (at.as_nanos() - self.begin.as_nanos()) as f64 / 1e9;
+                    let line = format!("  {seconds:12.6} s  {AT_ONCE} ({})", self.cause);
+                    let place = Whereabouts::Finished;
+                    let glance = Glance { request, front: client, stream_id, attempts: 0, place };
+                    self.requests.insert(request, Told::new(glance, line));
+                } else if is_new {
+                    self.more = true;
+                }
+            }
             Record::Attempt(attempt) => {
                 let Some(told) = self.requests.get_mut(&attempt.request) else { return };
                 let how = match attempt.outcome {
@@ -181,7 +201,7 @@ impl Story {
     fn lines(self) -> Vec<String> {
         let mut lines = Vec::new();
         for (RequestId(number), told) in &self.requests {
-            let Glance { front, stream_id, .. } = told.glance;
+            let (front, stream_id) = told.client;
             lines.push(format!("request {number}: stream {stream_id} of the client's connection {front:?}"));
             lines.extend(told.lines.iter().cloned());
             if !told.over {
@@ -199,15 +219,20 @@ impl Story {
 }
 
 impl StreamName {
-    fn is(self, glance: &Glance) -> bool {
-        self.stream_id == glance.stream_id && self.conn.is_none_or(|conn| conn == glance.front)
+    fn is(self, conn: ConnId, stream_id: u32) -> bool {
+        self.stream_id == stream_id && self.conn.is_none_or(|own| own == conn)
     }
 }
 
 impl Told {
+    fn new(glance: Glance, line: String) -> Self {
+        let client = (glance.front, glance.stream_id);
+        Self { client, place: glance.place, lines: vec![line], over: false }
+    }
+
     /// Tells what is different from the last time. Why a request waits is known once actions were asked for.
-    fn moved(&mut self, glance: Glance, asked: bool, line: impl Fn(String) -> String) {
-        let (before, now) = (self.glance.place, glance.place);
+    fn moved(&mut self, now: Whereabouts, asked: bool, line: impl Fn(String) -> String) {
+        let before = self.place;
         let what = match (before, now) {
             (Whereabouts::Live { .. }, Whereabouts::Frozen(_)) => {
                 Some("taken back, and frozen again".to_owned())
@@ -222,7 +247,7 @@ impl Told {
         };
         // A wait that was not told is news the next time.
         if what.is_some() || !matches!(now, Whereabouts::Frozen(_)) {
-            self.glance = glance;
+            self.place = now;
         }
         self.lines.extend(what.map(line));
     }

@@ -82,6 +82,10 @@ impl<'a> Pieces<'a> {
     }
 
     pub(crate) fn add(&mut self, piece: &[u8], is_content: bool) {
+        // A reader stops where it has all: behind that it would take a piece of nothing for the next input.
+        if piece.is_empty() {
+            return;
+        }
         if is_content != self.kept {
             // Two pieces of a kind follow each other: nothing of the other stands between.
             0_usize.put(self.out);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use http::{Request, Response};
-use shuntyard_core::config::{Config, ConnectionConfig, Protocol};
+use shuntyard_core::config::{Config, ConnectionConfig, HostPattern, Protocol};
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::gateway::{Accepted, Action, Command, ConnId, Connected, RecvBuf};
 use shuntyard_core::h2::{Client, Server, ServerEvent};
@@ -368,6 +368,49 @@ fn a_gateway_that_does_something_else_is_caught_at_the_input_that_shows_it() {
     assert_eq!(found.to_string(), difference.what);
     let heads = |input: &&Input| matches!(input, Input::Sent(_, n) if *n > 100);
     assert_eq!(inputs.iter().find(heads), Some(found), "the first that carries heads");
+}
+
+/// An adapter may say that nothing came.
+#[test]
+fn what_is_nothing_is_replayed_as_nothing() {
+    for content in [true, false] {
+        let place = Place::new(&format!("nothing-{content}"));
+        let options = RecordingOptions { file: place.0.clone(), content, max_octets: 1 << 20 };
+        let mut world = World::new(gateway(Some(options), None));
+        world.turn();
+        for _ in 0..3 {
+            world.hear(world.conn, b"");
+            world.turn();
+        }
+        world.run();
+        let replayed = replay(&place.file()).unwrap();
+        assert_eq!((replayed.difference, replayed.broken_off), (None, false));
+    }
+}
+
+/// Of what nobody was asked for there is nothing to look at between two inputs.
+#[test]
+fn a_request_that_is_answered_at_once_is_explained() {
+    let place = Place::new("at-once");
+    let backend: std::net::SocketAddr = "127.0.0.1:9000".parse().unwrap();
+    let mut config = Config::new(vec![backend.into()]);
+    config.routes[0].host = HostPattern::Exact("b.example".into());
+    let recording = RecordingOptions { file: place.0.clone(), content: false, max_octets: 1 << 20 };
+    let options = Options { recording: Some(recording), ..Options::new(Vec::new()) };
+    let mut world = World::new(equip(&config, &options).unwrap().remove(0).gateway);
+    let request = Request::get("http://a.example/").body(()).unwrap();
+    world.client.send_request(&request, true).unwrap();
+    for _ in 0..4 {
+        world.turn();
+    }
+    drop(world);
+    let (replayed, story) = explain(&place.file(), "1".parse().unwrap()).unwrap();
+    assert_eq!(replayed.difference, None);
+    assert!(story[1].contains(" s  accepted, and answered at once (input "), "{story:?}");
+    assert!(story[2].ends_with("ended: LocalReply(NoRoute), status 404, 0 attempts"), "{story:?}");
+    assert_eq!(story.len(), 3);
+    let other = explain(&place.file(), "3".parse().unwrap()).unwrap().1;
+    assert_eq!(other, ["no request came on that stream"]);
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn find(tracks: &mut [Option<Track>], conn: ConnId) -> Option<&mut Track> {
 fn hash_record(record: &Record, fold: &mut Fold) {
     fold.write_u64(8);
     match record {
-        Record::Started { request, at } => (0_u64, request, at).hash(fold),
+        Record::Started { request, at, .. } => (0_u64, request, at).hash(fold),
         Record::Attempt(attempt) => {
             (1_u64, attempt.request, attempt.number, attempt.engine, attempt.stream_id).hash(fold);
             (attempt.outcome, u32::from(attempt.status)).hash(fold);
