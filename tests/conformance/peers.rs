@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Request, Response, StatusCode};
 use shuntyard_core::address::Address;
@@ -367,6 +367,15 @@ impl Origin {
         self.ending.store(true, Ordering::SeqCst);
         drop(TcpStream::connect(self.address).unwrap());
         self.thread.join().unwrap();
+    }
+}
+
+/// Looks again and again until it is so, no longer than [`PATIENCE`].
+pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it never came: {what}");
+        thread::yield_now();
     }
 }
 

@@ -19,7 +19,7 @@ use shuntyard_transport::{BackTls, ClientAuth, FrontTls, Trust};
 use crate::adapters::{Adapter, Running};
 use crate::authority::Authority;
 use crate::on_every_adapter;
-use crate::peers::{Origin, PATIENCE, Peer, Stream as _, any_port, backend, inet, nobody};
+use crate::peers::{Origin, PATIENCE, Peer, Stream as _, any_port, backend, inet, nobody, wait_until};
 use crate::secure::{HOST, Secure, listener};
 
 on_every_adapter! {
@@ -319,9 +319,9 @@ fn a_handshake_that_lasts_is_cut_for_somebody_only(adapter: &dyn Adapter) {
     let server = start(adapter, config, &front);
     let connect_dead = |_| TcpStream::connect(inet(&server.address)).unwrap();
     let dead: Vec<_> = (0..HANDSHAKES_MAX).map(connect_dead).collect();
-    while server.handle.inspect(PATIENCE, |gateway, _| gateway.view().fronts) != [HANDSHAKES_MAX] {
-        thread::yield_now();
-    }
+    wait_until("a handshake in every place", || {
+        server.handle.inspect(PATIENCE, |gateway, _| gateway.view().fronts) == [HANDSHAKES_MAX]
+    });
     thread::sleep(HANDSHAKE_PATIENCE * 3 / 2);
     assert_eq!(server.turned_away(), []);
     let mut client = connect(&server, &trusting);
@@ -361,9 +361,7 @@ fn a_certificate_is_replaced_under_load(adapter: &dyn Adapter) {
     let mut client = connect(&server, &new);
     assert_eq!(client.ask("/").status, StatusCode::OK);
     let then = asked.load(Ordering::SeqCst);
-    while asked.load(Ordering::SeqCst) < then + 20 {
-        thread::yield_now();
-    }
+    wait_until("twenty more answers", || asked.load(Ordering::SeqCst) >= then + 20);
     over.store(true, Ordering::SeqCst);
     load.into_iter().for_each(|client| client.join().unwrap());
     drop(client);
