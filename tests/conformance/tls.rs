@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use http::{Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use shuntyard_adapter::{HANDSHAKE_PATIENCE, HANDSHAKES_MAX, Options};
 use shuntyard_core::config::{Config, Protocol};
 use shuntyard_core::h2::{ServerEvent, StreamKey};
@@ -25,6 +25,7 @@ use crate::secure::{HOST, Secure, listener};
 on_every_adapter! {
     requests_over_tls_are_served_and_replay_without_keys,
     what_alpn_said_is_spoken,
+    an_upgrade_over_tls_is_asked_for_by_https,
     content_comes_whole_both_ways,
     the_end_is_said_in_tls_too,
     what_was_cut_off_does_not_look_whole,
@@ -71,6 +72,32 @@ fn requests_over_tls_are_served_and_replay_without_keys(adapter: &dyn Adapter) {
     drop(client);
     server.end_and_replay();
     assert_eq!(seen.join().unwrap().unwrap(), "https");
+}
+
+/// What its client has asked for is `wss`.
+fn an_upgrade_over_tls_is_asked_for_by_https(adapter: &dyn Adapter) {
+    req!("8441-5-02");
+    let (listener, config) = backend();
+    let (front, trusting) = listener_pair();
+    let server = start(adapter, config, &front);
+    let mut client = Secure::connect(&server.address, &trusting, Some(Protocol::Http1)).unwrap();
+    let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+                   sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    write!(client, "GET /chat HTTP/1.1\r\nhost: {HOST}\r\n{upgrade}\r\n").unwrap();
+    let mut backend = Peer::accept_for_tunnels(&listener);
+    let (stream, method, target) = backend.find(|event| match event {
+        ServerEvent::Request { stream, request, .. } => {
+            Some((stream, request.method().clone(), request.uri().to_string()))
+        }
+        _ => None,
+    });
+    assert_eq!((method, target), (Method::CONNECT, format!("https://{HOST}/chat")));
+    backend.answer(stream, b"");
+    let mut head = [0; 12];
+    client.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 101");
+    drop((client, backend));
+    server.end();
 }
 
 fn listener_pair() -> (FrontTls, BackTls) {
