@@ -13,7 +13,7 @@ use shuntyard_core::h2::{Client, ClientEvent, Server, ServerEvent};
 
 use crate::adapters::{Adapter, Running};
 use crate::on_every_adapter;
-use crate::peers::{PATIENCE, Peer, inet};
+use crate::peers::{PATIENCE, Peer, inet, wait_until};
 
 on_every_adapter! {
     what_a_network_cuts_is_answered_or_reset_and_never_wrong,
@@ -21,6 +21,8 @@ on_every_adapter! {
 
 const CLIENTS: u64 = 6;
 const REQUESTS: usize = 30;
+/// Of all of them, where 120 to 134 were seen: how octets are cut on their way is not the seed's doing alone.
+const WHOLE_MIN: usize = 60;
 
 /// Numbers that a seed brings about, one after the other (xorshift64*, Vigna 2016).
 struct Choices(u64);
@@ -35,9 +37,10 @@ impl Choices {
     }
 }
 
-/// A stretch of network in front of `target`. Of its connections some are cut, one in `cuts`; 0: none.
+/// A stretch of network in front of `target`. Of its connections some are cut, one in `cuts`, until it is calm.
 struct Network {
     address: SocketAddr,
+    calm: Arc<AtomicBool>,
     leave: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
@@ -45,18 +48,26 @@ struct Network {
 impl Network {
     fn start(target: SocketAddr, seed: u64, cuts: u64) -> Self {
         let mut choices = Choices(seed);
+        let calm = Arc::<AtomicBool>::default();
+        let is_calm = calm.clone();
         let (address, leave, thread) = accept_all(move |near| {
             // A gateway that has left takes nobody.
             let Ok(far) = TcpStream::connect(target) else { return };
             for (from, to) in [(&near, &far), (&far, &near)] {
-                let cut = cuts > 0 && choices.below(cuts) == 0;
+                let cut = choices.below(cuts) == 0;
                 let octets = if cut { choices.below(200_000) } else { u64::MAX };
                 let pace = Choices(choices.below(u64::MAX) | 1);
                 let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-                thread::spawn(move || carry(from, to, octets, pace));
+                let calm = is_calm.clone();
+                thread::spawn(move || carry(from, to, octets, pace, &calm));
             }
         });
-        Self { address, leave, thread }
+        Self { address, calm, leave, thread }
+    }
+
+    /// From now on nothing is cut.
+    fn calm_down(&self) {
+        self.calm.store(true, Ordering::Relaxed);
     }
 
     fn end(self) {
@@ -65,15 +76,18 @@ impl Network {
     }
 }
 
-/// Carries so many octets, in pieces, with pauses; then both ends are cut off.
-fn carry(mut from: TcpStream, mut to: TcpStream, mut octets: u64, mut choices: Choices) {
+/// Carries so many octets, in pieces, with pauses; then both ends are cut off, unless it is calm.
+fn carry(mut from: TcpStream, mut to: TcpStream, mut octets: u64, mut choices: Choices, calm: &AtomicBool) {
     let mut buffer = [0; 4096];
     // What goes wrong on one side ends the other.
     let _ = (|| -> io::Result<()> {
-        while octets > 0 {
+        while octets > 0 || calm.load(Ordering::Relaxed) {
             let n = from.read(&mut buffer)?;
             if n == 0 {
                 return to.shutdown(Shutdown::Write);
+            }
+            if calm.load(Ordering::Relaxed) {
+                octets = u64::MAX;
             }
             let mut piece = &buffer[..n.min(usize::try_from(octets).unwrap_or(n))];
             octets -= piece.len() as u64;
@@ -264,12 +278,16 @@ fn what_a_network_cuts_is_answered_or_reset_and_never_wrong(adapter: &dyn Adapte
     }
     println!("{all:?}");
     assert_eq!(all.whole + all.answered + all.cut, CLIENTS as usize * REQUESTS);
-    assert!(all.whole > 0 && all.whole < CLIENTS as usize * REQUESTS, "a network that cuts some: {all:?}");
+    assert!(
+        all.whole >= WHOLE_MIN && all.whole < CLIENTS as usize * REQUESTS,
+        "a network that cuts some: {all:?}"
+    );
     front.end();
-    // Behind all that the gateway is as good as new.
+    // Behind all that the gateway is as good as new, once it has heard of what was cut last.
+    backends.iter().for_each(Network::calm_down);
     let mut client = Peer::connect(&server.address);
-    let mut statuses = (0..20).map(|_| client.ask("/10").status);
-    assert!(statuses.any(|status| status == StatusCode::OK));
+    wait_until("a backend that is asked again", || client.ask("/10").status == StatusCode::OK);
+    (0..20).for_each(|_| assert_eq!(client.ask("/10").status, StatusCode::OK));
     drop(client);
     server.end();
     backends.into_iter().for_each(Network::end);

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Request, Response, StatusCode};
 use shuntyard_core::address::Address;
@@ -298,6 +298,12 @@ impl Peer<Server> {
         Self::new(Server::new(ConnectionConfig::default(), 2).unwrap(), stream)
     }
 
+    /// The gateway's next connection, to a server that offers tunnels (RFC 8441).
+    pub(crate) fn accept_for_tunnels(listener: &TcpListener) -> Self {
+        let config = ConnectionConfig { extended_connect: true, ..ConnectionConfig::default() };
+        Self::new(Server::new(config, 2).unwrap(), patient(listener.accept().unwrap().0))
+    }
+
     /// The next request and its path.
     pub(crate) fn request(&mut self) -> (StreamKey, String) {
         self.find(|event| match event {
@@ -367,6 +373,15 @@ impl Origin {
         self.ending.store(true, Ordering::SeqCst);
         drop(TcpStream::connect(self.address).unwrap());
         self.thread.join().unwrap();
+    }
+}
+
+/// Looks again and again until it is so, no longer than [`PATIENCE`].
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it never came: {what}");
+        thread::yield_now();
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use http::{Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use shuntyard_adapter::{HANDSHAKE_PATIENCE, HANDSHAKES_MAX, Options};
 use shuntyard_core::config::{Config, Protocol};
 use shuntyard_core::h2::{ServerEvent, StreamKey};
@@ -19,12 +19,13 @@ use shuntyard_transport::{BackTls, ClientAuth, FrontTls, Trust};
 use crate::adapters::{Adapter, Running};
 use crate::authority::Authority;
 use crate::on_every_adapter;
-use crate::peers::{Origin, PATIENCE, Peer, Stream as _, any_port, backend, inet, nobody};
+use crate::peers::{Origin, PATIENCE, Peer, Stream as _, any_port, backend, inet, nobody, wait_until};
 use crate::secure::{HOST, Secure, listener};
 
 on_every_adapter! {
     requests_over_tls_are_served_and_replay_without_keys,
     what_alpn_said_is_spoken,
+    an_upgrade_over_tls_is_asked_for_by_https,
     content_comes_whole_both_ways,
     the_end_is_said_in_tls_too,
     what_was_cut_off_does_not_look_whole,
@@ -71,6 +72,32 @@ fn requests_over_tls_are_served_and_replay_without_keys(adapter: &dyn Adapter) {
     drop(client);
     server.end_and_replay();
     assert_eq!(seen.join().unwrap().unwrap(), "https");
+}
+
+/// What its client has asked for is `wss`.
+fn an_upgrade_over_tls_is_asked_for_by_https(adapter: &dyn Adapter) {
+    req!("8441-5-02");
+    let (listener, config) = backend();
+    let (front, trusting) = listener_pair();
+    let server = start(adapter, config, &front);
+    let mut client = Secure::connect(&server.address, &trusting, Some(Protocol::Http1)).unwrap();
+    let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+                   sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    write!(client, "GET /chat HTTP/1.1\r\nhost: {HOST}\r\n{upgrade}\r\n").unwrap();
+    let mut backend = Peer::accept_for_tunnels(&listener);
+    let (stream, method, target) = backend.find(|event| match event {
+        ServerEvent::Request { stream, request, .. } => {
+            Some((stream, request.method().clone(), request.uri().to_string()))
+        }
+        _ => None,
+    });
+    assert_eq!((method, target), (Method::CONNECT, format!("https://{HOST}/chat")));
+    backend.answer(stream, b"");
+    let mut head = [0; 12];
+    client.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 101");
+    drop((client, backend));
+    server.end();
 }
 
 fn listener_pair() -> (FrontTls, BackTls) {
@@ -324,9 +351,9 @@ fn a_handshake_that_lasts_is_cut_for_somebody_only(adapter: &dyn Adapter) {
         dead
     };
     let dead: Vec<_> = (0..HANDSHAKES_MAX).map(connect_dead).collect();
-    while server.handle.inspect(PATIENCE, |gateway, _| gateway.view().fronts) != [HANDSHAKES_MAX] {
-        thread::yield_now();
-    }
+    wait_until("a handshake in every place", || {
+        server.handle.inspect(PATIENCE, |gateway, _| gateway.view().fronts) == [HANDSHAKES_MAX]
+    });
     thread::sleep(HANDSHAKE_PATIENCE * 3 / 2);
     assert_eq!(server.turned_away(), []);
     let mut client = connect(&server, &trusting);
@@ -366,9 +393,7 @@ fn a_certificate_is_replaced_under_load(adapter: &dyn Adapter) {
     let mut client = connect(&server, &new);
     assert_eq!(client.ask("/").status, StatusCode::OK);
     let then = asked.load(Ordering::SeqCst);
-    while asked.load(Ordering::SeqCst) < then + 20 {
-        thread::yield_now();
-    }
+    wait_until("twenty more answers", || asked.load(Ordering::SeqCst) >= then + 20);
     over.store(true, Ordering::SeqCst);
     load.into_iter().for_each(|client| client.join().unwrap());
     drop(client);

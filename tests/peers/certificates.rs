@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rcgen::{CertificateParams, DnType};
 
@@ -42,17 +42,18 @@ fn start(adapter: &str, folder: &Folder, nghttpd: &Nghttpd, more: &str) -> (Proc
     (process, ports[0])
 }
 
-/// Calls it until it holds, or for two seconds.
-fn within_two_seconds(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(2);
-    loop {
-        let begun_in_time = Instant::now() < deadline;
+/// How often somebody looks for what must come; what takes its time on a busy machine has it.
+const LOOKS: usize = 1000;
+
+/// Looks until it holds, with pauses.
+fn look_for(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..LOOKS {
         if holds() {
             return;
         }
-        assert!(begun_in_time, "{what} took more than two seconds");
         thread::sleep(Duration::from_millis(50));
     }
+    panic!("{what} never came");
 }
 
 /// No request fails, and the new one is served soon.
@@ -71,7 +72,7 @@ pub(crate) fn replaced_under_load(peers: &Peers) {
         put(&folder, "next.pem", next.pem());
         put(&folder, "key.pem", key);
         put(&folder, "cert.pem", cert);
-        within_two_seconds("the new certificate", || {
+        look_for("the new certificate", || {
             let mut curl = peers.command("curl");
             curl.args(["-sS", "--cacert"]).arg(folder.path("next.pem")).arg(&url);
             run(&mut curl).stdout == b"a page\n"
@@ -163,7 +164,7 @@ pub(crate) fn of_clients(peers: &Peers) {
             assert!(said == "000" && complaint.contains(alert), "{said} {complaint}");
         }
         put(&folder, "clients.pem", strangers.pem());
-        within_two_seconds("the new authorities", || served("admin.test", Some("strange"), &[]) == "200");
+        look_for("the new authorities", || served("admin.test", Some("strange"), &[]) == "200");
         assert_eq!(served("admin.test", Some("known"), &[]), "000");
         gateway.find_line("that they have changed", |line| {
             (line.contains("authorities of clients on 127.0.0.1:") && line.ends_with("hold from now on"))

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::thread;
+use std::time::Instant;
 
 use crate::content::{octets, same};
 use crate::nghttpd::{Folder, Nghttpd};
@@ -111,13 +112,16 @@ pub(crate) fn drain_in_mid_download(peers: &Peers) {
     let mut command = curl(peers);
     command.args(["--limit-rate", "4M", "-o"]).arg(&body).arg(program.url("/large"));
     let mut client = Process::spawn(&mut command);
+    let deadline = Instant::now() + PATIENCE;
     while std::fs::metadata(&body).map_or(0, |body| body.len()) == 0 {
-        assert!(client.is_running(), "{}", client.log());
+        assert!(client.is_running() && Instant::now() < deadline, "{}", client.log());
         thread::yield_now();
     }
     program.process.signal("TERM");
     program.process.find_line("the drain", |line| line.starts_with("SIGTERM: draining").then_some(()));
+    let deadline = Instant::now() + PATIENCE;
     while TcpStream::connect(("127.0.0.1", program.port())).is_ok() {
+        assert!(Instant::now() < deadline, "new clients are taken yet: {}", program.process.log());
         thread::yield_now();
     }
     assert!(client.wait().success(), "{}", client.log());

@@ -169,7 +169,7 @@ fn rfc9113_8_1_1_content_length_of_requests() {
 
 #[test]
 fn rfc9113_8_1_trailers() {
-    req!("9113-8.1-04", "9113-8.1-05", "9113-8.3-03", "9110-6.5.1-02");
+    req!("9113-8.1-03", "9113-8.1-04", "9113-8.1-05", "9113-8.3-03", "9110-6.5.1-02");
     let fails = |what, frames: Vec<u8>, error| (what, frames, error, PROTOCOL_ERROR);
     reset_open_stream(
         Role::Server,
@@ -233,7 +233,7 @@ fn status(value: &str) -> Vec<u8> {
 
 #[test]
 fn rfc9113_8_1_responses() {
-    req!("9113-8.1-05", "9113-8.1.1-05", "9113-8.3-02", "9113-8.3.2-01");
+    req!("9113-8.1-03", "9113-8.1-05", "9113-8.1.1-05", "9113-8.3-02", "9113-8.3.2-01");
     let head = |block: &[u8], end| headers(HALF_CLOSED, block, end);
     let malformed = |what, octets| (what, octets, StreamError::Malformed, PROTOCOL_ERROR);
     let after_final = |octets: Vec<u8>| [head(&OK, false), octets].concat();

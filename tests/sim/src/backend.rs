@@ -88,6 +88,12 @@ impl BackendConn {
         ends && self.fault.take().is_some()
     }
 
+    /// Goes away: what has come is answered whole, or nothing is that is not answered yet.
+    pub fn say_goodbye(&mut self, serves: bool, world: &mut World) {
+        self.go_away(if serves { self.last_stream } else { 0 }, NO_ERROR);
+        world.wake(world.now(), self.me);
+    }
+
     /// Whether everything it sent to be acknowledged was.
     pub fn is_acknowledged(&self) -> bool {
         self.endpoint.finished || self.endpoint.has_left() || self.endpoint.peer.is_acknowledged()

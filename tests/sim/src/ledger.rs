@@ -69,6 +69,8 @@ pub struct Attempt {
     pub stream: u32,
     /// When its head was shown.
     pub opened: Nanos,
+    /// Its backend may break the rules of the connection: what it says then may not be looked at.
+    pub hostile: bool,
     /// Octets of the request's content that left for the backend.
     pub request_sent: u64,
     /// END_STREAM left for the backend.
@@ -79,10 +81,14 @@ pub struct Attempt {
     pub interim: u32,
     /// The final response's head came.
     pub head: bool,
+    /// The status in it.
+    pub status: Option<u16>,
     /// Octets of content that came.
     pub received: u64,
     /// END_STREAM came.
     pub ended: bool,
+    /// It came on a connection that the gateway had not ended.
+    pub ended_in_time: bool,
     /// RST_STREAM came with this code.
     pub reset: Option<u32>,
     /// GOAWAY came and does not cover the stream.

@@ -12,11 +12,11 @@ use crate::adapter::Adapter;
 use crate::client::{Answer, Client};
 use crate::generate::AMPLE_DRAIN;
 use crate::invariants::{self, Paid, Scene, Turns};
-use crate::ledger::Violation;
+use crate::ledger::{Attempt, Violation};
 use crate::net::End;
 use crate::probe;
 use crate::refcodec::frame::REFUSED_STREAM;
-use crate::scenario::{Leave, Scenario};
+use crate::scenario::{Exchange, Leave, Method, Scenario};
 use crate::stage::Stage;
 use crate::truth;
 use crate::world::{Nanos, SECOND, Wake};
@@ -100,6 +100,11 @@ pub enum Cut {
     Client(Leave),
     /// The first backend connection is closed or reset by its backend.
     Backend(Leave),
+    /// The first backend connection goes away with GOAWAY: its backend serves what it has got, or nothing that is under way.
+    GoAway {
+        /// What it has got.
+        serves: bool,
+    },
     /// Half a minute passes at once.
     Jump,
     /// The operator orders the drain.
@@ -162,8 +167,8 @@ struct Run {
     config: Config,
     jumps: Vec<(Nanos, Nanos)>,
     draining: bool,
-    /// By when the drain must have ended, once it was ordered.
-    drain_by: Option<Nanos>,
+    /// When the drain was ordered, and by when it must have ended.
+    drain_by: Option<(Nanos, Nanos)>,
     epoch: Nanos,
     slack: Nanos,
     cut: Option<(u64, Cut)>,
@@ -231,7 +236,7 @@ impl Run {
         let jumps: Nanos = scenario.jumps.iter().map(|(_, by)| by).sum();
         if let Some(at) = scenario.drain_at {
             self.until(at, |_| false)?;
-            self.drain(scenario);
+            self.drain(scenario.drain, scenario.adapter.late);
         }
         self.until(scenario.safety + jumps, |run| run.clients.iter().all(Client::is_done))?;
         let open: Vec<usize> = (0..self.clients.len()).filter(|&at| !self.clients[at].is_done()).collect();
@@ -244,18 +249,20 @@ impl Run {
         }
         self.rest = self.adapter.gateway().view();
         // After a jump of the clock duties of peers that fell into it are done at the very end: that is no rest.
-        if self.cut.is_none() && scenario.jumps.is_empty() && scenario.drain_at.is_none() {
+        let (cut, drained) = (self.cut.map(|(_, cut)| cut), self.drain_by.is_some());
+        let jumped = cut == Some(Cut::Jump) || !scenario.jumps.is_empty();
+        if !jumped && !drained {
             self.at_rest()?;
         }
         self.stage.heal();
-        if self.cut.is_none() && scenario.drain_at.is_none() {
+        if !drained {
             self.probe(scenario)?;
         }
-        self.drain(scenario);
-        let deadline = self.drain_by.unwrap_or_default();
+        self.drain(scenario.drain, scenario.adapter.late);
+        let (_, deadline) = self.drain_by.unwrap_or_default();
         self.until(deadline + REST, |run| run.adapter.drained.is_some())?;
         // After a drain was ordered a jump moves its deadline.
-        if self.cut.is_none() && (scenario.drain_at.is_none() || scenario.jumps.is_empty()) {
+        if cut != Some(Cut::Jump) && (scenario.drain_at.is_none() || scenario.jumps.is_empty()) {
             invariants::q2_the_drain_ended_in_time(&mut self.stage.ledger, self.adapter.drained, deadline)?;
         }
         let (drained, links) = (self.adapter.drained.is_some(), self.adapter.open());
@@ -270,24 +277,29 @@ impl Run {
     }
 
     /// The drain is ordered, where it was not.
-    fn drain(&mut self, scenario: &Scenario) {
+    fn drain(&mut self, time: Nanos, late: Nanos) {
         if self.drain_by.is_some() {
             return;
         }
         (self.draining, self.stage.ledger.draining) = (true, true);
-        self.drain_by = Some(self.stage.now() + scenario.drain + scenario.adapter.late);
-        self.adapter.drain(scenario.drain, self.stage.now());
+        let now = self.stage.now();
+        self.drain_by = Some((now, now + time + late));
+        self.adapter.drain(time, now);
     }
 
     /// Who comes when all is over but what lasts for ever is served.
     fn probe(&mut self, scenario: &Scenario) -> Result<(), Violation> {
-        let (at, now) = (self.clients.len(), self.stage.now());
+        let (at, now, began) = (self.clients.len(), self.stage.now(), self.steps);
         self.clients.push(Client::new(probe::session(scenario, now), Wake::Client(at)));
         self.links.push(None);
         self.stage.world.wake(now, Wake::Client(at));
         self.until(now + scenario.safety, |run| run.clients[at].is_done())?;
         let client = &self.clients[at];
         self.stage.ledger.check("LIVE", client.is_done(), || "the probe waits for ever".into())?;
+        // What goes wrong only now may hit it as it may hit others.
+        if self.cut.is_some_and(|(moment, _)| (began..=self.steps).contains(&moment)) {
+            return Ok(());
+        }
         for (exchange, answer) in client.session().exchanges.iter().zip(&client.answers) {
             probe::is_served(&mut self.stage.ledger, scenario, exchange, answer)?;
         }
@@ -411,11 +423,12 @@ impl Run {
                 }
                 self.adapter.configure(&self.config, stage.now());
             }
-            Cut::Drain => {
-                self.draining = true;
-                stage.ledger.draining = true;
-                self.adapter.drain(SECOND, stage.now());
+            Cut::GoAway { serves } => {
+                if let Some(conn) = stage.backend_conns.values_mut().next() {
+                    conn.say_goodbye(serves, &mut stage.world);
+                }
             }
+            Cut::Drain => self.drain(SECOND, 0),
         }
     }
 
@@ -473,10 +486,11 @@ impl Run {
     fn answers_are_true(&mut self, scenario: &Scenario) -> Result<(), Violation> {
         let all = scenario.touches_all();
         let sick = scenario.touched_upstreams();
-        for (client, link) in self.clients.iter().zip(&self.links) {
+        for (at, (client, link)) in self.clients.iter().zip(&self.links).enumerate() {
             let full = link.is_some_and(|link| self.stage.police[link].was_full(&self.config));
             for (exchange, answer) in client.session().exchanges.iter().zip(&client.answers) {
                 let drained = self.drain_touches(scenario, exchange.rid);
+                let cut = self.cut_touches(at, exchange);
                 let ledger = &mut self.stage.ledger;
                 invariants::d2_content_is_true(ledger, exchange.rid, answer.first_wrong)?;
                 let refused = answer.reset == Some(REFUSED_STREAM) && !client.session().patient;
@@ -486,7 +500,7 @@ impl Run {
                     || refused
                     || full && (answer.status() == Some(503) || answer.reset.is_some())
                     || scenario.stands_in_its_own_way(client.session());
-                let touched = all || own || !healthy || self.cut.is_some();
+                let touched = all || own || !healthy || cut;
                 let crowded_out =
                     scenario.is_crowded() && invariants::l7_there_was_no_room(ledger, exchange.rid, answer);
                 let touched = touched || crowded_out || drained;
@@ -497,17 +511,44 @@ impl Run {
         Ok(())
     }
 
+    /// Whether what goes wrong at a moment of one's choice may have kept a request from its response.
+    fn cut_touches(&self, client: usize, exchange: &Exchange) -> bool {
+        let ledger = &self.stage.ledger;
+        let attempts = || ledger.traces.get(&exchange.rid).into_iter().flat_map(|trace| &trace.attempts);
+        let begun = |attempt: &Attempt| attempt.head || attempt.interim > 0;
+        let safe = exchange.request.method == Method::Get;
+        match self.cut {
+            // What follows when a connection is over is the same for everybody else.
+            Some((_, Cut::Client(_))) => client == 0,
+            // What may not be sent again may have been executed.
+            Some((_, Cut::Backend(_))) => attempts().any(|attempt| {
+                attempt.lost && !attempt.ended && (begun(attempt) || !safe && !attempt.never_left)
+            }),
+            Some((_, Cut::GoAway { .. })) => {
+                attempts().any(|attempt| attempt.left_out && !attempt.ended && begun(attempt))
+            }
+            Some((_, Cut::Jump)) => true,
+            Some((_, Cut::Drain)) => {
+                !self.drain_by.is_some_and(|(at, _)| self.was_accepted(exchange.rid, at))
+            }
+            Some((_, Cut::Configure { .. })) | None => false,
+        }
+    }
+
+    /// Whether a request was accepted before this moment.
+    fn was_accepted(&self, rid: u64, before: Nanos) -> bool {
+        let moment = Instant::from_nanos(self.epoch + before);
+        let accepted =
+            |record: &EndRecord| invariants::rid_of(record) == Some(rid) && record.accepted < moment;
+        self.stage.ledger.end_records.iter().any(accepted)
+    }
+
     /// Whether a drain that came early may have kept a request from its response: where it had not begun, or the drain had a deadline that is
     /// of any account, or what has left is given no time to arrive.
     fn drain_touches(&self, scenario: &Scenario, rid: u64) -> bool {
         let Some(at) = scenario.drain_at else { return false };
-        let (ledger, begun) = (&self.stage.ledger, Instant::from_nanos(self.epoch + at));
-        let before = |record: &EndRecord| invariants::rid_of(record) == Some(rid) && record.accepted < begun;
         let hasty = scenario.config.timeouts.linger < Duration::from_secs(2);
-        hasty
-            || scenario.drain < AMPLE_DRAIN
-            || !scenario.jumps.is_empty()
-            || !ledger.end_records.iter().any(before)
+        hasty || scenario.drain < AMPLE_DRAIN || !scenario.jumps.is_empty() || !self.was_accepted(rid, at)
     }
 
     fn report(self) -> Report {

@@ -122,7 +122,8 @@ fn w8_streams_that_stand_still_change_no_other() {
     }
 }
 
-/// S3: one thing goes wrong at every moment of a run that is healthy otherwise.
+/// S3: one thing goes wrong at every moment of a run that is healthy otherwise. Whom it cannot have touched is answered as ever, and who
+/// comes then is served.
 #[test]
 fn s3_something_goes_wrong_at_every_moment() {
     let scenario = mixed();
@@ -132,6 +133,8 @@ fn s3_something_goes_wrong_at_every_moment() {
         Cut::Client(Leave::Reset),
         Cut::Backend(Leave::Close),
         Cut::Backend(Leave::Reset),
+        Cut::GoAway { serves: true },
+        Cut::GoAway { serves: false },
         Cut::Jump,
         Cut::Drain,
         Cut::Configure { same: false },

@@ -1,17 +1,20 @@
-//! Each invariant that spans connections fires on a violation made by hand.
+//! Invariants that span connections fire on violations made by hand: those for which a few lines make a world. The others are told by
+//! bugs that are planted (`tests/planted`), those of one connection by `police.rs`.
 
 use shuntyard_core::address::Address;
-use shuntyard_core::config::Scope;
+use shuntyard_core::config::{Host, Scope};
 use shuntyard_core::fields::{FieldLine, FieldSection};
-use shuntyard_core::gateway::{ConnId, EndRecord, Inspection, Outcome, Record, RequestId, View};
+use shuntyard_core::gateway::{
+    AttemptOutcome, AttemptRecord, Cause, ConnId, EndRecord, Inspection, Outcome, Record, RequestId, View,
+};
 use shuntyard_core::time::{Duration, Instant};
 use shuntyard_sim::client::Answer;
 use shuntyard_sim::invariants::{self, Scene, Turns};
 use shuntyard_sim::ledger::{Attempt, Checks, Head, Ledger, Thaw, Trace, Violation};
 use shuntyard_sim::police::{Police, Side};
 use shuntyard_sim::refcodec::field;
-use shuntyard_sim::refcodec::frame::{Frame, PREFACE};
-use shuntyard_sim::scenario::{Exchange, Scenario};
+use shuntyard_sim::refcodec::frame::{Frame, PREFACE, REFUSED_STREAM};
+use shuntyard_sim::scenario::{Backend, Exchange, Scenario};
 use shuntyard_sim::truth;
 use shuntyard_sim::world::SECOND;
 
@@ -91,6 +94,72 @@ fn d1_d2_e2_on_traces() {
 }
 
 /// A front (link 0) whose client sent 100 octets on stream 1 and got `credit` of them back, and an idle backend (link 1).
+/// Request 9 with these attempts, passed on to the client on link 0.
+fn with_attempts(attempts: Vec<Attempt>) -> Ledger {
+    let mut ledger = Ledger::default();
+    let head = Some(Head::Backend);
+    ledger.traces.insert(9, Trace { front: Some((0, 1)), head, attempts, ..Trace::default() });
+    ledger
+}
+
+#[test]
+fn l6_what_broke_off_or_is_malformed() {
+    let judge = |attempt| invariants::l6_only_whole_responses_end_cleanly(&mut with_attempts(attempt), 9);
+    let whole = Attempt { head: true, ended: true, ..Attempt::default() };
+    judge(vec![Attempt::default(), whole.clone()]).unwrap();
+    assert_breaks("L6", judge(vec![]));
+    assert_breaks("L6", judge(vec![whole.clone(), Attempt { head: true, ..Attempt::default() }]));
+    assert_breaks("L6", judge(vec![Attempt { malformed: true, ..whole }]));
+    // An answer of the gateway's own has no backend to be whole.
+    let mut own = with_attempts(vec![]);
+    own.trace(9).head = Some(Head::Local(502));
+    invariants::l6_only_whole_responses_end_cleanly(&mut own, 9).unwrap();
+}
+
+#[test]
+fn l8_the_head_of_another_attempt() {
+    let attempt = |link| Attempt { link, stream: 3, ..Attempt::default() };
+    let judge = |from: &str| {
+        let mut ledger = with_attempts(vec![attempt(1), attempt(2)]);
+        invariants::l8_the_head_is_the_last_attempts(&mut ledger, 9, &[field("x-from", from)])
+    };
+    judge("2.3").unwrap();
+    ["1.3", "2.1", ""].into_iter().for_each(|from| assert_breaks("L8", judge(from)));
+}
+
+#[test]
+fn e10_a_request_for_whom_nobody_waits() {
+    let judge = |change: fn(&mut Ledger)| {
+        let mut ledger = with_attempts(vec![Attempt::default()]);
+        change(&mut ledger);
+        invariants::e10_nothing_is_asked_for_who_has_gone(&mut ledger, 9)
+    };
+    judge(|_| {}).unwrap();
+    // That it has gone is nobody's fault before it is known.
+    judge(|ledger| ledger.trace(9).client_gone = true).unwrap();
+    assert_breaks("E10", judge(|ledger| ledger.trace(9).gone_known = true));
+    assert_breaks("E10", judge(|ledger| _ = ledger.fronts_over.insert(0)));
+}
+
+#[test]
+fn r4_r5_too_many_attempts_and_other_ones() {
+    let attempt = |path, reset| {
+        let fields = vec![field(":method", "GET"), field(":path", path)];
+        Attempt { fields, reset, ..Attempt::default() }
+    };
+    let judge = |attempts| invariants::r4_r5_attempts_are_few_and_alike(&mut with_attempts(attempts), 9);
+    let refused = Some(REFUSED_STREAM);
+    judge(vec![attempt("/", None), attempt("/", None)]).unwrap();
+    assert_breaks("R5", judge(vec![attempt("/", refused), attempt("/other", None)]));
+    let retry = Scenario::new(0, vec![], vec![Backend::new(1)]).config.upstreams[0].retry.clone();
+    let most = retry.attempts as usize;
+    judge(vec![attempt("/", None); most]).unwrap();
+    assert_breaks("R4", judge(vec![attempt("/", None); most + 1]));
+    let all = (retry.unprocessed_attempts + retry.attempts) as usize;
+    judge(vec![attempt("/", refused); all - 1]).unwrap();
+    assert_breaks("R4", judge(vec![attempt("/", refused); all]));
+}
+
 fn with_credit(credit: u32) -> (Ledger, [Police; 2]) {
     let mut ledger = Ledger::default();
     let mut police = [Police::new(0, Side::Front, 1000, 1), Police::new(1, Side::Backend, 0, 1)];
@@ -312,11 +381,16 @@ fn i3_clients_take_turns() {
 
 /// Request 9 was answered by a backend with 200 and no content; its record says what is asked for.
 fn l2_of(trace: Trace, outcome: Outcome, status: u16) -> Result<(), Violation> {
-    let mut fields = FieldSection::new();
-    fields.push(FieldLine::new(b"x-rid", b"9", 0));
     let mut ledger = Ledger::default();
     ledger.traces.insert(9, trace);
-    ledger.end_records.push(EndRecord {
+    ledger.end_records.push(end_of_9(outcome, status));
+    invariants::l2_records_tell_what_happened(&mut ledger)
+}
+
+fn end_of_9(outcome: Outcome, status: u16) -> EndRecord {
+    let mut fields = FieldSection::new();
+    fields.push(FieldLine::new(b"x-rid", b"9", 0));
+    EndRecord {
         request: RequestId(0),
         client: Address::Unix("/client".into()),
         tls: None,
@@ -335,8 +409,85 @@ fn l2_of(trace: Trace, outcome: Outcome, status: u16) -> Result<(), Violation> {
         thawed: None,
         responded: None,
         ended: Instant::ZERO,
-    });
+    }
+}
+
+/// A POST of eight octets that was answered with nine, by the first endpoint of the default configuration, and what is written down of it.
+fn l2_of_attempt(change: fn(&mut Attempt, &mut AttemptRecord, &mut EndRecord)) -> Result<(), Violation> {
+    let config = Scenario::new(0, vec![], vec![Backend::new(1)]).config;
+    let upstream = &config.upstreams[0];
+    let endpoint = &upstream.endpoints[0];
+    let Host::Address(Address::Inet(target)) = endpoint.host else { panic!("{endpoint}") };
+    let mut attempt = Attempt {
+        link: 3,
+        stream: 1,
+        request_sent: 8,
+        request_ended: true,
+        head: true,
+        status: Some(200),
+        received: 9,
+        ended: true,
+        ended_in_time: true,
+        ..Attempt::default()
+    };
+    let mut record = AttemptRecord {
+        request: RequestId(0),
+        number: 1,
+        upstream: upstream.name.clone(),
+        endpoint: endpoint.to_string().into(),
+        engine: 0,
+        stream_id: 1,
+        outcome: AttemptOutcome::Complete,
+        status: 200,
+        request_octets: 8,
+        response_octets: 9,
+        thawed: Instant::ZERO,
+        sent: None,
+        responded: None,
+        ended: Instant::ZERO,
+    };
+    let mut end = end_of_9(Outcome::Complete, 200);
+    (end.request_octets, end.response_octets, end.attempts) = (8, 9, 1);
+    change(&mut attempt, &mut record, &mut end);
+    let mut ledger = Ledger::default().limited(&config);
+    ledger.targets.insert(3, target);
+    ledger.upstream_of.insert(9, 0);
+    let seen = Trace { head: Some(Head::Backend), status: Some(200), ended: true, ..Trace::default() };
+    ledger.traces.insert(9, Trace { received: 8, sent: 9, attempts: vec![attempt], ..seen });
+    ledger.attempt_records.push(record);
+    ledger.end_records.push(end);
     invariants::l2_records_tell_what_happened(&mut ledger)
+}
+
+#[test]
+fn l2_attempts() {
+    l2_of_attempt(|_, _, _| {}).unwrap();
+    // Where its end was not passed on, more may have come than was counted, and been cut than has left.
+    l2_of_attempt(|attempt, _, end| {
+        (attempt.request_ended, attempt.request_sent, end.request_octets) = (false, 4, 6);
+    })
+    .unwrap();
+    // What was reset may have been given up before its end was seen.
+    l2_of_attempt(|attempt, record, _| {
+        (attempt.reset_by_gateway, record.outcome) = (true, AttemptOutcome::Abandoned);
+    })
+    .unwrap();
+    let wrong: [fn(&mut Attempt, &mut AttemptRecord, &mut EndRecord); 11] = [
+        |_, record, _| record.outcome = AttemptOutcome::Abandoned,
+        |_, record, _| record.outcome = AttemptOutcome::Failed(Cause::ConnectionTerminated),
+        |_, record, _| record.status = 204,
+        |_, record, _| record.request_octets = 7,
+        |_, record, _| record.request_octets = 9,
+        |_, record, _| record.response_octets = 8,
+        |_, record, _| record.endpoint = "10.9.9.9:1".into(),
+        |_, record, _| record.upstream = "other".into(),
+        |_, record, _| record.stream_id = 3,
+        |_, _, end| end.request_octets = 7,
+        |_, _, end| end.request_octets = 9,
+    ];
+    for (n, change) in wrong.into_iter().enumerate() {
+        assert_eq!(l2_of_attempt(change).map_err(|violation| violation.id), Err("L2"), "case {n}");
+    }
 }
 
 #[test]

@@ -429,7 +429,7 @@ fn d2_content_and_fields_belong_to_their_request() {
 }
 
 #[test]
-fn d1_no_more_leaves_than_came_and_no_end_before_the_end() {
+fn d1_l6_no_more_leaves_than_came_and_no_end_before_the_end() {
     let content = |length| truth::content(2, Direction::Request, 0, length);
     let upload = || {
         let mut wire = Wire::new();
@@ -445,7 +445,7 @@ fn d1_no_more_leaves_than_came_and_no_end_before_the_end() {
     assert_breaks("D1", wire.emit(FRONT, &data(1, response(1, 0, 101), false)));
     let mut wire = Wire::relayed();
     wire.receive(BACKEND, &data(1, response(1, 0, 500), false));
-    assert_breaks("D1", wire.emit(FRONT, &data(1, response(1, 0, 500), true)));
+    assert_breaks("L6", wire.emit(FRONT, &data(1, response(1, 0, 500), true)));
 }
 
 #[test]

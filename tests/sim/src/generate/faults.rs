@@ -143,6 +143,23 @@ impl Faults {
         (self.has(Kind::StreamReset) && choices.chance(30)).then_some((phase, code))
     }
 
+    /// A reset that says more than that something failed, or says what is not so, in place of another one.
+    pub(super) fn telling_reset(
+        choices: &mut Choices,
+        (phase, code): (Phase, u32),
+        most: u64,
+    ) -> (Phase, u32) {
+        let sent = choices.between(0, most);
+        let begun = *choices.pick(&[Phase::ResponseHead, Phase::Sent(0), Phase::Sent(sent)]);
+        match choices.between(0, 9) {
+            0 | 1 => (phase, frame::ENHANCE_YOUR_CALM),
+            2 | 3 => (phase, frame::HTTP_1_1_REQUIRED),
+            // It has begun to answer, and says that it did nothing.
+            4 => (begun, frame::REFUSED_STREAM),
+            _ => (phase, code),
+        }
+    }
+
     pub(super) fn cancel(&self, choices: &mut Choices, most: u64) -> Option<Phase> {
         let phase = phase(choices, most);
         (self.has(Kind::Cancel) && choices.chance(30)).then_some(phase)

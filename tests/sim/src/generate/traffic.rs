@@ -133,6 +133,10 @@ fn exchange(
     if bulky {
         (exchange.request.bulk, exchange.response.bulk) = (*of_request, *of_response);
     }
+    // Drawn by itself, so that all else of a seed stays as it was.
+    let mut choices = Choices::new(seed, format!("reset{rid}"));
+    exchange.response.reset =
+        exchange.response.reset.map(|reset| Faults::telling_reset(&mut choices, reset, most));
     exchange
 }
 

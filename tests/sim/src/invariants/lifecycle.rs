@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use shuntyard_core::address::Address;
 use shuntyard_core::config::Scope;
-use shuntyard_core::gateway::{AttemptOutcome, AttemptRecord, EndRecord, Outcome, RequestId, View};
+use shuntyard_core::gateway::{AttemptOutcome, AttemptRecord, Cause, EndRecord, Outcome, RequestId, View};
 
 use crate::client::Answer;
 use crate::ledger::{Attempt, Checks, Head, Ledger, Trace, Violation};
@@ -26,8 +27,8 @@ pub fn l1_every_request_has_ended(ledger: &mut Ledger) -> Result<(), Violation> 
 
 /// **L2** (at the end). The end record's outcome, status, octets and attempts are what the police saw on the wires, and so
 /// are the records of attempts: a backend's response that ended is complete and nothing else, an answer of the gateway's own is told as one, and
-/// whoever is said to have gone has. Octets are compared for complete requests: of others a part may have been counted that
-/// nobody saw any more.
+/// whoever is said to have gone has. Octets are compared where all are told of: those of a response where it is complete, those of
+/// a request where its end was passed on. Of others a part may have been counted that nobody saw any more, or have come when the account was closed.
 pub fn l2_records_tell_what_happened(ledger: &mut Ledger) -> Result<(), Violation> {
     let mut attempts: BTreeMap<RequestId, Vec<AttemptRecord>> = BTreeMap::new();
     for attempt in &ledger.attempt_records {
@@ -40,7 +41,11 @@ pub fn l2_records_tell_what_happened(ledger: &mut Ledger) -> Result<(), Violatio
             continue;
         };
         let attempts = attempts.remove(&record.request).unwrap_or_default();
-        let difference = record_differs(record, trace).or(attempts_differ(&attempts, trace));
+        let difference = record_differs(record, trace).or(attempts_differ(
+            (rid.unwrap_or_default(), trace),
+            &attempts,
+            ledger,
+        ));
         let text =
             difference.map(|what| format!("request {rid:?}: {what}: {record:?}, {attempts:?}, {trace:?}"));
         ledger.check("L2", text.is_none(), || text.unwrap_or_default())?;
@@ -54,7 +59,11 @@ pub(crate) fn rid_of(record: &EndRecord) -> Option<u64> {
     truth::rid_in(|name| record.fields.get(name.as_bytes()))
 }
 
-fn attempts_differ(records: &[AttemptRecord], trace: &Trace) -> Option<&'static str> {
+fn attempts_differ(
+    (rid, trace): (u64, &Trace),
+    records: &[AttemptRecord],
+    ledger: &Ledger,
+) -> Option<&'static str> {
     if records.len() != trace.attempts.len() {
         return Some("records of attempts");
     }
@@ -66,8 +75,34 @@ fn attempts_differ(records: &[AttemptRecord], trace: &Trace) -> Option<&'static 
         if complete && (!attempt.ended || record.response_octets != attempt.received) {
             return Some("a complete attempt");
         }
+        let whole =
+            attempt.ended_in_time && !attempt.malformed && !attempt.hostile && !attempt.reset_by_gateway;
+        // What a backend has said whole needs memory all the same, where it is a head or trailers.
+        let unkept = record.outcome == AttemptOutcome::Failed(Cause::MemoryLimit);
+        if whole && attempt.reset.is_none() && !attempt.left_out && !complete && !unkept {
+            return Some("a complete attempt that is told as another end");
+        }
+        if complete && Some(record.status) != attempt.status {
+            return Some("status of an attempt");
+        }
+        let (told, sent) = (record.request_octets, attempt.request_sent);
+        if told < sent || attempt.request_ended && told != sent {
+            return Some("octets of the request on an attempt");
+        }
+        if !went_to(rid, record, attempt.link, ledger) {
+            return Some("endpoint of an attempt");
+        }
     }
     None
+}
+
+/// Whether the connection of an attempt was made to the endpoint that its record names.
+fn went_to(rid: u64, record: &AttemptRecord, link: usize, ledger: &Ledger) -> bool {
+    let Some(&target) = ledger.targets.get(&link) else { return true };
+    // It may be of a configuration that is gone; whose it is stands in front of the address, if at all.
+    let (address, upstream) = (Address::from(target).to_string(), ledger.upstream(rid));
+    record.endpoint.strip_suffix(&*address).is_some_and(|scheme| scheme.is_empty() || scheme.ends_with("://"))
+        && upstream.is_none_or(|upstream| upstream.name == record.upstream)
 }
 
 fn record_differs(record: &EndRecord, trace: &Trace) -> Option<&'static str> {
@@ -80,7 +115,9 @@ fn record_differs(record: &EndRecord, trace: &Trace) -> Option<&'static str> {
     if complete && !(by_backend && trace.ended && record.response_octets == trace.sent) {
         return Some("a complete response");
     }
-    if complete && record.request_octets > trace.received {
+    let passed_on = trace.attempts.last().is_some_and(|last| last.request_ended);
+    let (told, came) = (record.request_octets, trace.received);
+    if told > came && complete || passed_on && told != came {
         return Some("octets of the request");
     }
     if local && by_backend {

@@ -269,7 +269,12 @@ pub const ALL: [Invariant; 76] = [
     row("T1", "the timeout that is named is the earliest of all deadlines", "step", Swarm),
     row("T2", "whoever waits has a deadline of its own", "step", Swarm),
     row("T3", "no deadline is for what is gone", "step", Swarm),
-    row("T4", "no deadline acts before its time", "step", Swarm),
+    row(
+        "T4",
+        "no deadline of a request acts before its time: of its response, its queue, its content that stands still (those of connections are the core's tests' alone)",
+        "step",
+        Swarm,
+    ),
     row("T5", "after a timer nothing is due at once again", "step", Swarm),
     row("Q1", "after a drain nothing is left", "end", Swarm),
     row("Q2", "a drain ends by its deadline", "end", Swarm),

@@ -43,7 +43,9 @@ pub fn t2_t3_each_has_its_deadline(
     checks.check("T3", stray == 0, || format!("{stray} deadlines are for nobody: {view:?}"))
 }
 
-/// **T4** (when a request ends for a deadline). It acts when its time has come and never earlier.
+/// **T4** (when a request ends for a deadline). It acts when its time has come and never earlier. Three causes can be judged from outside: a
+/// response that does not come, a queue, content that stands still. Deadlines of connections (connect, preface, field block, idle,
+/// write stall, linger, PING, age) are not: `core/tests/failures/deadlines.rs`, `core/tests/engines` and `core/tests/gateway_stalls.rs` have them.
 pub fn t4_no_deadline_acts_early(
     ledger: &mut Ledger,
     record: &EndRecord,

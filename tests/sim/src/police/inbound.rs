@@ -1,5 +1,6 @@
 //! What the gateway was given: noted, hardly judged. Model peers are judged by their own tests.
 
+use super::outbound::status_of;
 use super::{Police, Side, Stream};
 use crate::ledger::{Ledger, Violation};
 use crate::refcodec::frame::{self, Frame};
@@ -150,6 +151,7 @@ impl Police {
         }
         attempt.interim += u32::from(interim);
         attempt.head |= !interim;
+        attempt.status = attempt.status.or_else(|| status_of(fields).filter(|_| !interim));
         if !interim && !head_request {
             let bodiless = matches!(value_of(fields, ":status"), Some(b"204" | b"304"));
             attempt.declared = message::content_length(fields).unwrap_or_default().filter(|_| !bodiless);
@@ -182,14 +184,14 @@ impl Police {
         let Some(entry) = self.streams.get_mut(&stream).filter(|_| end) else { return };
         entry.ended_by_peer = true;
         entry.end_known = known;
-        let rid = entry.rid;
+        let (rid, in_time) = (entry.rid, !self.ended_by_gateway);
         self.follow(stream, ledger.now);
         let Some(rid) = rid else { return };
         match self.side {
             Side::Front => ledger.trace(rid).request_ended = true,
             Side::Backend => {
                 if let Some(attempt) = ledger.attempt(rid, self.link, stream) {
-                    attempt.ended = true;
+                    (attempt.ended, attempt.ended_in_time) = (true, in_time);
                     attempt.malformed |= attempt.declared.is_some_and(|length| length != attempt.received);
                 }
             }

@@ -14,6 +14,7 @@ pub(super) const STRAIN_MAX: usize = 99;
 
 /// What a field section that is well-formed obeys (9113 8.2 and 8.3).
 const WELL_FORMED: [&str; 10] = [
+    // Of trailers alone.
     "9113-8.1-03",
     "9113-8.1.1-02",
     "9113-8.2-01",
@@ -26,7 +27,7 @@ const WELL_FORMED: [&str; 10] = [
     "9113-8.3-07",
 ];
 
-fn status_of(fields: &[Field]) -> Option<u16> {
+pub(super) fn status_of(fields: &[Field]) -> Option<u16> {
     value_of(fields, ":status").and_then(|text| std::str::from_utf8(text).ok()?.parse().ok())
 }
 
@@ -147,7 +148,8 @@ impl Police {
             _ => Section::Trailers,
         };
         let malformed = message::malformed(section, &fields);
-        ledger.require(&WELL_FORMED, "A1", malformed.is_none(), || {
+        let shown = &WELL_FORMED[usize::from(section != Section::Trailers)..];
+        ledger.require(shown, "A1", malformed.is_none(), || {
             format!("{name}: {}", malformed.unwrap_or_default())
         })?;
         let interim =
@@ -199,7 +201,8 @@ impl Police {
         let left_out = stream > self.peer_last_stream;
         let (at, heads) = (ledger.now, ledger.heads);
         let (link, fields) = (self.link, fields.to_vec());
-        let attempt = Attempt { link, stream, opened: at, fields, left_out, ..Attempt::default() };
+        let hostile = self.hostile;
+        let attempt = Attempt { link, stream, opened: at, hostile, fields, left_out, ..Attempt::default() };
         let trace = ledger.trace(rid);
         trace.attempts.push(attempt);
         let thaw = Thaw { rid, attempt: trace.attempts.len() - 1, at, heads };
@@ -381,11 +384,11 @@ impl Police {
                 }
             }
         }
-        invariants::d1_content_is_a_prefix(ledger, rid)?;
-        match self.side {
-            Side::Front => invariants::l6_only_whole_responses_end_cleanly(ledger, rid),
-            Side::Backend => Ok(()),
+        // What broke off is told as that, not as content that is missing.
+        if self.side == Side::Front {
+            invariants::l6_only_whole_responses_end_cleanly(ledger, rid)?;
         }
+        invariants::d1_content_is_a_prefix(ledger, rid)
     }
 
     fn reset_out(&mut self, stream: u32, code: u32, ledger: &mut Ledger) -> Result<(), Violation> {
