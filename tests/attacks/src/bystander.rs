@@ -41,7 +41,9 @@ impl Bystander {
         let left = leave.clone();
         let thread = thread::spawn(move || {
             let (mut fare, mut line) = (Fare::default(), None);
-            while !left.load(Ordering::Relaxed) {
+            loop {
+                // The last request is made when the attack is over: whom nobody served then has lost, too.
+                let last = left.load(Ordering::Relaxed);
                 let began = Instant::now();
                 match ask(proxy, &mut line) {
                     Ok(true) => fare.served += 1,
@@ -52,9 +54,11 @@ impl Bystander {
                     }
                 }
                 fare.worst = fare.worst.max(began.elapsed());
+                if last {
+                    return fare;
+                }
                 thread::sleep(PAUSE);
             }
-            fare
         });
         Self { leave, thread }
     }
@@ -89,6 +93,8 @@ pub fn ask(proxy: SocketAddr, line: &mut Option<(TcpStream, Client)>) -> io::Res
     let request = Request::get("http://victim.example/bystander").body(()).map_err(io::Error::other)?;
     let asked = client.send_request(&request, true).map_err(io::Error::other)?;
     let mut octets = vec![0; 16_384];
+    // The head comes in one turn, the end of the content often in another.
+    let (mut status, mut whole) = (None, false);
     loop {
         while let Some(out) = client.poll_transmit() {
             let n = out.len();
@@ -100,23 +106,22 @@ pub fn ask(proxy: SocketAddr, line: &mut Option<(TcpStream, Client)>) -> io::Res
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         client.handle_recv(octets.get(..n).unwrap_or_default());
-        let (mut status, mut whole) = (None, None);
         while let Some(event) = client.poll_event().map_err(io::Error::other)? {
             match event {
                 ClientEvent::Response { stream, response, end } if stream == asked => {
                     status = Some(response.status());
-                    whole = end.then_some(()).or(whole);
+                    whole |= end;
                 }
                 ClientEvent::Data { stream, end, credit, .. } => {
                     client.release(stream, credit);
-                    whole = (end && stream == asked).then_some(()).or(whole);
+                    whole |= end && stream == asked;
                 }
                 ClientEvent::Reset { stream, .. } if stream == asked => return Ok(false),
                 _ => {}
             }
         }
-        if whole.is_some() {
-            return Ok(status.is_none_or(|status| status == 200));
+        if whole {
+            return Ok(status.is_some_and(|status| status == 200));
         }
     }
 }

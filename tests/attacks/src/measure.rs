@@ -4,7 +4,7 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::attack::Attack;
+use crate::attack::{Attack, Fate, Least};
 use crate::bystander::{self, Bystander, Fare};
 use crate::origin::Origin;
 use crate::peer::Peer;
@@ -47,15 +47,33 @@ impl Figures {
                 attack.bound >> 10
             ));
         }
-        if self.bystander.failed > 0 {
-            let Fare { served, failed, .. } = self.bystander;
+        let Fare { served, failed, .. } = self.bystander;
+        if failed > 0 || served == 0 {
             breaches.push(format!("{failed} requests of the bystander failed, {served} did not"));
+        }
+        match (attack.fate, self.ended) {
+            (Fate::Ended, false) => breaches.push("it is not ended".to_owned()),
+            (Fate::Borne, true) if self.lasted < DEADLINES => breaches.push("it is ended".to_owned()),
+            _ => {}
+        }
+        let Least { said, requests } = attack.least;
+        if self.said < said {
+            breaches.push(format!("{} octets of it were taken, of {said} at least", self.said));
+        }
+        if self.origin_requests < requests {
+            let come = self.origin_requests;
+            breaches.push(format!("{come} requests of it reached the origin, of {requests} at least"));
         }
         breaches
     }
 }
 
-/// One attack on a proxy of its own, for `time` at most.
+/// No deadline that ends what is borne otherwise is shorter.
+const DEADLINES: Duration = Duration::from_secs(30);
+/// What shuntyard must end is given so long, however short the others are: a busy machine needs longer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One attack on a proxy of its own, for `time` at most; longer on one of ours, where it must end the attack.
 ///
 /// # Errors
 ///
@@ -75,6 +93,8 @@ pub fn measure(kind: Kind, attack: &Attack, time: Duration, origin: &Origin) -> 
     let mut peer = Peer::connect(proxy.address(), attack.reads)?;
     // One that ends at once has ended: that is a figure, not a failure.
     let mut going = (attack.opens)(&mut peer);
+    let waits = kind.is_ours() && attack.fate == Fate::Ended;
+    let time = if waits { time.max(PATIENCE) } else { time };
     let mut sampled = Instant::now();
     while going.is_ok() && peer.ended().is_none() && began.elapsed() < time {
         going = (attack.turn)(&mut peer);
