@@ -87,17 +87,18 @@ impl Socket {
     fn connect(target: SocketAddr) -> io::Result<Self> {
         let socket = socket2::Socket::new(Domain::for_address(target), Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
-        let begun = socket.connect(&target.into());
-        // EINPROGRESS.
-        if let Err(error) = begun
-            && error.kind() != ErrorKind::WouldBlock
-            && error.kind() != ErrorKind::InProgress
-        {
-            return Err(error);
+        match socket.connect(&target.into()) {
+            Err(error) if NOWHERE.contains(&error.kind()) => return Err(error),
+            // Mostly that is on its way now. What else may be wrong shows later, or the gateway's own deadline ends it.
+            _ => {}
         }
         Ok(Self { to_backend: true, connecting: true, ..Self::of(socket.into()) })
     }
 }
+
+/// What is wrong at once.
+const NOWHERE: [ErrorKind; 3] =
+    [ErrorKind::ConnectionRefused, ErrorKind::NetworkUnreachable, ErrorKind::AddrNotAvailable];
 
 impl Loop {
     fn read(&mut self, now: Instant) {
@@ -116,7 +117,9 @@ impl Loop {
                     }
                 }
             }
+            let waits = socket.broken && gateway.waits_for_output(conn);
             match gateway.recv_buf(conn) {
+                RecvBuf::Buffer(_) if socket.ended => {}
                 RecvBuf::Buffer(buffer) => match socket.stream.read(buffer) {
                     Ok(0) if !socket.broken => {
                         socket.ended = true;
@@ -131,7 +134,7 @@ impl Loop {
                     }
                 },
                 // It goes on reading once output has left, and none can.
-                RecvBuf::Pause if socket.broken && gateway.waits_for_output(conn) => {
+                RecvBuf::Pause if waits => {
                     gateway.handle_closed(conn, Closed::Reset, now);
                     return false;
                 }

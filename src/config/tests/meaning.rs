@@ -310,7 +310,13 @@ fn ranges_are_those_of_the_core() {
                     "stream_window" | "response_window" => {
                         "response_memory_per_client = \"4GiB\"\nresponse_memory = \"4GiB\"\n"
                     }
-                    "response_memory" | "response_memory_per_client" => "response_window = \"1B\"\n",
+                    "response_memory" | "response_memory_per_client" | "response_window_max" => {
+                        "response_window = \"1B\"\n"
+                    }
+                    "head_memory" => "max_header_list_size = \"256B\"\n",
+                    "replay_buffer" => {
+                        "[limits]\nreplay_memory = \"1GiB\"\nreplay_memory_per_client = \"1GiB\"\n"
+                    }
                     _ => "",
                 };
                 let text = match section.header.as_str() {

@@ -144,7 +144,7 @@ fn values_out_of_range() {
                 upstream!("[limits]\nresponse_memory_per_client = \"1KiB\""),
             ),
             ("memory for no window", upstream!("[limits]\nresponse_memory = \"1KiB\"")),
-            ("memory for no head", upstream!("[limits]\nhead_memory = \"1B\"")),
+            ("memory for no head", upstream!("[limits]\nhead_memory = \"1KiB\"")),
             ("a window that grows to less", upstream!("[limits]\nresponse_window_max = \"1KiB\"")),
             ("more kept than there is memory for", upstream!("retry = { replay_buffer = \"1MiB\" }")),
             ("no attempt", upstream!("retry = { attempts = 0 }")),
