@@ -1,4 +1,4 @@
-//! The gateway in a loop of one's own: every step of the contract, on sockets of the standard library, and a word of `socket2` that it
+//! The gateway in a loop of one's own: every step of the contract, on sockets of the standard library, and two words of `socket2` that it
 //! lacks.
 //! `cargo run --example own_loop 127.0.0.1:8080 127.0.0.1:9000`
 //!
@@ -7,15 +7,15 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, SystemTime};
 
 use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;
-use shuntyard_core::gateway::{Accepted, Action, Closed, Connected, Gateway, RecvBuf};
+use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, Connected, Gateway, RecvBuf};
 use shuntyard_core::time::{Instant, WallClock};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Type};
 
 pub(crate) fn serve(
     listener: &TcpListener,
@@ -23,71 +23,185 @@ pub(crate) fn serve(
     serves: impl Fn() -> bool,
 ) -> Result<(), Box<dyn Error>> {
     let zero = std::time::Instant::now();
-    let unix_seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
-    let wall = WallClock { at: Instant::ZERO, unix_seconds };
-    let mut gateway = Gateway::new(Config::new(vec![backend.into()]), 1, Instant::ZERO, wall)?;
-    let mut sockets: BTreeMap<_, TcpStream> = BTreeMap::new();
+    let wall = wall_clock(Instant::ZERO)?;
+    let gateway = Gateway::new(Config::new(vec![backend.into()]), 1, Instant::ZERO, wall)?;
+    let mut own = Loop { gateway, sockets: BTreeMap::new() };
     listener.set_nonblocking(true)?;
+    let mut told = Instant::ZERO;
     while serves() {
         let now = Instant::ZERO + zero.elapsed();
-        // Events in.
-        if let Ok((socket, peer)) = listener.accept() {
-            socket.set_nonblocking(true)?;
-            let local = Address::from(listener.local_addr()?);
-            sockets.insert(gateway.handle_accept(Accepted { peer: peer.into(), local }, now), socket);
+        if now.saturating_since(told) >= Duration::from_secs(1) {
+            told = now;
+            own.gateway.handle_command(Command::WallClock(wall_clock(now)?), now);
         }
+        // Events in.
+        if let Ok((stream, peer)) = listener.accept() {
+            stream.set_nonblocking(true)?;
+            let accepted = Accepted { peer: peer.into(), local: Address::from(listener.local_addr()?) };
+            let conn = own.gateway.handle_accept(accepted, now);
+            own.sockets.insert(conn, Socket::of(stream));
+        }
+        own.read(now);
+        if own.gateway.poll_timeout().is_some_and(|at| at <= now) {
+            own.gateway.handle_timeout(now);
+        }
+        // Actions out, and behind writing once more: what it frees may lead to some.
+        own.act(now);
+        own.write(now);
+        own.act(now);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// The civil time, of which the gateway's own clock knows nothing.
+fn wall_clock(at: Instant) -> Result<WallClock, Box<dyn Error>> {
+    let unix_seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+    Ok(WallClock { at, unix_seconds })
+}
+
+struct Loop {
+    gateway: Gateway,
+    sockets: BTreeMap<ConnId, Socket>,
+}
+
+/// A socket, and what is known of it.
+struct Socket {
+    stream: TcpStream,
+    /// It was not accepted, but made.
+    to_backend: bool,
+    /// Whether the connection will stand is not known yet.
+    connecting: bool,
+    /// The end of what it sends has been read.
+    ended: bool,
+    /// Nothing can be written any more.
+    broken: bool,
+}
+
+impl Socket {
+    fn of(stream: TcpStream) -> Self {
+        Self { stream, to_backend: false, connecting: false, ended: false, broken: false }
+    }
+
+    /// Begins to connect: nobody waits for it.
+    fn connect(target: SocketAddr) -> io::Result<Self> {
+        let socket = socket2::Socket::new(Domain::for_address(target), Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        match socket.connect(&target.into()) {
+            // The rest says that it is under way (EINPROGRESS), for which std has no stable word.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::ConnectionRefused
+                        | ErrorKind::AddrNotAvailable
+                        | ErrorKind::NetworkUnreachable
+                        | ErrorKind::HostUnreachable
+                        | ErrorKind::PermissionDenied
+                ) =>
+            {
+                return Err(error);
+            }
+            Ok(()) | Err(_) => {}
+        }
+        Ok(Self { to_backend: true, connecting: true, ..Self::of(socket.into()) })
+    }
+}
+
+impl Loop {
+    fn read(&mut self, now: Instant) {
+        let Self { gateway, sockets } = self;
         sockets.retain(|&conn, socket| {
+            if socket.connecting {
+                match (socket.stream.take_error(), socket.stream.peer_addr()) {
+                    (Ok(None), Ok(_)) => {
+                        socket.connecting = false;
+                        gateway.handle_connected(conn, Connected::default(), now);
+                    }
+                    (Ok(None), Err(error)) if error.kind() == ErrorKind::NotConnected => return true,
+                    _ => {
+                        gateway.handle_closed(conn, Closed::ConnectFailed, now);
+                        return false;
+                    }
+                }
+            }
+            // It goes on reading once output has left, and none can.
+            let is_stuck = socket.broken && gateway.waits_for_output(conn);
             match gateway.recv_buf(conn) {
-                RecvBuf::Buffer(buffer) => match socket.read(buffer) {
-                    Ok(0) => gateway.handle_read_closed(conn, now),
-                    Ok(n) => gateway.handle_recv(conn, n, now),
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                    Err(_) => gateway.handle_closed(conn, Closed::Reset, now),
+                RecvBuf::Buffer(buffer) => match socket.stream.read(buffer) {
+                    Ok(0) if !socket.broken => {
+                        socket.ended = true;
+                        gateway.handle_read_closed(conn, now);
+                    }
+                    Ok(n) if n > 0 => gateway.handle_recv(conn, n, now),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock && !socket.broken => {}
+                    // Lost; or what could not be written to has been read out.
+                    _ => {
+                        gateway.handle_closed(conn, Closed::Reset, now);
+                        return false;
+                    }
                 },
+                RecvBuf::Pause if is_stuck => {
+                    gateway.handle_closed(conn, Closed::Reset, now);
+                    return false;
+                }
                 RecvBuf::Pause => {}
                 RecvBuf::Gone => return false,
             }
             true
         });
-        if gateway.poll_timeout().is_some_and(|at| at <= now) {
-            gateway.handle_timeout(now);
-        }
-        // Actions out. Who has output is asked for it anyway, and who may be read from is read from.
-        while let Some(action) = gateway.poll_action() {
+    }
+
+    /// Who has output is asked for it anyway, and who may be read from is read from.
+    fn act(&mut self, now: Instant) {
+        while let Some(action) = self.gateway.poll_action() {
             match action {
-                Action::Connect { conn, target: Address::Inet(target), .. } => {
-                    match TcpStream::connect(target) {
-                        Ok(socket) => {
-                            socket.set_nonblocking(true)?;
-                            sockets.insert(conn, socket);
-                            gateway.handle_connected(conn, Connected::default(), now);
-                        }
-                        Err(_) => gateway.handle_closed(conn, Closed::ConnectFailed, now),
+                Action::Connect { conn, target, .. } => {
+                    let Address::Inet(target) = target else { unreachable!("the backend is no Unix socket") };
+                    match Socket::connect(target) {
+                        Ok(socket) => drop(self.sockets.insert(conn, socket)),
+                        Err(_) => self.gateway.handle_closed(conn, Closed::ConnectFailed, now),
                     }
                 }
-                Action::Shutdown(conn) => sockets[&conn].shutdown(Shutdown::Write).unwrap_or_default(),
-                Action::Close(conn) => drop(sockets.remove(&conn)),
+                Action::Resolve { .. } => unreachable!("the backend is an address"),
+                Action::Shutdown(conn) => {
+                    if let Some(socket) = self.sockets.get(&conn) {
+                        socket.stream.shutdown(Shutdown::Write).unwrap_or_default();
+                    }
+                }
+                Action::Close(conn) => drop(self.sockets.remove(&conn)),
                 Action::Abort(conn) => {
                     // A reset, for the end of the connection would be the end of a message (RFC 9112 section 8).
-                    if let Some(socket) = sockets.remove(&conn) {
-                        SockRef::from(&socket).set_linger(Some(Duration::ZERO))?;
+                    if let Some(socket) = self.sockets.remove(&conn) {
+                        SockRef::from(&socket.stream).set_linger(Some(Duration::ZERO)).unwrap_or_default();
                     }
                 }
                 _ => {}
             }
         }
-        for (&conn, socket) in &mut sockets {
-            while let Some(transmit) = gateway.poll_transmit(conn, now) {
-                match socket.write(transmit.chunk()) {
+    }
+
+    fn write(&mut self, now: Instant) {
+        let Self { gateway, sockets } = self;
+        sockets.retain(|&conn, socket| {
+            while let Some(transmit) =
+                (!socket.connecting && !socket.broken).then(|| gateway.poll_transmit(conn, now)).flatten()
+            {
+                match socket.stream.write(transmit.chunk()) {
                     Ok(n) => gateway.handle_sent(conn, n, now),
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    Err(_) => gateway.handle_closed(conn, Closed::Reset, now),
+                    // What a backend has said before it went is read out first: it may be its answer.
+                    Err(_) if socket.to_backend && !socket.ended && !gateway.waits_for_output(conn) => {
+                        socket.broken = true;
+                    }
+                    Err(_) => {
+                        gateway.handle_closed(conn, Closed::Reset, now);
+                        return false;
+                    }
                 }
             }
-        }
-        std::thread::sleep(Duration::from_millis(1));
+            true
+        });
     }
-    Ok(())
 }
 
 #[allow(dead_code, reason = "the test of the examples calls what it calls")]

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
+use std::time::Instant;
 
 use http::Response;
 use shuntyard_core::config::ConnectionConfig;
@@ -12,12 +13,14 @@ use shuntyard_core::h2::{Server, ServerEvent};
 
 pub(crate) fn serve(mut socket: TcpStream) -> Result<(), Box<dyn Error>> {
     let mut server = Server::new(ConnectionConfig::default(), 1)?;
-    let mut buffer = [0; 16 << 10];
+    let (mut buffer, mut since) = ([0; 16 << 10], Instant::now());
     loop {
         let n = socket.read(&mut buffer)?;
         if n == 0 {
             return Ok(());
         }
+        // Time pays for what the client's PINGs cost: a connection that is kept alive by them is no flood.
+        since += server.forgive(since.elapsed());
         server.handle_recv(&buffer[..n]);
         let served = answer(&mut server);
         // If the connection has ended with an error, the client is told why.

@@ -28,6 +28,18 @@
 //! gateway.handle_sent(conn, n, now);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # What is left to whoever drives it
+//!
+//! - **Actions are taken behind writing, too.** `poll_transmit` and `handle_sent` may free what somebody waits for.
+//! - **Nothing is waited for.** Connecting ([`Action::Connect`]) and asking for names ([`Action::Resolve`], answered by [`Command::Resolved`]) go on
+//!   beside the loop.
+//! - **A backend to which nothing can be written any more is read out** before [`handle_closed`](Gateway::handle_closed) is said: what it has sent may
+//!   be its answer, or say why it has gone. Not so where [`recv_buf`](Gateway::recv_buf) says [`RecvBuf::Pause`] and
+//!   [`waits_for_output`](Gateway::waits_for_output): nothing will ever be read then. Clients' connections are over at once.
+//! - **Civil time is told** from time to time ([`Command::WallClock`]), for `date` fields.
+//!
+//! The example `own_loop` does all that on sockets of the standard library.
 
 mod account;
 mod age;

@@ -17,6 +17,9 @@ use crate::window::{Both, Credit};
 
 /// The client's side of one HTTP/2 connection, without sockets: octets in, events out; calls in, octets out.
 ///
+/// It has no clock. Whoever keeps it for more than a few minutes says with what comes in how much time has passed ([`forgive`](Self::forgive)):
+/// else a peer that asks whether it is there, by PING, is taken for one that floods after a thousand of them.
+///
 /// ```
 /// use http::{Request, Response};
 /// use shuntyard_core::config::ConnectionConfig;

@@ -137,7 +137,7 @@ macro_rules! common_methods {
 
         /// So much time has passed, which is worth something to a peer that has cost more than it brought
         /// ([`misuse_max`](crate::config::ConnectionConfig::misuse_max)): to be called now and then, as with any input, or each
-        /// PING of a connection that is kept for long is counted for ever. Returns how much of the time was made use of; the
+        /// PING of a connection that is kept for long is counted for ever, and a peer with a thousand of them is cut off. Returns how much of the time was made use of; the
         /// rest is to be counted again.
         pub fn forgive(&mut self, time: $crate::time::Duration) -> $crate::time::Duration {
             self.endpoint.connection.forgive(time)

@@ -16,7 +16,8 @@ use crate::h2::settings::Role;
 use crate::h2::streams::StreamKey;
 use crate::window::{Both, Credit};
 
-/// The server's side of one HTTP/2 connection, without sockets. For an example see [`Client`](super::Client).
+/// The server's side of one HTTP/2 connection, without sockets. For an example see [`Client`](super::Client), and for what is to be said of
+/// time by whoever keeps it for long, [`forgive`](Self::forgive).
 #[derive(Clone, Debug)]
 pub struct Server {
     endpoint: Endpoint,
