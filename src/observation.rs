@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use crate::diagnostics::{self, LogFormat};
 use crate::failure::Failure;
 use crate::log::{AccessLog, Destination, Trust};
 use crate::reload::Current;
-use crate::throttle::Throttle;
+use crate::throttle::{ByName, Throttle};
 
 /// The same trouble is told again after this time.
 const NOTICE_INTERVAL: Duration = Duration::from_secs(10);
@@ -82,12 +82,14 @@ impl ObserveArgs {
 pub(crate) struct Handshakes([AtomicU64; Self::REASONS.len()]);
 
 impl Handshakes {
-    /// The words of RFC 9209 for TLS, and one for a connection without a header of the PROXY protocol.
-    const REASONS: [&str; 4] =
-        ["tls_protocol_error", "tls_certificate_error", "tls_alert_received", "not_introduced"];
+    /// The words of RFC 9209 for TLS, one for handshakes that were closed here because they took too long, and one for a connection without a header
+    /// of the PROXY protocol.
+    const REASONS: [&str; 5] =
+        ["tls_protocol_error", "tls_certificate_error", "tls_alert_received", "not_introduced", "timeout"];
 
-    const fn of_tls(failure: TlsFailure) -> usize {
+    fn of_tls(failure: TlsFailure) -> usize {
         match failure.group() {
+            _ if failure == TlsFailure::TimedOut => 4,
             TlsFault::Protocol => 0,
             TlsFault::Certificate => 1,
             TlsFault::Alert => 2,
@@ -147,7 +149,11 @@ impl Observation {
     pub(crate) fn observer(&self) -> Observer {
         let note = self.log.as_ref().map(AccessLog::note);
         let failed = Arc::clone(&self.failed);
-        let (pauses, names) = (throttled(1, NOTICE_INTERVAL), throttled(1, NOTICE_INTERVAL));
+        let pauses = throttled(1, NOTICE_INTERVAL);
+        let names = Mutex::new(ByName::new(1, NOTICE_INTERVAL));
+        let names = move |name: &str| {
+            names.lock().unwrap_or_else(PoisonError::into_inner).admit(name, Instant::now())
+        };
         let handshakes = throttled(HANDSHAKES_TOLD, Duration::from_secs(1));
         Arc::new(move |notice| match notice {
             Notice::Record(record) => {
@@ -159,6 +165,12 @@ impl Observation {
                 tracing::warn!("cannot accept on {listener}: {error}; trying again");
             }
             Notice::AcceptPaused { .. } => {}
+            // Once for each listener, in a drain.
+            Notice::AcceptEnded { listener, error } => {
+                tracing::warn!(
+                    "cannot accept on {listener}: {error}; who still waits there is reset, for it drains"
+                );
+            }
             Notice::HandshakeFailed { client, listener, failure } => {
                 failed.failed(Handshakes::of_tls(failure));
                 if let Some(more) = handshakes() {
@@ -172,7 +184,7 @@ impl Observation {
                 }
             }
             Notice::NameUnresolved { name, error } => {
-                if let Some(more) = names() {
+                if let Some(more) = names(&name) {
                     tracing::warn!("cannot resolve {name}: {error}{}", and_more(more));
                 }
             }

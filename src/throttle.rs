@@ -1,6 +1,10 @@
 //! What peers can bring about is said so often and no more: neither a log nor whoever writes it is theirs to fill.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+
+/// Names that are told apart. There are no more in a configuration, as a rule.
+const NAMES_MAX: usize = 1024;
 
 /// So many lines of one kind an interval.
 #[derive(Debug)]
@@ -31,6 +35,32 @@ impl Throttle {
     }
 }
 
+/// So many lines an interval for each name: one that fails all the time does not hide another.
+#[derive(Debug)]
+pub(crate) struct ByName {
+    interval: Duration,
+    lines: u32,
+    of: BTreeMap<Box<str>, Throttle>,
+}
+
+impl ByName {
+    pub(crate) const fn new(lines: u32, interval: Duration) -> Self {
+        Self { interval, lines, of: BTreeMap::new() }
+    }
+
+    /// As [`Throttle::admit`], of this name.
+    pub(crate) fn admit(&mut self, name: &str, now: Instant) -> Option<u64> {
+        if !self.of.contains_key(name) {
+            // What a reload has taken away is not kept for ever.
+            if self.of.len() >= NAMES_MAX {
+                self.of.clear();
+            }
+            self.of.insert(name.into(), Throttle::new(self.lines, self.interval));
+        }
+        self.of.get_mut(name)?.admit(now)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,5 +72,17 @@ mod tests {
         let at = |ms| begin + Duration::from_millis(ms);
         let said: Vec<_> = [0, 1, 2, 999, 1000, 1001, 1002, 2500].map(|ms| throttle.admit(at(ms))).to_vec();
         assert_eq!(said, [Some(0), Some(0), None, None, Some(2), Some(0), None, Some(1)]);
+    }
+
+    #[test]
+    fn one_name_does_not_hide_another() {
+        let mut throttle = ByName::new(1, Duration::from_secs(10));
+        let now = Instant::now();
+        let said = ["a", "b", "a", "b"].map(|name| throttle.admit(name, now));
+        assert_eq!(said, [Some(0), Some(0), None, None]);
+        let later = now + Duration::from_secs(10);
+        assert_eq!(["a", "c"].map(|name| throttle.admit(name, later)), [Some(1), Some(0)]);
+        (0..10 * NAMES_MAX).for_each(|n| _ = throttle.admit(&n.to_string(), later));
+        assert!(throttle.of.len() <= NAMES_MAX);
     }
 }

@@ -27,7 +27,7 @@ impl Worker {
     }
 
     fn dial(&mut self, conn: ConnId, target: Address, secured: Option<Box<Secured>>) {
-        match Stream::connect(&target, self.patience) {
+        match Stream::connect(&target) {
             Ok(stream) => self.add(conn, stream, true),
             Err(error) if is_queue_full(&target, &error) => {
                 let at = self.now + CONNECT_AGAIN;

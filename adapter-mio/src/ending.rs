@@ -26,7 +26,7 @@ impl Worker {
 
     /// Closes a connection whose transport has failed.
     pub(crate) fn close(&mut self, conn: ConnId, why: Closed) {
-        self.take_leave(conn, false);
+        self.take_leave(conn, Some(why));
         self.sockets.remove(conn);
         self.gateway.handle_closed(conn, why, self.now);
     }

@@ -75,7 +75,7 @@ impl Listener {
         match &self.socket {
             Listening::Tcp(listener) => {
                 let (stream, peer) = listener.accept()?;
-                Ok((Stream::tcp(stream), Accepted { peer: Address::from(peer), local }))
+                Ok((Stream::accepted(stream), Accepted { peer: Address::from(peer), local }))
             }
             Listening::Unix(listener) => {
                 let (stream, _) = listener.accept()?;

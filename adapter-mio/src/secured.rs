@@ -11,7 +11,6 @@ use shuntyard_core::gateway::{Accepted, Closed, ConnId};
 use shuntyard_core::time::Instant;
 use shuntyard_core::tls::TlsFailure;
 
-use crate::Notice;
 use crate::socket::{Socket, Stream};
 use crate::worker::Worker;
 
@@ -65,7 +64,7 @@ impl Worker {
         };
         self.add(conn, stream, false);
         let Some(socket) = self.sockets.get_mut(conn) else { return };
-        if introduced {
+        if introduced && self.gateway.knows(conn) {
             socket.introducing = Some(Box::new(Introducing::new(client.0.clone(), client.1.clone())));
         }
         if let Some(transport) = transport {
@@ -104,9 +103,7 @@ impl Worker {
             if !self.sockets.get_mut(conn).is_some_and(|socket| socket.shakes_hands()) {
                 continue;
             }
-            let why = Closed::Tls(TlsFailure::Interrupted);
-            self.complain(conn, why);
-            self.close(conn, why);
+            self.close(conn, Closed::Tls(TlsFailure::TimedOut));
             break;
         }
         self.forget_done();
@@ -153,10 +150,6 @@ impl Worker {
         if client.is_some() && !secured.is_handshaking() {
             self.handshakes = self.handshakes.saturating_sub(1);
         }
-        let complaint = match reading {
-            Reading::Refused(why) | Reading::Failed(why) => secured.complaint(why),
-            _ => None,
-        };
         socket.secured = Some(secured);
         match reading {
             Reading::Idle => {
@@ -164,9 +157,14 @@ impl Worker {
                     return self.close(conn, why);
                 }
             }
-            Reading::Again | Reading::Refused(_) => {
+            Reading::Again => {
                 socket.listed = true;
                 self.ready.push_back(conn);
+            }
+            Reading::Refused(why) => {
+                socket.listed = true;
+                self.ready.push_back(conn);
+                self.complain(conn, why);
             }
             Reading::Paused => self.pause(conn),
             Reading::Ended => {
@@ -180,12 +178,8 @@ impl Worker {
                 }
             }
             Reading::Gone => {}
-            Reading::Failed(why) => {
-                self.tell_failure(complaint);
-                return self.close(conn, why);
-            }
+            Reading::Failed(why) => return self.close(conn, why),
         }
-        self.tell_failure(complaint);
         // Answers of TLS itself do not wait for the others' turns.
         if wants_write {
             self.write(conn);
@@ -197,50 +191,38 @@ impl Worker {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
         let turn = (conn, self.now);
         let writing = secured.write(&mut Ready(socket), &mut self.gateway, turn, &mut self.spare);
-        let complaint = match writing {
-            Writing::Failed(why) => secured.complaint(why),
-            Writing::Done | Writing::Full | Writing::Shutdown => None,
-        };
         socket.secured = Some(secured);
         match writing {
             Writing::Done => socket.has_output = false,
             Writing::Full => socket.has_output = true,
             Writing::Shutdown => {
                 socket.has_output = false;
-                // A peer that is gone already shows itself by reading.
-                let _ = socket.stream.shutdown_write();
+                socket.shut_down();
             }
             Writing::Failed(why @ (Closed::Reset | Closed::Failed)) => self.broke(conn, why),
-            Writing::Failed(why) => {
-                self.tell_failure(complaint);
-                self.close(conn, why);
-            }
+            Writing::Failed(why) => self.close(conn, why),
         }
     }
 
-    /// The socket goes, with last words. That nothing follows is said only where the gateway has closed it, and all that it had has left.
-    pub(crate) fn take_leave(&mut self, conn: ConnId, closed: bool) {
-        if closed {
-            self.complain(conn, Closed::Tls(TlsFailure::Interrupted));
-        }
+    /// The socket goes, with last words, for its connection was lost, or, where it was not (`None`), the gateway has closed it. That nothing follows
+    /// is said only then, and only where all that there was has left.
+    pub(crate) fn take_leave(&mut self, conn: ConnId, lost: Option<Closed>) {
+        let late = Closed::Tls(TlsFailure::TimedOut);
+        self.complain(conn, lost.unwrap_or(late));
         let Some(socket) = self.sockets.get_mut(conn) else { return };
         let Some(mut secured) = socket.secured.take() else { return };
-        let whole = closed && !socket.has_output;
+        let whole = lost.is_none() && !socket.has_output;
         secured.farewell(&mut Ready(socket), &mut self.spare, whole);
         if secured.is_handshaking() && secured.client.is_some() {
             self.handshakes = self.handshakes.saturating_sub(1);
         }
     }
 
-    /// If this is a client whose handshake is not done, it ended so.
-    pub(crate) fn complain(&mut self, conn: ConnId, why: Closed) {
-        let secured = self.sockets.get_mut(conn).and_then(|socket| socket.secured.as_mut());
-        let complaint = secured.and_then(|secured| secured.complaint(why));
-        self.tell_failure(complaint);
-    }
-
-    /// The handshake of a client failed.
-    fn tell_failure(&self, complaint: Option<Notice>) {
-        complaint.into_iter().for_each(|notice| self.observe(notice));
+    /// If this is a client that has not been introduced, or whose handshake is not done, it ended so.
+    fn complain(&mut self, conn: ConnId, why: Closed) {
+        let Some(socket) = self.sockets.get_mut(conn) else { return };
+        let late = socket.introducing.take().map(|introducing| introducing.late());
+        let failed = socket.secured.as_mut().and_then(|secured| secured.complaint(why));
+        late.into_iter().chain(failed).for_each(|notice| self.observe(notice));
     }
 }

@@ -6,10 +6,9 @@ use std::net::Shutdown;
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
-use shuntyard_adapter::{Introducing, Secured, give_up_after, reset_on_close};
+use shuntyard_adapter::{INHERITS_NO_DELAY, Introducing, Secured, reset_on_close};
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::{Closed, ConnId};
-use shuntyard_core::time::Duration;
 
 /// A connected or connecting socket of either family.
 #[derive(Debug)]
@@ -20,19 +19,20 @@ pub(crate) enum Stream {
 
 impl Stream {
     /// Begins to connect. The socket becomes writable when the outcome is known.
-    pub(crate) fn connect(target: &Address, patience: Duration) -> io::Result<Self> {
+    pub(crate) fn connect(target: &Address) -> io::Result<Self> {
         match target {
-            Address::Inet(address) => {
-                let stream = TcpStream::connect(*address)?;
-                give_up_after(&stream, patience);
-                Ok(Self::tcp(stream))
-            }
+            Address::Inet(address) => TcpStream::connect(*address).map(Self::tcp),
             Address::Unix(path) => UnixStream::connect(&**path).map(Self::Unix),
         }
     }
 
+    /// A connection that was accepted. What it sends at once was said of its listener.
+    pub(crate) fn accepted(stream: TcpStream) -> Self {
+        if INHERITS_NO_DELAY { Self::Tcp(stream) } else { Self::tcp(stream) }
+    }
+
     /// A TCP socket that sends at once what is written: frames are gathered before they are written.
-    pub(crate) fn tcp(stream: TcpStream) -> Self {
+    fn tcp(stream: TcpStream) -> Self {
         // A socket whose peer is gone already refuses; reading from it tells why.
         let _ = stream.set_nodelay(true);
         Self::Tcp(stream)
@@ -77,11 +77,15 @@ impl Stream {
         }
     }
 
-    pub(crate) fn shutdown_write(&self) -> io::Result<()> {
+    fn shutdown_write(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Self::Unix(stream) => stream.shutdown(Shutdown::Write),
         }
+    }
+
+    pub(crate) const fn is_unix(&self) -> bool {
+        matches!(self, Self::Unix(_))
     }
 
     /// Closing it will show the peer that the connection broke.
@@ -117,6 +121,8 @@ pub(crate) struct Socket {
     pub(crate) ended: bool,
     /// The poll has said that the connection is broken.
     pub(crate) failed: bool,
+    /// We have shut our sending direction down.
+    pub(crate) shut: bool,
     /// Nothing can be written any more, for this reason. What a backend had said before is read out first: it may be why it has gone.
     pub(crate) broken: Option<Closed>,
     /// The gateway wants no input.
@@ -146,6 +152,7 @@ impl Socket {
             read_closed: false,
             ended: false,
             failed: false,
+            shut: false,
             broken: None,
             paused: false,
             listed: false,
@@ -155,6 +162,13 @@ impl Socket {
             introducing: None,
             secured: None,
         }
+    }
+
+    /// Shuts the sending direction down.
+    pub(crate) fn shut_down(&mut self) {
+        self.shut = true;
+        // A peer that is gone already shows itself by reading.
+        let _ = self.stream.shutdown_write();
     }
 
     /// Whether its turn should come: there is something to read, or to learn.

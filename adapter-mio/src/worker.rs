@@ -36,8 +36,6 @@ pub(crate) struct Worker {
     pub(crate) poll: Poll,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) backs: Backs,
-    /// After which time without an acknowledgement connections to backends are given up.
-    pub(crate) patience: Duration,
     /// Dials that are made again, the first first.
     pub(crate) again: VecDeque<Again>,
     pub(crate) sockets: Sockets,
@@ -72,7 +70,7 @@ impl Worker {
     pub(crate) fn new(
         gateway: Recorded,
         poll: Poll,
-        (listeners, backs, patience): (Vec<Listener>, Backs, Duration),
+        (listeners, backs): (Vec<Listener>, Backs),
         (desk, orders): (Desk, Receiver<Order>),
         clock: Clock,
         observer: Option<Observer>,
@@ -83,7 +81,6 @@ impl Worker {
             poll,
             listeners,
             backs,
-            patience,
             again: VecDeque::new(),
             sockets: Sockets::default(),
             spare: Spare::default(),
@@ -192,7 +189,9 @@ impl Worker {
         socket.readable |= event.is_readable() || over;
         socket.read_closed |= over;
         socket.writable |= !socket.connecting && (event.is_writable() || event.is_error());
-        socket.failed |= event.is_error();
+        // Of a Unix socket a client that has closed is not told by an error, but by both directions that are over; one of them may be ours.
+        let hung_up = event.is_write_closed() && socket.front && socket.stream.is_unix() && !socket.shut;
+        socket.failed |= event.is_error() || hung_up;
         let conn = socket.conn;
         if (socket.connecting || socket.wants_turn()) && !std::mem::replace(&mut socket.listed, true) {
             self.ready.push_back(conn);
@@ -210,15 +209,17 @@ impl Worker {
         for number in 0..self.listeners.len() {
             for _ in 0..TURN_ACCEPTS {
                 let listener = self.listeners.get(number);
-                if !listener.is_some_and(|listener| self.may_accept(listener)) || !self.accept_one(number) {
+                if !listener.is_some_and(|listener| self.may_accept(listener))
+                    || !self.accept_one(number, false)
+                {
                     break;
                 }
             }
         }
     }
 
-    /// Accepts a connection from the listener. Says whether there may be another.
-    fn accept_one(&mut self, number: usize) -> bool {
+    /// Accepts a connection from the listener. Says whether there may be another. `ends`: there is no further try.
+    fn accept_one(&mut self, number: usize, ends: bool) -> bool {
         let Some(listener) = self.listeners.get_mut(number).filter(|listener| listener.ready) else {
             return false;
         };
@@ -237,6 +238,11 @@ impl Worker {
                 }
                 // The client that was next in the queue has gone.
                 io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => true,
+                _ if ends => {
+                    let listener = listener.address().clone();
+                    self.observe(Notice::AcceptEnded { listener, error });
+                    false
+                }
                 _ => {
                     let listener = listener.address().clone();
                     self.accept_pause = Some(self.now + ACCEPT_PAUSE);
@@ -355,9 +361,6 @@ impl Worker {
                     self.done.get_or_insert(fronts);
                 }
                 Order::Command(command) => {
-                    if let Command::Configure(config) = &command {
-                        self.patience = config.timeouts.write_stall;
-                    }
                     self.gateway.handle_command(command, self.now);
                     self.settle();
                 }
@@ -373,7 +376,7 @@ impl Worker {
             listener.remove_name();
             listener.ready = true;
             // The kernel lets one more wait than it was told.
-            let _ = (0..=BACKLOG).all(|_| self.accepting && self.accept_one(0));
+            let _ = (0..=BACKLOG).all(|_| self.accepting && self.accept_one(0, true));
             self.listeners.remove(0).deregister(self.poll.registry());
         }
         self.gateway.handle_command(Command::Drain { deadline }, self.now);
@@ -415,12 +418,11 @@ impl Worker {
                             self.expect_output(conn);
                             continue;
                         }
-                        // A peer that is gone already shows itself by reading.
-                        let _ = socket.stream.shutdown_write();
+                        socket.shut_down();
                     }
                 }
                 Action::Close(conn) => {
-                    self.take_leave(conn, true);
+                    self.take_leave(conn, None);
                     self.forget(conn);
                 }
                 Action::Abort(conn) => {

@@ -3,17 +3,16 @@
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use shuntyard_adapter::{
-    CONNECT_AGAIN, Introducing, SLICES, Secured, TURN_OCTETS, Wire, connect_failure, give_up_after,
-    is_queue_full, reset_on_close, transfer_failure,
+    CONNECT_AGAIN, Introducing, SLICES, Secured, TURN_OCTETS, Wire, connect_failure, is_queue_full,
+    reset_on_close, transfer_failure,
 };
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::{Closed, ConnId, Connected, RecvBuf};
-use shuntyard_core::time::Duration;
 use shuntyard_core::tls::TlsFailure;
 use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::{TcpStream, UnixStream};
@@ -37,6 +36,9 @@ pub(crate) trait Stream: AsyncRead + AsyncWrite + AsFd + Unpin + 'static {
 
     /// What has broken the connection, if something has. It is told once.
     fn take_error(&self) -> io::Result<Option<io::Error>>;
+
+    /// Whether the peer has closed its socket, where that is known: of TCP only writing tells.
+    fn is_hung_up(&self) -> bool;
 }
 
 impl Stream for TcpStream {
@@ -55,6 +57,10 @@ impl Stream for TcpStream {
     fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.take_error()
     }
+
+    fn is_hung_up(&self) -> bool {
+        false
+    }
 }
 
 impl Stream for UnixStream {
@@ -72,6 +78,11 @@ impl Stream for UnixStream {
 
     fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.take_error()
+    }
+
+    fn is_hung_up(&self) -> bool {
+        let ready = pin!(self.ready(Interest::WRITABLE)).poll(&mut Context::from_waker(Waker::noop()));
+        matches!(ready, Poll::Ready(Ok(ready)) if ready.is_write_closed())
     }
 }
 
@@ -93,7 +104,6 @@ pub(crate) async fn connect(
     (conn, fate): (ConnId, Fate),
     target: Address,
     secured: Option<Result<Secured, TlsFailure>>,
-    patience: Duration,
 ) {
     let secured = match secured.transpose() {
         Ok(secured) => secured,
@@ -102,7 +112,6 @@ pub(crate) async fn connect(
     match &target {
         Address::Inet(address) => {
             let outcome = TcpStream::connect(address).await.map(without_delay);
-            outcome.iter().for_each(|stream| give_up_after(stream, patience));
             serve_connected(yard, (conn, fate), outcome, secured).await;
         }
         Address::Unix(path) => {
@@ -143,13 +152,15 @@ pub(crate) struct Connection<S> {
     /// Where the gateway's parting is written down.
     fate: Fate,
     /// It goes to a backend.
-    back: bool,
+    pub(crate) back: bool,
     /// Nothing can be written any more, for this reason. What a backend had said before is read out first: it may be why it has gone.
     pub(crate) broken: Option<Closed>,
     /// The end of the input has been read.
     pub(crate) ended: bool,
     /// There may be input of which the runtime knows nothing any more.
     pub(crate) unread: bool,
+    /// We have shut our sending direction down.
+    shut: bool,
     /// What a balancer says first, until it is said.
     pub(crate) introducing: Option<Box<Introducing>>,
     /// TLS, where it is spoken.
@@ -177,6 +188,7 @@ impl<S> Connection<S> {
             broken: None,
             ended: false,
             unread: false,
+            shut: false,
             introducing: None,
             secured: None,
             handshake: None,
@@ -212,11 +224,12 @@ impl<S: Stream> Future for Connection<S> {
                 Poll::Ready(())
             }
             Err(End::Parted(parting)) => {
-                connection.complain(Closed::Tls(TlsFailure::Interrupted));
+                connection.complain(Closed::Tls(TlsFailure::TimedOut));
                 connection.take_leave(state, cx, parting == Parting::Whole);
                 Poll::Ready(())
             }
             Err(End::Failed(why)) => {
+                connection.complain(why);
                 connection.take_leave(state, cx, false);
                 state.fail(connection.conn, why);
                 Poll::Ready(())
@@ -226,22 +239,34 @@ impl<S: Stream> Future for Connection<S> {
 }
 
 impl<S: Stream> Connection<S> {
-    /// A turn. Writing comes first: what reading makes of output waits until the others' turns have added theirs.
+    /// A turn. Towards clients writing comes first: what reading makes of output waits until the others' turns have added theirs. Towards backends
+    /// reading does: an end that is known already is heard before a request is sent behind it, which nobody could tell from one that was executed.
     fn serve(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
         let socket = state.sockets.get_mut(self.conn).ok_or(End::Parted(self.fate.get()))?;
         socket.remember(cx);
-        socket.takes_leave = self.secured.is_some();
+        socket.takes_leave = self.secured.is_some() || self.introducing.is_some();
         if self.introducing.is_some() && !self.introduce(state, cx)? {
             return Ok(());
         }
         if self.secured.is_some() {
             return self.serve_secured(state, cx);
         }
+        if self.back && self.broken.is_none() {
+            self.read(state, cx)?;
+            if !state.gateway.knows(self.conn) {
+                return Ok(());
+            }
+        }
         if self.broken.is_none() {
             self.write(state, cx)?;
             self.shut_down(state, cx)?;
         }
-        self.read(state, cx)
+        if self.reads_last() { self.read(state, cx) } else { Ok(()) }
+    }
+
+    /// Whether reading comes behind writing. A backend's connection was read from in front of it, and has to be read out where writing has failed.
+    pub(crate) const fn reads_last(&self) -> bool {
+        !self.back || self.broken.is_some()
     }
 
     /// Writing has failed. A backend's connection ends when it has been read out, any other at once, and so does one that is not read from until
@@ -276,13 +301,20 @@ impl<S: Stream> Connection<S> {
             if Stream::poll_read_ready(&self.stream, cx).is_pending() {
                 return Ok(());
             }
-            if !matches!(self.stream.take_error(), Ok(None)) {
+            if !matches!(self.stream.take_error(), Ok(None)) || self.is_hung_up() {
                 return Err(End::Failed(Closed::Reset));
             }
             self.unread = true;
             self.stream.forget_input();
         }
+        // Something came each time: nobody is registered to be woken.
+        cx.waker().wake_by_ref();
         Ok(())
+    }
+
+    /// Whether it is a client's that has closed its socket, of which no error tells.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        !self.back && !self.shut && self.stream.is_hung_up()
     }
 
     /// The socket has no more to read.
@@ -320,10 +352,15 @@ impl<S: Stream> Connection<S> {
     fn shut_down(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
         let socket = state.sockets.get_mut(self.conn).ok_or(End::Parted(Parting::Cut))?;
         if std::mem::take(&mut socket.shutdown) {
-            // Never pending: it is one system call. A peer that is gone already shows itself by reading.
-            let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
+            self.close_output(cx);
         }
         Ok(())
+    }
+
+    pub(crate) fn close_output(&mut self, cx: &mut Context<'_>) {
+        self.shut = true;
+        // Never pending: it is one system call. A peer that is gone already shows itself by reading.
+        let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
     }
 
     /// Reads until there is nothing more, the gateway wants no more, or it is the others' turn.
@@ -354,6 +391,9 @@ impl<S: Stream> Connection<S> {
                     self.read_out()?;
                     self.ended = true;
                     state.gateway.handle_read_closed(self.conn, state.now);
+                    if self.is_hung_up() {
+                        return Err(End::Failed(Closed::Reset));
+                    }
                 }
                 Ok(n) => {
                     octets += n;

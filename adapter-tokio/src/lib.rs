@@ -53,8 +53,9 @@
 //! # The tasks of a worker
 //!
 //! ```text
-//!   a socket     write what the gateway has for it: vectored, until it has no more or the socket has no more room;
+//!   a client     write what the gateway has for it: vectored, until it has no more or the socket has no more room;
 //!                then read: at most 256 KiB, then the others' turn
+//!   a backend    the other way round: nothing is sent behind an end that is known already
 //!   a listener   accept: at most 64 connections, then the others' turn
 //!   the alarm    sleep until the gateway's deadline
 //!   the desk     orders from other threads; the end

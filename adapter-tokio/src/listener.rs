@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use shuntyard_adapter::transport::{FrontTls, Transport};
 use shuntyard_adapter::{
-    ACCEPT_PAUSE, BACKLOG, Introducing, ListenSocket, Secured, SocketFile, TURN_ACCEPTS,
+    ACCEPT_PAUSE, BACKLOG, INHERITS_NO_DELAY, Introducing, ListenSocket, Secured, SocketFile, TURN_ACCEPTS,
 };
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::{Accepted, Closed, ConnId};
@@ -71,7 +71,7 @@ impl Listener {
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Incoming>> {
         match &self.socket {
             Listening::Tcp(socket) => {
-                socket.poll_accept(cx).map_ok(|(stream, peer)| Incoming::Tcp(without_delay(stream), peer))
+                socket.poll_accept(cx).map_ok(|(stream, peer)| Incoming::Tcp(accepted(stream), peer))
             }
             Listening::Unix(socket) => socket.poll_accept(cx).map_ok(|(stream, _)| Incoming::Unix(stream)),
         }
@@ -150,7 +150,7 @@ fn make_room(state: &mut State) {
     if let Some(conn) = state.handshakes.to_cut(state.now) {
         // Its task closes the socket when it sees that it is gone from the list.
         state.sockets.give_up(conn);
-        state.gateway.handle_closed(conn, Closed::Tls(TlsFailure::Interrupted), state.now);
+        state.gateway.handle_closed(conn, Closed::Tls(TlsFailure::TimedOut), state.now);
     }
 }
 
@@ -165,7 +165,7 @@ pub(crate) fn accept_rest(yard: &Rc<Yard>) {
                 accept_queue(yard, state, &socket, &manner)
             });
             if let Err(error) = outcome {
-                yard.observe(Notice::AcceptPaused { listener: manner.address, error, pause: ACCEPT_PAUSE });
+                yard.observe(Notice::AcceptEnded { listener: manner.address, error });
             }
         }
     });
@@ -193,12 +193,17 @@ fn accept_queue(
     Ok(())
 }
 
+/// A connection sends at once what is written. As a rule that was said of its listener.
+fn accepted(stream: TcpStream) -> TcpStream {
+    if INHERITS_NO_DELAY { stream } else { without_delay(stream) }
+}
+
 fn accept_now(socket: &ListenSocket) -> io::Result<Incoming> {
     match socket {
         ListenSocket::Tcp(socket) => {
             let (stream, peer) = socket.accept()?;
             stream.set_nonblocking(true)?;
-            Ok(Incoming::Tcp(without_delay(TcpStream::from_std(stream)?), peer))
+            Ok(Incoming::Tcp(accepted(TcpStream::from_std(stream)?), peer))
         }
         ListenSocket::Unix(socket) => {
             let (stream, _) = socket.accept()?;
@@ -241,7 +246,8 @@ fn admit_arriving(yard: &Rc<Yard>, state: &mut State, incoming: Incoming, info: 
         Ok(transport) => transport,
         Err(failure) => return state.gateway.handle_closed(conn, Closed::Tls(failure), state.now),
     };
-    let introducing = manner.introduced.then(|| Introducing::new(client.0.clone(), client.1.clone()));
+    let introduced = manner.introduced && state.gateway.knows(conn);
+    let introducing = introduced.then(|| Introducing::new(client.0.clone(), client.1.clone()));
     let secure = |transport| {
         let secured = Secured::arriving(transport, client, &state.gateway, conn);
         (secured, state.handshakes.begin(conn, state.now))

@@ -73,9 +73,14 @@ impl<S: Stream> Connection<S> {
                 self.introducing = None;
                 Ok(true)
             }
+            Introduced::Waits => Ok(false),
             // What the gateway wants done with the socket comes with its next action.
-            Introduced::Waits | Introduced::Gone => Ok(false),
+            Introduced::Gone => {
+                self.introducing = None;
+                Ok(false)
+            }
             Introduced::Failed(why, notice) => {
+                self.introducing = None;
                 notice.into_iter().for_each(|notice| self.yard.observe(notice));
                 Err(End::Failed(why))
             }
@@ -84,8 +89,16 @@ impl<S: Stream> Connection<S> {
 
     /// A turn with TLS.
     pub(crate) fn serve_secured(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
+        if self.back && self.broken.is_none() {
+            self.read_secured(state, cx)?;
+            if !state.gateway.knows(self.conn) {
+                return Ok(());
+            }
+        }
         self.write_secured(state, cx)?;
-        self.read_secured(state, cx)?;
+        if self.reads_last() {
+            self.read_secured(state, cx)?;
+        }
         // Answers of TLS itself do not wait for the next turn.
         if self.secured.as_ref().is_some_and(|secured| secured.wants_write()) {
             self.write_secured(state, cx)?;
@@ -109,14 +122,10 @@ impl<S: Stream> Connection<S> {
             Writing::Full => socket.has_output = true,
             Writing::Shutdown => {
                 socket.has_output = false;
-                // Never pending: it is one system call. A peer that is gone already shows itself by reading.
-                let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
+                self.close_output(cx);
             }
             Writing::Failed(why @ (Closed::Reset | Closed::Failed)) => return self.broke(state, why),
-            Writing::Failed(why) => {
-                self.complain(why);
-                return Err(End::Failed(why));
-            }
+            Writing::Failed(why) => return Err(End::Failed(why)),
         }
         Ok(())
     }
@@ -143,6 +152,9 @@ impl<S: Stream> Connection<S> {
             Reading::Ended => {
                 self.ended = true;
                 self.read_out()?;
+                if self.is_hung_up() {
+                    return Err(End::Failed(Closed::Reset));
+                }
             }
             // What the gateway wants done with the socket comes with its next action.
             Reading::Gone => {}
@@ -150,18 +162,16 @@ impl<S: Stream> Connection<S> {
                 self.complain(why);
                 cx.waker().wake_by_ref();
             }
-            Reading::Failed(why) => {
-                self.complain(why);
-                return Err(End::Failed(why));
-            }
+            Reading::Failed(why) => return Err(End::Failed(why)),
         }
         Ok(())
     }
 
-    /// The handshake of a client ended so.
+    /// If this is a client that has not been introduced, or whose handshake is not done, it ended so.
     pub(crate) fn complain(&mut self, why: Closed) {
-        let complaint = self.secured.as_mut().and_then(|secured| secured.complaint(why));
-        complaint.into_iter().for_each(|notice| self.yard.observe(notice));
+        let late = self.introducing.take().map(|introducing| introducing.late());
+        let failed = self.secured.as_mut().and_then(|secured| secured.complaint(why));
+        late.into_iter().chain(failed).for_each(|notice| self.yard.observe(notice));
     }
 
     /// The socket goes, with last words. That nothing follows is said only where everything has left.

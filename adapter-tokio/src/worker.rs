@@ -49,10 +49,10 @@ impl Worker {
 
     async fn work(self) -> io::Result<Exit> {
         let Self { equipment, desk, mut orders, observer } = self;
-        let Equipment { gateway, listeners, clock, backs, patience } = equipment;
+        let Equipment { gateway, listeners, clock, backs } = equipment;
         let listeners: Vec<_> = listeners.into_iter().map(Listener::new).collect::<io::Result<_>>()?;
         let numbers = 0..listeners.len();
-        let yard = Rc::new(Yard::new(gateway, (listeners, backs, patience), clock, observer, desk));
+        let yard = Rc::new(Yard::new(gateway, (listeners, backs), clock, observer, desk));
         for number in numbers {
             yard.spawn(accept(yard.clone(), number));
         }
@@ -80,12 +80,7 @@ fn poll_desk(yard: &Rc<Yard>, orders: &mut UnboundedReceiver<Order>, cx: &mut Co
                 return Poll::Pending;
             }
             Order::Command(command) => {
-                yard.turn(|state| {
-                    if let Command::Configure(config) = &command {
-                        state.patience = config.timeouts.write_stall;
-                    }
-                    state.gateway.handle_command(command, state.now);
-                });
+                yard.turn(|state| state.gateway.handle_command(command, state.now));
             }
             Order::Inspect(look) => yard.turn(|state| look(&state.gateway, state.now)),
         }

@@ -9,7 +9,7 @@ use std::thread;
 use shuntyard_adapter::transport::Spare;
 use shuntyard_adapter::{Backs, Clock, Desk, Observer, Recorded, WALL_CLOCK_INTERVAL, resolve, wall_clock};
 use shuntyard_core::gateway::{Action, Command};
-use shuntyard_core::time::{Duration, Instant};
+use shuntyard_core::time::Instant;
 use tokio::task::{AbortHandle, spawn_local};
 
 use crate::Notice;
@@ -38,8 +38,6 @@ pub(crate) struct State {
     pub(crate) handshakes: Rc<Handshakes>,
     /// Nobody listens any more in a drain.
     pub(crate) listeners: Vec<Listener>,
-    /// After which time without an acknowledgement connections to backends are given up.
-    pub(crate) patience: Duration,
     /// Whether the gateway takes new connections.
     pub(crate) accepting: bool,
     pub(crate) alarm: Alarm,
@@ -61,7 +59,7 @@ enum End {
 impl Yard {
     pub(crate) fn new(
         gateway: Recorded,
-        (listeners, backs, patience): (Vec<Listener>, Backs, Duration),
+        (listeners, backs): (Vec<Listener>, Backs),
         clock: Clock,
         observer: Option<Observer>,
         desk: Desk,
@@ -73,7 +71,6 @@ impl Yard {
             spare: Spare::default(),
             handshakes: Rc::default(),
             listeners,
-            patience,
             accepting: true,
             alarm: Alarm::default(),
             now,
@@ -100,9 +97,8 @@ impl Yard {
             match action {
                 Action::Connect { conn, target, secure } => {
                     let secured = secure.map(|secure| self.backs.begin(&secure));
-                    let (fate, patience) = (Fate::default(), state.patience);
-                    let task =
-                        self.spawn(connect(self.clone(), (conn, fate.clone()), target, secured, patience));
+                    let fate = Fate::default();
+                    let task = self.spawn(connect(self.clone(), (conn, fate.clone()), target, secured));
                     state.sockets.insert(conn, Socket::new(task, fate));
                 }
                 Action::Readable(conn) => state.sockets.rouse(conn, |socket| socket.paused = false),

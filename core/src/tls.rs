@@ -113,6 +113,8 @@ failures! {
     CertificateRevoked = 12, Certificate, "the certificate is revoked";
     /// It cannot be read, is signed in a way that we do not take, or is for another use.
     CertificateInvalid = 13, Certificate, "the certificate is not valid";
+    /// Whoever shook hands was closed here: the time for it was over, or others waited for the place.
+    TimedOut = 14, Protocol, "the handshake was not done in time";
 }
 
 /// RFC 8446 section 6.2, and those of older versions that are still sent.

@@ -11,8 +11,10 @@ use std::time::Duration;
 use shuntyard_adapter::{BindError, Exit, Handle, Notice, Observer, Options, RecordingOptions, replay};
 use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;
-use shuntyard_core::gateway::{AttemptRecord, Record};
+use shuntyard_core::error::ConnectionError;
+use shuntyard_core::gateway::{AttemptRecord, Gateway, Record};
 use shuntyard_core::tls::TlsFailure;
+use shuntyard_transport::NotIntroduced;
 
 use crate::peers::{PATIENCE, any_port};
 use crate::process::Recording;
@@ -121,6 +123,8 @@ struct Account {
     attempts: Mutex<Vec<AttemptRecord>>,
     /// Why handshakes of clients failed.
     turned_away: Mutex<Vec<TlsFailure>>,
+    /// Why connections were not introduced.
+    strangers: Mutex<Vec<NotIntroduced>>,
 }
 
 impl Running {
@@ -197,6 +201,19 @@ impl Running {
         self.account.turned_away.lock().unwrap().clone()
     }
 
+    /// Why connections were not introduced, so far.
+    pub(crate) fn strangers(&self) -> Vec<NotIntroduced> {
+        self.account.strangers.lock().unwrap().clone()
+    }
+
+    /// Connections of clients that had not said what they had to in time.
+    pub(crate) fn late(&self) -> u64 {
+        let late = |gateway: &Gateway, now| {
+            gateway.snapshot(0, now).front.connection_errors.0[ConnectionError::PrefaceTimeout as usize]
+        };
+        self.handle.inspect(PATIENCE, late).into_iter().sum()
+    }
+
     /// Requests accepted so far.
     pub(crate) fn requests(&self) -> u64 {
         self.account.started.load(Ordering::Relaxed)
@@ -208,6 +225,8 @@ impl Account {
         Arc::new(move |notice| {
             if let Notice::HandshakeFailed { failure, .. } = notice {
                 self.turned_away.lock().unwrap().push(failure);
+            } else if let Notice::NotIntroduced { reason, .. } = notice {
+                self.strangers.lock().unwrap().push(reason);
             } else if let Notice::Record(record) = notice {
                 let count = match *record {
                     Record::Started { .. } => &self.started,

@@ -9,7 +9,7 @@ use http::StatusCode;
 use shuntyard_adapter::Options;
 use shuntyard_core::config::{Alpn, Config, ListenerConfig, Protocol};
 use shuntyard_core::h2::{Client, ServerEvent};
-use shuntyard_transport::{BackTls, FrontTls, Transport};
+use shuntyard_transport::{BackTls, FrontTls, NotIntroduced, Transport};
 
 use crate::adapters::{Adapter, Running};
 use crate::on_every_adapter;
@@ -150,6 +150,8 @@ fn a_header_that_does_not_come_ends_with_the_deadline(adapter: &dyn Adapter) {
         let mut client = introduced(&server, begun);
         assert!(matches!(client.read(&mut [0; 100]), Ok(0) | Err(_)));
     }
+    assert_eq!(server.strangers(), [NotIntroduced::TimedOut; 3], "one word for each");
+    assert_eq!(server.late(), 3, "and each counts");
     server.end();
 }
 

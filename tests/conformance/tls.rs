@@ -284,7 +284,8 @@ fn a_handshake_that_stands_still_ends_and_disturbs_nobody(adapter: &dyn Adapter)
         assert!(matches!(dead.read(&mut [0; 100]), Ok(0) | Err(_)));
     }
     assert_eq!(client.ask("/").status, StatusCode::OK);
-    assert_eq!(server.turned_away(), [TlsFailure::Interrupted; 20], "one word for each");
+    assert_eq!(server.turned_away(), [TlsFailure::TimedOut; 10], "one word for each that has begun");
+    assert_eq!(server.late(), 20, "and each counts");
     drop(client);
     server.end();
     origin.end();
@@ -305,7 +306,7 @@ fn handshakes_are_bounded(adapter: &dyn Adapter) {
     assert_eq!(client.ask("/").status, StatusCode::OK);
     // Who was cut for that is told of, one by one.
     let told = server.turned_away();
-    assert!(!told.is_empty() && told.iter().all(|&why| why == TlsFailure::Interrupted), "{told:?}");
+    assert!(!told.is_empty() && told.iter().all(|&why| why == TlsFailure::TimedOut), "{told:?}");
     drop((client, dead));
     server.end();
     origin.end();
@@ -317,7 +318,11 @@ fn a_handshake_that_lasts_is_cut_for_somebody_only(adapter: &dyn Adapter) {
     config.timeouts.preface = PATIENCE * 4;
     let (front, trusting) = listener_pair();
     let server = start(adapter, config, &front);
-    let connect_dead = |_| TcpStream::connect(inet(&server.address)).unwrap();
+    let connect_dead = |_| {
+        let mut dead = TcpStream::connect(inet(&server.address)).unwrap();
+        dead.write_all(b"\x16\x03\x01\x02\x00\x01").unwrap();
+        dead
+    };
     let dead: Vec<_> = (0..HANDSHAKES_MAX).map(connect_dead).collect();
     while server.handle.inspect(PATIENCE, |gateway, _| gateway.view().fronts) != [HANDSHAKES_MAX] {
         thread::yield_now();
@@ -326,7 +331,7 @@ fn a_handshake_that_lasts_is_cut_for_somebody_only(adapter: &dyn Adapter) {
     assert_eq!(server.turned_away(), []);
     let mut client = connect(&server, &trusting);
     assert_eq!(client.ask("/").status, StatusCode::OK);
-    assert_eq!(server.turned_away(), [TlsFailure::Interrupted]);
+    assert_eq!(server.turned_away(), [TlsFailure::TimedOut]);
     drop((client, dead));
     server.end();
     origin.end();

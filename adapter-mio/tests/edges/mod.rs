@@ -1,7 +1,8 @@
 //! What both adapters do at the edges of connections: clients that reset, come too often, or come to look.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
@@ -10,7 +11,7 @@ use std::time::Duration;
 use rcgen::{CertificateParams, KeyPair};
 use shuntyard_adapter::{Notice, reset_on_close};
 use shuntyard_core::address::Address;
-use shuntyard_core::config::{Config, Protocol};
+use shuntyard_core::config::{Config, ListenerConfig, Protocol};
 
 use crate::{ClientAuth, Exit, FrontTls, Handle, Identity, Options, Server};
 
@@ -19,7 +20,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server that runs on a thread of its own, and what it has noticed.
 pub(crate) struct Running {
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Address,
     pub(crate) handle: Handle,
     pub(crate) notices: Receiver<Notice>,
     thread: JoinHandle<Exit>,
@@ -33,26 +34,21 @@ impl Running {
 
     /// With TLS.
     pub(crate) fn start_tls(config: Config) -> Self {
-        let key = KeyPair::generate().unwrap();
-        let certificate =
-            CertificateParams::new(vec!["a.example".to_owned()]).unwrap().self_signed(&key).unwrap();
-        let identity =
-            Identity::from_pem(certificate.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
-        let front = FrontTls::new(&[identity], &[Protocol::Http1], &ClientAuth::Off).unwrap();
-        Self::run(config, Options { listen_tls: vec![(any(), front)], ..Options::new(Vec::new()) })
+        Self::run(config, Options { listen_tls: vec![(any(), front())], ..Options::new(Vec::new()) })
     }
 
     fn run(config: Config, options: Options) -> Self {
         let (sender, notices) = channel();
         let observer = Arc::new(move |notice| drop(sender.send(notice)));
         let server = Server::bind(config, Options { observer: Some(observer), ..options }).unwrap();
-        let Address::Inet(address) = server.local_addrs()[0] else { panic!("it is no port") };
+        let address = server.local_addrs()[0].clone();
         let handle = server.handle();
         Self { address, handle, notices, thread: thread::spawn(|| server.run().unwrap()) }
     }
 
     pub(crate) fn client(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
+        let Address::Inet(address) = self.address else { panic!("it is no port") };
+        let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
     }
@@ -61,6 +57,14 @@ impl Running {
         self.handle.stop();
         self.thread.join().unwrap();
     }
+}
+
+fn front() -> FrontTls {
+    let key = KeyPair::generate().unwrap();
+    let certificate =
+        CertificateParams::new(vec!["a.example".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let identity = Identity::from_pem(certificate.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+    FrontTls::new(&[identity], &[Protocol::Http1], &ClientAuth::Off).unwrap()
 }
 
 fn any() -> Address {
@@ -140,6 +144,42 @@ fn what_comes_in_a_pause_is_not_lost() {
     server.stop();
 }
 
+/// The end of an idle connection is known before a request is given to it: nothing of the request leaves there, where nobody could tell whether it was
+/// executed. Another connection is made for it.
+#[test]
+fn no_request_is_sent_behind_an_end_that_is_known() {
+    let (listener, config) = backend();
+    let server = Running::start(config);
+    let mut client = server.client();
+    client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    let mut upstream = accept(&listener);
+    upstream.write_all(&[0, 0, 1, HEADERS, 5, 0, 0, 0, 1, 0x89]).unwrap();
+    client.read_exact(&mut [0; 12]).unwrap();
+    // The worker sleeps while both come: what the client sends first, then the end.
+    let (asleep, sleeps) = channel();
+    let (wake, awake) = channel::<()>();
+    let awake = Arc::new(std::sync::Mutex::new(awake));
+    let handle = server.handle.clone();
+    let look = thread::spawn(move || {
+        handle.inspect(PATIENCE, move |_, _| {
+            asleep.send(()).unwrap();
+            awake.lock().unwrap().recv().unwrap();
+        });
+    });
+    sleeps.recv_timeout(PATIENCE).unwrap();
+    client.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n").unwrap();
+    upstream.shutdown(Shutdown::Write).unwrap();
+    wake.send(()).unwrap();
+    look.join().unwrap();
+    let mut again = accept(&listener);
+    again.write_all(&[0, 0, 1, HEADERS, 5, 0, 0, 0, 1, 0x89]).unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let mut answers = String::new();
+    client.read_to_string(&mut answers).unwrap();
+    assert!(answers.ends_with("\r\n\r\n") && answers.contains("HTTP/1.1 204 "), "{answers}");
+    server.stop();
+}
+
 /// It is refused before it could shake hands: no handshake has failed.
 #[test]
 fn of_a_client_beyond_its_share_no_handshake_is_told() {
@@ -151,6 +191,50 @@ fn of_a_client_beyond_its_share_no_handshake_is_told() {
     let _ = second.read_to_end(&mut Vec::new());
     assert!(server.notices.try_recv().is_err());
     drop(first);
+    server.stop();
+}
+
+/// Likewise where a balancer has said whose it is: only then it is known that there are too many of its client.
+#[test]
+fn of_an_introduced_client_beyond_its_share_nothing_is_told() {
+    let (_listener, config) = backend();
+    let listeners = vec![ListenerConfig { introduced: true, ..ListenerConfig::new(any()) }];
+    let server = Running::start_tls(Config { max_fronts_per_client: 1, listeners, ..config });
+    let said = b"PROXY TCP4 192.0.2.7 192.0.2.1 5000 443\r\n\x16\x03";
+    let mut clients: Vec<_> = std::iter::repeat_with(|| server.client()).take(2).collect();
+    clients.iter_mut().for_each(|client| client.write_all(said).unwrap());
+    // It ends, in one way or another.
+    let _ = clients[1].read_to_end(&mut Vec::new());
+    assert!(server.notices.try_recv().is_err());
+    drop(clients);
+    server.stop();
+}
+
+/// Of a Unix socket no error tells that its client has closed it: what it had asked for is for nobody then. One that has ended its direction alone waits for
+/// its answer.
+#[test]
+fn a_client_that_has_closed_its_unix_socket_is_gone() {
+    let (listener, config) = backend();
+    let path = std::env::temp_dir().join(format!("shuntyard-edges-{}.sock", std::process::id()));
+    let name = path.to_str().unwrap();
+    let server = Running::run(config, Options::new(vec![Address::Unix(name.into())]));
+    let ask = || {
+        let mut client = UnixStream::connect(&path).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+        client
+    };
+    let mut half = ask();
+    half.shutdown(Shutdown::Write).unwrap();
+    let mut upstream = accept(&listener);
+    let whole = ask();
+    await_frame(&mut upstream, HEADERS);
+    drop(whole);
+    await_frame(&mut upstream, RST_STREAM);
+    upstream.write_all(&[0, 0, 1, HEADERS, 5, 0, 0, 0, 1, 0x89]).unwrap();
+    let mut answer = String::new();
+    half.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
     server.stop();
 }
 

@@ -56,7 +56,11 @@ impl Introducing {
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Introduced::Waits,
                     io::ErrorKind::Interrupted => continue,
-                    _ => return Introduced::Failed(transfer_failure(&error), None),
+                    _ => {
+                        let notice =
+                            (!self.octets.is_empty()).then(|| self.notice(NotIntroduced::Interrupted));
+                        return Introduced::Failed(transfer_failure(&error), notice);
+                    }
                 },
             }
             match introduction(&self.octets) {
@@ -89,9 +93,17 @@ impl Introducing {
         }
     }
 
+    /// What there is to tell of it where the gateway has closed the connection: whoever stays without a word has not come to look.
+    pub fn late(&self) -> Notice {
+        self.notice(NotIntroduced::TimedOut)
+    }
+
     fn refuse(&self, reason: NotIntroduced) -> Introduced {
-        let (peer, listener) = (self.peer.clone(), self.listener.clone());
-        Introduced::Failed(Closed::Failed, Some(Notice::NotIntroduced { peer, listener, reason }))
+        Introduced::Failed(Closed::Failed, Some(self.notice(reason)))
+    }
+
+    fn notice(&self, reason: NotIntroduced) -> Notice {
+        Notice::NotIntroduced { peer: self.peer.clone(), listener: self.listener.clone(), reason }
     }
 }
 

@@ -37,7 +37,7 @@ pub use failure::{connect_failure, is_queue_full, transfer_failure};
 pub use handle::{Desk, Handle, Look, Order};
 pub use introducing::{Introduced, Introducing};
 pub use listener::{
-    BACKLOG, ListenSocket, Listener, SocketFile, give_up_after, read_at_once, reset_on_close,
+    BACKLOG, INHERITS_NO_DELAY, ListenSocket, Listener, SocketFile, read_at_once, reset_on_close,
 };
 pub use recording::{
     Damage, Difference, Input, Recorded, RecordingOptions, ReplayError, Replayed, StreamName, explain,
@@ -130,8 +130,7 @@ pub enum Notice {
     /// A gateway wrote something down ([`Config::records`]).
     Record(Box<Record>),
     /// A connection could not be accepted, as a rule because the process has no descriptor left (EMFILE).
-    /// It waits in the kernel's queue; the worker tries again after the pause. In a drain there is no other try: the listener is closed, and
-    /// those who wait there are reset.
+    /// It waits in the kernel's queue; the worker tries again after the pause.
     AcceptPaused {
         /// Where the connection waits.
         listener: Address,
@@ -139,6 +138,13 @@ pub enum Notice {
         error: io::Error,
         /// How long nothing is accepted.
         pause: Duration,
+    },
+    /// The same in a drain, where there is no other try: the listener is closed, and those who wait there are reset.
+    AcceptEnded {
+        /// Where they wait.
+        listener: Address,
+        /// What the system said.
+        error: io::Error,
     },
     /// A client's handshake of TLS failed.
     HandshakeFailed {
@@ -235,9 +241,6 @@ pub struct Equipment {
     pub clock: Clock,
     /// How upstreams are spoken to by TLS.
     pub backs: Backs,
-    /// After which time without an acknowledgement connections to backends are given up ([`give_up_after`]):
-    /// [`Timeouts::write_stall`](shuntyard_core::config::Timeouts::write_stall).
-    pub patience: Duration,
 }
 
 /// Takes the addresses and makes the gateways: what every worker begins with.
@@ -276,8 +279,7 @@ pub fn equip(config: &Config, options: &Options) -> Result<Vec<Equipment>, BindE
     let clock = Clock::start();
     let equip = |(number, listeners)| {
         let gateway = gateway(&config, options, number, clock)?;
-        let patience = config.timeouts.write_stall;
-        Ok(Equipment { gateway, listeners, clock, backs: options.backs.clone(), patience })
+        Ok(Equipment { gateway, listeners, clock, backs: options.backs.clone() })
     };
     (0..).zip(shares).map(equip).collect()
 }

@@ -16,6 +16,9 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 /// Connections that the kernel completes before they are accepted. The kernel lowers it to its own limit (`somaxconn`).
 pub const BACKLOG: i32 = 4096;
 
+/// Whether connections have from their listener that they send at once what is written (TCP_NODELAY), which saves a system call for each.
+pub const INHERITS_NO_DELAY: bool = cfg!(target_os = "linux");
+
 /// One worker's share of a listening address. It does not block.
 #[derive(Debug)]
 pub struct Listener {
@@ -83,6 +86,8 @@ fn bound(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 }
 
 fn listen(socket: Socket) -> io::Result<Listener> {
+    // Frames are gathered before they are written. Where connections do not have it from here, adapters say it of each.
+    let _ = socket.set_tcp_nodelay(INHERITS_NO_DELAY);
     socket.listen(BACKLOG)?;
     let listener = TcpListener::from(socket);
     let address = Address::Inet(listener.local_addr()?);
@@ -130,16 +135,6 @@ pub fn reset_on_close(socket: &impl AsFd) {
     let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
 }
 
-/// A connection to a backend is given up when its host has acknowledged nothing that was sent to it, or has kept its window closed, for so long
-/// (TCP_USER_TIMEOUT). A host that died without a word would swallow requests for a quarter of an hour otherwise, for HTTP/1.1 has no PING.
-pub fn give_up_after(socket: &impl AsFd, patience: Duration) {
-    // Whoever has no such option waits as long as the system does.
-    #[cfg(target_os = "linux")]
-    let _ = SockRef::from(socket).set_tcp_user_timeout(Some(patience));
-    #[cfg(not(target_os = "linux"))]
-    let _ = (socket, patience);
-}
-
 /// Reads what the system has, although no poll may have told of it yet: behind a write that has failed this is all that will ever come.
 ///
 /// # Errors
@@ -184,6 +179,26 @@ mod tests {
         }
         drop(listeners);
         assert_eq!(Listener::bind(&taken, 2).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn connections_send_at_once_because_their_listener_does() {
+        for listener in Listener::bind(&any_port(), 2).unwrap() {
+            let (ListenSocket::Tcp(socket), Address::Inet(address)) = (&listener.socket, listener.address)
+            else {
+                panic!("it is no port");
+            };
+            socket.set_nonblocking(false).unwrap();
+            let from = socket.local_addr().unwrap();
+            assert_eq!(from, address);
+            assert_eq!(SockRef::from(socket).tcp_nodelay().unwrap(), INHERITS_NO_DELAY);
+        }
+        let listener = Listener::bind(&any_port(), 1).unwrap().remove(0);
+        let ListenSocket::Tcp(socket) = listener.socket else { panic!("it is no port") };
+        socket.set_nonblocking(false).unwrap();
+        let _client = std::net::TcpStream::connect(socket.local_addr().unwrap()).unwrap();
+        let (accepted, _) = socket.accept().unwrap();
+        assert_eq!(accepted.nodelay().unwrap(), INHERITS_NO_DELAY);
     }
 
     #[test]

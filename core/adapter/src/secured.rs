@@ -133,12 +133,14 @@ impl Secured {
         self.has_output() || self.leaving.is_some_and(|leaving| !leaving.shut)
     }
 
-    /// What there is to tell of a client whose handshake ended so: once, whoever finds it first.
+    /// What there is to tell of a client whose connection ended so: once, whoever finds it first. Whoever has begun to shake hands and is gone has
+    /// failed, however it went. Whoever has not said a word has looked whether somebody listens.
     pub fn complaint(&mut self, why: Closed) -> Option<Notice> {
-        let (Closed::Tls(failure), true, Some((client, listener))) =
-            (why, self.is_handshaking(), self.client.clone())
-        else {
-            return None;
+        let begun = self.is_handshaking() && !self.transport.is_untouched();
+        let (client, listener) = self.client.clone().filter(|_| begun)?;
+        let failure = match why {
+            Closed::Tls(failure) => failure,
+            _ => TlsFailure::Interrupted,
         };
         let first = !core::mem::replace(&mut self.told, true);
         first.then_some(Notice::HandshakeFailed { client, listener, failure })

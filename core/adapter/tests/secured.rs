@@ -294,9 +294,34 @@ fn a_client_that_ends_without_a_word_has_failed_in_nothing() {
         let reading = secured.read(&mut socket, &mut gateway, (conn, NOW), &mut Spare::default());
         let Reading::Failed(why) = reading else { panic!("{reading:?}") };
         assert_eq!(secured.complaint(why).is_some(), is_told, "{why:?}");
-        // A deadline that ends it is told, unless something was.
-        let late = secured.complaint(Closed::Tls(TlsFailure::Interrupted));
-        assert_eq!(late.is_some(), !is_told);
+        // Nor has whoever stays without a word until the deadline, and of all others it was said.
+        assert!(secured.complaint(Closed::Tls(TlsFailure::TimedOut)).is_none());
+    }
+}
+
+/// Whether it was an end, a reset, or a deadline of ours: whoever has begun is told of.
+#[test]
+fn a_handshake_that_was_begun_has_failed_however_it_ended() {
+    let (front, _) = tls();
+    for (why, failure) in [
+        (Closed::Reset, TlsFailure::Interrupted),
+        (Closed::Failed, TlsFailure::Interrupted),
+        (Closed::Tls(TlsFailure::TimedOut), TlsFailure::TimedOut),
+    ] {
+        let mut gateway = gateway(&Config::new(vec![loopback(9)]));
+        let client = (loopback(8), loopback(7));
+        let info = Accepted { peer: client.0.clone(), local: client.1.clone() };
+        let conn = gateway.handle_arriving(info, NOW);
+        let transport = Transport::front(&front).unwrap();
+        let mut secured = Secured::arriving(transport, client, &gateway, conn);
+        let mut socket = Socket { input: b"\x16\x03".to_vec(), ..Socket::default() };
+        let reading = secured.read(&mut socket, &mut gateway, (conn, NOW), &mut Spare::default());
+        assert_eq!(reading, Reading::Idle);
+        let Some(Notice::HandshakeFailed { failure: told, .. }) = secured.complaint(why) else {
+            panic!("{why:?} is not told");
+        };
+        assert_eq!(told, failure);
+        assert!(secured.complaint(why).is_none(), "one word for each");
     }
 }
 
@@ -311,6 +336,7 @@ fn of_a_client_that_was_refused_on_arrival_no_handshake_is_told() {
         let info = Accepted { peer: client.0.clone(), local: client.1.clone() };
         let conn = gateway.handle_arriving(info, NOW);
         let mut secured = Secured::arriving(Transport::front(&front).unwrap(), client, &gateway, conn);
+        secured.receive(b"\x16\x03", &mut Spare::default());
         assert_eq!(secured.complaint(Closed::Tls(TlsFailure::Interrupted)).is_some(), is_told);
     }
 }

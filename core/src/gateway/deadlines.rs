@@ -273,6 +273,7 @@ impl Gateway {
     fn expire_preface(&mut self, id: ConnId, now: Instant) {
         // A handshake that takes so long is over: nothing can be said.
         if self.conns.get(id).is_some_and(|entry| entry.life == Life::Connecting) {
+            self.count_connection_error(id, ConnectionError::PrefaceTimeout);
             return self.cut_conn(id, Cause::ConnectionTimeout, now);
         }
         if self.conns.get(id).is_some_and(Conn::has_unread) {

@@ -39,7 +39,7 @@
 //!   [`waits_for_output`](Gateway::waits_for_output): nothing will ever be read then. Clients' connections are over at once.
 //! - **Civil time is told** from time to time ([`Command::WallClock`]), for `date` fields.
 //!
-//! The example `own_loop` does all that on sockets of the standard library.
+//! The example `own_loop` does that on sockets of the standard library, for a backend without a name.
 
 mod account;
 mod age;
@@ -100,6 +100,7 @@ pub use view::View;
 
 use crate::config::{Config, ConfigError};
 use crate::deadline::Deadlines;
+use crate::error::ConnectionError;
 use crate::h2::{Input, Role};
 use crate::key::Slab;
 use crate::ledger::{Ledger, Reservation};
@@ -110,6 +111,7 @@ use crate::request::{DeadlineTarget, Request, RequestKey};
 use crate::routes::Routes;
 use crate::session::Session;
 use crate::time::{Instant, WallClock};
+use crate::tls::TlsFailure;
 use conn::{Conn, Life, Side};
 use deadlines::Kind;
 use forward::Forward;
@@ -339,6 +341,9 @@ impl Gateway {
             Closed::Reset | Closed::Failed => Cause::ConnectionTerminated,
             Closed::Tls(failure) => Cause::Tls(failure),
         };
+        if why == Closed::Tls(TlsFailure::TimedOut) {
+            self.count_connection_error(conn, ConnectionError::PrefaceTimeout);
+        }
         self.remove_conn(conn, cause, now);
         self.dispatch_at = Some(now);
     }

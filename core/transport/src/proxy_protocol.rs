@@ -37,6 +37,8 @@ pub enum NotIntroduced {
     NoHeader,
     /// The connection ended before the header did.
     Interrupted,
+    /// The connection was closed here before it had come whole: the time for it was over.
+    TimedOut,
     /// A line that does not end within 107 octets.
     LineTooLong,
     /// A line with another protocol than TCP4, TCP6 and UNKNOWN.
@@ -62,6 +64,7 @@ impl fmt::Display for NotIntroduced {
         f.write_str(match self {
             Self::NoHeader => "it does not begin with a header of the PROXY protocol",
             Self::Interrupted => "it ended within the header",
+            Self::TimedOut => "no whole header came in time",
             Self::LineTooLong => "the line of version 1 has more than 107 octets",
             Self::LineProtocol => "the line of version 1 names another protocol than TCP4, TCP6 and UNKNOWN",
             Self::LineAddresses => "the line of version 1 has other addresses than its protocol's, or none",

@@ -92,6 +92,7 @@ fn is_refused_for_a_reason(octets: &[u8], reason: NotIntroduced) {
         }
         NotIntroduced::NoHeader
         | NotIntroduced::Interrupted
+        | NotIntroduced::TimedOut
         | NotIntroduced::LineProtocol
         | NotIntroduced::Version
         | NotIntroduced::Command
