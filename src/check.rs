@@ -15,7 +15,7 @@ use crate::settings::{Settings, count};
 /// Reads what `run` would read, and says what there is to serve.
 pub(crate) fn check(args: &ServeArgs) -> Result<(), Failure> {
     let settings = Settings::new(args)?;
-    Prepared::new(&settings)?;
+    Prepared::new(&settings, args.record.record.as_deref())?;
     let what = args.config.as_ref().map_or("these flags".to_owned(), |path| path.display().to_string());
     let workers = settings.workers.get() as u64;
     let with_tls = !settings.listen_tls.is_empty();

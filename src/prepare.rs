@@ -1,7 +1,7 @@
-//! What `run` reads and looks up before it takes anything, and `check` likewise: both refuse the same.
+//! What `run` reads and looks up before it takes anything, `check` likewise, and a reload as far as it goes: all refuse the same.
 
 use std::fs::{self, OpenOptions};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -23,17 +23,26 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     /// Reads the files of TLS and looks up names. No address is taken, no file is written.
-    pub(crate) fn new(settings: &Settings) -> Result<Self, Failure> {
-        let observe = &settings.observe;
-        observe.access_log.iter().try_for_each(can_be_opened)?;
-        let admin = observe.admin.as_ref().map(|admin| admin_address(admin, observe.admin_allow_remote));
-        let admin = admin.transpose()?;
-        share_nothing(settings, admin)?;
+    pub(crate) fn new(settings: &Settings, recording: Option<&Path>) -> Result<Self, Failure> {
+        let admin = look(settings)?;
+        if let Some(file) = recording {
+            has_folder(file).map_err(|error| Failure::Recording { file: file.to_owned(), error })?;
+        }
         // What changes while it is being read is read again.
         let fronts = settings.listen_tls.iter().map(|(address, files)| Front::load(address.clone(), files));
         let fronts = fronts.collect::<Result<_, BadFile>>()?;
         Ok(Self { fronts, upstreams: Upstreams::load(settings.back_tls.clone())?, admin })
     }
+}
+
+/// Where the access log and the admin address are, and whether all addresses are taken once. Says where the admin address is.
+pub(crate) fn look(settings: &Settings) -> Result<Option<SocketAddr>, Failure> {
+    let observe = &settings.observe;
+    observe.access_log.iter().try_for_each(can_be_opened)?;
+    let admin = observe.admin.as_ref().map(|admin| admin_address(admin, observe.admin_allow_remote));
+    let admin = admin.transpose()?;
+    share_nothing(settings, admin)?;
+    Ok(admin)
 }
 
 /// Whether the file of an access log is there, or its folder, as far as can be said without making it. A pipe is not opened: that would wait for its
@@ -45,15 +54,17 @@ fn can_be_opened(log: &Destination) -> Result<(), Failure> {
             OpenOptions::new().append(true).open(file).map(drop)
         }
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-            fs::metadata(folder.unwrap_or(Path::new("."))).and_then(|folder| {
-                if folder.is_dir() { Ok(()) } else { Err(ErrorKind::NotADirectory.into()) }
-            })
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => has_folder(file),
         Err(error) => Err(error),
     };
     opened.map_err(|error| Failure::AccessLog { file: file.clone(), error })
+}
+
+/// Whether the folder of a file that is to be made is there.
+fn has_folder(file: &Path) -> io::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = fs::metadata(folder.unwrap_or(Path::new(".")))?;
+    if folder.is_dir() { Ok(()) } else { Err(ErrorKind::NotADirectory.into()) }
 }
 
 /// An address is taken once, whole or as a part of another one.

@@ -14,6 +14,7 @@ use crate::config;
 use crate::descriptors::{self, Few, Shared};
 use crate::failure::Failure;
 use crate::log::Trust;
+use crate::prepare;
 use crate::settings::Settings;
 use crate::tls::{Upstreams, Watcher};
 
@@ -62,6 +63,13 @@ pub(crate) struct Reloads {
     pub(crate) refused: u64,
     /// The last one was refused: what is served is not what the file says.
     pub(crate) stale: bool,
+}
+
+impl Reloads {
+    fn count(&mut self, success: bool) {
+        *(if success { &mut self.succeeded } else { &mut self.refused }) += 1;
+        self.stale = !success;
+    }
 }
 
 impl Current {
@@ -144,6 +152,8 @@ impl Current {
             next.config.records = records;
             let few = descriptors::take_all(&mut next.config, shared);
             next.config.validate().map_err(Failure::Config)?;
+            // A file with which no start would succeed is not good because something runs.
+            prepare::look(&next)?;
             // What the next connection needs is there before it is made.
             self.upstreams.replace(next.back_tls.clone())?;
             self.handle.configure(&next.config).map_err(Failure::Config)?;
@@ -159,10 +169,12 @@ impl Current {
         }
     }
 
-    /// Without a file there is nothing else.
+    /// Without a file there is nothing else. It counts as a reload: one that failed is to be seen by whoever looks at figures only.
     fn reload_certificates(&self) -> Told {
         let files = self.state().settings.back_tls.clone();
-        match self.upstreams.replace(files).map_err(Failure::from) {
+        let replaced = self.upstreams.replace(files).map_err(Failure::from);
+        self.state().reloads.count(replaced.is_ok());
+        match replaced {
             Ok(()) => Told::Info("SIGHUP: there is no configuration file to read again".to_owned()),
             Err(failure) => Told::Warning(format!("SIGHUP: certificates of upstreams stay: {failure}")),
         }
@@ -179,7 +191,7 @@ impl State {
         let before = std::mem::replace(&mut self.settings, next);
         self.revision += 1;
         (self.since, self.loaded) = (Instant::now(), SystemTime::now());
-        self.reloads = Reloads { succeeded: self.reloads.succeeded + 1, stale: false, ..self.reloads };
+        self.reloads.count(true);
         let now = &mut self.settings;
         let revision = self.revision;
         let reloaded = format!("reloaded {}: revision {revision}, {}", path.display(), now.summary());
@@ -206,7 +218,7 @@ impl State {
     }
 
     fn keep(&mut self, failure: &Failure, path: &Path) -> Told {
-        self.reloads = Reloads { refused: self.reloads.refused + 1, stale: true, ..self.reloads };
+        self.reloads.count(false);
         let Self { revision, since, .. } = self;
         let ago = ago(since.elapsed());
         let help = match failure {

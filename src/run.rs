@@ -24,7 +24,7 @@ use crate::tls::{self, Watched};
 /// Serves until a signal has drained the server.
 pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let mut settings = Settings::new(&args)?;
-    let Prepared { mut fronts, upstreams, admin } = Prepared::new(&settings)?;
+    let Prepared { mut fronts, upstreams, admin } = Prepared::new(&settings, args.record.record.as_deref())?;
     let trust = Trust::default();
     trust.set(settings.config.forwarding.clone());
     let mut observation = Observation::start(&settings.observe, admin, trust.clone())?;

@@ -130,7 +130,7 @@ fn check_and_run_refuse_the_same() {
     let port = other.rsplit_once(':').unwrap().1;
     let everywhere = format!(":{port}");
     let (cert, key) = identity(&folder);
-    let cases: [(&[&str], &str, i32); 11] = [
+    let cases: [(&[&str], &str, i32); 12] = [
         (&["--listen", &everywhere, "--admin", &other], "takes along", 78),
         (&["--listen", &everywhere, "--listen", &other], "two listeners cannot share", 78),
         (
@@ -152,6 +152,7 @@ fn check_and_run_refuse_the_same() {
             1,
         ),
         (&["--listen", "127.0.0.1:0", "--access-log", "/"], "the access log /: it is a directory", 1),
+        (&["--listen", "127.0.0.1:0", "--record", "/nonexistent/x"], "/nonexistent/x: no such", 1),
         (&["--listen", "127.0.0.1:0", "--admin", "unix:/tmp/a"], "none of HOST:PORT", 78),
         (&["--listen", &taken, "--admin", &taken], "cannot share", 78),
         (&["--listen", &other, "--listen", &taken, "--admin", &taken], "cannot share", 78),
@@ -450,7 +451,57 @@ fn a_reload_that_was_refused_is_a_warning_and_a_figure() {
     });
     assert_eq!((success(), reloads("success"), reloads("refused")), (1.0, 1.0, 1.0));
     assert!(get(admin, "/status.json").contains(r#""revision":2"#));
+    // A start would be refused with it.
+    folder.file("a.toml", &format!("{}[access_log]\npath = \"/nonexistent/x\"\n", serving(&["127.0.0.1:9"])));
+    program.process.signal("HUP");
+    program.process.find_line("the second refusal", |line| {
+        (line.starts_with("warning: reload refused") && line.contains("/nonexistent/x: no such"))
+            .then_some(())
+    });
+    assert_eq!((success(), reloads("success"), reloads("refused")), (0.0, 1.0, 2.0));
+    assert!(get(admin, "/status.json").contains(r#""revision":2"#));
     program.end();
+}
+
+/// There is nothing to read again but certificates.
+#[test]
+fn a_hangup_without_a_file_is_in_the_figures_too() {
+    let folder = Folder::new("hangup");
+    let (cert, _) = identity(&folder);
+    let ca = folder.file("ca.pem", &fs::read_to_string(cert).unwrap());
+    let args = ["--backend", "h2://127.0.0.1:9", "--backend-ca", &*ca];
+    let program = Program::start(&[&args, &ADMIN[..]].concat());
+    let admin = admin(&program.process);
+    let success = || figure(admin, "shuntyard_config_last_reload_success");
+    let reloads = |result| figure(admin, &format!("shuntyard_config_reloads_total{{result=\"{result}\"}}"));
+    let text = fs::read_to_string(&ca).unwrap();
+    fs::remove_file(&ca).unwrap();
+    program.process.signal("HUP");
+    program
+        .process
+        .find_line("the failure", |line| line.contains("certificates of upstreams stay").then_some(()));
+    assert_eq!((success(), reloads("success"), reloads("refused")), (0.0, 0.0, 1.0));
+    folder.file("ca.pem", &text);
+    program.process.signal("HUP");
+    program.process.find_line("success", |line| line.contains("no configuration file to read").then_some(()));
+    assert_eq!((success(), reloads("success"), reloads("refused")), (1.0, 1.0, 1.0));
+    program.end();
+}
+
+/// Opening a pipe waits for its reader.
+#[test]
+fn an_access_log_that_is_a_pipe_is_waited_for_with_a_word() {
+    let folder = Folder::new("log-pipe");
+    let pipe = folder.0.join("log");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let args = [&["run", "--listen", "127.0.0.1:0", "--access-log", pipe.to_str().unwrap()], &BACKEND[..]];
+    let mut process = Process::spawn(&mut shuntyard(&args.concat()));
+    process.find_line("for whom it waits", |line| line.contains("the access log is a pipe").then_some(()));
+    let reader = fs::File::open(&pipe).unwrap();
+    process.find_line("that it listens", |line| line.starts_with("listening on").then_some(()));
+    process.signal("TERM");
+    assert_eq!(process.wait().code(), Some(0), "{}", process.log());
+    drop(reader);
 }
 
 #[test]

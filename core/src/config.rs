@@ -209,6 +209,14 @@ fn token(name: &'static str, text: &str) -> Result<(), ConfigError> {
     if text.bytes().all(is_token) { Ok(()) } else { Err(ConfigError::NotToken { name }) }
 }
 
+/// RFC 9110 section 7.8: the name of a protocol, perhaps with its version.
+fn protocol(name: &'static str, text: &str) -> Result<(), ConfigError> {
+    text.splitn(2, '/').try_for_each(|part| {
+        range(name, part.len() as u64, 1, 256)?;
+        token(name, part)
+    })
+}
+
 /// What is wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigError {

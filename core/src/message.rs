@@ -184,7 +184,7 @@ pub fn request(fields: &FieldSection, rules: &RequestRules) -> Result<RequestHea
     match (method, lines.protocol) {
         (Method::Connect, None) => connect_target(&lines)?,
         (Method::Connect, Some(protocol)) if rules.extended_connect => {
-            if !octets::all(protocol, octets::TOKEN) {
+            if !octets::is_protocol(protocol) {
                 return Err(Malformed::ProtocolInvalid);
             }
             target(&lines, method, rules)?;

@@ -16,6 +16,7 @@ use crate::config::problem::{Problem, Span};
 use crate::config::section::Located;
 use crate::config::sections::{Document, Listen, Offer, Route, Upstream};
 use crate::config::similar::similar;
+use crate::config::value::write_size;
 use crate::failure::Failure;
 use crate::observation::{ObserveArgs, admin_address};
 use crate::tls::{BackFiles, BadFile, Clients, FrontFiles, of_upstreams};
@@ -46,6 +47,7 @@ pub(super) fn agree(document: Document, flags: &ObserveArgs, problems: &mut Vec<
     {
         config.listeners.clear();
     }
+    upstreams.iter().for_each(|upstream| keeps_what_it_may(upstream, &config, problems));
     let said: BTreeMap<_, _> = upstreams.iter().map(|of| (of.name.value.clone(), of.tls.clone())).collect();
     config.upstreams = upstreams.into_iter().map(|upstream| with_endpoints(upstream, problems)).collect();
     config.routes = routes.into_iter().filter_map(route).collect();
@@ -236,7 +238,7 @@ type HostKey<'a> = Option<(&'a str, bool)>;
 
 fn every_route_is_reached(routes: &[Route], problems: &mut Vec<Problem>) {
     let mut above: BTreeMap<HostKey<'_>, Paths<'_>> = BTreeMap::new();
-    for route in routes {
+    for route in routes.iter().filter(|route| !route.vague) {
         let own = match &route.host {
             HostPattern::Any => None,
             HostPattern::Exact(host) => Some((&**host, false)),
@@ -258,6 +260,26 @@ fn every_route_is_reached(routes: &[Route], problems: &mut Vec<Problem>) {
             continue;
         }
         above.entry(own).or_default().add(&route.path, &route.at);
+    }
+}
+
+/// Whether what is kept of one request fits into the memory for that. Nothing is kept where there is none, on purpose.
+fn keeps_what_it_may(upstream: &Upstream, config: &Config, problems: &mut Vec<Problem>) {
+    let (Some(at), octets) = (&upstream.replay, u64::from(upstream.config.retry.replay_octets)) else {
+        return;
+    };
+    let pools = [
+        ("replay_memory", config.replay_ledger_octets),
+        ("replay_memory_per_client", config.replay_front_octets),
+    ];
+    if let Some((pool, room)) = pools.into_iter().find(|&(_, room)| room < octets) {
+        let title = format!(
+            "`replay_buffer` is {}, which is more than `{pool}`, {}",
+            write_size(octets),
+            write_size(room)
+        );
+        let problem = Problem::new(Code::Contradiction, title, at.clone()).label("never kept whole");
+        problems.push(problem.help(format!("take less, or give [limits] more `{pool}`")));
     }
 }
 

@@ -198,6 +198,13 @@ impl<T: Copy + Into<u64> + TryFrom<u64>> Kind for Number<T> {
         match number.filter(|number| (min..=max).contains(number)).and_then(|number| T::try_from(number).ok())
         {
             Some(number) => Ok(number),
+            // The default is more than one.
+            None if number == Some(0) && self.of == "attempts" => {
+                let title = format!("`{key}` is 0, but must lie between {min} and {max}");
+                let problem = Problem::new(Code::OutOfRange, title, value.span())
+                    .label(format!("not between {min} and {max}"));
+                Err(vec![problem.help("the first attempt counts: with 1 nothing is sent again")])
+            }
             None => out_of_range(key, value, [&integer.to_string(), &min.to_string(), &max.to_string()]),
         }
     }
@@ -278,8 +285,14 @@ impl<T: Copy + PartialEq> Kind for Words<T> {
                     .help(format!("what is served: {}", self.choice()))
             }
             None => {
-                let known = self.words.iter().map(|(word, _)| *word);
-                let meant = similar(text, known).map(|word| format!("did you mean {word:?}?"));
+                let known = || self.words.iter().map(|(word, _)| *word);
+                // "http" begins "http/1.1", and is nearer to "https" by its letters alone.
+                let begins = |word: &&str| {
+                    let rest = word.strip_prefix(text).filter(|_| !text.is_empty());
+                    rest.is_some_and(|rest| rest.starts_with(|next: char| !next.is_ascii_alphanumeric()))
+                };
+                let meant = known().find(begins).or_else(|| similar(text, known()));
+                let meant = meant.map(|word| format!("did you mean {word:?}?"));
                 let title = format!("`{key}` cannot be {text:?}");
                 Problem::new(Code::UnknownWord, title, value.span())
                     .label(format!("expected {}", self.choice()))

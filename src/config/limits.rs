@@ -6,15 +6,16 @@ use shuntyard_core::config::{Config, ConnectionConfig, MAX_WINDOW};
 
 use crate::config::code::Code;
 use crate::config::kind::{Number, Size};
-use crate::config::problem::Problem;
+use crate::config::problem::{Problem, Span};
 use crate::config::section::Section;
 use crate::config::sections::TIME;
+use crate::config::value::write_size;
 
 const WINDOW: Size<u32> = Size { min: 1, max: MAX_WINDOW };
 const CONNECTION_WINDOW: Size<u32> = Size { min: 65_535, max: MAX_WINDOW };
 
-/// How many of something.
-pub(super) fn of_connections(limits: &mut Section<'_, '_>, config: &mut Config) {
+/// How many of something. Says where `max_header_list_size` stands.
+pub(super) fn of_connections(limits: &mut Section<'_, '_>, config: &mut Config) -> Option<Span> {
     let fronts = Number { min: 1, max: 10_000_000, of: "connections" };
     limits.take(
         "max_connections",
@@ -34,7 +35,7 @@ pub(super) fn of_connections(limits: &mut Section<'_, '_>, config: &mut Config) 
     let list = Size { min: 256, max: 16 << 20 };
     let mut size = config.front.max_header_list_size;
     let what = "all fields of one request or response, with 32 octets each (RFC 9113 section 6.5.2); stops HPACK bombs";
-    limits.take("max_header_list_size", what, &list, &mut size);
+    let list = limits.take("max_header_list_size", what, &list, &mut size);
     of_both(config, &|side| side.max_header_list_size = size);
     // HTTP/1.1: a head is whole in half of what is read to.
     config.recv_buffer_octets = config.recv_buffer_octets.max((2 * size as usize).min(16 << 20));
@@ -77,10 +78,11 @@ pub(super) fn of_connections(limits: &mut Section<'_, '_>, config: &mut Config) 
         pay it back; stops rapid resets, floods of PING, SETTINGS and empty frames";
     limits.take("max_misuse", what, &points, &mut misuse);
     of_both(config, &|side| side.misuse_max = misuse);
+    list
 }
 
-/// How much memory.
-pub(super) fn of_memory(limits: &mut Section<'_, '_>, config: &mut Config) {
+/// How much memory. `list` is where `max_header_list_size` stands.
+pub(super) fn of_memory(limits: &mut Section<'_, '_>, config: &mut Config, list: Option<Span>) {
     let what = "content of one request that a client may send ahead; stops uploads that no backend reads from taking memory";
     limits.take("request_window", what, &WINDOW, &mut config.front.initial_window_size);
     let what = "content that a client connection may send ahead in all; stops many uploads at once from taking what one may not";
@@ -93,7 +95,7 @@ pub(super) fn of_memory(limits: &mut Section<'_, '_>, config: &mut Config) {
     let what = "content of one response that a backend may send ahead; stops backends that are faster than clients from filling memory";
     let window = limits.take("response_window", what, &WINDOW, &mut config.backend.initial_window_size);
     let what = "what that grows to while the client takes the content as fast as it comes; stops one fast download from taking all of response_memory";
-    limits.take("response_window_max", what, &WINDOW, &mut config.backend.stream_window_max);
+    let largest = limits.take("response_window_max", what, &WINDOW, &mut config.backend.stream_window_max);
     let what = "content that a backend connection may send ahead in all; stops all responses of a backend from coming at once";
     limits.take(
         "response_connection_window",
@@ -115,8 +117,9 @@ pub(super) fn of_memory(limits: &mut Section<'_, '_>, config: &mut Config) {
     let what = "of that memory, what the requests of one client connection may hold; stops one client from having all memory for retries";
     let share = Size { min: 0, max: 1 << 40 };
     limits.take("replay_memory_per_client", what, &share, &mut config.replay_front_octets);
-    let what = "memory for heads of requests under way, for trailers, and for heads of responses beyond the output buffer; above it, requests get 503; stops large heads of many requests that wait, and of responses that clients do not read";
-    limits.take("head_memory", what, &Size { min: 1, max: 1 << 40 }, &mut config.head_ledger_octets);
+    let what = "memory for heads of requests under way, for trailers, and for heads of responses beyond the output buffer, at least one max_header_list_size; above it, requests get 503; stops large heads of many requests that wait, and of responses that clients do not read";
+    let of_heads = Size { min: 256, max: 1 << 40 };
+    let heads = limits.take("head_memory", what, &of_heads, &mut config.head_ledger_octets);
     let output = Size { min: 1, max: 1_u32 << 30 };
     let mut buffer = u32::try_from(config.front.outbox_high_mark).unwrap_or(output.max);
     let what = "output of one connection that waits for its peer to read; above it no content is taken up, at the double nothing is read from the peer; stops peers that do not read from filling memory";
@@ -134,6 +137,21 @@ pub(super) fn of_memory(limits: &mut Section<'_, '_>, config: &mut Config) {
                 format!("`{name}` is less than one `response_window`, so no request could be sent on");
             limits.refuse(Problem::new(Code::Contradiction, title, at).label("together too little"));
         }
+    }
+    let most = config.backend.stream_window_max;
+    // Where it is not said, a window that is larger than the default does not grow.
+    if let Some(at) = largest.filter(|_| u64::from(most) < least) {
+        let title = format!(
+            "`response_window_max` is {}, which is less than `response_window`, {}",
+            write_size(most.into()),
+            write_size(least)
+        );
+        limits.refuse(Problem::new(Code::Contradiction, title, at).label("no window grows to less"));
+    }
+    let head = u64::from(config.front.max_header_list_size);
+    if let Some(at) = heads.or(list).filter(|_| config.head_ledger_octets < head) {
+        let title = "`head_memory` is less than one `max_header_list_size`, so a request may never find room";
+        limits.refuse(Problem::new(Code::Contradiction, title, at).label("together too little"));
     }
 }
 

@@ -15,7 +15,7 @@ use crate::config::code::Code;
 use crate::config::kind::{At, Flag, Fraction, List, Number, Size, Time, Words};
 use crate::config::problem::{Problem, Span};
 use crate::config::section::{Located, Section};
-use crate::config::text::{AUTHORITY, DESTINATION, ENDPOINT, HOST, LISTEN, NAME, PATH, TOKEN};
+use crate::config::text::{AUTHORITY, DESTINATION, ENDPOINT, HOST, LISTEN, NAME, PATH, TOKEN, UPGRADE};
 use crate::config::{Defaults, forwarding, header, limits, tls};
 use crate::observation::ObserveArgs;
 use crate::tls::{BackFiles, FrontFiles};
@@ -45,6 +45,8 @@ pub(super) struct Route {
     pub(super) name: Option<String>,
     pub(super) host: HostPattern,
     pub(super) path: PathPattern,
+    /// A host or a path was wrong, which has been said: what it serves is not known.
+    pub(super) vague: bool,
     /// `None` where it is missing or wrong, which has been said.
     pub(super) upstream: Option<Located<String>>,
     pub(super) authority: Option<String>,
@@ -96,6 +98,8 @@ pub(super) struct Upstream {
     pub(super) protocol: Scheme,
     /// What TLS needs, and where that is said.
     pub(super) tls: Option<Located<BackFiles>>,
+    /// Where it is said how much is kept to be sent again.
+    pub(super) replay: Option<Span>,
     /// The rest of it; endpoints are still to come.
     pub(super) config: UpstreamConfig,
 }
@@ -127,8 +131,8 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
         "limits",
         "limits of each worker, each with a default; 0 is an error, not \"off\"",
         |limits| {
-            limits::of_connections(limits, &mut config);
-            limits::of_memory(limits, &mut config);
+            let list = limits::of_connections(limits, &mut config);
+            limits::of_memory(limits, &mut config, list);
             limits::of_time(limits, &mut config);
         },
     );
@@ -215,6 +219,7 @@ fn route(section: &mut Section<'_, '_>) -> Route {
     let host = section.optional("host", what, &HOST, "\"api.example.com\"");
     let what = "the path that it serves, or with a slash at its end all that begin so; without it, all";
     let path = section.optional("path", what, &PATH, "\"/v1/\"");
+    let vague = host.is_none() && section.has("host") || path.is_none() && section.has("path");
     let upstream = section.required("upstream", "who serves its requests", &NAME, "\"app\"");
     let what = "the host, or host:port, that its backends are asked for; without it, the one that the client asked for";
     let authority = section.optional("authority", what, &AUTHORITY, "\"app.internal\"");
@@ -227,10 +232,10 @@ fn route(section: &mut Section<'_, '_>) -> Route {
     section.take("replace_errors", what, &statuses, &mut replace_errors);
     let what = "from a request's head to the end of its response; without it, no such limit; stops responses that never end";
     let timeout = section.optional("timeout", what, &TIME, "\"15s\"");
-    let tokens = List { of: TOKEN, min: 0, max: 16 };
+    let protocols = List { of: UPGRADE, min: 0, max: 16 };
     let mut upgrades = vec!["websocket".to_owned()];
-    let what = "protocols that its requests may change to: `Upgrade`, or extended CONNECT (RFC 8441)";
-    section.take("upgrades", what, &tokens, &mut upgrades);
+    let what = "protocols that its requests may change to, NAME or NAME/VERSION: `Upgrade`, or extended CONNECT (RFC 8441). After a reload this holds for clients' HTTP/1.1 connections that come then";
+    section.take("upgrades", what, &protocols, &mut upgrades);
     let mut connect = false;
     let what = "whether CONNECT is passed on, for the backend to answer; not together with `authority`";
     let said = section.take("connect", what, &Flag, &mut connect);
@@ -249,6 +254,7 @@ fn route(section: &mut Section<'_, '_>) -> Route {
         name: name.map(|found| found.value),
         host: host.map(|found| found.value).unwrap_or_default(),
         path: path.map(|found| found.value).unwrap_or_default(),
+        vague,
         upstream,
         authority: authority.map(|found| found.value),
         map_back,
@@ -318,7 +324,8 @@ fn upstream(section: &mut Section<'_, '_>, name: Located<&str>) -> Upstream {
             &mut config.queue_timeout,
         );
     });
-    section.group("retry", "when a request is sent again", |group| retry(group, &mut config.retry));
+    let replay =
+        section.group("retry", "when a request is sent again", |group| retry(group, &mut config.retry));
     let without = "leave it out: an endpoint rests for a second after a connection that could not be made";
     let tls = tls::back(section);
     section.later("outlier", "outlier detection", without);
@@ -331,6 +338,7 @@ fn upstream(section: &mut Section<'_, '_>, name: Located<&str>) -> Upstream {
         endpoints: endpoints.map(|found| found.value).unwrap_or_default(),
         protocol,
         tls,
+        replay,
         config,
     }
 }
@@ -355,9 +363,11 @@ fn connections(section: &mut Section<'_, '_>, config: &mut UpstreamConfig) {
     });
 }
 
-fn retry(group: &mut Section<'_, '_>, retry: &mut RetryConfig) {
+/// Says where the buffer stands.
+fn retry(group: &mut Section<'_, '_>, retry: &mut RetryConfig) -> Option<Span> {
     let attempts = Number { min: 1, max: 100, of: "attempts" };
-    let what = "in all, where an earlier one may have been executed; idempotent methods only";
+    let what =
+        "in all, where an earlier one may have been executed; idempotent methods only; 1 is none again";
     group.take("attempts", what, &attempts, &mut retry.attempts);
     let unprocessed = Number { min: 1, max: 1000, of: "attempts" };
     let what = "in all, where backends proved that they processed none (RFC 9113 section 8.7)";
@@ -366,5 +376,5 @@ fn retry(group: &mut Section<'_, '_>, retry: &mut RetryConfig) {
     group.take("budget", what, &Fraction, &mut retry.budget_percent);
     let buffer = Size { min: 0, max: 1 << 30 };
     let what = "content of one request that is kept to be sent again";
-    group.take("replay_buffer", what, &buffer, &mut retry.replay_octets);
+    group.take("replay_buffer", what, &buffer, &mut retry.replay_octets)
 }

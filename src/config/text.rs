@@ -77,6 +77,21 @@ pub(super) const NAME: Text<String> = Text {
     write: String::clone,
     help: "names are for people and for figures: keep them short",
 };
+/// RFC 9110 section 7.8: a protocol's name, perhaps with its version.
+pub(super) const UPGRADE: Text<String> = Text {
+    what: "a protocol to change to, a token or two with a slash between them (RFC 9110 section 7.8)",
+    code: Code::OutOfRange,
+    parse: |text| {
+        // It is never given (README): what is asked for behind it would be served as HTTP/1.1 all the same.
+        if text.eq_ignore_ascii_case("h2c") {
+            return Err("HTTP/2 is not changed to: clients begin with it".to_owned());
+        }
+        let route = RouteConfig { upgrades: vec![text.into()], ..RouteConfig::any("route", "upstream") };
+        route.validate().map(|()| text.to_owned()).map_err(|_| "it has another form".to_owned())
+    },
+    write: String::clone,
+    help: "write \"websocket\", or a name with a version, as in \"tls/1.0\"",
+};
 /// RFC 9110 section 5.6.2.
 pub(super) const TOKEN: Text<String> = Text {
     what: "a token of 1 to 256 characters (RFC 9110 section 5.6.2)",

@@ -33,10 +33,11 @@ const EXAMPLE: &str = "app";
 
 /// Keys under the names that other programs have for them: the section as the reference has it, or none for all, the name, where
 /// the key stands.
-const ALIASES: [(Option<&str>, &str, &str, &str); 3] = [
+const ALIASES: [(Option<&str>, &str, &str, &str); 4] = [
     (Some("upstream.app"), "max_connections", "upstream.app.connections", "max"),
     (Some("upstream.app"), "min_connections", "upstream.app.connections", "min"),
     (None, "drain_timeout", "drain", "timeout"),
+    (None, "queue_timeout", "upstream.app.queue", "timeout"),
 ];
 
 /// Where a section stands.

@@ -1,7 +1,8 @@
 //! Lines to their destination, many at a time while there are many.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -124,5 +125,9 @@ impl Writer {
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
+    // Opening waits for a reader, who may not come: whoever waits for the program is to know for whom it waits.
+    if fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo()) {
+        tracing::info!(path = %path.display(), "the access log is a pipe: it is opened once somebody reads from it");
+    }
     OpenOptions::new().create(true).append(true).open(path)
 }

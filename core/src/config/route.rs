@@ -27,7 +27,7 @@ pub struct RouteConfig {
     /// From a request's head to the end of its response; `None` for no such limit. A millisecond to a day.
     pub timeout: Option<Duration>,
     /// The protocols that its requests may upgrade to, by `Upgrade` over HTTP/1.1 or by extended CONNECT over HTTP/2 (RFC 8441).
-    /// At most 16.
+    /// Names with or without a version (RFC 9110 section 7.8), at most 16. HTTP/1.1 connections that stand keep to those that there were when they came.
     pub upgrades: Vec<Arc<str>>,
     /// Whether it serves plain CONNECT (RFC 9110 section 9.3.6), which a backend then answers. Not with another authority: that is
     /// where a CONNECT leads.
@@ -96,7 +96,7 @@ impl RouteConfig {
     /// Checks every value against its range.
     pub fn validate(&self) -> Result<(), ConfigError> {
         range("route upgrades", self.upgrades.len() as u64, 0, 16)?;
-        self.upgrades.iter().try_for_each(|upgrade| crate::config::token("route upgrade", upgrade))?;
+        self.upgrades.iter().try_for_each(|upgrade| crate::config::protocol("route upgrade", upgrade))?;
         range("route replace_errors", self.replace_errors.len() as u64, 0, 200)?;
         let in_range = |&status: &u16| range("route replace_errors", u64::from(status), 400, 599);
         self.replace_errors.iter().try_for_each(in_range)?;

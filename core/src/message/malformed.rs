@@ -48,7 +48,7 @@ causes! {
     HostRepeated, "several host fields (RFC 9110 7.2)";
     ConnectForm, "CONNECT with :scheme or :path, or without host and port (8.5)";
     ProtocolUnexpected, ":protocol without CONNECT, or although extended CONNECT is not enabled (RFC 8441 4)";
-    ProtocolInvalid, ":protocol is not a token (RFC 8441 4)";
+    ProtocolInvalid, ":protocol is not a protocol's name (RFC 8441 4)";
     StatusMissing, "no :status (8.3.2)";
     StatusInvalid, ":status is not a number from 100 to 999 (8.3.2)";
     StatusSwitchingProtocols, "101 (Switching Protocols) (8.6)";

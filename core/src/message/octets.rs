@@ -12,6 +12,14 @@ pub(super) fn all(value: &[u8], class: u8) -> bool {
     !value.is_empty() && value.iter().fold(true, |all, &octet| all & (CLASSES[octet as usize] & class != 0))
 }
 
+/// Whether `value` is a protocol to change to (RFC 9110 section 7.8): a token, perhaps with a version behind a slash, which is one, too.
+pub(super) fn is_protocol(value: &[u8]) -> bool {
+    match value.iter().position(|&octet| octet == b'/') {
+        Some(slash) => all(&value[..slash], TOKEN) && all(&value[slash + 1..], TOKEN),
+        None => all(value, TOKEN),
+    }
+}
+
 /// Whether every octet may stand in a path or a query: visible ASCII without the number sign, which would begin a
 /// fragment. Wider than RFC 3986, as what browsers send is. Ranges and not the table: this runs over the longest
 /// values, many octets at a time.

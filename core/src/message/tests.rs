@@ -372,9 +372,18 @@ fn rfc8441_4_extended_connect() {
         lines.remove(index);
         assert_eq!(request(&section(lines), &EXTENDED), Err(cause));
     }
-    let mut lines = FULL;
-    lines[1] = ":protocol web socket";
-    assert_eq!(request(&section(lines), &EXTENDED), Err(Malformed::ProtocolInvalid));
+    let with = |protocol: &'static str| {
+        let mut lines = FULL;
+        lines[1] = protocol;
+        request(&section(lines), &EXTENDED).map(|head| head.extended_connect)
+    };
+    // RFC 9110 section 7.8: a protocol may have a version.
+    assert_eq!(with(":protocol tls/1.0"), Ok(true));
+    for none in
+        [":protocol web socket", ":protocol tls/", ":protocol /1.0", ":protocol tls/1/0", ":protocol "]
+    {
+        assert_eq!(with(none), Err(Malformed::ProtocolInvalid), "{none}");
+    }
     let mut lines = FULL;
     lines[0] = ":method GET";
     assert_eq!(request(&section(lines), &EXTENDED), Err(Malformed::ProtocolUnexpected));

@@ -106,6 +106,11 @@ fn every_key_arrives_where_it_belongs() {
     let upgrades: Vec<_> = routes[0].upgrades.iter().map(|upgrade| &**upgrade).collect();
     assert_eq!((upgrades, routes[0].connect), (vec!["websocket", "irc"], false));
     assert_eq!((routes[1].upgrades.len(), routes[1].connect), (1, true));
+    // RFC 9110 section 7.8: a protocol may have a version.
+    let versioned = valid(
+        "[[route]]\nupgrades = [\"tls/1.0\"]\nupstream = \"app\"\n[upstream.app]\nendpoints = [\"app:80\"]\n",
+    );
+    assert_eq!(*versioned.config.routes[0].upgrades, ["tls/1.0".into()]);
     let told = |rules: &[HeaderRule]| -> Vec<String> {
         let told = |rule: &HeaderRule| match rule {
             HeaderRule::Set { name, value } => format!("{name} = {value}"),
@@ -305,7 +310,13 @@ fn ranges_are_those_of_the_core() {
                     "stream_window" | "response_window" => {
                         "response_memory_per_client = \"4GiB\"\nresponse_memory = \"4GiB\"\n"
                     }
-                    "response_memory" | "response_memory_per_client" => "response_window = \"1B\"\n",
+                    "response_memory" | "response_memory_per_client" | "response_window_max" => {
+                        "response_window = \"1B\"\n"
+                    }
+                    "head_memory" => "max_header_list_size = \"256B\"\n",
+                    "replay_buffer" => {
+                        "[limits]\nreplay_memory = \"1GiB\"\nreplay_memory_per_client = \"1GiB\"\n"
+                    }
                     _ => "",
                 };
                 let text = match section.header.as_str() {

@@ -75,6 +75,7 @@ fn keys_that_nobody_reads_or_misses() {
             ("another upstream's key in a section without one", upstream!("[limits]\nmax_http1 = 1")),
             ("a name that others have for a key", upstream!("max_connections = 7")),
             ("likewise in any section", upstream!("[limits]\ndrain_timeout = \"1s\"")),
+            ("what is a queue's among limits", upstream!("[limits]\nqueue_timeout = \"1s\"")),
             ("a key behind a section", upstream!("workers = 4")),
             ("a key that is nowhere", upstream!("colour = \"red\"")),
             (
@@ -143,6 +144,10 @@ fn values_out_of_range() {
                 upstream!("[limits]\nresponse_memory_per_client = \"1KiB\""),
             ),
             ("memory for no window", upstream!("[limits]\nresponse_memory = \"1KiB\"")),
+            ("memory for no head", upstream!("[limits]\nhead_memory = \"1KiB\"")),
+            ("a window that grows to less", upstream!("[limits]\nresponse_window_max = \"1KiB\"")),
+            ("more kept than there is memory for", upstream!("retry = { replay_buffer = \"1MiB\" }")),
+            ("no attempt", upstream!("retry = { attempts = 0 }")),
             ("via is no token", concat!("via = \"the yard\"\n", upstream!(""))),
             (
                 "an upstream without a name",
@@ -182,6 +187,9 @@ fn values_that_are_written_otherwise() {
             ),
             ("a word that is misspelt", upstream!("balance = \"least_active\"")),
             ("a word that is unknown", upstream!("balance = \"random\"")),
+            ("a protocol without its version", upstream!("protocol = \"http\"")),
+            ("an upgrade that is never given", route!("upgrades = [\"h2c\"]")),
+            ("upgrades to no protocols", route!("upgrades = [\"a/b/c\", \"\"]")),
         ]),
     );
 }
@@ -212,6 +220,10 @@ fn values_that_do_not_go_together() {
             (
                 "a route behind one for all",
                 "[[route]]\nupstream = \"app\"\n[[route]]\npath = \"/v1/\"\nupstream = \"app\"\n[upstream.app]\nendpoints = [\"app:80\"]\n",
+            ),
+            (
+                "a route behind one of which nobody knows what it serves",
+                "[[route]]\nhost = \"a b\"\nupstream = \"app\"\n[[route]]\npath = \"/v1/\"\nupstream = \"app\"\n[upstream.app]\nendpoints = [\"app:80\"]\n",
             ),
             (
                 "a route behind a shorter path",

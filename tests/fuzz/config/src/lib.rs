@@ -26,6 +26,8 @@ mod failure;
 mod log;
 #[path = "../../../../src/observation.rs"]
 mod observation;
+#[path = "../../../../src/prepare.rs"]
+mod prepare;
 #[path = "../../../../src/reload.rs"]
 mod reload;
 #[path = "../../../../src/settings.rs"]
