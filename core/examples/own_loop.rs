@@ -88,17 +88,24 @@ impl Socket {
         let socket = socket2::Socket::new(Domain::for_address(target), Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         match socket.connect(&target.into()) {
-            Err(error) if NOWHERE.contains(&error.kind()) => return Err(error),
-            // Mostly that is on its way now. What else may be wrong shows later, or the gateway's own deadline ends it.
-            _ => {}
+            // The rest says that it is under way (EINPROGRESS), for which std has no stable word.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::ConnectionRefused
+                        | ErrorKind::AddrNotAvailable
+                        | ErrorKind::NetworkUnreachable
+                        | ErrorKind::HostUnreachable
+                        | ErrorKind::PermissionDenied
+                ) =>
+            {
+                return Err(error);
+            }
+            Ok(()) | Err(_) => {}
         }
         Ok(Self { to_backend: true, connecting: true, ..Self::of(socket.into()) })
     }
 }
-
-/// What is wrong at once.
-const NOWHERE: [ErrorKind; 3] =
-    [ErrorKind::ConnectionRefused, ErrorKind::NetworkUnreachable, ErrorKind::AddrNotAvailable];
 
 impl Loop {
     fn read(&mut self, now: Instant) {
@@ -117,7 +124,8 @@ impl Loop {
                     }
                 }
             }
-            let waits = socket.broken && gateway.waits_for_output(conn);
+            // It goes on reading once output has left, and none can.
+            let is_stuck = socket.broken && gateway.waits_for_output(conn);
             match gateway.recv_buf(conn) {
                 RecvBuf::Buffer(_) if socket.ended => {}
                 RecvBuf::Buffer(buffer) => match socket.stream.read(buffer) {
@@ -133,8 +141,7 @@ impl Loop {
                         return false;
                     }
                 },
-                // It goes on reading once output has left, and none can.
-                RecvBuf::Pause if waits => {
+                RecvBuf::Pause if is_stuck => {
                     gateway.handle_closed(conn, Closed::Reset, now);
                     return false;
                 }
