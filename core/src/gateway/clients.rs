@@ -19,7 +19,8 @@ const LOOKED_AT: usize = 16;
 #[derive(Clone, Copy, Debug, Default)]
 struct Held {
     connections: u32,
-    heads: u64,
+    /// In KiB, each head rounded up, so that it is no larger than the other.
+    heads: u32,
 }
 
 /// What clients have. Of IPv6 a network of 64 bits is one client: that is what a single customer has.
@@ -59,13 +60,14 @@ impl Clients {
 
     /// What large heads of the client's requests hold, in octets.
     pub(super) fn heads_of(&self, peer: &Address) -> u64 {
-        client(peer).and_then(|client| self.of.get(&client)).map_or(0, |held| held.heads)
+        client(peer).and_then(|client| self.of.get(&client)).map_or(0, |held| u64::from(held.heads) << 10)
     }
 
     /// A request of the client holds so many octets by a large head, in place of so many.
     pub(super) fn hold_heads(&mut self, peer: &Address, before: u32, octets: u32) {
         if let Some(held) = client(peer).and_then(|client| self.of.get_mut(&client)) {
-            held.heads = held.heads.saturating_sub(before.into()).saturating_add(octets.into());
+            held.heads =
+                held.heads.saturating_sub(before.div_ceil(1 << 10)).saturating_add(octets.div_ceil(1 << 10));
         }
     }
 }

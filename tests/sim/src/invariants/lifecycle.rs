@@ -77,8 +77,10 @@ fn attempts_differ(
         }
         let whole =
             attempt.ended_in_time && !attempt.malformed && !attempt.hostile && !attempt.reset_by_gateway;
-        // What a backend has said whole needs memory all the same, where it is a head or trailers.
-        let unkept = record.outcome == AttemptOutcome::Failed(Cause::MemoryLimit);
+        // What a backend has said whole needs memory all the same, where it is a head or trailers; and one that is told to calm down may have said it
+        // in the same moment.
+        let unkept =
+            matches!(record.outcome, AttemptOutcome::Failed(Cause::MemoryLimit | Cause::BackendProtocol));
         if whole && attempt.reset.is_none() && !attempt.left_out && !complete && !unkept {
             return Some("a complete attempt that is told as another end");
         }
