@@ -33,7 +33,9 @@ pub fn r3_only_unprocessed_requests_are_sent_again(ledger: &mut Ledger, rid: u64
     ledger.check("R2", clean, || format!("request {rid} again after a response began: {trace:?}"))?;
     let idempotent = ledger.scripts.get(&rid).is_none_or(|exchange| exchange.request.method != Method::Post);
     let final_codes = [frame::ENHANCE_YOUR_CALM, frame::HTTP_1_1_REQUIRED];
-    let calm = last.reset.is_some_and(|code| final_codes.contains(&code));
+    // What stands behind a frame that has broken the protocol was not heard.
+    let heard = !(last.hostile && last.lost);
+    let calm = heard && last.reset.is_some_and(|code| final_codes.contains(&code));
     let may = last.is_unprocessed() || (idempotent && !calm);
     ledger.check("R3", may, || format!("request {rid} again: {last:?}"))
 }
