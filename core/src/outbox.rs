@@ -81,10 +81,7 @@ impl OctetQueue {
     /// consumed. It grows to powers of two, so that a queue that holds one window has the memory of one; one from which something was consumed,
     /// to an eighth more: what lies in front then has room, until it is worth being used again.
     pub fn extend(&mut self, octets: &[u8]) {
-        if octets.len() > self.octets.capacity() - self.octets.len() {
-            self.make_room(octets.len());
-        }
-        self.octets.extend_from_slice(octets);
+        self.tail_for(octets.len()).extend_from_slice(octets);
     }
 
     #[inline(never)]
@@ -93,10 +90,14 @@ impl OctetQueue {
             self.compact();
         }
         if n > self.octets.capacity() - self.octets.len() {
-            let wanted = (self.len() + n).next_power_of_two().max(FIRST_CAPACITY);
-            let in_front = if self.start > 0 { wanted / PART_IN_FRONT } else { 0 };
-            self.octets.reserve_exact(wanted + in_front - self.octets.len());
+            self.octets.reserve_exact(self.grown_for(n) - self.octets.len());
         }
+    }
+
+    /// The memory that is asked for where so many octets more have no room.
+    fn grown_for(&self, n: usize) -> usize {
+        let whole = (self.len() + n).next_power_of_two().max(FIRST_CAPACITY);
+        if self.start > 0 { whole + whole / PART_IN_FRONT } else { whole }
     }
 
     /// Where to append a frame without content. Writers push; they never look at or change what is there.
@@ -114,14 +115,10 @@ impl OctetQueue {
         &mut self.octets
     }
 
-    /// Octets of memory held, when so many more have been appended.
+    /// Octets of memory held at most, when so many more have been appended.
     pub fn capacity_for(&self, n: usize) -> usize {
         let capacity = self.octets.capacity();
-        if n <= capacity - self.octets.len() {
-            return capacity;
-        }
-        let wanted = (self.len() + n).next_power_of_two();
-        capacity.max(wanted + wanted / PART_IN_FRONT)
+        if n <= capacity - self.octets.len() { capacity } else { capacity.max(self.grown_for(n)) }
     }
 
     fn compact(&mut self) {
@@ -329,7 +326,7 @@ mod tests {
         fn no_more_memory_is_held_than_was_foretold(steps in prop::collection::vec((0..90_000usize, 0..90_000usize), 0..50)) {
             let mut queue = OctetQueue::default();
             for (push, take) in steps {
-                let foretold = queue.capacity_for(push).max(FIRST_CAPACITY);
+                let foretold = queue.capacity_for(push);
                 queue.tail_for(push).extend_from_slice(&vec![0; push]);
                 prop_assert!(queue.capacity() <= foretold);
                 queue.pass_on(take);

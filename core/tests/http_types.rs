@@ -57,6 +57,32 @@ fn received(block: &[u8]) -> Request<()> {
     panic!("no request came")
 }
 
+/// A client that asks and reads nothing: who heeds `wants_input` is not made to hold more than twice the mark, and one answer.
+#[test]
+fn a_server_wants_no_input_while_nobody_takes_its_output() {
+    const MARK: usize = 64 << 10;
+    let config = ConnectionConfig { outbox_high_mark: MARK, ..ConnectionConfig::default() };
+    let mut server = Server::new(config, 2).expect("a valid configuration");
+    server.handle_recv(&[PREFACE, &settings(&[])].concat());
+    let response = Response::builder().status(302).header("location", "/elsewhere").body(()).expect("a head");
+    let (mut stream_id, mut asked) = (1, 0);
+    while server.wants_input() {
+        assert!(asked < 2 * MARK, "it has no end");
+        // GET, http, /
+        server.handle_recv(&headers(stream_id, &[0x82, 0x86, 0x84, 0x01, 1, b'a'], true));
+        while let Some(event) = server.poll_event().expect("no error") {
+            if let ServerEvent::Request { stream, .. } = event {
+                server.send_response(stream, &response, true).expect("an open stream");
+            }
+        }
+        (stream_id, asked) = (stream_id + 2, asked + 1);
+    }
+    let waiting = server.poll_transmit().expect("answers").len();
+    assert!((2 * MARK..2 * MARK + 200).contains(&waiting), "{waiting}");
+    server.handle_sent(waiting);
+    assert!(server.wants_input());
+}
+
 #[test]
 fn rfc9113_8_3_1_a_client_says_the_authority_once() {
     req!("9113-8.3.1-02", "9113-8.3.1-03");

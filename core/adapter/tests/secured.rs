@@ -279,19 +279,24 @@ fn wanted(gateway: &mut Recorded) -> ConnId {
     std::iter::from_fn(|| gateway.poll_action()).find_map(dialled).expect("a connection is wanted")
 }
 
+/// A client of TLS that has said this, and perhaps ended there.
+fn begun(said: &[u8], ends: bool) -> (Secured, Reading) {
+    let (front, _) = tls();
+    let mut gateway = gateway(&Config::new(vec![loopback(9)]));
+    let client = (loopback(8), loopback(7));
+    let info = Accepted { peer: client.0.clone(), local: client.1.clone() };
+    let conn = gateway.handle_arriving(info, NOW);
+    let mut secured = Secured::arriving(Transport::front(&front).unwrap(), client, &gateway, conn);
+    let mut socket = Socket { input: said.to_vec(), ends, ..Socket::default() };
+    let reading = secured.read(&mut socket, &mut gateway, (conn, NOW), &mut Spare::default());
+    (secured, reading)
+}
+
 /// A health check of TCP says nothing. Whoever has begun to say something has failed.
 #[test]
 fn a_client_that_ends_without_a_word_has_failed_in_nothing() {
-    let (front, _) = tls();
     for (said, is_told) in [(&b""[..], false), (b"\x16\x03", true)] {
-        let mut gateway = gateway(&Config::new(vec![loopback(9)]));
-        let client = (loopback(8), loopback(7));
-        let info = Accepted { peer: client.0.clone(), local: client.1.clone() };
-        let conn = gateway.handle_arriving(info, NOW);
-        let transport = Transport::front(&front).unwrap();
-        let mut secured = Secured::arriving(transport, client, &gateway, conn);
-        let mut socket = Socket { input: said.to_vec(), ends: true, ..Socket::default() };
-        let reading = secured.read(&mut socket, &mut gateway, (conn, NOW), &mut Spare::default());
+        let (mut secured, reading) = begun(said, true);
         let Reading::Failed(why) = reading else { panic!("{reading:?}") };
         assert_eq!(secured.complaint(why).is_some(), is_told, "{why:?}");
         // Nor has whoever stays without a word until the deadline, and of all others it was said.
@@ -302,20 +307,12 @@ fn a_client_that_ends_without_a_word_has_failed_in_nothing() {
 /// Whether it was an end, a reset, or a deadline of ours: whoever has begun is told of.
 #[test]
 fn a_handshake_that_was_begun_has_failed_however_it_ended() {
-    let (front, _) = tls();
     for (why, failure) in [
         (Closed::Reset, TlsFailure::Interrupted),
         (Closed::Failed, TlsFailure::Interrupted),
         (Closed::Tls(TlsFailure::TimedOut), TlsFailure::TimedOut),
     ] {
-        let mut gateway = gateway(&Config::new(vec![loopback(9)]));
-        let client = (loopback(8), loopback(7));
-        let info = Accepted { peer: client.0.clone(), local: client.1.clone() };
-        let conn = gateway.handle_arriving(info, NOW);
-        let transport = Transport::front(&front).unwrap();
-        let mut secured = Secured::arriving(transport, client, &gateway, conn);
-        let mut socket = Socket { input: b"\x16\x03".to_vec(), ..Socket::default() };
-        let reading = secured.read(&mut socket, &mut gateway, (conn, NOW), &mut Spare::default());
+        let (mut secured, reading) = begun(b"\x16\x03", false);
         assert_eq!(reading, Reading::Idle);
         let Some(Notice::HandshakeFailed { failure: told, .. }) = secured.complaint(why) else {
             panic!("{why:?} is not told");

@@ -25,6 +25,8 @@ impl Gateway {
     /// The memory for one step's output: there is one for all.
     fn take_output(&mut self) -> Vec<u8> {
         let mut output = core::mem::take(&mut self.output);
+        // What another's transform has left there is not for this one, which may say that it has written more than it did.
+        output.clear();
         output.resize(OUTPUT_OCTETS, 0);
         output
     }
@@ -53,8 +55,6 @@ impl Gateway {
         let end = made.end && trailers.is_none();
         // A stream that is gone has failed its request already, or will with the next event.
         let cut = entry.session.send_data(stream, &output[..made.octets], end).unwrap_or(made.octets);
-        // The next to write here is another's transform, which may say that it has written more than it did.
-        output[..made.octets].fill(0);
         live.attempt.request_octets += cut as u64;
         let mut left = cut == made.octets;
         if left {

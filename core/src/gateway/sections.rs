@@ -32,10 +32,8 @@ fn share(config: &Config) -> u64 {
 }
 
 /// What a client may hold by large heads, of whose connections each may hold so much.
-const fn share_of_client(config: &Config, share: u64) -> u64 {
-    let (shares, half) = (share * SHARES_OF_CLIENT, config.head_ledger_octets / 2);
-    let least = if shares < half { shares } else { half };
-    if least > share { least } else { share }
+fn share_of_client(config: &Config, share: u64) -> u64 {
+    (share * SHARES_OF_CLIENT).min(config.head_ledger_octets / 2).max(share)
 }
 
 impl Gateway {

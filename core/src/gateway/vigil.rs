@@ -37,7 +37,7 @@ pub(super) struct Vigil {
     seen_at: u64,
     /// When the question left.
     left: Option<Instant>,
-    /// Where it is dialled, until that stands.
+    /// Where it was dialled.
     pub(super) dialled: Option<Address>,
 }
 

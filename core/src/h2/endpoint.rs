@@ -71,7 +71,8 @@ macro_rules! common_methods {
         }
 
         /// Whether octets are to be read from the transport, and events to be taken: not while twice
-        /// [`outbox_high_mark`](crate::config::ConnectionConfig::outbox_high_mark) of output waits that the peer does not take. Whoever asks
+        /// [`outbox_high_mark`](crate::config::ConnectionConfig::outbox_high_mark) of output waits that the peer does not take (once and a frame, if
+        /// that is more). Whoever asks
         /// all the same lets a peer that reads nothing fill the memory with what it is answered.
         pub fn wants_input(&self) -> bool {
             !self.endpoint.connection.is_congested()

@@ -220,9 +220,9 @@ impl Registry {
         let Some(entry) = self.entries.get_mut(key) else { return false };
         let Some(at) = entry.seats.iter().position(|seat| seat.conn == conn) else { return false };
         let (seat, upstream) = (entry.seats.swap_remove(at), entry.upstream);
+        let was_last = entry.seats.is_empty();
         self.left_seat(upstream, seat.endpoint);
-        let Some(entry) = self.entries.get(key) else { return seat.dialling };
-        if entry.seats.is_empty() {
+        if was_last {
             self.recount(key, |without_engine| *without_engine += 1);
         }
         seat.dialling

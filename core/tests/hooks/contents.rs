@@ -317,6 +317,22 @@ fn trailers_follow_what_became_of_the_content_both_ways() {
     exchange.assert_over();
 }
 
+/// The memory for output is everybody's: who says that he has written more than he did passes nothing on of those before.
+#[test]
+fn a_transform_that_lies_shows_nothing_of_another() {
+    let mut exchange = Exchange::start(memory(None, Some(|| Box::new(Lies::default()))), &get(), true);
+    exchange.respond(&Response::new(()), b"secret", false);
+    exchange.run(true);
+    exchange
+        .memory
+        .backend(exchange.backend)
+        .send_data(exchange.backend_stream, b"public", true)
+        .expect("it is open");
+    exchange.run(true);
+    assert!(exchange.to_client.ended);
+    assert_eq!(exchange.to_client.content, b"secret\0\0\0\0\0\0");
+}
+
 #[test]
 fn a_transform_that_fails_ends_the_response_visibly_and_disturbs_nobody() {
     let mut exchange = Exchange::start(memory(None, Some(|| Box::new(Breaks(100_000)))), &get(), true);

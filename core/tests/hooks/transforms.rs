@@ -75,6 +75,21 @@ impl Transform for Hold {
     }
 }
 
+/// Writes what it reads the first time, and later says so only.
+#[derive(Default)]
+pub(crate) struct Lies(bool);
+
+impl Transform for Lies {
+    fn transform(&mut self, input: &[u8], _: bool, output: &mut [u8]) -> Result<Step, HookFailed> {
+        let n = input.len().min(output.len());
+        if !self.0 {
+            output[..n].copy_from_slice(&input[..n]);
+        }
+        self.0 |= n > 0;
+        Ok(Step { read: n, written: n, more: false })
+    }
+}
+
 /// Never stops.
 pub(crate) struct Endless;
 
