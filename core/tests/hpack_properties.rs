@@ -12,6 +12,8 @@ use shuntyard_requirements::req;
 
 #[path = "hpack_properties/paths.rs"]
 mod paths;
+#[path = "hpack_properties/written.rs"]
+mod written;
 
 const SEED: u64 = 0x7541;
 const NO_LIMITS: SectionLimits = SectionLimits { size: u32::MAX, fields: u32::MAX };

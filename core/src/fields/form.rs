@@ -32,15 +32,25 @@ impl FieldForm {
 
     /// What a section is to be recognised by, itself or one that differs in its path. `None` where it has more than one path.
     pub(crate) fn to_recognise(section: &FieldSection) -> Option<Self> {
+        if let Some(shared) = section.shared.as_ref().filter(|lines| lines.is_bare()) {
+            return Some(Self(Arc::clone(shared)));
+        }
         (section.unread().filter(is_path).count() <= 1).then(|| Self::around(section, false, Origin::NONE))
     }
 
-    /// The path of a section that has the same lines in the same order with the same marks but for the value of that. One that has a form
-    /// is taken for another, and so is one whose octets do not lie side by side, without codes between them.
+    /// The path of a section that has the same lines in the same order with the same marks but for the value of that. One that shares lines
+    /// is taken for another unless they are these, and so is one whose octets do not lie side by side, without codes between them.
     #[inline]
     pub(crate) fn recognise<'a>(&self, section: &'a FieldSection) -> Option<Option<Unread<'a>>> {
-        let (own, others) = (&*self.0, section.lines());
-        if own.entries.len() != others.entries.len() || section.form().is_some() {
+        let Some(shared) = &section.shared else { return self.compare(&section.own) };
+        let path = section.form().map(|(_, path)| path);
+        let is_whole = path.is_some() == self.0.names.has(FieldName::Path);
+        (Arc::ptr_eq(shared, &self.0) && is_whole).then_some(path)
+    }
+
+    fn compare<'a>(&self, others: &'a Lines) -> Option<Option<Unread<'a>>> {
+        let own = &*self.0;
+        if own.entries.len() != others.entries.len() {
             return None;
         }
         // The lines of a form lie side by side. Those behind the path stand so much further back.
@@ -151,6 +161,29 @@ impl FieldSection {
         }
     }
 
+    /// The same section with a form that nobody else has so far. `None` where it has more than one path.
+    pub(super) fn with_own_form(&self) -> Option<Self> {
+        let form = FieldForm::to_recognise(self)?;
+        let Some(path) = self.path() else { return Some(Self::of_shared(form.0)) };
+        let mut section = Self { own: Lines::default(), shared: Some(form.0) };
+        section.take_path(path);
+        Some(section)
+    }
+
+    /// Becomes that section, which has the same form and a path of its own.
+    pub(super) fn take_path_of(&mut self, other: &Self) {
+        if let Some(path) = other.path() {
+            self.take_path(path);
+        }
+    }
+
+    fn take_path(&mut self, path: Unread<'_>) {
+        let Self { own, shared: Some(form) } = self else { return };
+        own.clear();
+        own.push_unread(path, true, true);
+        (own.size, own.names) = (form.size + path.entry.value_len, form.names);
+    }
+
     /// The section, which has a path and nothing else, or has a form already, gets this form. Says whether it could.
     pub(crate) fn take_form(&mut self, form: &FieldForm) -> bool {
         let [Entry { facts, value_len, .. }] = self.own.entries[..] else { return false };
@@ -165,6 +198,12 @@ impl FieldSection {
 }
 
 impl Lines {
+    /// Whether they lie side by side, without codes.
+    fn is_bare(&self) -> bool {
+        let octets = self.entries.iter().map(|entry| (entry.name_len + entry.value_len) as usize);
+        octets.sum::<usize>() == self.octets.len()
+    }
+
     /// Appends a line, or its name alone.
     fn push_unread(&mut self, line: Unread<'_>, with_value: bool, with_code: bool) {
         let Unread { octets, entry } = line;

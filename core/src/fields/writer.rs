@@ -26,7 +26,16 @@ pub struct FieldWriter {
     section: FieldSection,
     seed: u64,
     written: Written,
+    /// In what the lines that were written differ from those of the section before.
+    change: Change,
+    /// How many sections have in a row had the same form, as far as that is counted.
+    alike: u8,
+    /// The section, with a form that those before it had: whoever has seen one of them knows it by that, and compares no lines.
+    formed: Option<FieldSection>,
 }
+
+/// From so many on, sections that have the same lines but for the value of `:path` get their form.
+const ALIKE: u8 = 4;
 
 /// Where a line has another length, and more octets than these stand behind it, those are made anew in place of being moved: a section whose lines all
 /// have other lengths would be moved once for each.
@@ -38,6 +47,16 @@ struct Written {
     lines: usize,
     octets: usize,
     names: FieldNames,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Change {
+    #[default]
+    None,
+    /// The value of `:path`.
+    Path,
+    /// Anything else.
+    Form,
 }
 
 impl FieldWriter {
@@ -67,22 +86,32 @@ impl FieldWriter {
     pub fn section(&mut self) -> &FieldSection {
         let Written { lines, octets, names } = self.written;
         let own = self.section.lines_mut();
+        let is_shorter = lines < own.entries.len();
         own.entries.truncate(lines);
         own.octets.truncate(octets);
         own.size = (octets + lines * FIELD_OVERHEAD) as u32;
         (own.names, own.origin) = (names, Origin::NONE);
         self.section.fit();
-        &self.section
+        match core::mem::take(&mut self.change) {
+            change if is_shorter || change == Change::Form => (self.alike, self.formed) = (0, None),
+            _ if self.alike < ALIKE => {
+                self.alike += 1;
+                self.formed = (self.alike == ALIKE).then(|| self.section.with_own_form()).flatten();
+            }
+            Change::Path => self.formed.iter_mut().for_each(|formed| formed.take_path_of(&self.section)),
+            _ => {}
+        }
+        self.formed.as_ref().unwrap_or(&self.section)
     }
 
     /// Octets of memory held.
     pub fn capacity(&self) -> usize {
-        self.section.capacity()
+        self.section.capacity() + self.formed.as_ref().map_or(0, FieldSection::capacity)
     }
 
     #[inline(always)]
     fn line(&mut self, name: &[u8], value: &[u8], never_indexed: bool) {
-        let Self { section, seed, written } = self;
+        let Self { section, seed, written, change, .. } = self;
         let lines = section.lines_mut();
         let meaning = match lines.entries.get_mut(written.lines) {
             Some(entry) if entry.is(name, value, never_indexed, &lines.octets[written.octets..]) => {
@@ -90,7 +119,11 @@ impl FieldWriter {
                 entry.start = written.octets as u32;
                 entry.facts.name
             }
-            _ => lines.rewrite(written, name, value, never_indexed, *seed),
+            _ => {
+                let (meaning, changed) = lines.rewrite(written, name, value, never_indexed, *seed);
+                *change = changed.max(*change);
+                meaning
+            }
         };
         written.names.add(meaning);
         written.lines += 1;
@@ -100,19 +133,41 @@ impl FieldWriter {
 
 impl Entry {
     /// Whether these octets begin with that line, of which this is known.
-    #[inline]
+    #[inline(always)]
     fn is(&self, name: &[u8], value: &[u8], never_indexed: bool, octets: &[u8]) -> bool {
         let lens = (name.len(), value.len(), never_indexed);
         if (self.name_len as usize, self.value_len as usize, self.never_indexed) != lens {
             return false;
         }
-        let of_both = octets.split_at_checked(name.len());
-        of_both.is_some_and(|(own, behind)| own == name && behind.starts_with(value))
+        let of_both = octets.get(..name.len() + value.len());
+        of_both.map(|octets| octets.split_at(name.len())).is_some_and(|own| is_same(own.0, name) && is_same(own.1, value))
     }
 }
 
+/// Whether two strings of one length are the same. Most are short, and need fewer instructions than a call.
+#[inline(always)]
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() > 16 {
+        return a == b;
+    }
+    if let (Some(a), Some(b)) = (ends::<8>(a), ends::<8>(b)) {
+        return a.map(|&end| u64::from_le_bytes(end)) == b.map(|&end| u64::from_le_bytes(end));
+    }
+    if let (Some(a), Some(b)) = (ends::<4>(a), ends::<4>(b)) {
+        return a.map(|&end| u32::from_le_bytes(end)) == b.map(|&end| u32::from_le_bytes(end));
+    }
+    a == b
+}
+
+/// The first octets and the last, which may be some of the first once more.
+#[inline(always)]
+fn ends<const N: usize>(octets: &[u8]) -> Option<[&[u8; N]; 2]> {
+    Some([octets.first_chunk()?, octets.last_chunk()?])
+}
+
 impl Lines {
-    /// Puts a line in place of the one that stands behind those which are written, or behind all. Says what its name means.
+    /// Puts a line in place of the one that stands behind those which are written, or behind all. Says what its name means, and
+    /// in what it is another.
     #[inline(never)]
     fn rewrite(
         &mut self,
@@ -121,7 +176,7 @@ impl Lines {
         value: &[u8],
         never_indexed: bool,
         seed: u64,
-    ) -> FieldName {
+    ) -> (FieldName, Change) {
         let (at, start) = (written.lines, written.octets);
         let old = self.entries.get(at).copied();
         let old_len = old.map_or(0, |old| old.octets_len());
@@ -154,7 +209,10 @@ impl Lines {
             Some(old) => *old = entry,
             None => self.entries.push(entry),
         }
-        facts.name
+        let is_path = old.is_some_and(|old| {
+            (old.facts.name, old.never_indexed, facts.name) == (FieldName::Path, never_indexed, FieldName::Path)
+        });
+        (facts.name, if is_path { Change::Path } else { Change::Form })
     }
 
     /// What stands behind so many octets from there on is moved, so that there are others in their place.
@@ -220,7 +278,7 @@ mod tests {
                     assert_eq!(made.has(meaning), by_hand.has(meaning), "{meaning:?} in {made:?}");
                 }
                 let mut end = 0;
-                for line in made.unread() {
+                for line in writer.section.unread() {
                     assert_eq!(line.entry.start, end);
                     end += line.entry.name_len + line.entry.value_len;
                 }

@@ -130,8 +130,8 @@ impl Encoder {
         }
         let (before, behind) = (&block[..at.start], &block[at.end..]);
         match fields.form() {
-            Some((form, _)) => self.resent.keep_form(form, table, before, behind),
-            None => self.recognised.encoded(fields, table, (before, behind)),
+            Some((form, _)) if form != Origin::NONE => self.resent.keep_form(form, table, before, behind),
+            _ => self.recognised.encoded(fields, table, (before, behind)),
         }
     }
 
