@@ -56,6 +56,8 @@ pub struct Engine {
     pub entry: Option<EntryKey>,
     /// Its connection waits at its endpoint for an entry that adopts it.
     pub idle: bool,
+    /// It has not told its limits in good time.
+    pub slow: bool,
     /// Its backend allows no stream on it for now, which its endpoint counts.
     pub barred: bool,
     /// Its backend understands requests for tunnels, which its endpoint counts.
@@ -90,6 +92,7 @@ impl Engine {
             endpoint,
             entry,
             idle: false,
+            slow: false,
             barred: false,
             offers_tunnels: false,
             easing: None,

@@ -98,6 +98,12 @@ impl Ledger {
         Some(Reservation { octets })
     }
 
+    /// Memory for what is of use and not needed: out of half of the account, for the rest is for what is needed.
+    pub(crate) fn reserve_of_half(&mut self, octets: u32) -> Option<Reservation> {
+        let fits = self.reserved.saturating_add(octets.into()) <= self.limit / 2;
+        if fits { self.reserve(octets) } else { None }
+    }
+
     /// Raises what is held to `octets`, unless the account has not so much left.
     pub(crate) fn raise(&mut self, held: &mut Option<Reservation>, octets: u32) -> bool {
         let has = held.as_ref().map_or(0, |held| held.octets);

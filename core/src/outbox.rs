@@ -8,6 +8,9 @@ pub struct OctetQueue {
     start: usize,
 }
 
+/// What may enter a connection's outbox behind a head without having asked for memory: answers of our own to what else it asks for, and resets.
+pub(crate) const UNASKED: usize = 32 << 10;
+
 /// Small enough for a handful of control frames, large enough that growing from it takes few steps.
 pub const FIRST_CAPACITY: usize = 1024;
 /// All frames that have no content and no fields are shorter, and a client's preface with its SETTINGS.

@@ -80,8 +80,12 @@ pub enum Cause {
     NoEndpoint,
     /// No address is known for any endpoint's name.
     NameUnresolved,
+    /// Nobody said in time where any endpoint is.
+    NameTimeout,
     /// The request's head exceeds the limits.
     RequestHeadTooLarge,
+    /// The request's head is larger than its backend takes (SETTINGS_MAX_HEADER_LIST_SIZE, RFC 9113 section 6.5.2).
+    BackendHeadLimit,
     /// The request line exceeds the limits.
     RequestTargetTooLong,
     /// The request is malformed.
@@ -125,8 +129,9 @@ impl Cause {
             Self::QueueLimit => (503, "connection_limit_reached"),
             Self::Draining | Self::MemoryLimit => (503, "proxy_internal_response"),
             Self::NameUnresolved => (502, "dns_error"),
+            Self::NameTimeout => (504, "dns_timeout"),
             Self::NoEndpoint => (503, "destination_unavailable"),
-            Self::RequestHeadTooLarge => (431, "http_request_error"),
+            Self::RequestHeadTooLarge | Self::BackendHeadLimit => (431, "http_request_error"),
             Self::RequestTargetTooLong => (414, "http_request_error"),
             Self::RequestMalformed => (400, "http_request_error"),
             Self::VersionUnsupported => (505, "http_request_error"),
@@ -149,7 +154,7 @@ impl Cause {
     }
 
     /// Every cause once; for resets of backends any code stands for all, for failures of TLS one of each fault.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::ConnectionRefused,
         Self::ConnectionTimeout,
         Self::ConnectionTerminated,
@@ -179,6 +184,8 @@ impl Cause {
         Self::Tls(TlsFailure::AlertReceived(40)),
         Self::MemoryLimit,
         Self::Misdirected,
+        Self::NameTimeout,
+        Self::BackendHeadLimit,
     ];
 
     /// Whether the request was refused by its form alone: nobody knows what it asked for, nor by which method.
@@ -241,6 +248,8 @@ impl Cause {
             },
             Self::MemoryLimit => (27, "memory_limit", "UO"),
             Self::Misdirected => (28, "misdirected", "LR"),
+            Self::NameTimeout => (29, "name_timeout", "DF"),
+            Self::BackendHeadLimit => (30, "backend_head_limit", "LR"),
         }
     }
 }

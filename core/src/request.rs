@@ -127,7 +127,7 @@ impl Frozen {
 
     /// The engine gave it a stream.
     pub fn thaw(self, permit: Permit, attempt: Attempt) -> Live {
-        Live { fields: self.fields, permit, attempt, relay: None, kept_out: None }
+        Live { fields: self.fields, permit, attempt, pace: (attempt.thawed, 0), relay: None, kept_out: None }
     }
 
     /// It will never be thawed.
@@ -176,6 +176,8 @@ pub struct Live {
     permit: Permit,
     /// What is known of the attempt so far.
     pub attempt: Attempt,
+    /// When how much of the response's content had come: where its speed is measured from.
+    pub pace: (Instant, u64),
     /// What the content of this attempt passes through.
     pub relay: Option<Box<Relay>>,
     /// Fields that hooks have set or removed for it: its trailers do not have them.

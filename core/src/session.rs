@@ -119,6 +119,11 @@ impl Session {
         }
     }
 
+    /// Client: the largest head that the peer says it takes, as [`FieldSection::size`] counts; `None`: it has not said.
+    pub fn peer_head_max(&self) -> Option<u32> {
+        if let Self::H2(session) = self { session.peer.max_header_list_size } else { None }
+    }
+
     /// The version by which the last message came: for `via`.
     pub fn version(&self) -> Version {
         match self {
@@ -136,11 +141,12 @@ impl Session {
         }
     }
 
-    /// Server: whether what waits in the stream waits for the client alone. Over HTTP/1.1 it may be for the responses before.
-    pub fn is_its_turn(&self, stream: StreamKey) -> bool {
+    /// Server: whether what waits in the stream waits for other streams: over HTTP/1.1 for the responses before, over HTTP/2 for its turn.
+    pub fn stands_in_line(&self, stream: StreamKey) -> bool {
         match self {
-            Self::H1(session) => session.is_its_turn(stream),
-            Self::H2(_) | Self::Dormant(_) => true,
+            Self::H1(session) => !session.is_its_turn(stream),
+            Self::H2(session) => session.stands_in_line(stream),
+            Self::Dormant(_) => false,
         }
     }
 

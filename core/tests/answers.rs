@@ -80,6 +80,7 @@ fn causes_have_the_words_and_the_status_that_rfc_9209_recommends() {
         (Cause::ResponseHeadTooLarge, "http_response_header_section_size", 502),
         (Cause::QueueLimit, "connection_limit_reached", 503),
         (Cause::NameUnresolved, "dns_error", 502),
+        (Cause::NameTimeout, "dns_timeout", 504),
         (Cause::Tls(TlsFailure::NotTls), "tls_protocol_error", 502),
         (Cause::Tls(TlsFailure::CertificateExpired), "tls_certificate_error", 502),
         (Cause::Tls(TlsFailure::AlertReceived(40)), "tls_alert_received", 502),
@@ -90,6 +91,7 @@ fn causes_have_the_words_and_the_status_that_rfc_9209_recommends() {
     // These words go with whatever status is sent, so the status has to say it: RFC 9110 section 15.
     for (cause, word, status) in [
         (Cause::StreamIdle, "http_request_error", 408),
+        (Cause::BackendHeadLimit, "http_request_error", 431),
         (Cause::NotServed, "http_request_error", 501),
         (Cause::Draining, "proxy_internal_response", 503),
     ] {

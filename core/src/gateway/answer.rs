@@ -136,7 +136,7 @@ mod tests {
         for cause in Cause::ALL {
             let expected = match cause {
                 Cause::ResponseTimeout | Cause::StreamIdle => 4,
-                Cause::RequestHeadTooLarge | Cause::RequestMalformed => 13,
+                Cause::RequestHeadTooLarge | Cause::BackendHeadLimit | Cause::RequestMalformed => 13,
                 Cause::NoRoute | Cause::NotServed | Cause::CodingUnsupported => 12,
                 Cause::HookAnswered | Cause::HookFailed | Cause::LastForward => 2,
                 Cause::RequestTargetTooLong | Cause::VersionUnsupported | Cause::Misdirected => 2,

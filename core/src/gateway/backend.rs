@@ -214,7 +214,7 @@ impl Gateway {
             entry.session.release_stream(stream, left);
         }
         if taken_at_once {
-            self.widen_for_fast_client(key);
+            self.widen_for_fast_client(key, now);
         }
         if is_tunnel {
             if end && all_left {

@@ -7,7 +7,8 @@ use crate::gateway::leftover::LEFTOVER;
 use crate::gateway::tunnel::Direction;
 use crate::gateway::{ConnId, Gateway};
 use crate::record::Cause;
-use crate::request::{DeadlineTarget, Place, Request, RequestKey, ResponsePhase};
+use crate::request::{Awaiting, DeadlineTarget, Place, Request, RequestKey, ResponsePhase};
+use crate::session::Session;
 use crate::time::{Duration, Instant};
 
 /// The kinds of deadlines. All of one kind last equally long, so that their list stays in order by itself.
@@ -138,7 +139,7 @@ impl Gateway {
         self.arm_conn_at(id, kind, from + self.duration(kind));
     }
 
-    fn arm_conn_at(&mut self, id: ConnId, kind: Kind, at: Instant) {
+    pub(super) fn arm_conn_at(&mut self, id: ConnId, kind: Kind, at: Instant) {
         let Some(entry) = self.conns.get_mut(id) else { return };
         if let Some(old) = entry.deadline.take() {
             self.deadlines.cancel(old);
@@ -200,7 +201,12 @@ impl Gateway {
         if awaiting.response == ResponsePhase::Awaited {
             arm_for(&mut self.deadlines, &mut awaiting.deadline, (Kind::Response, at), key);
         }
-        if awaiting.tunnel.is_some() {
+        let is_tunnel = awaiting.tunnel.is_some();
+        // Nothing of its content waits any more.
+        if let Some(upload) = awaiting.upload.take() {
+            self.uploads.give_back(upload);
+        }
+        if is_tunnel {
             self.tunnel_ended(key, Direction::ToBackend, now);
         }
     }
@@ -246,6 +252,7 @@ impl Gateway {
         let Some(entry) = self.conns.get_mut(id) else { return };
         entry.deadline = None;
         match kind {
+            Kind::Connect | Kind::Preface if self.is_slow(id, kind, now) => {}
             Kind::Connect => self.cut_conn(id, Cause::ConnectionTimeout, now),
             Kind::Preface => self.expire_preface(id, now),
             Kind::FrontIdle | Kind::BackendIdle => self.expire_idle(id, now),
@@ -393,14 +400,15 @@ impl Gateway {
     }
 
     fn expire_progress(&mut self, key: RequestKey, now: Instant) {
-        let Some(request) = self.requests.get(key) else { return };
+        let Some(request) = self.requests.get_mut(key) else { return };
         let front = request.awaiting.front;
         let session = self.conns.get(front.conn).map(|entry| &entry.session);
         let waits = session.is_some_and(|session| session.queued(front.stream) > 0);
-        // Behind another response it is held up by nobody but that one, which has a deadline of its own.
-        if waits && !session.is_some_and(|session| session.is_its_turn(front.stream)) {
+        // Behind others it is held up by nobody but those.
+        if waits && session.is_some_and(|session| is_behind_others(session, &mut request.awaiting)) {
             return self.watch_progress(key, now);
         }
+        let Some(request) = self.requests.get(key) else { return };
         let timeouts = &self.config.timeouts;
         let limit = if waits { timeouts.write_stall } else { timeouts.stream_idle };
         if now.saturating_since(request.awaiting.progress_at) < limit {
@@ -448,7 +456,11 @@ impl Gateway {
         request.awaiting.deadline = None;
         match &request.place {
             Place::Frozen(_) if request.awaiting.paused => self.back_to_queue(key, now),
-            Place::Frozen(_) => self.fail_request(key, Cause::QueueLimit, now),
+            Place::Frozen(_) => {
+                let lane = request.awaiting.lane;
+                let cause = lane.map_or(Cause::QueueLimit, |lane| self.registry.waited_for(lane));
+                self.fail_request(key, cause, now);
+            }
             // Its response began in this turn.
             Place::Live(_) if matches!(request.awaiting.response, ResponsePhase::Begun(_)) => {
                 self.watch_progress(key, now);
@@ -460,4 +472,12 @@ impl Gateway {
             Place::Finished(_) | Place::Moving => {}
         }
     }
+}
+
+/// Whether a client's stream stands behind others, which the client has taken something of since somebody asked. Over HTTP/1.1 the one before has a
+/// deadline of its own.
+fn is_behind_others(session: &Session, awaiting: &mut Awaiting) -> bool {
+    let sent = session.traffic().sent_octets as u32;
+    let moves = core::mem::replace(&mut awaiting.sent_before, sent) != sent;
+    session.stands_in_line(awaiting.front.stream) && (moves || matches!(session, Session::H1(_)))
 }

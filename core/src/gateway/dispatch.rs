@@ -31,6 +31,13 @@ enum Thawed {
     Answered,
 }
 
+/// Why a request got no stream.
+enum Unopened {
+    /// Its head is larger than the backend takes.
+    TooLarge,
+    Refused(OpenError),
+}
+
 impl Gateway {
     /// Serves the entries for which something has changed. Whoever still waits after that, waits against a deadline.
     pub(super) fn dispatch(&mut self, now: Instant) {
@@ -118,7 +125,13 @@ impl Gateway {
                 self.dial_for(entry, endpoint, now);
                 // Until that stands, or has come to nothing, another will do that stands already.
                 let has_slot = |conn| self.is_fit(conn, wanted.needs, true);
-                if best.is_none() { self.registry.idle_way(entry, wanted, has_slot) } else { None }
+                let idle =
+                    if best.is_none() { self.registry.idle_way(entry, wanted, has_slot) } else { None };
+                if best.is_none() && idle.is_none() {
+                    // Where it could not be reached the last time it is not the only one that is tried.
+                    return self.engine_for(entry, wanted, adopted, now);
+                }
+                idle
             }
             None => {
                 // One without a slot is somebody to wait for.
@@ -217,16 +230,14 @@ impl Gateway {
             }
             return true;
         }
-        let Some(endpoint) = self.registry.last_resort(entry, wanted) else {
+        let Some(endpoint) = self.registry.last_resort(entry, wanted, false) else {
             self.resolve_for(entry);
             return false;
         };
         self.dial_for(entry, endpoint, now);
         // Where each request needs a connection of its own, those behind it do not wait for one another.
         let wanted = Wanted { avoid: None, ..wanted };
-        while let Some(endpoint) = self.registry.last_resort(entry, wanted)
-            && self.registry.has_one_stream_each(entry, endpoint)
-        {
+        while let Some(endpoint) = self.registry.last_resort(entry, wanted, true) {
             self.dial_for(entry, endpoint, now);
         }
         false
@@ -300,19 +311,23 @@ impl Gateway {
         };
         self.spare.lend_outbox(entry);
         let head_at = entry.session.octets_queued();
-        let opened = entry.session.open(outgoing.fields.as_ref().unwrap_or(frozen.fields()), end);
+        let head = outgoing.fields.as_ref().unwrap_or(frozen.fields());
+        // What it does not take may end the connection that it shares with others (RFC 9113 section 10.5.1).
+        let opened = match entry.session.peer_head_max() {
+            Some(max) if head.size() as u64 > u64::from(max) => Err(Unopened::TooLarge),
+            _ => entry.session.open(head, end).map_err(Unopened::Refused),
+        };
         if let Some(fields) = outgoing.fields {
             self.spare.keep_section(fields);
         }
         let stream = match opened {
             Ok(stream) => stream,
-            Err(OpenError::Malformed) => {
-                // No backend of this protocol can be asked for it.
-                self.ledger.give_back(permit);
-                self.fail_request(key, Cause::RequestMalformed, now);
-                return Thawed::Answered;
+            Err(Unopened::TooLarge) => return self.refuse(key, permit, Cause::BackendHeadLimit, now),
+            // No backend of this protocol can be asked for it.
+            Err(Unopened::Refused(OpenError::Malformed)) => {
+                return self.refuse(key, permit, Cause::RequestMalformed, now);
             }
-            Err(OpenError::NotClient | OpenError::NoSlot | OpenError::GoingAway) => {
+            Err(Unopened::Refused(OpenError::NotClient | OpenError::NoSlot | OpenError::GoingAway)) => {
                 return self.stay_frozen(permit);
             }
         };
@@ -360,6 +375,13 @@ impl Gateway {
             }
         }
         Thawed::Yes
+    }
+
+    /// It cannot be sent.
+    fn refuse(&mut self, key: RequestKey, permit: Permit, cause: Cause, now: Instant) -> Thawed {
+        self.ledger.give_back(permit);
+        self.fail_request(key, cause, now);
+        Thawed::Answered
     }
 
     /// It is not thawed after all.

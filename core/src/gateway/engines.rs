@@ -30,7 +30,7 @@ impl Gateway {
         if let Side::Backend(engine) = &entry.side
             && engine.phase() != EnginePhase::Draining
         {
-            let seat = Seat { conn, endpoint: engine.endpoint, dialling: first };
+            let seat = Seat { conn, endpoint: engine.endpoint, dialling: first, slow: false };
             self.registry.limit_told(engine.upstream, engine.entry, seat, limits);
         }
         self.offer_tunnels(conn, limits.1);
@@ -192,7 +192,7 @@ impl Gateway {
             self.dial_failed((upstream, endpoint), dialled, cause, now);
         }
         if let Some(entry) = entry {
-            self.engine_gone(conn, entry, (dialling, in_vain), cause, now);
+            self.engine_gone(conn, entry, (dialling && !sent_away, in_vain), cause, now);
         }
         // Whoever waits may have waited for it although it was nobody's, or another client's.
         if failed {
@@ -268,7 +268,7 @@ impl Gateway {
     ) {
         if let Some(of) = self.registry.endpoint_mut(upstream, endpoint) {
             of.counters.dial_failed(cause, now);
-            if of.has_another(dialled) {
+            if of.has_another(dialled, now) {
                 // Nothing of a request has left: it can wait for that.
                 self.registry.look_for_short(upstream);
                 return self.registry.wake_upstream(upstream);

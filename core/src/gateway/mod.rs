@@ -55,6 +55,7 @@ mod configure;
 mod conn;
 mod contract;
 mod deadlines;
+mod dial;
 #[cfg(feature = "observe")]
 mod digest;
 mod dispatch;
@@ -270,7 +271,7 @@ impl Gateway {
         if entry.session.is_established() {
             self.settings_came(conn, now);
         } else {
-            self.arm_conn(conn, Kind::Preface, now);
+            self.arm_dial(conn, Kind::Preface, now);
         }
         self.touch(conn);
         self.dispatch_at = Some(now);

@@ -4,6 +4,10 @@ use crate::gateway::conn::Side;
 use crate::gateway::{ConnId, Gateway};
 use crate::ledger::Reservation;
 use crate::request::RequestKey;
+use crate::time::{Duration, Instant};
+
+/// Twice the window in so much time is what a wider one may help.
+const FAST: Duration = Duration::from_secs(1);
 
 impl Gateway {
     /// Whether the client's requests may reserve so many octets more. Who has nothing may always have one: until a backend has
@@ -53,21 +57,29 @@ impl Gateway {
     }
 
     /// Content that the client takes as fast as it comes gets a larger window: twice as large each time that twice the
-    /// window has passed, where the ledger and all but the last of the client's share have memory for it. What limits such a stream is the
-    /// window, or the backend, which a larger window does not hurt.
-    pub(super) fn widen_for_fast_client(&mut self, key: RequestKey) {
+    /// window has passed [soon](FAST) enough, where half of the ledger and all but the last of the client's share have memory for it: the rest is for
+    /// requests to come. What limits such a stream is the window, or the backend, which a larger window does not hurt.
+    pub(super) fn widen_for_fast_client(&mut self, key: RequestKey, now: Instant) {
         let max = self.backend_config.stream_window_max;
         let Some(live) = self.requests.get_mut(key).and_then(crate::request::Request::live_mut) else {
             return;
         };
         let (conn, stream) = (live.conn(), live.stream());
         let received = live.attempt.response_octets;
+        let (since, before) = live.pace;
         let Some(size) = self.conns.get(conn).and_then(|entry| entry.session.recv_window_size(stream)) else {
             return;
         };
         let by = size.min(max.saturating_sub(size));
         // A short response is over before a larger window could help it.
-        if by == 0 || received < 2 * u64::from(size) {
+        if by == 0 || received < before + 2 * u64::from(size) {
+            return;
+        }
+        if let Some(live) = self.requests.get_mut(key).and_then(crate::request::Request::live_mut) {
+            live.pace = (now, received);
+        }
+        // What comes slower is not held up by its window.
+        if now.saturating_since(since) > FAST {
             return;
         }
         let Some(front) = self.requests.get(key).map(|request| request.awaiting.front) else { return };
@@ -77,7 +89,7 @@ impl Gateway {
         if waits || !self.share_allows(front.conn, by.saturating_add(spared)) {
             return;
         }
-        let Some(more) = self.ledger.reserve(by) else { return };
+        let Some(more) = self.ledger.reserve_of_half(by) else { return };
         self.charge(front.conn, by);
         if let Some(live) = self.requests.get_mut(key).and_then(crate::request::Request::live_mut) {
             live.widen(more);

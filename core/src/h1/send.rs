@@ -9,6 +9,7 @@ use crate::h1::framing::Framing;
 use crate::h1::write::{self, ResponseFrame};
 use crate::h2::{Cut, Role, SendError, StreamKey};
 use crate::message::{self, Method, ResponseHead, Version};
+use crate::outbox::UNASKED;
 
 /// What a client hears whose request's content cannot be read, where nothing else has been said.
 const BAD_REQUEST: &[u8] = b"HTTP/1.1 400 Bad Request\r\n";
@@ -192,9 +193,10 @@ impl Connection {
         self.exchanges.iter().map(|(_, exchange)| exchange.sections_waiting()).sum()
     }
 
-    /// Memory of what waits to be written, when a section of so many octets has been added. Those behind another exchange have memory that
-    /// grows by doubling.
-    pub fn output_memory(&self, octets: usize) -> usize {
+    /// Memory of what waits to be written, when a section of so many octets has been added, if any, and what nobody asks for memory for. Those
+    /// behind another exchange have memory that grows by doubling.
+    pub fn output_memory(&self, section: usize) -> usize {
+        let octets = if section > 0 { section + write::BESIDE_FIELDS + UNASKED } else { 0 };
         self.outbox.capacity_for(octets) + 2 * self.sections_waiting()
     }
 

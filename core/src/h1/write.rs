@@ -23,8 +23,11 @@ pub(crate) struct ResponseFrame<'a> {
 /// So many octets at most a head takes that has these fields: a line takes fewer than its size has, and what is written beside them is
 /// the first line, framing and an upgrade.
 pub(crate) fn len_max(fields: &FieldSection) -> usize {
-    fields.size() + 512
+    fields.size() + BESIDE_FIELDS
 }
+
+/// Octets of a head at most that are not fields.
+pub(crate) const BESIDE_FIELDS: usize = 512;
 
 /// Writes a final response's head.
 pub(crate) fn response(

@@ -116,6 +116,11 @@ impl Connection {
         early.or(signal.map(Signal::or_default)).unwrap_or(silent)
     }
 
+    /// Whether the stream could send as far as its own window goes.
+    pub fn stands_in_line(&self, key: StreamKey) -> bool {
+        self.streams.slab.get(key).is_some_and(|stream| stream.ready.is_linked())
+    }
+
     /// RFC 9218 section 8: what the origin says of its response goes over what the client says.
     pub(crate) fn heed_response(&mut self, key: StreamKey, fields: &FieldSection) {
         let Some(signal) = Signal::of(fields) else { return };

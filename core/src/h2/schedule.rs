@@ -21,11 +21,14 @@ pub(crate) struct Schedule {
 
 type Group = List<Stream, Ready>;
 
-/// For each urgency the streams that come one after the other, and those that take turns; and then those that only end.
-const GROUPS: usize = 17;
+/// For each urgency the streams that come one after the other, and those that take turns; then those that only end, and those that are parked.
+const GROUPS: usize = 18;
 
 /// Nothing but trailers is left to be sent. They wait for room, but for no window and no turn.
 const ENDS: u8 = 16;
+
+/// They could send as far as their own windows go, and have no turn until the connection's has room for them again.
+const PARKED: u8 = 17;
 
 /// The group that a stream belongs to. A tunnel always shares: it may never end (RFC 9218 section 10.1).
 fn group_of(stream: &Stream) -> u8 {
@@ -55,7 +58,9 @@ impl Schedule {
     pub(crate) fn wake(&mut self, streams: &mut Streams, key: StreamKey) {
         let Some(stream) = streams.slab.get_mut(key).filter(|stream| stream.can_send()) else { return };
         if stream.ready.is_linked() {
-            return;
+            return if stream.group == PARKED {
+                self.move_to_its_group(streams, key)
+            };
         }
         let (group, id) = (group_of(stream), stream.id);
         stream.group = group;
@@ -77,6 +82,27 @@ impl Schedule {
         self.filled |= 1 << group;
     }
 
+    /// The stream has no turn until it is woken, or [`unpark`](Self::unpark)ed.
+    pub(crate) fn park(&mut self, streams: &mut Streams, key: StreamKey) {
+        self.unlink(streams, key);
+        if let Some(stream) = streams.slab.get_mut(key) {
+            stream.group = PARKED;
+            self.groups.get_or_insert_default()[usize::from(PARKED)].push_back(&mut streams.slab, key);
+        }
+    }
+
+    /// Whether any are parked.
+    pub(crate) fn has_parked(&self) -> bool {
+        self.groups.as_ref().is_some_and(|groups| !groups[usize::from(PARKED)].is_empty())
+    }
+
+    /// Who is parked for longest takes turns again.
+    pub(crate) fn unpark(&mut self, streams: &mut Streams) {
+        if let Some(key) = self.groups.as_ref().and_then(|groups| groups[usize::from(PARKED)].front()) {
+            self.move_to_its_group(streams, key);
+        }
+    }
+
     /// Whose turn it is.
     pub(crate) fn front(&self) -> Option<StreamKey> {
         let groups = self.groups.as_ref()?;
@@ -93,7 +119,7 @@ impl Schedule {
     }
 
     /// Before all, who needs no turn. 9218-10-01: the most urgent level that has anybody; 9218-10-05: but for one turn in
-    /// [`YIELD_EVERY`]. Where a level has both kinds, the kinds alternate.
+    /// [`YIELD_EVERY`], which the others have one after the other. Where a level has both kinds, the kinds alternate.
     fn group(&self) -> Option<usize> {
         let mut filled = self.filled;
         if filled == 0 {
@@ -104,11 +130,12 @@ impl Schedule {
         }
         let mut kind = self.turns;
         if self.turns % YIELD_EVERY == YIELD_EVERY - 1 {
-            let from = self.turns / YIELD_EVERY % 8;
-            let less_urgent = filled >> (2 * from) << (2 * from);
-            filled = if less_urgent == 0 { filled } else { less_urgent };
-            // These turns are all odd: here the kinds alternate each time that all levels have had theirs.
-            kind = self.turns / (8 * YIELD_EVERY);
+            let (given, first) = (self.turns / YIELD_EVERY, filled.trailing_zeros() / 2);
+            let others = filled & !(0b11 << (2 * first));
+            let from = others >> (2 * (given % 8)) << (2 * (given % 8));
+            filled = [from, others].into_iter().find(|&levels| levels != 0).unwrap_or(filled);
+            // These turns are all odd: here the kinds alternate by themselves, and each time that all levels have had theirs.
+            kind = given + given / 8;
         }
         let level = filled.trailing_zeros() / 2;
         let shares = match filled >> (2 * level) & 0b11 {
@@ -251,7 +278,32 @@ mod tests {
         bench.wake(&[1, 3, 5, 7]);
         let turns = bench.turns(8 * YIELD_EVERY as usize);
         let of = |id| turns.iter().filter(|turn| **turn == id).count();
-        assert_eq!([of(1), of(3), of(7), of(5)], [turns.len() - 7, 3, 2, 2]);
+        assert_eq!([of(1), of(3), of(7), of(5)], [turns.len() - 8, 4, 2, 2]);
+        // Beside one other it is one turn in 32, whatever the two levels.
+        for (urgent, other) in [(0, 1), (3, 4), (3, 7), (6, 7)] {
+            let mut bench = Bench::new(&[(1, urgent, false), (3, other, true)]);
+            bench.wake(&[1, 3]);
+            let turns = bench.turns(8 * YIELD_EVERY as usize);
+            assert_eq!(turns.iter().filter(|turn| **turn == 3).count(), 8, "{urgent} {other}");
+        }
+    }
+
+    #[test]
+    fn who_is_parked_has_no_turn_until_it_is_woken() {
+        let mut bench = Bench::new(&[(1, 3, true), (3, 3, true), (5, 3, false)]);
+        bench.wake(&[1, 3, 5]);
+        for id in [1, 3, 5] {
+            let key = bench.key(id);
+            bench.schedule.park(&mut bench.streams, key);
+        }
+        assert!(bench.schedule.has_parked() && bench.schedule.is_empty() && bench.turn().is_none());
+        bench.schedule.unpark(&mut bench.streams);
+        assert_eq!(bench.turns(2), [1, 1], "the first that was parked");
+        bench.wake(&[5]);
+        assert_eq!(bench.turns(2), [5, 1], "its own window was opened");
+        let key = bench.key(3);
+        bench.schedule.remove(&mut bench.streams, key);
+        assert!(!bench.schedule.has_parked());
     }
 
     /// A level may have both kinds, of which both are to have something of what is left.
@@ -262,7 +314,7 @@ mod tests {
         bench.wake(&[1, 3, 5]);
         let turns = bench.turns(16 * YIELD_EVERY as usize);
         let of = |id| turns.iter().filter(|turn| **turn == id).count();
-        assert_eq!([of(3), of(5)], [3, 3]);
+        assert_eq!([of(3), of(5)], [8, 8]);
     }
 
     #[test]

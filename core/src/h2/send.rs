@@ -11,6 +11,7 @@ use crate::h2::settings::Role;
 use crate::h2::state::{ClosedBy, FrameKind, StreamEvent};
 use crate::h2::streams::{Stream, StreamKey};
 use crate::message::Method;
+use crate::outbox::UNASKED;
 use crate::window::{Both, ConnectionLevel, Credit, StreamLevel};
 
 /// Why no stream could be opened.
@@ -60,19 +61,6 @@ impl fmt::Display for SendError {
 
 impl core::error::Error for SendError {}
 
-/// What [`Connection::cut`] put into the outbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cut {
-    /// Its stream. Stale where the cut closed it.
-    pub stream: StreamKey,
-    /// The owner's tag.
-    pub tag: u64,
-    /// Octets of content.
-    pub octets: u32,
-    /// The message ends with it.
-    pub end: bool,
-}
-
 impl Connection {
     /// Client: opens a stream with a request head.
     pub fn open(&mut self, fields: &FieldSection, end: bool) -> Result<StreamKey, OpenError> {
@@ -106,7 +94,9 @@ impl Connection {
             return Err(if stream.state.may_send() { SendError::OutOfOrder } else { SendError::Gone });
         }
         stream.head_sent = !is_interim;
-        self.heed_response(key, fields);
+        if !is_interim {
+            self.heed_response(key, fields);
+        }
         self.send_fields(key, fields, end)
     }
 
@@ -145,7 +135,12 @@ impl Connection {
         Ok(false)
     }
 
-    fn send_fields(&mut self, key: StreamKey, fields: &FieldSection, end: bool) -> Result<(), SendError> {
+    pub(super) fn send_fields(
+        &mut self,
+        key: StreamKey,
+        fields: &FieldSection,
+        end: bool,
+    ) -> Result<(), SendError> {
         let stream = self.transition(key, FrameKind::Headers { end })?;
         let (id, is_over) = (stream.id, stream.state.is_closed()); // 9113-6.2-05, 9113-6.10-03
         let encoder = &mut self.encoder;
@@ -196,7 +191,7 @@ impl Connection {
             // D4: the end alone needs neither window nor turn.
             let blocked = !self.schedule.is_empty() || self.outbox.len() >= self.config.outbox_high_mark;
             // 9113-5.2.1-02, 9113-6.9.1-01
-            let room = stream.send_window.available().min(self.send_window.available());
+            let room = self.room_for(stream);
             let n = rest.len().min(room).min(DEFAULT_MAX_FRAME_SIZE as usize); // 9113-4.1-01
             if (n == 0 || blocked) && !rest.is_empty() {
                 return Ok(done);
@@ -213,7 +208,7 @@ impl Connection {
     }
 
     #[inline(always)]
-    fn put_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<(), SendError> {
+    pub(super) fn put_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<(), SendError> {
         let stream = self.transition(key, FrameKind::Data { end })?;
         stream.send_window.take(data.len());
         stream.end_queued |= end;
@@ -232,65 +227,14 @@ impl Connection {
         Ok(())
     }
 
-    /// Cuts the next frame from the stream whose turn it is, unless the outbox is full, no window is open, or the
-    /// connection has failed.
-    pub fn cut(&mut self) -> Option<Cut> {
-        loop {
-            if self.outbox.len() >= self.config.outbox_high_mark || self.phase == Phase::Failed {
-                return None;
-            }
-            let key = self.schedule.front()?;
-            let Some(stream) = self.streams.slab.get_mut(key) else {
-                self.schedule.remove(&mut self.streams, key);
-                continue;
-            };
-            // 9113-5.2.1-02, 9113-6.9.1-01
-            let room = stream.send_window.available().min(self.send_window.available());
-            let n = stream.queue.len().min(room).min(DEFAULT_MAX_FRAME_SIZE as usize); // 9113-4.1-01
-            if n == 0 && !stream.queue.is_empty() {
-                if stream.send_window.available() > 0 {
-                    return None;
-                }
-                self.schedule.turn_over(&mut self.streams, key);
-                continue;
-            }
-            return Some(self.cut_frame(key, n));
-        }
-    }
-
-    /// One frame of `n` octets, or the trailers, or the bare end.
-    fn cut_frame(&mut self, key: StreamKey, n: usize) -> Cut {
-        let mut cut = Cut { stream: key, tag: 0, octets: n as u32, end: false };
-        let Some(stream) = self.streams.slab.get_mut(key) else { return cut };
-        cut.tag = stream.tag;
-        let mut queue = core::mem::take(&mut stream.queue);
-        let last = n == queue.len();
-        let trailers = if last { stream.trailers.take() } else { None };
-        cut.end = last && stream.end_queued;
-        let end_in_data = cut.end && trailers.is_none();
-        // A stream with something queued is open for sending, and the connection has not failed: neither call can.
-        if n > 0 || end_in_data {
-            let _ = self.put_data(key, &queue.as_slice()[..n], end_in_data);
-        }
-        if let Some(trailers) = trailers {
-            let _ = self.send_fields(key, &trailers, true);
-        }
-        queue.consume_and_fit(n);
-        if let Some(stream) = self.streams.slab.get_mut(key) {
-            stream.queue = queue;
-        }
-        // A stream that is over has had its turn as well: else others of its kind would follow it for ever.
-        self.schedule.turn_over(&mut self.streams, key);
-        cut
-    }
-
     /// The owner appends nothing more: what waits in the stream's queue gets memory of about its size. Says how much that is.
     pub fn fit_queue(&mut self, key: StreamKey) -> usize {
         self.streams.slab.get_mut(key).map_or(0, |stream| stream.queue.fit_if_roomy())
     }
 
-    /// Memory of what waits to be written, when a section of so many octets has been added.
-    pub fn output_memory(&self, octets: usize) -> usize {
+    /// Memory of what waits to be written, when a section of so many octets has been added, if any, and what nobody asks for memory for.
+    pub fn output_memory(&self, section: usize) -> usize {
+        let octets = if section > 0 { frame::field_block_len_max(section) + UNASKED } else { 0 };
         self.outbox.capacity_for(octets)
     }
 

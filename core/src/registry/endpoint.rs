@@ -8,7 +8,7 @@ use crate::counters::EndpointCounters;
 use crate::deadline::DeadlineKey;
 use crate::key::ConnId;
 use crate::request::{DeadlineTarget, Needs};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 /// How long an endpoint whose dial failed is left alone the first time. It doubles with each failure that follows.
 const REST_MIN: Duration = Duration::from_secs(1);
@@ -51,8 +51,8 @@ pub struct Endpoint {
     pub rest_deadline: Option<DeadlineKey<DeadlineTarget>>,
     /// Dials that failed since one succeeded.
     failures: u32,
-    /// Addresses that were dialled in vain since one was reached.
-    unreached: Vec<Address>,
+    /// Addresses that were dialled in vain since one was reached, and when: not long ago.
+    unreached: Vec<(Address, Instant)>,
     /// Connections that ended in vain since one did not.
     vain: u32,
     /// The streams that it allowed at a time when it was last asked: what holds on a new connection until it is told.
@@ -148,28 +148,43 @@ impl Endpoint {
         let news = !addresses.is_empty()
             && (differ(&addresses, &self.addresses) || differ(&self.addresses, &addresses));
         if !addresses.is_empty() {
-            self.unreached.retain(|address| addresses.contains(address));
+            self.unreached.retain(|(address, _)| addresses.contains(address));
             self.addresses = addresses;
         }
         news
     }
 
-    /// The address to dial; each in turn, but for those that were not reached.
-    pub fn take_address(&mut self) -> Option<Address> {
+    /// The address to dial; each in turn, but for those that were not reached a moment ago.
+    pub fn take_address(&mut self, now: Instant) -> Option<Address> {
+        self.forgive_addresses(now);
         let count = self.addresses.len();
         let mut in_turn = (0..count).map(|n| (self.next_address.wrapping_add(n)) % count);
-        let next = in_turn.find(|&at| !self.unreached.contains(&self.addresses[at]));
+        let next = in_turn.find(|&at| !self.is_unreached(&self.addresses[at]));
         let next = next.or((count > 0).then(|| self.next_address % count))?;
         self.next_address = (next + 1) % count;
         self.addresses.get(next).cloned()
     }
 
-    /// A dial of the address failed; `None`: the name has none. Says whether there is another, which has not been tried since one was reached.
-    pub fn has_another(&mut self, failed: Option<Address>) -> bool {
-        if let Some(failed) = failed.filter(|failed| !self.unreached.contains(failed)) {
-            self.unreached.push(failed);
+    fn is_unreached(&self, address: &Address) -> bool {
+        self.unreached.iter().any(|(of, _)| of == address)
+    }
+
+    /// What was found out long ago says nothing of now.
+    fn forgive_addresses(&mut self, now: Instant) {
+        self.unreached.retain(|&(_, at)| now.saturating_since(at) < REST_MAX);
+    }
+
+    /// A dial of the address failed; `None`: the name has none. Says whether there is another, which has not been tried of late, since one was
+    /// reached. Where the endpoint rests already it is one of those that were ordered before.
+    pub fn has_another(&mut self, failed: Option<Address>, now: Instant) -> bool {
+        if self.resting {
+            return false;
         }
-        let another = self.addresses.iter().any(|address| !self.unreached.contains(address));
+        self.forgive_addresses(now);
+        if let Some(failed) = failed.filter(|failed| !self.is_unreached(failed)) {
+            self.unreached.push((failed, now));
+        }
+        let another = self.addresses.iter().any(|address| !self.is_unreached(address));
         if !another {
             self.unreached.clear();
         }
@@ -227,29 +242,34 @@ impl Endpoint {
 mod tests {
     use super::*;
 
+    const NOW: Instant = Instant::ZERO;
+
     /// Each address is tried before the endpoint rests, however many dials go to the others meanwhile.
     #[test]
     fn addresses_that_were_not_reached_are_passed_over() {
         let named = Host::Name { name: "backend.example".into(), port: 80 };
         let address = |port: u16| Address::from(core::net::SocketAddr::from(([10, 0, 0, 1], port)));
         let mut endpoint = Endpoint::new(EndpointConfig { host: named, ..address(1).into() });
-        assert_eq!(endpoint.take_address(), None);
+        assert_eq!(endpoint.take_address(NOW), None);
         endpoint.resolved((1..=3).map(address).collect());
-        let taken: Vec<_> = (0..4).map(|_| endpoint.take_address().unwrap()).collect();
+        let taken: Vec<_> = (0..4).map(|_| endpoint.take_address(NOW).unwrap()).collect();
         assert_eq!(taken, [1, 2, 3, 1].map(address));
         // Two dials of the first fail: that is one address.
-        assert!(endpoint.has_another(Some(address(1))) && endpoint.has_another(Some(address(1))));
-        assert_eq!([(); 3].map(|()| endpoint.take_address().unwrap()), [2, 3, 2].map(address));
-        assert!(endpoint.has_another(Some(address(3))));
-        assert_eq!(endpoint.take_address(), Some(address(2)));
-        assert!(!endpoint.has_another(Some(address(2))), "all have been tried");
+        assert!(endpoint.has_another(Some(address(1)), NOW) && endpoint.has_another(Some(address(1)), NOW));
+        assert_eq!([(); 3].map(|()| endpoint.take_address(NOW).unwrap()), [2, 3, 2].map(address));
+        assert!(endpoint.has_another(Some(address(3)), NOW));
+        assert_eq!(endpoint.take_address(NOW), Some(address(2)));
+        assert!(!endpoint.has_another(Some(address(2)), NOW), "all have been tried");
         // After the rest it begins anew. What the name has no more is forgotten.
-        assert!(endpoint.has_another(Some(address(2))));
+        assert!(endpoint.has_another(Some(address(2)), NOW));
         endpoint.resolved(vec![address(2), address(4)]);
-        assert_eq!([(); 2].map(|()| endpoint.take_address().unwrap()), [4, 4].map(address));
+        assert_eq!([(); 2].map(|()| endpoint.take_address(NOW).unwrap()), [4, 4].map(address));
+        // One that was not reached long ago is one that has not been tried.
+        let later = NOW + REST_MAX;
+        assert!(endpoint.has_another(Some(address(4)), later), "the other was not reached long ago");
         endpoint.succeeded();
-        assert!([(); 2].map(|()| endpoint.take_address().unwrap()).contains(&address(2)));
+        assert!([(); 2].map(|()| endpoint.take_address(NOW).unwrap()).contains(&address(2)));
         // A name without addresses has no other.
-        assert!(!Endpoint::new(address(1).into()).has_another(Some(address(1))));
+        assert!(!Endpoint::new(address(1).into()).has_another(Some(address(1)), NOW));
     }
 }

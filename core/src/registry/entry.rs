@@ -36,6 +36,8 @@ pub struct Seat {
     /// Its backend's SETTINGS have not come yet. An entry has one such engine for each endpoint, since a limit that is not known cannot be
     /// divided; more where each connection carries one request.
     pub dialling: bool,
+    /// They are late, or will be, for the endpoint could not be reached the last time: others are tried beside it.
+    pub slow: bool,
 }
 
 impl Entry {
@@ -70,6 +72,11 @@ impl Entry {
     /// Engines whose limits are not known yet.
     pub fn dials(&self) -> usize {
         self.seats.iter().filter(|seat| seat.dialling).count()
+    }
+
+    /// Those of them that are not late.
+    pub(super) fn prompt_dials(&self) -> usize {
+        self.seats.iter().filter(|seat| seat.dialling && !seat.slow).count()
     }
 }
 

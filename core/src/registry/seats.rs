@@ -1,7 +1,8 @@
 //! The engines of the registry: where the next request may go, who takes a seat, who leaves it.
 
 use crate::config::{Alpn, Protocol, Saturation};
-use crate::key::{ConnId, EndpointKey, EntryKey, UpstreamKey};
+use crate::key::{ConnId, EndpointKey, EntryKey, LaneKey, UpstreamKey};
+use crate::record::Cause;
 use crate::registry::{Endpoint, Lane, Rank, Registry, Seat, Upstream, Wanted};
 use crate::request::Needs;
 
@@ -33,8 +34,8 @@ impl Registry {
         if best.is_some_and(|best| best.0 == 0 || upstream.is_alone()) {
             return None;
         }
-        // Dials that are under way serve requests that wait already.
-        let enough_dials = entry.dials() >= entry.queued;
+        // Dials that are under way serve requests that wait already, unless they are late.
+        let enough_dials = entry.prompt_dials() >= entry.queued;
         upstream
             .ranked(wanted)
             // Equals stay where a connection is.
@@ -69,26 +70,52 @@ impl Registry {
 
     /// What is left where no engine has a slot and [`better_way`](Self::better_way) found nothing: one more connection to an
     /// endpoint that has some, if the policy dials; or a try in spite of everything, where there is nobody at all.
-    pub fn last_resort(&self, entry: EntryKey, wanted: Wanted) -> Option<EndpointKey> {
+    /// `one_stream_each`: of those alone whose connections carry one request each.
+    pub fn last_resort(&self, entry: EntryKey, wanted: Wanted, one_stream_each: bool) -> Option<EndpointKey> {
         let entry = self.entries.get(entry)?;
         let upstream = self.upstreams.get(entry.upstream)?;
         let deserted = entry.seats.is_empty() && upstream.all_rest();
-        let dials = upstream.config().on_saturation == Saturation::Dial;
-        let enough_dials = entry.dials() >= entry.queued;
+        let dials = upstream.config().on_saturation == Saturation::Dial && entry.dials() < entry.queued;
+        // Mostly that is all there is to ask.
+        if !deserted && !dials {
+            return None;
+        }
         upstream
             .ranked(wanted)
-            .filter(|(_, _, endpoint)| upstream.has_room(endpoint))
+            .filter(|(_, _, endpoint)| (deserted || !endpoint.resting) && upstream.has_room(endpoint))
+            .filter(|(_, _, endpoint)| !one_stream_each || upstream.has_one_stream_each(endpoint))
             .map(|(rank, key, endpoint)| (rank, key, endpoint, entry.dials_at(key)))
-            .filter(|&(_, _, endpoint, dialling)| {
-                deserted
-                    || (dials
-                        && !endpoint.resting
-                        && !enough_dials
-                        && dialling < upstream.dials_max(endpoint))
+            .filter(|&(_, _, endpoint, dialling)| deserted || dialling < upstream.dials_max(endpoint))
+            .min_by_key(|&(rank, _, endpoint, dialling)| {
+                (endpoint.is_in_doubt(), upstream.rank_of_dial(rank, dialling))
             })
-            // Each dial is for a request that will be there.
-            .min_by_key(|&((load, place), _, _, dialling)| (load.saturating_add(dialling), place))
             .map(|(_, key, ..)| key)
+    }
+
+    /// What requests in the lane have waited for in vain.
+    pub fn waited_for(&self, lane: LaneKey) -> Cause {
+        let Some(entry) = self.lanes.get(lane).and_then(|lane| self.entries.get(lane.entry)) else {
+            return Cause::QueueLimit;
+        };
+        let Some(upstream) = self.upstreams.get(entry.upstream) else { return Cause::QueueLimit };
+        match entry.seats.as_slice() {
+            [] if upstream.endpoints().all(|(_, endpoint)| endpoint.is_unresolved()) => Cause::NameTimeout,
+            [] if upstream.endpoints().any(|(_, endpoint)| endpoint.is_in_doubt()) => {
+                Cause::ConnectionTimeout
+            }
+            [] => Cause::QueueLimit,
+            seats if seats.iter().all(|seat| seat.dialling) => Cause::ConnectionTimeout,
+            _ => Cause::QueueLimit,
+        }
+    }
+
+    /// An engine's limits are late: whoever waits in the entry is tried elsewhere.
+    pub fn dial_is_slow(&mut self, entry: EntryKey, conn: ConnId) {
+        let seats = self.entries.get_mut(entry).map(|entry| &mut entry.seats);
+        if let Some(seat) = seats.and_then(|seats| seats.iter_mut().find(|seat| seat.conn == conn)) {
+            seat.slow = true;
+            self.wake(entry);
+        }
     }
 
     /// Whether the entry's requests wait in vain: no engine, none on its way, and every endpoint was tried a moment ago.
@@ -115,18 +142,8 @@ impl Registry {
     pub fn is_refused(&self, entry: EntryKey) -> bool {
         let Some(entry) = self.entries.get(entry) else { return false };
         let Some(upstream) = self.upstreams.get(entry.upstream) else { return false };
-        let is_full = match entry.seats.as_slice() {
-            // Who shares the queue with all has what comes next.
-            [] => entry.front.is_some() && upstream.is_full(),
-            _ => entry.dials() == 0,
-        };
+        let is_full = if entry.seats.is_empty() { upstream.is_full() } else { entry.dials() == 0 };
         is_full && upstream.config().on_saturation == Saturation::Refuse
-    }
-
-    /// Whether all connections that may be dialled at the endpoint carry one request each.
-    pub fn has_one_stream_each(&self, entry: EntryKey, endpoint: EndpointKey) -> bool {
-        let upstream = self.entries.get(entry).and_then(|entry| self.upstreams.get(entry.upstream));
-        upstream.is_some_and(|of| of.endpoint(endpoint).is_some_and(|at| of.has_one_stream_each(at)))
     }
 
     /// How many streams a connection of the upstream carries at most by its scope.
@@ -142,11 +159,11 @@ impl Registry {
         entry: Option<EntryKey>,
         conn: ConnId,
     ) {
-        if let Some(of) = self.endpoint_mut(upstream, endpoint) {
-            of.connections += 1;
-        }
+        let Some(of) = self.endpoint_mut(upstream, endpoint) else { return };
+        of.connections += 1;
+        let slow = of.is_in_doubt();
         if let Some(entry) = entry {
-            self.seat(entry, Seat { conn, endpoint, dialling: true });
+            self.seat(entry, Seat { conn, endpoint, dialling: true, slow });
         }
     }
 
@@ -190,7 +207,7 @@ impl Registry {
     pub fn adopt(&mut self, key: EntryKey, endpoint: EndpointKey, conn: ConnId) {
         if let Some(entry) = self.entries.get(key) {
             self.leave_idle(entry.upstream, endpoint, conn);
-            self.seat(key, Seat { conn, endpoint, dialling: false });
+            self.seat(key, Seat { conn, endpoint, dialling: false, slow: false });
         }
     }
 

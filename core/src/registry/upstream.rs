@@ -219,6 +219,14 @@ impl Upstream {
         if wanted.avoid == Some(key) { (u32::MAX, rank.1) } else { rank }
     }
 
+    /// How an endpoint of this rank stands for the next dial, where so many are under way to it: each is for a request that will be there.
+    pub(super) fn rank_of_dial(&self, (load, place): Rank, dialling: u32) -> Rank {
+        match self.config.balance {
+            Balance::LeastActive => (load.saturating_add(dialling), place),
+            Balance::RoundRobin => (dialling, load as usize),
+        }
+    }
+
     /// An endpoint's rank for the next request, if it may serve it.
     #[inline(always)]
     pub fn rank_of(&self, key: EndpointKey, wanted: Wanted) -> Option<Rank> {

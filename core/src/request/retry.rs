@@ -39,6 +39,8 @@ impl Loss {
             | Cause::MemoryLimit
             | Cause::Draining
             | Cause::NameUnresolved
+            | Cause::NameTimeout
+            | Cause::BackendHeadLimit
             | Cause::NoEndpoint
             | Cause::NoRoute
             | Cause::NotServed

@@ -5,6 +5,7 @@ mod memory;
 
 mod adoption;
 mod endpoints;
+mod late;
 mod memory_bound;
 mod pool;
 mod priorities;
@@ -16,3 +17,4 @@ mod sleep;
 mod turns;
 mod upkeep;
 mod ways;
+mod windows;

@@ -230,6 +230,8 @@ fn b65_who_waits_for_a_backend_is_told_the_same_as_who_is_with_it() {
 #[test]
 fn b53_a_backend_that_never_says_a_word_is_504() {
     let (mut memory, client, stream, backend) = dialled();
+    // Its own time begins later than that of the request in the queue.
+    wait(&mut memory, SECOND / 100);
     memory.gateway.handle_connected(backend, Connected::default(), memory.now);
     wait(&mut memory, 10 * SECOND);
     let seen = seen(&mut memory, client, stream);

@@ -1,0 +1,170 @@
+//! Endpoints that are late, and what those are told who have waited for them in vain.
+
+use http::Request;
+use shuntyard_core::address::Address;
+use shuntyard_core::config::{ConnectionConfig, EndpointConfig, Host, Protocol, Saturation};
+use shuntyard_core::gateway::Closed;
+use shuntyard_core::record::{Cause, Outcome};
+use shuntyard_core::time::Duration;
+
+use crate::endpoints::address;
+use crate::memory::Memory;
+use crate::memory::talk::{answer_all, ask, get};
+
+fn millis(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// Endpoints of which none answers a dial.
+fn silent(ports: core::ops::RangeInclusive<u16>) -> Memory {
+    let mut memory = Memory::new(|config| {
+        config.upstreams[0].endpoints = ports.map(|port| address(port).into()).collect();
+    });
+    memory.hold_connects = true;
+    memory
+}
+
+fn dials(ports: &[u16]) -> Vec<Address> {
+    ports.iter().map(|&port| address(port)).collect()
+}
+
+/// The dial that was ordered last succeeds, those before it do not yet.
+fn release_last(memory: &mut Memory) {
+    let last = memory.held.pop().expect("a dial");
+    let before = core::mem::replace(&mut memory.held, vec![last]);
+    memory.release_connects();
+    memory.hold_connects = true;
+    memory.held = before;
+}
+
+#[test]
+fn an_endpoint_that_does_not_answer_keeps_nobody_from_the_next_for_long() {
+    let mut memory = silent(9001..=9003);
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/");
+    memory.wait(millis(499));
+    assert_eq!(memory.dials, dials(&[9001]));
+    memory.wait(millis(2));
+    assert_eq!(memory.dials, dials(&[9001, 9002]));
+    memory.wait(millis(500));
+    assert_eq!(memory.dials, dials(&[9001, 9002, 9003]));
+    release_last(&mut memory);
+    assert_eq!(answer_all(&mut memory), ["/"]);
+    // Both have the time that a connection may take, and then they have failed.
+    memory.wait(millis(3_998));
+    assert_eq!(memory.aborted.len() + memory.closed.len(), 0);
+    memory.wait(millis(2_000));
+    assert_eq!(memory.aborted.len() + memory.closed.len(), 2);
+    // Where none stands, what was reached the last time is tried first.
+    memory.kill(memory.backends()[0]);
+    memory.wait(millis(10_000));
+    ask(&mut memory, client, "/again");
+    assert_eq!(memory.dials.last(), Some(&address(9003)));
+    release_last(&mut memory);
+    assert_eq!(answer_all(&mut memory), ["/again"]);
+    assert!(memory.records.iter().all(|record| record.outcome == Outcome::Complete));
+}
+
+/// One that accepts and says nothing is no better.
+#[test]
+fn a_backend_that_says_nothing_keeps_nobody_from_the_next_for_long() {
+    let mut memory = silent(9001..=9002);
+    memory.hold_connects = false;
+    memory.mute_backends = true;
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/");
+    memory.mute_backends = false;
+    memory.wait(millis(501));
+    assert_eq!(memory.dials, dials(&[9001, 9002]));
+    let backend = memory.backends()[1];
+    let request = crate::memory::talk::requests(&mut memory, backend);
+    assert_eq!(request.len(), 1);
+}
+
+/// An endpoint alone is dialled once, however long it takes.
+#[test]
+fn b27_who_is_late_is_not_dialled_again() {
+    for protocol in [Protocol::Http2, Protocol::Http1] {
+        let mut memory = silent(9001..=9001);
+        memory.reconfigure(|config| {
+            config.upstreams[0].endpoints[0].protocol = protocol;
+            config.upstreams[0].on_saturation = Saturation::Dial;
+        });
+        let client = memory.connect(ConnectionConfig::default());
+        ask(&mut memory, client, "/");
+        memory.wait(millis(4_900));
+        assert_eq!(memory.dials.len(), 1, "{protocol:?}");
+    }
+}
+
+fn outcome_after(memory: &mut Memory, wait: Duration) -> Outcome {
+    let client = memory.connect(ConnectionConfig::default());
+    ask(memory, client, "/");
+    memory.wait(wait);
+    memory.records[0].outcome
+}
+
+#[test]
+fn b53_who_has_waited_for_a_connection_in_vain_is_told_so() {
+    let timeout = |cause| Outcome::LocalReply(cause);
+    // The queue's time is over before that of the dial.
+    let mut memory = silent(9001..=9001);
+    memory.reconfigure(|config| config.upstreams[0].queue_timeout = millis(2_000));
+    assert_eq!(outcome_after(&mut memory, millis(2_001)), timeout(Cause::ConnectionTimeout));
+    // All were tried.
+    let mut memory = silent(9001..=9002);
+    assert_eq!(outcome_after(&mut memory, millis(5_600)), timeout(Cause::ConnectionTimeout));
+    assert_eq!(memory.dials, dials(&[9001, 9002]));
+    // Nobody says where it is.
+    let mut memory = Memory::new(|config| {
+        let host = Host::Name { name: "backend.example".into(), port: 9000 };
+        config.upstreams[0].endpoints = vec![EndpointConfig { host, protocol: Protocol::Http2, tls: None }];
+    });
+    assert_eq!(outcome_after(&mut memory, millis(10_001)), timeout(Cause::NameTimeout));
+    // One that stands has no slot.
+    let mut memory = Memory::new(|config| config.upstreams[0].on_saturation = Saturation::Queue);
+    memory.backend_config.max_concurrent_streams = 1;
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/1");
+    ask(&mut memory, client, "/2");
+    memory.wait(millis(10_001));
+    assert_eq!(memory.records[0].outcome, timeout(Cause::QueueLimit));
+}
+
+/// A dial that a reload has no more use for has not failed: who waits for it is tried at another endpoint.
+#[test]
+fn who_waits_for_an_endpoint_that_a_reload_removes_waits_for_another() {
+    let mut memory = silent(9001..=9002);
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/");
+    let first = memory.held.pop().expect("a dial");
+    memory.gateway.handle_closed(first, Closed::ConnectRefused, memory.now);
+    memory.settle();
+    assert_eq!(memory.dials, dials(&[9001, 9002]), "the first rests");
+    memory.reconfigure(|config| _ = config.upstreams[0].endpoints.pop());
+    assert_eq!(memory.records.len(), 0, "nothing drains");
+    memory.wait(millis(1_001));
+    release_last(&mut memory);
+    assert_eq!(answer_all(&mut memory), ["/"]);
+}
+
+/// RFC 9113 section 10.5.1: one that is sent all the same may cost the connection, with all that others have on it.
+#[test]
+fn a_head_larger_than_its_backend_takes_is_431_and_others_go_on() {
+    let mut memory = Memory::new(|_| {});
+    memory.backend_config.max_header_list_size = 1_000;
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/small");
+    let large =
+        Request::get("http://example.com/large").header("x", "v".repeat(900)).body(()).expect("a request");
+    memory.client(client).send_request(&large, true).expect("a slot");
+    memory.settle();
+    assert_eq!(memory.records[0].outcome, Outcome::LocalReply(Cause::BackendHeadLimit));
+    assert_eq!((memory.records[0].status, memory.records[0].attempts), (431, 0));
+    memory.client(client).send_request(&get("/another"), true).expect("a slot");
+    memory.settle();
+    let mut paths = answer_all(&mut memory);
+    paths.sort();
+    assert_eq!(paths, ["/another", "/small"]);
+    assert_eq!(memory.gateway.view().reserved_octets, 0);
+}
