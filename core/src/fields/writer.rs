@@ -140,7 +140,9 @@ impl Entry {
             return false;
         }
         let of_both = octets.get(..name.len() + value.len());
-        of_both.map(|octets| octets.split_at(name.len())).is_some_and(|own| is_same(own.0, name) && is_same(own.1, value))
+        of_both
+            .map(|octets| octets.split_at(name.len()))
+            .is_some_and(|own| is_same(own.0, name) && is_same(own.1, value))
     }
 }
 
@@ -210,7 +212,8 @@ impl Lines {
             None => self.entries.push(entry),
         }
         let is_path = old.is_some_and(|old| {
-            (old.facts.name, old.never_indexed, facts.name) == (FieldName::Path, never_indexed, FieldName::Path)
+            (old.facts.name, old.never_indexed, facts.name)
+                == (FieldName::Path, never_indexed, FieldName::Path)
         });
         (facts.name, if is_path { Change::Path } else { Change::Form })
     }
