@@ -1,5 +1,5 @@
 //! A gateway with hooks: it tells backends where a request came from, and puts text into capitals.
-//! `cargo run --example hooked 127.0.0.1:8080 127.0.0.1:9000`
+//! `cargo run -p shuntyard-mio --example hooked 127.0.0.1:8080 127.0.0.1:9000`
 
 use std::error::Error;
 use std::net::SocketAddr;

@@ -117,7 +117,7 @@ impl Server {
         &self.addresses
     }
 
-    /// What ends the server from another thread.
+    /// What ends the server, configures it, looks at it and parts it from clients, from another thread.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }

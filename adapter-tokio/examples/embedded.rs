@@ -1,5 +1,5 @@
 //! A program that has a service of its own, and the gateway beside it on the same runtime and thread:
-//! `cargo run --example embedded 127.0.0.1:8080 127.0.0.1:9000 127.0.0.1:7000`
+//! `cargo run -p shuntyard-tokio --example embedded 127.0.0.1:8080 127.0.0.1:9000 127.0.0.1:7000`
 
 use std::error::Error;
 use std::net::SocketAddr;

@@ -125,7 +125,7 @@ impl Server {
         &self.addresses
     }
 
-    /// What ends the server from another thread or task.
+    /// What ends the server, configures it, looks at it and parts it from clients, from another thread or task.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }

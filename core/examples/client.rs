@@ -1,5 +1,5 @@
 //! Gets a page over HTTP/2 with prior knowledge, on a blocking socket:
-//! `cargo run --example client 127.0.0.1:8080 /page`
+//! `cargo run -p shuntyard-core --example client 127.0.0.1:8080 /page`
 
 use std::error::Error;
 use std::io::{Read, Write};

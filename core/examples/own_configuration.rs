@@ -1,5 +1,5 @@
 //! Property-tests a configuration of one's own: whatever clients ask for, `/internal/` leads nobody anywhere but to the
-//! upstream that may serve it. `cargo run --example own_configuration`
+//! upstream that may serve it. `cargo run -p shuntyard-core --example own_configuration`
 
 use std::sync::{Arc, Mutex};
 

@@ -42,9 +42,10 @@ pub struct Config {
     pub backend: ConnectionConfig,
     /// Deadlines.
     pub timeouts: Timeouts,
-    /// Where requests go. At least one; names are unique.
+    /// Where requests go. 1 to 10,000; names are unique.
     pub upstreams: Vec<UpstreamConfig>,
     /// Which upstream serves a request: the first route that matches. A request that none matches is answered 404.
+    /// 0 to 100,000.
     pub routes: Vec<RouteConfig>,
     /// Whether clients may speak HTTP/1.1. They or HTTP/2 it must be.
     pub http1: bool,
@@ -53,36 +54,43 @@ pub struct Config {
     /// Listeners of which more is said. A new configuration changes nothing of them: they are as bound as their sockets.
     pub listeners: Vec<ListenerConfig>,
     /// Client connections at a time. Where so many are there, the one that has been idle longest is closed; while none is idle, the
-    /// listeners rest.
+    /// listeners rest. 1 to 10,000,000. Default: 100,000.
     pub max_fronts: u32,
-    /// Client connections at a time of one address, or of one IPv6 network of 64 bits. One more is closed at once.
+    /// Client connections at a time of one address, or of one IPv6 network of 64 bits. One more is closed at once. Those that come by Unix
+    /// sockets are nobody's. 1 to 10,000,000. Default: 25,000.
     pub max_fronts_per_client: u32,
     /// Client connections that may be idle and keep the memory that they work with. Of more, those sleep that have been idle longest: they
-    /// keep what HTTP/2 makes both sides remember, and nothing else.
+    /// keep what HTTP/2 makes both sides remember, and nothing else. 0 to 10,000,000. Default: 256.
     pub fronts_awake: u32,
-    /// Octets of backend stream windows that may be promised at a time: the worker's byte ledger.
+    /// Octets of backend stream windows that may be promised at a time: the worker's byte ledger. At least one initial window of a backend's
+    /// stream, at most 2^40. Default: 1 GiB.
     pub ledger_octets: u64,
     /// Octets of that ledger that the requests of one client connection may hold: what exceeds it waits frozen, and disturbs
-    /// no other client.
+    /// no other client. At least one such window, at most 2^40. Default: 6400 KiB, a hundred windows of 65,535 octets.
     pub ledger_front_octets: u64,
     /// Octets of clients' stream windows for which memory is kept, so that uploads that wait do not stop others of the same
-    /// client; above that they do.
+    /// client; above that they do. 0 to 2^40. Default: 256 MiB.
     pub upload_ledger_octets: u64,
     /// Octets of request content that are kept, so that requests which were not processed can be sent again whole. Counts
-    /// twice in the memory of a gateway: what is sent again lies in its stream's queue, too.
+    /// twice in the memory of a gateway: what is sent again lies in its stream's queue, too. 0 (no content is kept) to 2^40. Default: 64 MiB.
     pub replay_ledger_octets: u64,
-    /// Octets of that memory that the requests of one client connection may hold.
+    /// Octets of that memory that the requests of one client connection may hold. 0 to 2^40. Default: 896 KiB.
     pub replay_front_octets: u64,
-    /// Octets of memory for heads of requests under way and for trailers, and for heads of responses beyond what an outbox may hold, of which
-    /// one connection may have a 256th. By heads of requests it may hold as much again, or four of the largest and 2 KiB for each stream that it may
-    /// have, if that is more; and all connections of a client 32 times that, but no more than half, by those beyond 2 KiB. Above it new requests are answered 503, and an exchange whose response's head or trailers find none fails.
+    /// Octets of memory for heads of requests under way and for trailers, and for heads of responses beyond what an outbox may hold. 0 to 2^40.
+    /// Default: 256 MiB. Above it new requests are answered 503, and an exchange whose response's head or trailers find none fails.
+    ///
+    /// - By heads of responses one connection of a client may hold a 256th of it, or one `max_header_list_size` of a backend if that is more.
+    /// - By heads of requests and by trailers it may hold a 256th, four times `max_header_list_size`, or 2 KiB for each stream that it may have,
+    ///   whichever is the most.
+    /// - All connections of a client may hold 32 times what one may by requests' heads of more than 2 KiB, but no more than half of all memory for
+    ///   heads; though never less than what one may, which in a small memory can be more than half of it.
     pub head_ledger_octets: u64,
-    /// Octets that one `recv_buf` offers at most. At least 33 KiB, so that the largest frame fits twice.
+    /// Octets that one `recv_buf` offers at most. At least 33 KiB, so that the largest frame fits twice; at most 16 MiB. Default: 256 KiB.
     pub recv_buffer_octets: usize,
     /// The name in `via` fields (RFC 9110 section 7.6.3). A request that bears it already has come in a circle: gateways in a
-    /// row need names of their own.
+    /// row need names of their own. A token (RFC 9110 section 5.6.2) of 1 to 256 octets. Default: `shuntyard`.
     pub via: String,
-    /// Whether responses get a `via` as well; RFC 9110 section 7.6.3 leaves that to gateways.
+    /// Whether responses get a `via` as well; RFC 9110 section 7.6.3 leaves that to gateways. Default: yes.
     pub via_in_responses: bool,
     /// What backends are told of clients.
     pub forwarding: ForwardingConfig,
@@ -147,6 +155,10 @@ impl Config {
     }
 
     /// Checks every value against its range.
+    ///
+    /// # Errors
+    ///
+    /// A value lies outside its range, or two of them contradict each other: [`ConfigError`] says which.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.front.validate()?;
         self.backend.validate()?;
@@ -347,6 +359,61 @@ mod tests {
         assert_eq!(config.validate(), Ok(()));
         config.upstreams.push(UpstreamConfig::new("site", vec![Address::unspecified()]));
         assert_eq!(config.validate(), Err(ConfigError::UpstreamRepeated { name: "site".into() }));
+    }
+
+    /// What a field's comment says behind "Default: " is what it is.
+    #[test]
+    fn comments_tell_the_defaults_that_there_are() {
+        let upstream = UpstreamConfig::new("site", Vec::new());
+        let told = [
+            told(include_str!("config.rs"), &format!("{:?}", config())),
+            told(include_str!("config/connection.rs"), &format!("{:?}", ConnectionConfig::default())),
+            told(include_str!("config/timeouts.rs"), &format!("{:?}", Timeouts::default())),
+            told(include_str!("config/upstream.rs"), &format!("{upstream:?}")),
+        ];
+        assert_eq!(told, [12, 19, 14, 10], "fields whose default is told");
+    }
+
+    /// How many fields of a source tell their defaults. `values` is what `Debug` makes of the defaults.
+    fn told(source: &str, values: &str) -> usize {
+        let (mut comment, mut told) = (String::new(), 0);
+        for line in source.lines().map(str::trim) {
+            if let Some(more) = line.strip_prefix("///") {
+                comment.push_str(more);
+                continue;
+            }
+            let field = line.strip_prefix("pub ").and_then(|line| line.split_once(": "));
+            let of_field = core::mem::take(&mut comment);
+            let default = of_field.split_once("Default: ").map(|(_, rest)| rest);
+            if let (Some((field, _)), Some(default)) = (field, default) {
+                let value = value_of(default);
+                let is = |end: char| values.contains(&format!("{field}: {value}{end}"));
+                assert!(is(',') || is(' '), "{field} is not {value}: {values}");
+                told += 1;
+            }
+        }
+        told
+    }
+
+    /// What `Debug` would show.
+    fn value_of(told: &str) -> String {
+        let told = told.split(['.', ';']).next().unwrap_or_default().split(", ").next().unwrap_or_default();
+        let (number, unit) = told.split_once(' ').unwrap_or((told, ""));
+        let number = number.replace(',', "");
+        let octets = |shift: u32| (number.parse::<u64>().expect("a number") << shift).to_string();
+        match (&*number, unit) {
+            ("yes", "") => "true".to_owned(),
+            ("no", "") => "false".to_owned(),
+            ("a", "second") => "1s".to_owned(),
+            ("an", "hour") => "3600s".to_owned(),
+            (_, "KiB") => octets(10),
+            (_, "MiB") => octets(20),
+            (_, "GiB") => octets(30),
+            (_, "s") => format!("{number}s"),
+            ("`websocket`", "") => "[\"websocket\"]".to_owned(),
+            (quoted, "") if quoted.starts_with('`') => quoted.replace('`', "\""),
+            _ => number,
+        }
     }
 
     #[test]

@@ -158,6 +158,10 @@ impl FrameHeader {
     /// Refuses a frame longer than the SETTINGS_MAX_FRAME_SIZE that we announced, before its payload is awaited.
     ///
     /// RFC 9113 section 4.2 allows a stream error for some types; whoever ignores the limit gets no second frame.
+    ///
+    /// # Errors
+    ///
+    /// Its length is more than `max_frame_size`.
     // 9113-4.2-02, 9113-4.2-03
     #[inline]
     pub const fn check_length(self, max_frame_size: u32) -> Result<(), ConnectionError> {

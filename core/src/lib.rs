@@ -29,12 +29,13 @@
 //!
 //! # Examples
 //!
-//! Each is a page of code that runs, and a test runs it. `cargo run -p shuntyard-core --example NAME`, with addresses behind it:
+//! All are code that runs, and a test runs it. `cargo run -p shuntyard-core --example NAME`, with addresses behind it:
 //!
 //! - `server`, `client`: HTTP/2 on blocking sockets of the standard library. The same four steps stand in both loops: read
 //!   into [`handle_recv`](h2::Client::handle_recv), take [`poll_event`](h2::Client::poll_event) until there is none, write what
 //!   [`poll_transmit`](h2::Client::poll_transmit) shows, say with [`handle_sent`](h2::Client::handle_sent) how much was taken.
-//! - `own_loop`: the gateway in a loop of one's own. Events in, actions out, a deadline: all of the contract in one function.
+//! - `own_loop`: the gateway in a loop of one's own, with all that the contract leaves to whoever drives it. `serve` is the order: events in,
+//!   actions out, a deadline.
 //! - `own_configuration`: a property of a configuration, tried with hundreds of requests. No socket is needed for it: a
 //!   [hook](hooks::Hooks::arrived) tells where each would go.
 //!

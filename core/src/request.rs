@@ -68,8 +68,6 @@ pub use retry::{Loss, next_attempt};
 pub type RequestKey = Key<Request>;
 
 /// Whom an engine answers to: the stream of a client's connection in this gateway.
-///
-/// Requests that cross to another worker will have a second kind of address; nobody but this type knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrontAddress {
     /// The client's connection.

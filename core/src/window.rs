@@ -44,6 +44,10 @@ impl SendWindow {
     }
 
     /// The peer's WINDOW_UPDATE, or its change of SETTINGS_INITIAL_WINDOW_SIZE. Nothing changes on overflow.
+    ///
+    /// # Errors
+    ///
+    /// The window would exceed 2^31-1.
     pub fn widen(&mut self, by: i64) -> Result<(), Overflow> {
         let sum = i64::from(self.0) + by;
         self.0 = i32::try_from(sum).map_err(|_| Overflow)?; // 9113-6.9.1-03
@@ -106,6 +110,10 @@ impl RecvWindow {
     }
 
     /// Octets of a frame arrived. None need no window, even of a negative one.
+    ///
+    /// # Errors
+    ///
+    /// They are more than the window has: nothing is taken from it.
     pub fn receive(&mut self, octets: u32) -> Result<(), Exceeded> {
         if octets > 0 && i64::from(octets) > i64::from(self.available) {
             return Err(Exceeded);

@@ -117,7 +117,7 @@ pub(super) fn of_memory(limits: &mut Section<'_, '_>, config: &mut Config, list:
     let what = "of that memory, what the requests of one client connection may hold; stops one client from having all memory for retries";
     let share = Size { min: 0, max: 1 << 40 };
     limits.take("replay_memory_per_client", what, &share, &mut config.replay_front_octets);
-    let what = "memory for heads of requests under way, for trailers, and for heads of responses beyond the output buffer, at least one max_header_list_size; above it, requests get 503; a connection may hold a 256th by heads of its requests, or four heads of max_header_list_size and 2 KiB for each of max_concurrent_streams, if that is more, and a client 32 times that, but no more than half; stops large heads of many requests that wait, and of responses that clients do not read";
+    let what = "memory for heads of requests under way, for trailers, and for heads of responses beyond the output buffer, at least one max_header_list_size; above it, requests get 503; a connection may hold a 256th by heads of its requests, or four heads of max_header_list_size and 2 KiB for each of max_concurrent_streams, if that is more, and a client 32 times that, but no more than half, or than one connection if that is more; stops large heads of many requests that wait, and of responses that clients do not read";
     let of_heads = Size { min: 256, max: 1 << 40 };
     let heads = limits.take("head_memory", what, &of_heads, &mut config.head_ledger_octets);
     let output = Size { min: 1, max: 1_u32 << 30 };

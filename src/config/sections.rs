@@ -129,7 +129,7 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
     let upstreams = section.named("upstream", "a group of endpoints that serve the same requests", upstream);
     section.group(
         "limits",
-        "limits of each worker, each with a default; 0 is an error, not \"off\"",
+        "limits of each worker, each with a default; 0 is an error, not \"off\", but for replay_memory and replay_memory_per_client",
         |limits| {
             let list = limits::of_connections(limits, &mut config);
             limits::of_memory(limits, &mut config, list);

@@ -46,6 +46,10 @@ impl Default for ForwardingConfig {
 
 impl ForwardingConfig {
     /// Checks every value against its range.
+    ///
+    /// # Errors
+    ///
+    /// A value lies outside its range: [`ConfigError::OutOfRange`] names it.
     pub fn validate(&self) -> Result<(), ConfigError> {
         range("trusted peers", self.trusted.len() as u64, 0, 1024)?;
         self.trusted.iter().try_for_each(Peers::validate)

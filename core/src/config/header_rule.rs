@@ -71,6 +71,10 @@ impl HeaderRule {
 
     /// Checks name and value: the name is a token in lower case (RFC 9113 section 8.2.1) of at most 256 octets, and not one
     /// that frames, routes or holds back a message; the value is a field value (RFC 9110 section 5.5) of at most 8192 octets.
+    ///
+    /// # Errors
+    ///
+    /// Name or value is not like that: [`ConfigError`] says how.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let name = self.name();
         range("header name", name.len() as u64, 1, 256)?;

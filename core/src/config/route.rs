@@ -94,6 +94,10 @@ impl RouteConfig {
     }
 
     /// Checks every value against its range.
+    ///
+    /// # Errors
+    ///
+    /// A value lies outside its range, the authority is none, or it stands beside CONNECT, or a header rule is wrong.
     pub fn validate(&self) -> Result<(), ConfigError> {
         range("route upgrades", self.upgrades.len() as u64, 0, 16)?;
         self.upgrades.iter().try_for_each(|upgrade| crate::config::protocol("route upgrade", upgrade))?;

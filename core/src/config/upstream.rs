@@ -10,7 +10,7 @@ use crate::time::Duration;
 /// A group of endpoints that serve the same requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamConfig {
-    /// Names it in routes, records and figures. Not empty, and unique.
+    /// Names it in routes, records and figures. 1 to 256 octets, and unique.
     pub name: Arc<str>,
     /// The endpoints. 1 to 1024.
     pub endpoints: Vec<EndpointConfig>,
@@ -20,19 +20,20 @@ pub struct UpstreamConfig {
     pub share: Scope,
     /// What happens to a request when every engine is full.
     pub on_saturation: Saturation,
-    /// Connections to one endpoint, of one worker, that are kept although nobody needs them. 0 to 1024.
+    /// Connections to one endpoint, of one worker, that are kept although nobody needs them. 0 to 1024. Default: 0.
     pub connections_min: u32,
-    /// Connections to one endpoint, of one worker, that take requests: over HTTP/2 as many again may be about to end. 1 to 100,000.
+    /// Connections to one endpoint, of one worker, that take requests: over HTTP/2 as many again may be about to end. At least
+    /// `connections_min`, and 1 to 100,000. Default: 16.
     pub connections_max: u32,
-    /// The same for an endpoint that speaks HTTP/1.1, where each request under way needs a connection. 1 to 100,000.
+    /// The same for an endpoint that speaks HTTP/1.1, where each request under way needs a connection. 1 to 100,000. Default: 256.
     pub http1_connections_max: u32,
     /// How many streams a connection may open before its backend's SETTINGS came, where no earlier connection to the
-    /// endpoint has told. 0 waits for the SETTINGS; RFC 9113 section 6.5.2 would let one assume 100.
+    /// endpoint has told. 0 to 2^32-1; 0 waits for the SETTINGS; RFC 9113 section 6.5.2 would let one assume 100. Default: 0.
     pub assumed_streams: u32,
     /// Frozen requests that may wait. 1 to 1,000,000; one more is answered 503. A request that was on a backend and waits
-    /// again is not refused, though it takes a place.
+    /// again is not refused, though it takes a place. Default: 10,000.
     pub queue_max: u32,
-    /// How long a request may wait frozen. A millisecond to a day.
+    /// How long a request may wait frozen. A millisecond to a day. Default: 10 s.
     pub queue_timeout: Duration,
     /// When a request is sent again.
     pub retry: RetryConfig,
@@ -157,15 +158,15 @@ pub enum Balance {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryConfig {
     /// How often a request is handed to a backend at most, where an earlier attempt may have been executed: such an
-    /// attempt is followed by another one only if the method is idempotent (RFC 9110 section 9.2.2). 1 to 100.
+    /// attempt is followed by another one only if the method is idempotent (RFC 9110 section 9.2.2). 1 to 100. Default: 2.
     pub attempts: u32,
     /// How often a request is handed to a backend at most, where every attempt was proved not to have been processed
-    /// (RFC 9113 section 8.7). 1 to 1000.
+    /// (RFC 9113 section 8.7). 1 to 1000. Default: 32.
     pub unprocessed_attempts: u32,
     /// Retries of requests that may have been executed, in percent of all requests of the upstream. An upstream with few
-    /// requests may retry ten a second all the same; with 0 there are no retries. 0 to 100.
+    /// requests may retry ten a second all the same; with 0 there are no retries. 0 to 100. Default: 20.
     pub budget_percent: u32,
-    /// Octets of a request's content that are kept to be sent again. A request with more is sent once. 0 to 2^30.
+    /// Octets of a request's content that are kept to be sent again. A request with more is sent once. 0 to 2^30. Default: 64 KiB.
     pub replay_octets: u32,
 }
 
@@ -206,6 +207,10 @@ impl UpstreamConfig {
     }
 
     /// Checks every value against its range.
+    ///
+    /// # Errors
+    ///
+    /// A value lies outside its range: [`ConfigError::OutOfRange`] names it.
     pub fn validate(&self) -> Result<(), ConfigError> {
         range("upstream name", self.name.len() as u64, 1, 256)?;
         range("endpoints", self.endpoints.len() as u64, 1, 1024)?;

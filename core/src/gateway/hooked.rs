@@ -5,6 +5,8 @@ use bytes::Bytes;
 use crate::address::Address;
 use crate::fields::{FieldName, FieldSection};
 use crate::gateway::conn::Side;
+use crate::gateway::forward::map_forth;
+use crate::gateway::spare::Spare;
 use crate::gateway::tunnel::opens_tunnel;
 use crate::gateway::{ConnId, Gateway};
 use crate::hooks::{Beside, Context, HeadMut, HookFailed, Hooks, Relay, Verdict, answer_head};
@@ -12,6 +14,7 @@ use crate::key::{EndpointKey, UpstreamKey};
 use crate::message::{self, Method, RequestHead, RequestRules, ResponseHead};
 use crate::record::{AttemptOutcome, Cause, Record};
 use crate::request::{Place, Request, RequestKey};
+use crate::routes::Route;
 use crate::time::{Instant, imf_fixdate};
 
 /// The hooks of a gateway, if it has any.
@@ -111,7 +114,8 @@ impl Gateway {
             return Ok(Outgoing::default());
         };
         let route = awaiting.route.as_deref();
-        let Some(mut fields) = self.spare.changed(frozen.fields(), route, self.hooks.0.is_some(), self.seed)
+        let Some(mut fields) =
+            changed(&mut self.spare, frozen.fields(), route, self.hooks.0.is_some(), self.seed)
         else {
             return Ok(Outgoing::default());
         };
@@ -296,6 +300,37 @@ impl Gateway {
             Some(Side::Backend(_)) | None => Address::unspecified(),
         }
     }
+}
+
+/// The head that a backend gets, where the route changes it, or a hook may. The original stays, for the next attempt
+/// starts from it.
+fn changed(
+    spare: &mut Spare,
+    original: &FieldSection,
+    route: Option<&Route>,
+    hooked: bool,
+    seed: u64,
+) -> Option<FieldSection> {
+    let changes = route.map(|route| &route.request_headers).filter(|changes| !changes.is_empty());
+    let authority = route.and_then(|route| route.authority.as_ref());
+    if changes.is_none() && authority.is_none() && !hooked {
+        return None;
+    }
+    let mut fields = spare.take_section();
+    fields.copy_from(original);
+    if let Some((authority, maps)) = authority
+        && fields.replace_value(FieldName::Authority, authority.as_bytes(), seed)
+    {
+        // It named the other one.
+        fields.retain(|line| line.facts.name != FieldName::Host);
+        if let Some(asked) = original.value_of(FieldName::Authority).filter(|_| *maps) {
+            map_forth(&mut fields, asked, seed);
+        }
+    }
+    if let Some(changes) = changes {
+        changes.apply(&mut fields);
+    }
+    Some(fields)
 }
 
 /// RFC 9110 section 8.6: what is transformed has another length.

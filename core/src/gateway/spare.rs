@@ -1,12 +1,10 @@
 //! Memory that passes from one connection to the next, so that neither idle connections hold any nor busy ones ask for it.
 
-use crate::fields::{FieldName, FieldSection};
+use crate::fields::FieldSection;
 use crate::gateway::conn::Conn;
-use crate::gateway::forward::map_forth;
 use crate::gateway::{ConnId, Gateway};
 use crate::outbox::{FIRST_CAPACITY, OctetQueue, PASSED_ON_CAPACITY};
 use crate::request::ContentMemory;
-use crate::routes::Route;
 
 /// What one piece may hold to be worth keeping, in octets.
 const PIECE_OCTETS_MAX: usize = 64 << 10;
@@ -99,37 +97,6 @@ impl Spare {
         {
             self.loud_outboxes.push(memory);
         }
-    }
-
-    /// The head that a backend gets, where the route changes it, or a hook may. The original stays, for the next attempt
-    /// starts from it.
-    pub(super) fn changed(
-        &mut self,
-        original: &FieldSection,
-        route: Option<&Route>,
-        hooked: bool,
-        seed: u64,
-    ) -> Option<FieldSection> {
-        let changes = route.map(|route| &route.request_headers).filter(|changes| !changes.is_empty());
-        let authority = route.and_then(|route| route.authority.as_ref());
-        if changes.is_none() && authority.is_none() && !hooked {
-            return None;
-        }
-        let mut fields = self.take_section();
-        fields.copy_from(original);
-        if let Some((authority, maps)) = authority
-            && fields.replace_value(FieldName::Authority, authority.as_bytes(), seed)
-        {
-            // It named the other one.
-            fields.retain(|line| line.facts.name != FieldName::Host);
-            if let Some(asked) = original.value_of(FieldName::Authority).filter(|_| *maps) {
-                map_forth(&mut fields, asked, seed);
-            }
-        }
-        if let Some(changes) = changes {
-            changes.apply(&mut fields);
-        }
-        Some(fields)
     }
 }
 

@@ -34,6 +34,10 @@ impl Connection {
 
     /// Client: begins an exchange with a request head; with `end`, of a request without content, or for a tunnel that nothing
     /// goes into. What is no well-formed request is not written.
+    ///
+    /// # Errors
+    ///
+    /// It is a server's connection, takes no request now or none any more, or the head is none that HTTP/1.1 can have.
     pub fn open(&mut self, fields: &FieldSection, end: bool) -> Result<StreamKey, OpenError> {
         if self.role == Role::Server {
             return Err(OpenError::NotClient);

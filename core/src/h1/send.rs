@@ -19,6 +19,10 @@ const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\n";
 impl Connection {
     /// Server: an interim or final response head. With `end`, a final one without content. What is no well-formed response,
     /// or cannot be ended as its content-length says, is not written: the connection has failed.
+    ///
+    /// # Errors
+    ///
+    /// The exchange is gone or its response has ended, or its final head was sent before.
     pub fn send_head(&mut self, key: StreamKey, fields: &FieldSection, end: bool) -> Result<(), SendError> {
         let exchange = self.exchanges.get(key).filter(|exchange| !exchange.is_left).ok_or(SendError::Gone)?;
         if self.has_failed || self.role == Role::Client || exchange.sending == Sending::Over {
@@ -113,6 +117,10 @@ impl Connection {
 
     /// Appends content; `end` ends the message. What the outbox has room for is cut at once, if it is this stream's turn; the
     /// rest waits. Returns how many octets were cut.
+    ///
+    /// # Errors
+    ///
+    /// The exchange is gone or our message has ended, its head was not sent, or the content is not as long as that said: then the exchange breaks.
     pub fn send_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<usize, SendError> {
         let is_current = self.order.front() == Some(&key);
         let exchange =
@@ -157,6 +165,10 @@ impl Connection {
 
     /// Ends the message with a trailer section, behind all content. Where the framing has no place for one it is dropped. `false`: content waits,
     /// and a [`Cut`] tells of the end.
+    ///
+    /// # Errors
+    ///
+    /// As of [`send_data`](Self::send_data).
     pub fn send_trailers(&mut self, key: StreamKey, fields: FieldSection) -> Result<bool, SendError> {
         let is_current = self.order.front() == Some(&key);
         let exchange =

@@ -77,6 +77,10 @@ impl Default for IndexingPolicy {
 impl IndexingPolicy {
     /// Sets what happens to lines with this name, which the static table must know. For others there is the mark on
     /// the line.
+    ///
+    /// # Errors
+    ///
+    /// The static table does not know the name.
     pub fn set(&mut self, name: &str, indexing: Indexing) -> Result<(), NameNotStatic> {
         let bit = match FieldFacts::of_name(name.as_bytes(), 0).static_name {
             0 => return Err(NameNotStatic),

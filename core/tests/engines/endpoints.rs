@@ -9,7 +9,7 @@ use shuntyard_core::record::{Cause, Outcome};
 use shuntyard_core::time::Duration;
 
 use crate::memory::Memory;
-use crate::memory::talk::{answer_all, ask, get};
+use crate::memory::talk::{answer_all, ask, events, get, requests};
 
 pub(crate) fn address(port: u16) -> Address {
     SocketAddr::from(([127, 0, 0, 1], port)).into()
@@ -66,17 +66,40 @@ fn one_request_after_the_other_needs_one_connection() {
     assert_eq!(memory.dials.len(), 1);
 }
 
+/// Who tries is served by another one at once. The one that refuses would be next all the time, for the others are at work.
 #[test]
 fn b53_an_endpoint_that_refuses_is_passed_over_and_rests_longer_each_time() {
+    const STEP: Duration = Duration::from_millis(100);
     let mut memory = three(Balance::LeastActive);
+    let day = Duration::from_secs(80_000);
+    memory.reconfigure(|config| {
+        (config.timeouts.response, config.timeouts.suspect_silent) = (day, day);
+    });
     memory.dead = Some(address(9001));
     let client = memory.connect(ConnectionConfig::default());
-    for second in 0..20 {
-        ask(&mut memory, client, &format!("/{second}"));
-        answer_all(&mut memory);
-        memory.wait(Duration::from_secs(1));
+    // The second goes where the first is while a connection is made, the third to that.
+    for path in ["/works/1", "/works/2", "/works/3"] {
+        ask(&mut memory, client, path);
     }
-    assert_eq!(memory.records.len(), 20);
+    let backends = memory.backends();
+    let mut at_work: Vec<_> = backends.into_iter().map(|of| requests(&mut memory, of).len()).collect();
+    at_work.sort_unstable();
+    assert_eq!(at_work, [1, 2]);
+    assert_eq!(memory.dials, [address(9001), address(9002), address(9003)]);
+    let (mut since, mut rests) = (memory.now, Vec::new());
+    for n in 0..920 {
+        memory.wait(STEP);
+        let dials = memory.dials.len();
+        ask(&mut memory, client, &format!("/{n}"));
+        assert_eq!(answer_all(&mut memory), [format!("/{n}")], "at once");
+        events(&mut memory, client);
+        if memory.dials.len() > dials {
+            assert_eq!(memory.dials[dials..], [address(9001)]);
+            rests.push(memory.now.saturating_since(since).as_secs_f64());
+            since = memory.now;
+        }
+    }
+    assert_eq!(rests, [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]);
     assert!(memory.records.iter().all(|record| record.outcome == Outcome::Complete));
 }
 
