@@ -117,7 +117,7 @@ impl Server {
         let addresses = listeners.iter().map(|listener| listener.address.clone()).collect();
         let (workers, desks) =
             equipment.into_iter().map(|equipment| employ(equipment, options.observer.clone())).unzip();
-        Ok(Self { workers, addresses, handle: Handle::new(desks) })
+        Ok(Self { workers, addresses, handle: Handle::new(desks, options.backs) })
     }
 
     /// Where it listens, in the order of [`Options::listen`], with the ports that the kernel picked.

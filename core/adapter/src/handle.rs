@@ -10,11 +10,14 @@ use shuntyard_core::address::Address;
 use shuntyard_core::config::{Config, ConfigError};
 use shuntyard_core::gateway::{Command, Gateway};
 
+use crate::Backs;
+
 /// Ends a server, changes its configuration and looks into it from another thread. What is ordered before it runs is done
 /// when it runs.
 #[derive(Clone)]
 pub struct Handle {
     desks: Arc<[Desk]>,
+    backs: Backs,
 }
 
 /// Takes the orders for one worker, and wakes it. A worker that has ended needs none.
@@ -36,9 +39,9 @@ pub enum Order {
 }
 
 impl Handle {
-    /// Gives orders through these desks, one a worker.
-    pub fn new(desks: Vec<Desk>) -> Self {
-        Self { desks: desks.into() }
+    /// Gives orders through these desks, one a worker, to those who speak to upstreams like this.
+    pub fn new(desks: Vec<Desk>, backs: Backs) -> Self {
+        Self { desks: desks.into(), backs }
     }
 
     /// Lets every worker finish what is there and accept nothing new. After the deadline, counted from now,
@@ -53,19 +56,19 @@ impl Handle {
     }
 
     /// Gives every worker a new configuration: routes and upstreams apply from the next request, what concerns connections
-    /// applies to those that come. Listeners are not touched.
+    /// applies to those that come. Listeners are not touched. How TLS is spoken with upstreams that come is said before ([`Backs::replace`]).
     ///
     /// # Errors
     /// A configuration that cannot work; then nothing has changed.
     pub fn configure(&self, config: &Config) -> Result<(), ConfigError> {
         config.validate()?;
+        self.backs.cover(config)?;
         self.order(|| Order::Command(Command::Configure(Box::new(config.clone()))));
         Ok(())
     }
 
     /// Clients of this listener who have shown certificates are asked to leave, for others are trusted now
-    /// ([`FrontTls::replace_clients`](shuntyard_transport::FrontTls::replace_clients)). What they have asked for is answered. The listener must be one of
-    /// [`Config::listeners`].
+    /// ([`FrontTls::replace_clients`](shuntyard_transport::FrontTls::replace_clients)). What they have asked for is answered.
     pub fn part(&self, listener: &Address) {
         self.order(|| Order::Command(Command::Part { listener: listener.clone() }));
     }
@@ -134,6 +137,17 @@ mod tests {
         Gateway::new(config, 1, now, WallClock { at: now, unix_seconds: 0 }).unwrap()
     }
 
+    /// Every request for it would fail.
+    #[test]
+    fn a_configuration_with_an_upstream_whose_tls_nobody_knows_reaches_no_worker() {
+        let desk: Desk = Arc::new(|_| panic!("it was ordered"));
+        let handle = Handle::new(vec![desk], Backs::default());
+        let mut config = Config::new(vec![Address::Unix("/run/a".into())]);
+        config.upstreams[0].endpoints[0].tls = Some(shuntyard_core::config::Alpn::Http2);
+        let unknown = ConfigError::UpstreamTls { upstream: "default".into() };
+        assert_eq!(handle.configure(&config), Err(unknown));
+    }
+
     #[test]
     fn patience_may_be_without_end() {
         let answers: Desk = Arc::new(|order| {
@@ -143,7 +157,7 @@ mod tests {
         });
         // One that has ended drops its orders.
         let ended: Desk = Arc::new(drop);
-        let handle = Handle::new(vec![answers, ended]);
+        let handle = Handle::new(vec![answers, ended], Backs::default());
         assert_eq!(handle.inspect(Duration::MAX, |_, now| now), [shuntyard_core::time::Instant::ZERO]);
     }
 
@@ -165,7 +179,7 @@ mod tests {
             }
         });
         let ended: Desk = Arc::new(drop);
-        let handle = Handle::new(vec![ended, slow, quick]);
+        let handle = Handle::new(vec![ended, slow, quick], Backs::default());
         let answers = || handle.inspect_by_worker(Duration::MAX, |_, now| now.as_nanos());
         assert_eq!(answers(), BTreeMap::from([(1, 1), (2, 0)]));
         assert_eq!(handle.inspect(Duration::MAX, |_, now| now.as_nanos()), [1, 0]);

@@ -12,16 +12,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shuntyard_core::address::Address;
-use shuntyard_core::config::{Config, ConfigError, ListenerConfig};
-use shuntyard_core::gateway::{Gateway, Record};
+use shuntyard_core::config::{Config, ConfigError};
+use shuntyard_core::gateway::Record;
 use shuntyard_core::hooks::Hooks;
 use shuntyard_core::tls::TlsFailure;
 
-use recording::{Preamble, Recorder, remove_beyond};
 use shuntyard_transport::{FrontTls, NotIntroduced};
 
 mod backs;
 mod clock;
+mod equipment;
 mod failure;
 mod handle;
 mod introducing;
@@ -33,6 +33,7 @@ mod threads;
 
 pub use backs::Backs;
 pub use clock::{Clock, wall_clock};
+pub use equipment::{Equipment, equip};
 pub use failure::{connect_failure, is_queue_full, transfer_failure};
 pub use handle::{Desk, Handle, Look, Order};
 pub use introducing::{Introduced, Introducing};
@@ -72,9 +73,10 @@ pub const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Options {
     /// Where clients connect to. Port 0 is a port that the kernel picks. Every worker listens on all of them.
     pub listen: Vec<Address>,
-    /// Where clients connect to and speak TLS. It comes behind the others in the list of addresses.
+    /// Where clients connect to and speak TLS. It comes behind the others in the list of addresses. The groups of names of each
+    /// ([`FrontTls::by_name`]) are told to the gateway; [`Config::listeners`] may repeat them, and must not say others.
     pub listen_tls: Vec<(Address, FrontTls)>,
-    /// How upstreams are spoken to by TLS.
+    /// How upstreams are spoken to by TLS: each that has an endpoint which speaks it ([`EndpointConfig::tls`](shuntyard_core::config::EndpointConfig::tls)).
     pub backs: Backs,
     /// Threads, each with a gateway of its own: the limits of [`Config`] hold for each of them.
     pub workers: NonZeroUsize,
@@ -228,77 +230,4 @@ impl std::error::Error for BindError {
 pub struct Exit {
     /// Connections that were cut before their work was done, over all workers.
     pub cut: u32,
-}
-
-/// What one worker begins with.
-#[derive(Debug)]
-pub struct Equipment {
-    /// Its gateway.
-    pub gateway: Recorded,
-    /// Its share of every address.
-    pub listeners: Vec<Listener>,
-    /// The clock of all workers.
-    pub clock: Clock,
-    /// How upstreams are spoken to by TLS.
-    pub backs: Backs,
-}
-
-/// Takes the addresses and makes the gateways: what every worker begins with.
-///
-/// # Errors
-/// A value of the configuration outside its range; an address that is taken. Nothing stays bound then.
-pub fn equip(config: &Config, options: &Options) -> Result<Vec<Equipment>, BindError> {
-    config.validate().map_err(BindError::Config)?;
-    let mut config = config.clone();
-    let mut named: Vec<_> = config.listeners.iter_mut().map(Some).collect();
-    let mut shares: Vec<Vec<Listener>> = Vec::new();
-    shares.resize_with(options.workers.get(), Vec::new);
-    let in_clear = options.listen.iter().map(|address| (address, None));
-    let tls = options.listen_tls.iter().map(|(address, tls)| (address, Some(tls)));
-    for (address, tls) in in_clear.chain(tls) {
-        let listeners = Listener::bind(address, options.workers.get())
-            .map_err(|error| BindError::Listen { address: address.clone(), error })?;
-        // The kernel may have picked the port.
-        let mut introduced = false;
-        let is_named =
-            |of: &&mut Option<&mut ListenerConfig>| of.as_ref().is_some_and(|of| of.address == *address);
-        if let (Some(of), Some(listener)) =
-            (named.iter_mut().find(is_named).and_then(Option::take), listeners.first())
-        {
-            of.address = listener.address.clone();
-            introduced = of.introduced;
-        }
-        for (share, listener) in shares.iter_mut().zip(listeners) {
-            share.push(Listener { tls: tls.cloned(), introduced, ..listener });
-        }
-    }
-    if let Some(recording) = &options.recording {
-        remove_beyond(recording, options.workers.get() as u64)
-            .map_err(|error| BindError::Recording { file: recording.file.clone(), error })?;
-    }
-    let clock = Clock::start();
-    let equip = |(number, listeners)| {
-        let gateway = gateway(&config, options, number, clock)?;
-        Ok(Equipment { gateway, listeners, clock, backs: options.backs.clone() })
-    };
-    (0..).zip(shares).map(equip).collect()
-}
-
-/// The gateway of the worker with this number, and its recorder.
-fn gateway(config: &Config, options: &Options, number: u64, clock: Clock) -> Result<Recorded, BindError> {
-    let now = clock.now();
-    let (seed, wall) = (options.seed.wrapping_add(number), wall_clock(now));
-    let mut gateway = Gateway::new(config.clone(), seed, now, wall).map_err(BindError::Config)?;
-    if let Some(make) = &options.hooks {
-        gateway = gateway.with_hooks(make(number as usize));
-    }
-    let record = |recording: &RecordingOptions| {
-        let version = env!("CARGO_PKG_VERSION").to_owned();
-        let content = recording.content;
-        let hooked = options.hooks.is_some().then_some(number);
-        let preamble = Preamble { version, content, seed, now, wall, config: config.clone(), hooked };
-        Recorder::create(recording, number, &preamble, options.observer.clone())
-            .map_err(|error| BindError::Recording { file: recording.file.clone(), error })
-    };
-    Ok(Recorded::new(gateway, options.recording.as_ref().map(record).transpose()?))
 }

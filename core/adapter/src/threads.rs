@@ -72,24 +72,26 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
+    use crate::Backs;
 
     #[test]
     fn cuts_are_added_up() {
-        let exit = run_threads(vec![1, 2, 3], &Handle::new(Vec::new()), Ok).unwrap();
+        let exit = run_threads(vec![1, 2, 3], &Handle::new(Vec::new(), Backs::default()), Ok).unwrap();
         assert_eq!(exit, Exit { cut: 6 });
     }
 
     #[test]
     fn workers_know_their_number_and_others_have_none() {
         let work = |number: usize| Ok(u32::from(worker_number() == Some(number)));
-        assert_eq!(run_threads(vec![0, 1, 2], &Handle::new(Vec::new()), work).unwrap().cut, 3);
+        assert_eq!(run_threads(vec![0, 1, 2], &Handle::new(Vec::new(), Backs::default()), work).unwrap().cut, 3);
         assert_eq!(worker_number(), None);
     }
 
     #[test]
     fn one_that_fails_stops_the_others() {
         let stopped: &'static AtomicBool = Box::leak(Box::default());
-        let handle = Handle::new(vec![std::sync::Arc::new(|_| stopped.store(true, Ordering::Relaxed))]);
+        let desk: crate::Desk = std::sync::Arc::new(|_| stopped.store(true, Ordering::Relaxed));
+        let handle = Handle::new(vec![desk], Backs::default());
         let work = |fails: bool| {
             if fails {
                 return Err(io::ErrorKind::OutOfMemory.into());
