@@ -72,6 +72,26 @@ fn a_program_serves_its_own_service_and_the_gateway_on_one_thread() {
     assert_eq!(exit, Exit { cut: 0 });
 }
 
+/// The same thread looks that has to answer.
+#[test]
+fn a_task_beside_the_gateway_looks_into_it_and_blocks_nobody() {
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build().unwrap();
+    let (server, address) = server();
+    let handle = server.handle();
+    let own_work = async {
+        let seen = tokio::task::spawn_blocking(move || ask_over_http_1(address)).await.unwrap();
+        assert!(seen.starts_with("HTTP/1.1 502 "));
+        let looking = handle.look(|gateway, _| gateway.counters().front.opened);
+        let opened = tokio::time::timeout(PATIENCE, looking).await.unwrap();
+        handle.drain(PATIENCE);
+        opened
+    };
+    let (exit, opened) = runtime.block_on(async { tokio::join!(server.serve(), own_work) });
+    assert_eq!((exit.unwrap(), opened), (Exit { cut: 0 }, [(0, 1)].into()));
+    // One that has ended answers nothing, and nobody waits for it.
+    assert!(runtime.block_on(handle.look(|_, _| ())).is_empty());
+}
+
 #[test]
 fn workers_go_to_runtimes_that_are_there_already() {
     let (server, address) = server();

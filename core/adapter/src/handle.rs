@@ -10,7 +10,7 @@ use shuntyard_core::address::Address;
 use shuntyard_core::config::{Config, ConfigError};
 use shuntyard_core::gateway::{Command, Gateway};
 
-use crate::Backs;
+use crate::{Backs, Looking};
 
 /// Ends a server, changes its configuration and looks into it from another thread. What is ordered before it runs is done
 /// when it runs.
@@ -75,6 +75,9 @@ impl Handle {
 
     /// Looks into every worker's gateway, on its own thread, and is told its time: `look` should be short. Wakes the workers and waits for
     /// `patience` at most; a worker that has ended, or is stuck, is missing in the answer, which is in the order of the workers.
+    ///
+    /// It blocks its thread. On one that has a worker to run (a task of the runtime that serves it, an [`Observer`](crate::Observer)) nobody
+    /// would answer until patience has ended: there is [`look`](Self::look) for that.
     pub fn inspect<T: Send + 'static>(
         &self,
         patience: Duration,
@@ -83,7 +86,7 @@ impl Handle {
         self.inspect_by_worker(patience, look).into_values().collect()
     }
 
-    /// Likewise, with the workers' numbers, which stay theirs whoever answers first.
+    /// Likewise, with the workers' numbers, which stay theirs whoever answers first. Like [`inspect`](Self::inspect) it blocks its thread.
     pub fn inspect_by_worker<T: Send + 'static>(
         &self,
         patience: Duration,
@@ -106,6 +109,21 @@ impl Handle {
         std::iter::from_fn(next).take(self.desks.len()).collect()
     }
 
+    /// Looks into every worker's gateway as [`inspect_by_worker`](Self::inspect_by_worker) does, and blocks nobody: the answer is a future, for any
+    /// runtime. It is ready once each worker has answered or ended. Its owner has the patience; what was asked is asked with the
+    /// call already, before anybody polls.
+    pub fn look<T: Send + 'static>(
+        &self,
+        look: impl Fn(&Gateway, shuntyard_core::time::Instant) -> T + Clone + Send + 'static,
+    ) -> Looking<T> {
+        let (looking, shares) = Looking::new(self.desks.len());
+        for ((number, desk), share) in self.desks.iter().enumerate().zip(shares) {
+            let look = look.clone();
+            desk(Order::Inspect(Box::new(move |gateway, now| share.answer(number, look(gateway, now)))));
+        }
+        looking
+    }
+
     /// How many workers there are, those included that have ended.
     pub fn workers(&self) -> usize {
         self.desks.len()
@@ -126,7 +144,9 @@ impl fmt::Debug for Handle {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::{Pin, pin};
     use std::sync::Mutex;
+    use std::task::{Context, Poll, Waker};
 
     use super::*;
     use shuntyard_core::time::WallClock;
@@ -159,6 +179,29 @@ mod tests {
         let ended: Desk = Arc::new(drop);
         let handle = Handle::new(vec![answers, ended], Backs::default());
         assert_eq!(handle.inspect(Duration::MAX, |_, now| now), [shuntyard_core::time::Instant::ZERO]);
+    }
+
+    /// A worker that shares its thread with the asker can answer behind the call.
+    #[test]
+    fn a_look_is_ready_once_each_worker_has_answered_or_ended() {
+        let kept: Arc<Mutex<Vec<Order>>> = Arc::default();
+        let keeper = Arc::clone(&kept);
+        let desk: Desk = Arc::new(move |order| keeper.lock().unwrap().push(order));
+        let handle = Handle::new(vec![Arc::clone(&desk), desk], Backs::default());
+        let mut looking = handle.look(|_, now| now);
+        let mut context = Context::from_waker(Waker::noop());
+        let mut orders = std::mem::take(&mut *kept.lock().unwrap());
+        assert_eq!(orders.len(), 2, "it is asked before anybody polls");
+        let Some(Order::Inspect(look)) = orders.pop() else { panic!("another order") };
+        assert!(Pin::new(&mut looking).poll(&mut context).is_pending());
+        look(&gateway(), shuntyard_core::time::Instant::ZERO);
+        assert!(Pin::new(&mut looking).poll(&mut context).is_pending(), "one is missing");
+        // That one ends.
+        drop(orders);
+        let seen = BTreeMap::from([(1, shuntyard_core::time::Instant::ZERO)]);
+        assert_eq!(Pin::new(&mut looking).poll(&mut context), Poll::Ready(seen));
+        let nobody = pin!(Handle::new(Vec::new(), Backs::default()).look(|_, now| now)).poll(&mut context);
+        assert_eq!(nobody, Poll::Ready(BTreeMap::new()));
     }
 
     /// Else sums of what they tell, and their names, would differ from one look to the next.

@@ -26,6 +26,7 @@ mod failure;
 mod handle;
 mod introducing;
 mod listener;
+mod looking;
 mod recording;
 mod resolve;
 mod secured;
@@ -44,6 +45,7 @@ pub use recording::{
     Damage, Difference, Input, Recorded, RecordingOptions, ReplayError, Replayed, StreamName, explain,
     explain_with, replay, replay_octets, replay_with,
 };
+pub use looking::Looking;
 pub use resolve::{addresses_of, resolve};
 pub use secured::{Reading, Secured, Wire, Writing};
 pub use shuntyard_transport as transport;
