@@ -81,13 +81,13 @@ fn a_task_beside_the_gateway_looks_into_it_and_blocks_nobody() {
     let own_work = async {
         let seen = tokio::task::spawn_blocking(move || ask_over_http_1(address)).await.unwrap();
         assert!(seen.starts_with("HTTP/1.1 502 "));
-        let looking = handle.look(|gateway, _| gateway.counters().front.opened);
-        let opened = tokio::time::timeout(PATIENCE, looking).await.unwrap();
+        let looking = handle.look(|gateway, now| gateway.snapshot(0, now).ended());
+        let ended = tokio::time::timeout(PATIENCE, looking).await.unwrap();
         handle.drain(PATIENCE);
-        opened
+        ended
     };
-    let (exit, opened) = runtime.block_on(async { tokio::join!(server.serve(), own_work) });
-    assert_eq!((exit.unwrap(), opened), (Exit { cut: 0 }, [(0, 1)].into()));
+    let (exit, ended) = runtime.block_on(async { tokio::join!(server.serve(), own_work) });
+    assert_eq!((exit.unwrap(), ended), (Exit { cut: 0 }, [(0, 1)].into()));
     // One that has ended answers nothing, and nobody waits for it.
     assert!(runtime.block_on(handle.look(|_, _| ())).is_empty());
 }

@@ -84,7 +84,8 @@ pub struct Options {
     pub workers: NonZeroUsize,
     /// Seeds the gateways' random choices. The worker's number is added to it.
     pub seed: u64,
-    /// Is told of records and of trouble. Runs on the workers' threads, so it must not block.
+    /// Is told of records and of trouble, on the thread that it happens on: a worker's, which it must not block, or one that looks a name up
+    /// ([`Notice::NameUnresolved`]).
     pub observer: Option<Observer>,
     /// Makes the hooks of each worker, which knows nothing of the others'. A recording does not hold them: whoever replays one
     /// of a gateway with hooks needs the same hooks ([`replay_with`]), and where they look at content, a recording of it.
@@ -168,7 +169,7 @@ pub enum Notice {
         /// Why they are none.
         reason: NotIntroduced,
     },
-    /// The addresses behind a name were not found. The gateway asks again when somebody needs them.
+    /// The addresses behind a name were not found. The gateway asks again when somebody needs them. It is told on a thread of its own.
     NameUnresolved {
         /// The name.
         name: Arc<str>,
