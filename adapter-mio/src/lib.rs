@@ -146,7 +146,7 @@ impl fmt::Debug for Server {
 
 /// A worker and the desk that takes its orders.
 fn employ(equipment: Equipment, observer: Option<Observer>) -> io::Result<(Worker, Desk)> {
-    let Equipment { gateway, listeners, clock, backs } = equipment;
+    let Equipment { worker: number, gateway, listeners, clock, backs } = equipment;
     let poll = Poll::new()?;
     let waker = Waker::new(poll.registry(), WAKE)?;
     let mut listeners: Vec<_> = listeners.into_iter().map(Listener::new).collect();
@@ -159,6 +159,6 @@ fn employ(equipment: Equipment, observer: Option<Observer>) -> io::Result<(Worke
         let _ = sender.send(order);
         let _ = waker.wake();
     });
-    let worker = Worker::new(gateway, poll, (listeners, backs), (Arc::clone(&desk), orders), clock, observer);
+    let worker = Worker::new((number, gateway), poll, (listeners, backs), (Arc::clone(&desk), orders), clock, observer);
     Ok((worker, desk))
 }

@@ -11,6 +11,8 @@ use crate::{Backs, BindError, Clock, Listener, Options, Recorded, RecordingOptio
 /// What one worker begins with.
 #[derive(Debug)]
 pub struct Equipment {
+    /// Its number, counted from 0.
+    pub worker: usize,
     /// Its gateway.
     pub gateway: Recorded,
     /// Its share of every address.
@@ -52,7 +54,7 @@ pub fn equip(config: &Config, options: &Options) -> Result<Vec<Equipment>, BindE
     let clock = Clock::start();
     let equip = |(number, listeners)| {
         let gateway = gateway(&config, options, number, clock)?;
-        Ok(Equipment { gateway, listeners, clock, backs: options.backs.clone() })
+        Ok(Equipment { worker: number, gateway, listeners, clock, backs: options.backs.clone() })
     };
     (0..).zip(shares).map(equip).collect()
 }
@@ -107,12 +109,13 @@ fn agree_on_groups(listener: &mut ListenerConfig, tls: Option<&FrontTls>) -> Res
 }
 
 /// The gateway of the worker with this number, and its recorder.
-fn gateway(config: &Config, options: &Options, number: u64, clock: Clock) -> Result<Recorded, BindError> {
+fn gateway(config: &Config, options: &Options, worker: usize, clock: Clock) -> Result<Recorded, BindError> {
     let now = clock.now();
+    let number = worker as u64;
     let (seed, wall) = (options.seed.wrapping_add(number), wall_clock(now));
     let mut gateway = Gateway::new(config.clone(), seed, now, wall).map_err(BindError::Config)?;
     if let Some(make) = &options.hooks {
-        gateway = gateway.with_hooks(make(number as usize));
+        gateway = gateway.with_hooks(make(worker));
     }
     let record = |recording: &RecordingOptions| {
         let version = env!("CARGO_PKG_VERSION").to_owned();

@@ -49,7 +49,7 @@ pub use looking::Looking;
 pub use resolve::{addresses_of, resolve};
 pub use secured::{Reading, Secured, Wire, Writing};
 pub use shuntyard_transport as transport;
-pub use threads::{run_threads, worker_number};
+pub use threads::run_threads;
 
 /// Octets read from one socket before the others have their turn.
 pub const TURN_OCTETS: usize = 256 << 10;
@@ -132,8 +132,14 @@ pub type MakeHooks = Arc<dyn Fn(usize) -> Box<dyn Hooks> + Send + Sync>;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Notice {
-    /// A gateway wrote something down ([`Config::records`]).
-    Record(Box<Record>),
+    /// A gateway wrote something down ([`Config::records`]). Each gateway numbers its requests for itself: records are of one request where both
+    /// numbers are the same.
+    Record {
+        /// The worker's number, counted from 0.
+        worker: usize,
+        /// What it wrote down.
+        record: Box<Record>,
+    },
     /// A connection could not be accepted, as a rule because the process has no descriptor left (EMFILE).
     /// It waits in the kernel's queue; the worker tries again after the pause.
     AcceptPaused {
