@@ -312,7 +312,9 @@ impl Gateway {
                 self.fail_request(key, Cause::RequestMalformed, now);
                 return Thawed::Answered;
             }
-            Err(OpenError::NotClient | OpenError::NoSlot | OpenError::GoingAway) => {
+            Err(
+                OpenError::NotClient | OpenError::NoSlot | OpenError::GoingAway | OpenError::NotOffered,
+            ) => {
                 return self.stay_frozen(permit);
             }
         };

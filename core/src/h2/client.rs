@@ -8,7 +8,7 @@ use http::{HeaderMap, Request, Response};
 use crate::config::{ConfigError, ConnectionConfig};
 use crate::error::{ConnectionError, ErrorCode, StreamError};
 use crate::h2::connection::Connection;
-use crate::h2::endpoint::{self, Endpoint, common_methods};
+use crate::h2::endpoint::{self, Endpoint, Protocol, common_methods};
 use crate::h2::event::Event;
 use crate::h2::send::{OpenError, SendError};
 use crate::h2::settings::Role;
@@ -144,14 +144,20 @@ impl Client {
     }
 
     /// Sends a request head; with `end` the whole request. The URI names scheme, authority and path; without a scheme
-    /// it is `http`.
+    /// it is `http`. A CONNECT has an authority and nothing else; one with a [`Protocol`](super::Protocol) is like other requests, and waits for
+    /// the server's word that it is understood ([`ClientEvent::Settings`], [`peer_settings`](Self::peer_settings); RFC 8441 section 3).
     ///
     /// # Errors
     ///
-    /// No stream can be opened, now or ever again; or protocol, `host` or path are none.
+    /// No stream can be opened, now or ever again; or protocol, authority, `host` or path are none.
     pub fn send_request(&mut self, request: &Request<()>, end: bool) -> Result<StreamKey, OpenError> {
         let Endpoint { connection, writer, .. } = &mut self.endpoint;
-        connection.open(endpoint::request_fields(request, writer)?, end)
+        let fields = endpoint::request_fields(request, writer)?;
+        let is_extended = request.extensions().get::<Protocol>().is_some();
+        if is_extended && !connection.peer_settings().enable_connect_protocol {
+            return Err(OpenError::NotOffered);
+        }
+        connection.open(fields, end)
     }
 
     /// How many requests could be sent now.

@@ -22,6 +22,8 @@ pub enum OpenError {
     NoSlot,
     /// The connection is going away, failed, or has no stream identifiers left: take another.
     GoingAway,
+    /// An extended CONNECT (RFC 8441 section 3), and the peer has not said that it understands it. Before its SETTINGS came it may say so later.
+    NotOffered,
     /// The head is no well-formed request, or over HTTP/1.1 the request cannot end as it says. Nothing was written.
     Malformed,
 }
@@ -32,6 +34,7 @@ impl fmt::Display for OpenError {
             Self::NotClient => "only clients open streams",
             Self::NoSlot => "the limit of concurrent streams is reached",
             Self::GoingAway => "the connection takes no new streams",
+            Self::NotOffered => "the peer has not offered extended CONNECT",
             Self::Malformed => "it is no well-formed request",
         })
     }
@@ -47,6 +50,10 @@ pub enum SendError {
     /// A message is a head, content and trailers, in this order; interim heads come before the final one, and none ends a message
     /// (RFC 9113 section 8.1).
     OutOfOrder,
+    /// The response has no content: it answers HEAD, or its status is 204, 205 or 304 (RFC 9110 section 6.4.1). It may still end.
+    NoContent,
+    /// There is no such response over HTTP/2: 101 (RFC 9113 section 8.6).
+    Status,
 }
 
 impl fmt::Display for SendError {
@@ -54,6 +61,8 @@ impl fmt::Display for SendError {
         f.write_str(match self {
             Self::Gone => "the stream is closed for sending",
             Self::OutOfOrder => "the parts of a message come in another order",
+            Self::NoContent => "the response has no content",
+            Self::Status => "no response over HTTP/2 has this status",
         })
     }
 }
@@ -116,6 +125,19 @@ impl Connection {
         if let Some(stream) = self.streams.slab.get_mut(key) {
             stream.earns_nothing = true;
         }
+    }
+
+    /// Server: the response on this stream has no content. The owner heeds that, by asking [`is_without_content`](Self::is_without_content).
+    pub(crate) fn without_content(&mut self, key: StreamKey) {
+        if let Some(stream) = self.streams.slab.get_mut(key) {
+            stream.method = Some(Method::Head);
+        }
+    }
+
+    /// Server: whether somebody has said so.
+    pub(crate) fn is_without_content(&self, key: StreamKey) -> bool {
+        let stream = self.streams.slab.get(key).filter(|_| self.role == Role::Server);
+        stream.is_some_and(|stream| stream.method == Some(Method::Head))
     }
 
     /// Whether our message on this stream lies whole in the outbox, or has left. Of a stream that is gone it has.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, StatusCode};
 
 use crate::config::{ConfigError, ConnectionConfig};
 use crate::error::{ConnectionError, ErrorCode, StreamError};
@@ -14,6 +14,8 @@ use crate::h2::event::Event;
 use crate::h2::send::SendError;
 use crate::h2::settings::Role;
 use crate::h2::streams::StreamKey;
+use crate::hooks::is_bare;
+use crate::message::Method;
 use crate::window::{Both, Credit};
 
 /// The server's side of one HTTP/2 connection, without sockets. For an example see [`Client`](super::Client), and for what is to be said of
@@ -35,7 +37,7 @@ pub enum ServerEvent {
         /// There is no content.
         end: bool,
     },
-    /// A request whose head exceeds the limits. The stream waits for an answer: 431, say.
+    /// A request whose head exceeds the limits. The stream waits for an answer: 431, say, without content, for it may be HEAD.
     RequestTooLarge {
         /// Its stream.
         stream: StreamKey,
@@ -103,7 +105,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The stream is gone, or its message has ended; the final head was sent before, or `end` stands with an interim one.
+    /// The stream is gone, or its message has ended; the final head was sent before, or `end` stands with an interim one; the status is 101.
     pub fn send_response(
         &mut self,
         stream: StreamKey,
@@ -111,7 +113,15 @@ impl Server {
         end: bool,
     ) -> Result<(), SendError> {
         let Endpoint { connection, writer, .. } = &mut self.endpoint;
-        connection.send_head(stream, endpoint::response_fields(response, writer), end)
+        let status = response.status();
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(SendError::Status); // RFC 9113 section 8.6
+        }
+        connection.send_head(stream, endpoint::response_fields(response, writer), end)?;
+        if is_bare(status.as_u16()) {
+            connection.without_content(stream);
+        }
+        Ok(())
     }
 
     /// Says that the connection will end, while requests that are on their way are still served: the first of the two
@@ -139,8 +149,13 @@ fn translate(
     failed: &mut Option<ConnectionError>,
 ) -> Option<ServerEvent> {
     Some(match event {
-        Event::Request { stream, fields, end, .. } => match endpoint::to_request(&fields) {
-            Some(request) => ServerEvent::Request { stream, request, end },
+        Event::Request { stream, head, fields, end } => match endpoint::to_request(&fields) {
+            Some(request) => {
+                if head.method == Method::Head {
+                    connection.without_content(stream); // RFC 9110 section 9.3.2
+                }
+                ServerEvent::Request { stream, request, end }
+            }
             None => malformed(connection, stream, failed),
         },
         Event::RequestRefused { stream, .. } => ServerEvent::RequestTooLarge { stream },
