@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shuntyard_core::address::Address;
-use shuntyard_core::config::{Config, ConfigError};
+use shuntyard_core::config::ConfigError;
 use shuntyard_core::gateway::Record;
 use shuntyard_core::hooks::Hooks;
 use shuntyard_core::tls::TlsFailure;
@@ -70,17 +70,17 @@ pub const CONNECT_AGAIN: Duration = Duration::from_millis(10);
 /// How often the gateway is told the civil time, at most.
 pub const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How a server stands on this machine. What it does for its clients is in [`Config`].
+/// How a server stands on this machine. What it does for its clients is in [`Config`](shuntyard_core::config::Config).
 #[derive(Clone)]
 pub struct Options {
     /// Where clients connect to. Port 0 is a port that the kernel picks. Every worker listens on all of them.
     pub listen: Vec<Address>,
     /// Where clients connect to and speak TLS. It comes behind the others in the list of addresses. The groups of names of each
-    /// ([`FrontTls::by_name`]) are told to the gateway; [`Config::listeners`] may repeat them, and must not say others.
+    /// ([`FrontTls::by_name`]) are told to the gateway; [`Config::listeners`](shuntyard_core::config::Config::listeners) may repeat them, and must not say others.
     pub listen_tls: Vec<(Address, FrontTls)>,
     /// How upstreams are spoken to by TLS: each that has an endpoint which speaks it ([`EndpointConfig::tls`](shuntyard_core::config::EndpointConfig::tls)).
     pub backs: Backs,
-    /// Threads, each with a gateway of its own: the limits of [`Config`] hold for each of them.
+    /// Threads, each with a gateway of its own: the limits of [`Config`](shuntyard_core::config::Config) hold for each of them.
     pub workers: NonZeroUsize,
     /// Seeds the gateways' random choices. The worker's number is added to it.
     pub seed: u64,
@@ -132,7 +132,7 @@ pub type MakeHooks = Arc<dyn Fn(usize) -> Box<dyn Hooks> + Send + Sync>;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Notice {
-    /// A gateway wrote something down ([`Config::records`]). Each gateway numbers its requests for itself: records are of one request where both
+    /// A gateway wrote something down ([`Config::records`](shuntyard_core::config::Config::records)). Each gateway numbers its requests for itself: records are of one request where both
     /// numbers are the same.
     Record {
         /// The worker's number, counted from 0.
