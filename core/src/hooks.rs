@@ -64,7 +64,7 @@
 //! It cannot split or smuggle messages: fields that frame a message are out of its reach, and what it makes is checked by
 //! the rules that hold for peers ([`message`](crate::message)). What does not pass is answered 500, or where the response
 //! has begun, resets the stream; the cause in the records is
-//! [`Cause::HookFailed`](crate::record::Cause::HookFailed). A hook that panics takes its worker along.
+//! [`Cause::HookFailed`](crate::record::Cause::HookFailed), with the reason. A hook that panics takes its worker along.
 
 mod head;
 mod relay;
@@ -73,7 +73,7 @@ use bytes::Bytes;
 
 use crate::address::Address;
 use crate::fields::FieldSection;
-use crate::message::{RequestHead, ResponseHead};
+use crate::message::{Malformed, RequestHead, ResponseHead};
 use crate::record::{Record, RequestId};
 use crate::time::Instant;
 use crate::tls::TlsFacts;
@@ -170,20 +170,53 @@ pub enum Verdict {
     Answer(http::Response<Bytes>),
 }
 
-/// A hook could not do its work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HookFailed;
+/// Why a hook could not do its work, or did what it may not. The records have it ([`Cause::HookFailed`](crate::record::Cause::HookFailed)); the
+/// client is told nothing of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HookFailed {
+    /// A field could not be changed.
+    Field(FieldError),
+    /// The head that it made is malformed.
+    Malformed(Malformed),
+    /// Its answer has no final status, or content where the status allows none.
+    Answer,
+    /// It would open a tunnel, or close one: only backends do.
+    Tunnel,
+    /// A transform said that it has read or written more than there was, or did nothing although there was something to do.
+    Transform,
+    /// What the hook says itself.
+    Own(&'static str),
+}
 
 impl core::fmt::Display for HookFailed {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("a hook failed")
+        match self {
+            Self::Field(error) => error.fmt(f),
+            Self::Malformed(malformed) => write!(f, "the head is malformed: {malformed}"),
+            Self::Answer => f.write_str("the answer has no final status, or content that its status does not allow"),
+            Self::Tunnel => f.write_str("only a backend opens a tunnel or refuses one"),
+            Self::Transform => f.write_str("a transform moved nothing, or more than there was"),
+            Self::Own(words) => f.write_str(words),
+        }
     }
 }
 
 impl core::error::Error for HookFailed {}
 
 impl From<FieldError> for HookFailed {
-    fn from(_: FieldError) -> Self {
-        Self
+    fn from(error: FieldError) -> Self {
+        Self::Field(error)
+    }
+}
+
+impl From<Malformed> for HookFailed {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+impl From<&'static str> for HookFailed {
+    fn from(words: &'static str) -> Self {
+        Self::Own(words)
     }
 }

@@ -149,8 +149,12 @@ fn response(line: &mut Object<'_>, Finished { end, attempts, .. }: &Finished) {
     line.text("outcome", word);
     line.text("flags", &flags(end, attempts));
     line.word("error", error(fault));
-    if let Some(Fault::Cause(Cause::Tls(failure))) = fault {
-        line.text("error_reason", &failure.to_string());
+    if let Some(Fault::Cause(cause)) = fault {
+        match cause {
+            Cause::Tls(failure) => line.text("error_reason", &failure.to_string()),
+            Cause::HookFailed(failed) => line.text("error_reason", &failed.to_string()),
+            _ => {}
+        }
     }
     request_id(end).into_iter().for_each(|id| line.text("request_id", id));
     trace_id(end).into_iter().for_each(|id| line.text("trace_id", id));

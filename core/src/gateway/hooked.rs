@@ -55,12 +55,12 @@ pub(super) struct Incoming {
 /// What a hook has made of a message that does not go on.
 pub(super) enum Instead {
     Answer(Box<http::Response<Bytes>>),
-    Failure,
+    Failure(HookFailed),
 }
 
 impl From<HookFailed> for Instead {
-    fn from(_: HookFailed) -> Self {
-        Self::Failure
+    fn from(failed: HookFailed) -> Self {
+        Self::Failure(failed)
     }
 }
 
@@ -145,7 +145,7 @@ impl Gateway {
         verdict.go_on()?;
         let authority_required = self.config.front.authority_required;
         let rules = RequestRules { authority_required, extended_connect: head.extended_connect };
-        message::request(fields, &rules).map_err(|_| Instead::Failure)?;
+        message::request(fields, &rules).map_err(HookFailed::Malformed)?;
         // What goes into a tunnel is no content.
         let has_content = !end && head.method != Method::Connect;
         let relay = transform.filter(|_| has_content).map(|transform| Box::new(Relay::new(transform)));
@@ -180,10 +180,10 @@ impl Gateway {
         let (verdict, Beside { transform, kept_out }, method) = asked?;
         verdict.go_on()?;
         let before = opens_tunnel(method, head.status);
-        let head = message::response(fields).map_err(|_| Instead::Failure)?;
+        let head = message::response(fields).map_err(HookFailed::Malformed)?;
         let is_tunnel = opens_tunnel(method, head.status);
         if is_tunnel != before {
-            return Err(Instead::Failure);
+            return Err(Instead::Failure(HookFailed::Tunnel));
         }
         let has_content = method != Method::Head && !crate::hooks::is_bare(head.status) && !is_tunnel;
         // A response to HEAD says the length that one to GET would have, and that one is transformed.
@@ -203,15 +203,19 @@ impl Gateway {
         length: Option<u64>,
         now: Instant,
     ) {
-        let Instead::Answer(answer) = instead else { return self.fail_by_hook(key, length, now) };
+        let answer = match instead {
+            Instead::Answer(answer) => answer,
+            Instead::Failure(failed) => return self.fail_by_hook(key, failed, length, now),
+        };
         let status = answer.status().as_u16();
         // Only a backend can agree to a tunnel.
         if self.requests.get(key).is_some_and(|of| opens_tunnel(of.awaiting.head.method, status)) {
-            return self.fail_by_hook(key, length, now);
+            return self.fail_by_hook(key, HookFailed::Tunnel, length, now);
         }
         let date = imf_fixdate(self.wall.unix_seconds_at(now));
-        let Ok(fields) = answer_head(&answer, &date, self.seed) else {
-            return self.fail_by_hook(key, length, now);
+        let fields = match answer_head(&answer, &date, self.seed) {
+            Ok(fields) => fields,
+            Err(failed) => return self.fail_by_hook(key, failed, length, now),
         };
         self.drop_response(key, length, now);
         self.leave_place(key, AttemptOutcome::Abandoned, now);
@@ -236,9 +240,15 @@ impl Gateway {
     }
 
     /// A hook has failed the request. `length` is that of the backend's content, where it has answered and said so.
-    pub(super) fn fail_by_hook(&mut self, key: RequestKey, length: Option<u64>, now: Instant) {
+    pub(super) fn fail_by_hook(
+        &mut self,
+        key: RequestKey,
+        failed: HookFailed,
+        length: Option<u64>,
+        now: Instant,
+    ) {
         self.drop_response(key, length, now);
-        self.fail_request(key, Cause::HookFailed, now);
+        self.fail_request(key, Cause::HookFailed(failed), now);
     }
 
     /// Whether anybody reads records.

@@ -12,7 +12,7 @@ use crate::message::{Method, RequestHead, ResponseHead};
 const HEAD_OCTETS_MAX: usize = 256 << 10;
 
 /// Why a field was not changed. Nothing else was, either.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FieldError {
     /// The name is no token in lower case (RFC 9113 section 8.2.1).
     Name,
@@ -263,7 +263,7 @@ pub(crate) fn answer_head(
 ) -> Result<FieldSection, HookFailed> {
     let status = answer.status().as_u16();
     if !(200..=999).contains(&status) || (is_bare(status) && !answer.body().is_empty()) {
-        return Err(HookFailed);
+        return Err(HookFailed::Answer);
     }
     let mut fields = FieldSection::new();
     fields.push(FieldLine::new(b":status", status.to_string().as_bytes(), seed));
