@@ -20,12 +20,13 @@ impl Gateway {
         let said = at.and_then(|at| self.config.listeners.get(at));
         let (only, introduced) = said.map_or((None, false), |said| (said.only, said.introduced));
         let listener = at.and_then(|at| u16::try_from(at).ok());
+        let hooks_place = self.hooks.place_of(&info.local);
         // In a drain whoever stood in the kernel's queue may finish, and hears of it then.
         let stays = self.admit((!introduced).then_some(&info.peer), now);
         let session = Session::H2(self.new_connection(Role::Server));
         let side = Side::front(info.peer, !introduced);
-        let id =
-            self.conns.insert(Conn { only, listener, ..Conn::new(session, side, Life::Connecting, now) });
+        let conn = Conn::new(session, side, Life::Connecting, now);
+        let id = self.conns.insert(Conn { only, listener, hooks_place, ..conn });
         self.account.front.opened += 1;
         self.arm_conn(id, Kind::Preface, now);
         if !stays {

@@ -159,6 +159,8 @@ pub(super) struct Conn {
     pub(super) only: Option<Protocol>,
     /// Which of the listeners of which more is said it came through.
     pub(super) listener: Option<u16>,
+    /// Which of those that hooks are told of.
+    pub(super) hooks_place: Option<u16>,
 }
 
 impl Conn {
@@ -188,6 +190,7 @@ impl Conn {
             agreed: None,
             only: None,
             listener: None,
+            hooks_place: None,
         }
     }
 

@@ -16,19 +16,34 @@ use crate::time::{Instant, imf_fixdate};
 
 /// The hooks of a gateway, if it has any.
 #[derive(Default)]
-pub(super) struct Hooked(Option<Box<dyn Hooks>>);
+pub(super) struct Hooked {
+    hooks: Option<Box<dyn Hooks>>,
+    /// Where clients came in, for those whom hooks are told of.
+    listeners: Vec<Address>,
+}
 
 impl Hooked {
+    /// The place of a listener among those that hooks are told of. Without hooks it has none, and costs nothing.
+    pub(super) fn place_of(&mut self, listener: &Address) -> Option<u16> {
+        self.hooks.as_ref()?;
+        let place = self.listeners.iter().position(|of| of == listener).unwrap_or(self.listeners.len());
+        let place = u16::try_from(place).ok()?;
+        if usize::from(place) == self.listeners.len() {
+            self.listeners.push(listener.clone());
+        }
+        Some(place)
+    }
+
     /// Whether the gateway has any.
     #[cfg(feature = "observe")]
     pub(super) fn is_some(&self) -> bool {
-        self.0.is_some()
+        self.hooks.is_some()
     }
 }
 
 impl core::fmt::Debug for Hooked {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(if self.0.is_some() { "Hooked" } else { "None" })
+        f.write_str(if self.hooks.is_some() { "Hooked" } else { "None" })
     }
 }
 
@@ -80,7 +95,7 @@ impl Gateway {
     /// Gives the gateway hooks, before anything happens to it.
     #[must_use]
     pub fn with_hooks(mut self, hooks: Box<dyn Hooks>) -> Self {
-        self.hooks = Hooked(Some(hooks));
+        self.hooks.hooks = Some(hooks);
         self
     }
 
@@ -111,7 +126,7 @@ impl Gateway {
             return Ok(Outgoing::default());
         };
         let route = awaiting.route.as_deref();
-        let Some(mut fields) = self.spare.changed(frozen.fields(), route, self.hooks.0.is_some(), self.seed)
+        let Some(mut fields) = self.spare.changed(frozen.fields(), route, self.hooks.hooks.is_some(), self.seed)
         else {
             return Ok(Outgoing::default());
         };
@@ -165,7 +180,7 @@ impl Gateway {
         now: Instant,
     ) -> Result<Incoming, Instead> {
         let unchanged = Ok(Incoming { status: head.status, relay: None, kept_out: None });
-        if self.hooks.0.is_none() {
+        if self.hooks.hooks.is_none() {
             return unchanged;
         }
         let seed = self.seed;
@@ -253,12 +268,12 @@ impl Gateway {
 
     /// Whether anybody reads records.
     pub(super) fn has_readers(&self) -> bool {
-        self.config.records || self.hooks.0.is_some()
+        self.config.records || self.hooks.hooks.is_some()
     }
 
     /// Tells whoever reads records.
     pub(super) fn write_record(&mut self, record: Record) {
-        if let Some(hooks) = &mut self.hooks.0 {
+        if let Some(hooks) = &mut self.hooks.hooks {
             hooks.record(&record);
         }
         if self.config.records {
@@ -274,14 +289,17 @@ impl Gateway {
         now: Instant,
         call: impl FnOnce(&mut dyn Hooks, &Context<'_>, &Request) -> T,
     ) -> Option<T> {
-        let mut hooks = self.hooks.0.take()?;
+        let mut hooks = self.hooks.hooks.take()?;
         let told = self.requests.get(key).map(|request| {
             let awaiting = &request.awaiting;
             let route = awaiting.route.as_deref();
             let upstream = at.map(|(_, upstream, _)| upstream).or(route.map(|route| route.upstream));
             let endpoint = at.and_then(|(_, upstream, endpoint)| self.registry.endpoint(upstream, endpoint));
             let client = self.client_of(awaiting.front.conn);
-            let tls = self.conns.get(awaiting.front.conn).and_then(|entry| entry.tls.as_deref());
+            let front = self.conns.get(awaiting.front.conn);
+            let tls = front.and_then(|entry| entry.tls.as_deref());
+            let listener = front.and_then(|entry| entry.hooks_place);
+            let listener = listener.and_then(|place| self.hooks.listeners.get(usize::from(place)));
             let context = Context {
                 request: awaiting.id,
                 attempt: at.map_or(0, |(number, ..)| number),
@@ -289,13 +307,15 @@ impl Gateway {
                 upstream: upstream.and_then(|key| self.registry.upstream(key)).map(|of| &*of.config().name),
                 endpoint: endpoint.map(|of| &*of.label),
                 client: &client,
+                listener,
+                version: awaiting.version,
                 tls,
                 now,
                 unix_seconds: self.wall.unix_seconds_at(now),
             };
             call(&mut *hooks, &context, request)
         });
-        self.hooks.0 = Some(hooks);
+        self.hooks.hooks = Some(hooks);
         told
     }
 
