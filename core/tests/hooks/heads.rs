@@ -12,7 +12,7 @@ use shuntyard_core::gateway::Gateway;
 use shuntyard_core::h2::{ClientEvent, Protocol, ServerEvent, StreamKey};
 use shuntyard_core::hooks::{Context, FieldError, HeadMut, HookFailed, Hooks, Verdict};
 use shuntyard_core::key::ConnId;
-use shuntyard_core::message::{Malformed, RequestHead, ResponseHead};
+use shuntyard_core::message::{Malformed, RequestHead, ResponseHead, Version};
 use shuntyard_core::record::{AttemptOutcome, Cause, Outcome, Record};
 use shuntyard_requirements::req;
 
@@ -322,6 +322,26 @@ fn a_hook_answers_a_request_that_came_at_no_cost_to_a_backend() {
         (401, Outcome::LocalReply(Cause::HookAnswered))
     );
     assert_eq!(memory.gateway.view().requests, 0);
+}
+
+#[test]
+fn a_hook_is_told_where_and_by_which_version_its_client_came() {
+    let seen: Arc<Mutex<Vec<_>>> = Arc::default();
+    let log = Arc::clone(&seen);
+    let mut memory = memory(on_request(move |context, _| {
+        log.lock().unwrap().push((context.listener.map(ToString::to_string), context.version));
+        Ok(Verdict::Forward)
+    }));
+    let mute = memory.connect_mute();
+    memory.inject(mute, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    for _ in 0..2 {
+        let client = memory.connect(ConnectionConfig::default());
+        memory.client(client).send_request(&get(), true).expect("a slot");
+        memory.settle();
+    }
+    let of = |port: u16, version| (Some(format!("127.0.0.1:{port}")), version);
+    let expected = [of(50001, Version::Http11), of(50000, Version::Http2), of(50000, Version::Http2)];
+    assert_eq!(*seen.lock().unwrap(), expected);
 }
 
 #[test]
