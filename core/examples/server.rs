@@ -1,7 +1,9 @@
 //! Answers every request over HTTP/2 with prior knowledge, a blocking thread a connection:
 //! `cargo run --example server 127.0.0.1:8080`
 
+use std::collections::hash_map::RandomState;
 use std::error::Error;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
@@ -12,7 +14,9 @@ use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::h2::{Server, ServerEvent};
 
 pub(crate) fn serve(mut socket: TcpStream) -> Result<(), Box<dyn Error>> {
-    let mut server = Server::new(ConnectionConfig::default(), 1)?;
+    // Nobody should be able to guess it. Where a run is to be the same twice, it is a number of one's own.
+    let seed = RandomState::new().build_hasher().finish();
+    let mut server = Server::new(ConnectionConfig::default(), seed)?;
     let (mut buffer, mut since) = ([0; 16 << 10], Instant::now());
     loop {
         let n = socket.read(&mut buffer)?;

@@ -37,10 +37,15 @@ use crate::window::{Both, Credit};
 /// let n = carry(client.poll_transmit(), |octets| server.handle_recv(octets));
 /// client.handle_sent(n);
 /// while let Some(event) = server.poll_event()? {
-///     if let ServerEvent::Request { stream, request, .. } = event {
-///         assert_eq!(request.uri().path(), "/answer");
-///         server.send_response(stream, &Response::builder().status(200).body(())?, false)?;
-///         server.send_data(stream, b"42", true)?;
+///     match event {
+///         ServerEvent::Request { stream, request, .. } => {
+///             assert_eq!(request.uri().path(), "/answer");
+///             server.send_response(stream, &Response::builder().status(200).body(())?, false)?;
+///             server.send_data(stream, b"42", true)?;
+///         }
+///         // Content that nobody wants. Its window goes back, or the client could send no more.
+///         ServerEvent::Data { stream, credit, .. } => server.release(stream, credit),
+///         _ => {}
 ///     }
 /// }
 /// let n = carry(server.poll_transmit(), |octets| client.handle_recv(octets));
