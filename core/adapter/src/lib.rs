@@ -4,7 +4,9 @@
 //! Whoever serves uses `shuntyard-mio` or `shuntyard-tokio`, which show what of this is theirs to show. Whoever writes
 //! an adapter of their own may begin here.
 
+use std::collections::hash_map::RandomState;
 use std::fmt;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -82,7 +84,8 @@ pub struct Options {
     pub backs: Backs,
     /// Threads, each with a gateway of its own: the limits of [`Config`](shuntyard_core::config::Config) hold for each of them.
     pub workers: NonZeroUsize,
-    /// Seeds the gateways' random choices. The worker's number is added to it.
+    /// Seeds the gateways' random choices and keys their hashes. The worker's number is added to it. Unpredictable in production, or clients could
+    /// make hashes collide; fixed in tests that are to be the same twice.
     pub seed: u64,
     /// Is told of records and of trouble, on the thread that it happens on: a worker's, which it must not block, or one that looks a name up
     /// ([`Notice::NameUnresolved`]).
@@ -95,19 +98,24 @@ pub struct Options {
 }
 
 impl Options {
-    /// One worker, seed 0, no observer, no hooks, no recording.
+    /// One worker, a seed that the system has drawn, no observer, no hooks, no recording.
     pub fn new(listen: Vec<Address>) -> Self {
         Self {
             listen,
             listen_tls: Vec::new(),
             backs: Backs::default(),
             workers: NonZeroUsize::MIN,
-            seed: 0,
+            seed: drawn_seed(),
             observer: None,
             hooks: None,
             recording: None,
         }
     }
+}
+
+/// Different each time: std seeds its hasher from the system's randomness.
+fn drawn_seed() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 impl fmt::Debug for Options {
@@ -116,7 +124,6 @@ impl fmt::Debug for Options {
             .field("listen", &self.listen)
             .field("listen_tls", &self.listen_tls)
             .field("workers", &self.workers)
-            .field("seed", &self.seed)
             .field("recording", &self.recording)
             .finish_non_exhaustive()
     }
@@ -239,4 +246,22 @@ impl std::error::Error for BindError {
 pub struct Exit {
     /// Connections that were cut before their work was done, over all workers.
     pub cut: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One that all programs share would be known to everybody.
+    #[test]
+    fn options_come_with_a_seed_of_their_own() {
+        assert_ne!(Options::new(Vec::new()).seed, Options::new(Vec::new()).seed);
+    }
+
+    /// Whoever prints options must not tell it.
+    #[test]
+    fn a_seed_is_not_printed() {
+        let options = Options { seed: 12_345_678, ..Options::new(Vec::new()) };
+        assert!(!format!("{options:?}").contains("12345678"));
+    }
 }

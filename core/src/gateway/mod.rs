@@ -176,7 +176,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway without any connection. `seed` keys hashes; the same seed with the same events gives the same actions.
+    /// A gateway without any connection. `seed` keys hashes: unpredictable in production, or clients could make them collide, and fixed in tests, for
+    /// the same seed with the same events gives the same actions.
     ///
     /// # Errors
     ///

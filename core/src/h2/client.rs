@@ -138,7 +138,8 @@ pub enum ClientEvent {
 }
 
 impl Client {
-    /// A client whose transport stands. The preface is the first thing to transmit.
+    /// A client whose transport stands. The preface is the first thing to transmit. `seed` keys hashes: unpredictable in production, or
+    /// peers could make them collide, and fixed in tests.
     ///
     /// # Errors
     ///

@@ -91,7 +91,8 @@ pub enum ServerEvent {
 }
 
 impl Server {
-    /// A server whose transport stands.
+    /// A server whose transport stands. `seed` keys hashes: unpredictable in production, or
+    /// peers could make them collide, and fixed in tests.
     ///
     /// # Errors
     ///
