@@ -34,7 +34,7 @@ pub(super) enum Life {
 }
 
 /// Which side of the gateway a connection is on.
-#[cfg_attr(feature = "observe", derive(Clone))]
+#[cfg_attr(feature = "fork", derive(Clone))]
 #[derive(Debug)]
 pub(super) enum Side {
     /// A client's.
@@ -113,7 +113,7 @@ impl Age {
 }
 
 /// One connection.
-#[cfg_attr(feature = "observe", derive(Clone))]
+#[cfg_attr(feature = "fork", derive(Clone))]
 #[derive(Debug)]
 pub(super) struct Conn {
     pub(super) session: Session,

@@ -35,7 +35,7 @@ impl Hooked {
     }
 
     /// Whether the gateway has any.
-    #[cfg(feature = "observe")]
+    #[cfg(feature = "fork")]
     pub(super) fn is_some(&self) -> bool {
         self.hooks.is_some()
     }

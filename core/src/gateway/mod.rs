@@ -60,6 +60,8 @@ mod digest;
 mod dispatch;
 mod dormant;
 mod engines;
+#[cfg(feature = "fork")]
+mod fork;
 mod forward;
 mod front;
 mod hooked;

@@ -148,17 +148,17 @@ impl Relay {
 
 /// What stands in a copy in place of the transform: code of somebody else has no copies. Nobody comes to use it, for a
 /// gateway with hooks is not forked.
-#[cfg(feature = "observe")]
+#[cfg(feature = "fork")]
 struct Lost;
 
-#[cfg(feature = "observe")]
+#[cfg(feature = "fork")]
 impl Transform for Lost {
     fn transform(&mut self, _: &[u8], _: bool, _: &mut [u8]) -> Result<Step, HookFailed> {
         Err(HookFailed::Own("it is a copy"))
     }
 }
 
-#[cfg(feature = "observe")]
+#[cfg(feature = "fork")]
 impl Clone for Relay {
     fn clone(&self) -> Self {
         Self {
