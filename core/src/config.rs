@@ -221,6 +221,7 @@ fn protocol(name: &'static str, text: &str) -> Result<(), ConfigError> {
 
 /// What is wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// A number lies outside its range.
     OutOfRange {

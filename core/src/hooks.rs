@@ -234,6 +234,7 @@ pub enum Verdict {
 /// Why a hook could not do its work, or did what it may not. The records have it ([`Cause::HookFailed`](crate::record::Cause::HookFailed)); the
 /// client is told nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum HookFailed {
     /// A field could not be changed.
     Field(FieldError),

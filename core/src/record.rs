@@ -54,6 +54,7 @@ pub enum Outcome {
 
 /// Why the gateway could not get a (whole) response. The names are those of RFC 9209 where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Cause {
     /// No endpoint accepted a connection.
     ConnectionRefused,

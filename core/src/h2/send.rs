@@ -15,6 +15,7 @@ use crate::window::{Both, ConnectionLevel, Credit, StreamLevel};
 
 /// Why no stream could be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OpenError {
     /// A server opens no streams: we never push.
     NotClient,
@@ -44,6 +45,7 @@ impl core::error::Error for OpenError {}
 
 /// Why nothing was sent on a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SendError {
     /// The stream is closed, or its sending side is.
     Gone,

@@ -13,6 +13,7 @@ const HEAD_OCTETS_MAX: usize = 256 << 10;
 
 /// Why a field was not changed. Nothing else was, either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum FieldError {
     /// The name is no token in lower case (RFC 9113 section 8.2.1).
     Name,
