@@ -159,6 +159,13 @@ fn employ(equipment: Equipment, observer: Option<Observer>) -> io::Result<(Worke
         let _ = sender.send(order);
         let _ = waker.wake();
     });
-    let worker = Worker::new((number, gateway), poll, (listeners, backs), (Arc::clone(&desk), orders), clock, observer);
+    let worker = Worker::new(
+        (number, gateway),
+        poll,
+        (listeners, backs),
+        (Arc::clone(&desk), orders),
+        clock,
+        observer,
+    );
     Ok((worker, desk))
 }

@@ -143,7 +143,7 @@ impl Loop {
     }
 
     fn read(&mut self, now: Instant) {
-        let Self { gateway, sockets } = self;
+        let Self { gateway, sockets, .. } = self;
         sockets.retain(|&conn, socket| {
             if socket.connecting {
                 match (socket.stream.take_error(), socket.stream.peer_addr()) {
@@ -225,7 +225,7 @@ impl Loop {
     }
 
     fn write(&mut self, now: Instant) {
-        let Self { gateway, sockets } = self;
+        let Self { gateway, sockets, .. } = self;
         sockets.retain(|&conn, socket| {
             while let Some(transmit) =
                 (!socket.connecting && !socket.broken).then(|| gateway.poll_transmit(conn, now)).flatten()

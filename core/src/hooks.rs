@@ -255,7 +255,9 @@ impl core::fmt::Display for HookFailed {
         match self {
             Self::Field(error) => error.fmt(f),
             Self::Malformed(malformed) => write!(f, "the head is malformed: {malformed}"),
-            Self::Answer => f.write_str("the answer has no final status, or content that its status does not allow"),
+            Self::Answer => {
+                f.write_str("the answer has no final status, or content that its status does not allow")
+            }
             Self::Tunnel => f.write_str("only a backend opens a tunnel or refuses one"),
             Self::Transform => f.write_str("a transform moved nothing, or more than there was"),
             Self::Own(words) => f.write_str(words),

@@ -152,7 +152,8 @@ mod tests {
 
     /// A listener where those who come for `admin.example` show certificates.
     fn by_name() -> Options {
-        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(vec!["a.example".into()]).unwrap();
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(vec!["a.example".into()]).unwrap();
         let (chain, key) = (cert.pem().into_bytes(), signing_key.serialize_pem().into_bytes());
         let required = ClientAuth::Required(chain.clone());
         let identity = Identity::from_pem(&chain, &key).unwrap();

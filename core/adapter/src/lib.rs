@@ -43,11 +43,11 @@ pub use introducing::{Introduced, Introducing};
 pub use listener::{
     BACKLOG, INHERITS_NO_DELAY, ListenSocket, Listener, SocketFile, read_at_once, reset_on_close,
 };
+pub use looking::Looking;
 pub use recording::{
     Damage, Difference, Input, Recorded, RecordingOptions, ReplayError, Replayed, StreamName, explain,
     explain_with, replay, replay_octets, replay_with,
 };
-pub use looking::Looking;
 pub use resolve::{addresses_of, resolve};
 pub use secured::{Reading, Secured, Wire, Writing};
 pub use shuntyard_transport as transport;

@@ -16,7 +16,8 @@ pub fn resolve(name: Arc<str>, port: u16, desk: Desk, observer: Option<Observer>
     let answer = {
         let (name, desk) = (Arc::clone(&name), Arc::clone(&desk));
         move |found: io::Result<Vec<Address>>| {
-            let (addresses, error) = found.map_or_else(|error| (Vec::new(), Some(error)), |found| (found, None));
+            let (addresses, error) =
+                found.map_or_else(|error| (Vec::new(), Some(error)), |found| (found, None));
             // Before anybody is told, who may panic: without an answer the gateway would wait for it for ever.
             desk(Order::Command(Command::Resolved { name: Arc::clone(&name), port, addresses }));
             if let (Some(observer), Some(error)) = (&observer, error) {
@@ -91,6 +92,8 @@ mod tests {
         let observer: Observer = Arc::new(|_| panic!("as observers should not"));
         resolve("no such name".into(), 80, Arc::new(move |order| _ = sender.send(order)), Some(observer));
         let answer = answers.recv_timeout(Duration::from_secs(60));
-        assert!(matches!(answer, Ok(Order::Command(Command::Resolved { addresses, .. })) if addresses.is_empty()));
+        assert!(
+            matches!(answer, Ok(Order::Command(Command::Resolved { addresses, .. })) if addresses.is_empty())
+        );
     }
 }

@@ -312,9 +312,7 @@ impl Gateway {
                 self.fail_request(key, Cause::RequestMalformed, now);
                 return Thawed::Answered;
             }
-            Err(
-                OpenError::NotClient | OpenError::NoSlot | OpenError::GoingAway | OpenError::NotOffered,
-            ) => {
+            Err(OpenError::NotClient | OpenError::NoSlot | OpenError::GoingAway | OpenError::NotOffered) => {
                 return self.stay_frozen(permit);
             }
         };

@@ -126,7 +126,8 @@ impl Gateway {
             return Ok(Outgoing::default());
         };
         let route = awaiting.route.as_deref();
-        let Some(mut fields) = self.spare.changed(frozen.fields(), route, self.hooks.hooks.is_some(), self.seed)
+        let Some(mut fields) =
+            self.spare.changed(frozen.fields(), route, self.hooks.hooks.is_some(), self.seed)
         else {
             return Ok(Outgoing::default());
         };

@@ -390,7 +390,8 @@ mod tests {
 
     #[test]
     fn heads_for_tests_are_those_that_a_gateway_would_show() {
-        let mut request = fields(&[(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/")]);
+        let mut request =
+            fields(&[(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/")]);
         let rules = RequestRules::default();
         let head = HeadMut::of_request(&mut request, &rules, SEED).map(|request| *request.head());
         assert_eq!(head.map(|head| head.method), Ok(Method::Get));

@@ -383,7 +383,8 @@ fn a_hook_answers_instead_of_an_attempt_or_of_a_response() {
 #[test]
 fn what_a_hook_makes_of_responses_does_not_strain_the_backend() {
     for answers in [true, false] {
-        let hooks = on_response(move |_, _| if answers { Ok(answer(503, "later")) } else { Err("broken".into()) });
+        let hooks =
+            on_response(move |_, _| if answers { Ok(answer(503, "later")) } else { Err("broken".into()) });
         let mut memory =
             Memory::of(|config| config.upstreams[0].connections_max = 1, |gateway| gateway.with_hooks(hooks));
         let client = memory.connect(ConnectionConfig::default());
