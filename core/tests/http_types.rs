@@ -271,6 +271,7 @@ fn status(code: u16) -> Response<()> {
 /// Whoever answers every request alike would break the connection to a client that asks for a head only.
 #[test]
 fn rfc9110_6_4_1_a_server_sends_no_content_where_there_is_none() {
+    req!("9110-9.3.2-01");
     let head = [&line(":method", "HEAD")[..], &[0x86, 0x84]].concat();
     for (block, code, refused) in [
         (&head, 200, true),
@@ -321,6 +322,7 @@ fn rfc8441_3_a_client_waits_for_the_word_that_extended_connect_is_understood() {
 
 #[test]
 fn rfc9113_8_5_a_connect_without_authority_is_not_sent() {
+    req!("9113-8.5-01");
     let mut client = Client::new(ConnectionConfig::default(), 1).expect("a valid configuration");
     let request = Request::connect("/nowhere").body(()).expect("a request");
     assert_eq!(client.send_request(&request, false), Err(OpenError::Malformed));

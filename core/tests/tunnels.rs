@@ -33,7 +33,7 @@ fn upgrade(protocol: &str) -> Request<()> {
 }
 
 fn ask_for_tunnel(memory: &mut Memory, client: ConnId, protocol: &str) -> StreamKey {
-    memory.settle();
+    memory.learn_offers(client);
     let stream = memory.client(client).send_request(&upgrade(protocol), false).expect("a slot");
     memory.settle();
     stream

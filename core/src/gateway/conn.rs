@@ -1,5 +1,6 @@
 //! What the gateway keeps of one connection.
 
+use core::num::NonZeroU16;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -159,8 +160,8 @@ pub(super) struct Conn {
     pub(super) only: Option<Protocol>,
     /// Which of the listeners of which more is said it came through.
     pub(super) listener: Option<u16>,
-    /// Which of those that hooks are told of.
-    pub(super) hooks_place: Option<u16>,
+    /// Which of those that hooks are told of, counted from 1.
+    pub(super) hooks_place: Option<NonZeroU16>,
 }
 
 impl Conn {

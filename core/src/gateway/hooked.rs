@@ -1,5 +1,7 @@
 //! Heads on their way through header rules and hooks.
 
+use core::num::NonZeroU16;
+
 use bytes::Bytes;
 
 use crate::address::Address;
@@ -23,15 +25,19 @@ pub(super) struct Hooked {
 }
 
 impl Hooked {
-    /// The place of a listener among those that hooks are told of. Without hooks it has none, and costs nothing.
-    pub(super) fn place_of(&mut self, listener: &Address) -> Option<u16> {
+    /// The place of a listener among those that hooks are told of, counted from 1. Without hooks it has none, and costs nothing.
+    pub(super) fn place_of(&mut self, listener: &Address) -> Option<NonZeroU16> {
         self.hooks.as_ref()?;
-        let place = self.listeners.iter().position(|of| of == listener).unwrap_or(self.listeners.len());
-        let place = u16::try_from(place).ok()?;
-        if usize::from(place) == self.listeners.len() {
+        let before = self.listeners.iter().position(|of| of == listener).unwrap_or(self.listeners.len());
+        let place = u16::try_from(before + 1).ok().and_then(NonZeroU16::new)?;
+        if before == self.listeners.len() {
             self.listeners.push(listener.clone());
         }
         Some(place)
+    }
+
+    fn listener(&self, place: NonZeroU16) -> Option<&Address> {
+        self.listeners.get(usize::from(place.get()) - 1)
     }
 
     /// Whether the gateway has any.
@@ -300,7 +306,7 @@ impl Gateway {
             let front = self.conns.get(awaiting.front.conn);
             let tls = front.and_then(|entry| entry.tls.as_deref());
             let listener = front.and_then(|entry| entry.hooks_place);
-            let listener = listener.and_then(|place| self.hooks.listeners.get(usize::from(place)));
+            let listener = listener.and_then(|place| self.hooks.listener(place));
             let context = Context {
                 request: awaiting.id,
                 attempt: at.map_or(0, |(number, ..)| number),

@@ -153,7 +153,7 @@ fn translate(
         Event::Request { stream, head, fields, end } => match endpoint::to_request(&fields) {
             Some(request) => {
                 if head.method == Method::Head {
-                    connection.without_content(stream); // RFC 9110 section 9.3.2
+                    connection.without_content(stream); // 9110-9.3.2-01
                 }
                 ServerEvent::Request { stream, request, end }
             }

@@ -763,7 +763,7 @@ fn asking_for_a_tunnel(hooks: Box<dyn Hooks>) -> (Memory, ConnId, StreamKey) {
     let mut memory = memory(hooks);
     memory.backend_config.extended_connect = true;
     let client = memory.connect(ConnectionConfig::default());
-    memory.settle();
+    memory.learn_offers(client);
     let request = Request::builder()
         .method("CONNECT")
         .uri("http://example.com/chat")
