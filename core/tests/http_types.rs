@@ -272,7 +272,7 @@ fn status(code: u16) -> Response<()> {
 #[test]
 fn rfc9110_6_4_1_a_server_sends_no_content_where_there_is_none() {
     req!("9110-9.3.2-01");
-    let head = [&line(":method", "HEAD")[..], &[0x86, 0x84]].concat();
+    let head = [&line(":method", "HEAD")[..], &[0x86, 0x84], &line(":authority", "example.com")].concat();
     for (block, code, refused) in [
         (&head, 200, true),
         (&head, 404, true),

@@ -158,10 +158,20 @@ pub(super) struct Conn {
     pub(super) agreed: Option<Protocol>,
     /// All that is spoken at its listener, where that is one.
     pub(super) only: Option<Protocol>,
-    /// Which of the listeners of which more is said it came through.
-    pub(super) listener: Option<u16>,
-    /// Which of those that hooks are told of, counted from 1.
+    /// Which of the listeners of which more is said it came through, counted from 1.
+    pub(super) listener: Option<NonZeroU16>,
+    /// Which of those that hooks are told of, likewise.
     pub(super) hooks_place: Option<NonZeroU16>,
+}
+
+/// Counted from 1: small where there is none. None, too, of more than can be counted.
+pub(super) fn place(index: usize) -> Option<NonZeroU16> {
+    u16::try_from(index).ok()?.checked_add(1).and_then(NonZeroU16::new)
+}
+
+/// The same counted from 0.
+pub(super) fn index(place: NonZeroU16) -> usize {
+    usize::from(place.get()) - 1
 }
 
 impl Conn {

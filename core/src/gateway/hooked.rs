@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::address::Address;
 use crate::fields::{FieldName, FieldSection};
-use crate::gateway::conn::Side;
+use crate::gateway::conn::{self, Side};
 use crate::gateway::tunnel::opens_tunnel;
 use crate::gateway::{ConnId, Gateway};
 use crate::hooks::{Beside, Context, HeadMut, HookFailed, Hooks, Relay, Verdict, answer_head};
@@ -29,15 +29,11 @@ impl Hooked {
     pub(super) fn place_of(&mut self, listener: &Address) -> Option<NonZeroU16> {
         self.hooks.as_ref()?;
         let before = self.listeners.iter().position(|of| of == listener).unwrap_or(self.listeners.len());
-        let place = u16::try_from(before + 1).ok().and_then(NonZeroU16::new)?;
+        let place = conn::place(before)?;
         if before == self.listeners.len() {
             self.listeners.push(listener.clone());
         }
         Some(place)
-    }
-
-    fn listener(&self, place: NonZeroU16) -> Option<&Address> {
-        self.listeners.get(usize::from(place.get()) - 1)
     }
 
     /// Whether the gateway has any.
@@ -306,7 +302,7 @@ impl Gateway {
             let front = self.conns.get(awaiting.front.conn);
             let tls = front.and_then(|entry| entry.tls.as_deref());
             let listener = front.and_then(|entry| entry.hooks_place);
-            let listener = listener.and_then(|place| self.hooks.listener(place));
+            let listener = listener.and_then(|place| self.hooks.listeners.get(conn::index(place)));
             let context = Context {
                 request: awaiting.id,
                 attempt: at.map_or(0, |(number, ..)| number),
