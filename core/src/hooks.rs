@@ -114,7 +114,7 @@ use crate::message::{Malformed, RequestHead, ResponseHead, Version};
 use crate::record::{Record, RequestId};
 use crate::time::Instant;
 use crate::tls::TlsFacts;
-pub(crate) use head::{Beside, answer_head, is_bare, strip};
+pub(crate) use head::{Beside, answer_head, strip};
 pub use head::{FieldError, HeadMut};
 pub use relay::{OUTPUT_OCTETS, Relay, Step, Transform};
 

@@ -203,7 +203,7 @@ impl Gateway {
         if is_tunnel != before {
             return Err(Instead::Failure(HookFailed::Tunnel));
         }
-        let has_content = method != Method::Head && !crate::hooks::is_bare(head.status) && !is_tunnel;
+        let has_content = method != Method::Head && !message::is_bare(head.status) && !is_tunnel;
         // A response to HEAD says the length that one to GET would have, and that one is transformed.
         if transform.is_some() && !(end && has_content) {
             drop_content_length(fields);

@@ -10,9 +10,9 @@ use crate::error::{ConnectionError, ErrorCode, StreamError};
 use crate::h2::connection::Connection;
 use crate::h2::endpoint::{self, Endpoint, Protocol, common_methods};
 use crate::h2::event::Event;
-use crate::h2::send::{OpenError, SendError};
 use crate::h2::settings::Role;
 use crate::h2::streams::StreamKey;
+use crate::h2::unsent::{OpenError, SendError};
 use crate::window::{Both, Credit};
 
 /// The client's side of one HTTP/2 connection, without sockets: octets in, events out; calls in, octets out.

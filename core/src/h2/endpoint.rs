@@ -10,7 +10,7 @@ use crate::error::ConnectionError;
 use crate::fields::{FieldLine, FieldName, FieldSection, FieldWriter};
 use crate::h2::connection::Connection;
 use crate::h2::event::{Event, Input};
-use crate::h2::send::OpenError;
+use crate::h2::unsent::OpenError;
 use crate::message;
 use crate::outbox::OctetQueue;
 

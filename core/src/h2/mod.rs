@@ -19,6 +19,7 @@ pub mod settings;
 pub mod state;
 mod streams;
 mod traffic;
+mod unsent;
 
 pub(crate) use budget::{Misuse, cost};
 pub use client::{Client, ClientEvent};
@@ -26,8 +27,9 @@ pub use connection::Connection;
 pub use dormant::Dormant;
 pub use endpoint::Protocol;
 pub use event::{Event, Input};
-pub use send::{Cut, OpenError, SendError};
+pub use send::Cut;
 pub use server::{Server, ServerEvent};
 pub use settings::Role;
 pub use streams::{Stream, StreamKey};
 pub use traffic::Traffic;
+pub use unsent::{OpenError, SendError};

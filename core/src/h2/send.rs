@@ -1,8 +1,6 @@
 //! Commands to frames. HEADERS are encoded when commanded, for the order of encoding is the order on the wire; DATA that
 //! cannot leave at once waits in its stream and is cut when the owner asks.
 
-use core::fmt;
-
 use crate::error::ErrorCode;
 use crate::fields::{FieldName, FieldSection};
 use crate::frame::{self, DEFAULT_MAX_FRAME_SIZE};
@@ -10,66 +8,9 @@ use crate::h2::connection::{Connection, Phase, stream_id_max};
 use crate::h2::settings::Role;
 use crate::h2::state::{ClosedBy, FrameKind, StreamEvent};
 use crate::h2::streams::{Stream, StreamKey};
+use crate::h2::unsent::{OpenError, SendError};
 use crate::message::Method;
 use crate::window::{Both, ConnectionLevel, Credit, StreamLevel};
-
-/// Why no stream could be opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// A server opens no streams: we never push.
-    NotClient,
-    /// The peer's limit or our own is reached; later there may be room.
-    NoSlot,
-    /// The connection is going away, failed, or has no stream identifiers left: take another.
-    GoingAway,
-    /// An extended CONNECT (RFC 8441 section 3), and the peer has not said that it understands it. Before its SETTINGS came it may say so later.
-    NotOffered,
-    /// The head is no well-formed request, or over HTTP/1.1 the request cannot end as it says. Nothing was written.
-    Malformed,
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotClient => "only clients open streams",
-            Self::NoSlot => "the limit of concurrent streams is reached",
-            Self::GoingAway => "the connection takes no new streams",
-            Self::NotOffered => "the peer has not offered extended CONNECT",
-            Self::Malformed => "it is no well-formed request",
-        })
-    }
-}
-
-impl core::error::Error for OpenError {}
-
-/// Why nothing was sent on a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SendError {
-    /// The stream is closed, or its sending side is.
-    Gone,
-    /// A message is a head, content and trailers, in this order; interim heads come before the final one, and none ends a message
-    /// (RFC 9113 section 8.1).
-    OutOfOrder,
-    /// The response has no content: it answers HEAD, or its status is 204, 205 or 304 (RFC 9110 section 6.4.1). It may still end.
-    NoContent,
-    /// There is no such response over HTTP/2: 101 (RFC 9113 section 8.6).
-    Status,
-}
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Gone => "the stream is closed for sending",
-            Self::OutOfOrder => "the parts of a message come in another order",
-            Self::NoContent => "the response has no content",
-            Self::Status => "no response over HTTP/2 has this status",
-        })
-    }
-}
-
-impl core::error::Error for SendError {}
 
 /// What [`Connection::cut`] put into the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,19 +68,6 @@ impl Connection {
         if let Some(stream) = self.streams.slab.get_mut(key) {
             stream.earns_nothing = true;
         }
-    }
-
-    /// Server: the response on this stream has no content. The owner heeds that, by asking [`is_without_content`](Self::is_without_content).
-    pub(crate) fn without_content(&mut self, key: StreamKey) {
-        if let Some(stream) = self.streams.slab.get_mut(key) {
-            stream.method = Some(Method::Head);
-        }
-    }
-
-    /// Server: whether somebody has said so.
-    pub(crate) fn is_without_content(&self, key: StreamKey) -> bool {
-        let stream = self.streams.slab.get(key).filter(|_| self.role == Role::Server);
-        stream.is_some_and(|stream| stream.method == Some(Method::Head))
     }
 
     /// Whether our message on this stream lies whole in the outbox, or has left. Of a stream that is gone it has.

@@ -11,11 +11,10 @@ use crate::h2::budget::cost;
 use crate::h2::connection::Connection;
 use crate::h2::endpoint::{self, Endpoint, common_methods};
 use crate::h2::event::Event;
-use crate::h2::send::SendError;
 use crate::h2::settings::Role;
 use crate::h2::streams::StreamKey;
-use crate::hooks::is_bare;
-use crate::message::Method;
+use crate::h2::unsent::SendError;
+use crate::message::{Method, is_bare};
 use crate::window::{Both, Credit};
 
 /// The server's side of one HTTP/2 connection, without sockets. For an example see [`Client`](super::Client), and for what is to be said of
@@ -141,6 +140,21 @@ impl Server {
     }
 
     common_methods!();
+}
+
+impl Connection {
+    /// Server: the response on this stream has no content. The owner heeds that, by asking [`is_without_content`](Self::is_without_content).
+    pub(crate) fn without_content(&mut self, key: StreamKey) {
+        if let Some(stream) = self.streams.slab.get_mut(key) {
+            stream.method = Some(Method::Head);
+        }
+    }
+
+    /// Server: whether somebody has said so.
+    pub(crate) fn is_without_content(&self, key: StreamKey) -> bool {
+        let stream = self.streams.slab.get(key).filter(|_| self.role == Role::Server);
+        stream.is_some_and(|stream| stream.method == Some(Method::Head))
+    }
 }
 
 /// `None`: the event is not for a server.

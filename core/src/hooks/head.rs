@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::fields::{FieldFacts, FieldLine, FieldName, FieldSection, Origin};
 use crate::hooks::{HookFailed, Transform};
-use crate::message::{self, Malformed, Method, RequestHead, RequestRules, ResponseHead};
+use crate::message::{self, Malformed, Method, RequestHead, RequestRules, ResponseHead, is_bare};
 
 /// What a head may grow to, in octets as RFC 9113 section 6.5.2 counts them.
 const HEAD_OCTETS_MAX: usize = 256 << 10;
@@ -267,11 +267,6 @@ impl<H: fmt::Debug> fmt::Debug for HeadMut<'_, H> {
 pub(crate) fn strip(trailers: &mut FieldSection, kept_out: Option<&FieldSection>) {
     let Some(names) = kept_out else { return };
     names.iter().for_each(|line| trailers.remove(line.name, &line.facts));
-}
-
-/// Responses with this status have no content.
-pub(crate) const fn is_bare(status: u16) -> bool {
-    matches!(status, 204 | 205 | 304)
 }
 
 /// Whether a hook may change the field.
