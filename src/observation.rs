@@ -156,9 +156,9 @@ impl Observation {
         };
         let handshakes = throttled(HANDSHAKES_TOLD, Duration::from_secs(1));
         Arc::new(move |notice| match notice {
-            Notice::Record(record) => {
+            Notice::Record { worker, record } => {
                 if let Some(note) = &note {
-                    note(*record);
+                    note(worker, *record);
                 }
             }
             Notice::AcceptPaused { listener, error, .. } if pauses().is_some() => {

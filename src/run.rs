@@ -1,7 +1,5 @@
 //! `shuntyard run`: from the settings to a server and its end.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,7 +35,6 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
         listen_tls,
         backs: upstreams.backs(),
         workers: settings.workers,
-        seed: seed(),
         observer: Some(observation.observer()),
         recording: args.record.clone().options(),
         ..Options::new(settings.listen.clone())
@@ -103,9 +100,4 @@ fn watch_signals(server: &Server, current: &Arc<Current>) -> io::Result<Arc<Atom
         hangup: Some(Box::new(reload)),
     })?;
     Ok(hurried)
-}
-
-/// Different with every start: std seeds its hasher from the system's randomness.
-fn seed() -> u64 {
-    RandomState::new().build_hasher().finish()
 }

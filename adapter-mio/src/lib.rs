@@ -67,7 +67,7 @@ pub use shuntyard_adapter::transport::{
 };
 #[doc(inline)]
 pub use shuntyard_adapter::{
-    Backs, BindError, Damage, Difference, Exit, Handle, MakeHooks, Notice, Observer, Options,
+    Backs, BindError, Damage, Difference, Exit, Handle, Looking, MakeHooks, Notice, Observer, Options,
     RecordingOptions, ReplayError, Replayed, StreamName, explain, explain_with, replay, replay_octets,
     replay_with,
 };
@@ -109,7 +109,7 @@ impl Server {
             workers.push(worker);
             desks.push(desk);
         }
-        Ok(Self { workers, addresses, handle: Handle::new(desks) })
+        Ok(Self { workers, addresses, handle: Handle::new(desks, options.backs) })
     }
 
     /// Where it listens, in the order of [`Options::listen`], with the ports that the kernel picked.
@@ -146,7 +146,7 @@ impl fmt::Debug for Server {
 
 /// A worker and the desk that takes its orders.
 fn employ(equipment: Equipment, observer: Option<Observer>) -> io::Result<(Worker, Desk)> {
-    let Equipment { gateway, listeners, clock, backs } = equipment;
+    let Equipment { worker: number, gateway, listeners, clock, backs } = equipment;
     let poll = Poll::new()?;
     let waker = Waker::new(poll.registry(), WAKE)?;
     let mut listeners: Vec<_> = listeners.into_iter().map(Listener::new).collect();
@@ -159,6 +159,13 @@ fn employ(equipment: Equipment, observer: Option<Observer>) -> io::Result<(Worke
         let _ = sender.send(order);
         let _ = waker.wake();
     });
-    let worker = Worker::new(gateway, poll, (listeners, backs), (Arc::clone(&desk), orders), clock, observer);
+    let worker = Worker::new(
+        (number, gateway),
+        poll,
+        (listeners, backs),
+        (Arc::clone(&desk), orders),
+        clock,
+        observer,
+    );
     Ok((worker, desk))
 }

@@ -32,6 +32,8 @@ pub(crate) fn listener_token(number: usize) -> Token {
 
 /// A thread's share of the server. It shares nothing with the others.
 pub(crate) struct Worker {
+    /// Counted from 0.
+    number: usize,
     pub(crate) gateway: Recorded,
     pub(crate) poll: Poll,
     pub(crate) listeners: Vec<Listener>,
@@ -68,7 +70,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(
-        gateway: Recorded,
+        (number, gateway): (usize, Recorded),
         poll: Poll,
         (listeners, backs): (Vec<Listener>, Backs),
         (desk, orders): (Desk, Receiver<Order>),
@@ -77,6 +79,7 @@ impl Worker {
     ) -> Self {
         let now = clock.now();
         Self {
+            number,
             gateway,
             poll,
             listeners,
@@ -432,7 +435,7 @@ impl Worker {
                     self.forget(conn);
                 }
                 Action::Accepting(accepting) => self.accepting = accepting,
-                Action::Record(record) => self.observe(Notice::Record(record)),
+                Action::Record(record) => self.observe(Notice::Record { worker: self.number, record }),
                 Action::Drained { cut } => self.done = Some(cut),
             }
         }

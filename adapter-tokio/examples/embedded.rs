@@ -11,12 +11,15 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 
-/// Greets whoever connects.
-async fn greet(listener: TcpListener) -> Result<(), Box<dyn Error>> {
+/// Greets whoever connects, and tells how much the gateway has to do.
+async fn greet(listener: TcpListener, gateway: Handle) -> Result<(), Box<dyn Error>> {
     loop {
         let (mut socket, peer) = listener.accept().await?;
+        // Not `inspect`: it would block the thread on which the gateway has to answer.
+        let clients = gateway.look(|gateway, _| gateway.view().fronts).await;
+        let clients: usize = clients.values().sum();
         // One that has gone already needs no greeting.
-        let _ = socket.write_all(format!("hello, {}\n", peer.ip()).as_bytes()).await;
+        let _ = socket.write_all(format!("hello, {}\nclients {clients}\n", peer.ip()).as_bytes()).await;
     }
 }
 
@@ -30,10 +33,11 @@ pub(crate) fn run(
     let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(greeter).await?;
-        ready(server.handle(), [gateway, listener.local_addr()?]);
+        let handle = server.handle();
+        ready(handle.clone(), [gateway, listener.local_addr()?]);
         tokio::select! {
             exit = server.serve() => exit.map(drop).map_err(Box::from),
-            end = greet(listener) => end,
+            end = greet(listener, handle) => end,
         }
     })
 }

@@ -46,6 +46,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! What the gateway is doing tells [`Handle::look`] there; [`Handle::inspect`] would block the thread that has to answer.
+//!
 //! The example `embedded` is such a program, with a service of its own beside the gateway:
 //! `cargo run -p shuntyard-tokio --example embedded LISTEN BACKEND GREETER`. [`Options::hooks`] puts code of the program on the
 //! way of each request ([`shuntyard_core::hooks`]).
@@ -75,7 +77,7 @@ pub use shuntyard_adapter::transport::{
 };
 #[doc(inline)]
 pub use shuntyard_adapter::{
-    Backs, BindError, Damage, Difference, Exit, Handle, MakeHooks, Notice, Observer, Options,
+    Backs, BindError, Damage, Difference, Exit, Handle, Looking, MakeHooks, Notice, Observer, Options,
     RecordingOptions, ReplayError, Replayed, StreamName, explain, explain_with, replay, replay_octets,
     replay_with,
 };
@@ -117,7 +119,7 @@ impl Server {
         let addresses = listeners.iter().map(|listener| listener.address.clone()).collect();
         let (workers, desks) =
             equipment.into_iter().map(|equipment| employ(equipment, options.observer.clone())).unzip();
-        Ok(Self { workers, addresses, handle: Handle::new(desks) })
+        Ok(Self { workers, addresses, handle: Handle::new(desks, options.backs) })
     }
 
     /// Where it listens, in the order of [`Options::listen`], with the ports that the kernel picked.

@@ -49,10 +49,10 @@ impl Worker {
 
     async fn work(self) -> io::Result<Exit> {
         let Self { equipment, desk, mut orders, observer } = self;
-        let Equipment { gateway, listeners, clock, backs } = equipment;
+        let Equipment { worker: number, gateway, listeners, clock, backs } = equipment;
         let listeners: Vec<_> = listeners.into_iter().map(Listener::new).collect::<io::Result<_>>()?;
         let numbers = 0..listeners.len();
-        let yard = Rc::new(Yard::new(gateway, (listeners, backs), clock, observer, desk));
+        let yard = Rc::new(Yard::new((number, gateway), (listeners, backs), clock, observer, desk));
         for number in numbers {
             yard.spawn(accept(yard.clone(), number));
         }

@@ -21,6 +21,8 @@ use crate::sockets::{Fate, Socket, Sockets};
 
 /// A worker's tasks meet here, one at a time: no turn lasts across an await.
 pub(crate) struct Yard {
+    /// The worker's, counted from 0.
+    number: usize,
     state: RefCell<State>,
     clock: Clock,
     observer: Option<Observer>,
@@ -58,7 +60,7 @@ enum End {
 
 impl Yard {
     pub(crate) fn new(
-        gateway: Recorded,
+        (number, gateway): (usize, Recorded),
         (listeners, backs): (Vec<Listener>, Backs),
         clock: Clock,
         observer: Option<Observer>,
@@ -78,7 +80,7 @@ impl Yard {
             desk: None,
             end: None,
         };
-        Self { state: RefCell::new(state), clock, observer, desk, backs }
+        Self { number, state: RefCell::new(state), clock, observer, desk, backs }
     }
 
     /// A turn: tells the gateway of `events`, then does what it asks for.
@@ -113,7 +115,7 @@ impl Yard {
                     state.accepting = accepting;
                     state.listeners.iter_mut().for_each(Listener::rouse);
                 }
-                Action::Record(record) => self.observe(Notice::Record(record)),
+                Action::Record(record) => self.observe(Notice::Record { worker: self.number, record }),
                 Action::Drained { cut } => state.end(cut),
             }
         }

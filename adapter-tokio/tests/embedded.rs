@@ -2,12 +2,14 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;
-use shuntyard_tokio::{Exit, Options, Server};
+use shuntyard_core::gateway::Record;
+use shuntyard_tokio::{Exit, Notice, Observer, Options, Server};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
@@ -15,10 +17,17 @@ use tokio::runtime::Builder;
 /// No test waits longer than this for an octet that should come.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// In front of a backend that is none.
+fn nobody() -> Config {
+    Config::new(vec![Address::from(SocketAddr::from(([127, 0, 0, 1], 9)))])
+}
+
+fn any_port() -> Options {
+    Options::new(vec![Address::from(SocketAddr::from(([127, 0, 0, 1], 0)))])
+}
+
 fn server() -> (Server, SocketAddr) {
-    let nobody = Address::from(SocketAddr::from(([127, 0, 0, 1], 9)));
-    let any_port = Address::from(SocketAddr::from(([127, 0, 0, 1], 0)));
-    let server = Server::bind(Config::new(vec![nobody]), Options::new(vec![any_port])).unwrap();
+    let server = Server::bind(nobody(), any_port()).unwrap();
     let Address::Inet(address) = server.local_addrs()[0] else { panic!("it is no port") };
     (server, address)
 }
@@ -70,6 +79,64 @@ fn a_program_serves_its_own_service_and_the_gateway_on_one_thread() {
         exit
     });
     assert_eq!(exit, Exit { cut: 0 });
+}
+
+/// The same thread looks that has to answer.
+#[test]
+fn a_task_beside_the_gateway_looks_into_it_and_blocks_nobody() {
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build().unwrap();
+    let (server, address) = server();
+    let handle = server.handle();
+    let own_work = async {
+        let seen = tokio::task::spawn_blocking(move || ask_over_http_1(address)).await.unwrap();
+        assert!(seen.starts_with("HTTP/1.1 502 "));
+        let looking = handle.look(|gateway, now| gateway.snapshot(0, now).ended());
+        let ended = tokio::time::timeout(PATIENCE, looking).await.unwrap();
+        handle.drain(PATIENCE);
+        ended
+    };
+    let (exit, ended) = runtime.block_on(async { tokio::join!(server.serve(), own_work) });
+    assert_eq!((exit.unwrap(), ended), (Exit { cut: 0 }, [(0, 1)].into()));
+    // One that has ended answers nothing, and nobody waits for it.
+    assert!(runtime.block_on(handle.look(|_, _| ())).is_empty());
+}
+
+/// Each counts its requests from 0.
+#[test]
+fn records_of_workers_on_one_thread_are_told_apart() {
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build().unwrap();
+    let seen = Arc::<Mutex<Vec<(usize, u64, bool)>>>::default();
+    let kept = Arc::clone(&seen);
+    let observer: Observer = Arc::new(move |notice| {
+        let Notice::Record { worker, record } = notice else { return };
+        match *record {
+            Record::Started { request, .. } => kept.lock().unwrap().push((worker, request.0, false)),
+            Record::Ended(end) => kept.lock().unwrap().push((worker, end.request.0, true)),
+            Record::Attempt(_) => {}
+        }
+    });
+    let config = Config { records: true, ..nobody() };
+    let options = Options { workers: 2.try_into().unwrap(), observer: Some(observer), ..any_port() };
+    let server = Server::bind(config, options).unwrap();
+    let Address::Inet(address) = server.local_addrs()[0] else { panic!("it is no port") };
+    let handle = server.handle();
+    let account = Arc::clone(&seen);
+    let clients = thread::spawn(move || {
+        // The kernel picks the worker.
+        let both = || [0, 1].iter().all(|of| account.lock().unwrap().iter().any(|(worker, ..)| worker == of));
+        while !both() {
+            ask_over_http_1(address);
+        }
+        handle.drain(PATIENCE);
+    });
+    runtime.block_on(server.serve()).unwrap();
+    clients.join().unwrap();
+    let mut seen = std::mem::take(&mut *seen.lock().unwrap());
+    let all = seen.len();
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), all, "each has one start and one end");
+    assert!(seen.chunks(2).all(|of| (of[0].0, of[0].1, !of[0].2) == of[1]), "{seen:?}");
 }
 
 #[test]

@@ -36,6 +36,6 @@ fn a_program_greets_and_stands_between_clients_and_backends() {
     );
     assert!(ran.is_ok(), "{ran:?}");
     let (greeting, answer) = client.expect("it was ready").join().expect("both were there");
-    assert_eq!(greeting, "hello, 127.0.0.1\n");
+    assert_eq!(greeting, "hello, 127.0.0.1\nclients 0\n");
     assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
 }

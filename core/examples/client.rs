@@ -1,7 +1,9 @@
 //! Gets a page over HTTP/2 with prior knowledge, on a blocking socket:
 //! `cargo run -p shuntyard-core --example client 127.0.0.1:8080 /page`
 
+use std::collections::hash_map::RandomState;
 use std::error::Error;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
@@ -12,7 +14,9 @@ use shuntyard_core::h2::{Client, ClientEvent};
 
 pub(crate) fn get(address: &str, path: &str) -> Result<(StatusCode, Vec<u8>), Box<dyn Error>> {
     let mut socket = TcpStream::connect(address)?;
-    let mut client = Client::new(ConnectionConfig::default(), 1)?;
+    // Nobody should be able to guess it. Where a run is to be the same twice, it is a number of one's own.
+    let seed = RandomState::new().build_hasher().finish();
+    let mut client = Client::new(ConnectionConfig::default(), seed)?;
     client.send_request(&Request::get(format!("http://{address}{path}")).body(())?, true)?;
     let (mut buffer, mut status, mut content) = ([0; 16 << 10], StatusCode::OK, Vec::new());
     let mut since = Instant::now();

@@ -1,12 +1,14 @@
-//! The gateway in a loop of one's own: every step of the contract, on sockets of the standard library, and two words of `socket2` that it
-//! lacks.
+//! The gateway in a loop of one's own: every step of the contract but TLS and names, for which its configuration has no use, on sockets of the
+//! standard library, and two words of `socket2` that it lacks.
 //! `cargo run --example own_loop 127.0.0.1:8080 127.0.0.1:9000`
 //!
 //! It asks every socket in turn, and rests for a millisecond: a poll of the system's, as the adapters have it, does
 //! better in one place.
 
 use std::collections::BTreeMap;
+use std::collections::hash_map::RandomState;
 use std::error::Error;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, SystemTime};
@@ -17,6 +19,12 @@ use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, Connect
 use shuntyard_core::time::{Instant, WallClock};
 use socket2::{Domain, SockRef, Type};
 
+/// Connections accepted before the others have their turn.
+const TURN_ACCEPTS: usize = 64;
+/// How long a drain may take.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
+
+/// Serves as long as somebody says so, and finishes then what is there. The listener is the caller's to close.
 pub(crate) fn serve(
     listener: &TcpListener,
     backend: SocketAddr,
@@ -24,22 +32,26 @@ pub(crate) fn serve(
 ) -> Result<(), Box<dyn Error>> {
     let zero = std::time::Instant::now();
     let wall = wall_clock(Instant::ZERO)?;
-    let gateway = Gateway::new(Config::new(vec![backend.into()]), 1, Instant::ZERO, wall)?;
-    let mut own = Loop { gateway, sockets: BTreeMap::new() };
+    // Nobody should be able to guess it. Where a run is to be the same twice, it is a number of one's own.
+    let seed = RandomState::new().build_hasher().finish();
+    let gateway = Gateway::new(Config::new(vec![backend.into()]), seed, Instant::ZERO, wall)?;
+    let mut own = Loop { gateway, sockets: BTreeMap::new(), accepting: true, drained: false };
     listener.set_nonblocking(true)?;
-    let mut told = Instant::ZERO;
-    while serves() {
+    let (mut told, mut draining) = (Instant::ZERO, false);
+    while !own.drained {
         let now = Instant::ZERO + zero.elapsed();
         if now.saturating_since(told) >= Duration::from_secs(1) {
             told = now;
             own.gateway.handle_command(Command::WallClock(wall_clock(now)?), now);
         }
         // Events in.
-        if let Ok((stream, peer)) = listener.accept() {
-            stream.set_nonblocking(true)?;
-            let accepted = Accepted { peer: peer.into(), local: Address::from(listener.local_addr()?) };
-            let conn = own.gateway.handle_accept(accepted, now);
-            own.sockets.insert(conn, Socket::of(stream));
+        if !draining {
+            own.accept(listener, now)?;
+            // Behind those who have connected already, as far as they know.
+            draining = !serves();
+            if draining {
+                own.gateway.handle_command(Command::Drain { deadline: DRAIN_TIMEOUT }, now);
+            }
         }
         own.read(now);
         if own.gateway.poll_timeout().is_some_and(|at| at <= now) {
@@ -63,6 +75,10 @@ fn wall_clock(at: Instant) -> Result<WallClock, Box<dyn Error>> {
 struct Loop {
     gateway: Gateway,
     sockets: BTreeMap<ConnId, Socket>,
+    /// Whether there is room for more clients: those beyond wait in the kernel's queue.
+    accepting: bool,
+    /// No connection is left.
+    drained: bool,
 }
 
 /// A socket, and what is known of it.
@@ -108,8 +124,26 @@ impl Socket {
 }
 
 impl Loop {
+    fn accept(&mut self, listener: &TcpListener, now: Instant) -> io::Result<()> {
+        let local = Address::from(listener.local_addr()?);
+        for _ in 0..TURN_ACCEPTS {
+            if !self.accepting {
+                break;
+            }
+            // None waits; or that one has failed, or there is no descriptor for it: the next turn asks again.
+            let Ok((stream, peer)) = listener.accept() else { break };
+            stream.set_nonblocking(true)?;
+            let accepted = Accepted { peer: peer.into(), local: local.clone() };
+            let conn = self.gateway.handle_accept(accepted, now);
+            self.sockets.insert(conn, Socket::of(stream));
+            // It may have been the last that there is room for.
+            self.act(now);
+        }
+        Ok(())
+    }
+
     fn read(&mut self, now: Instant) {
-        let Self { gateway, sockets } = self;
+        let Self { gateway, sockets, .. } = self;
         sockets.retain(|&conn, socket| {
             if socket.connecting {
                 match (socket.stream.take_error(), socket.stream.peer_addr()) {
@@ -156,7 +190,8 @@ impl Loop {
     fn act(&mut self, now: Instant) {
         while let Some(action) = self.gateway.poll_action() {
             match action {
-                Action::Connect { conn, target, .. } => {
+                Action::Connect { secure: Some(_), .. } => unreachable!("no upstream speaks TLS"),
+                Action::Connect { conn, target, secure: None } => {
                     let Address::Inet(target) = target else { unreachable!("the backend is no Unix socket") };
                     match Socket::connect(target) {
                         Ok(socket) => drop(self.sockets.insert(conn, socket)),
@@ -176,13 +211,21 @@ impl Loop {
                         SockRef::from(&socket.stream).set_linger(Some(Duration::ZERO)).unwrap_or_default();
                     }
                 }
-                _ => {}
+                Action::Accepting(accepting) => self.accepting = accepting,
+                Action::Drained { cut } => {
+                    self.drained = true;
+                    if cut > 0 {
+                        eprintln!("{cut} connections were cut");
+                    }
+                }
+                Action::Readable(_) | Action::Writable(_) => {}
+                Action::Record(_) => unreachable!("the configuration asks for none"),
             }
         }
     }
 
     fn write(&mut self, now: Instant) {
-        let Self { gateway, sockets } = self;
+        let Self { gateway, sockets, .. } = self;
         sockets.retain(|&conn, socket| {
             while let Some(transmit) =
                 (!socket.connecting && !socket.broken).then(|| gateway.poll_transmit(conn, now)).flatten()

@@ -51,7 +51,7 @@ pub struct Config {
     pub http1: bool,
     /// Whether clients may speak HTTP/2, with prior knowledge (RFC 9113 section 3.3).
     pub http2: bool,
-    /// Listeners of which more is said. A new configuration changes nothing of them: they are as bound as their sockets.
+    /// Listeners of which more is said, each once. A new configuration changes nothing of them: they are as bound as their sockets.
     pub listeners: Vec<ListenerConfig>,
     /// Client connections at a time. Where so many are there, the one that has been idle longest is closed; while none is idle, the
     /// listeners rest. 1 to 10,000,000. Default: 100,000.
@@ -109,7 +109,8 @@ pub struct ListenerConfig {
     /// and its own peers are not taken for clients.
     pub introduced: bool,
     /// Names whose clients are asked for certificates in a way of their own. A request for a name of another group than the one
-    /// for which its connection was opened (SNI) is misdirected (421, RFC 9110 section 15.5.20).
+    /// for which its connection was opened (SNI) is misdirected (421, RFC 9110 section 15.5.20). Where the adapter asks by name, these are the same
+    /// names.
     pub groups: NameGroups,
 }
 
@@ -232,6 +233,7 @@ fn protocol(name: &'static str, text: &str) -> Result<(), ConfigError> {
 
 /// What is wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// A number lies outside its range.
     OutOfRange {
@@ -288,6 +290,21 @@ pub enum ConfigError {
         /// The name of the field.
         name: Arc<str>,
     },
+    /// More is said of a listener that is none, or twice of one. Adapters find it, who know where they listen; so do they find what follows.
+    ListenerUnknown {
+        /// Where it would be.
+        address: Address,
+    },
+    /// A listener asks for certificates for some names, and other names are said to the gateway.
+    ListenerGroups {
+        /// Where it is.
+        address: Address,
+    },
+    /// An upstream has an endpoint that speaks TLS, and nobody has said how to speak it there.
+    UpstreamTls {
+        /// The upstream.
+        upstream: Arc<str>,
+    },
 }
 
 impl fmt::Display for ConfigError {
@@ -322,6 +339,15 @@ impl fmt::Display for ConfigError {
             }
             Self::HeaderValue { name } => {
                 write!(f, "the value of header `{name}` has control characters, or a blank at an end")
+            }
+            Self::ListenerUnknown { address } => {
+                write!(f, "more is said of {address} than that somebody listens there, and nobody does")
+            }
+            Self::ListenerGroups { address } => {
+                write!(f, "the groups of names of {address} are others than those that TLS has there")
+            }
+            Self::UpstreamTls { upstream } => {
+                write!(f, "upstream {upstream} has endpoints that speak TLS, and nobody has said how")
             }
         }
     }

@@ -76,6 +76,7 @@ macro_rules! causes {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $code:ident, $text:literal;)* }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
         pub enum $name { $(#[doc = $text] $(#[$doc])* $variant,)* }
 
         impl $name {

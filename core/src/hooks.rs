@@ -43,6 +43,43 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Tests
+//!
+//! A hook is a function of what it is shown, and can be called without a gateway, by property tests too
+//! ([`strategies`](crate::strategies) draws fields):
+//!
+//! ```
+//! # use shuntyard_core::address::Address;
+//! # use shuntyard_core::hooks::{HookFailed, Hooks, Verdict};
+//! # use shuntyard_core::message::RequestHead;
+//! use shuntyard_core::fields::{FieldLine, FieldSection};
+//! use shuntyard_core::hooks::{Context, HeadMut};
+//! use shuntyard_core::message::RequestRules;
+//! use shuntyard_core::record::RequestId;
+//! use shuntyard_core::time::Instant;
+//! # struct Numbers;
+//! # impl Hooks for Numbers {
+//! #     fn request(&mut self, context: &Context<'_>, request: &mut HeadMut<'_, RequestHead>) -> Result<Verdict, HookFailed> {
+//! #         request.set("x-attempt", context.attempt.to_string())?;
+//! #         Ok(Verdict::Forward)
+//! #     }
+//! # }
+//! # let mut hooks = Numbers;
+//!
+//! const SEED: u64 = 1;
+//! let mut fields = FieldSection::new();
+//! for (name, value) in [(":method", "GET"), (":scheme", "http"), (":authority", "a.example"), (":path", "/")] {
+//!     fields.push(FieldLine::new(name.as_bytes(), value.as_bytes(), SEED));
+//! }
+//! let client = Address::unspecified();
+//! let mut context = Context::new(RequestId(7), &client, Instant::ZERO);
+//! context.attempt = 2;
+//! let mut request = HeadMut::of_request(&mut fields, &RequestRules::default(), SEED)?;
+//! hooks.request(&context, &mut request)?;
+//! assert_eq!(request.get("x-attempt"), Some(&b"2"[..]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Content
 //!
 //! A hook that changes content attaches a [`Transform`] to the head that it is shown. Content then has another length,
@@ -64,7 +101,7 @@
 //! It cannot split or smuggle messages: fields that frame a message are out of its reach, and what it makes is checked by
 //! the rules that hold for peers ([`message`](crate::message)). What does not pass is answered 500, or where the response
 //! has begun, resets the stream; the cause in the records is
-//! [`Cause::HookFailed`](crate::record::Cause::HookFailed). A hook that panics takes its worker along.
+//! [`Cause::HookFailed`](crate::record::Cause::HookFailed), with the reason. A hook that panics takes its worker along.
 
 mod head;
 mod relay;
@@ -73,11 +110,11 @@ use bytes::Bytes;
 
 use crate::address::Address;
 use crate::fields::FieldSection;
-use crate::message::{RequestHead, ResponseHead};
+use crate::message::{Malformed, RequestHead, ResponseHead, Version};
 use crate::record::{Record, RequestId};
 use crate::time::Instant;
 use crate::tls::TlsFacts;
-pub(crate) use head::{Beside, answer_head, is_bare, strip};
+pub(crate) use head::{Beside, answer_head, strip};
 pub use head::{FieldError, HeadMut};
 pub use relay::{OUTPUT_OCTETS, Relay, Step, Transform};
 
@@ -137,6 +174,7 @@ pub trait Hooks: Send {
 
 /// What a hook is told about the request. No state of any other request, connection or thread comes with it.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Context<'a> {
     /// The request, over all its attempts.
     pub request: RequestId,
@@ -150,12 +188,35 @@ pub struct Context<'a> {
     pub endpoint: Option<&'a str>,
     /// The client.
     pub client: &'a Address,
+    /// The listener it came through ([`Accepted::local`](crate::gateway::Accepted::local)); `None` behind the first 65,535 of them.
+    pub listener: Option<&'a Address>,
+    /// The version by which the client asked.
+    pub version: Version,
     /// What its handshake found, its certificate among it; `None` in clear.
     pub tls: Option<&'a TlsFacts>,
     /// When the event came that this follows from.
     pub now: Instant,
     /// The same in seconds since 1970, as the gateway was told the civil time.
     pub unix_seconds: u64,
+}
+
+impl<'a> Context<'a> {
+    /// That of a request over HTTP/2 in clear, before any attempt, of which nothing more is known: for tests of hooks.
+    pub const fn new(request: RequestId, client: &'a Address, now: Instant) -> Self {
+        Self {
+            request,
+            attempt: 0,
+            route: None,
+            upstream: None,
+            endpoint: None,
+            client,
+            listener: None,
+            version: Version::Http2,
+            tls: None,
+            now,
+            unix_seconds: 0,
+        }
+    }
 }
 
 /// What becomes of a message.
@@ -170,20 +231,56 @@ pub enum Verdict {
     Answer(http::Response<Bytes>),
 }
 
-/// A hook could not do its work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HookFailed;
+/// Why a hook could not do its work, or did what it may not. The records have it ([`Cause::HookFailed`](crate::record::Cause::HookFailed)); the
+/// client is told nothing of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum HookFailed {
+    /// A field could not be changed.
+    Field(FieldError),
+    /// The head that it made is malformed.
+    Malformed(Malformed),
+    /// Its answer has no final status, or content where the status allows none.
+    Answer,
+    /// It would open a tunnel, or close one: only backends do.
+    Tunnel,
+    /// A transform said that it has read or written more than there was, or did nothing although there was something to do.
+    Transform,
+    /// What the hook says itself.
+    Own(&'static str),
+}
 
 impl core::fmt::Display for HookFailed {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("a hook failed")
+        match self {
+            Self::Field(error) => error.fmt(f),
+            Self::Malformed(malformed) => write!(f, "the head is malformed: {malformed}"),
+            Self::Answer => {
+                f.write_str("the answer has no final status, or content that its status does not allow")
+            }
+            Self::Tunnel => f.write_str("only a backend opens a tunnel or refuses one"),
+            Self::Transform => f.write_str("a transform moved nothing, or more than there was"),
+            Self::Own(words) => f.write_str(words),
+        }
     }
 }
 
 impl core::error::Error for HookFailed {}
 
 impl From<FieldError> for HookFailed {
-    fn from(_: FieldError) -> Self {
-        Self
+    fn from(error: FieldError) -> Self {
+        Self::Field(error)
+    }
+}
+
+impl From<Malformed> for HookFailed {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+impl From<&'static str> for HookFailed {
+    fn from(words: &'static str) -> Self {
+        Self::Own(words)
     }
 }

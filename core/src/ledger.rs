@@ -7,7 +7,7 @@
 /// let reservation = shuntyard_core::ledger::Reservation { octets: 0 };
 /// ```
 #[must_use = "a permit that is not given back is memory lost"]
-#[cfg_attr(feature = "observe", derive(Clone))]
+#[cfg_attr(feature = "fork", derive(Clone))]
 #[derive(Debug)]
 pub struct Permit {
     reservation: Reservation,
@@ -15,7 +15,7 @@ pub struct Permit {
 
 /// Memory that is kept free for what a peer may send. It goes back to the [`Ledger`] it came from.
 #[must_use = "a reservation that is not given back is memory lost"]
-#[cfg_attr(feature = "observe", derive(Clone))]
+#[cfg_attr(feature = "fork", derive(Clone))]
 #[derive(Debug)]
 pub struct Reservation {
     octets: u32,

@@ -73,6 +73,11 @@ pub struct ResponseHead {
     pub declines_upgrade: bool,
 }
 
+/// Responses with this status have no content (RFC 9110 section 6.4.1).
+pub(crate) const fn is_bare(status: u16) -> bool {
+    matches!(status, 204 | 205 | 304)
+}
+
 /// The version of HTTP by which a message came (RFC 9110 section 2.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::address::Address;
 use crate::error::ErrorCode;
 use crate::fields::{FieldName, FieldSection};
+use crate::hooks::HookFailed;
 use crate::key::ConnId;
 use crate::message::{Refusal, Version};
 use crate::time::Instant;
@@ -53,6 +54,7 @@ pub enum Outcome {
 
 /// Why the gateway could not get a (whole) response. The names are those of RFC 9209 where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Cause {
     /// No endpoint accepted a connection.
     ConnectionRefused,
@@ -106,8 +108,8 @@ pub enum Cause {
     LastForward,
     /// A hook answered, with a status of its own.
     HookAnswered,
-    /// A hook failed, or made what is not well-formed.
-    HookFailed,
+    /// A hook failed, or made what is not well-formed, for this reason.
+    HookFailed(HookFailed),
     /// TLS with the backend failed, for this reason.
     Tls(TlsFailure),
     /// The connection was opened for a name with other demands on clients' certificates than the one that is asked for.
@@ -144,7 +146,7 @@ impl Cause {
             Self::NoTunnel => (502, "http_protocol_error"),
             // The answer is the hook's.
             Self::HookAnswered => (500, "proxy_internal_response"),
-            Self::HookFailed => (500, "proxy_internal_error"),
+            Self::HookFailed(_) => (500, "proxy_internal_error"),
             Self::Tls(failure) => match failure.group() {
                 TlsFault::Protocol => (502, "tls_protocol_error"),
                 TlsFault::Certificate => (502, "tls_certificate_error"),
@@ -153,7 +155,8 @@ impl Cause {
         }
     }
 
-    /// Every cause once; for resets of backends any code stands for all, for failures of TLS one of each fault.
+    /// Every cause once; for resets of backends any code stands for all, for failures of TLS one of each fault, for those of
+    /// hooks any.
     pub const ALL: [Self; 31] = [
         Self::ConnectionRefused,
         Self::ConnectionTimeout,
@@ -171,7 +174,7 @@ impl Cause {
         Self::NoRoute,
         Self::NotServed,
         Self::HookAnswered,
-        Self::HookFailed,
+        Self::HookFailed(HookFailed::Own("")),
         Self::RequestTargetTooLong,
         Self::RequestMalformed,
         Self::VersionUnsupported,
@@ -233,7 +236,7 @@ impl Cause {
             Self::NoRoute => (13, "no_route", "NR"),
             Self::NotServed => (14, "not_served", "NR"),
             Self::HookAnswered => (15, "hook_answered", "LR"),
-            Self::HookFailed => (16, "hook_failed", "LR"),
+            Self::HookFailed(_) => (16, "hook_failed", "LR"),
             Self::RequestTargetTooLong => (17, "request_target_too_long", "DPE"),
             Self::RequestMalformed => (18, "request_malformed", "DPE"),
             Self::VersionUnsupported => (19, "version_unsupported", "DPE"),

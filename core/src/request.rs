@@ -111,7 +111,7 @@ impl Arrived {
 
 /// A request on its way to an engine: its head. Nothing of it is emitted to anyone; its content waits with
 /// [`Awaiting`], bounded by the window that the client was given.
-#[cfg_attr(feature = "observe", derive(Clone))]
+#[cfg_attr(feature = "fork", derive(Clone))]
 #[derive(Debug)]
 pub struct Frozen {
     fields: FieldSection,
@@ -166,7 +166,7 @@ pub struct Attempt {
 }
 
 /// A request that has a stream of a backend connection.
-#[cfg_attr(feature = "observe", derive(Clone))]
+#[cfg_attr(feature = "fork", derive(Clone))]
 #[derive(Debug)]
 pub struct Live {
     /// Kept until it ends, for it may have to be sent again.
@@ -221,7 +221,7 @@ impl Live {
 }
 
 /// The proof that no engine holds the request any more.
-#[cfg_attr(feature = "observe", derive(Clone))]
+#[cfg_attr(feature = "fork", derive(Clone))]
 #[derive(Debug)]
 pub struct Finished {
     /// The original head: for the end record.
@@ -242,7 +242,7 @@ impl Finished {
 }
 
 /// Where a request is. It owns what may be done with the request there.
-#[cfg_attr(feature = "observe", derive(Clone))]
+#[cfg_attr(feature = "fork", derive(Clone))]
 #[derive(Debug)]
 pub enum Place {
     /// On its way to an engine.

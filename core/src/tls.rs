@@ -23,6 +23,7 @@ macro_rules! failures {
     ($($(#[doc = $doc:literal])* $variant:ident = $index:literal, $group:ident, $reason:literal;)*) => {
         /// Why TLS failed on a connection: one variant a cause.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
         pub enum TlsFailure {
             $($(#[doc = $doc])* $variant,)*
             /// The peer has ended it, with this description (RFC 8446 section 6).

@@ -178,7 +178,7 @@ pub enum ConnectionLevel {}
 /// }
 /// ```
 #[must_use = "credit that is not given back stalls its sender"]
-#[cfg_attr(feature = "observe", derive(Clone))]
+#[cfg_attr(feature = "fork", derive(Clone))]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Credit<L> {
     octets: u32,

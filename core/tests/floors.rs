@@ -32,7 +32,16 @@ const FLOORS: &[(&str, &[&str])] = &[
     ),
     (
         "3 stream",
-        &["h2/budget", "h2/event", "h2/schedule", "h2/settings", "h2/state", "h2/streams", "h2/traffic"],
+        &[
+            "h2/budget",
+            "h2/event",
+            "h2/schedule",
+            "h2/settings",
+            "h2/state",
+            "h2/streams",
+            "h2/traffic",
+            "h2/unsent",
+        ],
     ),
     (
         "4 connection",

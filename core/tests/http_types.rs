@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, Request, Response, Uri, header};
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::error::ConnectionError;
 use shuntyard_core::fields::FieldSection;
-use shuntyard_core::h2::{Client, OpenError, Protocol, Server, ServerEvent};
+use shuntyard_core::h2::{Client, OpenError, Protocol, SendError, Server, ServerEvent, StreamKey};
 use shuntyard_core::hpack::{Decoder, SectionLimits};
 use shuntyard_core::time::Duration;
 use shuntyard_requirements::req;
@@ -250,6 +250,84 @@ fn rfc9113_8_2_3_a_server_joins_cookie_lines() {
     assert_eq!(cookies, ["a=1; "]);
     let request = received(&[wire::get(), line("cookie", "a=1")].concat());
     assert_eq!(request.headers().get(header::COOKIE).expect("one line"), "a=1");
+}
+
+/// A server, and the stream of a request that it has got.
+fn asked(block: &[u8]) -> (Server, StreamKey) {
+    let mut server = Server::new(ConnectionConfig::default(), 2).expect("a valid configuration");
+    server.handle_recv(&[PREFACE, &settings(&[]), &headers(1, block, true)].concat());
+    while let Some(event) = server.poll_event().expect("no error") {
+        if let ServerEvent::Request { stream, .. } = event {
+            return (server, stream);
+        }
+    }
+    panic!("no request came")
+}
+
+fn status(code: u16) -> Response<()> {
+    Response::builder().status(code).body(()).expect("a head")
+}
+
+/// Whoever answers every request alike would break the connection to a client that asks for a head only.
+#[test]
+fn rfc9110_6_4_1_a_server_sends_no_content_where_there_is_none() {
+    req!("9110-9.3.2-01");
+    let head = [&line(":method", "HEAD")[..], &[0x86, 0x84], &line(":authority", "example.com")].concat();
+    for (block, code, refused) in [
+        (&head, 200, true),
+        (&head, 404, true),
+        (&wire::get(), 204, true),
+        (&wire::get(), 205, true),
+        (&wire::get(), 304, true),
+        (&wire::get(), 200, false),
+    ] {
+        let (mut server, stream) = asked(block);
+        // An interim head says nothing of what follows.
+        server.send_response(stream, &status(103), false).expect("an open stream");
+        server.send_response(stream, &status(code), false).expect("an open stream");
+        let content = server.send_data(stream, b"content", false);
+        assert_eq!(content, if refused { Err(SendError::NoContent) } else { Ok(()) }, "{code}");
+        assert_eq!(server.send_data(stream, b"", true), Ok(()), "it may end");
+        let mut octets = server.poll_transmit().expect("a response").to_vec();
+        let data: usize = take_frames(&mut octets)
+            .iter()
+            .filter(|frame| frame.frame_type == DATA)
+            .map(|frame| frame.payload.len())
+            .sum();
+        assert_eq!(data, if refused { 0 } else { 7 });
+    }
+}
+
+#[test]
+fn rfc9113_8_6_a_server_switches_no_protocols() {
+    let (mut server, stream) = asked(&wire::get());
+    assert_eq!(server.send_response(stream, &status(101), false), Err(SendError::Status));
+    assert_eq!(server.send_response(stream, &status(200), true), Ok(()));
+}
+
+#[test]
+fn rfc8441_3_a_client_waits_for_the_word_that_extended_connect_is_understood() {
+    let mut request = get("http://a.example/chat");
+    *request.method_mut() = Method::CONNECT;
+    request.extensions_mut().insert(Protocol("websocket".to_owned()));
+    let mut client = Client::new(ConnectionConfig::default(), 1).expect("a valid configuration");
+    assert_eq!(client.send_request(&request, false), Err(OpenError::NotOffered));
+    for (value, understood) in [(0, false), (1, true)] {
+        client.handle_recv(&settings(&[(0x8, value)]));
+        while client.poll_event().expect("no error").is_some() {}
+        assert_eq!(client.peer_settings().enable_connect_protocol, understood);
+        assert_eq!(client.send_request(&request, false).is_ok(), understood);
+    }
+}
+
+#[test]
+fn rfc9113_8_5_a_connect_without_authority_is_not_sent() {
+    req!("9113-8.5-01");
+    let mut client = Client::new(ConnectionConfig::default(), 1).expect("a valid configuration");
+    let request = Request::connect("/nowhere").body(()).expect("a request");
+    assert_eq!(client.send_request(&request, false), Err(OpenError::Malformed));
+    let request = Request::connect("a.example:443").body(()).expect("a request");
+    assert!(client.send_request(&request, false).is_ok());
 }
 
 /// A cookie is a secret for HPACK, joined or not.

@@ -118,6 +118,7 @@ fn before_tunnels(share: Scope, clients: usize, each: usize) -> (Memory, ConnId)
     let waiting: Vec<ConnId> = (0..clients).map(|_| memory.connect(ConnectionConfig::default())).collect();
     memory.settle();
     for &client in &waiting {
+        while memory.client(client).poll_event().expect("a sound connection").is_some() {}
         for _ in 0..each {
             memory.client(client).send_request(&tunnel(), false).expect("a slot");
         }

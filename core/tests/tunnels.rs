@@ -33,7 +33,7 @@ fn upgrade(protocol: &str) -> Request<()> {
 }
 
 fn ask_for_tunnel(memory: &mut Memory, client: ConnId, protocol: &str) -> StreamKey {
-    memory.settle();
+    memory.learn_offers(client);
     let stream = memory.client(client).send_request(&upgrade(protocol), false).expect("a slot");
     memory.settle();
     stream
@@ -269,7 +269,7 @@ fn rfc8441_3_clients_are_told_that_tunnels_are_understood() {
 fn a_tunnel_that_is_refused_here_is_not_answered_in_the_form_of_grpc() {
     let mut memory = memory();
     let client = memory.connect(ConnectionConfig::default());
-    memory.settle();
+    memory.learn_offers(client);
     let mut request = upgrade("connect-udp");
     request.headers_mut().insert("content-type", "application/grpc".parse().expect("a value"));
     memory.client(client).send_request(&request, false).expect("a slot");

@@ -84,7 +84,7 @@ impl Gateway {
         options.listen_tls = vec![(Address::Inet(([127, 0, 0, 1], 0).into()), tls)];
         options.workers = workers;
         options.observer = Some(Arc::new(move |notice| {
-            if let Notice::Record(record) = notice {
+            if let Notice::Record { record, .. } = notice {
                 writer.note(&record);
             }
         }));

@@ -19,7 +19,7 @@ pub(crate) struct Finished {
     /// When it ended.
     pub(crate) at: SystemTime,
     /// The number of the worker that has served it.
-    pub(crate) worker: Option<usize>,
+    pub(crate) worker: usize,
 }
 
 impl Finished {
@@ -49,8 +49,8 @@ thread_local! {
     static ATTEMPTS: RefCell<HashMap<RequestId, Vec<AttemptRecord>>> = RefCell::default();
 }
 
-/// Takes a record in; gives out what is complete with it.
-pub(super) fn gather(record: Record) -> Option<Finished> {
+/// Takes a record of this worker in, on its thread; gives out what is complete with it.
+pub(super) fn gather(worker: usize, record: Record) -> Option<Finished> {
     match record {
         Record::Started { .. } => None,
         Record::Attempt(attempt) => {
@@ -59,7 +59,7 @@ pub(super) fn gather(record: Record) -> Option<Finished> {
         }
         Record::Ended(end) => {
             let attempts = ATTEMPTS.with_borrow_mut(|waiting| waiting.remove(&end.request));
-            let (at, worker) = (SystemTime::now(), shuntyard_adapter::worker_number());
+            let at = SystemTime::now();
             Some(Finished { end, attempts: attempts.unwrap_or_default(), at, worker })
         }
     }

@@ -43,7 +43,7 @@ pub(super) fn diagnose(finished: &Finished) {
     let got_over = || attempts.iter().rev().find_map(|attempt| attempt.outcome.cause()).map(Cause::name);
     let cause = fault.map(Fault::name).or_else(got_over).unwrap_or("-");
     let method = String::from_utf8_lossy(method(end).unwrap_or(b"-"));
-    let (status, attempts, worker) = (end.status, end.attempts, finished.worker.unwrap_or_default());
+    let (status, attempts, worker) = (end.status, end.attempts, finished.worker);
     let (request, method) = (end.request.0, &*method);
     tracing::debug!(request, worker, method, status, attempts, upstream, endpoint, outcome, cause);
 }
@@ -57,7 +57,7 @@ fn method(end: &EndRecord) -> Option<&[u8]> {
 fn request(line: &mut Object<'_>, finished: &Finished, query: bool, forwarding: &ForwardingConfig) {
     let Finished { end, at, worker, .. } = finished;
     line.text("time", &began(*at, end));
-    worker.iter().for_each(|worker| line.number("worker", *worker as u64));
+    line.number("worker", *worker as u64);
     let (peer, port) = parts(&end.client);
     let port = port.map(u64::from);
     match behind_proxies(end, forwarding) {
@@ -149,8 +149,12 @@ fn response(line: &mut Object<'_>, Finished { end, attempts, .. }: &Finished) {
     line.text("outcome", word);
     line.text("flags", &flags(end, attempts));
     line.word("error", error(fault));
-    if let Some(Fault::Cause(Cause::Tls(failure))) = fault {
-        line.text("error_reason", &failure.to_string());
+    if let Some(Fault::Cause(cause)) = fault {
+        match cause {
+            Cause::Tls(failure) => line.text("error_reason", &failure.to_string()),
+            Cause::HookFailed(failed) => line.text("error_reason", &failed.to_string()),
+            _ => {}
+        }
     }
     request_id(end).into_iter().for_each(|id| line.text("request_id", id));
     trace_id(end).into_iter().for_each(|id| line.text("trace_id", id));
@@ -310,7 +314,7 @@ pub(super) mod tests {
             ended: at(2000),
         };
         let at = UNIX_EPOCH + Duration::from_secs(784_111_777);
-        Finished { end, attempts: vec![attempt], at, worker: Some(2) }
+        Finished { end, attempts: vec![attempt], at, worker: 2 }
     }
 
     fn parsed(finished: &Finished, query: bool) -> Value {

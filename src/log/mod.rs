@@ -151,11 +151,11 @@ impl AccessLog {
     }
 
     /// What workers tell of their records.
-    pub(crate) fn note(&self) -> impl Fn(Record) + Send + Sync + use<> {
+    pub(crate) fn note(&self) -> impl Fn(usize, Record) + Send + Sync + use<> {
         let (sender, counts) = (self.sender.clone(), Arc::clone(&self.counts));
         let queued = Arc::clone(&self.queued);
-        move |record| {
-            let Some(finished) = gather::gather(record) else { return };
+        move |worker, record| {
+            let Some(finished) = gather::gather(worker, record) else { return };
             let octets = finished.octets();
             // One may be there whatever its size. It is taken off when it was written, or was not queued.
             let before = queued.fetch_add(octets, Ordering::Relaxed);
@@ -230,7 +230,7 @@ mod tests {
         let mut reader = reader.join().expect("no panic");
         let (note, counts) = (log.note(), log.counts());
         for _ in 0..requests {
-            note(Record::Ended(line::tests::finished(fields).end));
+            note(0, Record::Ended(line::tests::finished(fields).end));
         }
         let [_, dropped, _] = counts.read();
         assert!(dropped < requests, "{dropped} were dropped");

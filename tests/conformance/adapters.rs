@@ -227,7 +227,7 @@ impl Account {
                 self.turned_away.lock().unwrap().push(failure);
             } else if let Notice::NotIntroduced { reason, .. } = notice {
                 self.strangers.lock().unwrap().push(reason);
-            } else if let Notice::Record(record) = notice {
+            } else if let Notice::Record { record, .. } = notice {
                 let count = match *record {
                     Record::Started { .. } => &self.started,
                     Record::Attempt(attempt) => {

@@ -28,7 +28,7 @@ fn the_counters_are_the_sums_of_the_records_under_load_with_faults(adapter: &dyn
     let kept = Arc::clone(&records);
     let mut options = Options::new(vec![any_port()]);
     options.observer = Some(Arc::new(move |notice| {
-        if let Notice::Record(record) = notice {
+        if let Notice::Record { record, .. } = notice {
             kept.lock().unwrap().push(*record);
         }
     }));

@@ -36,7 +36,7 @@ impl Running {
         let ended = Arc::<Mutex<Vec<EndRecord>>>::default();
         let account = Arc::clone(&ended);
         let observer = Arc::new(move |notice| {
-            if let Notice::Record(record) = notice
+            if let Notice::Record { record, .. } = notice
                 && let Record::Ended(record) = *record
             {
                 account.lock().unwrap().push(record);

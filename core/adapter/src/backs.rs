@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use shuntyard_core::config::{Config, ConfigError, UpstreamConfig};
 use shuntyard_core::gateway::Secure;
 use shuntyard_core::tls::TlsFailure;
 use shuntyard_transport::{BackTls, Transport};
@@ -35,6 +36,20 @@ impl Backs {
         gone.retain(|name, _| !table.upstreams.contains_key(name));
         if !gone.is_empty() {
             table.gone = gone;
+        }
+    }
+
+    /// Whether each upstream of this configuration is among these that has an endpoint which speaks TLS: every request for another would fail.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn cover(&self, config: &Config) -> Result<(), ConfigError> {
+        let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let speaks_tls = |of: &UpstreamConfig| of.endpoints.iter().any(|endpoint| endpoint.tls.is_some());
+        let is_missing = |of: &&UpstreamConfig| speaks_tls(of) && !table.upstreams.contains_key(&of.name);
+        match config.upstreams.iter().find(is_missing) {
+            Some(upstream) => Err(ConfigError::UpstreamTls { upstream: upstream.name.clone() }),
+            None => Ok(()),
         }
     }
 

@@ -10,11 +10,14 @@ use shuntyard_core::address::Address;
 use shuntyard_core::config::{Config, ConfigError};
 use shuntyard_core::gateway::{Command, Gateway};
 
+use crate::{Backs, Looking};
+
 /// Ends a server, changes its configuration and looks into it from another thread. What is ordered before it runs is done
 /// when it runs.
 #[derive(Clone)]
 pub struct Handle {
     desks: Arc<[Desk]>,
+    backs: Backs,
 }
 
 /// Takes the orders for one worker, and wakes it. A worker that has ended needs none.
@@ -36,9 +39,9 @@ pub enum Order {
 }
 
 impl Handle {
-    /// Gives orders through these desks, one a worker.
-    pub fn new(desks: Vec<Desk>) -> Self {
-        Self { desks: desks.into() }
+    /// Gives orders through these desks, one a worker, to those who speak to upstreams like this.
+    pub fn new(desks: Vec<Desk>, backs: Backs) -> Self {
+        Self { desks: desks.into(), backs }
     }
 
     /// Lets every worker finish what is there and accept nothing new. After the deadline, counted from now,
@@ -53,25 +56,28 @@ impl Handle {
     }
 
     /// Gives every worker a new configuration: routes and upstreams apply from the next request, what concerns connections
-    /// applies to those that come. Listeners are not touched.
+    /// applies to those that come. Listeners are not touched. How TLS is spoken with upstreams that come is said before ([`Backs::replace`]).
     ///
     /// # Errors
     /// A configuration that cannot work; then nothing has changed.
     pub fn configure(&self, config: &Config) -> Result<(), ConfigError> {
         config.validate()?;
+        self.backs.cover(config)?;
         self.order(|| Order::Command(Command::Configure(Box::new(config.clone()))));
         Ok(())
     }
 
     /// Clients of this listener who have shown certificates are asked to leave, for others are trusted now
-    /// ([`FrontTls::replace_clients`](shuntyard_transport::FrontTls::replace_clients)). What they have asked for is answered. The listener must be one of
-    /// [`Config::listeners`].
+    /// ([`FrontTls::replace_clients`](shuntyard_transport::FrontTls::replace_clients)). What they have asked for is answered.
     pub fn part(&self, listener: &Address) {
         self.order(|| Order::Command(Command::Part { listener: listener.clone() }));
     }
 
     /// Looks into every worker's gateway, on its own thread, and is told its time: `look` should be short. Wakes the workers and waits for
     /// `patience` at most; a worker that has ended, or is stuck, is missing in the answer, which is in the order of the workers.
+    ///
+    /// It blocks its thread. On one that has a worker to run (a task of the runtime that serves it, an [`Observer`](crate::Observer)) nobody
+    /// would answer until patience has ended: there is [`look`](Self::look) for that.
     pub fn inspect<T: Send + 'static>(
         &self,
         patience: Duration,
@@ -80,7 +86,7 @@ impl Handle {
         self.inspect_by_worker(patience, look).into_values().collect()
     }
 
-    /// Likewise, with the workers' numbers, which stay theirs whoever answers first.
+    /// Likewise, with the workers' numbers, which stay theirs whoever answers first. Like [`inspect`](Self::inspect) it blocks its thread.
     pub fn inspect_by_worker<T: Send + 'static>(
         &self,
         patience: Duration,
@@ -103,6 +109,21 @@ impl Handle {
         std::iter::from_fn(next).take(self.desks.len()).collect()
     }
 
+    /// Looks into every worker's gateway as [`inspect_by_worker`](Self::inspect_by_worker) does, and blocks nobody: the answer is a future, for any
+    /// runtime. It is ready once each worker has answered or ended. Its owner has the patience; what was asked is asked with the
+    /// call already, before anybody polls.
+    pub fn look<T: Send + 'static>(
+        &self,
+        look: impl Fn(&Gateway, shuntyard_core::time::Instant) -> T + Clone + Send + 'static,
+    ) -> Looking<T> {
+        let (looking, shares) = Looking::new(self.desks.len());
+        for ((number, desk), share) in self.desks.iter().enumerate().zip(shares) {
+            let look = look.clone();
+            desk(Order::Inspect(Box::new(move |gateway, now| share.answer(number, look(gateway, now)))));
+        }
+        looking
+    }
+
     /// How many workers there are, those included that have ended.
     pub fn workers(&self) -> usize {
         self.desks.len()
@@ -123,7 +144,9 @@ impl fmt::Debug for Handle {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::{Pin, pin};
     use std::sync::Mutex;
+    use std::task::{Context, Poll, Waker};
 
     use super::*;
     use shuntyard_core::time::WallClock;
@@ -132,6 +155,17 @@ mod tests {
         let now = shuntyard_core::time::Instant::ZERO;
         let config = Config::new(vec![Address::Unix("/run/a".into())]);
         Gateway::new(config, 1, now, WallClock { at: now, unix_seconds: 0 }).unwrap()
+    }
+
+    /// Every request for it would fail.
+    #[test]
+    fn a_configuration_with_an_upstream_whose_tls_nobody_knows_reaches_no_worker() {
+        let desk: Desk = Arc::new(|_| panic!("it was ordered"));
+        let handle = Handle::new(vec![desk], Backs::default());
+        let mut config = Config::new(vec![Address::Unix("/run/a".into())]);
+        config.upstreams[0].endpoints[0].tls = Some(shuntyard_core::config::Alpn::Http2);
+        let unknown = ConfigError::UpstreamTls { upstream: "default".into() };
+        assert_eq!(handle.configure(&config), Err(unknown));
     }
 
     #[test]
@@ -143,8 +177,31 @@ mod tests {
         });
         // One that has ended drops its orders.
         let ended: Desk = Arc::new(drop);
-        let handle = Handle::new(vec![answers, ended]);
+        let handle = Handle::new(vec![answers, ended], Backs::default());
         assert_eq!(handle.inspect(Duration::MAX, |_, now| now), [shuntyard_core::time::Instant::ZERO]);
+    }
+
+    /// A worker that shares its thread with the asker can answer behind the call.
+    #[test]
+    fn a_look_is_ready_once_each_worker_has_answered_or_ended() {
+        let kept: Arc<Mutex<Vec<Order>>> = Arc::default();
+        let keeper = Arc::clone(&kept);
+        let desk: Desk = Arc::new(move |order| keeper.lock().unwrap().push(order));
+        let handle = Handle::new(vec![Arc::clone(&desk), desk], Backs::default());
+        let mut looking = handle.look(|_, now| now);
+        let mut context = Context::from_waker(Waker::noop());
+        let mut orders = std::mem::take(&mut *kept.lock().unwrap());
+        assert_eq!(orders.len(), 2, "it is asked before anybody polls");
+        let Some(Order::Inspect(look)) = orders.pop() else { panic!("another order") };
+        assert!(Pin::new(&mut looking).poll(&mut context).is_pending());
+        look(&gateway(), shuntyard_core::time::Instant::ZERO);
+        assert!(Pin::new(&mut looking).poll(&mut context).is_pending(), "one is missing");
+        // That one ends.
+        drop(orders);
+        let seen = BTreeMap::from([(1, shuntyard_core::time::Instant::ZERO)]);
+        assert_eq!(Pin::new(&mut looking).poll(&mut context), Poll::Ready(seen));
+        let nobody = pin!(Handle::new(Vec::new(), Backs::default()).look(|_, now| now)).poll(&mut context);
+        assert_eq!(nobody, Poll::Ready(BTreeMap::new()));
     }
 
     /// Else sums of what they tell, and their names, would differ from one look to the next.
@@ -165,7 +222,7 @@ mod tests {
             }
         });
         let ended: Desk = Arc::new(drop);
-        let handle = Handle::new(vec![ended, slow, quick]);
+        let handle = Handle::new(vec![ended, slow, quick], Backs::default());
         let answers = || handle.inspect_by_worker(Duration::MAX, |_, now| now.as_nanos());
         assert_eq!(answers(), BTreeMap::from([(1, 1), (2, 0)]));
         assert_eq!(handle.inspect(Duration::MAX, |_, now| now.as_nanos()), [1, 0]);

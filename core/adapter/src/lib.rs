@@ -4,7 +4,9 @@
 //! Whoever serves uses `shuntyard-mio` or `shuntyard-tokio`, which show what of this is theirs to show. Whoever writes
 //! an adapter of their own may begin here.
 
+use std::collections::hash_map::RandomState;
 use std::fmt;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -12,20 +14,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shuntyard_core::address::Address;
-use shuntyard_core::config::{Config, ConfigError, ListenerConfig};
-use shuntyard_core::gateway::{Gateway, Record};
+use shuntyard_core::config::ConfigError;
+use shuntyard_core::gateway::Record;
 use shuntyard_core::hooks::Hooks;
 use shuntyard_core::tls::TlsFailure;
 
-use recording::{Preamble, Recorder, remove_beyond};
 use shuntyard_transport::{FrontTls, NotIntroduced};
 
 mod backs;
 mod clock;
+mod equipment;
 mod failure;
 mod handle;
 mod introducing;
 mod listener;
+mod looking;
 mod recording;
 mod resolve;
 mod secured;
@@ -33,12 +36,14 @@ mod threads;
 
 pub use backs::Backs;
 pub use clock::{Clock, wall_clock};
+pub use equipment::{Equipment, equip};
 pub use failure::{connect_failure, is_queue_full, transfer_failure};
 pub use handle::{Desk, Handle, Look, Order};
 pub use introducing::{Introduced, Introducing};
 pub use listener::{
     BACKLOG, INHERITS_NO_DELAY, ListenSocket, Listener, SocketFile, read_at_once, reset_on_close,
 };
+pub use looking::Looking;
 pub use recording::{
     Damage, Difference, Input, Recorded, RecordingOptions, ReplayError, Replayed, StreamName, explain,
     explain_with, replay, replay_octets, replay_with,
@@ -46,7 +51,7 @@ pub use recording::{
 pub use resolve::{addresses_of, resolve};
 pub use secured::{Reading, Secured, Wire, Writing};
 pub use shuntyard_transport as transport;
-pub use threads::{run_threads, worker_number};
+pub use threads::run_threads;
 
 /// Octets read from one socket before the others have their turn.
 pub const TURN_OCTETS: usize = 256 << 10;
@@ -67,20 +72,23 @@ pub const CONNECT_AGAIN: Duration = Duration::from_millis(10);
 /// How often the gateway is told the civil time, at most.
 pub const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How a server stands on this machine. What it does for its clients is in [`Config`].
+/// How a server stands on this machine. What it does for its clients is in [`Config`](shuntyard_core::config::Config).
 #[derive(Clone)]
 pub struct Options {
     /// Where clients connect to. Port 0 is a port that the kernel picks. Every worker listens on all of them.
     pub listen: Vec<Address>,
-    /// Where clients connect to and speak TLS. It comes behind the others in the list of addresses.
+    /// Where clients connect to and speak TLS. It comes behind the others in the list of addresses. The groups of names of each
+    /// ([`FrontTls::by_name`]) are told to the gateway; [`Config::listeners`](shuntyard_core::config::Config::listeners) may repeat them, and must not say others.
     pub listen_tls: Vec<(Address, FrontTls)>,
-    /// How upstreams are spoken to by TLS.
+    /// How upstreams are spoken to by TLS: each that has an endpoint which speaks it ([`EndpointConfig::tls`](shuntyard_core::config::EndpointConfig::tls)).
     pub backs: Backs,
-    /// Threads, each with a gateway of its own: the limits of [`Config`] hold for each of them.
+    /// Threads, each with a gateway of its own: the limits of [`Config`](shuntyard_core::config::Config) hold for each of them.
     pub workers: NonZeroUsize,
-    /// Seeds the gateways' random choices. The worker's number is added to it.
+    /// Seeds the gateways' random choices and keys their hashes. The worker's number is added to it. Unpredictable in production, or clients could
+    /// make hashes collide; fixed in tests that are to be the same twice.
     pub seed: u64,
-    /// Is told of records and of trouble. Runs on the workers' threads, so it must not block.
+    /// Is told of records and of trouble, on the thread that it happens on: a worker's, which it must not block, or one that looks a name up
+    /// ([`Notice::NameUnresolved`]).
     pub observer: Option<Observer>,
     /// Makes the hooks of each worker, which knows nothing of the others'. A recording does not hold them: whoever replays one
     /// of a gateway with hooks needs the same hooks ([`replay_with`]), and where they look at content, a recording of it.
@@ -90,19 +98,24 @@ pub struct Options {
 }
 
 impl Options {
-    /// One worker, seed 0, no observer, no hooks, no recording.
+    /// One worker, a seed that the system has drawn, no observer, no hooks, no recording.
     pub fn new(listen: Vec<Address>) -> Self {
         Self {
             listen,
             listen_tls: Vec::new(),
             backs: Backs::default(),
             workers: NonZeroUsize::MIN,
-            seed: 0,
+            seed: drawn_seed(),
             observer: None,
             hooks: None,
             recording: None,
         }
     }
+}
+
+/// Different each time: std seeds its hasher from the system's randomness.
+fn drawn_seed() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 impl fmt::Debug for Options {
@@ -111,7 +124,6 @@ impl fmt::Debug for Options {
             .field("listen", &self.listen)
             .field("listen_tls", &self.listen_tls)
             .field("workers", &self.workers)
-            .field("seed", &self.seed)
             .field("recording", &self.recording)
             .finish_non_exhaustive()
     }
@@ -127,8 +139,14 @@ pub type MakeHooks = Arc<dyn Fn(usize) -> Box<dyn Hooks> + Send + Sync>;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Notice {
-    /// A gateway wrote something down ([`Config::records`]).
-    Record(Box<Record>),
+    /// A gateway wrote something down ([`Config::records`](shuntyard_core::config::Config::records)). Each gateway numbers its requests for itself: records are of one request where both
+    /// numbers are the same.
+    Record {
+        /// The worker's number, counted from 0.
+        worker: usize,
+        /// What it wrote down.
+        record: Box<Record>,
+    },
     /// A connection could not be accepted, as a rule because the process has no descriptor left (EMFILE).
     /// It waits in the kernel's queue; the worker tries again after the pause.
     AcceptPaused {
@@ -164,7 +182,7 @@ pub enum Notice {
         /// Why they are none.
         reason: NotIntroduced,
     },
-    /// The addresses behind a name were not found. The gateway asks again when somebody needs them.
+    /// The addresses behind a name were not found. The gateway asks again when somebody needs them. It is told on a thread of its own.
     NameUnresolved {
         /// The name.
         name: Arc<str>,
@@ -230,75 +248,20 @@ pub struct Exit {
     pub cut: u32,
 }
 
-/// What one worker begins with.
-#[derive(Debug)]
-pub struct Equipment {
-    /// Its gateway.
-    pub gateway: Recorded,
-    /// Its share of every address.
-    pub listeners: Vec<Listener>,
-    /// The clock of all workers.
-    pub clock: Clock,
-    /// How upstreams are spoken to by TLS.
-    pub backs: Backs,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Takes the addresses and makes the gateways: what every worker begins with.
-///
-/// # Errors
-/// A value of the configuration outside its range; an address that is taken. Nothing stays bound then.
-pub fn equip(config: &Config, options: &Options) -> Result<Vec<Equipment>, BindError> {
-    config.validate().map_err(BindError::Config)?;
-    let mut config = config.clone();
-    let mut named: Vec<_> = config.listeners.iter_mut().map(Some).collect();
-    let mut shares: Vec<Vec<Listener>> = Vec::new();
-    shares.resize_with(options.workers.get(), Vec::new);
-    let in_clear = options.listen.iter().map(|address| (address, None));
-    let tls = options.listen_tls.iter().map(|(address, tls)| (address, Some(tls)));
-    for (address, tls) in in_clear.chain(tls) {
-        let listeners = Listener::bind(address, options.workers.get())
-            .map_err(|error| BindError::Listen { address: address.clone(), error })?;
-        // The kernel may have picked the port.
-        let mut introduced = false;
-        let is_named =
-            |of: &&mut Option<&mut ListenerConfig>| of.as_ref().is_some_and(|of| of.address == *address);
-        if let (Some(of), Some(listener)) =
-            (named.iter_mut().find(is_named).and_then(Option::take), listeners.first())
-        {
-            of.address = listener.address.clone();
-            introduced = of.introduced;
-        }
-        for (share, listener) in shares.iter_mut().zip(listeners) {
-            share.push(Listener { tls: tls.cloned(), introduced, ..listener });
-        }
+    /// One that all programs share would be known to everybody.
+    #[test]
+    fn options_come_with_a_seed_of_their_own() {
+        assert_ne!(Options::new(Vec::new()).seed, Options::new(Vec::new()).seed);
     }
-    if let Some(recording) = &options.recording {
-        remove_beyond(recording, options.workers.get() as u64)
-            .map_err(|error| BindError::Recording { file: recording.file.clone(), error })?;
-    }
-    let clock = Clock::start();
-    let equip = |(number, listeners)| {
-        let gateway = gateway(&config, options, number, clock)?;
-        Ok(Equipment { gateway, listeners, clock, backs: options.backs.clone() })
-    };
-    (0..).zip(shares).map(equip).collect()
-}
 
-/// The gateway of the worker with this number, and its recorder.
-fn gateway(config: &Config, options: &Options, number: u64, clock: Clock) -> Result<Recorded, BindError> {
-    let now = clock.now();
-    let (seed, wall) = (options.seed.wrapping_add(number), wall_clock(now));
-    let mut gateway = Gateway::new(config.clone(), seed, now, wall).map_err(BindError::Config)?;
-    if let Some(make) = &options.hooks {
-        gateway = gateway.with_hooks(make(number as usize));
+    /// Whoever prints options must not tell it.
+    #[test]
+    fn a_seed_is_not_printed() {
+        let options = Options { seed: 12_345_678, ..Options::new(Vec::new()) };
+        assert!(!format!("{options:?}").contains("12345678"));
     }
-    let record = |recording: &RecordingOptions| {
-        let version = env!("CARGO_PKG_VERSION").to_owned();
-        let content = recording.content;
-        let hooked = options.hooks.is_some().then_some(number);
-        let preamble = Preamble { version, content, seed, now, wall, config: config.clone(), hooked };
-        Recorder::create(recording, number, &preamble, options.observer.clone())
-            .map_err(|error| BindError::Recording { file: recording.file.clone(), error })
-    };
-    Ok(Recorded::new(gateway, options.recording.as_ref().map(record).transpose()?))
 }

@@ -11,18 +11,18 @@ use shuntyard_core::gateway::Command;
 use crate::{Desk, Notice, Observer, Order};
 
 /// Looks a name up on a thread of its own and hands what was found in at the desk. A gateway asks for a name and port once at a
-/// time, so that a worker has no more threads than those. Why nothing was found is told to the observer.
+/// time, so that a worker has no more threads than those. Why nothing was found is told to the observer, on that thread.
 pub fn resolve(name: Arc<str>, port: u16, desk: Desk, observer: Option<Observer>) {
     let answer = {
         let (name, desk) = (Arc::clone(&name), Arc::clone(&desk));
         move |found: io::Result<Vec<Address>>| {
-            let addresses = found.unwrap_or_else(|error| {
-                if let Some(observer) = &observer {
-                    observer(Notice::NameUnresolved { name: Arc::clone(&name), error });
-                }
-                Vec::new()
-            });
+            let (addresses, error) =
+                found.map_or_else(|error| (Vec::new(), Some(error)), |found| (found, None));
+            // Before anybody is told, who may panic: without an answer the gateway would wait for it for ever.
             desk(Order::Command(Command::Resolved { name: Arc::clone(&name), port, addresses }));
+            if let (Some(observer), Some(error)) = (&observer, error) {
+                observer(Notice::NameUnresolved { name: Arc::clone(&name), error });
+            }
         }
     };
     let lookup = {
@@ -71,7 +71,8 @@ mod tests {
             _ => panic!("another order"),
         };
         let is_told = |notice| matches!(notice, Notice::NameUnresolved { name: of, .. } if *of == *name);
-        (addresses, notices.try_recv().is_ok_and(is_told))
+        // Who tells is dropped with the thread, so that nobody waits for what does not come.
+        (addresses, notices.recv_timeout(Duration::from_secs(60)).is_ok_and(is_told))
     }
 
     #[test]
@@ -82,5 +83,17 @@ mod tests {
         );
         assert!(!told);
         assert_eq!(resolved("no such name"), (Vec::new(), true));
+    }
+
+    /// Else the name would be looked up for ever, and requests for it wait in vain.
+    #[test]
+    fn the_gateway_is_answered_whatever_becomes_of_the_observer() {
+        let (sender, answers) = channel();
+        let observer: Observer = Arc::new(|_| panic!("as observers should not"));
+        resolve("no such name".into(), 80, Arc::new(move |order| _ = sender.send(order)), Some(observer));
+        let answer = answers.recv_timeout(Duration::from_secs(60));
+        assert!(
+            matches!(answer, Ok(Order::Command(Command::Resolved { addresses, .. })) if addresses.is_empty())
+        );
     }
 }

@@ -1,19 +1,9 @@
 //! The threads of a server's workers: they end together.
 
-use std::cell::Cell;
 use std::io;
 use std::thread;
 
 use crate::{Exit, Handle};
-
-thread_local! {
-    static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
-}
-
-/// Which worker's thread this is, counted from 0, if it is one's. An [`Observer`](crate::Observer) runs there.
-pub fn worker_number() -> Option<usize> {
-    NUMBER.get()
-}
 
 /// Runs every worker on a thread of its own and waits for all. `work` says how many connections were cut.
 /// Where one of them fails, the others are stopped.
@@ -32,9 +22,8 @@ pub fn run_threads<W: Send>(
     thread::scope(|scope| {
         let threads: Vec<_> = (0..)
             .zip(workers)
-            .map(|(number, worker)| {
+            .map(|(number, worker): (u32, W)| {
                 thread::Builder::new().name(format!("worker-{number}")).spawn_scoped(scope, move || {
-                    NUMBER.set(Some(number));
                     let _stop = StopOthersOnFailure(handle);
                     let outcome = work(worker);
                     if outcome.is_err() {
@@ -72,24 +61,19 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
+    use crate::Backs;
 
     #[test]
     fn cuts_are_added_up() {
-        let exit = run_threads(vec![1, 2, 3], &Handle::new(Vec::new()), Ok).unwrap();
+        let exit = run_threads(vec![1, 2, 3], &Handle::new(Vec::new(), Backs::default()), Ok).unwrap();
         assert_eq!(exit, Exit { cut: 6 });
-    }
-
-    #[test]
-    fn workers_know_their_number_and_others_have_none() {
-        let work = |number: usize| Ok(u32::from(worker_number() == Some(number)));
-        assert_eq!(run_threads(vec![0, 1, 2], &Handle::new(Vec::new()), work).unwrap().cut, 3);
-        assert_eq!(worker_number(), None);
     }
 
     #[test]
     fn one_that_fails_stops_the_others() {
         let stopped: &'static AtomicBool = Box::leak(Box::default());
-        let handle = Handle::new(vec![std::sync::Arc::new(|_| stopped.store(true, Ordering::Relaxed))]);
+        let desk: crate::Desk = std::sync::Arc::new(|_| stopped.store(true, Ordering::Relaxed));
+        let handle = Handle::new(vec![desk], Backs::default());
         let work = |fails: bool| {
             if fails {
                 return Err(io::ErrorKind::OutOfMemory.into());

@@ -138,7 +138,7 @@ mod tests {
                 Cause::ResponseTimeout | Cause::StreamIdle => 4,
                 Cause::RequestHeadTooLarge | Cause::BackendHeadLimit | Cause::RequestMalformed => 13,
                 Cause::NoRoute | Cause::NotServed | Cause::CodingUnsupported => 12,
-                Cause::HookAnswered | Cause::HookFailed | Cause::LastForward => 2,
+                Cause::HookAnswered | Cause::HookFailed(_) | Cause::LastForward => 2,
                 Cause::RequestTargetTooLong | Cause::VersionUnsupported | Cause::Misdirected => 2,
                 _ => 14,
             };

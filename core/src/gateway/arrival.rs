@@ -3,7 +3,7 @@
 use crate::address::Address;
 use crate::config::Protocol;
 use crate::fields::{FieldName, FieldSection};
-use crate::gateway::conn::{Conn, Life, Side};
+use crate::gateway::conn::{self, Conn, Life, Side};
 use crate::gateway::deadlines::Kind;
 use crate::gateway::{Accepted, ConnId, Connected, Gateway};
 use crate::h2::Role;
@@ -19,13 +19,13 @@ impl Gateway {
         let at = self.config.listeners.iter().position(|of| of.address == info.local);
         let said = at.and_then(|at| self.config.listeners.get(at));
         let (only, introduced) = said.map_or((None, false), |said| (said.only, said.introduced));
-        let listener = at.and_then(|at| u16::try_from(at).ok());
+        let (listener, hooks_place) = (at.and_then(conn::place), self.hooks.place_of(&info.local));
         // In a drain whoever stood in the kernel's queue may finish, and hears of it then.
         let stays = self.admit((!introduced).then_some(&info.peer), now);
         let session = Session::H2(self.new_connection(Role::Server));
         let side = Side::front(info.peer, !introduced);
-        let id =
-            self.conns.insert(Conn { only, listener, ..Conn::new(session, side, Life::Connecting, now) });
+        let conn = Conn::new(session, side, Life::Connecting, now);
+        let id = self.conns.insert(Conn { only, listener, hooks_place, ..conn });
         self.account.front.opened += 1;
         self.arm_conn(id, Kind::Preface, now);
         if !stays {
@@ -40,7 +40,7 @@ impl Gateway {
     /// what the other name asks for.
     pub(super) fn is_misdirected(&self, conn: ConnId, fields: &FieldSection) -> bool {
         let Some(entry) = self.conns.get(conn) else { return false };
-        let said = entry.listener.and_then(|at| self.config.listeners.get(usize::from(at)));
+        let said = entry.listener.and_then(|at| self.config.listeners.get(conn::index(at)));
         let Some(groups) = said.map(|said| &said.groups).filter(|groups| !groups.is_empty()) else {
             return false;
         };
@@ -55,7 +55,7 @@ impl Gateway {
     pub(super) fn part(&mut self, listener: &Address, now: Instant) {
         let at = self.config.listeners.iter().position(|of| of.address == *listener);
         let has_shown = |entry: &Conn| entry.tls.as_ref().is_some_and(|tls| tls.certificate.is_some());
-        let came_there = |entry: &Conn| entry.is_front() && entry.listener.map(usize::from) == at;
+        let came_there = |entry: &Conn| entry.is_front() && entry.listener.map(conn::index) == at;
         let leave = |(id, entry): (ConnId, &Conn)| (came_there(entry) && has_shown(entry)).then_some(id);
         let leaving: Vec<_> = self.conns.iter().filter_map(leave).collect();
         for id in leaving.into_iter().filter(|_| at.is_some()) {

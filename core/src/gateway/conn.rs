@@ -1,5 +1,6 @@
 //! What the gateway keeps of one connection.
 
+use core::num::NonZeroU16;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -34,7 +35,7 @@ pub(super) enum Life {
 }
 
 /// Which side of the gateway a connection is on.
-#[cfg_attr(feature = "observe", derive(Clone))]
+#[cfg_attr(feature = "fork", derive(Clone))]
 #[derive(Debug)]
 pub(super) enum Side {
     /// A client's.
@@ -113,7 +114,7 @@ impl Age {
 }
 
 /// One connection.
-#[cfg_attr(feature = "observe", derive(Clone))]
+#[cfg_attr(feature = "fork", derive(Clone))]
 #[derive(Debug)]
 pub(super) struct Conn {
     pub(super) session: Session,
@@ -157,8 +158,20 @@ pub(super) struct Conn {
     pub(super) agreed: Option<Protocol>,
     /// All that is spoken at its listener, where that is one.
     pub(super) only: Option<Protocol>,
-    /// Which of the listeners of which more is said it came through.
-    pub(super) listener: Option<u16>,
+    /// Which of the listeners of which more is said it came through, counted from 1.
+    pub(super) listener: Option<NonZeroU16>,
+    /// Which of those that hooks are told of, likewise.
+    pub(super) hooks_place: Option<NonZeroU16>,
+}
+
+/// Counted from 1: small where there is none. None, too, of more than can be counted.
+pub(super) fn place(index: usize) -> Option<NonZeroU16> {
+    u16::try_from(index).ok()?.checked_add(1).and_then(NonZeroU16::new)
+}
+
+/// The same counted from 0.
+pub(super) fn index(place: NonZeroU16) -> usize {
+    usize::from(place.get()) - 1
 }
 
 impl Conn {
@@ -188,6 +201,7 @@ impl Conn {
             agreed: None,
             only: None,
             listener: None,
+            hooks_place: None,
         }
     }
 

@@ -327,7 +327,9 @@ impl Gateway {
             Err(Unopened::Refused(OpenError::Malformed)) => {
                 return self.refuse(key, permit, Cause::RequestMalformed, now);
             }
-            Err(Unopened::Refused(OpenError::NotClient | OpenError::NoSlot | OpenError::GoingAway)) => {
+            Err(Unopened::Refused(
+                OpenError::NotClient | OpenError::NoSlot | OpenError::GoingAway | OpenError::NotOffered,
+            )) => {
                 return self.stay_frozen(permit);
             }
         };

@@ -1,10 +1,12 @@
 //! Heads on their way through header rules and hooks.
 
+use core::num::NonZeroU16;
+
 use bytes::Bytes;
 
 use crate::address::Address;
 use crate::fields::{FieldName, FieldSection};
-use crate::gateway::conn::Side;
+use crate::gateway::conn::{self, Side};
 use crate::gateway::forward::map_forth;
 use crate::gateway::spare::Spare;
 use crate::gateway::tunnel::opens_tunnel;
@@ -19,19 +21,34 @@ use crate::time::{Instant, imf_fixdate};
 
 /// The hooks of a gateway, if it has any.
 #[derive(Default)]
-pub(super) struct Hooked(Option<Box<dyn Hooks>>);
+pub(super) struct Hooked {
+    hooks: Option<Box<dyn Hooks>>,
+    /// Where clients came in, for those whom hooks are told of.
+    listeners: Vec<Address>,
+}
 
 impl Hooked {
+    /// The place of a listener among those that hooks are told of, counted from 1. Without hooks it has none, and costs nothing.
+    pub(super) fn place_of(&mut self, listener: &Address) -> Option<NonZeroU16> {
+        self.hooks.as_ref()?;
+        let before = self.listeners.iter().position(|of| of == listener).unwrap_or(self.listeners.len());
+        let place = conn::place(before)?;
+        if before == self.listeners.len() {
+            self.listeners.push(listener.clone());
+        }
+        Some(place)
+    }
+
     /// Whether the gateway has any.
-    #[cfg(feature = "observe")]
+    #[cfg(feature = "fork")]
     pub(super) fn is_some(&self) -> bool {
-        self.0.is_some()
+        self.hooks.is_some()
     }
 }
 
 impl core::fmt::Debug for Hooked {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(if self.0.is_some() { "Hooked" } else { "None" })
+        f.write_str(if self.hooks.is_some() { "Hooked" } else { "None" })
     }
 }
 
@@ -58,12 +75,12 @@ pub(super) struct Incoming {
 /// What a hook has made of a message that does not go on.
 pub(super) enum Instead {
     Answer(Box<http::Response<Bytes>>),
-    Failure,
+    Failure(HookFailed),
 }
 
 impl From<HookFailed> for Instead {
-    fn from(_: HookFailed) -> Self {
-        Self::Failure
+    fn from(failed: HookFailed) -> Self {
+        Self::Failure(failed)
     }
 }
 
@@ -83,7 +100,7 @@ impl Gateway {
     /// Gives the gateway hooks, before anything happens to it.
     #[must_use]
     pub fn with_hooks(mut self, hooks: Box<dyn Hooks>) -> Self {
-        self.hooks = Hooked(Some(hooks));
+        self.hooks.hooks = Some(hooks);
         self
     }
 
@@ -115,7 +132,7 @@ impl Gateway {
         };
         let route = awaiting.route.as_deref();
         let Some(mut fields) =
-            changed(&mut self.spare, frozen.fields(), route, self.hooks.0.is_some(), self.seed)
+            changed(&mut self.spare, frozen.fields(), route, self.hooks.hooks.is_some(), self.seed)
         else {
             return Ok(Outgoing::default());
         };
@@ -149,7 +166,7 @@ impl Gateway {
         verdict.go_on()?;
         let authority_required = self.config.front.authority_required;
         let rules = RequestRules { authority_required, extended_connect: head.extended_connect };
-        message::request(fields, &rules).map_err(|_| Instead::Failure)?;
+        message::request(fields, &rules).map_err(HookFailed::Malformed)?;
         // What goes into a tunnel is no content.
         let has_content = !end && head.method != Method::Connect;
         let relay = transform.filter(|_| has_content).map(|transform| Box::new(Relay::new(transform)));
@@ -169,7 +186,7 @@ impl Gateway {
         now: Instant,
     ) -> Result<Incoming, Instead> {
         let unchanged = Ok(Incoming { status: head.status, relay: None, kept_out: None });
-        if self.hooks.0.is_none() {
+        if self.hooks.hooks.is_none() {
             return unchanged;
         }
         let seed = self.seed;
@@ -184,12 +201,12 @@ impl Gateway {
         let (verdict, Beside { transform, kept_out }, method) = asked?;
         verdict.go_on()?;
         let before = opens_tunnel(method, head.status);
-        let head = message::response(fields).map_err(|_| Instead::Failure)?;
+        let head = message::response(fields).map_err(HookFailed::Malformed)?;
         let is_tunnel = opens_tunnel(method, head.status);
         if is_tunnel != before {
-            return Err(Instead::Failure);
+            return Err(Instead::Failure(HookFailed::Tunnel));
         }
-        let has_content = method != Method::Head && !crate::hooks::is_bare(head.status) && !is_tunnel;
+        let has_content = method != Method::Head && !message::is_bare(head.status) && !is_tunnel;
         // A response to HEAD says the length that one to GET would have, and that one is transformed.
         if transform.is_some() && !(end && has_content) {
             drop_content_length(fields);
@@ -207,15 +224,19 @@ impl Gateway {
         length: Option<u64>,
         now: Instant,
     ) {
-        let Instead::Answer(answer) = instead else { return self.fail_by_hook(key, length, now) };
+        let answer = match instead {
+            Instead::Answer(answer) => answer,
+            Instead::Failure(failed) => return self.fail_by_hook(key, failed, length, now),
+        };
         let status = answer.status().as_u16();
         // Only a backend can agree to a tunnel.
         if self.requests.get(key).is_some_and(|of| opens_tunnel(of.awaiting.head.method, status)) {
-            return self.fail_by_hook(key, length, now);
+            return self.fail_by_hook(key, HookFailed::Tunnel, length, now);
         }
         let date = imf_fixdate(self.wall.unix_seconds_at(now));
-        let Ok(fields) = answer_head(&answer, &date, self.seed) else {
-            return self.fail_by_hook(key, length, now);
+        let fields = match answer_head(&answer, &date, self.seed) {
+            Ok(fields) => fields,
+            Err(failed) => return self.fail_by_hook(key, failed, length, now),
         };
         self.drop_response(key, length, now);
         self.leave_place(key, AttemptOutcome::Abandoned, now);
@@ -240,19 +261,25 @@ impl Gateway {
     }
 
     /// A hook has failed the request. `length` is that of the backend's content, where it has answered and said so.
-    pub(super) fn fail_by_hook(&mut self, key: RequestKey, length: Option<u64>, now: Instant) {
+    pub(super) fn fail_by_hook(
+        &mut self,
+        key: RequestKey,
+        failed: HookFailed,
+        length: Option<u64>,
+        now: Instant,
+    ) {
         self.drop_response(key, length, now);
-        self.fail_request(key, Cause::HookFailed, now);
+        self.fail_request(key, Cause::HookFailed(failed), now);
     }
 
     /// Whether anybody reads records.
     pub(super) fn has_readers(&self) -> bool {
-        self.config.records || self.hooks.0.is_some()
+        self.config.records || self.hooks.hooks.is_some()
     }
 
     /// Tells whoever reads records.
     pub(super) fn write_record(&mut self, record: Record) {
-        if let Some(hooks) = &mut self.hooks.0 {
+        if let Some(hooks) = &mut self.hooks.hooks {
             hooks.record(&record);
         }
         if self.config.records {
@@ -268,14 +295,17 @@ impl Gateway {
         now: Instant,
         call: impl FnOnce(&mut dyn Hooks, &Context<'_>, &Request) -> T,
     ) -> Option<T> {
-        let mut hooks = self.hooks.0.take()?;
+        let mut hooks = self.hooks.hooks.take()?;
         let told = self.requests.get(key).map(|request| {
             let awaiting = &request.awaiting;
             let route = awaiting.route.as_deref();
             let upstream = at.map(|(_, upstream, _)| upstream).or(route.map(|route| route.upstream));
             let endpoint = at.and_then(|(_, upstream, endpoint)| self.registry.endpoint(upstream, endpoint));
             let client = self.client_of(awaiting.front.conn);
-            let tls = self.conns.get(awaiting.front.conn).and_then(|entry| entry.tls.as_deref());
+            let front = self.conns.get(awaiting.front.conn);
+            let tls = front.and_then(|entry| entry.tls.as_deref());
+            let listener = front.and_then(|entry| entry.hooks_place);
+            let listener = listener.and_then(|place| self.hooks.listeners.get(conn::index(place)));
             let context = Context {
                 request: awaiting.id,
                 attempt: at.map_or(0, |(number, ..)| number),
@@ -283,13 +313,15 @@ impl Gateway {
                 upstream: upstream.and_then(|key| self.registry.upstream(key)).map(|of| &*of.config().name),
                 endpoint: endpoint.map(|of| &*of.label),
                 client: &client,
+                listener,
+                version: awaiting.version,
                 tls,
                 now,
                 unix_seconds: self.wall.unix_seconds_at(now),
             };
             call(&mut *hooks, &context, request)
         });
-        self.hooks.0 = Some(hooks);
+        self.hooks.hooks = Some(hooks);
         told
     }
 

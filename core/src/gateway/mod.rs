@@ -61,6 +61,8 @@ mod digest;
 mod dispatch;
 mod dormant;
 mod engines;
+#[cfg(feature = "fork")]
+mod fork;
 mod forward;
 mod front;
 mod hooked;
@@ -177,7 +179,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway without any connection. `seed` keys hashes; the same seed with the same events gives the same actions.
+    /// A gateway without any connection. `seed` keys hashes: unpredictable in production, or clients could make them collide, and fixed in tests, for
+    /// the same seed with the same events gives the same actions.
     ///
     /// # Errors
     ///
@@ -235,8 +238,8 @@ impl Gateway {
         let has_room = self.admit(Some(&info.peer), now);
         let session = Session::H2(self.new_connection(Role::Server));
         let side = Side::front(info.peer, true);
-        let only = self.only_at(&info.local);
-        let id = self.conns.insert(Conn { only, ..Conn::new(session, side, Life::Open, now) });
+        let (only, hooks_place) = (self.only_at(&info.local), self.hooks.place_of(&info.local));
+        let id = self.conns.insert(Conn { only, hooks_place, ..Conn::new(session, side, Life::Open, now) });
         self.account.front.opened += 1;
         self.arm_conn(id, Kind::Preface, now);
         if !has_room {

@@ -46,8 +46,8 @@ impl Gateway {
                 self.content_cut(key, owed);
                 return false;
             }
-            Err(_) => {
-                self.fail_by_hook(key, None, now);
+            Err(failed) => {
+                self.fail_by_hook(key, failed, None, now);
                 return false;
             }
         };
@@ -86,8 +86,8 @@ impl Gateway {
                 self.release_response(key, owed);
                 return false;
             }
-            Err(_) => {
-                self.fail_by_hook(key, None, now);
+            Err(failed) => {
+                self.fail_by_hook(key, failed, None, now);
                 return false;
             }
         };

@@ -8,11 +8,11 @@ use http::{HeaderMap, Request, Response};
 use crate::config::{ConfigError, ConnectionConfig};
 use crate::error::{ConnectionError, ErrorCode, StreamError};
 use crate::h2::connection::Connection;
-use crate::h2::endpoint::{self, Endpoint, common_methods};
+use crate::h2::endpoint::{self, Endpoint, Protocol, common_methods};
 use crate::h2::event::Event;
-use crate::h2::send::{OpenError, SendError};
 use crate::h2::settings::Role;
 use crate::h2::streams::StreamKey;
+use crate::h2::unsent::{OpenError, SendError};
 use crate::window::{Both, Credit};
 
 /// The client's side of one HTTP/2 connection, without sockets: octets in, events out; calls in, octets out.
@@ -37,10 +37,15 @@ use crate::window::{Both, Credit};
 /// let n = carry(client.poll_transmit(), |octets| server.handle_recv(octets));
 /// client.handle_sent(n);
 /// while let Some(event) = server.poll_event()? {
-///     if let ServerEvent::Request { stream, request, .. } = event {
-///         assert_eq!(request.uri().path(), "/answer");
-///         server.send_response(stream, &Response::builder().status(200).body(())?, false)?;
-///         server.send_data(stream, b"42", true)?;
+///     match event {
+///         ServerEvent::Request { stream, request, .. } => {
+///             assert_eq!(request.uri().path(), "/answer");
+///             server.send_response(stream, &Response::builder().status(200).body(())?, false)?;
+///             server.send_data(stream, b"42", true)?;
+///         }
+///         // Content that nobody wants. Its window goes back, or the client could send no more.
+///         ServerEvent::Data { stream, credit, .. } => server.release(stream, credit),
+///         _ => {}
 ///     }
 /// }
 /// let n = carry(server.poll_transmit(), |octets| client.handle_recv(octets));
@@ -133,7 +138,8 @@ pub enum ClientEvent {
 }
 
 impl Client {
-    /// A client whose transport stands. The preface is the first thing to transmit.
+    /// A client whose transport stands. The preface is the first thing to transmit. `seed` keys hashes: unpredictable in production, or
+    /// peers could make them collide, and fixed in tests.
     ///
     /// # Errors
     ///
@@ -144,14 +150,20 @@ impl Client {
     }
 
     /// Sends a request head; with `end` the whole request. The URI names scheme, authority and path; without a scheme
-    /// it is `http`.
+    /// it is `http`. A CONNECT has an authority and nothing else; one with a [`Protocol`](super::Protocol) is like other requests, and waits for
+    /// the server's word that it is understood ([`ClientEvent::Settings`], [`peer_settings`](Self::peer_settings); RFC 8441 section 3).
     ///
     /// # Errors
     ///
-    /// No stream can be opened, now or ever again; or protocol, `host` or path are none.
+    /// No stream can be opened, now or ever again; or protocol, authority, `host` or path are none.
     pub fn send_request(&mut self, request: &Request<()>, end: bool) -> Result<StreamKey, OpenError> {
         let Endpoint { connection, writer, .. } = &mut self.endpoint;
-        connection.open(endpoint::request_fields(request, writer)?, end)
+        let fields = endpoint::request_fields(request, writer)?;
+        let is_extended = request.extensions().get::<Protocol>().is_some();
+        if is_extended && !connection.peer_settings().enable_connect_protocol {
+            return Err(OpenError::NotOffered);
+        }
+        connection.open(fields, end)
     }
 
     /// How many requests could be sent now.

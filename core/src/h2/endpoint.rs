@@ -10,7 +10,7 @@ use crate::error::ConnectionError;
 use crate::fields::{FieldLine, FieldName, FieldSection, FieldWriter};
 use crate::h2::connection::Connection;
 use crate::h2::event::{Event, Input};
-use crate::h2::send::OpenError;
+use crate::h2::unsent::OpenError;
 use crate::message;
 use crate::outbox::OctetQueue;
 
@@ -94,8 +94,11 @@ macro_rules! common_methods {
         ///
         /// # Errors
         ///
-        /// The stream is gone, its message has ended, or has no head yet.
+        /// The stream is gone, its message has ended, has no head yet, or is a response without content, which only ends.
         pub fn send_data(&mut self, stream: StreamKey, data: &[u8], end: bool) -> Result<(), SendError> {
+            if !data.is_empty() && self.endpoint.connection.is_without_content(stream) {
+                return Err(SendError::NoContent);
+            }
             self.endpoint.connection.send_data(stream, data, end).map(|_| ())
         }
 
@@ -149,6 +152,11 @@ macro_rules! common_methods {
         /// rest is to be counted again.
         pub fn forgive(&mut self, time: $crate::time::Duration) -> $crate::time::Duration {
             self.endpoint.connection.forgive(time)
+        }
+
+        /// What the peer has announced; until its SETTINGS came, what holds without (RFC 9113 section 6.5.2).
+        pub fn peer_settings(&self) -> &$crate::h2::settings::PeerSettings {
+            self.endpoint.connection.peer_settings()
         }
 
         /// What has passed so far.
@@ -251,6 +259,8 @@ pub(crate) fn request_fields<'w>(
             return Err(OpenError::Malformed);
         }
         writer.push(b":authority", authority); // 9113-8.3.1-02
+    } else if connect {
+        return Err(OpenError::Malformed); // 9113-8.5-01
     }
     if !connect {
         let path = path_of(uri);

@@ -21,6 +21,7 @@ pub mod settings;
 pub mod state;
 mod streams;
 mod traffic;
+mod unsent;
 
 pub(crate) use budget::{Misuse, cost};
 pub use client::{Client, ClientEvent};
@@ -29,8 +30,8 @@ pub use cut::Cut;
 pub use dormant::Dormant;
 pub use endpoint::Protocol;
 pub use event::{Event, Input};
-pub use send::{OpenError, SendError};
 pub use server::{Server, ServerEvent};
 pub use settings::Role;
 pub use streams::{Stream, StreamKey};
 pub use traffic::Traffic;
+pub use unsent::{OpenError, SendError};

@@ -1,8 +1,6 @@
 //! Commands to frames. HEADERS are encoded when commanded, for the order of encoding is the order on the wire; DATA that
 //! cannot leave at once waits in its stream and is cut when the owner asks.
 
-use core::fmt;
-
 use crate::error::ErrorCode;
 use crate::fields::{FieldName, FieldSection};
 use crate::frame::{self, DEFAULT_MAX_FRAME_SIZE};
@@ -10,56 +8,10 @@ use crate::h2::connection::{Connection, Phase, stream_id_max};
 use crate::h2::settings::Role;
 use crate::h2::state::{ClosedBy, FrameKind, StreamEvent};
 use crate::h2::streams::{Stream, StreamKey};
+use crate::h2::unsent::{OpenError, SendError};
 use crate::message::Method;
 use crate::outbox::UNASKED;
 use crate::window::{Both, ConnectionLevel, Credit, StreamLevel};
-
-/// Why no stream could be opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OpenError {
-    /// A server opens no streams: we never push.
-    NotClient,
-    /// The peer's limit or our own is reached; later there may be room.
-    NoSlot,
-    /// The connection is going away, failed, or has no stream identifiers left: take another.
-    GoingAway,
-    /// The head is no well-formed request, or over HTTP/1.1 the request cannot end as it says. Nothing was written.
-    Malformed,
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotClient => "only clients open streams",
-            Self::NoSlot => "the limit of concurrent streams is reached",
-            Self::GoingAway => "the connection takes no new streams",
-            Self::Malformed => "it is no well-formed request",
-        })
-    }
-}
-
-impl core::error::Error for OpenError {}
-
-/// Why nothing was sent on a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SendError {
-    /// The stream is closed, or its sending side is.
-    Gone,
-    /// A message is a head, content and trailers, in this order; interim heads come before the final one, and none ends a message
-    /// (RFC 9113 section 8.1).
-    OutOfOrder,
-}
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Gone => "the stream is closed for sending",
-            Self::OutOfOrder => "the parts of a message come in another order",
-        })
-    }
-}
-
-impl core::error::Error for SendError {}
 
 impl Connection {
     /// Client: opens a stream with a request head.

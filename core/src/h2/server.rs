@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, StatusCode};
 
 use crate::config::{ConfigError, ConnectionConfig};
 use crate::error::{ConnectionError, ErrorCode, StreamError};
@@ -11,9 +11,10 @@ use crate::h2::budget::cost;
 use crate::h2::connection::Connection;
 use crate::h2::endpoint::{self, Endpoint, common_methods};
 use crate::h2::event::Event;
-use crate::h2::send::SendError;
 use crate::h2::settings::Role;
 use crate::h2::streams::StreamKey;
+use crate::h2::unsent::SendError;
+use crate::message::{Method, is_bare};
 use crate::window::{Both, Credit};
 
 /// The server's side of one HTTP/2 connection, without sockets. For an example see [`Client`](super::Client), and for what is to be said of
@@ -35,7 +36,7 @@ pub enum ServerEvent {
         /// There is no content.
         end: bool,
     },
-    /// A request whose head exceeds the limits. The stream waits for an answer: 431, say.
+    /// A request whose head exceeds the limits. The stream waits for an answer: 431, say, without content, for it may be HEAD.
     RequestTooLarge {
         /// Its stream.
         stream: StreamKey,
@@ -89,7 +90,8 @@ pub enum ServerEvent {
 }
 
 impl Server {
-    /// A server whose transport stands.
+    /// A server whose transport stands. `seed` keys hashes: unpredictable in production, or
+    /// peers could make them collide, and fixed in tests.
     ///
     /// # Errors
     ///
@@ -103,7 +105,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The stream is gone, or its message has ended; the final head was sent before, or `end` stands with an interim one.
+    /// The stream is gone, or its message has ended; the final head was sent before, or `end` stands with an interim one; the status is 101.
     pub fn send_response(
         &mut self,
         stream: StreamKey,
@@ -111,7 +113,15 @@ impl Server {
         end: bool,
     ) -> Result<(), SendError> {
         let Endpoint { connection, writer, .. } = &mut self.endpoint;
-        connection.send_head(stream, endpoint::response_fields(response, writer), end)
+        let status = response.status();
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(SendError::Status); // RFC 9113 section 8.6
+        }
+        connection.send_head(stream, endpoint::response_fields(response, writer), end)?;
+        if is_bare(status.as_u16()) {
+            connection.without_content(stream);
+        }
+        Ok(())
     }
 
     /// Says that the connection will end, while requests that are on their way are still served: the first of the two
@@ -132,6 +142,21 @@ impl Server {
     common_methods!();
 }
 
+impl Connection {
+    /// Server: the response on this stream has no content. The owner heeds that, by asking [`is_without_content`](Self::is_without_content).
+    pub(crate) fn without_content(&mut self, key: StreamKey) {
+        if let Some(stream) = self.streams.slab.get_mut(key) {
+            stream.method = Some(Method::Head);
+        }
+    }
+
+    /// Server: whether somebody has said so.
+    pub(crate) fn is_without_content(&self, key: StreamKey) -> bool {
+        let stream = self.streams.slab.get(key).filter(|_| self.role == Role::Server);
+        stream.is_some_and(|stream| stream.method == Some(Method::Head))
+    }
+}
+
 /// `None`: the event is not for a server.
 fn translate(
     connection: &mut Connection,
@@ -139,8 +164,13 @@ fn translate(
     failed: &mut Option<ConnectionError>,
 ) -> Option<ServerEvent> {
     Some(match event {
-        Event::Request { stream, fields, end, .. } => match endpoint::to_request(&fields) {
-            Some(request) => ServerEvent::Request { stream, request, end },
+        Event::Request { stream, head, fields, end } => match endpoint::to_request(&fields) {
+            Some(request) => {
+                if head.method == Method::Head {
+                    connection.without_content(stream); // 9110-9.3.2-01
+                }
+                ServerEvent::Request { stream, request, end }
+            }
             None => malformed(connection, stream, failed),
         },
         Event::RequestRefused { stream, .. } => ServerEvent::RequestTooLarge { stream },

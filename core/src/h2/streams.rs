@@ -36,7 +36,8 @@ pub struct Stream {
     pub(crate) send_window: SendWindow,
     pub(crate) expected: Expected,
     pub(crate) interim_responses: u32,
-    /// Client: the request's method, on which depends what its response may hold.
+    /// Client: the request's method, on which depends what its response may hold. Server: HEAD, where somebody has said that the response has no
+    /// content ([`Connection::without_content`](super::Connection)).
     pub(crate) method: Option<Method>,
     /// Content that waits for its window or its turn.
     pub(crate) queue: OctetQueue,

@@ -6,13 +6,14 @@ use bytes::Bytes;
 
 use crate::fields::{FieldFacts, FieldLine, FieldName, FieldSection, Origin};
 use crate::hooks::{HookFailed, Transform};
-use crate::message::{Method, RequestHead, ResponseHead};
+use crate::message::{self, Malformed, Method, RequestHead, RequestRules, ResponseHead, is_bare};
 
 /// What a head may grow to, in octets as RFC 9113 section 6.5.2 counts them.
 const HEAD_OCTETS_MAX: usize = 256 << 10;
 
 /// Why a field was not changed. Nothing else was, either.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum FieldError {
     /// The name is no token in lower case (RFC 9113 section 8.2.1).
     Name,
@@ -140,6 +141,11 @@ impl<'a, H> HeadMut<'a, H> {
         self.beside.transform = Some(transform);
     }
 
+    /// What content would pass through, for whoever tests a hook.
+    pub fn into_transform(self) -> Option<Box<dyn Transform>> {
+        self.beside.transform
+    }
+
     pub(crate) fn into_beside(self) -> Beside {
         self.beside
     }
@@ -178,8 +184,23 @@ impl<'a, H> HeadMut<'a, H> {
     }
 }
 
-impl HeadMut<'_, RequestHead> {
-    /// Changes `:path`: path and query. Whether it is one, is checked with the whole head.
+impl<'a> HeadMut<'a, RequestHead> {
+    /// A request for a hook that is tested outside of a gateway. The lines of `fields` were made with this seed.
+    ///
+    /// # Errors
+    ///
+    /// It is none that a gateway would show to a hook.
+    pub fn of_request(
+        fields: &'a mut FieldSection,
+        rules: &RequestRules,
+        seed: u64,
+    ) -> Result<Self, Malformed> {
+        let head = message::request(fields, rules)?;
+        Ok(Self::new(fields, head, seed))
+    }
+
+    /// Changes `:path`: path and query. Whether it is one, is checked with the whole head. The route was chosen by the path that the client
+    /// named, and stays.
     ///
     /// # Errors
     ///
@@ -189,7 +210,8 @@ impl HeadMut<'_, RequestHead> {
     }
 
     /// Changes `:authority`: host and port. Whether it is one, is checked with the whole head. It does not change which backend the
-    /// request goes to.
+    /// request goes to. What the backend says of this authority in its response (`location`, cookies) is not mapped back to the client's, as it is
+    /// for the authority of a route ([`RouteConfig::authority`](crate::config::RouteConfig::authority)).
     ///
     /// # Errors
     ///
@@ -205,7 +227,20 @@ impl HeadMut<'_, RequestHead> {
     }
 }
 
-impl HeadMut<'_, ResponseHead> {
+impl<'a> HeadMut<'a, ResponseHead> {
+    /// A response for a hook that is tested outside of a gateway. The lines of `fields` were made with this seed.
+    ///
+    /// # Errors
+    ///
+    /// It is none that a gateway would show to a hook: malformed, or interim, which counts as a bad status.
+    pub fn of_response(fields: &'a mut FieldSection, seed: u64) -> Result<Self, Malformed> {
+        let head = message::response(fields)?;
+        if head.status < 200 {
+            return Err(Malformed::StatusInvalid);
+        }
+        Ok(Self::new(fields, head, seed))
+    }
+
     /// Changes `:status`, to one from 200 to 999. Between 204, 205 and 304, whose responses have no content
     /// (RFC 9110 section 6.4.1), and all others there is no way.
     ///
@@ -234,11 +269,6 @@ pub(crate) fn strip(trailers: &mut FieldSection, kept_out: Option<&FieldSection>
     names.iter().for_each(|line| trailers.remove(line.name, &line.facts));
 }
 
-/// Responses with this status have no content.
-pub(crate) const fn is_bare(status: u16) -> bool {
-    matches!(status, 204 | 205 | 304)
-}
-
 /// Whether a hook may change the field.
 fn check(facts: &FieldFacts) -> Result<(), FieldError> {
     match facts.name {
@@ -263,7 +293,7 @@ pub(crate) fn answer_head(
 ) -> Result<FieldSection, HookFailed> {
     let status = answer.status().as_u16();
     if !(200..=999).contains(&status) || (is_bare(status) && !answer.body().is_empty()) {
-        return Err(HookFailed);
+        return Err(HookFailed::Answer);
     }
     let mut fields = FieldSection::new();
     fields.push(FieldLine::new(b":status", status.to_string().as_bytes(), seed));
@@ -286,7 +316,6 @@ pub(crate) fn answer_head(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{self, RequestRules};
 
     const SEED: u64 = 5;
 
@@ -352,6 +381,23 @@ mod tests {
         assert_eq!((section.size(), &section), (expected.size(), &expected));
         let facts = |fields: &FieldSection| fields.iter().map(|line| line.facts).collect::<Vec<_>>();
         assert_eq!(facts(&section), facts(&expected));
+    }
+
+    #[test]
+    fn heads_for_tests_are_those_that_a_gateway_would_show() {
+        let mut request =
+            fields(&[(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/")]);
+        let rules = RequestRules::default();
+        let head = HeadMut::of_request(&mut request, &rules, SEED).map(|request| *request.head());
+        assert_eq!(head.map(|head| head.method), Ok(Method::Get));
+        let of = |status: &str| {
+            let mut section = fields(&[(":status", status)]);
+            HeadMut::of_response(&mut section, SEED).map(|response| response.head().status)
+        };
+        assert_eq!(of("404"), Ok(404));
+        assert_eq!((of("103"), of("1")), (Err(Malformed::StatusInvalid), Err(Malformed::StatusInvalid)));
+        let wrong = HeadMut::of_request(&mut fields(&[(":status", "200")]), &rules, SEED).err();
+        assert_eq!(wrong, Some(Malformed::ResponsePseudoInRequest));
     }
 
     #[test]

@@ -133,10 +133,10 @@ impl Relay {
             return Ok(None);
         }
         let Step { read, written, more } = self.transform.transform(input, end, output)?;
-        let left = input.len().checked_sub(read).ok_or(HookFailed)?;
+        let left = input.len().checked_sub(read).ok_or(HookFailed::Transform)?;
         let stuck = read == 0 && written == 0 && (left > 0 || more);
         if written > output.len() || stuck {
-            return Err(HookFailed);
+            return Err(HookFailed::Transform);
         }
         self.more = more;
         self.ended = end && left == 0 && !more;
@@ -148,17 +148,17 @@ impl Relay {
 
 /// What stands in a copy in place of the transform: code of somebody else has no copies. Nobody comes to use it, for a
 /// gateway with hooks is not forked.
-#[cfg(feature = "observe")]
+#[cfg(feature = "fork")]
 struct Lost;
 
-#[cfg(feature = "observe")]
+#[cfg(feature = "fork")]
 impl Transform for Lost {
     fn transform(&mut self, _: &[u8], _: bool, _: &mut [u8]) -> Result<Step, HookFailed> {
-        Err(HookFailed)
+        Err(HookFailed::Own("it is a copy"))
     }
 }
 
-#[cfg(feature = "observe")]
+#[cfg(feature = "fork")]
 impl Clone for Relay {
     fn clone(&self) -> Self {
         Self {
@@ -203,11 +203,11 @@ mod tests {
         for step in [(0, 0, false), (0, 0, true), (5, 0, false), (4, 9, false), (0, usize::MAX, false)] {
             let mut relay = relay(&[step]);
             relay.put(b"1234", false);
-            assert_eq!(relay.step(&mut [0; 8]), Err(HookFailed), "{step:?}");
+            assert_eq!(relay.step(&mut [0; 8]), Err(HookFailed::Transform), "{step:?}");
         }
-        let mut failing = Relay::new(Box::new(Says(vec![Err(HookFailed)])));
+        let mut failing = Relay::new(Box::new(Says(vec![Err("broken".into())])));
         failing.put(b"1", false);
-        assert_eq!(failing.step(&mut [0; 8]), Err(HookFailed));
+        assert_eq!(failing.step(&mut [0; 8]), Err(HookFailed::Own("broken")));
     }
 
     #[test]

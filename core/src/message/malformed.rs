@@ -9,6 +9,7 @@ macro_rules! causes {
         /// Why a message is malformed (RFC 9113 section 8.1.1). On the wire all are a stream error of type
         /// PROTOCOL_ERROR, or an answer 400 in front of it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
         pub enum Malformed { $(#[doc = $text] $variant,)* }
 
         impl Malformed {

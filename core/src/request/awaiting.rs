@@ -53,7 +53,7 @@ pub enum DeadlineTarget {
 
 /// What stays with the front stream until the request is over: its content while nobody takes it, the credit owed to
 /// both sides, and the duties of its end.
-#[cfg_attr(feature = "observe", derive(Clone))]
+#[cfg_attr(feature = "fork", derive(Clone))]
 #[derive(Debug)]
 pub struct Awaiting {
     /// Names it in records.
@@ -210,7 +210,7 @@ impl Awaiting {
 }
 
 /// A request of the gateway: what waits, and where the rest is.
-#[cfg_attr(feature = "observe", derive(Clone))]
+#[cfg_attr(feature = "fork", derive(Clone))]
 #[derive(Debug)]
 pub struct Request {
     /// What stays with the front.

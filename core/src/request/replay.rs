@@ -9,7 +9,7 @@ use crate::outbox::OctetQueue;
 ///
 /// The memory for it is reserved octet by octet in a ledger of its own. While the content is sent again, it may lie in the
 /// stream's queue for a second time: the bound of a configuration counts that ledger twice.
-#[cfg_attr(feature = "observe", derive(Clone))]
+#[cfg_attr(feature = "fork", derive(Clone))]
 #[derive(Debug, Default)]
 pub struct Replay {
     content: OctetQueue,

@@ -45,7 +45,7 @@ impl Loss {
             | Cause::NoRoute
             | Cause::NotServed
             | Cause::HookAnswered
-            | Cause::HookFailed
+            | Cause::HookFailed(_)
             | Cause::LastForward
             | Cause::Misdirected
             | Cause::ProxyLoop => Self::Final,

@@ -147,6 +147,7 @@ fn b16_a_tunnel_shares_its_clients_engine() {
     let mut memory = scoped(Scope::Client);
     memory.backend_config.extended_connect = true;
     let client = memory.connect(ConnectionConfig::default());
+    memory.learn_offers(client);
     ask(&mut memory, client, "/");
     let tunnel = http::Request::connect("http://example.com/chat")
         .extension(shuntyard_core::h2::Protocol("websocket".to_owned()))

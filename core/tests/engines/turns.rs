@@ -191,6 +191,7 @@ fn rfc8441_3_a_tunnel_goes_to_a_connection_that_offers_tunnels() {
         memory.backend_config.max_concurrent_streams = 2;
         memory.backend_config.extended_connect = !newer_offers;
         let client = memory.connect(ConnectionConfig::default());
+        memory.learn_offers(client);
         ask(&mut memory, client, "/1");
         ask(&mut memory, client, "/2");
         memory.backend_config.extended_connect = newer_offers;
@@ -215,6 +216,7 @@ fn who_is_refused_a_tunnel_is_told_at_once() {
     memory.backend_config.max_concurrent_streams = 1;
     memory.backend_config.extended_connect = true;
     let client = memory.connect(ConnectionConfig::default());
+    memory.learn_offers(client);
     ask(&mut memory, client, "/long");
     for n in 0..3 {
         tunnel(&mut memory, client, &format!("/{n}"));
@@ -300,6 +302,7 @@ fn rfc8441_3_tunnels_end_with_the_last_connection_that_offers_them() {
     let mut memory = Memory::new(|_| {});
     memory.backend_config.extended_connect = true;
     let client = memory.connect(ConnectionConfig::default());
+    memory.learn_offers(client);
     ask(&mut memory, client, "/long");
     let first = memory.backends()[0];
     memory.inject(first, &GOAWAY);

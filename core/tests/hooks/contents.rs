@@ -343,7 +343,7 @@ fn a_transform_that_fails_ends_the_response_visibly_and_disturbs_nobody() {
         (false, Some(ErrorCode::INTERNAL_ERROR))
     );
     assert_eq!(exchange.to_backend.reset, Some(ErrorCode::CANCEL));
-    assert_eq!(exchange.memory.records[0].outcome, Outcome::Truncated(Cause::HookFailed));
+    assert_eq!(exchange.memory.records[0].outcome, Outcome::Truncated(Cause::HookFailed(BROKEN)));
     exchange.assert_over();
     let (client, backend) = (exchange.client, exchange.backend);
     let plain = Request::get("http://a/").header("x-plain", "1").body(()).expect("a request");
@@ -364,7 +364,7 @@ fn a_transform_that_fails_on_a_request_is_500() {
     exchange.backend_hears();
     assert_eq!((exchange.to_backend.content.len(), exchange.to_backend.reset), (10, Some(ErrorCode::CANCEL)));
     assert_eq!(response(&mut exchange.memory, exchange.client).status(), 500);
-    assert_eq!(exchange.memory.records[0].outcome, Outcome::LocalReply(Cause::HookFailed));
+    assert_eq!(exchange.memory.records[0].outcome, Outcome::LocalReply(Cause::HookFailed(BROKEN)));
     exchange.assert_over();
 }
 

@@ -10,9 +10,9 @@ use shuntyard_core::error::ErrorCode;
 use shuntyard_core::fields::FieldSection;
 use shuntyard_core::gateway::Gateway;
 use shuntyard_core::h2::{ClientEvent, Protocol, ServerEvent, StreamKey};
-use shuntyard_core::hooks::{Context, HeadMut, HookFailed, Hooks, Verdict};
+use shuntyard_core::hooks::{Context, FieldError, HeadMut, HookFailed, Hooks, Verdict};
 use shuntyard_core::key::ConnId;
-use shuntyard_core::message::{RequestHead, ResponseHead};
+use shuntyard_core::message::{Malformed, RequestHead, ResponseHead, Version};
 use shuntyard_core::record::{AttemptOutcome, Cause, Outcome, Record};
 use shuntyard_requirements::req;
 
@@ -325,6 +325,26 @@ fn a_hook_answers_a_request_that_came_at_no_cost_to_a_backend() {
 }
 
 #[test]
+fn a_hook_is_told_where_and_by_which_version_its_client_came() {
+    let seen: Arc<Mutex<Vec<_>>> = Arc::default();
+    let log = Arc::clone(&seen);
+    let mut memory = memory(on_request(move |context, _| {
+        log.lock().unwrap().push((context.listener.map(ToString::to_string), context.version));
+        Ok(Verdict::Forward)
+    }));
+    let mute = memory.connect_mute();
+    memory.inject(mute, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    for _ in 0..2 {
+        let client = memory.connect(ConnectionConfig::default());
+        memory.client(client).send_request(&get(), true).expect("a slot");
+        memory.settle();
+    }
+    let of = |port: u16, version| (Some(format!("127.0.0.1:{port}")), version);
+    let expected = [of(50001, Version::Http11), of(50000, Version::Http2), of(50000, Version::Http2)];
+    assert_eq!(*seen.lock().unwrap(), expected);
+}
+
+#[test]
 fn a_hook_answers_instead_of_an_attempt_or_of_a_response() {
     let mut memory = memory(on_request(|_, _| Ok(answer(403, ""))));
     let client = memory.connect(ConnectionConfig::default());
@@ -363,7 +383,8 @@ fn a_hook_answers_instead_of_an_attempt_or_of_a_response() {
 #[test]
 fn what_a_hook_makes_of_responses_does_not_strain_the_backend() {
     for answers in [true, false] {
-        let hooks = on_response(move |_, _| if answers { Ok(answer(503, "later")) } else { Err(HookFailed) });
+        let hooks =
+            on_response(move |_, _| if answers { Ok(answer(503, "later")) } else { Err("broken".into()) });
         let mut memory =
             Memory::of(|config| config.upstreams[0].connections_max = 1, |gateway| gateway.with_hooks(hooks));
         let client = memory.connect(ConnectionConfig::default());
@@ -425,8 +446,18 @@ fn rfc9110_15_5_22_a_426_of_a_hook_offers_what_the_route_allows() {
 /// A hook that fails, and one that makes what is not well-formed: a defined end, and no octet for the backend.
 #[test]
 fn what_a_hook_makes_is_checked_and_its_failures_are_500() {
+    let reasons = [
+        HookFailed::Own("broken"),
+        HookFailed::Field(FieldError::Value),
+        HookFailed::Field(FieldError::Reserved),
+        HookFailed::Malformed(Malformed::PathInvalid),
+        HookFailed::Malformed(Malformed::AuthorityInvalid),
+        HookFailed::Field(FieldError::Reserved),
+        HookFailed::Answer,
+        HookFailed::Answer,
+    ];
     let bad: [fn(&mut HeadMut<'_, RequestHead>) -> Forward; 8] = [
-        |_| Err(HookFailed),
+        |_| Err("broken".into()),
         |request| Ok(request.set("x", "a\r\nsplit: 1").map(|()| Verdict::Forward)?),
         |request| Ok(request.set("content-length", "5").map(|()| Verdict::Forward)?),
         |request| Ok(request.set_path("no slash").map(|()| Verdict::Forward)?),
@@ -439,7 +470,7 @@ fn what_a_hook_makes_is_checked_and_its_failures_are_500() {
         |_| Ok(answer(100, "")),
         |_| Ok(answer(204, "content")),
     ];
-    for (number, bad) in bad.into_iter().enumerate() {
+    for (number, (bad, reason)) in bad.into_iter().zip(reasons).enumerate() {
         let mut memory = memory(on_request(move |_, request| bad(request)));
         let client = memory.connect(ConnectionConfig::default());
         memory.client(client).send_request(&get(), true).expect("a slot");
@@ -449,7 +480,7 @@ fn what_a_hook_makes_is_checked_and_its_failures_are_500() {
         assert_eq!(response.headers()["proxy-status"], "shuntyard; error=proxy_internal_error");
         let backend = memory.backends()[0];
         assert_eq!(requests(&mut memory, backend).len(), 0, "{number}");
-        assert_eq!(memory.records[0].outcome, Outcome::LocalReply(Cause::HookFailed), "{number}");
+        assert_eq!(memory.records[0].outcome, Outcome::LocalReply(Cause::HookFailed(reason)), "{number}");
         assert_eq!(memory.gateway.view().requests, 0);
     }
 }
@@ -732,7 +763,7 @@ fn asking_for_a_tunnel(hooks: Box<dyn Hooks>) -> (Memory, ConnId, StreamKey) {
     let mut memory = memory(hooks);
     memory.backend_config.extended_connect = true;
     let client = memory.connect(ConnectionConfig::default());
-    memory.settle();
+    memory.learn_offers(client);
     let request = Request::builder()
         .method("CONNECT")
         .uri("http://example.com/chat")
@@ -824,7 +855,8 @@ fn no_hook_opens_a_tunnel_or_closes_one_that_stands() {
             memory.settle();
         }
         assert_eq!(response(&mut memory, client).status(), 500, "{status}");
-        assert_eq!(memory.records[0].outcome, Outcome::LocalReply(Cause::HookFailed), "{status}");
+        let tunnel = Outcome::LocalReply(Cause::HookFailed(HookFailed::Tunnel));
+        assert_eq!(memory.records[0].outcome, tunnel, "{status}");
     }
     // Any other answer is a hook's to give.
     let (mut memory, client, _) = asking_for_a_tunnel(on_request(|_, _| Ok(answer(403, "no"))));

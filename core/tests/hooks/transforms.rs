@@ -2,6 +2,9 @@
 
 use shuntyard_core::hooks::{HookFailed, Step, Transform};
 
+/// What a transform says that fails.
+pub(crate) const BROKEN: HookFailed = HookFailed::Own("broken");
+
 /// One octet of every five: of each full five the first.
 #[derive(Default)]
 pub(crate) struct Squeeze(usize);
@@ -107,7 +110,7 @@ impl Transform for Breaks {
     fn transform(&mut self, input: &[u8], _: bool, output: &mut [u8]) -> Result<Step, HookFailed> {
         let read = input.len().min(output.len()).min(self.0);
         if read == 0 {
-            return Err(HookFailed);
+            return Err(BROKEN);
         }
         output[..read].copy_from_slice(&input[..read]);
         self.0 -= read;

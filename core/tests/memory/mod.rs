@@ -190,6 +190,13 @@ impl Memory {
     }
 
     /// Carries octets both ways until nobody has any. What arrives waits for `poll_event` of its client or server.
+    /// A client that has asked for nothing yet learns what the gateway offers: it may ask for tunnels then (RFC 8441 section 3).
+    #[allow(dead_code, reason = "not every test binary asks for tunnels")]
+    pub fn learn_offers(&mut self, client: ConnId) {
+        self.settle();
+        while self.client(client).poll_event().expect("a sound connection").is_some() {}
+    }
+
     pub fn settle(&mut self) {
         loop {
             self.act();

@@ -46,6 +46,7 @@ fn of_certificate(error: &CertificateError) -> TlsFailure {
 
 /// What is wrong with what TLS is to be configured with.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TlsConfigError {
     /// There is no certificate in what should have some.
     NoCertificate,

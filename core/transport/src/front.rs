@@ -56,7 +56,8 @@ impl FrontTls {
     }
 
     /// Likewise, but clients that ask for a name of one of these groups (SNI) show certificates as is said there. The gateway must know the same
-    /// groups ([`ListenerConfig::groups`](shuntyard_core::config::ListenerConfig::groups)): it refuses requests for names of others.
+    /// groups ([`ListenerConfig::groups`](shuntyard_core::config::ListenerConfig::groups)), for it refuses requests for names of others: the servers of
+    /// `shuntyard-mio` and `shuntyard-tokio` tell it.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -98,6 +99,11 @@ impl FrontTls {
         // A list that is replaced as a whole is whole.
         *listener.configs.write().unwrap_or_else(PoisonError::into_inner) = configs;
         Ok(())
+    }
+
+    /// The groups of names that are asked for certificates in a way of their own.
+    pub fn groups(&self) -> &NameGroups {
+        &self.0.groups
     }
 
     /// How TLS is spoken with who asks for this name.

@@ -1,0 +1,231 @@
+//! What each worker begins with: its gateway, its share of the addresses, and what both know of each other.
+
+use shuntyard_core::address::Address;
+use shuntyard_core::config::{Config, ConfigError, ListenerConfig, NameGroups};
+use shuntyard_core::gateway::Gateway;
+use shuntyard_transport::FrontTls;
+
+use crate::recording::{Preamble, Recorder, remove_beyond};
+use crate::{Backs, BindError, Clock, Listener, Options, Recorded, RecordingOptions, wall_clock};
+
+/// What one worker begins with.
+#[derive(Debug)]
+pub struct Equipment {
+    /// Its number, counted from 0.
+    pub worker: usize,
+    /// Its gateway.
+    pub gateway: Recorded,
+    /// Its share of every address.
+    pub listeners: Vec<Listener>,
+    /// The clock of all workers.
+    pub clock: Clock,
+    /// How upstreams are spoken to by TLS.
+    pub backs: Backs,
+}
+
+/// Takes the addresses and makes the gateways: what every worker begins with.
+///
+/// # Errors
+/// A value of the configuration outside its range, or one that contradicts the options; an address that is taken. Nothing stays bound then.
+pub fn equip(config: &Config, options: &Options) -> Result<Vec<Equipment>, BindError> {
+    config.validate().map_err(BindError::Config)?;
+    options.backs.cover(config).map_err(BindError::Config)?;
+    let mut config = config.clone();
+    let wanted = wanted(&mut config, options).map_err(BindError::Config)?;
+    let mut shares: Vec<Vec<Listener>> = Vec::new();
+    shares.resize_with(options.workers.get(), Vec::new);
+    for Wanted { address, tls, said } in wanted {
+        let listeners = Listener::bind(address, options.workers.get())
+            .map_err(|error| BindError::Listen { address: address.clone(), error })?;
+        let said = said.and_then(|at| config.listeners.get_mut(at));
+        let introduced = said.as_ref().is_some_and(|said| said.introduced);
+        // The kernel may have picked the port.
+        if let (Some(said), Some(listener)) = (said, listeners.first()) {
+            said.address = listener.address.clone();
+        }
+        for (share, listener) in shares.iter_mut().zip(listeners) {
+            share.push(Listener { tls: tls.cloned(), introduced, ..listener });
+        }
+    }
+    if let Some(recording) = &options.recording {
+        remove_beyond(recording, options.workers.get() as u64)
+            .map_err(|error| BindError::Recording { file: recording.file.clone(), error })?;
+    }
+    let clock = Clock::start();
+    let equip = |(number, listeners)| {
+        let gateway = gateway(&config, options, number, clock)?;
+        Ok(Equipment { worker: number, gateway, listeners, clock, backs: options.backs.clone() })
+    };
+    (0..).zip(shares).map(equip).collect()
+}
+
+/// An address to listen on.
+struct Wanted<'a> {
+    address: &'a Address,
+    tls: Option<&'a FrontTls>,
+    /// Where in [`Config::listeners`] more is said of it.
+    said: Option<usize>,
+}
+
+/// The addresses of the options, each with what the configuration says of it. What the gateway must know of TLS there is added: it refuses requests
+/// for names of another group, and asks those to leave who have shown certificates.
+fn wanted<'a>(config: &mut Config, options: &'a Options) -> Result<Vec<Wanted<'a>>, ConfigError> {
+    let in_clear = options.listen.iter().map(|address| (address, None));
+    let tls = options.listen_tls.iter().map(|(address, tls)| (address, Some(tls)));
+    let mut left: Vec<usize> = (0..config.listeners.len()).collect();
+    let mut wanted = Vec::new();
+    for (address, tls) in in_clear.chain(tls) {
+        let is_said = |at: &usize| config.listeners.get(*at).is_some_and(|said| said.address == *address);
+        let mut said = left.iter().position(is_said).map(|place| left.remove(place));
+        if said.is_none() && tls.is_some() {
+            said = Some(config.listeners.len());
+            config.listeners.push(ListenerConfig::new(address.clone()));
+        }
+        if let Some(listener) = said.and_then(|at| config.listeners.get_mut(at)) {
+            agree_on_groups(listener, tls)?;
+        }
+        wanted.push(Wanted { address, tls, said });
+    }
+    match left.first().and_then(|&at| config.listeners.get(at)) {
+        // What it says would protect nobody: that only a balancer is believed, say.
+        Some(unknown) => Err(ConfigError::ListenerUnknown { address: unknown.address.clone() }),
+        None => Ok(wanted),
+    }
+}
+
+/// Who asks for certificates by name and who refuses requests for other names must mean the same names, or a client without a certificate is
+/// served what asks for one.
+fn agree_on_groups(listener: &mut ListenerConfig, tls: Option<&FrontTls>) -> Result<(), ConfigError> {
+    let none = NameGroups::default();
+    let groups = tls.map_or(&none, FrontTls::groups);
+    if listener.groups.is_empty() {
+        listener.groups = groups.clone();
+    }
+    if listener.groups == *groups {
+        Ok(())
+    } else {
+        Err(ConfigError::ListenerGroups { address: listener.address.clone() })
+    }
+}
+
+/// The gateway of the worker with this number, and its recorder.
+fn gateway(config: &Config, options: &Options, worker: usize, clock: Clock) -> Result<Recorded, BindError> {
+    let now = clock.now();
+    let number = worker as u64;
+    let (seed, wall) = (options.seed.wrapping_add(number), wall_clock(now));
+    let mut gateway = Gateway::new(config.clone(), seed, now, wall).map_err(BindError::Config)?;
+    if let Some(make) = &options.hooks {
+        gateway = gateway.with_hooks(make(worker));
+    }
+    let record = |recording: &RecordingOptions| {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let content = recording.content;
+        let hooked = options.hooks.is_some().then_some(number);
+        let preamble = Preamble { version, content, seed, now, wall, config: config.clone(), hooked };
+        Recorder::create(recording, number, &preamble, options.observer.clone())
+            .map_err(|error| BindError::Recording { file: recording.file.clone(), error })
+    };
+    Ok(Recorded::new(gateway, options.recording.as_ref().map(record).transpose()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use shuntyard_core::config::{Alpn, HostPattern, Protocol};
+    use shuntyard_transport::{BackTls, ClientAuth, Identity, Trust};
+
+    use super::*;
+
+    fn any() -> Address {
+        Address::Inet(([127, 0, 0, 1], 0).into())
+    }
+
+    fn config(listeners: Vec<ListenerConfig>) -> Config {
+        Config { listeners, ..Config::new(vec![any()]) }
+    }
+
+    fn admin() -> Vec<HostPattern> {
+        vec![HostPattern::Exact("admin.example".into())]
+    }
+
+    /// A listener where those who come for `admin.example` show certificates.
+    fn by_name() -> Options {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(vec!["a.example".into()]).unwrap();
+        let (chain, key) = (cert.pem().into_bytes(), signing_key.serialize_pem().into_bytes());
+        let required = ClientAuth::Required(chain.clone());
+        let identity = Identity::from_pem(&chain, &key).unwrap();
+        let protocols = [Protocol::Http2];
+        let tls =
+            FrontTls::by_name(&[identity], &protocols, &ClientAuth::Off, &[(admin(), required)]).unwrap();
+        Options { listen_tls: vec![(any(), tls)], ..Options::new(Vec::new()) }
+    }
+
+    /// What the gateway is told of listeners.
+    fn listeners_of(config: &Config, options: &Options) -> Vec<ListenerConfig> {
+        let mut config = config.clone();
+        wanted(&mut config, options).unwrap();
+        config.listeners
+    }
+
+    fn refused(config: &Config, options: &Options) -> ConfigError {
+        match equip(config, options) {
+            Err(BindError::Config(error)) => error,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_gateway_knows_the_groups_of_names_that_tls_has() {
+        let options = by_name();
+        let groups = NameGroups(vec![admin()]);
+        for said in [vec![], vec![ListenerConfig::new(any())]] {
+            let [listener] = &listeners_of(&config(said), &options)[..] else { panic!("there is one") };
+            assert_eq!((&listener.address, &listener.groups), (&any(), &groups));
+        }
+        let same = ListenerConfig { groups, ..ListenerConfig::new(any()) };
+        assert_eq!(listeners_of(&config(vec![same]), &options).len(), 1);
+    }
+
+    #[test]
+    fn other_groups_than_those_of_tls_are_refused() {
+        let groups = NameGroups(vec![vec![HostPattern::Exact("other.example".into())]]);
+        let listener = ListenerConfig { groups, ..ListenerConfig::new(any()) };
+        for options in [by_name(), Options::new(vec![any()])] {
+            let error = refused(&config(vec![listener.clone()]), &options);
+            assert_eq!(error, ConfigError::ListenerGroups { address: any() });
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_a_listener_that_is_none_is_refused() {
+        let elsewhere = Address::Inet(([127, 0, 0, 2], 0).into());
+        let introduced =
+            |address: Address| ListenerConfig { introduced: true, ..ListenerConfig::new(address) };
+        let error = refused(&config(vec![introduced(elsewhere.clone())]), &Options::new(vec![any()]));
+        assert_eq!(error, ConfigError::ListenerUnknown { address: elsewhere });
+        // Of one listener it is said once.
+        let twice = config(vec![introduced(any()), ListenerConfig::new(any())]);
+        assert_eq!(
+            refused(&twice, &Options::new(vec![any()])),
+            ConfigError::ListenerUnknown { address: any() }
+        );
+        assert_eq!(listeners_of(&twice, &Options::new(vec![any(), any()])).len(), 2);
+    }
+
+    #[test]
+    fn an_upstream_that_speaks_tls_needs_somebody_who_knows_how() {
+        let mut config = config(vec![]);
+        let unknown = ConfigError::UpstreamTls { upstream: "default".into() };
+        let mut options = Options::new(vec![any()]);
+        for alpn in [Alpn::Either, Alpn::Http2] {
+            config.upstreams[0].endpoints[0].tls = Some(alpn);
+            assert_eq!(refused(&config, &options), unknown);
+        }
+        let tls = BackTls::new(&Trust::Nobody, None, None).unwrap();
+        options.backs = Backs::new(HashMap::from([("default".into(), tls)]));
+        assert!(equip(&config, &options).is_ok());
+    }
+}
