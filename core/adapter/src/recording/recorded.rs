@@ -13,6 +13,8 @@ use crate::recording::recorder::Recorder;
 
 /// A [`Gateway`], and perhaps somebody who writes down what it is told and asked. What only looks at it goes to the
 /// gateway itself.
+///
+/// Every call is written down before the gateway has it: one in which it panics is the last of the recording.
 pub struct Recorded {
     gateway: Gateway,
     recorder: Option<Box<Recorder>>,
@@ -25,17 +27,25 @@ impl Recorded {
 
     /// [`Gateway::handle_accept`].
     pub fn handle_accept(&mut self, info: Accepted, now: Instant) -> ConnId {
-        let Some(recorder) = &mut self.recorder else { return self.gateway.handle_accept(info, now) };
-        let conn = self.gateway.handle_accept(info.clone(), now);
-        recorder.accept(&info, conn, now);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.accept(&info, now);
+        }
+        let conn = self.gateway.handle_accept(info, now);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.accepted(conn);
+        }
         conn
     }
 
     /// [`Gateway::handle_arriving`].
     pub fn handle_arriving(&mut self, info: Accepted, now: Instant) -> ConnId {
-        let Some(recorder) = &mut self.recorder else { return self.gateway.handle_arriving(info, now) };
-        let conn = self.gateway.handle_arriving(info.clone(), now);
-        recorder.arriving(&info, conn, now);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.arriving(&info, now);
+        }
+        let conn = self.gateway.handle_arriving(info, now);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.accepted(conn);
+        }
         conn
     }
 
@@ -121,6 +131,9 @@ impl Recorded {
     /// [`Gateway::poll_action`].
     #[inline]
     pub fn poll_action(&mut self) -> Option<Action> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.asked();
+        }
         let action = self.gateway.poll_action();
         if let Some(recorder) = &mut self.recorder {
             recorder.acted(action.as_ref());
@@ -131,9 +144,12 @@ impl Recorded {
     /// [`Gateway::poll_transmit`].
     #[inline]
     pub fn poll_transmit(&mut self, conn: ConnId, now: Instant) -> Option<Transmit<'_>> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.transmit(conn, now);
+        }
         let transmit = self.gateway.poll_transmit(conn, now);
         if let Some(recorder) = &mut self.recorder {
-            recorder.transmit(conn, transmit.as_ref().map_or(0, Transmit::remaining), now);
+            recorder.shown(transmit.as_ref().map_or(0, Transmit::remaining));
         }
         transmit
     }

@@ -106,6 +106,8 @@ pub(crate) struct Recorder {
     witness: Witness,
     /// Inputs that are not written yet.
     payload: Vec<u8>,
+    /// The last of them was begun, and what came out of it is not known yet.
+    lacks_check: bool,
     /// Calls of `poll_action` since the input before.
     polled: u64,
     /// The time of the input before.
@@ -140,6 +142,7 @@ impl Recorder {
             observer,
             witness: Witness::new(options.content),
             payload,
+            lacks_check: false,
             polled: 0,
             at: preamble.now,
             written_at: preamble.now,
@@ -147,16 +150,20 @@ impl Recorder {
         })
     }
 
-    pub(crate) fn accept(&mut self, info: &Accepted, conn: ConnId, now: Instant) {
+    pub(crate) fn accept(&mut self, info: &Accepted, now: Instant) {
         self.begin(ACCEPT, now);
         info.put(&mut self.payload);
-        self.witness.accepted(conn);
-        self.end_with_check();
+        self.lacks_check = true;
     }
 
-    pub(crate) fn arriving(&mut self, info: &Accepted, conn: ConnId, now: Instant) {
+    pub(crate) fn arriving(&mut self, info: &Accepted, now: Instant) {
         self.begin(ARRIVING, now);
         info.put(&mut self.payload);
+        self.lacks_check = true;
+    }
+
+    /// The client that was just told of has this id.
+    pub(crate) fn accepted(&mut self, conn: ConnId) {
         self.witness.accepted(conn);
         self.end_with_check();
     }
@@ -185,10 +192,15 @@ impl Recorder {
         conn.put(&mut self.payload);
     }
 
-    pub(crate) fn transmit(&mut self, conn: ConnId, shown: usize, now: Instant) {
+    pub(crate) fn transmit(&mut self, conn: ConnId, now: Instant) {
         self.begin(TRANSMIT, now);
         conn.put(&mut self.payload);
-        self.witness.shown(shown);
+        self.lacks_check = true;
+    }
+
+    /// So many octets came of it, 0 for `None`.
+    pub(crate) fn shown(&mut self, octets: usize) {
+        self.witness.shown(octets);
         self.end_with_check();
     }
 
@@ -216,8 +228,13 @@ impl Recorder {
         command.put(&mut self.payload);
     }
 
-    pub(crate) fn acted(&mut self, action: Option<&Action>) {
+    /// `poll_action` is called.
+    pub(crate) fn asked(&mut self) {
         self.polled += 1;
+    }
+
+    /// And has answered.
+    pub(crate) fn acted(&mut self, action: Option<&Action>) {
         self.witness.acted(action);
         if self.polled == POLLED_MAX {
             self.finish_polling();
@@ -246,6 +263,7 @@ impl Recorder {
     }
 
     fn end_with_check(&mut self) {
+        self.lacks_check = false;
         self.payload.extend_from_slice(&self.witness.fold.check().to_le_bytes());
     }
 
@@ -275,6 +293,10 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
+        if self.lacks_check {
+            // The gateway has panicked in that call, and does so again before anybody compares.
+            self.end_with_check();
+        }
         self.finish_polling();
         self.write();
     }

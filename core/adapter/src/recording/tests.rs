@@ -1,5 +1,6 @@
 //! A conversation in memory, recorded and replayed.
 
+mod ends;
 mod files;
 
 use std::collections::BTreeMap;
