@@ -40,7 +40,7 @@ pub use listener::{
     BACKLOG, INHERITS_NO_DELAY, ListenSocket, Listener, SocketFile, read_at_once, reset_on_close,
 };
 pub use recording::{
-    Damage, Difference, Input, Recorded, RecordingOptions, ReplayError, Replayed, StreamName, explain,
+    Damage, Difference, Ending, Input, Recorded, RecordingOptions, ReplayError, Replayed, StreamName, explain,
     explain_with, replay, replay_octets, replay_with,
 };
 pub use resolve::{addresses_of, resolve};

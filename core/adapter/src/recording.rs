@@ -15,7 +15,7 @@ mod replay;
 mod witness;
 mod word;
 
-pub use chunk::Damage;
+pub use chunk::{Damage, Ending};
 pub use explain::{StreamName, explain, explain_with};
 pub use input::Input;
 pub use recorded::Recorded;

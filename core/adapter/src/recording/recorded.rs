@@ -25,6 +25,13 @@ impl Recorded {
         Self { gateway, recorder: recorder.map(Box::new) }
     }
 
+    #[inline]
+    fn returned(&mut self) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.returned();
+        }
+    }
+
     /// [`Gateway::handle_accept`].
     pub fn handle_accept(&mut self, info: Accepted, now: Instant) -> ConnId {
         if let Some(recorder) = &mut self.recorder {
@@ -55,6 +62,7 @@ impl Recorded {
             recorder.introduced(conn, client.as_ref(), now);
         }
         self.gateway.handle_introduced(conn, client, now);
+        self.returned();
     }
 
     /// [`Gateway::handle_connected`].
@@ -63,6 +71,7 @@ impl Recorded {
             recorder.connected(conn, &facts, now);
         }
         self.gateway.handle_connected(conn, facts, now);
+        self.returned();
     }
 
     /// [`Gateway::recv_buf`]. It is written down with the octets.
@@ -81,6 +90,7 @@ impl Recorded {
             recorder.received(conn, octets, now);
         }
         self.gateway.handle_recv(conn, n, now);
+        self.returned();
     }
 
     /// [`Gateway::handle_read_closed`].
@@ -89,6 +99,7 @@ impl Recorded {
             recorder.read_closed(conn, now);
         }
         self.gateway.handle_read_closed(conn, now);
+        self.returned();
     }
 
     /// [`Gateway::handle_sent`].
@@ -99,6 +110,7 @@ impl Recorded {
             recorder.sent(conn, n, &shown[..n.min(shown.len())], now);
         }
         self.gateway.handle_sent(conn, n, now);
+        self.returned();
     }
 
     /// [`Gateway::handle_closed`].
@@ -107,6 +119,7 @@ impl Recorded {
             recorder.closed(conn, why, now);
         }
         self.gateway.handle_closed(conn, why, now);
+        self.returned();
     }
 
     /// [`Gateway::handle_timeout`].
@@ -115,6 +128,7 @@ impl Recorded {
             recorder.timeout(now);
         }
         self.gateway.handle_timeout(now);
+        self.returned();
         if self.recorder.as_ref().is_some_and(|recorder| recorder.is_over()) {
             self.recorder = None;
         }
@@ -126,6 +140,7 @@ impl Recorded {
             recorder.command(&command, now);
         }
         self.gateway.handle_command(command, now);
+        self.returned();
     }
 
     /// [`Gateway::poll_action`].

@@ -8,7 +8,7 @@ use shuntyard_core::config::Config;
 use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, Connected, Gateway};
 use shuntyard_core::time::{Duration, Instant, WallClock};
 
-use crate::recording::chunk::{self, Writer};
+use crate::recording::chunk::{self, Stop, Writer};
 use crate::recording::input::{
     ACCEPT, ACTIONS, ARRIVING, CLOSED, COMMAND, CONNECTED, INTRODUCED, POLLED_MAX, Pieces, READ_CLOSED,
     RECEIVED, SENT, TIMEOUT, TRANSMIT,
@@ -19,7 +19,7 @@ use crate::recording::word::Word;
 use crate::{MakeHooks, Notice, Observer};
 
 /// The format of the files. A reader knows its own only.
-pub(crate) const FORMAT: u64 = 4;
+pub(crate) const FORMAT: u64 = 5;
 /// Octets of inputs that are gathered before they are written.
 const CHUNK: usize = 64 << 10;
 /// Inputs are not kept from the file for longer than this, if others follow.
@@ -65,8 +65,16 @@ impl Preamble {
 
     /// The gateway that it begins with, which has hooks where it had some when it was recorded.
     pub(crate) fn gateway(&self, hooks: Option<&MakeHooks>) -> Result<Gateway, ReplayError> {
-        let gateway =
-            Gateway::new(self.config.clone(), self.seed, self.now, self.wall).map_err(ReplayError::Config)?;
+        self.gateway_with(self.config.clone(), hooks)
+    }
+
+    /// The same with another configuration.
+    pub(crate) fn gateway_with(
+        &self,
+        config: Config,
+        hooks: Option<&MakeHooks>,
+    ) -> Result<Gateway, ReplayError> {
+        let gateway = Gateway::new(config, self.seed, self.now, self.wall).map_err(ReplayError::Config)?;
         match (self.hooked, hooks) {
             (None, _) => Ok(gateway),
             (Some(worker), Some(make)) => Ok(gateway.with_hooks(make(worker as usize))),
@@ -108,6 +116,8 @@ pub(crate) struct Recorder {
     payload: Vec<u8>,
     /// The last of them was begun, and what came out of it is not known yet.
     lacks_check: bool,
+    /// The gateway has not returned from the call that was written down last.
+    in_call: bool,
     /// Calls of `poll_action` since the input before.
     polled: u64,
     /// The time of the input before.
@@ -143,6 +153,7 @@ impl Recorder {
             witness: Witness::new(options.content),
             payload,
             lacks_check: false,
+            in_call: false,
             polled: 0,
             at: preamble.now,
             written_at: preamble.now,
@@ -166,6 +177,7 @@ impl Recorder {
     pub(crate) fn accepted(&mut self, conn: ConnId) {
         self.witness.accepted(conn);
         self.end_with_check();
+        self.in_call = false;
     }
 
     pub(crate) fn introduced(&mut self, conn: ConnId, client: Option<&Address>, now: Instant) {
@@ -202,6 +214,7 @@ impl Recorder {
     pub(crate) fn shown(&mut self, octets: usize) {
         self.witness.shown(octets);
         self.end_with_check();
+        self.in_call = false;
     }
 
     /// `n` octets left, of which `octets` were there.
@@ -231,14 +244,21 @@ impl Recorder {
     /// `poll_action` is called.
     pub(crate) fn asked(&mut self) {
         self.polled += 1;
+        self.in_call = true;
     }
 
     /// And has answered.
     pub(crate) fn acted(&mut self, action: Option<&Action>) {
         self.witness.acted(action);
+        self.in_call = false;
         if self.polled == POLLED_MAX {
             self.finish_polling();
         }
+    }
+
+    /// The gateway has returned.
+    pub(crate) fn returned(&mut self) {
+        self.in_call = false;
     }
 
     /// Writes down what was polled before, and begins the next input.
@@ -248,6 +268,7 @@ impl Recorder {
             self.write();
             self.written_at = now;
         }
+        self.in_call = true;
         self.payload.push(tag);
         now.saturating_since(self.at).put(&mut self.payload);
         self.at = self.at.max(now);
@@ -270,19 +291,24 @@ impl Recorder {
     /// Writes what was gathered.
     fn write(&mut self) {
         if !self.over && !self.payload.is_empty() {
-            let error = match self.writer.write(&self.payload, self.witness.fold.0) {
-                Ok(true) => None,
-                Ok(false) => Some(io::ErrorKind::FileTooLarge.into()),
-                Err(error) => Some(error),
-            };
-            if let Some(error) = error {
-                self.over = true;
-                if let Some(observer) = &self.observer {
-                    observer(Notice::RecordingEnded { file: self.path.clone(), error });
+            match self.writer.write(&self.payload, self.witness.fold.0) {
+                Ok(true) => {}
+                Ok(false) => {
+                    // Whoever cannot read how it ended takes it for one that was cut off.
+                    let _ = self.writer.end(Stop::Full);
+                    self.give_up(io::ErrorKind::FileTooLarge.into());
                 }
+                Err(error) => self.give_up(error),
             }
         }
         self.payload.clear();
+    }
+
+    fn give_up(&mut self, error: io::Error) {
+        self.over = true;
+        if let Some(observer) = &self.observer {
+            observer(Notice::RecordingEnded { file: self.path.clone(), error });
+        }
     }
 
     /// Whether nothing more is recorded.
@@ -299,6 +325,12 @@ impl Drop for Recorder {
         }
         self.finish_polling();
         self.write();
+        if !self.over {
+            let stop = if self.in_call { Stop::Panicked } else { Stop::Ended };
+            if let Err(error) = self.writer.end(stop) {
+                self.give_up(error);
+            }
+        }
     }
 }
 

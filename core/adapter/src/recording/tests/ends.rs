@@ -43,8 +43,8 @@ impl Hooks for Fuse {
     }
 }
 
-/// The kind of the last input of a file.
-fn last_of(file: &[u8]) -> String {
+/// The kind of the last input of a file, and how that ends.
+fn last_of(file: &[u8]) -> (String, Ending) {
     let mut last = String::new();
     let collect = |step| {
         if let replay::Step::Input(entry) = step {
@@ -52,8 +52,8 @@ fn last_of(file: &[u8]) -> String {
         }
         true
     };
-    Recording::read(file).unwrap().each(collect).unwrap();
-    last.split('(').next().unwrap_or_default().to_owned()
+    let ending = Recording::read(file).unwrap().each(collect).unwrap();
+    (last.split('(').next().unwrap_or_default().to_owned(), ending.unwrap())
 }
 
 /// Whatever the call is: without it nobody could see it panic again.
@@ -73,7 +73,8 @@ fn the_call_in_which_the_gateway_panics_is_the_last_of_its_recording() {
         let gateway = equip(&Config::new(vec![backend.into()]), &options).unwrap().remove(0).gateway;
         let panicked = catch_unwind(AssertUnwindSafe(|| World::new(gateway).run())).is_err();
         let again = catch_unwind(AssertUnwindSafe(|| replay_with(&place.file(), &hooks)));
-        let last = last_of(&place.octets());
+        let (last, ending) = last_of(&place.octets());
+        assert_eq!(ending, if panicked { Ending::Panicked } else { Ending::Ended });
         match again {
             Err(_) => assert!(panicked, "{calls}: it panics in the replay only"),
             Ok(replayed) => {

@@ -8,13 +8,34 @@ fn a_flipped_octet_is_noticed_and_its_place_named() {
     for at in 0..file.len() {
         let mut other = file.clone();
         other[at] ^= 1 << (at % 8);
-        match replay_octets(&other) {
-            Err(ReplayError::Damaged(damage)) => {
-                assert!((damage.begin..damage.end).contains(&(at as u64)), "{at}: {damage}");
-            }
+        // What comes before is replayed, if it can be.
+        let damage = match replay_octets(&other) {
+            Err(ReplayError::Damaged(damage)) => damage,
+            Ok(Replayed { ending: Some(Ending::Damaged(damage)), difference: None, .. }) => damage,
             outcome => panic!("octet {at}: {outcome:?}"),
-        }
+        };
+        assert!((damage.begin..damage.end).contains(&(at as u64)), "{at}: {damage}");
     }
+}
+
+#[test]
+fn what_comes_before_a_damage_is_replayed() {
+    let place = Place::new("partly");
+    let mut file = recorded(&place, true);
+    let whole = replay_octets(&file).unwrap();
+    let at = file.windows(4).rposition(|window| window == b"SYRC").unwrap();
+    *file.last_mut().unwrap() ^= 1;
+    let replayed = replay_octets(&file).unwrap();
+    let Some(Ending::Damaged(damage)) = &replayed.ending else { panic!("{replayed:?}") };
+    assert_eq!((damage.begin, damage.end), (at as u64, file.len() as u64));
+    assert_eq!((replayed.inputs, replayed.hash, &replayed.difference), (whole.inputs, whole.hash, &None));
+    std::fs::write(place.file(), &file).unwrap();
+    let (replayed, story) = explain(&place.file(), "1".parse().unwrap()).unwrap();
+    assert!(matches!(replayed.ending, Some(Ending::Damaged(_))) && story.len() > 3, "{story:?}");
+
+    let mut behind = recorded(&place, true);
+    behind.push(b'S');
+    assert!(matches!(replay_octets(&behind).unwrap().ending, Some(Ending::Damaged(_))));
 }
 
 #[test]
@@ -24,9 +45,9 @@ fn a_recording_that_breaks_off_is_replayed_as_far_as_it_goes() {
     let preamble = (0..file.len()).find(|&end| replay_octets(&file[..end]).is_ok()).unwrap();
     for end in preamble + 1..file.len() {
         let replayed = replay_octets(&file[..end]).unwrap_or_else(|error| panic!("{end}: {error}"));
-        assert!(replayed.broken_off || replayed.inputs < whole.inputs, "{end}: {replayed:?}");
-        assert_eq!(replayed.difference, None);
+        assert_eq!((replayed.ending, replayed.difference), (Some(Ending::Missing), None), "{end}");
     }
+    assert_eq!(whole.ending, Some(Ending::Ended));
     assert!(matches!(replay_octets(&[]), Err(ReplayError::NoRecording)));
 }
 
@@ -105,7 +126,8 @@ fn a_full_recording_ends_and_says_so_once() {
     let [Notice::RecordingEnded { file, .. }] = &notices[..] else { panic!("{notices:?}") };
     assert_eq!(file, &place.file());
     assert!(place.octets().len() <= 1000);
-    assert_eq!(replay(Path::new(file)).unwrap().difference, None);
+    let replayed = replay(Path::new(file)).unwrap();
+    assert_eq!((replayed.ending, replayed.difference), (Some(Ending::Full), None));
 }
 
 #[test]
