@@ -201,8 +201,7 @@ impl Story {
         let seconds = (now.as_nanos() - self.begin.as_nanos()) as f64 / 1e9;
         let cause = self.cause.clone();
         let line = |what: String| format!("  {seconds:12.6} s  {what} ({cause})");
-        let stream = self.stream;
-        for glance in gateway.glances(|conn, stream_id| stream.is(conn, stream_id)) {
+        for glance in gateway.glances(self.stream.conn, self.stream.stream_id) {
             let known = self.requests.len();
             if let Some(told) = self.requests.get_mut(&glance.request) {
                 told.moved(glance.place, asked, line);
