@@ -67,7 +67,7 @@ pub use shuntyard_adapter::transport::{
 };
 #[doc(inline)]
 pub use shuntyard_adapter::{
-    Backs, BindError, Damage, Difference, Exit, Handle, MakeHooks, Notice, Observer, Options,
+    Backs, BindError, Damage, Difference, Ending, Exit, Handle, MakeHooks, Notice, Observer, Options,
     RecordingOptions, ReplayError, Replayed, StreamName, explain, explain_with, replay, replay_octets,
     replay_with,
 };

@@ -17,7 +17,7 @@ use shuntyard_core::gateway::{Gateway, Record};
 use shuntyard_core::hooks::Hooks;
 use shuntyard_core::tls::TlsFailure;
 
-use recording::{Preamble, Recorder, remove_beyond};
+use recording::{Preamble, Recorder, set_aside};
 use shuntyard_transport::{FrontTls, NotIntroduced};
 
 mod backs;
@@ -40,8 +40,8 @@ pub use listener::{
     BACKLOG, INHERITS_NO_DELAY, ListenSocket, Listener, SocketFile, read_at_once, reset_on_close,
 };
 pub use recording::{
-    Damage, Difference, Ending, Input, Recorded, RecordingOptions, ReplayError, Replayed, StreamName, explain,
-    explain_with, replay, replay_octets, replay_with,
+    Damage, Difference, Ending, Input, Recorded, RecordingOptions, ReplayError, Replayed, StreamName,
+    explain, explain_with, recording_octets_max, replay, replay_octets, replay_with,
 };
 pub use resolve::{addresses_of, resolve};
 pub use secured::{Reading, Secured, Wire, Writing};
@@ -273,7 +273,7 @@ pub fn equip(config: &Config, options: &Options) -> Result<Vec<Equipment>, BindE
         }
     }
     if let Some(recording) = &options.recording {
-        remove_beyond(recording, options.workers.get() as u64)
+        set_aside(recording, options.workers.get() as u64)
             .map_err(|error| BindError::Recording { file: recording.file.clone(), error })?;
     }
     let clock = Clock::start();

@@ -43,13 +43,26 @@ impl Stop {
     const ALL: [Self; 3] = [Self::Ended, Self::Full, Self::Panicked];
 }
 
+/// Whether a file or a link of this name is there.
+pub(crate) fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_file() || found.is_symlink())
+}
+
 /// Removes a file or a link of this name, if it is there: whether it was.
 pub(crate) fn remove(path: &Path) -> io::Result<bool> {
-    let there = fs::symlink_metadata(path).is_ok_and(|found| found.is_file() || found.is_symlink());
+    let there = is_there(path);
     if there {
         fs::remove_file(path)?;
     }
     Ok(there)
+}
+
+/// Gives a file another name. A link is removed: what it leads to is somebody else's.
+pub(crate) fn set_aside(path: &Path, name: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(path)?.is_symlink() {
+        return fs::remove_file(path);
+    }
+    fs::rename(path, name)
 }
 
 /// A recording that is written.

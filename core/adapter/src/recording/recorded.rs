@@ -122,13 +122,30 @@ impl Recorded {
         self.returned();
     }
 
+    /// [`Gateway::poll_timeout`], or when something must be written, if that is sooner: nothing may come for long, and what came
+    /// last is what matters of a process that hangs or is killed.
+    #[inline]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let write_at = self.recorder.as_ref().and_then(|recorder| recorder.write_at());
+        self.gateway.poll_timeout().into_iter().chain(write_at).min()
+    }
+
     /// [`Gateway::handle_timeout`].
     pub fn handle_timeout(&mut self, now: Instant) {
+        let wrote = self.recorder.as_mut().is_some_and(|recorder| recorder.write_if_due(now));
+        if wrote && self.gateway.poll_timeout().is_none_or(|at| at > now) {
+            // It was not the gateway that wanted to know the time.
+            return self.end_if_over();
+        }
         if let Some(recorder) = &mut self.recorder {
             recorder.timeout(now);
         }
         self.gateway.handle_timeout(now);
         self.returned();
+        self.end_if_over();
+    }
+
+    fn end_if_over(&mut self) {
         if self.recorder.as_ref().is_some_and(|recorder| recorder.is_over()) {
             self.recorder = None;
         }

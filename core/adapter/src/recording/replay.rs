@@ -177,10 +177,7 @@ impl<R: Read> Recording<R> {
     }
 
     /// Shows every step, until `show` has had enough. How the recording ends, if it came to that.
-    pub(crate) fn each(
-        &mut self,
-        mut show: impl FnMut(Step) -> bool,
-    ) -> Result<Option<Ending>, ReplayError> {
+    pub(crate) fn each(&mut self, mut show: impl FnMut(Step) -> bool) -> Result<Option<Ending>, ReplayError> {
         loop {
             let chunk = match self.chunks.next()? {
                 Ok(chunk) => chunk,

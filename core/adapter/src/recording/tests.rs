@@ -1,5 +1,6 @@
 //! A conversation in memory, recorded and replayed.
 
+mod covered;
 mod ends;
 mod files;
 
@@ -19,7 +20,7 @@ use shuntyard_core::time::{Duration, Instant};
 
 use super::chunk::{Chunks, Writer};
 use super::input::{ACTIONS, RECEIVED};
-use super::recorder::file_of;
+use super::recorder::{WRITE_INTERVAL, file_of};
 use super::replay::Recording;
 use super::word::Word as _;
 use super::*;
@@ -124,6 +125,11 @@ impl World {
             let Some(octets) = self.backends.get_mut(&id).and_then(speak) else { continue };
             self.hear(id, &octets);
         }
+        self.act();
+    }
+
+    /// Does what the gateway asks for.
+    fn act(&mut self) {
         while let Some(action) = self.gateway.poll_action() {
             match action {
                 Action::Connect { conn, .. } => {
@@ -392,6 +398,31 @@ fn what_is_nothing_is_replayed_as_nothing() {
     }
 }
 
+/// The buffer is made when it is asked for first, and that is not written down.
+#[test]
+fn a_buffer_that_was_asked_for_before_another_configuration_is_replayed() {
+    let place = Place::new("buffer");
+    let options = RecordingOptions { file: place.0.clone(), content: false, max_octets: 1 << 20 };
+    let mut world = World::new(gateway(Some(options), None));
+    let backend: std::net::SocketAddr = "127.0.0.1:9000".parse().unwrap();
+    let smaller = Config { recv_buffer_octets: 33 << 10, ..Config::new(vec![backend.into()]) };
+    assert!(matches!(world.gateway.recv_buf(world.conn), RecvBuf::Buffer(_)));
+    world.gateway.handle_command(Command::Configure(Box::new(smaller)), world.now);
+    let request = Request::post("http://example.com/").body(()).unwrap();
+    let stream = world.client.send_request(&request, false).unwrap();
+    world.client.send_data(stream, &[b'a'; 40 << 10], true).unwrap();
+    let mut all = Vec::new();
+    while let Some(octets) = world.client.poll_transmit().map(<[u8]>::to_vec) {
+        world.client.handle_sent(octets.len());
+        all.extend(octets);
+    }
+    assert!(all.len() > 33 << 10);
+    world.hear(world.conn, &all);
+    world.turn();
+    drop(world);
+    assert_eq!(replay(&place.file()).unwrap().difference, None);
+}
+
 /// Of what nobody was asked for there is nothing to look at between two inputs.
 #[test]
 fn a_request_that_is_answered_at_once_is_explained() {
@@ -424,6 +455,7 @@ fn a_stream_is_explained() {
     let (replayed, story) = explain(&place.file(), "1".parse().unwrap()).unwrap();
     assert_eq!(replayed.difference, None);
     let story = story.join("\n");
+    assert!(!story.contains("is not told"), "{story}");
     let order = [
         "accepted, and frozen (input",
         "waits: ",

@@ -89,3 +89,30 @@ fn the_call_in_which_the_gateway_panics_is_the_last_of_its_recording() {
     let expected = ["Actions", "Received"];
     assert!(expected.iter().all(|kind| kinds.contains(*kind)), "{kinds:?}");
 }
+
+/// Records hold the memory of heads until they are taken. Where that is short, a gateway that writes some refuses what one without has served.
+#[test]
+fn an_explanation_ends_where_records_change_what_is_done() {
+    for records in [false, true] {
+        let place = Place::new(&format!("left-{records}"));
+        let backend: std::net::SocketAddr = "127.0.0.1:9000".parse().unwrap();
+        let mut config = Config::new(vec![backend.into()]);
+        config.routes[0].host = HostPattern::Exact("b.example".into());
+        (config.records, config.head_ledger_octets) = (records, 256 << 10);
+        let recording = RecordingOptions { file: place.0.clone(), content: false, max_octets: 4 << 20 };
+        let options = Options { recording: Some(recording), ..Options::new(Vec::new()) };
+        let mut world = World::new(equip(&config, &options).unwrap().remove(0).gateway);
+        for n in 0..40 {
+            let request = Request::get(format!("http://a.example/{n}")).header("x", "a".repeat(9000));
+            world.client.send_request(&request.body(()).unwrap(), true).unwrap();
+        }
+        for _ in 0..4 {
+            world.turn();
+        }
+        drop(world);
+        let (replayed, story) = explain(&place.file(), "1".parse().unwrap()).unwrap();
+        assert_eq!(replayed.difference, None);
+        let left = story.last().unwrap().starts_with("what follows input ");
+        assert_eq!(left, !records, "{story:?}");
+    }
+}
