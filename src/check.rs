@@ -2,8 +2,9 @@
 
 use std::io::{self, Write as _};
 
+use shuntyard_adapter::recording_octets_max;
 use shuntyard_adapter::transport::CONNECTION_OCTETS;
-use shuntyard_core::config::{Config, MemoryBound};
+use shuntyard_core::config::{Config, EndpointConfig, MemoryBound};
 
 use crate::cli::{ConfigCommand, ServeArgs};
 use crate::config::{Code, reference};
@@ -18,8 +19,12 @@ pub(crate) fn check(args: &ServeArgs) -> Result<(), Failure> {
     Prepared::new(&settings, args.record.record.as_deref())?;
     let what = args.config.as_ref().map_or("these flags".to_owned(), |path| path.display().to_string());
     let workers = settings.workers.get() as u64;
-    let with_tls = !settings.listen_tls.is_empty();
-    let bound = memory_bound(&settings.config, with_tls, settings.observe.wants_records(), workers);
+    let beside = Beside {
+        tls_with_clients: !settings.listen_tls.is_empty(),
+        records: settings.observe.wants_records(),
+        recording: args.record.record.is_some(),
+    };
+    let bound = memory_bound(&settings.config, beside, workers);
     let mut text = format!("{what}: valid: {}\n", settings.summary());
     text.push_str(&format!(
         "memory: {} at most, in {}, whatever clients and backends do\n",
@@ -33,14 +38,31 @@ pub(crate) fn check(args: &ServeArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The core's bound of all workers, and what is added to it: by TLS with clients, where there is a listener for it, and with the backends that
-/// speak it, and by records of requests, where somebody wants them.
-fn memory_bound(config: &Config, tls_with_clients: bool, records: bool, workers: u64) -> MemoryBound {
+/// What takes memory beside the core.
+#[derive(Clone, Copy, Debug, Default)]
+struct Beside {
+    /// There is a listener for it.
+    tls_with_clients: bool,
+    /// Somebody wants records of requests.
+    records: bool,
+    /// What workers are told is recorded.
+    recording: bool,
+}
+
+/// The core's bound of all workers, and what is added to it: by TLS with clients and with the backends that speak it, by records of requests, and by
+/// a recording.
+fn memory_bound(config: &Config, beside: Beside, workers: u64) -> MemoryBound {
+    let Beside { tls_with_clients, records, recording } = beside;
     let clients = if tls_with_clients { u64::from(config.max_fronts) } else { 0 };
-    let backends = config.upstreams.iter().fold(0u64, |sum, upstream| {
-        let secure = upstream.endpoints.iter().filter(|endpoint| endpoint.tls.is_some());
-        secure.map(|endpoint| u64::from(upstream.most_connections(endpoint))).fold(sum, u64::saturating_add)
-    });
+    let connections = |of: fn(&EndpointConfig) -> bool| {
+        config.upstreams.iter().fold(0u64, |sum, upstream| {
+            let those = upstream.endpoints.iter().filter(|endpoint| of(endpoint));
+            those
+                .map(|endpoint| u64::from(upstream.most_connections(endpoint)))
+                .fold(sum, u64::saturating_add)
+        })
+    };
+    let backends = connections(|endpoint| endpoint.tls.is_some());
     let mut bound = config.memory_bound();
     for (term, connections) in [("TLS with clients", clients), ("TLS with backends", backends)] {
         if connections > 0 {
@@ -54,6 +76,10 @@ fn memory_bound(config: &Config, tls_with_clients: bool, records: bool, workers:
             u64::from(config.max_fronts).saturating_mul(config.front.max_concurrent_streams.into());
         let waiting = requests.saturating_mul(log::attempts_octets_max(config));
         bound.terms.push(("attempts that the access log waits with", waiting));
+    }
+    if recording {
+        let all = connections(|_| true).saturating_add(config.max_fronts.into());
+        bound.terms.push(("recording", recording_octets_max(config, all)));
     }
     bound.terms.iter_mut().for_each(|(_, octets)| *octets = octets.saturating_mul(workers));
     if records {
@@ -114,24 +140,38 @@ mod tests {
     fn the_bound_counts_tls_where_it_is_spoken() {
         let mut config = Config::new(Vec::new());
         config.max_fronts = 1000;
-        let bound = |tls, records, workers| memory_bound(&config, tls, records, workers);
-        let (clear, secure) = (bound(false, false, 1), bound(true, false, 1));
+        let bound = |tls_with_clients, workers| {
+            memory_bound(&config, Beside { tls_with_clients, ..Beside::default() }, workers)
+        };
+        let (clear, secure) = (bound(false, 1), bound(true, 1));
         assert_eq!(clear, config.memory_bound());
         assert_eq!(secure.total() - clear.total(), 1001 * CONNECTION_OCTETS);
         assert!(secure.terms.is_sorted_by(|one, next| one.1 >= next.1));
-        assert_eq!(bound(true, false, 3).total(), 3 * secure.total());
+        assert_eq!(bound(true, 3).total(), 3 * secure.total());
     }
 
     /// All workers have one log. What waits for the end of a request waits on its worker.
     #[test]
     fn the_bound_counts_the_access_log_where_there_is_one() {
         let config = Config::new(Vec::new());
-        let without = memory_bound(&config, false, false, 2).total();
-        let with = memory_bound(&config, false, true, 2);
+        let without = memory_bound(&config, Beside::default(), 2).total();
+        let with = memory_bound(&config, Beside { records: true, ..Beside::default() }, 2);
         let term = |name: &str| with.terms.iter().find(|(term, _)| *term == name).expect("it is there").1;
         assert_eq!(term("access log"), log::octets_max(&config));
         let waiting = 2 * 100_000 * 100 * log::attempts_octets_max(&config);
         assert_eq!(term("attempts that the access log waits with"), waiting);
         assert_eq!(with.total() - without, log::octets_max(&config) + waiting);
+    }
+
+    #[test]
+    fn the_bound_counts_a_recording_where_there_is_one() {
+        let backend: std::net::SocketAddr = "127.0.0.1:9000".parse().expect("an address");
+        let config = Config::new(vec![backend.into()]);
+        let upstream = &config.upstreams[0];
+        let backends = u64::from(upstream.most_connections(&upstream.endpoints[0]));
+        let with = memory_bound(&config, Beside { recording: true, ..Beside::default() }, 2);
+        let each = recording_octets_max(&config, u64::from(config.max_fronts) + backends);
+        assert_eq!(with.total(), 2 * (config.memory_bound().total() + each));
+        assert!(each > 3 * config.recv_buffer_octets as u64);
     }
 }

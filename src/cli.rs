@@ -221,7 +221,8 @@ pub(crate) struct ServeArgs {
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct RecordArgs {
     /// Record everything that the gateways are told, for `replay`: FILE.0, FILE.1, one for each worker. Heads of
-    /// requests and responses are in it, with all their secrets
+    /// requests and responses are in it, with all their secrets, and the configuration. What was recorded there before
+    /// becomes FILE.0.before
     #[arg(long, env = "SHUNTYARD_RECORD", value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
 

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use shuntyard_adapter::{Replayed, explain, replay};
+use shuntyard_adapter::{Ending, ReplayError, Replayed, explain, replay};
 
 use crate::cli::ReplayArgs;
 use crate::failure::Failure;
@@ -17,18 +17,28 @@ pub(crate) fn run(ReplayArgs { file, explain: stream }: ReplayArgs) -> Result<()
             replayed
         }),
     };
-    let Replayed { version, content, inputs, nanos, hash, difference, broken_off } =
-        replayed.map_err(|error| Failure::Replay { file, error })?;
+    let failed = |error| Failure::Replay { file: file.clone(), error };
+    let Replayed { version, content, inputs, nanos, hash, difference, ending } = replayed.map_err(failed)?;
     if let Some(difference) = difference {
         return Err(Failure::ReplayDiffers { difference, version });
     }
     // Whoever closed stdout does not want to know.
     let _ = writeln!(
         out,
-        "{inputs} inputs in {:.3} s of recorded time, {}: the same came out, hash {hash:016x}{}",
+        "{inputs} inputs in {:.3} s of recorded time, {}: the same came out, hash {hash:016x}; {}",
         nanos as f64 / 1e9,
         if content { "with content" } else { "without content" },
-        if broken_off { "; the recording breaks off" } else { "" }
+        match ending {
+            Some(Ending::Ended) => "the recording is whole",
+            Some(Ending::Full) => "the recording was full then",
+            Some(Ending::Panicked) => "the recorded gateway panicked then, and this one does not",
+            Some(Ending::Damaged(_)) => "what follows is damaged",
+            Some(Ending::Missing) | None =>
+                "the recording has no end: its process was killed, could not write, or still runs",
+        }
     );
-    Ok(())
+    match ending {
+        Some(Ending::Damaged(damage)) => Err(failed(ReplayError::Damaged(damage))),
+        _ => Ok(()),
+    }
 }

@@ -18,9 +18,12 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// What a drain that is over time, or clients that give up, may take in addition.
 const GRACE: Duration = Duration::from_secs(3);
 /// How long an origin that came back may be idle before it is made needed.
+const NEED: Duration = Duration::from_secs(1);
 /// How often origins renew their connections for that.
 const RENEWALS: usize = 8;
-const NEED: Duration = Duration::from_secs(1);
+/// Parts of the time in which an origin is slow: the others answer in each of them, or within a moment behind it.
+const SLOW_PARTS: u32 = 4;
+const MOMENT: Duration = Duration::from_secs(2);
 const TICK: Duration = Duration::from_millis(50);
 const REDRAW: Duration = Duration::from_millis(200);
 const SECOND: Duration = Duration::from_secs(1);
@@ -115,7 +118,9 @@ impl Story {
 
     fn one_turns_slow(&mut self) -> Result<(), Cut> {
         let slow = 1;
-        let before = self.answered_by_others(slow);
+        let under_way = self.clients.figures().in_flight as u64;
+        let others: Vec<usize> = (0..self.origins.len()).filter(|&n| n != slow).collect();
+        let (asked, before) = (self.asked(slow), self.answered(&others));
         self.origins[slow].pace(Pace::Slow);
         self.say(&format!(
             "origin {} turns slow: {} ms late, then {SLOW_PIECE} octets a frame",
@@ -123,9 +128,20 @@ impl Story {
             SLOW_DELAY.as_millis(),
         ));
         self.meanwhile.push("an origin was slow");
-        self.pass(0.5)?;
-        let others = self.wait(PATIENCE, |story| story.answered_by_others(slow) > before)?;
-        self.promise("a slow origin does not stop the others", others);
+        // What was under way says nothing.
+        let mut held = self.wait(PATIENCE, |story| {
+            story.answered(&others).iter().zip(&before).all(|(now, before)| now - before > under_way)
+        })?;
+        held &= self.wait(PATIENCE, |story| story.asked(slow) > asked)?;
+        let part = self.length.mul_f64(0.5).saturating_sub(self.begun.elapsed()) / SLOW_PARTS;
+        for _ in 0..SLOW_PARTS {
+            let before = self.answered(&others);
+            self.wait(part, |_| false)?;
+            held &= self.wait(MOMENT, |story| {
+                story.answered(&others).iter().zip(&before).all(|(now, before)| now > before)
+            })?;
+        }
+        self.promise("a slow origin does not stop the others", held);
         self.origins[slow].pace(Pace::Swift);
         self.say(&format!("origin {} is well again", self.origins[slow].name));
         Ok(())
@@ -138,7 +154,7 @@ impl Story {
         self.origins[leaving].leave();
         let name = self.origins[leaving].name;
         self.say(&format!("origin {name} says GOAWAY, finishes its {streams} streams and closes its port"));
-        self.meanwhile.push("another left and came back");
+        self.meanwhile.push("another left");
         let gone = self.wait(PATIENCE, |story| story.origins[leaving].status().state == State::Away)?;
         let lost = self.origins[leaving].status().unfinished - unfinished;
         self.promise("GOAWAY loses no request", gone && lost == 0 && self.clients.figures().failed == failed);
@@ -148,6 +164,9 @@ impl Story {
         self.origins[leaving].come_back();
         self.say(&format!("origin {name} listens again"));
         let used = self.is_used_again(leaving)?;
+        if used && let Some(left) = self.meanwhile.last_mut() {
+            *left = "another left and came back";
+        }
         self.promise("an origin that comes back is used again", used);
         Ok(())
     }
@@ -237,9 +256,15 @@ impl Story {
         }
     }
 
-    fn answered_by_others(&self, than: usize) -> u64 {
-        let others = self.origins.iter().enumerate().filter(|&(n, _)| n != than);
-        others.map(|(_, origin)| origin.status().answered).sum()
+    /// How many requests each of these origins has answered.
+    fn answered(&self, origins: &[usize]) -> Vec<u64> {
+        origins.iter().map(|&n| self.origins[n].status().answered).collect()
+    }
+
+    /// How many requests an origin has got.
+    fn asked(&self, origin: usize) -> u64 {
+        let Status { streams, answered, unfinished, .. } = self.origins[origin].status();
+        answered + unfinished + streams as u64
     }
 
     /// Lets time pass until this share of the story's length.

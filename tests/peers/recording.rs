@@ -65,7 +65,7 @@ fn replay(file: &str, content: bool) -> u64 {
     let said = String::from_utf8(output.stdout.clone()).unwrap();
     assert!(output.status.success(), "{file}: {output:?}");
     let kind = if content { "with content: the same came out" } else { "without content: the same came out" };
-    assert!(said.contains(kind), "{said}");
+    assert!(said.contains(kind) && said.ends_with("; the recording is whole\n"), "{said}");
     said.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{said}"))
 }
 

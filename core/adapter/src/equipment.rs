@@ -5,7 +5,7 @@ use shuntyard_core::config::{Config, ConfigError, ListenerConfig, NameGroups};
 use shuntyard_core::gateway::Gateway;
 use shuntyard_transport::FrontTls;
 
-use crate::recording::{Preamble, Recorder, remove_beyond};
+use crate::recording::{Preamble, Recorder, set_aside};
 use crate::{Backs, BindError, Clock, Listener, Options, Recorded, RecordingOptions, wall_clock};
 
 /// What one worker begins with.
@@ -48,7 +48,7 @@ pub fn equip(config: &Config, options: &Options) -> Result<Vec<Equipment>, BindE
         }
     }
     if let Some(recording) = &options.recording {
-        remove_beyond(recording, options.workers.get() as u64)
+        set_aside(recording, options.workers.get() as u64)
             .map_err(|error| BindError::Recording { file: recording.file.clone(), error })?;
     }
     let clock = Clock::start();

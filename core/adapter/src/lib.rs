@@ -45,8 +45,8 @@ pub use listener::{
 };
 pub use looking::Looking;
 pub use recording::{
-    Damage, Difference, Input, Recorded, RecordingOptions, ReplayError, Replayed, StreamName, explain,
-    explain_with, replay, replay_octets, replay_with,
+    Damage, Difference, Ending, Input, Recorded, RecordingOptions, ReplayError, Replayed, StreamName,
+    explain, explain_with, recording_octets_max, replay, replay_octets, replay_with,
 };
 pub use resolve::{addresses_of, resolve};
 pub use secured::{Reading, Secured, Wire, Writing};

@@ -8,6 +8,7 @@ mod chunk;
 mod content;
 mod explain;
 mod fold;
+mod heads;
 mod input;
 mod recorded;
 mod recorder;
@@ -15,12 +16,12 @@ mod replay;
 mod witness;
 mod word;
 
-pub use chunk::Damage;
+pub use chunk::{Damage, Ending};
 pub use explain::{StreamName, explain, explain_with};
 pub use input::Input;
 pub use recorded::Recorded;
-pub use recorder::RecordingOptions;
-pub(crate) use recorder::{Preamble, Recorder, remove_beyond};
+pub(crate) use recorder::{Preamble, Recorder, set_aside};
+pub use recorder::{RecordingOptions, recording_octets_max};
 pub use replay::{Difference, ReplayError, Replayed, replay, replay_octets, replay_with};
 
 #[cfg(test)]

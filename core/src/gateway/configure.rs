@@ -34,8 +34,9 @@ impl Gateway {
         let listeners = core::mem::take(&mut self.config.listeners);
         self.config = Config { listeners, ..config };
         // It never shrinks: heads that were begun may still fill it.
-        if !self.recv_buffer.is_empty() && self.recv_buffer.len() < self.config.recv_buffer_octets {
-            self.recv_buffer.resize(self.config.recv_buffer_octets, 0);
+        self.recv_octets = self.recv_octets.max(self.config.recv_buffer_octets);
+        if !self.recv_buffer.is_empty() {
+            self.recv_buffer.resize(self.recv_octets, 0);
         }
         self.route_anew();
         self.retire_unwanted(now);

@@ -39,6 +39,7 @@ impl Gateway {
             deadlines: self.deadlines.clone(),
             actions: self.actions.clone(),
             recv_buffer: Vec::new(),
+            recv_octets: self.recv_octets,
             lent: None,
             spare: spare::Spare::default(),
             hooks: hooked::Hooked::default(),

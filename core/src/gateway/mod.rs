@@ -156,6 +156,8 @@ pub struct Gateway {
     actions: VecDeque<Action>,
     /// The one buffer that sockets are read into. What is no whole frame moves to its connection.
     recv_buffer: Vec<u8>,
+    /// How large it is made: the most of all configurations so far, for it never shrinks, and whether it was asked for before another one shows nowhere.
+    recv_octets: usize,
     /// Whom the buffer was lent to, and behind how many octets of that connection's inbox.
     lent: Option<(ConnId, usize)>,
     spare: spare::Spare,
@@ -212,6 +214,7 @@ impl Gateway {
             deadlines: Deadlines::default(),
             actions: VecDeque::new(),
             recv_buffer: Vec::new(),
+            recv_octets: config.recv_buffer_octets,
             lent: None,
             spare: spare::Spare::default(),
             hooks: hooked::Hooked::default(),
@@ -289,7 +292,7 @@ impl Gateway {
             return RecvBuf::Pause;
         }
         if self.recv_buffer.is_empty() {
-            self.recv_buffer.resize(self.config.recv_buffer_octets, 0);
+            self.recv_buffer.resize(self.recv_octets, 0);
         }
         let held = entry.inbox.len();
         self.lent = Some((conn, held));

@@ -194,13 +194,16 @@ pub struct Glance {
 }
 
 impl Gateway {
-    /// Every request that has not ended and is one of those, by the client's connection and stream. It walks all of them.
-    pub fn glances(&self, wanted: impl Fn(ConnId, u32) -> bool) -> impl Iterator<Item = Glance> {
-        self.requests.iter().filter_map(move |(_, request)| {
+    /// Every request on this stream of a client that has not ended: of this connection, or of all. It walks all of them, where the connection is there.
+    pub fn glances(&self, conn: Option<ConnId>, stream_id: u32) -> impl Iterator<Item = Glance> {
+        let there = conn.is_none_or(|conn| self.conns.get(conn).is_some());
+        let requests = there.then(|| self.requests.iter()).into_iter().flatten();
+        requests.filter_map(move |(_, request)| {
             let awaiting = &request.awaiting;
-            let (front, stream_id) = (awaiting.front.conn, self.stream_id(awaiting.front));
-            // Why one waits takes a look at more than it.
-            wanted(front, stream_id).then(|| Glance {
+            let front = awaiting.front.conn;
+            // Which stream it is, and why it waits, takes a look at more than it.
+            let wanted = conn.is_none_or(|conn| conn == front) && self.stream_id(awaiting.front) == stream_id;
+            wanted.then(|| Glance {
                 request: awaiting.id,
                 front,
                 stream_id,
@@ -276,6 +279,7 @@ impl Gateway {
             deadlines,
             actions,
             recv_buffer: _,
+            recv_octets: _,
             lent: _,
             spare: _,
             hooks: _,

@@ -5,18 +5,18 @@
 //! | 4 | `SYRC` |
 //! | 8 | number of the chunk, from 0 |
 //! | 4 | octets of its payload |
-//! | 8 | the hash over actions and octets behind its last input |
+//! | 8 | the hash over actions and octets behind its last input; of the last chunk: 0 |
 //! | 8 | checksum over the three numbers before it |
 //! | 8 | checksum over the payload |
-//! | .. | payload: whole inputs; of chunk 0: the preamble |
+//! | .. | payload: whole inputs; of chunk 0: the preamble; of the last: 255, which no input begins with, and how it ended |
 //!
-//! Numbers of fixed size are little-endian. A chunk that is not whole at the end of the file is where the recording was
-//! cut off: its process was killed.
+//! Numbers of fixed size are little-endian. A file without its last chunk, or with one that is not whole, is of a process
+//! that was killed or still runs.
 
 use std::fmt;
 use std::fs::{self, File};
 use std::hash::Hasher as _;
-use std::io::{self, Write as _};
+use std::io::{self, Read, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -26,14 +26,43 @@ const MAGIC: [u8; 4] = *b"SYRC";
 const HEADER: usize = 40;
 /// Octets of it in front of its checksum.
 const HEAD: usize = 24;
+/// What the payload of the last chunk begins with.
+const END: u8 = 0xff;
+/// Octets of the last chunk, for which there is always room.
+const END_OCTETS: u64 = HEADER as u64 + 2;
+
+/// Why nothing follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    Ended,
+    Full,
+    Panicked,
+}
+
+impl Stop {
+    const ALL: [Self; 3] = [Self::Ended, Self::Full, Self::Panicked];
+}
+
+/// Whether a file or a link of this name is there.
+pub(crate) fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_file() || found.is_symlink())
+}
 
 /// Removes a file or a link of this name, if it is there: whether it was.
 pub(crate) fn remove(path: &Path) -> io::Result<bool> {
-    let there = fs::symlink_metadata(path).is_ok_and(|found| found.is_file() || found.is_symlink());
+    let there = is_there(path);
     if there {
         fs::remove_file(path)?;
     }
     Ok(there)
+}
+
+/// Gives a file another name. A link is removed: what it leads to is somebody else's.
+pub(crate) fn set_aside(path: &Path, name: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(path)?.is_symlink() {
+        return fs::remove_file(path);
+    }
+    fs::rename(path, name)
 }
 
 /// A recording that is written.
@@ -58,9 +87,19 @@ impl Writer {
     pub(crate) fn write(&mut self, payload: &[u8], hash: u64) -> io::Result<bool> {
         let len = u32::try_from(payload.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
         let size = (HEADER + payload.len()) as u64;
-        if self.written + size > self.most {
+        if self.written + size + END_OCTETS > self.most {
             return Ok(false);
         }
+        self.append(payload, len, hash)?;
+        Ok(true)
+    }
+
+    /// Writes the last chunk, for which room was left.
+    pub(crate) fn end(&mut self, stop: Stop) -> io::Result<()> {
+        self.append(&[END, stop as u8], 2, 0)
+    }
+
+    fn append(&mut self, payload: &[u8], len: u32, hash: u64) -> io::Result<()> {
         let mut chunk = Vec::with_capacity(HEADER + payload.len());
         chunk.extend(MAGIC);
         chunk.extend(self.number.to_le_bytes());
@@ -70,8 +109,8 @@ impl Writer {
         chunk.extend(checksum(payload).to_le_bytes());
         chunk.extend_from_slice(payload);
         self.file.write_all(&chunk)?;
-        (self.number, self.written) = (self.number + 1, self.written + size);
-        Ok(true)
+        (self.number, self.written) = (self.number + 1, self.written + chunk.len() as u64);
+        Ok(())
     }
 }
 
@@ -82,10 +121,25 @@ fn checksum(octets: &[u8]) -> u64 {
 }
 
 /// One chunk of a recording that is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Chunk<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Chunk {
     pub(crate) hash: u64,
-    pub(crate) payload: &'a [u8],
+    pub(crate) payload: Vec<u8>,
+}
+
+/// How a recording ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// With its gateway: it is whole.
+    Ended,
+    /// The file was full, and the gateway went on.
+    Full,
+    /// With a call in which the gateway panicked.
+    Panicked,
+    /// Without a word: its process was killed, or still runs, or could not write.
+    Missing,
+    /// What follows is not as it was written.
+    Damaged(Damage),
 }
 
 /// A place in a recording that cannot be right.
@@ -110,31 +164,66 @@ impl fmt::Display for Damage {
 
 impl std::error::Error for Damage {}
 
-/// The chunks of a file, all of them checked, and whether a last one is not whole.
-pub(crate) fn chunks(file: &[u8]) -> Result<(Vec<Chunk<'_>>, bool), Damage> {
-    let (mut chunks, mut at) = (Vec::new(), 0);
-    while at < file.len() {
-        let (number, rest) = (chunks.len() as u64, &file[at..]);
-        let damage = |end: usize, what| Damage { chunk: number, begin: at as u64, end: end as u64, what };
-        let magic = &rest[..rest.len().min(MAGIC.len())];
+/// A recording that is read, chunk by chunk: each is checked before it is shown.
+#[derive(Debug)]
+pub(crate) struct Chunks<R> {
+    source: R,
+    number: u64,
+    at: u64,
+}
+
+impl<R: Read> Chunks<R> {
+    pub(crate) fn new(source: R) -> Self {
+        Self { source, number: 0, at: 0 }
+    }
+
+    /// The next chunk, or how the recording ends.
+    pub(crate) fn next(&mut self) -> io::Result<Result<Chunk, Ending>> {
+        let (number, begin) = (self.number, self.at);
+        let damaged = |octets: usize, what| {
+            let end = begin + octets as u64;
+            Ok(Err(Ending::Damaged(Damage { chunk: number, begin, end, what })))
+        };
+        let header = self.take(HEADER)?;
+        let magic = &header[..header.len().min(MAGIC.len())];
         if !MAGIC.starts_with(magic) {
-            return Err(damage(at + magic.len(), "it does not begin as a chunk does"));
+            return damaged(magic.len(), "it does not begin as a chunk does");
         }
-        let Some((header, behind)) = rest.split_at_checked(HEADER) else { return Ok((chunks, true)) };
+        if header.len() < HEADER {
+            return Ok(Err(Ending::Missing));
+        }
         let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|n| header[at + n]));
         if word(HEAD) != checksum(&header[MAGIC.len()..HEAD]) {
-            return Err(damage(at + HEADER, "the checksum of its header is another"));
+            return damaged(HEADER, "the checksum of its header is another");
         }
         if word(4) != number {
-            return Err(damage(at + HEADER, "its number is not the next"));
+            return damaged(HEADER, "its number is not the next");
         }
         let len = u32::from_le_bytes(std::array::from_fn(|n| header[12 + n])) as usize;
-        let Some(payload) = behind.get(..len) else { return Ok((chunks, true)) };
-        if word(HEAD + 8) != checksum(payload) {
-            return Err(damage(at + HEADER + len, "the checksum of its payload is another"));
+        let payload = self.take(len)?;
+        if payload.len() < len {
+            return Ok(Err(Ending::Missing));
         }
-        chunks.push(Chunk { hash: word(16), payload });
-        at += HEADER + len;
+        if word(HEAD + 8) != checksum(&payload) {
+            return damaged(HEADER + len, "the checksum of its payload is another");
+        }
+        (self.number, self.at) = (number + 1, begin + (HEADER + len) as u64);
+        let [END, how] = payload[..] else { return Ok(Ok(Chunk { hash: word(16), payload })) };
+        if !self.take(1)?.is_empty() {
+            return damaged(HEADER + len, "something stands behind the last");
+        }
+        match Stop::ALL.into_iter().find(|stop| *stop as u8 == how) {
+            Some(Stop::Ended) => Ok(Err(Ending::Ended)),
+            Some(Stop::Full) => Ok(Err(Ending::Full)),
+            Some(Stop::Panicked) => Ok(Err(Ending::Panicked)),
+            None => damaged(HEADER + len, "it ends in a way that this version does not know"),
+        }
     }
-    Ok((chunks, false))
+
+    /// The next octets, fewer at the end of the file. A length that is a lie costs no memory.
+    fn take(&mut self, octets: usize) -> io::Result<Vec<u8>> {
+        let mut taken = Vec::new();
+        (&mut self.source).take(octets as u64).read_to_end(&mut taken)?;
+        Ok(taken)
+    }
 }

@@ -1,5 +1,4 @@
-//! Which octets of a connection's direction are content: what stands in DATA frames, pad lengths left out. Of HTTP/1.1 it is
-//! known up to the end of the first head.
+//! Which octets of a connection's direction are content of HTTP/2: what stands in DATA frames, pad lengths left out.
 
 use shuntyard_core::frame::{FrameHeader, FrameType, HEADER_LEN, PREFACE, flags};
 
@@ -127,29 +126,6 @@ impl Content {
     }
 }
 
-/// The first head of a direction of HTTP/1.1, which ends with the first empty line.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct FirstHead {
-    /// So many octets of the end of a line, and of the empty line behind it, have come.
-    matched: usize,
-}
-
-impl FirstHead {
-    const END: [u8; 4] = *b"\r\n\r\n";
-
-    /// How many of the next octets belong to it.
-    pub(crate) fn take(&mut self, octets: &[u8]) -> usize {
-        for (at, &octet) in octets.iter().enumerate() {
-            let Some(&expected) = Self::END.get(self.matched) else { return at };
-            self.matched = match octet == expected {
-                true => self.matched + 1,
-                false => usize::from(octet == Self::END[0]),
-            };
-        }
-        octets.len()
-    }
-}
-
 fn payload_of(header: FrameHeader) -> State {
     match header.frame_type {
         FrameType::Data if header.length > 0 && header.flags & flags::PADDED != 0 => {
@@ -204,16 +180,6 @@ mod tests {
         }
         for size in [1, 2, 9, 10, 1000] {
             assert_eq!(without(&octets, size), expected, "pieces of {size}");
-        }
-    }
-
-    #[test]
-    fn a_first_head_ends_with_the_first_empty_line() {
-        let octets = b"HTTP/1.1 200 OK\r\na: b\r\r\n\r\nhello\r\n\r\n";
-        for size in [1, 2, 3, 100] {
-            let mut head = FirstHead::default();
-            let taken: usize = octets.chunks(size).map(|piece| head.take(piece)).sum();
-            assert_eq!(&octets[..taken], b"HTTP/1.1 200 OK\r\na: b\r\r\n\r\n", "pieces of {size}");
         }
     }
 

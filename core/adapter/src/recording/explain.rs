@@ -1,20 +1,24 @@
 //! The causal chain of one request: why it waited, what set it free, why it was sent again, how it ended.
 //!
-//! A second replay, which writes records whether or not they were written when it was recorded, and looks at every request
-//! after each input. The input after which something is different is its cause.
+//! A second replay beside the first, which writes records whether or not they were written when it was recorded, and looks at
+//! every request after each input. The input after which something is different is its cause. Records are no part of what
+//! a gateway does, but for the memory they hold until they are taken: so this replay is compared, too.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::Path;
 use std::str::FromStr;
 
+use shuntyard_core::config::Config;
 use shuntyard_core::gateway::{
-    Action, AttemptOutcome, ConnId, Gateway, Glance, Record, RequestId, Wait, Whereabouts,
+    Action, AttemptOutcome, Command, ConnId, Gateway, Glance, Record, RequestId, Wait, Whereabouts,
 };
 use shuntyard_core::time::Instant;
 
 use crate::MakeHooks;
-use crate::recording::input::Input;
-use crate::recording::replay::{Recording, ReplayError, Replayed, Step, play, tell};
+use crate::recording::input::{Entry, Input};
+use crate::recording::recorder::Preamble;
+use crate::recording::replay::{Recording, ReplayError, Replayed, tell};
 use crate::recording::witness::Witness;
 
 /// Requests that are told of at most, if a number alone is asked for.
@@ -75,38 +79,92 @@ fn explained(
     stream: StreamName,
     hooks: Option<&MakeHooks>,
 ) -> Result<(Replayed, Vec<String>), ReplayError> {
-    let file = std::fs::read(path).map_err(ReplayError::File)?;
-    let replayed = play(&file, hooks)?;
-    let mut recording = Recording::read(&file)?;
-    recording.preamble.config.records = true;
-    let mut gateway = recording.preamble.gateway(hooks)?;
-    let mut witness = Witness::new(recording.preamble.content);
-    let mut story = Story::new(stream, recording.preamble.now);
-    let (mut now, mut number) = (recording.preamble.now, 0);
-    recording.each(|step| {
-        let Step::Input(mut entry) = step else { return true };
-        if let Input::Command(shuntyard_core::gateway::Command::Configure(config)) = &mut entry.input {
-            config.records = true;
+    let recording = Recording::read(File::open(path)?)?;
+    let mut second = Second::new(&recording.preamble, stream, hooks)?;
+    let replayed = recording.play(hooks, |entry| second.play(entry))?;
+    Ok((replayed, second.lines()))
+}
+
+/// The second replay, beside the first.
+struct Second {
+    gateway: Gateway,
+    witness: Witness,
+    /// Whether the gateway that was recorded wrote records: they count as its actions then.
+    records: bool,
+    story: Story,
+    now: Instant,
+    number: u64,
+    /// The input after which something else came out than was recorded: that it writes records has changed what it does.
+    left: Option<u64>,
+}
+
+impl Second {
+    fn new(preamble: &Preamble, stream: StreamName, hooks: Option<&MakeHooks>) -> Result<Self, ReplayError> {
+        Ok(Self {
+            gateway: preamble.gateway_with(Config { records: true, ..preamble.config.clone() }, hooks)?,
+            witness: Witness::new(preamble.content),
+            records: preamble.config.records,
+            story: Story::new(stream, preamble.now),
+            now: preamble.now,
+            number: 0,
+            left: None,
+        })
+    }
+
+    fn play(&mut self, entry: &Entry) {
+        if self.left.is_some() {
+            return;
         }
-        now = now + entry.since;
-        tell(&mut gateway, &entry.input, now, &mut witness);
-        let asked = matches!(entry.input, Input::Actions(_));
-        if !asked {
-            story.look(&gateway, number, now, &entry.input, asked);
-        }
-        // Records stand between the actions: all of them are taken, however many calls were recorded.
-        while let Some(action) = asked.then(|| gateway.poll_action()).flatten() {
-            if let Action::Record(record) = &action {
-                story.record(record);
+        self.now = self.now + entry.since;
+        let possible = match &entry.input {
+            Input::Actions(n) => {
+                self.ask(*n);
+                true
             }
+            Input::Command(Command::Configure(config)) => {
+                // One that is not valid is none.
+                if config.validate().is_ok() {
+                    self.records = config.records;
+                }
+                let config = Config { records: true, ..Config::clone(config) };
+                let input = Input::Command(Command::Configure(Box::new(config)));
+                tell(&mut self.gateway, &input, self.now, &mut self.witness)
+            }
+            input => tell(&mut self.gateway, input, self.now, &mut self.witness),
+        };
+        if !possible || entry.check.is_some_and(|check| check != self.witness.fold.check()) {
+            self.left = Some(self.number);
+            return;
         }
-        if asked {
-            story.look(&gateway, number, now, &entry.input, asked);
+        self.story.look(&self.gateway, self.number, self.now, &entry.input);
+        self.number += 1;
+    }
+
+    /// Asks for so many actions. Records stand between them, and count where they were recorded.
+    fn ask(&mut self, mut n: u64) {
+        while n > 0 {
+            let action = self.gateway.poll_action();
+            if let Some(Action::Record(record)) = &action {
+                self.story.record(record);
+                if !self.records {
+                    continue;
+                }
+            }
+            self.witness.acted(action.as_ref());
+            n -= 1;
         }
-        number += 1;
-        replayed.difference.as_ref().is_none_or(|difference| number <= difference.input)
-    })?;
-    Ok((replayed, story.lines()))
+    }
+
+    fn lines(self) -> Vec<String> {
+        let mut lines = self.story.lines();
+        lines.extend(self.left.map(|input| {
+            format!(
+                "what follows input {input} is not told: with records, which --explain needs, the gateway does \
+                 something else there than was recorded"
+            )
+        }));
+        lines
+    }
 }
 
 /// What is known of the requests in question.
@@ -135,15 +193,15 @@ impl Story {
     }
 
     /// Looks for what is different after an input.
-    fn look(&mut self, gateway: &Gateway, number: u64, now: Instant, input: &Input, asked: bool) {
+    fn look(&mut self, gateway: &Gateway, number: u64, now: Instant, input: &Input) {
+        let asked = matches!(input, Input::Actions(_));
         if !asked {
             self.cause = format!("input {number}: {input}");
         }
         let seconds = (now.as_nanos() - self.begin.as_nanos()) as f64 / 1e9;
         let cause = self.cause.clone();
         let line = |what: String| format!("  {seconds:12.6} s  {what} ({cause})");
-        let stream = self.stream;
-        for glance in gateway.glances(|conn, stream_id| stream.is(conn, stream_id)) {
+        for glance in gateway.glances(self.stream.conn, self.stream.stream_id) {
             let known = self.requests.len();
             if let Some(told) = self.requests.get_mut(&glance.request) {
                 told.moved(glance.place, asked, line);

@@ -13,6 +13,8 @@ use crate::recording::recorder::Recorder;
 
 /// A [`Gateway`], and perhaps somebody who writes down what it is told and asked. What only looks at it goes to the
 /// gateway itself.
+///
+/// Every call is written down before the gateway has it: one in which it panics is the last of the recording.
 pub struct Recorded {
     gateway: Gateway,
     recorder: Option<Box<Recorder>>,
@@ -23,19 +25,34 @@ impl Recorded {
         Self { gateway, recorder: recorder.map(Box::new) }
     }
 
+    #[inline]
+    fn returned(&mut self) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.returned();
+        }
+    }
+
     /// [`Gateway::handle_accept`].
     pub fn handle_accept(&mut self, info: Accepted, now: Instant) -> ConnId {
-        let Some(recorder) = &mut self.recorder else { return self.gateway.handle_accept(info, now) };
-        let conn = self.gateway.handle_accept(info.clone(), now);
-        recorder.accept(&info, conn, now);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.accept(&info, now);
+        }
+        let conn = self.gateway.handle_accept(info, now);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.accepted(conn);
+        }
         conn
     }
 
     /// [`Gateway::handle_arriving`].
     pub fn handle_arriving(&mut self, info: Accepted, now: Instant) -> ConnId {
-        let Some(recorder) = &mut self.recorder else { return self.gateway.handle_arriving(info, now) };
-        let conn = self.gateway.handle_arriving(info.clone(), now);
-        recorder.arriving(&info, conn, now);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.arriving(&info, now);
+        }
+        let conn = self.gateway.handle_arriving(info, now);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.accepted(conn);
+        }
         conn
     }
 
@@ -45,6 +62,7 @@ impl Recorded {
             recorder.introduced(conn, client.as_ref(), now);
         }
         self.gateway.handle_introduced(conn, client, now);
+        self.returned();
     }
 
     /// [`Gateway::handle_connected`].
@@ -53,6 +71,7 @@ impl Recorded {
             recorder.connected(conn, &facts, now);
         }
         self.gateway.handle_connected(conn, facts, now);
+        self.returned();
     }
 
     /// [`Gateway::recv_buf`]. It is written down with the octets.
@@ -71,6 +90,7 @@ impl Recorded {
             recorder.received(conn, octets, now);
         }
         self.gateway.handle_recv(conn, n, now);
+        self.returned();
     }
 
     /// [`Gateway::handle_read_closed`].
@@ -79,6 +99,7 @@ impl Recorded {
             recorder.read_closed(conn, now);
         }
         self.gateway.handle_read_closed(conn, now);
+        self.returned();
     }
 
     /// [`Gateway::handle_sent`].
@@ -89,6 +110,7 @@ impl Recorded {
             recorder.sent(conn, n, &shown[..n.min(shown.len())], now);
         }
         self.gateway.handle_sent(conn, n, now);
+        self.returned();
     }
 
     /// [`Gateway::handle_closed`].
@@ -97,14 +119,33 @@ impl Recorded {
             recorder.closed(conn, why, now);
         }
         self.gateway.handle_closed(conn, why, now);
+        self.returned();
+    }
+
+    /// [`Gateway::poll_timeout`], or when something must be written, if that is sooner: nothing may come for long, and what came
+    /// last is what matters of a process that hangs or is killed.
+    #[inline]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let write_at = self.recorder.as_ref().and_then(|recorder| recorder.write_at());
+        self.gateway.poll_timeout().into_iter().chain(write_at).min()
     }
 
     /// [`Gateway::handle_timeout`].
     pub fn handle_timeout(&mut self, now: Instant) {
+        let wrote = self.recorder.as_mut().is_some_and(|recorder| recorder.write_if_due(now));
+        if wrote && self.gateway.poll_timeout().is_none_or(|at| at > now) {
+            // It was not the gateway that wanted to know the time.
+            return self.end_if_over();
+        }
         if let Some(recorder) = &mut self.recorder {
             recorder.timeout(now);
         }
         self.gateway.handle_timeout(now);
+        self.returned();
+        self.end_if_over();
+    }
+
+    fn end_if_over(&mut self) {
         if self.recorder.as_ref().is_some_and(|recorder| recorder.is_over()) {
             self.recorder = None;
         }
@@ -116,11 +157,15 @@ impl Recorded {
             recorder.command(&command, now);
         }
         self.gateway.handle_command(command, now);
+        self.returned();
     }
 
     /// [`Gateway::poll_action`].
     #[inline]
     pub fn poll_action(&mut self) -> Option<Action> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.asked();
+        }
         let action = self.gateway.poll_action();
         if let Some(recorder) = &mut self.recorder {
             recorder.acted(action.as_ref());
@@ -131,9 +176,12 @@ impl Recorded {
     /// [`Gateway::poll_transmit`].
     #[inline]
     pub fn poll_transmit(&mut self, conn: ConnId, now: Instant) -> Option<Transmit<'_>> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.transmit(conn, now);
+        }
         let transmit = self.gateway.poll_transmit(conn, now);
         if let Some(recorder) = &mut self.recorder {
-            recorder.transmit(conn, transmit.as_ref().map_or(0, Transmit::remaining), now);
+            recorder.shown(transmit.as_ref().map_or(0, Transmit::remaining));
         }
         transmit
     }

@@ -8,7 +8,7 @@ use shuntyard_core::config::Config;
 use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, Connected, Gateway};
 use shuntyard_core::time::{Duration, Instant, WallClock};
 
-use crate::recording::chunk::{self, Writer};
+use crate::recording::chunk::{self, Stop, Writer};
 use crate::recording::input::{
     ACCEPT, ACTIONS, ARRIVING, CLOSED, COMMAND, CONNECTED, INTRODUCED, POLLED_MAX, Pieces, READ_CLOSED,
     RECEIVED, SENT, TIMEOUT, TRANSMIT,
@@ -19,11 +19,11 @@ use crate::recording::word::Word;
 use crate::{MakeHooks, Notice, Observer};
 
 /// The format of the files. A reader knows its own only.
-pub(crate) const FORMAT: u64 = 4;
+pub(crate) const FORMAT: u64 = 5;
 /// Octets of inputs that are gathered before they are written.
 const CHUNK: usize = 64 << 10;
-/// Inputs are not kept from the file for longer than this, if others follow.
-const WRITE_INTERVAL: Duration = Duration::from_secs(1);
+/// Inputs are not kept from the file for longer than this: long enough that a busy worker does not write for each of them.
+pub(crate) const WRITE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What is recorded, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,50 +52,54 @@ pub(crate) struct Preamble {
 }
 
 impl Preamble {
-    fn put(&self, out: &mut Vec<u8>) {
-        FORMAT.put(out);
-        self.version.put(out);
-        self.content.put(out);
-        self.seed.put(out);
-        self.now.put(out);
-        self.wall.put(out);
-        self.config.put(out);
-        self.hooked.put(out);
-    }
-
     /// The gateway that it begins with, which has hooks where it had some when it was recorded.
     pub(crate) fn gateway(&self, hooks: Option<&MakeHooks>) -> Result<Gateway, ReplayError> {
-        let gateway =
-            Gateway::new(self.config.clone(), self.seed, self.now, self.wall).map_err(ReplayError::Config)?;
+        self.gateway_with(self.config.clone(), hooks)
+    }
+
+    /// The same with another configuration.
+    pub(crate) fn gateway_with(
+        &self,
+        config: Config,
+        hooks: Option<&MakeHooks>,
+    ) -> Result<Gateway, ReplayError> {
+        let gateway = Gateway::new(config, self.seed, self.now, self.wall).map_err(ReplayError::Config)?;
         match (self.hooked, hooks) {
             (None, _) => Ok(gateway),
             (Some(worker), Some(make)) => Ok(gateway.with_hooks(make(worker as usize))),
             (Some(_), None) => Err(ReplayError::Hooks),
         }
     }
-
-    /// The preamble behind the format's number.
-    pub(crate) fn take(input: &mut &[u8]) -> Option<Self> {
-        Some(Self {
-            version: Word::take(input)?,
-            content: Word::take(input)?,
-            seed: Word::take(input)?,
-            now: Word::take(input)?,
-            wall: Word::take(input)?,
-            config: Word::take(input)?,
-            hooked: Word::take(input)?,
-        })
-    }
 }
 
-/// Removes what was recorded under the same name by more workers than these, so that all files of a name are of one run.
-pub(crate) fn remove_beyond(options: &RecordingOptions, workers: u64) -> io::Result<()> {
-    for worker in workers.. {
-        if !chunk::remove(&file_of(&options.file, worker))? {
+/// What was recorded under the same name before, by however many workers, is kept once, under FILE.0.before and so on: it may be of an incident that
+/// has ended its process. What had these names before is removed, so that all files of a kind are of one run; where nothing was recorded since,
+/// it stays.
+pub(crate) fn set_aside(options: &RecordingOptions, workers: u64) -> io::Result<()> {
+    let file = |worker| file_of(&options.file, worker);
+    let former: Vec<u64> = (0..)
+        .take_while(|&worker| worker < workers || chunk::is_there(&file(worker)))
+        .filter(|&worker| chunk::is_there(&file(worker)))
+        .collect();
+    if former.is_empty() {
+        return Ok(());
+    }
+    for worker in 0.. {
+        if !chunk::remove(&before(&file(worker)))? && worker >= workers {
             break;
         }
     }
-    Ok(())
+    former.into_iter().try_for_each(|worker| chunk::set_aside(&file(worker), &before(&file(worker))))
+}
+
+/// Octets of memory that a worker's recording may take beside its file: how far each connection has come, what is not written yet, which grows by
+/// doubling, and its copy with a header. `connections`: as many as there may be at a time.
+pub fn recording_octets_max(config: &Config, connections: u64) -> u64 {
+    // Lengths stand between what is content and what is not: two octets for ten, where frames have one octet of it each.
+    let input = (config.recv_buffer_octets as u64).saturating_mul(5) / 4;
+    let payload = input.saturating_add(CHUNK as u64);
+    let tracks = connections.saturating_mul(Witness::TRACK_OCTETS);
+    payload.saturating_mul(3).saturating_add(tracks.saturating_mul(2))
 }
 
 /// The recorder of one gateway.
@@ -106,11 +110,16 @@ pub(crate) struct Recorder {
     witness: Witness,
     /// Inputs that are not written yet.
     payload: Vec<u8>,
+    /// The last of them was begun, and what came out of it is not known yet.
+    lacks_check: bool,
+    /// The gateway has not returned from the call that was written down last.
+    in_call: bool,
     /// Calls of `poll_action` since the input before.
     polled: u64,
     /// The time of the input before.
     at: Instant,
-    written_at: Instant,
+    /// When what was gathered must be written.
+    write_at: Option<Instant>,
     /// The file is full, or could not be written: nothing more is recorded.
     over: bool,
 }
@@ -126,6 +135,7 @@ impl Recorder {
         let path = file_of(&options.file, worker);
         let mut writer = Writer::create(&path, options.max_octets)?;
         let mut payload = Vec::new();
+        FORMAT.put(&mut payload);
         preamble.put(&mut payload);
         if !writer.write(&payload, 0)? {
             return Err(io::Error::new(
@@ -140,25 +150,32 @@ impl Recorder {
             observer,
             witness: Witness::new(options.content),
             payload,
+            lacks_check: false,
+            in_call: false,
             polled: 0,
             at: preamble.now,
-            written_at: preamble.now,
+            write_at: None,
             over: false,
         })
     }
 
-    pub(crate) fn accept(&mut self, info: &Accepted, conn: ConnId, now: Instant) {
+    pub(crate) fn accept(&mut self, info: &Accepted, now: Instant) {
         self.begin(ACCEPT, now);
         info.put(&mut self.payload);
-        self.witness.accepted(conn);
-        self.end_with_check();
+        self.lacks_check = true;
     }
 
-    pub(crate) fn arriving(&mut self, info: &Accepted, conn: ConnId, now: Instant) {
+    pub(crate) fn arriving(&mut self, info: &Accepted, now: Instant) {
         self.begin(ARRIVING, now);
         info.put(&mut self.payload);
+        self.lacks_check = true;
+    }
+
+    /// The client that was just told of has this id.
+    pub(crate) fn accepted(&mut self, conn: ConnId) {
         self.witness.accepted(conn);
         self.end_with_check();
+        self.in_call = false;
     }
 
     pub(crate) fn introduced(&mut self, conn: ConnId, client: Option<&Address>, now: Instant) {
@@ -185,11 +202,17 @@ impl Recorder {
         conn.put(&mut self.payload);
     }
 
-    pub(crate) fn transmit(&mut self, conn: ConnId, shown: usize, now: Instant) {
+    pub(crate) fn transmit(&mut self, conn: ConnId, now: Instant) {
         self.begin(TRANSMIT, now);
         conn.put(&mut self.payload);
-        self.witness.shown(shown);
+        self.lacks_check = true;
+    }
+
+    /// So many octets came of it, 0 for `None`.
+    pub(crate) fn shown(&mut self, octets: usize) {
+        self.witness.shown(octets);
         self.end_with_check();
+        self.in_call = false;
     }
 
     /// `n` octets left, of which `octets` were there.
@@ -216,24 +239,56 @@ impl Recorder {
         command.put(&mut self.payload);
     }
 
-    pub(crate) fn acted(&mut self, action: Option<&Action>) {
+    /// `poll_action` is called.
+    pub(crate) fn asked(&mut self) {
         self.polled += 1;
+        self.in_call = true;
+    }
+
+    /// And has answered.
+    pub(crate) fn acted(&mut self, action: Option<&Action>) {
         self.witness.acted(action);
+        self.in_call = false;
         if self.polled == POLLED_MAX {
             self.finish_polling();
         }
     }
 
+    /// The gateway has returned.
+    pub(crate) fn returned(&mut self) {
+        self.in_call = false;
+    }
+
     /// Writes down what was polled before, and begins the next input.
     fn begin(&mut self, tag: u8, now: Instant) {
         self.finish_polling();
-        if self.payload.len() >= CHUNK || now.saturating_since(self.written_at) >= WRITE_INTERVAL {
+        if self.payload.len() >= CHUNK || self.is_due(now) {
             self.write();
-            self.written_at = now;
         }
+        self.write_at.get_or_insert(now + WRITE_INTERVAL);
+        self.in_call = true;
         self.payload.push(tag);
         now.saturating_since(self.at).put(&mut self.payload);
         self.at = self.at.max(now);
+    }
+
+    /// When it wants to write, though nothing comes.
+    pub(crate) fn write_at(&self) -> Option<Instant> {
+        self.write_at
+    }
+
+    /// It is time to. Whether it was.
+    pub(crate) fn write_if_due(&mut self, now: Instant) -> bool {
+        let due = self.is_due(now);
+        if due {
+            self.finish_polling();
+            self.write();
+        }
+        due
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.write_at.is_some_and(|at| at <= now)
     }
 
     fn finish_polling(&mut self) {
@@ -246,25 +301,32 @@ impl Recorder {
     }
 
     fn end_with_check(&mut self) {
+        self.lacks_check = false;
         self.payload.extend_from_slice(&self.witness.fold.check().to_le_bytes());
     }
 
     /// Writes what was gathered.
     fn write(&mut self) {
         if !self.over && !self.payload.is_empty() {
-            let error = match self.writer.write(&self.payload, self.witness.fold.0) {
-                Ok(true) => None,
-                Ok(false) => Some(io::ErrorKind::FileTooLarge.into()),
-                Err(error) => Some(error),
-            };
-            if let Some(error) = error {
-                self.over = true;
-                if let Some(observer) = &self.observer {
-                    observer(Notice::RecordingEnded { file: self.path.clone(), error });
+            match self.writer.write(&self.payload, self.witness.fold.0) {
+                Ok(true) => {}
+                Ok(false) => {
+                    // Whoever cannot read how it ended takes it for one that was cut off.
+                    let _ = self.writer.end(Stop::Full);
+                    self.give_up(io::ErrorKind::FileTooLarge.into());
                 }
+                Err(error) => self.give_up(error),
             }
         }
         self.payload.clear();
+        self.write_at = None;
+    }
+
+    fn give_up(&mut self, error: io::Error) {
+        self.over = true;
+        if let Some(observer) = &self.observer {
+            observer(Notice::RecordingEnded { file: self.path.clone(), error });
+        }
     }
 
     /// Whether nothing more is recorded.
@@ -275,8 +337,18 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
+        if self.lacks_check {
+            // The gateway has panicked in that call, and does so again before anybody compares.
+            self.end_with_check();
+        }
         self.finish_polling();
         self.write();
+        if !self.over {
+            let stop = if self.in_call { Stop::Panicked } else { Stop::Ended };
+            if let Err(error) = self.writer.end(stop) {
+                self.give_up(error);
+            }
+        }
     }
 }
 
@@ -284,5 +356,12 @@ impl Drop for Recorder {
 pub(crate) fn file_of(file: &Path, worker: u64) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(format!(".{worker}"));
+    name.into()
+}
+
+/// What the file of a former recording is called.
+fn before(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".before");
     name.into()
 }

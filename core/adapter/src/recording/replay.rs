@@ -1,7 +1,8 @@
 //! A recording, played to a new gateway.
 
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use shuntyard_core::config::ConfigError;
@@ -9,7 +10,7 @@ use shuntyard_core::gateway::{Gateway, RecvBuf};
 use shuntyard_core::time::Instant;
 
 use crate::MakeHooks;
-use crate::recording::chunk::{Chunk, Damage, chunks};
+use crate::recording::chunk::{Chunks, Damage, Ending};
 use crate::recording::input::{Entry, Input};
 use crate::recording::recorder::{FORMAT, Preamble};
 use crate::recording::witness::Witness;
@@ -20,7 +21,7 @@ use crate::recording::word::Word;
 pub enum ReplayError {
     /// The file cannot be read.
     File(io::Error),
-    /// An octet of the file is not as it was written.
+    /// An octet is not as it was written where the file says what it is of.
     Damaged(Damage),
     /// It is no recording, or one without its preamble.
     NoRecording,
@@ -47,9 +48,9 @@ impl fmt::Display for ReplayError {
 
 impl std::error::Error for ReplayError {}
 
-impl From<Damage> for ReplayError {
-    fn from(damage: Damage) -> Self {
-        Self::Damaged(damage)
+impl From<io::Error> for ReplayError {
+    fn from(error: io::Error) -> Self {
+        Self::File(error)
     }
 }
 
@@ -79,64 +80,42 @@ pub struct Replayed {
     pub hash: u64,
     /// Where it was not the recorded one.
     pub difference: Option<Difference>,
-    /// The recording breaks off within a chunk: its process was killed.
-    pub broken_off: bool,
+    /// How the recording ends; not known where there is a difference before.
+    pub ending: Option<Ending>,
 }
 
 /// Replays the file at `path`.
 ///
 /// # Errors
-/// A file that cannot be read, or in which something is not as it was written; or of a gateway with hooks.
+/// A file that cannot be read, or is no recording; or of a gateway with hooks.
 pub fn replay(path: &Path) -> Result<Replayed, ReplayError> {
-    replay_octets(&std::fs::read(path).map_err(ReplayError::File)?)
+    play(File::open(path)?, None)
 }
 
 /// Replays the file at `path`, to the same hooks as those of the gateway that was recorded. One that had none has none here.
 ///
 /// # Errors
-/// A file that cannot be read, or in which something is not as it was written.
+/// A file that cannot be read, or is no recording.
 pub fn replay_with(path: &Path, hooks: &MakeHooks) -> Result<Replayed, ReplayError> {
-    play(&std::fs::read(path).map_err(ReplayError::File)?, Some(hooks))
+    play(File::open(path)?, Some(hooks))
 }
 
 /// Replays the octets of a file.
 ///
 /// # Errors
-/// Octets that are not as they were written, or of a gateway with hooks.
+/// Octets that are no recording, or of a gateway with hooks.
 pub fn replay_octets(file: &[u8]) -> Result<Replayed, ReplayError> {
     play(file, None)
 }
 
-pub(crate) fn play(file: &[u8], hooks: Option<&MakeHooks>) -> Result<Replayed, ReplayError> {
-    let recording = Recording::read(file)?;
-    let preamble = &recording.preamble;
-    let mut replay = Replay::new(preamble, hooks)?;
-    recording.each(|step| {
-        match step {
-            Step::Input(entry) => replay.play(&entry),
-            Step::ChunkEnd { hash } if hash != replay.witness.fold.0 => {
-                replay.differs("the end of a chunk".to_owned());
-            }
-            Step::ChunkEnd { .. } => {}
-        }
-        replay.difference.is_none()
-    })?;
-    Ok(Replayed {
-        version: preamble.version.clone(),
-        content: preamble.content,
-        inputs: replay.inputs,
-        nanos: replay.now.as_nanos() - preamble.now.as_nanos(),
-        hash: replay.witness.fold.0,
-        difference: replay.difference,
-        broken_off: recording.broken_off,
-    })
+fn play(source: impl Read, hooks: Option<&MakeHooks>) -> Result<Replayed, ReplayError> {
+    Recording::read(source)?.play(hooks, |_| {})
 }
 
-/// A file, all of whose chunks are as they were written.
-pub(crate) struct Recording<'a> {
+/// A file whose preamble was read.
+pub(crate) struct Recording<R> {
     pub(crate) preamble: Preamble,
-    chunks: Vec<Chunk<'a>>,
-    broken_off: bool,
+    chunks: Chunks<R>,
 }
 
 /// What stands in a recording.
@@ -148,37 +127,74 @@ pub(crate) enum Step {
     },
 }
 
-impl<'a> Recording<'a> {
-    pub(crate) fn read(file: &'a [u8]) -> Result<Self, ReplayError> {
-        let (mut chunks, broken_off) = chunks(file)?;
-        if chunks.is_empty() {
-            return Err(ReplayError::NoRecording);
-        }
-        let mut payload = chunks.remove(0).payload;
+impl<R: Read> Recording<R> {
+    pub(crate) fn read(source: R) -> Result<Self, ReplayError> {
+        let mut chunks = Chunks::new(source);
+        let first = match chunks.next()? {
+            Ok(first) => first.payload,
+            Err(Ending::Damaged(damage)) => return Err(ReplayError::Damaged(damage)),
+            Err(_) => return Err(ReplayError::NoRecording),
+        };
+        let mut payload = first.as_slice();
         let format = u64::take(&mut payload).ok_or(ReplayError::NoRecording)?;
         if format != FORMAT {
             return Err(ReplayError::Format(format));
         }
         let preamble = Preamble::take(&mut payload).ok_or(ReplayError::NoRecording)?;
-        Ok(Self { preamble, chunks, broken_off })
+        Ok(Self { preamble, chunks })
     }
 
-    /// Shows every step, until `show` has had enough.
-    pub(crate) fn each(&self, mut show: impl FnMut(Step) -> bool) -> Result<(), ReplayError> {
-        for chunk in &self.chunks {
-            let mut payload = chunk.payload;
+    /// Replays it, and shows each input before it is played.
+    pub(crate) fn play(
+        mut self,
+        hooks: Option<&MakeHooks>,
+        mut show: impl FnMut(&Entry),
+    ) -> Result<Replayed, ReplayError> {
+        let mut replay = Replay::new(&self.preamble, hooks)?;
+        let ending = self.each(|step| {
+            match step {
+                Step::Input(entry) => {
+                    show(&entry);
+                    replay.play(&entry);
+                }
+                Step::ChunkEnd { hash } if hash != replay.witness.fold.0 => {
+                    replay.differs("the end of a chunk".to_owned());
+                }
+                Step::ChunkEnd { .. } => {}
+            }
+            replay.difference.is_none()
+        })?;
+        let Preamble { version, content, now: begin, .. } = self.preamble;
+        Ok(Replayed {
+            version,
+            content,
+            inputs: replay.inputs,
+            nanos: replay.now.as_nanos() - begin.as_nanos(),
+            hash: replay.witness.fold.0,
+            difference: replay.difference,
+            ending,
+        })
+    }
+
+    /// Shows every step, until `show` has had enough. How the recording ends, if it came to that.
+    pub(crate) fn each(&mut self, mut show: impl FnMut(Step) -> bool) -> Result<Option<Ending>, ReplayError> {
+        loop {
+            let chunk = match self.chunks.next()? {
+                Ok(chunk) => chunk,
+                Err(ending) => return Ok(Some(ending)),
+            };
+            let mut payload = chunk.payload.as_slice();
             while !payload.is_empty() {
                 // Its checksum is right: another version has written something that this one does not know.
                 let entry = Entry::take(&mut payload).ok_or(ReplayError::NoRecording)?;
                 if !show(Step::Input(entry)) {
-                    return Ok(());
+                    return Ok(None);
                 }
             }
             if !show(Step::ChunkEnd { hash: chunk.hash }) {
-                return Ok(());
+                return Ok(None);
             }
         }
-        Ok(())
     }
 }
 

@@ -1,5 +1,7 @@
 //! A conversation in memory, recorded and replayed.
 
+mod covered;
+mod ends;
 mod files;
 
 use std::collections::BTreeMap;
@@ -16,9 +18,9 @@ use shuntyard_core::hooks::{Context, HeadMut, HookFailed, Hooks, Verdict};
 use shuntyard_core::message::RequestHead;
 use shuntyard_core::time::{Duration, Instant};
 
-use super::chunk::Writer;
+use super::chunk::{Chunks, Writer};
 use super::input::{ACTIONS, RECEIVED};
-use super::recorder::file_of;
+use super::recorder::{WRITE_INTERVAL, file_of};
 use super::replay::Recording;
 use super::word::Word as _;
 use super::*;
@@ -123,6 +125,11 @@ impl World {
             let Some(octets) = self.backends.get_mut(&id).and_then(speak) else { continue };
             self.hear(id, &octets);
         }
+        self.act();
+    }
+
+    /// Does what the gateway asks for.
+    fn act(&mut self) {
         while let Some(action) = self.gateway.poll_action() {
             match action {
                 Action::Connect { conn, .. } => {
@@ -200,7 +207,7 @@ fn the_same_comes_out_with_and_without_content() {
         assert_eq!(contains(&file, SECRET), content, "content is in the file: {content}");
         let replayed = replay_octets(&file).unwrap();
         assert_eq!(replayed.difference, None);
-        assert_eq!((replayed.content, replayed.broken_off), (content, false));
+        assert_eq!((replayed.content, replayed.ending.as_ref()), (content, Some(&Ending::Ended)));
         assert!(replayed.inputs > 40, "{} inputs", replayed.inputs);
         assert_eq!(replay_octets(&file).unwrap(), replayed);
     }
@@ -331,10 +338,13 @@ fn recording_changes_nothing() {
 /// Writes the file again with other octets where `change` makes some.
 fn rewritten(file: &[u8], place: &Place, change: impl Fn(usize, &mut Vec<u8>)) -> Vec<u8> {
     let mut writer = Writer::create(&place.file(), 1 << 20).unwrap();
-    for (number, chunk) in chunk::chunks(file).unwrap().0.iter().enumerate() {
-        let mut payload = chunk.payload.to_vec();
+    let mut chunks = Chunks::new(file);
+    let mut number = 0;
+    while let Ok(chunk) = chunks.next().unwrap() {
+        let mut payload = chunk.payload;
         change(number, &mut payload);
         assert!(writer.write(&payload, chunk.hash).unwrap());
+        number += 1;
     }
     place.octets()
 }
@@ -355,7 +365,7 @@ fn a_gateway_that_does_something_else_is_caught_at_the_input_that_shows_it() {
     });
     let difference = replay_octets(&other).unwrap().difference.expect("a difference");
     let mut inputs = Vec::new();
-    let recording = Recording::read(&file).unwrap();
+    let mut recording = Recording::read(&file[..]).unwrap();
     let collect = |step| {
         if let replay::Step::Input(entry) = step {
             inputs.push(entry.input);
@@ -384,8 +394,33 @@ fn what_is_nothing_is_replayed_as_nothing() {
         }
         world.run();
         let replayed = replay(&place.file()).unwrap();
-        assert_eq!((replayed.difference, replayed.broken_off), (None, false));
+        assert_eq!((replayed.difference, replayed.ending), (None, Some(Ending::Ended)));
     }
+}
+
+/// The buffer is made when it is asked for first, and that is not written down.
+#[test]
+fn a_buffer_that_was_asked_for_before_another_configuration_is_replayed() {
+    let place = Place::new("buffer");
+    let options = RecordingOptions { file: place.0.clone(), content: false, max_octets: 1 << 20 };
+    let mut world = World::new(gateway(Some(options), None));
+    let backend: std::net::SocketAddr = "127.0.0.1:9000".parse().unwrap();
+    let smaller = Config { recv_buffer_octets: 33 << 10, ..Config::new(vec![backend.into()]) };
+    assert!(matches!(world.gateway.recv_buf(world.conn), RecvBuf::Buffer(_)));
+    world.gateway.handle_command(Command::Configure(Box::new(smaller)), world.now);
+    let request = Request::post("http://example.com/").body(()).unwrap();
+    let stream = world.client.send_request(&request, false).unwrap();
+    world.client.send_data(stream, &[b'a'; 40 << 10], true).unwrap();
+    let mut all = Vec::new();
+    while let Some(octets) = world.client.poll_transmit().map(<[u8]>::to_vec) {
+        world.client.handle_sent(octets.len());
+        all.extend(octets);
+    }
+    assert!(all.len() > 33 << 10);
+    world.hear(world.conn, &all);
+    world.turn();
+    drop(world);
+    assert_eq!(replay(&place.file()).unwrap().difference, None);
 }
 
 /// Of what nobody was asked for there is nothing to look at between two inputs.
@@ -420,6 +455,7 @@ fn a_stream_is_explained() {
     let (replayed, story) = explain(&place.file(), "1".parse().unwrap()).unwrap();
     assert_eq!(replayed.difference, None);
     let story = story.join("\n");
+    assert!(!story.contains("is not told"), "{story}");
     let order = [
         "accepted, and frozen (input",
         "waits: ",

@@ -4,8 +4,9 @@ use std::hash::{Hash, Hasher as _};
 
 use shuntyard_core::gateway::{Action, ConnId, Record};
 
-use crate::recording::content::{Content, FirstHead};
+use crate::recording::content::Content;
 use crate::recording::fold::Fold;
+use crate::recording::heads::{Heads, Methods};
 
 /// The hash, and how far each connection has come.
 #[derive(Debug)]
@@ -24,8 +25,9 @@ struct Track {
     is_front: bool,
     recv: Content,
     send: Content,
-    /// Of HTTP/1.1: what we say first.
-    first_head: FirstHead,
+    /// Of HTTP/1.1: what we say, and what a client has asked by.
+    heads: Heads,
+    methods: Methods,
 }
 
 impl Track {
@@ -36,6 +38,9 @@ impl Track {
 }
 
 impl Witness {
+    /// What is remembered of a connection.
+    pub(crate) const TRACK_OCTETS: u64 = size_of::<Option<Track>>() as u64;
+
     pub(crate) fn new(content: bool) -> Self {
         Self { fold: Fold::default(), content, tracks: Vec::new() }
     }
@@ -77,14 +82,15 @@ impl Witness {
         let Self { fold, content, tracks } = self;
         match find(tracks, conn).filter(|_| !*content) {
             None => fold.write(octets),
-            Some(track) if track.says_http2(octets) => track.send.split(octets, |piece, is_content| {
-                if is_content { fold.write_usize(piece.len()) } else { fold.write(piece) }
-            }),
-            // What came over HTTP/2 leaves over HTTP/1.1, and would have to be told from heads here. Its length must do.
             Some(track) => {
-                let (head, rest) = octets.split_at(track.first_head.take(octets));
-                fold.write(head);
-                fold.write_usize(rest.len());
+                let mut count = |piece: &[u8], is_content| {
+                    if is_content { fold.write_usize(piece.len()) } else { fold.write(piece) }
+                };
+                if track.says_http2(octets) {
+                    return track.send.split(octets, count);
+                }
+                // What came over HTTP/2 leaves over HTTP/1.1.
+                track.heads.split(octets, track.methods.found, &mut count);
                 if !track.is_front {
                     track.send.split(octets, |_, _| {});
                 }
@@ -100,7 +106,12 @@ impl Witness {
         mut show: impl FnMut(&'a [u8], bool),
     ) {
         match find(&mut self.tracks, conn).filter(|_| !self.content) {
-            Some(track) if track.is_front || track.send.is_http2() => track.recv.split(octets, show),
+            Some(track) if track.is_front || track.send.is_http2() => {
+                track.recv.split(octets, show);
+                if !track.recv.is_http2() {
+                    track.methods.look(octets);
+                }
+            }
             Some(track) => {
                 // A backend may speak before our preface has left: its frames are counted, in case it is HTTP/2.
                 track.recv.split(octets, |_, _| {});
@@ -124,7 +135,8 @@ impl Witness {
             is_front,
             recv: Content::new(is_front),
             send: Content::new(!is_front),
-            first_head: FirstHead::default(),
+            heads: Heads::new(is_front),
+            methods: Methods::default(),
         });
     }
 }

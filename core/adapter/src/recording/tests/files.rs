@@ -8,13 +8,34 @@ fn a_flipped_octet_is_noticed_and_its_place_named() {
     for at in 0..file.len() {
         let mut other = file.clone();
         other[at] ^= 1 << (at % 8);
-        match replay_octets(&other) {
-            Err(ReplayError::Damaged(damage)) => {
-                assert!((damage.begin..damage.end).contains(&(at as u64)), "{at}: {damage}");
-            }
+        // What comes before is replayed, if it can be.
+        let damage = match replay_octets(&other) {
+            Err(ReplayError::Damaged(damage)) => damage,
+            Ok(Replayed { ending: Some(Ending::Damaged(damage)), difference: None, .. }) => damage,
             outcome => panic!("octet {at}: {outcome:?}"),
-        }
+        };
+        assert!((damage.begin..damage.end).contains(&(at as u64)), "{at}: {damage}");
     }
+}
+
+#[test]
+fn what_comes_before_a_damage_is_replayed() {
+    let place = Place::new("partly");
+    let mut file = recorded(&place, true);
+    let whole = replay_octets(&file).unwrap();
+    let at = file.windows(4).rposition(|window| window == b"SYRC").unwrap();
+    *file.last_mut().unwrap() ^= 1;
+    let replayed = replay_octets(&file).unwrap();
+    let Some(Ending::Damaged(damage)) = &replayed.ending else { panic!("{replayed:?}") };
+    assert_eq!((damage.begin, damage.end), (at as u64, file.len() as u64));
+    assert_eq!((replayed.inputs, replayed.hash, &replayed.difference), (whole.inputs, whole.hash, &None));
+    std::fs::write(place.file(), &file).unwrap();
+    let (replayed, story) = explain(&place.file(), "1".parse().unwrap()).unwrap();
+    assert!(matches!(replayed.ending, Some(Ending::Damaged(_))) && story.len() > 3, "{story:?}");
+
+    let mut behind = recorded(&place, true);
+    behind.push(b'S');
+    assert!(matches!(replay_octets(&behind).unwrap().ending, Some(Ending::Damaged(_))));
 }
 
 #[test]
@@ -24,9 +45,9 @@ fn a_recording_that_breaks_off_is_replayed_as_far_as_it_goes() {
     let preamble = (0..file.len()).find(|&end| replay_octets(&file[..end]).is_ok()).unwrap();
     for end in preamble + 1..file.len() {
         let replayed = replay_octets(&file[..end]).unwrap_or_else(|error| panic!("{end}: {error}"));
-        assert!(replayed.broken_off || replayed.inputs < whole.inputs, "{end}: {replayed:?}");
-        assert_eq!(replayed.difference, None);
+        assert_eq!((replayed.ending, replayed.difference), (Some(Ending::Missing), None), "{end}");
     }
+    assert_eq!(whole.ending, Some(Ending::Ended));
     assert!(matches!(replay_octets(&[]), Err(ReplayError::NoRecording)));
 }
 
@@ -75,22 +96,46 @@ fn a_recording_is_for_its_owner_only_whatever_had_its_name() {
     std::fs::remove_dir(&other).unwrap();
 }
 
+/// A process that starts again does not destroy what shows why it had to.
 #[test]
-fn no_file_of_a_former_recording_with_more_workers_stays() {
+fn a_former_recording_is_kept_once_and_all_files_of_a_name_are_of_one_run() {
     let place = Place::new("former");
-    let file = |worker| file_of(&place.0, worker);
-    for worker in [1, 2, 4] {
-        std::fs::write(file(worker), "of a former recording").unwrap();
-    }
-    let options = RecordingOptions { file: place.0.clone(), content: false, max_octets: 1 << 20 };
-    let workers = std::num::NonZeroUsize::MIN.saturating_add(1);
-    let options = Options { recording: Some(options), workers, ..Options::new(Vec::new()) };
-    let backend: std::net::SocketAddr = "127.0.0.1:9000".parse().unwrap();
-    drop(equip(&Config::new(vec![backend.into()]), &options).unwrap());
-    let there = [0, 1, 2, 4].map(|worker| file(worker).exists());
-    [1, 4].into_iter().for_each(|worker| std::fs::remove_file(file(worker)).unwrap());
-    // The name of the last one is not one behind another: who knows whose it is.
-    assert_eq!(there, [true, true, false, true]);
+    let folder = place.0.with_extension("d");
+    std::fs::create_dir(&folder).unwrap();
+    let start = |workers: usize| {
+        let file = folder.join("r");
+        let recording = RecordingOptions { file, content: false, max_octets: 1 << 20 };
+        let workers = workers.try_into().unwrap();
+        let options = Options { recording: Some(recording), workers, ..Options::new(Vec::new()) };
+        let backend: std::net::SocketAddr = "127.0.0.1:9000".parse().unwrap();
+        drop(equip(&Config::new(vec![backend.into()]), &options).unwrap());
+    };
+    let there = || {
+        let mut names: Vec<_> = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names.join(" ")
+    };
+    let write = |name: &str| std::fs::write(folder.join(name), name).unwrap();
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    ["r.0", "r.1", "r.2", "r.4", "r.0.before", "r.3.before"].into_iter().for_each(write);
+    start(2);
+    // A name that is not one behind another: who knows whose it is.
+    assert_eq!(there(), "r.0 r.0.before r.1 r.1.before r.2.before r.3.before r.4");
+    assert_eq!((read("r.0.before"), read("r.2.before")), (b"r.0".to_vec(), b"r.2".to_vec()));
+    std::fs::remove_file(folder.join("r.3.before")).unwrap();
+    let of_the_first = read("r.0");
+    start(1);
+    assert_eq!(there(), "r.0 r.0.before r.1.before r.4");
+    assert_eq!(read("r.0.before"), of_the_first);
+    // Somebody has taken it away: what was before it is still worth something.
+    std::fs::remove_file(folder.join("r.0")).unwrap();
+    start(1);
+    assert_eq!(there(), "r.0 r.0.before r.1.before r.4");
+    assert_eq!(read("r.0.before"), of_the_first);
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]
@@ -105,7 +150,8 @@ fn a_full_recording_ends_and_says_so_once() {
     let [Notice::RecordingEnded { file, .. }] = &notices[..] else { panic!("{notices:?}") };
     assert_eq!(file, &place.file());
     assert!(place.octets().len() <= 1000);
-    assert_eq!(replay(Path::new(file)).unwrap().difference, None);
+    let replayed = replay(Path::new(file)).unwrap();
+    assert_eq!((replayed.ending, replayed.difference), (Some(Ending::Full), None));
 }
 
 #[test]
@@ -115,4 +161,32 @@ fn a_file_that_cannot_be_made_is_told_at_the_start() {
         Some(RecordingOptions { file: "/nowhere/at/all".into(), content: false, max_octets: 1 << 20 });
     let config = Config::new(vec![shuntyard_core::address::Address::Unix("/run/a".into())]);
     assert!(matches!(equip(&config, &options), Err(crate::BindError::Recording { .. })));
+}
+
+/// Nothing may come for long: a copy of the file in the meantime has all that came, and so has one whose process is killed then.
+#[test]
+fn what_came_is_written_soon_though_nothing_follows() {
+    let place = Place::new("idle");
+    let options = RecordingOptions { file: place.0.clone(), content: true, max_octets: 1 << 20 };
+    let mut world = World::new(gateway(Some(options), None));
+    world.client.send_request(&Request::get("http://example.com/").body(()).unwrap(), true).unwrap();
+    world.turn();
+    assert_eq!(replay(&place.file()).unwrap().inputs, 0);
+    let at = world.gateway.poll_timeout().unwrap();
+    assert!(at <= world.now + WRITE_INTERVAL, "{at:?}");
+    // A deadline of the gateway's own is none of the recorder's.
+    let own = shuntyard_core::gateway::Gateway::poll_timeout(&world.gateway).unwrap();
+    assert!(own > at);
+    world.now = at;
+    world.gateway.handle_timeout(at);
+    let replayed = replay(&place.file()).unwrap();
+    assert_eq!((&replayed.difference, replayed.ending), (&None, Some(Ending::Missing)));
+    assert!(replayed.inputs > 3, "{} inputs", replayed.inputs);
+    // And then it rests, however often it is asked for actions.
+    assert!(world.gateway.poll_action().is_none());
+    assert_eq!(world.gateway.poll_timeout(), Some(own));
+    drop(world);
+    let whole = replay(&place.file()).unwrap();
+    assert_eq!((whole.difference, whole.ending), (None, Some(Ending::Ended)));
+    assert_eq!(whole.inputs, replayed.inputs + 1);
 }
