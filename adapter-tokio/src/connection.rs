@@ -31,8 +31,11 @@ pub(crate) trait Stream: AsyncRead + AsyncWrite + AsFd + Unpin + 'static {
     /// Whether there may be room for output. Otherwise the task is woken when there is.
     fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// The runtime forgets that there may be input: its task is woken when there is more.
+    /// The runtime forgets that there may be input: its task is woken when there is more. It does not forget an end.
     fn forget_input(&self);
+
+    /// Whether the runtime knows that behind what can be read there is an end.
+    fn is_end_known(&self) -> bool;
 
     /// What has broken the connection, if something has. It is told once.
     fn take_error(&self) -> io::Result<Option<io::Error>>;
@@ -52,6 +55,11 @@ impl Stream for TcpStream {
 
     fn forget_input(&self) {
         let _ = self.try_io(Interest::READABLE, nothing_there);
+    }
+
+    fn is_end_known(&self) -> bool {
+        let ready = pin!(self.ready(Interest::READABLE)).poll(&mut Context::from_waker(Waker::noop()));
+        matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
 
     fn take_error(&self) -> io::Result<Option<io::Error>> {
@@ -74,6 +82,11 @@ impl Stream for UnixStream {
 
     fn forget_input(&self) {
         let _ = self.try_io(Interest::READABLE, nothing_there);
+    }
+
+    fn is_end_known(&self) -> bool {
+        let ready = pin!(self.ready(Interest::READABLE)).poll(&mut Context::from_waker(Waker::noop()));
+        matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
 
     fn take_error(&self) -> io::Result<Option<io::Error>> {
@@ -291,7 +304,8 @@ impl<S: Stream> Connection<S> {
     }
 
     /// A client that is not read from may be gone: what its request costs is for nobody then. Whatever comes in wakes the task, to look whether it
-    /// was a reset. Behind the end of the input the runtime tells of nothing more.
+    /// was a reset. Behind the end of the input the runtime tells of nothing more, be it read or only known: who has ended its half and then resets is
+    /// found out by writing.
     pub(crate) fn watch(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         if self.back || self.ended {
             return Ok(());
@@ -305,6 +319,10 @@ impl<S: Stream> Connection<S> {
                 return Err(End::Failed(Closed::Reset));
             }
             self.unread = true;
+            // The runtime would call the socket readable again and again.
+            if self.stream.is_end_known() {
+                return Ok(());
+            }
             self.stream.forget_input();
         }
         // Something came each time: nobody is registered to be woken.
