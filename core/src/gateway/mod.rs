@@ -259,6 +259,7 @@ impl Gateway {
         }
         entry.life = Life::Open;
         entry.tls = facts.tls;
+        entry.vigil.iter_mut().for_each(|vigil| vigil.stands(now));
         self.agreed_with_backend(conn, facts.protocol);
         let Some(entry) = self.conns.get_mut(conn) else { return };
         if let Some(engine) = entry.engine_mut() {
