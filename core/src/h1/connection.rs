@@ -68,7 +68,7 @@ pub struct Connection {
     pub(crate) version: Version,
     /// Client: how long the connection may be idle by what the server said last, in seconds.
     pub(crate) idle_max: Option<u32>,
-    /// Empty lines that came in front of a request.
+    /// Empty lines that came in front of the next head.
     pub(crate) empty_lines: u8,
     pub(crate) misuse: Misuse,
     /// Heads and trailer sections that came whole.

@@ -261,6 +261,28 @@ fn rfc9112_9_3_1_one_that_was_kept_and_never_used_can_be_stale() {
     assert_eq!(statuses(&events(&mut memory, client)), [204]);
 }
 
+/// RFC 9112 section 2.2: an empty line of a backend behind its content costs neither the connection nor the next request.
+#[test]
+fn rfc9112_9_2_an_empty_line_behind_content_is_not_the_next_response() {
+    for is_late in [false, true] {
+        let mut memory = memory();
+        let client = memory.connect(ConnectionConfig::default());
+        for path in ["/1", "/2", "/3"] {
+            ask(&mut memory, client, path);
+            let backend = memory.backends()[0];
+            if is_late && path != "/1" {
+                memory.inject(backend, b"\r\n");
+            }
+            memory.inject(backend, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
+            if !is_late {
+                memory.inject(backend, b"\r\n");
+            }
+            assert_eq!(statuses(&events(&mut memory, client)), [200], "{path}");
+        }
+        assert_eq!(memory.dials.len(), 1);
+    }
+}
+
 /// What has been of use since is not stale; and one that breaks with a response begun, or at its first request, says nothing of others.
 #[test]
 fn a_connection_that_breaks_ends_no_others_but_those_as_stale() {
