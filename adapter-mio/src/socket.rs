@@ -1,6 +1,6 @@
 //! The socket of one connection: what the poll said about it, and the system calls on it.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::Shutdown;
 
 use mio::event::Source;
@@ -63,17 +63,6 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.write(octets),
             Self::Unix(stream) => stream.write(octets),
-        }
-    }
-
-    pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        // One alone takes the shorter way through the kernel.
-        if let [slice] = slices {
-            return self.write(slice);
-        }
-        match self {
-            Self::Tcp(stream) => stream.write_vectored(slices),
-            Self::Unix(stream) => stream.write_vectored(slices),
         }
     }
 

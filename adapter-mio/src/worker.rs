@@ -1,15 +1,15 @@
 //! One worker: a thread's poll, listeners, sockets and gateway, and the loop that drives them.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::mpsc::Receiver;
 
 use mio::event::Event;
 use mio::{Events, Poll, Token};
 use shuntyard_adapter::transport::{FrontTls, Spare};
 use shuntyard_adapter::{
-    ACCEPT_PAUSE, BACKLOG, Backs, Clock, Desk, HANDSHAKES_MAX, Order, Recorded, SLICES, TURN_ACCEPTS,
-    TURN_OCTETS, WALL_CLOCK_INTERVAL, resolve, transfer_failure, wall_clock,
+    ACCEPT_PAUSE, BACKLOG, Backs, Clock, Desk, HANDSHAKES_MAX, Order, Recorded, TURN_ACCEPTS, TURN_OCTETS,
+    WALL_CLOCK_INTERVAL, resolve, transfer_failure, wall_clock,
 };
 use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, RecvBuf};
 use shuntyard_core::time::{Duration, Instant};
@@ -471,16 +471,13 @@ impl Worker {
             return self.write_secured(conn, secured);
         }
         while socket.writable {
-            let Some(transmit) = self.gateway.poll_transmit(conn, self.now) else {
+            let Some(octets) = self.gateway.poll_transmit(conn, self.now) else {
                 socket.has_output = false;
                 return;
             };
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let filled = transmit.chunks_vectored(&mut slices);
-            let slices = &slices[..filled];
-            match socket.stream.write_vectored(slices) {
+            match socket.stream.write(octets) {
                 Ok(n) => {
-                    socket.writable = n == slices.iter().map(|slice| slice.len()).sum::<usize>();
+                    socket.writable = n == octets.len();
                     self.gateway.handle_sent(conn, n, self.now);
                 }
                 Err(error) => match error.kind() {

@@ -1,15 +1,15 @@
 //! The task of one connection: it owns the socket, reads and writes.
 
 use std::future::Future;
-use std::io::{self, IoSlice};
+use std::io;
 use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use shuntyard_adapter::{
-    CONNECT_AGAIN, Introducing, SLICES, Secured, TURN_OCTETS, Wire, connect_failure, is_queue_full,
-    reset_on_close, transfer_failure,
+    CONNECT_AGAIN, Introducing, Secured, TURN_OCTETS, Wire, connect_failure, is_queue_full, reset_on_close,
+    transfer_failure,
 };
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::{Closed, ConnId, Connected, RecvBuf};
@@ -344,19 +344,11 @@ impl<S: Stream> Connection<S> {
     fn write(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
         let socket = state.sockets.get_mut(self.conn).ok_or(End::Parted(Parting::Cut))?;
         while socket.has_output && Stream::poll_write_ready(&self.stream, cx).is_ready() {
-            let Some(transmit) = state.gateway.poll_transmit(self.conn, state.now) else {
+            let Some(octets) = state.gateway.poll_transmit(self.conn, state.now) else {
                 socket.has_output = false;
                 break;
             };
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let filled = transmit.chunks_vectored(&mut slices);
-            let stream = Pin::new(&mut self.stream);
-            // One alone takes the shorter way through the kernel.
-            let written = match &slices[..filled] {
-                [slice] => stream.poll_write(cx, slice),
-                slices => stream.poll_write_vectored(cx, slices),
-            };
-            match written {
+            match Pin::new(&mut self.stream).poll_write(cx, octets) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(n)) => state.gateway.handle_sent(self.conn, n, state.now),
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}

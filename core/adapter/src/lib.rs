@@ -57,8 +57,6 @@ pub const TURN_ACCEPTS: usize = 64;
 pub const HANDSHAKES_MAX: usize = 1024;
 /// How long a handshake keeps its place where others wait for one: those who mean it are done by then.
 pub const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(1);
-/// Pieces of output in one system call.
-pub const SLICES: usize = 8;
 /// How long a worker that ran out of descriptors accepts nothing.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// When a backend is called again whose queue of connections is full: one of a Unix socket turns us away at once, where one of TCP lets us wait. The

@@ -26,7 +26,7 @@
 //! }
 //! gateway.handle_recv(conn, preface.len(), now);
 //! assert_eq!(gateway.poll_action(), Some(Action::Writable(conn)), "our SETTINGS wait");
-//! while let Some(n) = gateway.poll_transmit(conn, now).map(|transmit| transmit.remaining()) {
+//! while let Some(n) = gateway.poll_transmit(conn, now).map(<[u8]>::len) {
 //!     gateway.handle_sent(conn, n, now);
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -90,9 +90,7 @@ mod work;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-pub use contract::{
-    Accepted, Action, Closed, Command, ConnId, ConnMarker, Connected, RecvBuf, Secure, Transmit,
-};
+pub use contract::{Accepted, Action, Closed, Command, ConnId, ConnMarker, Connected, RecvBuf, Secure};
 #[cfg(feature = "observe")]
 pub use observe::{Glance, Inspection, Wait, Whereabouts};
 pub use snapshot::{
@@ -394,8 +392,8 @@ impl Gateway {
         action
     }
 
-    /// Octets to write to a connection. DATA is cut here, so that the moment of asking is an input too.
-    pub fn poll_transmit(&mut self, conn: ConnId, now: Instant) -> Option<Transmit<'_>> {
+    /// Octets to write to a connection, never none. DATA is cut here, so that the moment of asking is an input too.
+    pub fn poll_transmit(&mut self, conn: ConnId, now: Instant) -> Option<&[u8]> {
         self.fill_outbox(conn, now);
         self.slot_freed(conn, now);
         // What left may have freed memory for those who wait.
@@ -407,7 +405,7 @@ impl Gateway {
             self.keep_outbox(conn);
             return None;
         }
-        Some(Transmit { pieces: [self.conns.get_mut(conn)?.look_at_output(), &[]] })
+        Some(self.conns.get_mut(conn)?.look_at_output())
     }
 
     /// When `handle_timeout` is wanted at the latest.

@@ -4,9 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 
 use shuntyard_core::address::Address;
-use shuntyard_core::gateway::{
-    Accepted, Action, Closed, Command, ConnId, Connected, Gateway, RecvBuf, Transmit,
-};
+use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, Connected, Gateway, RecvBuf};
 use shuntyard_core::time::Instant;
 
 use crate::recording::recorder::Recorder;
@@ -130,12 +128,12 @@ impl Recorded {
 
     /// [`Gateway::poll_transmit`].
     #[inline]
-    pub fn poll_transmit(&mut self, conn: ConnId, now: Instant) -> Option<Transmit<'_>> {
-        let transmit = self.gateway.poll_transmit(conn, now);
+    pub fn poll_transmit(&mut self, conn: ConnId, now: Instant) -> Option<&[u8]> {
+        let shown = self.gateway.poll_transmit(conn, now);
         if let Some(recorder) = &mut self.recorder {
-            recorder.transmit(conn, transmit.as_ref().map_or(0, Transmit::remaining), now);
+            recorder.transmit(conn, shown.map_or(0, <[u8]>::len), now);
         }
-        transmit
+        shown
     }
 }
 
