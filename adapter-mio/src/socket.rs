@@ -172,11 +172,6 @@ impl Socket {
         self.failed && (self.ended || self.paused && self.front)
     }
 
-    /// Whether it is a client's whose handshake is under way.
-    pub(crate) fn shakes_hands(&self) -> bool {
-        self.secured.as_ref().is_some_and(|secured| secured.client.is_some() && secured.is_handshaking())
-    }
-
     /// Whether the end of the input may be behind what was read: no other event will tell of it.
     pub(crate) fn may_end(&self) -> bool {
         self.read_closed || self.broken.is_some()

@@ -8,8 +8,8 @@ use mio::event::Event;
 use mio::{Events, Poll, Token};
 use shuntyard_adapter::transport::{FrontTls, Spare};
 use shuntyard_adapter::{
-    ACCEPT_PAUSE, BACKLOG, Backs, Clock, Desk, HANDSHAKES_MAX, Order, Recorded, TURN_ACCEPTS, TURN_OCTETS,
-    WALL_CLOCK_INTERVAL, resolve, transfer_failure, wall_clock,
+    ACCEPT_PAUSE, Admission, BACKLOG, Backs, Clock, Desk, Order, Recorded, TURN_ACCEPTS, TURN_OCTETS,
+    WALL_CLOCK_INTERVAL, is_transient, resolve, transfer_failure, wall_clock,
 };
 use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, RecvBuf};
 use shuntyard_core::time::{Duration, Instant};
@@ -42,9 +42,7 @@ pub(crate) struct Worker {
     /// Memory for one connection with TLS at a time.
     pub(crate) spare: Spare,
     /// Clients whose handshakes are under way.
-    pub(crate) handshakes: usize,
-    /// The same in the order in which they began, among those that are over.
-    pub(crate) begun: VecDeque<(Instant, ConnId)>,
+    pub(crate) handshakes: Admission,
     /// Connections whose turn to read, or to learn how connecting went, has come. Each stands here once at most.
     pub(crate) ready: VecDeque<ConnId>,
     /// Connections with output and room for it. Each stands here once at most.
@@ -84,8 +82,7 @@ impl Worker {
             again: VecDeque::new(),
             sockets: Sockets::default(),
             spare: Spare::default(),
-            handshakes: 0,
-            begun: VecDeque::new(),
+            handshakes: Admission::default(),
             ready: VecDeque::new(),
             dirty: Vec::new(),
             desk,
@@ -205,7 +202,6 @@ impl Worker {
         if self.accept_pause.is_some_and(|until| until <= self.now) {
             self.accept_pause = None;
         }
-        self.forget_done();
         for number in 0..self.listeners.len() {
             for _ in 0..TURN_ACCEPTS {
                 let listener = self.listeners.get(number);
@@ -236,8 +232,7 @@ impl Worker {
                     listener.ready = false;
                     false
                 }
-                // The client that was next in the queue has gone.
-                io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => true,
+                _ if is_transient(&error) => true,
                 _ if ends => {
                     let listener = listener.address().clone();
                     self.observe(Notice::AcceptEnded { listener, error });
@@ -257,9 +252,7 @@ impl Worker {
     fn may_accept(&self, listener: &Listener) -> bool {
         self.accepting
             && self.accept_pause.is_none()
-            && (listener.tls.is_none()
-                || self.handshakes < HANDSHAKES_MAX
-                || self.room_at() <= Some(self.now))
+            && (listener.tls.is_none() || self.handshakes.has_room(self.now))
     }
 
     fn admit(&mut self, stream: Stream, info: Accepted, tls: Option<&FrontTls>, introduced: bool) {

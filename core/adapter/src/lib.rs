@@ -20,6 +20,7 @@ use shuntyard_core::tls::TlsFailure;
 use recording::{Preamble, Recorder, remove_beyond};
 use shuntyard_transport::{FrontTls, NotIntroduced};
 
+mod admission;
 mod backs;
 mod clock;
 mod failure;
@@ -31,9 +32,10 @@ mod resolve;
 mod secured;
 mod threads;
 
+pub use admission::Admission;
 pub use backs::Backs;
 pub use clock::{Clock, wall_clock};
-pub use failure::{connect_failure, is_queue_full, transfer_failure};
+pub use failure::{connect_failure, is_queue_full, is_transient, transfer_failure};
 pub use handle::{Desk, Handle, Look, Order};
 pub use introducing::{Introduced, Introducing};
 pub use listener::{
