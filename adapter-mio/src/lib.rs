@@ -49,7 +49,7 @@
 //!      handle_timeout              if it is time
 //!        |
 //!   +--> poll_action until empty   connect, resume reading, shut down, close; note who has output
-//!   +--- write each of those once  vectored, until it has no more output or the socket has no more room
+//!   +--- write each of those once  until it has no more output or the socket has no more room
 //! ```
 //!
 //! Polling is edge-triggered: the worker remembers who may be read from and written to until a system call says otherwise,

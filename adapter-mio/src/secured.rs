@@ -4,9 +4,7 @@
 use std::io;
 
 use shuntyard_adapter::transport::{FrontTls, Transport};
-use shuntyard_adapter::{
-    HANDSHAKE_PATIENCE, HANDSHAKES_MAX, Introduced, Introducing, Reading, Secured, Wire, Writing,
-};
+use shuntyard_adapter::{Introduced, Introducing, Reading, Secured, Wire, Writing};
 use shuntyard_core::gateway::{Accepted, Closed, ConnId};
 use shuntyard_core::time::Instant;
 use shuntyard_core::tls::TlsFailure;
@@ -69,54 +67,19 @@ impl Worker {
         }
         if let Some(transport) = transport {
             socket.secured = Some(Box::new(Secured::arriving(transport, client, &self.gateway, conn)));
-            self.handshakes += 1;
-            self.begun.push_back((self.now, conn));
-            self.forget_done();
-            // In a drain everybody comes in who waits, whether or not one has lasted so long.
-            if self.handshakes > HANDSHAKES_MAX && self.room_at().is_some_and(|at| at <= self.now) {
-                self.cut_oldest();
-            }
-            if self.begun.len() > 2 * HANDSHAKES_MAX {
-                let sockets = &mut self.sockets;
-                self.begun
-                    .retain(|(_, conn)| sockets.get_mut(*conn).is_some_and(|socket| socket.shakes_hands()));
+            self.handshakes.begin(conn, self.now);
+            // Whoever has shaken hands longest makes room for the one that came.
+            if let Some(oldest) = self.handshakes.to_cut(self.now) {
+                self.close(oldest, Closed::Tls(TlsFailure::TimedOut));
             }
         }
     }
 
-    /// When the oldest handshake has to make room, if all places are taken.
-    pub(crate) fn room_at(&self) -> Option<Instant> {
-        let &(began, _) = self.begun.front().filter(|_| self.handshakes >= HANDSHAKES_MAX)?;
-        Some(began + HANDSHAKE_PATIENCE)
-    }
-
-    /// The same, where somebody waits for that.
+    /// When the oldest handshake has to make room, where somebody waits for that.
     pub(crate) fn room_wanted_at(&self) -> Option<Instant> {
         let waits = self.listeners.iter().any(|listener| listener.ready && listener.tls.is_some());
         // In a pause nobody is accepted, whatever room there is.
-        self.room_at().filter(|_| self.accepting && self.accept_pause.is_none() && waits)
-    }
-
-    /// Whoever has shaken hands longest makes room for the one that came.
-    fn cut_oldest(&mut self) {
-        while let Some((_, conn)) = self.begun.pop_front() {
-            if !self.sockets.get_mut(conn).is_some_and(|socket| socket.shakes_hands()) {
-                continue;
-            }
-            self.close(conn, Closed::Tls(TlsFailure::TimedOut));
-            break;
-        }
-        self.forget_done();
-    }
-
-    /// Whoever stands in front of the handshakes is at it still.
-    pub(crate) fn forget_done(&mut self) {
-        while let Some(&(_, conn)) = self.begun.front() {
-            if self.sockets.get_mut(conn).is_some_and(|socket| socket.shakes_hands()) {
-                break;
-            }
-            self.begun.pop_front();
-        }
+        self.handshakes.room_at().filter(|_| self.accepting && self.accept_pause.is_none() && waits)
     }
 
     /// Reads whose the connection is; then, if that is known, on.
@@ -148,7 +111,7 @@ impl Worker {
         let wants_write = secured.wants_write();
         let client = secured.client.clone().filter(|_| was_handshaking);
         if client.is_some() && !secured.is_handshaking() {
-            self.handshakes = self.handshakes.saturating_sub(1);
+            self.handshakes.end(conn);
         }
         socket.secured = Some(secured);
         match reading {
@@ -214,7 +177,7 @@ impl Worker {
         let whole = lost.is_none() && !socket.has_output;
         secured.farewell(&mut Ready(socket), &mut self.spare, whole);
         if secured.is_handshaking() && secured.client.is_some() {
-            self.handshakes = self.handshakes.saturating_sub(1);
+            self.handshakes.end(conn);
         }
     }
 

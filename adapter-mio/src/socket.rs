@@ -1,6 +1,6 @@
 //! The socket of one connection: what the poll said about it, and the system calls on it.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::Shutdown;
 
 use mio::event::Source;
@@ -63,17 +63,6 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.write(octets),
             Self::Unix(stream) => stream.write(octets),
-        }
-    }
-
-    pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        // One alone takes the shorter way through the kernel.
-        if let [slice] = slices {
-            return self.write(slice);
-        }
-        match self {
-            Self::Tcp(stream) => stream.write_vectored(slices),
-            Self::Unix(stream) => stream.write_vectored(slices),
         }
     }
 
@@ -181,11 +170,6 @@ impl Socket {
     /// nothing any more. No reading would tell of it, neither behind the end nor in a pause.
     pub(crate) fn is_lost(&self) -> bool {
         self.failed && (self.ended || self.paused && self.front)
-    }
-
-    /// Whether it is a client's whose handshake is under way.
-    pub(crate) fn shakes_hands(&self) -> bool {
-        self.secured.as_ref().is_some_and(|secured| secured.client.is_some() && secured.is_handshaking())
     }
 
     /// Whether the end of the input may be behind what was read: no other event will tell of it.

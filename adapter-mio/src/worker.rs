@@ -1,15 +1,15 @@
 //! One worker: a thread's poll, listeners, sockets and gateway, and the loop that drives them.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::mpsc::Receiver;
 
 use mio::event::Event;
 use mio::{Events, Poll, Token};
 use shuntyard_adapter::transport::{FrontTls, Spare};
 use shuntyard_adapter::{
-    ACCEPT_PAUSE, BACKLOG, Backs, Clock, Desk, HANDSHAKES_MAX, Order, Recorded, SLICES, TURN_ACCEPTS,
-    TURN_OCTETS, WALL_CLOCK_INTERVAL, resolve, transfer_failure, wall_clock,
+    ACCEPT_PAUSE, Admission, BACKLOG, Backs, Clock, Desk, Order, Recorded, TURN_ACCEPTS, TURN_OCTETS,
+    WALL_CLOCK_INTERVAL, is_transient, resolve, transfer_failure, wall_clock,
 };
 use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, RecvBuf};
 use shuntyard_core::time::{Duration, Instant};
@@ -44,9 +44,7 @@ pub(crate) struct Worker {
     /// Memory for one connection with TLS at a time.
     pub(crate) spare: Spare,
     /// Clients whose handshakes are under way.
-    pub(crate) handshakes: usize,
-    /// The same in the order in which they began, among those that are over.
-    pub(crate) begun: VecDeque<(Instant, ConnId)>,
+    pub(crate) handshakes: Admission,
     /// Connections whose turn to read, or to learn how connecting went, has come. Each stands here once at most.
     pub(crate) ready: VecDeque<ConnId>,
     /// Connections with output and room for it. Each stands here once at most.
@@ -87,8 +85,7 @@ impl Worker {
             again: VecDeque::new(),
             sockets: Sockets::default(),
             spare: Spare::default(),
-            handshakes: 0,
-            begun: VecDeque::new(),
+            handshakes: Admission::default(),
             ready: VecDeque::new(),
             dirty: Vec::new(),
             desk,
@@ -208,7 +205,6 @@ impl Worker {
         if self.accept_pause.is_some_and(|until| until <= self.now) {
             self.accept_pause = None;
         }
-        self.forget_done();
         for number in 0..self.listeners.len() {
             for _ in 0..TURN_ACCEPTS {
                 let listener = self.listeners.get(number);
@@ -239,8 +235,7 @@ impl Worker {
                     listener.ready = false;
                     false
                 }
-                // The client that was next in the queue has gone.
-                io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => true,
+                _ if is_transient(&error) => true,
                 _ if ends => {
                     let listener = listener.address().clone();
                     self.observe(Notice::AcceptEnded { listener, error });
@@ -260,9 +255,7 @@ impl Worker {
     fn may_accept(&self, listener: &Listener) -> bool {
         self.accepting
             && self.accept_pause.is_none()
-            && (listener.tls.is_none()
-                || self.handshakes < HANDSHAKES_MAX
-                || self.room_at() <= Some(self.now))
+            && (listener.tls.is_none() || self.handshakes.has_room(self.now))
     }
 
     fn admit(&mut self, stream: Stream, info: Accepted, tls: Option<&FrontTls>, introduced: bool) {
@@ -474,16 +467,13 @@ impl Worker {
             return self.write_secured(conn, secured);
         }
         while socket.writable {
-            let Some(transmit) = self.gateway.poll_transmit(conn, self.now) else {
+            let Some(octets) = self.gateway.poll_transmit(conn, self.now) else {
                 socket.has_output = false;
                 return;
             };
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let filled = transmit.chunks_vectored(&mut slices);
-            let slices = &slices[..filled];
-            match socket.stream.write_vectored(slices) {
+            match socket.stream.write(octets) {
                 Ok(n) => {
-                    socket.writable = n == slices.iter().map(|slice| slice.len()).sum::<usize>();
+                    socket.writable = n == octets.len();
                     self.gateway.handle_sent(conn, n, self.now);
                 }
                 Err(error) => match error.kind() {

@@ -1,15 +1,15 @@
 //! The task of one connection: it owns the socket, reads and writes.
 
 use std::future::Future;
-use std::io::{self, IoSlice};
+use std::io;
 use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use shuntyard_adapter::{
-    CONNECT_AGAIN, Introducing, SLICES, Secured, TURN_OCTETS, Wire, connect_failure, is_queue_full,
-    reset_on_close, transfer_failure,
+    CONNECT_AGAIN, Introducing, Secured, TURN_OCTETS, Wire, connect_failure, is_queue_full, reset_on_close,
+    transfer_failure,
 };
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::{Closed, ConnId, Connected, RecvBuf};
@@ -31,8 +31,11 @@ pub(crate) trait Stream: AsyncRead + AsyncWrite + AsFd + Unpin + 'static {
     /// Whether there may be room for output. Otherwise the task is woken when there is.
     fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// The runtime forgets that there may be input: its task is woken when there is more.
+    /// The runtime forgets that there may be input: its task is woken when there is more. It does not forget an end.
     fn forget_input(&self);
+
+    /// Whether the runtime knows that behind what can be read there is an end.
+    fn is_end_known(&self) -> bool;
 
     /// What has broken the connection, if something has. It is told once.
     fn take_error(&self) -> io::Result<Option<io::Error>>;
@@ -52,6 +55,11 @@ impl Stream for TcpStream {
 
     fn forget_input(&self) {
         let _ = self.try_io(Interest::READABLE, nothing_there);
+    }
+
+    fn is_end_known(&self) -> bool {
+        let ready = pin!(self.ready(Interest::READABLE)).poll(&mut Context::from_waker(Waker::noop()));
+        matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
 
     fn take_error(&self) -> io::Result<Option<io::Error>> {
@@ -74,6 +82,11 @@ impl Stream for UnixStream {
 
     fn forget_input(&self) {
         let _ = self.try_io(Interest::READABLE, nothing_there);
+    }
+
+    fn is_end_known(&self) -> bool {
+        let ready = pin!(self.ready(Interest::READABLE)).poll(&mut Context::from_waker(Waker::noop()));
+        matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
 
     fn take_error(&self) -> io::Result<Option<io::Error>> {
@@ -291,7 +304,8 @@ impl<S: Stream> Connection<S> {
     }
 
     /// A client that is not read from may be gone: what its request costs is for nobody then. Whatever comes in wakes the task, to look whether it
-    /// was a reset. Behind the end of the input the runtime tells of nothing more.
+    /// was a reset. Behind the end of the input the runtime tells of nothing more, be it read or only known: who has ended its half and then resets is
+    /// found out by writing.
     pub(crate) fn watch(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         if self.back || self.ended {
             return Ok(());
@@ -305,6 +319,10 @@ impl<S: Stream> Connection<S> {
                 return Err(End::Failed(Closed::Reset));
             }
             self.unread = true;
+            // The runtime would call the socket readable again and again.
+            if self.stream.is_end_known() {
+                return Ok(());
+            }
             self.stream.forget_input();
         }
         // Something came each time: nobody is registered to be woken.
@@ -326,19 +344,11 @@ impl<S: Stream> Connection<S> {
     fn write(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
         let socket = state.sockets.get_mut(self.conn).ok_or(End::Parted(Parting::Cut))?;
         while socket.has_output && Stream::poll_write_ready(&self.stream, cx).is_ready() {
-            let Some(transmit) = state.gateway.poll_transmit(self.conn, state.now) else {
+            let Some(octets) = state.gateway.poll_transmit(self.conn, state.now) else {
                 socket.has_output = false;
                 break;
             };
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let filled = transmit.chunks_vectored(&mut slices);
-            let stream = Pin::new(&mut self.stream);
-            // One alone takes the shorter way through the kernel.
-            let written = match &slices[..filled] {
-                [slice] => stream.poll_write(cx, slice),
-                slices => stream.poll_write_vectored(cx, slices),
-            };
-            match written {
+            match Pin::new(&mut self.stream).poll_write(cx, octets) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(n)) => state.gateway.handle_sent(self.conn, n, state.now),
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}

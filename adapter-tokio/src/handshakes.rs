@@ -1,20 +1,17 @@
-//! Handshakes with clients are bounded: whoever comes beyond waits in the kernel's queue, until one ends or has lasted too long.
+//! Handshakes with clients are bounded ([`Admission`]); listeners that wait until one may begin are woken.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::task::{Context, Waker};
 
-use shuntyard_adapter::{HANDSHAKE_PATIENCE, HANDSHAKES_MAX};
+use shuntyard_adapter::Admission;
 use shuntyard_core::gateway::ConnId;
 use shuntyard_core::time::{Duration, Instant};
 
 /// The handshakes of a worker that are under way.
 #[derive(Default)]
 pub(crate) struct Handshakes {
-    open: Cell<usize>,
-    /// In the order in which they began, among those that are over.
-    begun: RefCell<VecDeque<(Instant, ConnId, Weak<()>)>>,
+    admission: RefCell<Admission>,
     /// Listeners that wait until one of them ends.
     waiting: RefCell<Vec<Waker>>,
     /// Somebody sleeps until the oldest has lasted too long.
@@ -35,48 +32,20 @@ pub(crate) enum Room {
 impl Handshakes {
     /// Whether one more may begin.
     pub(crate) fn room(&self, now: Instant, cx: &Context<'_>) -> Room {
-        if self.open.get() < HANDSHAKES_MAX {
-            return Room::Free;
-        }
-        let lasts = self.oldest().map(|(began, _)| now.saturating_since(began));
-        if lasts.is_some_and(|lasts| lasts >= HANDSHAKE_PATIENCE) {
-            return Room::Free;
-        }
+        let Some(at) = self.admission.borrow().room_at().filter(|&at| at > now) else { return Room::Free };
         self.waiting.borrow_mut().push(cx.waker().clone());
-        let Some(lasts) = lasts else { return Room::Waits };
-        if self.watched.replace(true) { Room::Waits } else { Room::In(HANDSHAKE_PATIENCE - lasts) }
+        if self.watched.replace(true) { Room::Waits } else { Room::In(at.saturating_since(now)) }
     }
 
-    /// The one that makes room for one that has begun: the oldest, if there are too many and it has lasted too long.
+    /// The one that makes room for one that has begun.
     pub(crate) fn to_cut(&self, now: Instant) -> Option<ConnId> {
-        if self.open.get() <= HANDSHAKES_MAX {
-            return None;
-        }
-        let (_, conn) =
-            self.oldest().filter(|&(began, _)| now.saturating_since(began) >= HANDSHAKE_PATIENCE)?;
-        self.begun.borrow_mut().pop_front();
-        Some(conn)
-    }
-
-    /// The one that is under way longest.
-    fn oldest(&self) -> Option<(Instant, ConnId)> {
-        let mut begun = self.begun.borrow_mut();
-        while begun.front().is_some_and(|(.., token)| token.strong_count() == 0) {
-            begun.pop_front();
-        }
-        begun.front().map(|&(began, conn, _)| (began, conn))
+        self.admission.borrow_mut().to_cut(now)
     }
 
     /// One begins. It ends when what this gives is dropped.
     pub(crate) fn begin(self: &Rc<Self>, conn: ConnId, now: Instant) -> Handshake {
-        self.open.set(self.open.get() + 1);
-        let token = Rc::new(());
-        let mut begun = self.begun.borrow_mut();
-        begun.push_back((now, conn, Rc::downgrade(&token)));
-        if begun.len() > 2 * HANDSHAKES_MAX {
-            begun.retain(|(.., token)| token.strong_count() > 0);
-        }
-        Handshake { of: self.clone(), _token: token }
+        self.admission.borrow_mut().begin(conn, now);
+        Handshake { of: self.clone(), conn }
     }
 
     /// Listeners look again whether there is room.
@@ -89,13 +58,12 @@ impl Handshakes {
 /// A handshake that is under way.
 pub(crate) struct Handshake {
     of: Rc<Handshakes>,
-    /// Lives as long as it does.
-    _token: Rc<()>,
+    conn: ConnId,
 }
 
 impl Drop for Handshake {
     fn drop(&mut self) {
-        self.of.open.set(self.of.open.get() - 1);
+        self.of.admission.borrow_mut().end(self.conn);
         self.of.waiting.take().into_iter().for_each(Waker::wake);
     }
 }

@@ -55,7 +55,7 @@
 //! # The tasks of a worker
 //!
 //! ```text
-//!   a client     write what the gateway has for it: vectored, until it has no more or the socket has no more room;
+//!   a client     write what the gateway has for it, until it has no more or the socket has no more room;
 //!                then read: at most 256 KiB, then the others' turn
 //!   a backend    the other way round: nothing is sent behind an end that is known already
 //!   a listener   accept: at most 64 connections, then the others' turn

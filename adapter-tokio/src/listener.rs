@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use shuntyard_adapter::transport::{FrontTls, Transport};
 use shuntyard_adapter::{
     ACCEPT_PAUSE, BACKLOG, INHERITS_NO_DELAY, Introducing, ListenSocket, Secured, SocketFile, TURN_ACCEPTS,
+    is_transient,
 };
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::{Accepted, Closed, ConnId};
@@ -278,9 +279,4 @@ impl Before {
             None => connection,
         }
     }
-}
-
-/// Whether the next connection may well be accepted: the client that was next in the queue has gone.
-fn is_transient(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted)
 }

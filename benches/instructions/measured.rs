@@ -1,7 +1,7 @@
 //! What is counted: `benches/callgrind` collects inside of these functions only. None calls another.
 
 use shuntyard_core::fields::FieldSection;
-use shuntyard_core::gateway::{Action, ConnId, Gateway, RecvBuf, Transmit};
+use shuntyard_core::gateway::{Action, ConnId, Gateway, RecvBuf};
 use shuntyard_core::hpack::{Decoded, Decoder, Encoder, SectionLimits};
 use shuntyard_core::time::Instant;
 
@@ -36,7 +36,7 @@ pub(crate) fn act(gateway: &mut Gateway) -> Option<Action> {
 }
 
 #[inline(never)]
-pub(crate) fn transmit(gateway: &mut Gateway, conn: ConnId, now: Instant) -> Option<Transmit<'_>> {
+pub(crate) fn transmit(gateway: &mut Gateway, conn: ConnId, now: Instant) -> Option<&[u8]> {
     gateway.poll_transmit(conn, now)
 }
 

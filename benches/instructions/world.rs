@@ -161,8 +161,7 @@ impl World {
     fn write(&mut self, conn: ConnId) -> bool {
         let Some(peer) = self.peers.get_mut(&conn) else { return false };
         let mut moved = false;
-        while let Some(transmit) = measured::transmit(&mut self.gateway, conn, self.now) {
-            let octets = transmit.chunk();
+        while let Some(octets) = measured::transmit(&mut self.gateway, conn, self.now) {
             peer.inbox.extend_from_slice(octets);
             let n = octets.len();
             measured::sent(&mut self.gateway, conn, n, self.now);

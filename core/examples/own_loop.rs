@@ -227,10 +227,10 @@ impl Loop {
     fn write(&mut self, now: Instant) {
         let Self { gateway, sockets, .. } = self;
         sockets.retain(|&conn, socket| {
-            while let Some(transmit) =
+            while let Some(octets) =
                 (!socket.connecting && !socket.broken).then(|| gateway.poll_transmit(conn, now)).flatten()
             {
-                match socket.stream.write(transmit.chunk()) {
+                match socket.stream.write(octets) {
                     Ok(n) => gateway.handle_sent(conn, n, now),
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                     // What a backend has said before it went is read out first: it may be its answer.

@@ -108,9 +108,7 @@ impl Silent {
                 }
             }
             for id in self.conns.clone() {
-                while let Some(n) =
-                    self.gateway.poll_transmit(id, self.now).map(|transmit| transmit.remaining())
-                {
+                while let Some(n) = self.gateway.poll_transmit(id, self.now).map(<[u8]>::len) {
                     *(if id == self.front { &mut self.to_client } else { &mut self.to_backends }) += n;
                     self.gateway.handle_sent(id, n, self.now);
                     idle = false;

@@ -98,9 +98,9 @@ impl Yard {
 
 fn write(gateway: &mut Gateway, conn: ConnId, now: Instant) -> Vec<u8> {
     let mut octets = Vec::new();
-    while let Some(transmit) = gateway.poll_transmit(conn, now) {
-        octets.extend_from_slice(transmit.chunk());
-        let n = transmit.remaining();
+    while let Some(waiting) = gateway.poll_transmit(conn, now) {
+        octets.extend_from_slice(waiting);
+        let n = waiting.len();
         gateway.handle_sent(conn, n, now);
     }
     octets

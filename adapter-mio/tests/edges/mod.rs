@@ -12,6 +12,7 @@ use rcgen::{CertificateParams, KeyPair};
 use shuntyard_adapter::{Notice, reset_on_close};
 use shuntyard_core::address::Address;
 use shuntyard_core::config::{Config, ListenerConfig, Protocol};
+use shuntyard_core::gateway::Gateway;
 
 use crate::{ClientAuth, Exit, FrontTls, Handle, Identity, Options, Server};
 
@@ -142,6 +143,41 @@ fn what_comes_in_a_pause_is_not_lost() {
     client.read_to_string(&mut answers).unwrap();
     assert_eq!(answers.matches("HTTP/1.1 204 ").count(), 5, "{answers}");
     server.stop();
+}
+
+/// A client that has ended its half, or gone, while reading pauses, costs no time until reading goes on: what is known of its end is not told again and
+/// again.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_end_that_comes_in_a_pause_keeps_nobody_busy() {
+    // On its own thread: how long it has run, in nanoseconds.
+    let time = |server: &Running| -> u64 {
+        let read = |_: &Gateway, _| std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+        let times = server.handle.inspect(PATIENCE, read);
+        times.iter().map(|time| time.split(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+    };
+    // The rest of a head that waits for the first request; content that the backend does not take.
+    let pipelined = b"GET / HTTP/1.1\r\nhost: a\r\n\r\nP".to_vec();
+    let upload =
+        [&b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 900000\r\n\r\n"[..], &[b'a'; 400_000]].concat();
+    for sent in [pipelined, upload] {
+        let (listener, config) = backend();
+        let server = Running::start(config);
+        let mut client = server.client();
+        client.write_all(&sent).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let mut upstream = accept(&listener);
+        thread::sleep(Duration::from_millis(200));
+        let before = time(&server);
+        thread::sleep(Duration::from_secs(1));
+        let run = Duration::from_nanos(time(&server) - before);
+        assert!(run < Duration::from_millis(50), "{run:?} in a second in which nothing happened");
+        upstream.write_all(&[0, 0, 1, HEADERS, 5, 0, 0, 0, 1, 0x89]).unwrap();
+        let mut answer = [0; 13];
+        client.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 204 ");
+        server.stop();
+    }
 }
 
 /// The end of an idle connection is known before a request is given to it: nothing of the request leaves there, where nobody could tell whether it was

@@ -119,8 +119,7 @@ impl World {
     }
 
     fn write(&mut self, conn: ConnId) {
-        while let Some(shown) = self.gateway.poll_transmit(conn, self.now) {
-            let octets = shown.chunk().to_vec();
+        while let Some(octets) = self.gateway.poll_transmit(conn, self.now).map(<[u8]>::to_vec) {
             self.gateway.handle_sent(conn, octets.len(), self.now);
             if let Some(client) = self.clients.get_mut(&conn) {
                 client.handle_recv(&octets);

@@ -20,6 +20,11 @@ pub fn is_queue_full(target: &Address, error: &io::Error) -> bool {
     matches!(target, Address::Unix(_)) && error.kind() == io::ErrorKind::WouldBlock
 }
 
+/// Whether the next connection may well be accepted where this one was not: the client that was next in the queue has gone.
+pub fn is_transient(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted)
+}
+
 /// How a failure to read or to write is told to the gateway.
 pub fn transfer_failure(error: &io::Error) -> Closed {
     match error.kind() {

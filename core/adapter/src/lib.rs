@@ -21,6 +21,7 @@ use shuntyard_core::tls::TlsFailure;
 
 use shuntyard_transport::{FrontTls, NotIntroduced};
 
+mod admission;
 mod backs;
 mod clock;
 mod equipment;
@@ -34,10 +35,11 @@ mod resolve;
 mod secured;
 mod threads;
 
+pub use admission::Admission;
 pub use backs::Backs;
 pub use clock::{Clock, wall_clock};
 pub use equipment::{Equipment, equip};
-pub use failure::{connect_failure, is_queue_full, transfer_failure};
+pub use failure::{connect_failure, is_queue_full, is_transient, transfer_failure};
 pub use handle::{Desk, Handle, Look, Order};
 pub use introducing::{Introduced, Introducing};
 pub use listener::{
@@ -62,8 +64,6 @@ pub const TURN_ACCEPTS: usize = 64;
 pub const HANDSHAKES_MAX: usize = 1024;
 /// How long a handshake keeps its place where others wait for one: those who mean it are done by then.
 pub const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(1);
-/// Pieces of output in one system call.
-pub const SLICES: usize = 8;
 /// How long a worker that ran out of descriptors accepts nothing.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// When a backend is called again whose queue of connections is full: one of a Unix socket turns us away at once, where one of TCP lets us wait. The

@@ -317,8 +317,8 @@ impl Secured {
                 return Writing::Done;
             }
             match gateway.poll_transmit(conn, now) {
-                Some(transmit) => {
-                    self.transport.seal(transmit.chunk(), spare, now);
+                Some(octets) => {
+                    self.transport.seal(octets, spare, now);
                     if !self.has_output() && self.transport.is_open() {
                         return Writing::Failed(Closed::Tls(TlsFailure::Internal));
                     }

@@ -1,6 +1,5 @@
 //! The words of the contract between the gateway and whoever drives it: events in, actions out.
 
-use std::io::IoSlice;
 use std::sync::Arc;
 
 use crate::address::Address;
@@ -138,33 +137,4 @@ pub enum Command {
     /// A new configuration. Routes and upstreams apply from the next request on every connection; what concerns
     /// connections applies to those that come. One that is not valid changes nothing.
     Configure(Box<Config>),
-}
-
-/// Octets that wait to be written to one connection, in order. At most two pieces today; callers take any number.
-#[derive(Debug)]
-pub struct Transmit<'a> {
-    pub(crate) pieces: [&'a [u8]; 2],
-}
-
-impl<'a> Transmit<'a> {
-    /// How many octets wait. Never 0.
-    pub fn remaining(&self) -> usize {
-        self.pieces[0].len() + self.pieces[1].len()
-    }
-
-    /// The first piece, never empty.
-    pub fn chunk(&self) -> &'a [u8] {
-        self.pieces[0]
-    }
-
-    /// Fills `slices` for a vectored write and says how many were filled.
-    pub fn chunks_vectored(&self, slices: &mut [IoSlice<'a>]) -> usize {
-        let mut filled = 0;
-        for (slice, piece) in slices.iter_mut().zip(self.pieces.into_iter().filter(|piece| !piece.is_empty()))
-        {
-            *slice = IoSlice::new(piece);
-            filled += 1;
-        }
-        filled
-    }
 }

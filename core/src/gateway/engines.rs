@@ -4,6 +4,7 @@ use crate::address::Address;
 use crate::engine::EnginePhase;
 use crate::gateway::conn::{Conn, Life, Side};
 use crate::gateway::deadlines::Kind;
+use crate::gateway::front::key_of;
 use crate::gateway::{Action, ConnId, Gateway};
 use crate::key::{EndpointKey, EntryKey, UpstreamKey};
 use crate::record::Cause;
@@ -207,19 +208,21 @@ impl Gateway {
         }
     }
 
-    /// The connection has ended, and if it was asked again over HTTP/1.1 and has not said a word since, it was stale: so are those of its endpoint, mostly,
-    /// that have been idle as long (RFC 9112 section 9.3.1). The next attempt would be lost on one of them, and so would each request whose method
-    /// allows no other.
+    /// The connection has ended, and if it had been idle over HTTP/1.1, was asked and has not said a word since, it was stale: so are those of its endpoint,
+    /// mostly, that have been idle as long (RFC 9112 section 9.3.1), be they kept without ever having been used. The next attempt would be lost on one of
+    /// them, and so would each request whose method allows no other.
     pub(super) fn end_as_stale(&mut self, conn: ConnId, cause: Cause, now: Instant) {
         let broke = matches!(cause, Cause::ConnectionTerminated | Cause::Tls(_));
         let Some(entry) = self.conns.get(conn).filter(|entry| broke && entry.inbox.is_empty()) else {
             return;
         };
         let (Side::Backend(engine), Some(vigil)) = (&entry.side, &entry.vigil) else { return };
-        if !entry.session.is_mute_since_reuse() {
+        let request = entry.session.unanswered_request().and_then(|tag| self.requests.get(key_of(tag)));
+        let heard = vigil.last_heard();
+        // One that was asked in the moment in which it stood, or had answered another, had not been idle.
+        if request.and_then(|request| request.awaiting.thawed).is_none_or(|thawed| thawed <= heard) {
             return;
         }
-        let heard = vigil.last_heard();
         let is_stale = |other: &Conn| {
             let older = other.vigil.as_ref().is_some_and(|vigil| vigil.last_heard() <= heard);
             older && matches!(other.session, Session::H1(_))

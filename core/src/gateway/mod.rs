@@ -26,7 +26,7 @@
 //! }
 //! gateway.handle_recv(conn, preface.len(), now);
 //! assert_eq!(gateway.poll_action(), Some(Action::Writable(conn)), "our SETTINGS wait");
-//! while let Some(n) = gateway.poll_transmit(conn, now).map(|transmit| transmit.remaining()) {
+//! while let Some(n) = gateway.poll_transmit(conn, now).map(<[u8]>::len) {
 //!     gateway.handle_sent(conn, n, now);
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -93,9 +93,7 @@ mod work;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-pub use contract::{
-    Accepted, Action, Closed, Command, ConnId, ConnMarker, Connected, RecvBuf, Secure, Transmit,
-};
+pub use contract::{Accepted, Action, Closed, Command, ConnId, ConnMarker, Connected, RecvBuf, Secure};
 #[cfg(feature = "observe")]
 pub use observe::{Glance, Inspection, Wait, Whereabouts};
 pub use snapshot::{
@@ -266,6 +264,7 @@ impl Gateway {
         }
         entry.life = Life::Open;
         entry.tls = facts.tls;
+        entry.vigil.iter_mut().for_each(|vigil| vigil.stands(now));
         self.agreed_with_backend(conn, facts.protocol);
         let Some(entry) = self.conns.get_mut(conn) else { return };
         if let Some(engine) = entry.engine_mut() {
@@ -400,8 +399,8 @@ impl Gateway {
         action
     }
 
-    /// Octets to write to a connection. DATA is cut here, so that the moment of asking is an input too.
-    pub fn poll_transmit(&mut self, conn: ConnId, now: Instant) -> Option<Transmit<'_>> {
+    /// Octets to write to a connection, never none. DATA is cut here, so that the moment of asking is an input too.
+    pub fn poll_transmit(&mut self, conn: ConnId, now: Instant) -> Option<&[u8]> {
         self.fill_outbox(conn, now);
         self.slot_freed(conn, now);
         // What left may have freed memory for those who wait.
@@ -413,7 +412,7 @@ impl Gateway {
             self.keep_outbox(conn);
             return None;
         }
-        Some(Transmit { pieces: [self.conns.get_mut(conn)?.look_at_output(), &[]] })
+        Some(self.conns.get_mut(conn)?.look_at_output())
     }
 
     /// When `handle_timeout` is wanted at the latest.

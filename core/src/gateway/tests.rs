@@ -20,9 +20,9 @@ fn read(gateway: &mut Gateway, conn: ConnId, octets: &[u8]) {
 /// All that waits leaves on a connection.
 fn write(gateway: &mut Gateway, conn: ConnId) -> Vec<u8> {
     let mut octets = Vec::new();
-    while let Some(transmit) = gateway.poll_transmit(conn, NOW) {
-        octets.extend_from_slice(transmit.chunk());
-        let n = transmit.remaining();
+    while let Some(waiting) = gateway.poll_transmit(conn, NOW) {
+        octets.extend_from_slice(waiting);
+        let n = waiting.len();
         gateway.handle_sent(conn, n, NOW);
     }
     octets

@@ -21,7 +21,7 @@ const PING_OCTETS: u64 = 17;
 /// What is known of the peer's life.
 #[derive(Clone, Debug)]
 pub(super) struct Vigil {
-    /// When it was last heard.
+    /// When it was last heard, or the connection stood, or was ordered.
     heard: Instant,
     /// How often it was asked since it was heard last, but for its answers.
     asked: u8,
@@ -62,7 +62,12 @@ impl Vigil {
         self.asked > 0 && (self.pinged || recv_octets <= self.recv_at + PING_OCTETS)
     }
 
-    /// When it was last heard.
+    /// The connection stands: somebody is there.
+    pub(super) const fn stands(&mut self, now: Instant) {
+        self.heard = now;
+    }
+
+    /// When it was last heard, or else when the connection stood.
     pub(super) const fn last_heard(&self) -> Instant {
         self.heard
     }

@@ -90,7 +90,9 @@ impl Connection {
 
     /// The next response, interim or final.
     pub(crate) fn recv_response<'a>(&mut self, input: &mut Input<'a>) -> Step<'a> {
-        if input.remaining().is_empty() {
+        // 9112-9.2-02: a server may end its content with one of its own (RFC 9112 section 2.2).
+        self.skip_empty_lines(input);
+        if matches!(input.remaining(), [] | [b'\r']) {
             return Step::Wait;
         }
         // 9112-9.2-01
@@ -110,6 +112,7 @@ impl Connection {
             Found::TooLong => return self.fail_response(input, key, StreamError::FieldsTooLarge),
             Found::BareLineEnd => return self.fail_response(input, key, StreamError::Malformed),
         };
+        self.empty_lines = 0;
         self.sections_received += 1;
         let mut fields = core::mem::take(&mut self.spare_fields);
         let rules = self.rules();

@@ -68,7 +68,7 @@ pub struct Connection {
     pub(crate) version: Version,
     /// Client: how long the connection may be idle by what the server said last, in seconds.
     pub(crate) idle_max: Option<u32>,
-    /// Empty lines that came in front of a request.
+    /// Empty lines that came in front of the next head.
     pub(crate) empty_lines: u8,
     pub(crate) misuse: Misuse,
     /// Heads and trailer sections that came whole.
@@ -260,11 +260,11 @@ impl Connection {
         true
     }
 
-    /// Client: whether a request was given to a connection that had served others before, and nothing of its response has come. Where it ends then, it
-    /// had mostly ended before it was asked (RFC 9112 section 9.3.1).
-    pub fn is_mute_since_reuse(&self) -> bool {
-        let is_mute = |exchange: &Exchange| exchange.id > 1 && exchange.recv_open && !exchange.is_answered;
-        self.role == Role::Client && matches!(self.recv, Recv::Head) && self.current().is_some_and(is_mute)
+    /// Client: the tag of the request that is under way, where nothing of its response has come.
+    pub fn unanswered_request(&self) -> Option<u64> {
+        let is_unanswered = |exchange: &&Exchange| exchange.recv_open && !exchange.is_answered;
+        let is_asked = self.role == Role::Client && matches!(self.recv, Recv::Head);
+        Some(self.current().filter(|_| is_asked).filter(is_unanswered)?.tag)
     }
 
     /// The seed of its hashes: for [`FieldLine::new`](crate::fields::FieldLine::new).

@@ -24,14 +24,15 @@ impl Connection {
         self.break_off();
     }
 
-    /// Server: a head has not come in time. Requests before it that are under way are answered, and then it is (RFC 9110 section 15.5.9). Says whether
-    /// there are some: otherwise [`fail`](Self::fail).
+    /// Server: a head has not come in time. Requests before it that are under way are answered, and then it is (RFC 9110 section 15.5.9), unless the last
+    /// of them says that no other is (RFC 9112 section 9.6). Says whether there are some: otherwise [`fail`](Self::fail).
     pub fn refuse_late_request(&mut self) -> bool {
         let behind = self.role == Role::Server && matches!(self.recv, Recv::Head) && !self.order.is_empty();
-        if !behind || self.is_closing || self.has_failed {
+        if !behind || self.has_failed {
             return false;
         }
-        (self.is_closing, self.owes_request_timeout) = (true, true);
+        self.owes_request_timeout = !self.is_closing;
+        self.is_closing = true;
         self.is_held = false;
         self.recv = Recv::Closed;
         true

@@ -15,7 +15,7 @@ use crate::message::{Method, Refusal, Version};
 
 /// Requests that are served at a time. Clients that pipeline send a handful.
 const PIPELINED_MAX: usize = 16;
-/// Empty lines that may come in front of a request (RFC 9112 section 2.2): old clients send one behind content.
+/// Empty lines that may come in front of a head (RFC 9112 section 2.2): old peers send one behind content.
 const EMPTY_LINES_MAX: u8 = 4;
 
 impl Connection {
@@ -111,7 +111,7 @@ impl Connection {
     }
 
     /// 9112-2.2-07. One too many is left to be refused.
-    fn skip_empty_lines(&mut self, input: &mut Input<'_>) {
+    pub(crate) fn skip_empty_lines(&mut self, input: &mut Input<'_>) {
         while input.remaining().starts_with(b"\r\n") && self.empty_lines < EMPTY_LINES_MAX {
             input.take(2);
             self.empty_lines += 1;

@@ -12,9 +12,9 @@ impl Session {
         if let Self::H1(session) = self { session.idle_max() } else { None }
     }
 
-    /// Client: whether a request waits for the first octet of its response on a connection that has served others.
-    pub fn is_mute_since_reuse(&self) -> bool {
-        if let Self::H1(session) = self { session.is_mute_since_reuse() } else { false }
+    /// Client: the tag of the request that waits for the first octet of its response.
+    pub fn unanswered_request(&self) -> Option<u64> {
+        if let Self::H1(session) = self { session.unanswered_request() } else { None }
     }
 
     /// Server: the next response says that it is the last. Says whether it can: HTTP/2 has GOAWAY.

@@ -209,8 +209,7 @@ impl Replay {
         loop {
             let mut moved = self.act();
             for id in self.conns.clone() {
-                while let Some(transmit) = self.gateway.poll_transmit(id, self.now) {
-                    let octets = transmit.chunk().to_vec();
+                while let Some(octets) = self.gateway.poll_transmit(id, self.now).map(<[u8]>::to_vec) {
                     output.entry(id).or_default().extend(&octets);
                     self.gateway.handle_sent(id, octets.len(), self.now);
                     moved = true;

@@ -154,8 +154,8 @@ impl Rig {
     }
 
     fn write(&mut self, conn: ConnId) {
-        while let Some(transmit) = self.memory.gateway.poll_transmit(conn, self.memory.now) {
-            let octets = transmit.chunk().to_vec();
+        while let Some(octets) = self.memory.gateway.poll_transmit(conn, self.memory.now).map(<[u8]>::to_vec)
+        {
             self.memory.gateway.handle_sent(conn, octets.len(), self.memory.now);
             let line = self.line(conn);
             line.octets.extend(octets);

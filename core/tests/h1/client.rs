@@ -283,7 +283,7 @@ fn rfc9112_6_3_responses_whose_framing_cannot_be_trusted() {
         "HTTP/2.0 200 OK\r\n\r\n",
         "http/1.1 200 OK\r\n\r\n",
         "ICY 200 OK\r\n\r\n",
-        "\r\nHTTP/1.1 200 OK\r\n\r\n",
+        "\nHTTP/1.1 200 OK\r\n\r\n",
         " HTTP/1.1 200 OK\r\n\r\n",
         "HTTP/1.1 200 OK\r\n\r\n\u{0}",
     ] {
@@ -376,6 +376,24 @@ fn rfc9112_9_2_what_nobody_asked_for_is_no_response() {
         assert!(client.connection.is_going_away() && client.connection.is_over());
         assert_eq!(client.connection.open_slots(), 0);
     }
+    // Empty lines are nothing that was said: in front of a request, behind it, and behind a response, however they come; too many are.
+    let mut client = Talk::client();
+    assert_eq!(client.recv("\r\n"), []);
+    for stray in ["", "\r\n", "\r\n\r\n\r\n\r\n"] {
+        client.open(&GET, true);
+        assert!(!client.out().is_empty());
+        assert_eq!(client.recv("\r"), []);
+        assert_eq!(client.recv("\nHTTP/1.1 204 \r\n\r\n".to_owned() + stray).len(), 1);
+        assert_eq!((client.connection.open_slots(), client.connection.is_going_away()), (1, false));
+        client.connection.open(&section(&GET), true).expect("a slot");
+        assert!(!client.out().is_empty());
+        assert_eq!(client.recv("HTTP/1.1 204 \r\n\r\n").len(), 1);
+    }
+    assert_eq!(client.recv("\r\n".repeat(5)), []);
+    assert!(client.connection.is_going_away());
+    let mut client = asked("GET");
+    let told = client.recv("\r\n".repeat(5) + "HTTP/1.1 204 \r\n\r\n");
+    assert_eq!(told, [Told::Failed(StreamError::Malformed)]);
     // Before anything of the request has left: that never leaves.
     let mut client = Talk::client();
     client.open(&GET, true);

@@ -524,13 +524,18 @@ fn rfc9110_15_5_9_a_head_behind_others_that_does_not_come_in_time() {
          HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
     );
     assert!(server.connection.is_over());
-    // Where there is none before it, where the last has been said, and to a backend.
+    // Where the last of them says that it is the last, nothing is owed behind it.
+    let mut server = Talk::server();
+    server.recv(get("/1") + "GET /2");
+    server.connection.goaway();
+    assert!(server.connection.refuse_late_request() && !server.connection.refuse_late_request());
+    assert_eq!(server.recv(" HTTP/1.1\r\nhost: a\r\n\r\n"), [], "too late");
+    server.answer(server.streams[0], &[":status: 204"], "");
+    assert_eq!(server.out(), "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n");
+    assert!(server.connection.is_over());
+    // Where there is none before it, and to a backend.
     let mut server = Talk::server();
     server.recv("GET /");
-    assert!(!server.connection.refuse_late_request());
-    let mut server = Talk::server();
-    server.recv(get("/1"));
-    server.connection.goaway();
     assert!(!server.connection.refuse_late_request());
     let mut client = Talk::client();
     client.open(&[":method: GET", ":scheme: http", ":authority: a", ":path: /"], true);

@@ -236,6 +236,53 @@ fn rfc9112_9_3_1_where_one_was_stale_those_that_were_idle_as_long_are_not_tried(
     }
 }
 
+/// Likewise where none of them was ever used: they are kept because the configuration wants so many.
+#[test]
+fn rfc9112_9_3_1_one_that_was_kept_and_never_used_can_be_stale() {
+    let mut memory = Memory::new(|config| {
+        config.upstreams[0].endpoints[0].protocol = Protocol::Http1;
+        config.upstreams[0].connections_min = 3;
+    });
+    memory.mute_backends = true;
+    let client = memory.connect(ConnectionConfig::default());
+    memory.settle();
+    memory.wait(Duration::from_secs(10));
+    let kept = memory.backends();
+    assert_eq!(kept.len(), 3);
+    ask(&mut memory, client, "/");
+    let stale = asked(&mut memory, &kept, "GET / ");
+    memory.kill(stale);
+    for &old in &kept {
+        assert_eq!(said(&mut memory, old), "", "tried on one that was kept for as long");
+    }
+    let now = memory.backends();
+    let fresh = asked(&mut memory, &now, "GET / ");
+    memory.inject(fresh, b"HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(statuses(&events(&mut memory, client)), [204]);
+}
+
+/// RFC 9112 section 2.2: an empty line of a backend behind its content costs neither the connection nor the next request.
+#[test]
+fn rfc9112_9_2_an_empty_line_behind_content_is_not_the_next_response() {
+    for is_late in [false, true] {
+        let mut memory = memory();
+        let client = memory.connect(ConnectionConfig::default());
+        for path in ["/1", "/2", "/3"] {
+            ask(&mut memory, client, path);
+            let backend = memory.backends()[0];
+            if is_late && path != "/1" {
+                memory.inject(backend, b"\r\n");
+            }
+            memory.inject(backend, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
+            if !is_late {
+                memory.inject(backend, b"\r\n");
+            }
+            assert_eq!(statuses(&events(&mut memory, client)), [200], "{path}");
+        }
+        assert_eq!(memory.dials.len(), 1);
+    }
+}
+
 /// What has been of use since is not stale; and one that breaks with a response begun, or at its first request, says nothing of others.
 #[test]
 fn a_connection_that_breaks_ends_no_others_but_those_as_stale() {

@@ -543,6 +543,37 @@ fn a_late_head_costs_the_requests_before_it_nothing() {
     assert!(memory.shutdowns.contains(&client) && memory.records[0].outcome == Outcome::Complete);
 }
 
+/// The requests before it are no less to be answered where the connection ends with them, which the last answer says instead of 408.
+#[test]
+fn a_late_head_costs_the_requests_before_it_nothing_on_a_connection_that_ends() {
+    for is_drain in [true, false] {
+        let mut memory = Memory::new(|config| {
+            config.timeouts.suspect_silent = Duration::from_secs(1000);
+            if !is_drain {
+                config.timeouts.front_age = Duration::from_secs(5);
+            }
+        });
+        let client = memory.connect_mute();
+        memory.inject(client, format!("{GET}GET /2").as_bytes());
+        if is_drain {
+            let deadline = Duration::from_secs(100);
+            memory.gateway.handle_command(shuntyard_core::gateway::Command::Drain { deadline }, memory.now);
+            memory.settle();
+        }
+        memory.wait(Duration::from_secs(30));
+        let backend = backend(&memory);
+        let (stream, _) = requests(&mut memory, backend).pop().expect("the request");
+        assert_eq!((said(&mut memory, client).as_str(), memory.closed.len()), ("", 0));
+        memory.backend(backend).send_response(stream, &ok(), true).expect("open");
+        memory.settle();
+        let response = said(&mut memory, client);
+        let is_last = response.contains("connection: close\r\n") && response.ends_with("\r\n\r\n");
+        assert!(response.starts_with("HTTP/1.1 200 ") && is_last, "{response}");
+        assert_eq!(response.matches("HTTP/1.1 ").count(), 1, "{response}");
+        assert!(memory.shutdowns.contains(&client) && memory.records[0].outcome == Outcome::Complete);
+    }
+}
+
 #[test]
 fn who_has_begun_to_ask_is_not_idle() {
     let mut memory = Memory::new(|config| config.timeouts.field_block = Duration::from_secs(20));

@@ -219,8 +219,7 @@ impl Memory {
 
     fn write(&mut self, conn: ConnId) -> bool {
         let mut moved = false;
-        while let Some(transmit) = self.gateway.poll_transmit(conn, self.now) {
-            let octets = transmit.chunk().to_vec();
+        while let Some(octets) = self.gateway.poll_transmit(conn, self.now).map(<[u8]>::to_vec) {
             self.sent.entry(conn).or_default().extend_from_slice(&octets);
             match self.peers.get_mut(&conn) {
                 Some(Peer::Client(client)) => client.handle_recv(&octets),

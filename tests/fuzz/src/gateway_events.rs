@@ -278,11 +278,11 @@ impl<'a> Hostile<'a> {
 
     /// Takes what `part` says of what waits; whether anything left.
     fn transmit_part(&mut self, id: ConnId, part: impl FnOnce(usize) -> usize) -> bool {
-        let Some(transmit) = self.gateway.poll_transmit(id, self.now) else { return false };
+        let Some(octets) = self.gateway.poll_transmit(id, self.now) else { return false };
         assert!(self.conns.contains_key(&id), "output for {id:?}, which is none");
-        let n = part(transmit.remaining());
+        let n = part(octets.len());
         self.hash = fnv(self.hash, &id.to_bits().to_le_bytes());
-        self.hash = fnv(self.hash, &transmit.chunk()[..n.min(transmit.chunk().len())]);
+        self.hash = fnv(self.hash, &octets[..n.min(octets.len())]);
         self.gateway.handle_sent(id, n, self.now);
         n > 0
     }

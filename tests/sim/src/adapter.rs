@@ -1,13 +1,12 @@
 //! An adapter as the contract wants it: events in, actions done, sleep until `poll_timeout` and nothing sooner.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::io::IoSlice;
 use std::net::SocketAddr;
 
 use shuntyard_core::address::Address;
 use shuntyard_core::config::{Config, ConfigError};
 use shuntyard_core::gateway::{
-    Accepted, Action, Closed, Command, ConnId, Connected, Gateway, Record, RecvBuf, Transmit,
+    Accepted, Action, Closed, Command, ConnId, Connected, Gateway, Record, RecvBuf,
 };
 use shuntyard_core::time::{Duration, Instant, WallClock};
 
@@ -518,17 +517,16 @@ impl Adapter {
             let now = self.instant(stage.now());
             self.stirred = true;
             self.asked += 1;
-            let Some(transmit) = self.gateway.poll_transmit(id, now) else {
+            let Some(waiting) = self.gateway.poll_transmit(id, now) else {
                 if let Some(conn) = self.conns.get_mut(&id) {
                     conn.writable = false;
                 }
                 return Ok(moved);
             };
-            let most = transmit.remaining().min(self.plan.write_max.max(1));
+            let octets = &waiting[..waiting.len().min(self.plan.write_max.max(1))];
             let shown = stage.police[conn.link].waiting();
-            let octets = octets_of(&transmit, 0, most);
-            stage.emitted(conn.link, &octets_of(&transmit, shown, transmit.remaining()))?;
-            match stage.links[conn.link].write(conn.end, &octets, &mut stage.world) {
+            stage.emitted(conn.link, waiting.get(shown..).unwrap_or_default())?;
+            match stage.links[conn.link].write(conn.end, octets, &mut stage.world) {
                 Write::Taken(0) => {
                     // Full: the link wakes us when there is room.
                     return Ok(moved);
@@ -558,19 +556,4 @@ fn in_short(action: &Action, text: String) -> String {
         Record::Attempt(a) => format!("{:?} attempt {} ends: {:?}", a.request, a.number, a.outcome),
         Record::Ended(end) => format!("{:?} ends: {:?}, status {}", end.request, end.outcome, end.status),
     }
-}
-
-/// The octets `from..to` of what waits to be written.
-fn octets_of(transmit: &Transmit<'_>, mut from: usize, to: usize) -> Vec<u8> {
-    let mut slices = [IoSlice::new(&[]); 8];
-    let filled = transmit.chunks_vectored(&mut slices);
-    let mut wanted = to.saturating_sub(from);
-    let mut octets = Vec::with_capacity(wanted);
-    for slice in &slices[..filled] {
-        let rest = &slice[from.min(slice.len())..];
-        from = from.saturating_sub(slice.len());
-        octets.extend_from_slice(&rest[..wanted.min(rest.len())]);
-        wanted -= wanted.min(rest.len());
-    }
-    octets
 }

@@ -4,9 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 
 use shuntyard_core::address::Address;
-use shuntyard_core::gateway::{
-    Accepted, Action, Closed, Command, ConnId, Connected, Gateway, RecvBuf, Transmit,
-};
+use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, Connected, Gateway, RecvBuf};
 use shuntyard_core::time::Instant;
 
 use crate::recording::recorder::Recorder;
@@ -175,15 +173,15 @@ impl Recorded {
 
     /// [`Gateway::poll_transmit`].
     #[inline]
-    pub fn poll_transmit(&mut self, conn: ConnId, now: Instant) -> Option<Transmit<'_>> {
+    pub fn poll_transmit(&mut self, conn: ConnId, now: Instant) -> Option<&[u8]> {
         if let Some(recorder) = &mut self.recorder {
             recorder.transmit(conn, now);
         }
-        let transmit = self.gateway.poll_transmit(conn, now);
+        let shown = self.gateway.poll_transmit(conn, now);
         if let Some(recorder) = &mut self.recorder {
-            recorder.shown(transmit.as_ref().map_or(0, Transmit::remaining));
+            recorder.shown(shown.map_or(0, <[u8]>::len));
         }
-        transmit
+        shown
     }
 }
 

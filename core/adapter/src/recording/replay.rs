@@ -257,7 +257,7 @@ pub(crate) fn tell(gateway: &mut Gateway, input: &Input, now: Instant, witness: 
         },
         Input::ReadClosed(conn) => gateway.handle_read_closed(*conn, now),
         Input::Transmit(conn) => {
-            witness.shown(gateway.poll_transmit(*conn, now).map_or(0, |shown| shown.remaining()));
+            witness.shown(gateway.poll_transmit(*conn, now).map_or(0, <[u8]>::len));
         }
         Input::Sent(conn, n) => {
             let shown = gateway.shown(*conn);

@@ -151,9 +151,7 @@ impl World {
     }
 
     fn write(&mut self, conn: ConnId) {
-        while let Some(octets) =
-            self.gateway.poll_transmit(conn, self.now).map(|shown| shown.chunk().to_vec())
-        {
+        while let Some(octets) = self.gateway.poll_transmit(conn, self.now).map(<[u8]>::to_vec) {
             self.gateway.handle_sent(conn, octets.len(), self.now);
             if conn == self.conn {
                 self.client.handle_recv(&octets);

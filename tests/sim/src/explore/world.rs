@@ -1,7 +1,6 @@
 //! One state of a small world: the gateway, its peers, its monitors; what can happen, and what comes of it.
 
 use std::collections::BTreeSet;
-use std::io::IoSlice;
 use std::net::SocketAddr;
 
 use shuntyard_core::gateway::{
@@ -465,13 +464,11 @@ impl World {
         if !self.links[link].writable || self.links[link].life != Life::Standing {
             return Ok(false);
         }
-        let Some(transmit) = self.gateway.poll_transmit(self.links[link].conn, self.now) else {
+        let shown = self.gateway.poll_transmit(self.links[link].conn, self.now);
+        let Some(all) = shown.map(<[u8]>::to_vec) else {
             self.links[link].writable = false;
             return Ok(false);
         };
-        let mut slices = [IoSlice::new(&[]); 8];
-        let filled = transmit.chunks_vectored(&mut slices);
-        let all: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.iter().copied()).collect();
         let new = &all[self.police[link].waiting()..];
         let busy = !new.is_empty();
         self.police[link].emitted(new, &mut self.ledger)?;

@@ -1,7 +1,6 @@
 //! The run: events in, actions done, and what holds at each moment and at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::IoSlice;
 use std::net::SocketAddr;
 
 use shuntyard_core::address::Address;
@@ -358,15 +357,12 @@ impl<'a> Run<'a> {
         let (now, most) = (self.now(), self.plan.scenario.adapter.write_max);
         let mut moved = false;
         while let Some(&conn) = self.conns.get(&id) {
-            let Some(transmit) = self.gateway.poll_transmit(id, now) else {
+            let Some(waiting) = self.gateway.poll_transmit(id, now) else {
                 self.conns.entry(id).and_modify(|conn| conn.writable = false);
                 return moved;
             };
-            let mut slices = [IoSlice::new(&[]); 8];
-            let filled = transmit.chunks_vectored(&mut slices);
-            let octets: Vec<u8> =
-                slices[..filled].iter().flat_map(|slice| slice.iter().copied()).take(most.max(1)).collect();
-            match self.links[conn.link].write(conn.end, &octets, &mut self.world) {
+            let octets = &waiting[..waiting.len().min(most.max(1))];
+            match self.links[conn.link].write(conn.end, octets, &mut self.world) {
                 Write::Taken(0) => return moved,
                 Write::Taken(n) => self.gateway.handle_sent(id, n, now),
                 Write::Reset => {
