@@ -309,6 +309,9 @@ fn limits_that_are_hit_are_counted() {
     memory.backend_config.max_concurrent_streams = 1;
     let client = memory.connect(ConnectionConfig::default());
     memory.settle();
+    let fronts = |memory: &Memory| snapshot(memory).limits[Limit::Fronts as usize];
+    // Whoever comes now waits where nobody sees it.
+    assert_eq!(fronts(&memory), 1);
     for _ in 0..5 {
         memory.client(client).send_request(&request("GET", "/"), true).expect("a slot");
     }
@@ -320,7 +323,19 @@ fn limits_that_are_hit_are_counted() {
     memory.settle();
     let limits = snapshot(&memory).limits;
     let hit = |limit: Limit| limits[limit as usize];
-    assert_eq!((hit(Limit::Queue), hit(Limit::RequestHead), hit(Limit::Fronts)), (3, 1, 1));
+    assert_eq!((hit(Limit::Queue), hit(Limit::RequestHead), hit(Limit::Fronts)), (3, 1, 2));
+}
+
+/// That nobody is accepted in a drain is no limit.
+#[test]
+fn a_drain_does_not_count_as_a_full_table() {
+    let mut memory = Memory::new(|config| config.max_fronts = 2);
+    let _client = memory.connect(ConnectionConfig::default());
+    memory.settle();
+    let drain = Command::Drain { deadline: Duration::from_secs(5) };
+    memory.gateway.handle_command(drain, memory.now);
+    memory.settle();
+    assert_eq!(snapshot(&memory).limits[Limit::Fronts as usize], 0);
 }
 
 /// A configuration that has neither route nor endpoint any more takes nothing away from the sums.
