@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use clap::builder::FalseyValueParser;
+use shuntyard_adapter::transport::NotIntroduced;
 use shuntyard_adapter::{Handle, Notice, Observer};
 use shuntyard_core::address::Address;
 use shuntyard_core::tls::{TlsFailure, TlsFault};
@@ -82,8 +83,8 @@ impl ObserveArgs {
 pub(crate) struct Handshakes([AtomicU64; Self::REASONS.len()]);
 
 impl Handshakes {
-    /// The words of RFC 9209 for TLS, one for handshakes that were closed here because they took too long, and one for a connection without a header
-    /// of the PROXY protocol.
+    /// The words of RFC 9209 for TLS, one for a connection without a header of the PROXY protocol, and one for those that were closed here because
+    /// they took too long.
     const REASONS: [&str; 5] =
         ["tls_protocol_error", "tls_certificate_error", "tls_alert_received", "not_introduced", "timeout"];
 
@@ -96,7 +97,9 @@ impl Handshakes {
         }
     }
 
-    const NOT_INTRODUCED: usize = 3;
+    fn of_introduction(reason: NotIntroduced) -> usize {
+        if reason == NotIntroduced::TimedOut { 4 } else { 3 }
+    }
 
     fn failed(&self, reason: usize) {
         if let Some(counter) = self.0.get(reason) {
@@ -178,7 +181,7 @@ impl Observation {
                 }
             }
             Notice::NotIntroduced { peer, listener, reason } => {
-                failed.failed(Handshakes::NOT_INTRODUCED);
+                failed.failed(Handshakes::of_introduction(reason));
                 if let Some(more) = handshakes() {
                     tracing::info!("PROXY protocol of {peer} on {listener}: {reason}{}", and_more(more));
                 }
