@@ -274,7 +274,7 @@ fn upstream(section: &mut Section<'_, '_>, name: Located<&str>) -> Upstream {
         section.refuse(Problem::new(Code::OutOfRange, title, name.at.clone()));
     }
     let endpoints = List { of: At(ENDPOINT), min: 1, max: 1024 };
-    let what = "HOST:PORT, [IPv6]:PORT or unix:/PATH, behind h2c://, http:// (HTTP/1.1), h2:// (HTTP/2 over TLS) or https:// (either over TLS) where they differ from `protocol`; names are resolved while serving";
+    let what = "HOST:PORT, [IPv6]:PORT or unix:/PATH, behind h2c://, http:// (HTTP/1.1), h2:// (HTTP/2 over TLS) or https:// (either over TLS) where they differ from `protocol`; names are resolved while serving. A name is one endpoint, however many addresses it has: each new connection goes to the next of them, and over HTTP/2 one connection, to one address, is often all there is; where all are to serve, write each down";
     let endpoints = section.required("endpoints", what, &endpoints, "[\"127.0.0.1:9000\"]");
     let protocols = Words {
         words: &[
