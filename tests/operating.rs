@@ -365,6 +365,71 @@ fn handshakes_that_fail_are_a_figure() {
     process.signal("TERM");
 }
 
+/// Behind the PROXY protocol, too, it is time that ran out, and not a header that was wrong.
+#[test]
+fn who_is_not_introduced_in_time_has_run_out_of_it() {
+    let folder = Folder::new("late");
+    let text = "[[listen]]\naddress = \"127.0.0.1:0\"\naccept_proxy_protocol = true\n[limits]\npreface_timeout = \"100ms\"\n";
+    let file = folder.file("a.toml", &format!("{text}{}", serving(&["127.0.0.1:9"])));
+    for adapter in ["mio", "tokio"] {
+        let args = ["run", "--config", &*file, "--adapter", adapter];
+        let process = Process::spawn(&mut shuntyard(&[&args[..], &ADMIN[..]].concat()));
+        let port = process.find_line("the port", |line| {
+            line.strip_prefix("listening on 127.0.0.1:")?.split(' ').next()?.parse::<u16>().ok()
+        });
+        let admin = admin(&process);
+        for said in [&b""[..], b"PROXY TCP4 "] {
+            let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            client.write_all(said).unwrap();
+            // How it ends is not the point.
+            let _ = client.read_to_end(&mut Vec::new());
+        }
+        let counted = || {
+            let of = |reason| format!("shuntyard_front_handshakes_failed_total{{reason=\"{reason}\"}}");
+            let late = "shuntyard_protocol_errors_total{side=\"front\",level=\"connection\",code=\"preface_timeout\"}";
+            (figure(admin, &of("timeout")), figure(admin, late), figure(admin, &of("not_introduced")))
+        };
+        let until = Instant::now() + PATIENCE;
+        while counted() != (2.0, 2.0, 0.0) {
+            assert!(Instant::now() < until, "{adapter}: {}", get(admin, "/metrics"));
+        }
+        process.signal("TERM");
+    }
+}
+
+/// Balancers look elsewhere before nobody is accepted any more.
+#[test]
+fn a_drain_is_announced_before_it_begins() {
+    let folder = Folder::new("announced");
+    let drain = |delay: &str| format!("{}[drain]\nready_delay = {delay:?}\n", serving(&[&backend()]));
+    let file = folder.file("a.toml", &drain("24h"));
+    let begun = |process: &Process| {
+        process.find_line("the drain", |line| line.starts_with("SIGTERM: draining for").then_some(()));
+    };
+    let mut program = Program::start(&[&["--config", &*file], &ADMIN[..]].concat());
+    let admin = admin(&program.process);
+    assert!(get(admin, "/readyz").starts_with("HTTP/1.1 200 "));
+    program.process.signal("TERM");
+    program.process.find_line("the announcement", |line| {
+        line.starts_with("SIGTERM: not ready any more, and draining in ").then_some(())
+    });
+    assert!(get(admin, "/readyz").starts_with("HTTP/1.1 503 "));
+    assert!(get(admin, "/livez").starts_with("HTTP/1.1 200 "));
+    assert!(get(program.port(), "/").starts_with("HTTP/1.1 204 "));
+    assert!(!program.process.log().contains("draining for"), "{}", program.process.log());
+    // A second signal does not wait for it; it does not end the program.
+    program.process.signal("TERM");
+    begun(&program.process);
+    assert_eq!(program.process.wait().code(), Some(0), "{}", program.process.log());
+
+    // A flag comes first.
+    let mut program = Program::start(&["--config", &file, "--ready-delay", "50ms"]);
+    program.process.signal("TERM");
+    begun(&program.process);
+    assert_eq!(program.process.wait().code(), Some(0), "{}", program.process.log());
+    assert!(program.process.log().contains("draining in 50ms"), "{}", program.process.log());
+}
+
 /// A worker that has nothing to finish ends before the others. What it has counted was counted.
 #[test]
 fn counters_do_not_fall_in_a_drain() {
