@@ -581,6 +581,59 @@ fn the_log_says_which_upstream_could_not_be_dialled() {
     assert!(line.contains(r#""upstream":"app""#), "{line}");
 }
 
+/// Stderr says which address did not answer, and why: access log and figures need not be there.
+#[test]
+fn a_dial_that_fails_is_told_with_its_address_and_the_systems_reason() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let folder = Folder::new("refused-dial");
+    let socket = folder.0.join("no.sock");
+    for adapter in ["mio", "tokio"] {
+        let backends = [format!("http://{address}"), format!("http://unix:{}", socket.display())];
+        let told = [
+            format!("warning: cannot connect to {address}: connection refused"),
+            format!("warning: cannot connect to unix:{}: no such file", socket.display()),
+        ];
+        for (backend, told) in backends.iter().zip(told) {
+            let program = Program::start(&["--backend", backend, "--adapter", adapter]);
+            assert!(get(program.port(), "/").starts_with("HTTP/1.1 502 "));
+            program.process.find_line(&told, |line| line.starts_with(&told).then_some(()));
+            program.end();
+        }
+    }
+}
+
+/// Whoever leaves the scheme out means HTTP/2, often without knowing.
+#[test]
+fn a_backend_of_http1_that_is_taken_for_one_of_http2_is_named() {
+    for adapter in ["mio", "tokio"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        thread::spawn(move || {
+            for mut client in listener.incoming().map_while(Result::ok) {
+                // How it ends is not the point.
+                let _ = client.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+                let _ = client.read(&mut [0; 1024]);
+            }
+        });
+        let folder = Folder::new(&format!("mistaken-{adapter}"));
+        let file = folder.file("a.toml", &serving(&[&address]));
+        let args = ["--config", &*file, "--adapter", adapter];
+        let program = Program::start(&[&args[..], &ADMIN].concat());
+        for _ in 0..2 {
+            assert!(get(program.port(), "/").starts_with("HTTP/1.1 502 "));
+        }
+        let told = format!(
+            "warning: {address} answered in HTTP/1.1, where HTTP/2 was expected: write http://{address}"
+        );
+        program.process.find_line("what to write", |line| (line == told).then_some(()));
+        let log = program.process.log();
+        assert_eq!(log.matches("answered in HTTP/1.1").count(), 1, "{log}");
+        let code = "shuntyard_protocol_errors_total{side=\"backend\",level=\"connection\",code=\"answered_in_http1\"}";
+        assert!(figure(admin(&program.process), code) >= 1.0);
+        program.end();
+    }
+}
+
 /// Who holds as many connections as there are descriptors takes none from backends.
 #[test]
 fn idle_clients_leave_descriptors_for_backends() {
