@@ -207,6 +207,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "SHUNTYARD_SHARE", value_enum)]
     pub(crate) share: Option<Share>,
 
+    /// How long /readyz says 503 before SIGTERM and SIGINT begin to drain, so that balancers look elsewhere [default: 0s]
+    #[arg(long, env = "SHUNTYARD_READY_DELAY", value_name = "TIME", value_parser = parse_time)]
+    pub(crate) ready_delay: Option<Duration>,
+
     /// How long SIGTERM and SIGINT wait for requests that are under way, as in 500ms, 25s, 5m [default: 25s]
     #[arg(long, env = "SHUNTYARD_DRAIN_TIMEOUT", value_name = "TIME", value_parser = parse_time)]
     pub(crate) drain_timeout: Option<Duration>,

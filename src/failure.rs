@@ -215,6 +215,10 @@ pub(crate) fn plainly(error: &io::Error) -> String {
         io::ErrorKind::AddrNotAvailable => "address not available".to_owned(),
         io::ErrorKind::NotFound => "no such file or directory".to_owned(),
         io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
+        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        io::ErrorKind::HostUnreachable => "no route to host".to_owned(),
+        io::ErrorKind::NetworkUnreachable => "network is unreachable".to_owned(),
+        io::ErrorKind::TimedOut => "connection timed out".to_owned(),
         _ => error.to_string(),
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use clap::builder::FalseyValueParser;
+use shuntyard_adapter::transport::NotIntroduced;
 use shuntyard_adapter::{Handle, Notice, Observer};
 use shuntyard_core::address::Address;
 use shuntyard_core::tls::{TlsFailure, TlsFault};
@@ -18,13 +19,16 @@ use signal_hook::iterator::Signals;
 use crate::address::ListenAddress;
 use crate::admin::{self, About, Admin};
 use crate::diagnostics::{self, LogFormat};
-use crate::failure::Failure;
+use crate::failure::{Failure, plainly};
 use crate::log::{AccessLog, Destination, Trust};
 use crate::reload::Current;
 use crate::throttle::{ByName, Throttle};
 
 /// The same trouble is told again after this time.
 const NOTICE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Where the configuration is wrong about an endpoint, each worker finds that out for itself, and nothing changes of itself.
+const MISTAKE_INTERVAL: Duration = Duration::from_secs(86_400);
 
 /// Handshakes that failed are told one by one up to so many a second.
 const HANDSHAKES_TOLD: u32 = 20;
@@ -82,8 +86,8 @@ impl ObserveArgs {
 pub(crate) struct Handshakes([AtomicU64; Self::REASONS.len()]);
 
 impl Handshakes {
-    /// The words of RFC 9209 for TLS, one for handshakes that were closed here because they took too long, and one for a connection without a header
-    /// of the PROXY protocol.
+    /// The words of RFC 9209 for TLS, one for a connection without a header of the PROXY protocol, and one for those that were closed here because
+    /// they took too long.
     const REASONS: [&str; 5] =
         ["tls_protocol_error", "tls_certificate_error", "tls_alert_received", "not_introduced", "timeout"];
 
@@ -96,7 +100,9 @@ impl Handshakes {
         }
     }
 
-    const NOT_INTRODUCED: usize = 3;
+    fn of_introduction(reason: NotIntroduced) -> usize {
+        if reason == NotIntroduced::TimedOut { 4 } else { 3 }
+    }
 
     fn failed(&self, reason: usize) {
         if let Some(counter) = self.0.get(reason) {
@@ -150,10 +156,9 @@ impl Observation {
         let note = self.log.as_ref().map(AccessLog::note);
         let failed = Arc::clone(&self.failed);
         let pauses = throttled(1, NOTICE_INTERVAL);
-        let names = Mutex::new(ByName::new(1, NOTICE_INTERVAL));
-        let names = move |name: &str| {
-            names.lock().unwrap_or_else(PoisonError::into_inner).admit(name, Instant::now())
-        };
+        let names = throttled_by_name(NOTICE_INTERVAL);
+        let dials = throttled_by_name(NOTICE_INTERVAL);
+        let mistaken = throttled_by_name(MISTAKE_INTERVAL);
         let handshakes = throttled(HANDSHAKES_TOLD, Duration::from_secs(1));
         Arc::new(move |notice| match notice {
             Notice::Record { worker, record } => {
@@ -178,7 +183,7 @@ impl Observation {
                 }
             }
             Notice::NotIntroduced { peer, listener, reason } => {
-                failed.failed(Handshakes::NOT_INTRODUCED);
+                failed.failed(Handshakes::of_introduction(reason));
                 if let Some(more) = handshakes() {
                     tracing::info!("PROXY protocol of {peer} on {listener}: {reason}{}", and_more(more));
                 }
@@ -188,6 +193,16 @@ impl Observation {
                     tracing::warn!("cannot resolve {name}: {error}{}", and_more(more));
                 }
             }
+            Notice::DialFailed { target, error } => {
+                if let Some(more) = dials(&target.to_string()) {
+                    tracing::warn!("cannot connect to {target}: {}{}", plainly(&error), and_more(more));
+                }
+            }
+            // Each worker finds out for itself.
+            Notice::AnsweredInHttp1 { endpoint } if mistaken(&endpoint).is_some() => {
+                tracing::warn!("{}", answered_in_http1(&endpoint));
+            }
+            Notice::AnsweredInHttp1 { .. } => {}
             Notice::RecordingEnded { file, error } => {
                 tracing::warn!("nothing more is recorded to {}: {error}", file.display());
             }
@@ -258,7 +273,39 @@ fn throttled(lines: u32, interval: Duration) -> impl Fn() -> Option<u64> {
     move || throttle.try_lock().ok()?.admit(Instant::now())
 }
 
+/// Likewise of each name.
+fn throttled_by_name(interval: Duration) -> impl Fn(&str) -> Option<u64> {
+    let throttle = Mutex::new(ByName::new(1, interval));
+    move |name| throttle.lock().unwrap_or_else(PoisonError::into_inner).admit(name, Instant::now())
+}
+
+/// What is wrong with the endpoint of this name, and what to write instead.
+fn answered_in_http1(endpoint: &str) -> String {
+    let (scheme, address) = endpoint.split_once("://").unwrap_or(("h2c", endpoint));
+    let scheme = if scheme == "h2c" { "http" } else { "https" };
+    format!("{endpoint} answered in HTTP/1.1, where HTTP/2 was expected: write {scheme}://{address}")
+}
+
 /// That others like it were not told of.
 fn and_more(more: u64) -> String {
     if more == 0 { String::new() } else { format!(" ({more} more failed meanwhile)") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_write_instead_is_an_endpoint() {
+        for (endpoint, instead) in [
+            ("127.0.0.1:9000", "http://127.0.0.1:9000"),
+            ("h2c://app:80", "http://app:80"),
+            ("unix:/run/app", "http://unix:/run/app"),
+            ("h2://app:443", "https://app:443"),
+        ] {
+            let said = answered_in_http1(endpoint);
+            assert!(said.starts_with(endpoint) && said.ends_with(&format!(": write {instead}")), "{said}");
+            assert!(instead.parse::<crate::address::Endpoint>().is_ok(), "{instead}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
@@ -26,6 +27,8 @@ pub(crate) struct Current {
     /// What the access log believes of clients.
     trust: Trust,
     state: Mutex<State>,
+    /// A drain is about to begin.
+    leaving: AtomicBool,
     /// Who looks at the files of certificates.
     watcher: OnceLock<Watcher>,
 }
@@ -92,6 +95,7 @@ impl Current {
                 loaded: SystemTime::now(),
                 reloads: Reloads { succeeded: 0, refused: 0, stale: false },
             }),
+            leaving: AtomicBool::new(false),
             watcher: OnceLock::new(),
         }
     }
@@ -100,6 +104,21 @@ impl Current {
     pub(crate) fn watched_by(&self, watcher: Watcher) {
         // There is one, once.
         let _ = self.watcher.set(watcher);
+    }
+
+    /// How long a drain is announced before it begins.
+    pub(crate) fn ready_delay(&self) -> Duration {
+        self.state().settings.ready_delay
+    }
+
+    /// From now on it is not ready: it will drain.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a drain is about to begin, or has begun.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     /// How long a drain may take.

@@ -1,10 +1,12 @@
 //! `shuntyard run`: from the settings to a server and its end.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
-use shuntyard_adapter::Options;
+use shuntyard_adapter::{Handle, Options};
 use shuntyard_core::config::Protocol;
 
 use crate::cli::ServeArgs;
@@ -79,25 +81,69 @@ fn spoken(only: Option<Protocol>) -> &'static str {
     }
 }
 
-/// What is set once a second signal has ended a drain.
+/// What is set once a signal has ended a drain.
 fn watch_signals(server: &Server, current: &Arc<Current>) -> io::Result<Arc<AtomicBool>> {
     let hurried = Arc::<AtomicBool>::default();
     let hurry = Arc::clone(&hurried);
-    let (first, second) = (server.handle(), server.handle());
+    let stop = server.handle();
     let reload = current.reloader()?;
-    let current = Arc::clone(current);
+    let drain = Arc::new(Drain {
+        handle: server.handle(),
+        current: Arc::clone(current),
+        has_begun: AtomicBool::new(false),
+    });
+    let announced = Arc::clone(&drain);
     signals::watch(Reactions {
-        first: Box::new(move |signal| {
-            let timeout = current.drain_timeout();
-            tracing::info!("{signal}: draining for {timeout:?} at most; once more to end now");
-            first.drain(timeout);
-        }),
-        second: Box::new(move |signal| {
+        first: Box::new(move |signal| announced.announce(signal)),
+        later: Box::new(move |signal| {
+            if drain.begin(signal) {
+                return ControlFlow::Continue(());
+            }
             tracing::info!("{signal}: ending now");
             hurry.store(true, Ordering::Relaxed);
-            second.stop();
+            stop.stop();
+            ControlFlow::Break(())
         }),
         hangup: Some(Box::new(reload)),
     })?;
     Ok(hurried)
+}
+
+/// A drain, which may be announced to balancers before it begins.
+struct Drain {
+    handle: Handle,
+    current: Arc<Current>,
+    has_begun: AtomicBool,
+}
+
+impl Drain {
+    /// Begins it after the delay, which is waited for elsewhere: signals are heard meanwhile.
+    fn announce(self: Arc<Self>, signal: &str) {
+        self.current.leave();
+        let delay = self.current.ready_delay();
+        if delay.is_zero() {
+            self.begin(signal);
+            return;
+        }
+        tracing::info!("{signal}: not ready any more, and draining in {delay:?}; once more to drain now");
+        let (waiting, name) = (Arc::clone(&self), signal.to_owned());
+        let wait = move || {
+            thread::sleep(delay);
+            waiting.begin(&name);
+        };
+        if thread::Builder::new().name("drain".to_owned()).spawn(wait).is_err() {
+            self.begin(signal);
+        }
+    }
+
+    /// Begins it, unless it has begun. Says which.
+    fn begin(&self, signal: &str) -> bool {
+        let begins = !self.has_begun.swap(true, Ordering::Relaxed);
+        if begins {
+            let timeout = self.current.drain_timeout();
+            tracing::info!("{signal}: draining for {timeout:?} at most; once more to end now");
+            self.handle.drain(timeout);
+        }
+        begins
+    }
 }

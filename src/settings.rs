@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) listen_tls: Vec<(Address, FrontFiles)>,
     /// By the names of upstreams.
     pub(crate) back_tls: BTreeMap<Arc<str>, BackFiles>,
+    /// Between /readyz and a drain.
+    pub(crate) ready_delay: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) observe: ObserveArgs,
     pub(crate) config: Config,
@@ -68,6 +70,7 @@ impl Settings {
             listen,
             listen_tls,
             back_tls: from_file.back_tls,
+            ready_delay: args.ready_delay.unwrap_or(from_file.ready_delay),
             drain_timeout: args.drain_timeout.unwrap_or(from_file.drain_timeout),
             observe,
             config: from_file.config,

@@ -365,6 +365,71 @@ fn handshakes_that_fail_are_a_figure() {
     process.signal("TERM");
 }
 
+/// Behind the PROXY protocol, too, it is time that ran out, and not a header that was wrong.
+#[test]
+fn who_is_not_introduced_in_time_has_run_out_of_it() {
+    let folder = Folder::new("late");
+    let text = "[[listen]]\naddress = \"127.0.0.1:0\"\naccept_proxy_protocol = true\n[limits]\npreface_timeout = \"100ms\"\n";
+    let file = folder.file("a.toml", &format!("{text}{}", serving(&["127.0.0.1:9"])));
+    for adapter in ["mio", "tokio"] {
+        let args = ["run", "--config", &*file, "--adapter", adapter];
+        let process = Process::spawn(&mut shuntyard(&[&args[..], &ADMIN[..]].concat()));
+        let port = process.find_line("the port", |line| {
+            line.strip_prefix("listening on 127.0.0.1:")?.split(' ').next()?.parse::<u16>().ok()
+        });
+        let admin = admin(&process);
+        for said in [&b""[..], b"PROXY TCP4 "] {
+            let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            client.write_all(said).unwrap();
+            // How it ends is not the point.
+            let _ = client.read_to_end(&mut Vec::new());
+        }
+        let counted = || {
+            let of = |reason| format!("shuntyard_front_handshakes_failed_total{{reason=\"{reason}\"}}");
+            let late = "shuntyard_protocol_errors_total{side=\"front\",level=\"connection\",code=\"preface_timeout\"}";
+            (figure(admin, &of("timeout")), figure(admin, late), figure(admin, &of("not_introduced")))
+        };
+        let until = Instant::now() + PATIENCE;
+        while counted() != (2.0, 2.0, 0.0) {
+            assert!(Instant::now() < until, "{adapter}: {}", get(admin, "/metrics"));
+        }
+        process.signal("TERM");
+    }
+}
+
+/// Balancers look elsewhere before nobody is accepted any more.
+#[test]
+fn a_drain_is_announced_before_it_begins() {
+    let folder = Folder::new("announced");
+    let drain = |delay: &str| format!("{}[drain]\nready_delay = {delay:?}\n", serving(&[&backend()]));
+    let file = folder.file("a.toml", &drain("24h"));
+    let begun = |process: &Process| {
+        process.find_line("the drain", |line| line.starts_with("SIGTERM: draining for").then_some(()));
+    };
+    let mut program = Program::start(&[&["--config", &*file], &ADMIN[..]].concat());
+    let admin = admin(&program.process);
+    assert!(get(admin, "/readyz").starts_with("HTTP/1.1 200 "));
+    program.process.signal("TERM");
+    program.process.find_line("the announcement", |line| {
+        line.starts_with("SIGTERM: not ready any more, and draining in ").then_some(())
+    });
+    assert!(get(admin, "/readyz").starts_with("HTTP/1.1 503 "));
+    assert!(get(admin, "/livez").starts_with("HTTP/1.1 200 "));
+    assert!(get(program.port(), "/").starts_with("HTTP/1.1 204 "));
+    assert!(!program.process.log().contains("draining for"), "{}", program.process.log());
+    // A second signal does not wait for it; it does not end the program.
+    program.process.signal("TERM");
+    begun(&program.process);
+    assert_eq!(program.process.wait().code(), Some(0), "{}", program.process.log());
+
+    // A flag comes first.
+    let mut program = Program::start(&["--config", &file, "--ready-delay", "50ms"]);
+    program.process.signal("TERM");
+    begun(&program.process);
+    assert_eq!(program.process.wait().code(), Some(0), "{}", program.process.log());
+    assert!(program.process.log().contains("draining in 50ms"), "{}", program.process.log());
+}
+
 /// A worker that has nothing to finish ends before the others. What it has counted was counted.
 #[test]
 fn counters_do_not_fall_in_a_drain() {
@@ -514,6 +579,59 @@ fn the_log_says_which_upstream_could_not_be_dialled() {
     program.end();
     let line = fs::read_to_string(&log).unwrap();
     assert!(line.contains(r#""upstream":"app""#), "{line}");
+}
+
+/// Stderr says which address did not answer, and why: access log and figures need not be there.
+#[test]
+fn a_dial_that_fails_is_told_with_its_address_and_the_systems_reason() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let folder = Folder::new("refused-dial");
+    let socket = folder.0.join("no.sock");
+    for adapter in ["mio", "tokio"] {
+        let backends = [format!("http://{address}"), format!("http://unix:{}", socket.display())];
+        let told = [
+            format!("warning: cannot connect to {address}: connection refused"),
+            format!("warning: cannot connect to unix:{}: no such file", socket.display()),
+        ];
+        for (backend, told) in backends.iter().zip(told) {
+            let program = Program::start(&["--backend", backend, "--adapter", adapter]);
+            assert!(get(program.port(), "/").starts_with("HTTP/1.1 502 "));
+            program.process.find_line(&told, |line| line.starts_with(&told).then_some(()));
+            program.end();
+        }
+    }
+}
+
+/// Whoever leaves the scheme out means HTTP/2, often without knowing.
+#[test]
+fn a_backend_of_http1_that_is_taken_for_one_of_http2_is_named() {
+    for adapter in ["mio", "tokio"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        thread::spawn(move || {
+            for mut client in listener.incoming().map_while(Result::ok) {
+                // How it ends is not the point.
+                let _ = client.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+                let _ = client.read(&mut [0; 1024]);
+            }
+        });
+        let folder = Folder::new(&format!("mistaken-{adapter}"));
+        let file = folder.file("a.toml", &serving(&[&address]));
+        let args = ["--config", &*file, "--adapter", adapter];
+        let program = Program::start(&[&args[..], &ADMIN].concat());
+        for _ in 0..2 {
+            assert!(get(program.port(), "/").starts_with("HTTP/1.1 502 "));
+        }
+        let told = format!(
+            "warning: {address} answered in HTTP/1.1, where HTTP/2 was expected: write http://{address}"
+        );
+        program.process.find_line("what to write", |line| (line == told).then_some(()));
+        let log = program.process.log();
+        assert_eq!(log.matches("answered in HTTP/1.1").count(), 1, "{log}");
+        let code = "shuntyard_protocol_errors_total{side=\"backend\",level=\"connection\",code=\"answered_in_http1\"}";
+        assert!(figure(admin(&program.process), code) >= 1.0);
+        program.end();
+    }
 }
 
 /// Who holds as many connections as there are descriptors takes none from backends.

@@ -1,6 +1,8 @@
 //! Connections on their way in, and those to backends until their outcome is known.
 
-use shuntyard_adapter::{CONNECT_AGAIN, Secured, connect_failure, is_queue_full};
+use std::io;
+
+use shuntyard_adapter::{CONNECT_AGAIN, Notice, Secured, connect_failure, is_queue_full};
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::{Closed, ConnId, Connected, Secure};
 use shuntyard_core::time::Instant;
@@ -28,12 +30,15 @@ impl Worker {
 
     fn dial(&mut self, conn: ConnId, target: Address, secured: Option<Box<Secured>>) {
         match Stream::connect(&target) {
-            Ok(stream) => self.add(conn, stream, true),
+            Ok(stream) => self.add(conn, stream, Some(Box::new(target))),
             Err(error) if is_queue_full(&target, &error) => {
                 let at = self.now + CONNECT_AGAIN;
                 return self.again.push_back(Again { at, conn, target, secured });
             }
-            Err(error) => return self.gateway.handle_closed(conn, connect_failure(&error), self.now),
+            Err(error) => {
+                self.gateway.handle_closed(conn, connect_failure(&error), self.now);
+                return self.observe(Notice::DialFailed { target, error });
+            }
         }
         if let Some(socket) = self.sockets.get_mut(conn) {
             socket.secured = secured;
@@ -47,10 +52,23 @@ impl Worker {
         }
     }
 
-    pub(crate) fn add(&mut self, conn: ConnId, stream: Stream, connecting: bool) {
-        if let Err(error) = self.sockets.add(self.poll.registry(), conn, stream, connecting) {
-            let why = if connecting { connect_failure(&error) } else { Closed::Failed };
+    /// A connection that was accepted, or one that is being made: then `dialled` is where to.
+    pub(crate) fn add(&mut self, conn: ConnId, stream: Stream, dialled: Option<Box<Address>>) {
+        let target = dialled.as_deref().cloned();
+        if let Err(error) = self.sockets.add(self.poll.registry(), conn, stream, dialled) {
+            let why = if target.is_some() { connect_failure(&error) } else { Closed::Failed };
             self.gateway.handle_closed(conn, why, self.now);
+            if let Some(target) = target {
+                self.observe(Notice::DialFailed { target, error });
+            }
+        }
+    }
+
+    fn dial_failed(&mut self, conn: ConnId, error: io::Error) {
+        let target = self.sockets.get_mut(conn).and_then(|socket| socket.dialled.take());
+        self.close(conn, connect_failure(&error));
+        if let Some(target) = target {
+            self.observe(Notice::DialFailed { target: *target, error });
         }
     }
 
@@ -58,9 +76,9 @@ impl Worker {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
         match socket.stream.connect_outcome() {
             None => {}
-            Some(Err(error)) => self.close(conn, connect_failure(&error)),
+            Some(Err(error)) => self.dial_failed(conn, error),
             Some(Ok(())) => {
-                socket.connecting = false;
+                socket.dialled = None;
                 socket.writable = true;
                 if socket.secured.is_some() {
                     // The handshake begins.

@@ -60,7 +60,7 @@ impl Worker {
             Ok(transport) => transport,
             Err(failure) => return self.gateway.handle_closed(conn, Closed::Tls(failure), self.now),
         };
-        self.add(conn, stream, false);
+        self.add(conn, stream, None);
         let Some(socket) = self.sockets.get_mut(conn) else { return };
         if introduced && self.gateway.knows(conn) {
             socket.introducing = Some(Box::new(Introducing::new(client.0.clone(), client.1.clone())));

@@ -100,8 +100,8 @@ pub(crate) struct Socket {
     pub(crate) stream: Stream,
     /// It was accepted, not made.
     pub(crate) front: bool,
-    /// The outcome of connecting is not known yet.
-    pub(crate) connecting: bool,
+    /// Where to, while the outcome of connecting is not known yet.
+    pub(crate) dialled: Option<Box<Address>>,
     /// There may be input.
     pub(crate) readable: bool,
     /// The poll has said that no input will follow: a short read is no reason to stop, the end is still to be read.
@@ -131,12 +131,11 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    fn new(conn: ConnId, stream: Stream, connecting: bool) -> Self {
+    fn new(conn: ConnId, stream: Stream, dialled: Option<Box<Address>>) -> Self {
         Self {
             conn,
             stream,
-            front: !connecting,
-            connecting,
+            front: dialled.is_none(),
             readable: false,
             read_closed: false,
             ended: false,
@@ -145,7 +144,8 @@ impl Socket {
             broken: None,
             paused: false,
             listed: false,
-            writable: !connecting,
+            writable: dialled.is_none(),
+            dialled,
             has_output: false,
             dirty: false,
             introducing: None,
@@ -196,14 +196,14 @@ impl Sockets {
         registry: &Registry,
         conn: ConnId,
         mut stream: Stream,
-        connecting: bool,
+        dialled: Option<Box<Address>>,
     ) -> io::Result<()> {
         let place = place(conn);
         registry.register(stream.source(), Token(place), Interest::READABLE | Interest::WRITABLE)?;
         if self.places.len() <= place {
             self.places.resize_with(place + 1, || None);
         }
-        self.places[place] = Some(Socket::new(conn, stream, connecting));
+        self.places[place] = Some(Socket::new(conn, stream, dialled));
         Ok(())
     }
 

@@ -188,12 +188,12 @@ impl Worker {
         let over = event.is_error() || event.is_read_closed();
         socket.readable |= event.is_readable() || over;
         socket.read_closed |= over;
-        socket.writable |= !socket.connecting && (event.is_writable() || event.is_error());
+        socket.writable |= socket.dialled.is_none() && (event.is_writable() || event.is_error());
         // Of a Unix socket a client that has closed is not told by an error, but by both directions that are over; one of them may be ours.
         let hung_up = event.is_write_closed() && socket.front && socket.stream.is_unix() && !socket.shut;
         socket.failed |= event.is_error() || hung_up;
         let conn = socket.conn;
-        if (socket.connecting || socket.wants_turn()) && !std::mem::replace(&mut socket.listed, true) {
+        if (socket.dialled.is_some() || socket.wants_turn()) && !std::mem::replace(&mut socket.listed, true) {
             self.ready.push_back(conn);
         }
         if socket.wants_write() && !std::mem::replace(&mut socket.dirty, true) {
@@ -261,7 +261,7 @@ impl Worker {
     fn admit(&mut self, stream: Stream, info: Accepted, tls: Option<&FrontTls>, introduced: bool) {
         if tls.is_none() && !introduced {
             let conn = self.gateway.handle_accept(info, self.now);
-            return self.add(conn, stream, false);
+            return self.add(conn, stream, None);
         }
         self.admit_arriving(stream, info, tls, introduced);
     }
@@ -270,7 +270,7 @@ impl Worker {
     fn serve(&mut self, conn: ConnId) {
         let Some(socket) = self.sockets.get_mut(conn) else { return };
         socket.listed = false;
-        if socket.connecting {
+        if socket.dialled.is_some() {
             self.finish_connecting(conn);
         } else if socket.ended || socket.is_lost() {
             self.close(conn, Closed::Reset);
@@ -431,6 +431,9 @@ impl Worker {
                 Action::Record(record) => self.observe(Notice::Record { worker: self.number, record }),
                 Action::Drained { cut } => self.done = Some(cut),
             }
+        }
+        while let Some(endpoint) = self.gateway.take_mistaken() {
+            self.observe(Notice::AnsweredInHttp1 { endpoint });
         }
     }
 

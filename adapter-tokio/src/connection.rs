@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use shuntyard_adapter::{
-    CONNECT_AGAIN, Introducing, Secured, TURN_OCTETS, Wire, connect_failure, is_queue_full, reset_on_close,
-    transfer_failure,
+    CONNECT_AGAIN, Introducing, Notice, Secured, TURN_OCTETS, Wire, connect_failure, is_queue_full,
+    reset_on_close, transfer_failure,
 };
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::{Closed, ConnId, Connected, RecvBuf};
@@ -125,7 +125,7 @@ pub(crate) async fn connect(
     match &target {
         Address::Inet(address) => {
             let outcome = TcpStream::connect(address).await.map(without_delay);
-            serve_connected(yard, (conn, fate), outcome, secured).await;
+            serve_connected(yard, (conn, fate), (outcome, &target), secured).await;
         }
         Address::Unix(path) => {
             let mut outcome = UnixStream::connect(&**path).await;
@@ -134,7 +134,7 @@ pub(crate) async fn connect(
                 sleep(CONNECT_AGAIN).await;
                 outcome = UnixStream::connect(&**path).await;
             }
-            serve_connected(yard, (conn, fate), outcome, secured).await;
+            serve_connected(yard, (conn, fate), (outcome, &target), secured).await;
         }
     }
 }
@@ -142,7 +142,7 @@ pub(crate) async fn connect(
 async fn serve_connected(
     yard: Rc<Yard>,
     (conn, fate): (ConnId, Fate),
-    outcome: io::Result<impl Stream>,
+    (outcome, target): (io::Result<impl Stream>, &Address),
     secured: Option<Secured>,
 ) {
     match (outcome, secured) {
@@ -153,7 +153,10 @@ async fn serve_connected(
             yard.turn(|state| state.gateway.handle_connected(conn, Connected::default(), state.now));
             Connection::new(yard, conn, stream, fate).made_by_us().await;
         }
-        (Err(error), _) => yard.turn(|state| state.fail(conn, connect_failure(&error))),
+        (Err(error), _) => {
+            yard.turn(|state| state.fail(conn, connect_failure(&error)));
+            yard.observe(Notice::DialFailed { target: target.clone(), error });
+        }
     }
 }
 

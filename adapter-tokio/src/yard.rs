@@ -119,6 +119,9 @@ impl Yard {
                 Action::Drained { cut } => state.end(cut),
             }
         }
+        while let Some(endpoint) = state.gateway.take_mistaken() {
+            self.observe(Notice::AnsweredInHttp1 { endpoint });
+        }
         state.alarm.advance(state.gateway.poll_timeout());
     }
 

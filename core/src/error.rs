@@ -104,6 +104,7 @@ causes! {
     ConnectionError {
         PrefaceInvalid = PROTOCOL_ERROR, "the connection preface is not that of HTTP/2 (3.4)";
         SettingsNotFirst = PROTOCOL_ERROR, "the first frame is not SETTINGS (3.4)";
+        AnsweredInHttp1 = PROTOCOL_ERROR, "the server speaks HTTP/1.1, where HTTP/2 was to be known beforehand (3.3)";
         FrameTooLarge = FRAME_SIZE_ERROR, "a frame exceeds SETTINGS_MAX_FRAME_SIZE (4.2)";
         FrameTooShort = FRAME_SIZE_ERROR, "a frame is too small for its mandatory fields (4.2)";
         StreamIdZero = PROTOCOL_ERROR, "a frame that belongs to a stream names stream 0 (6.1-6.4, 6.6, 6.10)";

@@ -13,7 +13,7 @@ use shuntyard_core::config::{
     ConnectionConfig, EndpointConfig, HostPattern, PathPattern, RouteConfig, Scope, UpstreamConfig,
 };
 use shuntyard_core::counters::{Limit, RequestEnd, RouteCounters};
-use shuntyard_core::error::ErrorCode;
+use shuntyard_core::error::{ConnectionError, ErrorCode};
 use shuntyard_core::gateway::{Command, EndpointState, EngineState, RecvBuf, Snapshot};
 use shuntyard_core::h2::{ServerEvent, StreamKey};
 use shuntyard_core::key::ConnId;
@@ -309,6 +309,9 @@ fn limits_that_are_hit_are_counted() {
     memory.backend_config.max_concurrent_streams = 1;
     let client = memory.connect(ConnectionConfig::default());
     memory.settle();
+    let fronts = |memory: &Memory| snapshot(memory).limits[Limit::Fronts as usize];
+    // Whoever comes now waits where nobody sees it.
+    assert_eq!(fronts(&memory), 1);
     for _ in 0..5 {
         memory.client(client).send_request(&request("GET", "/"), true).expect("a slot");
     }
@@ -320,7 +323,42 @@ fn limits_that_are_hit_are_counted() {
     memory.settle();
     let limits = snapshot(&memory).limits;
     let hit = |limit: Limit| limits[limit as usize];
-    assert_eq!((hit(Limit::Queue), hit(Limit::RequestHead), hit(Limit::Fronts)), (3, 1, 1));
+    assert_eq!((hit(Limit::Queue), hit(Limit::RequestHead), hit(Limit::Fronts)), (3, 1, 2));
+}
+
+/// That nobody is accepted in a drain is no limit.
+#[test]
+fn a_drain_does_not_count_as_a_full_table() {
+    let mut memory = Memory::new(|config| config.max_fronts = 2);
+    let _client = memory.connect(ConnectionConfig::default());
+    memory.settle();
+    let drain = Command::Drain { deadline: Duration::from_secs(5) };
+    memory.gateway.handle_command(drain, memory.now);
+    memory.settle();
+    assert_eq!(snapshot(&memory).limits[Limit::Fronts as usize], 0);
+}
+
+/// Whoever wrote down the wrong protocol hears of it once.
+#[test]
+fn an_endpoint_that_speaks_http1_is_named_once() {
+    let mut memory = Memory::new(|_| {});
+    memory.mute_backends = true;
+    let client = memory.connect(ConnectionConfig::default());
+    memory.settle();
+    for first in [true, false] {
+        memory.client(client).send_request(&request("POST", "/"), true).expect("a slot");
+        memory.settle();
+        let backend = *memory.backends().last().expect("a dial");
+        memory.inject(backend, b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        memory.settle();
+        let told = memory.gateway.take_mistaken();
+        assert_eq!(told.as_deref(), first.then_some("127.0.0.1:9000"));
+        assert_eq!(memory.gateway.take_mistaken(), None);
+        memory.wait(Duration::from_secs(60));
+    }
+    let of = snapshot(&memory);
+    let errors = of.upstreams[0].endpoints[0].counters.wire.connection_errors.0;
+    assert_eq!(errors[ConnectionError::AnsweredInHttp1 as usize], 2);
 }
 
 /// A configuration that has neither route nor endpoint any more takes nothing away from the sums.

@@ -152,7 +152,9 @@ fn live(about: &About) -> Reply {
 
 /// Whether new clients are served.
 fn ready(about: &About) -> Reply {
+    let is_leaving = about.current.as_ref().is_some_and(|current| current.is_leaving());
     match Sight::take(about, 0) {
+        Some(_) if is_leaving => Reply::text(503, "draining"),
         Some(sight) if sight.draining() => Reply::text(503, "draining"),
         Some(_) => Reply::text(200, "ok"),
         None => stuck(),

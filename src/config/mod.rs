@@ -62,6 +62,7 @@ pub(crate) struct FromFile {
     pub(crate) listen_tls: Vec<(Address, FrontFiles)>,
     /// What TLS with upstreams needs, by their names: of all that speak it.
     pub(crate) back_tls: BTreeMap<Arc<str>, BackFiles>,
+    pub(crate) ready_delay: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) observe: ObserveArgs,
     pub(crate) config: Config,
@@ -70,13 +71,14 @@ pub(crate) struct FromFile {
 impl FromFile {
     /// What holds where there is no file, with this configuration of the core.
     pub(crate) fn without_file(config: Config) -> Self {
-        let Defaults { adapter, drain_timeout } = Defaults::VALUE;
+        let Defaults { adapter, ready_delay, drain_timeout } = Defaults::VALUE;
         Self {
             adapter,
             workers: None,
             listen: Vec::new(),
             listen_tls: Vec::new(),
             back_tls: BTreeMap::new(),
+            ready_delay,
             drain_timeout,
             observe: ObserveArgs::default(),
             config,
@@ -87,11 +89,13 @@ impl FromFile {
 /// What the program has defaults for. Those of the core are in the core.
 struct Defaults {
     adapter: Adapter,
+    ready_delay: Duration,
     drain_timeout: Duration,
 }
 
 impl Defaults {
-    const VALUE: Self = Self { adapter: Adapter::Mio, drain_timeout: Duration::from_secs(25) };
+    const VALUE: Self =
+        Self { adapter: Adapter::Mio, ready_delay: Duration::ZERO, drain_timeout: Duration::from_secs(25) };
 }
 
 /// Larger files are something else.
@@ -159,7 +163,8 @@ fn read(text: &str, flags: &ObserveArgs, report: &mut Report) -> Result<FromFile
     }
     let what = "keys without a section come first";
     let document = Section::read_document(report, what, table.get_ref(), sections::document);
-    let (adapter, workers, drain_timeout) = (document.adapter, document.workers, document.drain_timeout);
+    let (adapter, workers) = (document.adapter, document.workers);
+    let (ready_delay, drain_timeout) = (document.ready_delay, document.drain_timeout);
     let observe = document.observe.clone();
     let mut problems = unknown::problems(report);
     problems.append(&mut report.problems);
@@ -171,7 +176,17 @@ fn read(text: &str, flags: &ObserveArgs, report: &mut Report) -> Result<FromFile
         problems.push(Problem::of_file(Code::OutOfRange, error.to_string()));
     }
     if problems.is_empty() {
-        Ok(FromFile { adapter, workers, listen, listen_tls, back_tls, drain_timeout, observe, config })
+        Ok(FromFile {
+            adapter,
+            workers,
+            listen,
+            listen_tls,
+            back_tls,
+            ready_delay,
+            drain_timeout,
+            observe,
+            config,
+        })
     } else {
         Err(problems)
     }

@@ -25,6 +25,7 @@ use crate::tls::{BackFiles, FrontFiles};
 pub(super) struct Document {
     pub(super) adapter: Adapter,
     pub(super) workers: Option<NonZeroUsize>,
+    pub(super) ready_delay: Duration,
     pub(super) drain_timeout: Duration,
     pub(super) observe: ObserveArgs,
     /// Where the admin address stands.
@@ -111,7 +112,7 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
     let mut config = Config::of_upstream(UpstreamConfig::new("none", Vec::new()));
     config.upstreams.clear();
     config.routes.clear();
-    let Defaults { mut adapter, mut drain_timeout } = Defaults::VALUE;
+    let Defaults { mut adapter, mut ready_delay, mut drain_timeout } = Defaults::VALUE;
     let adapters = Words { words: &[("mio", Adapter::Mio), ("tokio", Adapter::Tokio)], later: &[] };
     section.take("adapter", "what drives the sockets", &adapters, &mut adapter);
     let threads = Number { min: 1, max: MAX_WORKERS as u32, of: "threads" };
@@ -137,19 +138,17 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
         },
     );
     section.group("drain", "the end: SIGTERM, SIGINT and SIGQUIT let requests finish", |drain| {
-        let until_cut = Time { min: Duration::ZERO, max: DAY };
-        drain.take(
-            "timeout",
-            "after so long connections are closed; stops requests that never end",
-            &until_cut,
-            &mut drain_timeout,
-        );
-        let instead = "leave it out: a drain begins at once, and /readyz says so from then on";
-        drain.later("ready_delay", "a delay between /readyz and a drain", instead);
+        let from_none = Time { min: Duration::ZERO, max: DAY };
+        let what = "so long before a drain /readyz says 503 already, while all are served as before: time for balancers to look elsewhere; another signal ends it. \
+            It comes on top of `timeout`";
+        drain.take("ready_delay", what, &from_none, &mut ready_delay);
+        let what = "after so long connections are closed; stops requests that never end";
+        drain.take("timeout", what, &from_none, &mut drain_timeout);
     });
     Document {
         adapter,
         workers,
+        ready_delay,
         drain_timeout,
         observe,
         admin_at,
@@ -274,7 +273,7 @@ fn upstream(section: &mut Section<'_, '_>, name: Located<&str>) -> Upstream {
         section.refuse(Problem::new(Code::OutOfRange, title, name.at.clone()));
     }
     let endpoints = List { of: At(ENDPOINT), min: 1, max: 1024 };
-    let what = "HOST:PORT, [IPv6]:PORT or unix:/PATH, behind h2c://, http:// (HTTP/1.1), h2:// (HTTP/2 over TLS) or https:// (either over TLS) where they differ from `protocol`; names are resolved while serving";
+    let what = "HOST:PORT, [IPv6]:PORT or unix:/PATH, behind h2c://, http:// (HTTP/1.1), h2:// (HTTP/2 over TLS) or https:// (either over TLS) where they differ from `protocol`; names are resolved while serving. A name is one endpoint, however many addresses it has: each new connection goes to the next of them, and over HTTP/2 one connection, to one address, is often all there is; where all are to serve, write each down";
     let endpoints = section.required("endpoints", what, &endpoints, "[\"127.0.0.1:9000\"]");
     let protocols = Words {
         words: &[

@@ -109,9 +109,9 @@ fn watch_signals(file: PathBuf) -> Result<Receiver<()>, Failure> {
     };
     signals::watch(Reactions {
         first: Box::new(on_first),
-        second: Box::new(move |_| {
+        later: Box::new(move |_| {
             // Gone already is as good.
-            let _ = std::fs::remove_file(file);
+            let _ = std::fs::remove_file(&file);
             std::process::exit(1)
         }),
         hangup: None,

@@ -149,7 +149,10 @@ impl IdentityFiles {
     pub(crate) fn load(&self) -> Result<Identity, BadFile> {
         let (chain, key) = (read(&self.cert)?, read(&self.key)?);
         Identity::from_pem(&chain, &key).map_err(|error| {
-            let of_key = matches!(error, TlsConfigError::NoKey | TlsConfigError::KeyUnsupported(_));
+            let of_key = matches!(
+                error,
+                TlsConfigError::NoKey | TlsConfigError::KeyUnreadable(_) | TlsConfigError::KeyUnsupported(_)
+            );
             let path = if of_key { &self.key } else { &self.cert };
             let is_mismatch = error == TlsConfigError::KeyMismatch;
             let trouble = if is_mismatch { Trouble::Mismatch } else { Trouble::Content };
@@ -338,6 +341,23 @@ mod tests {
 
     fn of(name: &str, ca: &Path) -> BTreeMap<Arc<str>, BackFiles> {
         BTreeMap::from([(name.into(), BackFiles { ca: Some(ca.to_owned()), ..BackFiles::default() })])
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_key_is_said_of_its_file() {
+        let folder = std::env::temp_dir().join(format!("shuntyard-key-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+        let files = IdentityFiles { cert: cert.clone(), key: key.clone() };
+        let pem = rcgen::KeyPair::generate().unwrap().serialize_pem();
+        fs::write(&cert, authority()).unwrap();
+        fs::write(&key, &pem[..pem.len() / 2]).unwrap();
+        let bad = files.load().unwrap_err();
+        assert_eq!((bad.path, bad.trouble), (key, Trouble::Content));
+        assert_eq!(bad.reason, "it cannot be read: the section PRIVATE KEY does not end");
+        fs::write(&cert, "-----BEGIN CERTIFICATE-----\n").unwrap();
+        assert_eq!(files.load().unwrap_err().path, cert);
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -189,6 +189,18 @@ pub enum Notice {
         /// What the system said.
         error: io::Error,
     },
+    /// A connection to a backend could not be made. What ends at the gateway's own deadline is not among them: nobody has said why.
+    DialFailed {
+        /// The address that was dialled.
+        target: Address,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// An endpoint answered in HTTP/1.1, where the configuration says HTTP/2. Each is told of once by each worker.
+    AnsweredInHttp1 {
+        /// What the configuration calls it.
+        endpoint: Arc<str>,
+    },
     /// Nothing more is recorded: the file is as large as it may be, or could not be written.
     RecordingEnded {
         /// The file. It can be replayed as far as it goes.

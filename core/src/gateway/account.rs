@@ -28,6 +28,8 @@ pub(super) struct Account {
     /// Connections of clients; of what passed, what did on those that are gone.
     pub(super) front: SideCounters,
     pub(super) limits: [u64; Limit::ALL.len()],
+    /// Endpoints that were found to speak HTTP/1.1 alone, and of which nobody has been told. Each comes here once at most.
+    mistaken: Vec<Arc<str>>,
 }
 
 impl Account {
@@ -137,6 +139,25 @@ impl Gateway {
         if let Some(side) = self.side_at(id) {
             side.connection_error(error);
         }
+        if error == ConnectionError::AnsweredInHttp1 {
+            self.note_mistaken(id);
+        }
+    }
+
+    /// The first time of an endpoint somebody is to be told: the configuration is wrong, and will be at the next request.
+    fn note_mistaken(&mut self, id: ConnId) {
+        let Some(Side::Backend(engine)) = self.conns.get(id).map(|entry| &entry.side) else { return };
+        let Some(endpoint) = self.registry.endpoint_mut(engine.upstream, engine.endpoint) else { return };
+        if endpoint.counters.wire.connection_errors.0[ConnectionError::AnsweredInHttp1 as usize] == 1 {
+            self.account.mistaken.push(Arc::clone(&endpoint.label));
+        }
+    }
+
+    /// An endpoint that speaks HTTP/1.1, where the configuration says HTTP/2: as the configuration names it, each once. Adapters ask after every
+    /// turn, to tell an operator; nothing else comes of it.
+    #[inline]
+    pub fn take_mistaken(&mut self) -> Option<Arc<str>> {
+        self.account.mistaken.pop()
     }
 
     /// The peer broke the protocol on one stream.

@@ -1,5 +1,6 @@
 //! The ends of connections, and of the gateway.
 
+use crate::counters::Limit;
 use crate::engine::EnginePhase;
 use crate::error::ConnectionError;
 use crate::gateway::conn::{Conn, Life, Side};
@@ -209,6 +210,10 @@ impl Gateway {
         let accepting = self.drain.is_none() && self.fronts < self.config.max_fronts as usize;
         if accepting != self.accepting {
             self.accepting = accepting;
+            if !accepting && self.drain.is_none() {
+                // Whoever comes from now on waits in the kernel's queue, where nobody counts.
+                self.account.hit(Limit::Fronts);
+            }
             self.actions.push_back(Action::Accepting(accepting));
         }
     }

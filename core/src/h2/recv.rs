@@ -95,7 +95,13 @@ impl Connection {
         let is_settings = header.frame_type == FrameType::Settings && header.flags & frame::flags::ACK == 0;
         // First of all: what is no HTTP/2 seems to be a frame of absurd length.
         if self.phase == Phase::Settings && !is_settings {
-            return Err(ConnectionError::SettingsNotFirst); // 9113-3.4-01, 9113-3.4-02
+            // That is somebody's mistake more often than a fault.
+            let is_http1 = self.role == Role::Client && input.remaining().starts_with(b"HTTP/1.");
+            return Err(if is_http1 {
+                ConnectionError::AnsweredInHttp1
+            } else {
+                ConnectionError::SettingsNotFirst
+            }); // 9113-3.4-01, 9113-3.4-02
         }
         // We never announce another size. The frame is refused before its octets are awaited.
         header.check_length(DEFAULT_MAX_FRAME_SIZE)?; // 9113-4.2-01

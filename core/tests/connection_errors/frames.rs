@@ -31,8 +31,11 @@ fn rfc9113_3_4_the_preface() {
             "a server of HTTP/1.1",
             Role::Client,
             b"HTTP/1.1 400 Bad Request\r\n".to_vec(),
-            Fatal::SettingsNotFirst,
+            Fatal::AnsweredInHttp1,
         ),
+        ("its first octets", Role::Client, b"HTTP/1.0 ".to_vec(), Fatal::AnsweredInHttp1),
+        ("another protocol", Role::Client, b"SSH-2.0-OpenSSH\r\n".to_vec(), Fatal::SettingsNotFirst),
+        ("a client that answers", Role::Server, [PREFACE, b"HTTP/1.1 "].concat(), Fatal::SettingsNotFirst),
         ("an unknown frame first", Role::Client, frame(0xfa, 0, 0, b""), Fatal::SettingsNotFirst),
     ];
     for (what, role, octets, error) in rows {

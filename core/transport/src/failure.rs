@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use rustls::pki_types::pem;
 use rustls::{CertificateError, Error, PeerMisbehaved};
 use shuntyard_core::tls::TlsFailure;
 
@@ -52,8 +53,10 @@ pub enum TlsConfigError {
     NoCertificate,
     /// There is no private key in what should have one.
     NoKey,
-    /// PEM or DER that cannot be read.
+    /// Certificates, as PEM or DER, that cannot be read.
     Unreadable(String),
+    /// A private key, as PEM, that cannot be read.
+    KeyUnreadable(String),
     /// A key of a kind that is not supported.
     KeyUnsupported(String),
     /// The certificate is not of this key.
@@ -71,7 +74,7 @@ impl fmt::Display for TlsConfigError {
         match self {
             Self::NoCertificate => f.write_str("there is no certificate in it"),
             Self::NoKey => f.write_str("there is no private key in it"),
-            Self::Unreadable(what) => write!(f, "it cannot be read: {what}"),
+            Self::Unreadable(what) | Self::KeyUnreadable(what) => write!(f, "it cannot be read: {what}"),
             Self::KeyUnsupported(what) => write!(f, "a key of this kind is not supported: {what}"),
             Self::KeyMismatch => f.write_str("certificate and key do not match"),
             Self::NoRoots => f.write_str("there is no certificate of an authority in it"),
@@ -82,3 +85,20 @@ impl fmt::Display for TlsConfigError {
 }
 
 impl std::error::Error for TlsConfigError {}
+
+/// What is wrong with a PEM, without a word of what is in it: that may be a key.
+pub(crate) fn of_pem(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { end_marker } => {
+            // As it should have been there: -----END PRIVATE KEY-----
+            let marker = String::from_utf8_lossy(end_marker);
+            let label = marker.trim().trim_start_matches("-----END").trim_matches(['-', ' ']);
+            format!("the section {label} does not end")
+        }
+        pem::Error::IllegalSectionStart { .. } => {
+            "a line begins with -----BEGIN and does not end with -----".to_owned()
+        }
+        pem::Error::Base64Decode(_) => "what stands in a section is not base64".to_owned(),
+        error => error.to_string(),
+    }
+}

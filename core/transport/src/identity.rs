@@ -10,7 +10,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 
-use crate::failure::TlsConfigError;
+use crate::failure::{TlsConfigError, of_pem};
 use crate::provider::provider;
 use crate::subject::text_of;
 
@@ -31,7 +31,7 @@ impl Identity {
         let chain = certificates(chain)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
             pem::Error::NoItemsFound => TlsConfigError::NoKey,
-            error => TlsConfigError::Unreadable(error.to_string()),
+            error => TlsConfigError::KeyUnreadable(of_pem(&error)),
         })?;
         let provider = provider();
         let key = provider
@@ -57,7 +57,7 @@ impl Identity {
 /// The certificates of a PEM, in their order.
 pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let found = found.map_err(|error| TlsConfigError::Unreadable(error.to_string()))?;
+    let found = found.map_err(|error| TlsConfigError::Unreadable(of_pem(&error)))?;
     if found.is_empty() { Err(TlsConfigError::NoCertificate) } else { Ok(found) }
 }
 

@@ -374,6 +374,24 @@ fn what_does_not_belong_together_is_refused() {
     assert_eq!(failed(&chain, &key), TlsConfigError::KeyMismatch);
     assert_eq!(failed(&other, &other), TlsConfigError::NoKey);
     assert_eq!(failed(&key, &key), TlsConfigError::NoCertificate);
+    // In words, and without any that stand in it.
+    let cut = &key[..key.len() / 2];
+    let words = "the section PRIVATE KEY does not end".to_owned();
+    assert_eq!(failed(&other, cut), TlsConfigError::KeyUnreadable(words.clone()));
+    assert_eq!(failed(&other, cut).to_string(), format!("it cannot be read: {words}"));
+    let cut = &other[..other.len() / 2];
+    let words = "the section CERTIFICATE does not end".to_owned();
+    assert_eq!(failed(cut, &key), TlsConfigError::Unreadable(words));
+    let text = String::from_utf8(key.clone()).unwrap();
+    for (broken, words) in [
+        (text.replacen("\nM", "\n!", 1), "what stands in a section is not base64"),
+        (
+            text.replacen("KEY-----\n", "KEY\n", 1),
+            "a line begins with -----BEGIN and does not end with -----",
+        ),
+    ] {
+        assert_eq!(failed(&other, broken.as_bytes()), TlsConfigError::KeyUnreadable(words.to_owned()));
+    }
     assert!(Identity::from_pem(&[other.clone(), key.clone()].concat(), &[other, key].concat()).is_ok());
     let failed = BackTls::new(&Trust::Authorities(Vec::new()), None, None);
     assert_eq!(failed.err(), Some(TlsConfigError::NoRoots));

@@ -35,7 +35,7 @@ fn every_key_arrives_where_it_belongs() {
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/full.toml")).unwrap();
     let file = valid(&text);
     assert_eq!((file.adapter, file.workers.unwrap().get()), (Adapter::Tokio, 3));
-    assert_eq!(file.drain_timeout, Duration::from_secs(7));
+    assert_eq!((file.ready_delay, file.drain_timeout), (Duration::from_secs(6), Duration::from_secs(7)));
     let observe = &file.observe;
     assert_eq!(observe.admin.as_ref().map(ToString::to_string).as_deref(), Some("0.0.0.0:9901"));
     assert_eq!(observe.access_log, Some(Destination::File("/var/log/shuntyard.json".into())));

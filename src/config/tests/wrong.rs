@@ -243,7 +243,6 @@ fn features_that_are_not_there_yet() {
             ("outlier detection", upstream!("[upstream.app.outlier]\nmax_ejection_percent = 10")),
             ("discovery", upstream!("discover = { file = \"site.json\" }")),
             ("another access log", upstream!("[access_log]\npath = \"-\"\nformat = \"combined\"")),
-            ("readiness", upstream!("[drain]\nready_delay = \"5s\"")),
         ]),
     );
 }

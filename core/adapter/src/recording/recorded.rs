@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, Connected, Gateway, RecvBuf};
@@ -169,6 +170,12 @@ impl Recorded {
             recorder.acted(action.as_ref());
         }
         action
+    }
+
+    /// [`Gateway::take_mistaken`]. A recording does not need it: nothing comes of it.
+    #[inline]
+    pub fn take_mistaken(&mut self) -> Option<Arc<str>> {
+        self.gateway.take_mistaken()
     }
 
     /// [`Gateway::poll_transmit`].
