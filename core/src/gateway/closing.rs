@@ -8,6 +8,7 @@ use crate::gateway::deadlines::Kind;
 use crate::gateway::front::key_of;
 use crate::gateway::{Action, ConnId, Gateway};
 use crate::record::{Cause, Outcome};
+use crate::session::Session;
 use crate::time::{Duration, Instant};
 
 /// Octets of a closing peer that are discarded before patience ends.
@@ -264,7 +265,13 @@ impl Gateway {
         }
     }
 
+    /// Over HTTP/1.1 a head that has begun is waited for: it has a deadline, and its response is the last.
     pub(super) fn name_last_stream(&mut self, id: ConnId, now: Instant) {
+        let is_asking =
+            |entry: &Conn| entry.block_deadline.is_some() && matches!(entry.session, Session::H1(_));
+        if self.conns.get(id).is_some_and(is_asking) {
+            return;
+        }
         if let Some(entry) = self.conns.get_mut(id).filter(|entry| entry.life == Life::Open) {
             entry.session.goaway();
             self.touch(id);

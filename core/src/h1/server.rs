@@ -19,21 +19,10 @@ const PIPELINED_MAX: usize = 16;
 const EMPTY_LINES_MAX: u8 = 4;
 
 impl Connection {
-    /// No request begins behind those that are there; the last response says so where its head has not been written
-    /// (RFC 9112 section 9.6). A client that has asked for nothing yet may be about to, and cannot know: its first request is served,
-    /// and that is the last. [`goaway`](Self::goaway) ends it without.
+    /// The connection is to end: the next response whose head is still to be written says so, be it to a request that is still to come. A client
+    /// that has been answered, or has asked for nothing yet, may be asking in this moment, and cannot know (RFC 9112 section 9.6).
+    /// [`goaway`](Self::goaway) ends it without.
     pub fn announce_goaway(&mut self) {
-        if self.traffic.requests == 0 {
-            self.is_leaving = true;
-        } else {
-            self.is_closing = true;
-        }
-    }
-
-    /// The connection has had its time: the next response whose head is still to be written says so, be it to a request that is still to come. A client
-    /// that has been answered may be asking for more in this moment, and cannot know (RFC 9112 section 9.6). Who asks for nothing more is nobody's to
-    /// close here.
-    pub fn leave_in_turn(&mut self) {
         let last = self.order.back().and_then(|&key| self.exchanges.get(key));
         if last.is_some_and(|last| last.sending == Sending::Head && !last.is_left) {
             self.is_closing = true;

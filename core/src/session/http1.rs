@@ -20,7 +20,7 @@ impl Session {
     /// Server: the next response says that it is the last. Says whether it can: HTTP/2 has GOAWAY.
     pub fn leave_in_turn(&mut self) -> bool {
         let Self::H1(session) = self else { return false };
-        session.leave_in_turn();
+        session.announce_goaway();
         true
     }
 

@@ -590,6 +590,39 @@ fn who_has_begun_to_ask_is_not_idle() {
     assert!(said(&mut memory, client).starts_with("HTTP/1.1 408 "));
 }
 
+/// What is on its way when a drain begins is answered, and no more: a client cannot know before.
+#[test]
+fn b67_a_drain_answers_who_is_asking() {
+    let mut memory = Memory::new(|_| {});
+    let clients = [(); 4].map(|()| memory.connect_mute());
+    let [fresh, slow, late, idle] = clients;
+    for client in clients {
+        assert!(exchange(&mut memory, client, GET, b"").starts_with("HTTP/1.1 200 "));
+    }
+    let (begun, rest) = GET.split_at(20);
+    memory.inject(slow, begun.as_bytes());
+    memory.inject(late, begun.as_bytes());
+    let command = shuntyard_core::gateway::Command::Drain { deadline: Duration::from_secs(60) };
+    memory.gateway.handle_command(command, memory.now);
+    memory.settle();
+    // Idle connections have a moment for what is on its way.
+    memory.wait(Duration::from_millis(400));
+    assert_eq!(memory.shutdowns, []);
+    let is_last =
+        |response: &str| response.starts_with("HTTP/1.1 200 ") && response.contains("connection: close\r\n");
+    let response = exchange(&mut memory, fresh, GET, b"");
+    assert!(is_last(&response), "{response}");
+    memory.wait(Duration::from_millis(200));
+    assert_eq!(memory.shutdowns, [fresh, idle]);
+    // A head that has begun has the time that heads have.
+    memory.wait(Duration::from_secs(5));
+    let response = exchange(&mut memory, slow, rest, b"");
+    assert!(is_last(&response), "{response}");
+    memory.wait(Duration::from_secs(5));
+    assert!(said(&mut memory, late).starts_with("HTTP/1.1 408 "));
+    assert!(clients.iter().all(|client| memory.shutdowns.contains(client)));
+}
+
 #[test]
 fn a_drain_says_connection_close_and_lets_requests_finish() {
     let mut memory = Memory::new(|_| {});
