@@ -2,6 +2,7 @@
 //! same verbs and tell the same events. What is said of a verb here is short; the protocols' own say more.
 
 mod http1;
+mod output;
 
 use crate::error::{ConnectionError, ErrorCode};
 use crate::fields::{FieldSection, SharedLines};
@@ -259,11 +260,6 @@ impl Session {
     /// Whether input may be taken in again.
     pub fn has_room(&self) -> bool {
         each!(self, session => session.has_room(), asleep => true)
-    }
-
-    /// Memory of what waits to be written, when a section of so many octets has been added.
-    pub fn output_memory(&self, octets: usize) -> usize {
-        each!(self, session => session.output_memory(octets), asleep => 0)
     }
 
     /// Whether an error ended it.

@@ -59,8 +59,8 @@ pub fn put_data(out: &mut Vec<u8>, stream_id: u32, data: &[u8], end_stream: bool
 /// So many octets at most [`put_field_block`] appends of a section of this size: no line takes more in its encoded form, and frames are not smaller
 /// than 16,384 octets (RFC 9113 section 4.2).
 pub(crate) const fn field_block_len_max(size: usize) -> usize {
-    // Two changes of the table's size may stand in front (RFC 7541 section 4.2).
-    2 * HEADER_LEN + 12 + size + size / 1024
+    // Two changes of the table's size may stand in front (RFC 7541 section 4.2); and while the last string is tried as a code it may take four octets for one.
+    2 * HEADER_LEN + 12 + size + size / 1024 + 4 * 126
 }
 
 /// HEADERS with what `encode` appends, and CONTINUATION frames where that is longer than `max_frame_size` (RFC 9113

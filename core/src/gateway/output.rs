@@ -19,7 +19,12 @@ impl Gateway {
         let Some(request) = self.requests.get(key) else { return true };
         let front = request.awaiting.front.conn;
         let Some(entry) = self.conns.get_mut(front) else { return true };
-        let memory = entry.session.output_memory(octets_of(fields) as usize);
+        let section = octets_of(fields) as usize;
+        // Mostly next to nothing waits, and memory for twice the mark is there.
+        if section + entry.session.output_waiting() <= self.config.front.outbox_high_mark / 2 {
+            return true;
+        }
+        let memory = entry.session.output_memory(section);
         memory <= 2 * self.config.front.outbox_high_mark || self.reserve_beyond(front, memory)
     }
 

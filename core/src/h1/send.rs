@@ -205,6 +205,11 @@ impl Connection {
         self.exchanges.iter().map(|(_, exchange)| exchange.sections_waiting()).sum()
     }
 
+    /// Octets that wait to be written, those behind another exchange included.
+    pub fn output_waiting(&self) -> usize {
+        self.outbox.len() + 2 * self.sections_waiting()
+    }
+
     /// Memory of what waits to be written, when a section of so many octets has been added, if any, and what nobody asks for memory for. Those
     /// behind another exchange have memory that grows by doubling.
     pub fn output_memory(&self, section: usize) -> usize {

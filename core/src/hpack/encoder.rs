@@ -402,8 +402,7 @@ fn classes(table_size: u32) -> usize {
 fn string(octets: &[u8], out: &mut Vec<u8>) {
     /// The longest string whose length fits into its prefix.
     const SHORT: usize = 126;
-    // While it is written a code may take thirty bits for an octet, and memory is not to grow for that.
-    if octets.len() > SHORT || out.capacity() - out.len() <= 4 * octets.len() {
+    if octets.len() > SHORT {
         return long_string(octets, out);
     }
     // Cheaper than to find out beforehand how long the code is, for it is nearly always shorter.

@@ -121,7 +121,8 @@ fn b73_http2_in_front_of_http1() {
         .extension(Upgrade("websocket".to_owned()))
         .body(())
         .expect("a request");
-    let stream = memory.client(client).send_request(&request, false).expect("a slot");
+    events(&mut memory, client);
+    let stream = memory.client(client).send_request(&request, false).expect("tunnels are offered");
     // A client that does not wait for its answer must not put a second request into the connection.
     memory.client(client).send_data(stream, b"GET /evil HTTP/1.1\r\nhost: a\r\n\r\n", false).expect("open");
     memory.settle();
@@ -182,7 +183,9 @@ fn a_handshake_that_is_lost_with_a_stale_connection_is_sent_again() {
         memory.inject(stale, b"HTTP/1.1 204 No Content\r\n\r\n");
         said(&mut memory, stale);
         if http2 {
-            let stream = memory.client(client).send_request(&websocket(), false).expect("a slot");
+            events(&mut memory, client);
+            let stream =
+                memory.client(client).send_request(&websocket(), false).expect("tunnels are offered");
             memory.client(client).send_data(stream, b"first", false).expect("open");
             memory.settle();
         } else {
@@ -318,7 +321,8 @@ fn what_a_backend_says_in_place_of_a_tunnel_holds_no_connection() {
     memory.mute_backends = true;
     let client = memory.connect(ConnectionConfig::default());
     memory.settle();
-    memory.client(client).send_request(&websocket(), false).expect("a slot");
+    events(&mut memory, client);
+    memory.client(client).send_request(&websocket(), false).expect("tunnels are offered");
     memory.settle();
     let first = backend(&memory, client);
     memory.inject(first, b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nhe");
@@ -519,7 +523,10 @@ fn asking(http2: bool, http2_behind: bool, end: bool) -> (Memory, Side) {
     memory.hold_connects = true;
     let conn = if http2 { memory.connect(ConnectionConfig::default()) } else { memory.connect_mute() };
     memory.settle();
-    let stream = http2.then(|| memory.client(conn).send_request(&websocket(), end).expect("a slot"));
+    let stream = http2.then(|| {
+        events(&mut memory, conn);
+        memory.client(conn).send_request(&websocket(), end).expect("tunnels are offered")
+    });
     if !http2 {
         memory.inject(conn, handshake().as_bytes());
     }
