@@ -64,7 +64,6 @@ const FLOORS: &[(&str, &[&str])] = &[
             "h2/priorities",
             "h2/recv",
             "h2/recv_fields",
-            "h2/reserve",
             "h2/send",
             "h2/server",
             "session",

@@ -94,7 +94,7 @@ pub(super) fn of_memory(limits: &mut Section<'_, '_>, config: &mut Config, list:
     );
     let what = "content of one response that a backend may send ahead; stops backends that are faster than clients from filling memory";
     let window = limits.take("response_window", what, &WINDOW, &mut config.backend.initial_window_size);
-    let what = "what that grows to while the client takes the content as fast as it comes; stops one fast download from taking all of response_memory; windows that have grown take half of it at most";
+    let what = "what that grows to while the client takes the content as fast as it comes, out of half of response_memory; stops one fast download from taking all of it";
     let largest = limits.take("response_window_max", what, &WINDOW, &mut config.backend.stream_window_max);
     let what = "content that a backend connection may send ahead in all; stops all responses of a backend from coming at once";
     limits.take(

@@ -13,7 +13,7 @@ use shuntyard_adapter::{
 };
 use shuntyard_core::address::{Address, SocketAddr};
 use shuntyard_core::config::{Alpn, Config, ConnectionConfig, ListenerConfig, Protocol};
-use shuntyard_core::gateway::{Accepted, Action, Closed, ConnId, RecvBuf};
+use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, RecvBuf};
 use shuntyard_core::h2::{Client, Server, ServerEvent};
 use shuntyard_core::time::Instant;
 use shuntyard_core::tls::TlsFailure;
@@ -67,8 +67,13 @@ fn tls() -> (FrontTls, BackTls) {
     (front, BackTls::new(&Trust::Authorities(authority.pem()), None, None).unwrap())
 }
 
+/// Nothing listens, and no upstream has TLS settings: what the configuration says of both the gateway is told behind the back of who checks it.
 fn gateway(config: &Config) -> Recorded {
-    equip(config, &Options::new(Vec::new())).unwrap().remove(0).gateway
+    let mut plain = Config { listeners: Vec::new(), ..config.clone() };
+    plain.upstreams[0].endpoints[0].tls = None;
+    let mut gateway = equip(&plain, &Options::new(Vec::new())).unwrap().remove(0).gateway;
+    gateway.handle_command(Command::Configure(Box::new(config.clone())), NOW);
+    gateway
 }
 
 /// The gateway takes no more before output has left, and behind what it has not taken stands a record that cannot be opened: no output can leave.

@@ -61,8 +61,6 @@ pub struct Connection {
     pub(crate) encoder: Encoder,
     pub(crate) recv_window: RecvWindow,
     pub(crate) send_window: SendWindow,
-    /// Client: the largest that it has been.
-    pub(crate) send_window_peak: u32,
     /// SETTINGS_INITIAL_WINDOW_SIZE that the peer has acknowledged.
     pub(crate) initial_recv_window: u32,
     pub(crate) streams: Streams,
@@ -117,7 +115,6 @@ impl Connection {
             encoder: Encoder::new(config.encoder_table_size),
             recv_window: RecvWindow::new(DEFAULT_WINDOW),
             send_window: SendWindow::new(DEFAULT_WINDOW),
-            send_window_peak: DEFAULT_WINDOW,
             initial_recv_window: DEFAULT_WINDOW,
             streams: Streams::default(),
             schedule: Schedule::default(),
@@ -162,6 +159,13 @@ impl Connection {
     /// client may turn out to speak something else.
     pub fn transmit(&self) -> &[u8] {
         if self.awaits_preface() { &[] } else { self.outbox.as_slice() }
+    }
+
+    /// Whether there is output, or some could be cut. Where the peer has narrowed windows since, nothing may come of a cut; it is not
+    /// promised again then.
+    pub fn has_output(&self) -> bool {
+        let cuttable = self.schedule.has_turn(self.send_window.available() > 0);
+        !self.transmit().is_empty() || (cuttable && self.phase != Phase::Failed)
     }
 
     /// Server: whether the client's 24 octets are still to come.

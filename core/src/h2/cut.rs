@@ -25,22 +25,19 @@ impl Connection {
             if self.outbox.len() >= self.config.outbox_high_mark || self.phase == Phase::Failed {
                 return None;
             }
-            if self.schedule.has_parked() && self.is_reserve_free() {
-                self.schedule.unpark(&mut self.streams);
-            }
             let key = self.schedule.front()?;
             let Some(stream) = self.streams.slab.get(key) else {
                 self.schedule.remove(&mut self.streams, key);
                 continue;
             };
             // 9113-5.2.1-02, 9113-6.9.1-01
-            let n = stream.queue.len().min(self.room_for(stream)).min(DEFAULT_MAX_FRAME_SIZE as usize); // 9113-4.1-01
+            let room = stream.send_window.available().min(self.send_window.available());
+            let n = stream.queue.len().min(room).min(DEFAULT_MAX_FRAME_SIZE as usize); // 9113-4.1-01
             if n == 0 && !stream.queue.is_empty() {
-                match (stream.send_window.available(), self.send_window.available()) {
-                    (0, _) => self.schedule.turn_over(&mut self.streams, key),
-                    (_, 0) => return None,
-                    _ => self.schedule.park(&mut self.streams, key),
+                if stream.send_window.available() > 0 {
+                    return None;
                 }
+                self.schedule.turn_over(&mut self.streams, key);
                 continue;
             }
             return Some(self.cut_frame(key, n));

@@ -6,7 +6,7 @@
 use core::fmt;
 use std::sync::Arc;
 
-use crate::config::{ConnectionConfig, DEFAULT_WINDOW};
+use crate::config::ConnectionConfig;
 use crate::fields::{FieldSection, SharedLine, SharedLines};
 use crate::h2::budget::{Misuse, QueuedFrames};
 use crate::h2::connection::{Connection, Phase};
@@ -82,7 +82,6 @@ impl Connection {
             answers: _,
             resets: _,
             next_stream_id: _,
-            send_window_peak: _,
             // Found out again when they are needed.
             spare_fields: _,
             known_heads: _,
@@ -166,7 +165,6 @@ impl Dormant {
             blocks_received,
             last_peer_stream_id,
             next_stream_id: 1,
-            send_window_peak: DEFAULT_WINDOW,
             goaway_sent: None,
             goaway_received: None,
             excluded: Vec::new(),

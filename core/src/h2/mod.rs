@@ -13,7 +13,6 @@ mod event;
 mod priorities;
 mod recv;
 mod recv_fields;
-mod reserve;
 mod schedule;
 mod send;
 mod server;

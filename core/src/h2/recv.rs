@@ -355,7 +355,6 @@ impl Connection {
             return Err(ConnectionError::WindowUpdateZero); // 9113-6.9-03
         }
         self.send_window.widen(increment.into()).map_err(|_| ConnectionError::WindowOverflow)?;
-        self.window_opened();
         Ok(None)
     }
 

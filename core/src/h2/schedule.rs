@@ -21,14 +21,11 @@ pub(crate) struct Schedule {
 
 type Group = List<Stream, Ready>;
 
-/// For each urgency the streams that come one after the other, and those that take turns; then those that only end, and those that are parked.
-const GROUPS: usize = 18;
+/// For each urgency the streams that come one after the other, and those that take turns; and then those that only end.
+const GROUPS: usize = 17;
 
 /// Nothing but trailers is left to be sent. They wait for room, but for no window and no turn.
 const ENDS: u8 = 16;
-
-/// They could send as far as their own windows go, and have no turn until the connection's has room for them again.
-const PARKED: u8 = 17;
 
 /// The group that a stream belongs to. A tunnel always shares: it may never end (RFC 9218 section 10.1).
 fn group_of(stream: &Stream) -> u8 {
@@ -58,9 +55,7 @@ impl Schedule {
     pub(crate) fn wake(&mut self, streams: &mut Streams, key: StreamKey) {
         let Some(stream) = streams.slab.get_mut(key).filter(|stream| stream.can_send()) else { return };
         if stream.ready.is_linked() {
-            return if stream.group == PARKED {
-                self.move_to_its_group(streams, key)
-            };
+            return;
         }
         let (group, id) = (group_of(stream), stream.id);
         stream.group = group;
@@ -80,27 +75,6 @@ impl Schedule {
             list.insert_after(&mut streams.slab, after, key);
         }
         self.filled |= 1 << group;
-    }
-
-    /// The stream has no turn until it is woken, or [`unpark`](Self::unpark)ed.
-    pub(crate) fn park(&mut self, streams: &mut Streams, key: StreamKey) {
-        self.unlink(streams, key);
-        if let Some(stream) = streams.slab.get_mut(key) {
-            stream.group = PARKED;
-            self.groups.get_or_insert_default()[usize::from(PARKED)].push_back(&mut streams.slab, key);
-        }
-    }
-
-    /// Whether any are parked.
-    pub(crate) fn has_parked(&self) -> bool {
-        self.groups.as_ref().is_some_and(|groups| !groups[usize::from(PARKED)].is_empty())
-    }
-
-    /// Who is parked for longest takes turns again.
-    pub(crate) fn unpark(&mut self, streams: &mut Streams) {
-        if let Some(key) = self.groups.as_ref().and_then(|groups| groups[usize::from(PARKED)].front()) {
-            self.move_to_its_group(streams, key);
-        }
     }
 
     /// Whose turn it is.
@@ -286,24 +260,6 @@ mod tests {
             let turns = bench.turns(8 * YIELD_EVERY as usize);
             assert_eq!(turns.iter().filter(|turn| **turn == 3).count(), 8, "{urgent} {other}");
         }
-    }
-
-    #[test]
-    fn who_is_parked_has_no_turn_until_it_is_woken() {
-        let mut bench = Bench::new(&[(1, 3, true), (3, 3, true), (5, 3, false)]);
-        bench.wake(&[1, 3, 5]);
-        for id in [1, 3, 5] {
-            let key = bench.key(id);
-            bench.schedule.park(&mut bench.streams, key);
-        }
-        assert!(bench.schedule.has_parked() && bench.schedule.is_empty() && bench.turn().is_none());
-        bench.schedule.unpark(&mut bench.streams);
-        assert_eq!(bench.turns(2), [1, 1], "the first that was parked");
-        bench.wake(&[5]);
-        assert_eq!(bench.turns(2), [5, 1], "its own window was opened");
-        let key = bench.key(3);
-        bench.schedule.remove(&mut bench.streams, key);
-        assert!(!bench.schedule.has_parked());
     }
 
     /// A level may have both kinds, of which both are to have something of what is left.

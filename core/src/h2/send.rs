@@ -143,7 +143,7 @@ impl Connection {
             // D4: the end alone needs neither window nor turn.
             let blocked = !self.schedule.is_empty() || self.outbox.len() >= self.config.outbox_high_mark;
             // 9113-5.2.1-02, 9113-6.9.1-01
-            let room = self.room_for(stream);
+            let room = stream.send_window.available().min(self.send_window.available());
             let n = rest.len().min(room).min(DEFAULT_MAX_FRAME_SIZE as usize); // 9113-4.1-01
             if (n == 0 || blocked) && !rest.is_empty() {
                 return Ok(done);

@@ -112,7 +112,7 @@ fn w3_content_that_is_sent_again_is_not_credited_again() {
         config.upstreams[0].retry.replay_octets = 1 << 20;
         config.upstreams[0].connections_max = 1;
     });
-    memory.backend_config.initial_window_size = 40_000;
+    memory.backend_config.initial_window_size = 50_000;
     let stream = begin(&mut memory, client, Method::POST, "/", false);
     memory.client(client).send_data(stream, &content(500_000), true).expect("an open stream");
     memory.settle();
@@ -129,7 +129,7 @@ fn w3_content_that_is_sent_again_is_not_credited_again() {
         seen(&mut memory, client, stream);
         memory.settle();
         let taken = 500_000 - memory.client(client).queued(stream);
-        assert_eq!(taken, 40_000 + 65_535, "attempt {attempt}: what left, and the client's window");
+        assert_eq!(taken, 50_000 + 65_535, "attempt {attempt}: what left, and the client's window");
         let view = memory.gateway.view();
         assert!(view.buffered_octets as u64 <= view.reserved_octets * 2, "{view:?}");
         refuse(&mut memory, backend, refused, ErrorCode::REFUSED_STREAM);

@@ -479,7 +479,12 @@ impl Adapter {
                         &record,
                         &self.config,
                     )?;
-                    invariants::e6_only_the_hopeless_are_told(&mut stage.ledger, &stage.police, &record)?;
+                    invariants::e6_only_the_hopeless_are_told(
+                        &mut stage.ledger,
+                        &stage.police,
+                        &record,
+                        &self.config,
+                    )?;
                 }
             }
             Action::Drained { .. } => self.drained = Some(stage.now()),

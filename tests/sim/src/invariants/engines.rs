@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use shuntyard_core::config::{Host, Scope, UpstreamConfig};
+use shuntyard_core::config::{Config, Host, Scope, UpstreamConfig};
 use shuntyard_core::gateway::{Cause, EndRecord, Outcome};
 
 use super::{Scene, rid_of};
@@ -274,11 +274,13 @@ pub fn e6_no_request_is_lost(ledger: &mut Ledger) -> Result<(), Violation> {
 const CONNECTIONS_IN_VAIN: usize = 3;
 
 /// **E6** (when a request ends). Who was on no backend is not told of a connection that broke: another can be made. Only where
-/// each endpoint was dialled in vain there is nobody to wait for; or where so many connections to it ended as soon as they stood.
+/// each endpoint was dialled in vain there is nobody to wait for; or where so many connections to it ended as soon as they stood; or where it has waited for
+/// as long as may be, and no connection has come.
 pub fn e6_only_the_hopeless_are_told(
     ledger: &mut Ledger,
     police: &[crate::police::Police],
     record: &EndRecord,
+    config: &Config,
 ) -> Result<(), Violation> {
     let broken = matches!(
         record.outcome,
@@ -291,7 +293,10 @@ pub fn e6_only_the_hopeless_are_told(
     );
     let upstream = rid_of(record).and_then(|rid| ledger.upstream(rid));
     let Some(upstream) = upstream.filter(|_| broken && record.attempts == 0) else { return Ok(()) };
-    let hopeless = is_hopeless(ledger, police, upstream);
+    let longest = config.upstreams.iter().map(|upstream| upstream.queue_timeout).min().unwrap_or_default();
+    let in_vain = record.outcome == Outcome::LocalReply(Cause::ConnectionTimeout)
+        && record.ended.saturating_since(record.accepted) >= longest;
+    let hopeless = in_vain || is_hopeless(ledger, police, upstream);
     ledger.check("E6", hopeless, || format!("told though it could wait: {:?}", record.outcome))
 }
 
