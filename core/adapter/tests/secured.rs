@@ -348,8 +348,9 @@ fn introduce(
     gateway: &mut Recorded,
     front: &FrontTls,
     octets: &[u8],
+    local: Address,
 ) -> (ConnId, Secured, Socket, Introduced) {
-    let (peer, local) = (loopback(8), loopback(7));
+    let peer = loopback(8);
     let conn = gateway.handle_arriving(Accepted { peer: peer.clone(), local: local.clone() }, NOW);
     let mut secured = Secured::new(Transport::front(front).unwrap(), Some((peer.clone(), local.clone())));
     let mut socket = Socket { input: octets.to_vec(), ..Socket::default() };
@@ -366,7 +367,7 @@ fn who_was_introduced_is_the_client_whose_handshake_fails() {
     let (front, _) = tls();
     let mut gateway = gateway(&Config::new(vec![loopback(9)]));
     let octets = [LINE, b"GET / HTTP/1.1\r\n\r\n"].concat();
-    let (conn, mut secured, mut socket, introduced) = introduce(&mut gateway, &front, &octets);
+    let (conn, mut secured, mut socket, introduced) = introduce(&mut gateway, &front, &octets, loopback(7));
     assert!(matches!(introduced, Introduced::Done), "{introduced:?}");
     let reading = secured.read(&mut socket, &mut gateway, (conn, NOW), &mut Spare::default());
     let Reading::Refused(why) = reading else { panic!("{reading:?}") };
@@ -380,14 +381,15 @@ fn who_was_introduced_is_the_client_whose_handshake_fails() {
 #[test]
 fn a_client_beyond_its_share_is_not_shaken_hands_with() {
     let (front, back) = tls();
-    let listeners = vec![ListenerConfig { introduced: true, ..ListenerConfig::new(loopback(7)) }];
+    let listeners = vec![ListenerConfig { introduced: true, ..ListenerConfig::new(loopback(0)) }];
     let config = Config { max_fronts_per_client: 1, listeners, ..Config::new(vec![loopback(9)]) };
-    let mut gateway = gateway(&config);
+    let worker = equip(&config, &Options::new(vec![loopback(0)])).unwrap().remove(0);
+    let (mut gateway, local) = (worker.gateway, worker.listeners[0].address.clone());
     let hello = End::new(Transport::back(&back, "a.example", Alpn::Http2).unwrap()).speak();
     let octets = [LINE, &hello].concat();
-    let (_, mut secured, .., introduced) = introduce(&mut gateway, &front, &octets);
+    let (_, mut secured, .., introduced) = introduce(&mut gateway, &front, &octets, local.clone());
     assert!(matches!(introduced, Introduced::Done) && secured.has_input(), "{introduced:?}");
-    let (conn, mut second, _, introduced) = introduce(&mut gateway, &front, &octets);
+    let (conn, mut second, _, introduced) = introduce(&mut gateway, &front, &octets, local.clone());
     assert!(matches!(introduced, Introduced::Gone) && !second.has_input(), "{introduced:?}");
     assert!(second.complaint(Closed::Tls(TlsFailure::Interrupted)).is_none());
     assert_eq!(gateway.poll_action(), Some(Action::Close(conn)));
