@@ -46,7 +46,7 @@
 //! # Tests
 //!
 //! A hook is a function of what it is shown, and can be called without a gateway, by property tests too
-//! ([`strategies`](crate::strategies) draws fields):
+//! (`strategies` draws fields):
 //!
 //! ```
 //! # use shuntyard_core::address::Address;

@@ -65,7 +65,7 @@ impl Connection {
         self.streams.slab.get(key).is_none_or(|stream| !stream.state.may_send())
     }
 
-    /// Ends the message with a trailer section, behind all content. Like that it waits while the outbox is full: `false`, and a [`Cut`] tells of the
+    /// Ends the message with a trailer section, behind all content. Like that it waits while the outbox is full: `false`, and a [`Cut`](crate::h2::Cut) tells of the
     /// end.
     pub fn send_trailers(&mut self, key: StreamKey, fields: FieldSection) -> Result<bool, SendError> {
         // D4: an end alone does not wait, but for an outbox that is no longer read from.
