@@ -127,8 +127,8 @@ impl Gateway {
                 let has_slot = |conn| self.is_fit(conn, wanted.needs, true);
                 let idle =
                     if best.is_none() { self.registry.idle_way(entry, wanted, has_slot) } else { None };
-                if best.is_none() && idle.is_none() {
-                    // Where it could not be reached the last time it is not the only one that is tried.
+                // One that could not be reached the last time is not the only one that is tried.
+                if best.is_none() && idle.is_none() && self.registry.is_in_doubt(entry, endpoint) {
                     return self.engine_for(entry, wanted, adopted, now);
                 }
                 idle

@@ -92,6 +92,12 @@ impl Registry {
             .map(|(_, key, ..)| key)
     }
 
+    /// Whether the endpoint of the entry's upstream could not be dialled when that was tried last.
+    pub fn is_in_doubt(&self, entry: EntryKey, endpoint: EndpointKey) -> bool {
+        let upstream = self.entries.get(entry).and_then(|entry| self.upstreams.get(entry.upstream));
+        upstream.and_then(|of| of.endpoint(endpoint)).is_some_and(Endpoint::is_in_doubt)
+    }
+
     /// What requests in the lane have waited for in vain.
     pub fn waited_for(&self, lane: LaneKey) -> Cause {
         let Some(entry) = self.lanes.get(lane).and_then(|lane| self.entries.get(lane.entry)) else {

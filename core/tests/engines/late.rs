@@ -65,6 +65,18 @@ fn an_endpoint_that_does_not_answer_keeps_nobody_from_the_next_for_long() {
     assert!(memory.records.iter().all(|record| record.outcome == Outcome::Complete));
 }
 
+/// However many wait, one endpoint is dialled for them at a time, where nothing speaks against it.
+#[test]
+fn b27_who_waits_for_a_first_connection_does_not_dial_all_endpoints() {
+    let mut memory = silent(9001..=9003);
+    let client = memory.connect(ConnectionConfig::default());
+    for n in 0..10 {
+        memory.client(client).send_request(&get(&format!("/{n}")), true).expect("a slot");
+    }
+    memory.settle();
+    assert_eq!(memory.dials.len(), 2, "by rank, and by the policy");
+}
+
 /// One that accepts and says nothing is no better.
 #[test]
 fn a_backend_that_says_nothing_keeps_nobody_from_the_next_for_long() {
