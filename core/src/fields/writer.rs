@@ -211,10 +211,12 @@ impl Lines {
             Some(old) => *old = entry,
             None => self.entries.push(entry),
         }
-        let is_path = old.is_some_and(|old| {
-            (old.facts.name, old.never_indexed, facts.name)
-                == (FieldName::Path, never_indexed, FieldName::Path)
-        });
+        // Lines that were taken away are no lines of the section before any more, whatever follows.
+        let is_path = !is_moved
+            && old.is_some_and(|old| {
+                (old.facts.name, old.never_indexed, facts.name)
+                    == (FieldName::Path, never_indexed, FieldName::Path)
+            });
         (facts.name, if is_path { Change::Path } else { Change::Form })
     }
 
@@ -306,6 +308,22 @@ mod tests {
         writer.restart();
         writer.push(b"name", values[0].as_bytes());
         assert_eq!(writer.section.len(), 1);
+    }
+
+    /// Sections that have a form, then one whose path has another length and stands last: what stood far behind the path before it is gone.
+    #[test]
+    fn a_form_keeps_no_lines_that_were_not_written() {
+        let cookie = "c".repeat(MOVED_MAX);
+        let mut writer = FieldWriter::new(SEED);
+        for path in ["/1", "/2", "/3", "/4", "/5", "/6"] {
+            written(&mut writer, &[(":path", path, false), ("cookie", &cookie, false)]);
+        }
+        assert!(writer.formed.is_some());
+        for path in ["/longer", "/even/longer", "/"] {
+            let made = written(&mut writer, &[(":path", path, false)]);
+            assert!(made.iter().map(|line| line.value).eq([path.as_bytes()]), "{made:?}");
+            assert_eq!(made.size(), 5 + path.len() + FIELD_OVERHEAD);
+        }
     }
 
     /// A section that was begun, and never asked for, leaves nothing behind either.
