@@ -105,32 +105,25 @@ impl Arrived {
     /// Divides the request: what goes to an engine, and what stays to wait for the response.
     pub fn freeze(self) -> Request {
         let (awaiting, fields) = Awaiting::new(self);
-        Request::new(awaiting, Place::Frozen(Frozen { fields }))
+        Request::new(awaiting, fields, Place::Frozen(Frozen(())))
     }
 }
 
-/// A request on its way to an engine: its head. Nothing of it is emitted to anyone; its content waits with
+/// A request on its way to an engine. Nothing of it is emitted to anyone; its content waits with
 /// [`Awaiting`], bounded by the window that the client was given.
 #[cfg_attr(feature = "fork", derive(Clone))]
 #[derive(Debug)]
-pub struct Frozen {
-    fields: FieldSection,
-}
+pub struct Frozen(());
 
 impl Frozen {
-    /// The original head: what is sent is made from it, anew for each attempt.
-    pub fn fields(&self) -> &FieldSection {
-        &self.fields
-    }
-
     /// The engine gave it a stream.
     pub fn thaw(self, permit: Permit, attempt: Attempt) -> Live {
-        Live { fields: self.fields, permit, attempt, pace: (attempt.thawed, 0), relay: None, kept_out: None }
+        Live { permit, attempt, pace: (attempt.thawed, 0), relay: None, kept_out: None }
     }
 
     /// It will never be thawed.
     pub fn abandon(self) -> Finished {
-        Finished { fields: self.fields, held: None }
+        Finished { held: None }
     }
 }
 
@@ -169,8 +162,6 @@ pub struct Attempt {
 #[cfg_attr(feature = "fork", derive(Clone))]
 #[derive(Debug)]
 pub struct Live {
-    /// Kept until it ends, for it may have to be sent again.
-    fields: FieldSection,
     permit: Permit,
     /// What is known of the attempt so far.
     pub attempt: Attempt,
@@ -203,20 +194,15 @@ impl Live {
         self.permit.widen(by);
     }
 
-    /// The head, where it turns out to mean something else. What left for the backend stays as it was.
-    pub(crate) fn fields_mut(&mut self) -> &mut FieldSection {
-        &mut self.fields
-    }
-
     /// The backend did not process it, or may process it twice: it may go to another engine.
     pub fn refreeze(self) -> (Frozen, Permit, Attempt) {
-        (Frozen { fields: self.fields }, self.permit, self.attempt)
+        (Frozen(()), self.permit, self.attempt)
     }
 
     /// Nothing more will be exchanged with the backend about it. The memory stays reserved while octets of the response
     /// wait for the client.
     pub fn finish(self) -> (Finished, Attempt) {
-        (Finished { fields: self.fields, held: Some(self.permit.into()) }, self.attempt)
+        (Finished { held: Some(self.permit.into()) }, self.attempt)
     }
 }
 
@@ -224,8 +210,6 @@ impl Live {
 #[cfg_attr(feature = "fork", derive(Clone))]
 #[derive(Debug)]
 pub struct Finished {
-    /// The original head: for the end record.
-    fields: FieldSection,
     held: Option<Reservation>,
 }
 
@@ -235,9 +219,9 @@ impl Finished {
         self.held.as_mut().map(|held| held.trim(octets))
     }
 
-    /// The one completion: what the request was, and the memory that it held.
-    pub fn settle(self) -> (FieldSection, Option<Reservation>) {
-        (self.fields, self.held)
+    /// The one completion: the memory that the request held.
+    pub fn settle(self) -> Option<Reservation> {
+        self.held
     }
 }
 
@@ -251,31 +235,11 @@ pub enum Place {
     Live(Live),
     /// Done with the backend; what is left of the response leaves.
     Finished(Finished),
-    /// Being moved, inside one step.
-    Moving,
 }
 
 impl Place {
-    /// The request's original head; `None` while it is being moved.
-    pub fn fields(&self) -> Option<&FieldSection> {
-        match self {
-            Self::Frozen(Frozen { fields }) => Some(fields),
-            Self::Live(live) => Some(&live.fields),
-            Self::Finished(finished) => Some(&finished.fields),
-            Self::Moving => None,
-        }
-    }
-
-    /// Takes the authority out, to put another in.
-    pub fn take(&mut self) -> Self {
-        core::mem::replace(self, Self::Moving)
-    }
-
-    /// Puts one in where another was taken out.
-    #[inline(always)]
-    pub fn put(&mut self, place: Self) {
-        debug_assert!(matches!(self, Self::Moving));
-        // Nothing is there that would have to be dropped.
-        core::mem::forget(core::mem::replace(self, place));
+    /// Takes the authority out, to put another in. What is not put back is over.
+    fn take(&mut self) -> Self {
+        core::mem::replace(self, Self::Finished(Finished { held: None }))
     }
 }

@@ -25,8 +25,11 @@ pub enum Session {
     Dormant(Box<h2::Dormant>),
 }
 
-/// The same call in either protocol. Who sleeps has an answer of its own.
+/// The same call in either protocol. Who sleeps has nothing, and the default answers that, or has an answer of its own.
 macro_rules! each {
+    ($session:expr, $name:ident => $call:expr) => {
+        each!($session, $name => $call, _asleep => Default::default())
+    };
     ($session:expr, $name:ident => $call:expr, asleep => $answer:expr) => {
         each!($session, $name => $call, _asleep => $answer)
     };
@@ -122,7 +125,11 @@ impl Session {
 
     /// Client: the largest head that the peer says it takes, as [`FieldSection::size`] counts; `None`: it has not said.
     pub fn peer_head_max(&self) -> Option<u32> {
-        if let Self::H2(session) = self { session.peer.max_header_list_size } else { None }
+        match self {
+            Self::H2(session) => session.peer.max_header_list_size,
+            Self::H1(_) => None,
+            Self::Dormant(dormant) => dormant.outside().peer.max_header_list_size,
+        }
     }
 
     /// The version by which the last message came: for `via`.
@@ -180,7 +187,7 @@ impl Session {
 
     /// Whether trailers wait in their stream while the outbox is full, as content does. Over HTTP/1.1 they follow their content at once.
     pub fn trailers_wait(&self) -> bool {
-        matches!(self, Self::H2(_))
+        !matches!(self, Self::H1(_))
     }
 
     /// The peer has shut its sending direction down. Says whether the session goes on: then events are to be taken once more.
@@ -237,24 +244,24 @@ impl Session {
 
     /// What waits to be written.
     pub fn transmit(&self) -> &[u8] {
-        each!(self, session => session.transmit(), asleep => &[])
+        each!(self, session => session.transmit())
     }
 
     /// `n` octets of it left.
     pub fn sent(&mut self, n: usize) {
-        each!(self, session => session.sent(n), asleep => ())
+        each!(self, session => session.sent(n))
     }
 
     /// Whether there is output, or some could be cut.
     #[inline]
     pub fn has_output(&self) -> bool {
-        each!(self, session => session.has_output(), asleep => false)
+        each!(self, session => session.has_output())
     }
 
     /// Whether no further input should be taken in.
     #[inline(always)]
     pub fn is_congested(&self) -> bool {
-        each!(self, session => session.is_congested(), asleep => false)
+        each!(self, session => session.is_congested())
     }
 
     /// Whether input may be taken in again.
@@ -264,7 +271,7 @@ impl Session {
 
     /// Whether an error ended it.
     pub fn has_failed(&self) -> bool {
-        each!(self, session => session.has_failed(), asleep => false)
+        each!(self, session => session.has_failed())
     }
 
     /// Whether it is known what the peer allows.
@@ -279,23 +286,18 @@ impl Session {
 
     /// Client: how many requests could be sent now.
     pub fn open_slots(&self) -> u32 {
-        each!(self, session => session.open_slots(), asleep => 0)
+        each!(self, session => session.open_slots())
     }
 
     /// Streams that are open.
     #[inline]
     pub fn open_streams(&self) -> usize {
-        each!(self, session => session.open_streams(), asleep => 0)
+        each!(self, session => session.open_streams())
     }
 
     /// Server: sends a response head, interim or final.
     pub fn send_head(&mut self, key: StreamKey, fields: &FieldSection, end: bool) -> Result<(), SendError> {
         each!(self, session => session.send_head(key, fields, end), asleep => Err(SendError::Gone))
-    }
-
-    /// Appends content; returns how many octets were cut at once.
-    pub fn send_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<usize, SendError> {
-        each!(self, session => session.send_data(key, data, end), asleep => Err(SendError::Gone))
     }
 
     /// Ends a message with a trailer section; `false`: a cut tells of the end.
@@ -310,12 +312,12 @@ impl Session {
 
     /// Cuts content that waits into the outbox.
     pub fn cut(&mut self) -> Option<Cut> {
-        each!(self, session => session.cut(), asleep => None)
+        each!(self, session => session.cut())
     }
 
     /// Ends a stream before its time.
     pub fn reset(&mut self, key: StreamKey, code: ErrorCode) {
-        each!(self, session => session.reset(key, code), asleep => ())
+        each!(self, session => session.reset(key, code))
     }
 
     /// Client: a request was taken back. A connection of HTTP/1.1 has ended with it.
@@ -332,7 +334,7 @@ impl Session {
 
     /// Gives received octets back to their stream.
     pub fn release_stream(&mut self, key: StreamKey, credit: Credit<StreamLevel>) {
-        each!(self, session => session.release_stream(key, credit), asleep => drop(credit))
+        each!(self, session => session.release_stream(key, credit))
     }
 
     /// Gives received octets back to the connection.
@@ -351,42 +353,42 @@ impl Session {
 
     /// What a stream's receive window is restored to.
     pub fn recv_window_size(&self, key: StreamKey) -> Option<u32> {
-        each!(self, session => session.recv_window_size(key), asleep => None)
+        each!(self, session => session.recv_window_size(key))
     }
 
     /// Widens a stream's receive window for good.
     pub fn widen_recv_window(&mut self, key: StreamKey, by: u32) {
-        each!(self, session => session.widen_recv_window(key, by), asleep => ())
+        each!(self, session => session.widen_recv_window(key, by))
     }
 
     /// Octets of content that wait in a stream.
     pub fn queued(&self, key: StreamKey) -> usize {
-        each!(self, session => session.queued(key), asleep => 0)
+        each!(self, session => session.queued(key))
     }
 
     /// What waits in a stream's queue gets memory of about its size, which nothing will be added to. Says how much that is.
     pub fn fit_queue(&mut self, key: StreamKey) -> usize {
-        each!(self, session => session.fit_queue(key), asleep => 0)
+        each!(self, session => session.fit_queue(key))
     }
 
     /// Octets that wait in all.
     pub fn buffered(&self) -> usize {
-        each!(self, session => session.buffered(), asleep => 0)
+        each!(self, session => session.buffered())
     }
 
     /// Attaches a number to a stream.
     pub fn set_tag(&mut self, key: StreamKey, tag: u64) -> Option<u32> {
-        each!(self, session => session.set_tag(key, tag), asleep => None)
+        each!(self, session => session.set_tag(key, tag))
     }
 
     /// The number of a stream on its connection.
     pub fn stream_id(&self, key: StreamKey) -> Option<u32> {
-        each!(self, session => session.stream_id(key), asleep => None)
+        each!(self, session => session.stream_id(key))
     }
 
     /// Takes any stream out without telling the peer.
     pub fn abandon_stream(&mut self) -> Option<(StreamKey, u64)> {
-        each!(self, session => session.abandon_stream(), asleep => None)
+        each!(self, session => session.abandon_stream())
     }
 
     /// Announces that the connection ends soon.
@@ -407,12 +409,12 @@ impl Session {
 
     /// Whether the last request that is served is known.
     pub fn goaway_is_final(&self) -> bool {
-        each!(self, session => session.goaway_is_final(), asleep => false)
+        each!(self, session => session.goaway_is_final())
     }
 
     /// Whether no further request can ever be sent.
     pub fn is_going_away(&self) -> bool {
-        each!(self, session => session.is_going_away(), asleep => false)
+        each!(self, session => session.is_going_away())
     }
 
     /// The peer broke the protocol.
@@ -421,16 +423,6 @@ impl Session {
             self.wake();
             self.fail(error)
         })
-    }
-
-    /// How many octets ever left.
-    pub fn octets_sent(&self) -> u64 {
-        each!(self, session => session.octets_sent(), dormant => dormant.outside().traffic.sent_octets)
-    }
-
-    /// How many octets will have left when what waits in the outbox now has.
-    pub fn octets_queued(&self) -> u64 {
-        each!(self, session => session.octets_queued(), dormant => dormant.outside().traffic.sent_octets)
     }
 
     /// What has passed so far.
@@ -455,7 +447,7 @@ impl Session {
 
     /// Whether the peer has begun a head and not ended it.
     pub fn is_in_field_block(&self, rest: &[u8]) -> bool {
-        each!(self, session => session.is_in_field_block(rest), asleep => false)
+        each!(self, session => session.is_in_field_block(rest))
     }
 
     /// How many heads came whole.
@@ -465,23 +457,23 @@ impl Session {
 
     /// Takes the memory of an empty outbox away.
     pub fn take_outbox_memory(&mut self) -> Vec<u8> {
-        each!(self, session => session.take_outbox_memory(), asleep => Vec::new())
+        each!(self, session => session.take_outbox_memory())
     }
 
     /// Gives memory to an outbox that has none.
     pub fn give_outbox_memory(&mut self, memory: Vec<u8>) {
-        each!(self, session => session.give_outbox_memory(memory), asleep => drop(memory))
+        each!(self, session => session.give_outbox_memory(memory))
     }
 
     /// Octets of memory that the outbox holds.
     #[inline]
     pub fn outbox_capacity(&self) -> usize {
-        each!(self, session => session.outbox_capacity(), asleep => 0)
+        each!(self, session => session.outbox_capacity())
     }
 
     /// Takes the memory for the next field section out.
     pub fn take_spare(&mut self) -> FieldSection {
-        each!(self, session => session.take_spare(), asleep => FieldSection::new())
+        each!(self, session => session.take_spare())
     }
 
     /// Whether the next field section would be made of new memory.
@@ -491,6 +483,9 @@ impl Session {
 
     /// Gives memory for the next field section.
     pub fn recycle(&mut self, fields: FieldSection) {
-        each!(self, session => session.recycle(fields), asleep => drop(fields))
+        each!(self, session => session.recycle(fields))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use crate::gateway::hooked::Incoming;
 use crate::gateway::leftover::NOBODY;
 use crate::gateway::tunnel::{Direction, opens_tunnel};
 use crate::gateway::{ConnId, Gateway};
-use crate::h2::{Cut, Event, StreamKey};
+use crate::h2::{Cut, Event, Sent, StreamKey};
 use crate::hooks::strip;
 use crate::message::{ResponseHead, Version};
 use crate::record::{AttemptOutcome, Cause};
@@ -192,15 +192,14 @@ impl Gateway {
             }
             return self.relay_response(key, now);
         }
-        let (mut cut, mut all_left) = (data.len(), true);
+        let mut sent = Sent { cut: data.len(), waits: false };
         if let Some(entry) = self.conns.get_mut(front.conn) {
             self.spare.lend_outbox(entry);
-            cut = entry.session.send_data(front.stream, data, end).unwrap_or(data.len());
-            // Octets that came before may wait still, and a bare end behind them.
-            all_left = entry.session.queued(front.stream) == 0;
+            sent = entry.session.send_data(front.stream, data, end);
             entry.show(front.conn, &mut self.actions, &mut self.revisited);
         }
-        let taken_at_once = all_left && !end;
+        let Sent { cut, waits } = sent;
+        let taken_at_once = !waits && !end;
         let is_tunnel = request.awaiting.tunnel.is_some();
         let left = owed.take(cut as u32);
         request.awaiting.response_octets += cut as u64;
@@ -217,12 +216,12 @@ impl Gateway {
             self.widen_for_fast_client(key, now);
         }
         if is_tunnel {
-            if end && all_left {
+            if end && !waits {
                 self.tunnel_ended(key, Direction::ToClient, now);
             }
         } else if end {
             self.backend_done(key, now);
-            if all_left {
+            if !waits {
                 self.response_left(key, now);
             }
         }

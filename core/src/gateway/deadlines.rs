@@ -469,7 +469,7 @@ impl Gateway {
                 self.cancel_backend(key, now);
                 self.fail_request(key, Cause::ResponseTimeout, now);
             }
-            Place::Finished(_) | Place::Moving => {}
+            Place::Finished(_) => {}
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::gateway::conn::{Conn, Side};
 use crate::gateway::front::tag_of;
 use crate::gateway::hooked::Outgoing;
 use crate::gateway::{ConnId, Gateway};
-use crate::h2::OpenError;
+use crate::h2::{OpenError, Sent};
 use crate::hooks::strip;
 use crate::key::{EndpointKey, EntryKey};
 use crate::ledger::Permit;
@@ -304,14 +304,14 @@ impl Gateway {
         let (Some(entry), Some(request)) = (self.conns.get_mut(conn), self.requests.get_mut(key)) else {
             return self.stay_frozen(permit);
         };
-        let (&Side::Backend(Engine { upstream, endpoint, .. }), Place::Frozen(frozen)) =
+        let (&Side::Backend(Engine { upstream, endpoint, .. }), Place::Frozen(_)) =
             (&entry.side, &request.place)
         else {
             return self.stay_frozen(permit);
         };
         self.spare.lend_outbox(entry);
         let head_at = entry.session.octets_queued();
-        let head = outgoing.fields.as_ref().unwrap_or(frozen.fields());
+        let head = outgoing.fields.as_ref().unwrap_or(&request.fields);
         // What it does not take may end the connection that it shares with others (RFC 9113 section 10.5.1).
         let opened = match entry.session.peer_head_max() {
             Some(max) if head.size() as u64 > u64::from(max) => Err(Unopened::TooLarge),
@@ -402,18 +402,17 @@ impl Gateway {
         let trailers = awaiting.trailers.take();
         let end = awaiting.content_end && trailers.is_none();
         let Some(entry) = self.conns.get_mut(conn) else { return };
-        // The stream was opened a moment ago: it takes content.
-        let cut = match &mut live.relay {
+        let Sent { cut, waits } = match &mut live.relay {
             Some(relay) => {
                 relay.put(content.as_slice(), end);
-                0
+                Sent { cut: 0, waits: true }
             }
-            None => entry.session.send_data(stream, content.as_slice(), end).unwrap_or(0),
+            None => entry.session.send_data(stream, content.as_slice(), end),
         };
         live.attempt.request_octets += cut as u64;
-        let relayed = live.relay.is_some();
         let is_tunnel = awaiting.head.method == Method::Connect;
-        let mut all_left = !relayed && awaiting.content_end && cut == content.len();
+        let relayed = live.relay.is_some();
+        let mut all_left = !waits && awaiting.content_end;
         let max = awaiting.route.as_ref().map_or(0, |of| self.registry.replay_octets(of.upstream));
         self.replays.keep_all(content, max, awaiting, &mut self.conns, &mut self.spare);
         if let Some(mut trailers) = trailers {

@@ -7,7 +7,7 @@ use crate::fields::FieldSection;
 use crate::gateway::conn::Side;
 use crate::gateway::forward::Peer;
 use crate::gateway::{ConnId, Gateway, tunnel};
-use crate::h2::{Event, StreamKey};
+use crate::h2::{Event, Sent, StreamKey};
 use crate::hooks::strip;
 use crate::key::{Key, UpstreamKey};
 use crate::ledger::Reservation;
@@ -241,24 +241,22 @@ impl Gateway {
                     relay.put(data, end);
                     relayed = true;
                 } else {
-                    let (mut cut, mut all_left) = (data.len(), true);
+                    let mut sent = Sent { cut: data.len(), waits: false };
                     if let Some(entry) = self.conns.get_mut(conn) {
-                        // A stream that is gone has failed its request already, or will with the next event.
                         self.spare.lend_outbox(entry);
-                        cut = entry.session.send_data(stream, data, end).unwrap_or(data.len());
-                        // Octets that came before may wait still, and a bare end behind them.
-                        all_left = entry.session.queued(stream) == 0;
+                        sent = entry.session.send_data(stream, data, end);
                     }
+                    let Sent { cut, waits } = sent;
                     live.attempt.request_octets += cut as u64;
                     left.0.merge(owed.take(cut as u32));
                     left.1.merge(connection.take(cut as u32));
-                    if end && all_left {
+                    if end && !waits {
                         self.request_sent(key, now);
                     }
                     self.touch(conn);
                 }
             }
-            Place::Finished(_) | Place::Moving => {
+            Place::Finished(_) => {
                 left.0.merge(owed.take(u32::MAX));
                 left.1.merge(connection.take(u32::MAX));
             }
@@ -305,7 +303,7 @@ impl Gateway {
                 }
                 self.touch(conn);
             }
-            Place::Finished(_) | Place::Moving => self.keep_section(fields),
+            Place::Finished(_) => self.keep_section(fields),
         }
     }
 

@@ -107,8 +107,8 @@ impl Gateway {
     /// A request came. Says whether a hook has answered it.
     pub(super) fn answered_on_arrival(&mut self, key: RequestKey, now: Instant) -> bool {
         let verdict = self.ask_hooks(key, None, now, |hooks, context, request| match &request.place {
-            Place::Frozen(frozen) => hooks.arrived(context, frozen.fields()),
-            Place::Live(_) | Place::Finished(_) | Place::Moving => Verdict::Forward,
+            Place::Frozen(_) => hooks.arrived(context, &request.fields),
+            Place::Live(_) | Place::Finished(_) => Verdict::Forward,
         });
         match verdict.unwrap_or_default().go_on() {
             Ok(()) => false,
@@ -127,12 +127,14 @@ impl Gateway {
         end: bool,
         now: Instant,
     ) -> Result<Outgoing, Instead> {
-        let Some(Request { awaiting, place: Place::Frozen(frozen), .. }) = self.requests.get(key) else {
+        let Some(Request { awaiting, fields: original, place: Place::Frozen(_), .. }) =
+            self.requests.get(key)
+        else {
             return Ok(Outgoing::default());
         };
         let route = awaiting.route.as_deref();
         let Some(mut fields) =
-            changed(&mut self.spare, frozen.fields(), route, self.hooks.hooks.is_some(), self.seed)
+            changed(&mut self.spare, original, route, self.hooks.hooks.is_some(), self.seed)
         else {
             return Ok(Outgoing::default());
         };

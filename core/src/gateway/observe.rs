@@ -50,7 +50,7 @@ impl Gateway {
         };
         let waits = |request: &Request| match request.place {
             Place::Frozen(_) | Place::Live(_) => true,
-            Place::Finished(_) | Place::Moving => false,
+            Place::Finished(_) => false,
         };
         let bare = |request: &Request| waits(request) && request.awaiting.deadline.is_none();
         Inspection {
@@ -213,7 +213,7 @@ impl Gateway {
                     Place::Live(live) => {
                         Whereabouts::Live { conn: live.conn(), stream_id: live.attempt.stream_id }
                     }
-                    Place::Finished(_) | Place::Moving => Whereabouts::Finished,
+                    Place::Finished(_) => Whereabouts::Finished,
                 },
             })
         })

@@ -53,7 +53,7 @@ impl Gateway {
     pub(super) fn client_gone(&mut self, key: RequestKey, outcome: Outcome, now: Instant) {
         let backend = self.requests.get(key).and_then(|request| match &request.place {
             Place::Live(live) => Some((live.conn(), live.stream())),
-            Place::Frozen(_) | Place::Finished(_) | Place::Moving => None,
+            Place::Frozen(_) | Place::Finished(_) => None,
         });
         if let Some((conn, stream)) = backend {
             self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
@@ -78,28 +78,23 @@ impl Gateway {
     #[inline(always)]
     pub(super) fn leave_place(&mut self, key: RequestKey, how: AttemptOutcome, now: Instant) {
         let Some(request) = self.requests.get_mut(key) else { return };
-        if matches!(request.place, Place::Finished(_)) {
-            return;
-        }
-        match request.place.take() {
-            Place::Frozen(frozen) => {
-                request.place.put(Place::Finished(frozen.abandon()));
+        match request.place {
+            Place::Finished(_) => {}
+            Place::Frozen(_) => {
+                request.abandon();
                 request.awaiting.paused = false;
                 if let Some(lane) = request.awaiting.lane {
                     self.registry.withdraw(&mut self.requests, key, lane);
                 }
             }
-            Place::Live(live) => {
-                let conn = live.conn();
-                let (finished, attempt) = live.finish();
-                request.place.put(Place::Finished(finished));
+            Place::Live(_) => {
+                let Some(attempt) = request.finish() else { return };
                 if request.awaiting.response == ResponsePhase::Awaited {
                     request.awaiting.count(how);
                 }
                 self.attempt_over(key, &attempt, how, now);
-                self.stream_ended(conn, now);
+                self.stream_ended(attempt.conn, now);
             }
-            place @ (Place::Finished(_) | Place::Moving) => request.place.put(place),
         }
     }
 
@@ -173,7 +168,8 @@ impl Gateway {
         let sections = awaiting.sections.take();
         self.replays.settle(awaiting, &mut self.conns, &mut self.spare);
         let total = awaiting.total.take();
-        if let Some((fields, held)) = settled {
+        let fields = core::mem::take(&mut request.fields);
+        if let Some(held) = settled {
             self.account.count_end(awaiting, outcome, now);
             if let Some(held) = held {
                 self.give_back(front.conn, held);

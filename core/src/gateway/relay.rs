@@ -3,6 +3,7 @@
 
 use crate::fields::FieldSection;
 use crate::gateway::Gateway;
+use crate::h2::Sent;
 use crate::hooks::OUTPUT_OCTETS;
 use crate::request::{Request, RequestKey};
 use crate::time::Instant;
@@ -53,10 +54,9 @@ impl Gateway {
         };
         let trailers = if made.end { relay.take_trailers() } else { None };
         let end = made.end && trailers.is_none();
-        // A stream that is gone has failed its request already, or will with the next event.
-        let cut = entry.session.send_data(stream, &output[..made.octets], end).unwrap_or(made.octets);
+        let Sent { cut, waits } = entry.session.send_data(stream, &output[..made.octets], end);
         live.attempt.request_octets += cut as u64;
-        let mut left = cut == made.octets;
+        let mut left = !waits;
         if left {
             owed += relay.take_owed();
         }
@@ -114,12 +114,12 @@ impl Gateway {
         let front = awaiting.front;
         let Some(entry) = self.conns.get_mut(front.conn) else { return };
         let end = ends && trailers.is_none();
-        let cut = entry.session.send_data(front.stream, octets, end).unwrap_or(octets.len());
+        let Sent { cut, waits } = entry.session.send_data(front.stream, octets, end);
         awaiting.response_octets += cut as u64;
         if cut > 0 {
             awaiting.progress_at = now;
         }
-        let mut left = cut == octets.len();
+        let mut left = !waits;
         if left && let Some(relay) = &mut awaiting.relay {
             owed += relay.take_owed();
         }

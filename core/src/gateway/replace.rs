@@ -4,6 +4,7 @@
 use crate::fields::{FieldLine, FieldSection};
 use crate::gateway::Gateway;
 use crate::gateway::answer::{is_grpc, token_or_string};
+use crate::h2::Sent;
 use crate::message::Method;
 use crate::request::{Request, RequestKey};
 use crate::time::Instant;
@@ -13,7 +14,7 @@ impl Gateway {
     pub(super) fn own_content(request: &Request, status: u16) -> Option<String> {
         let route = request.awaiting.route.as_ref()?;
         // Calls by gRPC have their status in fields, and no content that people read.
-        let wanted = route.replace_errors.contains(&status) && !request.place.fields().is_some_and(is_grpc);
+        let wanted = route.replace_errors.contains(&status) && !is_grpc(&request.fields);
         wanted.then(|| {
             match http::StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason()) {
                 Some(reason) => format!("{status} {reason}\n"),
@@ -35,21 +36,20 @@ impl Gateway {
         let (front, is_head) = (request.awaiting.front, request.awaiting.head.method == Method::Head);
         self.describe(&mut fields, status, content.len());
         self.lend_outbox(front.conn);
-        let (mut cut, mut all_left) = (0, true);
+        let mut sent = Sent { cut: 0, waits: false };
         if let Some(entry) = self.conns.get_mut(front.conn)
             && entry.session.send_head(front.stream, &fields, is_head).is_ok()
             && !is_head
         {
-            cut = entry.session.send_data(front.stream, content.as_bytes(), true).unwrap_or(content.len());
-            all_left = entry.session.queued(front.stream) == 0;
+            sent = entry.session.send_data(front.stream, content.as_bytes(), true);
         }
         self.keep_section(fields);
         if let Some(request) = self.requests.get_mut(key) {
-            request.awaiting.response_octets += cut as u64;
+            request.awaiting.response_octets += sent.cut as u64;
         }
         self.touch(front.conn);
         self.leave_backend(key, length, now);
-        if all_left {
+        if !sent.waits {
             self.response_left(key, now);
         } else {
             self.watch_progress(key, now);

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::fields::FieldSection;
 use crate::gateway::Gateway;
 use crate::gateway::answer::{Answer, Answerer};
+use crate::h2::Sent;
 use crate::hooks::{HookFailed, OUTPUT_OCTETS, Relay, Step, Transform};
 use crate::message::Method;
 use crate::record::Cause;
@@ -15,7 +16,7 @@ use crate::time::Instant;
 impl Gateway {
     /// Answers in place of the backend. What the client still sends is discarded.
     pub(super) fn answer_locally(&mut self, key: RequestKey, cause: Cause, now: Instant) {
-        let fields = self.requests.get(key).and_then(|request| request.place.fields());
+        let fields = self.requests.get(key).map(|request| &request.fields);
         let Answer { status, fields, content } = self.answerer(now).answer(cause, fields);
         self.answer(key, (status, cause), &fields, content.as_bytes(), now);
     }
@@ -35,9 +36,9 @@ impl Gateway {
             && let Some(entry) = self.conns.get_mut(request.awaiting.front.conn)
         {
             let stream = request.awaiting.front.stream;
-            let cut = entry.session.send_data(stream, content, true).unwrap_or(content.len());
+            let Sent { cut, waits } = entry.session.send_data(stream, content, true);
             request.awaiting.response_octets += cut as u64;
-            all_left = cut == content.len();
+            all_left = !waits;
         }
         self.answer_begun(key);
         if all_left {

@@ -26,7 +26,7 @@ impl Gateway {
         let sent = self.conns.get(conn).map(|entry| entry.session.octets_sent());
         let live = self.requests.get(key).and_then(|request| match &request.place {
             Place::Live(live) => Some(live.attempt.head_at),
-            Place::Frozen(_) | Place::Finished(_) | Place::Moving => None,
+            Place::Frozen(_) | Place::Finished(_) => None,
         });
         let never_left = sent.zip(live).is_some_and(|(sent, head_at)| sent <= head_at);
         let loss = if never_left { Loss::Unprocessed } else { Loss::of_connection(cause) };

@@ -79,9 +79,8 @@ impl Gateway {
         let declined = self.conns.get_mut(conn).is_some_and(|entry| entry.session.decline_upgrade(stream));
         if declined {
             let mut head = request.awaiting.head;
-            if let Some(live) = request.live_mut() {
-                as_get(&mut head, live.fields_mut(), self.seed);
-            }
+            // What left for the backend stays as it was.
+            as_get(&mut head, &mut request.fields, self.seed);
             // A GET without content: nothing of it is still to come.
             (request.awaiting.head, request.awaiting.content_end) = (head, true);
         }

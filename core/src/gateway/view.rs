@@ -60,7 +60,6 @@ impl Gateway {
                 Place::Frozen(_) => view.frozen += 1,
                 Place::Live(_) => view.live += 1,
                 Place::Finished(_) => view.finished += 1,
-                Place::Moving => {}
             }
             view.queued += usize::from(request.awaiting.paused);
             view.buffered_octets += request.awaiting.content.len() + request.awaiting.replay.len();

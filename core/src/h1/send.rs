@@ -7,7 +7,7 @@ use crate::h1::content::Incoming;
 use crate::h1::exchange::{Exchange, Sending};
 use crate::h1::framing::Framing;
 use crate::h1::write::{self, ResponseFrame};
-use crate::h2::{Cut, Role, SendError, StreamKey};
+use crate::h2::{Cut, Role, SendError, Sent, StreamKey};
 use crate::message::{self, Method, ResponseHead, Version};
 use crate::outbox::UNASKED;
 
@@ -116,12 +116,12 @@ impl Connection {
     }
 
     /// Appends content; `end` ends the message. What the outbox has room for is cut at once, if it is this stream's turn; the
-    /// rest waits. Returns how many octets were cut.
+    /// rest waits.
     ///
     /// # Errors
     ///
     /// The exchange is gone or our message has ended, its head was not sent, or the content is not as long as that said: then the exchange breaks.
-    pub fn send_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<usize, SendError> {
+    pub fn send_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<Sent, SendError> {
         let is_current = self.order.front() == Some(&key);
         let exchange =
             self.exchanges.get_mut(key).filter(|exchange| !exchange.is_left).ok_or(SendError::Gone)?;
@@ -143,7 +143,7 @@ impl Connection {
             if end && is_current {
                 self.end_message(key);
             }
-            return Ok(data.len());
+            return Ok(Sent { cut: data.len(), waits: false });
         }
         if !fits || !is_whole {
             self.break_exchange(key);
@@ -154,13 +154,14 @@ impl Connection {
         let at_once = is_current && exchange.queue.is_empty() && !exchange.awaits_tunnel;
         let n = if at_once { data.len().min(room) } else { 0 };
         exchange.queue.extend(&data[n..]);
+        let waits = !exchange.queue.is_empty();
         if n > 0 {
             put(self.outbox.tail_for(CHUNK_FRAME_LEN + n), framing, &data[..n]);
         }
         if end && at_once && n == data.len() {
             self.end_message(key);
         }
-        Ok(n)
+        Ok(Sent { cut: n, waits })
     }
 
     /// Ends the message with a trailer section, behind all content. Where the framing has no place for one it is dropped. `false`: content waits,

@@ -17,6 +17,15 @@ pub struct Cut {
     pub end: bool,
 }
 
+/// What became of content that was appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Octets of it that were put into the outbox at once.
+    pub cut: usize,
+    /// The rest of it waits, or what came before does, and its end with that: each [`Cut`] tells of a part.
+    pub waits: bool,
+}
+
 impl Connection {
     /// Cuts the next frame from the stream whose turn it is, unless the outbox is full, no window is open, or the
     /// connection has failed.

@@ -25,7 +25,7 @@ mod unsent;
 pub(crate) use budget::{Misuse, cost};
 pub use client::{Client, ClientEvent};
 pub use connection::Connection;
-pub use cut::Cut;
+pub use cut::{Cut, Sent};
 pub use dormant::Dormant;
 pub use endpoint::Protocol;
 pub use event::{Event, Input};

@@ -5,6 +5,7 @@ use crate::error::ErrorCode;
 use crate::fields::{FieldName, FieldSection};
 use crate::frame::{self, DEFAULT_MAX_FRAME_SIZE};
 use crate::h2::connection::{Connection, Phase, stream_id_max};
+use crate::h2::cut::Sent;
 use crate::h2::settings::Role;
 use crate::h2::state::{ClosedBy, FrameKind, StreamEvent};
 use crate::h2::streams::{Stream, StreamKey};
@@ -106,9 +107,9 @@ impl Connection {
     }
 
     /// Appends content; `end` ends the message. What the windows and the outbox allow is cut at once, if no other
-    /// stream waits for its turn; the rest waits. Returns how many octets were cut.
+    /// stream waits for its turn; the rest waits.
     #[inline(always)]
-    pub fn send_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<usize, SendError> {
+    pub fn send_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<Sent, SendError> {
         let failed = self.phase == Phase::Failed;
         let stream =
             self.streams.slab.get_mut(key).filter(|stream| !stream.end_queued).ok_or(SendError::Gone)?;
@@ -118,19 +119,19 @@ impl Connection {
         if !stream.head_sent {
             return Err(SendError::OutOfOrder);
         }
-        let mut now = 0;
+        let mut cut = 0;
         if stream.queue.is_empty() {
-            now = self.cut_at_once(key, data, end)?;
-            if now == data.len() {
-                return Ok(now);
+            cut = self.cut_at_once(key, data, end)?;
+            if cut == data.len() {
+                return Ok(Sent { cut, waits: false });
             }
         }
         if let Some(stream) = self.streams.slab.get_mut(key) {
-            stream.queue.extend(&data[now..]);
+            stream.queue.extend(&data[cut..]);
             stream.end_queued = end;
             self.schedule.wake(&mut self.streams, key);
         }
-        Ok(now)
+        Ok(Sent { cut, waits: true })
     }
 
     /// The short way of content that nothing stands in the way of. Returns the octets cut; all of them, and the end,
@@ -359,7 +360,7 @@ mod tests {
             assert_eq!(server.send_head(key, head, false), Err(SendError::OutOfOrder));
         }
         assert_eq!(server.transmit().len(), said);
-        assert_eq!(server.send_data(key, b"late", true), Ok(4));
+        assert_eq!(server.send_data(key, b"late", true), Ok(Sent { cut: 4, waits: false }));
         for head in [&early, &last] {
             assert_eq!(server.send_head(key, head, true), Err(SendError::Gone));
         }

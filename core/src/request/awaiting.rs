@@ -215,6 +215,8 @@ impl Awaiting {
 pub struct Request {
     /// What stays with the front.
     pub awaiting: Awaiting,
+    /// Its original head: what is sent is made from it, anew for each attempt.
+    pub fields: FieldSection,
     /// Where it is.
     pub place: Place,
     /// Its place in its lane while it is frozen.
@@ -222,16 +224,16 @@ pub struct Request {
 }
 
 impl Request {
-    pub(super) fn new(awaiting: Awaiting, place: Place) -> Self {
-        Self { awaiting, place, queue: Links::default() }
+    pub(super) fn new(awaiting: Awaiting, fields: FieldSection, place: Place) -> Self {
+        Self { awaiting, fields, place, queue: Links::default() }
     }
 
     /// Takes the request off its backend stream, if it is on one, to put it elsewhere.
     pub fn take_live(&mut self) -> Option<Live> {
         match self.place.take() {
             Place::Live(live) => Some(live),
-            place @ (Place::Frozen(_) | Place::Finished(_) | Place::Moving) => {
-                self.place.put(place);
+            other => {
+                self.place = other;
                 None
             }
         }
@@ -244,28 +246,39 @@ impl Request {
         attempt: Attempt,
         (relay, kept_out): (Option<Box<Relay>>, Option<Box<FieldSection>>),
     ) {
+        self.place = match self.place.take() {
+            Place::Frozen(frozen) => Place::Live(Live { relay, kept_out, ..frozen.thaw(permit, attempt) }),
+            other => other,
+        };
+    }
+
+    /// It was frozen, and will never be thawed. Says whether it was.
+    pub fn abandon(&mut self) -> bool {
         match self.place.take() {
             Place::Frozen(frozen) => {
-                let live = Live { relay, kept_out, ..frozen.thaw(permit, attempt) };
-                self.place.put(Place::Live(live));
+                self.place = Place::Finished(frozen.abandon());
+                true
             }
-            place @ (Place::Live(_) | Place::Finished(_) | Place::Moving) => self.place.put(place),
+            other => {
+                self.place = other;
+                false
+            }
         }
     }
 
     /// Nothing more will be exchanged with a backend about it. Says what is known of the attempt, if it was on a stream.
     pub fn finish(&mut self) -> Option<Attempt> {
         let (finished, attempt) = self.take_live()?.finish();
-        self.place.put(Place::Finished(finished));
+        self.place = Place::Finished(finished);
         Some(attempt)
     }
 
-    /// The one completion: what the request was, and the memory that it held, if it is finished.
-    pub fn settle(&mut self) -> Option<(FieldSection, Option<Reservation>)> {
+    /// The one completion: the memory that the request held, if it is finished.
+    pub fn settle(&mut self) -> Option<Option<Reservation>> {
         match self.place.take() {
             Place::Finished(finished) => Some(finished.settle()),
-            place @ (Place::Frozen(_) | Place::Live(_) | Place::Moving) => {
-                self.place.put(place);
+            other => {
+                self.place = other;
                 None
             }
         }
@@ -275,7 +288,7 @@ impl Request {
     pub fn relayed_octets(&self) -> usize {
         let outgoing = match &self.place {
             Place::Live(live) => live.relay.as_deref(),
-            Place::Frozen(_) | Place::Finished(_) | Place::Moving => None,
+            Place::Frozen(_) | Place::Finished(_) => None,
         };
         let relays = [outgoing, self.awaiting.relay.as_deref()];
         relays.into_iter().flatten().map(Relay::waiting).sum()
@@ -285,7 +298,7 @@ impl Request {
     pub fn live_mut(&mut self) -> Option<&mut Live> {
         match &mut self.place {
             Place::Live(live) => Some(live),
-            Place::Frozen(_) | Place::Finished(_) | Place::Moving => None,
+            Place::Frozen(_) | Place::Finished(_) => None,
         }
     }
 }

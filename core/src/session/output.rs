@@ -1,8 +1,21 @@
-//! What waits to be written, in octets and in memory.
+//! Content on its way out, and what waits to be written, in octets and in memory.
 
+use crate::h2::{SendError, Sent, StreamKey};
 use crate::session::Session;
 
 impl Session {
+    /// Appends content. A stream that is gone has failed its request already, or will with the next event: it takes all.
+    #[inline]
+    pub fn send_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Sent {
+        let sent = match self {
+            Self::H2(session) => session.send_data(key, data, end),
+            Self::H1(session) => session.send_data(key, data, end),
+            Self::Dormant(_) => Err(SendError::Gone),
+        };
+        // What waited before an owner's mistake still does.
+        sent.unwrap_or_else(|_| Sent { cut: data.len(), waits: self.queued(key) > 0 })
+    }
+
     /// Octets that wait to be written.
     #[inline]
     pub fn output_waiting(&self) -> usize {
@@ -19,6 +32,24 @@ impl Session {
             Self::H2(session) => session.output_memory(section),
             Self::H1(session) => session.output_memory(section),
             Self::Dormant(_) => 0,
+        }
+    }
+
+    /// How many octets ever left.
+    pub fn octets_sent(&self) -> u64 {
+        match self {
+            Self::H2(session) => session.octets_sent(),
+            Self::H1(session) => session.octets_sent(),
+            Self::Dormant(dormant) => dormant.outside().traffic.sent_octets,
+        }
+    }
+
+    /// How many octets will have left when what waits in the outbox now has.
+    pub fn octets_queued(&self) -> u64 {
+        match self {
+            Self::H2(session) => session.octets_queued(),
+            Self::H1(session) => session.octets_queued(),
+            Self::Dormant(_) => self.octets_sent(),
         }
     }
 }

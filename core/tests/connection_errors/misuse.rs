@@ -2,7 +2,7 @@
 
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::error::{ConnectionError, ErrorCode};
-use shuntyard_core::h2::Role;
+use shuntyard_core::h2::{Role, Sent};
 use shuntyard_core::time::Duration;
 use shuntyard_requirements::req;
 
@@ -214,7 +214,7 @@ fn a_frame_of_content_pays_for_a_ping_and_two_windows() {
     let [Told::Request { key, .. }] = told[..] else { panic!("{told:?}") };
     subject.respond(key, false);
     for _ in 0..20_000 {
-        assert_eq!(subject.connection.send_data(key, b"m", false), Ok(1));
+        assert_eq!(subject.connection.send_data(key, b"m", false), Ok(Sent { cut: 1, waits: false }));
         subject.hear(&[ping(b"12345678"), window_update(1, 1), window_update(0, 1)].concat());
         subject.speak_octets();
     }

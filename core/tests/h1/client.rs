@@ -2,7 +2,7 @@
 
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::error::{ErrorCode, StreamError};
-use shuntyard_core::h2::{OpenError, Role, SendError};
+use shuntyard_core::h2::{OpenError, Role, SendError, Sent};
 use shuntyard_core::message::Version;
 use shuntyard_requirements::req;
 
@@ -109,7 +109,10 @@ fn rfc9112_6_3_content_of_requests() {
         let mut client = Talk::client();
         let stream = client.open(&lines(&with(method, more)), content.is_none());
         if let Some(content) = content {
-            assert_eq!(client.connection.send_data(stream, content.as_bytes(), true), Ok(content.len()));
+            assert_eq!(
+                client.connection.send_data(stream, content.as_bytes(), true),
+                Ok(Sent { cut: content.len(), waits: false })
+            );
         }
         assert_eq!(client.out(), format!("{method} / HTTP/1.1\r\nhost: a\r\n{expected}"));
         assert_eq!(client.connection.send_data(stream, b"more", true), Err(SendError::Gone));
@@ -125,7 +128,7 @@ fn rfc9112_6_3_content_of_requests() {
     let config = ConnectionConfig { outbox_high_mark: 70, ..ConnectionConfig::default() };
     let mut client = Talk::with(Role::Client, config);
     let stream = client.open(&lines(&with("POST", &["te: trailers"])), false);
-    assert!(client.connection.send_data(stream, b"0123456789", false).unwrap() < 10);
+    assert!(client.connection.send_data(stream, b"0123456789", false).unwrap().waits);
     client.connection.send_trailers(stream, section(&["x: y"])).unwrap();
     let out = client.out();
     let head =
@@ -404,7 +407,7 @@ fn rfc9112_9_2_what_nobody_asked_for_is_no_response() {
     let stream = client.open(&lines(&with("POST", &["content-length: 5"])), false);
     client.out();
     assert_eq!(client.recv("HTTP/1.1 204 \r\n\r\n".to_owned() + stray).len(), 1);
-    assert_eq!(client.connection.send_data(stream, b"12345", true), Ok(5));
+    assert_eq!(client.connection.send_data(stream, b"12345", true), Ok(Sent { cut: 5, waits: false }));
     assert!(client.connection.is_going_away() && client.connection.is_over());
 }
 
@@ -477,7 +480,7 @@ fn rfc9112_9_5_a_response_may_overtake_its_request() {
     assert!(client.connection.has_failed());
     // The request may go on, and then nothing is wrong.
     let (mut client, stream) = early();
-    assert_eq!(client.connection.send_data(stream, b"cde", true), Ok(3));
+    assert_eq!(client.connection.send_data(stream, b"cde", true), Ok(Sent { cut: 3, waits: false }));
     assert!(!client.connection.is_going_away() && client.connection.open_slots() == 1);
     // Until the end, with the request still on its way.
     let mut client = Talk::client();

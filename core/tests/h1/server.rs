@@ -2,7 +2,7 @@
 
 use shuntyard_core::config::ConnectionConfig;
 use shuntyard_core::error::{ConnectionError, ErrorCode, StreamError};
-use shuntyard_core::h2::{Event, Input, Role, SendError};
+use shuntyard_core::h2::{Event, Input, Role, SendError, Sent};
 use shuntyard_core::message::Refusal;
 use shuntyard_core::message::Version;
 use shuntyard_requirements::req;
@@ -80,7 +80,10 @@ fn rfc9112_7_1_content_in_chunks() {
     assert_eq!(told, [request(&lines, false), data("abc", false), data("d", false), trailers]);
     let stream = server.last();
     server.connection.send_head(stream, &section(&[":status: 200"]), false).unwrap();
-    assert_eq!(server.connection.send_data(stream, b"0123456789abcdefg", false), Ok(17));
+    assert_eq!(
+        server.connection.send_data(stream, b"0123456789abcdefg", false),
+        Ok(Sent { cut: 17, waits: false })
+    );
     server.connection.send_trailers(stream, section(&["x: y"])).unwrap();
     assert_eq!(
         server.out(),
@@ -170,7 +173,7 @@ fn content_waits_for_room_in_the_outbox() {
     let stream = server.last();
     server.connection.set_tag(stream, 5);
     server.connection.send_head(stream, &section(&[":status: 200", "content-length: 300"]), false).unwrap();
-    let at_once = server.connection.send_data(stream, &[b'x'; 300], true).unwrap();
+    let at_once = server.connection.send_data(stream, &[b'x'; 300], true).unwrap().cut;
     assert_eq!((at_once + server.connection.queued(stream), server.connection.buffered()), (300, 340));
     assert!(at_once < 100 && server.connection.cut().is_none());
     server.connection.sent(100);

@@ -1,6 +1,7 @@
 //! CONNECT, and upgrades as extended CONNECT, on either side.
 
 use shuntyard_core::error::{ErrorCode, StreamError};
+use shuntyard_core::h2::Sent;
 use shuntyard_core::message::Refusal;
 use shuntyard_requirements::req;
 
@@ -41,10 +42,10 @@ fn rfc6455_4_2_an_upgrade_becomes_extended_connect_and_200_becomes_101() {
     );
     assert_eq!(server.again(), [data("early", false)]);
     assert_eq!(server.recv("GET / HTTP/1.1\r\n\r\n"), [data("GET / HTTP/1.1\r\n\r\n", false)]);
-    assert_eq!(server.connection.send_data(stream, b"hello", false), Ok(5));
+    assert_eq!(server.connection.send_data(stream, b"hello", false), Ok(Sent { cut: 5, waits: false }));
     assert_eq!(server.out(), "hello");
     // Half-close, in either direction.
-    assert_eq!(server.connection.send_data(stream, b"bye", true), Ok(3));
+    assert_eq!(server.connection.send_data(stream, b"bye", true), Ok(Sent { cut: 3, waits: false }));
     assert_eq!(server.out(), "bye");
     assert!(server.connection.is_write_closed() && !server.connection.is_over());
     assert_eq!(server.recv("more"), [data("more", false)]);
@@ -191,7 +192,7 @@ fn b73_extended_connect_becomes_an_upgrade_that_must_be_proven() {
     let told = client.recv(switched(&accept) + "hello");
     assert_eq!(told, [response(&[":status: 200"], false), data("hello", false)]);
     let stream = client.last();
-    assert_eq!(client.connection.send_data(stream, b"abc", true), Ok(3));
+    assert_eq!(client.connection.send_data(stream, b"abc", true), Ok(Sent { cut: 3, waits: false }));
     assert_eq!(client.out(), "abc");
     assert!(client.connection.is_write_closed() && client.connection.is_going_away());
     client.connection.read_closed();
@@ -211,20 +212,26 @@ fn b73_extended_connect_becomes_an_upgrade_that_must_be_proven() {
     }
     // Declined: an ordinary response. Nothing that was meant for the tunnel has left.
     let (_, mut client) = start();
-    assert_eq!(client.connection.send_data(client.last(), b"GET / HTTP/1.1\r\n\r\n", true), Ok(0));
+    assert_eq!(
+        client.connection.send_data(client.last(), b"GET / HTTP/1.1\r\n\r\n", true),
+        Ok(Sent { cut: 0, waits: true })
+    );
     assert_eq!((client.out().as_str(), client.connection.queued(client.last())), ("", 18));
     let told = client.recv("HTTP/1.1 403 \r\ncontent-length: 2\r\n\r\nno");
     assert_eq!(told, [response(&[":status: 403", "content-length: 2"], false), data("no", true)]);
     assert_eq!((client.out().as_str(), client.connection.open_slots()), ("", 1));
     // So is one that takes the request for the GET that it is.
     let (_, mut client) = start();
-    assert_eq!(client.connection.send_data(client.last(), b"GET / HTTP/1.1\r\n\r\n", true), Ok(0));
+    assert_eq!(
+        client.connection.send_data(client.last(), b"GET / HTTP/1.1\r\n\r\n", true),
+        Ok(Sent { cut: 0, waits: true })
+    );
     let told = client.recv("HTTP/1.1 200 \r\nupgrade: websocket\r\ncontent-length: 2\r\n\r\nok");
     assert_eq!(told, [response(&[":status: 200", "content-length: 2"], false), data("ok", true)]);
     assert_eq!((client.out().as_str(), client.connection.open_slots()), ("", 1));
     // Agreed: then it leaves.
     let (accept, mut client) = start();
-    assert_eq!(client.connection.send_data(client.last(), b"hello", true), Ok(0));
+    assert_eq!(client.connection.send_data(client.last(), b"hello", true), Ok(Sent { cut: 0, waits: true }));
     assert_eq!((client.recv(switched(&accept)).len(), client.out().as_str()), (1, "hello"));
     assert!(client.connection.is_write_closed());
     // CONNECT, where 2xx means that it stands, whatever it says of its content.
