@@ -210,6 +210,8 @@ pub struct Ledger {
     pub active: BTreeSet<u64>,
     /// A drain was ordered.
     pub draining: bool,
+    /// When it was ordered, and when its time is over.
+    pub drain: Option<(Nanos, Nanos)>,
     /// Links of connections that were ordered in this step.
     pub dialled: Vec<usize>,
     /// Requests that went to a backend in this step, in order.
@@ -234,6 +236,8 @@ pub struct Ledger {
     pub log: Option<Vec<String>>,
     /// The present moment, for the log.
     pub now: Nanos,
+    /// How much later than due timers may come, and with jumps of the clock.
+    pub slack: Nanos,
     /// When requests were last seen to wait in the gateway's queues.
     pub queued_at: Nanos,
 }
@@ -305,6 +309,17 @@ impl Ledger {
     /// The upstream that serves a request.
     pub fn upstream(&self, rid: u64) -> Option<&UpstreamConfig> {
         self.upstreams.get(*self.upstream_of.get(&rid)?)
+    }
+
+    /// A drain is ordered.
+    pub fn drains(&mut self, now: Nanos, time: Nanos) {
+        self.draining = true;
+        self.drain = Some((now, now.saturating_add(time)));
+    }
+
+    /// Whether a drain has kept a request from what is owed to others: it came when the drain was ordered, or its time is over.
+    pub fn drain_excuses(&self, trace: &Trace) -> bool {
+        self.drain.is_some_and(|(ordered, over)| trace.arrived >= ordered || self.now >= over)
     }
 
     /// Adds a line to the log, where it is kept.

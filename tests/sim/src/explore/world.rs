@@ -16,6 +16,7 @@ use crate::invariants::{self, Scene};
 use crate::ledger::{Attempt, Ledger, Violation};
 use crate::police::{Police, Side};
 use crate::refcodec::frame::{CANCEL, REFUSED_STREAM};
+use crate::world::SECOND;
 
 /// Rounds at one moment at most.
 const TURNS_MAX: usize = 1000;
@@ -392,8 +393,8 @@ impl World {
                 self.gateway.handle_timeout(self.now);
             }
             Event::Drain => {
-                self.ledger.draining = true;
                 let deadline = Duration::from_secs(5);
+                self.ledger.drains(self.now.as_nanos(), 5 * SECOND);
                 self.gateway.handle_command(Command::Drain { deadline }, self.now);
             }
         }
@@ -568,6 +569,7 @@ impl World {
             late: false,
             // States that are alike may have come about in turns that are not.
             turns: &mut invariants::Turns::default(),
+            beside: &mut invariants::Beside::default(),
             slack: 1,
         };
         let over = invariants::every_step(scene);
