@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use shuntyard_core::gateway::{
-    Accepted, Action, Closed, Command, ConnId, Connected, Gateway, Record, RecvBuf, View,
+    Accepted, Action, Cause, Closed, Command, ConnId, Connected, EndRecord, Gateway, Outcome, Record,
+    RecvBuf, View,
 };
 use shuntyard_core::time::{Duration, Instant, WallClock};
 
@@ -22,6 +23,10 @@ use crate::world::SECOND;
 const TURNS_MAX: usize = 1000;
 /// RFC 9113 section 7: INTERNAL_ERROR.
 const INTERNAL_ERROR: u32 = 2;
+
+/// So much time may pass where everybody does what is right, for pauses of requests that were refused and for the rest of an endpoint: of
+/// three losses the longest is four seconds.
+const HEALS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Something that can happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +80,8 @@ pub struct World {
     losses: u32,
     timers: u32,
     drained: bool,
+    /// Since when everybody does what is right.
+    heals_since: Option<Instant>,
 }
 
 impl World {
@@ -100,6 +107,7 @@ impl World {
             losses: 0,
             timers: 0,
             drained: false,
+            heals_since: None,
         };
         for client in 0..scope.clients.len() {
             let port = 5000 + u16::try_from(client).expect("few clients");
@@ -269,6 +277,39 @@ impl World {
     /// Whether the gateway's output waits for the link's socket.
     fn waits(&self, link: usize) -> bool {
         self.scope.crossing && self.links[link].life == Life::Standing && self.police[link].waiting() > 0
+    }
+
+    /// A copy in which everybody does what is right from now on.
+    pub(super) fn healed(&self) -> Self {
+        Self { heals_since: Some(self.now), ..self.fork() }
+    }
+
+    /// For how long everybody has done what is right.
+    pub(super) fn heals_for(&self) -> Duration {
+        self.heals_since.map_or(Duration::ZERO, |since| self.now.saturating_since(since))
+    }
+
+    /// LIVE: whoever had all its time left when everybody began to do what is right is served, and waits for no deadline: time passes only for pauses and
+    /// for rests. (An earlier version let as much time pass as there was: a gateway that asks no backend for anything answers each request
+    /// with 503 when its time is over, and kept every promise.)
+    fn live_nobody_is_told_that_its_time_is_over(&self, record: &EndRecord) -> Result<(), Violation> {
+        let Some(since) = self.heals_since else { return Ok(()) };
+        let (Outcome::LocalReply(cause) | Outcome::Truncated(cause)) = record.outcome else { return Ok(()) };
+        let timeouts = &self.scope.config.timeouts;
+        let limit = match cause {
+            Cause::QueueLimit | Cause::ConnectionTimeout => self.scope.config.upstreams[0].queue_timeout,
+            Cause::ResponseTimeout => timeouts.response,
+            Cause::StreamIdle => timeouts.stream_idle,
+            _ => return Ok(()),
+        };
+        let used = since.saturating_since(record.accepted);
+        if used + HEALS_WITHIN >= limit || self.ledger.draining {
+            return Ok(());
+        }
+        Err(Violation {
+            id: "LIVE",
+            message: format!("everybody does what is right, and there is {record:?}"),
+        })
     }
 
     /// What happens next where everybody does what is right. `None` where all requests have ended and a drain is over.
@@ -530,7 +571,11 @@ impl World {
             Action::Record(record) => {
                 self.ledger.record(&record)?;
                 if let Record::Ended(record) = *record {
-                    invariants::t4_no_deadline_acts_early(&mut self.ledger, &record, &self.scope.config)?;
+                    let (ledger, config) = (&mut self.ledger, &self.scope.config);
+                    invariants::t4_no_deadline_acts_early(ledger, &record, config)?;
+                    invariants::r8_the_unprocessed_go_again(ledger, &self.police, &record, config)?;
+                    invariants::e6_only_the_hopeless_are_told(ledger, &self.police, &record, config)?;
+                    self.live_nobody_is_told_that_its_time_is_over(&record)?;
                 }
             }
             Action::Drained { .. } => self.drained = true,
