@@ -30,6 +30,8 @@ impl fmt::Display for Violation {
 #[derive(Clone, Debug, Default)]
 pub struct Checks {
     counts: Vec<(&'static str, u64)>,
+    /// How often there was what the check is about.
+    premises: BTreeMap<&'static str, u64>,
 }
 
 const NUMBERS: usize = 16;
@@ -52,6 +54,18 @@ impl Checks {
         *name = id;
         *count += 1;
         if holds { Ok(()) } else { Err(Violation { id, message: message() }) }
+    }
+
+    /// Counts that there was what a check is about, where most of its calls look at nothing of the kind.
+    pub fn premise(&mut self, id: &'static str, holds: bool) {
+        if holds {
+            *self.premises.entry(id).or_default() += 1;
+        }
+    }
+
+    /// How often there was, by id.
+    pub fn premises(&self) -> &BTreeMap<&'static str, u64> {
+        &self.premises
     }
 
     /// The counts by id.

@@ -30,6 +30,8 @@ pub struct Report {
     pub answers: BTreeMap<u64, Answer>,
     /// How often each check was made.
     pub checks: BTreeMap<&'static str, u64>,
+    /// How often there was what a check is about, where that is rarer.
+    pub premises: BTreeMap<&'static str, u64>,
     /// The same by requirement of an RFC.
     pub requirements: BTreeMap<&'static str, u64>,
     /// What the gateway wrote on each link, where it was asked to be kept.
@@ -285,6 +287,8 @@ impl Run {
             return;
         }
         self.draining = true;
+        let left = self.adapter.gateway().view().requests > 0;
+        self.stage.ledger.checks.premise("Q2", left);
         let now = self.stage.now();
         self.stage.ledger.drains(now, time);
         self.drain_by = Some((now, now + time + late));
@@ -566,6 +570,7 @@ impl Run {
             answers: self.clients.iter().flat_map(pair).collect(),
             attempts: self.stage.ledger.traces.values().map(|trace| trace.attempts.len() as u64).sum(),
             checks: self.stage.ledger.checks.by_id(),
+            premises: self.stage.ledger.checks.premises().clone(),
             requirements: self.stage.ledger.requirements.clone(),
             outputs: self.stage.outputs.clone(),
             log: self.stage.ledger.log.clone().unwrap_or_default(),

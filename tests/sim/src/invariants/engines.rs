@@ -119,6 +119,8 @@ fn e5_idle_connections_go(scene: &mut Scene<'_>) -> Result<(), Violation> {
     let idle_for = |police: &crate::police::Police| police.idle_for(now).map(|time| time.min(alone));
     let lazy = scene.police.iter().position(|police| idle_for(police).is_some_and(|time| time > most));
     let kept = scene.config.upstreams.iter().any(|upstream| upstream.connections_min > 0);
+    let given_up = !kept && scene.police.iter().any(|police| police.was_given_up_after(idle));
+    scene.checks.premise("E5", given_up);
     scene.checks.check("E5", lazy.is_none() || kept, || format!("link {lazy:?} is idle and stays"))
 }
 

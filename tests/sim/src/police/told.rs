@@ -114,6 +114,13 @@ impl Police {
         (idle && !self.inbound_broken).then(|| now.saturating_sub(self.idle_since))
     }
 
+    /// Whether it is a backend connection that the gateway has given up after it had been idle for so long.
+    pub fn was_given_up_after(&self, idle: Nanos) -> bool {
+        let for_long = self.retired.is_some_and(|at| at.saturating_sub(self.idle_since) >= idle);
+        let stood = self.side == Side::Backend && self.established && self.ended_by_gateway;
+        stood && for_long && self.open.is_empty()
+    }
+
     /// The requests on streams that are open.
     pub fn open_requests(&self) -> impl Iterator<Item = u64> {
         self.open.iter().filter_map(|stream| self.streams.get(stream)?.rid)
