@@ -212,7 +212,8 @@ fn signals_put_no_deadline_off() {
         let (mut program, _streams) =
             program_with_hanging_request(&["--adapter", adapter, "--drain-timeout", "500ms"]);
         let Ok(tasks) = fs::read_dir(format!("/proc/{}/task", program.process.id())) else {
-            eprintln!("SKIPPED: this system does not tell which threads a process has");
+            let _ =
+                writeln!(std::io::stderr(), "SKIPPED this system does not tell which threads a process has");
             return;
         };
         let is_worker = |task: &DirEntry| {
@@ -352,7 +353,7 @@ fn run_out_of_descriptors(adapter: &str) {
     // It keeps within what it was started with: somebody takes that away.
     let pid = process.id().to_string();
     let Ok(lowered) = Command::new("prlimit").args(["--pid", &pid, "--nofile=40:40"]).status() else {
-        eprintln!("SKIPPED: there is no prlimit");
+        let _ = writeln!(std::io::stderr(), "SKIPPED there is no prlimit");
         return;
     };
     assert!(lowered.success());

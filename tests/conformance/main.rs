@@ -1,8 +1,9 @@
 //! What every adapter owes to its clients, backends and operator: one suite, run by each of them on real sockets.
 //!
 //! A test is a function of an [`Adapter`](adapters::Adapter); `on_every_adapter!` makes one test of it for each. Peers are
-//! blocking sockets around the core's own `Client` and `Server`. No test goes by the clock: what should come is waited
-//! for, and what must not come is looked for when something later has come.
+//! blocking sockets around the core's own `Client` and `Server`. What should come is waited for, and what must not come is looked
+//! for when something later has come. A few tests sleep for what shows itself by nothing, as that octets have come to rest: where that
+//! is too short they show less, and fail no sooner.
 
 #[path = "../../core/tests/account/mod.rs"]
 mod account;

@@ -1,6 +1,7 @@
 //! What shows only from outside of the process.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use crate::process::Program;
 #[test]
 fn an_idle_server_sleeps() {
     if !fs::exists("/proc/self/task").is_ok_and(|exists| exists) {
-        eprintln!("SKIPPED: this system does not tell how often threads wake up");
+        let _ = writeln!(std::io::stderr(), "SKIPPED this system does not tell how often threads wake up");
         return;
     }
     for adapter in ["mio", "tokio"] {

@@ -15,7 +15,6 @@ usage: shuntyard-attacks [--seconds N] [--proxies mio,tokio,nghttpx,haproxy] [--
   --seconds N  how long an attack goes on at most (5)
   --proxies    whom to attack (all that are installed)
   --check      end with 1 if an attack on mio or tokio makes its memory grow by 8 MiB or more (256 KiB: upload-unread),
-  --check      end with 1 if an attack on mio or tokio makes its memory grow by 8 MiB or more (256 KiB: upload-unread),
                ends it, or lets a request of the bystander fail; if its connection is not ended that must be, within a
                minute, or is that must not; and if the attack did not happen. Other times are held against nobody
 ";

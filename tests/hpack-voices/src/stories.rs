@@ -1,6 +1,7 @@
 //! Recorded connections of hpack-test-case: lists of fields, and the blocks that other encoders made of them.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -33,7 +34,7 @@ pub fn encoders() -> Option<Vec<PathBuf>> {
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
     let folder = data.join("hpack-test-case");
     let Ok(entries) = fs::read_dir(&folder) else {
-        eprintln!("SKIPPED: no {}", folder.display());
+        let _ = writeln!(std::io::stderr(), "SKIPPED no {}", folder.display());
         return None;
     };
     let mut folders: Vec<_> =

@@ -6,6 +6,8 @@
 //! a test holds. In what stands there instead, `PLANTED` is the question whether this bug is switched on: so one copy has them
 //! all, is built once, and each thread chooses its own. The core itself carries no trace of this.
 //!
+//! Some must be found by the exploration of a small world (`small`), too: that sees what becomes of few requests in every order of events.
+//!
 //! `cargo run -p shuntyard-planted` makes the copy below `target/planted`, builds it with the simulator, and searches.
 
 pub mod copy;

@@ -46,7 +46,9 @@ fn run(mut words: impl Iterator<Item = String>) -> Result<bool, String> {
         if !wanted(bug) {
             continue;
         }
-        command.arg(format!("{}|{}|{}|{}", at + 1, bug.name, bug.within, bug.finds.join(" ")));
+        let (finds, small) = (bug.finds.join(" "), bug.small.as_deref().unwrap_or_default());
+        let world = if bug.http1 { "http1" } else { "" };
+        command.arg(format!("{}|{}|{}|{finds}|{small}|{world}", at + 1, bug.name, bug.within));
     }
     let status = command.status().map_err(|error| format!("cargo: {error}"))?;
     Ok(status.success())

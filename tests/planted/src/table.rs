@@ -16,6 +16,10 @@ pub struct Bug {
     pub finds: Vec<String>,
     /// Within how many seeds.
     pub within: u64,
+    /// It is looked for where peers speak HTTP/1.1.
+    pub http1: bool,
+    /// The small world whose exploration must find it, too, where one must.
+    pub small: Option<String>,
     /// Why nobody finds it yet, where nobody does: it is not searched unless it is named.
     pub open: Option<String>,
     /// What is changed: the file, the lines, and the lines that stand there instead.
@@ -60,6 +64,8 @@ pub fn parse(table: &str) -> Result<Vec<Bug>, String> {
         match word {
             "what" => rest.clone_into(&mut bug.what),
             "finds" => bug.finds = rest.split_whitespace().map(str::to_owned).collect(),
+            "http1" => bug.http1 = true,
+            "small" => bug.small = Some(rest.to_owned()),
             "open" => bug.open = Some(rest.to_owned()),
             "within" => bug.within = rest.parse().map_err(|_| wrong("no number"))?,
             "in" => bug.changes.push(Change { file: rest.to_owned(), ..Change::default() }),

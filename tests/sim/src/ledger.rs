@@ -30,6 +30,8 @@ impl fmt::Display for Violation {
 #[derive(Clone, Debug, Default)]
 pub struct Checks {
     counts: Vec<(&'static str, u64)>,
+    /// How often there was what the check is about.
+    premises: BTreeMap<&'static str, u64>,
 }
 
 const NUMBERS: usize = 16;
@@ -52,6 +54,18 @@ impl Checks {
         *name = id;
         *count += 1;
         if holds { Ok(()) } else { Err(Violation { id, message: message() }) }
+    }
+
+    /// Counts that there was what a check is about, where most of its calls look at nothing of the kind.
+    pub fn premise(&mut self, id: &'static str, holds: bool) {
+        if holds {
+            *self.premises.entry(id).or_default() += 1;
+        }
+    }
+
+    /// How often there was, by id.
+    pub fn premises(&self) -> &BTreeMap<&'static str, u64> {
+        &self.premises
     }
 
     /// The counts by id.
@@ -210,6 +224,8 @@ pub struct Ledger {
     pub active: BTreeSet<u64>,
     /// A drain was ordered.
     pub draining: bool,
+    /// When it was ordered, and when its time is over.
+    pub drain: Option<(Nanos, Nanos)>,
     /// Links of connections that were ordered in this step.
     pub dialled: Vec<usize>,
     /// Requests that went to a backend in this step, in order.
@@ -234,6 +250,8 @@ pub struct Ledger {
     pub log: Option<Vec<String>>,
     /// The present moment, for the log.
     pub now: Nanos,
+    /// How much later than due timers may come, and with jumps of the clock.
+    pub slack: Nanos,
     /// When requests were last seen to wait in the gateway's queues.
     pub queued_at: Nanos,
 }
@@ -305,6 +323,17 @@ impl Ledger {
     /// The upstream that serves a request.
     pub fn upstream(&self, rid: u64) -> Option<&UpstreamConfig> {
         self.upstreams.get(*self.upstream_of.get(&rid)?)
+    }
+
+    /// A drain is ordered.
+    pub fn drains(&mut self, now: Nanos, time: Nanos) {
+        self.draining = true;
+        self.drain = Some((now, now.saturating_add(time)));
+    }
+
+    /// Whether a drain has kept a request from what is owed to others: it came when the drain was ordered, or its time is over.
+    pub fn drain_excuses(&self, trace: &Trace) -> bool {
+        self.drain.is_some_and(|(ordered, over)| trace.arrived >= ordered || self.now >= over)
     }
 
     /// Adds a line to the log, where it is kept.

@@ -11,7 +11,7 @@ use shuntyard_core::time::{Duration, Instant};
 use crate::adapter::Adapter;
 use crate::client::{Answer, Client};
 use crate::generate::AMPLE_DRAIN;
-use crate::invariants::{self, Paid, Scene, Turns};
+use crate::invariants::{self, Beside, Paid, Scene, Turns};
 use crate::ledger::{Attempt, Violation};
 use crate::net::End;
 use crate::probe;
@@ -30,6 +30,8 @@ pub struct Report {
     pub answers: BTreeMap<u64, Answer>,
     /// How often each check was made.
     pub checks: BTreeMap<&'static str, u64>,
+    /// How often there was what a check is about, where that is rarer.
+    pub premises: BTreeMap<&'static str, u64>,
     /// The same by requirement of an RFC.
     pub requirements: BTreeMap<&'static str, u64>,
     /// What the gateway wrote on each link, where it was asked to be kept.
@@ -176,6 +178,7 @@ struct Run {
     rest: View,
     limits: [u64; Limit::ALL.len()],
     turns: Turns,
+    beside: Beside,
     /// The gateway's work so far, and what has paid for it (N4).
     worked: (u64, Paid),
     steps: u64,
@@ -209,6 +212,7 @@ impl Run {
         let (config, mut jumps) = (scenario.config.clone(), scenario.jumps.clone());
         jumps.sort_unstable_by(|a, b| b.cmp(a));
         let slack = scenario.adapter.late + 2 * SECOND + jumps.iter().map(|(_, by)| by).sum::<Nanos>();
+        stage.ledger.slack = slack;
         Ok(Self {
             stage,
             adapter,
@@ -225,6 +229,7 @@ impl Run {
             rest: View::default(),
             limits: [0; Limit::ALL.len()],
             turns: Turns::default(),
+            beside: Beside::default(),
             worked: (0, Paid::default()),
             steps: 0,
             steps_in_vain: 0,
@@ -281,8 +286,11 @@ impl Run {
         if self.drain_by.is_some() {
             return;
         }
-        (self.draining, self.stage.ledger.draining) = (true, true);
+        self.draining = true;
+        let left = self.adapter.gateway().view().requests > 0;
+        self.stage.ledger.checks.premise("Q2", left);
         let now = self.stage.now();
+        self.stage.ledger.drains(now, time);
         self.drain_by = Some((now, now + time + late));
         self.adapter.drain(time, now);
     }
@@ -383,6 +391,7 @@ impl Run {
                 draining: self.draining,
                 late: self.adapter.is_late(now),
                 turns: &mut self.turns,
+                beside: &mut self.beside,
                 slack: self.slack,
             };
             let over = invariants::every_step(scene);
@@ -561,6 +570,7 @@ impl Run {
             answers: self.clients.iter().flat_map(pair).collect(),
             attempts: self.stage.ledger.traces.values().map(|trace| trace.attempts.len() as u64).sum(),
             checks: self.stage.ledger.checks.by_id(),
+            premises: self.stage.ledger.checks.premises().clone(),
             requirements: self.stage.ledger.requirements.clone(),
             outputs: self.stage.outputs.clone(),
             log: self.stage.ledger.log.clone().unwrap_or_default(),

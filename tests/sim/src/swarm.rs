@@ -31,6 +31,8 @@ pub struct Totals {
     pub faults: u64,
     /// How often each check was made.
     pub checks: BTreeMap<&'static str, u64>,
+    /// How often there was what a check is about, where that is rarer.
+    pub premises: BTreeMap<&'static str, u64>,
     /// The same by requirement of an RFC.
     pub requirements: BTreeMap<&'static str, u64>,
     /// How often somebody ran into each limit of the gateway.
@@ -58,6 +60,7 @@ impl Totals {
                 self.octets += report.octets;
                 self.limits.iter_mut().zip(report.limits).for_each(|(all, n)| *all += n);
                 report.checks.into_iter().for_each(|(id, n)| *self.checks.entry(id).or_default() += n);
+                report.premises.into_iter().for_each(|(id, n)| *self.premises.entry(id).or_default() += n);
                 report
                     .requirements
                     .into_iter()
@@ -78,6 +81,7 @@ impl Totals {
         self.limits.iter_mut().zip(other.limits).for_each(|(all, n)| *all += n);
         self.faults += other.faults;
         other.checks.into_iter().for_each(|(id, n)| *self.checks.entry(id).or_default() += n);
+        other.premises.into_iter().for_each(|(id, n)| *self.premises.entry(id).or_default() += n);
         other.requirements.into_iter().for_each(|(id, n)| *self.requirements.entry(id).or_default() += n);
         self.coverage.merge(other.coverage);
         self.failures.extend(other.failures);

@@ -9,7 +9,7 @@ use shuntyard_core::gateway::{
 };
 use shuntyard_core::time::{Duration, Instant};
 use shuntyard_sim::client::Answer;
-use shuntyard_sim::invariants::{self, Scene, Turns};
+use shuntyard_sim::invariants::{self, Beside, Scene, Turns};
 use shuntyard_sim::ledger::{Attempt, Checks, Head, Ledger, Thaw, Trace, Violation};
 use shuntyard_sim::police::{Police, Side};
 use shuntyard_sim::refcodec::field;
@@ -200,6 +200,7 @@ fn w3_credit_runs_no_further_than_content() {
             draining: false,
             late: false,
             turns: &mut Turns::default(),
+            beside: &mut Beside::default(),
             slack: 0,
         };
         let result = invariants::w3_credit_follows_content(&mut scene, 1, &trace);
@@ -359,6 +360,7 @@ fn i3_in(moments: &[&[usize]]) -> Result<(), Violation> {
             draining: false,
             late: false,
             turns: &mut turns,
+            beside: &mut Beside::default(),
             slack: 0,
         };
         invariants::i3_clients_take_turns(&mut scene)?;
@@ -521,6 +523,7 @@ fn seen(seen: Inspection, view: View) -> Result<Vec<u64>, Violation> {
         draining: false,
         late: false,
         turns: &mut Turns::default(),
+        beside: &mut Beside::default(),
         slack: 0,
     })
 }
@@ -567,4 +570,86 @@ fn r1_more_than_is_kept() {
         let result = invariants::r1_only_what_may_be_kept_is_sent_again(&mut ledger, 9);
         if fine { result.unwrap() } else { assert_breaks("R1", result) }
     }
+}
+
+/// A ledger in which request 9 of the client on link 0 waits for an upstream of one endpoint, to which link 1 leads.
+fn waiting_for_one_endpoint() -> (shuntyard_core::config::Config, Ledger) {
+    let config = Scenario::new(0, vec![], vec![Backend::new(1)]).config;
+    let mut ledger = Ledger::default().limited(&config);
+    let Host::Address(Address::Inet(target)) = config.upstreams[0].endpoints[0].host else {
+        panic!("an address")
+    };
+    ledger.targets.insert(1, target);
+    ledger.upstream_of.insert(9, 0);
+    ledger.trace(9).front = Some((0, 1));
+    ledger.active.insert(9);
+    (config, ledger)
+}
+
+#[test]
+fn e8_nobody_waits_for_long_beside_an_idle_connection() {
+    let (config, mut ledger) = waiting_for_one_endpoint();
+    let mut police = [Police::new(0, Side::Front, 0, 1), Police::new(1, Side::Backend, 0, 1)];
+    let settings = |ack, settings| Frame::Settings { ack, settings }.encode();
+    police[1].delivered(&settings(false, vec![(3, 1)]), true, &mut ledger).unwrap();
+    let said = [PREFACE.to_vec(), settings(false, vec![]), settings(true, vec![])].concat();
+    police[1].emitted(&said, &mut ledger).unwrap();
+    police[1].sent(said.len(), &mut ledger).unwrap();
+    let mut beside = Beside::default();
+    let mut judge = |ledger: &Ledger, police: &[Police]| {
+        invariants::e8_nobody_waits_for_long_beside_an_idle_connection(&mut Scene {
+            ledger,
+            checks: &mut Checks::default(),
+            police,
+            view: &View { queued: 1, requests: 1, ..View::default() },
+            seen: &Inspection::default(),
+            config: &config,
+            next_timeout: None,
+            draining: false,
+            late: false,
+            turns: &mut Turns::default(),
+            beside: &mut beside,
+            slack: SECOND,
+        })
+    };
+    let connect = u64::try_from(config.timeouts.connect.as_nanos()).unwrap();
+    judge(&ledger, &police).unwrap();
+    ledger.now = connect + SECOND;
+    judge(&ledger, &police).unwrap();
+    ledger.now += 1;
+    assert_breaks("E8", judge(&ledger, &police));
+    // Whoever was not free in between is counted anew.
+    police[1].paused = true;
+    judge(&ledger, &police).unwrap();
+    police[1].paused = false;
+    judge(&ledger, &police).unwrap();
+}
+
+#[test]
+fn e6_told_although_somebody_comes_or_nobody_has_failed_lately() {
+    let judge = |change: fn(&mut Police), now| {
+        let (config, mut ledger) = waiting_for_one_endpoint();
+        let mut police = [Police::new(0, Side::Front, 0, 1), Police::new(1, Side::Backend, 0, 1)];
+        change(&mut police[1]);
+        ledger.now = now;
+        let record = end_of_9(Outcome::LocalReply(Cause::ConnectionRefused), 502);
+        invariants::e6_only_the_hopeless_are_told(&mut ledger, &police, &record, &config)
+    };
+    judge(|police| police.lost(SECOND), 2 * SECOND).unwrap();
+    // It is being dialled; and that it was dialled in vain was long ago.
+    assert_breaks("E6", judge(|_| {}, SECOND));
+    assert_breaks("E6", judge(|police| police.lost(SECOND), 62 * SECOND));
+}
+
+#[test]
+fn r8_a_drain_excuses_who_came_behind_it_and_who_is_left_at_its_end() {
+    let judge = |arrived, now| {
+        let (_, mut ledger) = waiting_for_one_endpoint();
+        ledger.drains(10, 10);
+        ledger.now = now;
+        ledger.trace(9).arrived = arrived;
+        let trace = ledger.trace(9).clone();
+        ledger.drain_excuses(&trace)
+    };
+    assert!(!judge(9, 19) && judge(10, 19) && judge(9, 20));
 }

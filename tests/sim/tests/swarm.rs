@@ -15,6 +15,8 @@ use shuntyard_sim::text;
 const SEEDS: u64 = 200;
 /// Scenarios among which every pair of features comes together.
 const PAIRED: u64 = 40_000;
+/// Seeds after which there was something to look at for each check.
+const PREMISED: u64 = 2_000;
 /// Seeds after which somebody has run into each limit.
 const ENOUGH: u64 = 10_000;
 /// Runs to shrink one failure.
@@ -62,6 +64,10 @@ fn seeds_without_a_violation() {
     }
     totals.requirements.iter().for_each(|(id, times)| shuntyard_requirements::counted(id, *times));
     assert_eq!(invariants::never_checked(&totals.checks), [""; 0], "checks that were never made");
+    println!("what rare checks are about: {:?}", totals.premises);
+    if totals.scenarios >= PREMISED {
+        assert_eq!(invariants::never_arose(&totals.premises), [""; 0], "checks that had nothing to look at");
+    }
     if totals.scenarios >= ENOUGH {
         assert!(totals.limits.iter().all(|&n| n > 0), "a limit that nobody ever ran into");
     }

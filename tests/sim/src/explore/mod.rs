@@ -19,9 +19,13 @@ use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use scopes::{Scope, scopes};
+use shuntyard_core::time::Duration;
 pub use world::{Event, World};
 
 use crate::ledger::Violation;
+
+/// Whoever is not done when everybody has done what is right for so long never will be.
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// What an exploration has found, apart from violations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,8 +82,8 @@ struct Search<'a> {
     path: Vec<(Option<Event>, World)>,
     /// By digest; the begin has none.
     met: HashMap<u64, Option<Origin>>,
-    /// States from which all is known to end well.
-    healthy: HashSet<u64>,
+    /// States from which all is known to end well, with how long everybody had done what is right when they were met.
+    healthy: HashSet<(u64, Duration)>,
     explored: Explored,
 }
 
@@ -166,16 +170,16 @@ impl Search<'_> {
     fn heal(&mut self, digest: u64, world: &World) -> Result<(), Box<Counterexample>> {
         let mut way = Vec::new();
         let mut passed = Vec::new();
-        let mut world = world.fork();
-        let mut at = digest;
+        let mut world = world.healed();
+        let mut at = (digest, Duration::ZERO);
         let outcome = guarded(|| {
             while self.healthy.insert(at) {
                 passed.push(at);
                 let Some(event) = world.healing()? else { return world.is_over() };
                 way.push(event);
                 world.apply(event)?;
-                at = world.digest();
-                if passed.contains(&at) {
+                at = (world.digest(), world.heals_for());
+                if passed.contains(&at) || world.heals_for() > HOUR {
                     let message = format!("healed, it goes round in circles: {event:?}");
                     return Err(Violation { id: "LIVE", message });
                 }

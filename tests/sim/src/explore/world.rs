@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use shuntyard_core::gateway::{
-    Accepted, Action, Closed, Command, ConnId, Connected, Gateway, Record, RecvBuf, View,
+    Accepted, Action, Cause, Closed, Command, ConnId, Connected, EndRecord, Gateway, Outcome, Record,
+    RecvBuf, View,
 };
 use shuntyard_core::time::{Duration, Instant, WallClock};
 
@@ -16,11 +17,16 @@ use crate::invariants::{self, Scene};
 use crate::ledger::{Attempt, Ledger, Violation};
 use crate::police::{Police, Side};
 use crate::refcodec::frame::{CANCEL, REFUSED_STREAM};
+use crate::world::SECOND;
 
 /// Rounds at one moment at most.
 const TURNS_MAX: usize = 1000;
 /// RFC 9113 section 7: INTERNAL_ERROR.
 const INTERNAL_ERROR: u32 = 2;
+
+/// So much time may pass where everybody does what is right, for pauses of requests that were refused and for the rest of an endpoint: of
+/// three losses the longest is four seconds.
+const HEALS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Something that can happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +80,8 @@ pub struct World {
     losses: u32,
     timers: u32,
     drained: bool,
+    /// Since when everybody does what is right.
+    heals_since: Option<Instant>,
 }
 
 impl World {
@@ -99,6 +107,7 @@ impl World {
             losses: 0,
             timers: 0,
             drained: false,
+            heals_since: None,
         };
         for client in 0..scope.clients.len() {
             let port = 5000 + u16::try_from(client).expect("few clients");
@@ -270,6 +279,39 @@ impl World {
         self.scope.crossing && self.links[link].life == Life::Standing && self.police[link].waiting() > 0
     }
 
+    /// A copy in which everybody does what is right from now on.
+    pub(super) fn healed(&self) -> Self {
+        Self { heals_since: Some(self.now), ..self.fork() }
+    }
+
+    /// For how long everybody has done what is right.
+    pub(super) fn heals_for(&self) -> Duration {
+        self.heals_since.map_or(Duration::ZERO, |since| self.now.saturating_since(since))
+    }
+
+    /// LIVE: whoever had all its time left when everybody began to do what is right is served, and waits for no deadline: time passes only for pauses and
+    /// for rests. (An earlier version let as much time pass as there was: a gateway that asks no backend for anything answers each request
+    /// with 503 when its time is over, and kept every promise.)
+    fn live_nobody_is_told_that_its_time_is_over(&self, record: &EndRecord) -> Result<(), Violation> {
+        let Some(since) = self.heals_since else { return Ok(()) };
+        let (Outcome::LocalReply(cause) | Outcome::Truncated(cause)) = record.outcome else { return Ok(()) };
+        let timeouts = &self.scope.config.timeouts;
+        let limit = match cause {
+            Cause::QueueLimit | Cause::ConnectionTimeout => self.scope.config.upstreams[0].queue_timeout,
+            Cause::ResponseTimeout => timeouts.response,
+            Cause::StreamIdle => timeouts.stream_idle,
+            _ => return Ok(()),
+        };
+        let used = since.saturating_since(record.accepted);
+        if used + HEALS_WITHIN >= limit || self.ledger.draining {
+            return Ok(());
+        }
+        Err(Violation {
+            id: "LIVE",
+            message: format!("everybody does what is right, and there is {record:?}"),
+        })
+    }
+
     /// What happens next where everybody does what is right. `None` where all requests have ended and a drain is over.
     pub(super) fn healing(&self) -> Result<Option<Event>, Violation> {
         if self.drained {
@@ -392,8 +434,8 @@ impl World {
                 self.gateway.handle_timeout(self.now);
             }
             Event::Drain => {
-                self.ledger.draining = true;
                 let deadline = Duration::from_secs(5);
+                self.ledger.drains(self.now.as_nanos(), 5 * SECOND);
                 self.gateway.handle_command(Command::Drain { deadline }, self.now);
             }
         }
@@ -529,7 +571,11 @@ impl World {
             Action::Record(record) => {
                 self.ledger.record(&record)?;
                 if let Record::Ended(record) = *record {
-                    invariants::t4_no_deadline_acts_early(&mut self.ledger, &record, &self.scope.config)?;
+                    let (ledger, config) = (&mut self.ledger, &self.scope.config);
+                    invariants::t4_no_deadline_acts_early(ledger, &record, config)?;
+                    invariants::r8_the_unprocessed_go_again(ledger, &self.police, &record, config)?;
+                    invariants::e6_only_the_hopeless_are_told(ledger, &self.police, &record, config)?;
+                    self.live_nobody_is_told_that_its_time_is_over(&record)?;
                 }
             }
             Action::Drained { .. } => self.drained = true,
@@ -568,6 +614,7 @@ impl World {
             late: false,
             // States that are alike may have come about in turns that are not.
             turns: &mut invariants::Turns::default(),
+            beside: &mut invariants::Beside::default(),
             slack: 1,
         };
         let over = invariants::every_step(scene);

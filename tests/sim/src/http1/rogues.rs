@@ -80,6 +80,27 @@ impl ClientRogue {
         matches!(self, Self::BadChunk | Self::HugeChunk | Self::LongChunk | Self::Finishes | Self::Leaves)
     }
 
+    /// Statuses of which it is told one (RFC 9112 section 3, RFC 6585 section 5, RFC 9110 sections 15.5.9 and 15.6), where it is
+    /// told what was wrong. Of who breaks off its content, or breaks its framing behind a head that was sound, a backend may have thought otherwise.
+    fn statuses(self) -> &'static [u16] {
+        match self {
+            Self::BadLine | Self::NoHost | Self::TwoHosts | Self::TwoLengths | Self::BothFramings => &[400],
+            Self::Folded | Self::BlankName | Self::Nul | Self::BareCr | Self::NoText => &[400],
+            Self::BadVersion => &[400, 505],
+            Self::OtherCoding => &[400, 501],
+            Self::EndlessHead => &[431],
+            Self::HalfHead => &[408],
+            Self::BadChunk | Self::HugeChunk | Self::LongChunk => &[400, 502, 503, 504],
+            Self::Finishes | Self::Leaves => &[400, 408, 502, 503, 504],
+        }
+    }
+
+    /// Whether it is told, whatever becomes of others.
+    pub(super) fn is_told(self) -> bool {
+        // Of octets that are no text this world reads no answer.
+        !self.is_forwarded() && self != Self::NoText
+    }
+
     /// What it says, for a request whose content is in chunks.
     fn octets(self, exchange: &Exchange) -> Vec<u8> {
         let rid = exchange.rid;
@@ -127,7 +148,7 @@ impl ClientRogue {
 /// A client that breaks the rules, and takes what comes.
 #[derive(Debug)]
 pub(super) struct Rogue {
-    what: ClientRogue,
+    pub(super) what: ClientRogue,
     exchange: Exchange,
     wire: Wire,
     asked: bool,
@@ -178,7 +199,7 @@ impl Rogue {
             Part::Head([_, status, _], fields) if !self.ended => {
                 let status = status.parse().map_err(|_| format!("a status {status}"))?;
                 let last = value_of(&fields, "connection").is_some_and(|value| value == b"close");
-                if !(400..=599).contains(&status) || !last {
+                if !self.what.statuses().contains(&status) || !last {
                     return Err(format!("{:?} is answered by {status}, {fields:?}", self.what));
                 }
                 self.status = Some(status);
@@ -193,6 +214,9 @@ impl Rogue {
         }
     }
 }
+
+/// The status of responses that break the rules, which nobody else gives: where it arrives, the gateway has passed one on.
+pub(super) const ROGUE: u16 = 299;
 
 /// What a backend does in a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -245,19 +269,22 @@ impl BackendRogue {
 
     /// What it says in place of a response that is sound, and whether it goes away then.
     pub(super) fn octets(self, sound: Vec<u8>) -> (Vec<u8>, bool) {
-        // Where nothing is wrong with it, as with chunks behind an answer to HEAD, it looks like one of the gateway's own.
-        let with = |lines: &str| format!("HTTP/1.1 502 No\r\n{lines}\r\n").into_bytes();
+        let with = |lines: &str| format!("HTTP/1.1 {ROGUE} No\r\n{lines}\r\n").into_bytes();
         let octets = match self {
             Self::BadStatus => b"HTTP/1.1 2x0 OK\r\ncontent-length: 0\r\n\r\n".to_vec(),
-            Self::BadVersion => b"HTTP/2.0 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec(),
+            Self::BadVersion => format!("HTTP/2.0 {ROGUE} OK\r\ncontent-length: 0\r\n\r\n").into_bytes(),
             Self::BadField => with("content-length: 0\r\nno colon\r\n"),
             Self::Nul => with("content-length: 0\r\nx-nul: a\0b\r\n"),
             Self::TwoLengths => with("content-length: 1\r\ncontent-length: 2\r\n"),
             Self::BothFramings => with("content-length: 5\r\ntransfer-encoding: chunked\r\n"),
             Self::BadChunk => with("transfer-encoding: chunked\r\n\r\nzz\r\nab"),
-            Self::EndlessHead => [b"HTTP/1.1 200 OK\r\nx-long: ".to_vec(), vec![b'a'; 300 << 10]].concat(),
-            Self::HalfHead => b"HTTP/1.1 200 OK\r\ncontent-le".to_vec(),
-            Self::Twice => [sound, b"HTTP/1.1 204 None\r\n\r\n".to_vec()].concat(),
+            Self::EndlessHead => {
+                [format!("HTTP/1.1 {ROGUE} OK\r\nx-long: ").into_bytes(), vec![b'a'; 300 << 10]].concat()
+            }
+            Self::HalfHead => format!("HTTP/1.1 {ROGUE} OK\r\ncontent-le").into_bytes(),
+            Self::Twice => {
+                [sound, format!("HTTP/1.1 {ROGUE} None\r\ncontent-length: 0\r\n\r\n").into_bytes()].concat()
+            }
             Self::Switches => b"HTTP/1.1 101 Now\r\nconnection: upgrade\r\nupgrade: other\r\n\r\n".to_vec(),
             Self::Interims => b"HTTP/1.1 103 Hints\r\n\r\n".repeat(200),
             Self::NoText => (0..=255).rev().cycle().take(2000).collect(),

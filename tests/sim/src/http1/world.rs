@@ -10,8 +10,8 @@ use shuntyard_core::gateway::{
 use shuntyard_core::time::{Duration, Instant, WallClock};
 
 use super::peers::{Backend1, Client1};
-use super::plan::{Plan, Role};
-use super::rogues::Rogue;
+use super::plan::{Fault, Plan, Role};
+use super::rogues::{BackendRogue, ROGUE, Rogue};
 use super::tunnels::{Tunnel, is_refused};
 use crate::backend::{BackendConn, Scripts};
 use crate::client::{Answer, Client};
@@ -464,11 +464,19 @@ impl<'a> Run<'a> {
                 self.checks.check("L7", as_it_should, || format!("tunnel {rid}: {tunnel:?}"))?;
                 complete.extend((tunnel.is_whole() || tunnel.status == Some(403)).then_some(rid));
             }
+            if let Voice::Rogue(rogue) = voice {
+                let told = rogue.status.is_some() || !rogue.what.is_told();
+                self.checks.check("L7", told, || format!("{:?} is not told what is wrong", rogue.what))?;
+            }
             for (exchange, answer) in self.plan.scenario.sessions[at].exchanges.iter().zip(voice.answers()) {
                 requests += 1;
                 if answer.ended && answer.is_from_backend() {
                     complete.insert(exchange.rid);
                 }
+                let passed_on = answer.status() == Some(ROGUE) && !self.may_pass_on(exchange, answer);
+                self.checks.check("L6", !passed_on, || {
+                    format!("request {}: a response that broke the rules: {answer:?}", exchange.rid)
+                })?;
                 is_true(&mut self.checks, exchange, answer, http2, !hurts)?;
             }
         }
@@ -483,6 +491,14 @@ impl<'a> Run<'a> {
         })?;
         let executed = self.executions()?;
         Ok(Report { requests, complete: complete.len() as u64, executed, checks: self.checks.by_id() })
+    }
+
+    /// Whether a client may see the head of a response that breaks the rules: where its chunks do, which come behind it. Of one to HEAD they are no part, so
+    /// that nothing is wrong with it.
+    fn may_pass_on(&self, exchange: &Exchange, answer: &Answer) -> bool {
+        let breaks = |fault: &Fault| matches!(fault, Fault::Rogue(_, BackendRogue::BadChunk));
+        let whole = exchange.request.method == Method::Head;
+        self.plan.backends.iter().flatten().any(breaks) && (whole || !answer.ended)
     }
 
     /// R3: a request that is not idempotent is executed once at most, others as often as the configuration allows.
@@ -504,7 +520,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// L7, D2: the answer is the script's, or, where something has hurt, the gateway's own or none.
+/// L7, D2: the answer is the script's, or, where something has hurt, the gateway's own or none. (Whether one that breaks the rules may be seen was looked at.)
 fn is_true(
     checks: &mut Checks,
     exchange: &Exchange,
@@ -517,7 +533,7 @@ fn is_true(
     let backends = answer.ended && answer.is_from_backend();
     checks.check("L7", backends || !exact, || format!("request {rid} is not answered: {answer:?}"))?;
     if !backends {
-        let own = !answer.ended || matches!(answer.status(), Some(502..=504));
+        let own = !answer.ended || matches!(answer.status(), Some(ROGUE | 502..=504));
         return checks.check("L7", own, || format!("request {rid}: {answer:?}"));
     }
     let head = answer.head.as_deref().unwrap_or_default();

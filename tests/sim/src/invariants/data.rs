@@ -39,6 +39,7 @@ pub fn d4_the_end_leaves_at_once(scene: &mut Scene<'_>, rid: u64, trace: &Trace)
         && !last.malformed
         && trace.sent == last.received
         && !trace.is_answered();
+    scene.checks.premise("D4", last.ended && trace.ended && trace.sent == last.received);
     scene.checks.check("D4", !response_due, || format!("the end of response {rid} waits: {trace:?}"))?;
     let request_due = backend.takes_output()
         && front.is_heard()

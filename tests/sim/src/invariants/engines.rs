@@ -7,6 +7,7 @@ use shuntyard_core::gateway::{Cause, EndRecord, Outcome};
 
 use super::{Scene, rid_of};
 use crate::ledger::{Attempt, Head, Ledger, Thaw, Trace, Violation};
+use crate::world::{Nanos, SECOND};
 
 /// **E1, E4, E5, E7, E8, E12** (after every step), as far as counts show them.
 ///
@@ -118,11 +119,13 @@ fn e5_idle_connections_go(scene: &mut Scene<'_>) -> Result<(), Violation> {
     let idle_for = |police: &crate::police::Police| police.idle_for(now).map(|time| time.min(alone));
     let lazy = scene.police.iter().position(|police| idle_for(police).is_some_and(|time| time > most));
     let kept = scene.config.upstreams.iter().any(|upstream| upstream.connections_min > 0);
+    let given_up = !kept && scene.police.iter().any(|police| police.was_given_up_after(idle));
+    scene.checks.premise("E5", given_up);
     scene.checks.check("E5", lazy.is_none() || kept, || format!("link {lazy:?} is idle and stays"))
 }
 
 /// Whether there is memory for every request there is and one more, so that nobody can be waiting for it.
-fn has_memory(scene: &Scene<'_>) -> bool {
+pub(super) fn has_memory(scene: &Scene<'_>) -> bool {
     let config = scene.config;
     let window =
         u64::from(config.backend.initial_window_size.max(config.backend.stream_window_max)).max(65_535);
@@ -132,26 +135,13 @@ fn has_memory(scene: &Scene<'_>) -> bool {
 /// Where requests are looked at, and only while memory cannot be what they wait for: those that are frozen, beside the connections that carry others of their kind. An idle
 /// connection is not counted: the gateway may prefer another endpoint.
 fn e8_nobody_waits_beside_a_free_slot(scene: &mut Scene<'_>) -> Result<(), Violation> {
-    let (view, config) = (scene.view, scene.config);
+    let view = scene.view;
     let memory = has_memory(scene);
-    if view.queued == 0 || !memory || scene.draining {
+    if view.queued == 0 || !memory {
         return Ok(());
     }
-    let cap = config.backend.max_concurrent_streams_cap;
-    // A connection that has had its time takes nothing new, and need not say so; ages have jitter.
-    let old = u64::try_from(config.timeouts.backend_age.as_nanos()).unwrap_or(u64::MAX) / 10 * 9;
-    let is_free = |police: &crate::police::Police| {
-        police.has_free_slot(cap, scene.ledger.now) && police.age(scene.ledger.now) < old
-    };
-    let free: Vec<usize> = (0..scene.police.len()).filter(|&link| is_free(&scene.police[link])).collect();
-    for &rid in &scene.ledger.active {
-        let trace = &scene.ledger.traces[&rid];
-        // Who waits to be tried again may have to let some time pass.
-        let frozen = trace.attempts.is_empty() && trace.head.is_none() && !trace.malformed;
-        let (Some((front, _)), Some(upstream)) = (trace.front, scene.ledger.upstream(rid)) else { continue };
-        if !frozen || trace.is_answered() || scene.police[front].paused {
-            continue;
-        }
+    let free: Vec<usize> = (0..scene.police.len()).filter(|&link| is_free(scene, link)).collect();
+    for (rid, front, upstream) in who_is_frozen(scene) {
         let serves = |link: &&usize| {
             let police = &scene.police[**link];
             let same_front = |rid: u64| scene.ledger.traces[&rid].front.is_some_and(|(at, _)| at == front);
@@ -165,13 +155,36 @@ fn e8_nobody_waits_beside_a_free_slot(scene: &mut Scene<'_>) -> Result<(), Viola
         };
         let unused = free.iter().find(serves);
         scene.checks.check("E8", unused.is_none(), || {
+            let trace = &scene.ledger.traces[&rid];
             format!("request {rid} is frozen while link {unused:?} has a free slot: {view:?}, {trace:?}")
         })?;
     }
     Ok(())
 }
 
-fn leads_to(ledger: &Ledger, link: usize, upstream: &UpstreamConfig) -> bool {
+/// Whether the link has a free slot. A connection that has had its time takes nothing new, and need not say so; ages have jitter.
+pub(super) fn is_free(scene: &Scene<'_>, link: usize) -> bool {
+    let (config, now) = (scene.config, scene.ledger.now);
+    let old = u64::try_from(config.timeouts.backend_age.as_nanos()).unwrap_or(u64::MAX) / 10 * 9;
+    let police = &scene.police[link];
+    police.has_free_slot(config.backend.max_concurrent_streams_cap, now) && police.age(now) < old
+}
+
+/// Requests that are frozen and were with no backend yet, with their clients' links and their upstreams, as far as the gateway has looked at them and a
+/// drain leaves them their time. Who waits to be tried again may have to let some time pass.
+pub(super) fn who_is_frozen<'a>(scene: &Scene<'a>) -> Vec<(u64, usize, &'a UpstreamConfig)> {
+    let (ledger, police) = (scene.ledger, scene.police);
+    let frozen = |&rid: &u64| {
+        let trace = &ledger.traces[&rid];
+        let frozen = trace.attempts.is_empty() && trace.head.is_none() && !trace.malformed;
+        let (front, _) = trace.front?;
+        let waits = frozen && !trace.is_answered() && !police[front].paused && !ledger.drain_excuses(trace);
+        Some((rid, front, ledger.upstream(rid)?)).filter(|_| waits)
+    };
+    ledger.active.iter().filter_map(frozen).collect()
+}
+
+pub(super) fn leads_to(ledger: &Ledger, link: usize, upstream: &UpstreamConfig) -> bool {
     let Some(&target) = ledger.targets.get(&link) else { return false };
     let host = Host::Address(target.into());
     upstream.endpoints.iter().any(|endpoint| endpoint.host == host)
@@ -296,23 +309,53 @@ pub fn e6_only_the_hopeless_are_told(
     let longest = config.upstreams.iter().map(|upstream| upstream.queue_timeout).min().unwrap_or_default();
     let in_vain = record.outcome == Outcome::LocalReply(Cause::ConnectionTimeout)
         && record.ended.saturating_since(record.accepted) >= longest;
-    let hopeless = in_vain || is_hopeless(ledger, police, upstream);
+    let arrived = rid_of(record).map_or(0, |rid| ledger.traces.get(&rid).map_or(0, |trace| trace.arrived));
+    let hopeless = in_vain || is_hopeless(ledger, police, (upstream, arrived), config);
     ledger.check("E6", hopeless, || format!("told though it could wait: {:?}", record.outcome))
 }
 
-/// Whether each endpoint was dialled in vain, or so many connections to it ended as soon as they stood.
+/// How long an answer of the gateway's own may wait for its client before its record comes.
+const TOLD_WITHIN: Nanos = 60 * SECOND;
+
+/// Whether at some time, since the request came, each endpoint had been dialled in vain in the last minute, or so many connections to it had ended as soon as they
+/// stood, and nobody was on the way whom all that wait for the upstream may wait for. The record comes when the answer has left: what is so then need not
+/// have been so when it was made. (An earlier version took a dial that was under way for one in vain, and one that had failed long ago for one of now: it
+/// excused nearly everything.)
 pub(super) fn is_hopeless(
     ledger: &Ledger,
     police: &[crate::police::Police],
-    upstream: &UpstreamConfig,
+    (upstream, arrived): (&UpstreamConfig, Nanos),
+    config: &Config,
 ) -> bool {
-    let in_vain = |host: &Host| {
+    let connect = u64::try_from(config.timeouts.connect.as_nanos()).unwrap_or(u64::MAX);
+    // An endpoint rests for longer where the timer that ends it is late.
+    let within = (60 * SECOND).saturating_add(ledger.slack);
+    // Links to each endpoint, and whether one that comes there is for all that wait: of one that another upstream, or a client by itself, may have
+    // ordered they need not know.
+    let endpoints = upstream.endpoints.iter().map(|endpoint| {
+        let host = &endpoint.host;
         let links = ledger.targets.iter().filter(|&(_, &to)| *host == Host::Address(to.into()));
         let links: Vec<_> = links.map(|(&link, _)| &police[link]).collect();
-        let useless = links.iter().filter(|police| police.carried_nothing() && police.is_over()).count();
-        links.iter().any(|police| police.never_stood()) || useless > CONNECTIONS_IN_VAIN
+        (links, upstream.share == Scope::Worker && is_of_one_upstream(ledger, host))
+    });
+    let endpoints: Vec<_> = endpoints.collect();
+    let was_hopeless = |then: Nanos| {
+        endpoints.iter().all(|(links, for_all)| {
+            let useless = links.iter().filter(|police| police.carried_nothing() && police.is_over()).count();
+            let in_vain = links.iter().any(|police| police.had_failed(then, connect, within));
+            let comes = *for_all && links.iter().any(|police| police.was_dialled(then, connect));
+            (in_vain || useless > CONNECTIONS_IN_VAIN) && !comes
+        })
     };
-    upstream.endpoints.iter().all(|endpoint| in_vain(&endpoint.host))
+    let lately = arrived.max(ledger.now.saturating_sub(TOLD_WITHIN));
+    let ends = endpoints.iter().flat_map(|(links, _)| links).filter_map(|police| police.retired());
+    ends.filter(|&at| at >= lately).chain([ledger.now]).any(was_hopeless)
+}
+
+/// Whether one upstream alone has the endpoint, so that its connections are for whoever waits there.
+pub(super) fn is_of_one_upstream(ledger: &Ledger, host: &Host) -> bool {
+    let all = ledger.upstreams.iter().flat_map(|upstream| &upstream.endpoints);
+    all.filter(|endpoint| endpoint.host == *host).count() == 1
 }
 
 /// **E8** (after every step). Requests of one front are thawed in the order in which they were frozen.

@@ -3,6 +3,7 @@
 //!
 //! A check that turns out to be too strict is corrected where it stands, with the reason; it is never silenced for a seed.
 
+mod beside;
 mod data;
 mod endings;
 mod engines;
@@ -13,6 +14,7 @@ mod table;
 mod timers;
 mod windows;
 
+pub use beside::*;
 pub use data::*;
 pub use endings::*;
 pub use engines::*;
@@ -52,6 +54,8 @@ pub struct Scene<'a> {
     pub late: bool,
     /// Whose turn it was.
     pub turns: &'a mut Turns,
+    /// Who waits beside idle connections, and since when.
+    pub beside: &'a mut Beside,
     /// How late timers come at most, with some time for octets on their way.
     pub slack: u64,
 }
@@ -61,6 +65,7 @@ pub fn every_step(mut scene: Scene<'_>) -> Result<Vec<u64>, Violation> {
     let scene = &mut scene;
     l3_places_add_up(scene.ledger, scene.checks, scene.view)?;
     e_engines_and_queue(scene)?;
+    e8_nobody_waits_for_long_beside_an_idle_connection(scene)?;
     n_within_limits(scene)?;
     n5_nobody_is_borne_for_ever(scene)?;
     t_deadlines_are_armed(scene)?;

@@ -110,13 +110,13 @@ pub fn r8_the_unprocessed_go_again(
     let refused =
         matches!(record.outcome, Outcome::LocalReply(Cause::BackendReset(ErrorCode::REFUSED_STREAM)));
     let left_out = record.outcome == Outcome::LocalReply(Cause::ConnectionTerminated);
-    let Some(rid) = rid_of(record).filter(|_| (refused || left_out) && !ledger.draining) else {
+    let Some(rid) = rid_of(record).filter(|_| refused || left_out) else {
         return Ok(());
     };
     let (Some(trace), Some(upstream)) = (ledger.traces.get(&rid), ledger.upstream(rid)) else {
         return Ok(());
     };
-    let Some(last) = trace.attempts.last() else { return Ok(()) };
+    let Some(last) = trace.attempts.last().filter(|_| !ledger.drain_excuses(trace)) else { return Ok(()) };
     let connection = &police[last.link];
     let told = last.is_unprocessed()
         && !(last.told_late || last.lost)
@@ -128,7 +128,8 @@ pub fn r8_the_unprocessed_go_again(
     let held =
         trace.received <= u64::from(upstream.retry.replay_octets) && (trace.received == 0 || all <= kept);
     let again = (trace.attempts.len() as u32) < upstream.retry.unprocessed_attempts;
-    let owed = told && silent && held && again && !is_hopeless(ledger, police, upstream);
+    let owed =
+        told && silent && held && again && !is_hopeless(ledger, police, (upstream, trace.arrived), config);
     let text = owed.then(|| format!("request {rid} is told, {:?}: {trace:?}", record.outcome));
     ledger.check("R8", text.is_none(), || text.unwrap_or_default())
 }

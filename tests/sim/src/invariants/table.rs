@@ -340,6 +340,14 @@ pub fn lines(checks: &BTreeMap<&'static str, u64>) -> Vec<String> {
     ALL.iter().map(line).collect()
 }
 
+/// Invariants whose calls mostly look at nothing that they are about, and which count when there was.
+const RARE: [&str; 6] = ["W2", "W6", "D4", "E5", "N5", "Q2"];
+
+/// Of these: those for which there never was.
+pub fn never_arose(premises: &BTreeMap<&'static str, u64>) -> Vec<&'static str> {
+    RARE.into_iter().filter(|id| !premises.contains_key(id)).collect()
+}
+
 /// Invariants that the swarm should have looked at and never did.
 pub fn never_checked(checks: &BTreeMap<&'static str, u64>) -> Vec<&'static str> {
     let unseen = |invariant: &&Invariant| {

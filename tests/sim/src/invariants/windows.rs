@@ -102,6 +102,7 @@ pub fn w6_what_can_leave_has_left(scene: &mut Scene<'_>, rid: u64, trace: &Trace
         && !last.malformed
         && last.received > trace.sent
         && front.could_send(stream);
+    scene.checks.premise("W6", trace.head == Some(Head::Backend) && last.received > trace.sent);
     scene
         .checks
         .check("W6", !download, || format!("content of response {rid} waits for nothing: {trace:?}"))?;

@@ -86,6 +86,7 @@ impl Police {
             }
         }
         let (link, hostile) = (self.link, self.hostile);
+        ledger.checks.premise("W2", !fits);
         ledger
             .check("W2", fits || hostile, || format!("link {link}: the window of stream {stream} overflows"))
     }

@@ -239,11 +239,6 @@ impl Police {
         now.saturating_sub(self.born)
     }
 
-    /// Whether its peer has not said its SETTINGS: a dial that failed, or may have.
-    pub fn never_stood(&self) -> bool {
-        !self.established
-    }
-
     /// Whether it has carried nothing: where many of these end as soon as they stand, more of them are no use.
     pub fn carried_nothing(&self) -> bool {
         self.highest == 0
@@ -394,9 +389,12 @@ impl Police {
         self.retired.get_or_insert(ledger.now);
         if self.side == Side::Backend {
             self.gone(ledger);
-        } else if self.outbound.frames == 0 || ledger.draining || self.takes_nothing(ledger.now) {
+        } else if self.outbound.frames == 0
+            || ledger.drain.is_some_and(|(_, over)| ledger.now >= over)
+            || self.takes_nothing(ledger.now)
+        {
             // A client that is turned away before a word was said: none of its requests was looked at. Who takes no output
-            // cannot be answered. And at the deadline of a drain whoever is left is cut.
+            // cannot be answered. And at the deadline of a drain whoever is left is cut. (An earlier version excused that from the order on.)
             let rids = self.streams.values().filter_map(|entry| entry.rid);
             rids.for_each(|rid| ledger.trace(rid).left_out = true);
         }

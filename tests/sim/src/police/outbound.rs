@@ -442,6 +442,7 @@ impl Police {
             self.end_attempts(ledger);
         }
         // N5: whoever keeps to the protocol, and does not open a large window in crumbs, never hits a budget, nor any other error.
+        ledger.checks.premise("N5", code == frame::ENHANCE_YOUR_CALM && self.side == Side::Front);
         let misused = code == frame::ENHANCE_YOUR_CALM && self.crumbles();
         ledger.check("N5", !failed || self.hostile || self.slow || misused, || {
             format!("link {link}: GOAWAY with code {code} to a peer that did nothing wrong")

@@ -71,10 +71,34 @@ impl Police {
             || self.ended_by_gateway)
     }
 
+    /// Whether it had been dialled in vain then, not longer ago than `within`: its peer had not said its SETTINGS when it was over, or when there was no more
+    /// time to `connect`.
+    pub fn had_failed(&self, then: Nanos, connect: Nanos, within: Nanos) -> bool {
+        let failed = match self.retired.filter(|&at| at <= then) {
+            Some(at) => then - at <= within,
+            None => self.born.saturating_add(connect) <= then,
+        };
+        failed && !self.established
+    }
+
+    /// Whether it was being dialled then: its peer had said nothing (nor has since), and had time.
+    pub fn was_dialled(&self, then: Nanos, connect: Nanos) -> bool {
+        let there = self.born < then && self.retired.is_none_or(|at| at > then);
+        self.side == Side::Backend && !self.established && there && then - self.born < connect
+    }
+
+    /// When it was over, or was going to be.
+    pub fn retired(&self) -> Option<Nanos> {
+        self.retired
+    }
+
+    fn ended_lately(&self, now: Nanos) -> bool {
+        self.retired.is_some_and(|at| now.saturating_sub(at) <= 60 * SECOND)
+    }
+
     /// Whether it is an end to a connection, in the last minute, after which its endpoint may be let rest.
     pub fn may_rest_its_endpoint(&self, now: Nanos) -> bool {
-        let lately = self.retired.is_some_and(|at| now.saturating_sub(at) <= 60 * SECOND);
-        self.side == Side::Backend && lately && (self.never_stood() || self.carried_nothing())
+        self.side == Side::Backend && self.ended_lately(now) && (!self.established || self.carried_nothing())
     }
 
     /// The gateway looks at the connection again: what had come before it has only seen now.
@@ -88,6 +112,13 @@ impl Police {
         let seen = !self.paused && self.established;
         let idle = self.side == Side::Backend && seen && self.is_engine() && self.open.is_empty();
         (idle && !self.inbound_broken).then(|| now.saturating_sub(self.idle_since))
+    }
+
+    /// Whether it is a backend connection that the gateway has given up after it had been idle for so long.
+    pub fn was_given_up_after(&self, idle: Nanos) -> bool {
+        let for_long = self.retired.is_some_and(|at| at.saturating_sub(self.idle_since) >= idle);
+        let stood = self.side == Side::Backend && self.established && self.ended_by_gateway;
+        stood && for_long && self.open.is_empty()
     }
 
     /// The requests on streams that are open.
