@@ -186,6 +186,9 @@ impl Registry {
     /// is not known here, so that of each line the first is looked at.
     pub fn wake_upstream(&mut self, upstream: UpstreamKey) {
         let Some(of) = self.upstreams.get(upstream) else { return };
+        if of.special == 0 {
+            return self.wake_first(upstream, Needs::Anything);
+        }
         let mut first = Needs::ALL.map(|needs| self.lanes.get(of.lines[needs].front()?));
         first.sort_by_key(|lane| lane.map(|lane| lane.turn_taken));
         for entry in first.into_iter().flatten().map(|lane| lane.entry) {

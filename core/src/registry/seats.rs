@@ -137,10 +137,10 @@ impl Registry {
         self.upstreams.get(upstream).is_some_and(|of| of.endpoints().any(|(_, endpoint)| at_work(endpoint)))
     }
 
-    /// Whether the upstream has nobody who could serve a request with these needs.
-    pub fn lacks(&self, upstream: UpstreamKey, needs: Needs) -> bool {
-        needs != Needs::Anything
-            && self.upstreams.get(upstream).is_none_or(|of| !of.endpoints().any(|(_, of)| of.serves(needs)))
+    /// Whether the upstream has nobody who could serve a request with these needs and a head of this size.
+    pub fn lacks(&self, upstream: UpstreamKey, needs: Needs, head: u32) -> bool {
+        let serves = |of: &Upstream| of.endpoints().any(|(_, of)| of.serves(needs, head));
+        needs != Needs::Anything && !self.upstreams.get(upstream).is_some_and(serves)
     }
 
     /// Whether the entry's requests must not wait: every engine is full, none is on its way, and the policy is to refuse. Of an entry without
@@ -264,11 +264,12 @@ impl Registry {
         upstream: UpstreamKey,
         entry: Option<EntryKey>,
         seat: Seat,
-        (streams_max, tunnels): (Option<u32>, bool),
+        (streams_max, tunnels, head_max): (Option<u32>, bool, Option<u32>),
     ) {
         if let Some(endpoint) = self.endpoint_mut(upstream, seat.endpoint) {
             endpoint.tunnels = Some(tunnels || endpoint.offering > 0);
             endpoint.streams_max = Some(streams_max.unwrap_or(u32::MAX));
+            endpoint.head_max = head_max;
             if seat.dialling {
                 endpoint.succeeded();
                 self.look_for_short(upstream);
@@ -329,7 +330,7 @@ impl Upstream {
     /// or one that can be made.
     pub(super) fn offers(&self, needs: Needs) -> bool {
         self.endpoints()
-            .filter(|(_, endpoint)| endpoint.serves(needs))
+            .filter(|(_, endpoint)| endpoint.serves(needs, 0))
             .any(|(_, endpoint)| !endpoint.idle.is_empty() || (!endpoint.resting && self.has_room(endpoint)))
     }
 

@@ -111,6 +111,8 @@ pub struct Awaiting {
     pub avoid: Option<EndpointKey>,
     /// What it needs of a backend.
     pub needs: Needs,
+    /// How large its head is as a backend would get it, where one does not take it; or 0.
+    pub large_head: u32,
     /// How long it waited frozen before it was thawed the last time.
     pub waited: Duration,
     /// Octets of content received.
@@ -170,6 +172,7 @@ impl Awaiting {
             paused: false,
             avoid: None,
             needs: if arrived.head.extended_connect { Needs::Tunnel } else { Needs::Anything },
+            large_head: 0,
             waited: Duration::ZERO,
             request_octets: 0,
             response_octets: 0,

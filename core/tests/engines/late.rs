@@ -180,3 +180,41 @@ fn a_head_larger_than_its_backend_takes_is_431_and_others_go_on() {
     assert_eq!(paths, ["/another", "/small"]);
     assert_eq!(memory.gateway.view().reserved_octets, 0);
 }
+
+/// An endpoint that takes no large heads has fewest requests, and would stay the best for all that it turns down.
+#[test]
+fn a_head_larger_than_an_endpoint_takes_goes_to_another_and_holds_nobody_up() {
+    let mut memory = Memory::new(|config| {
+        config.upstreams[0].endpoints = (9001..=9002).map(|port| address(port).into()).collect();
+        config.upstreams[0].on_saturation = Saturation::Queue;
+    });
+    let client = memory.connect(ConnectionConfig::default());
+    let ask_large = |memory: &mut Memory, path: &str, octets: usize| {
+        let head = Request::get(format!("http://example.com{path}")).header("x", "v".repeat(octets));
+        memory.client(client).send_request(&head.body(()).expect("a request"), true).expect("a slot");
+        memory.settle();
+    };
+    memory.backend_config.max_header_list_size = 1_000;
+    ask(&mut memory, client, "/first");
+    assert_eq!(answer_all(&mut memory), ["/first"]);
+    memory.backend_config.max_header_list_size = 5_000;
+    memory.backend_config.max_concurrent_streams = 1;
+    ask_large(&mut memory, "/large", 900);
+    assert_eq!(memory.dials, dials(&[9001, 9002]));
+    // The other one is full now. Who can do with the first is not behind those who cannot.
+    ask_large(&mut memory, "/waits", 900);
+    ask(&mut memory, client, "/small");
+    assert_eq!((memory.gateway.view().live, memory.gateway.view().frozen), (2, 1));
+    // Nobody takes this one.
+    ask_large(&mut memory, "/too-large", 6_000);
+    assert_eq!(memory.records.len(), 2);
+    assert_eq!(memory.records[1].outcome, Outcome::LocalReply(Cause::BackendHeadLimit));
+    let mut paths = answer_all(&mut memory);
+    paths.sort();
+    assert_eq!(paths, ["/large", "/small"]);
+    assert_eq!(answer_all(&mut memory), ["/waits"]);
+    let by: Vec<_> = memory.attempts.iter().map(|attempt| &*attempt.endpoint).collect();
+    assert_eq!(by.iter().filter(|endpoint| **endpoint == "127.0.0.1:9002").count(), 2, "{by:?}");
+    assert!(memory.records.iter().all(|record| record.attempts <= 1));
+    assert_eq!(memory.gateway.view().reserved_octets, 0);
+}
