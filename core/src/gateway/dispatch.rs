@@ -369,7 +369,7 @@ impl Gateway {
             request_octets: 0,
             response_octets: 0,
         };
-        let (lane, front) = (awaiting.lane, awaiting.front.conn);
+        let (lane, front, crowds) = (awaiting.lane, awaiting.front.conn, awaiting.crowds);
         let (frozen_at, again) = (awaiting.frozen, awaiting.last_failure.take());
         let reserved = permit.octets();
         request.thaw(permit, attempt, (outgoing.relay, outgoing.kept_out));
@@ -377,6 +377,9 @@ impl Gateway {
         self.count_thaw(&attempt, frozen_at, again);
         if let Some(lane) = lane {
             self.registry.thawed(&mut self.requests, key, lane, endpoint);
+        }
+        if crowds {
+            self.leave_crowd(key);
         }
         if end {
             self.request_sent(key, now);

@@ -85,8 +85,12 @@ impl Gateway {
             Place::Frozen(frozen) => {
                 request.place.put(Place::Finished(frozen.abandon()));
                 request.awaiting.paused = false;
+                let crowds = request.awaiting.crowds;
                 if let Some(lane) = request.awaiting.lane {
                     self.registry.withdraw(&mut self.requests, key, lane);
+                }
+                if crowds {
+                    self.leave_crowd(key);
                 }
             }
             Place::Live(live) => {

@@ -7,9 +7,15 @@ use crate::request::{Needs, Request, RequestKey, Unserved};
 
 /// The queue.
 impl Registry {
-    /// Whether one more request of the upstream may wait.
+    /// Whether one more request of the upstream may wait, whoever's it is: less than half of the queue is taken.
     pub fn has_room(&self, upstream: UpstreamKey) -> bool {
-        self.upstreams.get(upstream).is_some_and(|of| of.queued < of.config().queue_max as usize)
+        self.upstreams.get(upstream).is_some_and(|of| 2 * of.queued < of.config().queue_max as usize)
+    }
+
+    /// How many more requests of the upstream may wait.
+    pub fn places_left(&self, upstream: UpstreamKey) -> usize {
+        let left = |of: &Upstream| (of.config().queue_max as usize).saturating_sub(of.queued);
+        self.upstreams.get(upstream).map_or(0, left)
     }
 
     /// A frozen request of this client waits for an engine of the upstream, behind those that came before it and are as

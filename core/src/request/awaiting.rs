@@ -107,6 +107,8 @@ pub struct Awaiting {
     pub replay: Replay,
     /// It was refused, and rests before it goes back to the queue.
     pub paused: bool,
+    /// It waits in a queue of which more than half was taken, and its client's places there are counted.
+    pub crowds: bool,
     /// The endpoint that failed it last: another one is preferred.
     pub avoid: Option<EndpointKey>,
     /// What it needs of a backend.
@@ -170,6 +172,7 @@ impl Awaiting {
             total: None,
             replay: Replay::default(),
             paused: false,
+            crowds: false,
             avoid: None,
             needs: if arrived.head.extended_connect { Needs::Tunnel } else { Needs::Anything },
             large_head: 0,
