@@ -69,6 +69,11 @@ impl Entry {
         self.seats.iter().filter(|seat| seat.dialling && seat.endpoint == endpoint).count() as u32
     }
 
+    /// Whether one of them is late.
+    pub(super) fn is_slow_at(&self, endpoint: EndpointKey) -> bool {
+        self.seats.iter().any(|seat| seat.dialling && seat.slow && seat.endpoint == endpoint)
+    }
+
     /// Engines whose limits are not known yet.
     pub fn dials(&self) -> usize {
         self.seats.iter().filter(|seat| seat.dialling).count()

@@ -75,21 +75,27 @@ impl Registry {
         let entry = self.entries.get(entry)?;
         let upstream = self.upstreams.get(entry.upstream)?;
         let deserted = entry.seats.is_empty() && upstream.all_rest();
-        let dials = upstream.config().on_saturation == Saturation::Dial && entry.dials() < entry.queued;
+        let dials =
+            upstream.config().on_saturation == Saturation::Dial && entry.prompt_dials() < entry.queued;
         // Mostly that is all there is to ask.
         if !deserted && !dials {
             return None;
         }
+        // Who waits for a dial that is late is tried elsewhere, and not at the same endpoint once more.
+        let all_have_dials = !deserted && entry.dials() >= entry.queued;
         upstream
             .ranked(wanted)
             .filter(|(_, _, endpoint)| (deserted || !endpoint.resting) && upstream.has_room(endpoint))
             .filter(|(_, _, endpoint)| !one_stream_each || upstream.has_one_stream_each(endpoint))
             .map(|(rank, key, endpoint)| (rank, key, endpoint, entry.dials_at(key)))
             .filter(|&(_, _, endpoint, dialling)| deserted || dialling < upstream.dials_max(endpoint))
-            .min_by_key(|&(rank, _, endpoint, dialling)| {
-                (endpoint.is_in_doubt(), upstream.rank_of_dial(rank, dialling))
+            .map(|(rank, key, endpoint, dialling)| {
+                let is_late = dialling > 0 && entry.is_slow_at(key);
+                ((endpoint.is_in_doubt(), is_late, upstream.rank_of_dial(rank, dialling)), key)
             })
-            .map(|(_, key, ..)| key)
+            .filter(|&((_, is_late, _), _)| !(is_late && all_have_dials))
+            .min_by_key(|&(order, _)| order)
+            .map(|(_, key)| key)
     }
 
     /// Whether the endpoint of the entry's upstream could not be dialled when that was tried last.

@@ -2,7 +2,7 @@
 
 use http::Request;
 use shuntyard_core::address::Address;
-use shuntyard_core::config::{ConnectionConfig, EndpointConfig, Host, Protocol, Saturation};
+use shuntyard_core::config::{ConnectionConfig, EndpointConfig, Host, Protocol, Saturation, Scope};
 use shuntyard_core::gateway::Closed;
 use shuntyard_core::record::{Cause, Outcome};
 use shuntyard_core::time::Duration;
@@ -217,4 +217,28 @@ fn a_head_larger_than_an_endpoint_takes_goes_to_another_and_holds_nobody_up() {
     assert_eq!(by.iter().filter(|endpoint| **endpoint == "127.0.0.1:9002").count(), 2, "{by:?}");
     assert!(memory.records.iter().all(|record| record.attempts <= 1));
     assert_eq!(memory.gateway.view().reserved_octets, 0);
+}
+
+/// Where each request needs a connection of its own, those who wait for an endpoint that is late get one of another, and the late one is not dialled
+/// for them once more.
+#[test]
+fn b27_who_waits_for_a_late_endpoint_gets_a_connection_of_a_prompt_one() {
+    let mut memory = silent(9001..=9002);
+    memory.reconfigure(|config| {
+        config.upstreams[0].share = Scope::None;
+        config.upstreams[0].connections_max = 100;
+    });
+    let client = memory.connect(ConnectionConfig::default());
+    (0..20).for_each(|n| _ = ask(&mut memory, client, &format!("/{n}")));
+    let at = |memory: &Memory, port| memory.dials.iter().filter(|&to| *to == address(port)).count();
+    assert_eq!((at(&memory, 9001), at(&memory, 9002)), (10, 10));
+    let ordered = core::mem::take(&mut memory.held).into_iter().zip(memory.dials.clone());
+    let (prompt, late): (Vec<_>, Vec<_>) = ordered.partition(|(_, to)| *to == address(9001));
+    memory.held = prompt.into_iter().map(|(conn, _)| conn).collect();
+    memory.release_connects();
+    memory.hold_connects = true;
+    memory.held = late.into_iter().map(|(conn, _)| conn).collect();
+    assert_eq!((memory.gateway.view().live, memory.dials.len()), (10, 20));
+    memory.wait(millis(501));
+    assert_eq!((at(&memory, 9001), at(&memory, 9002)), (20, 10));
 }
