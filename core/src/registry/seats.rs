@@ -340,12 +340,21 @@ impl Upstream {
             .any(|(_, endpoint)| !endpoint.idle.is_empty() || (!endpoint.resting && self.has_room(endpoint)))
     }
 
-    /// Whether there is nothing for anybody who has no engine, and nothing will be before a connection goes.
+    /// Whether there is nothing for anybody who has no engine, and nothing will be before a connection goes that is needed.
     fn is_full(&self) -> bool {
         let is_full = |endpoint: &Endpoint| {
-            !endpoint.is_unresolved() && !self.has_room(endpoint) && !endpoint.has_unseated()
+            !endpoint.is_unresolved()
+                && !self.has_room(endpoint)
+                && !endpoint.has_unseated()
+                && !self.will_have_room(endpoint)
         };
         self.endpoints().all(|(_, endpoint)| is_full(endpoint))
+    }
+
+    /// Whether a connection takes the place of another that takes no more requests and carries none: all but a round trip has passed.
+    fn will_have_room(&self, endpoint: &Endpoint) -> bool {
+        let takes_its_leave = endpoint.draining > 0 && endpoint.active < endpoint.connections;
+        takes_its_leave && endpoint.serving() < self.connections_max(endpoint)
     }
 
     /// Whether each of the endpoint's connections carries one request at a time.
