@@ -119,6 +119,11 @@ impl Endpoint {
         self.connections.saturating_sub(self.draining)
     }
 
+    /// Whether its connections serve somebody, or might.
+    pub(super) fn is_at_work(&self) -> bool {
+        self.active > 0 || !self.idle.is_empty()
+    }
+
     /// Whether one of its connections is idle, or on its way without anybody who has ordered it.
     pub(super) fn has_unseated(&self) -> bool {
         self.serving() > self.seated

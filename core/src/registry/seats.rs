@@ -110,8 +110,11 @@ impl Registry {
             return Cause::QueueLimit;
         };
         let Some(upstream) = self.upstreams.get(entry.upstream) else { return Cause::QueueLimit };
+        // Others have all connections of an endpoint where the entry has none: it is that which it has waited for, whatever was dialled in vain beside it.
+        let others_serve = |(key, of): (_, &Endpoint)| of.is_at_work() && !entry.has_engine_at(key);
         match entry.seats.as_slice() {
             [] if upstream.endpoints().all(|(_, endpoint)| endpoint.is_unresolved()) => Cause::NameTimeout,
+            _ if upstream.endpoints().any(others_serve) => Cause::QueueLimit,
             [] if upstream.endpoints().any(|(_, endpoint)| endpoint.is_in_doubt()) => {
                 Cause::ConnectionTimeout
             }
@@ -139,8 +142,7 @@ impl Registry {
 
     /// Whether the upstream has connections that serve somebody, or might.
     pub fn is_at_work(&self, upstream: UpstreamKey) -> bool {
-        let at_work = |endpoint: &Endpoint| endpoint.active > 0 || !endpoint.idle.is_empty();
-        self.upstreams.get(upstream).is_some_and(|of| of.endpoints().any(|(_, endpoint)| at_work(endpoint)))
+        self.upstreams.get(upstream).is_some_and(|of| of.endpoints().any(|(_, of)| of.is_at_work()))
     }
 
     /// Whether the upstream has nobody who could serve a request with these needs and a head of this size.

@@ -242,3 +242,20 @@ fn b27_who_waits_for_a_late_endpoint_gets_a_connection_of_a_prompt_one() {
     memory.wait(millis(501));
     assert_eq!((at(&memory, 9001), at(&memory, 9002)), (20, 10));
 }
+
+/// Others have all connections of the endpoint that serves: it is those which were waited for, not the one that cannot be reached.
+#[test]
+fn b53_who_has_waited_for_others_connections_is_told_so() {
+    let mut memory = Memory::new(|config| {
+        config.upstreams[0].endpoints = (9001..=9002).map(|port| address(port).into()).collect();
+        config.upstreams[0].share = Scope::Client;
+        config.upstreams[0].connections_max = 1;
+    });
+    memory.dead = Some(address(9002));
+    let [first, second] = [(); 2].map(|()| memory.connect(ConnectionConfig::default()));
+    ask(&mut memory, first, "/served");
+    ask(&mut memory, second, "/waits");
+    assert_eq!((memory.gateway.view().live, memory.gateway.view().frozen), (1, 1));
+    memory.wait(millis(10_001));
+    assert_eq!(memory.records[0].outcome, Outcome::LocalReply(Cause::QueueLimit));
+}
