@@ -85,6 +85,11 @@ impl Gateway {
     fn pause_before_next(&mut self, key: RequestKey, loss: Loss, now: Instant) -> Option<Duration> {
         let Request { awaiting, place, .. } = self.requests.get(key)?;
         let upstream = awaiting.route.as_ref()?.upstream;
+        // Backends that refuse late are not asked again and again: all of them together have the time that one has for a response.
+        let had = if let Place::Live(live) = place { live.attempt.had_for(now) } else { Duration::ZERO };
+        if awaiting.tried + had >= self.duration(Kind::Response) {
+            return None;
+        }
         let config = self.registry.upstream(upstream)?.config().retry.clone();
         // Over HTTP/1.1 a tunnel takes nothing before the backend has agreed to it.
         let asked_as_get = awaiting.head.extended_connect

@@ -117,6 +117,8 @@ pub struct Awaiting {
     pub large_head: u32,
     /// How long it waited frozen before it was thawed the last time.
     pub waited: Duration,
+    /// How long backends had the whole request in attempts that came to nothing.
+    pub tried: Duration,
     /// Octets of content received.
     pub request_octets: u64,
     /// Octets of content sent.
@@ -177,6 +179,7 @@ impl Awaiting {
             needs: if arrived.head.extended_connect { Needs::Tunnel } else { Needs::Anything },
             large_head: 0,
             waited: Duration::ZERO,
+            tried: Duration::ZERO,
             request_octets: 0,
             response_octets: 0,
             last_failure: None,
@@ -201,6 +204,7 @@ impl Awaiting {
     /// The attempt was lost, and the request waits again, with all that was given away.
     pub fn take_back(&mut self, attempt: &Attempt, now: Instant) {
         self.waited += attempt.thawed.saturating_since(self.frozen);
+        self.tried += attempt.had_for(now);
         self.frozen = now;
         self.avoid = Some(attempt.endpoint);
         (self.content, self.trailers) = self.replay.take(self.request_credit.octets());
