@@ -11,8 +11,9 @@
 //! requests leaves its entry in the same step: its connection, with the session alive on it, is idle at its endpoint from
 //! then on, and the next engine adopts it, whoever's that is.
 //!
-//! Nothing here scans: an entry for which something has changed is put into the list of ready ones, and what an upstream
-//! or the ledger has to give goes to the first that waits for it.
+//! Nothing here scans, but for the place of a request among those of its own client that wait (`Lane::place`): an entry for
+//! which something has changed is put into the list of ready ones, and what an upstream or the ledger has to give goes to
+//! the first that waits for it.
 
 mod endpoint;
 mod entry;

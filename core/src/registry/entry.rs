@@ -110,7 +110,7 @@ impl Lane {
         self.turn.is_linked()
     }
 
-    /// Behind whom a request has its place. Mostly that is the last.
+    /// Behind whom a request has its place. Mostly that is the last; at most as many are walked past as the client has streams.
     pub(super) fn place(&self, requests: &Slab<Request>, key: RequestKey) -> Option<RequestKey> {
         let rank = |of| requests.get(of).map(|request| (request.awaiting.urgency, request.awaiting.id));
         let own = rank(key);
