@@ -167,8 +167,5 @@ causes! {
         WindowUpdateZero = PROTOCOL_ERROR, "WINDOW_UPDATE with an increment of 0 (6.9)";
         WindowOverflow = FLOW_CONTROL_ERROR, "a window is raised above 2^31-1 (6.9.1)";
         WindowExceeded = FLOW_CONTROL_ERROR, "DATA exceeds the stream's window (6.9.1)";
-        GoingAway = REFUSED_STREAM, "the stream was opened after our GOAWAY (6.8)";
-        Cancelled = CANCEL, "the stream is no longer needed (7)";
-        Internal = INTERNAL_ERROR, "a condition of our own";
     }
 }

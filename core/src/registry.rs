@@ -11,8 +11,9 @@
 //! requests leaves its entry in the same step: its connection, with the session alive on it, is idle at its endpoint from
 //! then on, and the next engine adopts it, whoever's that is.
 //!
-//! Nothing here scans: an entry for which something has changed is put into the list of ready ones, and what an upstream
-//! or the ledger has to give goes to the first that waits for it.
+//! Nothing here scans, but for the place of a request among those of its own client that wait (`Lane::place`): an entry for
+//! which something has changed is put into the list of ready ones, and what an upstream or the ledger has to give goes to
+//! the first that waits for it.
 
 mod endpoint;
 mod entry;
@@ -186,6 +187,9 @@ impl Registry {
     /// is not known here, so that of each line the first is looked at.
     pub fn wake_upstream(&mut self, upstream: UpstreamKey) {
         let Some(of) = self.upstreams.get(upstream) else { return };
+        if of.special == 0 {
+            return self.wake_first(upstream, Needs::Anything);
+        }
         let mut first = Needs::ALL.map(|needs| self.lanes.get(of.lines[needs].front()?));
         first.sort_by_key(|lane| lane.map(|lane| lane.turn_taken));
         for entry in first.into_iter().flatten().map(|lane| lane.entry) {

@@ -58,7 +58,7 @@ use crate::ledger::{Permit, Reservation};
 use crate::message::{RequestHead, Version};
 use crate::record::RequestId;
 use crate::routes::Route;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 pub use awaiting::{Awaiting, DeadlineTarget, Queued, Request, ResponsePhase, Tunnel};
 pub use needs::{ByNeeds, Needs, Unserved};
 pub use replay::{ContentMemory, Replay};
@@ -156,6 +156,13 @@ pub struct Attempt {
     pub request_octets: u64,
     /// Octets of content that came from the backend.
     pub response_octets: u64,
+}
+
+impl Attempt {
+    /// How long the backend has had the whole request.
+    pub fn had_for(&self, now: Instant) -> Duration {
+        self.sent.map_or(Duration::ZERO, |sent| now.saturating_since(sent))
+    }
 }
 
 /// A request that has a stream of a backend connection.

@@ -58,6 +58,8 @@ pub struct Routes {
     exact: BTreeMap<Box<[u8]>, Paths>,
     /// By the domain below which hosts must be, in lower case.
     below: BTreeMap<Box<[u8]>, Paths>,
+    /// How long the longest of these domains is: a host may have as many dots as a request has octets.
+    longest: usize,
     /// What sections that come again are for, by the places of their origins.
     known: Vec<(Origin, Option<u32>)>,
 }
@@ -110,6 +112,7 @@ impl Routes {
         let by_path = |places: Places<'_>| Paths::new(places.into_iter());
         table.any = by_path(any);
         table.exact = exact.into_iter().map(|(host, places)| (host, by_path(places))).collect();
+        table.longest = below.keys().map(|domain| domain.len()).max().unwrap_or(0);
         table.below = below.into_iter().map(|(domain, places)| (domain, by_path(places))).collect();
         table
     }
@@ -153,7 +156,8 @@ impl Routes {
             let host = lower(host_of(authority));
             best = earlier(best, self.exact.get(&host[..]).and_then(|paths| paths.first(path)));
             if !self.below.is_empty() {
-                for dot in (0..host.len()).filter(|&at| host[at] == b'.') {
+                let from = host.len().saturating_sub(self.longest + 1);
+                for dot in (from..host.len()).filter(|&at| host[at] == b'.') {
                     let below = self.below.get(&host[dot + 1..]).and_then(|paths| paths.first(path));
                     best = earlier(best, below);
                 }
@@ -233,6 +237,10 @@ mod tests {
         assert_eq!(name(&routes, "a.b.example.com", "/v1/"), Some("sub"));
         assert_eq!(name(&routes, "example.com", "/v1/"), None);
         assert_eq!(name(&routes, "notexample.com", "/v1/"), None);
+        // However many dots there are, those in front of the longest domain are not looked at.
+        let (long, host) = (format!("{}example.com", "a.".repeat(2_000)), "a.".repeat(2_000));
+        assert_eq!((name(&routes, &long, "/v1/"), name(&routes, &host, "/v1/")), (Some("sub"), None));
+        assert_eq!(routes.longest, "example.com".len());
         assert_eq!(name(&routes, "api.example.com", "/ping?now"), Some("ping"));
         assert_eq!(name(&routes, "", "/ping"), Some("ping"));
         assert_eq!(name(&routes, "[::1]:80", "/"), Some("v6"));

@@ -30,7 +30,8 @@ pub struct UpstreamConfig {
     /// How many streams a connection may open before its backend's SETTINGS came, where no earlier connection to the
     /// endpoint has told. 0 to 2^32-1; 0 waits for the SETTINGS; RFC 9113 section 6.5.2 would let one assume 100. Default: 0.
     pub assumed_streams: u32,
-    /// Frozen requests that may wait. 1 to 1,000,000; one more is answered 503. A request that was on a backend and waits
+    /// Frozen requests that may wait. 1 to 1,000,000; one more is answered 503. Once half of the places are taken, a client (an address, of IPv6 a
+    /// network of 64 bits) may have as many of the others as are still left, so that none takes all. A request that was on a backend and waits
     /// again is not refused, though it takes a place. Default: 10,000.
     pub queue_max: u32,
     /// How long a request may wait frozen. A millisecond to a day. Default: 10 s.

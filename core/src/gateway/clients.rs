@@ -1,4 +1,4 @@
-//! Who may come: connections of one client, and room where the table of clients is full.
+//! Who may come: connections of one client, room where the table of clients is full, and places in queues that are.
 
 use core::net::{IpAddr, Ipv6Addr};
 use std::collections::BTreeMap;
@@ -8,8 +8,9 @@ use crate::counters::Limit;
 use crate::gateway::conn::{Conn, Life, Side};
 use crate::gateway::deadlines::Kind;
 use crate::gateway::{ConnId, Gateway};
+use crate::key::UpstreamKey;
 use crate::record::Cause;
-use crate::request::DeadlineTarget;
+use crate::request::{DeadlineTarget, RequestKey};
 use crate::time::Instant;
 
 /// How many deadlines are looked at for one idle client: most belong to clients that are.
@@ -27,6 +28,8 @@ struct Held {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Clients {
     of: BTreeMap<IpAddr, Held>,
+    /// Places of those who have any in queues of which more than half is taken.
+    places: BTreeMap<IpAddr, u32>,
     /// Connections that take their leave to make room.
     shed: usize,
 }
@@ -129,6 +132,43 @@ impl Gateway {
     fn is_nearly_full(&self) -> bool {
         let max = self.config.max_fronts as usize;
         self.fronts - self.clients.shed >= max - max / 16
+    }
+
+    /// More than half of the upstream's queue is taken. Says whether the request may wait there all the same: a client may have as many of the places that
+    /// were left then as are left now. So one alone never takes the last quarter, and whoever has none finds one as long as
+    /// there is any.
+    pub(super) fn crowd_in(&mut self, key: RequestKey, upstream: UpstreamKey) -> bool {
+        let left = self.registry.places_left(upstream);
+        let Some(request) = self.requests.get_mut(key) else { return false };
+        let peer = self.conns.get(request.awaiting.front.conn).and_then(|entry| match &entry.side {
+            Side::Front { peer, .. } => client(peer),
+            Side::Backend(_) => None,
+        });
+        // Those of Unix sockets have no address to count by.
+        let Some(peer) = peer else { return left > 0 };
+        let has = self.clients.places.get(&peer).copied().unwrap_or(0);
+        if has as usize >= left {
+            return false;
+        }
+        self.clients.places.insert(peer, has + 1);
+        request.awaiting.crowds = true;
+        true
+    }
+
+    /// A request that has such a place waits no longer.
+    pub(super) fn leave_crowd(&mut self, key: RequestKey) {
+        let Some(request) = self.requests.get_mut(key) else { return };
+        request.awaiting.crowds = false;
+        let front = request.awaiting.front.conn;
+        if let Some(Side::Front { peer, .. }) = self.conns.get(front).map(|entry| &entry.side)
+            && let Some(peer) = client(peer)
+            && let Some(places) = self.clients.places.get_mut(&peer)
+        {
+            *places -= 1;
+            if *places == 0 {
+                self.clients.places.remove(&peer);
+            }
+        }
     }
 
     /// Who has been idle longest makes room for the next one.

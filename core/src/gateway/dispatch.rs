@@ -29,12 +29,14 @@ enum Thawed {
     NoSlot,
     /// It has its answer: of a hook, or because it cannot be sent.
     Answered,
+    /// Its head is too large for this backend: it waits for another, or has its answer.
+    TooLarge,
 }
 
 /// Why a request got no stream.
 enum Unopened {
-    /// Its head is larger than the backend takes.
-    TooLarge,
+    /// Its head is larger than the backend takes: this large.
+    TooLarge(u32),
     Refused(OpenError),
 }
 
@@ -73,8 +75,8 @@ impl Gateway {
         let (mut in_vain, mut unserved) = (true, Unserved::default());
         while let Some((key, needs)) = self.registry.next_request(entry, unserved) {
             self.work.steps(1);
-            if self.is_unservable(key) {
-                self.fail_request(key, Cause::NoTunnel, now);
+            if let Some(cause) = self.unservable(key) {
+                self.fail_request(key, cause, now);
                 in_vain = false;
                 continue;
             }
@@ -87,7 +89,7 @@ impl Gateway {
                 continue;
             };
             match self.thaw(key, conn, now) {
-                Thawed::Yes | Thawed::Held | Thawed::Answered => in_vain = false,
+                Thawed::Yes | Thawed::Held | Thawed::Answered | Thawed::TooLarge => in_vain = false,
                 Thawed::Starved => {
                     self.account.hit(Limit::Ledger);
                     self.registry.starve(entry, !in_vain);
@@ -118,13 +120,13 @@ impl Gateway {
     ) -> Option<ConnId> {
         let best = self.best_seat(entry, wanted);
         self.work.steps(1);
-        let has_slot = |conn| self.is_fit(conn, wanted.needs, true);
+        let has_slot = |conn| self.is_fit(conn, wanted, true);
         let idle = match self.registry.better_way(entry, best.map(|((rank, _), _)| rank), wanted, has_slot) {
             Some(Way::Adopt(endpoint, conn)) => Some((endpoint, conn)),
             Some(Way::Dial(endpoint)) => {
                 self.dial_for(entry, endpoint, now);
                 // Until that stands, or has come to nothing, another will do that stands already.
-                let has_slot = |conn| self.is_fit(conn, wanted.needs, true);
+                let has_slot = |conn| self.is_fit(conn, wanted, true);
                 let idle =
                     if best.is_none() { self.registry.idle_way(entry, wanted, has_slot) } else { None };
                 // One that could not be reached the last time is not the only one that is tried.
@@ -135,7 +137,7 @@ impl Gateway {
             }
             None => {
                 // One without a slot is somebody to wait for.
-                let is_fit = |conn| self.is_fit(conn, wanted.needs, false);
+                let is_fit = |conn| self.is_fit(conn, wanted, false);
                 if best.is_none()
                     && let Some((endpoint, conn)) = self.registry.idle_way(entry, wanted, is_fit)
                 {
@@ -157,9 +159,9 @@ impl Gateway {
         Some(conn)
     }
 
-    /// Whether the connection can carry a request with these needs: now, or at some time.
-    fn is_fit(&self, conn: ConnId, needs: Needs, now: bool) -> bool {
-        let fit = |conn: &Conn| offers(conn, needs) && (!now || streams_where_free(conn).is_some());
+    /// Whether the connection can carry a request that wants this: now, or at some time.
+    fn is_fit(&self, conn: ConnId, wanted: Wanted, now: bool) -> bool {
+        let fit = |conn: &Conn| offers(conn, wanted) && (!now || streams_where_free(conn).is_some());
         self.conns.get(conn).is_some_and(fit)
     }
 
@@ -170,21 +172,26 @@ impl Gateway {
         }
     }
 
-    /// Whether nobody of its upstream offers what the request needs.
-    fn is_unservable(&self, key: RequestKey) -> bool {
-        let Some(awaiting) = self.requests.get(key).map(|request| &request.awaiting) else { return false };
-        awaiting.needs != Needs::Anything
-            && awaiting
-                .route
-                .as_ref()
-                .is_some_and(|route| self.registry.lacks(route.upstream, awaiting.needs))
+    /// Why nobody of its upstream can serve the request, if that is so.
+    #[inline(always)]
+    pub(super) fn unservable(&self, key: RequestKey) -> Option<Cause> {
+        let &Awaiting { needs, large_head, ref route, .. } = &self.requests.get(key)?.awaiting;
+        if needs == Needs::Anything {
+            return None;
+        }
+        let upstream = route.as_ref()?.upstream;
+        let lacks = |head| self.registry.lacks(upstream, needs, head);
+        if needs != Needs::LargeHead && lacks(0) {
+            return Some(Cause::NoTunnel);
+        }
+        lacks(large_head).then_some(Cause::BackendHeadLimit)
     }
 
     /// What the request wants.
     fn wanted(&self, key: RequestKey) -> Wanted {
         self.requests.get(key).map_or_else(Wanted::default, |request| {
-            let &Awaiting { avoid, needs, .. } = &request.awaiting;
-            Wanted { avoid, needs }
+            let &Awaiting { avoid, needs, large_head, .. } = &request.awaiting;
+            Wanted { avoid, needs, head: large_head }
         })
     }
 
@@ -201,7 +208,7 @@ impl Gateway {
                 // Where many wait, hardly anybody has a slot.
                 let streams = streams_where_free(conn)?;
                 let rank = upstream.rank_of(endpoint, wanted)?;
-                offers(conn, wanted.needs).then_some(((rank, streams), id))
+                offers(conn, wanted).then_some(((rank, streams), id))
             })
             .min_by_key(|&(order, _)| order)
     }
@@ -226,7 +233,9 @@ impl Gateway {
         if self.registry.is_refused(entry) && !self.is_strained(entry) {
             match wanted.needs {
                 Needs::Anything => self.fail_queue(entry, Cause::QueueLimit, now),
-                Needs::Tunnel | Needs::Http1 => self.fail_request(key, Cause::QueueLimit, now),
+                Needs::Tunnel | Needs::Http1 | Needs::LargeHead => {
+                    self.fail_request(key, Cause::QueueLimit, now)
+                }
             }
             return true;
         }
@@ -314,7 +323,9 @@ impl Gateway {
         let head = outgoing.fields.as_ref().unwrap_or(&request.fields);
         // What it does not take may end the connection that it shares with others (RFC 9113 section 10.5.1).
         let opened = match entry.session.peer_head_max() {
-            Some(max) if head.size() as u64 > u64::from(max) => Err(Unopened::TooLarge),
+            Some(max) if head.size() as u64 > u64::from(max) => {
+                Err(Unopened::TooLarge(head.size().try_into().unwrap_or(u32::MAX)))
+            }
             _ => entry.session.open(head, end).map_err(Unopened::Refused),
         };
         if let Some(fields) = outgoing.fields {
@@ -322,10 +333,16 @@ impl Gateway {
         }
         let stream = match opened {
             Ok(stream) => stream,
-            Err(Unopened::TooLarge) => return self.refuse(key, permit, Cause::BackendHeadLimit, now),
+            Err(Unopened::TooLarge(size)) => {
+                self.ledger.give_back(permit);
+                self.seek_another(key, size, now);
+                return Thawed::TooLarge;
+            }
             // No backend of this protocol can be asked for it.
             Err(Unopened::Refused(OpenError::Malformed)) => {
-                return self.refuse(key, permit, Cause::RequestMalformed, now);
+                self.ledger.give_back(permit);
+                self.fail_request(key, Cause::RequestMalformed, now);
+                return Thawed::Answered;
             }
             Err(Unopened::Refused(
                 OpenError::NotClient | OpenError::NoSlot | OpenError::GoingAway | OpenError::NotOffered,
@@ -352,7 +369,7 @@ impl Gateway {
             request_octets: 0,
             response_octets: 0,
         };
-        let (lane, front) = (awaiting.lane, awaiting.front.conn);
+        let (lane, front, crowds) = (awaiting.lane, awaiting.front.conn, awaiting.crowds);
         let (frozen_at, again) = (awaiting.frozen, awaiting.last_failure.take());
         let reserved = permit.octets();
         request.thaw(permit, attempt, (outgoing.relay, outgoing.kept_out));
@@ -360,6 +377,9 @@ impl Gateway {
         self.count_thaw(&attempt, frozen_at, again);
         if let Some(lane) = lane {
             self.registry.thawed(&mut self.requests, key, lane, endpoint);
+        }
+        if crowds {
+            self.leave_crowd(key);
         }
         if end {
             self.request_sent(key, now);
@@ -377,13 +397,6 @@ impl Gateway {
             }
         }
         Thawed::Yes
-    }
-
-    /// It cannot be sent.
-    fn refuse(&mut self, key: RequestKey, permit: Permit, cause: Cause, now: Instant) -> Thawed {
-        self.ledger.give_back(permit);
-        self.fail_request(key, cause, now);
-        Thawed::Answered
     }
 
     /// It is not thawed after all.
@@ -445,13 +458,15 @@ impl Gateway {
 
 /// Whether the backend has offered on this connection what a request needs: others behind the same address may differ (RFC 8441 section 3).
 #[inline(always)]
-fn offers(conn: &Conn, needs: Needs) -> bool {
-    match needs {
-        Needs::Anything => true,
+fn offers(conn: &Conn, wanted: Wanted) -> bool {
+    let is_of_the_kind = match wanted.needs {
+        Needs::Anything => return true,
+        Needs::LargeHead => true,
         Needs::Tunnel => conn.established && conn.session.offers_tunnels(), // 9113-5.5-05
         // Of several behind one address some may speak HTTP/2.
         Needs::Http1 => matches!(conn.session, Session::H1(_)),
-    }
+    };
+    is_of_the_kind && conn.session.peer_head_max().is_none_or(|max| wanted.head <= max)
 }
 
 /// The streams of a backend connection, if it has a free slot.

@@ -26,7 +26,8 @@ impl Gateway {
             self.watch_established(conn);
         }
         let Some(entry) = self.conns.get(conn) else { return };
-        let limits = (entry.session.peer_streams_max(), entry.session.offers_tunnels());
+        let session = &entry.session;
+        let limits = (session.peer_streams_max(), session.offers_tunnels(), session.peer_head_max());
         // What one says that goes away is not for others.
         if let Side::Backend(engine) = &entry.side
             && engine.phase() != EnginePhase::Draining

@@ -105,7 +105,7 @@ impl Gateway {
             return;
         }
         let Some(upstream) = upstream else { return self.fail_request(key, Cause::NoRoute, now) };
-        if !self.registry.has_room(upstream) {
+        if !self.registry.has_room(upstream) && !self.crowd_in(key, upstream) {
             self.account.hit(Limit::Queue);
             return self.fail_request(key, Cause::QueueLimit, now);
         }

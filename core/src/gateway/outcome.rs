@@ -83,8 +83,12 @@ impl Gateway {
             Place::Frozen(_) => {
                 request.abandon();
                 request.awaiting.paused = false;
+                let crowds = request.awaiting.crowds;
                 if let Some(lane) = request.awaiting.lane {
                     self.registry.withdraw(&mut self.requests, key, lane);
+                }
+                if crowds {
+                    self.leave_crowd(key);
                 }
             }
             Place::Live(_) => {

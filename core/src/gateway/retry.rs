@@ -42,7 +42,7 @@ impl Gateway {
             return loss;
         };
         let upstream = awaiting.route.as_ref().map(|route| route.upstream);
-        let elsewhere = upstream.is_some_and(|upstream| !self.registry.lacks(upstream, Needs::Http1));
+        let elsewhere = upstream.is_some_and(|upstream| !self.registry.lacks(upstream, Needs::Http1, 0));
         if code != ErrorCode::HTTP_1_1_REQUIRED || !elsewhere {
             return loss;
         }
@@ -52,7 +52,28 @@ impl Gateway {
         Loss::Unprocessed
     }
 
-    /// What a live request needs has changed: it will wait in another lane of its client.
+    /// The endpoint that it was to be given to does not take a head of this size. Another may: it waits in a lane of those that look for one, so that
+    /// nobody waits behind it who can be served.
+    pub(super) fn seek_another(&mut self, key: RequestKey, head: u32, now: Instant) {
+        let Some(awaiting) = self.requests.get_mut(key).map(|request| &mut request.awaiting) else { return };
+        awaiting.large_head = head;
+        let (front, lane) = (awaiting.front.conn, awaiting.lane);
+        // Who looks for a backend of another kind goes on to do so.
+        if awaiting.needs == Needs::Anything
+            && let Some(lane) = lane
+        {
+            awaiting.needs = Needs::LargeHead;
+            self.registry.withdraw(&mut self.requests, key, lane);
+            self.change_lane(key, front);
+            let lane = self.requests.get(key).and_then(|request| request.awaiting.lane).unwrap_or(lane);
+            self.registry.resubmit(&mut self.requests, key, lane);
+        }
+        if let Some(cause) = self.unservable(key) {
+            self.fail_request(key, cause, now);
+        }
+    }
+
+    /// What a request needs has changed: it will wait in another lane of its client.
     fn change_lane(&mut self, key: RequestKey, front: ConnId) {
         let Some(awaiting) = self.requests.get_mut(key).map(|request| &mut request.awaiting) else { return };
         let Some(upstream) = awaiting.route.as_ref().map(|route| route.upstream) else { return };
@@ -64,6 +85,11 @@ impl Gateway {
     fn pause_before_next(&mut self, key: RequestKey, loss: Loss, now: Instant) -> Option<Duration> {
         let Request { awaiting, place, .. } = self.requests.get(key)?;
         let upstream = awaiting.route.as_ref()?.upstream;
+        // Backends that refuse late are not asked again and again: all of them together have the time that one has for a response.
+        let had = if let Place::Live(live) = place { live.attempt.had_for(now) } else { Duration::ZERO };
+        if awaiting.tried + had >= self.duration(Kind::Response) {
+            return None;
+        }
         let config = self.registry.upstream(upstream)?.config().retry.clone();
         // Over HTTP/1.1 a tunnel takes nothing before the backend has agreed to it.
         let asked_as_get = awaiting.head.extended_connect

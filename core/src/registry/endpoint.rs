@@ -65,6 +65,8 @@ pub struct Endpoint {
     pub offering: u32,
     /// Whether any of them does, or did the last that said.
     pub tunnels: Option<bool>,
+    /// The largest head that it takes, as it said last; `None`: any.
+    pub(super) head_max: Option<u32>,
     /// A new configuration has it no more.
     pub retired: bool,
     /// What happened here; of connections, what those did that are gone.
@@ -101,6 +103,7 @@ impl Endpoint {
             agreed: None,
             offering: 0,
             tunnels: None,
+            head_max: None,
             retired: false,
             counters: EndpointCounters::default(),
         }
@@ -116,6 +119,11 @@ impl Endpoint {
         self.connections.saturating_sub(self.draining)
     }
 
+    /// Whether its connections serve somebody, or might.
+    pub(super) fn is_at_work(&self) -> bool {
+        self.active > 0 || !self.idle.is_empty()
+    }
+
     /// Whether one of its connections is idle, or on its way without anybody who has ordered it.
     pub(super) fn has_unseated(&self) -> bool {
         self.serving() > self.seated
@@ -126,13 +134,16 @@ impl Endpoint {
         self.failures > 0
     }
 
-    /// Whether it may serve a request with these needs, as far as is known.
-    pub fn serves(&self, needs: Needs) -> bool {
-        match (needs, self.spoken()) {
-            (Needs::Anything, _) | (Needs::Tunnel | Needs::Http1, Protocol::Http1) => true,
+    /// Whether it may serve a request with these needs, whose head another has found to be of this size, as far as is known.
+    pub fn serves(&self, needs: Needs, head: u32) -> bool {
+        let is_of_the_kind = match (needs, self.spoken()) {
+            // Of a head that nobody has turned down the size is not known.
+            (Needs::Anything, _) => return true,
+            (Needs::LargeHead, _) | (Needs::Tunnel | Needs::Http1, Protocol::Http1) => true,
             (Needs::Tunnel, Protocol::Http2) => self.tunnels != Some(false),
             (Needs::Http1, Protocol::Http2) => false,
-        }
+        };
+        is_of_the_kind && self.head_max.is_none_or(|max| head <= max)
     }
 
     /// Whether somebody has to say where it is before it can be dialled.
@@ -224,7 +235,7 @@ impl Endpoint {
     /// A connection of it takes no more requests. What the last one said that did is not for those which come.
     pub(super) fn forget_what_was_offered(&mut self) {
         if self.serving() == 0 {
-            self.tunnels = None;
+            (self.tunnels, self.head_max) = (None, None);
         }
     }
 

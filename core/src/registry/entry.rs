@@ -69,6 +69,11 @@ impl Entry {
         self.seats.iter().filter(|seat| seat.dialling && seat.endpoint == endpoint).count() as u32
     }
 
+    /// Whether one of them is late.
+    pub(super) fn is_slow_at(&self, endpoint: EndpointKey) -> bool {
+        self.seats.iter().any(|seat| seat.dialling && seat.slow && seat.endpoint == endpoint)
+    }
+
     /// Engines whose limits are not known yet.
     pub fn dials(&self) -> usize {
         self.seats.iter().filter(|seat| seat.dialling).count()
@@ -105,7 +110,7 @@ impl Lane {
         self.turn.is_linked()
     }
 
-    /// Behind whom a request has its place. Mostly that is the last.
+    /// Behind whom a request has its place. Mostly that is the last; at most as many are walked past as the client has streams.
     pub(super) fn place(&self, requests: &Slab<Request>, key: RequestKey) -> Option<RequestKey> {
         let rank = |of| requests.get(of).map(|request| (request.awaiting.urgency, request.awaiting.id));
         let own = rank(key);

@@ -7,9 +7,15 @@ use crate::request::{Needs, Request, RequestKey, Unserved};
 
 /// The queue.
 impl Registry {
-    /// Whether one more request of the upstream may wait.
+    /// Whether one more request of the upstream may wait, whoever's it is: less than half of the queue is taken.
     pub fn has_room(&self, upstream: UpstreamKey) -> bool {
-        self.upstreams.get(upstream).is_some_and(|of| of.queued < of.config().queue_max as usize)
+        self.upstreams.get(upstream).is_some_and(|of| 2 * of.queued < of.config().queue_max as usize)
+    }
+
+    /// How many more requests of the upstream may wait.
+    pub fn places_left(&self, upstream: UpstreamKey) -> usize {
+        let left = |of: &Upstream| (of.config().queue_max as usize).saturating_sub(of.queued);
+        self.upstreams.get(upstream).map_or(0, left)
     }
 
     /// A frozen request of this client waits for an engine of the upstream, behind those that came before it and are as
@@ -159,17 +165,16 @@ impl Registry {
     pub(super) fn next_lane(&self, entry: EntryKey, unserved: Unserved) -> Option<&Lane> {
         let entry = self.entries.get(entry)?;
         let upstream = self.upstreams.get(entry.upstream)?;
-        let mut next: Option<&Lane> = None;
-        for needs in Needs::ALL {
+        let first = |needs| {
             let lane = if entry.front.is_some() { entry.lanes[needs] } else { upstream.lines[needs].front() };
-            if let Some(lane) = lane.filter(|_| !unserved.has(needs)).and_then(|lane| self.lanes.get(lane))
-                && lane.takes_turns()
-                && next.is_none_or(|next| lane.turn_taken < next.turn_taken)
-            {
-                next = Some(lane);
-            }
+            let lane = lane.filter(|_| !unserved.has(needs)).and_then(|lane| self.lanes.get(lane));
+            lane.filter(|lane| lane.takes_turns())
+        };
+        // Mostly nobody needs anything special.
+        if upstream.special == 0 {
+            return first(Needs::Anything);
         }
-        next
+        Needs::ALL.into_iter().filter_map(first).min_by_key(|lane| lane.turn_taken)
     }
 
     /// The entry that a lane belongs to.
@@ -273,6 +278,7 @@ impl Upstream {
         self.turns_taken += 1;
         lane.turn_taken = self.turns_taken;
         self.lines[needs].push_back(lanes, at);
+        self.special += usize::from(needs != Needs::Anything);
         self.without_engine[needs] += usize::from(has_no_engine);
     }
 
@@ -296,6 +302,7 @@ impl Upstream {
         has_no_engine: bool,
     ) {
         if self.lines[needs].unlink(lanes, at) {
+            self.special -= usize::from(needs != Needs::Anything);
             self.without_engine[needs] -= usize::from(has_no_engine);
         }
     }

@@ -75,21 +75,27 @@ impl Registry {
         let entry = self.entries.get(entry)?;
         let upstream = self.upstreams.get(entry.upstream)?;
         let deserted = entry.seats.is_empty() && upstream.all_rest();
-        let dials = upstream.config().on_saturation == Saturation::Dial && entry.dials() < entry.queued;
+        let dials =
+            upstream.config().on_saturation == Saturation::Dial && entry.prompt_dials() < entry.queued;
         // Mostly that is all there is to ask.
         if !deserted && !dials {
             return None;
         }
+        // Who waits for a dial that is late is tried elsewhere, and not at the same endpoint once more.
+        let all_have_dials = !deserted && entry.dials() >= entry.queued;
         upstream
             .ranked(wanted)
             .filter(|(_, _, endpoint)| (deserted || !endpoint.resting) && upstream.has_room(endpoint))
             .filter(|(_, _, endpoint)| !one_stream_each || upstream.has_one_stream_each(endpoint))
             .map(|(rank, key, endpoint)| (rank, key, endpoint, entry.dials_at(key)))
             .filter(|&(_, _, endpoint, dialling)| deserted || dialling < upstream.dials_max(endpoint))
-            .min_by_key(|&(rank, _, endpoint, dialling)| {
-                (endpoint.is_in_doubt(), upstream.rank_of_dial(rank, dialling))
+            .map(|(rank, key, endpoint, dialling)| {
+                let is_late = dialling > 0 && entry.is_slow_at(key);
+                ((endpoint.is_in_doubt(), is_late, upstream.rank_of_dial(rank, dialling)), key)
             })
-            .map(|(_, key, ..)| key)
+            .filter(|&((_, is_late, _), _)| !(is_late && all_have_dials))
+            .min_by_key(|&(order, _)| order)
+            .map(|(_, key)| key)
     }
 
     /// Whether the endpoint of the entry's upstream could not be dialled when that was tried last.
@@ -104,8 +110,11 @@ impl Registry {
             return Cause::QueueLimit;
         };
         let Some(upstream) = self.upstreams.get(entry.upstream) else { return Cause::QueueLimit };
+        // Others have all connections of an endpoint where the entry has none: it is that which it has waited for, whatever was dialled in vain beside it.
+        let others_serve = |(key, of): (_, &Endpoint)| of.is_at_work() && !entry.has_engine_at(key);
         match entry.seats.as_slice() {
             [] if upstream.endpoints().all(|(_, endpoint)| endpoint.is_unresolved()) => Cause::NameTimeout,
+            _ if upstream.endpoints().any(others_serve) => Cause::QueueLimit,
             [] if upstream.endpoints().any(|(_, endpoint)| endpoint.is_in_doubt()) => {
                 Cause::ConnectionTimeout
             }
@@ -133,14 +142,13 @@ impl Registry {
 
     /// Whether the upstream has connections that serve somebody, or might.
     pub fn is_at_work(&self, upstream: UpstreamKey) -> bool {
-        let at_work = |endpoint: &Endpoint| endpoint.active > 0 || !endpoint.idle.is_empty();
-        self.upstreams.get(upstream).is_some_and(|of| of.endpoints().any(|(_, endpoint)| at_work(endpoint)))
+        self.upstreams.get(upstream).is_some_and(|of| of.endpoints().any(|(_, of)| of.is_at_work()))
     }
 
-    /// Whether the upstream has nobody who could serve a request with these needs.
-    pub fn lacks(&self, upstream: UpstreamKey, needs: Needs) -> bool {
-        needs != Needs::Anything
-            && self.upstreams.get(upstream).is_none_or(|of| !of.endpoints().any(|(_, of)| of.serves(needs)))
+    /// Whether the upstream has nobody who could serve a request with these needs and a head of this size.
+    pub fn lacks(&self, upstream: UpstreamKey, needs: Needs, head: u32) -> bool {
+        let serves = |of: &Upstream| of.endpoints().any(|(_, of)| of.serves(needs, head));
+        needs != Needs::Anything && !self.upstreams.get(upstream).is_some_and(serves)
     }
 
     /// Whether the entry's requests must not wait: every engine is full, none is on its way, and the policy is to refuse. Of an entry without
@@ -264,11 +272,12 @@ impl Registry {
         upstream: UpstreamKey,
         entry: Option<EntryKey>,
         seat: Seat,
-        (streams_max, tunnels): (Option<u32>, bool),
+        (streams_max, tunnels, head_max): (Option<u32>, bool, Option<u32>),
     ) {
         if let Some(endpoint) = self.endpoint_mut(upstream, seat.endpoint) {
             endpoint.tunnels = Some(tunnels || endpoint.offering > 0);
             endpoint.streams_max = Some(streams_max.unwrap_or(u32::MAX));
+            endpoint.head_max = head_max;
             if seat.dialling {
                 endpoint.succeeded();
                 self.look_for_short(upstream);
@@ -329,16 +338,25 @@ impl Upstream {
     /// or one that can be made.
     pub(super) fn offers(&self, needs: Needs) -> bool {
         self.endpoints()
-            .filter(|(_, endpoint)| endpoint.serves(needs))
+            .filter(|(_, endpoint)| endpoint.serves(needs, 0))
             .any(|(_, endpoint)| !endpoint.idle.is_empty() || (!endpoint.resting && self.has_room(endpoint)))
     }
 
-    /// Whether there is nothing for anybody who has no engine, and nothing will be before a connection goes.
+    /// Whether there is nothing for anybody who has no engine, and nothing will be before a connection goes that is needed.
     fn is_full(&self) -> bool {
         let is_full = |endpoint: &Endpoint| {
-            !endpoint.is_unresolved() && !self.has_room(endpoint) && !endpoint.has_unseated()
+            !endpoint.is_unresolved()
+                && !self.has_room(endpoint)
+                && !endpoint.has_unseated()
+                && !self.will_have_room(endpoint)
         };
         self.endpoints().all(|(_, endpoint)| is_full(endpoint))
+    }
+
+    /// Whether a connection takes the place of another that takes no more requests and carries none: all but a round trip has passed.
+    fn will_have_room(&self, endpoint: &Endpoint) -> bool {
+        let takes_its_leave = endpoint.draining > 0 && endpoint.active < endpoint.connections;
+        takes_its_leave && endpoint.serving() < self.connections_max(endpoint)
     }
 
     /// Whether each of the endpoint's connections carries one request at a time.

@@ -21,6 +21,8 @@ pub struct Wanted {
     pub avoid: Option<EndpointKey>,
     /// What it needs.
     pub needs: Needs,
+    /// How large its head is, where an endpoint has not taken it.
+    pub head: u32,
 }
 
 /// An upstream.
@@ -38,6 +40,8 @@ pub struct Upstream {
     pub(super) lines: ByNeeds<List<Lane, Turn, LaneMarker>>,
     /// How many turns were taken.
     pub(super) turns_taken: u64,
+    /// How many of the lanes in these lines are for requests that need a backend of a special kind.
+    pub(super) special: usize,
     /// In scope `client`: how many of these lanes have no engine at all.
     pub(super) without_engine: ByNeeds<usize>,
     /// Requests in the queues of all entries.
@@ -65,6 +69,7 @@ impl Upstream {
             shared: None,
             lines: ByNeeds::default(),
             turns_taken: 0,
+            special: 0,
             without_engine: ByNeeds::default(),
             queued: 0,
             retries: RetryBudget::default(),
@@ -230,14 +235,14 @@ impl Upstream {
     /// An endpoint's rank for the next request, if it may serve it.
     #[inline(always)]
     pub fn rank_of(&self, key: EndpointKey, wanted: Wanted) -> Option<Rank> {
-        let endpoint = self.endpoint(key).filter(|of| of.serves(wanted.needs))?;
+        let endpoint = self.endpoint(key).filter(|of| of.serves(wanted.needs, wanted.head))?;
         Some(self.rank(key, endpoint, wanted))
     }
 
     /// The endpoints that may serve the next request, with their ranks for it.
     pub(super) fn ranked(&self, wanted: Wanted) -> impl Iterator<Item = (Rank, EndpointKey, &Endpoint)> {
         self.endpoints()
-            .filter(move |(_, endpoint)| endpoint.serves(wanted.needs))
+            .filter(move |(_, endpoint)| endpoint.serves(wanted.needs, wanted.head))
             .map(move |(key, endpoint)| (self.rank(key, endpoint, wanted), key, endpoint))
     }
 

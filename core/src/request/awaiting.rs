@@ -107,12 +107,18 @@ pub struct Awaiting {
     pub replay: Replay,
     /// It was refused, and rests before it goes back to the queue.
     pub paused: bool,
+    /// It waits in a queue of which more than half was taken, and its client's places there are counted.
+    pub crowds: bool,
     /// The endpoint that failed it last: another one is preferred.
     pub avoid: Option<EndpointKey>,
     /// What it needs of a backend.
     pub needs: Needs,
+    /// How large its head is as a backend would get it, where one does not take it; or 0.
+    pub large_head: u32,
     /// How long it waited frozen before it was thawed the last time.
     pub waited: Duration,
+    /// How long backends had the whole request in attempts that came to nothing.
+    pub tried: Duration,
     /// Octets of content received.
     pub request_octets: u64,
     /// Octets of content sent.
@@ -168,9 +174,12 @@ impl Awaiting {
             total: None,
             replay: Replay::default(),
             paused: false,
+            crowds: false,
             avoid: None,
             needs: if arrived.head.extended_connect { Needs::Tunnel } else { Needs::Anything },
+            large_head: 0,
             waited: Duration::ZERO,
+            tried: Duration::ZERO,
             request_octets: 0,
             response_octets: 0,
             last_failure: None,
@@ -195,6 +204,7 @@ impl Awaiting {
     /// The attempt was lost, and the request waits again, with all that was given away.
     pub fn take_back(&mut self, attempt: &Attempt, now: Instant) {
         self.waited += attempt.thawed.saturating_since(self.frozen);
+        self.tried += attempt.had_for(now);
         self.frozen = now;
         self.avoid = Some(attempt.endpoint);
         (self.content, self.trailers) = self.replay.take(self.request_credit.octets());

@@ -13,11 +13,13 @@ pub enum Needs {
     Tunnel,
     /// HTTP/1.1: a backend has asked for it (HTTP_1_1_REQUIRED, RFC 9113 section 7).
     Http1,
+    /// A backend that takes its head: one did not (SETTINGS_MAX_HEADER_LIST_SIZE, RFC 9113 section 6.5.2).
+    LargeHead,
 }
 
 impl Needs {
     /// All there are.
-    pub const ALL: [Self; 3] = [Self::Anything, Self::Tunnel, Self::Http1];
+    pub const ALL: [Self; 4] = [Self::Anything, Self::Tunnel, Self::Http1, Self::LargeHead];
 }
 
 /// A value for each of the needs.
@@ -26,6 +28,7 @@ pub struct ByNeeds<T> {
     anything: T,
     tunnel: T,
     http1: T,
+    large_head: T,
 }
 
 impl<T> Index<Needs> for ByNeeds<T> {
@@ -36,6 +39,7 @@ impl<T> Index<Needs> for ByNeeds<T> {
             Needs::Anything => &self.anything,
             Needs::Tunnel => &self.tunnel,
             Needs::Http1 => &self.http1,
+            Needs::LargeHead => &self.large_head,
         }
     }
 }
@@ -46,6 +50,7 @@ impl<T> IndexMut<Needs> for ByNeeds<T> {
             Needs::Anything => &mut self.anything,
             Needs::Tunnel => &mut self.tunnel,
             Needs::Http1 => &mut self.http1,
+            Needs::LargeHead => &mut self.large_head,
         }
     }
 }

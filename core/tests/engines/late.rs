@@ -2,7 +2,7 @@
 
 use http::Request;
 use shuntyard_core::address::Address;
-use shuntyard_core::config::{ConnectionConfig, EndpointConfig, Host, Protocol, Saturation};
+use shuntyard_core::config::{ConnectionConfig, EndpointConfig, Host, Protocol, Saturation, Scope};
 use shuntyard_core::gateway::Closed;
 use shuntyard_core::record::{Cause, Outcome};
 use shuntyard_core::time::Duration;
@@ -179,4 +179,83 @@ fn a_head_larger_than_its_backend_takes_is_431_and_others_go_on() {
     paths.sort();
     assert_eq!(paths, ["/another", "/small"]);
     assert_eq!(memory.gateway.view().reserved_octets, 0);
+}
+
+/// An endpoint that takes no large heads has fewest requests, and would stay the best for all that it turns down.
+#[test]
+fn a_head_larger_than_an_endpoint_takes_goes_to_another_and_holds_nobody_up() {
+    let mut memory = Memory::new(|config| {
+        config.upstreams[0].endpoints = (9001..=9002).map(|port| address(port).into()).collect();
+        config.upstreams[0].on_saturation = Saturation::Queue;
+    });
+    let client = memory.connect(ConnectionConfig::default());
+    let ask_large = |memory: &mut Memory, path: &str, octets: usize| {
+        let head = Request::get(format!("http://example.com{path}")).header("x", "v".repeat(octets));
+        memory.client(client).send_request(&head.body(()).expect("a request"), true).expect("a slot");
+        memory.settle();
+    };
+    memory.backend_config.max_header_list_size = 1_000;
+    ask(&mut memory, client, "/first");
+    assert_eq!(answer_all(&mut memory), ["/first"]);
+    memory.backend_config.max_header_list_size = 5_000;
+    memory.backend_config.max_concurrent_streams = 1;
+    ask_large(&mut memory, "/large", 900);
+    assert_eq!(memory.dials, dials(&[9001, 9002]));
+    // The other one is full now. Who can do with the first is not behind those who cannot.
+    ask_large(&mut memory, "/waits", 900);
+    ask(&mut memory, client, "/small");
+    assert_eq!((memory.gateway.view().live, memory.gateway.view().frozen), (2, 1));
+    // Nobody takes this one.
+    ask_large(&mut memory, "/too-large", 6_000);
+    assert_eq!(memory.records.len(), 2);
+    assert_eq!(memory.records[1].outcome, Outcome::LocalReply(Cause::BackendHeadLimit));
+    let mut paths = answer_all(&mut memory);
+    paths.sort();
+    assert_eq!(paths, ["/large", "/small"]);
+    assert_eq!(answer_all(&mut memory), ["/waits"]);
+    let by: Vec<_> = memory.attempts.iter().map(|attempt| &*attempt.endpoint).collect();
+    assert_eq!(by.iter().filter(|endpoint| **endpoint == "127.0.0.1:9002").count(), 2, "{by:?}");
+    assert!(memory.records.iter().all(|record| record.attempts <= 1));
+    assert_eq!(memory.gateway.view().reserved_octets, 0);
+}
+
+/// Where each request needs a connection of its own, those who wait for an endpoint that is late get one of another, and the late one is not dialled
+/// for them once more.
+#[test]
+fn b27_who_waits_for_a_late_endpoint_gets_a_connection_of_a_prompt_one() {
+    let mut memory = silent(9001..=9002);
+    memory.reconfigure(|config| {
+        config.upstreams[0].share = Scope::None;
+        config.upstreams[0].connections_max = 100;
+    });
+    let client = memory.connect(ConnectionConfig::default());
+    (0..20).for_each(|n| _ = ask(&mut memory, client, &format!("/{n}")));
+    let at = |memory: &Memory, port| memory.dials.iter().filter(|&to| *to == address(port)).count();
+    assert_eq!((at(&memory, 9001), at(&memory, 9002)), (10, 10));
+    let ordered = core::mem::take(&mut memory.held).into_iter().zip(memory.dials.clone());
+    let (prompt, late): (Vec<_>, Vec<_>) = ordered.partition(|(_, to)| *to == address(9001));
+    memory.held = prompt.into_iter().map(|(conn, _)| conn).collect();
+    memory.release_connects();
+    memory.hold_connects = true;
+    memory.held = late.into_iter().map(|(conn, _)| conn).collect();
+    assert_eq!((memory.gateway.view().live, memory.dials.len()), (10, 20));
+    memory.wait(millis(501));
+    assert_eq!((at(&memory, 9001), at(&memory, 9002)), (20, 10));
+}
+
+/// Others have all connections of the endpoint that serves: it is those which were waited for, not the one that cannot be reached.
+#[test]
+fn b53_who_has_waited_for_others_connections_is_told_so() {
+    let mut memory = Memory::new(|config| {
+        config.upstreams[0].endpoints = (9001..=9002).map(|port| address(port).into()).collect();
+        config.upstreams[0].share = Scope::Client;
+        config.upstreams[0].connections_max = 1;
+    });
+    memory.dead = Some(address(9002));
+    let [first, second] = [(); 2].map(|()| memory.connect(ConnectionConfig::default()));
+    ask(&mut memory, first, "/served");
+    ask(&mut memory, second, "/waits");
+    assert_eq!((memory.gateway.view().live, memory.gateway.view().frozen), (1, 1));
+    memory.wait(millis(10_001));
+    assert_eq!(memory.records[0].outcome, Outcome::LocalReply(Cause::QueueLimit));
 }

@@ -109,10 +109,37 @@ fn the_queue_is_bounded() {
     memory.reconfigure(|config| config.upstreams[0].queue_max = 5);
     ask_many(&mut memory, 1);
     let client = ask_many(&mut memory, 9);
-    assert_eq!(memory.gateway.view().queued, 5);
-    assert_eq!(memory.records.len(), 4);
     let refused = |event: &ClientEvent| matches!(event, ClientEvent::Response { response, .. } if response.status() == 503);
-    assert_eq!(events(&mut memory, client).into_iter().filter(refused).count(), 4);
+    assert_eq!(events(&mut memory, client).into_iter().filter(refused).count(), 5);
+    assert_eq!((memory.gateway.view().queued, memory.records.len()), (4, 5), "one place is for others");
+    let other = memory.connect_from(2, ConnectionConfig::default());
+    ask(&mut memory, other, "/");
+    ask(&mut memory, other, "/");
+    assert_eq!((memory.gateway.view().queued, memory.records.len()), (5, 6));
+    assert_eq!(events(&mut memory, other).into_iter().filter(refused).count(), 1);
+}
+
+/// However many connections a client has, it leaves places of a queue to others, and they to those who come after them.
+#[test]
+fn i3_f44_no_client_takes_all_places_of_a_queue() {
+    let mut memory = saturated(Saturation::Queue, 1, 1);
+    memory.reconfigure(|config| config.upstreams[0].queue_max = 32);
+    ask_many(&mut memory, 1);
+    for round in 0..2 {
+        let mut queued = Vec::new();
+        for (address, connections) in [(1, 4), (2, 1), (3, 1), (4, 1)] {
+            for _ in 0..connections {
+                let client = memory.connect_from(address, ConnectionConfig::default());
+                (0..10).for_each(|n| _ = ask(&mut memory, client, &format!("/{n}")));
+            }
+            queued.push(memory.gateway.view().queued);
+        }
+        // Of the second half each has as many as it leaves.
+        assert_eq!(queued, [24, 28, 30, 31], "round {round}");
+        while memory.gateway.view().queued > 0 {
+            answer_all(&mut memory);
+        }
+    }
 }
 
 #[test]

@@ -123,6 +123,30 @@ fn b27_dials_of_one_stream_each_go_to_all_endpoints() {
     assert_eq!((at(&memory, 9001), at(&memory, 9002)), (1, 1));
 }
 
+/// B27: where a connection only has to end before another takes its place, whoever comes waits for that.
+#[test]
+fn b27_policy_refuse_refuses_nobody_while_a_connection_ends() {
+    const LAST: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    let mut memory = Memory::new(|config| {
+        config.upstreams[0].on_saturation = Saturation::Refuse;
+        config.upstreams[0].http1_connections_max = 1;
+        config.upstreams[0].endpoints[0].protocol = Protocol::Http1;
+    });
+    memory.mute_backends = true;
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/first");
+    let first = memory.backends()[0];
+    // While it serves, there is nothing to wait for.
+    ask(&mut memory, client, "/refused");
+    assert_eq!(memory.records.len(), 1);
+    memory.inject(first, LAST);
+    ask(&mut memory, client, "/second");
+    assert_eq!((memory.records.len(), memory.gateway.view().frozen), (2, 1));
+    memory.shut(first);
+    assert_eq!((memory.dials.len(), memory.gateway.view().live), (2, 1));
+    assert!(memory.sent_to(memory.backends()[0]).starts_with(b"GET /second "));
+}
+
 /// B27: where a connection is on its way that nobody has ordered, or has just gone, whoever comes waits for it.
 #[test]
 fn b27_policy_refuse_refuses_nobody_while_the_pool_is_made_up_for() {

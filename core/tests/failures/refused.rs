@@ -242,6 +242,23 @@ fn b66_the_deadline_of_the_queue_ends_the_pauses() {
     assert!(is_at_rest(&memory));
 }
 
+/// Who refuses late has had the time of a response: all of them together have it once.
+#[test]
+fn b66_late_refusals_do_not_add_up() {
+    let (mut memory, client) = with_client(|config| config.timeouts.response = Duration::from_secs(10));
+    let stream = send(&mut memory, client, Method::GET, "/", b"");
+    let backend = the_backend(&memory);
+    for _ in 0..2 {
+        let request = the_request(&mut memory, backend);
+        assert_eq!(memory.records.len(), 0);
+        wait(&mut memory, Duration::from_secs(9));
+        refuse(&mut memory, backend, request.stream, ErrorCode::REFUSED_STREAM);
+    }
+    assert!(is_error(&seen(&mut memory, client, stream), REFUSED));
+    assert_eq!((memory.records[0].attempts, memory.records[0].maybe_executed), (2, 0));
+    assert!(is_at_rest(&memory));
+}
+
 #[test]
 fn b66_a_client_that_leaves_in_a_pause_is_forgotten() {
     let (mut memory, client) = with_client(|_| {});

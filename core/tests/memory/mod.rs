@@ -101,7 +101,12 @@ impl Memory {
     }
 
     pub fn connect(&mut self, config: ConnectionConfig) -> ConnId {
-        let peer: core::net::SocketAddr = "127.0.0.1:50000".parse().expect("an address");
+        self.connect_from(1, config)
+    }
+
+    /// A client at another address than those of other numbers.
+    pub fn connect_from(&mut self, number: u8, config: ConnectionConfig) -> ConnId {
+        let peer = core::net::SocketAddr::from(([127, 0, 0, number], 50_000));
         let id = self.gateway.handle_accept(Accepted { peer: peer.into(), local: peer.into() }, self.now);
         let client = Client::new(config, 1).expect("a valid configuration");
         self.peers.insert(id, Peer::Client(Box::new(client)));

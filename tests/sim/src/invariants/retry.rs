@@ -98,8 +98,8 @@ pub fn r4_r5_attempts_are_few_and_alike(ledger: &mut Ledger, rid: u64) -> Result
     ledger.check("R5", alike, || text.unwrap_or_default())
 }
 
-/// **R8** (when a request ends). Who was told by its backend that it was not processed is not told so in turn: while its attempts are
-/// not used up and its content is kept, it is sent again (RFC 9113 section 8.7). Of a connection that is over, or whose input is not
+/// **R8** (when a request ends). Who was told by its backend that it was not processed is not told so in turn: while its attempts and
+/// the time of a response are not used up and its content is kept, it is sent again (RFC 9113 section 8.7). Of a connection that is over, or whose input is not
 /// read or not sound, nobody can say what was looked at.
 pub fn r8_the_unprocessed_go_again(
     ledger: &mut Ledger,
@@ -127,7 +127,9 @@ pub fn r8_the_unprocessed_go_again(
     let all: u64 = ledger.traces.values().map(|trace| trace.received).sum();
     let held =
         trace.received <= u64::from(upstream.retry.replay_octets) && (trace.received == 0 || all <= kept);
-    let again = (trace.attempts.len() as u32) < upstream.retry.unprocessed_attempts;
+    // Once backends have had it for as long as a response may take, all attempts together, it is not sent again.
+    let in_time = record.ended.saturating_since(record.accepted) < config.timeouts.response;
+    let again = in_time && (trace.attempts.len() as u32) < upstream.retry.unprocessed_attempts;
     let owed =
         told && silent && held && again && !is_hopeless(ledger, police, (upstream, trace.arrived), config);
     let text = owed.then(|| format!("request {rid} is told, {:?}: {trace:?}", record.outcome));
