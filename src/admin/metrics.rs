@@ -187,7 +187,7 @@ impl Families {
         let causes = routes().flat_map(|(route, of)| by_cause(route, "error_type", &of.causes)).collect();
         self.count(
             "shuntyard_request_failures",
-            "Requests without a whole response of a backend, by why",
+            "Requests without a whole response of a backend, by why, but for those that are the gateway's to answer",
             causes,
         );
         self.count(
@@ -276,7 +276,7 @@ impl Families {
         let dials = dials.collect();
         self.count(
             "shuntyard_backend_dials_failed",
-            "Connections to backends that did not come about",
+            "Connections to backends that did not come about or ended as soon as they stood, and names without an address, by why",
             dials,
         );
         let sent = endpoints(sight).map(|(place, of)| (place, of.counters.request_octets)).collect();
@@ -402,17 +402,19 @@ fn endpoints(sight: &Sight) -> impl Iterator<Item = (Set, &EndpointSight)> {
 }
 
 /// OpenTelemetry's labels, but for the protocol's version, which would double the series. `error_type` is there where something went wrong; a
-/// status is an error, too, for a server from 500, for a client from 400 on.
+/// status is an error, too, for a server from 500, for a client from 400 on. Where only the class of a status is known, it is `5xx`.
 fn labelled(place: &Set, labels: Labels, errors_from: u16) -> Set {
     let mut set = with(place, "http_request_method", labels.method.name());
+    let class = labels.class();
     let status = match labels.status {
         0 => String::new(),
-        1000.. => "_OTHER".to_owned(),
+        _ if labels.is_folded() && class == 0 => String::new(),
+        _ if labels.is_folded() => format!("{class}xx"),
         status => status.to_string(),
     };
-    let error = match labels.fault {
+    let error = match labels.fault.filter(|fault| fault.is_failure()) {
         Some(fault) => fault.name().to_owned(),
-        None if (errors_from..1000).contains(&labels.status) => status.clone(),
+        None if class >= errors_from / 100 => status.clone(),
         None => String::new(),
     };
     set.push(("http_response_status_code", status));
@@ -421,13 +423,14 @@ fn labelled(place: &Set, labels: Labels, errors_from: u16) -> Set {
     set
 }
 
-/// One series a cause that was seen.
+/// One series a failure that was seen.
 fn by_cause<'a>(
     of: Set,
     label: &'static str,
     causes: &'a PerCause,
 ) -> impl Iterator<Item = (Set, u64)> + use<'a> {
-    causes.iter().filter(|&(_, n)| n > 0).map(move |(cause, n)| (with(&of, label, cause.name()), n))
+    let seen = causes.iter().filter(|&(cause, n)| n > 0 && cause.is_failure());
+    seen.map(move |(cause, n)| (with(&of, label, cause.name()), n))
 }
 
 fn directions(of: &Set, side: &SideCounters) -> [(Set, u64); 2] {
@@ -465,4 +468,44 @@ fn snake(camel: &str) -> String {
         out.push(c.to_ascii_lowercase());
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use shuntyard_core::counters::{Durations, Fault};
+    use shuntyard_core::gateway::Cause;
+    use shuntyard_core::message::Method;
+
+    use super::*;
+
+    /// What is said of errors that come when clients have filled the series, and of what the gateway answers because nobody else can.
+    #[test]
+    fn errors_have_a_type_and_successes_none() {
+        let mut durations = Durations::default();
+        let mut add = |method, status, cause: Option<Cause>| {
+            let labels = Labels { method, status, fault: cause.map(Fault::Cause) };
+            durations.observe(labels, std::time::Duration::ZERO);
+        };
+        add(Method::Options, 200, Some(Cause::LastForward));
+        add(Method::Get, 503, None);
+        (300..400).for_each(|status| add(Method::Get, status, None));
+        add(Method::Post, 500, None);
+        add(Method::Post, 502, Some(Cause::ConnectionRefused));
+        add(Method::Post, 404, None);
+        let said: Vec<_> = durations.iter().map(|(labels, _)| labelled(&Vec::new(), labels, 500)).collect();
+        let texts = |series: &Set| series.iter().map(|(_, value)| value.clone()).collect::<Vec<_>>();
+        assert_eq!(texts(&said[0]), ["OPTIONS", "200"]);
+        assert_eq!(texts(&said[1]), ["GET", "503", "503"]);
+        let folded: Vec<_> = said[Durations::SERIES_MAX..].iter().map(texts).collect();
+        assert_eq!(folded[0], ["_OTHER", "3xx"]);
+        assert_eq!(folded[1], ["_OTHER", "5xx", "5xx"]);
+        assert_eq!(folded[2], ["_OTHER", "5xx", "_OTHER"]);
+        assert_eq!(folded[3], ["_OTHER", "4xx"]);
+        let counted = {
+            let mut causes = PerCause::default();
+            [Cause::LastForward, Cause::NoRoute].into_iter().for_each(|cause| causes.add(cause));
+            by_cause(Vec::new(), "error_type", &causes).collect::<Vec<_>>()
+        };
+        assert_eq!(counted, [(set([("error_type", "no_route")]), 1)]);
+    }
 }
