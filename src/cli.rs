@@ -82,7 +82,8 @@ impl ServeArgs {
                 self.config = None;
             }
             _ => {
-                let words = format!("the argument '--config <FILE>' cannot be used with '{shown}'");
+                let shown = named(strongest, shown);
+                let words = format!("{} cannot be used with {shown}", named(file, "--config <FILE>"));
                 return Err(Cli::command().error(ErrorKind::ArgumentConflict, words));
             }
         }
@@ -112,6 +113,17 @@ impl ServeArgs {
             return refused(ErrorKind::ArgumentConflict, words);
         }
         Ok(())
+    }
+}
+
+/// A flag, or the variable that stands for it: whoever has forgotten one finds it by its name.
+fn named(source: ValueSource, shown: &str) -> String {
+    let flag = shown.trim_start_matches('-').split(' ').next().unwrap_or_default();
+    match source {
+        ValueSource::EnvVariable => {
+            format!("the variable SHUNTYARD_{}", flag.to_uppercase().replace('-', "_"))
+        }
+        _ => format!("the argument '{shown}'"),
     }
 }
 
@@ -159,12 +171,13 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "SHUNTYARD_WORKERS", value_name = "N", value_parser = workers)]
     pub(crate) workers: Option<NonZeroUsize>,
 
-    /// Where clients connect to: HOST:PORT, :PORT or unix:/PATH; may be repeated (variable: separated by commas)
-    /// [default: 127.0.0.1:8080]
+    /// Where clients connect to: HOST:PORT, :PORT or unix:/PATH; may be repeated (variable: separated by commas). Takes the
+    /// place of every [[listen]] of a file, those with TLS included [default: 127.0.0.1:8080]
     #[arg(long, env = "SHUNTYARD_LISTEN", value_name = "ADDRESS", value_delimiter = ',')]
     pub(crate) listen: Vec<ListenAddress>,
 
-    /// Where clients connect to and speak TLS, with --cert and --key; may be repeated
+    /// Where clients connect to and speak TLS, with --cert and --key; may be repeated. Takes the place of every [[listen]] of a
+    /// file, too
     #[arg(
         long,
         env = "SHUNTYARD_LISTEN_TLS",
@@ -207,11 +220,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "SHUNTYARD_SHARE", value_enum)]
     pub(crate) share: Option<Share>,
 
-    /// How long /readyz says 503 before SIGTERM and SIGINT begin to drain, so that balancers look elsewhere [default: 0s]
+    /// How long /readyz says 503 before SIGTERM, SIGINT and SIGQUIT begin to drain, so that balancers look elsewhere [default: 0s]
     #[arg(long, env = "SHUNTYARD_READY_DELAY", value_name = "TIME", value_parser = parse_time)]
     pub(crate) ready_delay: Option<Duration>,
 
-    /// How long SIGTERM and SIGINT wait for requests that are under way, as in 500ms, 25s, 5m [default: 25s]
+    /// How long SIGTERM, SIGINT and SIGQUIT wait for requests that are under way, as in 500ms, 25s, 5m [default: 25s]
     #[arg(long, env = "SHUNTYARD_DRAIN_TIMEOUT", value_name = "TIME", value_parser = parse_time)]
     pub(crate) drain_timeout: Option<Duration>,
 

@@ -40,16 +40,32 @@ pub(crate) struct ObserveArgs {
     pub(crate) admin: Option<ListenAddress>,
 
     /// Serve them on an address that others can reach: whoever can is told everything there is to see
-    #[arg(long, env = "SHUNTYARD_ADMIN_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
-    pub(crate) admin_allow_remote: bool,
+    #[arg(
+        long,
+        env = "SHUNTYARD_ADMIN_ALLOW_REMOTE",
+        value_name = "BOOL",
+        value_parser = FalseyValueParser::new(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub(crate) admin_allow_remote: Option<bool>,
 
     /// Write a JSON line for each request that has ended: to a file, which SIGUSR1 opens again, or to - (stdout)
     #[arg(long, env = "SHUNTYARD_ACCESS_LOG", value_name = "PATH")]
     pub(crate) access_log: Option<Destination>,
 
     /// Show query strings in the access log
-    #[arg(long, env = "SHUNTYARD_ACCESS_LOG_QUERY", value_parser = FalseyValueParser::new())]
-    pub(crate) access_log_query: bool,
+    #[arg(
+        long,
+        env = "SHUNTYARD_ACCESS_LOG_QUERY",
+        value_name = "BOOL",
+        value_parser = FalseyValueParser::new(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub(crate) access_log_query: Option<bool>,
 
     /// Say more on stderr: -v tells of requests that went wrong, -vv of all
     #[arg(short, long, env = "SHUNTYARD_VERBOSE", action = clap::ArgAction::Count)]
@@ -66,12 +82,17 @@ impl ObserveArgs {
         let own = self.clone();
         Self {
             admin: own.admin.or(file.admin),
-            admin_allow_remote: own.admin_allow_remote || file.admin_allow_remote,
+            admin_allow_remote: own.admin_allow_remote.or(file.admin_allow_remote),
             access_log: own.access_log.or(file.access_log),
-            access_log_query: own.access_log_query || file.access_log_query,
+            access_log_query: own.access_log_query.or(file.access_log_query),
             verbose: own.verbose,
             log_format: own.log_format,
         }
+    }
+
+    /// Whether others than this machine may reach the admin address.
+    pub(crate) fn allows_remote(&self) -> bool {
+        self.admin_allow_remote.unwrap_or(false)
     }
 
     /// Whether the gateways must write records ([`Config::records`](shuntyard_core::config::Config::records)).
@@ -136,10 +157,11 @@ impl Observation {
     ) -> Result<Self, Failure> {
         diagnostics::start(args.verbose, args.log_format)
             .map_err(|error| Failure::System { what: "cannot start a thread", error })?;
-        let admin = admin.map(|address| Admin::bind(address, args.admin_allow_remote)).transpose()?;
+        let admin = admin.map(|address| Admin::bind(address, args.allows_remote())).transpose()?;
         let shown = args.access_log.is_some();
         let log = if args.wants_records() {
-            let log = AccessLog::open(args.access_log.clone(), args.access_log_query, trust);
+            let query = args.access_log_query.unwrap_or(false);
+            let log = AccessLog::open(args.access_log.clone(), query, trust);
             Some(log.map_err(|error| match &args.access_log {
                 Some(Destination::File(file)) => Failure::AccessLog { file: file.clone(), error },
                 Some(Destination::Stdout) | None => Failure::System { what: "cannot start a thread", error },

@@ -39,7 +39,7 @@ impl Prepared {
 pub(crate) fn look(settings: &Settings) -> Result<Option<SocketAddr>, Failure> {
     let observe = &settings.observe;
     observe.access_log.iter().try_for_each(can_be_opened)?;
-    let admin = observe.admin.as_ref().map(|admin| admin_address(admin, observe.admin_allow_remote));
+    let admin = observe.admin.as_ref().map(|admin| admin_address(admin, observe.allows_remote()));
     let admin = admin.transpose()?;
     share_nothing(settings, admin)?;
     Ok(admin)

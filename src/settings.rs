@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) drain_timeout: Duration,
     pub(crate) observe: ObserveArgs,
     pub(crate) config: Config,
+    /// Listeners of the file in whose place others were named.
+    pub(crate) replaced: usize,
 }
 
 impl Settings {
@@ -53,9 +55,11 @@ impl Settings {
         };
         let mut listen = addresses(&args.listen)?;
         let mut listen_tls = listeners_tls(args)?;
+        let mut replaced = 0;
         if listen.is_empty() && listen_tls.is_empty() {
             (listen, listen_tls) = (from_file.listen, from_file.listen_tls);
         } else {
+            replaced = from_file.listen.len() + from_file.listen_tls.len();
             from_file.config.listeners.clear();
         }
         if listen.is_empty() && listen_tls.is_empty() {
@@ -74,6 +78,16 @@ impl Settings {
             drain_timeout: args.drain_timeout.unwrap_or(from_file.drain_timeout),
             observe,
             config: from_file.config,
+            replaced,
+        })
+    }
+
+    /// What of the file is not served although it is sound, for whoever has forgotten a variable: it may have asked clients for certificates.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let what = count(self.replaced, "listener");
+        let flags = "--listen or --listen-tls (SHUNTYARD_LISTEN, SHUNTYARD_LISTEN_TLS) name others";
+        (self.replaced > 0).then(|| {
+            format!("left out: {what} of the file, with its TLS and whatever else it says, for {flags}")
         })
     }
 

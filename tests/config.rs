@@ -184,16 +184,25 @@ fn switches_that_are_off_are_not_there() {
 #[test]
 fn flags_for_the_admin_address_come_before_the_file() {
     let remote = File::new("remote", format!("{GOOD}[admin]\naddress = \"0.0.0.0:39910\"\n"));
-    let cases: [(&[&str], i32); 5] = [
+    let cases: [(&[&str], i32); 6] = [
         (&[], 78),
         (&["--admin-allow-remote"], 0),
         (&["--admin", "127.0.0.1:39911"], 0),
         (&["--admin", "0.0.0.0:39911"], 78),
         (&["--admin", "0.0.0.0:39911", "--admin-allow-remote"], 0),
+        (&["--admin", "0.0.0.0:39911", "--admin-allow-remote=false"], 78),
     ];
     for (args, code) in cases {
         let output = run(&mut shuntyard(&[&["check", "--config", remote.name()], args].concat()));
         assert_eq!(output.status.code(), Some(code), "{args:?}: {}", stderr(&output));
+    }
+    // A variable that says no comes before a file that says yes.
+    let allowed = format!("{GOOD}[admin]\naddress = \"0.0.0.0:39911\"\nallow_remote = true\n");
+    let allowed = File::new("remote-allowed", allowed);
+    for (value, code) in [("", 0), ("true", 0), ("false", 78)] {
+        let mut command = shuntyard(&["check", "--config", allowed.name()]);
+        let output = run(command.env("SHUNTYARD_ADMIN_ALLOW_REMOTE", value));
+        assert_eq!(output.status.code(), Some(code), "{value}: {}", stderr(&output));
     }
 }
 
@@ -202,7 +211,12 @@ fn flags_for_listeners_take_the_place_of_those_in_the_file() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let text = GOOD.replace("127.0.0.1:0", &taken.local_addr().unwrap().to_string());
     let file = File::new("listeners", text);
+    let warning = "left out: 1 listener of the file, with its TLS and whatever else it says, for --listen";
+    let output = run(&mut shuntyard(&["check", "-c", file.name(), "--listen", "127.0.0.1:0"]));
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.contains(&format!("\nwarning: {warning}")), "{told}");
     let mut process = Process::spawn(&mut shuntyard(&["run", "-c", file.name(), "--listen", "127.0.0.1:0"]));
+    process.find_line("the warning", |line| line.contains(warning).then_some(()));
     process.find_line("the listener", |line| line.starts_with("listening on 127.0.0.1:").then_some(()));
     process.signal("TERM");
     assert_eq!(process.wait().code(), Some(0), "{}", process.log());

@@ -686,13 +686,25 @@ fn a_flag_decides_whether_there_is_a_file_whatever_variables_say() {
     assert!(code == Some(0) && said.starts_with(&file), "{said}");
     let (code, said) = check(&BACKEND, &[config]);
     assert!(code == Some(0) && said.starts_with("these flags"), "{said}");
-    for (args, variables) in [
-        (&[][..], &[config, backend][..]),
-        (&["--config", &file, BACKEND[0], BACKEND[1]], &[]),
-        (&["--share", "none"], &[config]),
+    for (args, variables, words) in [
+        (
+            &[][..],
+            &[config, backend][..],
+            "the variable SHUNTYARD_CONFIG cannot be used with the variable SHUNTYARD_BACKEND",
+        ),
+        (
+            &["--config", &file, BACKEND[0], BACKEND[1]],
+            &[],
+            "the argument '--config <FILE>' cannot be used with the argument '--backend <URL>'",
+        ),
+        (
+            &["--share", "none"],
+            &[config],
+            "the variable SHUNTYARD_CONFIG cannot be used with the argument '--share <SHARE>'",
+        ),
     ] {
         let (code, said) = check(args, variables);
-        assert!(code == Some(2) && said.contains("cannot be used with"), "{said}");
+        assert!(code == Some(2) && said.contains(words), "{said}");
     }
 }
 

@@ -71,8 +71,8 @@ pub struct Config {
     /// Octets of clients' stream windows for which memory is kept, so that uploads that wait do not stop others of the same
     /// client; above that they do. 0 to 2^40. Default: 256 MiB.
     pub upload_ledger_octets: u64,
-    /// Octets of request content that are kept, so that requests which were not processed can be sent again whole. Counts
-    /// twice in the memory of a gateway: what is sent again lies in its stream's queue, too. 0 (no content is kept) to 2^40. Default: 64 MiB.
+    /// Octets of request content that are kept, so that requests which were not processed can be sent again whole. Counts 4.25
+    /// times in the memory of a gateway: what is sent again lies in its stream's queue, too, both in memory that grows by doubling. 0 (no content is kept) to 2^40. Default: 64 MiB.
     pub replay_ledger_octets: u64,
     /// Octets of that memory that the requests of one client connection may hold. 0 to 2^40. Default: 896 KiB.
     pub replay_front_octets: u64,

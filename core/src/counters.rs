@@ -144,7 +144,8 @@ impl UpstreamCounters {
 pub struct EndpointCounters {
     /// Its connections.
     pub wire: SideCounters,
-    /// Connections that could not be made, or were lost before the backend's SETTINGS came, by what ended them.
+    /// By what it was: connections that could not be made, or were lost before the backend's SETTINGS came; those that ended as soon as they stood, from the
+    /// fourth in a row on; and each time that no address was found for the endpoint's name and none is known.
     pub dials_failed: PerCause,
     /// Attempts begun.
     pub attempts: u64,
@@ -216,7 +217,7 @@ impl EndpointCounters {
         }
     }
 
-    /// No connection came about.
+    /// No connection came about, or none that is of use.
     pub fn dial_failed(&mut self, cause: Cause, at: Instant) {
         self.dials_failed.add(cause);
         self.last_failure = Some((at, cause));

@@ -116,6 +116,31 @@ pub enum Cause {
     Misdirected,
 }
 
+/// Whose doing it is that a request got no (whole) response of a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Doing {
+    /// The client's, by what it asked for or how, or because it stood still.
+    Client,
+    /// The operator's, on purpose: a drain, or a hook that answers.
+    Operator,
+    /// The backend's, or that of the way to it.
+    Backend,
+    /// The gateway's: it has not enough of something, or a hook of its own has failed.
+    Gateway,
+}
+
+impl Doing {
+    /// A word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Operator => "operator",
+            Self::Backend => "backend",
+            Self::Gateway => "gateway",
+        }
+    }
+}
+
 impl Cause {
     /// The status of a response that the gateway must make itself, and RFC 9209's word for the cause.
     pub const fn status(self) -> (u16, &'static str) {
@@ -213,7 +238,44 @@ impl Cause {
         self.words().1
     }
 
-    /// A flag for it in access logs: Envoy's letters, for operators know them.
+    /// Whose doing it is: who watches a gateway need not come for what its clients did.
+    pub const fn doing(self) -> Doing {
+        match self {
+            Self::RequestHeadTooLarge
+            | Self::BackendHeadLimit
+            | Self::RequestTargetTooLong
+            | Self::RequestMalformed
+            | Self::VersionUnsupported
+            | Self::CodingUnsupported
+            | Self::NoRoute
+            | Self::NotServed
+            | Self::Misdirected
+            | Self::ProxyLoop
+            | Self::LastForward
+            // Where it is the backend that stands still, it is a `ResponseTimeout`.
+            | Self::StreamIdle => Doing::Client,
+            Self::Draining | Self::HookAnswered => Doing::Operator,
+            Self::ConnectionRefused
+            | Self::ConnectionTimeout
+            | Self::ConnectionTerminated
+            | Self::BackendReset(_)
+            | Self::ResponseTimeout
+            | Self::BackendProtocol
+            | Self::ResponseHeadTooLarge
+            | Self::NameUnresolved
+            | Self::NameTimeout
+            | Self::NoTunnel
+            | Self::Tls(_) => Doing::Backend,
+            Self::QueueLimit | Self::MemoryLimit | Self::NoEndpoint | Self::HookFailed(_) => Doing::Gateway,
+        }
+    }
+
+    /// Whether somebody did not get what was asked for. An answer that only the gateway can give is none of a backend and a success all the same.
+    pub const fn is_failure(self) -> bool {
+        !matches!(self, Self::LastForward)
+    }
+
+    /// A flag for it in access logs: Envoy's letters, for operators know them, and `LR` for what is answered here without a letter of theirs. `-`: none.
     pub const fn flag(self) -> &'static str {
         self.words().2
     }
@@ -241,7 +303,7 @@ impl Cause {
             Self::RequestMalformed => (18, "request_malformed", "DPE"),
             Self::VersionUnsupported => (19, "version_unsupported", "DPE"),
             Self::CodingUnsupported => (20, "coding_unsupported", "DPE"),
-            Self::ProxyLoop => (21, "proxy_loop", "LR"),
+            Self::ProxyLoop => (21, "proxy_loop", "-"),
             Self::NoTunnel => (22, "no_tunnel", "UPE"),
             Self::LastForward => (23, "last_forward", "LR"),
             Self::Tls(failure) => match failure.group() {
@@ -249,10 +311,10 @@ impl Cause {
                 TlsFault::Certificate => (25, "tls_certificate_error", "UF"),
                 TlsFault::Alert => (26, "tls_alert_received", "UF"),
             },
-            Self::MemoryLimit => (27, "memory_limit", "UO"),
-            Self::Misdirected => (28, "misdirected", "LR"),
+            Self::MemoryLimit => (27, "memory_limit", "OM"),
+            Self::Misdirected => (28, "misdirected", "NR"),
             Self::NameTimeout => (29, "name_timeout", "DF"),
-            Self::BackendHeadLimit => (30, "backend_head_limit", "LR"),
+            Self::BackendHeadLimit => (30, "backend_head_limit", "DPE"),
         }
     }
 }
@@ -383,5 +445,42 @@ mod tests {
         let names: std::collections::BTreeSet<_> = Cause::ALL.iter().map(|cause| cause.name()).collect();
         assert_eq!(names.len(), Cause::ALL.len());
         (0..).zip(Cause::ALL).for_each(|(index, cause)| assert_eq!(cause.index(), index, "{cause:?}"));
+    }
+
+    /// Who is asked wrong answers so: with a status from 400 to 499, or one that says what is not spoken here. A 5xx without one to blame is a failure that
+    /// somebody has to come for.
+    #[test]
+    fn whose_doing_a_cause_is_agrees_with_its_status() {
+        for cause in Cause::ALL {
+            let (status, _) = cause.status();
+            let of_client = (400..500).contains(&status) || [501, 505].contains(&status);
+            let exceptions = matches!(cause, Cause::ProxyLoop | Cause::LastForward);
+            assert_eq!(cause.doing() == Doing::Client, of_client || exceptions, "{cause:?}");
+            assert!(cause.is_failure() || status < 400, "{cause:?}");
+        }
+    }
+
+    /// What operators know of Envoy, one for one.
+    #[test]
+    fn flags_are_those_of_the_failure_table() {
+        for (cause, flag) in [
+            (Cause::NoRoute, "NR"),
+            (Cause::Misdirected, "NR"),
+            (Cause::NoEndpoint, "UH"),
+            (Cause::ConnectionRefused, "UF"),
+            (Cause::ConnectionTerminated, "UC"),
+            (Cause::BackendReset(ErrorCode::CANCEL), "UR"),
+            (Cause::ResponseTimeout, "UT"),
+            (Cause::BackendProtocol, "UPE"),
+            (Cause::QueueLimit, "UO"),
+            (Cause::MemoryLimit, "OM"),
+            (Cause::Draining, "OM"),
+            (Cause::RequestHeadTooLarge, "DPE"),
+            (Cause::BackendHeadLimit, "DPE"),
+            (Cause::StreamIdle, "SI"),
+            (Cause::ProxyLoop, "-"),
+        ] {
+            assert_eq!(cause.flag(), flag, "{cause:?}");
+        }
     }
 }

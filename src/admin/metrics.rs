@@ -2,6 +2,8 @@
 //! from the snapshots of its moment, and no worker knows that somebody scrapes.
 
 mod program;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Mutex;
@@ -187,7 +189,7 @@ impl Families {
         let causes = routes().flat_map(|(route, of)| by_cause(route, "error_type", &of.causes)).collect();
         self.count(
             "shuntyard_request_failures",
-            "Requests without a whole response of a backend, by why",
+            "Requests without a whole response of a backend, by why, but for those that are the gateway's to answer",
             causes,
         );
         self.count(
@@ -276,7 +278,7 @@ impl Families {
         let dials = dials.collect();
         self.count(
             "shuntyard_backend_dials_failed",
-            "Connections to backends that did not come about",
+            "Connections to backends that did not come about or ended as soon as they stood, and names without an address, by why",
             dials,
         );
         let sent = endpoints(sight).map(|(place, of)| (place, of.counters.request_octets)).collect();
@@ -402,17 +404,19 @@ fn endpoints(sight: &Sight) -> impl Iterator<Item = (Set, &EndpointSight)> {
 }
 
 /// OpenTelemetry's labels, but for the protocol's version, which would double the series. `error_type` is there where something went wrong; a
-/// status is an error, too, for a server from 500, for a client from 400 on.
+/// status is an error, too, for a server from 500, for a client from 400 on. Where only the class of a status is known, it is `5xx`.
 fn labelled(place: &Set, labels: Labels, errors_from: u16) -> Set {
     let mut set = with(place, "http_request_method", labels.method.name());
+    let class = labels.class();
     let status = match labels.status {
         0 => String::new(),
-        1000.. => "_OTHER".to_owned(),
+        _ if labels.is_folded() && class == 0 => String::new(),
+        _ if labels.is_folded() => format!("{class}xx"),
         status => status.to_string(),
     };
-    let error = match labels.fault {
+    let error = match labels.fault.filter(|fault| fault.is_failure()) {
         Some(fault) => fault.name().to_owned(),
-        None if (errors_from..1000).contains(&labels.status) => status.clone(),
+        None if class >= errors_from / 100 => status.clone(),
         None => String::new(),
     };
     set.push(("http_response_status_code", status));
@@ -421,13 +425,14 @@ fn labelled(place: &Set, labels: Labels, errors_from: u16) -> Set {
     set
 }
 
-/// One series a cause that was seen.
+/// One series a failure that was seen.
 fn by_cause<'a>(
     of: Set,
     label: &'static str,
     causes: &'a PerCause,
 ) -> impl Iterator<Item = (Set, u64)> + use<'a> {
-    causes.iter().filter(|&(_, n)| n > 0).map(move |(cause, n)| (with(&of, label, cause.name()), n))
+    let seen = causes.iter().filter(|&(cause, n)| n > 0 && cause.is_failure());
+    seen.map(move |(cause, n)| (with(&of, label, cause.name()), n))
 }
 
 fn directions(of: &Set, side: &SideCounters) -> [(Set, u64); 2] {

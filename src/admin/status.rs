@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use shuntyard_core::counters::{Histogram, Limit, PerCause, SideCounters, Traffic};
-use shuntyard_core::gateway::{EngineState, FrontSnapshot, Snapshot};
+use shuntyard_core::gateway::{Cause, EngineState, FrontSnapshot, Snapshot};
 
 use crate::admin::About;
 use crate::admin::metrics::key;
@@ -42,8 +42,10 @@ pub(super) fn json(sight: &Sight, about: &About) -> String {
         "heads": { "reserved": sight.heads.0, "limit": sight.heads.1 },
         "front": side(&sight.front),
         "backend": side(&sight.backend),
-        "limits": Limit::ALL.iter().zip(sight.limits).map(|(limit, n)| json!({ "limit": key(*limit), "hits": n }))
-            .collect::<Value>(),
+        "limits": Limit::ALL.iter().zip(sight.limits).map(|(limit, n)| {
+            json!({ "limit": key(*limit), "hits": n, "doing": limit.doing().name() })
+        }).collect::<Value>(),
+        "doing": doing(),
         "access_log": { "written": written, "dropped": dropped, "failed": failed },
         "routes": sight.routes.iter().map(|(name, of)| route(name.as_deref(), of)).collect::<Value>(),
         "upstreams": sight.upstreams.iter().map(|(name, of)| upstream(name, of)).collect::<Value>(),
@@ -136,6 +138,12 @@ fn traffic(of: &Traffic) -> Value {
         "resets_recv": of.resets_recv, "resets_sent": of.resets_sent,
         "goaways_recv": of.goaways_recv, "goaways_sent": of.goaways_sent, "misuse_peak": of.misuse_peak,
     })
+}
+
+/// Whose doing each cause is.
+fn doing() -> Value {
+    let all = Cause::ALL.iter().map(|cause| (cause.name().to_owned(), cause.doing().name().into()));
+    all.collect::<serde_json::Map<_, _>>().into()
 }
 
 /// Those that were seen.

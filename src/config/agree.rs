@@ -65,7 +65,7 @@ pub(super) fn agree(document: Document, flags: &ObserveArgs, problems: &mut Vec<
 fn admin_is_served(document: &Document, flags: &ObserveArgs, problems: &mut Vec<Problem>) {
     let Document { observe, admin_at: Some(at), .. } = document else { return };
     let Some(address) = observe.admin.as_ref().filter(|_| flags.admin.is_none()) else { return };
-    let allow_remote = observe.admin_allow_remote || flags.admin_allow_remote;
+    let allow_remote = flags.before(observe.clone()).allows_remote();
     let Err(failure) = admin_address(address, allow_remote) else { return };
     let (code, help) = match failure {
         Failure::AdminAddress { reason: admin::Refused::Remote(_) } => {

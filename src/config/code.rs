@@ -144,7 +144,9 @@ impl Code {
             Self::UnknownWord => "The value is one of a few words. The message lists them.",
             Self::OutOfRange => {
                 "Every number, time, size and list has a range, which the message names and `shuntyard config reference` \
-                 lists. 0 never means \"off\": a limit that is off lets one client take everything."
+                 lists. Of a limit 0 does not mean \"off\", for one that is off lets one client take everything; where it may be written, \
+                 it means none: `replay_memory`, `replay_memory_per_client`, `replay_buffer` and `budget` then keep nothing and send \
+                 nothing again."
             }
             Self::NotTime => {
                 "A time is a whole number and its unit, in quotes: \"250ms\", \"10s\", \"5m\", \"1h\". There is no \

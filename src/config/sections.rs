@@ -163,12 +163,13 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
 /// What there is to see of a server, and where its admin address stands.
 fn observe(section: &mut Section<'_, '_>) -> (ObserveArgs, Option<Span>) {
     let (mut observe, mut admin_at) = (ObserveArgs::default(), None);
+    let (mut allow_remote, mut query) = (false, false);
     section.group("admin", "the admin address: /status, /metrics, /livez, /readyz", |admin| {
         let what = "where it is; without it, nowhere";
         let address = admin.optional("address", what, &LISTEN, "\"127.0.0.1:9901\"");
         let what =
             "whether others than this machine may reach it: whoever can is told everything there is to see";
-        admin.take("allow_remote", what, &Flag, &mut observe.admin_allow_remote);
+        admin.take("allow_remote", what, &Flag, &mut allow_remote);
         observe.admin = address.map(|found| {
             admin_at = Some(found.at);
             found.value
@@ -179,8 +180,9 @@ fn observe(section: &mut Section<'_, '_>) -> (ObserveArgs, Option<Span>) {
         observe.access_log = log.optional("path", what, &DESTINATION, "\"-\"").map(|found| found.value);
         let format = Words { words: &[("json", Json)], later: &[("combined", "the combined format")] };
         log.take("format", "how a line looks", &format, &mut { Json });
-        log.take("query", "whether query strings are shown", &Flag, &mut observe.access_log_query);
+        log.take("query", "whether query strings are shown", &Flag, &mut query);
     });
+    (observe.admin_allow_remote, observe.access_log_query) = (Some(allow_remote), Some(query));
     (observe, admin_at)
 }
 
@@ -302,7 +304,7 @@ fn upstream(section: &mut Section<'_, '_>, name: Located<&str>) -> Upstream {
         words: &[("dial", Saturation::Dial), ("queue", Saturation::Queue), ("refuse", Saturation::Refuse)],
         later: &[],
     };
-    let what = "when every connection is full: make one more, wait, or answer 503";
+    let what = "when every connection is full: make one more, wait, or answer 503. With \"queue\" and \"refuse\" an endpoint gets one connection, whatever `connections` says of more, which over HTTP/1.1 is one request at a time";
     section.take("on_saturation", what, &saturation, &mut config.on_saturation);
     let streams = Number { min: 0, max: MAX_WINDOW, of: "streams" };
     let what = "what a new connection may open before its backend told a limit; 0 waits for it";

@@ -133,8 +133,9 @@ fn response(line: &mut Object<'_>, Finished { end, attempts, .. }: &Finished) {
     line.number("request_bytes", end.request_octets);
     line.number("response_bytes", end.response_octets);
     line.span("duration_us", end.accepted, Some(end.ended));
-    let thawed = attempts.first().map_or(end.ended, |attempt| attempt.thawed);
-    line.span("queue_us", end.accepted, Some(thawed));
+    // Until a backend got it, or the gateway answered by itself; who left before either has waited all the time.
+    let thawed = attempts.first().map(|attempt| attempt.thawed);
+    line.span("queue_us", end.accepted, thawed.or(end.responded).or(Some(end.ended)));
     line.span("ttfb_us", end.accepted, end.responded);
     let last = attempts.last();
     line.word("upstream", last.map(|attempt| &*attempt.upstream).or(end.upstream.as_deref()));
@@ -198,7 +199,7 @@ fn error(fault: Option<Fault>) -> Option<&'static str> {
     match fault? {
         Fault::Cause(cause) => Some(cause.status().1),
         Fault::ClientError => Some("http_request_error"),
-        Fault::ClientGone | Fault::Abandoned => None,
+        Fault::ClientGone | Fault::Abandoned | Fault::Other => None,
     }
 }
 
@@ -213,7 +214,7 @@ fn flags(end: &EndRecord, attempts: &[AttemptRecord]) -> String {
     };
     let earlier = attempts.iter().filter_map(|attempt| attempt.outcome.cause()).map(Cause::flag);
     let mut flags: Vec<&str> = Vec::new();
-    for flag in last.into_iter().chain(earlier) {
+    for flag in last.into_iter().chain(earlier).filter(|flag| *flag != "-") {
         if !flags.contains(&flag) {
             flags.push(flag);
         }
@@ -463,6 +464,19 @@ pub(super) mod tests {
         // Where it would have gone is the route's word.
         assert_eq!((&line["flags"], &line["endpoint"]), (&json!("DC"), &Value::Null));
         assert_eq!(line["upstream"], "api");
+    }
+
+    /// An answer of the gateway may take its time to leave: that is no time in a queue.
+    #[test]
+    fn whoever_was_answered_here_waited_until_then() {
+        let mut finished = finished(&GET);
+        let waited = |finished: &Finished| parsed(finished, false)["queue_us"].clone();
+        assert_eq!(waited(&finished), 100);
+        finished.attempts.clear();
+        finished.end.outcome = Outcome::LocalReply(Cause::ProxyLoop);
+        assert_eq!((waited(&finished), parsed(&finished, false)["flags"].clone()), (json!(500), json!("-")));
+        finished.end.responded = None;
+        assert_eq!(waited(&finished), 1000);
     }
 
     #[test]

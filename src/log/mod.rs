@@ -26,6 +26,8 @@ pub(crate) use gather::{Finished, attempts_octets_max};
 pub(crate) use line::rfc3339;
 use write::Writer;
 
+use crate::settings::count;
+
 /// Requests that may wait to be written.
 const QUEUE_MAX: usize = 8192;
 /// Octets of memory that they may come to: mostly it is some two thousand each, but clients can make heads large with few octets.
@@ -72,6 +74,8 @@ pub(crate) struct AccessLog {
     counts: Arc<Counts>,
     /// Octets of memory in the queue.
     queued: Arc<AtomicUsize>,
+    /// Whether there is a log, or diagnostics are all there is.
+    is_written: bool,
     thread: JoinHandle<()>,
 }
 
@@ -100,11 +104,18 @@ pub(crate) struct Counts {
     pub(crate) dropped: AtomicU64,
     /// Requests whose line could not be written.
     pub(crate) failed: AtomicU64,
+    /// Requests that wait for their line, in the queue or in lines that are being written.
+    waiting: AtomicU64,
 }
 
 impl Counts {
     fn add(&self, counter: &AtomicU64, n: u64) {
         counter.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// So many wait no more, whatever became of them.
+    fn waited(&self, n: u64) {
+        self.waiting.fetch_sub(n, Ordering::Relaxed);
     }
 
     /// Lines written, dropped, failed.
@@ -124,6 +135,7 @@ impl AccessLog {
     pub(crate) fn open(destination: Option<Destination>, query: bool, trust: Trust) -> io::Result<Self> {
         let (sender, orders) = sync_channel(QUEUE_MAX);
         let counts = Arc::<Counts>::default();
+        let is_written = destination.is_some();
         let queued = Arc::<AtomicUsize>::default();
         let mut writer = Writer::open(destination, query, trust, Arc::clone(&counts))?;
         let taken = Arc::clone(&queued);
@@ -147,7 +159,7 @@ impl AccessLog {
                 }
             }
         })?;
-        Ok(Self { sender, counts, queued, thread })
+        Ok(Self { sender, counts, queued, is_written, thread })
     }
 
     /// What workers tell of their records.
@@ -160,8 +172,10 @@ impl AccessLog {
             // One may be there whatever its size. It is taken off when it was written, or was not queued.
             let before = queued.fetch_add(octets, Ordering::Relaxed);
             let fits = before == 0 || before.saturating_add(octets) <= QUEUE_OCTETS_MAX;
+            counts.add(&counts.waiting, 1);
             if !fits || sender.try_send(Order::Write(Box::new(finished))).is_err() {
                 queued.fetch_sub(octets, Ordering::Relaxed);
+                counts.waited(1);
                 counts.add(&counts.dropped, 1);
             }
         }
@@ -181,19 +195,29 @@ impl AccessLog {
 
     /// Writes what is queued and ends. What a destination that takes nothing does not get within a while is lost.
     pub(crate) fn end(self) {
-        let until = Instant::now() + END_PATIENCE;
+        self.end_within(END_PATIENCE).iter().for_each(|lost| tracing::warn!("{lost}"));
+    }
+
+    /// Says what is lost.
+    fn end_within(self, patience: Duration) -> Vec<String> {
+        let until = Instant::now() + patience;
         let mut told = false;
         while !self.thread.is_finished() && Instant::now() < until {
             told = told || self.sender.try_send(Order::End).is_ok();
             thread::sleep(Duration::from_millis(1));
         }
         let [_, dropped, failed] = self.counts.read();
-        if dropped > 0 {
-            tracing::warn!(dropped, "the access log lacks requests: it could not be written fast enough");
-        }
-        if failed > 0 {
-            tracing::warn!(failed, "the access log lacks requests: it could not be written");
-        }
+        let left = self.counts.waiting.load(Ordering::Relaxed);
+        // Without a log nobody misses lines in it: diagnostics go the same way.
+        let what = if self.is_written { "the access log lacks" } else { "diagnostics lack" };
+        let lost = [
+            (dropped, "could not be written fast enough".to_owned()),
+            (left, format!("were not written within {patience:?} of the end")),
+            (failed, "could not be written".to_owned()),
+        ];
+        let lost = lost.into_iter().filter(|(n, _)| *n > 0);
+        let requests = |n: u64| count(usize::try_from(n).unwrap_or(usize::MAX), "request");
+        lost.map(|(n, why)| format!("{what} {}: they {why}", requests(n))).collect()
     }
 }
 
@@ -216,10 +240,40 @@ mod tests {
         assert!((200..1500).contains(&written) && dropped > 0, "{written} and {dropped}");
     }
 
-    /// A log whose file takes nothing until so many requests with these fields have ended: how many were written, and dropped.
-    fn stuck(requests: u64, fields: &[(&[u8], &[u8])]) -> (u64, u64) {
-        let folder = std::env::temp_dir().join(format!("shuntyard-log-{}-{requests}", std::process::id()));
+    /// What nobody takes is lost with the program, and whoever reads its last words is told of each request.
+    #[test]
+    fn what_waits_at_the_end_of_patience_is_told() {
+        let folder = std::env::temp_dir().join(format!("shuntyard-log-end-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
+        let (log, reader) = into_pipe(&folder);
+        let note = log.note();
+        (0..1000).for_each(|_| note(0, Record::Ended(line::tests::finished(&[]).end)));
+        let counts = log.counts();
+        let lost = log.end_within(Duration::from_millis(200));
+        let [written, dropped, failed] = counts.read();
+        let left = 1000 - written;
+        assert_eq!((dropped, failed), (0, 0));
+        let why = "they were not written within 200ms of the end";
+        assert_eq!(lost, [format!("the access log lacks {left} requests: {why}")]);
+        drop(reader);
+        std::fs::remove_dir_all(folder).expect("the folder is ours");
+    }
+
+    /// With -v alone there is no log that could lack something.
+    #[test]
+    fn diagnostics_without_a_log_lack_nothing_of_one() {
+        let log = AccessLog::open(None, false, Trust::default()).expect("a thread");
+        let note = log.note();
+        (0..10).for_each(|_| note(0, Record::Ended(line::tests::finished(&[]).end)));
+        log.counts.add(&log.counts.dropped, 1);
+        assert_eq!(
+            log.end_within(END_PATIENCE),
+            ["diagnostics lack 1 request: they could not be written fast enough"]
+        );
+    }
+
+    /// A log into a pipe that is open for reading, and its other end.
+    fn into_pipe(folder: &std::path::Path) -> (AccessLog, std::fs::File) {
         let path = folder.join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo runs");
         assert!(made.success());
@@ -227,7 +281,14 @@ mod tests {
         let reader = thread::spawn(move || std::fs::File::open(opened).expect("the pipe opens"));
         let log =
             AccessLog::open(Some(Destination::File(path)), false, Trust::default()).expect("the pipe opens");
-        let mut reader = reader.join().expect("no panic");
+        (log, reader.join().expect("no panic"))
+    }
+
+    /// A log whose file takes nothing until so many requests with these fields have ended: how many were written, and dropped.
+    fn stuck(requests: u64, fields: &[(&[u8], &[u8])]) -> (u64, u64) {
+        let folder = std::env::temp_dir().join(format!("shuntyard-log-{}-{requests}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let (log, mut reader) = into_pipe(&folder);
         let (note, counts) = (log.note(), log.counts());
         for _ in 0..requests {
             note(0, Record::Ended(line::tests::finished(fields).end));
@@ -239,6 +300,7 @@ mod tests {
         drop(note);
         let [written, dropped, failed] = counts.read();
         assert_eq!((written + dropped, failed), (requests, 0));
+        assert_eq!(counts.waiting.load(Ordering::Relaxed), 0);
         let text = read.join().expect("no panic");
         assert_eq!(text.lines().count() as u64, written);
         std::fs::remove_dir_all(folder).expect("the folder is ours");

@@ -55,7 +55,7 @@ impl Writer {
     pub(super) fn write(&mut self, finished: &Finished) {
         line::diagnose(finished);
         if self.destination.is_none() {
-            return;
+            return self.counts.waited(1);
         }
         let forwarding = self.trust.get();
         line::put(&mut self.buffer, finished, self.query, &forwarding);
@@ -81,6 +81,7 @@ impl Writer {
                 self.complain(&error);
             }
         }
+        self.counts.waited(lines);
         self.buffer.clear();
     }
 

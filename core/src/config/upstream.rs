@@ -136,12 +136,13 @@ pub enum Scope {
 /// What happens to a request when every engine is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Saturation {
-    /// One more connection is made, up to the maximum; then it waits.
+    /// One more connection is made, up to the maximum (`connections_max`, `http1_connections_max`); then it waits.
     #[default]
     Dial,
-    /// It waits for a stream of the one connection that each endpoint has.
+    /// It waits for a stream of the one connection that each endpoint has: of the maxima there is no more used than that, and over HTTP/1.1 an endpoint serves
+    /// one request at a time.
     Queue,
-    /// It is answered 503.
+    /// It is answered 503. Endpoints have one connection each, as with `Queue`.
     Refuse,
 }
 

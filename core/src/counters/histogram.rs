@@ -68,6 +68,8 @@ pub enum Fault {
     ClientError,
     /// Nobody was interested in the attempt any more.
     Abandoned,
+    /// Any of these: beyond the limit of what is told apart.
+    Other,
 }
 
 impl Fault {
@@ -78,6 +80,15 @@ impl Fault {
             Self::ClientGone => "client_gone",
             Self::ClientError => "client_error",
             Self::Abandoned => "abandoned",
+            Self::Other => "_OTHER",
+        }
+    }
+
+    /// Whether it is a failure: not each answer of the gateway's own is one.
+    pub const fn is_failure(self) -> bool {
+        match self {
+            Self::Cause(cause) => cause.is_failure(),
+            Self::ClientGone | Self::ClientError | Self::Abandoned | Self::Other => true,
         }
     }
 
@@ -86,7 +97,8 @@ impl Fault {
             Self::ClientGone => 1,
             Self::ClientError => 2,
             Self::Abandoned => 3,
-            Self::Cause(cause) => 4 + cause.index() as u32,
+            Self::Other => 4,
+            Self::Cause(cause) => 5 + cause.index() as u32,
         }
     }
 }
@@ -96,15 +108,35 @@ impl Fault {
 pub struct Labels {
     /// The request's method.
     pub method: Method,
-    /// The status, or 0 where none came. 1000: one of those beyond the limit of what is told apart.
+    /// The status, or 0 where none came. From 1000 on it is a [class](Self::class), beyond the limit of what is told apart.
     pub status: u16,
     /// What went wrong, if something did.
     pub fault: Option<Fault>,
 }
 
 impl Labels {
-    /// Stands for all that exceeds [`Durations::SERIES_MAX`].
-    pub const REST: Self = Self { method: Method::Other, status: 1000, fault: None };
+    /// What they count as beyond [`Durations::SERIES_MAX`]: any method, the class of the status, and whether something went wrong. Clients can fill
+    /// the series with methods and statuses of their choice, and errors that come later must be seen as errors all the same.
+    const fn folded(self) -> Self {
+        let fault = match self.fault {
+            Some(fault) if fault.is_failure() => Some(Fault::Other),
+            Some(_) | None => None,
+        };
+        Self { method: Method::Other, status: 1000 + self.class(), fault }
+    }
+
+    /// The first digit of the status; 0 where none came.
+    pub const fn class(self) -> u16 {
+        match self.status {
+            1000.. => self.status - 1000,
+            status => status / 100,
+        }
+    }
+
+    /// Whether only the class of the status is known.
+    pub const fn is_folded(self) -> bool {
+        self.status >= 1000
+    }
 
     const fn key(self) -> u32 {
         let fault = match self.fault {
@@ -125,7 +157,8 @@ pub struct Durations {
 }
 
 impl Durations {
-    /// How many combinations of labels are told apart. Others are counted as [`Labels::REST`].
+    /// How many combinations of labels are told apart. Of others no more is kept than the class of the status and whether something went wrong: that makes
+    /// 20 more series at most.
     pub const SERIES_MAX: usize = 64;
 
     /// Counts one.
@@ -141,7 +174,7 @@ impl Durations {
             self.last_key = key;
             self.last = at(&self.series, key).unwrap_or_else(|| {
                 let full = self.series.len() >= Self::SERIES_MAX;
-                let labels = if full { Labels::REST } else { labels };
+                let labels = if full { labels.folded() } else { labels };
                 at(&self.series, labels.key()).unwrap_or_else(|| {
                     self.series.push((labels, Histogram::default()));
                     self.series.len() - 1
@@ -210,12 +243,53 @@ mod tests {
         for status in 100..1000 {
             durations.observe(Labels { method: Method::Get, status, fault: None }, Duration::ZERO);
         }
-        assert_eq!((durations.count(), durations.iter().count()), (900, Durations::SERIES_MAX + 1));
-        let rest = durations.iter().last().map(|(labels, histogram)| (labels, histogram.count()));
-        assert_eq!(rest, Some((Labels::REST, 900 - Durations::SERIES_MAX as u64)));
+        // 100 to 163 have their places, and then each class has one.
+        assert_eq!((durations.count(), durations.iter().count()), (900, Durations::SERIES_MAX + 9));
+        let rest = durations.iter().skip(Durations::SERIES_MAX);
+        let rest: Vec<_> = rest.map(|(labels, histogram)| (labels.class(), histogram.count())).collect();
+        assert_eq!(
+            rest,
+            [36, 100, 100, 100, 100, 100, 100, 100, 100]
+                .into_iter()
+                .enumerate()
+                .map(|(i, n)| (i as u16 + 1, n))
+                .collect::<Vec<_>>()
+        );
         // What has its place keeps it.
         durations.observe(Labels { method: Method::Get, status: 100, fault: None }, Duration::ZERO);
         assert_eq!(durations.iter().next().map(|(_, histogram)| histogram.count()), Some(2));
+    }
+
+    /// A client that tries all methods on whatever is there must not blind whoever watches for errors.
+    #[test]
+    fn errors_are_seen_as_errors_where_all_series_are_taken() {
+        let mut durations = Durations::default();
+        for status in 200..264 {
+            durations.observe(Labels { method: Method::Get, status, fault: None }, Duration::ZERO);
+        }
+        let cause = |cause| Some(Fault::Cause(cause));
+        for (status, fault) in [
+            (500, None),
+            (503, None),
+            (503, cause(Cause::QueueLimit)),
+            (502, cause(Cause::ConnectionRefused)),
+            (0, Some(Fault::ClientGone)),
+            (404, None),
+        ] {
+            durations.observe(Labels { method: Method::Post, status, fault }, Duration::ZERO);
+        }
+        let folded = durations.iter().filter(|(labels, _)| labels.is_folded());
+        let folded: Vec<_> =
+            folded.map(|(labels, of)| (labels.class(), labels.fault.map(Fault::name), of.count())).collect();
+        let other = Some("_OTHER");
+        assert_eq!(folded, [(5, None, 2), (5, other, 2), (0, other, 1), (4, None, 1)]);
+        // However many kinds come, there are no more than so many.
+        for status in 0..1000 {
+            for fault in [None, Some(Fault::ClientError)] {
+                durations.observe(Labels { method: Method::Put, status, fault }, Duration::ZERO);
+            }
+        }
+        assert_eq!(durations.iter().count(), Durations::SERIES_MAX + 20);
     }
 
     /// Whoever sums up the workers must get the same whatever their order, and the limit is each worker's own.
@@ -239,10 +313,8 @@ mod tests {
         assert_eq!(sum(&one, &two), sum(&two, &one));
         // 200 to 293 by their names, and the six that the second did not tell apart.
         let told = sum(&one, &two);
-        assert_eq!(
-            (told.len(), told.iter().find(|(key, _)| *key == Labels::REST.key())),
-            (95, Some(&(Labels::REST.key(), 6)))
-        );
+        let rest = Labels { method: Method::Get, status: 299, fault: None }.folded().key();
+        assert_eq!((told.len(), told.iter().find(|(key, _)| *key == rest)), (95, Some(&(rest, 6))));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One counter for each of a few kinds.
 
-use crate::record::Cause;
+use crate::record::{Cause, Doing};
 
 /// A counter for each cause.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -107,6 +107,20 @@ impl Limit {
         Self::Heads,
         Self::RequestHead,
     ];
+
+    /// Whose doing it is that it is hit. One client with too many connections may be a balancer in front, and then everybody is hit: it counts as the
+    /// gateway's.
+    pub const fn doing(self) -> Doing {
+        match self {
+            Self::RequestHead => Doing::Client,
+            Self::Fronts
+            | Self::FrontsPerClient
+            | Self::Queue
+            | Self::Ledger
+            | Self::UploadLedger
+            | Self::Heads => Doing::Gateway,
+        }
+    }
 
     /// Its name in the configuration.
     pub const fn name(self) -> &'static str {

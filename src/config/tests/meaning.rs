@@ -39,7 +39,7 @@ fn every_key_arrives_where_it_belongs() {
     let observe = &file.observe;
     assert_eq!(observe.admin.as_ref().map(ToString::to_string).as_deref(), Some("0.0.0.0:9901"));
     assert_eq!(observe.access_log, Some(Destination::File("/var/log/shuntyard.json".into())));
-    assert!(observe.admin_allow_remote && observe.access_log_query);
+    assert!(observe.admin_allow_remote == Some(true) && observe.access_log_query == Some(true));
     assert_eq!(
         file.listen,
         [
