@@ -21,4 +21,13 @@ impl Session {
             Self::Dormant(_) => 0,
         }
     }
+
+    /// Server: octets of content that were ever cut, for whichever stream: the last digits. `None` over HTTP/1.1, where each response waits for the one
+    /// before.
+    pub fn content_cut(&self) -> Option<u32> {
+        match self {
+            Self::H2(session) => Some(session.content_cut()),
+            Self::H1(_) | Self::Dormant(_) => None,
+        }
+    }
 }
