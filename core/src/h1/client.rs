@@ -92,7 +92,7 @@ impl Connection {
     pub(crate) fn recv_response<'a>(&mut self, input: &mut Input<'a>) -> Step<'a> {
         // 9112-9.2-02: a server may end its content with one of its own (RFC 9112 section 2.2).
         self.skip_empty_lines(input);
-        if matches!(input.remaining(), [] | [b'\r']) {
+        if !begins_response(input.remaining()) {
             return Step::Wait;
         }
         // 9112-9.2-01
@@ -193,6 +193,11 @@ impl Connection {
         Step::Tell(Event::Failed { stream: key, tag, error })
     }
 }
+/// Whether so much of the input is more than the beginning of an empty line (RFC 9112 section 2.2).
+pub(crate) const fn begins_response(octets: &[u8]) -> bool {
+    !matches!(octets, [] | [b'\r'])
+}
+
 
 /// How the content of a request is framed; `None` where it could not end as its head says.
 fn request_framing(head: &RequestHead, end: bool) -> Option<Framing> {

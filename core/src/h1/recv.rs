@@ -1,6 +1,7 @@
 //! Octets to events: what follows is taken on demand, against the present state.
 
 use crate::error::{ConnectionError, ErrorCode, StreamError};
+use crate::h1::client::begins_response;
 use crate::h1::connection::{Connection, Recv};
 use crate::h1::content::{Incoming, Piece};
 use crate::h1::exchange::Sending;
@@ -236,9 +237,12 @@ impl Connection {
             // The answer to CONNECT, or to an upgrade, is still to come.
             Recv::Undecided(_) => return None,
             // A response that has not begun is the owner's to give up: it may be asked for again elsewhere.
+                let begun = begins_response(input.remaining());
+                if !begun {
+                    input.take_all();
+                }
             Recv::Head if self.role == Role::Client => {
                 let &key = self.order.front()?;
-                let begun = !input.remaining().is_empty();
                 self.exchanges.get(key).filter(|exchange| exchange.is_answered || begun)?;
                 key
             }
