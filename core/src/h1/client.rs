@@ -187,17 +187,16 @@ impl Connection {
     /// 9112-6.3-06: what the server says cannot be understood, nor what it says next.
     fn fail_response<'a>(&mut self, input: &mut Input<'a>, key: StreamKey, error: StreamError) -> Step<'a> {
         input.take_all();
-        self.traffic.malformed += 1;
         let tag = self.remove(key).map_or(0, |exchange| exchange.tag);
         self.break_off();
         Step::Tell(Event::Failed { stream: key, tag, error })
     }
 }
+
 /// Whether so much of the input is more than the beginning of an empty line (RFC 9112 section 2.2).
 pub(crate) const fn begins_response(octets: &[u8]) -> bool {
     !matches!(octets, [] | [b'\r'])
 }
-
 
 /// How the content of a request is framed; `None` where it could not end as its head says.
 fn request_framing(head: &RequestHead, end: bool) -> Option<Framing> {

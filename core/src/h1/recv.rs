@@ -176,7 +176,6 @@ impl Connection {
     /// not been answered is answered here: its stream is gone.
     fn fail_content<'a>(&mut self, input: &mut Input<'a>, key: StreamKey, error: StreamError) -> Step<'a> {
         input.take_all();
-        self.traffic.malformed += 1;
         let tag = self.end_receiving(key, true);
         Step::Tell(Event::Failed { stream: key, tag, error })
     }
@@ -237,11 +236,11 @@ impl Connection {
             // The answer to CONNECT, or to an upgrade, is still to come.
             Recv::Undecided(_) => return None,
             // A response that has not begun is the owner's to give up: it may be asked for again elsewhere.
+            Recv::Head if self.role == Role::Client => {
                 let begun = begins_response(input.remaining());
                 if !begun {
                     input.take_all();
                 }
-            Recv::Head if self.role == Role::Client => {
                 let &key = self.order.front()?;
                 self.exchanges.get(key).filter(|exchange| exchange.is_answered || begun)?;
                 key
