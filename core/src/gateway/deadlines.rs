@@ -372,7 +372,7 @@ impl Gateway {
             return;
         }
         let cause = match entry.side {
-            Side::Front { .. } => Cause::ConnectionTerminated,
+            Side::Front { .. } => Cause::StreamIdle,
             Side::Backend(_) => Cause::ResponseTimeout,
         };
         self.cut_conn(id, cause, now);
