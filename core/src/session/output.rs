@@ -13,7 +13,7 @@ impl Session {
         }
     }
 
-    /// Memory of what waits to be written, when a section of so many octets has been added, if any.
+    /// Memory of what waits to be written, when a section of so many octets has been added, if any, and what nobody asks for memory for.
     pub fn output_memory(&self, section: usize) -> usize {
         match self {
             Self::H2(session) => session.output_memory(section),
