@@ -44,11 +44,11 @@ pub enum Outcome {
     /// The gateway answered by itself.
     LocalReply(Cause),
     /// The response had begun and could not be finished: the client's stream was reset. Or a drain had no more time for
-    /// the request, whether it had begun or not.
+    /// the request, or its client took no output, whether it had begun or not.
     Truncated(Cause),
     /// The client reset the stream or went away.
     ClientGone,
-    /// The client broke the protocol on this stream.
+    /// The client broke the protocol on this stream, or on its connection.
     ClientError,
 }
 

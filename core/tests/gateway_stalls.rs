@@ -78,6 +78,66 @@ fn a_client_that_takes_nothing_of_all_it_asked_for_is_gone_after_a_minute() {
     assert_eq!(memory.shutdowns, [deaf], "the other one waits for something");
 }
 
+/// A client that has asked for so much at once, and has been sent what the connection's window had at first: no stream's own window holds anything up.
+fn waiting_for_the_connection(memory: &mut Memory, requests_sent: usize) -> shuntyard_core::key::ConnId {
+    let config = ConnectionConfig {
+        initial_window_size: (1 << 31) - 1,
+        connection_window_size: 65_535,
+        ..ConnectionConfig::default()
+    };
+    let client = memory.connect(config);
+    memory.learn_offers(client);
+    for n in 0..requests_sent {
+        ask(memory, client, &format!("/{n}"));
+    }
+    let mut answered = 0;
+    for backend in memory.backends() {
+        for (stream, _) in requests(memory, backend) {
+            memory.backend(backend).send_response(stream, &ok(), false).expect("an open stream");
+            memory.backend(backend).send_data(stream, &[1; 128 << 10], true).expect("an open stream");
+            answered += 1;
+        }
+    }
+    for _ in 0..3 {
+        memory.settle();
+        for backend in memory.backends() {
+            requests(memory, backend);
+        }
+    }
+    memory.settle();
+    assert_eq!((answered, memory.records.len()), (requests_sent, 0));
+    client
+}
+
+/// RFC 9113 section 10.5, CVE-2016-1546 and CVE-2018-17189: the connection's window holds up all of its streams, none of which waits for another. Signs of life and an octet
+/// now and then are not what they wait for.
+#[test]
+fn b65_a_client_that_opens_no_window_of_its_connection_loses_all_streams() {
+    const STREAMS: usize = 50;
+    let window_update_by_one = [0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+    for (what, sign, every) in
+        [("pings", &ping[..], 5), ("a window", &window_update_by_one, 50), ("nothing", &[], 50)]
+    {
+        // Backends of these tests answer no PING unless somebody looks.
+        let mut memory = Memory::new(|config| config.timeouts.suspect_silent = Duration::from_secs(3600));
+        let client = waiting_for_the_connection(&mut memory, STREAMS);
+        let until = memory.now + Duration::from_secs(180);
+        while memory.now < until && memory.records.len() < STREAMS {
+            if !sign.is_empty() {
+                memory.inject(client, &sign.repeat(if sign == ping { 100 } else { 1 }));
+            }
+            memory.wait(Duration::from_secs(every));
+        }
+        // The one whose turn it is gets the octet.
+        let moving = usize::from(what == "a window");
+        assert_eq!(memory.records.len(), STREAMS - moving, "{what}");
+        let stalled = Outcome::Truncated(Cause::StreamIdle);
+        assert!(memory.records.iter().all(|record| record.outcome == stalled), "{what}");
+        assert_eq!(memory.gateway.view().requests, moving, "{what}");
+    }
+}
+
 #[test]
 fn an_upload_that_stands_still_is_answered_in_time() {
     let mut memory = Memory::new(|config| config.timeouts.stream_idle = Duration::from_secs(30));

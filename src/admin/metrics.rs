@@ -326,7 +326,11 @@ impl Families {
         self.count("shuntyard_goaway_sent", "GOAWAY frames sent", sent);
         self.count("shuntyard_goaway_received", "GOAWAY frames received", received);
         let errors = sides.iter().flat_map(|(name, side)| protocol_errors(name, side)).collect();
-        self.count("shuntyard_protocol_errors", "Rules of HTTP/2 that peers broke", errors);
+        self.count(
+            "shuntyard_protocol_errors",
+            "Rules of HTTP that peers broke, and what they did not say in time",
+            errors,
+        );
     }
 
     fn handshakes(&mut self, about: &About) {

@@ -13,7 +13,7 @@ use crate::gateway::conn::{Conn, Side};
 use crate::gateway::{ConnId, Gateway};
 use crate::message::{Method, Version};
 use crate::record::{AttemptOutcome, Cause, Outcome};
-use crate::registry::Endpoint;
+use crate::registry::{Endpoint, Registry};
 use crate::request::{Attempt, Awaiting};
 use crate::time::Instant;
 
@@ -128,7 +128,7 @@ impl Gateway {
 
     /// A connection is gone.
     pub(super) fn count_closed(&mut self, conn: &Conn) {
-        if let Some(side) = self.side_of(&conn.side) {
+        if let Some(side) = counters_of(&mut self.account, &mut self.registry, &conn.side) {
             side.closed += 1;
             side.traffic.merge(&conn.session.traffic());
         }
@@ -168,22 +168,21 @@ impl Gateway {
     }
 
     fn side_at(&mut self, id: ConnId) -> Option<&mut SideCounters> {
-        match &self.conns.get(id)?.side {
-            Side::Front { .. } => Some(&mut self.account.front),
-            Side::Backend(engine) => {
-                let endpoint = self.registry.endpoint_mut(engine.upstream, engine.endpoint)?;
-                Some(&mut endpoint.counters.wire)
-            }
-        }
+        let side = &self.conns.get(id)?.side;
+        counters_of(&mut self.account, &mut self.registry, side)
     }
+}
 
-    fn side_of(&mut self, side: &Side) -> Option<&mut SideCounters> {
-        match side {
-            Side::Front { .. } => Some(&mut self.account.front),
-            Side::Backend(engine) => {
-                let endpoint = self.registry.endpoint_mut(engine.upstream, engine.endpoint)?;
-                Some(&mut endpoint.counters.wire)
-            }
+/// Where what a connection does is counted.
+fn counters_of<'a>(
+    account: &'a mut Account,
+    registry: &'a mut Registry,
+    side: &Side,
+) -> Option<&'a mut SideCounters> {
+    match side {
+        Side::Front { .. } => Some(&mut account.front),
+        Side::Backend(engine) => {
+            Some(&mut registry.endpoint_mut(engine.upstream, engine.endpoint)?.counters.wire)
         }
     }
 }

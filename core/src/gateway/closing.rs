@@ -51,8 +51,8 @@ impl Gateway {
         }
     }
 
-    /// Ends every request on the connection: of a client, because it is gone, or a drain has no more time for it; of a backend, for `cause`. Whether there
-    /// were some of which nothing had left for their backend.
+    /// Ends every request on the connection for `cause`, a client's as [`end_with_client`] says. Whether there were some of a backend of which nothing had left
+    /// for it.
     fn abandon_streams(&mut self, id: ConnId, cause: Cause, now: Instant) -> bool {
         let mut unsent = false;
         self.end_as_stale(id, cause, now);
@@ -61,9 +61,7 @@ impl Gateway {
             let Some((_, tag)) = entry.session.abandon_stream() else { break };
             self.work.steps(1);
             if is_front {
-                let by_us = cause == Cause::Draining;
-                let outcome = if by_us { Outcome::Truncated(cause) } else { Outcome::ClientGone };
-                self.client_gone(key_of(tag), outcome, now);
+                self.client_gone(key_of(tag), end_with_client(cause), now);
             } else {
                 unsent |= self.lost_with(id, key_of(tag), cause, now);
             }
@@ -334,5 +332,16 @@ impl Gateway {
 
     fn conn_ids(&self) -> Vec<ConnId> {
         self.conns.iter().map(|(id, _)| id).collect()
+    }
+}
+
+/// How the requests of a client end whose connection ends for `cause`.
+const fn end_with_client(cause: Cause) -> Outcome {
+    match cause {
+        // A drain has no more time for it, or it takes no output.
+        Cause::Draining | Cause::StreamIdle => Outcome::Truncated(cause),
+        // It broke the protocol, or has not ended in time what it had begun.
+        Cause::BackendProtocol | Cause::ConnectionTimeout => Outcome::ClientError,
+        _ => Outcome::ClientGone,
     }
 }

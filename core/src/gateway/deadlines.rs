@@ -95,6 +95,9 @@ const KEPT_IDLE: Duration = Duration::from_secs(1);
 /// How long a strained backend rests between two looks: what makes up for one request that was taken back, and a little.
 const EASE: Duration = Duration::from_millis(31);
 
+/// Who takes so much content of some streams in the time that a stream may stand still takes turns. PINGs, heads and an octet now and then are no turns.
+const TAKEN: u32 = 16 << 10;
+
 /// How often names are looked up again. The system's resolver tells no lifetime of its answers.
 const RESOLVE: Duration = Duration::from_secs(30);
 
@@ -369,7 +372,7 @@ impl Gateway {
             return;
         }
         let cause = match entry.side {
-            Side::Front { .. } => Cause::ConnectionTerminated,
+            Side::Front { .. } => Cause::StreamIdle,
             Side::Backend(_) => Cause::ResponseTimeout,
         };
         self.cut_conn(id, cause, now);
@@ -474,10 +477,13 @@ impl Gateway {
     }
 }
 
-/// Whether a client's stream stands behind others, which the client has taken something of since somebody asked. Over HTTP/1.1 the one before has a
-/// deadline of its own.
+/// Whether a client's stream stands behind others, for which [enough](TAKEN) was cut since it was last held up by them. One that waits with all others for a
+/// window of the connection that its client keeps shut does not (RFC 9113 section 10.5). Over HTTP/1.1 the one before has a deadline of its own.
 fn is_behind_others(session: &Session, awaiting: &mut Awaiting) -> bool {
-    let sent = session.traffic().sent_octets as u32;
-    let moves = core::mem::replace(&mut awaiting.sent_before, sent) != sent;
-    session.stands_in_line(awaiting.front.stream) && (moves || matches!(session, Session::H1(_)))
+    let Some(cut) = session.content_cut() else { return session.stands_in_line(awaiting.front.stream) };
+    let moves = cut.wrapping_sub(awaiting.cut_before) >= TAKEN;
+    if moves {
+        awaiting.cut_before = cut;
+    }
+    moves && session.stands_in_line(awaiting.front.stream)
 }

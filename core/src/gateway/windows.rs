@@ -6,7 +6,8 @@ use crate::ledger::Reservation;
 use crate::request::RequestKey;
 use crate::time::{Duration, Instant};
 
-/// Twice the window in so much time is what a wider one may help.
+/// Twice the window in so much time is what a wider one may help. Two windows take two round trips at least: where those take longer, as to a backend more than half a
+/// second away, windows stay as they were at first. Without this limit, streams that trickle would have the memory of all.
 const FAST: Duration = Duration::from_secs(1);
 
 impl Gateway {
@@ -78,7 +79,7 @@ impl Gateway {
         if let Some(live) = self.requests.get_mut(key).and_then(crate::request::Request::live_mut) {
             live.pace = (now, received);
         }
-        // What comes slower is not held up by its window.
+        // What comes slower is not held up by its window, or comes from far away.
         if now.saturating_since(since) > FAST {
             return;
         }

@@ -92,7 +92,7 @@ impl Connection {
     pub(crate) fn recv_response<'a>(&mut self, input: &mut Input<'a>) -> Step<'a> {
         // 9112-9.2-02: a server may end its content with one of its own (RFC 9112 section 2.2).
         self.skip_empty_lines(input);
-        if matches!(input.remaining(), [] | [b'\r']) {
+        if !begins_response(input.remaining()) {
             return Step::Wait;
         }
         // 9112-9.2-01
@@ -187,11 +187,15 @@ impl Connection {
     /// 9112-6.3-06: what the server says cannot be understood, nor what it says next.
     fn fail_response<'a>(&mut self, input: &mut Input<'a>, key: StreamKey, error: StreamError) -> Step<'a> {
         input.take_all();
-        self.traffic.malformed += 1;
         let tag = self.remove(key).map_or(0, |exchange| exchange.tag);
         self.break_off();
         Step::Tell(Event::Failed { stream: key, tag, error })
     }
+}
+
+/// Whether so much of the input is more than the beginning of an empty line (RFC 9112 section 2.2).
+pub(crate) const fn begins_response(octets: &[u8]) -> bool {
+    !matches!(octets, [] | [b'\r'])
 }
 
 /// How the content of a request is framed; `None` where it could not end as its head says.

@@ -47,13 +47,15 @@ impl Connection {
 
     /// Ends a stream before its time; nothing happens where it is gone already. HTTP/1.1 has no word for it:
     ///
-    /// - Where our message is whole, the rest of the peer's is read and dropped within a bound, and the connection goes on.
+    /// - Where our message is whole, and no content of it waits, the rest of the peer's is read and dropped within a bound, and the connection goes on.
     ///   Beyond the bound it ends.
     /// - A response that is not whole is never ended cleanly: the connection has failed when its turn comes.
     /// - A request whose response is not whole takes its connection with it.
     pub fn reset(&mut self, key: StreamKey, _error_code: ErrorCode) {
         let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| !exchange.is_left) else { return };
-        let (is_whole, recv_open) = (exchange.is_answer_whole(), exchange.recv_open);
+        // Content that waits has memory of the owner's, who watches whether it moves, and would be told of neither any more.
+        let is_whole = exchange.is_answer_whole() && exchange.queue.is_empty();
+        let recv_open = exchange.recv_open;
         if self.has_failed || self.role == Role::Client {
             self.traffic.resets_sent += 1;
             self.remove(key);

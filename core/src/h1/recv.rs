@@ -1,6 +1,7 @@
 //! Octets to events: what follows is taken on demand, against the present state.
 
 use crate::error::{ConnectionError, ErrorCode, StreamError};
+use crate::h1::client::begins_response;
 use crate::h1::connection::{Connection, Recv};
 use crate::h1::content::{Incoming, Piece};
 use crate::h1::exchange::Sending;
@@ -175,7 +176,6 @@ impl Connection {
     /// not been answered is answered here: its stream is gone.
     fn fail_content<'a>(&mut self, input: &mut Input<'a>, key: StreamKey, error: StreamError) -> Step<'a> {
         input.take_all();
-        self.traffic.malformed += 1;
         let tag = self.end_receiving(key, true);
         Step::Tell(Event::Failed { stream: key, tag, error })
     }
@@ -237,8 +237,11 @@ impl Connection {
             Recv::Undecided(_) => return None,
             // A response that has not begun is the owner's to give up: it may be asked for again elsewhere.
             Recv::Head if self.role == Role::Client => {
+                let begun = begins_response(input.remaining());
+                if !begun {
+                    input.take_all();
+                }
                 let &key = self.order.front()?;
-                let begun = !input.remaining().is_empty();
                 self.exchanges.get(key).filter(|exchange| exchange.is_answered || begun)?;
                 key
             }

@@ -214,8 +214,8 @@ impl Connection {
     /// Memory of what waits to be written, when a section of so many octets has been added, if any, and what nobody asks for memory for. Those
     /// behind another exchange have memory that grows by doubling.
     pub fn output_memory(&self, section: usize) -> usize {
-        let octets = if section > 0 { section + write::BESIDE_FIELDS + UNASKED } else { 0 };
-        self.outbox.capacity_for(octets) + 2 * self.sections_waiting()
+        let octets = if section > 0 { section + write::BESIDE_FIELDS } else { 0 };
+        self.outbox.capacity_for(octets + UNASKED) + 2 * self.sections_waiting()
     }
 
     /// Moves content that waits into the outbox, from the stream whose turn it is, unless the outbox is full or the connection

@@ -8,7 +8,7 @@ use crate::config::{ConnectionConfig, DEFAULT_WINDOW};
 use crate::error::{ConnectionError, ErrorCode};
 use crate::fields::FieldSection;
 use crate::frame;
-use crate::h2::budget::{Misuse, QueuedFrames, STRAIN_MAX, cost};
+use crate::h2::budget::{Misuse, QueuedFrames, cost};
 use crate::h2::priorities::Signals;
 use crate::h2::recv_fields::KnownHeads;
 use crate::h2::schedule::Schedule;
@@ -18,7 +18,6 @@ use crate::h2::streams::{StreamKey, Streams};
 use crate::h2::traffic::Traffic;
 use crate::hpack::{Decoder, Encoder};
 use crate::outbox::OctetQueue;
-use crate::time::Duration;
 use crate::window::{RecvWindow, SendWindow};
 
 /// How far the peer's side of the connection has come.
@@ -61,6 +60,8 @@ pub struct Connection {
     pub(crate) encoder: Encoder,
     pub(crate) recv_window: RecvWindow,
     pub(crate) send_window: SendWindow,
+    /// What the peer has ever given that window: the last digits.
+    pub(crate) window_given: u32,
     /// SETTINGS_INITIAL_WINDOW_SIZE that the peer has acknowledged.
     pub(crate) initial_recv_window: u32,
     pub(crate) streams: Streams,
@@ -115,6 +116,7 @@ impl Connection {
             encoder: Encoder::new(config.encoder_table_size),
             recv_window: RecvWindow::new(DEFAULT_WINDOW),
             send_window: SendWindow::new(DEFAULT_WINDOW),
+            window_given: DEFAULT_WINDOW,
             initial_recv_window: DEFAULT_WINDOW,
             streams: Streams::default(),
             schedule: Schedule::default(),
@@ -402,36 +404,6 @@ impl Connection {
             frame::put_ping(self.outbox.tail(), payload, false);
             self.pings_out = self.pings_out.saturating_add(1);
         }
-    }
-
-    /// The peer cost so many points beyond what it brought.
-    pub(crate) fn spend(&mut self, points: u32) -> Result<(), ConnectionError> {
-        let over = self.misuse.spend(points, self.config.misuse_max);
-        self.traffic.misuse_peak = self.traffic.misuse_peak.max(self.misuse.points());
-        if over { Err(ConnectionError::Misuse) } else { Ok(()) }
-    }
-
-    /// So much time passed, which is worth something to a peer that owes. Says how much of it was made use of: the rest is to be
-    /// counted again.
-    pub fn forgive(&mut self, time: Duration) -> Duration {
-        self.misuse.forgive(time).min(self.strain.forgive(time))
-    }
-
-    /// A request was taken back, for no fault of the peer's.
-    pub fn strain(&mut self) {
-        self.strain.bear(cost::TAKEN_BACK, 2 * STRAIN_MAX);
-    }
-
-    /// Whether so many requests were taken back lately that new ones have to wait: a peer that counts resets would end the connection.
-    /// Whole messages and [time](Self::forgive) make up for it.
-    pub fn is_strained(&self) -> bool {
-        self.strain.points() > STRAIN_MAX
-    }
-
-    /// What the peer has cost beyond what it has brought, in points
-    /// ([`misuse_max`](crate::config::ConnectionConfig::misuse_max)).
-    pub fn misuse(&self) -> u32 {
-        self.misuse.points()
     }
 
     /// An answer to the peer was put into the outbox.

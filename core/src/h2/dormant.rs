@@ -92,6 +92,7 @@ impl Connection {
             encoder,
             recv_window,
             send_window,
+            window_given,
             initial_recv_window,
             streams,
             schedule,
@@ -120,7 +121,9 @@ impl Connection {
         signals.pack(parcel)?;
         misuse.pack(parcel);
         strain.pack(parcel);
-        [*late_octets, *late_points, *pings_out].into_iter().for_each(|number| parcel.number(number));
+        [*late_octets, *late_points, *pings_out, *window_given]
+            .into_iter()
+            .for_each(|number| parcel.number(number));
         encoder.pack(packing);
         decoder.pack(packing);
         Some(())
@@ -141,7 +144,7 @@ impl Dormant {
         let schedule = Schedule::of_nobody(parcel.small());
         let signals = Signals::unpack(&mut parcel);
         let (misuse, strain) = (Misuse::unpack(&mut parcel), Misuse::unpack(&mut parcel));
-        let [late_octets, late_points, pings_out] = core::array::from_fn(|_| parcel.small());
+        let [late_octets, late_points, pings_out, window_given] = core::array::from_fn(|_| parcel.small());
         let mut packed = Packed::new(parcel, references, seed);
         let encoder = Encoder::unpack(&mut packed, config.encoder_table_size);
         let decoder = Decoder::unpack(&mut packed);
@@ -157,6 +160,7 @@ impl Dormant {
             encoder,
             recv_window,
             send_window,
+            window_given,
             initial_recv_window,
             streams,
             schedule,

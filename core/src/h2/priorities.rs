@@ -121,6 +121,11 @@ impl Connection {
         self.streams.slab.get(key).is_some_and(|stream| stream.ready.is_linked())
     }
 
+    /// Octets of content that were ever cut into the outbox, the last digits: what the connection's window was given, and has no more.
+    pub fn content_cut(&self) -> u32 {
+        self.window_given.wrapping_sub(self.send_window.get().cast_unsigned())
+    }
+
     /// RFC 9218 section 8: what the origin says of its response goes over what the client says.
     pub(crate) fn heed_response(&mut self, key: StreamKey, fields: &FieldSection) {
         let Some(signal) = Signal::of(fields) else { return };

@@ -355,6 +355,7 @@ impl Connection {
             return Err(ConnectionError::WindowUpdateZero); // 9113-6.9-03
         }
         self.send_window.widen(increment.into()).map_err(|_| ConnectionError::WindowOverflow)?;
+        self.window_given = self.window_given.wrapping_add(increment);
         Ok(None)
     }
 

@@ -185,10 +185,11 @@ impl Connection {
         self.streams.slab.get_mut(key).map_or(0, |stream| stream.queue.fit_if_roomy())
     }
 
-    /// Memory of what waits to be written, when a section of so many octets has been added, if any, and what nobody asks for memory for.
+    /// Memory of what waits to be written, when a section of so many octets has been added, if any, and what nobody asks for memory for: that may come
+    /// at any time, so that it has memory as long as anything waits.
     pub fn output_memory(&self, section: usize) -> usize {
-        let octets = if section > 0 { frame::field_block_len_max(section) + UNASKED } else { 0 };
-        self.outbox.capacity_for(octets)
+        let octets = if section > 0 { frame::field_block_len_max(section) } else { 0 };
+        self.outbox.capacity_for(octets + UNASKED)
     }
 
     /// Resets a stream and drops what waits in it; nothing happens where it is gone already.

@@ -21,7 +21,7 @@ pub struct Traffic {
     pub goaways_sent: u64,
     /// Requests that were refused for being more than SETTINGS_MAX_CONCURRENT_STREAMS allows.
     pub over_limit: u64,
-    /// Requests that were refused for being malformed.
+    /// Requests that were refused for being malformed, before there was a stream that could fail.
     pub malformed: u64,
     /// The most that a peer has cost beyond what it has brought, in points
     /// ([`misuse_max`](crate::config::ConnectionConfig::misuse_max)).

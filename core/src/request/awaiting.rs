@@ -99,8 +99,8 @@ pub struct Awaiting {
     pub deadline: Option<DeadlineKey<DeadlineTarget>>,
     /// When content moved the last time, either way.
     pub progress_at: Instant,
-    /// How much had left for its client, whatever for, when that was last looked at: the last digits.
-    pub sent_before: u32,
+    /// How much content had been cut for its client, on whichever stream, when it was last found to wait for others: the last digits.
+    pub cut_before: u32,
     /// The deadline of the whole exchange, where the route has one.
     pub total: Option<DeadlineKey<DeadlineTarget>>,
     /// What a backend was given, for another attempt.
@@ -170,7 +170,7 @@ impl Awaiting {
             response: ResponsePhase::Awaited,
             deadline: None,
             progress_at: at,
-            sent_before: 0,
+            cut_before: 0,
             total: None,
             replay: Replay::default(),
             paused: false,

@@ -26,7 +26,7 @@ impl Session {
         }
     }
 
-    /// Memory of what waits to be written, when a section of so many octets has been added, if any.
+    /// Memory of what waits to be written, when a section of so many octets has been added, if any, and what nobody asks for memory for.
     pub fn output_memory(&self, section: usize) -> usize {
         match self {
             Self::H2(session) => session.output_memory(section),
@@ -50,6 +50,15 @@ impl Session {
             Self::H2(session) => session.octets_queued(),
             Self::H1(session) => session.octets_queued(),
             Self::Dormant(_) => self.octets_sent(),
+        }
+    }
+
+    /// Server: octets of content that were ever cut, for whichever stream: the last digits. `None` over HTTP/1.1, where each response waits for the one
+    /// before.
+    pub fn content_cut(&self) -> Option<u32> {
+        match self {
+            Self::H2(session) => Some(session.content_cut()),
+            Self::H1(_) | Self::Dormant(_) => None,
         }
     }
 }

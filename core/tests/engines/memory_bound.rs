@@ -273,6 +273,66 @@ fn the_memory_that_heads_make_an_outbox_take_is_accounted_for() {
     assert!(most > own, "{most} of {own}");
 }
 
+/// What nobody asks for memory for may enter an outbox behind heads at any time, also when some of it has left.
+#[cfg(feature = "observe")]
+#[test]
+fn what_enters_an_outbox_unasked_has_memory_when_some_of_it_has_left() {
+    const MARK: usize = 200 << 10;
+    let mut memory = Memory::new(|config| {
+        config.head_ledger_octets = 1 << 30;
+        config.front.outbox_high_mark = MARK;
+        config.backend.outbox_high_mark = MARK;
+    });
+    let client = memory.connect(ConnectionConfig::default());
+    memory.settle();
+    memory.deafen(client);
+    for n in 0..100 {
+        memory.client(client).send_request(&get(&format!("/{n}")), true).expect("a slot");
+    }
+    memory.settle();
+    let backend = memory.backends()[0];
+    let config = memory.config().clone();
+    let octets = 2 * MARK + (16 << 10) + 9 + config.backend.max_header_list_size as usize;
+    let own = octets.next_power_of_two() / 8 * 9;
+    // Heads until there is room for a few resets, and no more.
+    let mut begun = Vec::new();
+    for (stream, _) in requests(&mut memory, backend) {
+        let waits = memory.gateway.poll_transmit(client, memory.now).map_or(0, <[u8]>::len);
+        let room = memory.gateway.outbox_memory(client).saturating_sub(waits);
+        let is_last = memory.gateway.outbox_memory(client) > own && room < 15_500;
+        let mut response = ok();
+        // There must be room for the longest form that the last may have.
+        let (mut left, line) = if is_last { (room.saturating_sub(850), 15_000) } else { (12_000, 1900) };
+        while left > 0 {
+            let octets = left.min(line);
+            // No two are the same, which would be an octet each.
+            let value = format!("{:~<octets$}", begun.len() * 100_000 + left);
+            response.headers_mut().append("x-large", value.parse().expect("a value"));
+            left -= octets;
+        }
+        memory.backend(backend).send_response(stream, &response, false).expect("an open stream");
+        memory.settle();
+        begun.push(stream);
+        if is_last {
+            break;
+        }
+    }
+    let held = memory.gateway.outbox_memory(client);
+    memory.gateway.poll_transmit(client, memory.now);
+    memory.gateway.handle_sent(client, 1, memory.now);
+    assert_eq!(memory.gateway.outbox_memory(client), held);
+    // A backend's resets are ours for the client.
+    for &stream in &begun {
+        memory.backend(backend).reset(stream, shuntyard_core::error::ErrorCode::INTERNAL_ERROR);
+    }
+    memory.settle();
+    let grown = memory.gateway.outbox_memory(client);
+    let heads = memory.gateway.view().head_octets as usize;
+    assert!(grown > held, "{grown} of {held}, {} resets", begun.len());
+    // It asks for an eighth more where some has left (`outbox`).
+    assert!(grown <= (own + 2 * heads) / 8 * 9, "{grown} octets, {heads} reserved");
+}
+
 /// The same where responses wait in their exchanges for those before.
 #[test]
 fn heads_that_wait_for_their_turn_hold_no_more_than_their_memory() {

@@ -270,7 +270,7 @@ fn a_field_block_that_does_not_end_costs_the_client_its_connection() {
         assert_eq!(memory.records.len(), 0);
     }
     wait(&mut memory, SECOND);
-    assert_eq!(memory.records[0].outcome, Outcome::ClientGone);
+    assert_eq!(memory.records[0].outcome, Outcome::ClientError);
     let goaway = loop {
         match memory.client(client).poll_event() {
             Ok(Some(ClientEvent::GoAway { error_code, .. })) => break error_code,
@@ -284,6 +284,42 @@ fn a_field_block_that_does_not_end_costs_the_client_its_connection() {
         Some(ErrorCode::CANCEL),
         "the other request lost its client: {other:?}"
     );
+}
+
+/// Whose fault it was that a client's connection ended is what its requests are told to have ended by.
+#[test]
+fn b65_requests_of_a_client_end_as_their_connection_does() {
+    const WINDOW_UPDATE_OF_NOTHING: [u8; 13] = [0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    const PING: [u8; 17] = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+    for (what, expected) in [
+        ("breaks a rule", Outcome::ClientError),
+        ("takes nothing", Outcome::Truncated(Cause::StreamIdle)),
+        ("breaks", Outcome::ClientGone),
+        ("closes", Outcome::ClientGone),
+    ] {
+        let (mut memory, client) = with_client(|config| {
+            let hour = Duration::from_secs(3600);
+            (config.timeouts.response, config.timeouts.suspect_silent) = (hour, hour);
+        });
+        send(&mut memory, client, Method::GET, "/", b"");
+        let backend = the_backend(&memory);
+        the_request(&mut memory, backend);
+        match what {
+            "breaks a rule" => memory.inject(client, &WINDOW_UPDATE_OF_NOTHING),
+            "takes nothing" => {
+                memory.deafen(client);
+                memory.inject(client, &PING);
+                assert!(memory.gateway.poll_transmit(client, memory.now).is_some());
+                memory.gateway.handle_sent(client, 0, memory.now);
+                memory.wait(61 * SECOND);
+            }
+            "breaks" => memory.kill(client),
+            _ => memory.shut(client),
+        }
+        let outcomes: Vec<_> = memory.records.iter().map(|record| record.outcome).collect();
+        assert_eq!(outcomes, [expected], "{what}");
+        assert_eq!(reset(&mut memory, backend), Some(ErrorCode::CANCEL), "{what}");
+    }
 }
 
 /// Each block has its own ten seconds, and nothing is left of a deadline that was met.

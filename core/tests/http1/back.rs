@@ -176,6 +176,28 @@ fn a_connection_that_was_stale_costs_an_idempotent_request_nothing() {
     assert_eq!(statuses(&events(&mut memory, client)), [204, 204]);
 }
 
+/// RFC 9112 section 2.2: half of an empty line is no more a response than all of it.
+#[test]
+fn rfc9112_2_2_half_an_empty_line_in_front_of_its_end_begins_no_response() {
+    for last in [&b""[..], b"\r", b"\r\n", b"\r\n\r"] {
+        let mut memory = memory();
+        let client = memory.connect(ConnectionConfig::default());
+        ask(&mut memory, client, "/1");
+        let backend = memory.backends()[0];
+        memory.inject(backend, b"HTTP/1.1 204 No Content\r\n\r\n");
+        ask(&mut memory, client, "/2");
+        if !last.is_empty() {
+            memory.inject(backend, last);
+        }
+        memory.shut(backend);
+        assert_eq!(memory.dials.len(), 2, "{last:?}");
+        let fresh = memory.backends()[0];
+        assert!(said(&mut memory, fresh).starts_with("GET /2 "), "{last:?}");
+        memory.inject(fresh, b"HTTP/1.1 204 No Content\r\n\r\n");
+        assert_eq!(statuses(&events(&mut memory, client)), [204, 204], "{last:?}");
+    }
+}
+
 /// So many connections that have been used, and are idle.
 fn with_idle(
     count: usize,

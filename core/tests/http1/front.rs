@@ -225,6 +225,20 @@ fn answers_to_what_is_no_whole_request_say_whose_they_are() {
     }
 }
 
+/// A request without a stream, or a stream that failed: never both.
+#[test]
+fn a_rule_that_a_client_breaks_is_counted_once() {
+    let content = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nnonsense\r\n";
+    for (broken, counts) in [(content, (1, 0)), ("GET / HTTP/1.1\r\n\r\n", (0, 1))] {
+        let mut memory = Memory::new(|_| {});
+        let client = memory.connect_mute();
+        memory.inject(client, broken.as_bytes());
+        let front = memory.gateway.snapshot(0, memory.now).front;
+        let streams: u64 = front.stream_errors.0.iter().sum();
+        assert_eq!((streams, front.traffic.malformed), counts, "{broken:?}");
+    }
+}
+
 #[test]
 fn other_refusals_have_their_own_status() {
     for (request, status) in [

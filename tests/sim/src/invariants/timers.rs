@@ -43,6 +43,11 @@ pub fn t2_t3_each_has_its_deadline(
     checks.check("T3", stray == 0, || format!("{stray} deadlines are for nobody: {view:?}"))
 }
 
+/// Whether the request's client was cut off.
+fn is_left_out(ledger: &Ledger, record: &EndRecord) -> bool {
+    rid_of(record).and_then(|rid| ledger.traces.get(&rid)).is_some_and(|trace| trace.left_out)
+}
+
 /// **T4** (when a request ends for a deadline). It acts when its time has come and never earlier. Three causes can be judged from outside: a
 /// response that does not come, a queue, content that stands still. Deadlines of connections (connect, preface, field block, idle,
 /// write stall, linger, PING, age) are not: `core/tests/failures/deadlines.rs`, `core/tests/engines` and `core/tests/gateway_stalls.rs` have them.
@@ -82,6 +87,8 @@ pub fn t4_no_deadline_acts_early(
             let limit = config.upstreams.iter().map(|upstream| upstream.queue_timeout).min();
             (since(record.accepted), limit.filter(|_| !refuses).unwrap_or_default())
         }
+        // Its connection took no output, by a clock of its own.
+        Cause::StreamIdle if is_left_out(ledger, record) => return Ok(()),
         Cause::StreamIdle => {
             (since(record.accepted), config.timeouts.stream_idle.min(config.timeouts.write_stall))
         }
