@@ -56,6 +56,8 @@ impl Failure {
             // A name that has no address now may have one later, as at a boot before the network is there.
             Self::ListenName { .. } => 1,
             Self::Refused(refused) if refused.may_pass() => 1,
+            // So may files that somebody else writes.
+            Self::Tls(bad) if bad.may_pass() => 1,
             Self::Listen { .. }
             | Self::System { .. }
             | Self::PromisesBroken { .. }
