@@ -182,7 +182,7 @@ impl Drop for BreakOnPanic {
     fn drop(&mut self) {
         if thread::panicking() {
             self.0.broken.set(true);
-            // Whoever panicked may still hold it, and is the worker's own task then.
+            // A second panic would end the process.
             let desk = self.0.state.try_borrow_mut().ok().and_then(|mut state| state.desk.take());
             if let Some(waker) = desk {
                 waker.wake();
