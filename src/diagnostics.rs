@@ -5,8 +5,10 @@
 //! Lines are made where something happens, and written on a thread of their own behind a queue of bounded length: whoever reads stderr and is stuck
 //! must not stop workers. When the queue is full, lines are counted instead.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal as _, Write as _};
+use std::panic::PanicHookInfo;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -68,7 +70,24 @@ pub(crate) fn start(verbose: u8, format: LogFormat) -> io::Result<()> {
     // A second start changes nothing.
     let _ = WRITER.set(Writer { orders, thread });
     let _ = tracing::subscriber::set_global_default(Diagnostics { level, format, colour });
+    if format == LogFormat::Json {
+        std::panic::set_hook(Box::new(tell_of_panic));
+    }
     Ok(())
+}
+
+/// Whoever reads objects would not take the lines of the standard library for one. As there nothing is queued: the program may end at once.
+fn tell_of_panic(panic: &PanicHookInfo<'_>) {
+    let current = thread::current();
+    let name = current.name().unwrap_or("without a name");
+    let said = panic.payload_as_str().unwrap_or("without a word");
+    // Where `RUST_BACKTRACE` says so, as there.
+    let trace = Backtrace::capture();
+    write(&last([
+        ("message", Some(format!("the thread {name} has panicked: {said}"))),
+        ("place", panic.location().map(ToString::to_string)),
+        ("backtrace", (trace.status() == BacktraceStatus::Captured).then(|| trace.to_string())),
+    ]));
 }
 
 /// Writes what is queued, and `last` behind it: the program ends. What a stderr that takes nothing does not get within a while is lost.

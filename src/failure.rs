@@ -56,6 +56,8 @@ impl Failure {
             // A name that has no address now may have one later, as at a boot before the network is there.
             Self::ListenName { .. } => 1,
             Self::Refused(refused) if refused.may_pass() => 1,
+            // So may files that somebody else writes.
+            Self::Tls(bad) if bad.may_pass() => 1,
             Self::Listen { .. }
             | Self::System { .. }
             | Self::PromisesBroken { .. }
@@ -176,9 +178,10 @@ impl fmt::Display for Failure {
             }
             Self::Tls(BadFile { path, reason, .. }) => write!(f, "{}: {reason}", path.display()),
             Self::Replay { file, error } => write!(f, "{}: {error}", file.display()),
-            Self::ReplayDiffers { difference: Difference { input, at, what }, .. } => {
+            Self::ReplayDiffers { difference: Difference { input, at, what, panics }, .. } => {
                 let seconds = at.as_nanos() as f64 / 1e9;
-                write!(f, "the replay goes another way at input {input}, at {seconds:.6} s: {what}")
+                let how = if *panics { "the gateway panics" } else { "the replay goes another way" };
+                write!(f, "{how} at input {input}, at {seconds:.6} s: {what}")
             }
             Self::PromisesBroken { names } => write!(f, "promises were broken: {}", names.join("; ")),
             Self::Cut { connections: 1, .. } => {

@@ -180,6 +180,7 @@ impl Observation {
         let pauses = throttled(1, NOTICE_INTERVAL);
         let names = throttled_by_name(NOTICE_INTERVAL);
         let dials = throttled_by_name(NOTICE_INTERVAL);
+        let backends = throttled_by_name(NOTICE_INTERVAL);
         let mistaken = throttled_by_name(MISTAKE_INTERVAL);
         let handshakes = throttled(HANDSHAKES_TOLD, Duration::from_secs(1));
         Arc::new(move |notice| match notice {
@@ -218,6 +219,14 @@ impl Observation {
             Notice::DialFailed { target, error } => {
                 if let Some(more) = dials(&target.to_string()) {
                     tracing::warn!("cannot connect to {target}: {}{}", plainly(&error), and_more(more));
+                }
+            }
+            Notice::BackendTlsFailed { upstream, host, failure } => {
+                if let Some(more) = backends(&format!("{upstream} {host}")) {
+                    tracing::warn!(
+                        "TLS with {host} of upstream {upstream} failed: {failure}{}",
+                        and_more(more)
+                    );
                 }
             }
             // Each worker finds out for itself.

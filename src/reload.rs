@@ -173,6 +173,7 @@ impl Current {
             next.config.validate().map_err(Failure::Config)?;
             // A file with which no start would succeed is not good because something runs.
             prepare::look(&next)?;
+            check_fronts(&next)?;
             // What the next connection needs is there before it is made.
             self.upstreams.replace(next.back_tls.clone())?;
             self.handle.configure(&next.config).map_err(Failure::Config)?;
@@ -190,19 +191,32 @@ impl Current {
 
     /// Without a file there is nothing else. It counts as a reload: one that failed is to be seen by whoever looks at figures only.
     fn reload_certificates(&self) -> Told {
-        let files = self.state().settings.back_tls.clone();
-        let replaced = self.upstreams.replace(files).map_err(Failure::from);
-        self.state().reloads.count(replaced.is_ok());
-        match replaced {
-            Ok(()) => Told::Info("SIGHUP: there is no configuration file to read again".to_owned()),
-            Err(failure) => Told::Warning(format!("SIGHUP: certificates of upstreams stay: {failure}")),
+        let settings = self.state().settings.clone();
+        let replaced = self.upstreams.replace(settings.back_tls.clone()).map_err(Failure::from);
+        // Who looks at those of listeners takes them over, and says so.
+        let checked = check_fronts(&settings);
+        self.state().reloads.count(replaced.is_ok() && checked.is_ok());
+        match (replaced, checked) {
+            (Ok(()), Ok(())) => Told::Info("SIGHUP: there is no configuration file to read again".to_owned()),
+            (Err(failure), _) => Told::Warning(format!("SIGHUP: certificates of upstreams stay: {failure}")),
+            (_, Err(failure)) => Told::Warning(format!("SIGHUP: certificates of listeners stay: {failure}")),
         }
+    }
+
+    /// How many files of certificates are bad, in whose place what was read before is served.
+    pub(crate) fn stale_files(&self) -> u64 {
+        self.watcher.get().map_or(0, Watcher::stale)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // A state that is replaced as a whole is whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the files of certificates and keys of listeners are such as a start would take.
+fn check_fronts(settings: &Settings) -> Result<(), Failure> {
+    settings.listen_tls.iter().try_for_each(|(_, files)| files.check()).map_err(Failure::from)
 }
 
 impl State {
@@ -212,9 +226,7 @@ impl State {
         (self.since, self.loaded) = (Instant::now(), SystemTime::now());
         self.reloads.count(true);
         let now = &mut self.settings;
-        let revision = self.revision;
-        let reloaded = format!("reloaded {}: revision {revision}, {}", path.display(), now.summary());
-        let mut lines = vec![Told::Info(reloaded)];
+        let mut lines = Vec::new();
         let mut fixed = |what, changed| {
             if changed {
                 lines.push(Told::Warning(format!(
@@ -233,6 +245,8 @@ impl State {
         let Settings { listen, listen_tls, workers, adapter, observe, config, .. } = before;
         (now.listen, now.listen_tls, now.config.listeners) = (listen, listen_tls, config.listeners);
         (now.workers, now.adapter, now.observe) = (workers, adapter, observe);
+        let (revision, summary) = (self.revision, now.summary());
+        lines.insert(0, Told::Info(format!("reloaded {}: revision {revision}, {summary}", path.display())));
         lines
     }
 

@@ -169,7 +169,7 @@ fn switches_that_are_off_are_not_there() {
         // The command line decides: the variables are for backends that it does not have.
         (&of_file, &[(insecure, "1"), ("SHUNTYARD_BACKEND_CA", "/x")], 0),
         // It is asked for, and not there.
-        (&of_flags[..2], &[(insecure, "false"), ("SHUNTYARD_BACKEND_CA", "/nonexistent")], 78),
+        (&of_flags[..2], &[(insecure, "false"), ("SHUNTYARD_BACKEND_CA", "/nonexistent")], 1),
         (&of_flags[..2], &[(insecure, "true"), ("SHUNTYARD_BACKEND_CA", "/nonexistent")], 2),
         (&of_flags, &[("SHUNTYARD_BACKEND_CA", "/nonexistent")], 2),
     ];

@@ -141,7 +141,7 @@ fn check_and_run_refuse_the_same() {
         (
             &["--listen-tls", "127.0.0.1:0", "--cert", "/nonexistent", "--key", "/nonexistent"],
             "/nonexistent: no such",
-            78,
+            1,
         ),
         (&["--listen", "127.0.0.1:0", "--admin", "0.0.0.0:0"], "can be reached from other machines", 78),
         // It may have an address at the next start.
@@ -165,8 +165,13 @@ fn check_and_run_refuse_the_same() {
     );
     let log = folder
         .file("log.toml", &format!("[access_log]\npath = \"/nonexistent/x\"\n{}", serving(&["127.0.0.1:9"])));
+    // A file that is not there yet may be at the next start.
+    let tls =
+        "[[listen]]\naddress = \"127.0.0.1:0\"\ntls = { cert = \"/nonexistent\", key = \"/nonexistent\" }\n";
+    let no_key = folder.file("no-key.toml", &format!("{tls}{}", serving(&["127.0.0.1:9"])));
     let of_files = [
-        (listen, "/nonexistent: no such", 78),
+        (listen, "/nonexistent: no such", 1),
+        (vec!["--config", &*no_key], "/nonexistent: no such", 1),
         (vec!["--config", &*unnamed], "cannot listen on nosuch.invalid:1", 1),
         (vec!["--listen", "127.0.0.1:0", "--config", &*log], "the access log /nonexistent/x: no such", 1),
     ];
@@ -551,6 +556,61 @@ fn a_hangup_without_a_file_is_in_the_figures_too() {
     program.process.find_line("success", |line| line.contains("no configuration file to read").then_some(()));
     assert_eq!((success(), reloads("success"), reloads("refused")), (1.0, 1.0, 1.0));
     program.end();
+}
+
+/// What a listener shows is what was wanted, too.
+#[test]
+fn certificates_of_listeners_that_stay_are_in_the_figures() {
+    let folder = Folder::new("stale");
+    let (cert, key) = identity(&folder);
+    let tls = ["--listen-tls", "127.0.0.1:0", "--cert", &cert, "--key", &key];
+    let program = Program::start(&[&BACKEND[..], &tls, &ADMIN].concat());
+    let admin = admin(&program.process);
+    let success = || figure(admin, "shuntyard_config_last_reload_success");
+    let stale = || figure(admin, "shuntyard_tls_files_stale");
+    assert_eq!((success(), stale()), (1.0, 0.0));
+    fs::remove_file(&key).unwrap();
+    program.process.signal("HUP");
+    program
+        .process
+        .find_line("the failure", |line| line.contains("certificates of listeners stay").then_some(()));
+    program.process.find_line("what stays", |line| line.contains("the old ones stay").then_some(()));
+    assert_eq!(success(), 0.0);
+    // Whoever says so counts a moment later.
+    for _ in 0..100 {
+        if stale() == 1.0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(stale(), 1.0);
+    program.end();
+}
+
+/// A start with such a file would fail, so a reload with it does; and what needs a restart is not counted before.
+#[test]
+fn a_reload_takes_no_bad_certificate_and_counts_what_is_served() {
+    let folder = Folder::new("reload-tls");
+    let (cert, key) = identity(&folder);
+    let listen = |more: &str| {
+        let tls = format!("tls = {{ cert = {cert:?}, key = {key:?} }}");
+        format!("[[listen]]\naddress = \"127.0.0.1:0\"\n{tls}\n{more}{}", serving(&["127.0.0.1:9"]))
+    };
+    let file = folder.file("a.toml", &listen(""));
+    let mut process = Process::spawn(&mut shuntyard(&["run", "--config", &file]));
+    let told = |words: &'static str| {
+        process.find_line(words, |line| line.contains(words).then_some(()));
+    };
+    told("listening on");
+    folder.file("a.toml", &listen("[[listen]]\naddress = \"127.0.0.1:0\"\n"));
+    process.signal("HUP");
+    told("revision 2, 1 listener,");
+    told("listen changed in the file, which needs a restart");
+    fs::write(&cert, "nothing").unwrap();
+    process.signal("HUP");
+    told("reload refused, still serving revision 2");
+    process.signal("TERM");
+    assert_eq!(process.wait().code(), Some(0), "{}", process.log());
 }
 
 /// Opening a pipe waits for its reader.

@@ -125,10 +125,7 @@ impl Server {
     /// Serves until the server was drained or stopped through its [`handle`](Self::handle).
     ///
     /// # Errors
-    /// The system's, where polling fails. Then all workers have ended.
-    ///
-    /// # Panics
-    /// Where a worker does. The others are stopped first.
+    /// The system's, where polling fails; that of a worker that has panicked. Then all workers have ended.
     pub fn run(self) -> io::Result<Exit> {
         let Self { workers, handle, .. } = self;
         run_threads(workers, &handle, Worker::run)

@@ -67,6 +67,10 @@ impl Worker {
         }
         if let Some(transport) = transport {
             socket.secured = Some(Box::new(Secured::arriving(transport, client, &self.gateway, conn)));
+            // One that was refused at once shakes no hands, and takes nobody's place.
+            if !self.gateway.knows(conn) {
+                return;
+            }
             self.handshakes.begin(conn, self.now);
             // Whoever has shaken hands longest makes room for the one that came.
             if let Some(oldest) = self.handshakes.to_cut(self.now) {

@@ -25,8 +25,8 @@
 //!
 //! # Inside a program that has a runtime
 //!
-//! [`Server::serve`] is `run` as a future: it starts no thread and no runtime. It stays on the thread that polls it, so
-//! it stands in `block_on`, or in a local task.
+//! [`Server::serve`] is `run` as a future: it starts no runtime, and no thread but those that look up the names of endpoints, where some
+//! have names. It stays on the thread that polls it, so it stands in `block_on`, or in a local task.
 //!
 //! ```
 //! # use std::time::Duration;
@@ -136,11 +136,10 @@ impl Server {
     /// a runtime of its own.
     ///
     /// # Errors
-    /// The system's, where it gives no runtime. Then all workers have ended.
+    /// The system's, where it gives no runtime; that of a worker that has panicked. Then all workers have ended.
     ///
     /// # Panics
-    /// Where a worker does; the others are stopped first. Where it is called inside of a runtime: there is
-    /// [`serve`](Self::serve) for that.
+    /// Where it is called inside of a runtime: there is [`serve`](Self::serve) for that.
     pub fn run(self) -> io::Result<Exit> {
         let seats: Vec<(Worker, Runtime)> =
             self.workers.into_iter().map(|worker| Ok((worker, runtime()?))).collect::<io::Result<_>>()?;

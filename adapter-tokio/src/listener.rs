@@ -236,7 +236,8 @@ fn admit(yard: &Rc<Yard>, state: &mut State, incoming: Incoming, manner: &Manner
 #[derive(Default)]
 struct Before {
     introducing: Option<Introducing>,
-    tls: Option<(Secured, Handshake)>,
+    /// One that was refused at once shakes no hands, and takes nobody's place.
+    tls: Option<(Secured, Option<Handshake>)>,
 }
 
 /// A client that is to be introduced, will shake hands, or both.
@@ -251,7 +252,8 @@ fn admit_arriving(yard: &Rc<Yard>, state: &mut State, incoming: Incoming, info: 
     let introducing = introduced.then(|| Introducing::new(client.0.clone(), client.1.clone()));
     let secure = |transport| {
         let secured = Secured::arriving(transport, client, &state.gateway, conn);
-        (secured, state.handshakes.begin(conn, state.now))
+        let begins = state.gateway.knows(conn);
+        (secured, begins.then(|| state.handshakes.begin(conn, state.now)))
     };
     let before = Before { introducing, tls: transport.map(secure) };
     start(yard, state, conn, incoming, before);
@@ -275,7 +277,7 @@ impl Before {
     fn on<S>(self, connection: Connection<S>) -> Connection<S> {
         let connection = connection.introduced(self.introducing);
         match self.tls {
-            Some((secured, handshake)) => connection.with_tls(secured, Some(handshake)),
+            Some((secured, handshake)) => connection.with_tls(secured, handshake),
             None => connection,
         }
     }

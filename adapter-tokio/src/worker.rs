@@ -13,7 +13,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::LocalSet;
 
 use crate::listener::{Listener, accept};
-use crate::yard::Yard;
+use crate::yard::{BreakOnPanic, Yard};
 use crate::{alarm, listener, outcome_of};
 
 /// A thread's share of a [`Server`](crate::Server). It shares nothing with the others.
@@ -53,6 +53,8 @@ impl Worker {
         let listeners: Vec<_> = listeners.into_iter().map(Listener::new).collect::<io::Result<_>>()?;
         let numbers = 0..listeners.len();
         let yard = Rc::new(Yard::new((number, gateway), (listeners, backs), clock, observer, desk));
+        // What is ordered is done here, and looked at by whoever asks.
+        let _guard = BreakOnPanic(yard.clone());
         for number in numbers {
             yard.spawn(accept(yard.clone(), number));
         }
@@ -70,7 +72,9 @@ impl fmt::Debug for Worker {
 
 /// Obeys what is ordered from outside. Ready at the end, with the connections that were cut.
 fn poll_desk(yard: &Rc<Yard>, orders: &mut UnboundedReceiver<Order>, cx: &mut Context<'_>) -> Poll<u32> {
-    while let Poll::Ready(Some(order)) = orders.poll_recv(cx) {
+    while !yard.is_broken()
+        && let Poll::Ready(Some(order)) = orders.poll_recv(cx)
+    {
         match order {
             Order::Drain(deadline) => drain(yard, deadline),
             Order::Stop => {

@@ -1,7 +1,8 @@
 //! What the tasks of one worker share: the gateway, and what is known about sockets. Each has its turn with it.
 
-use std::cell::RefCell;
-use std::future::Future;
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -29,6 +30,8 @@ pub(crate) struct Yard {
     /// Where answers of other threads are handed in.
     desk: Desk,
     backs: Backs,
+    /// A task has panicked: the gateway may have been left in the middle of something, and nobody has a turn with it any more.
+    broken: Cell<bool>,
 }
 
 pub(crate) struct State {
@@ -47,15 +50,8 @@ pub(crate) struct State {
     pub(crate) now: Instant,
     wall_clock_told: Instant,
     desk: Option<Waker>,
-    end: Option<End>,
-}
-
-#[derive(Clone, Copy)]
-enum End {
-    /// So many connections were cut.
-    Done(u32),
-    /// A task has panicked.
-    Broken,
+    /// The worker's time is over, and so many connections were cut.
+    end: Option<u32>,
 }
 
 impl Yard {
@@ -80,7 +76,7 @@ impl Yard {
             desk: None,
             end: None,
         };
-        Self { number, state: RefCell::new(state), clock, observer, desk, backs }
+        Self { number, state: RefCell::new(state), clock, observer, desk, backs, broken: Cell::new(false) }
     }
 
     /// A turn: tells the gateway of `events`, then does what it asks for.
@@ -125,14 +121,21 @@ impl Yard {
         state.alarm.advance(state.gateway.poll_timeout());
     }
 
-    /// Starts a task. Where it panics, the worker does.
+    /// Starts a task. Where it panics, the worker does, and no other task of it goes on: the runtime would let those that are ready do so before
+    /// the worker ends.
     pub(crate) fn spawn(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) -> AbortHandle {
-        let guard = BreakOnPanic(self.clone());
+        let yard = self.clone();
         let task = async move {
-            let _guard = guard;
-            task.await;
+            let _guard = BreakOnPanic(yard.clone());
+            let mut task = pin!(task);
+            poll_fn(|cx| if yard.is_broken() { Poll::Pending } else { task.as_mut().poll(cx) }).await;
         };
         spawn_local(task).abort_handle()
+    }
+
+    /// Whether nobody may have a turn any more.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.get()
     }
 
     pub(crate) fn observe(&self, notice: Notice) {
@@ -143,13 +146,10 @@ impl Yard {
 
     /// Ready when the worker's time is over, with the connections that were cut.
     pub(crate) fn poll_end(&self, cx: &Context<'_>) -> Poll<u32> {
+        assert!(!self.is_broken(), "a task of this worker has panicked");
         let mut state = self.state.borrow_mut();
         match state.end {
-            Some(End::Done(cut)) => Poll::Ready(cut),
-            Some(End::Broken) => {
-                drop(state);
-                panic!("a task of this worker has panicked");
-            }
+            Some(cut) => Poll::Ready(cut),
             None => {
                 state.desk = Some(cx.waker().clone());
                 Poll::Pending
@@ -161,7 +161,7 @@ impl Yard {
 impl State {
     /// The worker's time is over, unless it was already.
     pub(crate) fn end(&mut self, cut: u32) {
-        self.end.get_or_insert(End::Done(cut));
+        self.end.get_or_insert(cut);
         if let Some(waker) = self.desk.take() {
             waker.wake();
         }
@@ -176,14 +176,15 @@ impl State {
 }
 
 /// The runtime keeps a task's panic to itself, and a gateway that was left in the middle of something would serve on.
-struct BreakOnPanic(Rc<Yard>);
+pub(crate) struct BreakOnPanic(pub(crate) Rc<Yard>);
 
 impl Drop for BreakOnPanic {
     fn drop(&mut self) {
         if thread::panicking() {
-            let mut state = self.0.state.borrow_mut();
-            state.end = Some(End::Broken);
-            if let Some(waker) = state.desk.take() {
+            self.0.broken.set(true);
+            // A second panic would end the process.
+            let desk = self.0.state.try_borrow_mut().ok().and_then(|mut state| state.desk.take());
+            if let Some(waker) = desk {
                 waker.wake();
             }
         }

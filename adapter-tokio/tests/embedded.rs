@@ -2,13 +2,16 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;
+use shuntyard_core::fields::FieldSection;
 use shuntyard_core::gateway::Record;
+use shuntyard_core::hooks::{Context, Hooks, Verdict};
 use shuntyard_tokio::{Exit, Notice, Observer, Options, Server};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
@@ -182,4 +185,36 @@ fn dropping_the_future_closes_listeners_and_connections() {
     // Closed in one way or another.
     let ended = client.read_to_end(&mut Vec::new());
     assert!(ended.is_ok() || ended.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
+}
+
+/// Panics with every request, and counts them.
+struct Broken(Arc<AtomicUsize>);
+
+impl Hooks for Broken {
+    fn arrived(&mut self, _: &Context<'_>, _: &FieldSection) -> Verdict {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        panic!("the gateway is left in the middle of something");
+    }
+}
+
+/// The runtime keeps a task's panic to itself until the worker is looked at, and others may be ready at the same time.
+#[test]
+fn nobody_has_a_turn_after_a_panic() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let mut options = any_port();
+    options.hooks = Some(Arc::new(move |_| Box::new(Broken(Arc::clone(&counted)))));
+    let server = Server::bind(nobody(), options).unwrap();
+    let Address::Inet(address) = server.local_addrs()[0] else { panic!("it is no port") };
+    let clients: Vec<_> = (0..8)
+        .map(|_| {
+            let mut client = connect(address);
+            client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+            client
+        })
+        .collect();
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build().unwrap();
+    let served = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(server.serve())));
+    assert!(served.is_err() && calls.load(Ordering::Relaxed) == 1, "{calls:?}");
+    drop(clients);
 }

@@ -1,6 +1,6 @@
 //! The gateway in a loop of one's own: every step of the contract but TLS and names, for which its configuration has no use, on sockets of the
 //! standard library, and two words of `socket2` that it lacks.
-//! `cargo run --example own_loop 127.0.0.1:8080 127.0.0.1:9000`
+//! `cargo run -p shuntyard-core --example own_loop 127.0.0.1:8080 127.0.0.1:9000`
 //!
 //! It asks every socket in turn, and rests for a millisecond: a poll of the system's, as the adapters have it, does
 //! better in one place.
@@ -21,6 +21,8 @@ use socket2::{Domain, SockRef, Type};
 
 /// Connections accepted before the others have their turn.
 const TURN_ACCEPTS: usize = 64;
+/// More than the kernel lets wait.
+const BACKLOG: usize = 4096;
 /// How long a drain may take.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
 
@@ -46,10 +48,11 @@ pub(crate) fn serve(
         }
         // Events in.
         if !draining {
-            own.accept(listener, now)?;
-            // Behind those who have connected already, as far as they know.
+            own.accept(listener, TURN_ACCEPTS, now)?;
             draining = !serves();
             if draining {
+                // Whoever waits in the kernel's queue has connected, as far as they know.
+                own.accept(listener, BACKLOG, now)?;
                 own.gateway.handle_command(Command::Drain { deadline: DRAIN_TIMEOUT }, now);
             }
         }
@@ -124,9 +127,9 @@ impl Socket {
 }
 
 impl Loop {
-    fn accept(&mut self, listener: &TcpListener, now: Instant) -> io::Result<()> {
+    fn accept(&mut self, listener: &TcpListener, most: usize, now: Instant) -> io::Result<()> {
         let local = Address::from(listener.local_addr()?);
-        for _ in 0..TURN_ACCEPTS {
+        for _ in 0..most {
             if !self.accepting {
                 break;
             }

@@ -1,5 +1,5 @@
 //! Answers every request over HTTP/2 with prior knowledge, a blocking thread a connection:
-//! `cargo run --example server 127.0.0.1:8080`
+//! `cargo run -p shuntyard-core --example server 127.0.0.1:8080`
 
 use std::collections::hash_map::RandomState;
 use std::error::Error;

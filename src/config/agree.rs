@@ -88,10 +88,12 @@ fn check_back(tls: &Located<BackFiles>, is_used: bool, problems: &mut Vec<Proble
         let title = "no endpoint of this upstream speaks TLS";
         let problem = Problem::new(Code::Contradiction, title, tls.at.clone()).label("would not be used");
         problems.push(problem.help("write `protocol = \"h2\"`, or h2:// or https:// in front of endpoints"));
-    } else if let Err(BadFile { path, reason, trouble }) = tls.value.load() {
+    } else if let Err(bad) = tls.value.check() {
+        let passing = bad.may_pass();
+        let BadFile { path, reason, trouble } = bad;
         let title = format!("{}: {reason}", path.display());
         let problem = Problem::new(Code::BadCertificate, title, tls.at.clone()).label("cannot be used");
-        problems.push(problem.help(trouble.help()));
+        problems.push(problem.help(trouble.help()).passing(passing));
     }
 }
 
@@ -159,11 +161,13 @@ fn speaks_what_it_can(listen: &Listen, problems: &mut Vec<Problem>) {
     }
     // What is missing has been said.
     if let Some(tls) = tls.as_ref().filter(|tls| !tls.value.identities.is_empty())
-        && let Err(BadFile { path, reason, trouble }) = tls.value.load()
+        && let Err(bad) = tls.value.check()
     {
+        let passing = bad.may_pass();
+        let BadFile { path, reason, trouble } = bad;
         let title = format!("{}: {reason}", path.display());
         let problem = Problem::new(Code::BadCertificate, title, tls.at.clone()).label("cannot be served");
-        problems.push(problem.help(trouble.help()));
+        problems.push(problem.help(trouble.help()).passing(passing));
     }
 }
 

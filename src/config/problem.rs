@@ -19,12 +19,22 @@ pub(crate) struct Problem {
     label: String,
     related: Option<(Span, String)>,
     help: Option<String>,
+    /// The next start may find it mended.
+    passing: bool,
 }
 
 impl Problem {
     /// Something about the file as a whole.
     pub(super) fn of_file(code: Code, title: impl Into<String>) -> Self {
-        Self { code, title: title.into(), at: None, label: String::new(), related: None, help: None }
+        Self {
+            code,
+            title: title.into(),
+            at: None,
+            label: String::new(),
+            related: None,
+            help: None,
+            passing: code == Code::NameUnresolved,
+        }
     }
 
     /// Something at this place.
@@ -47,6 +57,12 @@ impl Problem {
     /// With what to do.
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// One that the next start may find mended, if that is so.
+    pub(super) fn passing(mut self, passing: bool) -> Self {
+        self.passing = passing;
         self
     }
 
@@ -115,9 +131,9 @@ impl Refused {
         format!("{told}: {first}{}{title} ({code})", place.unwrap_or_default())
     }
 
-    /// Whether nothing is wrong but that names have no address now: that may have passed at the next start.
+    /// Whether nothing is wrong but what may have passed at the next start: names have no address now, files of certificates are not there yet.
     pub(crate) fn may_pass(&self) -> bool {
-        self.problems.iter().all(|problem| problem.code == Code::NameUnresolved)
+        self.problems.iter().all(|problem| problem.passing)
     }
 
     /// How many errors there are, in words.

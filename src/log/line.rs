@@ -45,7 +45,20 @@ pub(super) fn diagnose(finished: &Finished) {
     let method = String::from_utf8_lossy(method(end).unwrap_or(b"-"));
     let (status, attempts, worker) = (end.status, end.attempts, finished.worker);
     let (request, method) = (end.request.0, &*method);
-    tracing::debug!(request, worker, method, status, attempts, upstream, endpoint, outcome, cause);
+    let reason = fault.and_then(reason);
+    let error_reason = reason.as_deref();
+    tracing::debug!(
+        request,
+        worker,
+        method,
+        status,
+        attempts,
+        upstream,
+        endpoint,
+        outcome,
+        cause,
+        error_reason
+    );
 }
 
 /// The method as it was on the wire.
@@ -150,13 +163,7 @@ fn response(line: &mut Object<'_>, Finished { end, attempts, .. }: &Finished) {
     line.text("outcome", word);
     line.text("flags", &flags(end, attempts));
     line.word("error", error(fault));
-    if let Some(Fault::Cause(cause)) = fault {
-        match cause {
-            Cause::Tls(failure) => line.text("error_reason", &failure.to_string()),
-            Cause::HookFailed(failed) => line.text("error_reason", &failed.to_string()),
-            _ => {}
-        }
-    }
+    fault.and_then(reason).into_iter().for_each(|reason| line.text("error_reason", &reason));
     request_id(end).into_iter().for_each(|id| line.text("request_id", id));
     trace_id(end).into_iter().for_each(|id| line.text("trace_id", id));
     // Where there is more to tell than the last one's place.
@@ -191,6 +198,15 @@ fn outcome(outcome: Outcome) -> (&'static str, Option<Fault>) {
         Outcome::Truncated(cause) => ("truncated", Some(Fault::Cause(cause))),
         Outcome::ClientGone => ("client_gone", Some(Fault::ClientGone)),
         Outcome::ClientError => ("client_error", Some(Fault::ClientError)),
+    }
+}
+
+/// What that does not say.
+fn reason(fault: Fault) -> Option<String> {
+    match fault {
+        Fault::Cause(Cause::Tls(failure)) => Some(failure.to_string()),
+        Fault::Cause(Cause::HookFailed(failed)) => Some(failed.to_string()),
+        _ => None,
     }
 }
 

@@ -61,16 +61,35 @@ impl Backs {
         let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let found = table.upstreams.get(&secure.upstream).or_else(|| table.gone.get(&secure.upstream));
         let tls = found.ok_or(TlsFailure::Internal)?;
-        Transport::back(tls, &secure.host, secure.alpn).map(|transport| Secured::new(transport, None))
+        let transport = Transport::back(tls, &secure.host, secure.alpn)?;
+        Ok(Secured::of_backend(transport, secure.upstream.clone(), secure.host.clone()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use shuntyard_core::config::Alpn;
+    use shuntyard_core::gateway::Closed;
     use shuntyard_transport::Trust;
 
     use super::*;
+    use crate::Notice;
+
+    #[test]
+    fn a_backend_with_which_tls_fails_is_told_of_once() {
+        let tls = BackTls::new(&Trust::Nobody, None, None).unwrap();
+        let backs = Backs::new(HashMap::from([("a".into(), tls)]));
+        let secure = Secure { upstream: "a".into(), host: "a.example".into(), alpn: Alpn::Either };
+        let mut secured = backs.begin(&secure).unwrap();
+        for why in [Closed::Reset, Closed::Tls(TlsFailure::TimedOut)] {
+            assert!(secured.complaint(why).is_none());
+        }
+        let failed = Closed::Tls(TlsFailure::Misbehaved);
+        let told = secured.complaint(failed);
+        let Some(Notice::BackendTlsFailed { upstream, host, failure }) = told else { panic!("{told:?}") };
+        assert_eq!((&*upstream, &*host, failure), ("a", "a.example", TlsFailure::Misbehaved));
+        assert!(secured.complaint(failed).is_none());
+    }
 
     /// A queue is older than the configuration without its upstream.
     #[test]

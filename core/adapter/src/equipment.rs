@@ -5,7 +5,7 @@ use shuntyard_core::config::{Config, ConfigError, ListenerConfig, NameGroups};
 use shuntyard_core::gateway::Gateway;
 use shuntyard_transport::FrontTls;
 
-use crate::recording::{Preamble, Recorder, set_aside};
+use crate::recording::{Preamble, Recorder, discard, may_begin, publish};
 use crate::{Backs, BindError, Clock, Listener, Options, Recorded, RecordingOptions, wall_clock};
 
 /// What one worker begins with.
@@ -47,16 +47,32 @@ pub fn equip(config: &Config, options: &Options) -> Result<Vec<Equipment>, BindE
             share.push(Listener { tls: tls.cloned(), introduced, ..listener });
         }
     }
-    if let Some(recording) = &options.recording {
-        set_aside(recording, options.workers.get() as u64)
-            .map_err(|error| BindError::Recording { file: recording.file.clone(), error })?;
-    }
     let clock = Clock::start();
     let equip = |(number, listeners)| {
         let gateway = gateway(&config, options, number, clock)?;
         Ok(Equipment { worker: number, gateway, listeners, clock, backs: options.backs.clone() })
     };
-    (0..).zip(shares).map(equip).collect()
+    let equip_all = || (0..).zip(shares).map(equip).collect();
+    match &options.recording {
+        Some(recording) => record(recording, options.workers.get() as u64, equip_all),
+        None => equip_all(),
+    }
+}
+
+/// Makes what begins recordings. Until all of them are there, none has taken the place of a former one: a process that cannot start, and is started
+/// again and again, must not destroy what shows why.
+fn record<T>(
+    recording: &RecordingOptions,
+    workers: u64,
+    make: impl FnOnce() -> Result<T, BindError>,
+) -> Result<T, BindError> {
+    let failed = |error| BindError::Recording { file: recording.file.clone(), error };
+    may_begin(recording, workers).map_err(failed)?;
+    let made = make().and_then(|made| publish(recording, workers).map(|()| made).map_err(failed));
+    if made.is_err() {
+        discard(recording, workers);
+    }
+    made
 }
 
 /// An address to listen on.

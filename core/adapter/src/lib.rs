@@ -182,7 +182,8 @@ pub enum Notice {
         /// Why they are none.
         reason: NotIntroduced,
     },
-    /// The addresses behind a name were not found. The gateway asks again when somebody needs them. It is told on a thread of its own.
+    /// The addresses behind a name were not found. The gateway asks again when somebody needs them. As a rule it is told on a
+    /// thread of its own, and on the worker's where the system gives none.
     NameUnresolved {
         /// The name.
         name: Arc<str>,
@@ -195,6 +196,15 @@ pub enum Notice {
         target: Address,
         /// What the system said.
         error: io::Error,
+    },
+    /// TLS with a backend failed: in its handshake, or by what the backend said behind it. What ends at the gateway's own deadline is not among them.
+    BackendTlsFailed {
+        /// The upstream.
+        upstream: Arc<str>,
+        /// Who the backend has to be, unless the upstream says another name.
+        host: Arc<str>,
+        /// Why.
+        failure: TlsFailure,
     },
     /// An endpoint answered in HTTP/1.1, where the configuration says HTTP/2. Each is told of once by each worker.
     AnsweredInHttp1 {

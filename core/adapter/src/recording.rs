@@ -10,6 +10,7 @@ mod explain;
 mod fold;
 mod heads;
 mod input;
+mod names;
 mod recorded;
 mod recorder;
 mod replay;
@@ -19,8 +20,9 @@ mod word;
 pub use chunk::{Damage, Ending};
 pub use explain::{StreamName, explain, explain_with};
 pub use input::Input;
+pub(crate) use names::{discard, may_begin, publish};
 pub use recorded::Recorded;
-pub(crate) use recorder::{Preamble, Recorder, set_aside};
+pub(crate) use recorder::{Preamble, Recorder};
 pub use recorder::{RecordingOptions, recording_octets_max};
 pub use replay::{Difference, ReplayError, Replayed, replay, replay_octets, replay_with};
 

@@ -1,6 +1,7 @@
 //! A connection with TLS between its socket and the gateway: what both adapters do with it when the socket is ready.
 
 use std::io;
+use std::sync::Arc;
 
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::{Closed, ConnId, RecvBuf};
@@ -67,6 +68,8 @@ pub struct Secured {
     transport: Transport,
     /// A client, and where it came in.
     pub client: Option<(Address, Address)>,
+    /// A backend: its upstream, and who it has to be.
+    backend: Option<(Arc<str>, Arc<str>)>,
     /// The gateway has ended what it sends.
     shutdown: bool,
     ended: bool,
@@ -87,7 +90,12 @@ struct Leaving {
 impl Secured {
     /// With TLS on both its sides: what a client is known by is told where its handshake fails.
     pub const fn new(transport: Transport, client: Option<(Address, Address)>) -> Self {
-        Self { transport, client, shutdown: false, ended: false, leaving: None, told: false }
+        Self { transport, client, backend: None, shutdown: false, ended: false, leaving: None, told: false }
+    }
+
+    /// With a backend of this upstream, which has to be this host: where TLS with it fails, that is told.
+    pub(crate) fn of_backend(transport: Transport, upstream: Arc<str>, host: Arc<str>) -> Self {
+        Self { backend: Some((upstream, host)), ..Self::new(transport, None) }
     }
 
     /// With a client that has just arrived. Where the gateway has refused it, because it has as many connections as it may, there is nothing to
@@ -134,8 +142,16 @@ impl Secured {
     }
 
     /// What there is to tell of a client whose connection ended so: once, whoever finds it first. Whoever has begun to shake hands and is gone has
-    /// failed, however it went. Whoever has not said a word has looked whether somebody listens.
+    /// failed, however it went. Whoever has not said a word has looked whether somebody listens. Of a backend it is told where TLS has failed, be it after
+    /// its handshake: one that is not shown the certificate that it asks for says so afterwards.
     pub fn complaint(&mut self, why: Closed) -> Option<Notice> {
+        if let Some((upstream, host)) = &self.backend {
+            // What ends at the gateway's own deadline nobody has said why.
+            let Closed::Tls(failure) = why else { return None };
+            let first = failure != TlsFailure::TimedOut && !core::mem::replace(&mut self.told, true);
+            let (upstream, host) = (upstream.clone(), host.clone());
+            return first.then_some(Notice::BackendTlsFailed { upstream, host, failure });
+        }
         let begun = self.is_handshaking() && !self.transport.is_untouched();
         let (client, listener) = self.client.clone().filter(|_| begun)?;
         let failure = match why {

@@ -1,5 +1,6 @@
 //! The threads of a server's workers: they end together.
 
+use std::any::Any;
 use std::io;
 use std::thread;
 
@@ -9,10 +10,7 @@ use crate::{Exit, Handle};
 /// Where one of them fails, the others are stopped.
 ///
 /// # Errors
-/// The first worker's that failed, or the system's, where it gives no thread.
-///
-/// # Panics
-/// Where a worker does.
+/// The first worker's that failed, be it by a panic, or the system's, where it gives no thread.
 pub fn run_threads<W: Send>(
     workers: Vec<W>,
     handle: &Handle,
@@ -38,11 +36,18 @@ pub fn run_threads<W: Send>(
         }
         let mut exit = Exit { cut: 0 };
         for thread in threads {
-            let outcome = thread?.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let outcome = thread?.join().map_err(|panic| io::Error::other(in_words(&*panic)))?;
             exit.cut = exit.cut.saturating_add(outcome?);
         }
         Ok(exit)
     })
+}
+
+/// What was said in a panic.
+fn in_words(panic: &(dyn Any + Send)) -> String {
+    let said = panic.downcast_ref::<&str>().copied();
+    let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("a worker has panicked: {}", said.unwrap_or("without a word"))
 }
 
 /// A server with fewer workers than it should have would look healthy.
@@ -85,5 +90,20 @@ mod tests {
         };
         let error = run_threads(vec![false, true, false], &handle, work).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
+    }
+
+    /// What was seen of the server until then is still to be written.
+    #[test]
+    fn one_that_panics_has_failed() {
+        let handle = Handle::new(Vec::new(), Backs::default());
+        for formatted in [false, true] {
+            let work = |fails: bool| match (fails, formatted) {
+                (false, _) => Ok(0),
+                (true, false) => panic!("it is broken"),
+                (true, true) => panic!("{} is broken", "it"),
+            };
+            let error = run_threads(vec![false, true], &handle, work).unwrap_err();
+            assert_eq!(error.to_string(), "a worker has panicked: it is broken");
+        }
     }
 }

@@ -47,6 +47,11 @@ impl Families {
             "0 while what is served is not what the configuration file says, for the last reload was refused",
             vec![(Vec::new(), fine)],
         );
+        self.gauge(
+            "shuntyard_tls_files_stale",
+            "Files of certificates, keys and authorities that are bad, in whose place what was read before is served",
+            vec![(Vec::new(), current.stale_files() as f64)],
+        );
         let results = [("success", reloads.succeeded), ("refused", reloads.refused)];
         self.count(
             "shuntyard_config_reloads",

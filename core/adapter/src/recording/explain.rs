@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -96,6 +97,8 @@ struct Second {
     number: u64,
     /// The input after which something else came out than was recorded: that it writes records has changed what it does.
     left: Option<u64>,
+    /// The input in which it panicked, in words.
+    panicked: Option<String>,
 }
 
 impl Second {
@@ -108,14 +111,25 @@ impl Second {
             now: preamble.now,
             number: 0,
             left: None,
+            panicked: None,
         })
     }
 
+    /// Plays it, unless what came before has ended the story.
     fn play(&mut self, entry: &Entry) {
-        if self.left.is_some() {
+        if self.left.is_some() || self.panicked.is_some() {
             return;
         }
         self.now = self.now + entry.since;
+        // What is known up to there is what somebody wants to know of a panic.
+        if catch_unwind(AssertUnwindSafe(|| self.play_on(entry))).is_err() {
+            let (number, input) = (self.number, &entry.input);
+            let seconds = self.story.seconds(self.now);
+            self.panicked = Some(format!("  {seconds:12.6} s  the gateway panics (input {number}: {input})"));
+        }
+    }
+
+    fn play_on(&mut self, entry: &Entry) {
         let possible = match &entry.input {
             Input::Actions(n) => {
                 self.ask(*n);
@@ -157,6 +171,7 @@ impl Second {
 
     fn lines(self) -> Vec<String> {
         let mut lines = self.story.lines();
+        lines.extend(self.panicked);
         lines.extend(self.left.map(|input| {
             format!(
                 "what follows input {input} is not told: with records, which --explain needs, the gateway does \
@@ -192,13 +207,18 @@ impl Story {
         Self { stream, begin, cause: String::new(), requests: BTreeMap::new(), more: false }
     }
 
+    /// How long it has been recorded then.
+    fn seconds(&self, now: Instant) -> f64 {
+        (now.as_nanos() - self.begin.as_nanos()) as f64 / 1e9
+    }
+
     /// Looks for what is different after an input.
     fn look(&mut self, gateway: &Gateway, number: u64, now: Instant, input: &Input) {
         let asked = matches!(input, Input::Actions(_));
         if !asked {
             self.cause = format!("input {number}: {input}");
         }
-        let seconds = (now.as_nanos() - self.begin.as_nanos()) as f64 / 1e9;
+        let seconds = self.seconds(now);
         let cause = self.cause.clone();
         let line = |what: String| format!("  {seconds:12.6} s  {what} ({cause})");
         for glance in gateway.glances(self.stream.conn, self.stream.stream_id) {
@@ -221,7 +241,7 @@ impl Story {
             &Record::Started { request, client, stream_id, at } => {
                 let is_new = self.stream.is(client, stream_id) && !self.requests.contains_key(&request);
                 if is_new && self.requests.len() < REQUESTS_MAX {
-                    let seconds = (at.as_nanos() - self.begin.as_nanos()) as f64 / 1e9;
+                    let seconds = self.seconds(at);
                     let line = format!("  {seconds:12.6} s  {AT_ONCE} ({})", self.cause);
                     let place = Whereabouts::Finished;
                     let glance = Glance { request, front: client, stream_id, attempts: 0, place };

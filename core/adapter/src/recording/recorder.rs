@@ -1,18 +1,19 @@
 //! Writes the inputs of one gateway down as they happen.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;
 use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, Connected, Gateway};
 use shuntyard_core::time::{Duration, Instant, WallClock};
 
-use crate::recording::chunk::{self, Stop, Writer};
+use crate::recording::chunk::{Stop, Writer};
 use crate::recording::input::{
     ACCEPT, ACTIONS, ARRIVING, CLOSED, COMMAND, CONNECTED, INTRODUCED, POLLED_MAX, Pieces, READ_CLOSED,
     RECEIVED, SENT, TIMEOUT, TRANSMIT,
 };
+use crate::recording::names::{file_of, fresh};
 use crate::recording::replay::ReplayError;
 use crate::recording::witness::Witness;
 use crate::recording::word::Word;
@@ -72,26 +73,6 @@ impl Preamble {
     }
 }
 
-/// What was recorded under the same name before, by however many workers, is kept once, under FILE.0.before and so on: it may be of an incident that
-/// has ended its process. What had these names before is removed, so that all files of a kind are of one run; where nothing was recorded since,
-/// it stays.
-pub(crate) fn set_aside(options: &RecordingOptions, workers: u64) -> io::Result<()> {
-    let file = |worker| file_of(&options.file, worker);
-    let former: Vec<u64> = (0..)
-        .take_while(|&worker| worker < workers || chunk::is_there(&file(worker)))
-        .filter(|&worker| chunk::is_there(&file(worker)))
-        .collect();
-    if former.is_empty() {
-        return Ok(());
-    }
-    for worker in 0.. {
-        if !chunk::remove(&before(&file(worker)))? && worker >= workers {
-            break;
-        }
-    }
-    former.into_iter().try_for_each(|worker| chunk::set_aside(&file(worker), &before(&file(worker))))
-}
-
 /// Octets of memory that a worker's recording may take beside its file: how far each connection has come, what is not written yet, which grows by
 /// doubling, and its copy with a header. `connections`: as many as there may be at a time.
 pub fn recording_octets_max(config: &Config, connections: u64) -> u64 {
@@ -125,7 +106,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Begins the file of the worker with this number.
+    /// Begins the file of the worker with this number, under the name that it has until it is [published](super::publish).
     pub(crate) fn create(
         options: &RecordingOptions,
         worker: u64,
@@ -133,7 +114,7 @@ impl Recorder {
         observer: Option<Observer>,
     ) -> io::Result<Self> {
         let path = file_of(&options.file, worker);
-        let mut writer = Writer::create(&path, options.max_octets)?;
+        let mut writer = Writer::create(&fresh(&path), options.max_octets)?;
         let mut payload = Vec::new();
         FORMAT.put(&mut payload);
         preamble.put(&mut payload);
@@ -241,6 +222,7 @@ impl Recorder {
 
     /// `poll_action` is called.
     pub(crate) fn asked(&mut self) {
+        self.end_if_panicked();
         self.polled += 1;
         self.in_call = true;
     }
@@ -261,6 +243,7 @@ impl Recorder {
 
     /// Writes down what was polled before, and begins the next input.
     fn begin(&mut self, tag: u8, now: Instant) {
+        self.end_if_panicked();
         self.finish_polling();
         if self.payload.len() >= CHUNK || self.is_due(now) {
             self.write();
@@ -279,6 +262,7 @@ impl Recorder {
 
     /// It is time to. Whether it was.
     pub(crate) fn write_if_due(&mut self, now: Instant) -> bool {
+        self.end_if_panicked();
         let due = self.is_due(now);
         if due {
             self.finish_polling();
@@ -335,10 +319,20 @@ impl Recorder {
     }
 }
 
-impl Drop for Recorder {
-    fn drop(&mut self) {
+impl Recorder {
+    /// Whoever calls again after a call that did not return has caught a panic: what a gateway does that was left in the middle of something is nothing to
+    /// be replayed.
+    fn end_if_panicked(&mut self) {
+        if self.in_call {
+            self.end();
+            self.over = true;
+        }
+    }
+
+    /// Writes what is left, and how it ends.
+    fn end(&mut self) {
         if self.lacks_check {
-            // The gateway has panicked in that call, and does so again before anybody compares.
+            // The gateway has panicked in that call. Of its check nothing is asked in a replay.
             self.end_with_check();
         }
         self.finish_polling();
@@ -352,16 +346,8 @@ impl Drop for Recorder {
     }
 }
 
-/// The file of the worker with this number.
-pub(crate) fn file_of(file: &Path, worker: u64) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(format!(".{worker}"));
-    name.into()
-}
-
-/// What the file of a former recording is called.
-fn before(file: &Path) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".before");
-    name.into()
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.end();
+    }
 }

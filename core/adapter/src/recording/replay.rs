@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use shuntyard_core::config::ConfigError;
@@ -63,6 +64,8 @@ pub struct Difference {
     pub at: Instant,
     /// What it was.
     pub what: String,
+    /// The gateway panics in that call. It may have done so when it was recorded, too.
+    pub panics: bool,
 }
 
 /// How a replay went.
@@ -155,10 +158,13 @@ impl<R: Read> Recording<R> {
             match step {
                 Step::Input(entry) => {
                     show(&entry);
-                    replay.play(&entry);
+                    // Nothing is asked of the gateway after that.
+                    if catch_unwind(AssertUnwindSafe(|| replay.play(&entry))).is_err() {
+                        replay.differs(entry.input.to_string(), true);
+                    }
                 }
                 Step::ChunkEnd { hash } if hash != replay.witness.fold.0 => {
-                    replay.differs("the end of a chunk".to_owned());
+                    replay.differs("the end of a chunk".to_owned(), false);
                 }
                 Step::ChunkEnd { .. } => {}
             }
@@ -178,20 +184,27 @@ impl<R: Read> Recording<R> {
 
     /// Shows every step, until `show` has had enough. How the recording ends, if it came to that.
     pub(crate) fn each(&mut self, mut show: impl FnMut(Step) -> bool) -> Result<Option<Ending>, ReplayError> {
+        let mut next = self.chunks.next();
         loop {
-            let chunk = match self.chunks.next()? {
+            let chunk = match next? {
                 Ok(chunk) => chunk,
                 Err(ending) => return Ok(Some(ending)),
             };
+            next = self.chunks.next();
+            let panicked = matches!(next, Ok(Err(Ending::Panicked)));
             let mut payload = chunk.payload.as_slice();
             while !payload.is_empty() {
                 // Its checksum is right: another version has written something that this one does not know.
-                let entry = Entry::take(&mut payload).ok_or(ReplayError::NoRecording)?;
+                let mut entry = Entry::take(&mut payload).ok_or(ReplayError::NoRecording)?;
+                if panicked && payload.is_empty() {
+                    // That call did not return: nothing is known of what comes out of it.
+                    entry.check = None;
+                }
                 if !show(Step::Input(entry)) {
                     return Ok(None);
                 }
             }
-            if !show(Step::ChunkEnd { hash: chunk.hash }) {
+            if !panicked && !show(Step::ChunkEnd { hash: chunk.hash }) {
                 return Ok(None);
             }
         }
@@ -229,13 +242,13 @@ impl Replay {
         };
         let agrees = entry.check.is_none_or(|check| check == witness.fold.check());
         if !possible || !agrees {
-            self.differs(entry.input.to_string());
+            self.differs(entry.input.to_string(), false);
         }
         self.inputs += 1;
     }
 
-    fn differs(&mut self, what: String) {
-        self.difference = Some(Difference { input: self.inputs, at: self.now, what });
+    fn differs(&mut self, what: String, panics: bool) {
+        self.difference = Some(Difference { input: self.inputs, at: self.now, what, panics });
     }
 }
 

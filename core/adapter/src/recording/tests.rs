@@ -20,7 +20,8 @@ use shuntyard_core::time::{Duration, Instant};
 
 use super::chunk::{Chunks, Writer};
 use super::input::{ACTIONS, RECEIVED};
-use super::recorder::{WRITE_INTERVAL, file_of};
+use super::names::file_of;
+use super::recorder::WRITE_INTERVAL;
 use super::replay::Recording;
 use super::word::Word as _;
 use super::*;

@@ -138,6 +138,46 @@ fn a_former_recording_is_kept_once_and_all_files_of_a_name_are_of_one_run() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
+/// A process that cannot start is started again and again.
+#[test]
+fn a_start_that_fails_destroys_no_former_recording() {
+    let folder = Place::new("failing").0.with_extension("d");
+    std::fs::create_dir(&folder).unwrap();
+    let start = |max_octets: u64| {
+        let recording = RecordingOptions { file: folder.join("r"), content: false, max_octets };
+        let workers = 2.try_into().unwrap();
+        let options = Options { recording: Some(recording), workers, ..Options::new(Vec::new()) };
+        let backend: std::net::SocketAddr = "127.0.0.1:9000".parse().unwrap();
+        equip(&Config::new(vec![backend.into()]), &options).map(drop)
+    };
+    let refused = |outcome| matches!(outcome, Err(crate::BindError::Recording { .. }));
+    let there = || {
+        let entries = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap());
+        let mut names: Vec<_> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
+        names.sort();
+        names.join(" ")
+    };
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    let names = ["r.0", "r.0.before", "r.1", "r.1.before"];
+    names.iter().for_each(|name| std::fs::write(folder.join(name), name).unwrap());
+    let all = names.join(" ");
+    // The first of two files is begun where something has the name of the second.
+    std::fs::create_dir(folder.join("r.1.new")).unwrap();
+    assert!(refused(start(1 << 20)) && there() == format!("{all} r.1.new"));
+    std::fs::remove_dir(folder.join("r.1.new")).unwrap();
+    // There is no room for what it begins with, as on a disk that is full.
+    assert!(refused(start(10)) && refused(start(10)) && there() == all);
+    // Its name is taken by what is no file.
+    std::fs::remove_file(folder.join("r.1")).unwrap();
+    std::fs::create_dir(folder.join("r.1")).unwrap();
+    assert!(refused(start(1 << 20)) && there() == all);
+    std::fs::remove_dir(folder.join("r.1")).unwrap();
+    assert!(["r.0", "r.0.before", "r.1.before"].iter().all(|name| read(name) == name.as_bytes()));
+    start(1 << 20).unwrap();
+    assert_eq!((there(), read("r.0.before")), ("r.0 r.0.before r.1".to_owned(), b"r.0".to_vec()));
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 #[test]
 fn a_full_recording_ends_and_says_so_once() {
     let place = Place::new("full");
