@@ -50,6 +50,10 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let handle = server.handle();
     few.iter().for_each(Few::tell);
     let current = Arc::new(Current::new(args, settings, handle.clone(), (Arc::clone(&upstreams), trust)));
+    // Before signals are: a SIGHUP has somebody to look at certificates from the first on.
+    let watcher = tls::watch(Watched { fronts, upstreams, handle })
+        .map_err(|error| Failure::System { what: "cannot start a thread", error })?;
+    current.watched_by(watcher);
     let hurried = watch_signals(&server, &current)
         .map_err(|error| Failure::System { what: "cannot watch for signals", error })?;
     for (number, address) in server.local_addrs().iter().enumerate() {
@@ -60,9 +64,6 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
             if said.is_some_and(|said| said.introduced) { ", behind the PROXY protocol" } else { "" };
         tracing::info!("listening on {address} ({spoken}{tls}{behind})");
     }
-    let watcher = tls::watch(Watched { fronts, upstreams, handle })
-        .map_err(|error| Failure::System { what: "cannot start a thread", error })?;
-    current.watched_by(watcher);
     observation.attend(server.handle(), adapter.name(), current)?;
     let exit = server.run();
     observation.end();

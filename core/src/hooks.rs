@@ -128,8 +128,8 @@ pub trait Hooks: Send {
     /// told that no route serves it. It can be answered here at no cost to any backend. `attempt` is 0, and there is no endpoint yet.
     ///
     /// Those that are refused have records and nothing else: heads that are malformed or beyond the limits (400, 414, 431) or find no memory
-    /// (503), requests for another host than the connection's (421), tunnels that the route does not allow (501), loops, and those
-    /// whose `max-forwards` ends here.
+    /// (503), requests for another host than the connection's (421), tunnels that the route does not allow and transfer codings that the gateway
+    /// does not know (501), versions that it does not speak (505), loops, and those whose `max-forwards` ends here.
     fn arrived(&mut self, context: &Context<'_>, request: &FieldSection) -> Verdict {
         let _ = (context, request);
         Verdict::Forward

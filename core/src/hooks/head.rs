@@ -8,7 +8,7 @@ use crate::fields::{FieldFacts, FieldLine, FieldName, FieldSection, Origin};
 use crate::hooks::{HookFailed, Transform};
 use crate::message::{self, Malformed, Method, RequestHead, RequestRules, ResponseHead, is_bare};
 
-/// What a head may grow to, in octets as RFC 9113 section 6.5.2 counts them.
+/// What a head may grow to, in octets as RFC 9113 section 6.5.2 counts them. One that came larger may stay as large.
 const HEAD_OCTETS_MAX: usize = 256 << 10;
 
 /// Why a field was not changed. Nothing else was, either.
@@ -54,6 +54,8 @@ pub struct HeadMut<'a, H> {
     fields: &'a mut FieldSection,
     head: H,
     seed: u64,
+    /// Octets that it may have.
+    most: usize,
     beside: Beside,
 }
 
@@ -68,7 +70,8 @@ pub(crate) struct Beside {
 
 impl<'a, H> HeadMut<'a, H> {
     pub(crate) fn new(fields: &'a mut FieldSection, head: H, seed: u64) -> Self {
-        Self { fields, head, seed, beside: Beside::default() }
+        let most = fields.size().max(HEAD_OCTETS_MAX);
+        Self { fields, head, seed, most, beside: Beside::default() }
     }
 
     /// What the message says of itself, before any change.
@@ -165,7 +168,10 @@ impl<'a, H> HeadMut<'a, H> {
             return Err(FieldError::Value);
         }
         let line = FieldLine { name, value, facts, never_indexed, origin: Origin::NONE };
-        if self.fields.size() + line.size() > HEAD_OCTETS_MAX {
+        let goes = |other: &FieldLine<'_>| alone && other.name == name;
+        if self.fields.size() + line.size() > self.most
+            && self.fields.size() + line.size() - self.octets_of(goes) > self.most
+        {
             return Err(FieldError::TooLarge);
         }
         if alone {
@@ -176,8 +182,14 @@ impl<'a, H> HeadMut<'a, H> {
         Ok(())
     }
 
+    /// What these lines share of the size.
+    fn octets_of(&self, which: impl Fn(&FieldLine<'_>) -> bool) -> usize {
+        self.fields.iter().filter(which).map(|line| line.size()).sum()
+    }
+
     fn replace(&mut self, name: FieldName, value: &[u8]) -> Result<(), FieldError> {
-        if self.fields.size() + value.len() > HEAD_OCTETS_MAX {
+        let before = self.fields.value_of(name).map_or(0, <[u8]>::len);
+        if self.fields.size() - before + value.len() > self.most {
             return Err(FieldError::TooLarge);
         }
         if self.fields.replace_value(name, value, self.seed) { Ok(()) } else { Err(FieldError::Absent) }
@@ -356,6 +368,30 @@ mod tests {
         }
         assert_eq!(head.set("a", vec![b'x'; HEAD_OCTETS_MAX]), Err(FieldError::TooLarge));
         assert_eq!(section, before);
+    }
+
+    /// The limit for heads may be set higher than what a hook may make of one.
+    #[test]
+    fn a_head_that_came_large_may_be_changed_without_growing() {
+        let (cookie, path) = ("a".repeat(HEAD_OCTETS_MAX), format!("/{}", "b".repeat(9000)));
+        let mut section = fields(&[
+            (":method", "GET"),
+            (":scheme", "http"),
+            (":authority", "a"),
+            (":path", &path),
+            ("cookie", &cookie),
+            ("x", "12"),
+        ]);
+        let before = section.size();
+        let head = message::request(&section, &RequestRules::default()).expect("it is well-formed");
+        let mut request = HeadMut::new(&mut section, head, SEED);
+        assert_eq!((request.set("x", "34"), request.set_path("/c")), (Ok(()), Ok(())));
+        // As large as it came, and no more.
+        assert_eq!((request.add("y", "5"), request.set_path(&path)), (Ok(()), Err(FieldError::TooLarge)));
+        assert_eq!(request.set("y", "6".repeat(9000)), Err(FieldError::TooLarge));
+        assert_eq!((request.remove("y"), request.set_path(&path)), (Ok(()), Ok(())));
+        assert_eq!([request.add("y", "5"), request.set("x", "345")], [Err(FieldError::TooLarge); 2]);
+        assert_eq!(section.size(), before);
     }
 
     #[test]
