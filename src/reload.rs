@@ -189,21 +189,24 @@ impl Current {
         }
     }
 
-    /// Without a file there is nothing else. It counts as a reload: one that failed is to be seen by whoever looks at figures only.
+    /// Without a file there is nothing else. It counts as a reload: one that failed is to be seen by whoever looks at figures only. Listeners' files that
+    /// are bad have a figure of their own, which ends when they are good again.
     fn reload_certificates(&self) -> Told {
         let settings = self.state().settings.clone();
         let replaced = self.upstreams.replace(settings.back_tls.clone()).map_err(Failure::from);
         // Who looks at those of listeners takes them over, and says so.
         let checked = check_fronts(&settings);
-        self.state().reloads.count(replaced.is_ok() && checked.is_ok());
+        self.state().reloads.count(replaced.is_ok());
         match (replaced, checked) {
             (Ok(()), Ok(())) => Told::Info("SIGHUP: there is no configuration file to read again".to_owned()),
             (Err(failure), _) => Told::Warning(format!("SIGHUP: certificates of upstreams stay: {failure}")),
-            (_, Err(failure)) => Told::Warning(format!("SIGHUP: certificates of listeners stay: {failure}")),
+            (_, Err(failure)) => {
+                Told::Warning(format!("SIGHUP: what is bad of listeners' files stays as it was: {failure}"))
+            }
         }
     }
 
-    /// How many files of certificates are bad, in whose place what was read before is served.
+    /// How many certificates and authorities have files that are bad, so that what was read before is served.
     pub(crate) fn stale_files(&self) -> u64 {
         self.watcher.get().map_or(0, Watcher::stale)
     }

@@ -135,7 +135,8 @@ pub trait Hooks: Send {
         Verdict::Forward
     }
 
-    /// A request is about to be handed to a backend; once for each attempt. The head is the original one with the header
+    /// A request is about to be handed to a backend; once for each attempt, and once more, with another endpoint, where the head turns out to be larger than
+    /// the first one takes. The head is the original one with the header
     /// rules of the route applied: what was changed for an earlier attempt has left no trace.
     ///
     /// # Errors

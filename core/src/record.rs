@@ -250,7 +250,6 @@ impl Cause {
             | Self::NoRoute
             | Self::NotServed
             | Self::Misdirected
-            | Self::ProxyLoop
             | Self::LastForward
             // Where it is the backend that stands still, it is a `ResponseTimeout`.
             | Self::StreamIdle => Doing::Client,
@@ -266,6 +265,8 @@ impl Cause {
             | Self::NameTimeout
             | Self::NoTunnel
             | Self::Tls(_) => Doing::Backend,
+            // Whoever has two gateways of one name in a row has to come.
+            Self::ProxyLoop => Doing::Gateway,
             Self::QueueLimit | Self::MemoryLimit | Self::NoEndpoint | Self::HookFailed(_) => Doing::Gateway,
         }
     }
@@ -275,7 +276,7 @@ impl Cause {
         !matches!(self, Self::LastForward)
     }
 
-    /// A flag for it in access logs: Envoy's letters, for operators know them, and `LR` for what is answered here without a letter of theirs. `-`: none.
+    /// A flag for it in access logs: Envoy's letters, for operators know them, and `LR` for what is answered here without a letter of theirs. `-`: none, as for a loop.
     pub const fn flag(self) -> &'static str {
         self.words().2
     }
@@ -454,7 +455,7 @@ mod tests {
         for cause in Cause::ALL {
             let (status, _) = cause.status();
             let of_client = (400..500).contains(&status) || [501, 505].contains(&status);
-            let exceptions = matches!(cause, Cause::ProxyLoop | Cause::LastForward);
+            let exceptions = cause == Cause::LastForward;
             assert_eq!(cause.doing() == Doing::Client, of_client || exceptions, "{cause:?}");
             assert!(cause.is_failure() || status < 400, "{cause:?}");
         }

@@ -117,7 +117,7 @@ impl Front {
         tracing::info!("authorities of clients on {address} {} and hold from now on", said(&again));
     }
 
-    /// How many files are not what is served.
+    /// How many certificates and groups of authorities are not what is in their files.
     pub(super) fn stale(&self) -> u64 {
         (self.shown.told.paths().len() + self.trusted.told.paths().len()) as u64
     }

@@ -42,7 +42,7 @@ impl Watcher {
         self.thread.unpark();
     }
 
-    /// How many files are bad, in whose place what was read before is served.
+    /// How many certificates and authorities of listeners and upstreams have files that are bad, so that what was read before is served.
     pub(crate) fn stale(&self) -> u64 {
         self.shared.stale.load(Ordering::Relaxed)
     }

@@ -81,9 +81,13 @@ mod tests {
         let backs = Backs::new(HashMap::from([("a".into(), tls)]));
         let secure = Secure { upstream: "a".into(), host: "a.example".into(), alpn: Alpn::Either };
         let mut secured = backs.begin(&secure).unwrap();
-        for why in [Closed::Reset, Closed::Tls(TlsFailure::TimedOut)] {
-            assert!(secured.complaint(why).is_none());
-        }
+        assert!(secured.complaint(Closed::Tls(TlsFailure::TimedOut)).is_none());
+        let mut reset = backs.begin(&secure).unwrap();
+        let told = reset.complaint(Closed::Reset);
+        assert!(
+            matches!(told, Some(Notice::BackendTlsFailed { failure: TlsFailure::Interrupted, .. })),
+            "{told:?}"
+        );
         let failed = Closed::Tls(TlsFailure::Misbehaved);
         let told = secured.complaint(failed);
         let Some(Notice::BackendTlsFailed { upstream, host, failure }) = told else { panic!("{told:?}") };

@@ -146,8 +146,13 @@ impl Secured {
     /// its handshake: one that is not shown the certificate that it asks for says so afterwards.
     pub fn complaint(&mut self, why: Closed) -> Option<Notice> {
         if let Some((upstream, host)) = &self.backend {
+            let failure = match why {
+                Closed::Tls(failure) => failure,
+                // A handshake that was reset, by whom it was begun with or by somebody between.
+                _ if self.transport.is_handshaking() => TlsFailure::Interrupted,
+                _ => return None,
+            };
             // What ends at the gateway's own deadline nobody has said why.
-            let Closed::Tls(failure) = why else { return None };
             let first = failure != TlsFailure::TimedOut && !core::mem::replace(&mut self.told, true);
             let (upstream, host) = (upstream.clone(), host.clone());
             return first.then_some(Notice::BackendTlsFailed { upstream, host, failure });

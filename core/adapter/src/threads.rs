@@ -34,12 +34,14 @@ pub fn run_threads<W: Send>(
         if threads.iter().any(Result::is_err) {
             handle.stop();
         }
-        let mut exit = Exit { cut: 0 };
-        for thread in threads {
-            let outcome = thread?.join().map_err(|panic| io::Error::other(in_words(&*panic)))?;
-            exit.cut = exit.cut.saturating_add(outcome?);
-        }
-        Ok(exit)
+        // All are waited for, whatever became of the first: a scope that is left with a panic of nobody's has one of its own.
+        let outcomes: Vec<_> = threads
+            .into_iter()
+            .map(|thread| thread?.join().unwrap_or_else(|panic| Err(io::Error::other(in_words(&*panic)))))
+            .collect();
+        outcomes
+            .into_iter()
+            .try_fold(Exit { cut: 0 }, |exit, outcome| Ok(Exit { cut: exit.cut.saturating_add(outcome?) }))
     })
 }
 
@@ -102,8 +104,10 @@ mod tests {
                 (true, false) => panic!("it is broken"),
                 (true, true) => panic!("{} is broken", "it"),
             };
-            let error = run_threads(vec![false, true], &handle, work).unwrap_err();
-            assert_eq!(error.to_string(), "a worker has panicked: it is broken");
+            for workers in [vec![false, true], vec![true, true, true]] {
+                let error = run_threads(workers, &handle, work).unwrap_err();
+                assert_eq!(error.to_string(), "a worker has panicked: it is broken");
+            }
         }
     }
 }

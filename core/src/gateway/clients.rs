@@ -28,8 +28,8 @@ struct Held {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Clients {
     of: BTreeMap<IpAddr, Held>,
-    /// Places of those who have any in queues of which more than half is taken.
-    places: BTreeMap<IpAddr, u32>,
+    /// Places of those who have any in queues of which more than half is taken, by the upstreams that the queues are of.
+    places: BTreeMap<(UpstreamKey, IpAddr), u32>,
     /// Connections that take their leave to make room.
     shed: usize,
 }
@@ -146,11 +146,11 @@ impl Gateway {
         });
         // Those of Unix sockets have no address to count by.
         let Some(peer) = peer else { return left > 0 };
-        let has = self.clients.places.get(&peer).copied().unwrap_or(0);
+        let has = self.clients.places.get(&(upstream, peer)).copied().unwrap_or(0);
         if has as usize >= left {
             return false;
         }
-        self.clients.places.insert(peer, has + 1);
+        self.clients.places.insert((upstream, peer), has + 1);
         request.awaiting.crowds = true;
         true
     }
@@ -161,12 +161,12 @@ impl Gateway {
         request.awaiting.crowds = false;
         let front = request.awaiting.front.conn;
         if let Some(Side::Front { peer, .. }) = self.conns.get(front).map(|entry| &entry.side)
-            && let Some(peer) = client(peer)
-            && let Some(places) = self.clients.places.get_mut(&peer)
+            && let Some(place) = request.awaiting.upstream().zip(client(peer))
+            && let Some(places) = self.clients.places.get_mut(&place)
         {
             *places -= 1;
             if *places == 0 {
-                self.clients.places.remove(&peer);
+                self.clients.places.remove(&place);
             }
         }
     }

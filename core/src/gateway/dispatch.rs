@@ -180,11 +180,8 @@ impl Gateway {
             return None;
         }
         let upstream = route.as_ref()?.upstream;
-        let lacks = |head| self.registry.lacks(upstream, needs, head);
-        if needs != Needs::LargeHead && lacks(0) {
-            return Some(Cause::NoTunnel);
-        }
-        lacks(large_head).then_some(Cause::BackendHeadLimit)
+        let cause = if needs == Needs::LargeHead { Cause::BackendHeadLimit } else { Cause::NoTunnel };
+        self.registry.lacks(upstream, needs, large_head).then_some(cause)
     }
 
     /// What the request wants.

@@ -53,20 +53,21 @@ impl Gateway {
     }
 
     /// The endpoint that it was to be given to does not take a head of this size. Another may: it waits in a lane of those that look for one, so that
-    /// nobody waits behind it who can be served.
+    /// nobody waits behind it who can be served. One that needs a backend of another kind would hold up others that need one, and has its answer.
     pub(super) fn seek_another(&mut self, key: RequestKey, head: u32, now: Instant) {
         let Some(awaiting) = self.requests.get_mut(key).map(|request| &mut request.awaiting) else { return };
         awaiting.large_head = head;
-        let (front, lane) = (awaiting.front.conn, awaiting.lane);
-        // Who looks for a backend of another kind goes on to do so.
-        if awaiting.needs == Needs::Anything
-            && let Some(lane) = lane
-        {
-            awaiting.needs = Needs::LargeHead;
-            self.registry.withdraw(&mut self.requests, key, lane);
-            self.change_lane(key, front);
-            let lane = self.requests.get(key).and_then(|request| request.awaiting.lane).unwrap_or(lane);
-            self.registry.resubmit(&mut self.requests, key, lane);
+        let (front, needs, lane) = (awaiting.front.conn, awaiting.needs, awaiting.lane);
+        match (needs, lane) {
+            (Needs::Anything, Some(lane)) => {
+                awaiting.needs = Needs::LargeHead;
+                self.registry.withdraw(&mut self.requests, key, lane);
+                self.change_lane(key, front);
+                let lane = self.requests.get(key).and_then(|request| request.awaiting.lane).unwrap_or(lane);
+                self.registry.resubmit(&mut self.requests, key, lane);
+            }
+            (Needs::LargeHead, _) => {}
+            _ => return self.fail_request(key, Cause::BackendHeadLimit, now),
         }
         if let Some(cause) = self.unservable(key) {
             self.fail_request(key, cause, now);

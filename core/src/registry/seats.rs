@@ -145,9 +145,11 @@ impl Registry {
         self.upstreams.get(upstream).is_some_and(|of| of.endpoints().any(|(_, of)| of.is_at_work()))
     }
 
-    /// Whether the upstream has nobody who could serve a request with these needs and a head of this size.
+    /// Whether the upstream has nobody who could serve a request with these needs and a head of this size. One that was turned down does not wait for who cannot
+    /// be reached: whether that would take it is not known.
     pub fn lacks(&self, upstream: UpstreamKey, needs: Needs, head: u32) -> bool {
-        let serves = |of: &Upstream| of.endpoints().any(|(_, of)| of.serves(needs, head));
+        let is_there = |of: &Endpoint| needs != Needs::LargeHead || !of.resting;
+        let serves = |of: &Upstream| of.endpoints().any(|(_, of)| of.serves(needs, head) && is_there(of));
         needs != Needs::Anything && !self.upstreams.get(upstream).is_some_and(serves)
     }
 

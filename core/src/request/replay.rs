@@ -8,7 +8,7 @@ use crate::outbox::OctetQueue;
 /// that was not processed is sent again whole, whatever its method; without it, not at all.
 ///
 /// The memory for it is reserved octet by octet in a ledger of its own. While the content is sent again, it may lie in the
-/// stream's queue for a second time: the bound of a configuration counts that ledger twice.
+/// stream's queue for a second time: the bound of a configuration counts that ledger more than once ([`memory_bound`](crate::config::Config::memory_bound)).
 #[cfg_attr(feature = "fork", derive(Clone))]
 #[derive(Debug, Default)]
 pub struct Replay {

@@ -219,6 +219,27 @@ fn a_head_larger_than_an_endpoint_takes_goes_to_another_and_holds_nobody_up() {
     assert_eq!(memory.gateway.view().reserved_octets, 0);
 }
 
+/// Whether an endpoint that cannot be reached would take what another has turned down is not known: nobody waits for it, and least of all before others.
+#[test]
+fn a_head_that_was_turned_down_waits_for_nobody_who_cannot_be_reached() {
+    let mut memory = Memory::new(|config| {
+        config.upstreams[0].endpoints = (9001..=9002).map(|port| address(port).into()).collect();
+    });
+    memory.dead = Some(address(9002));
+    memory.backend_config.max_header_list_size = 1_000;
+    let client = memory.connect(ConnectionConfig::default());
+    for _ in 0..2 {
+        let head = Request::get("http://example.com/").header("x", "v".repeat(900));
+        memory.client(client).send_request(&head.body(()).expect("a request"), true).expect("a slot");
+        memory.settle();
+    }
+    assert_eq!(memory.dials, dials(&[9001, 9002]));
+    let told: Vec<_> = memory.records.iter().map(|record| record.outcome).collect();
+    assert_eq!(told, [Outcome::LocalReply(Cause::BackendHeadLimit); 2]);
+    ask(&mut memory, client, "/small");
+    assert_eq!(answer_all(&mut memory), ["/small"]);
+}
+
 /// Where each request needs a connection of its own, those who wait for an endpoint that is late get one of another, and the late one is not dialled
 /// for them once more.
 #[test]

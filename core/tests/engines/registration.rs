@@ -68,6 +68,28 @@ fn get_from(host: &str) -> http::Request<()> {
     http::Request::get(format!("http://{host}/")).body(()).expect("a request")
 }
 
+/// What a client has in the queue of one upstream leaves it its places in another's.
+#[test]
+fn i3_places_in_queues_are_counted_by_upstream() {
+    let mut memory = two_upstreams();
+    memory.reconfigure(|config| {
+        for (upstream, queue_max) in config.upstreams.iter_mut().zip([32, 4]) {
+            (upstream.connections_max, upstream.queue_max) = (1, queue_max);
+        }
+    });
+    memory.backend_config.max_concurrent_streams = 1;
+    let client = memory.connect(ConnectionConfig::default());
+    let mut ask = |host: &str, count: usize| {
+        for _ in 0..count {
+            memory.client(client).send_request(&get_from(host), true).expect("a slot");
+        }
+        memory.settle();
+        memory.gateway.view().queued
+    };
+    assert_eq!(ask("a.example", 40), 24);
+    assert_eq!(ask("b.example", 10) - 24, 3);
+}
+
 #[test]
 fn b14_b15_different_keys_have_engines_of_their_own_even_on_one_host() {
     let mut memory = two_upstreams();

@@ -49,7 +49,7 @@ impl Families {
         );
         self.gauge(
             "shuntyard_tls_files_stale",
-            "Files of certificates, keys and authorities that are bad, in whose place what was read before is served",
+            "Certificates with their keys, and authorities, whose files are bad, so that what was read before is served; once for each listener and upstream that has them",
             vec![(Vec::new(), current.stale_files() as f64)],
         );
         let results = [("success", reloads.succeeded), ("refused", reloads.refused)];

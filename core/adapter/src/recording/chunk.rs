@@ -16,7 +16,7 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::hash::Hasher as _;
-use std::io::{self, Read, Write as _};
+use std::io::{self, BufReader, Read, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -46,6 +46,20 @@ impl Stop {
 /// Whether a file or a link of this name is there.
 pub(crate) fn is_there(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_file() || found.is_symlink())
+}
+
+/// Whether a recording has more than its preamble and its end. What cannot be read is taken for one that has; a link leads to what is somebody else's.
+pub(crate) fn has_input(path: &Path) -> bool {
+    if fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
+        return false;
+    }
+    let Ok(file) = File::open(path) else { return true };
+    let mut chunks = Chunks::new(BufReader::new(file));
+    let is_empty = match chunks.next() {
+        Ok(Ok(_preamble)) => matches!(chunks.next(), Ok(Err(Ending::Ended | Ending::Missing))),
+        first => matches!(first, Ok(Err(Ending::Missing))),
+    };
+    !is_empty
 }
 
 /// Removes a file or a link of this name, if it is there: whether it was.

@@ -46,6 +46,12 @@ pub(crate) fn publish(options: &RecordingOptions, workers: u64) -> io::Result<()
             return Err(error);
         }
     }
+    // What a run of more workers had begun when it was killed.
+    for worker in workers.. {
+        if !chunk::remove(&fresh(&file_of(&options.file, worker)))? {
+            break;
+        }
+    }
     Ok(())
 }
 
@@ -56,16 +62,16 @@ pub(crate) fn discard(options: &RecordingOptions, workers: u64) {
 }
 
 /// What was recorded under the same name before, by however many workers, is kept once, under FILE.0.before and so on: it may be of an incident that
-/// has ended its process. What had these names before is removed, so that all files of a kind are of one run; where nothing was recorded since,
-/// it stays.
+/// has ended its process. What had these names before is removed, so that all files of a kind are of one run; where nothing was recorded since, or by
+/// a run in which nothing happened, as one that came to nothing after all, it stays.
 fn set_aside(options: &RecordingOptions, workers: u64) -> io::Result<()> {
     let file = |worker| file_of(&options.file, worker);
     let former: Vec<u64> = (0..)
         .take_while(|&worker| worker < workers || chunk::is_there(&file(worker)))
         .filter(|&worker| chunk::is_there(&file(worker)))
         .collect();
-    if former.is_empty() {
-        return Ok(());
+    if !former.iter().any(|&worker| chunk::has_input(&file(worker))) {
+        return former.into_iter().try_for_each(|worker| chunk::remove(&file(worker)).map(drop));
     }
     for worker in 0.. {
         if !chunk::remove(&before(&file(worker)))? && worker >= workers {

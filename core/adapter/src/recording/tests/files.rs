@@ -102,13 +102,17 @@ fn a_former_recording_is_kept_once_and_all_files_of_a_name_are_of_one_run() {
     let place = Place::new("former");
     let folder = place.0.with_extension("d");
     std::fs::create_dir(&folder).unwrap();
-    let start = |workers: usize| {
+    let start = |workers: usize, serves: bool| {
         let file = folder.join("r");
         let recording = RecordingOptions { file, content: false, max_octets: 1 << 20 };
         let workers = workers.try_into().unwrap();
         let options = Options { recording: Some(recording), workers, ..Options::new(Vec::new()) };
         let backend: std::net::SocketAddr = "127.0.0.1:9000".parse().unwrap();
-        drop(equip(&Config::new(vec![backend.into()]), &options).unwrap());
+        for mut worker in equip(&Config::new(vec![backend.into()]), &options).unwrap() {
+            if serves {
+                worker.gateway.handle_timeout(worker.clock.now());
+            }
+        }
     };
     let there = || {
         let mut names: Vec<_> = std::fs::read_dir(&folder)
@@ -121,20 +125,24 @@ fn a_former_recording_is_kept_once_and_all_files_of_a_name_are_of_one_run() {
     let write = |name: &str| std::fs::write(folder.join(name), name).unwrap();
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
     ["r.0", "r.1", "r.2", "r.4", "r.0.before", "r.3.before"].into_iter().for_each(write);
-    start(2);
+    start(2, true);
     // A name that is not one behind another: who knows whose it is.
     assert_eq!(there(), "r.0 r.0.before r.1 r.1.before r.2.before r.3.before r.4");
     assert_eq!((read("r.0.before"), read("r.2.before")), (b"r.0".to_vec(), b"r.2".to_vec()));
     std::fs::remove_file(folder.join("r.3.before")).unwrap();
     let of_the_first = read("r.0");
-    start(1);
+    start(1, true);
     assert_eq!(there(), "r.0 r.0.before r.1.before r.4");
     assert_eq!(read("r.0.before"), of_the_first);
     // Somebody has taken it away: what was before it is still worth something.
     std::fs::remove_file(folder.join("r.0")).unwrap();
-    start(1);
-    assert_eq!(there(), "r.0 r.0.before r.1.before r.4");
-    assert_eq!(read("r.0.before"), of_the_first);
+    // And of a run in which nothing happened, for it came to nothing after all.
+    write("r.1.new");
+    for _ in 0..3 {
+        start(1, false);
+        assert_eq!(there(), "r.0 r.0.before r.1.before r.4");
+        assert_eq!(read("r.0.before"), of_the_first);
+    }
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
