@@ -55,6 +55,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "h1/recv",
             "h1/send",
             "h1/server",
+            "h2/charge",
             "h2/client",
             "h2/connection",
             "h2/cut",

@@ -2,8 +2,6 @@
 
 use std::collections::VecDeque;
 
-use crate::error::ConnectionError;
-use crate::h2::connection::Connection;
 use crate::parcel::{Packer, Unpacker};
 use crate::time::Duration;
 
@@ -42,7 +40,7 @@ pub(crate) mod cost {
 
 /// What a backend is made to bear of requests that are taken back: a hundred beyond what it answers, as much as the strictest peers do. Its
 /// connection is shared, so that one client's resets would be everybody's trouble.
-const STRAIN_MAX: u32 = 9_900;
+pub(crate) const STRAIN_MAX: u32 = 9_900;
 /// What a message that came whole earns: more than a reset costs, so that a browser may cancel what it likes.
 const MESSAGE_EARNS: u32 = 100;
 /// So many octets of content earn a point: a full frame of DATA stands against 64 updates of windows.
@@ -173,39 +171,6 @@ impl QueuedFrames {
 
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
-    }
-}
-
-/// What either side has to bear of the other.
-impl Connection {
-    /// The peer cost so many points beyond what it brought.
-    pub(crate) fn spend(&mut self, points: u32) -> Result<(), ConnectionError> {
-        let over = self.misuse.spend(points, self.config.misuse_max);
-        self.traffic.misuse_peak = self.traffic.misuse_peak.max(self.misuse.points());
-        if over { Err(ConnectionError::Misuse) } else { Ok(()) }
-    }
-
-    /// So much time passed, which is worth something to a peer that owes. Says how much of it was made use of: the rest is to be
-    /// counted again.
-    pub fn forgive(&mut self, time: Duration) -> Duration {
-        self.misuse.forgive(time).min(self.strain.forgive(time))
-    }
-
-    /// A request was taken back, for no fault of the peer's.
-    pub fn strain(&mut self) {
-        self.strain.bear(cost::TAKEN_BACK, 2 * STRAIN_MAX);
-    }
-
-    /// Whether so many requests were taken back lately that new ones have to wait: a peer that counts resets would end the connection.
-    /// Whole messages and [time](Self::forgive) make up for it.
-    pub fn is_strained(&self) -> bool {
-        self.strain.points() > STRAIN_MAX
-    }
-
-    /// What the peer has cost beyond what it has brought, in points
-    /// ([`misuse_max`](crate::config::ConnectionConfig::misuse_max)).
-    pub fn misuse(&self) -> u32 {
-        self.misuse.points()
     }
 }
 

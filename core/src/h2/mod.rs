@@ -4,6 +4,7 @@
 //! Both are thin covers over one role-blind [`Connection`], which the gateway drives directly.
 
 mod budget;
+mod charge;
 mod client;
 mod connection;
 mod cut;
