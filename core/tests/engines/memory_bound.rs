@@ -235,12 +235,22 @@ fn heads_for_a_client_that_reads_nothing_hold_no_more_than_their_memory() {
     }
 }
 
-/// An outbox has memory of powers of two: what it grows to is accounted for, and not what it holds.
+/// A client that has asked a hundred times, and reads nothing any more.
 #[cfg(feature = "observe")]
-#[test]
-fn the_memory_that_heads_make_an_outbox_take_is_accounted_for() {
+struct Deaf {
+    memory: Memory,
+    client: ConnId,
+    backend: ConnId,
+    /// What its outbox may have, without what heads bring: its term in the bound, that is twice the mark, a frame and a section.
+    own: usize,
+}
+
+/// `heads`: octets of memory for heads, of all.
+#[cfg(feature = "observe")]
+fn a_hundred_asked(heads: u64) -> Deaf {
     const MARK: usize = 200 << 10;
     let mut memory = Memory::new(|config| {
+        config.head_ledger_octets = heads;
         config.front.outbox_high_mark = MARK;
         config.backend.outbox_high_mark = MARK;
     });
@@ -252,10 +262,15 @@ fn the_memory_that_heads_make_an_outbox_take_is_accounted_for() {
     }
     memory.settle();
     let backend = memory.backends()[0];
-    let config = memory.config().clone();
-    // Its term in the bound, without what is beside the outbox: twice the mark, a frame and a section.
-    let octets = 2 * MARK + (16 << 10) + 9 + config.backend.max_header_list_size as usize;
-    let own = octets.next_power_of_two() / 8 * 9;
+    let octets = 2 * MARK + (16 << 10) + 9 + memory.config().backend.max_header_list_size as usize;
+    Deaf { memory, client, backend, own: octets.next_power_of_two() / 8 * 9 }
+}
+
+/// An outbox has memory of powers of two: what it grows to is accounted for, and not what it holds.
+#[cfg(feature = "observe")]
+#[test]
+fn the_memory_that_heads_make_an_outbox_take_is_accounted_for() {
+    let Deaf { mut memory, client, backend, own } = a_hundred_asked(256 << 20);
     let mut most = 0;
     for (n, (stream, _)) in requests(&mut memory, backend).into_iter().enumerate() {
         let mut response = ok();
@@ -277,23 +292,7 @@ fn the_memory_that_heads_make_an_outbox_take_is_accounted_for() {
 #[cfg(feature = "observe")]
 #[test]
 fn what_enters_an_outbox_unasked_has_memory_when_some_of_it_has_left() {
-    const MARK: usize = 200 << 10;
-    let mut memory = Memory::new(|config| {
-        config.head_ledger_octets = 1 << 30;
-        config.front.outbox_high_mark = MARK;
-        config.backend.outbox_high_mark = MARK;
-    });
-    let client = memory.connect(ConnectionConfig::default());
-    memory.settle();
-    memory.deafen(client);
-    for n in 0..100 {
-        memory.client(client).send_request(&get(&format!("/{n}")), true).expect("a slot");
-    }
-    memory.settle();
-    let backend = memory.backends()[0];
-    let config = memory.config().clone();
-    let octets = 2 * MARK + (16 << 10) + 9 + config.backend.max_header_list_size as usize;
-    let own = octets.next_power_of_two() / 8 * 9;
+    let Deaf { mut memory, client, backend, own } = a_hundred_asked(1 << 30);
     // Heads until there is room for a few resets, and no more.
     let mut begun = Vec::new();
     for (stream, _) in requests(&mut memory, backend) {

@@ -327,7 +327,9 @@ pub(super) fn is_hopeless(
     (upstream, arrived): (&UpstreamConfig, Nanos),
     config: &Config,
 ) -> bool {
-    let connect = u64::try_from(config.timeouts.connect.as_nanos()).unwrap_or(u64::MAX);
+    // Who stands and says no SETTINGS has failed by the deadline for those.
+    let patience = config.timeouts.connect.min(config.timeouts.preface);
+    let connect = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
     // An endpoint rests for longer where the timer that ends it is late.
     let within = (60 * SECOND).saturating_add(ledger.slack);
     // Links to each endpoint, and whether one that comes there is for all that wait: of one that another upstream, or a client by itself, may have
