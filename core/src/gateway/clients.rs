@@ -139,19 +139,19 @@ impl Gateway {
     /// there is any.
     pub(super) fn crowd_in(&mut self, key: RequestKey, upstream: UpstreamKey) -> bool {
         let left = self.registry.places_left(upstream);
-        let Some(request) = self.requests.get_mut(key) else { return false };
-        let peer = self.conns.get(request.awaiting.front.conn).and_then(|entry| match &entry.side {
-            Side::Front { peer, .. } => client(peer),
-            Side::Backend(_) => None,
-        });
+        let Some(front) = self.requests.get(key).map(|request| request.awaiting.front.conn) else {
+            return false;
+        };
         // Those of Unix sockets have no address to count by.
-        let Some(peer) = peer else { return left > 0 };
-        let has = self.clients.places.get(&(upstream, peer)).copied().unwrap_or(0);
+        let Some(client) = client(&self.client_of(front)) else { return left > 0 };
+        let has = self.clients.places.get(&(upstream, client)).copied().unwrap_or(0);
         if has as usize >= left {
             return false;
         }
-        self.clients.places.insert((upstream, peer), has + 1);
-        request.awaiting.crowds = true;
+        self.clients.places.insert((upstream, client), has + 1);
+        if let Some(request) = self.requests.get_mut(key) {
+            request.awaiting.crowds = true;
+        }
         true
     }
 
@@ -159,9 +159,8 @@ impl Gateway {
     pub(super) fn leave_crowd(&mut self, key: RequestKey) {
         let Some(request) = self.requests.get_mut(key) else { return };
         request.awaiting.crowds = false;
-        let front = request.awaiting.front.conn;
-        if let Some(Side::Front { peer, .. }) = self.conns.get(front).map(|entry| &entry.side)
-            && let Some(place) = request.awaiting.upstream().zip(client(peer))
+        let (front, upstream) = (request.awaiting.front.conn, request.awaiting.upstream());
+        if let Some(place) = upstream.zip(client(&self.client_of(front)))
             && let Some(places) = self.clients.places.get_mut(&place)
         {
             *places -= 1;

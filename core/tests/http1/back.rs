@@ -158,14 +158,20 @@ fn a_response_that_is_cut_short_is_an_error() {
     assert!(matches!(memory.records[0].outcome, Outcome::Truncated(_)));
 }
 
-#[test]
-fn a_connection_that_was_stale_costs_an_idempotent_request_nothing() {
+/// A client whose second request is on its way to a backend that has answered the first.
+fn asked_twice() -> (Memory, ConnId, ConnId) {
     let mut memory = memory();
     let client = memory.connect(ConnectionConfig::default());
     ask(&mut memory, client, "/1");
     let backend = memory.backends()[0];
     memory.inject(backend, b"HTTP/1.1 204 No Content\r\n\r\n");
     ask(&mut memory, client, "/2");
+    (memory, client, backend)
+}
+
+#[test]
+fn a_connection_that_was_stale_costs_an_idempotent_request_nothing() {
+    let (mut memory, client, backend) = asked_twice();
     // It had closed before it read that.
     memory.shut(backend);
     assert_eq!(memory.dials.len(), 2);
@@ -180,12 +186,7 @@ fn a_connection_that_was_stale_costs_an_idempotent_request_nothing() {
 #[test]
 fn rfc9112_2_2_half_an_empty_line_in_front_of_its_end_begins_no_response() {
     for last in [&b""[..], b"\r", b"\r\n", b"\r\n\r"] {
-        let mut memory = memory();
-        let client = memory.connect(ConnectionConfig::default());
-        ask(&mut memory, client, "/1");
-        let backend = memory.backends()[0];
-        memory.inject(backend, b"HTTP/1.1 204 No Content\r\n\r\n");
-        ask(&mut memory, client, "/2");
+        let (mut memory, client, backend) = asked_twice();
         if !last.is_empty() {
             memory.inject(backend, last);
         }
