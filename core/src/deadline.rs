@@ -10,11 +10,11 @@ use crate::time::Instant;
 
 /// Which list a deadline stands in.
 #[derive(Clone, Debug)]
-pub enum Kind {}
+pub(crate) enum Kind {}
 
 /// One armed deadline.
 #[derive(Clone, Debug)]
-pub struct Deadline<T> {
+pub(crate) struct Deadline<T> {
     at: Instant,
     kind: u8,
     target: T,
@@ -33,12 +33,12 @@ impl<T> Linked<Kind> for Deadline<T> {
 }
 
 /// The address of an armed deadline.
-pub type DeadlineKey<T> = Key<Deadline<T>>;
+pub(crate) type DeadlineKey<T> = Key<Deadline<T>>;
 
 /// All armed deadlines, in `N` kinds. Within a kind deadlines are mostly armed in the order in which they end, so that
 /// the place of a new one is at or near the end of its list.
 #[derive(Clone, Debug)]
-pub struct Deadlines<T, const N: usize> {
+pub(crate) struct Deadlines<T, const N: usize> {
     slab: Slab<Deadline<T>>,
     lists: [List<Deadline<T>, Kind>; N],
     /// The kinds that have any in their list, a bit each: few of them at any time.
@@ -70,17 +70,12 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
     const KINDS_HAVE_BITS: () = assert!(N <= u32::BITS as usize);
 
     /// How many are armed.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.slab.len()
     }
 
-    /// Whether none is armed.
-    pub fn is_empty(&self) -> bool {
-        self.slab.is_empty()
-    }
-
     /// Arms a deadline of a kind below `N`.
-    pub fn arm(&mut self, kind: u8, at: Instant, target: T) -> DeadlineKey<T> {
+    pub(crate) fn arm(&mut self, kind: u8, at: Instant, target: T) -> DeadlineKey<T> {
         () = Self::KINDS_HAVE_BITS;
         let key = self.slab.insert(Deadline { at, kind, target, links: Links::default(), place: None });
         self.link(key, kind, at);
@@ -88,7 +83,7 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
     }
 
     /// Arms one anew, as another kind or for another time; says whether it was still armed.
-    pub fn rearm(&mut self, key: DeadlineKey<T>, kind: u8, at: Instant) -> bool {
+    pub(crate) fn rearm(&mut self, key: DeadlineKey<T>, kind: u8, at: Instant) -> bool {
         self.unlink(key);
         let Some(deadline) = self.slab.get_mut(key) else { return false };
         (deadline.kind, deadline.at) = (kind, at);
@@ -140,28 +135,29 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
     }
 
     /// Disarms a deadline; a stale key is fine.
-    pub fn cancel(&mut self, key: DeadlineKey<T>) {
+    pub(crate) fn cancel(&mut self, key: DeadlineKey<T>) {
         self.unlink(key);
         self.slab.discard(key);
     }
 
     /// All that are armed, in no order: name, kind, end and target.
-    pub fn iter(&self) -> impl Iterator<Item = (DeadlineKey<T>, u8, Instant, T)> {
+    #[cfg(feature = "observe")]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (DeadlineKey<T>, u8, Instant, T)> {
         self.slab.iter().map(|(key, deadline)| (key, deadline.kind, deadline.at, deadline.target))
     }
 
     /// When a deadline ends, if it is armed.
-    pub fn end(&self, key: DeadlineKey<T>) -> Option<Instant> {
+    pub(crate) fn end(&self, key: DeadlineKey<T>) -> Option<Instant> {
         Some(self.slab.get(key)?.at)
     }
 
     /// The earliest deadline.
-    pub fn next(&self) -> Option<Instant> {
+    pub(crate) fn next(&self) -> Option<Instant> {
         Some(self.slab.get(self.first()?)?.at)
     }
 
     /// Takes the earliest deadline, if it has come.
-    pub fn pop_expired(&mut self, now: Instant) -> Option<(u8, T)> {
+    pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<(u8, T)> {
         let key = self.first()?;
         let deadline = self.slab.get(key).filter(|deadline| deadline.at <= now)?;
         let found = (deadline.kind, deadline.target);
@@ -170,7 +166,7 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
     }
 
     /// Takes the deadline of a kind that would come first of those that were armed in order, or of the others where there is none.
-    pub fn pop_first(&mut self, kind: u8) -> Option<T> {
+    pub(crate) fn pop_first(&mut self, kind: u8) -> Option<T> {
         let is_of_kind =
             |key: &DeadlineKey<T>| self.slab.get(*key).is_some_and(|deadline| deadline.kind == kind);
         let early = || match self.early_of[kind as usize] {
@@ -199,7 +195,28 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
     use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Alarm {
+        Arm { kind: u8, at: u64 },
+        Cancel(Index),
+        Pass(u64),
+    }
+
+    fn alarm() -> impl Strategy<Value = Alarm> {
+        // Mostly rising, as deadlines of one kind are; sometimes far ahead of others.
+        let at = prop_oneof![4 => 50..60_u64, 1 => 0..100_u64];
+        prop_oneof![
+            6 => (0..3_u8, at).prop_map(|(kind, at)| Alarm::Arm { kind, at }),
+            2 => any::<Index>().prop_map(Alarm::Cancel),
+            1 => (0..20_u64).prop_map(Alarm::Pass),
+        ]
+    }
 
     /// Of those that were armed in order the first, and of the others when there are no more.
     #[test]
@@ -230,7 +247,7 @@ mod tests {
         assert_eq!(deadlines.pop_first(1), Some(2));
         assert_eq!(deadlines.pop_first(1), None);
         assert_eq!(deadlines.pop_expired(at(40)), Some((0, 3)));
-        assert!(deadlines.is_empty() && deadlines.next().is_none());
+        assert_eq!((deadlines.len(), deadlines.next()), (0, None));
     }
 
     #[test]
@@ -258,5 +275,44 @@ mod tests {
         let order: Vec<u64> =
             core::iter::from_fn(|| deadlines.pop_expired(at(1000)).map(|(_, target)| target)).collect();
         assert_eq!(order, (0..1000).filter(|n| n % 2 == 1).collect::<Vec<_>>());
+    }
+
+    proptest! {
+        /// Each deadline comes once, in order, not before its time, unless it was cancelled.
+        #[test]
+        fn deadlines_come_in_order(alarms in vec(alarm(), 0..300)) {
+            let mut deadlines = Deadlines::<usize, 3>::default();
+            let mut model: BTreeMap<usize, (u8, u64, DeadlineKey<usize>)> = BTreeMap::new();
+            let (mut now, mut done) = (0, Vec::new());
+            for (target, alarm) in alarms.into_iter().enumerate() {
+                match alarm {
+                    Alarm::Arm { kind, at } => {
+                        let at = now + at;
+                        model.insert(target, (kind, at, deadlines.arm(kind, Instant::from_nanos(at), target)));
+                    }
+                    Alarm::Cancel(which) if !model.is_empty() => {
+                        let target = *model.keys().nth(which.index(model.len())).expect("an index below the length");
+                        let (_, _, key) = model.remove(&target).expect("it is there");
+                        deadlines.cancel(key);
+                        done.push(key);
+                    }
+                    Alarm::Cancel(_) => {}
+                    Alarm::Pass(nanos) => {
+                        now += nanos;
+                        let mut last = 0;
+                        while let Some((kind, target)) = deadlines.pop_expired(Instant::from_nanos(now)) {
+                            let (expected, at, key) = model.remove(&target).expect("armed, and once");
+                            prop_assert!(kind == expected && last <= at && at <= now, "{last} {at} {now}");
+                            last = at;
+                            done.push(key);
+                        }
+                    }
+                }
+                // Keys of the dead disturb nobody.
+                done.iter().rev().take(3).for_each(|&key| deadlines.cancel(key));
+                let earliest = model.values().map(|&(_, at, _)| Instant::from_nanos(at)).min();
+                prop_assert_eq!((deadlines.len(), deadlines.next()), (model.len(), earliest));
+            }
+        }
     }
 }

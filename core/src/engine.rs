@@ -14,7 +14,7 @@ use crate::time::Instant;
 
 /// How far an engine has come. What the peer says moves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EnginePhase {
+pub(crate) enum EnginePhase {
     /// The connection does not stand yet.
     Connecting,
     /// Requests can be thawed on it, slots permitting.
@@ -25,7 +25,7 @@ pub enum EnginePhase {
 
 /// Streams of an engine whose content nobody wants.
 #[derive(Clone, Debug, Default)]
-pub struct Leftovers {
+pub(crate) struct Leftovers {
     /// The streams, in the order in which their time ends.
     pub streams: Vec<Leftover>,
     /// When the first of them has had its time.
@@ -34,7 +34,7 @@ pub struct Leftovers {
 
 /// One of them.
 #[derive(Clone, Copy, Debug)]
-pub struct Leftover {
+pub(crate) struct Leftover {
     /// The stream.
     pub stream: StreamKey,
     /// Octets that may still come.
@@ -45,7 +45,7 @@ pub struct Leftover {
 
 /// An engine.
 #[derive(Clone, Debug)]
-pub struct Engine {
+pub(crate) struct Engine {
     /// Numbers the backend connections of a gateway, for records.
     pub number: u64,
     /// The upstream.
@@ -78,7 +78,7 @@ pub struct Engine {
 impl Engine {
     /// An engine whose connection was ordered, of the entry if it is for one. At most `streams_cap` streams are ever open on it, and until the
     /// peer's SETTINGS come at most `streams_assumed`.
-    pub const fn new(
+    pub(crate) const fn new(
         number: u64,
         upstream: UpstreamKey,
         endpoint: EndpointKey,
@@ -105,25 +105,25 @@ impl Engine {
     }
 
     /// How far it has come.
-    pub const fn phase(&self) -> EnginePhase {
+    pub(crate) const fn phase(&self) -> EnginePhase {
         self.phase
     }
 
     /// The connection stands.
-    pub const fn connected(&mut self) {
+    pub(crate) const fn connected(&mut self) {
         if matches!(self.phase, EnginePhase::Connecting) {
             self.phase = EnginePhase::Open;
         }
     }
 
     /// Nothing new is thawed from now on.
-    pub const fn drain(&mut self) {
+    pub(crate) const fn drain(&mut self) {
         self.phase = EnginePhase::Draining;
     }
 
     /// How many requests could be thawed now, by the peer's limit and our own (RFC 9113 section 5.1.2).
     #[inline(always)]
-    pub fn free_slots(&self, session: &Session) -> u32 {
+    pub(crate) fn free_slots(&self, session: &Session) -> u32 {
         let limit = match self.phase {
             EnginePhase::Open if session.is_established() => self.streams_cap,
             EnginePhase::Open => self.streams_assumed.min(self.streams_cap),
@@ -133,7 +133,7 @@ impl Engine {
     }
 
     /// A stream for one request: a free slot under the peer's limit, and the memory for what the backend may send on it.
-    pub fn permit(&self, session: &Session, ledger: &mut Ledger, octets: u32) -> Option<Permit> {
+    pub(crate) fn permit(&self, session: &Session, ledger: &mut Ledger, octets: u32) -> Option<Permit> {
         if self.free_slots(session) == 0 { None } else { ledger.reserve(octets).map(Permit::new) }
     }
 }

@@ -4,7 +4,7 @@ use core::fmt;
 use core::hint::cold_path;
 use core::marker::PhantomData;
 
-/// The address of an entry of a [`Slab`]. `Copy`, and grants nothing: the entry may be gone.
+/// The address of an entry of a slab. `Copy`, and grants nothing: the entry may be gone.
 pub struct Key<T> {
     index: u32,
     generation: u32,
@@ -95,22 +95,22 @@ pub type EndpointKey = Key<EndpointMarker>;
 
 /// Marks the keys of registry entries.
 #[derive(Debug)]
-pub enum EntryMarker {}
+pub(crate) enum EntryMarker {}
 
 /// The address of one entry of the registry: a queue of frozen requests with its engines.
-pub type EntryKey = Key<EntryMarker>;
+pub(crate) type EntryKey = Key<EntryMarker>;
 
 /// Marks the keys of lanes.
 #[derive(Debug)]
-pub enum LaneMarker {}
+pub(crate) enum LaneMarker {}
 
 /// The address of one client connection's lane in a queue of frozen requests.
-pub type LaneKey = Key<LaneMarker>;
+pub(crate) type LaneKey = Key<LaneMarker>;
 
 /// Entries with stable addresses; insertion and removal in constant time, the last freed place is used first.
 ///
 /// `M` names the keys where lower floors must speak of entries that they cannot see.
-pub struct Slab<T, M = T> {
+pub(crate) struct Slab<T, M = T> {
     slots: Vec<Slot<T>>,
     free: u32,
     /// What new places begin with: what those had come to whose memory was given back.
@@ -140,22 +140,23 @@ impl<T, M> Default for Slab<T, M> {
 
 impl<T, M> Slab<T, M> {
     /// How many entries there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// How many entries there is memory for.
-    pub fn capacity(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
         self.slots.capacity()
     }
 
     /// Gives the memory back where no entry is left. Keys that were given stay stale.
-    pub fn release_memory(&mut self) {
+    pub(crate) fn release_memory(&mut self) {
         // A place whose generations are used up keeps them.
         if let Some(generation) = self.next_generation() {
             *self = Self::beginning_with(generation);
@@ -177,7 +178,7 @@ impl<T, M> Slab<T, M> {
 
     /// Adds an entry.
     #[inline(always)]
-    pub fn insert(&mut self, value: T) -> Key<M> {
+    pub(crate) fn insert(&mut self, value: T) -> Key<M> {
         self.len += 1;
         let Some(slot) = self.slots.get_mut(self.free as usize) else { return self.insert_behind(value) };
         let key = Key { index: self.free, generation: slot.generation, marker: PhantomData };
@@ -204,7 +205,7 @@ impl<T, M> Slab<T, M> {
     }
 
     /// The entry, unless the key is stale.
-    pub fn get(&self, key: Key<M>) -> Option<&T> {
+    pub(crate) fn get(&self, key: Key<M>) -> Option<&T> {
         match self.slots.get(key.index as usize) {
             Some(Slot { generation, state: State::Used(value) }) if *generation == key.generation => {
                 Some(value)
@@ -217,7 +218,7 @@ impl<T, M> Slab<T, M> {
     }
 
     /// The entry, unless the key is stale.
-    pub fn get_mut(&mut self, key: Key<M>) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, key: Key<M>) -> Option<&mut T> {
         match self.slots.get_mut(key.index as usize) {
             Some(Slot { generation, state: State::Used(value) }) if *generation == key.generation => {
                 Some(value)
@@ -230,7 +231,7 @@ impl<T, M> Slab<T, M> {
     }
 
     /// Takes the entry out and makes its key stale.
-    pub fn remove(&mut self, key: Key<M>) -> Option<T> {
+    pub(crate) fn remove(&mut self, key: Key<M>) -> Option<T> {
         self.get(key)?;
         let free = State::Free { next: self.free };
         let state = core::mem::replace(&mut self.slots[key.index as usize].state, free);
@@ -242,7 +243,7 @@ impl<T, M> Slab<T, M> {
     }
 
     /// Drops the entry where it is and makes its key stale.
-    pub fn discard(&mut self, key: Key<M>) {
+    pub(crate) fn discard(&mut self, key: Key<M>) {
         if self.get(key).is_some() {
             self.slots[key.index as usize].state = State::Free { next: self.free };
             self.retire(key.index);
@@ -261,7 +262,7 @@ impl<T, M> Slab<T, M> {
     }
 
     /// All entries in the order of their places. For rare walks (drain, snapshots), never for each event.
-    pub fn iter(&self) -> impl Iterator<Item = (Key<M>, &T)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Key<M>, &T)> {
         self.slots.iter().enumerate().filter_map(|(index, slot)| match &slot.state {
             State::Used(value) => {
                 Some((Key { index: index as u32, generation: slot.generation, marker: PhantomData }, value))
@@ -273,7 +274,35 @@ impl<T, M> Slab<T, M> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
     use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Entry {
+        Insert(u32),
+        Remove(Index),
+        Change(Index, u32),
+        RemoveStale(Index),
+    }
+
+    fn entry() -> impl Strategy<Value = Entry> {
+        prop_oneof![
+            5 => any::<u32>().prop_map(Entry::Insert),
+            4 => any::<Index>().prop_map(Entry::Remove),
+            1 => (any::<Index>(), any::<u32>()).prop_map(|(at, value)| Entry::Change(at, value)),
+            1 => any::<Index>().prop_map(Entry::RemoveStale),
+        ]
+    }
+
+    fn key_at<V>(model: &BTreeMap<Key<u32>, V>, at: &Index) -> Option<Key<u32>> {
+        (!model.is_empty())
+            .then(|| *model.keys().nth(at.index(model.len())).expect("an index below the length"))
+    }
 
     #[test]
     fn a_stale_key_finds_nothing_although_its_place_is_used_again() {
@@ -312,5 +341,44 @@ mod tests {
         assert!(slab.is_empty());
         (10..20).for_each(|n| _ = slab.insert(n));
         assert_eq!((slab.len(), slab.slots.len()), (10, 10));
+    }
+
+    proptest! {
+        /// A key finds its own entry or nothing, for ever.
+        #[test]
+        fn a_slab_is_a_map_whose_keys_are_never_used_twice(entries in vec(entry(), 0..300)) {
+            let (mut slab, mut model) = (Slab::<u32>::default(), BTreeMap::new());
+            let mut stale: Vec<Key<u32>> = Vec::new();
+            for entry in entries {
+                match entry {
+                    Entry::Insert(value) => {
+                        let key = slab.insert(value);
+                        prop_assert!(!stale.contains(&key), "{key:?} was another's");
+                        prop_assert_eq!(Key::from_bits(key.to_bits()), key);
+                        prop_assert_eq!(model.insert(key, value), None);
+                    }
+                    Entry::Remove(at) => {
+                        let Some(key) = key_at(&model, &at) else { continue };
+                        prop_assert_eq!(slab.remove(key), model.remove(&key));
+                        stale.push(key);
+                    }
+                    Entry::Change(at, value) => {
+                        let Some(key) = key_at(&model, &at) else { continue };
+                        *slab.get_mut(key).expect("it is there") = value;
+                        model.insert(key, value);
+                    }
+                    Entry::RemoveStale(at) if !stale.is_empty() => {
+                        let key = stale[at.index(stale.len())];
+                        prop_assert_eq!(slab.get(key), None);
+                        prop_assert_eq!(slab.remove(key), None);
+                    }
+                    Entry::RemoveStale(_) => {}
+                }
+                prop_assert_eq!((slab.len(), slab.is_empty()), (model.len(), model.is_empty()));
+                let found: BTreeMap<_, _> = slab.iter().map(|(key, &value)| (key, value)).collect();
+                prop_assert_eq!(&found, &model);
+            }
+            prop_assert!(stale.iter().all(|&key| slab.get(key).is_none()));
+        }
     }
 }

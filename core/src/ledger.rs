@@ -1,7 +1,7 @@
 //! Memory promised to backends: the ledger that accounts for it, and the permits it gives out.
 
 /// The right to open one backend stream, with the memory reserved that its window promises. It goes back to the
-/// [`Ledger`]; it can be neither copied nor made.
+/// `Ledger`; it can be neither copied nor made.
 ///
 /// ```compile_fail
 /// let reservation = shuntyard_core::ledger::Reservation { octets: 0 };
@@ -13,7 +13,7 @@ pub struct Permit {
     reservation: Reservation,
 }
 
-/// Memory that is kept free for what a peer may send. It goes back to the [`Ledger`] it came from.
+/// Memory that is kept free for what a peer may send. It goes back to the `Ledger` it came from.
 #[must_use = "a reservation that is not given back is memory lost"]
 #[cfg_attr(feature = "fork", derive(Clone))]
 #[derive(Debug)]
@@ -65,29 +65,24 @@ impl From<Permit> for Reservation {
 
 /// The worker's account of memory that windows have promised: the memory is there before the window is.
 #[derive(Clone, Debug)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     limit: u64,
     reserved: u64,
 }
 
 impl Ledger {
     /// An account of `limit` octets.
-    pub const fn new(limit: u64) -> Self {
+    pub(crate) const fn new(limit: u64) -> Self {
         Self { limit, reserved: 0 }
     }
 
-    /// Octets that it may promise.
-    pub const fn limit(&self) -> u64 {
-        self.limit
-    }
-
     /// Another limit. Where more is promised already, nothing is taken back; nothing is promised until it has been given back.
-    pub const fn set_limit(&mut self, limit: u64) {
+    pub(crate) const fn set_limit(&mut self, limit: u64) {
         self.limit = limit;
     }
 
     /// Octets reserved.
-    pub const fn reserved(&self) -> u64 {
+    pub(crate) const fn reserved(&self) -> u64 {
         self.reserved
     }
 
@@ -113,7 +108,7 @@ impl Ledger {
     }
 
     /// The stream is over and nothing of it is buffered any more.
-    pub fn give_back(&mut self, reservation: impl Into<Reservation>) {
+    pub(crate) fn give_back(&mut self, reservation: impl Into<Reservation>) {
         let Reservation { octets } = reservation.into();
         self.reserved = self.reserved.saturating_sub(octets.into());
     }

@@ -51,14 +51,14 @@
 //!
 //! # Layers
 //!
-//! Modules stand on floors, and each uses its own floor and those below only (a test reads every path):
+//! Modules stand on floors, and each uses its own floor and those below only (a test reads every path). Those without a link are private:
 //!
 //! - 0, words: [`address`], [`config`], [`error`], [`random`], [`time`], [`tls`]
-//! - 1, storage: [`deadline`], [`key`], [`ledger`], [`list`], [`outbox`], [`parcel`], [`window`]
+//! - 1, storage: `deadline`, [`key`], [`ledger`], `list`, `outbox`, `parcel`, [`window`]
 //! - 2, codecs: [`fields`], [`frame`], [`hpack`], [`message`], [`priority`], and strategies to draw what they take
-//! - 3 and 4, one connection: [`h1`], [`h2`], [`session`]
-//! - 5, the life of a request: [`counters`], [`hooks`], [`record`], [`request`], [`routes`]
-//! - 6, engines: [`engine`], [`registry`]
+//! - 3 and 4, one connection: [`h1`], [`h2`], `session`
+//! - 5, the life of a request: [`counters`], [`hooks`], [`record`], [`request`], `routes`
+//! - 6, engines: `engine`, `registry`
 //! - 7, the gateway: [`gateway`]
 //!
 //! # Promises
@@ -79,12 +79,12 @@ pub mod time;
 pub mod tls;
 
 // Floor 1: storage.
-pub mod deadline;
+mod deadline;
 pub mod key;
 pub mod ledger;
-pub mod list;
-pub mod outbox;
-pub mod parcel;
+mod list;
+mod outbox;
+mod parcel;
 pub mod window;
 
 // Floor 2: codecs.
@@ -99,18 +99,18 @@ pub mod strategies;
 // Floors 3 and 4: one connection.
 pub mod h1;
 pub mod h2;
-pub mod session;
+mod session;
 
 // Floor 5: the life of a request.
 pub mod counters;
 pub mod hooks;
 pub mod record;
 pub mod request;
-pub mod routes;
+mod routes;
 
 // Floor 6: engines.
-pub mod engine;
-pub mod registry;
+mod engine;
+mod registry;
 
 // Floor 7: the gateway.
 pub mod gateway;

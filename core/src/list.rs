@@ -10,7 +10,7 @@ const UNLINKED: u64 = u64::MAX - 1;
 
 /// The place of an entry in a [`List`], kept inside the entry.
 #[derive(Clone, Debug)]
-pub struct Links {
+pub(crate) struct Links {
     prev: u64,
     next: u64,
 }
@@ -23,13 +23,13 @@ impl Default for Links {
 
 impl Links {
     /// Whether the entry is in its list.
-    pub const fn is_linked(&self) -> bool {
+    pub(crate) const fn is_linked(&self) -> bool {
         self.prev != UNLINKED
     }
 }
 
 /// An entry that can be in the list named `L` (a marker type, so that an entry can be in several lists).
-pub trait Linked<L>: Sized {
+pub(crate) trait Linked<L>: Sized {
     /// The entry's place in that list.
     fn links(&self) -> &Links;
     /// The entry's place in that list.
@@ -41,60 +41,54 @@ type Marker<T, L, M> = PhantomData<fn() -> (T, L, M)>;
 
 /// A doubly linked queue through the entries of one slab, whose keys are of type `Key<M>`.
 #[derive(Debug)]
-pub struct List<T, L, M = T> {
+pub(crate) struct List<T, L, M = T> {
     head: u64,
     tail: u64,
-    len: usize,
     marker: Marker<T, L, M>,
 }
 
 impl<T, L, M> Clone for List<T, L, M> {
     fn clone(&self) -> Self {
-        Self { head: self.head, tail: self.tail, len: self.len, marker: PhantomData }
+        Self { head: self.head, tail: self.tail, marker: PhantomData }
     }
 }
 
 impl<T, L, M> Default for List<T, L, M> {
     fn default() -> Self {
-        Self { head: NONE, tail: NONE, len: 0, marker: PhantomData }
+        Self { head: NONE, tail: NONE, marker: PhantomData }
     }
 }
 
 impl<T: Linked<L>, L, M> List<T, L, M> {
-    /// How many entries are linked.
-    pub const fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether none is.
-    pub const fn is_empty(&self) -> bool {
-        self.len == 0
+    /// Whether no entry is linked.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.head == NONE
     }
 
     /// The first entry.
-    pub const fn front(&self) -> Option<Key<M>> {
+    pub(crate) const fn front(&self) -> Option<Key<M>> {
         if self.head == NONE { None } else { Some(Key::from_bits(self.head)) }
     }
 
     /// The last entry.
-    pub const fn back(&self) -> Option<Key<M>> {
+    pub(crate) const fn back(&self) -> Option<Key<M>> {
         if self.tail == NONE { None } else { Some(Key::from_bits(self.tail)) }
     }
 
     /// The entry before `key`.
-    pub fn before(&self, slab: &Slab<T, M>, key: Key<M>) -> Option<Key<M>> {
+    pub(crate) fn before(&self, slab: &Slab<T, M>, key: Key<M>) -> Option<Key<M>> {
         let prev = slab.get(key).map(Linked::links).filter(|links| links.is_linked())?.prev;
         (prev != NONE).then(|| Key::from_bits(prev))
     }
 
     /// The entries in order. `slab` is the one that the list is linked through.
-    pub fn iter<'a>(&self, slab: &'a Slab<T, M>) -> impl Iterator<Item = Key<M>> + use<'a, T, L, M> {
+    pub(crate) fn iter<'a>(&self, slab: &'a Slab<T, M>) -> impl Iterator<Item = Key<M>> + use<'a, T, L, M> {
         let key = |bits: u64| (bits != NONE).then(|| Key::from_bits(bits));
         core::iter::successors(key(self.head), move |&at| key(slab.get(at)?.links().next))
     }
 
     /// Links an entry at the end. Nothing happens where it is linked already or its key is stale.
-    pub fn push_back(&mut self, slab: &mut Slab<T, M>, key: Key<M>) {
+    pub(crate) fn push_back(&mut self, slab: &mut Slab<T, M>, key: Key<M>) {
         let Some(links) = slab.get_mut(key).map(Linked::links_mut).filter(|links| !links.is_linked()) else {
             return;
         };
@@ -105,12 +99,11 @@ impl<T: Linked<L>, L, M> List<T, L, M> {
         } else if let Some(entry) = slab.get_mut(Key::from_bits(prev)) {
             entry.links_mut().next = key.to_bits();
         }
-        self.len += 1;
     }
 
     /// Links an entry behind `after`, which is linked; at the front where it is `None`.
     #[inline(always)]
-    pub fn insert_after(&mut self, slab: &mut Slab<T, M>, after: Option<Key<M>>, key: Key<M>) {
+    pub(crate) fn insert_after(&mut self, slab: &mut Slab<T, M>, after: Option<Key<M>>, key: Key<M>) {
         if after == self.back() {
             return self.push_back(slab, key);
         }
@@ -132,11 +125,10 @@ impl<T: Linked<L>, L, M> List<T, L, M> {
             Some(entry) => entry.links_mut().prev = key.to_bits(),
             None => self.tail = key.to_bits(),
         }
-        self.len += 1;
     }
 
     /// Unlinks an entry; says whether it was linked.
-    pub fn unlink(&mut self, slab: &mut Slab<T, M>, key: Key<M>) -> bool {
+    pub(crate) fn unlink(&mut self, slab: &mut Slab<T, M>, key: Key<M>) -> bool {
         let Some(links) = slab.get_mut(key).map(Linked::links_mut).filter(|links| links.is_linked()) else {
             return false;
         };
@@ -151,19 +143,18 @@ impl<T: Linked<L>, L, M> List<T, L, M> {
         } else if let Some(entry) = slab.get_mut(Key::from_bits(next)) {
             entry.links_mut().prev = prev;
         }
-        self.len -= 1;
         true
     }
 
     /// Unlinks the first entry.
-    pub fn pop_front(&mut self, slab: &mut Slab<T, M>) -> Option<Key<M>> {
+    pub(crate) fn pop_front(&mut self, slab: &mut Slab<T, M>) -> Option<Key<M>> {
         let key = self.front()?;
         self.unlink(slab, key);
         Some(key)
     }
 
     /// Moves an entry to the end; says whether it was in the list.
-    pub fn move_to_back(&mut self, slab: &mut Slab<T, M>, key: Key<M>) -> bool {
+    pub(crate) fn move_to_back(&mut self, slab: &mut Slab<T, M>, key: Key<M>) -> bool {
         // Mostly it is alone, and stands there.
         if self.tail == key.to_bits() {
             return true;
@@ -231,7 +222,7 @@ mod tests {
                     }
                 }
                 prop_assert!(list.iter(&slab).eq(model.iter().copied()));
-                prop_assert_eq!((list.len(), list.front(), list.back()), (model.len(), model.front().copied(), model.back().copied()));
+                prop_assert_eq!((list.is_empty(), list.front(), list.back()), (model.is_empty(), model.front().copied(), model.back().copied()));
             }
         }
     }

@@ -3,7 +3,7 @@
 /// A queue of octets in one piece of memory: appended behind, consumed in front. While empty it keeps little memory,
 /// which [`take_memory`](Self::take_memory) takes away.
 #[derive(Clone, Default)]
-pub struct OctetQueue {
+pub(crate) struct OctetQueue {
     octets: Vec<u8>,
     start: usize,
 }
@@ -12,7 +12,7 @@ pub struct OctetQueue {
 pub(crate) const UNASKED: usize = 32 << 10;
 
 /// Small enough for a handful of control frames, large enough that growing from it takes few steps.
-pub const FIRST_CAPACITY: usize = 1024;
+pub(crate) const FIRST_CAPACITY: usize = 1024;
 /// All frames that have no content and no fields are shorter, and a client's preface with its SETTINGS.
 const SHORT_FRAMES: usize = 128;
 /// What an empty queue may keep for what comes next.
@@ -22,25 +22,25 @@ const PART_IN_FRONT: usize = 8;
 /// What one may have too much that is not to grow any more.
 const KEPT_FITTED: usize = 4 << 10;
 /// What one may keep whose memory passes on: all that an outbox of ordinary limits grows to.
-pub const PASSED_ON_CAPACITY: usize = 256 << 10;
+pub(crate) const PASSED_ON_CAPACITY: usize = 256 << 10;
 
 /// Whether an owner of an outbox has had much in it at once lately. Nothing but the memory that he is given hangs on it.
 #[derive(Clone, Copy, Debug)]
-pub struct Loudness(u8);
+pub(crate) struct Loudness(u8);
 
 impl Loudness {
     /// There was nothing yet.
-    pub const QUIET: Self = Self(0);
+    pub(crate) const QUIET: Self = Self(0);
     /// For so many looks it is remembered.
     const LOOKS: u8 = 8;
 
     /// A look at an outbox that has so many octets.
-    pub const fn look(&mut self, octets: usize) {
+    pub(crate) const fn look(&mut self, octets: usize) {
         self.0 = if octets > KEPT_CAPACITY { Self::LOOKS } else { self.0.saturating_sub(1) };
     }
 
     /// Whether there was much at one of the last looks.
-    pub const fn is_loud(self) -> bool {
+    pub(crate) const fn is_loud(self) -> bool {
         self.0 > 0
     }
 }
@@ -61,29 +61,29 @@ impl core::fmt::Debug for OctetQueue {
 
 impl OctetQueue {
     /// How many octets wait.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.octets.len() - self.start
     }
 
     /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Octets of memory held.
-    pub fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.octets.capacity()
     }
 
     /// What waits.
-    pub fn as_slice(&self) -> &[u8] {
+    pub(crate) fn as_slice(&self) -> &[u8] {
         &self.octets[self.start..]
     }
 
     /// Appends octets. Before it asks for more memory it looks for some in front: eight octets are moved at most for each that was
     /// consumed. It grows to powers of two, so that a queue that holds one window has the memory of one; one from which something was consumed,
     /// to an eighth more: what lies in front then has room, until it is worth being used again.
-    pub fn extend(&mut self, octets: &[u8]) {
+    pub(crate) fn extend(&mut self, octets: &[u8]) {
         self.tail_for(octets.len()).extend_from_slice(octets);
     }
 
@@ -105,13 +105,13 @@ impl OctetQueue {
 
     /// Where to append a frame without content. Writers push; they never look at or change what is there.
     #[inline]
-    pub fn tail(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn tail(&mut self) -> &mut Vec<u8> {
         self.tail_for(SHORT_FRAMES)
     }
 
     /// Where to append so many octets, or fewer: as [`extend`](Self::extend) there is memory then.
     #[inline]
-    pub fn tail_for(&mut self, n: usize) -> &mut Vec<u8> {
+    pub(crate) fn tail_for(&mut self, n: usize) -> &mut Vec<u8> {
         if n > self.octets.capacity() - self.octets.len() {
             self.make_room(n);
         }
@@ -119,7 +119,7 @@ impl OctetQueue {
     }
 
     /// Octets of memory held at most, when so many more have been appended.
-    pub fn capacity_for(&self, n: usize) -> usize {
+    pub(crate) fn capacity_for(&self, n: usize) -> usize {
         let capacity = self.octets.capacity();
         if n <= capacity - self.octets.len() { capacity } else { capacity.max(self.grown_for(n)) }
     }
@@ -131,17 +131,17 @@ impl OctetQueue {
     }
 
     /// Drops `n` octets in front, or all where there are fewer; says how many.
-    pub fn consume(&mut self, n: usize) -> usize {
+    pub(crate) fn consume(&mut self, n: usize) -> usize {
         self.advance(n, KEPT_CAPACITY, 4)
     }
 
     /// The same for one of many queues that share a bound: it has less than the double of what waits, or the least.
-    pub fn consume_and_fit(&mut self, n: usize) -> usize {
+    pub(crate) fn consume_and_fit(&mut self, n: usize) -> usize {
         self.advance(n, FIRST_CAPACITY, 2)
     }
 
     /// The same for a queue from whose owner the memory is taken soon when it is empty.
-    pub fn pass_on(&mut self, n: usize) -> usize {
+    pub(crate) fn pass_on(&mut self, n: usize) -> usize {
         self.advance(n, PASSED_ON_CAPACITY, 4)
     }
 
@@ -168,7 +168,7 @@ impl OctetQueue {
     }
 
     /// The same, where that is more than half. Says how much memory is held, if anything waits.
-    pub fn fit_if_roomy(&mut self) -> usize {
+    pub(crate) fn fit_if_roomy(&mut self) -> usize {
         if self.capacity() > KEPT_FITTED + 2 * self.len() {
             self.fit(self.len());
         }
@@ -176,7 +176,7 @@ impl OctetQueue {
     }
 
     /// Drops everything.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.empty(KEPT_CAPACITY);
     }
 
@@ -189,12 +189,12 @@ impl OctetQueue {
     }
 
     /// Takes the memory of an empty queue away, for another to use.
-    pub fn take_memory(&mut self) -> Vec<u8> {
+    pub(crate) fn take_memory(&mut self) -> Vec<u8> {
         if self.is_empty() { core::mem::take(self).octets } else { Vec::new() }
     }
 
     /// Gives memory to a queue that has none.
-    pub fn give_memory(&mut self, mut memory: Vec<u8>) {
+    pub(crate) fn give_memory(&mut self, mut memory: Vec<u8>) {
         if self.octets.capacity() == 0 {
             memory.clear();
             self.octets = memory;
@@ -204,33 +204,33 @@ impl OctetQueue {
 
 /// A queue that is mostly empty, and then holds nothing at all.
 #[derive(Clone, Debug, Default)]
-pub struct Held(Option<Box<OctetQueue>>);
+pub(crate) struct Held(Option<Box<OctetQueue>>);
 
 impl Held {
     /// How many octets wait.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.as_slice().len()
     }
 
     /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// What waits.
-    pub fn as_slice(&self) -> &[u8] {
+    pub(crate) fn as_slice(&self) -> &[u8] {
         self.0.as_deref().map_or(&[], OctetQueue::as_slice)
     }
 
     /// Appends octets.
-    pub fn extend(&mut self, octets: &[u8]) {
+    pub(crate) fn extend(&mut self, octets: &[u8]) {
         if !octets.is_empty() {
             self.0.get_or_insert_default().extend(octets);
         }
     }
 
     /// Drops all but the last `left` octets, and the memory with the last.
-    pub fn keep(&mut self, left: usize) {
+    pub(crate) fn keep(&mut self, left: usize) {
         if let Some(queue) = &mut self.0 {
             queue.consume(queue.len().saturating_sub(left));
         }
@@ -242,6 +242,8 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -324,6 +326,28 @@ mod tests {
         assert_eq!((queue.len(), queue.capacity()), (391 << 10, 512 << 10));
     }
 
+    /// Who takes all but a little of what waits does not keep the memory of all.
+    #[test]
+    fn what_little_waits_has_little_memory() {
+        let mut queue = OctetQueue::default();
+        queue.extend(&[7; 1 << 20]);
+        queue.consume((1 << 20) - 600);
+        assert_eq!((queue.len(), queue.capacity()), (600, 1024));
+        // Of many that share a bound none has the double of what waits.
+        queue.extend(&[7; 1 << 16]);
+        while queue.len() > 600 {
+            queue.consume_and_fit(1000);
+            assert!(
+                queue.capacity() < 2 * queue.len().max(1 << 10),
+                "{} of {}",
+                queue.capacity(),
+                queue.len()
+            );
+        }
+        queue.consume_and_fit(600);
+        assert!(queue.capacity() <= 1 << 10);
+    }
+
     proptest! {
         #[test]
         fn no_more_memory_is_held_than_was_foretold(steps in prop::collection::vec((0..90_000usize, 0..90_000usize), 0..50)) {
@@ -352,6 +376,26 @@ mod tests {
             prop_assert!(queue.capacity() <= KEPT_CAPACITY);
             queue.take_memory();
             prop_assert_eq!(queue.capacity(), 0);
+        }
+
+        #[test]
+        fn octets_leave_in_the_order_in_which_they_came(steps in prop::collection::vec((any::<bool>(), 0..5000_usize), 0..100)) {
+            let (mut queue, mut model) = (OctetQueue::default(), VecDeque::new());
+            let mut next = 0_u8;
+            for (extend, octets) in steps {
+                if extend {
+                    let octets: Vec<u8> = (0..octets).map(|_| { next = next.wrapping_add(1); next }).collect();
+                    queue.extend(&octets);
+                    model.extend(octets);
+                } else {
+                    prop_assert_eq!(queue.consume(octets), octets.min(model.len()));
+                    model.drain(..octets.min(model.len()));
+                }
+                prop_assert_eq!((queue.len(), queue.is_empty()), (model.len(), model.is_empty()));
+                prop_assert_eq!(queue.as_slice(), model.make_contiguous());
+            }
+            queue.clear();
+            prop_assert!(queue.is_empty());
         }
     }
 }

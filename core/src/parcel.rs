@@ -2,13 +2,13 @@
 
 /// Writes a parcel.
 #[derive(Clone, Debug, Default)]
-pub struct Packer {
+pub(crate) struct Packer {
     octets: Vec<u8>,
 }
 
 /// Reads a parcel in the order in which it was written. Behind its end there are zeros and nothing.
 #[derive(Clone, Copy, Debug)]
-pub struct Unpacker<'a> {
+pub(crate) struct Unpacker<'a> {
     rest: &'a [u8],
 }
 
@@ -17,7 +17,7 @@ const MORE: u8 = 0x80;
 
 impl Packer {
     /// A number: the smaller, the fewer octets.
-    pub fn number(&mut self, number: impl Into<u64>) {
+    pub(crate) fn number(&mut self, number: impl Into<u64>) {
         let mut left: u64 = number.into();
         while left >= u64::from(MORE) {
             self.octets.push(left as u8 | MORE);
@@ -27,30 +27,30 @@ impl Packer {
     }
 
     /// A number that may not be there.
-    pub fn perhaps(&mut self, number: Option<u32>) {
+    pub(crate) fn perhaps(&mut self, number: Option<u32>) {
         self.number(number.map_or(0, |number| u64::from(number) + 1));
     }
 
     /// Octets.
-    pub fn octets(&mut self, octets: &[u8]) {
+    pub(crate) fn octets(&mut self, octets: &[u8]) {
         self.number(octets.len() as u64);
         self.octets.extend_from_slice(octets);
     }
 
     /// The parcel.
-    pub fn finish(self) -> Box<[u8]> {
+    pub(crate) fn finish(self) -> Box<[u8]> {
         self.octets.into()
     }
 }
 
 impl<'a> Unpacker<'a> {
     /// Of this parcel.
-    pub const fn new(parcel: &'a [u8]) -> Self {
+    pub(crate) const fn new(parcel: &'a [u8]) -> Self {
         Self { rest: parcel }
     }
 
     /// The next number.
-    pub fn number(&mut self) -> u64 {
+    pub(crate) fn number(&mut self) -> u64 {
         let (mut number, mut shift) = (0, 0);
         while let Some((&octet, rest)) = self.rest.split_first() {
             self.rest = rest;
@@ -64,22 +64,22 @@ impl<'a> Unpacker<'a> {
     }
 
     /// The next number, which was written as one of 32 bits.
-    pub fn small(&mut self) -> u32 {
+    pub(crate) fn small(&mut self) -> u32 {
         self.number() as u32
     }
 
     /// The next number, which may not be there.
-    pub fn perhaps(&mut self) -> Option<u32> {
+    pub(crate) fn perhaps(&mut self) -> Option<u32> {
         self.number().checked_sub(1).map(|number| number as u32)
     }
 
     /// The next number, which was written as a truth.
-    pub fn truth(&mut self) -> bool {
+    pub(crate) fn truth(&mut self) -> bool {
         self.number() != 0
     }
 
     /// The next octets.
-    pub fn octets(&mut self) -> &'a [u8] {
+    pub(crate) fn octets(&mut self) -> &'a [u8] {
         let len = usize::try_from(self.number()).unwrap_or(usize::MAX).min(self.rest.len());
         let (octets, rest) = self.rest.split_at(len);
         self.rest = rest;

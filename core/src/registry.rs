@@ -23,10 +23,10 @@ mod retry;
 mod seats;
 mod upstream;
 
-pub use endpoint::Endpoint;
-pub use entry::{Entry, FrontLanes, Lane, Ready, Seat, Starved, Turn};
-pub use seats::Way;
-pub use upstream::{Rank, Upstream, Wanted};
+pub(crate) use endpoint::Endpoint;
+pub(crate) use entry::{Entry, FrontLanes, Lane, Ready, Seat, Starved};
+pub(crate) use seats::Way;
+pub(crate) use upstream::{Rank, Upstream, Wanted};
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ use crate::request::{Needs, Unserved};
 
 /// All upstreams with what serves them.
 #[derive(Clone, Debug, Default)]
-pub struct Registry {
+pub(crate) struct Registry {
     upstreams: Slab<Upstream, UpstreamMarker>,
     entries: Slab<Entry, EntryMarker>,
     lanes: Slab<Lane, LaneMarker>,
@@ -52,7 +52,7 @@ pub struct Registry {
 impl Registry {
     /// Takes these upstreams in place of those it had. Upstreams that keep name and scope keep what they have; those that
     /// are gone finish what they have: `underway` counts the requests of one. What they have counted goes on where the name is there again.
-    pub fn configure(&mut self, configs: &[UpstreamConfig], underway: impl Fn(UpstreamKey) -> usize) {
+    pub(crate) fn configure(&mut self, configs: &[UpstreamConfig], underway: impl Fn(UpstreamKey) -> usize) {
         let keys: Vec<_> = self.upstreams.iter().map(|(key, _)| key).collect();
         for &key in &keys {
             let Some(upstream) = self.upstreams.get_mut(key).filter(|upstream| !upstream.retired) else {
@@ -86,7 +86,7 @@ impl Registry {
 
     /// A request of the upstream has ended. Says whether it was the last of one that is retired: its endpoints are then, too.
     #[inline(always)]
-    pub fn request_ended(&mut self, key: UpstreamKey) -> bool {
+    pub(crate) fn request_ended(&mut self, key: UpstreamKey) -> bool {
         let Some(of) = self.upstreams.get_mut(key).filter(|of| of.retired) else { return false };
         let was_last = of.ended();
         if was_last {
@@ -126,48 +126,52 @@ impl Registry {
     }
 
     /// The upstream that new requests of this name go to.
-    pub fn find(&self, name: &str) -> Option<UpstreamKey> {
+    pub(crate) fn find(&self, name: &str) -> Option<UpstreamKey> {
         let named = |(_, upstream): &(_, &Upstream)| !upstream.retired && &*upstream.config().name == name;
         self.upstreams.iter().find(named).map(|(key, _)| key)
     }
 
     /// All upstreams, those included that are being finished. For snapshots.
-    pub fn upstreams(&self) -> impl Iterator<Item = (UpstreamKey, &Upstream)> {
+    pub(crate) fn upstreams(&self) -> impl Iterator<Item = (UpstreamKey, &Upstream)> {
         self.upstreams.iter()
     }
 
     /// An upstream, unless it is gone.
-    pub fn upstream(&self, key: UpstreamKey) -> Option<&Upstream> {
+    pub(crate) fn upstream(&self, key: UpstreamKey) -> Option<&Upstream> {
         self.upstreams.get(key)
     }
 
     /// An upstream, unless it is gone.
-    pub fn upstream_mut(&mut self, key: UpstreamKey) -> Option<&mut Upstream> {
+    pub(crate) fn upstream_mut(&mut self, key: UpstreamKey) -> Option<&mut Upstream> {
         self.upstreams.get_mut(key)
     }
 
     /// An endpoint, unless it is gone.
-    pub fn endpoint(&self, upstream: UpstreamKey, endpoint: EndpointKey) -> Option<&Endpoint> {
+    pub(crate) fn endpoint(&self, upstream: UpstreamKey, endpoint: EndpointKey) -> Option<&Endpoint> {
         self.upstreams.get(upstream)?.endpoint(endpoint)
     }
 
     /// An endpoint, unless it is gone.
-    pub fn endpoint_mut(&mut self, upstream: UpstreamKey, endpoint: EndpointKey) -> Option<&mut Endpoint> {
+    pub(crate) fn endpoint_mut(
+        &mut self,
+        upstream: UpstreamKey,
+        endpoint: EndpointKey,
+    ) -> Option<&mut Endpoint> {
         self.upstreams.get_mut(upstream)?.endpoint_mut(endpoint)
     }
 
     /// All entries. For snapshots.
-    pub fn entries(&self) -> impl Iterator<Item = (EntryKey, &Entry)> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (EntryKey, &Entry)> {
         self.entries.iter()
     }
 
     /// An entry, unless it is gone.
-    pub fn entry(&self, key: EntryKey) -> Option<&Entry> {
+    pub(crate) fn entry(&self, key: EntryKey) -> Option<&Entry> {
         self.entries.get(key)
     }
 
     /// How many requests wait, in all queues.
-    pub fn queued(&self) -> usize {
+    pub(crate) fn queued(&self) -> usize {
         self.upstreams.iter().map(|(_, upstream)| upstream.queued).sum()
     }
 }
@@ -176,7 +180,7 @@ impl Registry {
 impl Registry {
     /// Something has changed for the entry: a slot is free, a limit was told, a request came.
     #[inline(always)]
-    pub fn wake(&mut self, entry: EntryKey) {
+    pub(crate) fn wake(&mut self, entry: EntryKey) {
         let waits = self.entries.get(entry).is_some_and(|entry| entry.queued > 0);
         if waits && self.next_lane(entry, Unserved::default()).is_some() {
             self.ready.push_back(&mut self.entries, entry);
@@ -185,7 +189,7 @@ impl Registry {
 
     /// The upstream has something to give to anybody: an idle connection, an endpoint that may be dialled. What it is good for
     /// is not known here, so that of each line the first is looked at.
-    pub fn wake_upstream(&mut self, upstream: UpstreamKey) {
+    pub(crate) fn wake_upstream(&mut self, upstream: UpstreamKey) {
         let Some(of) = self.upstreams.get(upstream) else { return };
         if of.special == 0 {
             return self.wake_first(upstream, Needs::Anything);
@@ -198,13 +202,13 @@ impl Registry {
     }
 
     /// How many entries there are.
-    pub fn entry_count(&self) -> usize {
+    pub(crate) fn entry_count(&self) -> usize {
         self.entries.len()
     }
 
     /// The entry has had its turn at what the upstream gives: whether it has used any of it, and what of it waits in vain.
     /// What it did not need may serve the next.
-    pub fn wake_next(&mut self, entry: EntryKey, used: bool, unserved: Unserved) {
+    pub(crate) fn wake_next(&mut self, entry: EntryKey, used: bool, unserved: Unserved) {
         let Some(of) = self.entries.get(entry) else { return };
         if of.front.is_none() {
             // There is nobody else.
@@ -247,7 +251,7 @@ impl Registry {
     }
 
     /// The ledger has no memory for the entry's next request. Who has got some stands behind the others.
-    pub fn starve(&mut self, entry: EntryKey, has_got: bool) {
+    pub(crate) fn starve(&mut self, entry: EntryKey, has_got: bool) {
         if has_got {
             self.starved.unlink(&mut self.entries, entry);
         }
@@ -256,7 +260,7 @@ impl Registry {
 
     /// It is not for want of memory that the entry waits, if it does: what it was offered is for the next.
     #[inline(always)]
-    pub fn sated(&mut self, entry: EntryKey) {
+    pub(crate) fn sated(&mut self, entry: EntryKey) {
         if self.starved.unlink(&mut self.entries, entry) {
             self.feed();
         }
@@ -265,14 +269,14 @@ impl Registry {
     /// The ledger got memory back: the first that waits for it is looked at. It keeps its place until it has got some, so that it does not matter how
     /// often that is said.
     #[inline(always)]
-    pub fn feed(&mut self) {
+    pub(crate) fn feed(&mut self) {
         if let Some(entry) = self.starved.front() {
             self.ready.push_back(&mut self.entries, entry);
         }
     }
 
     /// The next entry to look at.
-    pub fn next_ready(&mut self) -> Option<EntryKey> {
+    pub(crate) fn next_ready(&mut self) -> Option<EntryKey> {
         self.ready.pop_front(&mut self.entries)
     }
 }

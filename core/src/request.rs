@@ -59,17 +59,17 @@ use crate::message::{RequestHead, Version};
 use crate::record::RequestId;
 use crate::routes::Route;
 use crate::time::{Duration, Instant};
-pub use awaiting::{Awaiting, DeadlineTarget, Queued, Request, ResponsePhase, Tunnel};
-pub use needs::{ByNeeds, Needs, Unserved};
-pub use replay::{ContentMemory, Replay};
-pub use retry::{Loss, next_attempt};
+pub(crate) use awaiting::{Awaiting, DeadlineTarget, Queued, Request, ResponsePhase, Tunnel};
+pub(crate) use needs::{ByNeeds, Needs, Unserved};
+pub(crate) use replay::{ContentMemory, Replay};
+pub(crate) use retry::{Loss, next_attempt};
 
 /// The address of a request.
-pub type RequestKey = Key<Request>;
+pub(crate) type RequestKey = Key<Request>;
 
 /// Whom an engine answers to: the stream of a client's connection in this gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FrontAddress {
+pub(crate) struct FrontAddress {
     /// The client's connection.
     pub conn: ConnId,
     /// Its stream.
@@ -78,7 +78,7 @@ pub struct FrontAddress {
 
 /// A request whose head is complete and which nobody has seen yet.
 #[derive(Debug)]
-pub struct Arrived {
+pub(crate) struct Arrived {
     /// Names it in records.
     pub id: RequestId,
     /// Where its response goes.
@@ -103,14 +103,14 @@ pub struct Arrived {
 
 impl Arrived {
     /// Divides the request: what goes to an engine, and what stays to wait for the response.
-    pub fn freeze(self) -> Request {
+    pub(crate) fn freeze(self) -> Request {
         let (awaiting, fields) = Awaiting::new(self);
         Request::new(awaiting, fields, Place::Frozen(Frozen(())))
     }
 }
 
 /// A request on its way to an engine. Nothing of it is emitted to anyone; its content waits with
-/// [`Awaiting`], bounded by the window that the client was given.
+/// `Awaiting`, bounded by the window that the client was given.
 #[cfg_attr(feature = "fork", derive(Clone))]
 #[derive(Debug)]
 pub struct Frozen(());

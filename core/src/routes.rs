@@ -17,7 +17,7 @@ use paths::Paths;
 
 /// A route as a request bears it: it stays as it was when the request came.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Route {
+pub(crate) struct Route {
     /// Names it in records and figures.
     pub name: Arc<str>,
     /// Who serves its requests.
@@ -43,14 +43,14 @@ pub struct Route {
 impl Route {
     /// Whether its requests may become a tunnel of this protocol. Upper and lower case are the same, as RFC 9110 section 7.8
     /// advises.
-    pub fn allows_upgrade(&self, protocol: &[u8]) -> bool {
+    pub(crate) fn allows_upgrade(&self, protocol: &[u8]) -> bool {
         self.upgrades.iter().any(|own| own.as_bytes().eq_ignore_ascii_case(protocol))
     }
 }
 
 /// All routes, in order.
 #[derive(Clone, Debug, Default)]
-pub struct Routes {
+pub(crate) struct Routes {
     routes: Vec<Arc<Route>>,
     /// Routes for all hosts.
     any: Paths,
@@ -73,7 +73,7 @@ type Places<'a> = Vec<(u32, &'a PathPattern)>;
 impl Routes {
     /// A table of these routes. A route whose upstream `find` does not know is left out. `seed` keys the hashes of field
     /// lines; `number` says where the requests of a route's name are counted.
-    pub fn new(
+    pub(crate) fn new(
         configs: &[RouteConfig],
         seed: u64,
         find: impl Fn(&str) -> Option<UpstreamKey>,
@@ -119,7 +119,7 @@ impl Routes {
 
     /// The route of a request with these fields. `None`: nobody serves it.
     #[inline]
-    pub fn of(&mut self, fields: &FieldSection) -> Option<&Arc<Route>> {
+    pub(crate) fn of(&mut self, fields: &FieldSection) -> Option<&Arc<Route>> {
         let origin = fields.origin();
         let place = match self.known.get(origin.spread() % KNOWN) {
             Some(&(of, place)) if of == origin && origin != Origin::NONE => place,
@@ -138,11 +138,6 @@ impl Routes {
             self.known[origin.spread() % KNOWN] = (origin, place);
         }
         place
-    }
-
-    /// The route of a request, by its authority and its path with query. `None`: nobody serves it.
-    pub fn find(&self, authority: &[u8], path: &[u8]) -> Option<&Arc<Route>> {
-        self.at(self.place_of(authority, path)?)
     }
 
     fn at(&self, place: u32) -> Option<&Arc<Route>> {
@@ -212,7 +207,7 @@ mod tests {
     }
 
     fn name<'a>(routes: &'a Routes, authority: &str, path: &str) -> Option<&'a str> {
-        routes.find(authority.as_bytes(), path.as_bytes()).map(|route| &*route.name)
+        routes.at(routes.place_of(authority.as_bytes(), path.as_bytes())?).map(|route| &*route.name)
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::window::{ConnectionLevel, Credit, StreamLevel};
 /// The session of one connection. It is boxed: what the gateway walks stays small, and an idle connection pays for its
 /// own protocol only.
 #[derive(Clone, Debug)]
-pub enum Session {
+pub(crate) enum Session {
     /// HTTP/2.
     H2(Box<h2::Connection>),
     /// HTTP/1.1.
@@ -49,13 +49,13 @@ macro_rules! each {
 impl Session {
     /// Whether it sleeps.
     #[inline]
-    pub const fn is_asleep(&self) -> bool {
+    pub(crate) const fn is_asleep(&self) -> bool {
         matches!(self, Self::Dormant(_))
     }
 
     /// Lets it sleep, if it can; see [`Connection::sleep`](h2::Connection::sleep). HTTP/1.1 remembers too little to gain by it, and gives memory back.
     /// Says whether it sleeps, and gives back the memory that it had for the next field section.
-    pub fn sleep(&mut self, shared: &mut SharedLines) -> Option<FieldSection> {
+    pub(crate) fn sleep(&mut self, shared: &mut SharedLines) -> Option<FieldSection> {
         let session = match self {
             Self::H2(session) => session,
             Self::H1(session) => {
@@ -71,7 +71,7 @@ impl Session {
     }
 
     /// Wakes it, if it sleeps.
-    pub fn wake(&mut self) {
+    pub(crate) fn wake(&mut self) {
         if let Self::Dormant(dormant) = self {
             *self = Self::H2(Box::new(dormant.wake()));
         }
@@ -81,7 +81,7 @@ impl Session {
 /// What differs.
 impl Session {
     /// Server: whether the client's first octets are still to come, which tell what it speaks.
-    pub fn awaits_preface(&self) -> bool {
+    pub(crate) fn awaits_preface(&self) -> bool {
         match self {
             Self::H2(session) => session.awaits_preface(),
             Self::H1(_) | Self::Dormant(_) => false,
@@ -89,7 +89,7 @@ impl Session {
     }
 
     /// The same session, over TLS: what is asked for without a scheme is asked for by `https`.
-    pub fn over_tls(self) -> Self {
+    pub(crate) fn over_tls(self) -> Self {
         match self {
             Self::H1(session) => Self::H1(Box::new(session.over_tls())),
             Self::H2(_) | Self::Dormant(_) => self,
@@ -97,7 +97,7 @@ impl Session {
     }
 
     /// The peer does not speak HTTP: it gets these octets instead of all that waits, and the session has failed.
-    pub fn answer_instead(&mut self, octets: &[u8]) {
+    pub(crate) fn answer_instead(&mut self, octets: &[u8]) {
         match self {
             Self::H2(session) => session.answer_instead(octets),
             // More than its first octets have come.
@@ -106,7 +106,7 @@ impl Session {
     }
 
     /// The limit of concurrent streams that the peer announced; `None` where it set none.
-    pub fn peer_streams_max(&self) -> Option<u32> {
+    pub(crate) fn peer_streams_max(&self) -> Option<u32> {
         match self {
             Self::H2(session) => session.peer_settings().max_concurrent_streams,
             Self::H1(_) => Some(1),
@@ -115,7 +115,7 @@ impl Session {
     }
 
     /// Client: whether the peer understands a request for a tunnel, as far as it has told (RFC 8441 section 3).
-    pub fn offers_tunnels(&self) -> bool {
+    pub(crate) fn offers_tunnels(&self) -> bool {
         match self {
             Self::H2(session) => session.peer_settings().enable_connect_protocol,
             Self::H1(_) => true,
@@ -124,7 +124,7 @@ impl Session {
     }
 
     /// Client: the largest head that the peer says it takes, as [`FieldSection::size`] counts; `None`: it has not said.
-    pub fn peer_head_max(&self) -> Option<u32> {
+    pub(crate) fn peer_head_max(&self) -> Option<u32> {
         match self {
             Self::H2(session) => session.peer.max_header_list_size,
             Self::H1(_) => None,
@@ -133,7 +133,7 @@ impl Session {
     }
 
     /// The version by which the last message came: for `via`.
-    pub fn version(&self) -> Version {
+    pub(crate) fn version(&self) -> Version {
         match self {
             Self::H2(_) | Self::Dormant(_) => Version::Http2,
             Self::H1(session) => session.version(),
@@ -141,7 +141,7 @@ impl Session {
     }
 
     /// Server: how urgent the client finds the response on this stream (RFC 9218); 0 comes first.
-    pub fn urgency(&self, stream: StreamKey) -> u8 {
+    pub(crate) fn urgency(&self, stream: StreamKey) -> u8 {
         match self {
             Self::H2(session) => session.priority(stream).urgency,
             // Its responses leave in order, whatever is said of them.
@@ -150,7 +150,7 @@ impl Session {
     }
 
     /// Server: whether what waits in the stream waits for other streams: over HTTP/1.1 for the responses before, over HTTP/2 for its turn.
-    pub fn stands_in_line(&self, stream: StreamKey) -> bool {
+    pub(crate) fn stands_in_line(&self, stream: StreamKey) -> bool {
         match self {
             Self::H1(session) => !session.is_its_turn(stream),
             Self::H2(session) => session.stands_in_line(stream),
@@ -159,7 +159,7 @@ impl Session {
     }
 
     /// So much time passed, which is worth something to a peer that costs more than it brings. Says how much of it was made use of: the rest is to be counted again.
-    pub fn forgive(&mut self, time: Duration) -> Duration {
+    pub(crate) fn forgive(&mut self, time: Duration) -> Duration {
         match self {
             Self::H2(session) => session.forgive(time),
             Self::H1(session) => session.forgive(time),
@@ -171,7 +171,7 @@ impl Session {
     }
 
     /// Asks the peer whether it is there, if the protocol can; says whether it can.
-    pub fn ping(&mut self, payload: [u8; 8]) -> bool {
+    pub(crate) fn ping(&mut self, payload: [u8; 8]) -> bool {
         match self {
             Self::H2(session) => {
                 session.ping(payload);
@@ -186,13 +186,13 @@ impl Session {
     }
 
     /// Whether trailers wait in their stream while the outbox is full, as content does. Over HTTP/1.1 they follow their content at once.
-    pub fn trailers_wait(&self) -> bool {
+    pub(crate) fn trailers_wait(&self) -> bool {
         !matches!(self, Self::H1(_))
     }
 
     /// The peer has shut its sending direction down. Says whether the session goes on: then events are to be taken once more.
     /// Over HTTP/2 it does not: without the peer's WINDOW_UPDATE frames nothing of length could be sent to it any more.
-    pub fn read_closed(&mut self) -> bool {
+    pub(crate) fn read_closed(&mut self) -> bool {
         match self {
             Self::H2(_) | Self::Dormant(_) => false,
             Self::H1(session) => {
@@ -203,30 +203,30 @@ impl Session {
     }
 
     /// Whether a tunnel goes on whose peer has ended its half.
-    pub fn is_half_open(&self) -> bool {
+    pub(crate) fn is_half_open(&self) -> bool {
         matches!(self, Self::H1(session) if session.is_half_open())
     }
 
     /// Whether nothing more will be said on it, by what was said: the connection is to be closed when its output has left.
     /// HTTP/2 says that by GOAWAY, which has its own ways.
     #[inline]
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         matches!(self, Self::H1(session) if session.has_failed() || session.is_over())
     }
 
     /// Whether a close in good order would end a message that is not whole. HTTP/2 frames every end.
-    pub fn is_cut_short(&self) -> bool {
+    pub(crate) fn is_cut_short(&self) -> bool {
         matches!(self, Self::H1(session) if session.is_cut_short())
     }
 
     /// Server: whether the peer's end is still to be told although its input was taken: then take events once more.
-    pub fn owes_end(&self) -> bool {
+    pub(crate) fn owes_end(&self) -> bool {
         matches!(self, Self::H1(session) if session.owes_end())
     }
 
     /// Whether our sending direction is to be shut down behind what waits, although the peer may still send: half of a tunnel has ended.
     #[inline]
-    pub fn is_write_closed(&self) -> bool {
+    pub(crate) fn is_write_closed(&self) -> bool {
         matches!(self, Self::H1(session) if session.is_write_closed())
     }
 }
@@ -235,7 +235,10 @@ impl Session {
 impl Session {
     /// Octets to events; see the sessions' own `poll_event`.
     #[inline(always)]
-    pub fn poll_event<'a>(&mut self, input: &mut Input<'a>) -> Result<Option<Event<'a>>, ConnectionError> {
+    pub(crate) fn poll_event<'a>(
+        &mut self,
+        input: &mut Input<'a>,
+    ) -> Result<Option<Event<'a>>, ConnectionError> {
         each!(self, session => session.poll_event(input), asleep => {
             self.wake();
             self.poll_event(input)
@@ -243,102 +246,107 @@ impl Session {
     }
 
     /// What waits to be written.
-    pub fn transmit(&self) -> &[u8] {
+    pub(crate) fn transmit(&self) -> &[u8] {
         each!(self, session => session.transmit())
     }
 
     /// `n` octets of it left.
-    pub fn sent(&mut self, n: usize) {
+    pub(crate) fn sent(&mut self, n: usize) {
         each!(self, session => session.sent(n))
     }
 
     /// Whether there is output, or some could be cut.
     #[inline]
-    pub fn has_output(&self) -> bool {
+    pub(crate) fn has_output(&self) -> bool {
         each!(self, session => session.has_output())
     }
 
     /// Whether no further input should be taken in.
     #[inline(always)]
-    pub fn is_congested(&self) -> bool {
+    pub(crate) fn is_congested(&self) -> bool {
         each!(self, session => session.is_congested())
     }
 
     /// Whether input may be taken in again.
-    pub fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         each!(self, session => session.has_room(), asleep => true)
     }
 
     /// Whether an error ended it.
-    pub fn has_failed(&self) -> bool {
+    pub(crate) fn has_failed(&self) -> bool {
         each!(self, session => session.has_failed())
     }
 
     /// Whether it is known what the peer allows.
-    pub fn is_established(&self) -> bool {
+    pub(crate) fn is_established(&self) -> bool {
         each!(self, session => session.is_established(), asleep => true)
     }
 
     /// Client: sends a request head.
-    pub fn open(&mut self, fields: &FieldSection, end: bool) -> Result<StreamKey, OpenError> {
+    pub(crate) fn open(&mut self, fields: &FieldSection, end: bool) -> Result<StreamKey, OpenError> {
         each!(self, session => session.open(fields, end), asleep => Err(OpenError::NotClient))
     }
 
     /// Client: how many requests could be sent now.
-    pub fn open_slots(&self) -> u32 {
+    pub(crate) fn open_slots(&self) -> u32 {
         each!(self, session => session.open_slots())
     }
 
     /// Streams that are open.
     #[inline]
-    pub fn open_streams(&self) -> usize {
+    pub(crate) fn open_streams(&self) -> usize {
         each!(self, session => session.open_streams())
     }
 
     /// Server: sends a response head, interim or final.
-    pub fn send_head(&mut self, key: StreamKey, fields: &FieldSection, end: bool) -> Result<(), SendError> {
+    pub(crate) fn send_head(
+        &mut self,
+        key: StreamKey,
+        fields: &FieldSection,
+        end: bool,
+    ) -> Result<(), SendError> {
         each!(self, session => session.send_head(key, fields, end), asleep => Err(SendError::Gone))
     }
 
     /// Ends a message with a trailer section; `false`: a cut tells of the end.
-    pub fn send_trailers(&mut self, key: StreamKey, fields: FieldSection) -> Result<bool, SendError> {
+    pub(crate) fn send_trailers(&mut self, key: StreamKey, fields: FieldSection) -> Result<bool, SendError> {
         each!(self, session => session.send_trailers(key, fields), asleep => Err(SendError::Gone))
     }
 
     /// Whether our message on this stream lies whole in the outbox, or has left.
-    pub fn has_sent(&self, key: StreamKey) -> bool {
+    pub(crate) fn has_sent(&self, key: StreamKey) -> bool {
         each!(self, session => session.has_sent(key), asleep => true)
     }
 
     /// Cuts content that waits into the outbox.
-    pub fn cut(&mut self) -> Option<Cut> {
+    pub(crate) fn cut(&mut self) -> Option<Cut> {
         each!(self, session => session.cut())
     }
 
     /// Ends a stream before its time.
-    pub fn reset(&mut self, key: StreamKey, code: ErrorCode) {
+    pub(crate) fn reset(&mut self, key: StreamKey, code: ErrorCode) {
         each!(self, session => session.reset(key, code))
     }
 
     /// Client: a request was taken back. A connection of HTTP/1.1 has ended with it.
-    pub fn strain(&mut self) {
+    pub(crate) fn strain(&mut self) {
         if let Self::H2(session) = self {
             session.strain();
         }
     }
 
     /// Client: so many requests were taken back that new ones have to wait.
-    pub fn is_strained(&self) -> bool {
+    pub(crate) fn is_strained(&self) -> bool {
         matches!(self, Self::H2(session) if session.is_strained())
     }
 
     /// Gives received octets back to their stream.
-    pub fn release_stream(&mut self, key: StreamKey, credit: Credit<StreamLevel>) {
+    pub(crate) fn release_stream(&mut self, key: StreamKey, credit: Credit<StreamLevel>) {
         each!(self, session => session.release_stream(key, credit))
     }
 
     /// Gives received octets back to the connection.
-    pub fn release_connection(&mut self, credit: Credit<ConnectionLevel>) {
+    pub(crate) fn release_connection(&mut self, credit: Credit<ConnectionLevel>) {
         each!(self, session => session.release_connection(credit), asleep => {
             self.wake();
             self.release_connection(credit)
@@ -347,52 +355,52 @@ impl Session {
 
     /// What the peer may send on a stream that is opened now, in octets.
     #[inline]
-    pub fn stream_recv_window(&self) -> u32 {
+    pub(crate) fn stream_recv_window(&self) -> u32 {
         each!(self, session => session.stream_recv_window(), dormant => dormant.stream_recv_window())
     }
 
     /// What a stream's receive window is restored to.
-    pub fn recv_window_size(&self, key: StreamKey) -> Option<u32> {
+    pub(crate) fn recv_window_size(&self, key: StreamKey) -> Option<u32> {
         each!(self, session => session.recv_window_size(key))
     }
 
     /// Widens a stream's receive window for good.
-    pub fn widen_recv_window(&mut self, key: StreamKey, by: u32) {
+    pub(crate) fn widen_recv_window(&mut self, key: StreamKey, by: u32) {
         each!(self, session => session.widen_recv_window(key, by))
     }
 
     /// Octets of content that wait in a stream.
-    pub fn queued(&self, key: StreamKey) -> usize {
+    pub(crate) fn queued(&self, key: StreamKey) -> usize {
         each!(self, session => session.queued(key))
     }
 
     /// What waits in a stream's queue gets memory of about its size, which nothing will be added to. Says how much that is.
-    pub fn fit_queue(&mut self, key: StreamKey) -> usize {
+    pub(crate) fn fit_queue(&mut self, key: StreamKey) -> usize {
         each!(self, session => session.fit_queue(key))
     }
 
     /// Octets that wait in all.
-    pub fn buffered(&self) -> usize {
+    pub(crate) fn buffered(&self) -> usize {
         each!(self, session => session.buffered())
     }
 
     /// Attaches a number to a stream.
-    pub fn set_tag(&mut self, key: StreamKey, tag: u64) -> Option<u32> {
+    pub(crate) fn set_tag(&mut self, key: StreamKey, tag: u64) -> Option<u32> {
         each!(self, session => session.set_tag(key, tag))
     }
 
     /// The number of a stream on its connection.
-    pub fn stream_id(&self, key: StreamKey) -> Option<u32> {
+    pub(crate) fn stream_id(&self, key: StreamKey) -> Option<u32> {
         each!(self, session => session.stream_id(key))
     }
 
     /// Takes any stream out without telling the peer.
-    pub fn abandon_stream(&mut self) -> Option<(StreamKey, u64)> {
+    pub(crate) fn abandon_stream(&mut self) -> Option<(StreamKey, u64)> {
         each!(self, session => session.abandon_stream())
     }
 
     /// Announces that the connection ends soon.
-    pub fn announce_goaway(&mut self) {
+    pub(crate) fn announce_goaway(&mut self) {
         each!(self, session => session.announce_goaway(), asleep => {
             self.wake();
             self.announce_goaway()
@@ -400,7 +408,7 @@ impl Session {
     }
 
     /// Says which requests are still served.
-    pub fn goaway(&mut self) {
+    pub(crate) fn goaway(&mut self) {
         each!(self, session => session.goaway(), asleep => {
             self.wake();
             self.goaway()
@@ -408,17 +416,17 @@ impl Session {
     }
 
     /// Whether the last request that is served is known.
-    pub fn goaway_is_final(&self) -> bool {
+    pub(crate) fn goaway_is_final(&self) -> bool {
         each!(self, session => session.goaway_is_final())
     }
 
     /// Whether no further request can ever be sent.
-    pub fn is_going_away(&self) -> bool {
+    pub(crate) fn is_going_away(&self) -> bool {
         each!(self, session => session.is_going_away())
     }
 
     /// The peer broke the protocol.
-    pub fn fail(&mut self, error: ConnectionError) {
+    pub(crate) fn fail(&mut self, error: ConnectionError) {
         each!(self, session => session.fail(error), asleep => {
             self.wake();
             self.fail(error)
@@ -426,17 +434,17 @@ impl Session {
     }
 
     /// What has passed so far.
-    pub fn traffic(&self) -> Traffic {
+    pub(crate) fn traffic(&self) -> Traffic {
         each!(self, session => *session.traffic(), dormant => dormant.outside().traffic)
     }
 
     /// Both windows of the connection: for snapshots.
-    pub fn windows(&self) -> (i32, i32) {
+    pub(crate) fn windows(&self) -> (i32, i32) {
         each!(self, session => session.windows(), dormant => dormant.outside().windows())
     }
 
     /// Octets whose credit is lost: for tests.
-    pub fn credit_lost(&self) -> u64 {
+    pub(crate) fn credit_lost(&self) -> u64 {
         match self {
             Self::H2(session) => session.credit_lost(),
             // Nobody owes credit there.
@@ -446,43 +454,43 @@ impl Session {
     }
 
     /// Whether the peer has begun a head and not ended it.
-    pub fn is_in_field_block(&self, rest: &[u8]) -> bool {
+    pub(crate) fn is_in_field_block(&self, rest: &[u8]) -> bool {
         each!(self, session => session.is_in_field_block(rest))
     }
 
     /// How many heads came whole.
-    pub fn field_blocks_received(&self) -> u64 {
+    pub(crate) fn field_blocks_received(&self) -> u64 {
         each!(self, session => session.field_blocks_received(), dormant => dormant.outside().blocks_received)
     }
 
     /// Takes the memory of an empty outbox away.
-    pub fn take_outbox_memory(&mut self) -> Vec<u8> {
+    pub(crate) fn take_outbox_memory(&mut self) -> Vec<u8> {
         each!(self, session => session.take_outbox_memory())
     }
 
     /// Gives memory to an outbox that has none.
-    pub fn give_outbox_memory(&mut self, memory: Vec<u8>) {
+    pub(crate) fn give_outbox_memory(&mut self, memory: Vec<u8>) {
         each!(self, session => session.give_outbox_memory(memory))
     }
 
     /// Octets of memory that the outbox holds.
     #[inline]
-    pub fn outbox_capacity(&self) -> usize {
+    pub(crate) fn outbox_capacity(&self) -> usize {
         each!(self, session => session.outbox_capacity())
     }
 
     /// Takes the memory for the next field section out.
-    pub fn take_spare(&mut self) -> FieldSection {
+    pub(crate) fn take_spare(&mut self) -> FieldSection {
         each!(self, session => session.take_spare())
     }
 
     /// Whether the next field section would be made of new memory.
-    pub fn lacks_spare(&self) -> bool {
+    pub(crate) fn lacks_spare(&self) -> bool {
         each!(self, session => session.lacks_spare(), asleep => true)
     }
 
     /// Gives memory for the next field section.
-    pub fn recycle(&mut self, fields: FieldSection) {
+    pub(crate) fn recycle(&mut self, fields: FieldSection) {
         each!(self, session => session.recycle(fields))
     }
 }

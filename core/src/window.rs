@@ -7,25 +7,25 @@ use crate::parcel::{Packer, Unpacker};
 
 /// A window would exceed 2^31-1 octets (RFC 9113 section 6.9.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Overflow;
+pub(crate) struct Overflow;
 
 /// How much we may send. Negative after the peer lowered SETTINGS_INITIAL_WINDOW_SIZE (RFC 9113 section 6.9.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SendWindow(i32);
+pub(crate) struct SendWindow(i32);
 
 impl SendWindow {
     /// A window of this size; sizes above 2^31-1 are cut to it.
-    pub const fn new(size: u32) -> Self {
+    pub(crate) const fn new(size: u32) -> Self {
         Self(if size > MAX_WINDOW { MAX_WINDOW as i32 } else { size as i32 })
     }
 
     /// Octets that may be sent now.
-    pub const fn available(self) -> usize {
+    pub(crate) const fn available(self) -> usize {
         if self.0 > 0 { self.0 as usize } else { 0 } // 9113-6.9.2-02
     }
 
     /// The window itself, which may be negative.
-    pub const fn get(self) -> i32 {
+    pub(crate) const fn get(self) -> i32 {
         self.0
     }
 
@@ -38,7 +38,7 @@ impl SendWindow {
     }
 
     /// Takes octets that are cut into a frame. The caller asked [`available`](Self::available) first.
-    pub fn take(&mut self, octets: usize) {
+    pub(crate) fn take(&mut self, octets: usize) {
         debug_assert!(octets <= self.available());
         self.0 -= octets.min(self.available()) as i32;
     }
@@ -48,7 +48,7 @@ impl SendWindow {
     /// # Errors
     ///
     /// The window would exceed 2^31-1.
-    pub fn widen(&mut self, by: i64) -> Result<(), Overflow> {
+    pub(crate) fn widen(&mut self, by: i64) -> Result<(), Overflow> {
         let sum = i64::from(self.0) + by;
         self.0 = i32::try_from(sum).map_err(|_| Overflow)?; // 9113-6.9.1-03
         Ok(())
@@ -57,7 +57,7 @@ impl SendWindow {
 
 /// How much the peer may send, and what we owe it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecvWindow {
+pub(crate) struct RecvWindow {
     /// What the peer may still send as far as it knows. Negative after a lowered initial size was acknowledged.
     available: i32,
     /// Octets released and not yet announced by WINDOW_UPDATE.
@@ -68,32 +68,27 @@ pub struct RecvWindow {
 
 /// The peer sent more than its window (RFC 9113 section 6.9.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Exceeded;
+pub(crate) struct Exceeded;
 
 impl RecvWindow {
     /// A window of this size; sizes above 2^31-1 are cut to it.
-    pub const fn new(size: u32) -> Self {
+    pub(crate) const fn new(size: u32) -> Self {
         let size = if size > MAX_WINDOW { MAX_WINDOW } else { size };
         Self { available: size as i32, pending: 0, size }
     }
 
     /// What the peer may still send.
-    pub const fn available(self) -> i32 {
+    pub(crate) const fn available(self) -> i32 {
         self.available
     }
 
     /// What the window is restored to.
-    pub const fn size(self) -> u32 {
+    pub(crate) const fn size(self) -> u32 {
         self.size
     }
 
-    /// Octets released and not yet announced.
-    pub const fn pending(self) -> u32 {
-        self.pending
-    }
-
     /// Octets that arrived and were not released: with whoever holds their credit.
-    pub const fn unreleased(self) -> u64 {
+    pub(crate) const fn unreleased(self) -> u64 {
         let missing = self.size as i64 - self.available as i64 - self.pending as i64;
         if missing > 0 { missing as u64 } else { 0 }
     }
@@ -114,7 +109,7 @@ impl RecvWindow {
     /// # Errors
     ///
     /// They are more than the window has: nothing is taken from it.
-    pub fn receive(&mut self, octets: u32) -> Result<(), Exceeded> {
+    pub(crate) fn receive(&mut self, octets: u32) -> Result<(), Exceeded> {
         if octets > 0 && i64::from(octets) > i64::from(self.available) {
             return Err(Exceeded);
         }
@@ -124,7 +119,7 @@ impl RecvWindow {
 
     /// Octets left our buffers. Returns the increment to announce once half the window is owed: a function of octet
     /// counts alone, so that it does not matter how the input was cut.
-    pub fn release(&mut self, octets: u32) -> Option<u32> {
+    pub(crate) fn release(&mut self, octets: u32) -> Option<u32> {
         self.pending = self.pending.saturating_add(octets);
         // The peer's window never exceeds 2^31-1: pending octets were taken from it before.
         if self.pending == 0 || self.pending < self.size.div_ceil(2) {
@@ -136,14 +131,14 @@ impl RecvWindow {
     }
 
     /// The size changes: an acknowledged SETTINGS_INITIAL_WINDOW_SIZE moves the window by the difference (6.9.2).
-    pub fn resize(&mut self, delta: i64) {
+    pub(crate) fn resize(&mut self, delta: i64) {
         let clamp = |value: i64, min: i64| value.clamp(min, i64::from(MAX_WINDOW));
         self.available = clamp(i64::from(self.available) + delta, i64::from(i32::MIN)) as i32;
         self.size = clamp(i64::from(self.size) + delta, 0) as u32;
     }
 
     /// The size becomes `size`; returns the increment to announce where it grew.
-    pub fn grow(&mut self, size: u32) -> Option<u32> {
+    pub(crate) fn grow(&mut self, size: u32) -> Option<u32> {
         let increment = size.min(MAX_WINDOW).checked_sub(self.size).filter(|&increment| increment > 0)?;
         self.resize(increment.into());
         Some(increment)
@@ -251,7 +246,7 @@ mod tests {
         assert_eq!(window.receive(1), Err(Exceeded));
         assert_eq!(window.release(49), None);
         assert_eq!(window.release(1), Some(50));
-        assert_eq!((window.available(), window.pending()), (50, 0));
+        assert_eq!((window.available(), window.pending), (50, 0));
     }
 
     #[test]
@@ -348,7 +343,7 @@ mod tests {
                         peer += more.max(0);
                     }
                 }
-                prop_assert_eq!((i64::from(window.available()), i64::from(window.pending())), (peer, owed));
+                prop_assert_eq!((i64::from(window.available()), i64::from(window.pending)), (peer, owed));
                 prop_assert_eq!(peer + held + owed, target);
             }
         }

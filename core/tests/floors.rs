@@ -135,7 +135,12 @@ fn lib_rs_lists_modules_under_their_floor() {
             let digits = heading.chars().filter(char::is_ascii_digit);
             floor = Some(digits.map(|digit| digit as usize - '0' as usize).collect::<Vec<_>>());
         }
-        let Some(module) = line.strip_prefix("pub mod ").and_then(|line| line.strip_suffix(';')) else {
+        let Some(module) = line
+            .strip_prefix("pub ")
+            .unwrap_or(line)
+            .strip_prefix("mod ")
+            .and_then(|line| line.strip_suffix(';'))
+        else {
             continue;
         };
         let own = floor_of(module).or_else(|| floor_of(&format!("{module}/mod")));

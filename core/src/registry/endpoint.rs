@@ -20,7 +20,7 @@ const VAIN_MAX: u32 = 3;
 
 /// An endpoint.
 #[derive(Clone, Debug)]
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     /// Where it is, as the configuration has it.
     pub config: EndpointConfig,
     /// The same as a word, for records and figures.
@@ -75,7 +75,7 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// An endpoint that nobody has dialled yet.
-    pub fn new(config: EndpointConfig) -> Self {
+    pub(crate) fn new(config: EndpointConfig) -> Self {
         let addresses = match &config.host {
             Host::Address(address) => vec![address.clone()],
             Host::Name { .. } => Vec::new(),
@@ -110,12 +110,12 @@ impl Endpoint {
     }
 
     /// What is spoken with it, as far as is known.
-    pub fn spoken(&self) -> Protocol {
+    pub(crate) fn spoken(&self) -> Protocol {
         self.agreed.unwrap_or(self.config.protocol)
     }
 
     /// Its connections, but for those that take no more requests.
-    pub fn serving(&self) -> u32 {
+    pub(crate) fn serving(&self) -> u32 {
         self.connections.saturating_sub(self.draining)
     }
 
@@ -135,7 +135,7 @@ impl Endpoint {
     }
 
     /// Whether it may serve a request with these needs, whose head another has found to be of this size, as far as is known.
-    pub fn serves(&self, needs: Needs, head: u32) -> bool {
+    pub(crate) fn serves(&self, needs: Needs, head: u32) -> bool {
         let is_of_the_kind = match (needs, self.spoken()) {
             // Of a head that nobody has turned down the size is not known.
             (Needs::Anything, _) => return true,
@@ -147,13 +147,13 @@ impl Endpoint {
     }
 
     /// Whether somebody has to say where it is before it can be dialled.
-    pub fn is_unresolved(&self) -> bool {
+    pub(crate) fn is_unresolved(&self) -> bool {
         self.addresses.is_empty()
     }
 
     /// Where it was found to be. An empty answer changes nothing: the last known addresses may still be right. Says whether that is elsewhere than
     /// before.
-    pub fn resolved(&mut self, addresses: Vec<Address>) -> bool {
+    pub(crate) fn resolved(&mut self, addresses: Vec<Address>) -> bool {
         self.resolving = false;
         let differ = |one: &[Address], other: &[Address]| one.iter().any(|address| !other.contains(address));
         let news = !addresses.is_empty()
@@ -166,7 +166,7 @@ impl Endpoint {
     }
 
     /// The address to dial; each in turn, but for those that were not reached a moment ago.
-    pub fn take_address(&mut self, now: Instant) -> Option<Address> {
+    pub(crate) fn take_address(&mut self, now: Instant) -> Option<Address> {
         self.forgive_addresses(now);
         let count = self.addresses.len();
         let mut in_turn = (0..count).map(|n| (self.next_address.wrapping_add(n)) % count);
@@ -187,7 +187,7 @@ impl Endpoint {
 
     /// A dial of the address failed; `None`: the name has none. Says whether there is another, which has not been tried of late, since one was
     /// reached. Where the endpoint rests already it is one of those that were ordered before.
-    pub fn has_another(&mut self, failed: Option<Address>, now: Instant) -> bool {
+    pub(crate) fn has_another(&mut self, failed: Option<Address>, now: Instant) -> bool {
         if self.resting {
             return false;
         }
@@ -203,7 +203,7 @@ impl Endpoint {
     }
 
     /// Where it can be dialled nobody is reached. Says how long the endpoint rests.
-    pub fn failed(&mut self) -> Duration {
+    pub(crate) fn failed(&mut self) -> Duration {
         self.resting = true;
         let rest = REST_MIN.saturating_mul(1 << self.failures.min(5)).min(REST_MAX);
         self.failures = self.failures.saturating_add(1);
@@ -212,7 +212,7 @@ impl Endpoint {
 
     /// A connection that stood has ended, in vain if it has carried nothing and did not stand long. Says whether so many have that it is no different
     /// from one that cannot be dialled.
-    pub fn ended(&mut self, in_vain: bool) -> bool {
+    pub(crate) fn ended(&mut self, in_vain: bool) -> bool {
         self.vain = if in_vain { self.vain.saturating_add(1) } else { 0 };
         self.is_useless()
     }
@@ -223,12 +223,12 @@ impl Endpoint {
     }
 
     /// A request's stream is gone.
-    pub fn stream_over(&mut self) {
+    pub(crate) fn stream_over(&mut self) {
         self.active = self.active.saturating_sub(1);
     }
 
     /// A request was answered.
-    pub fn served(&mut self) {
+    pub(crate) fn served(&mut self) {
         self.vain = 0;
     }
 
@@ -240,7 +240,7 @@ impl Endpoint {
     }
 
     /// A backend said what it allows. That alone is no use where all end in vain.
-    pub fn succeeded(&mut self) {
+    pub(crate) fn succeeded(&mut self) {
         if !self.is_useless() {
             self.resting = false;
             self.failures = 0;

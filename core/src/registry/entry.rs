@@ -11,7 +11,7 @@ use crate::request::{ByNeeds, Needs, Queued, Request, RequestKey};
 
 /// What serves one backend key: an upstream, and in scope `client` one client connection.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The upstream.
     pub upstream: UpstreamKey,
     /// In scope `client`: whose requests it serves.
@@ -28,7 +28,7 @@ pub struct Entry {
 
 /// An engine's place in an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seat {
+pub(crate) struct Seat {
     /// The engine, by its connection.
     pub conn: ConnId,
     /// The endpoint that it is connected to.
@@ -42,7 +42,7 @@ pub struct Seat {
 
 impl Entry {
     /// An entry without engines and requests.
-    pub fn new(upstream: UpstreamKey, front: Option<ConnId>) -> Self {
+    pub(crate) fn new(upstream: UpstreamKey, front: Option<ConnId>) -> Self {
         Self {
             upstream,
             front,
@@ -60,12 +60,12 @@ impl Entry {
     }
 
     /// Whether an engine of this entry is connected, or connecting, to the endpoint.
-    pub fn has_engine_at(&self, endpoint: EndpointKey) -> bool {
+    pub(crate) fn has_engine_at(&self, endpoint: EndpointKey) -> bool {
         self.seats.iter().any(|seat| seat.endpoint == endpoint)
     }
 
     /// Engines at the endpoint whose limits are not known yet.
-    pub fn dials_at(&self, endpoint: EndpointKey) -> u32 {
+    pub(crate) fn dials_at(&self, endpoint: EndpointKey) -> u32 {
         self.seats.iter().filter(|seat| seat.dialling && seat.endpoint == endpoint).count() as u32
     }
 
@@ -75,7 +75,7 @@ impl Entry {
     }
 
     /// Engines whose limits are not known yet.
-    pub fn dials(&self) -> usize {
+    pub(crate) fn dials(&self) -> usize {
         self.seats.iter().filter(|seat| seat.dialling).count()
     }
 
@@ -87,7 +87,7 @@ impl Entry {
 
 /// One client connection's requests in a queue.
 #[derive(Clone, Debug)]
-pub struct Lane {
+pub(crate) struct Lane {
     /// The queue.
     pub entry: EntryKey,
     /// What all of its requests need.
@@ -101,7 +101,7 @@ pub struct Lane {
 
 impl Lane {
     /// A lane without requests.
-    pub fn new(entry: EntryKey, needs: Needs) -> Self {
+    pub(crate) fn new(entry: EntryKey, needs: Needs) -> Self {
         Self { entry, needs, requests: List::default(), turn_taken: 0, turn: Links::default() }
     }
 
@@ -124,11 +124,11 @@ impl Lane {
 
 /// The lanes that a client connection has: for each upstream that it uses one, and one more for each special need.
 #[derive(Clone, Debug, Default)]
-pub struct FrontLanes(pub(super) Box<[(UpstreamKey, LaneKey)]>);
+pub(crate) struct FrontLanes(pub(super) Box<[(UpstreamKey, LaneKey)]>);
 
 /// Names the line of lanes with requests.
 #[derive(Debug)]
-pub enum Turn {}
+pub(crate) enum Turn {}
 
 impl Linked<Turn> for Lane {
     fn links(&self) -> &Links {
@@ -141,7 +141,7 @@ impl Linked<Turn> for Lane {
 
 /// Names the list of entries for which something has changed.
 #[derive(Debug)]
-pub enum Ready {}
+pub(crate) enum Ready {}
 
 impl Linked<Ready> for Entry {
     fn links(&self) -> &Links {
@@ -154,7 +154,7 @@ impl Linked<Ready> for Entry {
 
 /// Names the list of entries that wait for memory of the ledger.
 #[derive(Debug)]
-pub enum Starved {}
+pub(crate) enum Starved {}
 
 impl Linked<Starved> for Entry {
     fn links(&self) -> &Links {

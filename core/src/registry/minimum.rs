@@ -5,12 +5,12 @@ use crate::registry::{Endpoint, Registry, Upstream};
 
 impl Registry {
     /// The next upstream whose endpoints may have fewer connections than they should.
-    pub fn next_short(&mut self) -> Option<UpstreamKey> {
+    pub(crate) fn next_short(&mut self) -> Option<UpstreamKey> {
         self.short.pop()
     }
 
     /// The endpoints of the upstream that have fewer connections than they should, and can have one more now.
-    pub fn short_endpoints(&self, upstream: UpstreamKey) -> Vec<EndpointKey> {
+    pub(crate) fn short_endpoints(&self, upstream: UpstreamKey) -> Vec<EndpointKey> {
         let Some(of) = self.upstreams.get(upstream) else { return Vec::new() };
         let short = |endpoint: &Endpoint| {
             endpoint.serving() < of.config().connections_min && !endpoint.resting && of.has_room(endpoint)
@@ -19,7 +19,7 @@ impl Registry {
     }
 
     /// Something has changed after which endpoints of the upstream may have fewer connections than they should.
-    pub fn look_for_short(&mut self, upstream: UpstreamKey) {
+    pub(crate) fn look_for_short(&mut self, upstream: UpstreamKey) {
         let wants = |of: &Upstream| of.config().connections_min > 0 && !of.retired;
         if self.upstreams.get(upstream).is_some_and(wants) && !self.short.contains(&upstream) {
             self.short.push(upstream);

@@ -8,12 +8,12 @@ use crate::request::{Needs, Request, RequestKey, Unserved};
 /// The queue.
 impl Registry {
     /// Whether one more request of the upstream may wait, whoever's it is: less than half of the queue is taken.
-    pub fn has_room(&self, upstream: UpstreamKey) -> bool {
+    pub(crate) fn has_room(&self, upstream: UpstreamKey) -> bool {
         self.upstreams.get(upstream).is_some_and(|of| 2 * of.queued < of.config().queue_max as usize)
     }
 
     /// How many more requests of the upstream may wait.
-    pub fn places_left(&self, upstream: UpstreamKey) -> usize {
+    pub(crate) fn places_left(&self, upstream: UpstreamKey) -> usize {
         let left = |of: &Upstream| (of.config().queue_max as usize).saturating_sub(of.queued);
         self.upstreams.get(upstream).map_or(0, left)
     }
@@ -21,7 +21,7 @@ impl Registry {
     /// A frozen request of this client waits for an engine of the upstream, behind those that came before it and are as
     /// urgent. Says its lane; `None` where the upstream is gone.
     #[inline(always)]
-    pub fn submit(
+    pub(crate) fn submit(
         &mut self,
         requests: &mut Slab<Request>,
         key: RequestKey,
@@ -37,7 +37,7 @@ impl Registry {
     }
 
     /// A request of the lane has another urgency: where it waits, it gets another place.
-    pub fn reorder(&mut self, requests: &mut Slab<Request>, key: RequestKey, at: LaneKey) {
+    pub(crate) fn reorder(&mut self, requests: &mut Slab<Request>, key: RequestKey, at: LaneKey) {
         let Some(lane) = self.lanes.get_mut(at) else { return };
         if lane.requests.unlink(requests, key) {
             let after = lane.place(requests, key);
@@ -64,7 +64,7 @@ impl Registry {
 
     /// The client's lane in the upstream's queue for requests with these needs.
     #[inline(always)]
-    pub fn lane(
+    pub(crate) fn lane(
         &mut self,
         upstream: UpstreamKey,
         front: ConnId,
@@ -101,7 +101,7 @@ impl Registry {
     }
 
     /// A client has nothing under way: of its lanes those go that no engines are kept for. They come again with its next request.
-    pub fn leave_lanes(&mut self, lanes: &mut FrontLanes) {
+    pub(crate) fn leave_lanes(&mut self, lanes: &mut FrontLanes) {
         let stays = |&&(_, key): &&(UpstreamKey, LaneKey)| {
             let Some(lane) = self.lanes.get(key) else { return false };
             let is_kept = self.entries.get(lane.entry).is_some_and(|entry| entry.front.is_some());
@@ -116,7 +116,7 @@ impl Registry {
 
     /// A client is gone: its lanes are. Its requests have been withdrawn. Says which engines, if any, have lost their
     /// entry with it.
-    pub fn forget_front(&mut self, lanes: FrontLanes) -> Vec<Seat> {
+    pub(crate) fn forget_front(&mut self, lanes: FrontLanes) -> Vec<Seat> {
         let mut orphans = Vec::new();
         for &(_, key) in &lanes.0 {
             self.leave_turn(key);
@@ -145,17 +145,17 @@ impl Registry {
     }
 
     /// The entries of the upstream of which somebody stands in a line.
-    pub fn waiting(&self, upstream: UpstreamKey) -> Vec<EntryKey> {
+    pub(crate) fn waiting(&self, upstream: UpstreamKey) -> Vec<EntryKey> {
         let Some(of) = self.upstreams.get(upstream) else { return Vec::new() };
         if let Some(shared) = of.shared {
             return vec![shared];
         }
         let lanes = Needs::ALL.into_iter().flat_map(|needs| of.lines[needs].iter(&self.lanes));
-        lanes.filter_map(|lane| self.lanes.get(lane).map(|lane| lane.entry)).collect()
+        lanes.filter_map(|lane| self.entry_of(lane)).collect()
     }
 
     /// The request that the entry thaws next, of those that do not wait in vain, and what all in its lane need.
-    pub fn next_request(&self, entry: EntryKey, unserved: Unserved) -> Option<(RequestKey, Needs)> {
+    pub(crate) fn next_request(&self, entry: EntryKey, unserved: Unserved) -> Option<(RequestKey, Needs)> {
         let lane = self.next_lane(entry, unserved)?;
         Some((lane.requests.front()?, lane.needs))
     }
@@ -178,12 +178,18 @@ impl Registry {
     }
 
     /// The entry that a lane belongs to.
-    pub fn entry_of(&self, lane: LaneKey) -> Option<EntryKey> {
+    pub(crate) fn entry_of(&self, lane: LaneKey) -> Option<EntryKey> {
         self.lanes.get(lane).map(|lane| lane.entry)
     }
 
     /// A request of the lane was given to an engine: it is the next client's turn.
-    pub fn thawed(&mut self, requests: &mut Slab<Request>, key: RequestKey, lane: LaneKey, by: EndpointKey) {
+    pub(crate) fn thawed(
+        &mut self,
+        requests: &mut Slab<Request>,
+        key: RequestKey,
+        lane: LaneKey,
+        by: EndpointKey,
+    ) {
         let Some((upstream, needs, is_shared)) = self.take_out(requests, key, lane) else { return };
         if let Some(upstream) = self.upstreams.get_mut(upstream) {
             // A client with engines of its own has taken no turn of another's.
@@ -195,7 +201,7 @@ impl Registry {
     }
 
     /// A request waits no longer.
-    pub fn withdraw(&mut self, requests: &mut Slab<Request>, key: RequestKey, at: LaneKey) {
+    pub(crate) fn withdraw(&mut self, requests: &mut Slab<Request>, key: RequestKey, at: LaneKey) {
         self.take_out(requests, key, at);
     }
 
@@ -226,12 +232,12 @@ impl Registry {
 /// Shares: a client that holds as much as it may takes no turns.
 impl Registry {
     /// The lane takes no turns until [`release`](Self::release).
-    pub fn hold(&mut self, lane: LaneKey) {
+    pub(crate) fn hold(&mut self, lane: LaneKey) {
         self.leave_turn(lane);
     }
 
     /// The client's lanes take turns again.
-    pub fn release(&mut self, lanes: &FrontLanes) {
+    pub(crate) fn release(&mut self, lanes: &FrontLanes) {
         for &(_, key) in &lanes.0 {
             if let Some(lane) = self.lanes.get(key).filter(|lane| !lane.requests.is_empty()) {
                 let entry = lane.entry;

@@ -62,12 +62,12 @@ impl Registry {
     }
 
     /// Octets of a request's content that are kept to be sent again.
-    pub fn replay_octets(&self, upstream: UpstreamKey) -> u32 {
+    pub(crate) fn replay_octets(&self, upstream: UpstreamKey) -> u32 {
         self.upstreams.get(upstream).map_or(0, |of| of.config().retry.replay_octets)
     }
 
     /// Takes a retry of a request that may have been executed from the upstream's budget.
-    pub fn take_retry(&mut self, upstream: UpstreamKey, now: Instant) -> bool {
+    pub(crate) fn take_retry(&mut self, upstream: UpstreamKey, now: Instant) -> bool {
         let Some(of) = self.upstreams.get_mut(upstream) else { return false };
         let percent = of.config().retry.budget_percent;
         of.retries.withdraw(percent, now)
@@ -75,7 +75,7 @@ impl Registry {
 
     /// A request that was live waits again, at the place that it had by its age (B66). `false`: there is no queue any more
     /// that an engine could serve.
-    pub fn resubmit(&mut self, requests: &mut Slab<Request>, key: RequestKey, lane: LaneKey) -> bool {
+    pub(crate) fn resubmit(&mut self, requests: &mut Slab<Request>, key: RequestKey, lane: LaneKey) -> bool {
         let Some(of) = self.lanes.get(lane) else { return false };
         let upstream = self.entries.get(of.entry).and_then(|entry| self.upstreams.get(entry.upstream));
         if upstream.is_none_or(|upstream| upstream.endpoints().next().is_none()) {

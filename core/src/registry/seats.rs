@@ -8,7 +8,7 @@ use crate::request::Needs;
 
 /// Where the next request of an entry may go beside the engines that the entry has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub(crate) enum Way {
     /// A connection is idle at the endpoint and can be adopted.
     Adopt(EndpointKey, ConnId),
     /// A connection to the endpoint can be ordered.
@@ -21,7 +21,7 @@ impl Registry {
     /// where there is none. An endpoint without a connection of this entry is one; an idle connection that is `of_use` is adopted
     /// before another is made.
     #[inline(always)]
-    pub fn better_way(
+    pub(crate) fn better_way(
         &self,
         entry: EntryKey,
         best: Option<Rank>,
@@ -53,7 +53,7 @@ impl Registry {
     }
 
     /// The best connection that is idle and `of_use`, wherever it is.
-    pub fn idle_way(
+    pub(crate) fn idle_way(
         &self,
         entry: EntryKey,
         wanted: Wanted,
@@ -71,7 +71,12 @@ impl Registry {
     /// What is left where no engine has a slot and [`better_way`](Self::better_way) found nothing: one more connection to an
     /// endpoint that has some, if the policy dials; or a try in spite of everything, where there is nobody at all.
     /// `one_stream_each`: of those alone whose connections carry one request each.
-    pub fn last_resort(&self, entry: EntryKey, wanted: Wanted, one_stream_each: bool) -> Option<EndpointKey> {
+    pub(crate) fn last_resort(
+        &self,
+        entry: EntryKey,
+        wanted: Wanted,
+        one_stream_each: bool,
+    ) -> Option<EndpointKey> {
         let entry = self.entries.get(entry)?;
         let upstream = self.upstreams.get(entry.upstream)?;
         let deserted = entry.seats.is_empty() && upstream.all_rest();
@@ -99,13 +104,13 @@ impl Registry {
     }
 
     /// Whether the endpoint of the entry's upstream could not be dialled when that was tried last.
-    pub fn is_in_doubt(&self, entry: EntryKey, endpoint: EndpointKey) -> bool {
+    pub(crate) fn is_in_doubt(&self, entry: EntryKey, endpoint: EndpointKey) -> bool {
         let upstream = self.entries.get(entry).and_then(|entry| self.upstreams.get(entry.upstream));
         upstream.and_then(|of| of.endpoint(endpoint)).is_some_and(Endpoint::is_in_doubt)
     }
 
     /// What requests in the lane have waited for in vain.
-    pub fn waited_for(&self, lane: LaneKey) -> Cause {
+    pub(crate) fn waited_for(&self, lane: LaneKey) -> Cause {
         let Some(entry) = self.lanes.get(lane).and_then(|lane| self.entries.get(lane.entry)) else {
             return Cause::QueueLimit;
         };
@@ -125,7 +130,7 @@ impl Registry {
     }
 
     /// An engine's limits are late: whoever waits in the entry is tried elsewhere.
-    pub fn dial_is_slow(&mut self, entry: EntryKey, conn: ConnId) {
+    pub(crate) fn dial_is_slow(&mut self, entry: EntryKey, conn: ConnId) {
         let seats = self.entries.get_mut(entry).map(|entry| &mut entry.seats);
         if let Some(seat) = seats.and_then(|seats| seats.iter_mut().find(|seat| seat.conn == conn)) {
             seat.slow = true;
@@ -134,20 +139,20 @@ impl Registry {
     }
 
     /// Whether the entry's requests wait in vain: no engine, none on its way, and every endpoint was tried a moment ago.
-    pub fn is_hopeless(&self, entry: EntryKey) -> bool {
+    pub(crate) fn is_hopeless(&self, entry: EntryKey) -> bool {
         let Some(entry) = self.entries.get(entry) else { return false };
         let all_rest = |upstream: &Upstream| upstream.all_rest();
         entry.seats.is_empty() && self.upstreams.get(entry.upstream).is_none_or(all_rest)
     }
 
     /// Whether the upstream has connections that serve somebody, or might.
-    pub fn is_at_work(&self, upstream: UpstreamKey) -> bool {
+    pub(crate) fn is_at_work(&self, upstream: UpstreamKey) -> bool {
         self.upstreams.get(upstream).is_some_and(|of| of.endpoints().any(|(_, of)| of.is_at_work()))
     }
 
     /// Whether the upstream has nobody who could serve a request with these needs and a head of this size. One that was turned down does not wait for who cannot
     /// be reached: whether that would take it is not known.
-    pub fn lacks(&self, upstream: UpstreamKey, needs: Needs, head: u32) -> bool {
+    pub(crate) fn lacks(&self, upstream: UpstreamKey, needs: Needs, head: u32) -> bool {
         let is_there = |of: &Endpoint| needs != Needs::LargeHead || !of.resting;
         let serves = |of: &Upstream| of.endpoints().any(|(_, of)| of.serves(needs, head) && is_there(of));
         needs != Needs::Anything && !self.upstreams.get(upstream).is_some_and(serves)
@@ -155,7 +160,7 @@ impl Registry {
 
     /// Whether the entry's requests must not wait: every engine is full, none is on its way, and the policy is to refuse. Of an entry without
     /// engines: whether there is no place for one.
-    pub fn is_refused(&self, entry: EntryKey) -> bool {
+    pub(crate) fn is_refused(&self, entry: EntryKey) -> bool {
         let Some(entry) = self.entries.get(entry) else { return false };
         let Some(upstream) = self.upstreams.get(entry.upstream) else { return false };
         let is_full = if entry.seats.is_empty() { upstream.is_full() } else { entry.dials() == 0 };
@@ -163,12 +168,12 @@ impl Registry {
     }
 
     /// How many streams a connection of the upstream carries at most by its scope.
-    pub fn streams_cap(&self, upstream: UpstreamKey) -> u32 {
+    pub(crate) fn streams_cap(&self, upstream: UpstreamKey) -> u32 {
         self.upstreams.get(upstream).map_or(0, Upstream::streams_cap)
     }
 
     /// A connection was ordered, for an engine of the entry or for whoever needs it next.
-    pub fn register(
+    pub(crate) fn register(
         &mut self,
         upstream: UpstreamKey,
         endpoint: EndpointKey,
@@ -220,7 +225,7 @@ impl Registry {
     }
 
     /// An idle connection gets an engine of the entry.
-    pub fn adopt(&mut self, key: EntryKey, endpoint: EndpointKey, conn: ConnId) {
+    pub(crate) fn adopt(&mut self, key: EntryKey, endpoint: EndpointKey, conn: ConnId) {
         if let Some(entry) = self.entries.get(key) {
             self.leave_idle(entry.upstream, endpoint, conn);
             self.seat(key, Seat { conn, endpoint, dialling: false, slow: false });
@@ -229,7 +234,7 @@ impl Registry {
 
     /// The engine is out of requests: it is deregistered, and its connection is idle from now on, in one step (B31). Says
     /// whether its endpoint still wants the connection. Who waits is not woken.
-    pub fn deregister(
+    pub(crate) fn deregister(
         &mut self,
         entry: Option<EntryKey>,
         upstream: UpstreamKey,
@@ -249,7 +254,7 @@ impl Registry {
 
     /// An engine leaves its entry, by its identity and never by its key (F3). Says whether its backend had not told its
     /// limits yet.
-    pub fn unseat(&mut self, key: EntryKey, conn: ConnId) -> bool {
+    pub(crate) fn unseat(&mut self, key: EntryKey, conn: ConnId) -> bool {
         let Some(entry) = self.entries.get_mut(key) else { return false };
         let Some(at) = entry.seats.iter().position(|seat| seat.conn == conn) else { return false };
         let (seat, upstream) = (entry.seats.swap_remove(at), entry.upstream);
@@ -262,14 +267,14 @@ impl Registry {
     }
 
     /// An idle connection is idle no longer.
-    pub fn leave_idle(&mut self, upstream: UpstreamKey, endpoint: EndpointKey, conn: ConnId) {
+    pub(crate) fn leave_idle(&mut self, upstream: UpstreamKey, endpoint: EndpointKey, conn: ConnId) {
         if let Some(endpoint) = self.endpoint_mut(upstream, endpoint) {
             endpoint.idle.retain(|&other| other != conn);
         }
     }
 
     /// A backend said its limit.
-    pub fn limit_told(
+    pub(crate) fn limit_told(
         &mut self,
         upstream: UpstreamKey,
         entry: Option<EntryKey>,
@@ -296,7 +301,7 @@ impl Registry {
     }
 
     /// A connection of the endpoint takes requests, and its backend understands those for tunnels; or that is over.
-    pub fn offer_tunnels(&mut self, upstream: UpstreamKey, endpoint: EndpointKey, offers: bool) {
+    pub(crate) fn offer_tunnels(&mut self, upstream: UpstreamKey, endpoint: EndpointKey, offers: bool) {
         let Some(of) = self.endpoint_mut(upstream, endpoint) else { return };
         of.offering = if offers { of.offering + 1 } else { of.offering.saturating_sub(1) };
         // What its successors will say nobody knows.
@@ -305,7 +310,7 @@ impl Registry {
 
     /// A connection of the endpoint takes no more requests, and has a place in the pool no longer: whoever waits may have another, and the endpoint
     /// may have fewer than it should.
-    pub fn drains(&mut self, upstream: UpstreamKey, endpoint: EndpointKey) {
+    pub(crate) fn drains(&mut self, upstream: UpstreamKey, endpoint: EndpointKey) {
         let Some(of) = self.endpoint_mut(upstream, endpoint) else { return };
         of.draining += 1;
         of.forget_what_was_offered();
@@ -314,7 +319,7 @@ impl Registry {
     }
 
     /// A connection of the endpoint takes requests, and its backend allows no stream on it for now; or that is over.
-    pub fn bar(&mut self, upstream: UpstreamKey, endpoint: EndpointKey, barred: bool) {
+    pub(crate) fn bar(&mut self, upstream: UpstreamKey, endpoint: EndpointKey, barred: bool) {
         let Some(of) = self.endpoint_mut(upstream, endpoint) else { return };
         of.barred = if barred { of.barred + 1 } else { of.barred.saturating_sub(1) };
         // It has slots, though it may have nobody's engine; and the last one makes room for others.
@@ -325,7 +330,12 @@ impl Registry {
     }
 
     /// A connection of the endpoint is gone.
-    pub fn connection_gone(&mut self, upstream: UpstreamKey, endpoint: EndpointKey, was_draining: bool) {
+    pub(crate) fn connection_gone(
+        &mut self,
+        upstream: UpstreamKey,
+        endpoint: EndpointKey,
+        was_draining: bool,
+    ) {
         if let Some(of) = self.upstreams.get_mut(upstream) {
             of.connection_gone(endpoint, was_draining);
         }

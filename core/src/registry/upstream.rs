@@ -12,11 +12,11 @@ use crate::registry::retry::RetryBudget;
 use crate::request::{ByNeeds, Needs};
 
 /// How an endpoint stands among those of its upstream: the lowest is the best. The second number decides among equals.
-pub type Rank = (u32, usize);
+pub(crate) type Rank = (u32, usize);
 
 /// What the next request of an entry wants of its endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// The endpoint that has failed it: any other is better.
     pub avoid: Option<EndpointKey>,
     /// What it needs.
@@ -27,7 +27,7 @@ pub struct Wanted {
 
 /// An upstream.
 #[derive(Clone, Debug)]
-pub struct Upstream {
+pub(crate) struct Upstream {
     config: UpstreamConfig,
     endpoints: Slab<Endpoint, EndpointMarker>,
     /// In the order of the configuration.
@@ -96,7 +96,7 @@ impl Upstream {
     }
 
     /// What it was made from.
-    pub fn config(&self) -> &UpstreamConfig {
+    pub(crate) fn config(&self) -> &UpstreamConfig {
         &self.config
     }
 
@@ -174,22 +174,22 @@ impl Upstream {
     }
 
     /// An endpoint, unless it is gone.
-    pub fn endpoint(&self, key: EndpointKey) -> Option<&Endpoint> {
+    pub(crate) fn endpoint(&self, key: EndpointKey) -> Option<&Endpoint> {
         self.endpoints.get(key)
     }
 
     /// An endpoint, unless it is gone.
-    pub fn endpoint_mut(&mut self, key: EndpointKey) -> Option<&mut Endpoint> {
+    pub(crate) fn endpoint_mut(&mut self, key: EndpointKey) -> Option<&mut Endpoint> {
         self.endpoints.get_mut(key)
     }
 
     /// Requests in the queues of all its entries.
-    pub fn queued(&self) -> usize {
+    pub(crate) fn queued(&self) -> usize {
         self.queued
     }
 
     /// Whether a new configuration has it no more.
-    pub fn is_retired(&self) -> bool {
+    pub(crate) fn is_retired(&self) -> bool {
         self.retired
     }
 
@@ -203,17 +203,17 @@ impl Upstream {
     }
 
     /// The endpoints in the order of the configuration.
-    pub fn endpoints(&self) -> impl Iterator<Item = (EndpointKey, &Endpoint)> {
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = (EndpointKey, &Endpoint)> {
         self.order.iter().filter_map(|&key| Some((key, self.endpoints.get(key)?)))
     }
 
     /// All endpoints, those included that the configuration has no more. Walks everything: for snapshots.
-    pub fn all_endpoints(&self) -> impl Iterator<Item = (EndpointKey, &Endpoint)> {
+    pub(crate) fn all_endpoints(&self) -> impl Iterator<Item = (EndpointKey, &Endpoint)> {
         self.endpoints.iter()
     }
 
     /// How an endpoint stands for the next request. One that has failed it is the last of all.
-    pub fn rank(&self, key: EndpointKey, endpoint: &Endpoint, wanted: Wanted) -> Rank {
+    pub(crate) fn rank(&self, key: EndpointKey, endpoint: &Endpoint, wanted: Wanted) -> Rank {
         let rank = match self.config.balance {
             Balance::LeastActive => (endpoint.active, endpoint.place),
             Balance::RoundRobin => {
@@ -234,7 +234,7 @@ impl Upstream {
 
     /// An endpoint's rank for the next request, if it may serve it.
     #[inline(always)]
-    pub fn rank_of(&self, key: EndpointKey, wanted: Wanted) -> Option<Rank> {
+    pub(crate) fn rank_of(&self, key: EndpointKey, wanted: Wanted) -> Option<Rank> {
         let endpoint = self.endpoint(key).filter(|of| of.serves(wanted.needs, wanted.head))?;
         Some(self.rank(key, endpoint, wanted))
     }
@@ -281,7 +281,7 @@ impl Upstream {
 
     /// Whether a connection of the endpoint may be replaced before it has ended: streams may last long on one that takes no more. Of those there are
     /// no more than of the others.
-    pub fn has_room_for_successor(&self, endpoint: &Endpoint) -> bool {
+    pub(crate) fn has_room_for_successor(&self, endpoint: &Endpoint) -> bool {
         endpoint.spoken() == Protocol::Http1 || endpoint.draining < self.config.connections_max
     }
 

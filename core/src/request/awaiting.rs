@@ -18,7 +18,7 @@ use crate::window::{ConnectionLevel, Credit, StreamLevel};
 
 /// How far the response has come on its way to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ResponsePhase {
+pub(crate) enum ResponsePhase {
     /// Nothing but interim responses was passed on.
     Awaited,
     /// The final head with this status was passed on.
@@ -29,7 +29,7 @@ pub enum ResponsePhase {
 
 /// How far a tunnel has come to its end. Either side may end first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tunnel {
+pub(crate) struct Tunnel {
     /// The client's end was passed on.
     pub client_ended: bool,
     /// The backend's end was passed on.
@@ -38,7 +38,7 @@ pub struct Tunnel {
 
 /// What a deadline is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeadlineTarget {
+pub(crate) enum DeadlineTarget {
     /// A connection.
     Conn(ConnId),
     /// A request.
@@ -55,7 +55,7 @@ pub enum DeadlineTarget {
 /// both sides, and the duties of its end.
 #[cfg_attr(feature = "fork", derive(Clone))]
 #[derive(Debug)]
-pub struct Awaiting {
+pub(crate) struct Awaiting {
     /// Names it in records.
     pub id: RequestId,
     /// Where the response goes.
@@ -141,7 +141,7 @@ pub struct Awaiting {
 
 impl Awaiting {
     /// Whose backends serve it, if anybody's do.
-    pub fn upstream(&self) -> Option<UpstreamKey> {
+    pub(crate) fn upstream(&self) -> Option<UpstreamKey> {
         self.route.as_ref().map(|route| route.upstream)
     }
 
@@ -194,7 +194,7 @@ impl Awaiting {
     }
 
     /// An attempt is over of whose response nothing was passed on.
-    pub fn count(&mut self, how: AttemptOutcome) {
+    pub(crate) fn count(&mut self, how: AttemptOutcome) {
         match how {
             AttemptOutcome::Complete | AttemptOutcome::Unprocessed(_) => {}
             AttemptOutcome::Failed(_) | AttemptOutcome::Abandoned => self.maybe_executed += 1,
@@ -202,7 +202,7 @@ impl Awaiting {
     }
 
     /// The attempt was lost, and the request waits again, with all that was given away.
-    pub fn take_back(&mut self, attempt: &Attempt, now: Instant) {
+    pub(crate) fn take_back(&mut self, attempt: &Attempt, now: Instant) {
         self.waited += attempt.thawed.saturating_since(self.frozen);
         self.tried += attempt.had_for(now);
         self.frozen = now;
@@ -211,7 +211,7 @@ impl Awaiting {
     }
 
     /// The status that the client got, or 0 where none left.
-    pub fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         match self.response {
             ResponsePhase::Awaited => 0,
             ResponsePhase::Begun(status) | ResponsePhase::Local(status, _) => status,
@@ -222,7 +222,7 @@ impl Awaiting {
 /// A request of the gateway: what waits, and where the rest is.
 #[cfg_attr(feature = "fork", derive(Clone))]
 #[derive(Debug)]
-pub struct Request {
+pub(crate) struct Request {
     /// What stays with the front.
     pub awaiting: Awaiting,
     /// Its original head: what is sent is made from it, anew for each attempt.
@@ -239,7 +239,7 @@ impl Request {
     }
 
     /// Takes the request off its backend stream, if it is on one, to put it elsewhere.
-    pub fn take_live(&mut self) -> Option<Live> {
+    pub(crate) fn take_live(&mut self) -> Option<Live> {
         match self.place.take() {
             Place::Live(live) => Some(live),
             other => {
@@ -250,7 +250,7 @@ impl Request {
     }
 
     /// Puts the request on a backend stream: it is frozen. Its content passes through `relay`, and some trailers are kept out.
-    pub fn thaw(
+    pub(crate) fn thaw(
         &mut self,
         permit: Permit,
         attempt: Attempt,
@@ -263,7 +263,7 @@ impl Request {
     }
 
     /// It was frozen, and will never be thawed. Says whether it was.
-    pub fn abandon(&mut self) -> bool {
+    pub(crate) fn abandon(&mut self) -> bool {
         match self.place.take() {
             Place::Frozen(frozen) => {
                 self.place = Place::Finished(frozen.abandon());
@@ -277,14 +277,14 @@ impl Request {
     }
 
     /// Nothing more will be exchanged with a backend about it. Says what is known of the attempt, if it was on a stream.
-    pub fn finish(&mut self) -> Option<Attempt> {
+    pub(crate) fn finish(&mut self) -> Option<Attempt> {
         let (finished, attempt) = self.take_live()?.finish();
         self.place = Place::Finished(finished);
         Some(attempt)
     }
 
     /// The one completion: the memory that the request held, if it is finished.
-    pub fn settle(&mut self) -> Option<Option<Reservation>> {
+    pub(crate) fn settle(&mut self) -> Option<Option<Reservation>> {
         match self.place.take() {
             Place::Finished(finished) => Some(finished.settle()),
             other => {
@@ -295,7 +295,7 @@ impl Request {
     }
 
     /// Octets that wait to be transformed, both ways.
-    pub fn relayed_octets(&self) -> usize {
+    pub(crate) fn relayed_octets(&self) -> usize {
         let outgoing = match &self.place {
             Place::Live(live) => live.relay.as_deref(),
             Place::Frozen(_) | Place::Finished(_) => None,
@@ -305,7 +305,7 @@ impl Request {
     }
 
     /// The request's stream of a backend, where it has one.
-    pub fn live_mut(&mut self) -> Option<&mut Live> {
+    pub(crate) fn live_mut(&mut self) -> Option<&mut Live> {
         match &mut self.place {
             Place::Live(live) => Some(live),
             Place::Frozen(_) | Place::Finished(_) => None,
@@ -315,7 +315,7 @@ impl Request {
 
 /// Names the lane of frozen requests.
 #[derive(Debug)]
-pub enum Queued {}
+pub(crate) enum Queued {}
 
 impl Linked<Queued> for Request {
     fn links(&self) -> &Links {

@@ -4,7 +4,7 @@ use core::ops::{Index, IndexMut};
 
 /// What a request needs of the backend that serves it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Needs {
+pub(crate) enum Needs {
     /// Whatever the configuration names.
     #[default]
     Anything,
@@ -19,12 +19,12 @@ pub enum Needs {
 
 impl Needs {
     /// All there are.
-    pub const ALL: [Self; 4] = [Self::Anything, Self::Tunnel, Self::Http1, Self::LargeHead];
+    pub(crate) const ALL: [Self; 4] = [Self::Anything, Self::Tunnel, Self::Http1, Self::LargeHead];
 }
 
 /// A value for each of the needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ByNeeds<T> {
+pub(crate) struct ByNeeds<T> {
     anything: T,
     tunnel: T,
     http1: T,
@@ -57,23 +57,23 @@ impl<T> IndexMut<Needs> for ByNeeds<T> {
 
 /// The needs that nobody can serve for now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unserved(ByNeeds<bool>);
+pub(crate) struct Unserved(ByNeeds<bool>);
 
 impl Unserved {
     /// A request with these needs waits in vain. Where nobody serves one that can do with any, nobody serves the others.
-    pub fn add(&mut self, needs: Needs) {
+    pub(crate) fn add(&mut self, needs: Needs) {
         for other in Needs::ALL {
             self.0[other] |= needs == Needs::Anything || other == needs;
         }
     }
 
     /// Whether such a request would wait in vain.
-    pub fn has(&self, needs: Needs) -> bool {
+    pub(crate) fn has(&self, needs: Needs) -> bool {
         self.0[needs]
     }
 
     /// Whether there is somebody for each.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }

@@ -11,7 +11,7 @@ use crate::outbox::OctetQueue;
 /// stream's queue for a second time: the bound of a configuration counts that ledger more than once ([`memory_bound`](crate::config::Config::memory_bound)).
 #[cfg_attr(feature = "fork", derive(Clone))]
 #[derive(Debug, Default)]
-pub struct Replay {
+pub(crate) struct Replay {
     content: OctetQueue,
     trailers: Option<Box<FieldSection>>,
     held: Option<Reservation>,
@@ -23,28 +23,29 @@ pub struct Replay {
 
 impl Replay {
     /// Whether the request can be sent again: all that a backend was given is here, and nothing of a response was passed on.
-    pub const fn is_possible(&self) -> bool {
+    pub(crate) const fn is_possible(&self) -> bool {
         !self.over
     }
 
     /// Octets kept.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.content.len()
     }
 
     /// Octets of memory that are reserved for it.
-    pub fn reserved(&self) -> u32 {
+    pub(crate) fn reserved(&self) -> u32 {
         self.held.as_ref().map_or(0, Reservation::octets)
-    }
-
-    /// Whether no octets are kept.
-    pub fn is_empty(&self) -> bool {
-        self.content.is_empty()
     }
 
     /// Content is given to a backend. Beyond `max` octets, or where the ledger has no memory, it is not kept, and the request
     /// cannot be sent again.
-    pub fn keep(&mut self, data: &[u8], max: u32, ledger: &mut Ledger, memory: &mut impl ContentMemory) {
+    pub(crate) fn keep(
+        &mut self,
+        data: &[u8],
+        max: u32,
+        ledger: &mut Ledger,
+        memory: &mut impl ContentMemory,
+    ) {
         if self.over || data.is_empty() {
             return;
         }
@@ -57,7 +58,7 @@ impl Replay {
     }
 
     /// The same for content that waited, which is moved here.
-    pub fn keep_all(
+    pub(crate) fn keep_all(
         &mut self,
         content: OctetQueue,
         max: u32,
@@ -80,7 +81,7 @@ impl Replay {
     }
 
     /// Trailers are given to a backend.
-    pub fn keep_trailers(&mut self, trailers: &FieldSection) {
+    pub(crate) fn keep_trailers(&mut self, trailers: &FieldSection) {
         if !self.over {
             self.trailers = Some(Box::new(trailers.clone()));
         }
@@ -88,14 +89,14 @@ impl Replay {
 
     /// The request goes back to where nobody has been given anything. Of its content the client is owed the window of the
     /// last `owed` octets.
-    pub fn take(&mut self, owed: u32) -> (OctetQueue, Option<FieldSection>) {
+    pub(crate) fn take(&mut self, owed: u32) -> (OctetQueue, Option<FieldSection>) {
         // What is kept is bounded by a u32.
         self.credited = (self.content.len() as u32).saturating_sub(owed);
         (core::mem::take(&mut self.content), self.trailers.take().map(|trailers| *trailers))
     }
 
     /// Octets were cut for a backend: how many of them for the first time.
-    pub fn cut(&mut self, octets: u32) -> u32 {
+    pub(crate) fn cut(&mut self, octets: u32) -> u32 {
         let again = octets.min(self.credited);
         self.credited -= again;
         octets - again
@@ -103,7 +104,7 @@ impl Replay {
 
     /// The request will not be sent again. Memory stays reserved for what is sent a second time and waits in its stream.
     #[inline(always)]
-    pub fn end(&mut self, ledger: &mut Ledger, memory: &mut impl ContentMemory) {
+    pub(crate) fn end(&mut self, ledger: &mut Ledger, memory: &mut impl ContentMemory) {
         self.over = true;
         self.trailers = None;
         if self.content.capacity() > 0 {
@@ -116,7 +117,7 @@ impl Replay {
 
     /// The request is over.
     #[inline]
-    pub fn settle(&mut self, ledger: &mut Ledger, memory: &mut impl ContentMemory) {
+    pub(crate) fn settle(&mut self, ledger: &mut Ledger, memory: &mut impl ContentMemory) {
         self.credited = 0;
         self.end(ledger, memory);
         self.held = None;
@@ -124,7 +125,7 @@ impl Replay {
 }
 
 /// Where the memory for content comes from, and where it goes.
-pub trait ContentMemory {
+pub(crate) trait ContentMemory {
     /// Gives the queue memory for so many octets, if it has none and there is some.
     fn lend(&mut self, queue: &mut OctetQueue, octets: usize);
     /// Takes the memory of content that nobody needs any more.

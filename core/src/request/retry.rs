@@ -8,7 +8,7 @@ use crate::time::Duration;
 
 /// How a backend failed a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
+pub(crate) enum Loss {
     /// The backend said that it did not process the request, or nothing of the request had left (RFC 9113 section 8.7).
     Unprocessed,
     /// The stream or its connection broke: the backend may have executed the request.
@@ -20,7 +20,7 @@ pub enum Loss {
 
 impl Loss {
     /// What is lost with a connection that ended for `cause`.
-    pub const fn of_connection(cause: Cause) -> Self {
+    pub(crate) const fn of_connection(cause: Cause) -> Self {
         match cause {
             Cause::ConnectionTerminated | Cause::BackendProtocol | Cause::Tls(_) => Self::Broken,
             Cause::ConnectionRefused
@@ -53,7 +53,7 @@ impl Loss {
     }
 
     /// What is lost with a stream that the backend reset.
-    pub const fn of_stream(code: ErrorCode) -> Self {
+    pub(crate) const fn of_stream(code: ErrorCode) -> Self {
         match code {
             ErrorCode::REFUSED_STREAM => Self::Unprocessed,
             // The backend asks for fewer requests, or for another protocol.
@@ -63,7 +63,7 @@ impl Loss {
     }
 
     /// The outcome of an attempt that was lost so.
-    pub const fn outcome(self, cause: Cause) -> AttemptOutcome {
+    pub(crate) const fn outcome(self, cause: Cause) -> AttemptOutcome {
         match self {
             Self::Unprocessed => AttemptOutcome::Unprocessed(cause),
             Self::Broken | Self::Final => AttemptOutcome::Failed(cause),
@@ -81,7 +81,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(250);
 ///
 /// All layers share the account: `attempts` counts every thawing, `maybe_executed` those that a backend may have executed
 /// (B66). What was provably not processed has a limit of its own and spends no budget.
-pub fn next_attempt(
+pub(crate) fn next_attempt(
     awaiting: &Awaiting,
     loss: Loss,
     asked_as_get: bool,

@@ -8,34 +8,34 @@ use crate::time::Duration;
 
 impl Session {
     /// Client: how long the connection may be idle, where the backend has said so. HTTP/2 says goodbye instead.
-    pub fn idle_max(&self) -> Option<Duration> {
+    pub(crate) fn idle_max(&self) -> Option<Duration> {
         if let Self::H1(session) = self { session.idle_max() } else { None }
     }
 
     /// Client: the tag of the request that waits for the first octet of its response.
-    pub fn unanswered_request(&self) -> Option<u64> {
+    pub(crate) fn unanswered_request(&self) -> Option<u64> {
         if let Self::H1(session) = self { session.unanswered_request() } else { None }
     }
 
     /// Server: the next response says that it is the last. Says whether it can: HTTP/2 has GOAWAY.
-    pub fn leave_in_turn(&mut self) -> bool {
+    pub(crate) fn leave_in_turn(&mut self) -> bool {
         let Self::H1(session) = self else { return false };
         session.announce_goaway();
         true
     }
 
     /// Server: the head of a request over HTTP/1.1 has not come in time. Says whether others before it are answered first.
-    pub fn refuse_late_request(&mut self) -> bool {
+    pub(crate) fn refuse_late_request(&mut self) -> bool {
         if let Self::H1(session) = self { session.refuse_late_request() } else { false }
     }
 
     /// Server: an upgrade is not given; says whether there was one. HTTP/2 knows none that would be another request without.
-    pub fn decline_upgrade(&mut self, stream: StreamKey) -> bool {
+    pub(crate) fn decline_upgrade(&mut self, stream: StreamKey) -> bool {
         if let Self::H1(session) = self { session.decline_upgrade(stream) } else { false }
     }
 
     /// Server: what a response to this request offers if it says that an upgrade is needed.
-    pub fn offer_upgrades(&mut self, stream: StreamKey, protocols: &[Arc<str>]) {
+    pub(crate) fn offer_upgrades(&mut self, stream: StreamKey, protocols: &[Arc<str>]) {
         if let Self::H1(session) = self {
             session.offer_upgrades(stream, protocols);
         }

@@ -6,7 +6,7 @@ use crate::session::Session;
 impl Session {
     /// Appends content. A stream that is gone has failed its request already, or will with the next event: it takes all.
     #[inline]
-    pub fn send_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Sent {
+    pub(crate) fn send_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Sent {
         let sent = match self {
             Self::H2(session) => session.send_data(key, data, end),
             Self::H1(session) => session.send_data(key, data, end),
@@ -18,7 +18,7 @@ impl Session {
 
     /// Octets that wait to be written.
     #[inline]
-    pub fn output_waiting(&self) -> usize {
+    pub(crate) fn output_waiting(&self) -> usize {
         match self {
             Self::H2(session) => session.outbox.len(),
             Self::H1(session) => session.output_waiting(),
@@ -27,7 +27,7 @@ impl Session {
     }
 
     /// Memory of what waits to be written, when a section of so many octets has been added, if any, and what nobody asks for memory for.
-    pub fn output_memory(&self, section: usize) -> usize {
+    pub(crate) fn output_memory(&self, section: usize) -> usize {
         match self {
             Self::H2(session) => session.output_memory(section),
             Self::H1(session) => session.output_memory(section),
@@ -36,7 +36,7 @@ impl Session {
     }
 
     /// How many octets ever left.
-    pub fn octets_sent(&self) -> u64 {
+    pub(crate) fn octets_sent(&self) -> u64 {
         match self {
             Self::H2(session) => session.octets_sent(),
             Self::H1(session) => session.octets_sent(),
@@ -45,7 +45,7 @@ impl Session {
     }
 
     /// How many octets will have left when what waits in the outbox now has.
-    pub fn octets_queued(&self) -> u64 {
+    pub(crate) fn octets_queued(&self) -> u64 {
         match self {
             Self::H2(session) => session.octets_queued(),
             Self::H1(session) => session.octets_queued(),
@@ -55,7 +55,7 @@ impl Session {
 
     /// Server: octets of content that were ever cut, for whichever stream: the last digits. `None` over HTTP/1.1, where each response waits for the one
     /// before.
-    pub fn content_cut(&self) -> Option<u32> {
+    pub(crate) fn content_cut(&self) -> Option<u32> {
         match self {
             Self::H2(session) => Some(session.content_cut()),
             Self::H1(_) | Self::Dormant(_) => None,

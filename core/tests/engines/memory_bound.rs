@@ -408,24 +408,6 @@ fn heads_in_records_that_nobody_has_taken_are_accounted_for() {
     assert_eq!(memory.gateway.view().head_octets, 0, "all have been taken");
 }
 
-/// Who takes all but a little of what waits does not keep the memory of all.
-#[test]
-fn what_little_waits_has_little_memory() {
-    use shuntyard_core::outbox::OctetQueue;
-    let mut queue = OctetQueue::default();
-    queue.extend(&[7; 1 << 20]);
-    queue.consume((1 << 20) - 600);
-    assert_eq!((queue.len(), queue.capacity()), (600, 1024));
-    // Of many that share a bound none has the double of what waits.
-    queue.extend(&[7; 1 << 16]);
-    while queue.len() > 600 {
-        queue.consume_and_fit(1000);
-        assert!(queue.capacity() < 2 * queue.len().max(1 << 10), "{} of {}", queue.capacity(), queue.len());
-    }
-    queue.consume_and_fit(600);
-    assert!(queue.capacity() <= 1 << 10);
-}
-
 /// Windows grow from one size to another, and each lies in a queue of the next power of two.
 #[test]
 fn the_bound_takes_windows_at_the_size_at_which_they_need_most() {

@@ -1,4 +1,5 @@
-//! Floors 2 and 3: frames, settings, and messages through both of a connection's codecs.
+//! Properties of frames, settings, and messages through both of a connection's codecs (floors 2 and 3), each against a model that is too
+//! simple to be wrong. Storage, windows and the ledger, which are private, have theirs beside the code; HPACK's are in `hpack_properties`.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
