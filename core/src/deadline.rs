@@ -32,18 +32,22 @@ impl<T> Linked<Kind> for Deadline<T> {
     }
 }
 
-/// The address of an armed deadline.
-pub(crate) type DeadlineKey<T> = Key<Deadline<T>>;
+/// Marks the keys of deadlines.
+#[derive(Debug)]
+pub(crate) enum DeadlineMarker {}
+
+/// The address of an armed deadline, whatever it is for.
+pub(crate) type DeadlineKey = Key<DeadlineMarker>;
 
 /// All armed deadlines, in `N` kinds. Within a kind deadlines are mostly armed in the order in which they end, so that
 /// the place of a new one is at or near the end of its list.
 #[derive(Clone, Debug)]
 pub(crate) struct Deadlines<T, const N: usize> {
-    slab: Slab<Deadline<T>>,
-    lists: [List<Deadline<T>, Kind>; N],
+    slab: Slab<Deadline<T>, DeadlineMarker>,
+    lists: [List<Deadline<T>, Kind, DeadlineMarker>; N],
     /// The kinds that have any in their list, a bit each: few of them at any time.
     present: u32,
-    early: BTreeMap<(Instant, NonZeroU64), DeadlineKey<T>>,
+    early: BTreeMap<(Instant, NonZeroU64), DeadlineKey>,
     /// How many of these there are of each kind.
     early_of: [u32; N],
     /// The last place in the tree that was given.
@@ -75,7 +79,7 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
     }
 
     /// Arms a deadline of a kind below `N`.
-    pub(crate) fn arm(&mut self, kind: u8, at: Instant, target: T) -> DeadlineKey<T> {
+    pub(crate) fn arm(&mut self, kind: u8, at: Instant, target: T) -> DeadlineKey {
         () = Self::KINDS_HAVE_BITS;
         let key = self.slab.insert(Deadline { at, kind, target, links: Links::default(), place: None });
         self.link(key, kind, at);
@@ -83,7 +87,7 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
     }
 
     /// Arms one anew, as another kind or for another time; says whether it was still armed.
-    pub(crate) fn rearm(&mut self, key: DeadlineKey<T>, kind: u8, at: Instant) -> bool {
+    pub(crate) fn rearm(&mut self, key: DeadlineKey, kind: u8, at: Instant) -> bool {
         self.unlink(key);
         let Some(deadline) = self.slab.get_mut(key) else { return false };
         (deadline.kind, deadline.at) = (kind, at);
@@ -92,7 +96,7 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
     }
 
     #[inline(always)]
-    fn link(&mut self, key: DeadlineKey<T>, kind: u8, at: Instant) {
+    fn link(&mut self, key: DeadlineKey, kind: u8, at: Instant) {
         let list = &mut self.lists[kind as usize];
         let mut after = list.back();
         let mut steps = 0;
@@ -116,7 +120,7 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
     }
 
     #[inline(always)]
-    fn unlink(&mut self, key: DeadlineKey<T>) {
+    fn unlink(&mut self, key: DeadlineKey) {
         let Some(deadline) = self.slab.get_mut(key) else { return };
         match deadline.place.take() {
             Some(place) => {
@@ -135,19 +139,19 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
     }
 
     /// Disarms a deadline; a stale key is fine.
-    pub(crate) fn cancel(&mut self, key: DeadlineKey<T>) {
+    pub(crate) fn cancel(&mut self, key: DeadlineKey) {
         self.unlink(key);
         self.slab.discard(key);
     }
 
     /// All that are armed, in no order: name, kind, end and target.
     #[cfg(feature = "observe")]
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (DeadlineKey<T>, u8, Instant, T)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (DeadlineKey, u8, Instant, T)> {
         self.slab.iter().map(|(key, deadline)| (key, deadline.kind, deadline.at, deadline.target))
     }
 
     /// When a deadline ends, if it is armed.
-    pub(crate) fn end(&self, key: DeadlineKey<T>) -> Option<Instant> {
+    pub(crate) fn end(&self, key: DeadlineKey) -> Option<Instant> {
         Some(self.slab.get(key)?.at)
     }
 
@@ -168,7 +172,7 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
     /// Takes the deadline of a kind that would come first of those that were armed in order, or of the others where there is none.
     pub(crate) fn pop_first(&mut self, kind: u8) -> Option<T> {
         let is_of_kind =
-            |key: &DeadlineKey<T>| self.slab.get(*key).is_some_and(|deadline| deadline.kind == kind);
+            |key: &DeadlineKey| self.slab.get(*key).is_some_and(|deadline| deadline.kind == kind);
         let early = || match self.early_of[kind as usize] {
             0 => None,
             _ => self.early.values().copied().find(is_of_kind),
@@ -179,7 +183,7 @@ impl<T: Copy, const N: usize> Deadlines<T, N> {
         Some(target)
     }
 
-    fn first(&self) -> Option<DeadlineKey<T>> {
+    fn first(&self) -> Option<DeadlineKey> {
         let early = self.early.first_key_value().map(|(_, &key)| key);
         let mut present = self.present;
         let lists = core::iter::from_fn(|| {
@@ -282,7 +286,7 @@ mod tests {
         #[test]
         fn deadlines_come_in_order(alarms in vec(alarm(), 0..300)) {
             let mut deadlines = Deadlines::<usize, 3>::default();
-            let mut model: BTreeMap<usize, (u8, u64, DeadlineKey<usize>)> = BTreeMap::new();
+            let mut model: BTreeMap<usize, (u8, u64, DeadlineKey)> = BTreeMap::new();
             let (mut now, mut done) = (0, Vec::new());
             for (target, alarm) in alarms.into_iter().enumerate() {
                 match alarm {

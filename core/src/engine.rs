@@ -8,7 +8,6 @@ use crate::h2::StreamKey;
 use crate::key::{EndpointKey, EntryKey, UpstreamKey};
 use crate::ledger::{Ledger, Permit};
 use crate::outbox::Loudness;
-use crate::request::DeadlineTarget;
 use crate::session::Session;
 use crate::time::Instant;
 
@@ -29,7 +28,7 @@ pub(crate) struct Leftovers {
     /// The streams, in the order in which their time ends.
     pub streams: Vec<Leftover>,
     /// When the first of them has had its time.
-    pub deadline: Option<DeadlineKey<DeadlineTarget>>,
+    pub deadline: Option<DeadlineKey>,
 }
 
 /// One of them.
@@ -63,7 +62,7 @@ pub(crate) struct Engine {
     /// Its backend understands requests for tunnels, which its endpoint counts.
     pub offers_tunnels: bool,
     /// Its backend has seen too many requests taken back, and rests: the next look at it.
-    pub easing: Option<DeadlineKey<DeadlineTarget>>,
+    pub easing: Option<DeadlineKey>,
     /// Streams whose requests have got another answer, if there are any.
     pub leftovers: Option<Box<Leftovers>>,
     /// Whether there was much output at once lately.

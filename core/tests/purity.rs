@@ -80,7 +80,7 @@ fn the_feature_observe_only_reads() {
         "mod fork;",
         "mod observe;",
         "pub use observe::{Glance, Inspection, Wait, Whereabouts};",
-        "pub(crate) fn iter(&self) -> impl Iterator<Item = (DeadlineKey<T>, u8, Instant, T)> {",
+        "pub(crate) fn iter(&self) -> impl Iterator<Item = (DeadlineKey, u8, Instant, T)> {",
         "pub(super) fn is_some(&self) -> bool {",
         "pub(super) fn most(&self) -> u32 {",
         "struct Lost;",

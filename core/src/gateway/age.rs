@@ -3,10 +3,9 @@
 //! Balancers spread connections, not requests; one that lasts for ever pins its load to where it once went.
 
 use crate::gateway::conn::{Age, Conn, Life, Side};
-use crate::gateway::deadlines::Kind;
+use crate::gateway::due::{DeadlineTarget, Kind};
 use crate::gateway::{ConnId, Gateway};
 use crate::record::Cause;
-use crate::request::DeadlineTarget;
 use crate::time::{Duration, Instant};
 
 impl Gateway {

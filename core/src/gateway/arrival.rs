@@ -4,7 +4,7 @@ use crate::address::Address;
 use crate::config::Protocol;
 use crate::fields::{FieldName, FieldSection};
 use crate::gateway::conn::{self, Conn, Life, Side};
-use crate::gateway::deadlines::Kind;
+use crate::gateway::due::Kind;
 use crate::gateway::{Accepted, ConnId, Connected, Gateway};
 use crate::h2::Role;
 use crate::routes::host_of;

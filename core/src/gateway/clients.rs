@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use crate::address::Address;
 use crate::counters::Limit;
 use crate::gateway::conn::{Conn, Life, Side};
-use crate::gateway::deadlines::Kind;
+use crate::gateway::due::{DeadlineTarget, Kind};
 use crate::gateway::{ConnId, Gateway};
 use crate::key::UpstreamKey;
 use crate::record::Cause;
-use crate::request::{DeadlineTarget, RequestKey};
+use crate::request::RequestKey;
 use crate::time::Instant;
 
 /// How many deadlines are looked at for one idle client: most belong to clients that are.

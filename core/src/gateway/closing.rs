@@ -4,7 +4,7 @@ use crate::counters::Limit;
 use crate::engine::EnginePhase;
 use crate::error::ConnectionError;
 use crate::gateway::conn::{Conn, Life, Side};
-use crate::gateway::deadlines::Kind;
+use crate::gateway::due::{DeadlineTarget, Kind};
 use crate::gateway::front::key_of;
 use crate::gateway::{Action, ConnId, Gateway};
 use crate::record::{Cause, Outcome};
@@ -224,12 +224,12 @@ impl Gateway {
             return;
         }
         if self.drain.is_some() {
-            self.deadlines.arm(Kind::Drain as u8, now + deadline, crate::request::DeadlineTarget::Drain);
+            self.deadlines.arm(Kind::Drain as u8, now + deadline, DeadlineTarget::Drain);
             return;
         }
         self.drain = Some(Drain { deadline, cut: 0, reported: false, closing: false });
         self.pace_accepting();
-        let target = crate::request::DeadlineTarget::Drain;
+        let target = DeadlineTarget::Drain;
         for kind in [Kind::DrainStep, Kind::Drain] {
             let at = now + self.duration(kind);
             self.deadlines.arm(kind as u8, at, target);

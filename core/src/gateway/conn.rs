@@ -15,7 +15,6 @@ use crate::h2::{Connection, Role};
 use crate::ledger::Reservation;
 use crate::outbox::{Held, Loudness};
 use crate::registry::FrontLanes;
-use crate::request::DeadlineTarget;
 use crate::session::Session;
 use crate::time::Instant;
 use crate::tls::TlsFacts;
@@ -98,14 +97,14 @@ pub(super) enum Age {
     #[default]
     Endless,
     /// With this deadline.
-    Armed(DeadlineKey<DeadlineTarget>),
+    Armed(DeadlineKey),
     /// Then, if it is still there: it sleeps, and has been idle for too long before.
     Asleep(Instant),
 }
 
 impl Age {
     /// The deadline, if one is armed; none is armed any more.
-    pub(super) fn disarm(&mut self) -> Option<DeadlineKey<DeadlineTarget>> {
+    pub(super) fn disarm(&mut self) -> Option<DeadlineKey> {
         match core::mem::take(self) {
             Self::Armed(key) => Some(key),
             Self::Endless | Self::Asleep(_) => None,
@@ -133,11 +132,11 @@ pub(super) struct Conn {
     /// Input discarded while lingering.
     pub(super) discarded: u32,
     /// Preface, idleness or lingering.
-    pub(super) deadline: Option<DeadlineKey<DeadlineTarget>>,
+    pub(super) deadline: Option<DeadlineKey>,
     /// A field block that the client has begun: the last digits of its number, and by when it must end.
-    pub(super) block_deadline: Option<(u32, DeadlineKey<DeadlineTarget>)>,
+    pub(super) block_deadline: Option<(u32, DeadlineKey)>,
     /// Output that the peer does not take.
-    pub(super) write_deadline: Option<DeadlineKey<DeadlineTarget>>,
+    pub(super) write_deadline: Option<DeadlineKey>,
     /// The end of its time.
     pub(super) age_deadline: Age,
     /// Whether it may sleep, of a client.
@@ -265,7 +264,7 @@ mod tests {
             ("connection", size_of::<Conn>(), 240),
             ("asleep", size_of::<crate::h2::Dormant>(), 40),
             ("HTTP/1.1", size_of::<crate::h1::Connection>(), 432),
-            ("deadline", size_of::<crate::deadline::Deadline<DeadlineTarget>>(), 56),
+            ("deadline", size_of::<crate::deadline::Deadline<crate::gateway::due::DeadlineTarget>>(), 56),
             ("lane", size_of::<crate::registry::Lane>(), 72),
             ("stream", size_of::<crate::h2::Stream>(), 128),
         ];

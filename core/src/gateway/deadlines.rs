@@ -1,90 +1,16 @@
 //! What ends when a deadline comes.
 
-use crate::deadline::{DeadlineKey, Deadlines};
+use crate::deadline::DeadlineKey;
 use crate::error::{ConnectionError, ErrorCode};
 use crate::gateway::conn::{Conn, Life, Side};
+use crate::gateway::due::{Armed, DeadlineTarget, Kind};
 use crate::gateway::leftover::LEFTOVER;
 use crate::gateway::tunnel::Direction;
 use crate::gateway::{ConnId, Gateway};
 use crate::record::Cause;
-use crate::request::{Awaiting, DeadlineTarget, Place, Request, RequestKey, ResponsePhase};
+use crate::request::{Awaiting, Place, Request, RequestKey, ResponsePhase};
 use crate::session::Session;
 use crate::time::{Duration, Instant};
-
-/// The kinds of deadlines. All of one kind last equally long, so that their list stays in order by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// The connection does not stand.
-    Connect,
-    /// The peer's preface or SETTINGS.
-    Preface,
-    /// A field block that a client has begun.
-    FieldBlock,
-    /// A connection without streams, of a client.
-    FrontIdle,
-    /// A connection without streams, to a backend.
-    BackendIdle,
-    /// The peer's input is discarded.
-    Linger,
-    /// The peer takes no output.
-    WriteStall,
-    /// A request waits frozen.
-    Queue,
-    /// A request that was refused rests.
-    Pause,
-    /// A request as a whole.
-    Total,
-    /// A backend owes a response head.
-    Response,
-    /// Content does not move.
-    Progress,
-    /// The pause of an endpoint after a dial that failed.
-    Rest,
-    /// The next look at a name.
-    Resolve,
-    /// A connection has had its time.
-    Age,
-    /// A backend was asked whether it is still there, or is looked at.
-    Vigil,
-    /// A backend has seen too many requests taken back.
-    Ease,
-    /// What is left of a response that nobody wants.
-    Leftover,
-    /// The second GOAWAY of a drain.
-    DrainStep,
-    /// The end of a drain.
-    Drain,
-}
-
-impl Kind {
-    const ALL: [Self; 20] = [
-        Self::Connect,
-        Self::Preface,
-        Self::FieldBlock,
-        Self::FrontIdle,
-        Self::BackendIdle,
-        Self::Linger,
-        Self::WriteStall,
-        Self::Queue,
-        Self::Pause,
-        Self::Total,
-        Self::Response,
-        Self::Progress,
-        Self::Rest,
-        Self::Resolve,
-        Self::Age,
-        Self::Vigil,
-        Self::Ease,
-        Self::Leftover,
-        Self::DrainStep,
-        Self::Drain,
-    ];
-    pub(super) const COUNT: usize = Self::ALL.len();
-
-    pub(super) fn from_index(index: u8) -> Self {
-        Self::ALL.get(usize::from(index)).copied().unwrap_or(Self::Drain)
-    }
-}
 
 /// How long clients get to see the first GOAWAY of a drain before the second names the last stream: a round trip, amply.
 const DRAIN_STEP: Duration = Duration::from_millis(500);
@@ -104,8 +30,8 @@ const RESOLVE: Duration = Duration::from_secs(30);
 /// Arms a deadline of a request, in place of the one before.
 #[inline(always)]
 fn arm_for(
-    deadlines: &mut Deadlines<DeadlineTarget, { Kind::COUNT }>,
-    deadline: &mut Option<DeadlineKey<DeadlineTarget>>,
+    deadlines: &mut Armed,
+    deadline: &mut Option<DeadlineKey>,
     (kind, at): (Kind, Instant),
     key: RequestKey,
 ) {

@@ -3,7 +3,7 @@
 use crate::config::Protocol;
 use crate::engine::Engine;
 use crate::gateway::conn::{Conn, Life, Side};
-use crate::gateway::deadlines::Kind;
+use crate::gateway::due::Kind;
 use crate::gateway::{Action, ConnId, Gateway, Secure};
 use crate::h2::Role;
 use crate::key::{EndpointKey, EntryKey, UpstreamKey};

@@ -3,13 +3,12 @@
 use crate::address::Address;
 use crate::engine::EnginePhase;
 use crate::gateway::conn::{Conn, Life, Side};
-use crate::gateway::deadlines::Kind;
+use crate::gateway::due::{DeadlineTarget, Kind};
 use crate::gateway::front::key_of;
 use crate::gateway::{Action, ConnId, Gateway};
 use crate::key::{EndpointKey, EntryKey, UpstreamKey};
 use crate::record::Cause;
 use crate::registry::{FrontLanes, Seat};
-use crate::request::DeadlineTarget;
 use crate::session::Session;
 use crate::time::{Duration, Instant};
 

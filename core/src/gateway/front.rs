@@ -14,7 +14,7 @@ use crate::ledger::Reservation;
 use crate::message::{Method, Refusal, RequestHead, Version};
 use crate::priority::Priority;
 use crate::record::{Cause, Outcome, Record, RequestId};
-use crate::request::{Arrived, ContentMemory, DeadlineTarget, FrontAddress, Place, RequestKey};
+use crate::request::{Arrived, ContentMemory, FrontAddress, Place, RequestKey};
 use crate::routes::Route;
 use crate::time::Instant;
 use crate::window::{Both, ConnectionLevel, Credit, StreamLevel};
@@ -370,7 +370,7 @@ impl Gateway {
         }
     }
 
-    pub(super) fn cancel_deadline(&mut self, key: Option<crate::deadline::DeadlineKey<DeadlineTarget>>) {
+    pub(super) fn cancel_deadline(&mut self, key: Option<crate::deadline::DeadlineKey>) {
         if let Some(key) = key {
             self.deadlines.cancel(key);
         }

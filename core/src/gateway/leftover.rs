@@ -4,10 +4,10 @@
 use crate::engine::{Leftover, Leftovers};
 use crate::error::ErrorCode;
 use crate::gateway::conn::Conn;
-use crate::gateway::deadlines::Kind;
+use crate::gateway::due::{DeadlineTarget, Kind};
 use crate::gateway::{ConnId, Gateway};
 use crate::h2::{Event, StreamKey};
-use crate::request::{DeadlineTarget, Request, RequestKey};
+use crate::request::{Request, RequestKey};
 use crate::time::{Duration, Instant};
 use crate::window::{Both, Credit};
 

@@ -60,6 +60,7 @@ mod dial;
 mod digest;
 mod dispatch;
 mod dormant;
+mod due;
 mod engines;
 #[cfg(feature = "fork")]
 mod fork;
@@ -103,7 +104,6 @@ pub use snapshot::{
 pub use view::View;
 
 use crate::config::{Config, ConfigError};
-use crate::deadline::Deadlines;
 use crate::error::ConnectionError;
 use crate::h2::{Input, Role};
 use crate::key::Slab;
@@ -111,13 +111,13 @@ use crate::ledger::{Ledger, Reservation};
 use crate::random::Random;
 pub use crate::record::{AttemptOutcome, AttemptRecord, Cause, EndRecord, Outcome, Record, RequestId};
 use crate::registry::Registry;
-use crate::request::{DeadlineTarget, Request, RequestKey};
+use crate::request::{Request, RequestKey};
 use crate::routes::Routes;
 use crate::session::Session;
 use crate::time::{Instant, WallClock};
 use crate::tls::TlsFailure;
 use conn::{Conn, Life, Side};
-use deadlines::Kind;
+use due::{Armed, Kind};
 use forward::Forward;
 use replays::Replays;
 
@@ -150,7 +150,7 @@ pub struct Gateway {
     heads: Ledger,
     /// Of that, what records hold that nobody has taken yet.
     recorded: Option<Reservation>,
-    deadlines: Deadlines<DeadlineTarget, { Kind::COUNT }>,
+    deadlines: Armed,
     actions: VecDeque<Action>,
     /// The one buffer that sockets are read into. What is no whole frame moves to its connection.
     recv_buffer: Vec<u8>,
@@ -209,7 +209,7 @@ impl Gateway {
             replays: Replays::new(config.replay_ledger_octets, config.replay_front_octets),
             heads: Ledger::new(config.head_ledger_octets),
             recorded: None,
-            deadlines: Deadlines::default(),
+            deadlines: Armed::default(),
             actions: VecDeque::new(),
             recv_buffer: Vec::new(),
             recv_octets: config.recv_buffer_octets,

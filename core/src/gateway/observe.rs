@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use crate::deadline::DeadlineKey;
 use crate::gateway::conn::{Age, Conn, Life, Side};
+use crate::gateway::due::DeadlineTarget;
 use crate::gateway::{ConnId, Gateway, digest};
 use crate::record::RequestId;
-use crate::request::{DeadlineTarget, Place, Request};
+use crate::request::{Place, Request};
 use crate::time::Instant;
 
 impl Gateway {
@@ -69,7 +70,7 @@ impl Gateway {
     }
 
     /// Whether what a deadline is for is there and knows of it.
-    fn holds(&self, target: DeadlineTarget, key: DeadlineKey<DeadlineTarget>) -> bool {
+    fn holds(&self, target: DeadlineTarget, key: DeadlineKey) -> bool {
         match target {
             DeadlineTarget::Conn(id) => self.conns.get(id).is_some_and(|conn| has_armed(conn, key)),
             DeadlineTarget::Request(of) => self.requests.get(of).is_some_and(|request| {
@@ -125,7 +126,7 @@ fn is_unwatched(conn: &Conn) -> bool {
 }
 
 /// Whether the connection knows of the deadline.
-fn has_armed(conn: &Conn, key: DeadlineKey<DeadlineTarget>) -> bool {
+fn has_armed(conn: &Conn, key: DeadlineKey) -> bool {
     let age = match conn.age_deadline {
         Age::Armed(key) => Some(key),
         Age::Endless | Age::Asleep(_) => None,

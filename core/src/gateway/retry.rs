@@ -2,10 +2,10 @@
 
 use crate::error::ErrorCode;
 use crate::gateway::conn::Side;
-use crate::gateway::deadlines::Kind;
+use crate::gateway::due::{DeadlineTarget, Kind};
 use crate::gateway::{ConnId, Gateway};
 use crate::record::{AttemptOutcome, Cause};
-use crate::request::{DeadlineTarget, Loss, Needs, Place, Request, RequestKey, next_attempt};
+use crate::request::{Loss, Needs, Place, Request, RequestKey, next_attempt};
 use crate::session::Session;
 use crate::time::{Duration, Instant};
 

@@ -7,10 +7,9 @@
 use crate::address::Address;
 use crate::deadline::DeadlineKey;
 use crate::gateway::conn::{Conn, Life};
-use crate::gateway::deadlines::Kind;
+use crate::gateway::due::{DeadlineTarget, Kind};
 use crate::gateway::{ConnId, Gateway};
 use crate::record::Cause;
-use crate::request::DeadlineTarget;
 use crate::time::Instant;
 
 /// So often a backend is asked in one silence in which requests are given to it: it may have died since it answered.
@@ -28,7 +27,7 @@ pub(super) struct Vigil {
     /// So many octets had come in whole frames when it was asked.
     recv_at: u64,
     /// Until it must have answered, or until the next look at it.
-    deadline: Option<DeadlineKey<DeadlineTarget>>,
+    deadline: Option<DeadlineKey>,
     /// Whether the deadline is that of an answer.
     pinged: bool,
     /// Where in the output the question ends: as long as it waits behind others no answer is due.
@@ -73,7 +72,7 @@ impl Vigil {
     }
 
     /// The connection is gone.
-    pub(super) const fn deadline(&self) -> Option<DeadlineKey<DeadlineTarget>> {
+    pub(super) const fn deadline(&self) -> Option<DeadlineKey> {
         self.deadline
     }
 }

@@ -7,7 +7,7 @@ use crate::config::{EndpointConfig, Host, Protocol};
 use crate::counters::EndpointCounters;
 use crate::deadline::DeadlineKey;
 use crate::key::ConnId;
-use crate::request::{DeadlineTarget, Needs};
+use crate::request::Needs;
 use crate::time::{Duration, Instant};
 
 /// How long an endpoint whose dial failed is left alone the first time. It doubles with each failure that follows.
@@ -34,7 +34,7 @@ pub(crate) struct Endpoint {
     /// Whether the adapter was asked for its addresses and has not answered.
     pub resolving: bool,
     /// When it is asked for them again.
-    pub resolve_deadline: Option<DeadlineKey<DeadlineTarget>>,
+    pub resolve_deadline: Option<DeadlineKey>,
     /// Its connections, from the order to connect to their end.
     pub connections: u32,
     /// Those of them that take no more requests.
@@ -48,7 +48,7 @@ pub(crate) struct Endpoint {
     /// Its last dial failed a moment ago.
     pub resting: bool,
     /// When a rest ends: the last that was armed, whether or not it has been cut short since.
-    pub rest_deadline: Option<DeadlineKey<DeadlineTarget>>,
+    pub rest_deadline: Option<DeadlineKey>,
     /// Dials that failed since one succeeded.
     failures: u32,
     /// Addresses that were dialled in vain since one was reached, and when: not long ago.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use crate::deadline::DeadlineKey;
 use crate::fields::FieldSection;
 use crate::hooks::Relay;
-use crate::key::{ConnId, EndpointKey, LaneKey, UpstreamKey};
+use crate::key::{EndpointKey, LaneKey, UpstreamKey};
 use crate::ledger::{Permit, Reservation};
 use crate::list::{Linked, Links};
 use crate::message::{RequestHead, Version};
 use crate::outbox::OctetQueue;
 use crate::record::{AttemptOutcome, Cause, RequestId};
-use crate::request::{Arrived, Attempt, FrontAddress, Live, Needs, Place, Replay, RequestKey};
+use crate::request::{Arrived, Attempt, FrontAddress, Live, Needs, Place, Replay};
 use crate::routes::Route;
 use crate::time::{Duration, Instant};
 use crate::window::{ConnectionLevel, Credit, StreamLevel};
@@ -34,21 +34,6 @@ pub(crate) struct Tunnel {
     pub client_ended: bool,
     /// The backend's end was passed on.
     pub backend_ended: bool,
-}
-
-/// What a deadline is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DeadlineTarget {
-    /// A connection.
-    Conn(ConnId),
-    /// A request.
-    Request(RequestKey),
-    /// The drain of the whole gateway.
-    Drain,
-    /// The pause of an endpoint after a dial that failed.
-    Rest(UpstreamKey, EndpointKey),
-    /// The next look at an endpoint's name.
-    Resolve(UpstreamKey, EndpointKey),
 }
 
 /// What stays with the front stream until the request is over: its content while nobody takes it, the credit owed to
@@ -96,13 +81,13 @@ pub(crate) struct Awaiting {
     /// How far the response has come.
     pub response: ResponsePhase,
     /// The deadline of the queue or of the response.
-    pub deadline: Option<DeadlineKey<DeadlineTarget>>,
+    pub deadline: Option<DeadlineKey>,
     /// When content moved the last time, either way.
     pub progress_at: Instant,
     /// How much content had been cut for its client, on whichever stream, when it was last found to wait for others: the last digits.
     pub cut_before: u32,
     /// The deadline of the whole exchange, where the route has one.
-    pub total: Option<DeadlineKey<DeadlineTarget>>,
+    pub total: Option<DeadlineKey>,
     /// What a backend was given, for another attempt.
     pub replay: Replay,
     /// It was refused, and rests before it goes back to the queue.
