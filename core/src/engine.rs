@@ -5,7 +5,7 @@
 
 use crate::deadline::DeadlineKey;
 use crate::h2::StreamKey;
-use crate::key::{EndpointKey, EntryKey, UpstreamKey};
+use crate::key::{EndpointId, EntryKey};
 use crate::ledger::{Ledger, Permit};
 use crate::outbox::Loudness;
 use crate::session::Session;
@@ -47,10 +47,8 @@ pub(crate) struct Leftover {
 pub(crate) struct Engine {
     /// Numbers the backend connections of a gateway, for records.
     pub number: u64,
-    /// The upstream.
-    pub upstream: UpstreamKey,
-    /// The endpoint, in its upstream.
-    pub endpoint: EndpointKey,
+    /// Where its connection goes.
+    pub endpoint: EndpointId,
     /// Whose requests it serves; `None` while it is idle, or drains, or connects for somebody who has gone.
     pub entry: Option<EntryKey>,
     /// Its connection waits at its endpoint for an entry that adopts it.
@@ -79,15 +77,13 @@ impl Engine {
     /// peer's SETTINGS come at most `streams_assumed`.
     pub(crate) const fn new(
         number: u64,
-        upstream: UpstreamKey,
-        endpoint: EndpointKey,
+        endpoint: EndpointId,
         entry: Option<EntryKey>,
         (streams_assumed, streams_cap): (u32, u32),
     ) -> Self {
         let phase = EnginePhase::Connecting;
         Self {
             number,
-            upstream,
             endpoint,
             entry,
             idle: false,

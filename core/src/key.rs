@@ -93,6 +93,15 @@ pub enum EndpointMarker {}
 /// The address of an endpoint in its upstream.
 pub type EndpointKey = Key<EndpointMarker>;
 
+/// The address of an endpoint in its gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EndpointId {
+    /// Its upstream.
+    pub upstream: UpstreamKey,
+    /// The endpoint in there.
+    pub key: EndpointKey,
+}
+
 /// Marks the keys of registry entries.
 #[derive(Debug)]
 pub(crate) enum EntryMarker {}

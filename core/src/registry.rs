@@ -31,7 +31,7 @@ pub(crate) use upstream::{Rank, Upstream, Wanted};
 use std::sync::Arc;
 
 use crate::config::UpstreamConfig;
-use crate::key::{EndpointKey, EntryKey, EntryMarker, LaneMarker, Slab, UpstreamKey, UpstreamMarker};
+use crate::key::{EndpointId, EntryKey, EntryMarker, LaneMarker, Slab, UpstreamKey, UpstreamMarker};
 use crate::list::List;
 use crate::request::{Needs, Unserved};
 
@@ -147,17 +147,13 @@ impl Registry {
     }
 
     /// An endpoint, unless it is gone.
-    pub(crate) fn endpoint(&self, upstream: UpstreamKey, endpoint: EndpointKey) -> Option<&Endpoint> {
-        self.upstreams.get(upstream)?.endpoint(endpoint)
+    pub(crate) fn endpoint(&self, endpoint: EndpointId) -> Option<&Endpoint> {
+        self.upstreams.get(endpoint.upstream)?.endpoint(endpoint.key)
     }
 
     /// An endpoint, unless it is gone.
-    pub(crate) fn endpoint_mut(
-        &mut self,
-        upstream: UpstreamKey,
-        endpoint: EndpointKey,
-    ) -> Option<&mut Endpoint> {
-        self.upstreams.get_mut(upstream)?.endpoint_mut(endpoint)
+    pub(crate) fn endpoint_mut(&mut self, endpoint: EndpointId) -> Option<&mut Endpoint> {
+        self.upstreams.get_mut(endpoint.upstream)?.endpoint_mut(endpoint.key)
     }
 
     /// All entries. For snapshots.

@@ -53,7 +53,7 @@ use std::sync::Arc;
 use crate::fields::FieldSection;
 use crate::h2::StreamKey;
 use crate::hooks::Relay;
-use crate::key::{ConnId, EndpointKey, Key, UpstreamKey};
+use crate::key::{ConnId, EndpointId, Key};
 use crate::ledger::{Permit, Reservation};
 use crate::message::{RequestHead, Version};
 use crate::record::RequestId;
@@ -132,10 +132,8 @@ impl Frozen {
 pub struct Attempt {
     /// Counted from 1.
     pub number: u32,
-    /// The upstream.
-    pub upstream: UpstreamKey,
-    /// The endpoint, in its upstream.
-    pub endpoint: EndpointKey,
+    /// The endpoint that has it.
+    pub endpoint: EndpointId,
     /// The backend connection.
     pub conn: ConnId,
     /// Its stream.

@@ -109,19 +109,19 @@ pub(super) fn count_attempt(
 impl Gateway {
     /// A request was given to a backend, which waited since `frozen`.
     pub(super) fn count_thaw(&mut self, attempt: &Attempt, frozen: Instant, again: Option<Cause>) {
-        let Some(upstream) = self.registry.upstream_mut(attempt.upstream) else { return };
+        let Some(upstream) = self.registry.upstream_mut(attempt.endpoint.upstream) else { return };
         upstream.counters.waits.observe(attempt.thawed.saturating_since(frozen));
         if let Some(cause) = again {
             upstream.counters.retries.add(cause);
         }
-        if let Some(endpoint) = upstream.endpoint_mut(attempt.endpoint) {
+        if let Some(endpoint) = upstream.endpoint_mut(attempt.endpoint.key) {
             endpoint.counters.attempts += 1;
         }
     }
 
     /// A connection was ordered to the engine's endpoint.
     pub(super) fn count_dial(&mut self, engine: &Engine) {
-        if let Some(endpoint) = self.registry.endpoint_mut(engine.upstream, engine.endpoint) {
+        if let Some(endpoint) = self.registry.endpoint_mut(engine.endpoint) {
             endpoint.counters.wire.opened += 1;
         }
     }
@@ -147,7 +147,7 @@ impl Gateway {
     /// The first time of an endpoint somebody is to be told: the configuration is wrong, and will be at the next request.
     fn note_mistaken(&mut self, id: ConnId) {
         let Some(Side::Backend(engine)) = self.conns.get(id).map(|entry| &entry.side) else { return };
-        let Some(endpoint) = self.registry.endpoint_mut(engine.upstream, engine.endpoint) else { return };
+        let Some(endpoint) = self.registry.endpoint_mut(engine.endpoint) else { return };
         if endpoint.counters.wire.connection_errors.0[ConnectionError::AnsweredInHttp1 as usize] == 1 {
             self.account.mistaken.push(Arc::clone(&endpoint.label));
         }
@@ -181,8 +181,6 @@ fn counters_of<'a>(
 ) -> Option<&'a mut SideCounters> {
     match side {
         Side::Front { .. } => Some(&mut account.front),
-        Side::Backend(engine) => {
-            Some(&mut registry.endpoint_mut(engine.upstream, engine.endpoint)?.counters.wire)
-        }
+        Side::Backend(engine) => Some(&mut registry.endpoint_mut(engine.endpoint)?.counters.wire),
     }
 }

@@ -51,8 +51,8 @@ impl Gateway {
     /// Whether a backend's connection that has become old would have a successor.
     fn may_retire(&self, id: ConnId) -> bool {
         let Some(Side::Backend(engine)) = self.conns.get(id).map(|entry| &entry.side) else { return false };
-        let of = self.registry.upstream(engine.upstream);
-        let endpoint = of.and_then(|of| Some((of, of.endpoint(engine.endpoint)?)));
+        let of = self.registry.upstream(engine.endpoint.upstream);
+        let endpoint = of.and_then(|of| Some((of, of.endpoint(engine.endpoint.key)?)));
         endpoint.is_none_or(|(of, endpoint)| of.has_room_for_successor(endpoint))
     }
 

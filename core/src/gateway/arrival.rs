@@ -112,19 +112,19 @@ impl Gateway {
     pub(super) fn agreed_with_backend(&mut self, id: ConnId, protocol: Option<Protocol>) {
         let Some(protocol) = protocol else { return };
         let Some(Conn { session, side: Side::Backend(engine), .. }) = self.conns.get(id) else { return };
-        let (upstream, endpoint) = (engine.upstream, engine.endpoint);
+        let endpoint = engine.endpoint;
         let spoken = match session {
             Session::H2(_) | Session::Dormant(_) => Protocol::Http2,
             Session::H1(_) => Protocol::Http1,
         };
-        if let Some(endpoint) = self.registry.endpoint_mut(upstream, endpoint) {
+        if let Some(endpoint) = self.registry.endpoint_mut(endpoint) {
             endpoint.agreed = Some(protocol);
         }
         if spoken == protocol {
             return;
         }
         // It may have more connections than it might before.
-        self.registry.wake_upstream(upstream);
+        self.registry.wake_upstream(endpoint.upstream);
         let session = match protocol {
             Protocol::Http2 => Session::H2(self.new_connection(Role::Client)),
             Protocol::Http1 => self.new_http1(Role::Client),

@@ -172,8 +172,8 @@ impl Gateway {
             DeadlineTarget::Request(key) => self.expire_request(key, now),
             DeadlineTarget::Drain if kind == Kind::DrainStep => self.finish_goaway(now),
             DeadlineTarget::Drain => self.cut_drain(now),
-            DeadlineTarget::Rest(upstream, endpoint) => self.rested(upstream, endpoint),
-            DeadlineTarget::Resolve(upstream, endpoint) => self.resolve(upstream, endpoint),
+            DeadlineTarget::Rest(endpoint) => self.rested(endpoint),
+            DeadlineTarget::Resolve(endpoint) => self.resolve(endpoint),
         }
     }
 

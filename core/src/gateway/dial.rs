@@ -6,7 +6,7 @@ use crate::gateway::conn::{Conn, Life, Side};
 use crate::gateway::due::Kind;
 use crate::gateway::{Action, ConnId, Gateway, Secure};
 use crate::h2::Role;
-use crate::key::{EndpointKey, EntryKey, UpstreamKey};
+use crate::key::{EndpointId, EntryKey};
 use crate::session::Session;
 use crate::time::{Duration, Instant};
 
@@ -16,16 +16,10 @@ const SLOW: Duration = Duration::from_millis(500);
 
 impl Gateway {
     /// Orders a connection, for an engine of the entry, or for whoever needs it next.
-    pub(super) fn dial(
-        &mut self,
-        upstream: UpstreamKey,
-        endpoint: EndpointKey,
-        entry: Option<EntryKey>,
-        now: Instant,
-    ) {
-        let cap = self.registry.streams_cap(upstream);
-        let assumed = self.registry.upstream(upstream).map_or(0, |of| of.config().assumed_streams);
-        let Some(of) = self.registry.endpoint_mut(upstream, endpoint) else { return };
+    pub(super) fn dial(&mut self, endpoint: EndpointId, entry: Option<EntryKey>, now: Instant) {
+        let cap = self.registry.streams_cap(endpoint.upstream);
+        let assumed = self.registry.upstream(endpoint.upstream).map_or(0, |of| of.config().assumed_streams);
+        let Some(of) = self.registry.endpoint_mut(endpoint) else { return };
         let limits = (of.streams_max.unwrap_or(assumed), cap);
         let protocol = of.spoken();
         let tls = of.config.tls.map(|alpn| (alpn, of.config.host.name()));
@@ -34,7 +28,7 @@ impl Gateway {
             Protocol::Http2 => Session::H2(self.new_connection(Role::Client)),
             Protocol::Http1 => self.new_http1(Role::Client),
         };
-        let engine = Engine::new(self.next_engine, upstream, endpoint, entry, limits);
+        let engine = Engine::new(self.next_engine, endpoint, entry, limits);
         self.next_engine += 1;
         self.count_dial(&engine);
         let mut conn = Conn::new(session, Side::Backend(engine), Life::Connecting, now);
@@ -42,9 +36,9 @@ impl Gateway {
             vigil.dialled = Some(target.clone());
         }
         let conn = self.conns.insert(conn);
-        self.registry.register(upstream, endpoint, entry, conn);
+        self.registry.register(endpoint, entry, conn);
         self.arm_dial(conn, Kind::Connect, now);
-        let name = || self.registry.upstream(upstream).map(|of| of.config().name.clone());
+        let name = || self.registry.upstream(endpoint.upstream).map(|of| of.config().name.clone());
         let secure = tls.and_then(|(alpn, host)| Some(Secure { upstream: name()?, host, alpn }));
         self.actions.push_back(Action::Connect { conn, target, secure });
     }

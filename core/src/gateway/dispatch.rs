@@ -8,7 +8,7 @@ use crate::gateway::hooked::Outgoing;
 use crate::gateway::{ConnId, Gateway};
 use crate::h2::{OpenError, Sent};
 use crate::hooks::strip;
-use crate::key::{EndpointKey, EntryKey};
+use crate::key::{EndpointId, EndpointKey, EntryKey};
 use crate::ledger::Permit;
 use crate::message::Method;
 use crate::record::Cause;
@@ -251,7 +251,7 @@ impl Gateway {
 
     fn dial_for(&mut self, entry: EntryKey, endpoint: EndpointKey, now: Instant) {
         if let Some(upstream) = self.registry.entry(entry).map(|entry| entry.upstream) {
-            self.dial(upstream, endpoint, Some(entry), now);
+            self.dial(EndpointId { upstream, key: endpoint }, Some(entry), now);
         }
     }
 
@@ -270,7 +270,7 @@ impl Gateway {
     fn thaw(&mut self, key: RequestKey, conn: ConnId, now: Instant) -> Thawed {
         let Some(entry) = self.conns.get(conn) else { return Thawed::NoSlot };
         let Side::Backend(engine) = &entry.side else { return Thawed::NoSlot };
-        let (upstream, endpoint) = (engine.upstream, engine.endpoint);
+        let endpoint = engine.endpoint;
         let window = entry.session.stream_recv_window();
         let Some(request) = self.requests.get(key) else { return Thawed::NoSlot };
         let front = request.awaiting.front.conn;
@@ -286,7 +286,7 @@ impl Gateway {
         };
         let awaiting = &request.awaiting;
         let end = awaiting.content_end && awaiting.content.is_empty() && awaiting.trailers.is_none();
-        let outgoing = match self.outgoing(key, (upstream, endpoint), end, now) {
+        let outgoing = match self.outgoing(key, endpoint, end, now) {
             Ok(outgoing) => outgoing,
             Err(instead) => {
                 self.ledger.give_back(permit);
@@ -310,8 +310,7 @@ impl Gateway {
         let (Some(entry), Some(request)) = (self.conns.get_mut(conn), self.requests.get_mut(key)) else {
             return self.stay_frozen(permit);
         };
-        let (&Side::Backend(Engine { upstream, endpoint, .. }), Place::Frozen(_)) =
-            (&entry.side, &request.place)
+        let (&Side::Backend(Engine { endpoint, .. }), Place::Frozen(_)) = (&entry.side, &request.place)
         else {
             return self.stay_frozen(permit);
         };
@@ -353,7 +352,6 @@ impl Gateway {
         awaiting.thawed = Some(now);
         let attempt = Attempt {
             number: awaiting.attempts,
-            upstream,
             endpoint,
             conn,
             stream,
@@ -373,7 +371,7 @@ impl Gateway {
         self.charge(front, reserved);
         self.count_thaw(&attempt, frozen_at, again);
         if let Some(lane) = lane {
-            self.registry.thawed(&mut self.requests, key, lane, endpoint);
+            self.registry.thawed(&mut self.requests, key, lane, endpoint.key);
         }
         if crowds {
             self.leave_crowd(key);

@@ -2,7 +2,7 @@
 
 use crate::deadline::Deadlines;
 use crate::gateway::ConnId;
-use crate::key::{EndpointKey, UpstreamKey};
+use crate::key::EndpointId;
 use crate::request::RequestKey;
 
 /// The kinds of deadlines. All of one kind last equally long, so that their list stays in order by itself.
@@ -90,9 +90,9 @@ pub(super) enum DeadlineTarget {
     /// The drain of the whole gateway.
     Drain,
     /// An endpoint that rests after a dial that failed.
-    Rest(UpstreamKey, EndpointKey),
+    Rest(EndpointId),
     /// An endpoint whose name is looked up again.
-    Resolve(UpstreamKey, EndpointKey),
+    Resolve(EndpointId),
 }
 
 /// All deadlines of a gateway.

@@ -6,7 +6,7 @@ use crate::gateway::conn::{Conn, Life, Side};
 use crate::gateway::due::{DeadlineTarget, Kind};
 use crate::gateway::front::key_of;
 use crate::gateway::{Action, ConnId, Gateway};
-use crate::key::{EndpointKey, EntryKey, UpstreamKey};
+use crate::key::{EndpointId, EntryKey, UpstreamKey};
 use crate::record::Cause;
 use crate::registry::{FrontLanes, Seat};
 use crate::session::Session;
@@ -31,8 +31,8 @@ impl Gateway {
         if let Side::Backend(engine) = &entry.side
             && engine.phase() != EnginePhase::Draining
         {
-            let seat = Seat { conn, endpoint: engine.endpoint, dialling: first, slow: false };
-            self.registry.limit_told(engine.upstream, engine.entry, seat, limits);
+            let seat = Seat { conn, endpoint: engine.endpoint.key, dialling: first, slow: false };
+            self.registry.limit_told(engine.endpoint.upstream, engine.entry, seat, limits);
         }
         self.offer_tunnels(conn, limits.1);
         self.bar(conn, limits.0 == Some(0));
@@ -44,7 +44,7 @@ impl Gateway {
         let Some(engine) = self.conns.get_mut(conn).and_then(Conn::engine_mut) else { return };
         let offers = offers && engine.phase() != EnginePhase::Draining;
         if core::mem::replace(&mut engine.offers_tunnels, offers) != offers {
-            self.registry.offer_tunnels(engine.upstream, engine.endpoint, offers);
+            self.registry.offer_tunnels(engine.endpoint, offers);
         }
     }
 
@@ -53,7 +53,7 @@ impl Gateway {
         let Some(engine) = self.conns.get_mut(conn).and_then(Conn::engine_mut) else { return };
         if engine.phase() != EnginePhase::Draining && core::mem::replace(&mut engine.barred, barred) != barred
         {
-            self.registry.bar(engine.upstream, engine.endpoint, barred);
+            self.registry.bar(engine.endpoint, barred);
         }
     }
 
@@ -72,11 +72,11 @@ impl Gateway {
         let may_rest =
             |engine: &&mut crate::engine::Engine| engine.phase() == EnginePhase::Open && !engine.idle;
         let engine = entry.engine_mut().filter(|_| unused).filter(may_rest)?;
-        let (upstream, endpoint) = (engine.upstream, engine.endpoint);
+        let endpoint = engine.endpoint;
         engine.idle = true;
         let of = engine.entry.take();
-        if self.registry.deregister(of, upstream, endpoint, conn) {
-            return Some(upstream);
+        if self.registry.deregister(of, endpoint, conn) {
+            return Some(endpoint.upstream);
         }
         self.close_gracefully(conn, Cause::ConnectionTerminated, now);
         None
@@ -147,9 +147,7 @@ impl Gateway {
     /// Engines of endpoints that the configuration has no more take nothing new.
     pub(super) fn retire_unwanted(&mut self, now: Instant) {
         let unwanted = |conn: &Conn| match &conn.side {
-            Side::Backend(engine) => {
-                self.registry.endpoint(engine.upstream, engine.endpoint).is_none_or(|of| of.retired)
-            }
+            Side::Backend(engine) => self.registry.endpoint(engine.endpoint).is_none_or(|of| of.retired),
             Side::Front { .. } => false,
         };
         let conns: Vec<_> = self.conns.iter().filter(|(_, conn)| unwanted(conn)).map(|(id, _)| id).collect();
@@ -176,35 +174,35 @@ impl Gateway {
         let Some(engine) = entry.engine_mut() else { return };
         let again = engine.phase() == EnginePhase::Draining;
         engine.drain();
-        let (upstream, endpoint) = (engine.upstream, engine.endpoint);
+        let endpoint = engine.endpoint;
         if core::mem::take(&mut engine.offers_tunnels) {
-            self.registry.offer_tunnels(upstream, endpoint, false);
+            self.registry.offer_tunnels(endpoint, false);
         }
         let (idle, barred) = (core::mem::take(&mut engine.idle), core::mem::take(&mut engine.barred));
         let entry = engine.entry.take();
         if idle {
-            self.registry.leave_idle(upstream, endpoint, conn);
+            self.registry.leave_idle(endpoint, conn);
         }
-        let in_vain = !again && !dialling && self.ended_in_vain((upstream, endpoint), in_vain);
+        let in_vain = !again && !dialling && self.ended_in_vain(endpoint, in_vain);
         // What nobody wants any more has not failed.
-        let retired = self.registry.endpoint(upstream, endpoint).is_none_or(|of| of.retired);
+        let retired = self.registry.endpoint(endpoint).is_none_or(|of| of.retired);
         let failed = in_vain || (dialling && !again && !retired && !sent_away);
         if failed {
-            self.dial_failed((upstream, endpoint), dialled, cause, now);
+            self.dial_failed(endpoint, dialled, cause, now);
         }
         if let Some(entry) = entry {
             self.engine_gone(conn, entry, (dialling && !sent_away, in_vain), cause, now);
         }
         // Whoever waits may have waited for it although it was nobody's, or another client's.
         if failed {
-            self.fail_hopeless(upstream, cause, now);
+            self.fail_hopeless(endpoint.upstream, cause, now);
         }
         // What it had said of streams is not for its successor.
         if barred {
-            self.registry.bar(upstream, endpoint, false);
+            self.registry.bar(endpoint, false);
         }
         if !again {
-            self.registry.drains(upstream, endpoint);
+            self.registry.drains(endpoint);
         }
     }
 
@@ -227,7 +225,7 @@ impl Gateway {
             let older = other.vigil.as_ref().is_some_and(|vigil| vigil.last_heard() <= heard);
             older && matches!(other.session, Session::H1(_))
         };
-        let of = self.registry.endpoint(engine.upstream, engine.endpoint);
+        let of = self.registry.endpoint(engine.endpoint);
         let idle = of.map_or(&[][..], |of| &of.idle).iter().copied();
         let stale: Vec<_> = idle.filter(|&id| self.conns.get(id).is_some_and(is_stale)).collect();
         for id in stale {
@@ -238,9 +236,9 @@ impl Gateway {
 
     /// Whether a connection that stood was the last of too many that ended in vain: whoever dials at once, again and again, dials as fast as the
     /// network lets it.
-    fn ended_in_vain(&mut self, (upstream, endpoint): (UpstreamKey, EndpointKey), in_vain: bool) -> bool {
+    fn ended_in_vain(&mut self, endpoint: EndpointId, in_vain: bool) -> bool {
         let in_vain = in_vain && self.drain.is_none();
-        self.registry.endpoint_mut(upstream, endpoint).is_some_and(|of| of.ended(in_vain) && !of.retired)
+        self.registry.endpoint_mut(endpoint).is_some_and(|of| of.ended(in_vain) && !of.retired)
     }
 
     /// An entry has lost an engine. Where its dial had failed and nothing else serves the queue, everybody in it is told.
@@ -262,26 +260,20 @@ impl Gateway {
     }
 
     /// A dial of the address came to nothing, or the name has no address.
-    fn dial_failed(
-        &mut self,
-        (upstream, endpoint): (UpstreamKey, EndpointKey),
-        dialled: Option<Address>,
-        cause: Cause,
-        now: Instant,
-    ) {
-        if let Some(of) = self.registry.endpoint_mut(upstream, endpoint) {
+    fn dial_failed(&mut self, endpoint: EndpointId, dialled: Option<Address>, cause: Cause, now: Instant) {
+        if let Some(of) = self.registry.endpoint_mut(endpoint) {
             of.counters.dial_failed(cause, now);
             if of.has_another(dialled, now) {
                 // Nothing of a request has left: it can wait for that.
-                self.registry.look_for_short(upstream);
-                return self.registry.wake_upstream(upstream);
+                self.registry.look_for_short(endpoint.upstream);
+                return self.registry.wake_upstream(endpoint.upstream);
             }
         }
-        self.rest_endpoint(upstream, endpoint, now);
+        self.rest_endpoint(endpoint, now);
     }
 
-    fn rest_endpoint(&mut self, upstream: UpstreamKey, endpoint: EndpointKey, now: Instant) {
-        let Some(of) = self.registry.endpoint_mut(upstream, endpoint) else { return };
+    fn rest_endpoint(&mut self, endpoint: EndpointId, now: Instant) {
+        let Some(of) = self.registry.endpoint_mut(endpoint) else { return };
         if of.resting {
             return;
         }
@@ -290,17 +282,17 @@ impl Gateway {
         if let Some(old) = of.rest_deadline.take() {
             self.deadlines.cancel(old);
         }
-        let target = DeadlineTarget::Rest(upstream, endpoint);
+        let target = DeadlineTarget::Rest(endpoint);
         of.rest_deadline = Some(self.deadlines.arm(Kind::Rest as u8, now + rest, target));
     }
 
     /// The endpoint may be dialled again.
-    pub(super) fn rested(&mut self, upstream: UpstreamKey, endpoint: EndpointKey) {
-        if let Some(of) = self.registry.endpoint_mut(upstream, endpoint) {
+    pub(super) fn rested(&mut self, endpoint: EndpointId) {
+        if let Some(of) = self.registry.endpoint_mut(endpoint) {
             of.resting = false;
         }
-        self.registry.look_for_short(upstream);
-        self.registry.wake_upstream(upstream);
+        self.registry.look_for_short(endpoint.upstream);
+        self.registry.wake_upstream(endpoint.upstream);
     }
 
     /// The backend said GOAWAY.
@@ -320,14 +312,14 @@ impl Gateway {
         let Some(of) = self.registry.upstream(upstream) else { return };
         let unknown: Vec<_> =
             of.endpoints().filter(|(_, endpoint)| endpoint.is_unresolved()).map(|(key, _)| key).collect();
-        for endpoint in unknown {
-            self.resolve(upstream, endpoint);
+        for key in unknown {
+            self.resolve(EndpointId { upstream, key });
         }
     }
 
     /// Asks for the addresses of one endpoint, unless somebody asks already.
-    pub(super) fn resolve(&mut self, upstream: UpstreamKey, endpoint: EndpointKey) {
-        let Some(of) = self.registry.endpoint_mut(upstream, endpoint) else { return };
+    pub(super) fn resolve(&mut self, endpoint: EndpointId) {
+        let Some(of) = self.registry.endpoint_mut(endpoint) else { return };
         let crate::config::Host::Name { name, port } = &of.config.host else { return };
         if core::mem::replace(&mut of.resolving, true) {
             return;
@@ -341,35 +333,35 @@ impl Gateway {
 
     /// Addresses were found for a name, or none.
     pub(super) fn name_resolved(&mut self, (name, port): (&str, u16), addresses: &[Address], now: Instant) {
-        for (upstream, endpoint) in self.endpoints_named(name, port) {
-            let Some(of) = self.registry.endpoint_mut(upstream, endpoint) else { continue };
+        for endpoint in self.endpoints_named(name, port) {
+            let Some(of) = self.registry.endpoint_mut(endpoint) else { continue };
             let news = of.resolved(addresses.to_vec());
             let unresolved = of.is_unresolved();
             // Requests may have asked before it was time.
             let old = of.resolve_deadline.take();
             self.cancel_deadline(old);
-            let target = DeadlineTarget::Resolve(upstream, endpoint);
+            let target = DeadlineTarget::Resolve(endpoint);
             let key = self.deadlines.arm(Kind::Resolve as u8, now + self.duration(Kind::Resolve), target);
-            if let Some(of) = self.registry.endpoint_mut(upstream, endpoint) {
+            if let Some(of) = self.registry.endpoint_mut(endpoint) {
                 of.resolve_deadline = Some(key);
             }
             if unresolved {
-                self.dial_failed((upstream, endpoint), None, Cause::NameUnresolved, now);
-                self.fail_hopeless(upstream, Cause::NameUnresolved, now);
+                self.dial_failed(endpoint, None, Cause::NameUnresolved, now);
+                self.fail_hopeless(endpoint.upstream, Cause::NameUnresolved, now);
             } else if news {
-                self.rested(upstream, endpoint);
+                self.rested(endpoint);
             }
         }
     }
 
-    fn endpoints_named(&self, name: &str, port: u16) -> Vec<(UpstreamKey, EndpointKey)> {
+    fn endpoints_named(&self, name: &str, port: u16) -> Vec<EndpointId> {
         let named = |host: &crate::config::Host| matches!(host, crate::config::Host::Name { name: own, port: at } if **own == *name && *at == port);
         let endpoints = self.registry.upstreams().flat_map(|(upstream, of)| {
-            of.all_endpoints().map(move |(endpoint, of)| (upstream, endpoint, of))
+            of.all_endpoints().map(move |(key, of)| (EndpointId { upstream, key }, of))
         });
         endpoints
-            .filter(|(_, _, of)| of.resolving && named(&of.config.host))
-            .map(|(upstream, endpoint, _)| (upstream, endpoint))
+            .filter(|(_, of)| of.resolving && named(&of.config.host))
+            .map(|(endpoint, _)| endpoint)
             .collect()
     }
 

@@ -12,7 +12,7 @@ use crate::gateway::spare::Spare;
 use crate::gateway::tunnel::opens_tunnel;
 use crate::gateway::{ConnId, Gateway};
 use crate::hooks::{Beside, Context, HeadMut, HookFailed, Hooks, Relay, Verdict, answer_head};
-use crate::key::{EndpointKey, UpstreamKey};
+use crate::key::EndpointId;
 use crate::message::{self, Method, RequestHead, RequestRules, ResponseHead};
 use crate::record::{AttemptOutcome, Cause, Record};
 use crate::request::{Place, Request, RequestKey};
@@ -94,7 +94,7 @@ impl Verdict {
 }
 
 /// The attempt that a hook is asked about.
-type At = (u32, UpstreamKey, EndpointKey);
+type At = (u32, EndpointId);
 
 impl Gateway {
     /// Gives the gateway hooks, before anything happens to it.
@@ -123,7 +123,7 @@ impl Gateway {
     pub(super) fn outgoing(
         &mut self,
         key: RequestKey,
-        (upstream, endpoint): (UpstreamKey, EndpointKey),
+        endpoint: EndpointId,
         end: bool,
         now: Instant,
     ) -> Result<Outgoing, Instead> {
@@ -138,7 +138,7 @@ impl Gateway {
         else {
             return Ok(Outgoing::default());
         };
-        let (head, at, seed) = (awaiting.head, (awaiting.attempts + 1, upstream, endpoint), self.seed);
+        let (head, at, seed) = (awaiting.head, (awaiting.attempts + 1, endpoint), self.seed);
         let asked = self.ask_hooks(key, Some(at), now, |hooks, context, _| {
             let mut request = HeadMut::new(&mut fields, head, seed);
             let verdict = hooks.request(context, &mut request)?;
@@ -193,7 +193,7 @@ impl Gateway {
         }
         let seed = self.seed;
         let live = self.requests.get_mut(key).and_then(Request::live_mut).map(|live| live.attempt);
-        let at = live.map(|attempt| (attempt.number, attempt.upstream, attempt.endpoint));
+        let at = live.map(|attempt| (attempt.number, attempt.endpoint));
         let asked = self.ask_hooks(key, at, now, |hooks, context, request| {
             let mut response = HeadMut::new(fields, head, seed);
             let verdict = hooks.response(context, &mut response)?;
@@ -301,8 +301,8 @@ impl Gateway {
         let told = self.requests.get(key).map(|request| {
             let awaiting = &request.awaiting;
             let route = awaiting.route.as_deref();
-            let upstream = at.map(|(_, upstream, _)| upstream).or(route.map(|route| route.upstream));
-            let endpoint = at.and_then(|(_, upstream, endpoint)| self.registry.endpoint(upstream, endpoint));
+            let upstream = at.map(|(_, endpoint)| endpoint.upstream).or(route.map(|route| route.upstream));
+            let endpoint = at.and_then(|(_, endpoint)| self.registry.endpoint(endpoint));
             let client = self.client_of(awaiting.front.conn);
             let front = self.conns.get(awaiting.front.conn);
             let tls = front.and_then(|entry| entry.tls.as_deref());
@@ -310,7 +310,7 @@ impl Gateway {
             let listener = listener.and_then(|place| self.hooks.listeners.get(conn::index(place)));
             let context = Context {
                 request: awaiting.id,
-                attempt: at.map_or(0, |(number, ..)| number),
+                attempt: at.map_or(0, |(number, _)| number),
                 route: route.map(|route| &*route.name),
                 upstream: upstream.and_then(|key| self.registry.upstream(key)).map(|of| &*of.config().name),
                 endpoint: endpoint.map(|of| &*of.label),

@@ -3,6 +3,7 @@
 use crate::engine::EnginePhase;
 use crate::gateway::conn::Side;
 use crate::gateway::{ConnId, Gateway};
+use crate::key::EndpointId;
 use crate::time::Instant;
 
 impl Gateway {
@@ -12,8 +13,8 @@ impl Gateway {
             if self.drain.is_some() {
                 continue;
             }
-            for endpoint in self.registry.short_endpoints(upstream) {
-                self.dial(upstream, endpoint, None, now);
+            for key in self.registry.short_endpoints(upstream) {
+                self.dial(EndpointId { upstream, key }, None, now);
             }
         }
     }
@@ -22,14 +23,14 @@ impl Gateway {
     /// for memory.
     pub(super) fn is_wanted_idle(&self, conn: ConnId) -> bool {
         let Some(Side::Backend(engine)) = self.conns.get(conn).map(|entry| &entry.side) else { return false };
-        let Some(upstream) = self.registry.upstream(engine.upstream) else { return false };
+        let Some(upstream) = self.registry.upstream(engine.endpoint.upstream) else { return false };
         if engine.phase() == EnginePhase::Draining {
             return false;
         }
         if upstream.queued() > 0 {
             return true;
         }
-        let endpoint = upstream.endpoint(engine.endpoint);
+        let endpoint = upstream.endpoint(engine.endpoint.key);
         self.drain.is_none()
             && endpoint.is_some_and(|of| !of.retired && of.serving() <= upstream.config().connections_min)
     }

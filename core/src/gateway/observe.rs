@@ -77,11 +77,11 @@ impl Gateway {
                 [request.awaiting.deadline, request.awaiting.total].contains(&Some(key))
             }),
             DeadlineTarget::Drain => self.drain.is_some(),
-            DeadlineTarget::Rest(upstream, endpoint) => {
-                self.registry.endpoint(upstream, endpoint).is_some_and(|of| of.rest_deadline == Some(key))
+            DeadlineTarget::Rest(endpoint) => {
+                self.registry.endpoint(endpoint).is_some_and(|of| of.rest_deadline == Some(key))
             }
-            DeadlineTarget::Resolve(upstream, endpoint) => {
-                self.registry.endpoint(upstream, endpoint).is_some_and(|of| of.resolve_deadline == Some(key))
+            DeadlineTarget::Resolve(endpoint) => {
+                self.registry.endpoint(endpoint).is_some_and(|of| of.resolve_deadline == Some(key))
             }
         }
     }

@@ -110,10 +110,9 @@ impl Gateway {
         outcome: AttemptOutcome,
         now: Instant,
     ) {
-        let &Attempt { upstream, endpoint, .. } = attempt;
         let request = self.requests.get_mut(key);
         // An endpoint is there as long as it has connections.
-        if let Some(endpoint) = self.registry.endpoint_mut(upstream, endpoint) {
+        if let Some(endpoint) = self.registry.endpoint_mut(attempt.endpoint) {
             endpoint.stream_over();
             if let Some(request) = &request {
                 count_attempt(endpoint, attempt, (&request.awaiting, outcome), now);
@@ -132,11 +131,11 @@ impl Gateway {
             number: attempt.number,
             upstream: self
                 .registry
-                .upstream(upstream)
+                .upstream(attempt.endpoint.upstream)
                 .map_or_else(Default::default, |of| of.config().name.clone()),
             endpoint: self
                 .registry
-                .endpoint(upstream, endpoint)
+                .endpoint(attempt.endpoint)
                 .map_or_else(Default::default, |of| of.label.clone()),
             engine,
             stream_id: attempt.stream_id,

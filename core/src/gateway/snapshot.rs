@@ -10,7 +10,7 @@ use crate::counters::{EndpointCounters, Limit, RouteCounters, SideCounters, Traf
 use crate::engine::{Engine, EnginePhase};
 use crate::gateway::conn::{Conn, Life, Side};
 use crate::gateway::{Gateway, View};
-use crate::key::{ConnId, EndpointKey, UpstreamKey};
+use crate::key::{ConnId, EndpointId, UpstreamKey};
 use crate::record::Cause;
 use crate::registry::{Endpoint, Upstream};
 use crate::request::Place;
@@ -225,10 +225,12 @@ impl Gateway {
     pub fn snapshot(&self, connections_max: usize, now: Instant) -> Snapshot {
         let mut upstreams: BTreeMap<UpstreamKey, UpstreamSnapshot> =
             self.registry.upstreams().map(|(key, upstream)| (key, upstream_snapshot(upstream))).collect();
-        let mut places: BTreeMap<(UpstreamKey, EndpointKey), usize> = BTreeMap::new();
+        let mut places: BTreeMap<EndpointId, usize> = BTreeMap::new();
         for (key, upstream) in self.registry.upstreams() {
             let endpoints = upstream.all_endpoints().enumerate();
-            places.extend(endpoints.map(|(place, (endpoint, _))| ((key, endpoint), place)));
+            places.extend(
+                endpoints.map(|(place, (endpoint, _))| (EndpointId { upstream: key, key: endpoint }, place)),
+            );
         }
         let frozen = self.frozen_of_fronts();
         let mut fronts = Vec::new();
@@ -243,8 +245,8 @@ impl Gateway {
                     }
                 }
                 Side::Backend(engine) => {
-                    let at = places.get(&(engine.upstream, engine.endpoint));
-                    let endpoints = upstreams.get_mut(&engine.upstream).map(|of| &mut of.endpoints);
+                    let at = places.get(&engine.endpoint);
+                    let endpoints = upstreams.get_mut(&engine.endpoint.upstream).map(|of| &mut of.endpoints);
                     let endpoint = endpoints.zip(at).and_then(|(endpoints, &at)| endpoints.get_mut(at));
                     let Some(endpoint) = endpoint else { continue };
                     endpoint.counters.wire.traffic.merge(&conn.session.traffic());

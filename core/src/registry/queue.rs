@@ -1,7 +1,7 @@
 //! The queues of frozen requests: how requests get in, in which order they leave, who takes no turns for a while.
 
 use crate::config::Scope;
-use crate::key::{ConnId, EndpointKey, EntryKey, LaneKey, LaneMarker, Slab, UpstreamKey};
+use crate::key::{ConnId, EndpointId, EndpointKey, EntryKey, LaneKey, LaneMarker, Slab, UpstreamKey};
 use crate::registry::{Entry, FrontLanes, Lane, Registry, Seat, Upstream};
 use crate::request::{Needs, Request, RequestKey, Unserved};
 
@@ -140,7 +140,9 @@ impl Registry {
             self.wake_upstream(entry.upstream);
             self.feed();
         }
-        entry.seats.iter().for_each(|seat| self.left_seat(entry.upstream, seat.endpoint));
+        for seat in &entry.seats {
+            self.left_seat(EndpointId { upstream: entry.upstream, key: seat.endpoint });
+        }
         entry.seats
     }
 

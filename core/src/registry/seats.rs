@@ -1,7 +1,7 @@
 //! The engines of the registry: where the next request may go, who takes a seat, who leaves it.
 
 use crate::config::{Alpn, Protocol, Saturation};
-use crate::key::{ConnId, EndpointKey, EntryKey, LaneKey, UpstreamKey};
+use crate::key::{ConnId, EndpointId, EndpointKey, EntryKey, LaneKey, UpstreamKey};
 use crate::record::Cause;
 use crate::registry::{Endpoint, Lane, Rank, Registry, Seat, Upstream, Wanted};
 use crate::request::Needs;
@@ -173,18 +173,12 @@ impl Registry {
     }
 
     /// A connection was ordered, for an engine of the entry or for whoever needs it next.
-    pub(crate) fn register(
-        &mut self,
-        upstream: UpstreamKey,
-        endpoint: EndpointKey,
-        entry: Option<EntryKey>,
-        conn: ConnId,
-    ) {
-        let Some(of) = self.endpoint_mut(upstream, endpoint) else { return };
+    pub(crate) fn register(&mut self, endpoint: EndpointId, entry: Option<EntryKey>, conn: ConnId) {
+        let Some(of) = self.endpoint_mut(endpoint) else { return };
         of.connections += 1;
         let slow = of.is_in_doubt();
         if let Some(entry) = entry {
-            self.seat(entry, Seat { conn, endpoint, dialling: true, slow });
+            self.seat(entry, Seat { conn, endpoint: endpoint.key, dialling: true, slow });
         }
     }
 
@@ -200,14 +194,14 @@ impl Registry {
             self.recount(key, |without_engine| *without_engine -= 1);
         }
         lanes.into_iter().flatten().for_each(|lane| self.end_turn(lane));
-        if let Some(of) = self.endpoint_mut(upstream, seat.endpoint) {
+        if let Some(of) = self.endpoint_mut(EndpointId { upstream, key: seat.endpoint }) {
             of.seated += 1;
         }
     }
 
     /// An engine of the endpoint has no entry any more.
-    pub(super) fn left_seat(&mut self, upstream: UpstreamKey, endpoint: EndpointKey) {
-        if let Some(of) = self.endpoint_mut(upstream, endpoint) {
+    pub(super) fn left_seat(&mut self, endpoint: EndpointId) {
+        if let Some(of) = self.endpoint_mut(endpoint) {
             of.seated = of.seated.saturating_sub(1);
         }
     }
@@ -227,25 +221,18 @@ impl Registry {
     /// An idle connection gets an engine of the entry.
     pub(crate) fn adopt(&mut self, key: EntryKey, endpoint: EndpointKey, conn: ConnId) {
         if let Some(entry) = self.entries.get(key) {
-            self.leave_idle(entry.upstream, endpoint, conn);
+            self.leave_idle(EndpointId { upstream: entry.upstream, key: endpoint }, conn);
             self.seat(key, Seat { conn, endpoint, dialling: false, slow: false });
         }
     }
 
     /// The engine is out of requests: it is deregistered, and its connection is idle from now on, in one step (B31). Says
     /// whether its endpoint still wants the connection. Who waits is not woken.
-    pub(crate) fn deregister(
-        &mut self,
-        entry: Option<EntryKey>,
-        upstream: UpstreamKey,
-        endpoint: EndpointKey,
-        conn: ConnId,
-    ) -> bool {
+    pub(crate) fn deregister(&mut self, entry: Option<EntryKey>, endpoint: EndpointId, conn: ConnId) -> bool {
         if let Some(entry) = entry {
             self.unseat(entry, conn);
         }
-        let Some(endpoint) = self.endpoint_mut(upstream, endpoint).filter(|endpoint| !endpoint.retired)
-        else {
+        let Some(endpoint) = self.endpoint_mut(endpoint).filter(|endpoint| !endpoint.retired) else {
             return false;
         };
         endpoint.idle.push(conn);
@@ -259,7 +246,7 @@ impl Registry {
         let Some(at) = entry.seats.iter().position(|seat| seat.conn == conn) else { return false };
         let (seat, upstream) = (entry.seats.swap_remove(at), entry.upstream);
         let was_last = entry.seats.is_empty();
-        self.left_seat(upstream, seat.endpoint);
+        self.left_seat(EndpointId { upstream, key: seat.endpoint });
         if was_last {
             self.recount(key, |without_engine| *without_engine += 1);
         }
@@ -267,8 +254,8 @@ impl Registry {
     }
 
     /// An idle connection is idle no longer.
-    pub(crate) fn leave_idle(&mut self, upstream: UpstreamKey, endpoint: EndpointKey, conn: ConnId) {
-        if let Some(endpoint) = self.endpoint_mut(upstream, endpoint) {
+    pub(crate) fn leave_idle(&mut self, endpoint: EndpointId, conn: ConnId) {
+        if let Some(endpoint) = self.endpoint_mut(endpoint) {
             endpoint.idle.retain(|&other| other != conn);
         }
     }
@@ -281,7 +268,7 @@ impl Registry {
         seat: Seat,
         (streams_max, tunnels, head_max): (Option<u32>, bool, Option<u32>),
     ) {
-        if let Some(endpoint) = self.endpoint_mut(upstream, seat.endpoint) {
+        if let Some(endpoint) = self.endpoint_mut(EndpointId { upstream, key: seat.endpoint }) {
             endpoint.tunnels = Some(tunnels || endpoint.offering > 0);
             endpoint.streams_max = Some(streams_max.unwrap_or(u32::MAX));
             endpoint.head_max = head_max;
@@ -301,8 +288,8 @@ impl Registry {
     }
 
     /// A connection of the endpoint takes requests, and its backend understands those for tunnels; or that is over.
-    pub(crate) fn offer_tunnels(&mut self, upstream: UpstreamKey, endpoint: EndpointKey, offers: bool) {
-        let Some(of) = self.endpoint_mut(upstream, endpoint) else { return };
+    pub(crate) fn offer_tunnels(&mut self, endpoint: EndpointId, offers: bool) {
+        let Some(of) = self.endpoint_mut(endpoint) else { return };
         of.offering = if offers { of.offering + 1 } else { of.offering.saturating_sub(1) };
         // What its successors will say nobody knows.
         of.tunnels = if of.offering > 0 { Some(true) } else { None };
@@ -310,34 +297,30 @@ impl Registry {
 
     /// A connection of the endpoint takes no more requests, and has a place in the pool no longer: whoever waits may have another, and the endpoint
     /// may have fewer than it should.
-    pub(crate) fn drains(&mut self, upstream: UpstreamKey, endpoint: EndpointKey) {
-        let Some(of) = self.endpoint_mut(upstream, endpoint) else { return };
+    pub(crate) fn drains(&mut self, endpoint: EndpointId) {
+        let Some(of) = self.endpoint_mut(endpoint) else { return };
         of.draining += 1;
         of.forget_what_was_offered();
-        self.look_for_short(upstream);
-        self.wake_upstream(upstream);
+        self.look_for_short(endpoint.upstream);
+        self.wake_upstream(endpoint.upstream);
     }
 
     /// A connection of the endpoint takes requests, and its backend allows no stream on it for now; or that is over.
-    pub(crate) fn bar(&mut self, upstream: UpstreamKey, endpoint: EndpointKey, barred: bool) {
-        let Some(of) = self.endpoint_mut(upstream, endpoint) else { return };
+    pub(crate) fn bar(&mut self, endpoint: EndpointId, barred: bool) {
+        let Some(of) = self.endpoint_mut(endpoint) else { return };
         of.barred = if barred { of.barred + 1 } else { of.barred.saturating_sub(1) };
         // It has slots, though it may have nobody's engine; and the last one makes room for others.
         if !barred {
-            self.look_for_short(upstream);
-            self.wake_upstream(upstream);
+            self.look_for_short(endpoint.upstream);
+            self.wake_upstream(endpoint.upstream);
         }
     }
 
     /// A connection of the endpoint is gone.
-    pub(crate) fn connection_gone(
-        &mut self,
-        upstream: UpstreamKey,
-        endpoint: EndpointKey,
-        was_draining: bool,
-    ) {
+    pub(crate) fn connection_gone(&mut self, endpoint: EndpointId, was_draining: bool) {
+        let EndpointId { upstream, key } = endpoint;
         if let Some(of) = self.upstreams.get_mut(upstream) {
-            of.connection_gone(endpoint, was_draining);
+            of.connection_gone(key, was_draining);
         }
         self.look_for_short(upstream);
         self.wake_upstream(upstream);

@@ -191,7 +191,7 @@ impl Awaiting {
         self.waited += attempt.thawed.saturating_since(self.frozen);
         self.tried += attempt.had_for(now);
         self.frozen = now;
-        self.avoid = Some(attempt.endpoint);
+        self.avoid = Some(attempt.endpoint.key);
         (self.content, self.trailers) = self.replay.take(self.request_credit.octets());
     }
 
