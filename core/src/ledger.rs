@@ -93,6 +93,16 @@ impl Ledger {
         Some(Reservation { octets })
     }
 
+    /// Octets that may still be reserved.
+    pub(crate) const fn left(&self) -> u64 {
+        self.limit.saturating_sub(self.reserved)
+    }
+
+    /// Whether more than half of the account is reserved.
+    pub(crate) const fn is_half_taken(&self) -> bool {
+        self.reserved > self.limit / 2
+    }
+
     /// Memory for what is of use and not needed: out of half of the account, for the rest is for what is needed.
     pub(crate) fn reserve_of_half(&mut self, octets: u32) -> Option<Reservation> {
         let fits = self.reserved.saturating_add(octets.into()) <= self.limit / 2;

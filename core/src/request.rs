@@ -59,7 +59,7 @@ use crate::message::{RequestHead, Version};
 use crate::record::RequestId;
 use crate::routes::Route;
 use crate::time::{Duration, Instant};
-pub(crate) use awaiting::{Awaiting, Queued, Request, ResponsePhase, Tunnel};
+pub(crate) use awaiting::{Awaiting, Queued, Request, ResponsePhase, TAKEN, Tunnel};
 pub(crate) use needs::{ByNeeds, Needs, Unserved};
 pub(crate) use replay::{ContentMemory, Replay};
 pub(crate) use retry::{Loss, next_attempt};

@@ -1,6 +1,7 @@
 //! What is spoken on one connection. The gateway holds a session and does not care which protocol it is: both have the
 //! same verbs and tell the same events. What is said of a verb here is short; the protocols' own say more.
 
+mod charge;
 mod http1;
 mod output;
 
@@ -10,7 +11,6 @@ use crate::h1;
 use crate::h2::{self, Cut, Event, Input, OpenError, SendError, StreamKey, Traffic};
 use crate::message::Version;
 use crate::priority::Priority;
-use crate::time::Duration;
 use crate::window::{ConnectionLevel, Credit, StreamLevel};
 
 /// The session of one connection. It is boxed: what the gateway walks stays small, and an idle connection pays for its
@@ -155,18 +155,6 @@ impl Session {
             Self::H1(session) => !session.is_its_turn(stream),
             Self::H2(session) => session.stands_in_line(stream),
             Self::Dormant(_) => false,
-        }
-    }
-
-    /// So much time passed, which is worth something to a peer that costs more than it brings. Says how much of it was made use of: the rest is to be counted again.
-    pub(crate) fn forgive(&mut self, time: Duration) -> Duration {
-        match self {
-            Self::H2(session) => session.forgive(time),
-            Self::H1(session) => session.forgive(time),
-            Self::Dormant(_) => {
-                self.wake();
-                self.forgive(time)
-            }
         }
     }
 
@@ -326,18 +314,6 @@ impl Session {
     /// Ends a stream before its time.
     pub(crate) fn reset(&mut self, key: StreamKey, code: ErrorCode) {
         each!(self, session => session.reset(key, code))
-    }
-
-    /// Client: a request was taken back. A connection of HTTP/1.1 has ended with it.
-    pub(crate) fn strain(&mut self) {
-        if let Self::H2(session) = self {
-            session.strain();
-        }
-    }
-
-    /// Client: so many requests were taken back that new ones have to wait.
-    pub(crate) fn is_strained(&self) -> bool {
-        matches!(self, Self::H2(session) if session.is_strained())
     }
 
     /// Gives received octets back to their stream.

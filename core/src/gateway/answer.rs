@@ -33,12 +33,13 @@ pub(super) struct Answerer<'a> {
 }
 
 impl Answerer<'_> {
-    /// The answer for this cause, to a request with these fields.
-    pub(super) fn answer(self, cause: Cause, request: Option<&FieldSection>) -> Answer {
-        if request.is_some_and(is_grpc) { self.grpc(cause) } else { self.http(cause) }
+    /// The answer for this cause, to a request with these fields, for which there is so much room: content that would have to wait for its client is left
+    /// out, for all that the request holds would wait with it.
+    pub(super) fn answer(self, cause: Cause, request: &FieldSection, room: usize) -> Answer {
+        if is_grpc(request) { self.grpc(cause) } else { self.http(cause, room) }
     }
 
-    fn http(self, cause: Cause) -> Answer {
+    fn http(self, cause: Cause, room: usize) -> Answer {
         let (status, error) = cause.status();
         let content = match cause {
             // Nobody knows whether it was HEAD.
@@ -46,6 +47,7 @@ impl Answerer<'_> {
             Cause::LastForward => String::new(),
             _ => format!("{status} {error}\n"),
         };
+        let content = if content.len() <= room { content } else { String::new() };
         let mut fields = FieldSection::new();
         let mut push = |name: &[u8], value: &[u8]| fields.push(FieldLine::new(name, value, self.seed));
         push(b":status", status.to_string().as_bytes());

@@ -1,6 +1,6 @@
 //! What backends send: responses go to the fronts that wait for them.
 
-use crate::error::{ErrorCode, StreamError};
+use crate::error::StreamError;
 use crate::fields::{FieldName, FieldSection};
 use crate::gateway::forward::map_back;
 use crate::gateway::front::key_of;
@@ -186,6 +186,8 @@ impl Gateway {
         let front = request.awaiting.front;
         if let Some(relay) = &mut request.awaiting.relay {
             relay.put(data, end);
+            // What a transform makes of it, and when, is not the backend's doing.
+            request.awaiting.progress_at = now;
             request.awaiting.response_credit.merge(owed);
             if end {
                 self.backend_done(key, now);
@@ -205,6 +207,9 @@ impl Gateway {
         request.awaiting.response_octets += cut as u64;
         if cut > 0 {
             request.awaiting.progress_at = now;
+        }
+        if waits {
+            request.awaiting.falls_due(data.len() - cut, now);
         }
         request.awaiting.response_credit.merge(owed);
         if left.octets() > 0
@@ -260,8 +265,10 @@ impl Gateway {
     /// The backend's part is over: the response was received whole. An upload that goes on has lost its use
     /// (RFC 9113 section 8.1). 9113-8.1-07: a reset of the backend finds no response from here on.
     pub(super) fn backend_done(&mut self, key: RequestKey, now: Instant) {
-        let Some((conn, stream, _)) = self.take_from_backend(key, now) else { return };
-        self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
+        let Some((conn, stream, is_sent)) = self.take_from_backend(key, now) else { return };
+        if !is_sent {
+            self.end_upload(key, (conn, stream), now);
+        }
         self.release_request(key, u32::MAX);
         self.stream_ended(conn, now);
     }
@@ -281,6 +288,9 @@ impl Gateway {
         if let Place::Finished(finished) = &mut request.place
             && let Some(surplus) = finished.trim(waiting as u32)
         {
+            if request.awaiting.crowds_memory > 0 {
+                self.leave_memory(key, surplus.octets());
+            }
             self.give_back(front.conn, surplus);
         }
         self.attempt_over(key, &attempt, AttemptOutcome::Complete, now);

@@ -1,4 +1,4 @@
-//! Who may come: connections of one client, room where the table of clients is full, and places in queues that are.
+//! Who may come: connections of one client, and room where the table of clients is full.
 
 use core::net::{IpAddr, Ipv6Addr};
 use std::collections::BTreeMap;
@@ -6,11 +6,10 @@ use std::collections::BTreeMap;
 use crate::address::Address;
 use crate::counters::Limit;
 use crate::gateway::conn::{Conn, Life, Side};
+use crate::gateway::crowd::Crowd;
 use crate::gateway::due::{DeadlineTarget, Kind};
 use crate::gateway::{ConnId, Gateway};
-use crate::key::UpstreamKey;
 use crate::record::Cause;
-use crate::request::RequestKey;
 use crate::time::Instant;
 
 /// How many deadlines are looked at for one idle client: most belong to clients that are.
@@ -28,8 +27,8 @@ struct Held {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Clients {
     of: BTreeMap<IpAddr, Held>,
-    /// Places of those who have any in queues of which more than half is taken, by the upstreams that the queues are of.
-    places: BTreeMap<(UpstreamKey, IpAddr), u32>,
+    /// What they have of what is scarce.
+    pub(super) crowd: Crowd,
     /// Connections that take their leave to make room.
     shed: usize,
 }
@@ -75,7 +74,8 @@ impl Clients {
     }
 }
 
-fn client(peer: &Address) -> Option<IpAddr> {
+/// What counts as one client. Those of Unix sockets have no address to count by.
+pub(super) fn client(peer: &Address) -> Option<IpAddr> {
     const NETWORK: u128 = !0 << 64;
     match peer {
         Address::Inet(address) => Some(match address.ip() {
@@ -132,42 +132,6 @@ impl Gateway {
     fn is_nearly_full(&self) -> bool {
         let max = self.config.max_fronts as usize;
         self.fronts - self.clients.shed >= max - max / 16
-    }
-
-    /// More than half of the upstream's queue is taken. Says whether the request may wait there all the same: a client may have as many of the places that
-    /// were left then as are left now. So one alone never takes the last quarter, and whoever has none finds one as long as
-    /// there is any.
-    pub(super) fn crowd_in(&mut self, key: RequestKey, upstream: UpstreamKey) -> bool {
-        let left = self.registry.places_left(upstream);
-        let Some(front) = self.requests.get(key).map(|request| request.awaiting.front.conn) else {
-            return false;
-        };
-        // Those of Unix sockets have no address to count by.
-        let Some(client) = client(&self.client_of(front)) else { return left > 0 };
-        let has = self.clients.places.get(&(upstream, client)).copied().unwrap_or(0);
-        if has as usize >= left {
-            return false;
-        }
-        self.clients.places.insert((upstream, client), has + 1);
-        if let Some(request) = self.requests.get_mut(key) {
-            request.awaiting.crowds = true;
-        }
-        true
-    }
-
-    /// A request that has such a place waits no longer.
-    pub(super) fn leave_crowd(&mut self, key: RequestKey) {
-        let Some(request) = self.requests.get_mut(key) else { return };
-        request.awaiting.crowds = false;
-        let (front, upstream) = (request.awaiting.front.conn, request.awaiting.upstream());
-        if let Some(place) = upstream.zip(client(&self.client_of(front)))
-            && let Some(places) = self.clients.places.get_mut(&place)
-        {
-            *places -= 1;
-            if *places == 0 {
-                self.clients.places.remove(&place);
-            }
-        }
     }
 
     /// Who has been idle longest makes room for the next one.

@@ -8,7 +8,7 @@ use crate::gateway::leftover::LEFTOVER;
 use crate::gateway::tunnel::Direction;
 use crate::gateway::{ConnId, Gateway};
 use crate::record::Cause;
-use crate::request::{Awaiting, Place, Request, RequestKey, ResponsePhase};
+use crate::request::{Awaiting, Place, Request, RequestKey, ResponsePhase, TAKEN};
 use crate::session::Session;
 use crate::time::{Duration, Instant};
 
@@ -20,9 +20,6 @@ const KEPT_IDLE: Duration = Duration::from_secs(1);
 
 /// How long a strained backend rests between two looks: what makes up for one request that was taken back, and a little.
 const EASE: Duration = Duration::from_millis(31);
-
-/// Who takes so much content of some streams in the time that a stream may stand still takes turns. PINGs, heads and an octet now and then are no turns.
-const TAKEN: u32 = 16 << 10;
 
 /// How often names are looked up again. The system's resolver tells no lifetime of its answers.
 const RESOLVE: Duration = Duration::from_secs(30);
@@ -332,17 +329,25 @@ impl Gateway {
         let Some(request) = self.requests.get_mut(key) else { return };
         let front = request.awaiting.front;
         let session = self.conns.get(front.conn).map(|entry| &entry.session);
-        let waits = session.is_some_and(|session| session.queued(front.stream) > 0);
+        let queued = session.map_or(0, |session| session.queued(front.stream));
+        let waits = queued > 0;
         // Behind others it is held up by nobody but those.
         if waits && session.is_some_and(|session| is_behind_others(session, &mut request.awaiting)) {
+            request.awaiting.set_due(queued, now);
             return self.watch_progress(key, now);
         }
-        let Some(request) = self.requests.get(key) else { return };
         let timeouts = &self.config.timeouts;
-        let limit = if waits { timeouts.write_stall } else { timeouts.stream_idle };
-        if now.saturating_since(request.awaiting.progress_at) < limit {
+        let (since, limit) = if waits {
+            // An octet now and then is no progress of a response that could go faster, and neither is what the client sends.
+            request.awaiting.falls_due(queued, now);
+            (request.awaiting.due_since, timeouts.write_stall)
+        } else {
+            (request.awaiting.progress_at, timeouts.stream_idle)
+        };
+        if now.saturating_since(since) < limit {
             return self.arm_request(key, Kind::Progress, now);
         }
+        let Some(request) = self.requests.get(key) else { return };
         let cause = self.who_stands_still(request, waits);
         self.cancel_backend(key, now);
         match cause {
@@ -370,6 +375,14 @@ impl Gateway {
         if let Some((conn, stream)) = live.map(|live| (live.conn(), live.stream())) {
             self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
         }
+    }
+
+    /// The same where that is for what its client did, which pays for it.
+    pub(super) fn cancel_for_client(&mut self, key: RequestKey, now: Instant) {
+        if self.requests.get(key).is_some_and(|request| matches!(request.place, Place::Live(_))) {
+            self.charge_client(key);
+        }
+        self.cancel_backend(key, now);
     }
 
     /// The route's deadline for the whole exchange.
@@ -407,7 +420,7 @@ impl Gateway {
 /// window of the connection that its client keeps shut does not (RFC 9113 section 10.5). Over HTTP/1.1 the one before has a deadline of its own.
 fn is_behind_others(session: &Session, awaiting: &mut Awaiting) -> bool {
     let Some(cut) = session.content_cut() else { return session.stands_in_line(awaiting.front.stream) };
-    let moves = cut.wrapping_sub(awaiting.cut_before) >= TAKEN;
+    let moves = cut.wrapping_sub(awaiting.cut_before) >= TAKEN as u32;
     if moves {
         awaiting.cut_before = cut;
     }

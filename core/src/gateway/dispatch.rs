@@ -274,7 +274,8 @@ impl Gateway {
         let window = entry.session.stream_recv_window();
         let Some(request) = self.requests.get(key) else { return Thawed::NoSlot };
         let front = request.awaiting.front.conn;
-        if !self.share_allows(front, window) {
+        let crowds = self.ledger.is_half_taken();
+        if !self.share_allows(front, window) || (crowds && !self.memory_allows(front, window)) {
             self.hold_lane(front, key);
             return Thawed::Held;
         }
@@ -369,6 +370,9 @@ impl Gateway {
         let reserved = permit.octets();
         request.thaw(permit, attempt, (outgoing.relay, outgoing.kept_out));
         self.charge(front, reserved);
+        if self.ledger.is_half_taken() {
+            self.crowd_memory(key, reserved);
+        }
         self.count_thaw(&attempt, frozen_at, again);
         if let Some(lane) = lane {
             self.registry.thawed(&mut self.requests, key, lane, endpoint.key);

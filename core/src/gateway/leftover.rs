@@ -35,6 +35,24 @@ impl Gateway {
         }
     }
 
+    /// A backend has answered a request that has not left whole: what is left of it has lost its use (RFC 9113 section 8.1). Backends count the reset, and
+    /// over HTTP/1.1 it is the end of their connection. Where the client owes the rest it pays for that as for resets of its own: who has sent much content
+    /// owes nothing.
+    pub(super) fn end_upload(&mut self, key: RequestKey, (conn, stream): (ConnId, StreamKey), now: Instant) {
+        self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
+        if self.requests.get(key).is_some_and(|request| !request.awaiting.content_end) {
+            self.charge_client(key);
+        }
+    }
+
+    /// What the client did was as dear to a backend as if it had taken the request back.
+    pub(super) fn charge_client(&mut self, key: RequestKey) {
+        let front = self.requests.get(key).map(|request| request.awaiting.front.conn);
+        if let Some(entry) = front.and_then(|front| self.conns.get_mut(front)) {
+            entry.session.charge_reset();
+        }
+    }
+
     /// The request has its answer, and wants no more of its backend, whose response has content of this length, if that is
     /// known. An upload that goes on has lost its use (RFC 9113 section 8.1), so that there is a reset for it in any case.
     pub(super) fn leave_backend(&mut self, key: RequestKey, length: Option<u64>, now: Instant) {

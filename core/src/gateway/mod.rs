@@ -54,6 +54,7 @@ mod closing;
 mod configure;
 mod conn;
 mod contract;
+mod crowd;
 mod deadlines;
 mod dial;
 #[cfg(feature = "observe")]

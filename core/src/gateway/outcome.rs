@@ -174,7 +174,11 @@ impl Gateway {
         let fields = core::mem::take(&mut request.fields);
         if let Some(held) = settled {
             self.account.count_end(awaiting, outcome, now);
+            let crowds = awaiting.crowds_memory;
             if let Some(held) = held {
+                if crowds > 0 {
+                    self.leave_memory(key, crowds);
+                }
                 self.give_back(front.conn, held);
             }
             self.write_end(key, fields, outcome, now);

@@ -119,6 +119,9 @@ impl Gateway {
         if cut > 0 {
             awaiting.progress_at = now;
         }
+        if waits {
+            awaiting.falls_due(octets.len() - cut, now);
+        }
         let mut left = !waits;
         if left && let Some(relay) = &mut awaiting.relay {
             owed += relay.take_owed();

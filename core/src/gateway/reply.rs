@@ -16,8 +16,10 @@ use crate::time::Instant;
 impl Gateway {
     /// Answers in place of the backend. What the client still sends is discarded.
     pub(super) fn answer_locally(&mut self, key: RequestKey, cause: Cause, now: Instant) {
-        let fields = self.requests.get(key).map(|request| &request.fields);
-        let Answer { status, fields, content } = self.answerer(now).answer(cause, fields);
+        let Some(request) = self.requests.get(key) else { return };
+        let front = request.awaiting.front;
+        let room = self.conns.get(front.conn).map_or(0, |entry| entry.session.room_at_once(front.stream));
+        let Answer { status, fields, content } = self.answerer(now).answer(cause, &request.fields, room);
         self.answer(key, (status, cause), &fields, content.as_bytes(), now);
     }
 
@@ -38,6 +40,7 @@ impl Gateway {
             let stream = request.awaiting.front.stream;
             let Sent { cut, waits } = entry.session.send_data(stream, content, true);
             request.awaiting.response_octets += cut as u64;
+            request.awaiting.falls_due(content.len() - cut, now);
             all_left = !waits;
         }
         self.answer_begun(key);
@@ -90,9 +93,10 @@ impl Gateway {
         self.spare.take_back(core::mem::take(&mut awaiting.content));
         self.replays.end(awaiting, &mut self.conns, &mut self.spare);
         let Some(entry) = self.conns.get_mut(front.conn) else { return false };
-        // What no backend has had earns nothing. Of a head that was too large the cost says already what its answer earns.
+        // What no backend has had earns nothing, nor what went beyond the client's share. Of a head that was too large the cost says already what its
+        // answer earns.
         if let Session::H2(connection) = &mut entry.session
-            && awaiting.attempts == 0
+            && (awaiting.attempts == 0 || cause == Cause::MemoryLimit)
             && cause != Cause::RequestHeadTooLarge
         {
             connection.earns_nothing(front.stream);

@@ -116,6 +116,7 @@ impl Gateway {
         awaiting.paused = !pause.is_zero();
         let front = awaiting.front.conn;
         let left = self.queue_time_left(key, now);
+        self.leave_memory(key, u32::MAX);
         self.give_back(front, permit);
         self.attempt_over(key, &attempt, how, now);
         if pause.is_zero() {

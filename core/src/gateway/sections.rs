@@ -48,6 +48,9 @@ impl Gateway {
             self.account.hit(Limit::Heads);
             if has_share {
                 self.change_share(front, octets, 0);
+            } else if let Some(entry) = self.conns.get_mut(front) {
+                // It was decoded for nothing: a client that goes on like that pays for it.
+                entry.session.charge_reset();
             }
         }
         held
@@ -136,7 +139,7 @@ impl Gateway {
         }
         self.account.hit(Limit::Heads);
         self.keep_section(fields);
-        self.cancel_backend(key, now);
+        self.cancel_for_client(key, now);
         self.fail_request(key, Cause::MemoryLimit, now);
         None
     }

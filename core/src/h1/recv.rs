@@ -46,6 +46,12 @@ impl Connection {
         self.misuse.forgive(time)
     }
 
+    /// What the peer did was as dear as a reset. Should that be too much, the next call says so.
+    pub(crate) fn charge_reset(&mut self) {
+        self.misuse.bear(cost::RESET, u32::MAX);
+        self.traffic.misuse_peak = self.traffic.misuse_peak.max(self.misuse.points());
+    }
+
     /// The peer has closed its side: nothing comes behind the input that is there. Then take events once more: a message that is
     /// cut short, or ends with the connection, ends there.
     pub fn read_closed(&mut self) {

@@ -14,6 +14,17 @@ impl Connection {
         if over { Err(ConnectionError::Misuse) } else { Ok(()) }
     }
 
+    /// What the peer did was as dear as a reset. Should it owe too much for that, its next request says so.
+    pub(crate) fn charge_reset(&mut self) {
+        self.misuse.bear(cost::RESET, u32::MAX);
+        self.traffic.misuse_peak = self.traffic.misuse_peak.max(self.misuse.points());
+    }
+
+    /// Whether the peer owes more than it may.
+    pub(crate) fn owes_too_much(&self) -> bool {
+        self.misuse.points() > self.config.misuse_max
+    }
+
     /// So much time passed, which is worth something to a peer that owes. Says how much of it was made use of: the rest is to be
     /// counted again.
     pub fn forgive(&mut self, time: Duration) -> Duration {

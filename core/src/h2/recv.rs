@@ -242,12 +242,15 @@ impl Connection {
             self.release_connection(Credit::new(octets));
             return self.fail_stream(key, error);
         }
-        let is_over = stream.state.is_closed();
+        let (is_over, earns_nothing) = (stream.state.is_closed(), stream.earns_nothing);
         if !end {
             let points = self.misuse.cost_of_data(data.len(), padding);
             self.spend(points)?;
         }
-        self.misuse.content(data.len() as u32);
+        // What is thrown away makes up for nothing.
+        if !earns_nothing {
+            self.misuse.content(data.len() as u32);
+        }
         if padding > 0 {
             self.release(key, Credit::new(padding));
         }

@@ -161,6 +161,9 @@ impl Connection {
         if self.streams.len() >= self.config.max_concurrent_streams as usize {
             return self.refuse(stream_id, section, StreamError::StreamLimit); // 9113-5.1.2-02
         }
+        if self.owes_too_much() {
+            return Err(ConnectionError::Misuse);
+        }
         let Section { fields, end, too_large } = section;
         let mut stream = self.new_stream(stream_id);
         stream.state = if end { State::HalfClosedRemote } else { State::Open };

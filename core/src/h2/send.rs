@@ -160,6 +160,14 @@ impl Connection {
         }
     }
 
+    /// How much content a stream would take without a wait, if that were its end: a frame at most.
+    pub fn room_at_once(&self, key: StreamKey) -> usize {
+        let Some(stream) = self.streams.slab.get(key) else { return 0 };
+        let waits = !self.schedule.is_empty() || self.outbox.len() >= self.config.outbox_high_mark;
+        let room = stream.send_window.available().min(self.send_window.available());
+        if waits { 0 } else { room.min(DEFAULT_MAX_FRAME_SIZE as usize) }
+    }
+
     #[inline(always)]
     pub(super) fn put_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<(), SendError> {
         let stream = self.transition(key, FrameKind::Data { end })?;

@@ -94,6 +94,12 @@ pub(crate) struct Awaiting {
     pub paused: bool,
     /// It waits in a queue of which more than half was taken, and its client's places there are counted.
     pub crowds: bool,
+    /// What it has reserved of the ledger while more than half of that was, counted for its client.
+    pub crowds_memory: u32,
+    /// How much of the response must have left when it is looked at next, if any of it waits.
+    pub due: u64,
+    /// Since when.
+    pub due_since: Instant,
     /// The endpoint that failed it last: another one is preferred.
     pub avoid: Option<EndpointKey>,
     /// What it needs of a backend.
@@ -124,10 +130,27 @@ pub(crate) struct Awaiting {
     pub responded: Option<Instant>,
 }
 
+/// Who takes so much content in the time that a stream may stand still takes turns. PINGs, heads and an octet now and then are no turns.
+pub(crate) const TAKEN: u64 = 16 << 10;
+
 impl Awaiting {
     /// Whose backends serve it, if anybody's do.
     pub(crate) fn upstream(&self) -> Option<UpstreamKey> {
         self.route.as_ref().map(|route| route.upstream)
+    }
+
+    /// So much of the response waits for its client: if all that was due has left, this is due from now on.
+    #[inline]
+    pub(crate) fn falls_due(&mut self, waiting: usize, now: Instant) {
+        if self.response_octets >= self.due {
+            self.set_due(waiting, now);
+        }
+    }
+
+    /// So much of the response waits for its client: [enough](TAKEN) of it is due from now on.
+    pub(crate) fn set_due(&mut self, waiting: usize, now: Instant) {
+        self.due = self.response_octets + (waiting as u64).min(TAKEN);
+        self.due_since = now;
     }
 
     /// What waits for the response to this request, and its head, which does not.
@@ -160,6 +183,9 @@ impl Awaiting {
             replay: Replay::default(),
             paused: false,
             crowds: false,
+            crowds_memory: 0,
+            due: 0,
+            due_since: at,
             avoid: None,
             needs: if arrived.head.extended_connect { Needs::Tunnel } else { Needs::Anything },
             large_head: 0,

@@ -16,6 +16,15 @@ impl Session {
         sent.unwrap_or_else(|_| Sent { cut: data.len(), waits: self.queued(key) > 0 })
     }
 
+    /// Server: how much content a stream would take without a wait, if that were its end. What waits over HTTP/1.1 is little: one exchange is served at a time.
+    pub(crate) fn room_at_once(&self, key: StreamKey) -> usize {
+        match self {
+            Self::H2(session) => session.room_at_once(key),
+            Self::H1(_) => usize::MAX,
+            Self::Dormant(_) => 0,
+        }
+    }
+
     /// Octets that wait to be written.
     #[inline]
     pub(crate) fn output_waiting(&self) -> usize {

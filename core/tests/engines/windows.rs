@@ -88,7 +88,8 @@ fn b44_f39_windows_that_grow_leave_half_of_the_memory_to_requests_to_come() {
     assert!((5 * FIRST_WINDOW..=1 << 20).contains(&reserved), "{reserved}");
     // As many as there is memory for are thawed.
     for n in 0..15 {
-        ask(&mut memory, clients[0], &format!("/{n}"));
+        let client = memory.connect_from(10 + n, ConnectionConfig::default());
+        ask(&mut memory, client, &format!("/{n}"));
     }
     assert_eq!(memory.gateway.view().frozen, 0);
 }

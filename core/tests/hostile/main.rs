@@ -6,6 +6,7 @@ mod clients;
 mod floods;
 #[path = "../memory/mod.rs"]
 mod memory;
+mod scarce;
 mod stalls;
 #[path = "../wire/mod.rs"]
 mod wire;
