@@ -140,6 +140,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Run the gateway's core on what `run --record` wrote, and say whether the same comes out
     Replay(ReplayArgs),
+    /// Ask a running gateway whether it is alive, or ready: for health checks of containers. Exits with 0, or with 1
+    Health(HealthArgs),
     /// Print the version
     Version,
 }
@@ -277,6 +279,25 @@ pub(crate) struct ReplayArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct HealthArgs {
+    /// Its admin address, as in 127.0.0.1:9901
+    #[arg(long, env = "SHUNTYARD_ADMIN", value_name = "ADDRESS", required_unless_present = "config")]
+    pub(crate) admin: Option<ListenAddress>,
+
+    /// Without --admin, the configuration file whose [admin] says it
+    #[arg(short, long, env = "SHUNTYARD_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Ask whether new clients are served (/readyz), and not only whether its workers turn (/livez)
+    #[arg(long, env = "SHUNTYARD_READY", value_parser = FalseyValueParser::new())]
+    pub(crate) ready: bool,
+
+    /// How long the answer may take
+    #[arg(long, env = "SHUNTYARD_TIMEOUT", value_name = "TIME", value_parser = some_time, default_value = "2s")]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct DemoArgs {
     /// How long it lasts, about
     #[arg(
@@ -357,6 +378,11 @@ fn workers(text: &str) -> Result<NonZeroUsize, String> {
         Ok(workers) if workers <= NonZeroUsize::MIN.saturating_add(MAX_WORKERS - 1) => Ok(workers),
         _ => Err(format!("not a number between 1 and {MAX_WORKERS}")),
     }
+}
+
+fn some_time(text: &str) -> Result<Duration, String> {
+    let time = parse_time(text)?;
+    if time.is_zero() { Err("no time at all".to_owned()) } else { Ok(time) }
 }
 
 #[cfg(test)]

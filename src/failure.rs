@@ -45,6 +45,8 @@ pub(crate) enum Failure {
     ReplayDiffers { difference: Difference, version: String },
     /// The drain ran out of time, or nobody wanted it to go on.
     Cut { connections: u32, hurried: bool },
+    /// A gateway that was asked how it is is not well, or nobody knows.
+    Unwell { reason: String },
     /// The demo saw that these promises do not hold.
     PromisesBroken { names: Vec<&'static str> },
 }
@@ -60,6 +62,7 @@ impl Failure {
             Self::Tls(bad) if bad.may_pass() => 1,
             Self::Listen { .. }
             | Self::System { .. }
+            | Self::Unwell { .. }
             | Self::PromisesBroken { .. }
             | Self::AccessLog { .. }
             | Self::Recording { .. }
@@ -118,6 +121,7 @@ impl Failure {
             | Self::Refused(_)
             | Self::Config(_)
             | Self::System { .. }
+            | Self::Unwell { .. }
             | Self::PromisesBroken { .. }
             | Self::Recording { .. } => None,
             Self::AccessLog { error, .. } => match error.kind() {
@@ -183,6 +187,7 @@ impl fmt::Display for Failure {
                 let how = if *panics { "the gateway panics" } else { "the replay goes another way" };
                 write!(f, "{how} at input {input}, at {seconds:.6} s: {what}")
             }
+            Self::Unwell { reason } => f.write_str(reason),
             Self::PromisesBroken { names } => write!(f, "promises were broken: {}", names.join("; ")),
             Self::Cut { connections: 1, .. } => {
                 f.write_str("1 connection was cut before its requests were done")

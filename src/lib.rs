@@ -26,6 +26,7 @@ mod demo;
 mod descriptors;
 mod diagnostics;
 mod failure;
+mod health;
 mod log;
 mod observation;
 mod prepare;
@@ -83,6 +84,7 @@ pub fn main() -> ExitCode {
         }
         Command::Demo(args) => demo::run(args),
         Command::Replay(args) => replay::run(args),
+        Command::Health(args) => health::ask(&args),
         Command::Version => {
             // Whoever closed stdout does not want to know.
             let _ = writeln!(std::io::stdout(), "shuntyard {}", env!("CARGO_PKG_VERSION"));

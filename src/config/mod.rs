@@ -44,6 +44,7 @@ pub(crate) use problem::Refused;
 pub(crate) use reference::reference;
 pub(crate) use value::parse_time;
 
+use crate::address::ListenAddress;
 use crate::cli::Adapter;
 use crate::observation::ObserveArgs;
 use crate::tls::{BackFiles, FrontFiles};
@@ -113,6 +114,28 @@ pub(crate) fn may_be_read_again(path: &Path) -> Result<(), Refused> {
 
 /// Reads a file: syntax, values, and what must hold between them and with these flags. Binds nothing.
 pub(crate) fn load(path: &Path, flags: &ObserveArgs) -> Result<FromFile, Refused> {
+    parse(source(path)?, flags)
+}
+
+/// The admin address that a file says. What else is wrong there is no matter: what runs has read it when it was right.
+pub(crate) fn admin_of(path: &Path) -> Result<Option<ListenAddress>, Refused> {
+    let source = source(path)?;
+    let (table, errors) = DeTable::parse_recoverable(&source.text);
+    let mut problems: Vec<_> = errors.iter().map(|error| syntax(&source.text, error)).collect();
+    let mut report = Report::default();
+    let what = "keys without a section come first";
+    let document = Section::read_document(&mut report, what, table.get_ref(), sections::document);
+    let admin = document.observe.admin;
+    if admin.is_none() {
+        problems.append(&mut report.problems);
+    } else {
+        problems.clear();
+    }
+    if problems.is_empty() { Ok(admin) } else { Err(Refused::new(source, problems)) }
+}
+
+/// The text of a file.
+fn source(path: &Path) -> Result<Source, Refused> {
     let name = path.display().to_string();
     let mut octets = Vec::new();
     let refused = |code, title: String, help: Option<&str>| {
@@ -133,7 +156,7 @@ pub(crate) fn load(path: &Path, flags: &ObserveArgs) -> Result<FromFile, Refused
         return Err(refused(Code::Unreadable, "the file has more than 16 MiB".to_owned(), None));
     }
     match String::from_utf8(octets) {
-        Ok(text) => parse(Source { name, text }, flags),
+        Ok(text) => Ok(Source { name, text }),
         Err(error) => {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = valid.iter().filter(|&&octet| octet == b'\n').count() + 1;

@@ -1,0 +1,142 @@
+//! `shuntyard health`: asks a running gateway how it is, where nothing else could: an image of a container often has no curl.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::address::ListenAddress;
+use crate::cli::HealthArgs;
+use crate::config;
+use crate::failure::{Failure, plainly};
+use crate::observation::admin_address;
+
+/// An answer is a line. Whoever says more is somebody else.
+const ANSWER_MAX: u64 = 16 << 10;
+
+/// Asks, and prints the answer. Whatever is wrong has the same exit code, for those who ask know two.
+pub(crate) fn ask(args: &HealthArgs) -> Result<(), Failure> {
+    let unwell = |reason| Failure::Unwell { reason };
+    let address = admin(args)?;
+    // Others may reach it or not, we are here.
+    let address = admin_address(&address, true).map_err(|failure| unwell(failure.to_string()))?;
+    let address = SocketAddr::new(reachable(address.ip()), address.port());
+    if address.port() == 0 {
+        return Err(unwell(
+            "the kernel picks port 0: name the one that the gateway says at its start".to_owned(),
+        ));
+    }
+    let path = if args.ready { "/readyz" } else { "/livez" };
+    let answer = exchange(address, path, args.timeout).map_err(|error| {
+        let late = matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock);
+        let why = if late { format!("no answer within {:?}", args.timeout) } else { plainly(&error) };
+        unwell(format!("{address}{path}: {why}"))
+    })?;
+    match read(&answer) {
+        Some((200, words)) => {
+            // Whoever closed stdout has the exit code.
+            let _ = writeln!(io::stdout(), "{address}{path}: {words}");
+            Ok(())
+        }
+        Some((status, words)) => Err(unwell(format!("{address}{path}: {words} ({status})"))),
+        None => Err(unwell(format!("{address}{path}: what answers there is no admin address"))),
+    }
+}
+
+/// The flag's or the variable's, or else the file's.
+fn admin(args: &HealthArgs) -> Result<ListenAddress, Failure> {
+    let of_file =
+        |path| config::admin_of(path).map_err(|refused| Failure::Unwell { reason: refused.brief() });
+    match (&args.admin, &args.config) {
+        (Some(admin), _) => Ok(admin.clone()),
+        (None, Some(path)) => of_file(path)?.ok_or_else(|| Failure::Unwell {
+            reason: format!("{}: there is no `address` in [admin]: nobody can be asked", path.display()),
+        }),
+        // The command line has one of them.
+        (None, None) => Err(Failure::Unwell { reason: "nobody can be asked without --admin".to_owned() }),
+    }
+}
+
+/// Who listens everywhere listens here.
+fn reachable(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    }
+}
+
+/// One request, and all that comes of it. `TimedOut` and `WouldBlock` where that is not whole in time.
+fn exchange(address: SocketAddr, path: &str, patience: Duration) -> io::Result<Vec<u8>> {
+    let begun = Instant::now();
+    let left = || match patience.saturating_sub(begun.elapsed()) {
+        Duration::ZERO => Err(io::Error::from(io::ErrorKind::TimedOut)),
+        left => Ok(left),
+    };
+    let mut stream = TcpStream::connect_timeout(&address, left()?)?;
+    stream.set_write_timeout(Some(left()?))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
+    let (mut answer, mut buffer) = (Vec::new(), [0; 1024]);
+    while (answer.len() as u64) < ANSWER_MAX {
+        stream.set_read_timeout(Some(left()?))?;
+        match stream.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) => answer.extend_from_slice(&buffer[..n]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(answer)
+}
+
+/// The status and the line of an answer.
+fn read(answer: &[u8]) -> Option<(u16, &str)> {
+    let mut fields = [httparse::EMPTY_HEADER; 32];
+    let mut response = httparse::Response::new(&mut fields);
+    let Ok(httparse::Status::Complete(end)) = response.parse(answer) else { return None };
+    let content = std::str::from_utf8(answer.get(end..)?).ok()?;
+    // What is no line of ours is not repeated: it may be a page.
+    let words = content.trim_end();
+    let is_line = words.len() <= 100 && !words.contains(char::is_control);
+    Some((response.code?, if is_line { words } else { "what answers there is no admin address" }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn answers_are_read_by_their_status_and_line() {
+        assert_eq!(read(b"HTTP/1.1 200 OK\r\na: b\r\n\r\nok\n"), Some((200, "ok")));
+        assert_eq!(read(b"HTTP/1.1 503 No\r\n\r\ndraining\n"), Some((503, "draining")));
+        assert_eq!(read(b"HTTP/1.1 404 No\r\n\r\n<a>\n<b>").map(|(status, _)| status), Some(404));
+        for wrong in [&b""[..], b"HTTP/1.1 200 OK\r\n", b"SSH-2.0-x\r\n", b"HTTP/1.1 200 OK\r\n\r\n\xff"] {
+            assert_eq!(read(wrong), None);
+        }
+    }
+
+    #[test]
+    fn whoever_listens_everywhere_is_asked_here() {
+        let of = |text: &str| reachable(text.parse().unwrap()).to_string();
+        assert_eq!([of("0.0.0.0"), of("::"), of("10.0.0.1")], ["127.0.0.1", "::1", "10.0.0.1"]);
+    }
+
+    /// One octet at a time keeps nobody waiting: the time is that of the whole answer.
+    #[test]
+    fn patience_ends_whatever_trickles_in() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            while client.write_all(b"x").is_ok() {
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let begun = Instant::now();
+        let error = exchange(address, "/livez", Duration::from_millis(200)).unwrap_err();
+        assert!(matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(20));
+    }
+}
