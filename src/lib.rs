@@ -30,12 +30,14 @@ mod health;
 mod log;
 mod observation;
 mod prepare;
+mod pulse;
 mod reload;
 mod replay;
 mod run;
 mod server;
 mod settings;
 mod signals;
+mod systemd;
 mod throttle;
 mod tls;
 

@@ -17,6 +17,7 @@ use crate::failure::Failure;
 use crate::log::Trust;
 use crate::prepare;
 use crate::settings::Settings;
+use crate::systemd::Manager;
 use crate::tls::{Upstreams, Watcher};
 
 /// The configuration that is served, and how it can be replaced.
@@ -26,6 +27,8 @@ pub(crate) struct Current {
     upstreams: Arc<Upstreams>,
     /// What the access log believes of clients.
     trust: Trust,
+    /// Is told of reloads.
+    manager: Manager,
     state: Mutex<State>,
     /// A drain is about to begin.
     leaving: AtomicBool,
@@ -82,12 +85,14 @@ impl Current {
         settings: Settings,
         handle: Handle,
         (upstreams, trust): (Arc<Upstreams>, Trust),
+        manager: Manager,
     ) -> Self {
         Self {
             args,
             handle,
             upstreams,
             trust,
+            manager,
             state: Mutex::new(State {
                 settings,
                 revision: 1,
@@ -132,6 +137,13 @@ impl Current {
         (state.revision, state.since.elapsed(), state.reloads)
     }
 
+    /// The same for people, in a sentence.
+    pub(crate) fn sentence(&self) -> String {
+        let State { settings, revision, reloads, .. } = &*self.state();
+        let stale = if reloads.stale { "; the last reload was refused" } else { "" };
+        format!("Serving revision {revision}: {}{stale}", settings.summary())
+    }
+
     /// When what is served was read.
     pub(crate) fn loaded(&self) -> SystemTime {
         self.state().loaded
@@ -142,7 +154,13 @@ impl Current {
     pub(crate) fn reloader(self: &Arc<Self>) -> io::Result<impl Fn() + Send + use<>> {
         let (orders, ordered) = sync_channel(1);
         let current = Arc::clone(self);
-        let reload = move || ordered.iter().for_each(|()| current.reload().iter().for_each(Told::tell));
+        let reload = move || {
+            for () in ordered {
+                current.manager.reloading();
+                current.reload().iter().for_each(Told::tell);
+                current.manager.reloaded(&current.sentence());
+            }
+        };
         thread::Builder::new().name("reload".to_owned()).spawn(reload)?;
         // Where one waits already, that is enough.
         Ok(move || _ = orders.try_send(()))

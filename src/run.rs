@@ -19,6 +19,7 @@ use crate::reload::Current;
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::signals::{self, Reactions};
+use crate::systemd::Manager;
 use crate::tls::{self, Watched};
 
 /// Serves until a signal has drained the server.
@@ -49,12 +50,14 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     fronts.iter_mut().zip(bound).for_each(|(front, address)| front.address = address.clone());
     let handle = server.handle();
     few.iter().for_each(Few::tell);
-    let current = Arc::new(Current::new(args, settings, handle.clone(), (Arc::clone(&upstreams), trust)));
+    let manager = Manager::of_environment();
+    let shared = (Arc::clone(&upstreams), trust);
+    let current = Arc::new(Current::new(args, settings, handle.clone(), shared, manager.clone()));
     // Before signals are: a SIGHUP has somebody to look at certificates from the first on.
     let watcher = tls::watch(Watched { fronts, upstreams, handle })
         .map_err(|error| Failure::System { what: "cannot start a thread", error })?;
     current.watched_by(watcher);
-    let hurried = watch_signals(&server, &current)
+    let hurried = watch_signals(&server, &current, &manager)
         .map_err(|error| Failure::System { what: "cannot watch for signals", error })?;
     for (number, address) in server.local_addrs().iter().enumerate() {
         let tls = if number < in_clear { "" } else { " over TLS" };
@@ -64,7 +67,10 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
             if said.is_some_and(|said| said.introduced) { ", behind the PROXY protocol" } else { "" };
         tracing::info!("listening on {address} ({spoken}{tls}{behind})");
     }
-    observation.attend(server.handle(), adapter.name(), current)?;
+    observation.attend(server.handle(), adapter.name(), Arc::clone(&current))?;
+    manager
+        .attend(server.handle(), move || current.sentence())
+        .map_err(|error| Failure::System { what: "cannot start a thread", error })?;
     let exit = server.run();
     observation.end();
     let exit = exit.map_err(|error| Failure::System { what: "the event loop failed", error })?;
@@ -84,7 +90,7 @@ fn spoken(only: Option<Protocol>) -> &'static str {
 }
 
 /// What is set once a signal has ended a drain.
-fn watch_signals(server: &Server, current: &Arc<Current>) -> io::Result<Arc<AtomicBool>> {
+fn watch_signals(server: &Server, current: &Arc<Current>, manager: &Manager) -> io::Result<Arc<AtomicBool>> {
     let hurried = Arc::<AtomicBool>::default();
     let hurry = Arc::clone(&hurried);
     let stop = server.handle();
@@ -92,6 +98,7 @@ fn watch_signals(server: &Server, current: &Arc<Current>) -> io::Result<Arc<Atom
     let drain = Arc::new(Drain {
         handle: server.handle(),
         current: Arc::clone(current),
+        manager: manager.clone(),
         has_begun: AtomicBool::new(false),
     });
     let announced = Arc::clone(&drain);
@@ -115,6 +122,7 @@ fn watch_signals(server: &Server, current: &Arc<Current>) -> io::Result<Arc<Atom
 struct Drain {
     handle: Handle,
     current: Arc<Current>,
+    manager: Manager,
     has_begun: AtomicBool,
 }
 
@@ -128,6 +136,7 @@ impl Drain {
             return;
         }
         tracing::info!("{signal}: not ready any more, and draining in {delay:?}; once more to drain now");
+        self.manager.stopping(&format!("Serving, not ready any more: draining in {delay:?}"));
         let (waiting, name) = (Arc::clone(&self), signal.to_owned());
         let wait = move || {
             thread::sleep(delay);
@@ -145,6 +154,7 @@ impl Drain {
             let timeout = self.current.drain_timeout();
             tracing::info!("{signal}: draining for {timeout:?} at most; once more to end now");
             self.handle.drain(timeout);
+            self.manager.stopping(&format!("Draining for {timeout:?} at most"));
         }
         begins
     }

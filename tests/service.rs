@@ -2,13 +2,17 @@
 
 mod process;
 
+use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::Output;
 
-use process::{Process, Program, run, shuntyard};
+use process::{PATIENCE, Process, Program, run, shuntyard};
 
 const BACKEND: [&str; 2] = ["--backend", "h2c://127.0.0.1:9"];
 const ADMIN: [&str; 2] = ["--admin", "127.0.0.1:0"];
+
+/// A listener on a port that the kernel picks, in front of nobody.
+const SERVING: &str = "[[listen]]\naddress = \"127.0.0.1:0\"\n[[route]]\nupstream = \"app\"\n[upstream.app]\nendpoints = [\"127.0.0.1:9\"]\n";
 
 /// A folder that goes with its test.
 struct Folder(PathBuf);
@@ -98,5 +102,76 @@ fn health_says_when_nobody_can_be_asked() {
     }
     for args in [&["health"][..], &["health", "--admin", "127.0.0.1:1", "--timeout", "0s"]] {
         assert_eq!(run(&mut shuntyard(args)).status.code(), Some(2), "{args:?}");
+    }
+}
+
+/// Where a service manager would hear, and what it heard but for signs of life.
+struct Hears(UnixDatagram, String);
+
+impl Hears {
+    fn new(folder: &Folder) -> Self {
+        let path = folder.0.join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self(socket, path.to_str().unwrap().to_owned())
+    }
+
+    fn any(&self) -> String {
+        let mut octets = [0; 4096];
+        let n = self.0.recv(&mut octets).unwrap();
+        String::from_utf8(octets[..n].to_vec()).unwrap()
+    }
+
+    fn next(&self) -> String {
+        std::iter::repeat_with(|| self.any()).find(|said| said != "WATCHDOG=1").unwrap()
+    }
+}
+
+#[test]
+fn systemd_is_told_how_it_goes() {
+    let folder = Folder::new("notify");
+    let hears = Hears::new(&folder);
+    let file = folder.file("a.toml", &format!("{SERVING}[drain]\nready_delay = \"60s\"\n"));
+    let mut command = shuntyard(&["run", "--config", &file, "--workers", "2"]);
+    // A sign of life each second.
+    command.env("NOTIFY_SOCKET", &hears.1).env("WATCHDOG_USEC", "2000000");
+    let mut process = Process::spawn(&mut command);
+    let serving = |revision| {
+        format!(
+            "READY=1\nSTATUS=Serving revision {revision}: 1 listener, 1 route, 1 upstream with 1 endpoint"
+        )
+    };
+    assert_eq!(hears.next(), serving(1));
+    assert!(process.log().contains("listening on"), "{}", process.log());
+    assert_eq!(hears.any(), "WATCHDOG=1");
+    assert_eq!(hears.any(), "WATCHDOG=1");
+    let reloading = || {
+        process.signal("HUP");
+        let said = hears.next();
+        let at = said.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap_or_else(|| panic!("{said}"));
+        assert!(at.parse::<u64>().unwrap() > 0);
+    };
+    reloading();
+    assert_eq!(hears.next(), serving(2));
+    folder.file("a.toml", "nothing");
+    reloading();
+    assert_eq!(hears.next(), format!("{}; the last reload was refused", serving(2)));
+    process.signal("TERM");
+    assert_eq!(hears.next(), "STOPPING=1\nSTATUS=Serving, not ready any more: draining in 60s");
+    process.signal("TERM");
+    assert_eq!(hears.next(), "STOPPING=1\nSTATUS=Draining for 25s at most");
+    assert_eq!(process.wait().code(), Some(0), "{}", process.log());
+}
+
+/// Nobody is waiting for it, and what cannot be told stops nothing.
+#[test]
+fn a_manager_that_is_not_there_stops_nothing() {
+    for name in ["/nonexistent/notify", "vsock:2:1"] {
+        let mut command = shuntyard(&[&["run", "--listen", "127.0.0.1:0"], &BACKEND[..]].concat());
+        command.env("NOTIFY_SOCKET", name);
+        let mut process = Process::spawn(&mut command);
+        process.find_line("that it is not told", |line| line.contains("service manager").then_some(()));
+        process.signal("TERM");
+        assert_eq!(process.wait().code(), Some(0), "{}", process.log());
     }
 }

@@ -15,21 +15,20 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shuntyard_adapter::Handle;
 
 use crate::failure::Failure;
 use crate::log::Counts;
 use crate::observation::Handshakes;
+use crate::pulse;
 use crate::reload::Current;
 use exchange::{Asked, Names, Reply};
 pub(crate) use guests::GUESTS_MAX;
 use guests::Guests;
 use sight::{Sight, Told};
 
-/// How long a worker may take to answer before it counts as stuck.
-const WORKER_PATIENCE: Duration = Duration::from_secs(2);
 /// How long nothing is accepted when accepting fails.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -169,14 +168,10 @@ fn is_turning(about: &About) -> bool {
     ask(about, |_, _| ()).is_some()
 }
 
-/// Asks every worker; answers come with the workers' numbers. `None`: one of them does not answer in time. Those that have ended are left out.
+/// Asks every worker ([`pulse::ask`]).
 fn ask<T: Send + 'static>(
     about: &About,
     look: impl Fn(&shuntyard_core::gateway::Gateway, shuntyard_core::time::Instant) -> T + Clone + Send + 'static,
 ) -> Option<BTreeMap<usize, T>> {
-    let began = Instant::now();
-    let answers = about.handle.inspect_by_worker(WORKER_PATIENCE, look);
-    // Whoever has ended drops the question at once; only whoever is stuck makes us wait.
-    let missing = answers.len() < about.handle.workers();
-    (!missing || began.elapsed() < WORKER_PATIENCE).then_some(answers)
+    pulse::ask(&about.handle, look)
 }

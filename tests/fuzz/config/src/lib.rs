@@ -28,10 +28,14 @@ mod log;
 mod observation;
 #[path = "../../../../src/prepare.rs"]
 mod prepare;
+#[path = "../../../../src/pulse.rs"]
+mod pulse;
 #[path = "../../../../src/reload.rs"]
 mod reload;
 #[path = "../../../../src/settings.rs"]
 mod settings;
+#[path = "../../../../src/systemd/mod.rs"]
+mod systemd;
 #[path = "../../../../src/throttle.rs"]
 mod throttle;
 #[path = "../../../../src/tls/mod.rs"]
