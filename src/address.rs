@@ -8,6 +8,8 @@ use std::str::FromStr;
 use shuntyard_core::address::Address;
 use shuntyard_core::config::{Alpn, EndpointConfig, Host, Protocol};
 
+use crate::systemd;
+
 /// Where clients connect to: the value of a `--listen`, or of an `address` in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ListenAddress(Listen);
@@ -19,6 +21,8 @@ enum Listen {
         port: u16,
     },
     At(Place),
+    /// Sockets that were passed by this name.
+    Passed(String),
 }
 
 /// Where a backend is: an entry of `endpoints` in the file.
@@ -75,6 +79,16 @@ impl FromStr for ListenAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(name) = text.strip_prefix("fd:") {
+            // What systemd takes for one (FileDescriptorName=).
+            let of_name = |octet: u8| octet.is_ascii_graphic() && octet != b':';
+            return if (1..=255).contains(&name.len()) && name.bytes().all(of_name) {
+                Ok(Self(Listen::Passed(name.to_owned())))
+            } else {
+                Err("the name of a socket that is passed is missing or has another form, as in fd:https"
+                    .to_owned())
+            };
+        }
         match text.strip_prefix(':').and_then(|port| port.parse().ok()) {
             Some(port) => Ok(Self(Listen::Everywhere { port })),
             None => text.parse().map(Listen::At).map(Self),
@@ -87,6 +101,7 @@ impl fmt::Display for ListenAddress {
         match &self.0 {
             Listen::Everywhere { port } => write!(f, ":{port}"),
             Listen::At(place) => place.fmt(f),
+            Listen::Passed(name) => write!(f, "fd:{name}"),
         }
     }
 }
@@ -97,7 +112,13 @@ impl ListenAddress {
         match &self.0 {
             Listen::Everywhere { port } => Ok(vec![Address::Inet(everywhere(*port))]),
             Listen::At(place) => place.resolve(),
+            Listen::Passed(name) => systemd::addresses(name),
         }
+    }
+
+    /// Whether somebody else must have opened it.
+    pub(crate) fn is_passed(&self) -> bool {
+        matches!(self.0, Listen::Passed(_))
     }
 }
 
@@ -282,6 +303,11 @@ mod tests {
             matches!(&addresses[..], [Address::Inet(at)] if at.ip().is_unspecified() && at.port() == 8080)
         );
         assert!(":http".parse::<ListenAddress>().is_err());
+        let passed: ListenAddress = "fd:web.https".parse().unwrap();
+        assert!(passed.is_passed() && passed.to_string() == "fd:web.https");
+        for wrong in ["fd:", "fd:a:b", "fd:a b", "fd:\u{e9}", &format!("fd:{}", "a".repeat(256))] {
+            assert!(wrong.parse::<ListenAddress>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

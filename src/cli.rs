@@ -173,8 +173,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "SHUNTYARD_WORKERS", value_name = "N", value_parser = workers)]
     pub(crate) workers: Option<NonZeroUsize>,
 
-    /// Where clients connect to: HOST:PORT, :PORT or unix:/PATH; may be repeated (variable: separated by commas). Takes the
-    /// place of every [[listen]] of a file, those with TLS included [default: 127.0.0.1:8080]
+    /// Where clients connect to: HOST:PORT, :PORT, unix:/PATH, or fd:NAME for what systemd passes by that name; may be repeated (variable:
+    /// separated by commas). Takes the place of every [[listen]] of a file, those with TLS included [default: 127.0.0.1:8080]
     #[arg(long, env = "SHUNTYARD_LISTEN", value_name = "ADDRESS", value_delimiter = ',')]
     pub(crate) listen: Vec<ListenAddress>,
 

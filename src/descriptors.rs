@@ -7,6 +7,7 @@ use shuntyard_core::config::Config;
 
 use crate::admin::GUESTS_MAX;
 use crate::settings::Settings;
+use crate::systemd;
 
 /// Streams, signals, logs, and files that are read again.
 const OWN: u64 = 24;
@@ -27,7 +28,8 @@ impl Shared {
         let listeners = (settings.listen.len() + settings.listen_tls.len()) as u64;
         let guests = settings.observe.admin.as_ref().map_or(0, |_| GUESTS_MAX as u64);
         let workers = settings.workers;
-        Self { workers, own: OWN + guests + workers.get() as u64 * (OF_WORKER + listeners) }
+        let passed = systemd::opened().len() as u64;
+        Self { workers, own: OWN + guests + passed + workers.get() as u64 * (OF_WORKER + listeners) }
     }
 
     /// How many clients each worker can serve with `may` descriptors. Backends may need a quarter of what is left for connections.

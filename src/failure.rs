@@ -14,6 +14,9 @@ use crate::config::Refused;
 use crate::diagnostics::{self, LogFormat};
 use crate::tls::{BadFile, Trouble};
 
+/// What to do where a socket was not passed.
+pub(crate) const NOT_PASSED: &str = "the name is FileDescriptorName= of a .socket unit that belongs to the service; without systemd, name an address";
+
 /// Why the program ends otherwise than well. Bad usage is not among it: clap ends the program itself, with 2.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -21,6 +24,8 @@ pub(crate) enum Failure {
     Listen { address: Address, error: io::Error },
     /// The name of an address to listen on stands for nothing.
     ListenName { name: String, reason: String },
+    /// Nobody has opened the sockets to listen on that should have been.
+    NotPassed { name: String, reason: String },
     /// The admin address is none that is served.
     AdminAddress { reason: admin::Refused },
     /// One address for two, one of whom may have it as a part of another one.
@@ -69,7 +74,9 @@ impl Failure {
             | Self::Replay { .. }
             | Self::ReplayDiffers { .. } => 1,
             Self::Cut { .. } => 3,
-            Self::AdminAddress { .. }
+            // Whoever starts it again passes the same.
+            Self::NotPassed { .. }
+            | Self::AdminAddress { .. }
             | Self::SharedAddress { .. }
             | Self::Refused(_)
             | Self::Tls(_)
@@ -106,6 +113,7 @@ impl Failure {
             Self::ListenName { .. } => {
                 Some("listen on an address of this machine, as in 127.0.0.1:8080 or [::]:8080".to_owned())
             }
+            Self::NotPassed { .. } => Some(NOT_PASSED.to_owned()),
             Self::AdminAddress { reason: admin::Refused::Remote(_) } => Some(
                 "whoever can reach it sees everything; listen on 127.0.0.1, or say --admin-allow-remote"
                     .to_owned(),
@@ -115,7 +123,7 @@ impl Failure {
             }
             Self::Tls(bad) => Some(bad.trouble.help().to_owned()),
             Self::AdminAddress { reason: admin::Refused::NoPort } => {
-                Some("write HOST:PORT, as in 127.0.0.1:9901: Unix sockets are not served there".to_owned())
+                Some("write HOST:PORT, as in 127.0.0.1:9901: Unix sockets and those of systemd are not served there".to_owned())
             }
             Self::SharedAddress { .. }
             | Self::Refused(_)
@@ -157,7 +165,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listen { address, error } => write!(f, "cannot listen on {address}: {}", plainly(error)),
-            Self::ListenName { name, reason } => write!(f, "cannot listen on {name}: {reason}"),
+            Self::ListenName { name, reason } | Self::NotPassed { name, reason } => {
+                write!(f, "cannot listen on {name}: {reason}")
+            }
             Self::AdminAddress { reason: admin::Refused::NoPort } => {
                 f.write_str("the admin address is none of HOST:PORT")
             }

@@ -271,7 +271,9 @@ pub(crate) fn admin_address(address: &ListenAddress, allow_remote: bool) -> Resu
         Address::Unix(_) => None,
     };
     let named = |reason| Failure::ListenName { name: address.to_string(), reason };
-    let Some(address) = address.resolve().map_err(named)?.iter().find_map(inet) else {
+    // One that somebody else has opened would be bound a second time.
+    let addresses = if address.is_passed() { Vec::new() } else { address.resolve().map_err(named)? };
+    let Some(address) = addresses.iter().find_map(inet) else {
         return Err(Failure::AdminAddress { reason: admin::Refused::NoPort });
     };
     if address.ip().is_loopback() || allow_remote {

@@ -19,17 +19,21 @@ use crate::reload::Current;
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::signals::{self, Reactions};
-use crate::systemd::Manager;
+use crate::systemd::{self, Manager};
 use crate::tls::{self, Watched};
 
 /// Serves until a signal has drained the server.
 pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
+    systemd::take();
     let mut settings = Settings::new(&args)?;
     let Prepared { mut fronts, upstreams, admin } = Prepared::new(&settings, args.record.record.as_deref())?;
     let trust = Trust::default();
     trust.set(settings.config.forwarding.clone());
     let mut observation = Observation::start(&settings.observe, admin, trust.clone())?;
     settings.warning().iter().for_each(|warning| tracing::warn!("{warning}"));
+    for name in systemd::unused(&settings) {
+        tracing::warn!("nobody accepts from the socket that was passed as {name}: no listener is fd:{name}");
+    }
     let shared = Shared::new(&settings);
     let few = descriptors::take_all(&mut settings.config, shared);
     let adapter = settings.adapter;
@@ -37,6 +41,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let upstreams = Arc::new(upstreams);
     let options = Options {
         listen_tls,
+        opened: systemd::opened(),
         backs: upstreams.backs(),
         workers: settings.workers,
         observer: Some(observation.observer()),

@@ -121,7 +121,10 @@ fn of_flags(args: &ServeArgs) -> Config {
 fn addresses(listen: &[ListenAddress]) -> Result<Vec<Address>, Failure> {
     let mut addresses = Vec::new();
     for listen in listen {
-        let named = |reason| Failure::ListenName { name: listen.to_string(), reason };
+        let named = |reason| match listen.is_passed() {
+            true => Failure::NotPassed { name: listen.to_string(), reason },
+            false => Failure::ListenName { name: listen.to_string(), reason },
+        };
         for address in listen.resolve().map_err(named)? {
             let port_to_be_picked = matches!(&address, Address::Inet(address) if address.port() == 0);
             if port_to_be_picked || !addresses.contains(&address) {

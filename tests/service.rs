@@ -2,9 +2,12 @@
 
 mod process;
 
-use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
-use std::process::Output;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use process::{PATIENCE, Process, Program, run, shuntyard};
 
@@ -43,6 +46,11 @@ fn admin(process: &Process) -> String {
     process.find_line("the admin address", |line| {
         Some(line.strip_prefix("status on http://")?.strip_suffix("/status")?.to_owned())
     })
+}
+
+/// Waits until it does: signals are heard from then on.
+fn listens(process: &Process) {
+    process.find_line("that it listens", |line| line.starts_with("listening on").then_some(()));
 }
 
 /// The exit code of a health check, and its line.
@@ -171,7 +179,156 @@ fn a_manager_that_is_not_there_stops_nothing() {
         command.env("NOTIFY_SOCKET", name);
         let mut process = Process::spawn(&mut command);
         process.find_line("that it is not told", |line| line.contains("service manager").then_some(()));
+        listens(&process);
         process.signal("TERM");
         assert_eq!(process.wait().code(), Some(0), "{}", process.log());
     }
+}
+
+/// The program as systemd would start it, with a socket by this name. It is its descriptor 3.
+fn activated(name: &str, socket: OwnedFd, args: &[&str]) -> Process {
+    let of_program = shuntyard(args);
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec 3<&0 0</dev/null; LISTEN_PID=$$ exec \"$@\"", "sh"]);
+    command.arg(of_program.get_program()).args(of_program.get_args());
+    for (variable, value) in of_program.get_envs() {
+        match value {
+            Some(value) => command.env(variable, value),
+            None => command.env_remove(variable),
+        };
+    }
+    command.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", name);
+    Process::spawn_with(&mut command, socket.into())
+}
+
+/// The end of a program that should not run: its exit code and all that it said.
+fn refused(mut process: Process) -> (i32, String) {
+    let status = process.wait();
+    (status.code().unwrap(), process.log())
+}
+
+#[test]
+fn a_socket_that_systemd_has_opened_outlives_the_program() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let args = ["run", "--listen", "fd:http", "--workers", "2", "--backend", "http://127.0.0.1:9"];
+    let start = || {
+        let process = activated("http", listener.try_clone().unwrap().into(), &args);
+        let listening = format!("listening on {address} (HTTP/2, HTTP/1.1)");
+        process.find_line("the address", |line| (line == listening).then_some(()));
+        process
+    };
+    let ask = || {
+        let mut client = TcpStream::connect(address).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
+        client
+    };
+    let answer = |mut client: TcpStream| {
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let mut first = start();
+    // Each worker may be the one that accepts.
+    for client in [(); 8].map(|()| ask()) {
+        assert!(answer(client).starts_with("HTTP/1.1 502 "));
+    }
+    first.signal("TERM");
+    assert_eq!(first.wait().code(), Some(0), "{}", first.log());
+    // Nobody is refused: whoever comes now is served by the next.
+    let waiting = ask();
+    let mut next = start();
+    assert!(answer(waiting).starts_with("HTTP/1.1 502 "));
+    next.signal("TERM");
+    assert_eq!(next.wait().code(), Some(0), "{}", next.log());
+}
+
+#[test]
+fn unix_sockets_are_taken_over_too_and_keep_their_file() {
+    let folder = Folder::new("passed");
+    let path = folder.0.join("http.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let file = folder.file("a.toml", &SERVING.replace("127.0.0.1:0", "fd:http"));
+    let mut process = activated("http", listener.into(), &["run", "--config", &file]);
+    let listening = format!("listening on unix:{} (HTTP/2, HTTP/1.1)", path.display());
+    process.find_line("the address", |line| (line == listening).then_some(()));
+    UnixStream::connect(&path).unwrap();
+    // It is still there for a reload.
+    process.signal("HUP");
+    process.find_line("the reload", |line| line.contains("revision 2").then_some(()));
+    assert!(!process.log().contains("needs a restart"), "{}", process.log());
+    process.signal("TERM");
+    assert_eq!(process.wait().code(), Some(0), "{}", process.log());
+    assert!(path.exists());
+}
+
+#[test]
+fn a_socket_that_was_not_passed_is_an_error_that_says_what_was() {
+    let folder = Folder::new("not-passed");
+    let file = folder.file("a.toml", &SERVING.replace("127.0.0.1:0", "fd:https"));
+    let by_flag = [&["run", "--listen", "fd:https"], &BACKEND[..]].concat();
+    let by_file = ["run", "--config", &*file];
+    let listener = || OwnedFd::from(TcpListener::bind("127.0.0.1:0").unwrap());
+    for args in [&by_flag[..], &by_file] {
+        let (code, said) = refused(activated("http", listener(), args));
+        assert_eq!(code, 78, "{said}");
+        assert!(
+            said.contains("cannot listen on fd:https: no socket was passed by this name; passed were: http")
+        );
+        assert!(said.contains("FileDescriptorName="), "{said}");
+    }
+    let (code, said) = refused(activated("http", listener(), &by_file));
+    assert!(code == 78 && said.contains("error[G0017]"), "{said}");
+    // What is for another process is nobody's here.
+    let mut command = shuntyard(&by_flag);
+    command.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", "https").env("LISTEN_PID", "1");
+    let output = run(&mut command);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        output.status.code() == Some(78) && said.contains("no socket was passed to this process"),
+        "{said}"
+    );
+    // One end of a connection is no listener.
+    let (stream, _other) = UnixStream::pair().unwrap();
+    let (code, said) = refused(activated("https", stream.into(), &by_flag));
+    assert!(code == 78 && said.contains("no socket that listens"), "{said}");
+    // A check is no service, and cannot know.
+    for args in [by_flag, by_file.to_vec()] {
+        let output = run(&mut shuntyard(&[&["check"], &args[1..]].concat()));
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    // The admin address would be bound a second time.
+    let admin = ["run", "--listen", "fd:http", "--admin", "fd:http"];
+    let (code, said) = refused(activated("http", listener(), &[&admin[..], &BACKEND].concat()));
+    assert!(code == 78 && said.contains("none of HOST:PORT"), "{said}");
+}
+
+#[test]
+fn a_socket_that_nobody_accepts_from_is_said() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let args = [&["run", "--listen", "127.0.0.1:0"], &BACKEND[..]].concat();
+    let mut process = activated("http", listener.into(), &args);
+    process.find_line("the warning", |line| line.contains("no listener is fd:http").then_some(()));
+    listens(&process);
+    process.signal("TERM");
+    assert_eq!(process.wait().code(), Some(0), "{}", process.log());
+}
+
+/// The units of `contrib/systemd`, with this program in the place of the installed one.
+#[test]
+fn the_units_are_such_as_systemd_takes() {
+    if Command::new("systemd-analyze").arg("--version").output().is_err() {
+        println!("skipped: systemd-analyze is not installed");
+        return;
+    }
+    let folder = Folder::new("units");
+    let units = ["shuntyard.service", "shuntyard.socket"].map(|name| {
+        let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/systemd").join(name);
+        let text = std::fs::read_to_string(unit).unwrap();
+        folder.file(name, &text.replace("/usr/bin/shuntyard", env!("CARGO_BIN_EXE_shuntyard")))
+    });
+    let output = run(Command::new("systemd-analyze").arg("verify").args(units));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
 }

@@ -67,9 +67,9 @@ pub use shuntyard_adapter::transport::{
 };
 #[doc(inline)]
 pub use shuntyard_adapter::{
-    Backs, BindError, Damage, Difference, Ending, Exit, Handle, Looking, MakeHooks, Notice, Observer,
-    Options, RecordingOptions, ReplayError, Replayed, StreamName, explain, explain_with, replay,
-    replay_octets, replay_with,
+    Backs, BindError, Damage, Difference, Ending, Exit, Handle, ListenSocket, Looking, MakeHooks, Notice,
+    Observer, Opened, Options, RecordingOptions, ReplayError, Replayed, StreamName, explain, explain_with,
+    replay, replay_octets, replay_with,
 };
 use shuntyard_adapter::{Desk, Equipment, equip, run_threads};
 use shuntyard_core::address::Address;

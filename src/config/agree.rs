@@ -17,7 +17,7 @@ use crate::config::section::Located;
 use crate::config::sections::{Document, Listen, Offer, Route, Upstream};
 use crate::config::similar::similar;
 use crate::config::value::write_size;
-use crate::failure::Failure;
+use crate::failure::{Failure, NOT_PASSED};
 use crate::observation::{ObserveArgs, admin_address};
 use crate::tls::{BackFiles, BadFile, Clients, FrontFiles, of_upstreams};
 
@@ -76,7 +76,7 @@ fn admin_is_served(document: &Document, flags: &ObserveArgs, problems: &mut Vec<
         }
         _ => (
             Code::AdminAddress,
-            "write HOST:PORT, as in \"127.0.0.1:9901\": Unix sockets are not served there",
+            "write HOST:PORT, as in \"127.0.0.1:9901\": Unix sockets and those of systemd are not served there",
         ),
     };
     problems.push(Problem::new(code, failure.to_string(), at.clone()).label("not served").help(help));
@@ -108,9 +108,12 @@ fn listeners(document: &Document, problems: &mut Vec<Problem>) -> Listeners {
         let Some(listen) = listen else { continue };
         let addresses = listen.value.resolve().unwrap_or_else(|reason| {
             let title = format!("cannot listen on {}: {reason}", listen.value);
-            let problem = Problem::new(Code::NameUnresolved, title, listen.at.clone());
-            let help = "listen on an address of this machine, as in \"127.0.0.1:8080\" or \":8080\"";
-            problems.push(problem.label("this name has no address").help(help));
+            let of_machine = "listen on an address of this machine, as in \"127.0.0.1:8080\" or \":8080\"";
+            let (code, label, help) = match listen.value.is_passed() {
+                true => (Code::NotPassed, "nobody has opened it", NOT_PASSED),
+                false => (Code::NameUnresolved, "this name has no address", of_machine),
+            };
+            problems.push(Problem::new(code, title, listen.at.clone()).label(label).help(help));
             Vec::new()
         });
         let overlap = |address: &&Address| taken.iter().any(|(other, _)| overlaps(address, other));

@@ -23,6 +23,7 @@ pub(crate) enum Code {
     NameUnresolved,
     BadField,
     BadCertificate,
+    NotPassed,
     ListenerTwice,
     NoRoute,
     UpstreamUndefined,
@@ -33,7 +34,7 @@ pub(crate) enum Code {
 }
 
 impl Code {
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::UnknownKey,
         Self::WrongType,
         Self::NotToml,
@@ -50,6 +51,7 @@ impl Code {
         Self::NameUnresolved,
         Self::BadField,
         Self::BadCertificate,
+        Self::NotPassed,
         Self::ListenerTwice,
         Self::NoRoute,
         Self::UpstreamUndefined,
@@ -77,6 +79,7 @@ impl Code {
             Self::NameUnresolved => 14,
             Self::BadField => 15,
             Self::BadCertificate => 16,
+            Self::NotPassed => 17,
             Self::ListenerTwice => 101,
             Self::NoRoute => 102,
             Self::UpstreamUndefined => 103,
@@ -106,6 +109,7 @@ impl Code {
             Self::NameUnresolved => "a name without an address",
             Self::BadField => "not a header field",
             Self::BadCertificate => "a file of TLS that cannot be used",
+            Self::NotPassed => "a socket that was not passed to the program",
             Self::ListenerTwice => "an address to listen on that is there twice",
             Self::NoRoute => "no route",
             Self::UpstreamUndefined => "a route to an upstream that is not defined",
@@ -158,7 +162,7 @@ impl Code {
             }
             Self::NotAddress => {
                 "Listeners are \"HOST:PORT\", \"[IPv6]:PORT\", \":PORT\" for all addresses of this machine, or \
-                 \"unix:/PATH\"; port 0 is one that the kernel picks. Endpoints are \"HOST:PORT\", \"[IPv6]:PORT\" or \
+                 \"unix:/PATH\"; port 0 is one that the kernel picks, and \"fd:NAME\" what systemd has opened. Endpoints are \"HOST:PORT\", \"[IPv6]:PORT\" or \
                  \"unix:/PATH\", where the host may be a name, behind the scheme that says what is spoken there \
                  (h2c://, http://, h2://, https://); without one the key `protocol` of the upstream says it."
             }
@@ -189,6 +193,12 @@ impl Code {
                 "A file that TLS needs cannot be read, is not PEM, holds nothing of its kind, or certificate and key do not belong \
                  together. `openssl x509 -in cert.pem -noout -pubkey` and `openssl pkey -in key.pem -pubout` print the \
                  same where they do. Files are read when the configuration is, so the program needs the right to."
+            }
+            Self::NotPassed => {
+                "\"fd:NAME\" takes the sockets that systemd has opened and named so: FileDescriptorName= of a .socket unit, which \
+                 without that line is the unit's own name. The service gets them where both units have the same name, or the socket's \
+                 says Service=, and only if the socket was started: `systemctl list-sockets` shows what listens. `check` cannot know \
+                 what will be passed, and says nothing of it."
             }
             Self::ListenerTwice => {
                 "Two [[listen]] sections have the same address. One of them would get nothing. Sections with port 0 may \

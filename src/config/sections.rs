@@ -190,7 +190,7 @@ fn observe(section: &mut Section<'_, '_>) -> (ObserveArgs, Option<Span>) {
 struct Json;
 
 fn listen(section: &mut Section<'_, '_>) -> Listen {
-    let what = "HOST:PORT, [IPv6]:PORT, :PORT for all addresses, or unix:/PATH";
+    let what = "HOST:PORT, [IPv6]:PORT, :PORT for all addresses, unix:/PATH, or fd:NAME for sockets that systemd passes by this name (FileDescriptorName)";
     let address = section.required("address", what, &LISTEN, "\":8080\"");
     let protocols = List {
         of: Words {

@@ -14,7 +14,7 @@ pub(super) const LISTEN: Text<ListenAddress> = Text {
     code: Code::NotAddress,
     parse: |text| text.parse(),
     write: ListenAddress::to_string,
-    help: "write \"HOST:PORT\", \"[IPv6]:PORT\", \":PORT\" for all addresses, or \"unix:/PATH\"",
+    help: "write \"HOST:PORT\", \"[IPv6]:PORT\", \":PORT\" for all addresses, \"unix:/PATH\", or \"fd:NAME\" for sockets of systemd",
 };
 pub(super) const ENDPOINT: Text<EndpointAddress> = Text {
     what: "an endpoint",

@@ -1,7 +1,8 @@
-//! What the program has with systemd, or whoever else started it by the same rules: it says how it stands ([`notify`], sd_notify(3)), by signs of life, too.
-//! From a shell nothing of this happens.
+//! What the program has with systemd, or whoever else started it by the same rules: it says how it stands ([`notify`], sd_notify(3)), by signs of life, too, and
+//! takes sockets over that were opened for it ([`sockets`], sd_listen_fds(3)). From a shell nothing of this happens.
 
 mod notify;
+mod sockets;
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +14,7 @@ use shuntyard_adapter::Handle;
 
 use crate::pulse;
 use notify::Socket;
+pub(crate) use sockets::{addresses, opened, take, unused};
 
 /// Whoever wants to be told how the program stands, if anybody does.
 #[derive(Clone, Default)]

@@ -31,8 +31,13 @@ struct Log {
 impl Process {
     /// Starts it. Both its outputs go to one log.
     pub(crate) fn spawn(command: &mut Command) -> Self {
+        Self::spawn_with(command, Stdio::null())
+    }
+
+    /// Likewise with this as its standard input.
+    pub(crate) fn spawn_with(command: &mut Command, stdin: Stdio) -> Self {
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

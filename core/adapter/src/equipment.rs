@@ -35,8 +35,12 @@ pub fn equip(config: &Config, options: &Options) -> Result<Vec<Equipment>, BindE
     let mut shares: Vec<Vec<Listener>> = Vec::new();
     shares.resize_with(options.workers.get(), Vec::new);
     for Wanted { address, tls, said } in wanted {
-        let listeners = Listener::bind(address, options.workers.get())
-            .map_err(|error| BindError::Listen { address: address.clone(), error })?;
+        let opened = options.opened.iter().find(|opened| opened.address == *address);
+        let listeners = match opened {
+            Some(opened) => opened.share(options.workers.get()),
+            None => Listener::bind(address, options.workers.get()),
+        };
+        let listeners = listeners.map_err(|error| BindError::Listen { address: address.clone(), error })?;
         let said = said.and_then(|at| config.listeners.get_mut(at));
         let introduced = said.as_ref().is_some_and(|said| said.introduced);
         // The kernel may have picked the port.

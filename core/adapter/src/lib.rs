@@ -43,7 +43,7 @@ pub use failure::{connect_failure, is_queue_full, is_transient, transfer_failure
 pub use handle::{Desk, Handle, Look, Order};
 pub use introducing::{Introduced, Introducing};
 pub use listener::{
-    BACKLOG, INHERITS_NO_DELAY, ListenSocket, Listener, SocketFile, read_at_once, reset_on_close,
+    BACKLOG, INHERITS_NO_DELAY, ListenSocket, Listener, Opened, SocketFile, read_at_once, reset_on_close,
 };
 pub use looking::Looking;
 pub use recording::{
@@ -80,6 +80,8 @@ pub struct Options {
     /// Where clients connect to and speak TLS. It comes behind the others in the list of addresses. The groups of names of each
     /// ([`FrontTls::by_name`]) are told to the gateway; [`Config::listeners`](shuntyard_core::config::Config::listeners) may repeat them, and must not say others.
     pub listen_tls: Vec<(Address, FrontTls)>,
+    /// Sockets that listen already, at addresses of the lists above: there none is made, and workers share the one that there is.
+    pub opened: Vec<Opened>,
     /// How upstreams are spoken to by TLS: each that has an endpoint which speaks it ([`EndpointConfig::tls`](shuntyard_core::config::EndpointConfig::tls)).
     pub backs: Backs,
     /// Threads, each with a gateway of its own: the limits of [`Config`](shuntyard_core::config::Config) hold for each of them.
@@ -103,6 +105,7 @@ impl Options {
         Self {
             listen,
             listen_tls: Vec::new(),
+            opened: Vec::new(),
             backs: Backs::default(),
             workers: NonZeroUsize::MIN,
             seed: drawn_seed(),
@@ -123,6 +126,7 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("listen", &self.listen)
             .field("listen_tls", &self.listen_tls)
+            .field("opened", &self.opened)
             .field("workers", &self.workers)
             .field("recording", &self.recording)
             .finish_non_exhaustive()

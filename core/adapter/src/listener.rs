@@ -43,6 +43,47 @@ pub enum ListenSocket {
     Unix(UnixListener),
 }
 
+/// A socket that listens already. Whoever started the program has opened it and keeps it, so that clients can come while nobody serves.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// Where it listens.
+    pub address: Address,
+    /// The socket.
+    pub socket: Arc<ListenSocket>,
+}
+
+impl Opened {
+    /// A share of it for each of `workers` workers. Whoever comes is accepted by one of them.
+    ///
+    /// # Errors
+    /// The system's: as a rule the process has no descriptor left.
+    pub fn share(&self, workers: usize) -> io::Result<Vec<Listener>> {
+        let share = |_| {
+            let address = self.address.clone();
+            Ok(Listener { file: None, socket: self.socket.share()?, address, tls: None, introduced: false })
+        };
+        (0..workers).map(share).collect()
+    }
+}
+
+impl ListenSocket {
+    /// The same socket by another descriptor. It does not block.
+    fn share(&self) -> io::Result<Self> {
+        match self {
+            Self::Tcp(socket) => {
+                // As of those that are made here.
+                let _ = SockRef::from(socket).set_tcp_nodelay(INHERITS_NO_DELAY);
+                socket.set_nonblocking(true)?;
+                socket.try_clone().map(Self::Tcp)
+            }
+            Self::Unix(socket) => {
+                socket.set_nonblocking(true)?;
+                socket.try_clone().map(Self::Unix)
+            }
+        }
+    }
+}
+
 impl Listener {
     /// Takes the address for `workers` workers.
     ///
@@ -199,6 +240,31 @@ mod tests {
         let _client = std::net::TcpStream::connect(socket.local_addr().unwrap()).unwrap();
         let (accepted, _) = socket.accept().unwrap();
         assert_eq!(accepted.nodelay().unwrap(), INHERITS_NO_DELAY);
+    }
+
+    /// What its opener gave it stays: its name, and whoever waits there.
+    #[test]
+    fn a_socket_that_listens_already_is_shared_and_stays() {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let opened = Opened { address: address.into(), socket: Arc::new(ListenSocket::Tcp(socket)) };
+        let mut shares = opened.share(2).unwrap();
+        let _client = std::net::TcpStream::connect(address).unwrap();
+        for (share, accepts) in shares.drain(..).zip([true, false]) {
+            let ListenSocket::Tcp(socket) = &share.socket else { panic!("it is no port") };
+            let accepted = socket.accept();
+            let would_block = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
+            assert!(accepted.is_ok() == accepts && accepted.err().is_none_or(would_block));
+            assert!(share.address == opened.address && share.file.is_none());
+        }
+        std::net::TcpStream::connect(address).unwrap();
+
+        let path = std::env::temp_dir().join(format!("shuntyard-opened-{}.sock", std::process::id()));
+        let socket = ListenSocket::Unix(UnixListener::bind(&path).unwrap());
+        let address = Address::Unix(path.to_str().unwrap().into());
+        drop(Opened { address, socket: Arc::new(socket) }.share(2).unwrap());
+        assert!(path.exists());
+        std::fs::remove_file(path).unwrap();
     }
 
     #[test]
