@@ -18,7 +18,7 @@ use crate::log::Trust;
 use crate::prepare;
 use crate::settings::Settings;
 use crate::systemd::Manager;
-use crate::tls::{Upstreams, Watcher};
+use crate::tls::{Expiries, Upstreams, Watcher};
 
 /// The configuration that is served, and how it can be replaced.
 pub(crate) struct Current {
@@ -227,6 +227,11 @@ impl Current {
     /// How many certificates and authorities have files that are bad, so that what was read before is served.
     pub(crate) fn stale_files(&self) -> u64 {
         self.watcher.get().map_or(0, Watcher::stale)
+    }
+
+    /// When the certificates that listeners show expire, by file.
+    pub(crate) fn expiries(&self) -> Expiries {
+        self.watcher.get().map_or_else(Expiries::new, Watcher::expiries)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

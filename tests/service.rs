@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant, SystemTime};
 
 use process::{PATIENCE, Process, Program, run, shuntyard};
 
@@ -331,4 +332,55 @@ fn the_units_are_such_as_systemd_takes() {
     let output = run(Command::new("systemd-analyze").arg("verify").args(units));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
+/// The files of a certificate for `name` that expires so many days from now, and of its key.
+fn identity(folder: &Folder, name: &str, days: i64) -> [String; 2] {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+    let since_1970 = Duration::from_secs((now() + days * 86_400).try_into().unwrap());
+    params.not_after = rcgen::date_time_ymd(1970, 1, 1) + since_1970;
+    let cert = params.self_signed(&key).unwrap().pem();
+    [folder.file(&format!("{name}.pem"), &cert), folder.file(&format!("{name}.key"), &key.serialize_pem())]
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs().try_into().unwrap()
+}
+
+#[test]
+fn certificates_that_expire_are_told_of_in_time() {
+    let folder = Folder::new("expires");
+    let [soon, later] = [("soon", 5), ("later", 50)].map(|(name, days)| identity(&folder, name, days));
+    let pairs = [&soon, &later].map(|[cert, key]| ["--cert", cert, "--key", key]).concat();
+    let listen = ["--listen-tls", "127.0.0.1:0", "--listen-tls", "127.0.0.1:0"];
+    let program = Program::start(&[&listen[..], &pairs, &BACKEND, &ADMIN].concat());
+    let address = admin(&program.process);
+    let expires = |[cert, _]: &[String; 2]| {
+        let mut client = TcpStream::connect(&address).unwrap();
+        client.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+        let mut metrics = String::new();
+        client.read_to_string(&mut metrics).unwrap();
+        let series = format!("shuntyard_tls_certificate_not_after_seconds{{file=\"{cert}\"}} ");
+        let value = metrics.lines().find_map(|line| line.strip_prefix(&series)?.parse::<f64>().ok());
+        let value = value.unwrap_or_else(|| panic!("{series} in {metrics}"));
+        ((value as i64 - now()) as f64 / 86_400.0).round() as i64
+    };
+    assert_eq!((expires(&soon), expires(&later)), (5, 50));
+    let warning = |file: &str| format!("warning: the certificate in {file} expires in ");
+    let told = warning(&soon[0]);
+    program.process.find_line("the warning", |line| line.starts_with(&told).then_some(()));
+    assert!(!program.process.log().contains(&warning(&later[0])), "{}", program.process.log());
+    // What is shown is what counts.
+    identity(&folder, "soon", 500);
+    program.process.signal("HUP");
+    program.process.find_line("the reload", |line| line.contains("are shown from now on").then_some(()));
+    let until = Instant::now() + PATIENCE;
+    while expires(&soon) != 500 {
+        assert!(Instant::now() < until);
+    }
+    // Once a day it is told of, and for each file, however many show it.
+    assert_eq!(program.process.log().matches("expires in").count(), 1, "{}", program.process.log());
+    program.end();
 }

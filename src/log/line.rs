@@ -256,6 +256,11 @@ pub(crate) fn rfc3339(at: SystemTime) -> String {
     jiff::Timestamp::try_from(at).map_or_else(|_| String::new(), |at| format!("{at:.6}"))
 }
 
+/// Likewise without fractions: a date for people.
+pub(crate) fn rfc3339_seconds(at: SystemTime) -> String {
+    jiff::Timestamp::try_from(at).map_or_else(|_| String::new(), |at| format!("{at:.0}"))
+}
+
 /// The identifier that somebody before us gave the request, where it is a sober one.
 fn request_id(end: &EndRecord) -> Option<&str> {
     let id = end.fields.get(b"x-request-id")?;

@@ -23,7 +23,7 @@ use shuntyard_core::config::{Config, ForwardingConfig};
 use shuntyard_core::gateway::Record;
 
 pub(crate) use gather::{Finished, attempts_octets_max};
-pub(crate) use line::rfc3339;
+pub(crate) use line::{rfc3339, rfc3339_seconds};
 use write::Writer;
 
 use crate::settings::count;

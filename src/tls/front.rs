@@ -1,11 +1,13 @@
 //! The files of a listener, and how it speaks TLS by what was read of them.
 
-use std::time::Instant;
+use std::path::PathBuf;
+use std::time::{Instant, SystemTime};
 
 use shuntyard_adapter::Handle;
 use shuntyard_adapter::transport::{ClientAuth, FrontTls, Identity};
 use shuntyard_core::address::Address;
 
+use super::expiry::not_after;
 use super::held::{Again, Files, Held, Told, all_bad};
 use super::{BadFile, ClientFiles, FrontFiles, IdentityFiles};
 
@@ -115,6 +117,12 @@ impl Front {
             handle.part(address);
         }
         tracing::info!("authorities of clients on {address} {} and hold from now on", said(&again));
+    }
+
+    /// When what it shows expires, by file.
+    pub(super) fn expiries(&self) -> impl Iterator<Item = (PathBuf, SystemTime)> {
+        let shown = self.files.identities.iter().zip(&self.shown.of);
+        shown.filter_map(|(files, held)| Some((files.cert.clone(), not_after(held.value().certificate())?)))
     }
 
     /// How many certificates and groups of authorities are not what is in their files.

@@ -1,5 +1,6 @@
 //! Certificates and keys in files: read, and held against each other. [`watch`] reads them again when they change.
 
+mod expiry;
 mod front;
 mod held;
 mod upstreams;
@@ -16,6 +17,7 @@ use shuntyard_core::address::Address;
 use shuntyard_core::config::{Config, HostPattern, Protocol, UpstreamConfig};
 
 use crate::failure::{Failure, plainly};
+pub(crate) use expiry::Expiries;
 pub(crate) use front::Front;
 use held::Files;
 pub(crate) use upstreams::Upstreams;

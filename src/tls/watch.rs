@@ -1,13 +1,14 @@
 //! Files of certificates that are looked at for as long as the program lasts, and read again when they are others.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Thread};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use shuntyard_adapter::Handle;
 
+use super::expiry::{Expiries, Reminders};
 use super::held::Told;
 use super::upstreams::Renewed;
 use super::{Front, Upstreams};
@@ -33,6 +34,17 @@ pub(crate) struct Watcher {
 struct Shared {
     force: AtomicBool,
     stale: AtomicU64,
+    expiries: Mutex<Expiries>,
+}
+
+impl Shared {
+    /// When what is shown now expires. It is to be seen from then on.
+    fn expire(&self, fronts: &[Front]) -> Expiries {
+        let expiries: Expiries = fronts.iter().flat_map(Front::expiries).collect();
+        // It is replaced as a whole.
+        self.expiries.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&expiries);
+        expiries
+    }
 }
 
 impl Watcher {
@@ -46,6 +58,11 @@ impl Watcher {
     pub(crate) fn stale(&self) -> u64 {
         self.shared.stale.load(Ordering::Relaxed)
     }
+
+    /// When the certificates that listeners show expire, by file.
+    pub(crate) fn expiries(&self) -> Expiries {
+        self.shared.expiries.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// Reads files again whenever they are others than before they were read, for as long as the program lasts. What is wrong with one is said, and
@@ -56,9 +73,14 @@ pub(crate) fn watch(watched: Watched) -> io::Result<Watcher> {
     let Watched { mut fronts, upstreams, handle } = watched;
     let shared = Arc::<Shared>::default();
     let told_to = Arc::clone(&shared);
+    // Whoever looks at figures first finds them.
+    shared.expire(&fronts);
     let watch = move || {
-        let mut told = Told::default();
+        let (mut told, mut reminders) = (Told::default(), Reminders::default());
         loop {
+            let expiries = told_to.expire(&fronts);
+            let due = reminders.due(&expiries, SystemTime::now(), Instant::now());
+            due.iter().for_each(|line| tracing::warn!("{line}"));
             if fronts.is_empty() && upstreams.is_empty() {
                 thread::park();
             } else {

@@ -48,6 +48,12 @@ impl Identity {
         Ok(Self { key: Arc::new(key), names })
     }
 
+    /// The first certificate of the chain, in DER: whose key it is.
+    pub fn certificate(&self) -> &[u8] {
+        // There is one, or there would be no identity.
+        self.key.cert.first().map_or(&[], |certificate| certificate.as_ref())
+    }
+
     /// The names that the certificate is for, as they stand in it, in lower case.
     pub fn names(&self) -> &[String] {
         &self.names

@@ -52,6 +52,15 @@ impl Families {
             "Certificates with their keys, and authorities, whose files are bad, so that what was read before is served; once for each listener and upstream that has them",
             vec![(Vec::new(), current.stale_files() as f64)],
         );
+        let expiries = current.expiries().into_iter();
+        let expiries =
+            expiries.map(|(file, at)| (set([("file", &*file.display().to_string())]), since_1970(at)));
+        self.add(
+            "shuntyard_tls_certificate_not_after",
+            Some(Unit::Seconds),
+            "When the certificate of this file that listeners show expires, since 1970",
+            Points::Gauges(expiries.collect()),
+        );
         let results = [("success", reloads.succeeded), ("refused", reloads.refused)];
         self.count(
             "shuntyard_config_reloads",
