@@ -446,3 +446,29 @@ fn answer_all_read(memory: &mut Memory, client: ConnId) -> usize {
     }
     answers
 }
+
+/// A response is cut as a whole into what waits for its client: who has not taken it when the time of a drain is over has lost its end.
+#[test]
+fn what_was_cut_but_has_not_left_counts_as_cut_by_a_drain() {
+    let mut memory = Memory::new(|_| {});
+    let clients = [(); 2].map(|()| memory.connect(ConnectionConfig::default()));
+    for client in clients {
+        memory.client(client).send_request(&get("/"), true).expect("a slot");
+    }
+    memory.settle();
+    memory.deafen(clients[0]);
+    let backend = memory.backends()[0];
+    for (stream, _) in requests(&mut memory, backend) {
+        memory.backend(backend).send_response(stream, &ok(), false).expect("an open stream");
+        memory.backend(backend).send_data(stream, b"content", true).expect("an open stream");
+    }
+    memory.settle();
+    // The kernel takes none of it.
+    assert!(memory.gateway.poll_transmit(clients[0], memory.now).is_some());
+    assert_eq!(memory.gateway.view().requests, 0, "all has been cut");
+    let deadline = core::time::Duration::from_secs(5);
+    memory.gateway.handle_command(shuntyard_core::gateway::Command::Drain { deadline }, memory.now);
+    memory.settle();
+    memory.wait(core::time::Duration::from_secs(6));
+    assert_eq!(memory.drained, Some(1), "of two clients that have not gone, one has had all");
+}

@@ -18,7 +18,7 @@ const LINGER_OCTETS_MAX: u32 = 1 << 20;
 #[derive(Clone, Debug)]
 pub(super) struct Drain {
     pub(super) deadline: Duration,
-    /// Connections that were cut with streams open.
+    /// Connections of clients that were cut with streams open, or with output that had not left.
     cut: u32,
     reported: bool,
     /// Backends are being closed.
@@ -284,7 +284,10 @@ impl Gateway {
             self.conn_ids().into_iter().partition(|&id| self.conns.get(id).is_some_and(Conn::is_front));
         for id in fronts.into_iter().chain(backends) {
             let Some(entry) = self.conns.get(id) else { continue };
-            let in_use = entry.session.open_streams() > 0 && entry.is_front();
+            // A response may have been cut into the outbox whole and wait there for a client that takes it slowly. What lingers has had all.
+            let speaks = matches!(entry.life, Life::Open | Life::Flushing);
+            let waits = speaks && !entry.session.transmit().is_empty();
+            let in_use = entry.is_front() && (waits || entry.session.open_streams() > 0);
             if let Some(drain) = &mut self.drain {
                 drain.cut += u32::from(in_use);
             }
