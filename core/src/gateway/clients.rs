@@ -15,6 +15,11 @@ use crate::time::Instant;
 /// How many deadlines are looked at for one idle client: most belong to clients that are.
 const LOOKED_AT: usize = 16;
 
+/// How many idle clients are sent away in one step where the table has become smaller than what is in it.
+const SHED_AT_ONCE: usize = 64;
+/// How many more with each client that has gone meanwhile: more than one, so that it takes few round trips.
+const SHED_WITH_EACH: usize = 2;
+
 /// Connections of a client, and what large heads of its requests hold.
 #[derive(Clone, Copy, Debug, Default)]
 struct Held {
@@ -31,6 +36,8 @@ pub(super) struct Clients {
     pub(super) crowd: Crowd,
     /// Connections that take their leave to make room.
     shed: usize,
+    /// Some are being sent away.
+    makes_room: bool,
 }
 
 impl Clients {
@@ -99,7 +106,7 @@ impl Gateway {
             return false;
         }
         if self.is_nearly_full() {
-            self.shed_idle(now);
+            self.shed_idle(LOOKED_AT, now);
         }
         true
     }
@@ -134,11 +141,43 @@ impl Gateway {
         self.fronts - self.clients.shed >= max - max / 16
     }
 
-    /// Who has been idle longest makes room for the next one.
-    fn shed_idle(&mut self, now: Instant) {
-        for _ in 0..LOOKED_AT {
+    /// There is room for fewer clients than before: of those that are beyond it the idle ones make room, the first of them at once.
+    pub(super) fn shed_surplus(&mut self, now: Instant) {
+        self.make_room(SHED_AT_ONCE, self.fronts, now);
+    }
+
+    /// A client has gone: others that are beyond what there is room for follow it.
+    pub(super) fn shed_on(&mut self, now: Instant) {
+        self.make_room(SHED_WITH_EACH, LOOKED_AT, now);
+    }
+
+    fn make_room(&mut self, at_once: usize, looked_at: usize, now: Instant) {
+        // In a drain all leave. Who is sent away may be gone at once.
+        if self.drain.is_some()
+            || !self.is_overfull()
+            || core::mem::replace(&mut self.clients.makes_room, true)
+        {
+            return;
+        }
+        for _ in 0..at_once {
+            if !self.is_overfull() || !self.shed_idle(looked_at, now) {
+                break;
+            }
+        }
+        self.clients.makes_room = false;
+    }
+
+    /// The table is full, or more is taken of it than where idle clients make room for those who come.
+    fn is_overfull(&self) -> bool {
+        let max = self.config.max_fronts as usize;
+        self.fronts - self.clients.shed > (max - max / 16).min(max - 1)
+    }
+
+    /// Who has been idle longest makes room for the next one. Says whether somebody does.
+    fn shed_idle(&mut self, looked_at: usize, now: Instant) -> bool {
+        for _ in 0..looked_at {
             let first = self.deadlines.pop_first(Kind::FrontIdle as u8);
-            let Some(DeadlineTarget::Conn(id)) = first else { return };
+            let Some(DeadlineTarget::Conn(id)) = first else { return false };
             let Some(entry) = self.conns.get_mut(id) else { continue };
             entry.deadline = None;
             if entry.session.open_streams() > 0 {
@@ -147,9 +186,11 @@ impl Gateway {
                 // It has begun to ask for something.
                 self.arm_idle(id, now);
             } else {
-                return self.shed(id, now);
+                self.shed(id, now);
+                return true;
             }
         }
+        false
     }
 
     /// A client has become idle that was served. While listeners rest somebody may be waiting for its place. Says whether it goes.

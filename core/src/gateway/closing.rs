@@ -193,6 +193,7 @@ impl Gateway {
                 beyond.into_iter().for_each(|beyond| self.heads.give_back(beyond));
                 self.dismiss(counted.then_some(&peer), shed);
                 self.front_gone(lanes, now);
+                self.shed_on(now);
             }
             Side::Backend(engine) => {
                 self.cancel_deadline(engine.easing);

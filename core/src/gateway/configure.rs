@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::gateway::{Gateway, tunnel};
+use crate::engine::{Engine, EnginePhase};
+use crate::gateway::conn::{Conn, Side};
+use crate::gateway::{ConnId, Gateway, tunnel};
 use crate::routes::Routes;
 use crate::time::Instant;
 
@@ -40,6 +42,57 @@ impl Gateway {
         }
         self.route_anew();
         self.retire_unwanted(now);
+        self.retire_surplus(now);
+        self.release_lanes();
+        self.shed_surplus(now);
         self.pace_accepting();
+    }
+
+    /// Connections to backends that take requests, or will.
+    fn serving(&self) -> impl Iterator<Item = (ConnId, &Conn, &Engine)> {
+        self.conns.iter().filter_map(|(id, conn)| match &conn.side {
+            Side::Backend(engine) if engine.phase() != EnginePhase::Draining => Some((id, conn, engine)),
+            Side::Backend(_) | Side::Front { .. } => None,
+        })
+    }
+
+    /// Engines of endpoints that the configuration has no more take nothing new. Nor do those whose windows are larger than the whole ledger: nobody
+    /// could be given memory for a stream, and who waits for it would not have another one dialled.
+    pub(super) fn retire_unwanted(&mut self, now: Instant) {
+        let unwanted = |conn: &Conn, engine: &Engine| {
+            u64::from(conn.session.stream_recv_window()) > self.config.ledger_octets
+                || self.registry.endpoint(engine.endpoint).is_none_or(|of| of.retired)
+        };
+        let serving = self.serving().filter(|(_, conn, engine)| unwanted(conn, engine));
+        let conns: Vec<_> = serving.map(|(id, ..)| id).collect();
+        self.send_away(&conns, now);
+    }
+
+    /// Where an endpoint has more connections than it may have now, some take nothing new: idle ones first, then those with the fewest requests.
+    fn retire_surplus(&mut self, now: Instant) {
+        let mut surplus = self.registry.surplus();
+        if surplus.is_empty() {
+            return;
+        }
+        let serving = self.serving().filter(|(.., engine)| surplus.contains_key(&engine.endpoint));
+        let mut serving: Vec<_> = serving
+            .map(|(id, conn, engine)| ((!engine.idle, conn.session.open_streams()), id, engine.endpoint))
+            .collect();
+        serving.sort_unstable();
+        serving.retain(|(_, _, of)| {
+            let left = surplus.get_mut(of).filter(|left| **left > 0);
+            left.map(|left| *left -= 1).is_some()
+        });
+        let conns: Vec<_> = serving.into_iter().map(|(_, id, _)| id).collect();
+        self.send_away(&conns, now);
+    }
+
+    /// Who had reserved as much of the ledger as one client may may have more now.
+    fn release_lanes(&mut self) {
+        let is_held = |conn: &Conn| matches!(conn.side, Side::Front { held: true, .. });
+        let conns: Vec<_> = self.conns.iter().filter(|(_, conn)| is_held(conn)).map(|(id, _)| id).collect();
+        for id in conns {
+            self.release_waiting(id);
+        }
     }
 }

@@ -120,7 +120,7 @@ impl Gateway {
     }
 
     /// The connection need not wait for memory any more. Says whether it did, and is there.
-    fn release_waiting(&mut self, front: ConnId) -> bool {
+    pub(super) fn release_waiting(&mut self, front: ConnId) -> bool {
         let Some(Side::Front { held, lanes, .. }) = self.conns.get_mut(front).map(|entry| &mut entry.side)
         else {
             return false;

@@ -144,14 +144,9 @@ impl Gateway {
         }
     }
 
-    /// Engines of endpoints that the configuration has no more take nothing new.
-    pub(super) fn retire_unwanted(&mut self, now: Instant) {
-        let unwanted = |conn: &Conn| match &conn.side {
-            Side::Backend(engine) => self.registry.endpoint(engine.endpoint).is_none_or(|of| of.retired),
-            Side::Front { .. } => false,
-        };
-        let conns: Vec<_> = self.conns.iter().filter(|(_, conn)| unwanted(conn)).map(|(id, _)| id).collect();
-        for conn in conns {
+    /// These engines take nothing new.
+    pub(super) fn send_away(&mut self, conns: &[ConnId], now: Instant) {
+        for &conn in conns {
             let connecting = self.conns.get(conn).is_some_and(|entry| entry.life == Life::Connecting);
             self.retire_engine(conn, Cause::Draining, now);
             if connecting {

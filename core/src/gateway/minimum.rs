@@ -32,6 +32,7 @@ impl Gateway {
         }
         let endpoint = upstream.endpoint(engine.endpoint.key);
         self.drain.is_none()
+            && !upstream.is_retired()
             && endpoint.is_some_and(|of| !of.retired && of.serving() <= upstream.config().connections_min)
     }
 }

@@ -1,6 +1,8 @@
-//! Endpoints that should have more connections than they have.
+//! Endpoints that should have more connections than they have, or fewer.
 
-use crate::key::{EndpointKey, UpstreamKey};
+use std::collections::BTreeMap;
+
+use crate::key::{EndpointId, EndpointKey, UpstreamKey};
 use crate::registry::{Endpoint, Registry, Upstream};
 
 impl Registry {
@@ -16,6 +18,20 @@ impl Registry {
             endpoint.serving() < of.config().connections_min && !endpoint.resting && of.has_room(endpoint)
         };
         of.endpoints().filter(|(_, endpoint)| short(endpoint)).map(|(key, _)| key).collect()
+    }
+
+    /// Endpoints with more connections that take requests than they may have, and how many more.
+    pub fn surplus(&self) -> BTreeMap<EndpointId, u32> {
+        let of = |(of, upstream): (UpstreamKey, &Upstream)| {
+            let surplus = |endpoint: &Endpoint| {
+                endpoint.serving().checked_sub(upstream.connections_max(endpoint)).filter(|&more| more > 0)
+            };
+            let endpoints = upstream.endpoints();
+            let id = |key| EndpointId { upstream: of, key };
+            let found = endpoints.filter_map(|(key, endpoint)| Some((id(key), surplus(endpoint)?)));
+            found.collect::<Vec<_>>()
+        };
+        self.upstreams.iter().flat_map(of).collect()
     }
 
     /// Something has changed after which endpoints of the upstream may have fewer connections than they should.

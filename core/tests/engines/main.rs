@@ -6,6 +6,7 @@ mod memory;
 mod adoption;
 mod endpoints;
 mod late;
+mod lowered;
 mod memory_bound;
 mod pool;
 mod priorities;
