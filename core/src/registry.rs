@@ -28,6 +28,7 @@ pub(crate) use entry::{Entry, FrontLanes, Lane, Ready, Seat, Starved};
 pub(crate) use seats::Way;
 pub(crate) use upstream::{Rank, Upstream, Wanted};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::UpstreamConfig;
@@ -35,40 +36,49 @@ use crate::key::{EndpointId, EntryKey, EntryMarker, LaneMarker, Slab, UpstreamKe
 use crate::list::List;
 use crate::request::{Needs, Unserved};
 
+type Asked = BTreeMap<(Arc<str>, u16), Vec<EndpointId>>;
+
 /// All upstreams with what serves them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Registry {
     upstreams: Slab<Upstream, UpstreamMarker>,
+    /// Those that new requests go to, by their names.
+    names: BTreeMap<Arc<str>, UpstreamKey>,
     entries: Slab<Entry, EntryMarker>,
     lanes: Slab<Lane, LaneMarker>,
     ready: List<Entry, Ready, EntryMarker>,
     starved: List<Entry, Starved, EntryMarker>,
     /// Upstreams whose endpoints may have fewer connections than they should.
     short: Vec<UpstreamKey>,
+    /// Names that were asked for and not answered yet, by port, and for which endpoints.
+    asked: Asked,
     /// What happened at upstreams that are gone.
     pub gone: crate::counters::EndpointCounters,
 }
 
 impl Registry {
     /// Takes these upstreams in place of those it had. Upstreams that keep name and scope keep what they have; those that
-    /// are gone finish what they have: `underway` counts the requests of one. What they have counted goes on where the name is there again.
-    pub(crate) fn configure(&mut self, configs: &[UpstreamConfig], underway: impl Fn(UpstreamKey) -> usize) {
+    /// are gone finish what they have: `underway` has the requests of each. What they have counted goes on where the name is there again.
+    pub(crate) fn configure(&mut self, configs: &[UpstreamConfig], underway: &BTreeMap<UpstreamKey, usize>) {
+        let named: BTreeMap<_, _> = configs.iter().map(|config| (&config.name, config)).collect();
         let keys: Vec<_> = self.upstreams.iter().map(|(key, _)| key).collect();
         for &key in &keys {
             let Some(upstream) = self.upstreams.get_mut(key).filter(|upstream| !upstream.retired) else {
                 continue;
             };
-            let successor = configs.iter().find(|config| {
-                config.name == upstream.config().name && config.share == upstream.config().share
-            });
-            match successor {
-                Some(config) => upstream.reconfigure(config.clone()),
-                None => upstream.retire(underway(key)),
+            let same_scope = |config: &&&UpstreamConfig| config.share == upstream.config().share;
+            match named.get(&upstream.config().name).filter(same_scope) {
+                Some(&config) => upstream.reconfigure(config.clone()),
+                None => {
+                    self.names.remove(&upstream.config().name);
+                    upstream.retire(underway.get(&key).copied().unwrap_or(0));
+                }
             }
         }
         for config in configs {
             if self.find(&config.name).is_none() {
-                self.upstreams.insert(Upstream::new(config.clone()));
+                let key = self.upstreams.insert(Upstream::new(config.clone()));
+                self.names.insert(Arc::clone(&config.name), key);
             }
         }
         // Successors are there now, to take over what was counted.
@@ -127,8 +137,20 @@ impl Registry {
 
     /// The upstream that new requests of this name go to.
     pub(crate) fn find(&self, name: &str) -> Option<UpstreamKey> {
-        let named = |(_, upstream): &(_, &Upstream)| !upstream.retired && &*upstream.config().name == name;
-        self.upstreams.iter().find(named).map(|(key, _)| key)
+        self.names.get(name).copied()
+    }
+
+    /// The endpoint wants to know where its name is. Says whether that is to be asked: several endpoints may have one name, and one answer is for all of
+    /// them.
+    pub(crate) fn ask(&mut self, name: (Arc<str>, u16), of: EndpointId) -> bool {
+        let of_name = self.asked.entry(name).or_default();
+        of_name.push(of);
+        of_name.len() == 1
+    }
+
+    /// There is an answer. Says which endpoints it is for, some of which may be gone.
+    pub(crate) fn answered(&mut self, name: &(Arc<str>, u16)) -> Vec<EndpointId> {
+        self.asked.remove(name).unwrap_or_default()
     }
 
     /// All upstreams, those included that are being finished. For snapshots.

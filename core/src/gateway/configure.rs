@@ -1,5 +1,6 @@
 //! Another configuration, while requests are under way.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::Config;
@@ -12,9 +13,11 @@ use crate::time::Instant;
 impl Gateway {
     /// Upstreams and routes as the configuration has them now. Names are looked up before the first request needs them.
     pub(super) fn route_anew(&mut self) {
-        let of =
-            |key| self.requests.iter().filter(move |(_, request)| request.awaiting.upstream() == Some(key));
-        self.registry.configure(&self.config.upstreams, |key| of(key).count());
+        let mut underway = BTreeMap::<_, usize>::new();
+        for upstream in self.requests.iter().filter_map(|(_, request)| request.awaiting.upstream()) {
+            *underway.entry(upstream).or_default() += 1;
+        }
+        self.registry.configure(&self.config.upstreams, &underway);
         let (registry, account) = (&self.registry, &mut self.account);
         let find = |name: &str| registry.find(name);
         self.routes = Routes::new(&self.config.routes, self.seed, find, |name| account.number(name));

@@ -1,5 +1,7 @@
 //! What becomes of engines: their limits are told, they run out of requests, their backend goes away.
 
+use std::sync::Arc;
+
 use crate::address::Address;
 use crate::engine::EnginePhase;
 use crate::gateway::conn::{Conn, Life, Side};
@@ -319,16 +321,15 @@ impl Gateway {
         if core::mem::replace(&mut of.resolving, true) {
             return;
         }
-        // Several upstreams may have the name: one answer is for all of them.
-        let (name, port) = (std::sync::Arc::clone(name), *port);
-        if self.endpoints_named(&name, port).len() == 1 {
+        let (name, port) = (Arc::clone(name), *port);
+        if self.registry.ask((Arc::clone(&name), port), endpoint) {
             self.actions.push_back(Action::Resolve { name, port });
         }
     }
 
     /// Addresses were found for a name, or none.
-    pub(super) fn name_resolved(&mut self, (name, port): (&str, u16), addresses: &[Address], now: Instant) {
-        for endpoint in self.endpoints_named(name, port) {
+    pub(super) fn name_resolved(&mut self, name: (Arc<str>, u16), addresses: &[Address], now: Instant) {
+        for endpoint in self.registry.answered(&name) {
             let Some(of) = self.registry.endpoint_mut(endpoint) else { continue };
             let news = of.resolved(addresses.to_vec());
             let unresolved = of.is_unresolved();
@@ -347,17 +348,6 @@ impl Gateway {
                 self.rested(endpoint);
             }
         }
-    }
-
-    fn endpoints_named(&self, name: &str, port: u16) -> Vec<EndpointId> {
-        let named = |host: &crate::config::Host| matches!(host, crate::config::Host::Name { name: own, port: at } if **own == *name && *at == port);
-        let endpoints = self.registry.upstreams().flat_map(|(upstream, of)| {
-            of.all_endpoints().map(move |(key, of)| (EndpointId { upstream, key }, of))
-        });
-        endpoints
-            .filter(|(_, of)| of.resolving && named(&of.config.host))
-            .map(|(endpoint, _)| endpoint)
-            .collect()
     }
 
     /// Whoever waits for an upstream of which no endpoint can be found, or dialled, is told; unless it has connections, of which one may become idle.

@@ -378,7 +378,7 @@ impl Gateway {
             Command::Drain { deadline } => self.begin_drain(deadline, now),
             Command::Part { listener } => self.part(&listener, now),
             Command::WallClock(wall) => self.wall = wall,
-            Command::Resolved { name, port, addresses } => self.name_resolved((&name, port), &addresses, now),
+            Command::Resolved { name, port, addresses } => self.name_resolved((name, port), &addresses, now),
             Command::Configure(config) => self.configure(*config, now),
         }
         self.dispatch_at = Some(now);

@@ -8,7 +8,11 @@ use crate::registry::{Endpoint, Registry, Upstream};
 impl Registry {
     /// The next upstream whose endpoints may have fewer connections than they should.
     pub(crate) fn next_short(&mut self) -> Option<UpstreamKey> {
-        self.short.pop()
+        let key = self.short.pop()?;
+        if let Some(of) = self.upstreams.get_mut(key) {
+            of.short = false;
+        }
+        Some(key)
     }
 
     /// The endpoints of the upstream that have fewer connections than they should, and can have one more now.
@@ -21,7 +25,7 @@ impl Registry {
     }
 
     /// Endpoints with more connections that take requests than they may have, and how many more.
-    pub fn surplus(&self) -> BTreeMap<EndpointId, u32> {
+    pub(crate) fn surplus(&self) -> BTreeMap<EndpointId, u32> {
         let of = |(of, upstream): (UpstreamKey, &Upstream)| {
             let surplus = |endpoint: &Endpoint| {
                 endpoint.serving().checked_sub(upstream.connections_max(endpoint)).filter(|&more| more > 0)
@@ -36,8 +40,10 @@ impl Registry {
 
     /// Something has changed after which endpoints of the upstream may have fewer connections than they should.
     pub(crate) fn look_for_short(&mut self, upstream: UpstreamKey) {
-        let wants = |of: &Upstream| of.config().connections_min > 0 && !of.retired;
-        if self.upstreams.get(upstream).is_some_and(wants) && !self.short.contains(&upstream) {
+        let wants = |of: &&mut Upstream| of.config().connections_min > 0 && !of.retired;
+        if let Some(of) = self.upstreams.get_mut(upstream).filter(wants)
+            && !core::mem::replace(&mut of.short, true)
+        {
             self.short.push(upstream);
         }
     }

@@ -48,6 +48,8 @@ pub(crate) struct Upstream {
     pub(super) queued: usize,
     /// Retries that it allows.
     pub(super) retries: RetryBudget,
+    /// It stands among those whose endpoints may have fewer connections than they should.
+    pub(super) short: bool,
     /// A new configuration has it no more: what it has is finished.
     pub(super) retired: bool,
     /// Then: its requests that have not ended. Each may come back to be sent again.
@@ -73,6 +75,7 @@ impl Upstream {
             without_engine: ByNeeds::default(),
             queued: 0,
             retries: RetryBudget::default(),
+            short: false,
             retired: false,
             underway: 0,
             counters: UpstreamCounters::default(),
