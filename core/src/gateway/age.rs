@@ -57,7 +57,7 @@ impl Gateway {
     }
 
     /// A tenth more or less, so that what began together does not end together.
-    fn jittered(&mut self, duration: Duration) -> Duration {
+    pub(super) fn jittered(&mut self, duration: Duration) -> Duration {
         let tenth = duration / 10;
         let span = u64::try_from(tenth.as_nanos()).unwrap_or(u64::MAX).saturating_mul(2).saturating_add(1);
         let more = Duration::from_nanos(self.random.next_u64() % span);

@@ -329,6 +329,8 @@ impl Gateway {
 
     /// Addresses were found for a name, or none.
     pub(super) fn name_resolved(&mut self, name: (Arc<str>, u16), addresses: &[Address], now: Instant) {
+        // What was asked for at once, every name by every worker, is not asked for at once again.
+        let at = now + self.jittered(self.duration(Kind::Resolve));
         for endpoint in self.registry.answered(&name) {
             let Some(of) = self.registry.endpoint_mut(endpoint) else { continue };
             let news = of.resolved(addresses.to_vec());
@@ -337,7 +339,7 @@ impl Gateway {
             let old = of.resolve_deadline.take();
             self.cancel_deadline(old);
             let target = DeadlineTarget::Resolve(endpoint);
-            let key = self.deadlines.arm(Kind::Resolve as u8, now + self.duration(Kind::Resolve), target);
+            let key = self.deadlines.arm(Kind::Resolve as u8, at, target);
             if let Some(of) = self.registry.endpoint_mut(endpoint) {
                 of.resolve_deadline = Some(key);
             }

@@ -221,6 +221,30 @@ fn lookups_of_a_name_do_not_multiply() {
     assert!(wait(&mut memory, 120) <= 5, "{} lookups", memory.lookups.len());
 }
 
+/// All names are asked for at once when a gateway begins, and by every worker: from then on they go apart.
+#[test]
+fn lookups_of_many_names_spread() {
+    let name = |n: u16| (std::sync::Arc::<str>::from(format!("backend{n}.example")), 9000);
+    let mut memory = Memory::new(|config| {
+        let hosts = (0..40).map(name).map(|(name, port)| Host::Name { name, port });
+        let endpoints = hosts.map(|host| EndpointConfig { host, protocol: Protocol::Http2, tls: None });
+        config.upstreams[0].endpoints = endpoints.collect();
+    });
+    memory.settle();
+    assert_eq!(memory.lookups, (0..40).map(name).collect::<Vec<_>>());
+    for (name, port) in memory.lookups.clone() {
+        let command = Command::Resolved { name, port, addresses: vec![address(9001)] };
+        memory.gateway.handle_command(command, memory.now);
+    }
+    memory.settle();
+    let asked_by = |memory: &mut Memory, seconds| {
+        memory.wait(Duration::from_secs(seconds));
+        memory.lookups.len() - 40
+    };
+    let by = [26, 4, 4].map(|seconds| asked_by(&mut memory, seconds));
+    assert!(by[0] == 0 && (5..35).contains(&by[1]) && by[2] == 40, "after 26, 30 and 34 seconds: {by:?}");
+}
+
 /// Each would take the answer to the other's question, the first that comes for both.
 #[test]
 fn a_name_that_two_upstreams_have_is_asked_for_once() {
@@ -232,6 +256,6 @@ fn a_name_that_two_upstreams_have_is_asked_for_once() {
     memory.settle();
     assert_eq!(memory.lookups.len(), 1);
     resolved(&mut memory, vec![address(9001)]);
-    memory.wait(Duration::from_secs(31));
+    memory.wait(Duration::from_secs(34));
     assert_eq!(memory.lookups.len(), 2, "of what was for both");
 }
