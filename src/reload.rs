@@ -260,17 +260,18 @@ impl State {
                 )));
             }
         };
-        let listen = now.listen != before.listen
-            || now.listen_tls != before.listen_tls
-            || now.config.listeners != before.config.listeners;
-        fixed("listen", listen);
-        fixed("workers", now.workers != before.workers);
+        // What it comes to may differ although nobody has changed a word: by what a name server answers, or how many processors there are.
+        fixed("listen", now.listen_written != before.listen_written);
+        fixed("workers", now.workers_written != before.workers_written && now.workers != before.workers);
         fixed("adapter", now.adapter != before.adapter);
         fixed("admin or access_log", now.observe != before.observe);
         // What runs is what the next reload is compared with.
-        let Settings { listen, listen_tls, workers, adapter, observe, config, .. } = before;
-        (now.listen, now.listen_tls, now.config.listeners) = (listen, listen_tls, config.listeners);
-        (now.workers, now.adapter, now.observe) = (workers, adapter, observe);
+        let Settings { listen, listen_tls, listen_written, config, .. } = before;
+        (now.listen, now.listen_tls, now.listen_written) = (listen, listen_tls, listen_written);
+        now.config.listeners = config.listeners;
+        let Settings { workers, workers_written, adapter, observe, .. } = before;
+        (now.workers, now.workers_written, now.adapter, now.observe) =
+            (workers, workers_written, adapter, observe);
         let (revision, summary) = (self.revision, now.summary());
         lines.insert(0, Told::Info(format!("reloaded {}: revision {revision}, {summary}", path.display())));
         lines
@@ -304,11 +305,58 @@ fn ago(time: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+    use crate::cli::{Cli, Command};
 
     #[test]
     fn times_are_told_in_their_largest_unit() {
         let told = [0, 59, 60, 7199, 10_800, 200_000].map(|seconds| ago(Duration::from_secs(seconds)));
         assert_eq!(told, ["0s", "59s", "1m", "1h", "3h", "2d"]);
+    }
+
+    fn of_file(text: &str) -> Settings {
+        let folder = std::env::temp_dir().join(format!("shuntyard-written-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("shuntyard.toml");
+        std::fs::write(&path, text).unwrap();
+        let line = ["shuntyard", "run", "--config", path.to_str().unwrap()];
+        let Command::Run(args) = Cli::try_parse_from(line).unwrap().command else { panic!("it is to run") };
+        let settings = Settings::new(&args).unwrap_or_else(|failure| panic!("{failure}"));
+        std::fs::remove_dir_all(&folder).unwrap();
+        settings
+    }
+
+    /// What a reload warns of.
+    fn warnings(before: &Settings, now: &Settings) -> Vec<String> {
+        let reloads = Reloads { succeeded: 0, refused: 0, stale: false };
+        let (since, loaded) = (Instant::now(), SystemTime::now());
+        let mut state = State { settings: before.clone(), revision: 1, since, loaded, reloads };
+        let told = state.replace(now.clone(), Path::new("shuntyard.toml"));
+        assert_eq!((state.settings.workers, &state.settings.listen), (before.workers, &before.listen));
+        told.into_iter()
+            .filter_map(|told| if let Told::Warning(line) = told { Some(line) } else { None })
+            .collect()
+    }
+
+    /// A name has its addresses in another order, or others; processors were taken away: the file says what it said.
+    #[test]
+    fn only_what_is_written_differently_has_changed_in_the_file() {
+        const TEXT: &str = "[[listen]]\naddress = \"127.0.0.1:8080\"\n[[listen]]\naddress = \"[::1]:8080\"\n\
+            [[route]]\nupstream = \"app\"\n[upstream.app]\nendpoints = [\"h2c://127.0.0.1:9\"]\n";
+        let settings = of_file(TEXT);
+        let mut found = settings.clone();
+        found.listen.reverse();
+        found.workers = found.workers.saturating_add(1);
+        assert_eq!(warnings(&settings, &found), [""; 0]);
+        found.listen.pop();
+        assert_eq!(warnings(&settings, &found), [""; 0]);
+        let other =
+            of_file(&format!("workers = {}\n{}", settings.workers.get() + 1, TEXT.replace("8080", "8081")));
+        let lines = warnings(&settings, &other);
+        assert!(
+            lines.len() == 2 && lines[0].contains("listen changed") && lines[1].contains("workers changed")
+        );
     }
 }

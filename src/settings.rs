@@ -11,7 +11,7 @@ use shuntyard_core::config::{Config, Protocol, UpstreamConfig};
 
 use crate::address::ListenAddress;
 use crate::cli::{Adapter, ServeArgs};
-use crate::config::{self, FromFile};
+use crate::config::{self, Flags, FromFile, Written};
 use crate::failure::Failure;
 use crate::observation::ObserveArgs;
 use crate::tls::{self, BackFiles, ClientFiles, FrontFiles, IdentityFiles};
@@ -24,6 +24,8 @@ const DEFAULT_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 8080);
 pub(crate) struct Settings {
     pub(crate) adapter: Adapter,
     pub(crate) workers: NonZeroUsize,
+    /// As many as somebody has said. How many processors there are may change.
+    pub(crate) workers_written: Option<NonZeroUsize>,
     pub(crate) listen: Vec<Address>,
     pub(crate) listen_tls: Vec<(Address, FrontFiles)>,
     /// By the names of upstreams.
@@ -33,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) drain_timeout: Duration,
     pub(crate) observe: ObserveArgs,
     pub(crate) config: Config,
+    /// The listeners of the file, if they are served.
+    pub(crate) listen_written: Vec<Written>,
     /// Listeners of the file in whose place others were named.
     pub(crate) replaced: usize,
 }
@@ -41,7 +45,11 @@ impl Settings {
     /// Reads the file, if there is one. A start, a reload and a check all begin here.
     pub(crate) fn new(args: &ServeArgs) -> Result<Self, Failure> {
         let mut from_file = match &args.config {
-            Some(path) => config::load(path, &args.observe).map_err(Failure::Refused)?,
+            Some(path) => {
+                let names_listeners = !args.listen.is_empty() || !args.listen_tls.is_empty();
+                let flags = Flags { observe: args.observe.clone(), names_listeners };
+                config::load(path, &flags).map_err(Failure::Refused)?
+            }
             None => {
                 let config = of_flags(args);
                 let files = BackFiles {
@@ -59,8 +67,7 @@ impl Settings {
         if listen.is_empty() && listen_tls.is_empty() {
             (listen, listen_tls) = (from_file.listen, from_file.listen_tls);
         } else {
-            replaced = from_file.listen.len() + from_file.listen_tls.len();
-            from_file.config.listeners.clear();
+            replaced = std::mem::take(&mut from_file.written).len();
         }
         if listen.is_empty() && listen_tls.is_empty() {
             listen.push(Address::Inet(DEFAULT_LISTEN.into()));
@@ -68,9 +75,11 @@ impl Settings {
         let observe = args.observe.before(from_file.observe);
         from_file.config.records = observe.wants_records();
         from_file.config.validate().map_err(Failure::Config)?;
+        let workers = args.workers.or(from_file.workers);
         Ok(Self {
             adapter: args.adapter.unwrap_or(from_file.adapter),
-            workers: args.workers.or(from_file.workers).unwrap_or_else(processors),
+            workers: workers.unwrap_or_else(processors),
+            workers_written: workers,
             listen,
             listen_tls,
             back_tls: from_file.back_tls,
@@ -78,6 +87,7 @@ impl Settings {
             drain_timeout: args.drain_timeout.unwrap_or(from_file.drain_timeout),
             observe,
             config: from_file.config,
+            listen_written: from_file.written,
             replaced,
         })
     }

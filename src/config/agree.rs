@@ -17,12 +17,14 @@ use crate::config::section::Located;
 use crate::config::sections::{Document, Listen, Offer, Route, Upstream};
 use crate::config::similar::similar;
 use crate::config::value::write_size;
+use crate::config::{Flags, Written};
 use crate::failure::{Failure, NOT_PASSED};
-use crate::observation::{ObserveArgs, admin_address};
+use crate::observation::admin_address;
 use crate::tls::{BackFiles, BadFile, Clients, FrontFiles, of_upstreams};
 
 /// What a file says, when all of it is held against the rest.
 pub(super) struct Agreed {
+    pub(super) written: Vec<Written>,
     pub(super) listen: Vec<Address>,
     pub(super) listen_tls: Vec<(Address, FrontFiles)>,
     pub(super) back_tls: BTreeMap<Arc<str>, BackFiles>,
@@ -31,10 +33,13 @@ pub(super) struct Agreed {
 
 /// The addresses to listen on and the configuration of the core, which are right if nothing is added to the problems. What flags say comes
 /// before what the file says.
-pub(super) fn agree(document: Document, flags: &ObserveArgs, problems: &mut Vec<Problem>) -> Agreed {
+pub(super) fn agree(document: Document, flags: &Flags, problems: &mut Vec<Problem>) -> Agreed {
     admin_is_served(&document, flags, problems);
-    let (in_clear, with_tls) = listeners(&document, problems);
-    document.listen.iter().for_each(|listen| speaks_what_it_can(listen, problems));
+    // In whose place flags have others, those need no addresses here, nor files.
+    let (in_clear, with_tls) =
+        if flags.names_listeners { Listeners::default() } else { listeners(&document, problems) };
+    document.listen.iter().for_each(|listen| speaks_what_it_can(listen, flags, problems));
+    let written = document.listen.iter().filter_map(written).collect();
     routes_lead_somewhere(&document, problems);
     every_route_is_reached(&document.routes, problems);
     let Document { routes, upstreams, mut config, .. } = document;
@@ -58,11 +63,11 @@ pub(super) fn agree(document: Document, flags: &ObserveArgs, problems: &mut Vec<
     }
     let listen = in_clear.into_iter().map(|listener| listener.address).collect();
     let listen_tls = with_tls.into_iter().map(|(listener, files)| (listener.address, files)).collect();
-    Agreed { listen, listen_tls, back_tls, config }
+    Agreed { written, listen, listen_tls, back_tls, config }
 }
 
 /// Whether the admin address is one that is served, if it is the file's that holds.
-fn admin_is_served(document: &Document, flags: &ObserveArgs, problems: &mut Vec<Problem>) {
+fn admin_is_served(document: &Document, Flags { observe: flags, .. }: &Flags, problems: &mut Vec<Problem>) {
     let Document { observe, admin_at: Some(at), .. } = document else { return };
     let Some(address) = observe.admin.as_ref().filter(|_| flags.admin.is_none()) else { return };
     let allow_remote = flags.before(observe.clone()).allows_remote();
@@ -147,8 +152,15 @@ fn listeners(document: &Document, problems: &mut Vec<Problem>) -> Listeners {
     (in_clear, with_tls)
 }
 
+/// `None` where the address is missing, which has been said.
+fn written(listen: &Listen) -> Option<Written> {
+    let Listen { address, tls, introduced, spoken: (offers, _) } = listen;
+    let (address, tls) = (address.as_ref()?.value.clone(), tls.as_ref().map(|tls| tls.value.clone()));
+    Some(Written { address, tls, introduced: *introduced, only: only(offers) })
+}
+
 /// Whether what is spoken goes with TLS or with its absence, and whether the files of TLS can be used.
-fn speaks_what_it_can(listen: &Listen, problems: &mut Vec<Problem>) {
+fn speaks_what_it_can(listen: &Listen, flags: &Flags, problems: &mut Vec<Problem>) {
     let Listen { spoken: (spoken, at), tls, .. } = listen;
     let (wrong, title, help) = match tls {
         Some(_) => (Offer::H2c, "HTTP/2 is called \"h2\" over TLS", "write \"h2\" instead of \"h2c\""),
@@ -163,7 +175,8 @@ fn speaks_what_it_can(listen: &Listen, problems: &mut Vec<Problem>) {
         problems.push(problem.help(help));
     }
     // What is missing has been said.
-    if let Some(tls) = tls.as_ref().filter(|tls| !tls.value.identities.is_empty())
+    let is_served = |tls: &&Located<FrontFiles>| !flags.names_listeners && !tls.value.identities.is_empty();
+    if let Some(tls) = tls.as_ref().filter(is_served)
         && let Err(bad) = tls.value.check()
     {
         let passing = bad.may_pass();

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shuntyard_core::address::Address;
-use shuntyard_core::config::Config;
+use shuntyard_core::config::{Config, Protocol};
 use toml::de::DeTable;
 
 mod agree;
@@ -51,13 +51,32 @@ use crate::tls::{BackFiles, FrontFiles};
 use problem::{Problem, Source};
 use section::{Report, Section};
 
+/// What flags say, and with it that the file need not be right about it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Flags {
+    pub(crate) observe: ObserveArgs,
+    /// They have listeners in place of those of the file.
+    pub(crate) names_listeners: bool,
+}
+
+/// A `[[listen]]` as it is written. What its name stands for, and in which order, may be something else each time that somebody asks.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Written {
+    pub(crate) address: ListenAddress,
+    pub(crate) tls: Option<FrontFiles>,
+    pub(crate) introduced: bool,
+    pub(crate) only: Option<Protocol>,
+}
+
 /// What a file says.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct FromFile {
     pub(crate) adapter: Adapter,
     /// `None`: one for each processor.
     pub(crate) workers: Option<NonZeroUsize>,
-    /// May be empty.
+    /// Its listeners.
+    pub(crate) written: Vec<Written>,
+    /// Their addresses. May be empty, and is where flags have others.
     pub(crate) listen: Vec<Address>,
     /// Those with TLS.
     pub(crate) listen_tls: Vec<(Address, FrontFiles)>,
@@ -76,6 +95,7 @@ impl FromFile {
         Self {
             adapter,
             workers: None,
+            written: Vec::new(),
             listen: Vec::new(),
             listen_tls: Vec::new(),
             back_tls: BTreeMap::new(),
@@ -113,7 +133,7 @@ pub(crate) fn may_be_read_again(path: &Path) -> Result<(), Refused> {
 }
 
 /// Reads a file: syntax, values, and what must hold between them and with these flags. Binds nothing.
-pub(crate) fn load(path: &Path, flags: &ObserveArgs) -> Result<FromFile, Refused> {
+pub(crate) fn load(path: &Path, flags: &Flags) -> Result<FromFile, Refused> {
     parse(source(path)?, flags)
 }
 
@@ -168,10 +188,10 @@ fn source(path: &Path) -> Result<Source, Refused> {
 
 /// What a text says, which messages name like this.
 pub(crate) fn of_text(name: String, text: String) -> Result<FromFile, Refused> {
-    parse(Source { name, text }, &ObserveArgs::default())
+    parse(Source { name, text }, &Flags::default())
 }
 
-fn parse(source: Source, flags: &ObserveArgs) -> Result<FromFile, Refused> {
+fn parse(source: Source, flags: &Flags) -> Result<FromFile, Refused> {
     match read(&source.text, flags, &mut Report::default()) {
         Ok(from_file) => Ok(from_file),
         Err(problems) => Err(Refused::new(source, problems)),
@@ -179,7 +199,7 @@ fn parse(source: Source, flags: &ObserveArgs) -> Result<FromFile, Refused> {
 }
 
 /// Reads a text. What is declared on the way goes to the report.
-fn read(text: &str, flags: &ObserveArgs, report: &mut Report) -> Result<FromFile, Vec<Problem>> {
+fn read(text: &str, flags: &Flags, report: &mut Report) -> Result<FromFile, Vec<Problem>> {
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         return Err(errors.iter().map(|error| syntax(text, error)).collect());
@@ -191,7 +211,8 @@ fn read(text: &str, flags: &ObserveArgs, report: &mut Report) -> Result<FromFile
     let observe = document.observe.clone();
     let mut problems = unknown::problems(report);
     problems.append(&mut report.problems);
-    let agree::Agreed { listen, listen_tls, back_tls, config } = agree::agree(document, flags, &mut problems);
+    let agreed = agree::agree(document, flags, &mut problems);
+    let agree::Agreed { written, listen, listen_tls, back_tls, config } = agreed;
     if problems.is_empty()
         // Every key has been held against its range; this is about the whole, such as the number of routes.
         && let Err(error) = config.validate()
@@ -202,6 +223,7 @@ fn read(text: &str, flags: &ObserveArgs, report: &mut Report) -> Result<FromFile
         Ok(FromFile {
             adapter,
             workers,
+            written,
             listen,
             listen_tls,
             back_tls,

@@ -1,7 +1,7 @@
 //! The reference: a file with every key at its default, written from what the sections declare.
 
+use crate::config::Flags;
 use crate::config::section::{Declared, Report, Standing};
-use crate::observation::ObserveArgs;
 
 /// The least that works. The reference is what is declared while it is read.
 pub(super) const LEAST: &str = "\
@@ -22,7 +22,7 @@ const PREAMBLE: &str = "\
 pub(super) fn declared() -> Vec<Declared> {
     let mut report = Report::default();
     // It is correct, which a test holds; its values are not wanted.
-    let _ = super::read(LEAST, &ObserveArgs::default(), &mut report);
+    let _ = super::read(LEAST, &Flags::default(), &mut report);
     report.declared
 }
 

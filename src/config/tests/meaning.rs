@@ -7,10 +7,10 @@ use shuntyard_core::config::{
 
 use super::{parsed, snapshot, valid};
 use crate::cli::Adapter;
+use crate::config::Flags;
 use crate::config::reference::{LEAST, reference};
 use crate::config::section::{Report, Standing};
 use crate::log::Destination;
-use crate::observation::ObserveArgs;
 use crate::tls::{ClientFiles, Clients, IdentityFiles};
 
 #[test]
@@ -160,11 +160,11 @@ fn the_reference_is_a_configuration_that_says_the_defaults() {
 #[test]
 fn the_reference_and_the_full_example_have_every_key() {
     let mut report = Report::default();
-    super::super::read(LEAST, &ObserveArgs::default(), &mut report).unwrap();
+    super::super::read(LEAST, &Flags::default(), &mut report).unwrap();
     let text =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/full.toml")).unwrap();
     let (full, mut full_report) = (text.clone(), Report::default());
-    super::super::read(&full, &ObserveArgs::default(), &mut full_report).unwrap();
+    super::super::read(&full, &Flags::default(), &mut full_report).unwrap();
     let reference = reference();
     let mut keys = 0;
     for section in &report.declared {
@@ -291,7 +291,7 @@ fn a_large_list_size_brings_what_it_takes() {
 #[test]
 fn ranges_are_those_of_the_core() {
     let mut report = Report::default();
-    super::super::read(LEAST, &ObserveArgs::default(), &mut report).unwrap();
+    super::super::read(LEAST, &Flags::default(), &mut report).unwrap();
     let mut tried = 0;
     for section in &report.declared {
         for key in &section.keys {
@@ -358,4 +358,22 @@ fn an_error_is_no_panic_whatever_the_text_is() {
             }
         }
     }
+}
+
+/// Flags have others in their place: an address that this machine has not, or files that are elsewhere, keep no start from what it was told to do. What
+/// contradicts itself does so all the same.
+#[test]
+fn listeners_that_flags_replace_need_neither_addresses_nor_files() {
+    let of = |text: &str| {
+        let flags = Flags { names_listeners: true, ..Flags::default() };
+        super::super::read(text, &flags, &mut Report::default())
+    };
+    let upstream = LEAST.lines().skip(2).collect::<Vec<_>>().join("\n");
+    let text = format!(
+        "[[listen]]\naddress = \"nosuch.invalid:443\"\ntls = {{ cert = \"/no/cert.pem\", key = \"/no/key.pem\" }}\n{upstream}"
+    );
+    let found = of(&text).unwrap();
+    assert_eq!((found.written.len(), found.listen.len(), found.listen_tls.len()), (1, 0, 0));
+    assert!(of(&text.replace("key.pem\" }", "key.pem\" }\nprotocols = [\"h2c\"]")).is_err());
+    assert!(parsed(&text).is_err(), "without flags they are what is served");
 }
