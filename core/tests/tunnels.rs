@@ -6,9 +6,10 @@ use http::{Method, Request, Response, StatusCode};
 use memory::Memory;
 use memory::talk::{ask, content, events, ok, requests};
 use shuntyard_core::config::ConnectionConfig;
+use shuntyard_core::error::ErrorCode;
 use shuntyard_core::h2::{ClientEvent, Protocol, ServerEvent, StreamKey};
 use shuntyard_core::key::ConnId;
-use shuntyard_core::record::{Cause, Outcome};
+use shuntyard_core::record::{AttemptOutcome, Cause, Outcome};
 use shuntyard_requirements::req;
 
 fn offering() -> ConnectionConfig {
@@ -144,6 +145,67 @@ fn a_bare_end_waits_for_the_octets_before_it() {
     }
     assert_eq!((all, ended), (50_000, true));
     assert_eq!(memory.records[0].outcome, Outcome::Complete);
+}
+
+/// The backend has said all that it had to say, and wants no more of what the client sends: so end nghttpx and Go's server.
+#[test]
+fn rfc9113_8_1_a_tunnel_whose_backend_has_ended_may_be_reset_without_an_error() {
+    req!("9113-8.1-07");
+    // All that it said had left; or it waits for the client's window, its end with it.
+    for (octets, together) in [(4, true), (4, false), (50_000, true), (50_000, false)] {
+        let mut memory = memory();
+        let config = ConnectionConfig { initial_window_size: 1000, ..ConnectionConfig::default() };
+        let ((client, stream), (backend, far)) = tunnel_of(&mut memory, config);
+        memory.client(client).send_data(stream, b"unread", false).expect("open");
+        memory.settle();
+        memory.backend(backend).send_data(far, &vec![7; octets], true).expect("open");
+        if !together {
+            memory.settle();
+        }
+        memory.backend(backend).reset(far, ErrorCode::NO_ERROR);
+        let (mut all, mut ended, mut reset) = (0, false, None);
+        for _ in 0..60 {
+            memory.settle();
+            for event in events(&mut memory, client) {
+                match event {
+                    ClientEvent::Data { stream, data, credit, end } => {
+                        all += data.len();
+                        ended |= end;
+                        memory.client(client).release(stream, credit);
+                        // It may not have heard yet that nobody listens.
+                        let _ = memory.client(client).send_data(stream, b"more", false);
+                    }
+                    ClientEvent::Reset { error_code, .. } => reset = Some(error_code),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        assert_eq!((all, ended, reset), (octets, true, Some(ErrorCode::NO_ERROR)), "{octets}, {together}");
+        let outcomes: Vec<_> = memory.records.iter().map(|record| record.outcome).collect();
+        assert_eq!(outcomes, [Outcome::Complete]);
+        assert_eq!(memory.attempts[0].outcome, AttemptOutcome::Complete);
+        let view = memory.gateway.view();
+        assert_eq!((view.requests, view.reserved_octets, view.buffered_octets), (0, 0, 0));
+        assert_eq!(memory.backends(), [backend], "others may use the connection");
+    }
+}
+
+/// One that has not ended, or ends with an error, has broken off.
+#[test]
+fn a_tunnel_that_is_reset_before_its_end_is_broken() {
+    for (end, code) in [(false, ErrorCode::NO_ERROR), (true, ErrorCode::CANCEL)] {
+        let mut memory = memory();
+        let ((client, _), (backend, far)) = tunnel(&mut memory);
+        memory.backend(backend).send_data(far, b"half a word", end).expect("open");
+        memory.settle();
+        memory.backend(backend).reset(far, code);
+        memory.settle();
+        let seen = events(&mut memory, client);
+        assert!(
+            matches!(seen.last(), Some(ClientEvent::Reset { error_code, .. }) if *error_code == ErrorCode::INTERNAL_ERROR)
+        );
+        assert_eq!(memory.records[0].outcome, Outcome::Truncated(Cause::BackendReset(code)));
+    }
 }
 
 #[test]

@@ -31,8 +31,10 @@ impl Gateway {
             }
             Event::Trailers { tag, fields, .. } => self.response_trailers(key_of(tag), fields, now),
             Event::Reset { tag, error_code, .. } => {
-                let loss = self.loss_by_reset(key_of(tag), error_code);
-                self.attempt_lost(key_of(tag), loss, Cause::BackendReset(error_code), now);
+                if !self.tunnel_closed(key_of(tag), error_code, now) {
+                    let loss = self.loss_by_reset(key_of(tag), error_code);
+                    self.attempt_lost(key_of(tag), loss, Cause::BackendReset(error_code), now);
+                }
             }
             Event::Failed { tag, error, .. } => {
                 self.count_stream_error(conn, error);
@@ -221,8 +223,10 @@ impl Gateway {
             self.widen_for_fast_client(key, now);
         }
         if is_tunnel {
-            if end && !waits {
-                self.tunnel_ended(key, Direction::ToClient, now);
+            match (end, waits) {
+                (true, true) => self.tunnel_ends(key),
+                (true, false) => self.tunnel_ended(key, Direction::ToClient, now),
+                (false, _) => {}
             }
         } else if end {
             self.backend_done(key, now);

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::config::{Config, ConnectionConfig};
+use crate::error::ErrorCode;
 use crate::fields::{FieldName, FieldSection};
 use crate::gateway::Gateway;
 use crate::gateway::answer::token_or_string;
@@ -96,7 +97,7 @@ impl Gateway {
             conns.get(live.conn()).is_some_and(|entry| entry.session.has_sent(live.stream()))
         };
         let client_ended = request.live_mut().is_some_and(has_sent);
-        request.awaiting.tunnel = Some(Tunnel { client_ended, backend_ended: false });
+        request.awaiting.tunnel = Some(Tunnel { client_ended, ..Tunnel::default() });
         fields.retain(|line| line.facts.name != FieldName::ContentLength); // 9110-8.6-06, 9110-9.3.6-06
     }
 
@@ -113,5 +114,32 @@ impl Gateway {
             self.backend_done(key, now);
             self.response_left(key, now);
         }
+    }
+
+    /// The backend has ended its direction, and its end waits for the client to take what came before it.
+    pub(super) fn tunnel_ends(&mut self, key: RequestKey) {
+        if let Some(tunnel) = self.requests.get_mut(key).and_then(|request| request.awaiting.tunnel.as_mut())
+        {
+            tunnel.backend_ends = true;
+        }
+    }
+
+    /// The backend has reset the stream without an error: what the client sends is of no use to it any more. Where it has ended its own direction that is the
+    /// end of a tunnel in good order, and what it said is not thrown away (RFC 9113 section 8.1). Says whether it is.
+    pub(super) fn tunnel_closed(&mut self, key: RequestKey, code: ErrorCode, now: Instant) -> bool {
+        let tunnel = self.requests.get_mut(key).and_then(|request| request.awaiting.tunnel.as_mut());
+        let ends = |tunnel: &&mut Tunnel| tunnel.backend_ends || tunnel.backend_ended;
+        let Some(tunnel) = tunnel.filter(|_| code == ErrorCode::NO_ERROR).filter(ends) else { return false };
+        tunnel.client_ended = true;
+        let has_left = tunnel.backend_ended;
+        if let Some((conn, ..)) = self.take_from_backend(key, now) {
+            self.release_request(key, u32::MAX);
+            self.stream_ended(conn, now);
+        }
+        // Otherwise the cut of its end tells.
+        if has_left {
+            self.response_left(key, now);
+        }
+        true
     }
 }

@@ -30,8 +30,10 @@ pub(crate) enum ResponsePhase {
 /// How far a tunnel has come to its end. Either side may end first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tunnel {
-    /// The client's end was passed on.
+    /// The client's end was passed on, or nobody wants it any more.
     pub client_ended: bool,
+    /// The backend's end has come, and waits behind what came before it.
+    pub backend_ends: bool,
     /// The backend's end was passed on.
     pub backend_ended: bool,
 }

@@ -3,6 +3,7 @@
 use http::{Method, Request};
 use shuntyard_core::config::{ConnectionConfig, PathPattern, Protocol, Scope};
 use shuntyard_core::counters::Durations;
+use shuntyard_core::error::ErrorCode;
 use shuntyard_core::fields::FieldName;
 use shuntyard_core::h2::{ClientEvent, Protocol as Upgrade, ServerEvent, StreamKey};
 use shuntyard_core::key::ConnId;
@@ -107,6 +108,35 @@ fn b73_http1_in_front_of_http2() {
     memory.shut(client);
     assert_eq!(memory.records[0].outcome, Outcome::Complete);
     assert!(memory.closed.contains(&client));
+}
+
+/// Its backend is done with it, and says so: it wants no more of what the client sends.
+#[test]
+fn a_tunnel_that_its_http2_backend_closes_without_an_error_ends_in_good_order() {
+    req!("9113-8.1-07");
+    for deaf in [false, true] {
+        let mut memory = Memory::new(|_| {});
+        memory.backend_config.extended_connect = true;
+        let client = memory.connect_mute();
+        memory.inject(client, handshake().as_bytes());
+        let backend = backend(&memory, client);
+        let (stream, _) = requests(&mut memory, backend).pop().expect("the request");
+        if deaf {
+            memory.deafen(client);
+        }
+        memory.backend(backend).send_response(stream, &ok(), false).expect("open");
+        memory.backend(backend).send_data(stream, &[b'7'; 60_000], true).expect("open");
+        memory.backend(backend).reset(stream, ErrorCode::NO_ERROR);
+        memory.settle();
+        if deaf {
+            memory.hear(client);
+        }
+        let response = said(&mut memory, client);
+        assert_eq!(response.split_once("\r\n\r\n").map(|(_, content)| content.len()), Some(60_000));
+        assert_eq!((&memory.shutdowns[..], &memory.aborted[..]), (&[client][..], &[][..]));
+        assert_eq!(memory.records[0].outcome, Outcome::Complete);
+        assert_eq!(memory.gateway.view().requests, 0);
+    }
 }
 
 #[test]
