@@ -121,6 +121,8 @@ impl Engine {
     pub(crate) fn free_slots(&self, session: &Session) -> u32 {
         let limit = match self.phase {
             EnginePhase::Open if session.is_established() => self.streams_cap,
+            // Who keeps others waiting for so long may never tell them.
+            EnginePhase::Open if self.slow => 0,
             EnginePhase::Open => self.streams_assumed.min(self.streams_cap),
             EnginePhase::Connecting | EnginePhase::Draining => 0,
         };

@@ -20,7 +20,9 @@ impl Gateway {
         let cap = self.registry.streams_cap(endpoint.upstream);
         let assumed = self.registry.upstream(endpoint.upstream).map_or(0, |of| of.config().assumed_streams);
         let Some(of) = self.registry.endpoint_mut(endpoint) else { return };
-        let limits = (of.streams_max.unwrap_or(assumed), cap);
+        // What it allowed before it could not be reached any more says nothing of now.
+        let assumed = if of.is_in_doubt() { 0 } else { of.streams_max.unwrap_or(assumed) };
+        let limits = (assumed, cap);
         let protocol = of.spoken();
         let tls = of.config.tls.map(|alpn| (alpn, of.config.host.name()));
         let Some(target) = of.take_address(now) else { return };

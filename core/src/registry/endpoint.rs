@@ -130,7 +130,7 @@ impl Endpoint {
     }
 
     /// Whether it could not be dialled when that was tried last.
-    pub(super) fn is_in_doubt(&self) -> bool {
+    pub(crate) fn is_in_doubt(&self) -> bool {
         self.failures > 0
     }
 

@@ -22,9 +22,10 @@ impl Loss {
     /// What is lost with a connection that ended for `cause`.
     pub(crate) const fn of_connection(cause: Cause) -> Self {
         match cause {
+            // It stood, and was given requests, but has never said what it allows.
+            Cause::ConnectionTimeout => Self::Broken,
             Cause::ConnectionTerminated | Cause::BackendProtocol | Cause::Tls(_) => Self::Broken,
             Cause::ConnectionRefused
-            | Cause::ConnectionTimeout
             | Cause::BackendReset(_)
             | Cause::ResponseTimeout
             | Cause::StreamIdle

@@ -1,15 +1,16 @@
 //! Endpoints that are late, and what those are told who have waited for them in vain.
 
-use http::Request;
+use http::{Method, Request};
 use shuntyard_core::address::Address;
 use shuntyard_core::config::{ConnectionConfig, EndpointConfig, Host, Protocol, Saturation, Scope};
 use shuntyard_core::gateway::Closed;
+use shuntyard_core::key::ConnId;
 use shuntyard_core::record::{Cause, Outcome};
 use shuntyard_core::time::Duration;
 
 use crate::endpoints::address;
 use crate::memory::Memory;
-use crate::memory::talk::{answer_all, ask, get};
+use crate::memory::talk::{answer_all, ask, get, ok, requests};
 
 fn millis(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -89,7 +90,7 @@ fn a_backend_that_says_nothing_keeps_nobody_from_the_next_for_long() {
     memory.wait(millis(501));
     assert_eq!(memory.dials, dials(&[9001, 9002]));
     let backend = memory.backends()[1];
-    let request = crate::memory::talk::requests(&mut memory, backend);
+    let request = requests(&mut memory, backend);
     assert_eq!(request.len(), 1);
 }
 
@@ -279,4 +280,80 @@ fn b53_who_has_waited_for_others_connections_is_told_so() {
     assert_eq!((memory.gateway.view().live, memory.gateway.view().frozen), (1, 1));
     memory.wait(millis(10_001));
     assert_eq!(memory.records[0].outcome, Outcome::LocalReply(Cause::QueueLimit));
+}
+
+/// Answers what has reached other connections than this one. Says what that was.
+fn answered_by_others(memory: &mut Memory, mute: ConnId) -> Vec<String> {
+    let mut paths = Vec::new();
+    for backend in memory.backends().into_iter().filter(|&backend| backend != mute) {
+        for (stream, request) in requests(memory, backend) {
+            memory.backend(backend).send_response(stream, &ok(), true).expect("an open stream");
+            paths.push(request.uri().path().to_owned());
+        }
+    }
+    memory.settle();
+    paths
+}
+
+/// What a backend has allowed holds on a new connection only until that is late: then nobody else is put on it, and who is there is tried elsewhere as soon
+/// as it has failed, where that is safe.
+#[test]
+fn a_backend_that_never_says_what_it_allows_keeps_nobody_for_long() {
+    for method in [Method::GET, Method::POST] {
+        let mut memory = silent(9001..=9002);
+        memory.hold_connects = false;
+        let client = memory.connect(ConnectionConfig::default());
+        ask(&mut memory, client, "/before");
+        assert_eq!(answer_all(&mut memory), ["/before"]);
+        memory.kill(memory.backends()[0]);
+        memory.mute_backends = true;
+        let uri = "http://example.com/first";
+        let first = Request::builder().method(method.clone()).uri(uri).body(()).expect("a request");
+        memory.client(client).send_request(&first, true).expect("a slot");
+        memory.settle();
+        assert_eq!((memory.gateway.view().live, memory.dials.clone()), (1, dials(&[9001, 9001])));
+        let mute = memory.backends()[0];
+        memory.sent_to(mute);
+        memory.mute_backends = false;
+        memory.wait(millis(501));
+        for n in 0..20 {
+            let path = format!("/{n}");
+            ask(&mut memory, client, &path);
+            assert_eq!(answered_by_others(&mut memory, mute), [path]);
+        }
+        assert_eq!(memory.sent_to(mute), b"", "nothing more");
+        memory.wait(millis(10_000));
+        let again = answered_by_others(&mut memory, mute);
+        let last = memory.records.last().expect("a record");
+        let told = (last.outcome, last.attempts, last.maybe_executed);
+        if method == Method::GET {
+            assert_eq!((&again[..], told), (&["/first".to_owned()][..], (Outcome::Complete, 2, 1)));
+        } else {
+            let timeout = Outcome::LocalReply(Cause::ConnectionTimeout);
+            assert_eq!((&again[..], told), (&[][..], (timeout, 1, 1)));
+        }
+        assert_eq!(memory.gateway.view().requests, 0);
+    }
+}
+
+/// Of one that could not be dialled when that was tried last nothing is assumed.
+#[test]
+fn nothing_is_sent_to_a_backend_in_doubt_before_it_has_said_what_it_allows() {
+    let mut memory = silent(9001..=9001);
+    memory.reconfigure(|config| config.upstreams[0].assumed_streams = 100);
+    memory.hold_connects = false;
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/before");
+    assert_eq!(answer_all(&mut memory), ["/before"]);
+    memory.dead = Some(address(9001));
+    memory.kill(memory.backends()[0]);
+    ask(&mut memory, client, "/refused");
+    assert_eq!(memory.records.len(), 2);
+    (memory.dead, memory.mute_backends) = (None, true);
+    memory.wait(millis(1_001));
+    ask(&mut memory, client, "/waits");
+    assert_eq!((memory.gateway.view().live, memory.gateway.view().frozen), (0, 1));
+    let backend = memory.backends()[0];
+    memory.inject(backend, &[0, 0, 0, 4, 0, 0, 0, 0, 0]);
+    assert_eq!((memory.gateway.view().live, memory.gateway.view().frozen), (1, 0));
 }

@@ -243,9 +243,9 @@ fn t5_a_backend_that_has_not_spoken_is_not_looked_at() {
     memory.mute_backends = true;
     let client = memory.connect(ConnectionConfig::default());
     ask(&mut memory, client, "/first");
-    memory.wait(Duration::from_secs(5));
     ask(&mut memory, client, "/second");
     assert_eq!(memory.gateway.view().live, 2);
+    memory.wait(Duration::from_secs(5));
     assert!(memory.gateway.poll_timeout() > Some(memory.now), "it waits for the preface and nothing else");
     // Once it has spoken, it is: SETTINGS, and then no word.
     let backend = memory.backends()[0];
