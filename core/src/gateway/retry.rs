@@ -13,7 +13,10 @@ impl Gateway {
     /// A backend failed a request before its response was whole. It is sent again where that is safe (RFC 9113 section 8.7,
     /// RFC 9110 section 9.2.2), or it ends.
     pub(super) fn attempt_lost(&mut self, key: RequestKey, loss: Loss, cause: Cause, now: Instant) {
-        let how = loss.outcome(cause);
+        let attempt = self.requests.get_mut(key).and_then(Request::live_mut).map(|live| live.attempt);
+        let has_begun = attempt.is_some_and(|attempt| attempt.responded.is_some());
+        // What was answered was processed, whatever the backend says of it then.
+        let how = if has_begun { AttemptOutcome::Failed(cause) } else { loss.outcome(cause) };
         match self.pause_before_next(key, loss, now) {
             Some(pause) => self.refreeze(key, how, pause, now),
             None => self.fail_attempt(key, how, cause, now),

@@ -13,6 +13,7 @@ use crate::support::{
     answer, arrived, content, is_answer, is_at_rest, is_error, read, refuse, seen, send, the_backend,
     the_request, with_client,
 };
+use crate::wire::goaway;
 
 const LOST: Cause = Cause::ConnectionTerminated;
 
@@ -255,5 +256,30 @@ fn b57_a_backend_that_breaks_the_protocol_is_as_good_as_lost() {
             assert!(is_error(&seen(&mut memory, client, stream), Cause::BackendProtocol));
             assert_eq!(memory.records[0].maybe_executed, 1);
         }
+    }
+}
+
+/// What a backend has begun to answer it has processed, whatever it says of it then.
+#[test]
+fn b59_a_response_that_has_begun_was_no_unprocessed_attempt() {
+    for goes_away in [false, true] {
+        let (mut memory, client) = with_client(|_| {});
+        let stream = send(&mut memory, client, Method::GET, "/", b"");
+        let backend = the_backend(&memory);
+        let request = the_request(&mut memory, backend);
+        let head = Response::builder().status(200).body(()).expect("a response");
+        memory.backend(backend).send_response(request.stream, &head, false).expect("an open stream");
+        memory.backend(backend).send_data(request.stream, b"half", false).expect("an open stream");
+        memory.settle();
+        let cause = if goes_away {
+            memory.inject(backend, &goaway(0, ErrorCode::NO_ERROR));
+            LOST
+        } else {
+            refuse(&mut memory, backend, request.stream, ErrorCode::REFUSED_STREAM);
+            Cause::BackendReset(ErrorCode::REFUSED_STREAM)
+        };
+        assert_eq!(seen(&mut memory, client, stream).reset, Some(ErrorCode::INTERNAL_ERROR));
+        assert_eq!(memory.records[0].outcome, Outcome::Truncated(cause));
+        assert_eq!(memory.attempts[0].outcome, AttemptOutcome::Failed(cause));
     }
 }
