@@ -14,7 +14,7 @@ use crate::registry::{FrontLanes, Seat};
 use crate::session::Session;
 use crate::time::{Duration, Instant};
 
-/// A connection that ends so soon after it was ordered, and has carried nothing, was in vain.
+/// A connection that ends so soon after it was ordered, and of whose requests none was processed, was in vain.
 const IN_VAIN_WITHIN: Duration = Duration::from_secs(1);
 
 impl Gateway {
@@ -163,11 +163,11 @@ impl Gateway {
     pub(super) fn retire_engine(&mut self, conn: ConnId, cause: Cause, now: Instant) {
         let Some(entry) = self.conns.get_mut(conn) else { return };
         let dialling = !entry.established && !entry.has_unread();
-        let unused = entry.session.traffic().requests == 0;
         // Who is sent away, for its age or because nobody wants it, has not gone by itself.
         let sent_away = cause == Cause::Draining;
-        let in_vain = unused && !sent_away && now.saturating_since(entry.since) < IN_VAIN_WITHIN;
-        let dialled = entry.vigil.as_mut().and_then(|vigil| vigil.dialled.take());
+        let in_vain = !sent_away && is_in_vain(entry, now);
+        // What becomes of those that are still open decides.
+        let undecided = !sent_away && !in_vain && entry.session.open_streams() > 0;
         let Some(engine) = entry.engine_mut() else { return };
         let again = engine.phase() == EnginePhase::Draining;
         engine.drain();
@@ -180,12 +180,12 @@ impl Gateway {
         if idle {
             self.registry.leave_idle(endpoint, conn);
         }
-        let in_vain = !again && !dialling && self.ended_in_vain(endpoint, in_vain);
+        let in_vain = !again && !dialling && !undecided && self.ended_in_vain(endpoint, in_vain);
         // What nobody wants any more has not failed.
         let retired = self.registry.endpoint(endpoint).is_none_or(|of| of.retired);
         let failed = in_vain || (dialling && !again && !retired && !sent_away);
         if failed {
-            self.dial_failed(endpoint, dialled, cause, now);
+            self.dial_failed(endpoint, self.dialled(conn), cause, now);
         }
         if let Some(entry) = entry {
             self.engine_gone(conn, entry, (dialling && !sent_away, in_vain), cause, now);
@@ -229,6 +229,25 @@ impl Gateway {
             self.retire_engine(id, Cause::Draining, now);
             self.stream_ended(id, now);
         }
+    }
+
+    /// A request of the connection was not processed. Where that was the last of a backend that goes away, so soon, the connection was in vain all the same.
+    pub(super) fn was_not_processed(&mut self, conn: ConnId, cause: Cause, now: Instant) {
+        let Some(entry) = self.conns.get_mut(conn) else { return };
+        let Some(engine) = entry.engine_mut() else { return };
+        engine.unprocessed += 1;
+        let endpoint = engine.endpoint;
+        let goes = engine.phase() == EnginePhase::Draining && entry.session.is_going_away();
+        let in_vain = goes && entry.established && is_in_vain(entry, now);
+        if in_vain && self.ended_in_vain(endpoint, true) {
+            self.dial_failed(endpoint, self.dialled(conn), cause, now);
+            self.fail_hopeless(endpoint.upstream, cause, now);
+        }
+    }
+
+    /// Where the connection was dialled.
+    fn dialled(&self, conn: ConnId) -> Option<Address> {
+        self.conns.get(conn)?.vigil.as_ref()?.dialled.clone()
     }
 
     /// Whether a connection that stood was the last of too many that ended in vain: whoever dials at once, again and again, dials as fast as the
@@ -363,4 +382,11 @@ impl Gateway {
             }
         }
     }
+}
+
+/// Whether a connection that is not old has carried nothing that was processed.
+fn is_in_vain(entry: &Conn, now: Instant) -> bool {
+    let Side::Backend(engine) = &entry.side else { return false };
+    let unused = entry.session.traffic().requests <= engine.unprocessed;
+    unused && now.saturating_since(entry.since) < IN_VAIN_WITHIN
 }

@@ -21,6 +21,9 @@ impl Gateway {
             Some(pause) => self.refreeze(key, how, pause, now),
             None => self.fail_attempt(key, how, cause, now),
         }
+        if let (AttemptOutcome::Unprocessed(_), Some(attempt)) = (how, attempt) {
+            self.was_not_processed(attempt.conn, cause, now);
+        }
     }
 
     /// The connection that carried the request is gone. Where nothing of the request had left, no backend has seen it, nor

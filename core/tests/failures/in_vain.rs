@@ -11,7 +11,7 @@ use shuntyard_core::key::ConnId;
 use crate::memory::Memory;
 use crate::memory::talk::{answer_all, events, ok, requests};
 use crate::support::{send, with_client};
-use crate::wire::{frame, goaway, settings, settings_ack};
+use crate::wire::{frame, goaway, rst_stream, settings, settings_ack};
 
 /// How connections end.
 type End = fn(&mut Memory, ConnId);
@@ -90,6 +90,43 @@ fn an_endpoint_whose_connections_end_in_vain_rests() {
             let kept = dials(|config| config.upstreams[0].connections_min = more, end, false);
             assert!((6..=24).contains(&kept), "{what}: {kept} dials, where {more} are to be kept");
         }
+    }
+}
+
+/// One that sends all away that it is asked for is no better: nothing of that has come to anything.
+#[test]
+fn an_endpoint_that_sends_each_request_away_rests() {
+    let ends: [(&str, End); 2] = [
+        ("GOAWAY", |memory, conn| {
+            memory.inject(conn, &[settings(&[]), settings_ack()].concat());
+            memory.inject(conn, &goaway(0, ErrorCode::NO_ERROR));
+            memory.kill(conn);
+        }),
+        ("a reset, and GOAWAY", |memory, conn| {
+            memory.inject(conn, &[settings(&[]), settings_ack()].concat());
+            let refused = rst_stream(1, ErrorCode::REFUSED_STREAM);
+            memory.inject(conn, &[refused, goaway(1, ErrorCode::NO_ERROR)].concat());
+            memory.kill(conn);
+        }),
+    ];
+    for (what, end) in ends {
+        let asked = dials(|_| {}, end, true);
+        assert!((300..=700).contains(&asked), "{what}: {asked} dials for 600 requests");
+    }
+}
+
+/// A request that it may have processed is a use, however it ends.
+#[test]
+fn an_endpoint_that_may_have_processed_what_it_was_asked_for_does_not_rest() {
+    let (mut memory, client) = with_client(|_| {});
+    memory.mute_backends = true;
+    for n in 0..20 {
+        send(&mut memory, client, Method::POST, "/", b"");
+        let conn = memory.backends()[0];
+        memory.inject(conn, &[settings(&[]), settings_ack()].concat());
+        memory.inject(conn, &goaway(1, ErrorCode::NO_ERROR));
+        memory.kill(conn);
+        assert_eq!((statuses(&mut memory, client), memory.dials.len()), (vec![502], n + 1));
     }
 }
 
