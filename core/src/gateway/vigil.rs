@@ -148,7 +148,7 @@ impl Gateway {
         if let Some(vigil) = entry.vigil.as_mut().filter(|vigil| vigil.pinged && vigil.left.is_none())
             && entry.session.octets_sent() >= vigil.ping_at
         {
-            vigil.left = Some(now);
+            (vigil.left, vigil.seen_at) = (Some(now), entry.session.octets_sent());
         }
     }
 
@@ -161,10 +161,14 @@ impl Gateway {
         if vigil.pinged {
             let limit = self.config.timeouts.ping;
             let sent = entry.session.octets_sent();
+            let moves = sent > core::mem::replace(&mut vigil.seen_at, sent);
             match vigil.left {
                 Some(left) if now < left + limit => return self.arm_vigil(conn, left + limit),
                 // A backend that reads slowly is there.
-                None if sent > core::mem::replace(&mut vigil.seen_at, sent) => {
+                None if moves => return self.arm_vigil(conn, now + limit),
+                // The question may lie in the system's memory, behind what it has not read. That is full where output waits: as long as some gets in, some
+                // was read.
+                Some(_) if moves && !entry.session.transmit().is_empty() => {
                     return self.arm_vigil(conn, now + limit);
                 }
                 _ => {}

@@ -197,6 +197,36 @@ fn f24_a_backend_that_reads_slowly_is_not_given_up_for_a_question_it_has_not_see
     assert!(memory.closed.contains(&backend), "it has gone");
 }
 
+/// Octets that have left may wait in the memory of the system, before a backend that reads slowly: as long as that makes room, somebody reads. Where it has
+/// room for all nobody knows.
+#[test]
+fn f24_a_backend_that_takes_what_follows_the_question_is_there() {
+    for (takes_all, seconds) in [(false, 60), (true, 5)] {
+        let mut memory = Memory::new(|config| {
+            config.timeouts.response = Duration::from_secs(300);
+            config.timeouts.suspect_silent = Duration::from_secs(1);
+            config.timeouts.write_stall = Duration::from_secs(300);
+        });
+        let client = memory.connect(ConnectionConfig::default());
+        ask(&mut memory, client, "/slow");
+        let backend = memory.backends()[0];
+        memory.sent_to(backend);
+        memory.mute(backend);
+        memory.wait(Duration::from_millis(1500));
+        assert_eq!(pings(&mut memory, backend), 1);
+        memory.deafen(backend);
+        for n in 0..seconds {
+            assert!(!memory.closed.contains(&backend), "{takes_all}: given up after {n} s");
+            ask(&mut memory, client, &format!("/{n}"));
+            let waits = memory.gateway.poll_transmit(backend, memory.now).map_or(0, <[u8]>::len);
+            memory.gateway.handle_sent(backend, if takes_all { waits } else { 1 }, memory.now);
+            memory.wait(Duration::from_secs(1));
+        }
+        memory.wait(Duration::from_secs(if takes_all { 0 } else { 11 }));
+        assert!(memory.closed.contains(&backend), "{takes_all}: it has gone");
+    }
+}
+
 /// An answer has its time from when the question has left.
 #[test]
 fn f24_an_answer_has_its_time_from_when_the_question_has_left() {
