@@ -97,6 +97,9 @@ impl Gateway {
         end: bool,
         now: Instant,
     ) {
+        if head.status == 408 && self.crosses_timeout(key, now) {
+            return self.keep_section(fields);
+        }
         if head.declines_upgrade && !self.decline_upgrade(key) {
             self.keep_section(fields);
             self.ignore_response(key, head.content_length, now);

@@ -218,11 +218,16 @@ impl Gateway {
         if request.and_then(|request| request.awaiting.thawed).is_none_or(|thawed| thawed <= heard) {
             return;
         }
+        self.retire_as_stale(engine.endpoint, heard, now);
+    }
+
+    /// A connection of HTTP/1.1 was stale that had been heard last at this time: so are those that have been idle as long.
+    pub(super) fn retire_as_stale(&mut self, endpoint: EndpointId, heard: Instant, now: Instant) {
         let is_stale = |other: &Conn| {
             let older = other.vigil.as_ref().is_some_and(|vigil| vigil.last_heard() <= heard);
             older && matches!(other.session, Session::H1(_))
         };
-        let of = self.registry.endpoint(engine.endpoint);
+        let of = self.registry.endpoint(endpoint);
         let idle = of.map_or(&[][..], |of| &of.idle).iter().copied();
         let stale: Vec<_> = idle.filter(|&id| self.conns.get(id).is_some_and(is_stale)).collect();
         for id in stale {

@@ -40,6 +40,26 @@ impl Gateway {
         never_left
     }
 
+    /// A backend of HTTP/1.1 says 408, and nothing more on this connection. Where that had been idle for a while when the request was given to it, the server has
+    /// waited for one for too long and not seen this one, which crosses what it says (RFC 9110 section 15.5.9): it is no answer, and the request goes on
+    /// elsewhere if it can. Says whether it does.
+    pub(super) fn crosses_timeout(&mut self, key: RequestKey, now: Instant) -> bool {
+        let Some(request) = self.requests.get_mut(key) else { return false };
+        let may_go_on = request.awaiting.replay.is_possible();
+        let Some(live) = request.live_mut().filter(|_| may_go_on) else { return false };
+        let Some(entry) = self.conns.get(live.conn()) else { return false };
+        let is_last = matches!(entry.session, Session::H1(_)) && entry.session.is_going_away();
+        let requests = entry.session.traffic().requests;
+        let heard = entry.vigil.as_ref().filter(|_| is_last).and_then(|vigil| vigil.heard_before(requests));
+        let Some(heard) = heard else { return false };
+        live.attempt.status = 408;
+        let endpoint = live.attempt.endpoint;
+        self.retire_as_stale(endpoint, heard, now);
+        self.cancel_backend(key, now);
+        self.attempt_lost(key, Loss::Unprocessed, Cause::ConnectionTerminated, now);
+        true
+    }
+
     /// What a reset of the backend's stands for. Where it asks for HTTP/1.1, the request has not been processed, and goes to an
     /// endpoint that speaks it, if the upstream has one (RFC 9113 section 7).
     pub(super) fn loss_by_reset(&mut self, key: RequestKey, code: ErrorCode) -> Loss {

@@ -36,6 +36,8 @@ pub(super) struct Vigil {
     seen_at: u64,
     /// When the question left.
     left: Option<Instant>,
+    /// The last request that it was given after it had not been heard for a while, by its number, and when it had been heard then.
+    rested: Option<(u64, Instant)>,
     /// Where it was dialled.
     pub(super) dialled: Option<Address>,
 }
@@ -51,6 +53,7 @@ impl Vigil {
             ping_at: 0,
             seen_at: 0,
             left: None,
+            rested: None,
             dialled: None,
         }
     }
@@ -69,6 +72,11 @@ impl Vigil {
     /// When it was last heard, or else when the connection stood.
     pub(super) const fn last_heard(&self) -> Instant {
         self.heard
+    }
+
+    /// When it had been heard last before it was given its request of this number, if that was a while ago.
+    pub(super) fn heard_before(&self, request: u64) -> Option<Instant> {
+        self.rested.filter(|&(number, _)| number == request).map(|(_, heard)| heard)
     }
 
     /// The connection is gone.
@@ -97,9 +105,10 @@ impl Gateway {
     /// A request was given to the connection. Before the backend's SETTINGS another deadline watches it.
     pub(super) fn watch(&mut self, conn: ConnId, now: Instant) {
         let limit = self.config.timeouts.suspect_idle;
-        let Some(entry) = self.conns.get(conn).filter(|entry| entry.established) else { return };
-        let Some(vigil) = &entry.vigil else { return };
+        let Some(entry) = self.conns.get_mut(conn).filter(|entry| entry.established) else { return };
+        let Some(vigil) = &mut entry.vigil else { return };
         if now.saturating_since(vigil.heard) >= limit {
+            vigil.rested = Some((entry.session.traffic().requests, vigil.heard));
             self.ask(conn, QUESTIONS_MAX, now);
         } else if vigil.deadline.is_none() {
             self.look_later(conn);

@@ -6,8 +6,9 @@ use shuntyard_core::error::ErrorCode;
 use shuntyard_core::gateway::Command;
 use shuntyard_core::h2::{ClientEvent, StreamKey};
 use shuntyard_core::key::ConnId;
-use shuntyard_core::record::{Cause, Outcome};
+use shuntyard_core::record::{AttemptOutcome, Cause, Outcome};
 use shuntyard_core::time::Duration;
+use shuntyard_requirements::req;
 
 use crate::memory::Memory;
 use crate::memory::talk::{ask, content, events, get, post, requests};
@@ -282,6 +283,90 @@ fn rfc9112_9_3_1_one_that_was_kept_and_never_used_can_be_stale() {
     let fresh = asked(&mut memory, &now, "GET / ");
     memory.inject(fresh, b"HTTP/1.1 204 No Content\r\n\r\n");
     assert_eq!(statuses(&events(&mut memory, client)), [204]);
+}
+
+/// What a server says that has waited for a request for too long, as HAProxy and others do.
+const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 4\r\n\r\nlate";
+
+/// RFC 9110 section 15.5.9: it crosses the request on a connection that was idle, and is no answer to it.
+#[test]
+fn rfc9110_15_5_9_a_timeout_that_crosses_a_request_is_not_its_answer() {
+    req!("9110-15.5.9-01");
+    for (method, kept) in [("GET", false), ("POST", false), ("POST", true)] {
+        let (mut memory, client, idle) = if kept {
+            let mut memory = Memory::new(|config| {
+                config.upstreams[0].endpoints[0].protocol = Protocol::Http1;
+                config.upstreams[0].connections_min = 3;
+            });
+            memory.mute_backends = true;
+            let client = memory.connect(ConnectionConfig::default());
+            memory.settle();
+            memory.wait(Duration::from_secs(10));
+            let idle = memory.backends();
+            (memory, client, idle)
+        } else {
+            with_idle(3, |_| {})
+        };
+        let request = Request::builder().method(method).uri("http://example.com/2").body(()).expect("one");
+        memory.client(client).send_request(&request, true).expect("a slot");
+        memory.settle();
+        let stale = asked(&mut memory, &idle, method);
+        // However it comes.
+        let (first, rest) = TOO_LATE.split_at(if kept { 20 } else { TOO_LATE.len() });
+        memory.inject(stale, first);
+        memory.wait(Duration::from_millis(1));
+        if kept {
+            memory.inject(stale, rest);
+        }
+        for old in &idle {
+            assert_eq!(said(&mut memory, *old), "", "tried on one that was idle for as long");
+        }
+        let now = memory.backends();
+        let fresh = asked(&mut memory, &now, method);
+        memory.inject(fresh, b"HTTP/1.1 204 No Content\r\n\r\n");
+        assert_eq!(statuses(&events(&mut memory, client)), [204], "{method}");
+        let record = memory.records.last().expect("a record");
+        assert_eq!((record.attempts, record.maybe_executed), (2, 0));
+        let attempt = memory.attempts.iter().rev().nth(1).expect("an attempt");
+        assert_eq!(attempt.outcome, AttemptOutcome::Unprocessed(Cause::ConnectionTerminated));
+        assert_eq!(attempt.status, 408);
+        memory.wait(Duration::from_secs(3));
+        assert!(idle.iter().all(|old| !memory.backends().contains(old)), "they are gone");
+    }
+}
+
+/// On a connection that was not idle, or goes on, or for a request that cannot be sent again, it is an answer like any other.
+#[test]
+fn rfc9110_15_5_9_any_other_408_is_an_answer() {
+    let persistent = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 4\r\n\r\nlate";
+    for (what, answer) in
+        [("fresh", TOO_LATE), ("busy", TOO_LATE), ("persistent", &persistent[..]), ("long", TOO_LATE)]
+    {
+        let (mut memory, client, idle) = with_idle(1, |config| config.upstreams[0].retry.replay_octets = 10);
+        let path = format!("/{what}");
+        match what {
+            // Another one is dialled, and asked as soon as it stands.
+            "fresh" => _ = ask(&mut memory, client, "/slow"),
+            "busy" => {
+                ask(&mut memory, client, "/quick");
+                memory.inject(idle[0], b"HTTP/1.1 204 No Content\r\n\r\n");
+                events(&mut memory, client);
+            }
+            _ => {}
+        }
+        if what == "long" {
+            let stream = memory.client(client).send_request(&post(&path), false).expect("a slot");
+            memory.client(client).send_data(stream, &[7; 100], true).expect("open");
+        } else {
+            memory.client(client).send_request(&get(&path), true).expect("a slot");
+        }
+        memory.settle();
+        let all = memory.backends();
+        let backend = all.into_iter().find(|&of| said(&mut memory, of).contains(&path)).expect("the request");
+        memory.inject(backend, answer);
+        let seen = events(&mut memory, client);
+        assert_eq!((statuses(&seen), content(&seen)), (vec![408], (b"late".to_vec(), true)), "{what}");
+    }
 }
 
 /// RFC 9112 section 2.2: an empty line of a backend behind its content costs neither the connection nor the next request.
