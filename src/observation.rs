@@ -12,6 +12,7 @@ use clap::builder::FalseyValueParser;
 use shuntyard_adapter::transport::NotIntroduced;
 use shuntyard_adapter::{Handle, Notice, Observer};
 use shuntyard_core::address::Address;
+use shuntyard_core::error::ErrorCode;
 use shuntyard_core::tls::{TlsFailure, TlsFault};
 use signal_hook::consts::SIGUSR1;
 use signal_hook::iterator::Signals;
@@ -182,6 +183,7 @@ impl Observation {
         let dials = throttled_by_name(NOTICE_INTERVAL);
         let backends = throttled_by_name(NOTICE_INTERVAL);
         let mistaken = throttled_by_name(MISTAKE_INTERVAL);
+        let farewells = throttled_by_name(NOTICE_INTERVAL);
         let handshakes = throttled(HANDSHAKES_TOLD, Duration::from_secs(1));
         Arc::new(move |notice| match notice {
             Notice::Record { worker, record } => {
@@ -234,6 +236,11 @@ impl Observation {
                 tracing::warn!("{}", answered_in_http1(&endpoint));
             }
             Notice::AnsweredInHttp1 { .. } => {}
+            Notice::GoAway { endpoint, code, debug_data } => {
+                if let Some(more) = farewells(&format!("{endpoint} {code:?}")) {
+                    tracing::warn!("{}{}", farewell(&endpoint, code, &debug_data), and_more(more));
+                }
+            }
             Notice::RecordingEnded { file, error } => {
                 tracing::warn!("nothing more is recorded to {}: {error}", file.display());
             }
@@ -319,6 +326,13 @@ fn answered_in_http1(endpoint: &str) -> String {
     format!("{endpoint} answered in HTTP/1.1, where HTTP/2 was expected: write {scheme}://{address}")
 }
 
+/// Why a backend has ended a connection, in its own words.
+fn farewell(endpoint: &str, code: ErrorCode, debug_data: &[u8]) -> String {
+    let words =
+        if debug_data.is_empty() { String::new() } else { format!(": {}", debug_data.escape_ascii()) };
+    format!("{endpoint} has ended a connection with GOAWAY, {code:?}{words}")
+}
+
 /// That others like it were not told of.
 fn and_more(more: u64) -> String {
     if more == 0 { String::new() } else { format!(" ({more} more failed meanwhile)") }
@@ -327,6 +341,14 @@ fn and_more(more: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_backend_says_fits_a_line() {
+        let said = |code, debug_data: &[u8]| farewell("10.0.0.1:80", code, debug_data);
+        let calm = said(ErrorCode::ENHANCE_YOUR_CALM, b"too_many_pings");
+        assert_eq!(calm, "10.0.0.1:80 has ended a connection with GOAWAY, ENHANCE_YOUR_CALM: too_many_pings");
+        assert!(said(ErrorCode(77), b"\n\x1b[31m\xff").ends_with(r"ErrorCode(0x4d): \n\x1b[31m\xff"));
+    }
 
     #[test]
     fn what_to_write_instead_is_an_endpoint() {

@@ -435,6 +435,9 @@ impl Worker {
         while let Some(endpoint) = self.gateway.take_mistaken() {
             self.observe(Notice::AnsweredInHttp1 { endpoint });
         }
+        while let Some((endpoint, code, debug_data)) = self.gateway.take_farewell() {
+            self.observe(Notice::GoAway { endpoint, code, debug_data });
+        }
     }
 
     fn resume(&mut self, conn: ConnId) {

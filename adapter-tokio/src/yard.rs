@@ -118,6 +118,9 @@ impl Yard {
         while let Some(endpoint) = state.gateway.take_mistaken() {
             self.observe(Notice::AnsweredInHttp1 { endpoint });
         }
+        while let Some((endpoint, code, debug_data)) = state.gateway.take_farewell() {
+            self.observe(Notice::GoAway { endpoint, code, debug_data });
+        }
         state.alarm.advance(state.gateway.poll_timeout());
     }
 

@@ -8,7 +8,7 @@ mod histogram;
 mod per;
 
 pub use histogram::{BOUNDARIES, Durations, Fault, Histogram, Labels};
-pub use per::{Limit, PerCause, PerError, PerStatus};
+pub use per::{Limit, PerCause, PerCode, PerError, PerStatus};
 
 use crate::error::{ConnectionError, StreamError};
 pub use crate::h2::Traffic;
@@ -147,6 +147,8 @@ pub struct EndpointCounters {
     /// By what it was: connections that could not be made, or were lost before the backend's SETTINGS came; those that ended as soon as they stood, from the
     /// fourth in a row on; and each time that no address was found for the endpoint's name and none is known.
     pub dials_failed: PerCause,
+    /// GOAWAY frames that came from it, by their code.
+    pub goaways: PerCode,
     /// Attempts begun.
     pub attempts: u64,
     /// Attempts whose response was received whole.
@@ -244,6 +246,7 @@ impl EndpointCounters {
     fn add(&mut self, other: &Self) {
         self.wire.merge(&other.wire);
         self.dials_failed.merge(&other.dials_failed);
+        self.goaways.merge(&other.goaways);
         self.attempts += other.attempts;
         self.complete += other.complete;
         self.unprocessed += other.unprocessed;

@@ -338,6 +338,36 @@ fn a_drain_does_not_count_as_a_full_table() {
     assert_eq!(snapshot(&memory).limits[Limit::Fronts as usize], 0);
 }
 
+/// A backend may end connections for what it was sent: how often it does, and why, is seen.
+#[test]
+fn why_backends_go_away_is_counted_and_told() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect(ConnectionConfig::default());
+    let long = [b'x'; 1000];
+    let ends = [
+        (ErrorCode::NO_ERROR, &b"bye"[..]),
+        (ErrorCode::ENHANCE_YOUR_CALM, b"too_many_pings"),
+        (ErrorCode(77), &long),
+    ];
+    for (code, debug) in ends {
+        memory.client(client).send_request(&request("GET", "/"), true).expect("a slot");
+        memory.settle();
+        let backend = memory.backends()[0];
+        memory::talk::answer_all(&mut memory);
+        let payload = [&1u32.to_be_bytes(), &code.0.to_be_bytes(), debug].concat();
+        let length = u32::try_from(payload.len()).expect("a length").to_be_bytes();
+        memory.inject(backend, &[&length[1..], &[7, 0, 0, 0, 0, 0], &payload].concat());
+        let told = memory.gateway.take_farewell();
+        let debug_data = debug[..debug.len().min(256)].into();
+        assert_eq!(told, (code != ErrorCode::NO_ERROR).then(|| ("127.0.0.1:9000".into(), code, debug_data)));
+        assert_eq!(memory.gateway.take_farewell(), None);
+        memory.wait(Duration::from_secs(3));
+    }
+    let of = snapshot(&memory);
+    let counted = of.upstreams[0].endpoints[0].counters.goaways.iter().filter(|&(_, n)| n > 0);
+    assert_eq!(counted.collect::<Vec<_>>(), [("NO_ERROR", 1), ("ENHANCE_YOUR_CALM", 1), ("unknown", 1)]);
+}
+
 /// Whoever wrote down the wrong protocol hears of it once.
 #[test]
 fn an_endpoint_that_speaks_http1_is_named_once() {

@@ -281,6 +281,12 @@ impl Families {
             "Connections to backends that did not come about or ended as soon as they stood, and names without an address, by why",
             dials,
         );
+        let goaways = endpoints(sight).flat_map(|(place, of)| {
+            let seen = of.counters.goaways.iter().filter(|&(_, n)| n > 0);
+            seen.map(move |(code, n)| (with(&place, "code", code), n)).collect::<Vec<_>>()
+        });
+        let goaways = goaways.collect();
+        self.count("shuntyard_backend_goaway_received", "GOAWAY frames of backends, by their code", goaways);
         let sent = endpoints(sight).map(|(place, of)| (place, of.counters.request_octets)).collect();
         let received = endpoints(sight).map(|(place, of)| (place, of.counters.response_octets)).collect();
         self.octets("shuntyard_backend_request_content", "Content sent to backends", sent);

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use shuntyard_core::address::Address;
 use shuntyard_core::config::ConfigError;
+use shuntyard_core::error::ErrorCode;
 use shuntyard_core::gateway::Record;
 use shuntyard_core::hooks::Hooks;
 use shuntyard_core::tls::TlsFailure;
@@ -214,6 +215,15 @@ pub enum Notice {
     AnsweredInHttp1 {
         /// What the configuration calls it.
         endpoint: Arc<str>,
+    },
+    /// A backend has ended a connection, and has said why: it may be for what it was sent.
+    GoAway {
+        /// The endpoint, as the configuration names it.
+        endpoint: Arc<str>,
+        /// Why, which is not NO_ERROR.
+        code: ErrorCode,
+        /// The beginning of what it adds for people. It may be anything.
+        debug_data: Box<[u8]>,
     },
     /// Nothing more is recorded: the file is as large as it may be, or could not be written.
     RecordingEnded {

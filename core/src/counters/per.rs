@@ -1,5 +1,6 @@
 //! One counter for each of a few kinds.
 
+use crate::error::ErrorCode;
 use crate::record::{Cause, Doing};
 
 /// A counter for each cause.
@@ -25,6 +26,30 @@ impl PerCause {
     /// How often it was any.
     pub fn sum(&self) -> u64 {
         self.0.iter().sum()
+    }
+
+    /// Adds what was counted elsewhere.
+    pub fn merge(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(counter, other)| *counter += other);
+    }
+}
+
+/// The codes that have names, which are those from 0 on (RFC 9113 section 7).
+const CODES: usize = 14;
+
+/// A counter for each error code; all that have no name are one kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PerCode([u64; CODES + 1]);
+
+impl PerCode {
+    /// Counts one.
+    pub fn add(&mut self, code: ErrorCode) {
+        self.0[(code.0 as usize).min(CODES)] += 1;
+    }
+
+    /// All of them by their names, those at 0 included.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        (0..).map(|code| ErrorCode(code).name().unwrap_or("unknown")).zip(self.0)
     }
 
     /// Adds what was counted elsewhere.
@@ -145,6 +170,16 @@ mod tests {
         let mut statuses = PerStatus::default();
         [0, 99, 100, 200, 999, u16::MAX].into_iter().for_each(|status| statuses.add(status));
         assert_eq!(statuses.0, [2, 1, 1, 0, 0, 0, 0, 0, 0, 2]);
+    }
+
+    #[test]
+    fn every_code_with_a_name_is_counted_by_it() {
+        let mut codes = PerCode::default();
+        (0..20).chain([u32::MAX]).for_each(|code| codes.add(ErrorCode(code)));
+        let counted: Vec<_> = codes.iter().collect();
+        assert_eq!((counted[11], counted[CODES]), (("ENHANCE_YOUR_CALM", 1), ("unknown", 7)));
+        assert!(counted[..CODES].iter().all(|&(name, n)| name != "unknown" && n == 1));
+        assert_eq!(ErrorCode(CODES as u32).name(), None);
     }
 
     #[test]

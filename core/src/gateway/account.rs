@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::config::Protocol;
 use crate::counters::{AttemptEnd, Limit, RequestEnd, RouteCounters, SideCounters};
 use crate::engine::Engine;
-use crate::error::{ConnectionError, StreamError};
+use crate::error::{ConnectionError, ErrorCode, StreamError};
 use crate::gateway::conn::{Conn, Side};
 use crate::gateway::{ConnId, Gateway};
 use crate::message::{Method, Version};
@@ -30,7 +30,14 @@ pub(super) struct Account {
     pub(super) limits: [u64; Limit::ALL.len()],
     /// Endpoints that were found to speak HTTP/1.1 alone, and of which nobody has been told. Each comes here once at most.
     mistaken: Vec<Arc<str>>,
+    /// Why backends have ended connections, and what they added for people, of which nobody has been told.
+    farewells: Vec<(Arc<str>, ErrorCode, Box<[u8]>)>,
 }
+
+/// So many are kept for whoever is to be told.
+const FAREWELLS_MAX: usize = 16;
+/// So many octets of what a backend adds for people.
+const DEBUG_DATA_MAX: usize = 256;
 
 impl Account {
     /// Where the requests of the route of this name are counted: the same place for the same name, for ever.
@@ -158,6 +165,25 @@ impl Gateway {
     #[inline]
     pub fn take_mistaken(&mut self) -> Option<Arc<str>> {
         self.account.mistaken.pop()
+    }
+
+    /// A backend goes away. Where it says why, somebody is to be told.
+    pub(super) fn count_goaway(&mut self, id: ConnId, code: ErrorCode, debug_data: &[u8]) {
+        let Some(Side::Backend(engine)) = self.conns.get(id).map(|entry| &entry.side) else { return };
+        let Some(endpoint) = self.registry.endpoint_mut(engine.endpoint) else { return };
+        endpoint.counters.goaways.add(code);
+        let farewells = &mut self.account.farewells;
+        if code != ErrorCode::NO_ERROR && farewells.len() < FAREWELLS_MAX {
+            let debug_data = debug_data[..debug_data.len().min(DEBUG_DATA_MAX)].into();
+            farewells.push((Arc::clone(&endpoint.label), code, debug_data));
+        }
+    }
+
+    /// Which endpoint has ended a connection, for which reason but NO_ERROR (RFC 9113 section 6.8), and the beginning of what it added for people, which may
+    /// be anything. Adapters ask after every turn, to tell an operator; nothing else comes of it.
+    #[inline]
+    pub fn take_farewell(&mut self) -> Option<(Arc<str>, ErrorCode, Box<[u8]>)> {
+        self.account.farewells.pop()
     }
 
     /// The peer broke the protocol on one stream.

@@ -46,7 +46,10 @@ impl Gateway {
                 self.attempt_lost(key_of(tag), Loss::Unprocessed, Cause::ConnectionTerminated, now);
             }
             Event::Settings => self.settings_came(conn, now),
-            Event::GoAway { .. } => self.backend_goes_away(conn, now),
+            Event::GoAway { error_code, debug_data, .. } => {
+                self.count_goaway(conn, error_code, debug_data);
+                self.backend_goes_away(conn, now);
+            }
             // That octets came is what counts (`vigil`).
             Event::PingAck { .. } => {}
             Event::Response { .. }

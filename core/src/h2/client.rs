@@ -209,7 +209,9 @@ fn translate(
         Event::Failed { stream, error, .. } => ClientEvent::Failed { stream, error },
         Event::Unprocessed { stream, .. } => ClientEvent::Unprocessed { stream },
         Event::Settings => ClientEvent::Settings,
-        Event::GoAway { last_stream_id, error_code } => ClientEvent::GoAway { last_stream_id, error_code },
+        Event::GoAway { last_stream_id, error_code, .. } => {
+            ClientEvent::GoAway { last_stream_id, error_code }
+        }
         Event::PingAck { payload } => ClientEvent::PingAck { payload },
         Event::Request { .. } | Event::RequestRefused { .. } | Event::Reprioritized { .. } => return None,
     })

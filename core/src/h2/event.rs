@@ -141,6 +141,8 @@ pub enum Event<'a> {
         last_stream_id: u32,
         /// Its reason.
         error_code: ErrorCode,
+        /// What it adds for people.
+        debug_data: &'a [u8],
     },
     /// The answer to a PING of ours.
     PingAck {

@@ -181,10 +181,10 @@ impl Connection {
                 }
                 Ok(Some(Event::PingAck { payload }))
             }
-            Frame::GoAway { last_stream_id, error_code, .. } => {
+            Frame::GoAway { last_stream_id, error_code, debug_data } => {
                 self.spend(cost::GOAWAY)?;
                 self.recv_goaway(last_stream_id)?;
-                Ok(Some(Event::GoAway { last_stream_id, error_code }))
+                Ok(Some(Event::GoAway { last_stream_id, error_code, debug_data }))
             }
             Frame::WindowUpdate { stream_id, increment } => self.recv_window_update(stream_id, increment),
             Frame::PriorityUpdate { stream_id, value } => {

@@ -184,7 +184,9 @@ fn translate(
         Event::Reset { stream, error_code, .. } => ServerEvent::Reset { stream, error_code },
         Event::Failed { stream, error, .. } => ServerEvent::Failed { stream, error },
         Event::Settings => ServerEvent::Settings,
-        Event::GoAway { last_stream_id, error_code } => ServerEvent::GoAway { last_stream_id, error_code },
+        Event::GoAway { last_stream_id, error_code, .. } => {
+            ServerEvent::GoAway { last_stream_id, error_code }
+        }
         Event::PingAck { payload } => ServerEvent::PingAck { payload },
         Event::Interim { .. }
         | Event::Response { .. }

@@ -230,7 +230,7 @@ impl Told {
             Event::Unprocessed { stream, .. } => Self::Unprocessed { key: *stream },
             Event::Reprioritized { stream, .. } => Self::Reprioritized { key: *stream },
             Event::Settings => Self::Settings,
-            Event::GoAway { last_stream_id, error_code } => {
+            Event::GoAway { last_stream_id, error_code, .. } => {
                 Self::GoAway { last: *last_stream_id, code: *error_code }
             }
             Event::PingAck { payload } => Self::PingAck(*payload),

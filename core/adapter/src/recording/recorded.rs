@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use shuntyard_core::address::Address;
+use shuntyard_core::error::ErrorCode;
 use shuntyard_core::gateway::{Accepted, Action, Closed, Command, ConnId, Connected, Gateway, RecvBuf};
 use shuntyard_core::time::Instant;
 
@@ -176,6 +177,12 @@ impl Recorded {
     #[inline]
     pub fn take_mistaken(&mut self) -> Option<Arc<str>> {
         self.gateway.take_mistaken()
+    }
+
+    /// [`Gateway::take_farewell`]. Likewise.
+    #[inline]
+    pub fn take_farewell(&mut self) -> Option<(Arc<str>, ErrorCode, Box<[u8]>)> {
+        self.gateway.take_farewell()
     }
 
     /// [`Gateway::poll_transmit`].
