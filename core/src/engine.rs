@@ -64,7 +64,7 @@ pub(crate) struct Engine {
     /// Streams whose requests have got another answer, if there are any.
     pub leftovers: Option<Box<Leftovers>>,
     /// Requests of which its backend has said, or it is known, that they were not processed.
-    pub unprocessed: u64,
+    pub unprocessed: u16,
     /// Whether there was much output at once lately.
     pub loudness: Loudness,
     phase: EnginePhase,

@@ -240,7 +240,7 @@ impl Gateway {
     pub(super) fn was_not_processed(&mut self, conn: ConnId, cause: Cause, now: Instant) {
         let Some(entry) = self.conns.get_mut(conn) else { return };
         let Some(engine) = entry.engine_mut() else { return };
-        engine.unprocessed += 1;
+        engine.unprocessed = engine.unprocessed.saturating_add(1);
         let endpoint = engine.endpoint;
         let goes = engine.phase() == EnginePhase::Draining && entry.session.is_going_away();
         let in_vain = goes && entry.established && is_in_vain(entry, now);
@@ -392,6 +392,6 @@ impl Gateway {
 /// Whether a connection that is not old has carried nothing that was processed.
 fn is_in_vain(entry: &Conn, now: Instant) -> bool {
     let Side::Backend(engine) = &entry.side else { return false };
-    let unused = entry.session.traffic().requests <= engine.unprocessed;
+    let unused = entry.session.traffic().requests <= u64::from(engine.unprocessed);
     unused && now.saturating_since(entry.since) < IN_VAIN_WITHIN
 }
