@@ -51,7 +51,7 @@ impl<F: Files + Clone> Sets<F> {
         let mut next = self.of.clone();
         let again: Vec<_> = next.iter_mut().map(|held| held.again(force)).collect();
         let mut bad = all_bad(&next);
-        let mut read = again.iter().any(|again| matches!(again, Again::Changed | Again::Forced));
+        let mut read = again.iter().any(|again| matches!(again, Again::Changed | Again::Read));
         match if read { replace(&values(&next)) } else { Ok(()) } {
             Ok(()) => self.of = next,
             Err(error) => {
@@ -97,7 +97,7 @@ impl Front {
         let replace = |all: &[Identity]| tls.replace(all).map_err(|error| files.bad(&error));
         let tell = |said: &str| tracing::warn!("certificates on {address}: the old ones stay: {said}");
         let Some(again) = shown.again(force, replace, tell) else { return };
-        let is_read = |again: &Again| matches!(again, Again::Changed | Again::Forced);
+        let is_read = |again: &Again| matches!(again, Again::Changed | Again::Read);
         let read = again.iter().zip(&files.identities).filter(|(again, _)| is_read(again));
         let names: Vec<_> = read.map(|(_, files)| files.cert.display().to_string()).collect();
         let said = said(&again);
@@ -141,7 +141,7 @@ mod tests {
     use std::path::Path;
 
     use rcgen::{CertifiedKey, generate_simple_self_signed};
-    use shuntyard_adapter::Backs;
+    use shuntyard_adapter::{Backs, Desk};
     use shuntyard_core::config::{HostPattern, Protocol};
 
     use super::*;
@@ -155,19 +155,55 @@ mod tests {
         files
     }
 
+    fn files(folder: &Path) -> FrontFiles {
+        let clients = |name: &str| ClientFiles { clients: Clients::Required, ca: Some(folder.join(name)) };
+        let group = |name: &str| (vec![HostPattern::Exact(name.into())], clients(name));
+        FrontFiles {
+            identities: ["a", "b", "c"].map(|name| identity(folder, name)).into(),
+            protocols: vec![Protocol::Http2],
+            clients: ClientFiles::default(),
+            by_name: vec![group("a"), group("b")],
+        }
+    }
+
+    /// Who renews one file of a secret gives all of them new links (Kubernetes).
+    #[test]
+    fn authorities_have_changed_where_something_else_is_in_their_files() {
+        use std::sync::Arc;
+        use std::sync::atomic::{AtomicUsize, Ordering};
+
+        let folder = std::env::temp_dir().join(format!("shuntyard-renewed-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let files = files(&folder);
+        let address = Address::Inet(([127, 0, 0, 1], 0).into());
+        let mut front = Front::load(address.clone(), &files).unwrap();
+        let parted = Arc::new(AtomicUsize::new(0));
+        let count = parted.clone();
+        let desk: Desk = Arc::new(move |_| _ = count.fetch_add(1, Ordering::Relaxed));
+        let handle = Handle::new(vec![desk], Backs::default());
+        let parted = || parted.load(Ordering::Relaxed);
+        let copy = |name: &str| {
+            fs::copy(folder.join(name), folder.join("next")).unwrap();
+            fs::rename(folder.join("next"), folder.join(name)).unwrap();
+        };
+        ["a", "b", "c"].iter().for_each(|name| copy(name));
+        front.look_again(false, &handle);
+        front.look_again(true, &handle);
+        assert_eq!(parted(), 0, "nothing else is in them");
+        identity(&folder, "longer.example");
+        fs::rename(folder.join("longer.example"), folder.join("b")).unwrap();
+        fs::rename(folder.join("longer.example.key"), folder.join("b.key")).unwrap();
+        front.look_again(false, &handle);
+        assert_eq!(parted(), 1);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
     #[test]
     fn a_bad_file_stops_no_other() {
         let folder = std::env::temp_dir().join(format!("shuntyard-front-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        let identities: Vec<_> = ["a", "b", "c"].map(|name| identity(&folder, name)).into();
-        let clients = |name: &str| ClientFiles { clients: Clients::Required, ca: Some(folder.join(name)) };
-        let group = |name: &str| (vec![HostPattern::Exact(name.into())], clients(name));
-        let files = FrontFiles {
-            identities: identities.clone(),
-            protocols: vec![Protocol::Http2],
-            clients: ClientFiles::default(),
-            by_name: vec![group("a"), group("b")],
-        };
+        let files = files(&folder);
+        let identities = files.identities.clone();
         let mut front = Front::load(Address::Inet(([127, 0, 0, 1], 0).into()), &files).unwrap();
         let names = |front: &Front| -> Vec<String> {
             front.shown.values().iter().flat_map(|of| of.names().to_vec()).collect()

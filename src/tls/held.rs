@@ -20,6 +20,11 @@ pub(super) trait Files {
 
     /// Reads them.
     fn load(&self) -> Result<Self::Read, BadFile>;
+
+    /// Whether something else was read `now` than `before`. Where that cannot be told, they have to look otherwise.
+    fn differs(_before: &Self::Read, _now: &Self::Read, looks_otherwise: bool) -> bool {
+        looks_otherwise
+    }
 }
 
 /// Which files were seen, how old they were, and when somebody last changed who may read them.
@@ -62,9 +67,9 @@ pub(super) struct Held<F: Files> {
 pub(super) enum Again {
     /// They look as they did.
     Same,
-    /// They were read, and look as they did.
-    Forced,
-    /// They were read, and look otherwise.
+    /// They were read, and are what they were.
+    Read,
+    /// They were read, and are others.
     Changed,
     /// They are bad.
     Bad,
@@ -97,8 +102,9 @@ impl<F: Files> Held<F> {
         }
         match self.files.load() {
             Ok(value) => {
+                let differs = F::differs(&self.value, &value, changed);
                 (self.look, self.value, self.bad) = (now, value, None);
-                if changed { Again::Changed } else { Again::Forced }
+                if differs { Again::Changed } else { Again::Read }
             }
             Err(bad) => {
                 self.bad = Some(bad);
@@ -192,7 +198,7 @@ mod tests {
         let write = |text: &str| fs::write(&file, text).unwrap();
         write("1");
         let mut held = Held::load(Number(file.clone())).unwrap();
-        assert_eq!((held.again(false), held.again(true)), (Again::Same, Again::Forced));
+        assert_eq!((held.again(false), held.again(true)), (Again::Same, Again::Read));
         write("no");
         for force in [false, false, true] {
             assert_eq!((held.again(force), *held.value()), (Again::Bad, 1));

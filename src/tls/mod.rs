@@ -79,6 +79,11 @@ impl Files for ClientFiles {
             (Clients::Required, Some(path)) => ClientAuth::Required(read_authorities(path)?),
         })
     }
+
+    /// Connections end for it: that a file has another name or age is no reason.
+    fn differs(before: &ClientAuth, now: &ClientAuth, _: bool) -> bool {
+        before != now
+    }
 }
 
 /// What an upstream needs to speak TLS.

@@ -16,7 +16,7 @@ use crate::provider::{chosen, provider};
 const SESSIONS: usize = 4096;
 
 /// Whether clients show certificates.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ClientAuth {
     /// None is asked for.
     #[default]
@@ -37,7 +37,14 @@ struct Listener {
     protocols: Vec<Protocol>,
     groups: NameGroups,
     /// How TLS is spoken with clients of no group, then with those of each. Sessions of one are none of another's.
-    configs: RwLock<Vec<Arc<ServerConfig>>>,
+    configs: RwLock<Vec<Asked>>,
+}
+
+/// How clients are asked for certificates, and TLS is spoken with them then.
+#[derive(Clone, Debug)]
+struct Asked {
+    clients: ClientAuth,
+    config: Arc<ServerConfig>,
 }
 
 impl FrontTls {
@@ -69,7 +76,7 @@ impl FrontTls {
     ) -> Result<Self, TlsConfigError> {
         let certificates = Arc::new(Certificates::new(identities)?);
         let clients = iter::once(clients).chain(groups.iter().map(|(_, clients)| clients));
-        let configs: Result<_, _> = clients.map(|of| server_config(&certificates, protocols, of)).collect();
+        let configs: Result<_, _> = clients.map(|of| asked(&certificates, protocols, of)).collect();
         let groups = NameGroups(groups.iter().map(|(names, _)| names.clone()).collect());
         let configs = RwLock::new(configs?);
         Ok(Self(Arc::new(Listener { certificates, protocols: protocols.to_vec(), groups, configs })))
@@ -85,6 +92,7 @@ impl FrontTls {
 
     /// Asks for certificates in this way from now on, and of those of each group in their order. Connections that stand stay; a handshake that is
     /// under way fails if its client shows a certificate; no session is taken up again that was begun before, for its client was held against other authorities.
+    /// A group that is asked as it was keeps its handshakes and sessions.
     ///
     /// # Errors
     /// There is no authority in what should hold some, or there are more or fewer groups; then nothing has changed.
@@ -93,12 +101,21 @@ impl FrontTls {
         if groups.len() != listener.groups.0.len() {
             return Err(TlsConfigError::Other("there are other groups of names".to_owned()));
         }
+        let before = listener.configs.read().unwrap_or_else(PoisonError::into_inner).clone();
         let clients = iter::once(clients).chain(groups);
-        let make = |of| server_config(&listener.certificates, &listener.protocols, of);
-        let configs = clients.map(make).collect::<Result<_, _>>()?;
+        let make = |(of, before): (&ClientAuth, Asked)| match before {
+            same if same.clients == *of => Ok(same),
+            _ => asked(&listener.certificates, &listener.protocols, of),
+        };
+        let configs = clients.zip(before).map(make).collect::<Result<_, _>>()?;
         // A list that is replaced as a whole is whole.
         *listener.configs.write().unwrap_or_else(PoisonError::into_inner) = configs;
         Ok(())
+    }
+
+    /// The protocols that are offered.
+    pub fn protocols(&self) -> &[Protocol] {
+        &self.0.protocols
     }
 
     /// The groups of names that are asked for certificates in a way of their own.
@@ -110,7 +127,7 @@ impl FrontTls {
     pub(crate) fn chosen_for(&self, name: Option<&str>) -> Chosen {
         let group = name.and_then(|name| self.0.groups.of(name.as_bytes()));
         let configs = self.0.configs.read().unwrap_or_else(PoisonError::into_inner);
-        let config = configs[group.map_or(0, |group| group + 1)].clone();
+        let config = configs[group.map_or(0, |group| group + 1)].config.clone();
         Chosen { tls: self.clone(), group, config }
     }
 
@@ -140,6 +157,14 @@ impl Chosen {
             None
         }
     }
+}
+
+fn asked(
+    certificates: &Arc<Certificates>,
+    protocols: &[Protocol],
+    clients: &ClientAuth,
+) -> Result<Asked, TlsConfigError> {
+    Ok(Asked { clients: clients.clone(), config: server_config(certificates, protocols, clients)? })
 }
 
 fn server_config(

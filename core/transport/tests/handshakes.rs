@@ -267,7 +267,12 @@ fn certificates_are_asked_for_by_name() {
     front.replace_clients(&ClientAuth::Off, &[required(&others), ClientAuth::Off]).unwrap();
     let cuts = (usize::MAX, 64 << 10);
     assert_eq!(found(&known, "admin.a.example", cuts), Err(TlsFailure::CertificateUnknownIssuer));
-    assert!(found(&with(&others.issue(&["client"])), "admin.a.example", cuts).unwrap().verified);
+    let other = with(&others.issue(&["client"]));
+    assert!(found(&other, "admin.a.example", cuts).unwrap().verified);
+
+    // Who is asked as before keeps its sessions.
+    front.replace_clients(&required(&others), &[required(&others), ClientAuth::Off]).unwrap();
+    assert!(found(&other, "admin.a.example", cuts).unwrap().resumed);
 }
 
 /// What is no ClientHello is told what is wrong with it, as where no name is waited for.
@@ -352,14 +357,16 @@ fn a_handshake_that_was_begun_for_other_authorities_fails() {
     let client = clients.issue(&["client"]);
     let known = BackTls::new(&Trust::Authorities(authority.pem()), Some(&client), None).unwrap();
     let asked = |authority: &Authority| ClientAuth::Optional(authority.pem());
-    for (back, failure) in [(known, Some(TlsFailure::CertificateUnknownIssuer)), (trusting(&authority), None)]
+    let unknown = Some(TlsFailure::CertificateUnknownIssuer);
+    for (back, trusted, failure) in
+        [(&known, &others, unknown), (&known, &clients, None), (&trusting(&authority), &others, None)]
     {
         let front = FrontTls::new(&identity, &BOTH, &asked(&clients)).unwrap();
-        let client = Transport::back(&back, "a.example", Alpn::Either).unwrap();
+        let client = Transport::back(back, "a.example", Alpn::Either).unwrap();
         let mut pair = Pair::new(client, Transport::front(&front).unwrap());
         let hello = pair.client.speak();
         pair.server.hear(&hello, &mut pair.spare, pair.cuts);
-        front.replace_clients(&asked(&others), &[]).unwrap();
+        front.replace_clients(&asked(trusted), &[]).unwrap();
         pair.run();
         assert_eq!((pair.server.failure, pair.server.facts.is_some()), (failure, failure.is_none()));
     }
