@@ -300,6 +300,13 @@ pub enum ConfigError {
         /// Where it is.
         address: Address,
     },
+    /// A listener offers a protocol by TLS that the gateway is told not to speak there.
+    ListenerProtocol {
+        /// Where it is.
+        address: Address,
+        /// What it offers.
+        protocol: Protocol,
+    },
     /// An upstream has an endpoint that speaks TLS, and nobody has said how to speak it there.
     UpstreamTls {
         /// The upstream.
@@ -345,6 +352,13 @@ impl fmt::Display for ConfigError {
             }
             Self::ListenerGroups { address } => {
                 write!(f, "the groups of names of {address} are others than those that TLS has there")
+            }
+            Self::ListenerProtocol { address, protocol } => {
+                let protocol = match protocol {
+                    Protocol::Http1 => "HTTP/1.1",
+                    Protocol::Http2 => "HTTP/2",
+                };
+                write!(f, "TLS offers {protocol} on {address}, where it is not to be spoken")
             }
             Self::UpstreamTls { upstream } => {
                 write!(f, "upstream {upstream} has endpoints that speak TLS, and nobody has said how")

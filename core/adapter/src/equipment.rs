@@ -1,7 +1,7 @@
 //! What each worker begins with: its gateway, its share of the addresses, and what both know of each other.
 
 use shuntyard_core::address::Address;
-use shuntyard_core::config::{Config, ConfigError, ListenerConfig, NameGroups};
+use shuntyard_core::config::{Config, ConfigError, ListenerConfig, NameGroups, Protocol};
 use shuntyard_core::gateway::Gateway;
 use shuntyard_transport::FrontTls;
 
@@ -93,6 +93,7 @@ fn wanted<'a>(config: &mut Config, options: &'a Options) -> Result<Vec<Wanted<'a
     let in_clear = options.listen.iter().map(|address| (address, None));
     let tls = options.listen_tls.iter().map(|(address, tls)| (address, Some(tls)));
     let mut left: Vec<usize> = (0..config.listeners.len()).collect();
+    let spoken = (config.http1, config.http2);
     let mut wanted = Vec::new();
     for (address, tls) in in_clear.chain(tls) {
         let is_said = |at: &usize| config.listeners.get(*at).is_some_and(|said| said.address == *address);
@@ -103,6 +104,7 @@ fn wanted<'a>(config: &mut Config, options: &'a Options) -> Result<Vec<Wanted<'a
         }
         if let Some(listener) = said.and_then(|at| config.listeners.get_mut(at)) {
             agree_on_groups(listener, tls)?;
+            agree_on_protocols(listener, spoken, tls)?;
         }
         wanted.push(Wanted { address, tls, said });
     }
@@ -125,6 +127,23 @@ fn agree_on_groups(listener: &mut ListenerConfig, tls: Option<&FrontTls>) -> Res
         Ok(())
     } else {
         Err(ConfigError::ListenerGroups { address: listener.address.clone() })
+    }
+}
+
+/// What TLS has agreed on with a client is spoken: nothing may be offered that is not to be.
+fn agree_on_protocols(
+    listener: &ListenerConfig,
+    spoken: (bool, bool),
+    tls: Option<&FrontTls>,
+) -> Result<(), ConfigError> {
+    let is_spoken = |protocol: &Protocol| match (listener.only, protocol) {
+        (Some(only), _) => only == *protocol,
+        (None, Protocol::Http1) => spoken.0,
+        (None, Protocol::Http2) => spoken.1,
+    };
+    match tls.and_then(|tls| tls.protocols().iter().find(|protocol| !is_spoken(protocol))) {
+        Some(&protocol) => Err(ConfigError::ListenerProtocol { address: listener.address.clone(), protocol }),
+        None => Ok(()),
     }
 }
 
@@ -153,7 +172,7 @@ mod tests {
     use std::collections::HashMap;
 
     use rcgen::{CertifiedKey, generate_simple_self_signed};
-    use shuntyard_core::config::{Alpn, HostPattern, Protocol};
+    use shuntyard_core::config::{Alpn, HostPattern};
     use shuntyard_transport::{BackTls, ClientAuth, Identity, Trust};
 
     use super::*;
@@ -217,6 +236,20 @@ mod tests {
             let error = refused(&config(vec![listener.clone()]), &options);
             assert_eq!(error, ConfigError::ListenerGroups { address: any() });
         }
+    }
+
+    #[test]
+    fn what_is_not_to_be_spoken_is_not_offered() {
+        let only = |protocol| ListenerConfig { only: Some(protocol), ..ListenerConfig::new(any()) };
+        let refuses = ConfigError::ListenerProtocol { address: any(), protocol: Protocol::Http2 };
+        assert_eq!(refused(&config(vec![only(Protocol::Http1)]), &by_name()), refuses);
+        assert_eq!(refused(&Config { http2: false, ..config(vec![]) }, &by_name()), refuses);
+        let spoken = Config { http1: false, ..config(vec![]) };
+        assert_eq!(listeners_of(&spoken, &by_name()).len(), 1);
+        // What is said of the listener goes before what is said of all.
+        let spoken = Config { http2: false, ..config(vec![only(Protocol::Http2)]) };
+        assert_eq!(listeners_of(&spoken, &by_name()).len(), 1);
+        assert_eq!(listeners_of(&config(vec![only(Protocol::Http1)]), &Options::new(vec![any()])).len(), 1);
     }
 
     #[test]

@@ -68,7 +68,8 @@ impl Handle {
     }
 
     /// Clients of this listener who have shown certificates are asked to leave, for others are trusted now
-    /// ([`FrontTls::replace_clients`](shuntyard_transport::FrontTls::replace_clients)). What they have asked for is answered.
+    /// ([`FrontTls::replace_clients`](shuntyard_transport::FrontTls::replace_clients)). What they have asked for is answered. The address is one of
+    /// the server's `local_addrs`, with the port that the kernel picked: at any other nobody is asked.
     pub fn part(&self, listener: &Address) {
         self.order(|| Order::Command(Command::Part { listener: listener.clone() }));
     }

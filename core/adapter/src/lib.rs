@@ -80,6 +80,7 @@ pub struct Options {
     pub listen: Vec<Address>,
     /// Where clients connect to and speak TLS. It comes behind the others in the list of addresses. The groups of names of each
     /// ([`FrontTls::by_name`]) are told to the gateway; [`Config::listeners`](shuntyard_core::config::Config::listeners) may repeat them, and must not say others.
+    /// Each offers nothing but what is spoken there.
     pub listen_tls: Vec<(Address, FrontTls)>,
     /// Sockets that listen already, at addresses of the lists above: there none is made, and workers share the one that there is.
     pub opened: Vec<Opened>,

@@ -137,9 +137,13 @@ fn listen(socket: Socket) -> io::Result<Listener> {
 
 fn bind_unix(path: &Arc<str>, workers: usize) -> io::Result<Vec<Listener>> {
     remove_stale_file(path)?;
-    let listener = UnixListener::bind(&**path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::unix(&**path)?)?;
     let file = Arc::new(SocketFile { path: path.clone(), file: file_at(path)? });
-    listener.set_nonblocking(true)?;
+    // The standard library lets others wait: some hundreds, or more than a drain takes in.
+    socket.listen(BACKLOG)?;
+    let listener = UnixListener::from(socket);
     (0..workers)
         .map(|_| {
             let socket = ListenSocket::Unix(listener.try_clone()?);
