@@ -161,7 +161,7 @@ async fn serve_connected(
 }
 
 /// Serves a connection until the gateway closes it or its transport fails.
-pub(crate) struct Connection<S> {
+pub(crate) struct Connection<S: AsFd> {
     pub(crate) yard: Rc<Yard>,
     pub(crate) conn: ConnId,
     pub(crate) stream: S,
@@ -193,7 +193,7 @@ pub(crate) enum End {
     Failed(Closed),
 }
 
-impl<S> Connection<S> {
+impl<S: AsFd> Connection<S> {
     pub(crate) fn new(yard: Rc<Yard>, conn: ConnId, stream: S, fate: Fate) -> Self {
         Self {
             yard,
@@ -212,18 +212,30 @@ impl<S> Connection<S> {
     }
 
     /// The same connection, to a backend.
-    fn made_by_us(self) -> Self {
-        Self { back: true, ..self }
+    fn made_by_us(mut self) -> Self {
+        self.back = true;
+        self
     }
 
     /// The same connection, of which something is said first, if there is something.
-    pub(crate) fn introduced(self, introducing: Option<Introducing>) -> Self {
-        Self { introducing: introducing.map(Box::new), ..self }
+    pub(crate) fn introduced(mut self, introducing: Option<Introducing>) -> Self {
+        self.introducing = introducing.map(Box::new);
+        self
     }
 
     /// The same connection, with TLS.
-    pub(crate) fn with_tls(self, secured: Secured, handshake: Option<Handshake>) -> Self {
-        Self { secured: Some(Box::new(secured)), handshake, ..self }
+    pub(crate) fn with_tls(mut self, secured: Secured, handshake: Option<Handshake>) -> Self {
+        (self.secured, self.handshake) = (Some(Box::new(secured)), handshake);
+        self
+    }
+}
+
+/// However its task ends, and be it with the worker before it had its turn again: what was broken off must not look whole.
+impl<S: AsFd> Drop for Connection<S> {
+    fn drop(&mut self) {
+        if self.fate.get() == Parting::Broken {
+            reset_on_close(&self.stream);
+        }
     }
 }
 
@@ -235,10 +247,7 @@ impl<S: Stream> Future for Connection<S> {
         let yard = connection.yard.clone();
         yard.turn(|state| match connection.serve(state, cx) {
             Ok(()) => Poll::Pending,
-            Err(End::Parted(Parting::Broken)) => {
-                reset_on_close(&connection.stream);
-                Poll::Ready(())
-            }
+            Err(End::Parted(Parting::Broken)) => Poll::Ready(()),
             Err(End::Parted(parting)) => {
                 connection.complain(Closed::Tls(TlsFailure::TimedOut));
                 connection.take_leave(state, cx, parting == Parting::Whole);

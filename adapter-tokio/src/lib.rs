@@ -151,6 +151,9 @@ impl Server {
     /// Serves until the server was drained or stopped through its [`handle`](Self::handle), with all workers on the
     /// thread that polls the future: one is enough. Dropping the future closes everything at once.
     ///
+    /// It wants a current-thread runtime. Another one wakes tasks from threads of its own: they have their turns in another order than that in which
+    /// they had something to do, so that what many clients send to one backend gathers less, and each wake-up crosses threads.
+    ///
     /// # Errors
     /// The system's, where the runtime does not take a listener.
     ///

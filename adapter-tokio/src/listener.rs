@@ -17,7 +17,7 @@ use shuntyard_core::tls::TlsFailure;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::Notice;
-use crate::connection::{Connection, without_delay};
+use crate::connection::{Connection, Stream, without_delay};
 use crate::handshakes::{Handshake, Room};
 use crate::sockets::{Fate, Socket};
 use crate::yard::{State, Yard};
@@ -274,7 +274,7 @@ fn start(yard: &Rc<Yard>, state: &mut State, conn: ConnId, incoming: Incoming, b
 }
 
 impl Before {
-    fn on<S>(self, connection: Connection<S>) -> Connection<S> {
+    fn on<S: Stream>(self, connection: Connection<S>) -> Connection<S> {
         let connection = connection.introduced(self.introducing);
         match self.tls {
             Some((secured, handshake)) => connection.with_tls(secured, handshake),

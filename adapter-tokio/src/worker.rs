@@ -33,7 +33,8 @@ impl Worker {
         Self { equipment, desk, orders, observer }
     }
 
-    /// Serves until it is drained or stopped. Dropping the future closes everything at once.
+    /// Serves until it is drained or stopped. Dropping the future closes everything at once. It wants a current-thread runtime, as
+    /// [`Server::serve`](crate::Server::serve) does.
     ///
     /// # Errors
     /// The system's, where the runtime does not take a listener.

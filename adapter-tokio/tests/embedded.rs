@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use shuntyard_core::address::Address;
-use shuntyard_core::config::Config;
+use shuntyard_core::config::{Config, Protocol};
 use shuntyard_core::fields::FieldSection;
 use shuntyard_core::gateway::Record;
 use shuntyard_core::hooks::{Context, Hooks, Verdict};
@@ -185,6 +185,54 @@ fn dropping_the_future_closes_listeners_and_connections() {
     // Closed in one way or another.
     let ended = client.read_to_end(&mut Vec::new());
     assert!(ended.is_ok() || ended.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
+}
+
+/// To each that connects it says without end what only the end of the connection would end.
+fn endless_backend() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let talk = |mut stream: TcpStream| {
+        let head = stream.read(&mut [0; 4096]).and_then(|_| stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n"));
+        while head.is_ok() && stream.write_all(&[b'a'; 8 << 10]).is_ok() {}
+    };
+    thread::spawn(move || {
+        listener.incoming().for_each(|stream| _ = thread::spawn(move || talk(stream.unwrap())))
+    });
+    address
+}
+
+/// Other threads wake its tasks there: some have not had their turn when the worker ends.
+#[test]
+fn what_is_cut_looks_cut_on_a_runtime_of_many_threads() {
+    const CLIENTS: u32 = 16;
+    let mut config = Config::new(vec![Address::from(endless_backend())]);
+    config.upstreams[0].endpoints[0].protocol = Protocol::Http1;
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_io().enable_time().build().unwrap();
+    let server = Server::bind(config, any_port()).unwrap();
+    let Address::Inet(address) = server.local_addrs()[0] else { panic!("it is no port") };
+    let handle = server.handle();
+    // Each reads as it can: there is room for more again and again.
+    let reads = move || {
+        let mut client = connect(address);
+        client.write_all(b"GET / HTTP/1.0\r\nhost: a\r\n\r\n").unwrap();
+        client.read_exact(&mut [0; 12]).unwrap();
+        thread::spawn(move || {
+            loop {
+                match client.read(&mut [0; 16 << 10]) {
+                    Ok(0) => return false,
+                    Ok(_) => thread::sleep(Duration::from_millis(1)),
+                    Err(_) => return true,
+                }
+            }
+        })
+    };
+    let drains = thread::spawn(move || {
+        let clients: Vec<_> = (0..CLIENTS).map(|_| reads()).collect();
+        handle.drain(Duration::from_millis(20));
+        clients.into_iter().map(|client| client.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert_eq!(runtime.block_on(server.serve()).unwrap(), Exit { cut: CLIENTS });
+    assert!(drains.join().unwrap().iter().all(|broke| *broke));
 }
 
 /// Panics with every request, and counts them.
