@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use crate::fields::{FieldLine, FieldName, FieldSection};
+use crate::message::Version;
 use crate::record::Cause;
+use crate::request::Request;
 use crate::time::imf_fixdate;
 
 /// 9209-2-01: the gateway's name as a token of structured fields, which begin with a letter, or as a string.
@@ -33,10 +35,10 @@ pub(super) struct Answerer<'a> {
 }
 
 impl Answerer<'_> {
-    /// The answer for this cause, to a request with these fields, for which there is so much room: content that would have to wait for its client is left
-    /// out, for all that the request holds would wait with it.
-    pub(super) fn answer(self, cause: Cause, request: &FieldSection, room: usize) -> Answer {
-        if is_grpc(request) { self.grpc(cause) } else { self.http(cause, room) }
+    /// The answer for this cause, to this request, for which there is so much room: content that would have to wait for its client is left out, for all
+    /// that the request holds would wait with it.
+    pub(super) fn answer(self, cause: Cause, request: &Request, room: usize) -> Answer {
+        if is_call(request) { self.grpc(cause) } else { self.http(cause, room) }
     }
 
     fn http(self, cause: Cause, room: usize) -> Answer {
@@ -83,9 +85,14 @@ impl Answerer<'_> {
     }
 }
 
-/// Whether a request is a call by gRPC over HTTP/2: `application/grpc`, perhaps with a suffix or parameters.
+/// Whether a request is a call by gRPC, which there is over HTTP/2 only.
+pub(super) fn is_call(request: &Request) -> bool {
+    request.awaiting.version == Version::Http2 && is_grpc(&request.fields)
+}
+
+/// Whether a request over HTTP/2 is a call by gRPC: `application/grpc`, perhaps with a suffix or parameters.
 /// `application/grpc-web` is another protocol, and a request for a tunnel is no call: 200 would say that it stands.
-pub(super) fn is_grpc(request: &FieldSection) -> bool {
+fn is_grpc(request: &FieldSection) -> bool {
     let kind = request.value_of(FieldName::ContentType).unwrap_or_default();
     let rest = kind.split_at_checked(16).filter(|(kind, _)| kind.eq_ignore_ascii_case(b"application/grpc"));
     rest.is_some_and(|(_, rest)| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))

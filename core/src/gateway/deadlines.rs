@@ -5,6 +5,7 @@ use crate::error::{ConnectionError, ErrorCode};
 use crate::gateway::conn::{Conn, Life, Side};
 use crate::gateway::due::{Armed, DeadlineTarget, Kind};
 use crate::gateway::leftover::LEFTOVER;
+use crate::gateway::outcome::awaits_its_turn;
 use crate::gateway::tunnel::Direction;
 use crate::gateway::{ConnId, Gateway};
 use crate::record::Cause;
@@ -330,7 +331,7 @@ impl Gateway {
         let front = request.awaiting.front;
         let session = self.conns.get(front.conn).map(|entry| &entry.session);
         let queued = session.map_or(0, |session| session.queued(front.stream));
-        let waits = queued > 0;
+        let waits = queued > 0 || session.is_some_and(|of| awaits_its_turn(of, front.stream));
         // Behind others it is held up by nobody but those.
         if waits && session.is_some_and(|session| is_behind_others(session, &mut request.awaiting)) {
             request.awaiting.set_due(queued, now);

@@ -43,10 +43,7 @@ impl Gateway {
             }
             Event::Trailers { tag, fields, .. } => self.request_trailers(key_of(tag), fields, now),
             Event::Reset { tag, .. } => self.client_gone(key_of(tag), Outcome::ClientGone, now),
-            Event::Failed { tag, error, .. } => {
-                self.count_stream_error(conn, error);
-                self.client_gone(key_of(tag), Outcome::ClientError, now);
-            }
+            Event::Failed { tag, error, .. } => self.client_failed((conn, key_of(tag)), error, now),
             Event::PingAck { .. } => self.goaway_was_seen(conn, now),
             Event::Settings => self.established(conn, now),
             // We open no streams to clients.

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::error::ErrorCode;
+use crate::counters::Limit;
+use crate::error::{ErrorCode, StreamError};
 use crate::fields::FieldSection;
-use crate::gateway::Gateway;
 use crate::gateway::account::count_attempt;
 use crate::gateway::conn::Conn;
+use crate::gateway::{ConnId, Gateway};
+use crate::h2::StreamKey;
 use crate::record::{AttemptOutcome, AttemptRecord, Cause, EndRecord, Outcome, Record};
-use crate::request::{Attempt, Place, Request, RequestKey, ResponsePhase};
+use crate::request::{Attempt, FrontAddress, Place, Request, RequestKey, ResponsePhase};
+use crate::session::Session;
 use crate::time::Instant;
 
 impl Gateway {
@@ -29,6 +32,8 @@ impl Gateway {
         }
         match response {
             ResponsePhase::Awaited => self.answer_locally(key, cause, now),
+            // It was whole before.
+            ResponsePhase::Begun(_) if self.is_in_line(front) => self.watch_progress(key, now),
             ResponsePhase::Begun(_) => {
                 // 9113-8.7-02
                 self.reset_stream(front.conn, front.stream, ErrorCode::INTERNAL_ERROR, now);
@@ -51,6 +56,11 @@ impl Gateway {
 
     /// The client's stream is gone: the backend hears of it at once.
     pub(super) fn client_gone(&mut self, key: RequestKey, outcome: Outcome, now: Instant) {
+        self.leave_backend_of(key, now);
+        self.settle(key, outcome, now);
+    }
+
+    fn leave_backend_of(&mut self, key: RequestKey, now: Instant) {
         let backend = self.requests.get(key).and_then(|request| match &request.place {
             Place::Live(live) => Some((live.conn(), live.stream())),
             Place::Frozen(_) | Place::Finished(_) => None,
@@ -58,10 +68,34 @@ impl Gateway {
         if let Some((conn, stream)) = backend {
             self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
         }
-        self.settle(key, outcome, now);
     }
 
-    /// The whole response is in the client's outbox. A client that is still sending is told to stop, without an error
+    /// The client's stream has failed. Over HTTP/1.1 its connection may have answered by itself.
+    pub(super) fn client_failed(
+        &mut self,
+        (conn, key): (ConnId, RequestKey),
+        error: StreamError,
+        now: Instant,
+    ) {
+        self.count_stream_error(conn, error);
+        let said = self.conns.get(conn).and_then(|entry| match &entry.session {
+            Session::H1(session) => session.refused(),
+            Session::H2(_) | Session::Dormant(_) => None,
+        });
+        if said == Some(431) {
+            self.account.hit(Limit::RequestHead);
+        }
+        self.leave_backend_of(key, now);
+        self.leave_place(key, AttemptOutcome::Abandoned, now);
+        if let (Some(request), Some(status)) = (self.requests.get_mut(key), said)
+            && request.awaiting.response == ResponsePhase::Awaited
+        {
+            request.awaiting.response = ResponsePhase::Begun(status);
+        }
+        self.settle(key, Outcome::ClientError, now);
+    }
+
+    /// The whole response is in the client's outbox, or waits for others to leave. A client that is still sending is told to stop, without an error
     /// (RFC 9113 section 8.1).
     pub(super) fn response_left(&mut self, key: RequestKey, now: Instant) {
         let Some(request) = self.requests.get(key) else { return };
@@ -70,8 +104,19 @@ impl Gateway {
             ResponsePhase::Awaited | ResponsePhase::Begun(_) => Outcome::Complete,
             ResponsePhase::Local(_, cause) => Outcome::LocalReply(cause),
         };
-        self.reset_stream(front.conn, front.stream, ErrorCode::NO_ERROR, now);
+        let session = self.conns.get(front.conn).map(|entry| &entry.session);
+        if session.is_some_and(|session| session.stream_id(front.stream).is_some()) {
+            if self.is_in_line(front) {
+                return self.watch_progress(key, now);
+            }
+            self.reset_stream(front.conn, front.stream, ErrorCode::NO_ERROR, now);
+        }
         self.settle(key, outcome, now);
+    }
+
+    /// Whether the response is whole and waits for those before.
+    fn is_in_line(&self, front: FrontAddress) -> bool {
+        self.conns.get(front.conn).is_some_and(|entry| awaits_its_turn(&entry.session, front.stream))
     }
 
     /// Takes the request from wherever it is to where nobody but its front holds it.
@@ -220,4 +265,9 @@ impl Gateway {
         };
         self.write_record(Record::Ended(record));
     }
+}
+
+/// Whether a response is whole and waits for those before, although no content of it does. Over HTTP/2 it leaves at once.
+pub(super) fn awaits_its_turn(session: &Session, stream: StreamKey) -> bool {
+    matches!(session, Session::H1(session) if session.awaits_its_turn(stream))
 }

@@ -3,7 +3,7 @@
 
 use crate::fields::{FieldLine, FieldSection};
 use crate::gateway::Gateway;
-use crate::gateway::answer::{is_grpc, token_or_string};
+use crate::gateway::answer::{is_call, token_or_string};
 use crate::h2::Sent;
 use crate::message::Method;
 use crate::request::{Request, RequestKey};
@@ -14,7 +14,7 @@ impl Gateway {
     pub(super) fn own_content(request: &Request, status: u16) -> Option<String> {
         let route = request.awaiting.route.as_ref()?;
         // Calls by gRPC have their status in fields, and no content that people read.
-        let wanted = route.replace_errors.contains(&status) && !is_grpc(&request.fields);
+        let wanted = route.replace_errors.contains(&status) && !is_call(request);
         wanted.then(|| {
             match http::StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason()) {
                 Some(reason) => format!("{status} {reason}\n"),

@@ -19,7 +19,7 @@ impl Gateway {
         let Some(request) = self.requests.get(key) else { return };
         let front = request.awaiting.front;
         let room = self.conns.get(front.conn).map_or(0, |entry| entry.session.room_at_once(front.stream));
-        let Answer { status, fields, content } = self.answerer(now).answer(cause, &request.fields, room);
+        let Answer { status, fields, content } = self.answerer(now).answer(cause, request, room);
         self.answer(key, (status, cause), &fields, content.as_bytes(), now);
     }
 

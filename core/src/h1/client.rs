@@ -175,7 +175,7 @@ impl Connection {
                 self.is_closing |= exchange.upgrade.is_none();
             }
         }
-        let incoming = Incoming::new(framing);
+        let incoming = Incoming::new(framing, true);
         let end = incoming.is_none();
         match incoming {
             Some(incoming) => self.recv = Recv::Content(key, incoming),

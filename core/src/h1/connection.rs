@@ -42,6 +42,18 @@ pub(crate) enum Recv {
     Closed,
 }
 
+/// Of a server: what its client hears where the content of a request cannot be read and nothing else has been said, and whether it still has to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    Nothing,
+    /// 400 is still to be said.
+    OwesBadRequest,
+    /// So is 431: trailers exceed the limits (RFC 6585 section 5).
+    OwesTooLarge,
+    BadRequest,
+    TooLarge,
+}
+
 /// One HTTP/1.1 connection of either role.
 ///
 /// The verbs and the events are those of [`h2::Connection`](crate::h2::Connection); a stream is one request with its response.
@@ -89,8 +101,8 @@ pub struct Connection {
     pub(crate) ends_unframed: bool,
     /// Such a message was broken off.
     pub(crate) is_cut_short: bool,
-    /// Server: 400 (Bad Request) follows all other answers.
-    pub(crate) owes_bad_request: bool,
+    /// Server: whether a status of its own follows all other answers.
+    pub(crate) refused: Refused,
     /// Server: 408 (Request Timeout) does.
     pub(crate) owes_request_timeout: bool,
     pub(crate) outbox: OctetQueue,
@@ -130,7 +142,7 @@ impl Connection {
             write_closed: false,
             ends_unframed: false,
             is_cut_short: false,
-            owes_bad_request: false,
+            refused: Refused::Nothing,
             owes_request_timeout: false,
             outbox: OctetQueue::default(),
             traffic: Traffic::default(),
@@ -247,6 +259,15 @@ impl Connection {
     #[expect(clippy::needless_pass_by_value, reason = "credit is given back by giving it away")]
     pub fn release_connection(&mut self, credit: Credit<ConnectionLevel>) {
         let _ = credit.octets();
+    }
+
+    /// Server: the status by which the connection itself has answered a request whose content could not be read, if it has.
+    pub fn refused(&self) -> Option<u16> {
+        match self.refused {
+            Refused::Nothing => None,
+            Refused::OwesBadRequest | Refused::BadRequest => Some(400),
+            Refused::OwesTooLarge | Refused::TooLarge => Some(431),
+        }
     }
 
     /// Whether an error ended the connection. What is in the outbox may still be written, then it must be closed: a message

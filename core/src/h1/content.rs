@@ -4,8 +4,9 @@ use crate::error::StreamError;
 use crate::h1::framing::Framing;
 use crate::h1::scan::{Found, Scan};
 
-/// Octets of chunk extensions that one message may have in all. They are dropped: nobody knows any (RFC 9112 7.1.1).
-const EXTENSIONS_MAX: usize = 4096;
+/// Octets of chunk extensions that a request may have in all, and each line of a response: it may go on for days. They are dropped: nobody knows
+/// any (RFC 9112 section 7.1.1).
+const EXTENSIONS_MAX: u32 = 4096;
 /// Digits of a chunk's size: as many as 64 bits need.
 const SIZE_DIGITS_MAX: usize = 16;
 /// What stands around a chunk at least: its size in one digit, and two ends of lines. One with less content is tiny.
@@ -26,7 +27,9 @@ pub(crate) enum Incoming {
 #[derive(Clone, Debug)]
 pub(crate) struct Chunks {
     step: Step,
-    extensions_left: usize,
+    extensions_left: u32,
+    /// They are those of a response.
+    by_line: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -54,13 +57,11 @@ pub(crate) enum Piece<'a> {
 
 impl Incoming {
     /// What is received where a message is framed like this; `None` where there is no content.
-    pub(crate) fn new(framing: Framing) -> Option<Self> {
+    pub(crate) fn new(framing: Framing, is_response: bool) -> Option<Self> {
         match framing {
             Framing::None | Framing::Length(0) => None,
             Framing::Length(length) => Some(Self::Length(length)),
-            Framing::Chunked => {
-                Some(Self::Chunked(Chunks { step: Step::Size, extensions_left: EXTENSIONS_MAX }))
-            }
+            Framing::Chunked => Some(Self::Chunked(Chunks::new(is_response))),
             Framing::UntilClose | Framing::Tunnel => Some(Self::UntilClose),
         }
     }
@@ -107,6 +108,10 @@ fn take_data<'a>(octets: &'a [u8], room: usize, left: &mut u64) -> &'a [u8] {
 }
 
 impl Chunks {
+    fn new(is_response: bool) -> Self {
+        Self { step: Step::Size, extensions_left: EXTENSIONS_MAX, by_line: is_response }
+    }
+
     fn take<'a>(
         &mut self,
         octets: &'a [u8],
@@ -120,7 +125,7 @@ impl Chunks {
             // 9112-6.1-01, 9112-7.1-02
             match &mut self.step {
                 Step::Size => {
-                    let line_max = SIZE_DIGITS_MAX + self.extensions_left + 2;
+                    let line_max = SIZE_DIGITS_MAX + self.extensions_left as usize + 2;
                     let end = match scan.line(rest, line_max) {
                         Found::Whole(end) => end,
                         Found::Partial => return Ok((Piece::Nothing, taken)),
@@ -169,7 +174,10 @@ impl Chunks {
         if !(1..=SIZE_DIGITS_MAX).contains(&digits) || !are_extensions(extensions) {
             return None;
         }
-        self.extensions_left = self.extensions_left.checked_sub(extensions.len())?;
+        let left = self.extensions_left.checked_sub(u32::try_from(extensions.len()).ok()?)?;
+        if !self.by_line {
+            self.extensions_left = left;
+        }
         let digit = |octet: &u8| u64::from((*octet as char).to_digit(16).unwrap_or(0));
         // 9112-7.1-03: sixteen digits fit.
         Some(size.iter().fold(0, |number, octet| number << 4 | digit(octet)))
@@ -210,9 +218,13 @@ mod tests {
     /// Content, trailer section, whether the message ended, and how many octets it took.
     type Taken = (Vec<u8>, Option<Vec<u8>>, bool, usize);
 
-    /// Everything that can be taken of octets that come in pieces.
+    /// Everything that can be taken of a request's octets that come in pieces.
     fn take_all(octets: &[u8], step: usize) -> Result<Taken, StreamError> {
-        let mut incoming = Incoming::new(Framing::Chunked).unwrap();
+        take_all_of(false, octets, step)
+    }
+
+    fn take_all_of(is_response: bool, octets: &[u8], step: usize) -> Result<Taken, StreamError> {
+        let mut incoming = Incoming::new(Framing::Chunked, is_response).unwrap();
         let (mut scan, mut at, mut seen) = (Scan::default(), 0, 0);
         let (mut content, mut section, mut end) = (Vec::new(), None, false);
         while !end {
@@ -253,7 +265,7 @@ mod tests {
 
     #[test]
     fn rfc9112_7_1_what_is_no_chunk() {
-        let long = [b"1;".as_slice(), &[b'x'; EXTENSIONS_MAX], b"\r\na\r\n"].concat();
+        let long = [b"1;".as_slice(), &[b'x'; EXTENSIONS_MAX as usize], b"\r\na\r\n"].concat();
         let sum =
             b"1;".iter().chain(&[b'x'; 700]).chain(b"\r\na\r\n").copied().collect::<Vec<u8>>().repeat(6);
         for bad in [
@@ -289,7 +301,7 @@ mod tests {
                 assert_eq!(result, Err(StreamError::Malformed), "{:?}", bad.escape_ascii().to_string());
             }
         }
-        let mut chunks = Chunks { step: Step::Size, extensions_left: 0 };
+        let mut chunks = Chunks { extensions_left: 0, ..Chunks::new(false) };
         for (line, size) in [("0", 0), ("7fFF", 0x7fff), ("0123456789abcdef", 0x123_4567_89ab_cdef)] {
             assert_eq!(chunks.size(line.as_bytes()), Some(size));
         }
@@ -301,20 +313,31 @@ mod tests {
         assert_eq!(take_all(&trailers, 5000), Err(StreamError::FieldsTooLarge));
     }
 
+    /// A line of a response is as long as before, however many there were.
+    #[test]
+    fn rfc9112_7_1_1_extensions_of_a_response_are_limited_line_by_line() {
+        let line = [b"1;".as_slice(), &[b'x'; 700], b"\r\na\r\n"].concat().repeat(6);
+        let (content, .., at) = take_all_of(true, &line, 100).unwrap();
+        assert_eq!((&content[..], at), (&b"aaaaaa"[..], line.len()));
+        let long = [b"1;".as_slice(), &[b'x'; EXTENSIONS_MAX as usize], b"\r\na\r\n"].concat();
+        assert_eq!(take_all_of(true, &long, 100), Err(StreamError::Malformed));
+    }
+
     #[test]
     fn content_is_taken_as_far_as_there_is_room() {
         let mut scan = Scan::default();
-        let mut incoming = Incoming::new(Framing::Length(5)).unwrap();
+        let of = |framing| Incoming::new(framing, false);
+        let mut incoming = of(Framing::Length(5)).unwrap();
         assert_eq!(incoming.take(b"abcdefg", &mut scan, 3, 0), Ok((Piece::Data(b"abc", false), 3)));
         assert_eq!(incoming.take(b"defg", &mut scan, 0, 0), Ok((Piece::Nothing, 0)));
         assert_eq!(incoming.take(b"defg", &mut scan, 9, 0), Ok((Piece::Data(b"de", true), 2)));
-        let mut incoming = Incoming::new(Framing::Chunked).unwrap();
+        let mut incoming = of(Framing::Chunked).unwrap();
         assert_eq!(
             incoming.take(b"3\r\nabc\r\n0\r\n\r\n", &mut scan, 2, 0),
             Ok((Piece::Data(b"ab", false), 5))
         );
         assert_eq!(incoming.take(b"c\r\n0\r\n\r\n", &mut scan, 0, 0), Ok((Piece::Nothing, 0)));
         assert_eq!(incoming.take(b"c\r\n0\r\n\r\n", &mut scan, 1, 0), Ok((Piece::Data(b"c", true), 8)));
-        assert!(Incoming::new(Framing::Length(0)).is_none() && Incoming::new(Framing::None).is_none());
+        assert!(of(Framing::Length(0)).is_none() && of(Framing::None).is_none());
     }
 }

@@ -13,9 +13,10 @@
 //!
 //! # Strictness
 //!
-//! Who reads a message in another way than the next hop can be made to let a second one pass inside of it. What is not said
-//! plainly is refused: lines that end without CR, folded lines, blanks around names, a length beside a transfer coding or
-//! beside another length, a `Connection` that names `host` or `content-length`. What is taken is framed anew when it leaves.
+//! Who reads a message in another way than the next hop can be made to let a second one pass inside of it. In requests, what is
+//! not said plainly is refused: lines that end without CR, folded lines, blanks around names, a length beside a transfer coding or
+//! beside another length, a `Connection` that names `host` or `content-length`. Of a response some of it is read as RFC 9112 has it
+//! for user agents. What is taken is framed anew when it leaves.
 //! All decisions about framing are in one file, `framing`.
 //!
 //! # What its owner has to know

@@ -2,7 +2,7 @@
 
 use crate::error::{ConnectionError, ErrorCode, StreamError};
 use crate::h1::client::begins_response;
-use crate::h1::connection::{Connection, Recv};
+use crate::h1::connection::{Connection, Recv, Refused};
 use crate::h1::content::{Incoming, Piece};
 use crate::h1::exchange::Sending;
 use crate::h1::head;
@@ -182,13 +182,15 @@ impl Connection {
     /// not been answered is answered here: its stream is gone.
     fn fail_content<'a>(&mut self, input: &mut Input<'a>, key: StreamKey, error: StreamError) -> Step<'a> {
         input.take_all();
-        let tag = self.end_receiving(key, true);
+        let is_too_large = error == StreamError::FieldsTooLarge;
+        let owed = if is_too_large { Refused::OwesTooLarge } else { Refused::OwesBadRequest };
+        let tag = self.end_receiving(key, owed);
         Step::Tell(Event::Failed { stream: key, tag, error })
     }
 
     /// Nothing more of a message that is not whole will be received. Where the owner has given its answer whole, it still
-    /// leaves; where it has not begun, a client may be owed 400. Says the tag of the stream.
-    fn end_receiving(&mut self, key: StreamKey, owes_bad_request: bool) -> u64 {
+    /// leaves; where it has not begun, a client may be owed a status. Says the tag of the stream.
+    fn end_receiving(&mut self, key: StreamKey, owed: Refused) -> u64 {
         self.recv = Recv::Closed;
         self.is_closing = true;
         let Some(exchange) = self.exchanges.get_mut(key) else { return 0 };
@@ -206,7 +208,7 @@ impl Connection {
             exchange.is_left = true;
         } else if untouched {
             self.remove(key);
-            self.owes_bad_request = owes_bad_request;
+            self.refused = owed;
             self.advance();
         } else {
             self.break_exchange(key);
@@ -275,7 +277,7 @@ impl Connection {
         self.traffic.resets_recv += 1;
         let error_code =
             if self.role == Role::Client { ErrorCode::INTERNAL_ERROR } else { ErrorCode::CANCEL };
-        let tag = self.end_receiving(key, false); // 9112-6.3-08, 9112-8-02
+        let tag = self.end_receiving(key, Refused::Nothing); // 9112-6.3-08, 9112-8-02
         Some(Event::Reset { stream: key, tag, error_code })
     }
 }

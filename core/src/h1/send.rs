@@ -2,7 +2,7 @@
 //! those before have left.
 
 use crate::fields::FieldSection;
-use crate::h1::connection::{Connection, DROPPED_MAX, Recv};
+use crate::h1::connection::{Connection, DROPPED_MAX, Recv, Refused};
 use crate::h1::content::Incoming;
 use crate::h1::exchange::{Exchange, Sending};
 use crate::h1::framing::Framing;
@@ -13,6 +13,8 @@ use crate::outbox::UNASKED;
 
 /// What a client hears whose request's content cannot be read, where nothing else has been said.
 const BAD_REQUEST: &[u8] = b"HTTP/1.1 400 Bad Request\r\n";
+/// What one hears whose trailers exceed the limits (RFC 6585 section 5).
+const FIELDS_TOO_LARGE: &[u8] = b"HTTP/1.1 431 Request Header Fields Too Large\r\n";
 /// What one hears whose request has not come whole in time (RFC 9110 section 15.5.9).
 const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\n";
 
@@ -47,7 +49,8 @@ impl Connection {
         };
         self.settle_fate(key, framing, (head.status, end));
         // The last is a 400 or 408, where one is owed (9112-9.6-04).
-        let owes = self.owes_bad_request || self.owes_request_timeout;
+        let owes_refusal = matches!(self.refused, Refused::OwesBadRequest | Refused::OwesTooLarge);
+        let owes = owes_refusal || self.owes_request_timeout;
         let is_last = self.order.back() == Some(&key) && !owes;
         let is_current = self.order.front() == Some(&key);
         let Some(exchange) = self.exchanges.get_mut(key) else { return Err(SendError::Gone) };
@@ -90,8 +93,12 @@ impl Connection {
 
     /// What the final head decides about the connection.
     fn settle_fate(&mut self, key: StreamKey, framing: Framing, (status, end): (u16, bool)) {
-        let is_long =
-            |incoming: &Incoming| matches!(incoming, Incoming::Length(left) if *left > DROPPED_MAX as u64);
+        let is_long = |incoming: &Incoming| match incoming {
+            Incoming::Length(left) => *left > DROPPED_MAX as u64,
+            // Nobody knows: who has failed is not to find out by a connection that ends.
+            Incoming::Chunked(_) => status >= 400,
+            Incoming::UntilClose => false,
+        };
         let has_much_left =
             matches!(&self.recv, Recv::Content(of, incoming) if *of == key && is_long(incoming));
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
@@ -251,6 +258,13 @@ impl Connection {
         self.exchanges.get(key).is_none_or(|exchange| exchange.sending == Sending::Over)
     }
 
+    /// Whether our message on this stream is whole, and waits for others, although no content of it does: a [`Cut`] tells of its end.
+    pub fn awaits_its_turn(&self, key: StreamKey) -> bool {
+        let is_left = |of: &Exchange| of.is_left || of.sending == Sending::Over;
+        let waits = |of: &Exchange| !is_left(of) && of.is_answer_whole() && of.queue.is_empty();
+        self.exchanges.get(key).is_some_and(waits)
+    }
+
     /// The current exchange's content lies in the outbox: so does its end now.
     pub(crate) fn end_message(&mut self, key: StreamKey) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
@@ -291,13 +305,20 @@ impl Connection {
             self.outbox.extend(&exchange.heads);
             exchange.heads = Vec::new();
             let is_over = exchange.end_queued && exchange.queue.is_empty();
-            if !is_over || !matches!(exchange.sending, Sending::Content(_)) {
+            // Its owner, where it is not done with it, waits for the cut that tells of its end.
+            if !is_over || !exchange.is_left || !matches!(exchange.sending, Sending::Content(_)) {
                 return;
             }
             self.end_message(key);
         }
-        if core::mem::take(&mut self.owes_bad_request) && !self.has_failed {
-            self.answer_no_request(BAD_REQUEST);
+        let owed = match self.refused {
+            Refused::OwesBadRequest => Some((BAD_REQUEST, Refused::BadRequest)),
+            Refused::OwesTooLarge => Some((FIELDS_TOO_LARGE, Refused::TooLarge)),
+            Refused::Nothing | Refused::BadRequest | Refused::TooLarge => None,
+        };
+        if let Some((status_line, said)) = owed.filter(|_| !self.has_failed) {
+            self.refused = said;
+            self.answer_no_request(status_line);
         }
         if core::mem::take(&mut self.owes_request_timeout) && !self.has_failed {
             self.answer_late_request();
@@ -341,10 +362,10 @@ fn response_framing(exchange: &Exchange, head: &ResponseHead, end: bool) -> Opti
     }
 }
 
-/// Content, framed.
 /// What stands around a chunk of content at most.
 const CHUNK_FRAME_LEN: usize = 24;
 
+/// Content, framed.
 fn put(out: &mut Vec<u8>, framing: Framing, data: &[u8]) {
     if framing == Framing::Chunked {
         write::chunk_size(out, data.len());

@@ -119,7 +119,7 @@ impl Connection {
         let RequestParts { head, version, persistent, framing, expects, upgrade, nominated } = parts;
         self.version = version;
         self.is_closing |= !persistent || self.is_leaving; // 9112-9.6-03
-        let incoming = Incoming::new(framing);
+        let incoming = Incoming::new(framing, false);
         let is_tunnel = head.method == Method::Connect;
         let end = incoming.is_none();
         let stream = self.insert(Exchange {

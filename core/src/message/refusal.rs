@@ -10,7 +10,7 @@ pub enum Refusal {
     TargetTooLong,
     /// It is malformed (400).
     Malformed,
-    /// It is of a major version that nobody here speaks (505).
+    /// It is of a version that nobody here speaks, be it a minor one (505).
     VersionUnsupported,
     /// It has a transfer coding that nobody here knows (501; RFC 9112 section 6.1).
     CodingUnsupported,

@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, Response};
 use shuntyard_core::config::{ConnectionConfig, HeaderRule, ListenerConfig, Protocol};
+use shuntyard_core::counters::Limit;
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::h2::ServerEvent;
 use shuntyard_core::key::ConnId;
@@ -171,6 +172,43 @@ fn pipelined_requests_are_answered_in_order_and_run_side_by_side() {
     assert_eq!(memory.records.len(), 3);
 }
 
+/// A response that waits for others has not left, whether content waits with it or not.
+#[test]
+fn a_response_without_content_is_complete_when_its_turn_has_come() {
+    let two =
+        |second: &str| format!("GET /1 HTTP/1.1\r\nhost: a\r\n\r\nGET {second} HTTP/1.1\r\nhost: a\r\n\r\n");
+    for (second, breaks) in [("/2", false), ("/2", true), ("http:/", false), ("http:/", true)] {
+        let mut memory = Memory::new(|_| {});
+        let client = memory.connect_mute();
+        memory.inject(client, two(second).as_bytes());
+        let backend = backend(&memory);
+        let waiting = requests(&mut memory, backend);
+        for (stream, _) in &waiting[1..] {
+            memory.backend(backend).send_response(*stream, &ok(), true).expect("open");
+        }
+        memory.backend(backend).send_response(waiting[0].0, &ok(), false).expect("open");
+        memory.settle();
+        assert!(memory.records.is_empty(), "{second}");
+        // However long the first one takes.
+        for _ in 0..10 {
+            memory.wait(Duration::from_secs(20));
+            memory.backend(backend).send_data(waiting[0].0, b"more", false).expect("open");
+            memory.settle();
+        }
+        assert!(memory.records.is_empty(), "{second}");
+        if breaks {
+            memory.backend(backend).reset(waiting[0].0, ErrorCode::INTERNAL_ERROR);
+        } else {
+            memory.backend(backend).send_data(waiting[0].0, b"end", true).expect("open");
+        }
+        memory.settle();
+        assert_eq!(said(&mut memory, client).matches("HTTP/1.1 ").count(), if breaks { 1 } else { 2 });
+        let whole = |outcome: &Outcome| matches!(outcome, Outcome::Complete | Outcome::LocalReply(_));
+        let outcomes: Vec<_> = memory.records.iter().map(|record| record.outcome).collect();
+        assert!(outcomes.len() == 2 && outcomes.iter().all(|of| whole(of) != breaks), "{outcomes:?}");
+    }
+}
+
 #[test]
 fn rfc9112_9_3_2_an_unsafe_request_waits_for_those_before_it() {
     let mut memory = Memory::new(|_| {});
@@ -222,6 +260,39 @@ fn answers_to_what_is_no_whole_request_say_whose_they_are() {
              proxy-status: a.gateway; error=http_request_error\r\n\r\n"
         );
         assert_eq!(said(&mut memory, client), expected);
+    }
+}
+
+/// Trailers are fields as those of heads are, and who cannot read a request to its end has answered it.
+#[test]
+fn what_a_client_hears_of_content_that_cannot_be_read_is_in_its_record() {
+    let post = |rest: &str| format!("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{rest}");
+    let long = format!("0\r\nx-a: {}\r\n\r\n", "a".repeat(5000));
+    let many = format!("0\r\n{}\r\n", "x-a: 1\r\n".repeat(120));
+    for (rest, status) in [("nonsense\r\n", 400), (&long, 431), (&many, 431)] {
+        let mut memory = Memory::new(|config| {
+            (config.front.max_header_list_size, config.front.max_fields) = (4096, 100);
+        });
+        let client = memory.connect_mute();
+        memory.inject(client, post(rest).as_bytes());
+        assert!(said(&mut memory, client).starts_with(&format!("HTTP/1.1 {status} ")), "{status}");
+        let record = &memory.records[0];
+        assert_eq!((record.status, record.outcome), (status, Outcome::ClientError));
+        let hits = memory.gateway.snapshot(0, memory.now).limits[Limit::RequestHead as usize];
+        assert_eq!(hits, u64::from(status == 431));
+    }
+}
+
+/// There is no gRPC over HTTP/1.1: 200 would say that all is well.
+#[test]
+fn a_call_over_http_1_is_answered_as_any_request() {
+    for version in ["1.0", "1.1"] {
+        let mut memory = Memory::new(|config| config.routes.clear());
+        let client = memory.connect_mute();
+        let request = format!("POST / HTTP/{version}\r\nhost: a\r\ncontent-type: application/grpc\r\n\r\n");
+        memory.inject(client, request.as_bytes());
+        let said = said(&mut memory, client);
+        assert!(said.starts_with("HTTP/1.1 404 ") && !said.contains("grpc-status"), "{said}");
     }
 }
 
