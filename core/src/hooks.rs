@@ -101,7 +101,8 @@
 //! It cannot split or smuggle messages: fields that frame a message are out of its reach, and what it makes is checked by
 //! the rules that hold for peers ([`message`](crate::message)). What does not pass is answered 500, or where the response
 //! has begun, resets the stream; the cause in the records is
-//! [`Cause::HookFailed`](crate::record::Cause::HookFailed), with the reason. A hook that panics takes its worker along.
+//! [`Cause::HookFailed`](crate::record::Cause::HookFailed), with the reason. A hook that panics takes its worker along: a
+//! gateway is not to be used any more behind a panic in one of its calls. One that is answers 500 to everybody.
 
 mod head;
 mod relay;
@@ -247,6 +248,8 @@ pub enum HookFailed {
     Tunnel,
     /// A transform said that it has read or written more than there was, or did nothing although there was something to do.
     Transform,
+    /// It has panicked, and whoever caught that went on with the gateway. Nothing passes any more.
+    Panicked,
     /// What the hook says itself.
     Own(&'static str),
 }
@@ -261,6 +264,7 @@ impl core::fmt::Display for HookFailed {
             }
             Self::Tunnel => f.write_str("only a backend opens a tunnel or refuses one"),
             Self::Transform => f.write_str("a transform moved nothing, or more than there was"),
+            Self::Panicked => f.write_str("the hooks have panicked before"),
             Self::Own(words) => f.write_str(words),
         }
     }

@@ -22,15 +22,33 @@ use crate::time::{Instant, imf_fixdate};
 /// The hooks of a gateway, if it has any.
 #[derive(Default)]
 pub(super) struct Hooked {
-    hooks: Option<Box<dyn Hooks>>,
+    hooks: Seat,
     /// Where clients came in, for those whom hooks are told of.
     listeners: Vec<Address>,
 }
 
+/// Where the hooks are.
+#[derive(Default)]
+enum Seat {
+    /// There are none.
+    #[default]
+    Empty,
+    There(Box<dyn Hooks>),
+    /// They are asked something. Who finds it so in another call comes behind a panic: they may be what checks who may do what.
+    Lent,
+}
+
 impl Hooked {
+    /// Whether there are none, and never were.
+    const fn is_none(&self) -> bool {
+        matches!(self.hooks, Seat::Empty)
+    }
+
     /// The place of a listener among those that hooks are told of, counted from 1. Without hooks it has none, and costs nothing.
     pub(super) fn place_of(&mut self, listener: &Address) -> Option<NonZeroU16> {
-        self.hooks.as_ref()?;
+        if self.is_none() {
+            return None;
+        }
         let before = self.listeners.iter().position(|of| of == listener).unwrap_or(self.listeners.len());
         let place = conn::place(before)?;
         if before == self.listeners.len() {
@@ -42,13 +60,13 @@ impl Hooked {
     /// Whether the gateway has any.
     #[cfg(feature = "fork")]
     pub(super) fn is_some(&self) -> bool {
-        self.hooks.is_some()
+        !self.is_none()
     }
 }
 
 impl core::fmt::Debug for Hooked {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(if self.hooks.is_some() { "Hooked" } else { "None" })
+        f.write_str(if self.is_none() { "None" } else { "Hooked" })
     }
 }
 
@@ -100,7 +118,7 @@ impl Gateway {
     /// Gives the gateway hooks, before anything happens to it.
     #[must_use]
     pub fn with_hooks(mut self, hooks: Box<dyn Hooks>) -> Self {
-        self.hooks.hooks = Some(hooks);
+        self.hooks.hooks = Seat::There(hooks);
         self
     }
 
@@ -110,7 +128,8 @@ impl Gateway {
             Place::Frozen(_) => hooks.arrived(context, &request.fields),
             Place::Live(_) | Place::Finished(_) => Verdict::Forward,
         });
-        match verdict.unwrap_or_default().go_on() {
+        let verdict = verdict.map(Option::unwrap_or_default).map_err(Instead::from);
+        match verdict.and_then(Verdict::go_on) {
             Ok(()) => false,
             Err(instead) => {
                 self.answer_instead(key, instead, None, now);
@@ -133,8 +152,7 @@ impl Gateway {
             return Ok(Outgoing::default());
         };
         let route = awaiting.route.as_deref();
-        let Some(mut fields) =
-            changed(&mut self.spare, original, route, self.hooks.hooks.is_some(), self.seed)
+        let Some(mut fields) = changed(&mut self.spare, original, route, !self.hooks.is_none(), self.seed)
         else {
             return Ok(Outgoing::default());
         };
@@ -145,8 +163,9 @@ impl Gateway {
             Ok((verdict, request.into_beside()))
         });
         let shaped = match asked {
-            None => Ok(Outgoing::default()),
-            Some(asked) => self.checked_request((head, &mut fields), asked, end),
+            Ok(None) => Ok(Outgoing::default()),
+            Ok(Some(asked)) => self.checked_request((head, &mut fields), asked, end),
+            Err(failed) => Err(failed.into()),
         };
         match shaped {
             Ok(outgoing) => Ok(Outgoing { fields: Some(fields), ..outgoing }),
@@ -188,7 +207,7 @@ impl Gateway {
         now: Instant,
     ) -> Result<Incoming, Instead> {
         let unchanged = Ok(Incoming { status: head.status, relay: None, kept_out: None });
-        if self.hooks.hooks.is_none() {
+        if self.hooks.is_none() {
             return unchanged;
         }
         let seed = self.seed;
@@ -199,7 +218,7 @@ impl Gateway {
             let verdict = hooks.response(context, &mut response)?;
             Ok::<_, HookFailed>((verdict, response.into_beside(), request.awaiting.head.method))
         });
-        let Some(asked) = asked else { return unchanged };
+        let Some(asked) = asked? else { return unchanged };
         let (verdict, Beside { transform, kept_out }, method) = asked?;
         verdict.go_on()?;
         let before = opens_tunnel(method, head.status);
@@ -276,12 +295,12 @@ impl Gateway {
 
     /// Whether anybody reads records.
     pub(super) fn has_readers(&self) -> bool {
-        self.config.records || self.hooks.hooks.is_some()
+        self.config.records || !self.hooks.is_none()
     }
 
     /// Tells whoever reads records.
     pub(super) fn write_record(&mut self, record: Record) {
-        if let Some(hooks) = &mut self.hooks.hooks {
+        if let Seat::There(hooks) = &mut self.hooks.hooks {
             hooks.record(&record);
         }
         if self.config.records {
@@ -290,14 +309,22 @@ impl Gateway {
     }
 
     /// Asks the hooks about a request; `None` where there are none.
+    ///
+    /// # Errors
+    /// They have panicked: without them nothing goes on.
     fn ask_hooks<T>(
         &mut self,
         key: RequestKey,
         at: Option<At>,
         now: Instant,
         call: impl FnOnce(&mut dyn Hooks, &Context<'_>, &Request) -> T,
-    ) -> Option<T> {
-        let mut hooks = self.hooks.hooks.take()?;
+    ) -> Result<Option<T>, HookFailed> {
+        if self.hooks.is_none() {
+            return Ok(None);
+        }
+        let Seat::There(mut hooks) = core::mem::replace(&mut self.hooks.hooks, Seat::Lent) else {
+            return Err(HookFailed::Panicked);
+        };
         let told = self.requests.get(key).map(|request| {
             let awaiting = &request.awaiting;
             let route = awaiting.route.as_deref();
@@ -323,8 +350,8 @@ impl Gateway {
             };
             call(&mut *hooks, &context, request)
         });
-        self.hooks.hooks = Some(hooks);
-        told
+        self.hooks.hooks = Seat::There(hooks);
+        Ok(told)
     }
 
     /// The client at the other end of a connection.

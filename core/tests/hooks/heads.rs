@@ -862,3 +862,25 @@ fn no_hook_opens_a_tunnel_or_closes_one_that_stands() {
     let (mut memory, client, _) = asking_for_a_tunnel(on_request(|_, _| Ok(answer(403, "no"))));
     assert_eq!(response(&mut memory, client).status(), 403);
 }
+
+/// A hook that checks who may do what is not left out because it has panicked once.
+#[test]
+fn without_hooks_that_have_panicked_nothing_goes_on() {
+    let mut memory = memory(on_request(|_, _| panic!("of a bug")));
+    let client = memory.connect(ConnectionConfig::default());
+    memory.client(client).send_request(&get(), true).expect("a slot");
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        memory.settle();
+        memory.settle();
+    }));
+    assert!(caught.is_err(), "nobody has asked the hook");
+    let next = memory.connect(ConnectionConfig::default());
+    memory.client(next).send_request(&get(), true).expect("a slot");
+    memory.settle();
+    assert_eq!(response(&mut memory, next).status(), 500);
+    let outcomes: Vec<_> = memory.records.iter().map(|record| record.outcome).collect();
+    assert!(outcomes.contains(&Outcome::LocalReply(Cause::HookFailed(HookFailed::Panicked))), "{outcomes:?}");
+    for backend in memory.backends().into_iter().filter(|&id| id != client && id != next) {
+        assert!(requests(&mut memory, backend).is_empty());
+    }
+}
