@@ -186,10 +186,7 @@ impl Gateway {
 
     /// What the request wants.
     fn wanted(&self, key: RequestKey) -> Wanted {
-        self.requests.get(key).map_or_else(Wanted::default, |request| {
-            let &Awaiting { avoid, needs, large_head, .. } = &request.awaiting;
-            Wanted { avoid, needs, head: large_head }
-        })
+        self.requests.get(key).map_or_else(Wanted::default, |request| wanted_by(&request.awaiting))
     }
 
     /// The connection of the best engine, with the rank of its endpoint and its streams.
@@ -455,9 +452,15 @@ impl Gateway {
     }
 }
 
+/// What a request wants.
+pub(super) fn wanted_by(awaiting: &Awaiting) -> Wanted {
+    let &Awaiting { avoid, needs, large_head, .. } = awaiting;
+    Wanted { avoid, needs, head: large_head }
+}
+
 /// Whether the backend has offered on this connection what a request needs: others behind the same address may differ (RFC 8441 section 3).
 #[inline(always)]
-fn offers(conn: &Conn, wanted: Wanted) -> bool {
+pub(super) fn offers(conn: &Conn, wanted: Wanted) -> bool {
     let is_of_the_kind = match wanted.needs {
         Needs::Anything => return true,
         Needs::LargeHead => true,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::deadline::DeadlineKey;
 use crate::gateway::conn::{Age, Conn, Life, Side};
+use crate::gateway::dispatch::{offers, wanted_by};
 use crate::gateway::due::DeadlineTarget;
 use crate::gateway::{ConnId, Gateway, digest};
 use crate::record::RequestId;
@@ -161,8 +162,15 @@ pub enum Whereabouts {
 /// has not been looked at yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
+    /// It waits in no queue: it is sent again after a pause.
+    Paused,
     /// No engine serves its queue, and none is on its way.
     NoEngine,
+    /// There are engines, and none of them has offered what it needs.
+    NotOffered {
+        /// How many.
+        engines: usize,
+    },
     /// Engines are on their way, and none is there.
     Connecting {
         /// How many.
@@ -221,16 +229,24 @@ impl Gateway {
     }
 
     fn why_frozen(&self, request: &Request) -> Wait {
+        if request.awaiting.paused {
+            return Wait::Paused;
+        }
         let entry = request.awaiting.lane.and_then(|lane| self.registry.entry_of(lane));
         let seats = entry.and_then(|entry| self.registry.entry(entry)).map_or(&[][..], |entry| &entry.seats);
         let connecting = seats.iter().filter(|seat| seat.dialling).count();
-        let engines = seats.len() - connecting;
-        if seats.iter().any(|seat| self.has_free_slot(seat.conn)) {
+        let there = seats.len() - connecting;
+        let wanted = wanted_by(&request.awaiting);
+        let is_fit = |id| self.conns.get(id).is_some_and(|conn| offers(conn, wanted));
+        let engines = seats.iter().filter(|seat| !seat.dialling && is_fit(seat.conn)).count();
+        if seats.iter().any(|seat| is_fit(seat.conn) && self.has_free_slot(seat.conn)) {
             Wait::Memory
         } else if engines > 0 {
             Wait::Busy { engines, connecting }
         } else if connecting > 0 {
             Wait::Connecting { engines: connecting }
+        } else if there > 0 {
+            Wait::NotOffered { engines: there }
         } else {
             Wait::NoEngine
         }

@@ -215,7 +215,9 @@ impl Story {
     /// Looks for what is different after an input.
     fn look(&mut self, gateway: &Gateway, number: u64, now: Instant, input: &Input) {
         let asked = matches!(input, Input::Actions(_));
-        if !asked {
+        // Of output that there was not nothing follows.
+        let is_idle = matches!(input, Input::Transmit(conn) if gateway.shown(*conn).is_empty());
+        if !asked && !is_idle {
             self.cause = format!("input {number}: {input}");
         }
         let seconds = self.seconds(now);
@@ -312,6 +314,9 @@ impl Told {
     fn moved(&mut self, now: Whereabouts, asked: bool, line: impl Fn(String) -> String) {
         let before = self.place;
         let what = match (before, now) {
+            (Whereabouts::Live { .. }, Whereabouts::Frozen(Wait::Paused)) => {
+                Some("taken back, to be sent again after a pause".to_owned())
+            }
             (Whereabouts::Live { .. }, Whereabouts::Frozen(_)) => {
                 Some("taken back, and frozen again".to_owned())
             }
@@ -333,6 +338,9 @@ impl Told {
 
 fn reason(wait: Wait) -> String {
     match wait {
+        Wait::Paused => "it is sent again after a pause".to_owned(),
+        Wait::NotOffered { engines: 1 } => "the only engine has not offered what it needs".to_owned(),
+        Wait::NotOffered { engines } => format!("none of {engines} engines has offered what it needs"),
         Wait::NoEngine => "no engine serves its upstream".to_owned(),
         Wait::Connecting { engines: 1 } => "the only engine is being connected".to_owned(),
         Wait::Connecting { engines } => format!("all {engines} engines are being connected"),

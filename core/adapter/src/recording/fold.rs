@@ -38,6 +38,15 @@ impl Hasher for Fold {
         self.write_u64(value.into());
     }
 
+    fn write_u16(&mut self, value: u16) {
+        self.write_u64(value.into());
+    }
+
+    fn write_u128(&mut self, value: u128) {
+        self.write_u64(value as u64);
+        self.write_u64((value >> 64) as u64);
+    }
+
     fn write_u32(&mut self, value: u32) {
         self.write_u64(value.into());
     }

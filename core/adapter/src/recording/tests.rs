@@ -116,6 +116,12 @@ impl World {
     }
 
     fn turn(&mut self) {
+        self.listen();
+        self.act();
+    }
+
+    /// Whoever has something to say is heard.
+    fn listen(&mut self) {
         self.now = self.now + Duration::from_millis(1);
         while let Some(octets) = self.client.poll_transmit().map(<[u8]>::to_vec) {
             self.client.handle_sent(octets.len());
@@ -126,7 +132,6 @@ impl World {
             let Some(octets) = self.backends.get_mut(&id).and_then(speak) else { continue };
             self.hear(id, &octets);
         }
-        self.act();
     }
 
     /// Does what the gateway asks for.
@@ -445,6 +450,30 @@ fn a_request_that_is_answered_at_once_is_explained() {
     assert_eq!(story.len(), 3);
     let other = explain(&place.file(), "3".parse().unwrap()).unwrap().1;
     assert_eq!(other, ["no request came on that stream"]);
+}
+
+/// It stands in no queue, and no engine could set it free.
+#[test]
+fn a_pause_before_the_next_attempt_is_explained() {
+    let place = Place::new("paused");
+    let options = RecordingOptions { file: place.0.clone(), content: false, max_octets: 1 << 20 };
+    let mut world = World::new(gateway(Some(options), None));
+    let request = Request::get("http://example.com/").body(()).unwrap();
+    world.client.send_request(&request, true).unwrap();
+    for _ in 0..20 {
+        world.refused = false;
+        world.listen();
+        let _ = world.gateway.poll_transmit(world.conn, world.now);
+        world.act();
+    }
+    drop(world);
+    let (replayed, story) = explain(&place.file(), "1".parse().unwrap()).unwrap();
+    assert_eq!(replayed.difference, None);
+    let story = story.join("\n");
+    assert!(story.contains("taken back, to be sent again after a pause"), "{story}");
+    // That output was looked for and not found sets nobody free.
+    let by_nothing = |line: &&str| line.contains("thawed") && line.contains("is asked for");
+    assert_eq!(story.lines().find(by_nothing), None, "{story}");
 }
 
 #[test]

@@ -372,7 +372,7 @@ mod tests {
         .join("\n");
         let mut fold = Fold::default();
         fold.write(shapes.as_bytes());
-        assert_eq!((FORMAT, fold.0), (5, 9_783_784_033_510_416_386), "{shapes}");
+        assert_eq!((FORMAT, fold.0), (6, 9_783_784_033_510_416_386), "{shapes}");
     }
 
     #[test]
