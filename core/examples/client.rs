@@ -59,10 +59,8 @@ pub(crate) fn get(address: &str, path: &str) -> Result<(StatusCode, Vec<u8>), Bo
                 ClientEvent::Unprocessed { .. } => {
                     return Err("the server went away before it looked at the request".into());
                 }
-                ClientEvent::Interim { .. }
-                | ClientEvent::Settings
-                | ClientEvent::GoAway { .. }
-                | ClientEvent::PingAck { .. } => false,
+                // Interim responses, and what concerns the connection.
+                _ => false,
             };
             if ended {
                 return Ok((status, content));

@@ -298,6 +298,30 @@ fn rfc9110_6_4_1_a_server_sends_no_content_where_there_is_none() {
     }
 }
 
+/// Else nothing could ever come where streams begin without.
+#[test]
+fn a_stream_that_begins_without_a_window_is_widened() {
+    let config = ConnectionConfig { initial_window_size: 0, ..ConnectionConfig::default() };
+    let post = [&line(":method", "POST")[..], &[0x86, 0x84], &line(":authority", "example.com")].concat();
+    let mut server = Server::new(config, 2).expect("a valid configuration");
+    server.handle_recv(&[PREFACE, &settings(&[]), &headers(1, &post, false)].concat());
+    let mut asked = None;
+    while let Some(event) = server.poll_event().expect("no error") {
+        if let ServerEvent::Request { stream, .. } = event {
+            asked = Some(stream);
+        }
+    }
+    let sent = server.poll_transmit().expect("SETTINGS").len();
+    server.handle_sent(sent);
+    server.widen(asked.expect("a request"), 10);
+    let mut octets = server.poll_transmit().expect("a window").to_vec();
+    let frames = take_frames(&mut octets);
+    assert!(frames.iter().any(|frame| frame.frame_type == 8 && frame.payload == [0, 0, 0, 10]));
+    server.handle_recv(&data(1, b"0123456789", true));
+    let came = |event| matches!(event, Some(ServerEvent::Data { data, end: true, .. }) if data.len() == 10);
+    assert!(came(server.poll_event().expect("no error")));
+}
+
 #[test]
 fn rfc9113_8_6_a_server_switches_no_protocols() {
     let (mut server, stream) = asked(&wire::get());

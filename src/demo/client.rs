@@ -246,10 +246,8 @@ impl Customer {
             ClientEvent::Unprocessed { stream } => {
                 self.judge(stream, tally, |_, _| Err(Wrong::Lost("was not processed: GOAWAY".to_owned())));
             }
-            ClientEvent::Interim { .. }
-            | ClientEvent::Settings
-            | ClientEvent::GoAway { .. }
-            | ClientEvent::PingAck { .. } => {}
+            // The rest is nothing to it.
+            _ => {}
         }
     }
 

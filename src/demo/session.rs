@@ -147,7 +147,8 @@ impl Session {
                     self.replies.retain(|reply| reply.stream != stream);
                 }
                 ServerEvent::PingAck { .. } if self.leaving => self.link.peer.goaway(),
-                ServerEvent::PingAck { .. } | ServerEvent::Settings | ServerEvent::GoAway { .. } => {}
+                // The rest is nothing to it.
+                _ => {}
             }
         }
         Ok(())

@@ -67,6 +67,7 @@ pub struct Client {
 
 /// What a client learns.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum ClientEvent {
     /// An interim response (1xx).
     Interim {

@@ -126,6 +126,12 @@ macro_rules! common_methods {
             self.endpoint.connection.release(stream, credit);
         }
 
+        /// The peer may send so many octets more on the stream, at once and for good: of one that began without a window
+        /// ([`initial_window_size`](crate::config::ConnectionConfig::initial_window_size)) nothing comes before.
+        pub fn widen(&mut self, stream: StreamKey, by: u32) {
+            self.endpoint.connection.widen_recv_window(stream, by);
+        }
+
         /// Resets a stream.
         pub fn reset(&mut self, stream: StreamKey, error_code: ErrorCode) {
             self.endpoint.connection.reset(stream, error_code);

@@ -26,6 +26,7 @@ pub struct Server {
 
 /// What a server learns.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum ServerEvent {
     /// A request's head.
     Request {
