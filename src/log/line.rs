@@ -32,13 +32,13 @@ pub(super) fn put(out: &mut Vec<u8>, finished: &Finished, query: bool, forwardin
 /// What went otherwise than well, for whoever wants to know more.
 pub(super) fn diagnose(finished: &Finished) {
     let Finished { end, attempts, .. } = finished;
-    if end.outcome == Outcome::Complete && end.attempts <= 1 {
+    let (outcome, fault) = outcome(end.outcome);
+    if !fault.is_some_and(Fault::is_failure) && end.attempts <= 1 {
         return tracing::trace!(request = end.request.0, status = end.status, "complete");
     }
     let last = attempts.last();
     let endpoint = last.map_or("-", |attempt| &attempt.endpoint);
     let upstream = last.map(|attempt| &*attempt.upstream).or(end.upstream.as_deref()).unwrap_or("-");
-    let (outcome, fault) = outcome(end.outcome);
     // Where it came to a good end after all: what it has got over.
     let got_over = || attempts.iter().rev().find_map(|attempt| attempt.outcome.cause()).map(Cause::name);
     let cause = fault.map(Fault::name).or_else(got_over).unwrap_or("-");
@@ -212,7 +212,7 @@ fn reason(fault: Fault) -> Option<String> {
 
 /// RFC 9209's word for what went wrong; `null` where nothing did, or nothing of ours.
 fn error(fault: Option<Fault>) -> Option<&'static str> {
-    match fault? {
+    match fault.filter(|fault| fault.is_failure())? {
         Fault::Cause(cause) => Some(cause.status().1),
         Fault::ClientError => Some("http_request_error"),
         Fault::ClientGone | Fault::Abandoned | Fault::Other => None,

@@ -1,7 +1,8 @@
 //! Lines to their destination, many at a time while there are many.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Write};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ pub(super) struct Writer {
     buffer: Vec<u8>,
     /// Lines in the buffer.
     lines: u64,
-    /// The last write ended in the middle of a line.
+    /// What was written last is the middle of a line.
     torn: bool,
     trouble_told: Option<Instant>,
     counts: Arc<Counts>,
@@ -37,7 +38,9 @@ impl Writer {
     ) -> io::Result<Self> {
         let file = match &destination {
             Some(Destination::File(path)) => Some(append_to(path)?),
-            Some(Destination::Stdout) | None => None,
+            // As it is, without the buffer of the library, of which nobody knows how much has left.
+            Some(Destination::Stdout) => Some(io::stdout().as_fd().try_clone_to_owned()?.into()),
+            None => None,
         };
         Ok(Self {
             destination,
@@ -66,39 +69,27 @@ impl Writer {
     }
 
     pub(super) fn flush(&mut self) {
+        if let Some(mut file) = self.file.take() {
+            self.flush_to(&mut file);
+            self.file = Some(file);
+        }
+    }
+
+    /// Lines that left before a write failed have left; one that was torn is lost, and the next one does not stand behind it.
+    fn flush_to(&mut self, out: &mut impl Write) {
         if self.buffer.is_empty() {
             return;
         }
+        let (done, result) = put_out(out, &mut self.torn, &self.buffer);
         let lines = std::mem::take(&mut self.lines);
-        match self.put_out() {
-            Ok(()) => {
-                self.torn = false;
-                self.counts.add(&self.counts.written, lines);
-            }
-            Err(error) => {
-                self.torn = true;
-                self.counts.add(&self.counts.failed, lines);
-                self.complain(&error);
-            }
-        }
+        let left = self.buffer.get(..done).unwrap_or_default();
+        let written = left.iter().filter(|&&octet| octet == b'\n').count() as u64;
+        self.torn = left.last().map_or(self.torn, |&last| last != b'\n');
+        self.counts.add(&self.counts.written, written);
+        self.counts.add(&self.counts.failed, lines.saturating_sub(written));
         self.counts.waited(lines);
         self.buffer.clear();
-    }
-
-    fn put_out(&mut self) -> io::Result<()> {
-        let start: &[u8] = if self.torn { b"\n" } else { b"" };
-        match &mut self.file {
-            Some(file) => {
-                file.write_all(start)?;
-                file.write_all(&self.buffer)
-            }
-            None => {
-                let mut stdout = io::stdout().lock();
-                stdout.write_all(start)?;
-                stdout.write_all(&self.buffer)?;
-                stdout.flush()
-            }
-        }
+        result.err().iter().for_each(|error| self.complain(error));
     }
 
     /// Opens the file by its name again. Where that fails, the old one stays.
@@ -125,10 +116,73 @@ impl Writer {
     }
 }
 
+/// Writes lines, and before them the end of one that was torn. Says how many of their octets have left, whatever became of the rest.
+fn put_out(out: &mut impl Write, torn: &mut bool, lines: &[u8]) -> (usize, io::Result<()>) {
+    let mut done = 0;
+    while done < lines.len() {
+        let rest: &[u8] = if *torn { b"\n" } else { &lines[done..] };
+        match out.write(rest) {
+            Ok(0) => return (done, Err(io::ErrorKind::WriteZero.into())),
+            Ok(_) if *torn => *torn = false,
+            Ok(n) => done += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (done, Err(error)),
+        }
+    }
+    (done, out.flush())
+}
+
 fn append_to(path: &Path) -> io::Result<File> {
     // Opening waits for a reader, who may not come: whoever waits for the program is to know for whom it waits.
     if fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo()) {
         tracing::info!(path = %path.display(), "the access log is a pipe: it is opened once somebody reads from it");
     }
     OpenOptions::new().create(true).append(true).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes so many octets, and then none before it is told to.
+    #[derive(Default)]
+    struct Full {
+        came: Vec<u8>,
+        room: usize,
+    }
+
+    impl Write for Full {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            let n = octets.len().min(self.room).min(7);
+            self.room -= n;
+            self.came.extend_from_slice(&octets[..n]);
+            if n == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(n) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_left_before_a_write_failed_is_written_and_no_line_is_empty() {
+        let counts = Arc::<Counts>::default();
+        let mut writer = Writer::open(None, false, Trust::default(), Arc::clone(&counts)).expect("no file");
+        let mut full = Full::default();
+        // Room for: all; nothing; the first line; that and a part; nothing; all.
+        for (room, expected) in
+            [(100, [3, 0]), (0, [3, 3]), (8, [4, 5]), (11, [5, 7]), (0, [5, 10]), (100, [8, 10])]
+        {
+            full.room = room;
+            writer.buffer.extend(b"line one\nline two\nline three\n".iter().filter(|&&octet| octet != b' '));
+            writer.lines = 3;
+            counts.add(&counts.waiting, 3);
+            writer.flush_to(&mut full);
+            let [written, _, failed] = counts.read();
+            assert_eq!([written, failed], expected, "{room}");
+        }
+        let all = "lineone\nlinetwo\nlinethree\n";
+        let expected = format!("{all}lineone\nlineone\nlin\n{all}");
+        assert_eq!(String::from_utf8(full.came).expect("text"), expected);
+    }
 }

@@ -211,6 +211,20 @@ fn whoever_was_answered_here_waited_until_then() {
     assert_eq!(waited(&finished), 1000);
 }
 
+/// Nor is what only the gateway can answer, and has answered.
+#[test]
+fn an_answer_that_is_no_failure_is_no_error() {
+    let mut finished = finished(&GET);
+    finished.attempts.clear();
+    for (cause, error) in
+        [(Cause::LastForward, Value::Null), (Cause::NoRoute, json!("destination_not_found"))]
+    {
+        finished.end.outcome = Outcome::LocalReply(cause);
+        let line = parsed(&finished, false);
+        assert_eq!((&line["error"], &line["outcome"]), (&error, &json!("local_reply")));
+    }
+}
+
 #[test]
 fn identifiers_of_others_are_kept_where_they_are_sober() {
     let with = |name: &'static [u8], value: &'static [u8]| {
