@@ -21,9 +21,14 @@ impl Throttle {
         Self { interval, lines, since: None, said: 0, unsaid: 0 }
     }
 
+    /// Whether its interval is over.
+    fn is_over(&self, now: Instant) -> bool {
+        self.since.is_none_or(|since| now.duration_since(since) >= self.interval)
+    }
+
     /// Whether one more line may be said now, and how many were not said since the last one.
     pub(crate) fn admit(&mut self, now: Instant) -> Option<u64> {
-        if self.since.is_none_or(|since| now.duration_since(since) >= self.interval) {
+        if self.is_over(now) {
             (self.since, self.said) = (Some(now), 0);
         }
         if self.said >= self.lines {
@@ -41,23 +46,37 @@ pub(crate) struct ByName {
     interval: Duration,
     lines: u32,
     of: BTreeMap<Box<str>, Throttle>,
+    /// For all for whom there is no room.
+    others: Throttle,
 }
 
 impl ByName {
     pub(crate) const fn new(lines: u32, interval: Duration) -> Self {
-        Self { interval, lines, of: BTreeMap::new() }
+        Self { interval, lines, of: BTreeMap::new(), others: Throttle::new(lines, interval) }
     }
 
     /// As [`Throttle::admit`], of this name.
     pub(crate) fn admit(&mut self, name: &str, now: Instant) -> Option<u64> {
         if !self.of.contains_key(name) {
-            // What a reload has taken away is not kept for ever.
             if self.of.len() >= NAMES_MAX {
-                self.of.clear();
+                self.forget(now);
+            }
+            if self.of.len() >= NAMES_MAX {
+                return self.others.admit(now);
             }
             self.of.insert(name.into(), Throttle::new(self.lines, self.interval));
         }
         self.of.get_mut(name)?.admit(now)
+    }
+
+    /// Forgets those that may say something again, as anybody may who comes: what a reload has taken away is not kept for ever.
+    fn forget(&mut self, now: Instant) {
+        let others = &mut self.others;
+        self.of.retain(|_, throttle| {
+            let stays = !throttle.is_over(now);
+            others.unsaid += if stays { 0 } else { throttle.unsaid };
+            stays
+        });
     }
 }
 
@@ -82,7 +101,16 @@ mod tests {
         assert_eq!(said, [Some(0), Some(0), None, None]);
         let later = now + Duration::from_secs(10);
         assert_eq!(["a", "c"].map(|name| throttle.admit(name, later)), [Some(1), Some(0)]);
-        (0..10 * NAMES_MAX).for_each(|n| _ = throttle.admit(&n.to_string(), later));
+        let mut names = |now| {
+            let throttle = |n: usize| throttle.admit(&n.to_string(), now);
+            (0..3 * NAMES_MAX).filter_map(throttle).collect::<Vec<_>>()
+        };
+        // Beyond the names that are told apart all others are one.
+        let first = names(later);
+        assert!(first.len() <= NAMES_MAX + 1 && first.len() > NAMES_MAX - 3, "{}", first.len());
+        assert!(names(later).is_empty(), "nobody is forgotten because others come");
+        let again = names(later + Duration::from_secs(10));
+        assert!(again.len() >= first.len() && again.iter().sum::<u64>() > 0, "{}", again.len());
         assert!(throttle.of.len() <= NAMES_MAX);
     }
 }
