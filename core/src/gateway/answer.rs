@@ -38,11 +38,20 @@ impl Answerer<'_> {
     /// The answer for this cause, to this request, for which there is so much room: content that would have to wait for its client is left out, for all
     /// that the request holds would wait with it.
     pub(super) fn answer(self, cause: Cause, request: &Request, room: usize) -> Answer {
-        if is_call(request) { self.grpc(cause) } else { self.http(cause, room) }
+        if is_call(request) {
+            self.grpc(cause, grpc_status(cause))
+        } else {
+            self.http(cause, cause.status().0, room)
+        }
     }
 
-    fn http(self, cause: Cause, room: usize) -> Answer {
-        let (status, error) = cause.status();
+    /// The answer to a request whose time is over, and which has waited for this: 504, whatever status the cause has by itself.
+    pub(super) fn too_late(self, cause: Cause, request: &Request, room: usize) -> Answer {
+        if is_call(request) { self.grpc(cause, DEADLINE_EXCEEDED) } else { self.http(cause, 504, room) }
+    }
+
+    fn http(self, cause: Cause, status: u16, room: usize) -> Answer {
+        let error = cause.status().1;
         let content = match cause {
             // Nobody knows whether it was HEAD.
             _ if cause.is_refusal() => String::new(),
@@ -65,14 +74,14 @@ impl Answerer<'_> {
     /// Trailers only: whoever calls by gRPC looks for its status in the one section of a response, whose HTTP status is 200; but that it came by the
     /// wrong connection is a word of HTTP (RFC 9110 section 15.5.20) for what makes connections below it, which may ask by another one.
     /// Who looks for gRPC's status finds that there, too.
-    fn grpc(self, cause: Cause) -> Answer {
+    fn grpc(self, cause: Cause, grpc_status: u8) -> Answer {
         let status = if cause == Cause::Misdirected { cause.status().0 } else { 200 };
         let mut fields = FieldSection::new();
         let mut push = |name: &[u8], value: &[u8]| fields.push(FieldLine::new(name, value, self.seed));
         let error = cause.status().1;
         push(b":status", status.to_string().as_bytes());
         push(b"content-type", b"application/grpc");
-        push(b"grpc-status", grpc_status(cause).to_string().as_bytes());
+        push(b"grpc-status", grpc_status.to_string().as_bytes());
         push(b"grpc-message", error.as_bytes());
         self.push_common(&mut fields, error);
         Answer { status, fields, content: String::new() }
@@ -99,11 +108,13 @@ fn is_grpc(request: &FieldSection) -> bool {
         && request.value_of(FieldName::Method) != Some(b"CONNECT")
 }
 
+/// gRPC's status of a call whose time is over.
+const DEADLINE_EXCEEDED: u8 = 4;
+
 /// The status that a gRPC client would make of the HTTP status, so that it is told the same whether it knows of gateways or
 /// not; but where time has run out on a call that a backend may have executed, that is what is said.
 const fn grpc_status(cause: Cause) -> u8 {
     const UNKNOWN: u8 = 2;
-    const DEADLINE_EXCEEDED: u8 = 4;
     const UNIMPLEMENTED: u8 = 12;
     const INTERNAL: u8 = 13;
     const UNAVAILABLE: u8 = 14;

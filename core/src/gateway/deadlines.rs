@@ -8,7 +8,7 @@ use crate::gateway::leftover::LEFTOVER;
 use crate::gateway::outcome::awaits_its_turn;
 use crate::gateway::tunnel::Direction;
 use crate::gateway::{ConnId, Gateway};
-use crate::record::Cause;
+use crate::record::{AttemptOutcome, Cause};
 use crate::request::{Awaiting, Place, Request, RequestKey, ResponsePhase, TAKEN};
 use crate::session::Session;
 use crate::time::{Duration, Instant};
@@ -386,12 +386,33 @@ impl Gateway {
         self.cancel_backend(key, now);
     }
 
-    /// The route's deadline for the whole exchange.
+    /// The route's deadline for the whole exchange. It is nobody's doing by itself: whoever the request waits for just now is who is told of.
     fn expire_total(&mut self, key: RequestKey, now: Instant) {
         let Some(request) = self.requests.get_mut(key) else { return };
         request.awaiting.total = None;
+        // An answer of ours is on its way, and has a deadline of its own.
+        if matches!(request.awaiting.response, ResponsePhase::Local(..)) {
+            return;
+        }
+        let front = request.awaiting.front;
+        if matches!(request.place, Place::Frozen(_)) {
+            let awaiting = &request.awaiting;
+            // In the pause before it is sent again nothing is waited for.
+            let lost = awaiting.last_failure.filter(|_| awaiting.paused);
+            let waited = || awaiting.lane.map_or(Cause::QueueLimit, |lane| self.registry.waited_for(lane));
+            let cause = lost.unwrap_or_else(waited);
+            self.disarm_request(key);
+            self.leave_place(key, AttemptOutcome::Abandoned, now);
+            return self.answer_too_late(key, cause, now);
+        }
+        let waits = self.conns.get(front.conn).is_some_and(|entry| entry.session.queued(front.stream) > 0);
+        let Some(request) = self.requests.get(key) else { return };
+        let cause = self.who_stands_still(request, waits);
         self.cancel_backend(key, now);
-        self.fail_request(key, Cause::ResponseTimeout, now);
+        match cause {
+            Cause::ResponseTimeout => self.fail_request(key, cause, now),
+            _ => self.stall(key, now),
+        }
     }
 
     fn expire_request(&mut self, key: RequestKey, now: Instant) {

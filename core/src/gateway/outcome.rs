@@ -48,7 +48,8 @@ impl Gateway {
         let Some(request) = self.requests.get(key) else { return };
         let front = request.awaiting.front;
         if request.awaiting.response == ResponsePhase::Awaited {
-            return self.fail_request(key, Cause::StreamIdle, now);
+            // Not the endpoint's failure.
+            return self.fail_attempt(key, AttemptOutcome::Abandoned, Cause::StreamIdle, now);
         }
         self.reset_stream(front.conn, front.stream, ErrorCode::CANCEL, now);
         self.settle(key, Outcome::Truncated(Cause::StreamIdle), now);

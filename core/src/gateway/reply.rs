@@ -19,7 +19,21 @@ impl Gateway {
         let Some(request) = self.requests.get(key) else { return };
         let front = request.awaiting.front;
         let room = self.conns.get(front.conn).map_or(0, |entry| entry.session.room_at_once(front.stream));
-        let Answer { status, fields, content } = self.answerer(now).answer(cause, request, room);
+        let answer = self.answerer(now).answer(cause, request, room);
+        self.answer_made(key, cause, answer, now);
+    }
+
+    /// The same where the time that the whole exchange may take is over before any backend had the request.
+    pub(super) fn answer_too_late(&mut self, key: RequestKey, cause: Cause, now: Instant) {
+        let Some(request) = self.requests.get(key) else { return };
+        let front = request.awaiting.front;
+        let room = self.conns.get(front.conn).map_or(0, |entry| entry.session.room_at_once(front.stream));
+        let answer = self.answerer(now).too_late(cause, request, room);
+        self.answer_made(key, cause, answer, now);
+    }
+
+    fn answer_made(&mut self, key: RequestKey, cause: Cause, answer: Answer, now: Instant) {
+        let Answer { status, fields, content } = answer;
         self.answer(key, (status, cause), &fields, content.as_bytes(), now);
     }
 
@@ -33,7 +47,7 @@ impl Gateway {
         now: Instant,
     ) {
         let mut all_left = true;
-        if self.answer_head_sent(key, (status, cause), fields, content.is_empty())
+        if self.answer_head_sent(key, (status, cause), fields, content.is_empty(), now)
             && let Some(request) = self.requests.get_mut(key)
             && let Some(entry) = self.conns.get_mut(request.awaiting.front.conn)
         {
@@ -63,7 +77,7 @@ impl Gateway {
         if content.len() <= OUTPUT_OCTETS {
             return self.answer(key, (status, cause), fields, &content, now);
         }
-        if !self.answer_head_sent(key, (status, cause), fields, false) {
+        if !self.answer_head_sent(key, (status, cause), fields, false, now) {
             self.answer_begun(key);
             return self.response_left(key, now);
         }
@@ -84,12 +98,14 @@ impl Gateway {
         (status, cause): (u16, Cause),
         fields: &FieldSection,
         is_empty: bool,
+        now: Instant,
     ) -> bool {
         let Some(request) = self.requests.get_mut(key) else { return false };
         let awaiting = &mut request.awaiting;
         let front = awaiting.front;
         let is_head = is_empty || awaiting.head.method == Method::Head; // 9110-9.3.2-01
         awaiting.response = ResponsePhase::Local(status, cause);
+        awaiting.responded = Some(now);
         self.spare.take_back(core::mem::take(&mut awaiting.content));
         self.replays.end(awaiting, &mut self.conns, &mut self.spare);
         let Some(entry) = self.conns.get_mut(front.conn) else { return false };

@@ -124,9 +124,41 @@ fn b58_the_routes_deadline_counts_the_time_in_the_queue() {
     send(&mut memory, client, Method::GET, "/live", b"");
     let stream = send(&mut memory, client, Method::GET, "/frozen", b"");
     wait(&mut memory, 5 * SECOND);
-    assert!(is_error(&seen(&mut memory, client, stream), Cause::ResponseTimeout));
+    let told = seen(&mut memory, client, stream);
+    assert_eq!((told.status, &*told.proxy_status), (504, "shuntyard; error=connection_limit_reached"));
     assert_eq!((memory.records[1].attempts, memory.records[1].maybe_executed), (0, 0));
+    // No backend is to blame who never had it.
+    assert_eq!(memory.records[1].outcome, Outcome::LocalReply(Cause::QueueLimit));
     assert!(is_at_rest(&memory));
+}
+
+/// Who takes nothing of a response, or owes the rest of a request, has used the time up: an endpoint has not failed by that.
+#[test]
+fn b58_the_routes_deadline_is_the_fault_of_whoever_is_waited_for() {
+    let (mut memory, _) = with_client(|config| config.routes[0].timeout = Some(5 * SECOND));
+    let small = ConnectionConfig { initial_window_size: 1000, ..ConnectionConfig::default() };
+    let client = memory.connect(small);
+    let stream = send(&mut memory, client, Method::GET, "/", b"");
+    let backend = the_backend(&memory);
+    let request = the_request(&mut memory, backend);
+    let server = memory.backend(backend);
+    server.send_response(request.stream, &Response::new(()), false).expect("an open stream");
+    server.send_data(request.stream, &content(2000), false).expect("an open stream");
+    memory.settle();
+    // The client gives no credit.
+    wait(&mut memory, 5 * SECOND);
+    assert_eq!(seen(&mut memory, client, stream).reset, Some(ErrorCode::CANCEL));
+    assert_eq!(memory.records[0].outcome, Outcome::Truncated(Cause::StreamIdle));
+    assert_eq!(memory.attempts[0].outcome, AttemptOutcome::Abandoned);
+
+    let stream = begin(&mut memory, client, Method::POST, "/", false);
+    memory.settle();
+    wait(&mut memory, 5 * SECOND);
+    assert!(is_error(&seen(&mut memory, client, stream), Cause::StreamIdle));
+    assert_eq!(memory.records[1].outcome, Outcome::LocalReply(Cause::StreamIdle));
+    assert_eq!(memory.attempts[1].outcome, AttemptOutcome::Abandoned);
+    let endpoint = &memory.gateway.snapshot(0, memory.now).upstreams[0].endpoints[0];
+    assert_eq!((endpoint.counters.failed, endpoint.counters.last_failure), (0, None));
 }
 
 #[test]

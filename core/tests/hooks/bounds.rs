@@ -8,7 +8,8 @@ use shuntyard_core::h2::ClientEvent;
 use shuntyard_core::hooks::{Context, HeadMut, HookFailed, Hooks, OUTPUT_OCTETS, Verdict};
 use shuntyard_core::key::ConnId;
 use shuntyard_core::message::ResponseHead;
-use shuntyard_core::record::{Cause, Outcome};
+use shuntyard_core::record::{Cause, EndRecord, Outcome};
+use shuntyard_core::time::Duration;
 
 use crate::memory::Memory;
 use crate::{get, requests};
@@ -51,7 +52,14 @@ fn an_answer_waits_where_the_hook_has_it() {
     let view = memory.gateway.view();
     assert_eq!(view.requests, STREAMS);
     assert!(view.buffered_octets <= STREAMS * OUTPUT_OCTETS, "{view:?}");
+    let begun = memory.now;
+    memory.now = memory.now + Duration::from_secs(3);
     memory.kill(client);
+    // Their heads had come at once, whatever their content waited for.
+    let came = |of: &EndRecord| (of.responded, of.ended) == (Some(begun), memory.now);
+    assert_eq!(memory.records.iter().filter(|record| came(record)).count(), STREAMS);
+    let first = &memory.gateway.snapshot(0, memory.now).routes[0].counters.first_octet;
+    assert_eq!((first.count(), first.sum_micros), (STREAMS as u64, 0));
     let view = memory.gateway.view();
     assert_eq!((view.requests, view.buffered_octets), (0, 0));
 }
