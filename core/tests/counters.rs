@@ -283,6 +283,30 @@ fn octets_and_requests_on_the_wire_are_counted_on_both_sides() {
     assert_eq!(after.upstreams[0].endpoints[0].counters.wire.traffic.resets_sent, 3);
 }
 
+/// There may be very many others, each with a pair for each engine.
+#[test]
+fn who_is_not_listed_has_no_links() {
+    let mut memory = gateway();
+    for _ in 0..3 {
+        let client = memory.connect(ConnectionConfig::default());
+        for _ in 0..3 {
+            memory.client(client).send_request(&request("GET", "/site/x"), true).expect("a slot");
+        }
+        memory.settle();
+    }
+    let all = snapshot(&memory);
+    let few = memory.gateway.snapshot(1, memory.now);
+    assert_eq!((few.totals.fronts, few.fronts.len()), (3, 1));
+    assert_eq!(few.fronts[0], all.fronts[0]);
+    let own: Vec<_> = all.links.iter().filter(|link| link.front == few.fronts[0].id).copied().collect();
+    assert!(all.links.len() > own.len() && !own.is_empty());
+    assert_eq!(few.links, own);
+    let streams: u32 = all.links.iter().map(|link| link.streams).sum();
+    let frozen: u32 = all.fronts.iter().map(|front| front.frozen).sum();
+    assert_eq!((streams as usize, frozen as usize), (all.totals.live, all.totals.frozen));
+    assert!(memory.gateway.snapshot(0, memory.now).links.is_empty());
+}
+
 #[test]
 fn a_snapshot_says_how_endpoints_stand_and_what_went_wrong() {
     let mut memory = gateway();

@@ -232,7 +232,6 @@ impl Gateway {
                 endpoints.map(|(place, (endpoint, _))| (EndpointId { upstream: key, key: endpoint }, place)),
             );
         }
-        let frozen = self.frozen_of_fronts();
         let mut fronts = Vec::new();
         let mut front = self.account.front.clone();
         for (id, conn) in self.conns.iter() {
@@ -240,8 +239,7 @@ impl Gateway {
                 Side::Front { peer, .. } => {
                     front.traffic.merge(&conn.session.traffic());
                     if fronts.len() < connections_max {
-                        let frozen = frozen.get(&id).copied().unwrap_or(0);
-                        fronts.push(front_snapshot(id, peer, conn, frozen, now));
+                        fronts.push(front_snapshot(id, peer, conn, now));
                     }
                 }
                 Side::Backend(engine) => {
@@ -258,6 +256,7 @@ impl Gateway {
                 }
             }
         }
+        let links = self.requests_of(&mut fronts);
         let routes = &self.account.routes;
         let route = |(name, counters): &(Arc<str>, RouteCounters)| RouteSnapshot {
             name: Arc::clone(name),
@@ -272,7 +271,7 @@ impl Gateway {
             uploads: (self.uploads.reserved(), self.config.upload_ledger_octets),
             replays: (self.replays.reserved(), self.config.replay_ledger_octets),
             heads: (self.heads.reserved(), self.config.head_ledger_octets),
-            links: if connections_max == 0 { Vec::new() } else { self.links() },
+            links,
             fronts,
             upstreams: upstreams.into_values().collect(),
             routes: routes.iter().map(route).collect(),
@@ -284,24 +283,27 @@ impl Gateway {
         }
     }
 
-    fn frozen_of_fronts(&self) -> BTreeMap<ConnId, u32> {
-        let mut frozen = BTreeMap::new();
-        for (_, request) in self.requests.iter() {
-            if matches!(request.place, Place::Frozen(_)) {
-                *frozen.entry(request.awaiting.front.conn).or_default() += 1;
-            }
+    /// Where the requests of these clients are: which are frozen, and which are with an engine. There may be very many clients more, with a pair for
+    /// each engine: nobody looks at them where none is listed.
+    fn requests_of(&self, fronts: &mut [FrontSnapshot]) -> Vec<Link> {
+        if fronts.is_empty() {
+            return Vec::new();
         }
-        frozen
-    }
-
-    fn links(&self) -> Vec<Link> {
+        let mut listed: BTreeMap<u64, &mut u32> =
+            fronts.iter_mut().map(|front| (front.id, &mut front.frozen)).collect();
         let mut links: BTreeMap<(u64, u64), u32> = BTreeMap::new();
         for (_, request) in self.requests.iter() {
-            let Place::Live(live) = &request.place else { continue };
-            let Some(Side::Backend(engine)) = self.conns.get(live.conn()).map(|conn| &conn.side) else {
-                continue;
-            };
-            *links.entry((request.awaiting.front.conn.to_bits(), engine.number)).or_default() += 1;
+            let front = request.awaiting.front.conn.to_bits();
+            let Some(frozen) = listed.get_mut(&front) else { continue };
+            match &request.place {
+                Place::Frozen(_) => **frozen += 1,
+                Place::Live(live) => {
+                    if let Some(Side::Backend(engine)) = self.conns.get(live.conn()).map(|conn| &conn.side) {
+                        *links.entry((front, engine.number)).or_default() += 1;
+                    }
+                }
+                Place::Finished(_) => {}
+            }
         }
         links.into_iter().map(|((front, engine), streams)| Link { front, engine, streams }).collect()
     }
@@ -342,13 +344,13 @@ fn endpoint_snapshot(endpoint: &Endpoint) -> EndpointSnapshot {
     }
 }
 
-fn front_snapshot(id: ConnId, peer: &Address, conn: &Conn, frozen: u32, now: Instant) -> FrontSnapshot {
+fn front_snapshot(id: ConnId, peer: &Address, conn: &Conn, now: Instant) -> FrontSnapshot {
     FrontSnapshot {
         id: id.to_bits(),
         peer: peer.clone(),
         age: now.saturating_since(conn.since),
         streams: conn.session.open_streams() as u32,
-        frozen,
+        frozen: 0,
         closing: matches!(conn.life, Life::Flushing | Life::Lingering),
         paused: conn.paused,
         windows: conn.session.windows(),

@@ -1,4 +1,4 @@
-//! A look at the gateway from outside: for tests and status pages. It walks everything; not for each event.
+//! A look at the gateway from outside: for tests and status pages. A view walks everything; not for each event.
 
 use crate::gateway::Gateway;
 use crate::request::Place;
@@ -40,6 +40,11 @@ impl Gateway {
     /// Events that named a connection that is gone, or that the contract does not foresee.
     pub fn ignored_events(&self) -> u64 {
         self.ignored_events
+    }
+
+    /// Whether it drains: it finishes what it has and ends.
+    pub fn is_draining(&self) -> bool {
+        self.drain.is_some()
     }
 
     /// What there is now.
