@@ -50,7 +50,7 @@ struct Asked {
 impl FrontTls {
     /// Shows the first of these identities that is for the name which a client asks for, or the very first. `protocols` are offered by ALPN in
     /// this order; a client that names others only is turned away, and one that names none is spoken to in
-    /// HTTP/1.1, or its connection is closed where the gateway does not speak that.
+    /// HTTP/1.1, or turned away where that is not among them.
     ///
     /// # Errors
     /// There is no identity, or no authority in what should hold some.
@@ -146,13 +146,16 @@ pub(crate) struct Chosen {
 
 impl Chosen {
     /// What is wrong with a handshake that went so: its client has asked for a name of which other things are asked, or has proved who it is to
-    /// authorities that are not trusted any more.
-    pub(crate) fn fault(&self, name: Option<&str>, certified: bool) -> Option<TlsFailure> {
+    /// authorities that are not trusted any more; or it has `agreed` on no protocol, so that it is spoken to in HTTP/1.1 or not at all (RFC 9113 section 3.2).
+    pub(crate) fn fault(&self, name: Option<&str>, certified: bool, agreed: bool) -> Option<TlsFailure> {
         let now = self.tls.chosen_for(name);
+        let protocols = &self.tls.0.protocols;
         if now.group != self.group {
             Some(TlsFailure::Misbehaved)
         } else if certified && !Arc::ptr_eq(&now.config, &self.config) {
             Some(TlsFailure::CertificateUnknownIssuer)
+        } else if !agreed && !protocols.is_empty() && !protocols.contains(&Protocol::Http1) {
+            Some(TlsFailure::NoProtocol)
         } else {
             None
         }
@@ -228,4 +231,30 @@ pub(crate) fn authorities(pem: &[u8]) -> Result<Arc<RootCertStore>, TlsConfigErr
         roots.add(certificate).map_err(|error| TlsConfigError::Unreadable(error.to_string()))?;
     }
     Ok(Arc::new(roots))
+}
+
+#[cfg(test)]
+mod tests {
+    use shuntyard_core::config::Alpn;
+
+    use super::*;
+    use crate::common::{Authority, Pair};
+    use crate::{BackTls, Transport, Trust};
+
+    /// Whoever runs the listener hears of it, for the handshake counts as one that has failed.
+    #[test]
+    fn rfc9113_3_2_who_names_no_protocol_is_turned_away_where_http1_is_not_spoken() {
+        let authority = Authority::new();
+        let back = BackTls::new(&Trust::Authorities(authority.pem()), None, None).unwrap();
+        let (one, both) = ([Protocol::Http2], [Protocol::Http2, Protocol::Http1]);
+        for (spoken, failure) in [(&one[..], Some(TlsFailure::NoProtocol)), (&both, None), (&[], None)] {
+            let front = FrontTls::new(&[authority.issue(&["a.example"])], spoken, &ClientAuth::Off).unwrap();
+            let silent = Transport::offering(&back, "a.example", Vec::new(), Alpn::Either).unwrap();
+            let mut pair = Pair::new(silent, Transport::front(&front).unwrap());
+            pair.run();
+            assert_eq!((pair.server.failure, pair.server.facts.is_some()), (failure, failure.is_none()));
+            assert_eq!(pair.server.transport.is_handshaking(), failure.is_some());
+            assert_eq!(pair.client.ended, failure.is_some(), "it is told that this is the end");
+        }
+    }
 }

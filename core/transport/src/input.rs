@@ -201,8 +201,10 @@ impl Transport {
 
     fn connected(&mut self) -> Plain {
         let certified = self.common().peer_certificates().is_some();
+        let agreed = self.common().alpn_protocol().is_some();
         let chosen = self.chosen.take();
-        if let Some(failure) = chosen.and_then(|chosen| chosen.fault(self.name.as_deref(), certified)) {
+        let fault = chosen.and_then(|chosen| chosen.fault(self.name.as_deref(), certified, agreed));
+        if let Some(failure) = fault {
             // The library has no alert for what it knows nothing of. That this is the end is said all the same, and that no answer was cut off.
             self.phase = Phase::Open;
             self.close();

@@ -112,7 +112,12 @@ impl Transport {
         Self::offering(tls, host, vec![alpn_name(protocol).to_vec()], alpn)
     }
 
-    fn offering(tls: &BackTls, host: &str, offered: Vec<Vec<u8>>, alpn: Alpn) -> Result<Self, TlsFailure> {
+    pub(crate) fn offering(
+        tls: &BackTls,
+        host: &str,
+        offered: Vec<Vec<u8>>,
+        alpn: Alpn,
+    ) -> Result<Self, TlsFailure> {
         let name = tls.name_for(host).map_err(|_| TlsFailure::CertificateWrongName)?;
         let asked: Arc<str> = name.to_str().into();
         // 9113-9.2-04
