@@ -1,7 +1,7 @@
 //! Whether workers turn: each is asked something, and answers between two turns.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shuntyard_adapter::Handle;
 use shuntyard_core::gateway::Gateway;
@@ -14,9 +14,6 @@ pub(crate) fn ask<T: Send + 'static>(
     handle: &Handle,
     look: impl Fn(&Gateway, shuntyard_core::time::Instant) -> T + Clone + Send + 'static,
 ) -> Option<BTreeMap<usize, T>> {
-    let began = Instant::now();
-    let answers = handle.inspect_by_worker(PATIENCE, look);
-    // Whoever has ended drops the question at once; only whoever is stuck makes us wait.
-    let missing = answers.len() < handle.workers();
-    (!missing || began.elapsed() < PATIENCE).then_some(answers)
+    let (answers, stuck) = handle.inspect_or_stuck(PATIENCE, look);
+    stuck.is_empty().then_some(answers)
 }

@@ -26,7 +26,12 @@ pub(super) struct Asked<'a> {
     accept: &'a str,
 }
 
-impl Asked<'_> {
+impl<'a> Asked<'a> {
+    #[cfg(test)]
+    pub(super) fn of(target: &'a str) -> Self {
+        Self { target, accept: "" }
+    }
+
     /// Whether `accept` names the type (RFC 9110 section 12.5.1). Weights are not looked at, but for 0.
     pub(super) fn accepts(&self, media_type: &str) -> bool {
         self.accept.split(',').any(|range| {
@@ -45,6 +50,11 @@ pub(super) struct Reply {
 }
 
 impl Reply {
+    #[cfg(test)]
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
+
     pub(super) fn new(status: u16, content_type: &'static str, content: String) -> Self {
         Self { status, content_type, content: content.into_bytes().into() }
     }
@@ -177,8 +187,9 @@ fn judge(head: &[u8], names: Names, answer: impl FnOnce(&Asked<'_>) -> Reply) ->
         return (Reply::text(403, words), with_content);
     }
     let target = if target.is_empty() { "/" } else { target };
-    let accept = values("accept").next().unwrap_or("");
-    (answer(&Asked { target, accept }), with_content)
+    // RFC 9110 section 5.3: several lines are one list.
+    let accept = values("accept").collect::<Vec<_>>().join(",");
+    (answer(&Asked { target, accept: &accept }), with_content)
 }
 
 fn send(stream: &mut &TcpStream, reply: &Reply, with_content: bool) -> io::Result<()> {
@@ -298,6 +309,18 @@ mod tests {
         assert_eq!(status(b"POST /status HTTP/1.1\r\nhost: a\r\n\r\n"), 405);
         assert_eq!(status(b"PRI * HTTP/2.0\r\n\r\n"), 400);
         assert_eq!(status(b"\x16\x03\x01\r\n\r\n"), 400);
+    }
+
+    #[test]
+    fn rfc9110_5_3_several_lines_of_accept_are_one_list() {
+        let head = b"GET / HTTP/1.1\r\naccept: text/html\r\nAccept: application/json;q=0.5\r\n\r\n";
+        let mut accepted = (false, false);
+        let answer = |asked: &Asked<'_>| {
+            accepted = (asked.accepts("text/html"), asked.accepts("application/json"));
+            Reply::text(200, "ok")
+        };
+        judge(head, Names::OfThisMachine, answer);
+        assert_eq!(accepted, (true, true));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `/metrics`: the counters of all workers, as OpenMetrics or as plain text. Nothing is registered: each scrape is made
 //! from the snapshots of its moment, and no worker knows that somebody scrapes.
 
+mod failures;
 mod program;
 #[cfg(test)]
 mod tests;
@@ -14,12 +15,12 @@ use prometheus_client::encoding::{
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
-use shuntyard_core::counters::{BOUNDARIES, Histogram, Labels, Limit, PerCause, SideCounters};
-use shuntyard_core::error::{ConnectionError, StreamError};
+use shuntyard_core::counters::{BOUNDARIES, Histogram, Labels, Limit, SideCounters};
 use shuntyard_core::gateway::EngineState;
 
 use crate::admin::About;
 use crate::admin::sight::{EndpointSight, Sight};
+use failures::{by_cause, protocol_errors, seen};
 
 /// What a scraper asks for that knows OpenMetrics.
 pub(super) const OPEN_METRICS: &str = "application/openmetrics-text";
@@ -150,7 +151,9 @@ impl Families {
         self.add(name, Some(Unit::Bytes), help, Points::Gauges(points));
     }
 
+    /// Where nothing was measured there is no histogram: of many endpoints most lines would be nothing else.
     fn seconds(&mut self, name: &'static str, help: &'static str, points: Vec<(Set, Histogram)>) {
+        let points = points.into_iter().filter(|(_, histogram)| histogram.count() > 0).collect();
         self.add(name, Some(Unit::Seconds), help, Points::Histograms(points));
     }
 }
@@ -223,6 +226,12 @@ impl Families {
         let retries =
             upstreams().flat_map(|(set, of)| by_cause(set, "reason", &of.counters.retries)).collect();
         self.count("shuntyard_retries", "Requests sent again, by what ended the attempt before", retries);
+        let all = upstreams().map(|(set, of)| (set, seen(&of.counters.retries))).collect();
+        self.count(
+            "shuntyard_requests_sent_again",
+            "Requests sent again, whatever ended the attempt before",
+            all,
+        );
         let mut connections = Vec::new();
         for (place, of) in endpoints(sight) {
             let states = EngineState::ALL.into_iter().zip(of.connections);
@@ -281,6 +290,12 @@ impl Families {
             "Connections to backends that did not come about or ended as soon as they stood, and names without an address, by why",
             dials,
         );
+        let all = endpoints(sight).map(|(place, of)| (place, seen(&of.counters.dials_failed))).collect();
+        self.count(
+            "shuntyard_backend_dial_failures",
+            "All of shuntyard_backend_dials_failed, whatever the reason",
+            all,
+        );
         let goaways = endpoints(sight).flat_map(|(place, of)| {
             let seen = of.counters.goaways.iter().filter(|&(_, n)| n > 0);
             seen.map(move |(code, n)| (with(&place, "code", code), n)).collect::<Vec<_>>()
@@ -331,7 +346,16 @@ impl Families {
         let (sent, received) = (goaway(|of| of.traffic.goaways_sent), goaway(|of| of.traffic.goaways_recv));
         self.count("shuntyard_goaway_sent", "GOAWAY frames sent", sent);
         self.count("shuntyard_goaway_received", "GOAWAY frames received", received);
-        let errors = sides.iter().flat_map(|(name, side)| protocol_errors(name, side)).collect();
+        let errors: Vec<_> = sides.iter().flat_map(|(name, side)| protocol_errors(name, side)).collect();
+        let all = sides.iter().map(|(name, side)| {
+            let n = protocol_errors(name, side).iter().map(|(_, n)| n).sum();
+            (set([("side", name)]), n)
+        });
+        self.count(
+            "shuntyard_peer_errors",
+            "All of shuntyard_protocol_errors of a side, whatever the rule",
+            all.collect(),
+        );
         self.count(
             "shuntyard_protocol_errors",
             "Rules of HTTP that peers broke, and what they did not say in time",
@@ -435,16 +459,6 @@ fn labelled(place: &Set, labels: Labels, errors_from: u16) -> Set {
     set
 }
 
-/// One series a failure that was seen.
-fn by_cause<'a>(
-    of: Set,
-    label: &'static str,
-    causes: &'a PerCause,
-) -> impl Iterator<Item = (Set, u64)> + use<'a> {
-    let seen = causes.iter().filter(|&(cause, n)| n > 0 && cause.is_failure());
-    seen.map(move |(cause, n)| (with(&of, label, cause.name()), n))
-}
-
 fn directions(of: &Set, side: &SideCounters) -> [(Set, u64); 2] {
     [
         (with(of, "direction", "recv"), side.traffic.recv_octets),
@@ -455,29 +469,4 @@ fn directions(of: &Set, side: &SideCounters) -> [(Set, u64); 2] {
 /// Clients' connections, and all backends' together.
 fn sides(sight: &Sight) -> [(&'static str, &SideCounters); 2] {
     [("front", &sight.front), ("backend", &sight.backend)]
-}
-
-/// One series a rule that was broken.
-fn protocol_errors(side: &'static str, of: &SideCounters) -> Vec<(Set, u64)> {
-    let connection =
-        ConnectionError::ALL.iter().map(|error| format!("{error:?}")).zip(of.connection_errors.0);
-    let stream = StreamError::ALL.iter().map(|error| format!("{error:?}")).zip(of.stream_errors.0);
-    let named = |level: &'static str| {
-        move |(rule, n): (String, u64)| (set([("side", side), ("level", level), ("code", &*snake(&rule))]), n)
-    };
-    let all = connection.map(named("connection")).chain(stream.map(named("stream")));
-    let refused = (set([("side", side), ("level", "request"), ("code", "malformed")]), of.traffic.malformed);
-    all.chain([refused]).filter(|&(_, n)| n > 0).collect()
-}
-
-/// `PrefaceInvalid` as `preface_invalid`.
-fn snake(camel: &str) -> String {
-    let mut out = String::new();
-    for c in camel.chars() {
-        if c.is_ascii_uppercase() && !out.is_empty() {
-            out.push('_');
-        }
-        out.push(c.to_ascii_lowercase());
-    }
-    out
 }

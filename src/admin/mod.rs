@@ -1,14 +1,17 @@
 //! The admin address: what there is to see of a running server, over HTTP/1.1.
 //!
 //! One short exchange a connection, on a thread of its own. A GET changes nothing. What is shown is fetched by waking the
-//! workers, each of which looks into its own gateway between two turns.
+//! workers, each of which looks into its own gateway between two turns; whoever asks at the same time shares a look.
 
 mod exchange;
 mod guests;
+mod looks;
 mod metrics;
 mod process;
 mod sight;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -27,6 +30,7 @@ use crate::reload::Current;
 use exchange::{Asked, Names, Reply};
 pub(crate) use guests::GUESTS_MAX;
 use guests::Guests;
+use looks::Looks;
 use sight::{Sight, Told};
 
 /// How long nothing is accepted when accepting fails.
@@ -63,14 +67,15 @@ pub(crate) struct About {
     handshakes: Arc<Handshakes>,
     started: std::time::SystemTime,
     told: Told,
+    looks: Looks,
 }
 
 impl About {
     /// The server of this handle.
     pub(crate) fn new(handle: Handle, adapter: &'static str) -> Self {
         let started = std::time::SystemTime::now();
-        let handshakes = Arc::default();
-        Self { handle, adapter, log: None, current: None, handshakes, started, told: Told::default() }
+        let (handshakes, told, looks) = (Arc::default(), Told::default(), Looks::default());
+        Self { handle, adapter, log: None, current: None, handshakes, started, told, looks }
     }
 
     /// Likewise with what became of its access log, its configuration, and clients whose handshakes have failed.
@@ -81,6 +86,16 @@ impl About {
         handshakes: Arc<Handshakes>,
     ) -> Self {
         Self { log, current: Some(current), handshakes, ..self }
+    }
+
+    /// What there is to see, with so many connections.
+    fn sight(&self, connections_max: usize) -> Arc<Sight> {
+        self.looks.sight(connections_max, || Sight::take(self, connections_max))
+    }
+
+    /// Whether a drain is about to begin.
+    fn is_leaving(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| current.is_leaving())
     }
 }
 
@@ -125,17 +140,18 @@ fn answer(asked: &Asked<'_>, about: &About) -> Reply {
     let wants_json = query.split('&').any(|part| part == "format=json") || asked.accepts("application/json");
     match path {
         "/status" | "/" if !wants_json => Reply::new(200, "text/html; charset=utf-8", PAGE.into()),
-        "/status" | "/" | "/status.json" => match Sight::take(about, CONNECTIONS_SHOWN) {
-            Some(sight) => Reply::new(200, "application/json", status::json(&sight, about)),
-            None => stuck(),
-        },
-        "/metrics" => match Sight::take(about, 0) {
-            Some(sight) if asked.accepts(metrics::OPEN_METRICS) => {
+        "/status" | "/" | "/status.json" => {
+            let sight = about.sight(CONNECTIONS_SHOWN);
+            Reply::new(200, "application/json", status::json(&sight, about))
+        }
+        "/metrics" => {
+            let sight = about.sight(0);
+            if asked.accepts(metrics::OPEN_METRICS) {
                 Reply::new(200, metrics::OPEN_METRICS_TYPE, metrics::open_metrics(&sight, about))
+            } else {
+                Reply::new(200, metrics::TEXT_TYPE, metrics::text(&sight, about))
             }
-            Some(sight) => Reply::new(200, metrics::TEXT_TYPE, metrics::text(&sight, about)),
-            None => stuck(),
-        },
+        }
         "/livez" | "/healthz" => live(about),
         "/readyz" => ready(about),
         _ => {
@@ -151,10 +167,11 @@ fn live(about: &About) -> Reply {
 
 /// Whether new clients are served.
 fn ready(about: &About) -> Reply {
-    let is_leaving = about.current.as_ref().is_some_and(|current| current.is_leaving());
-    match Sight::take(about, 0) {
-        Some(_) if is_leaving => Reply::text(503, "draining"),
-        Some(sight) if sight.draining() => Reply::text(503, "draining"),
+    match ask(about, |gateway, _| gateway.is_draining()) {
+        Some(_) if about.is_leaving() => Reply::text(503, "draining"),
+        Some(workers) if workers.is_empty() || workers.values().any(|drains| *drains) => {
+            Reply::text(503, "draining")
+        }
         Some(_) => Reply::text(200, "ok"),
         None => stuck(),
     }

@@ -1,17 +1,23 @@
 //! The snapshots of all workers as one. What a worker has counted stays counted when it has ended: figures of a drain go up, too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use shuntyard_core::counters::{EndpointCounters, Limit, RouteCounters, SideCounters, UpstreamCounters};
 use shuntyard_core::gateway::{EndpointState, EngineState, Gateway, Snapshot, UpstreamSnapshot, View};
 
-use crate::admin::{About, ask};
+use crate::admin::About;
+use crate::pulse;
 
 /// What was seen of all workers.
 pub(super) struct Sight {
-    /// One for each worker that has not ended, by its number.
+    /// When it was begun.
+    pub(super) time: SystemTime,
+    /// One for each worker that has answered, by its number.
     pub(super) workers: BTreeMap<usize, Snapshot>,
+    /// Workers that have neither answered nor ended. What they have counted is told as they told it last.
+    pub(super) stuck: BTreeSet<usize>,
     /// Numbers of all workers together.
     pub(super) totals: View,
     pub(super) ledger: (u64, u64),
@@ -78,7 +84,7 @@ impl EndpointSight {
 pub(super) struct Told(Mutex<BTreeMap<usize, Snapshot>>);
 
 impl Told {
-    /// What those told last who have ended: all but these. What these tell is kept, without the lists of connections.
+    /// What those told last who have ended, or do not answer: all but these. What these tell is kept, without the lists of connections.
     fn of_others(&self, workers: &BTreeMap<usize, Snapshot>) -> Vec<Snapshot> {
         // It is whole after every change.
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,16 +107,24 @@ fn without_lists(snapshot: &Snapshot) -> Snapshot {
 }
 
 impl Sight {
-    /// Wakes the workers and looks. `None`: one of them does not answer.
-    pub(super) fn take(about: &About, connections_max: usize) -> Option<Self> {
-        let workers = ask(about, move |gateway: &Gateway, now| gateway.snapshot(connections_max, now))?;
-        let ended = about.told.of_others(&workers);
-        Some(Self::new(workers, &ended))
+    /// Wakes the workers and looks.
+    pub(super) fn take(about: &About, connections_max: usize) -> Self {
+        let time = SystemTime::now();
+        let look = move |gateway: &Gateway, now| gateway.snapshot(connections_max, now);
+        let (workers, stuck) = about.handle.inspect_or_stuck(pulse::PATIENCE, look);
+        let others = about.told.of_others(&workers);
+        Self { time, ..Self::new((workers, stuck), &others) }
     }
 
-    fn new(workers: BTreeMap<usize, Snapshot>, ended: &[Snapshot]) -> Self {
+    /// Of what these tell, and what others have told last.
+    pub(super) fn new(
+        (workers, stuck): (BTreeMap<usize, Snapshot>, BTreeSet<usize>),
+        others: &[Snapshot],
+    ) -> Self {
         let mut sight = Self {
+            time: SystemTime::now(),
             workers: BTreeMap::new(),
+            stuck,
             totals: View::default(),
             ledger: (0, 0),
             uploads: (0, 0),
@@ -123,7 +137,7 @@ impl Sight {
             limits: [0; Limit::ALL.len()],
             ignored_events: 0,
         };
-        ended.iter().for_each(|worker| sight.count(worker));
+        others.iter().for_each(|worker| sight.count(worker));
         for worker in workers.values() {
             sight.count(worker);
             sight.add(worker);
@@ -134,7 +148,8 @@ impl Sight {
 
     /// Whether the server is about to end.
     pub(super) fn draining(&self) -> bool {
-        self.workers.is_empty() || self.workers.values().any(|worker| worker.draining)
+        let all_ended = self.workers.is_empty() && self.stuck.is_empty();
+        all_ended || self.workers.values().any(|worker| worker.draining)
     }
 
     /// What has happened on a worker.

@@ -1,6 +1,6 @@
 //! `/status` as JSON: what the page draws, and what a script may read.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use shuntyard_core::counters::{Histogram, Limit, PerCause, SideCounters, Traffic};
@@ -20,15 +20,18 @@ pub(super) fn json(sight: &Sight, about: &About) -> String {
         "version": env!("CARGO_PKG_VERSION"),
         "adapter": about.adapter,
         "workers": about.handle.workers(),
-        "time": rfc3339(SystemTime::now()),
+        "stuck": sight.stuck,
+        "time": rfc3339(sight.time),
         "started": rfc3339(about.started),
         "uptime_s": about.started.elapsed().unwrap_or_default().as_secs(),
         "draining": sight.draining(),
+        "leaving": about.is_leaving(),
         "config": about.current.as_ref().map(|current| {
             let (revision, age, reloads) = current.standing();
             json!({
                 "revision": revision, "age_s": age.as_secs(), "stale": reloads.stale,
                 "reloads": reloads.succeeded, "refused": reloads.refused,
+                "tls_files_stale": current.stale_files(),
             })
         }),
         "totals": {

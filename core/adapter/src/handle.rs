@@ -1,9 +1,9 @@
 //! How a server is told things from outside of its threads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use shuntyard_core::address::Address;
@@ -93,21 +93,35 @@ impl Handle {
         patience: Duration,
         look: impl Fn(&Gateway, shuntyard_core::time::Instant) -> T + Clone + Send + 'static,
     ) -> BTreeMap<usize, T> {
+        self.inspect_or_stuck(patience, look).0
+    }
+
+    /// Likewise, and who has neither answered nor ended within `patience`: those workers are stuck.
+    pub fn inspect_or_stuck<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        look: impl Fn(&Gateway, shuntyard_core::time::Instant) -> T + Clone + Send + 'static,
+    ) -> (BTreeMap<usize, T>, BTreeSet<usize>) {
         let (sender, answers) = channel();
         for (number, desk) in self.desks.iter().enumerate() {
-            let (sender, look) = (sender.clone(), look.clone());
-            // Whoever asked may have lost patience.
-            let show = move |gateway: &Gateway, now| _ = sender.send((number, look(gateway, now)));
+            let (asked, look) = (Asked { sender: sender.clone(), number }, look.clone());
+            let show = move |gateway: &Gateway, now| asked.tell(Some(look(gateway, now)));
             desk(Order::Inspect(Box::new(show)));
         }
-        drop(sender);
-        // Beyond all time there is nothing to wait until; who has no desk any more has dropped its sender.
+        let mut silent: BTreeSet<usize> = (0..self.desks.len()).collect();
+        let mut seen = BTreeMap::new();
+        // Beyond all time there is nothing to wait until.
         let until = Instant::now().checked_add(patience);
-        let next = || match until {
-            Some(until) => answers.recv_timeout(until.saturating_duration_since(Instant::now())).ok(),
-            None => answers.recv().ok(),
-        };
-        std::iter::from_fn(next).take(self.desks.len()).collect()
+        while !silent.is_empty() {
+            let next = match until {
+                Some(until) => answers.recv_timeout(until.saturating_duration_since(Instant::now())).ok(),
+                None => answers.recv().ok(),
+            };
+            let Some((number, answer)) = next else { break };
+            silent.remove(&number);
+            seen.extend(answer.map(|answer| (number, answer)));
+        }
+        (seen, silent)
     }
 
     /// Looks into every worker's gateway as [`inspect_by_worker`](Self::inspect_by_worker) does, and blocks nobody: the answer is a future, for any
@@ -134,6 +148,25 @@ impl Handle {
         for desk in self.desks.iter() {
             desk(order());
         }
+    }
+}
+
+/// A worker that is asked. When it has answered, or has ended and will not, nobody waits for it any more.
+struct Asked<T> {
+    sender: Sender<(usize, Option<T>)>,
+    number: usize,
+}
+
+impl<T> Asked<T> {
+    fn tell(&self, answer: Option<T>) {
+        // Whoever asked may have lost patience.
+        let _ = self.sender.send((self.number, answer));
+    }
+}
+
+impl<T> Drop for Asked<T> {
+    fn drop(&mut self) {
+        self.tell(None);
     }
 }
 
@@ -180,6 +213,22 @@ mod tests {
         let ended: Desk = Arc::new(drop);
         let handle = Handle::new(vec![answers, ended], Backs::default());
         assert_eq!(handle.inspect(Duration::MAX, |_, now| now), [shuntyard_core::time::Instant::ZERO]);
+    }
+
+    /// Whoever shows figures tells what the others know.
+    #[test]
+    fn who_neither_answers_nor_ends_is_stuck() {
+        let answers: Desk = Arc::new(|order| {
+            if let Order::Inspect(look) = order {
+                look(&gateway(), shuntyard_core::time::Instant::ZERO);
+            }
+        });
+        let kept: Arc<Mutex<Vec<Order>>> = Arc::default();
+        let stuck: Desk = Arc::new(move |order| kept.lock().unwrap().push(order));
+        let handle = Handle::new(vec![stuck, answers, Arc::new(drop)], Backs::default());
+        let (seen, stuck) = handle.inspect_or_stuck(Duration::from_millis(10), |_, now| now);
+        assert_eq!(seen.into_keys().collect::<Vec<_>>(), [1]);
+        assert_eq!(stuck, BTreeSet::from([0]));
     }
 
     /// A worker that shares its thread with the asker can answer behind the call.

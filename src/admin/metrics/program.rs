@@ -20,6 +20,12 @@ impl Families {
         self.add("shuntyard_build", None, "What runs", Points::Info(build));
         let workers = sight.workers.len() as f64;
         self.gauge("shuntyard_workers", "Threads that serve", vec![(Vec::new(), workers)]);
+        let stuck = vec![(Vec::new(), sight.stuck.len() as f64)];
+        self.gauge(
+            "shuntyard_workers_stuck",
+            "Threads that do not answer: of these, figures are what they told last, and what there is on them is not told",
+            stuck,
+        );
         let draining = f64::from(u8::from(sight.draining()));
         self.gauge(
             "shuntyard_draining",
@@ -49,7 +55,7 @@ impl Families {
         );
         self.gauge(
             "shuntyard_tls_files_stale",
-            "Certificates with their keys, and authorities, whose files are bad, so that what was read before is served; once for each listener and upstream that has them",
+            "Certificates with their keys, and authorities, whose files are bad, so that what was read before is served: bad files, once for each listener, and once for all upstreams",
             vec![(Vec::new(), current.stale_files() as f64)],
         );
         let expiries = current.expiries().into_iter();

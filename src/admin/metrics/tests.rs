@@ -1,4 +1,4 @@
-use shuntyard_core::counters::{Durations, Fault};
+use shuntyard_core::counters::{Durations, Fault, PerCause};
 use shuntyard_core::gateway::Cause;
 use shuntyard_core::message::Method;
 
