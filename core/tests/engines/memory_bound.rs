@@ -423,3 +423,38 @@ fn the_bound_takes_windows_at_the_size_at_which_they_need_most() {
     assert_eq!(content(1 << 16, (1 << 20) + (1 << 17)), 200, "eighty-nine of 1.125 MiB");
     assert_eq!(content((1 << 16) + (1 << 13), 1 << 20), 200, "as much with the first");
 }
+
+/// Numbers, not formulas: who changes what is counted changes them here, too.
+#[test]
+fn the_bound_of_a_small_configuration_in_numbers() {
+    let mut config =
+        shuntyard_core::config::Config::new(vec![shuntyard_core::address::Address::unspecified()]);
+    config.max_fronts = 10;
+    config.front.max_concurrent_streams = 8;
+    config.front.connection_window_size = 65_535;
+    config.upstreams[0].connections_max = 3;
+    config.upstreams[0].http1_connections_max = 5;
+    config.ledger_octets = 10 << 20;
+    config.ledger_front_octets = 1 << 20;
+    config.upload_ledger_octets = 65_535 * 4;
+    config.replay_ledger_octets = 1 << 20;
+    config.head_ledger_octets = 3 << 20;
+    assert_eq!(config.validate(), Ok(()));
+    let bound = config.memory_bound();
+    let expected = [
+        // Ten of 147,453 for windows, 589,824 for the outbox, 524,288 for the inbox, 19,968 for tables, 8192 for answers, 28,672 for all else.
+        ("client connections", 13_183_970),
+        // 161 of the first size of windows, each of 65,536 octets and an eighth; ten of 1 MiB and an eighth are less.
+        ("content from backends", 11_870_208),
+        ("shared buffers", 10_747_904),
+        // Three, and as many again that are ending: as those of clients, without windows.
+        ("backend connections", 7_025_664),
+        ("heads and trailers", 6_291_456),
+        ("content kept to be sent again", 4_456_448),
+        ("requests", 80 * 12_288),
+        ("content from clients", 294_912),
+        ("places in queues", 2560),
+    ];
+    assert_eq!(bound.terms, expected);
+    assert_eq!(bound.total(), 54_856_162);
+}

@@ -100,6 +100,7 @@ impl Memory {
         }
     }
 
+    #[allow(dead_code, reason = "not every test binary has clients at one address")]
     pub fn connect(&mut self, config: ConnectionConfig) -> ConnId {
         self.connect_from(1, config)
     }

@@ -505,3 +505,14 @@ fn a_stream_is_explained() {
         assert!(wrong.parse::<StreamName>().is_err(), "{wrong}");
     }
 }
+
+/// Numbers, not formulas: what is not written yet, and for each connection twice how far it has come.
+#[test]
+fn the_bound_counts_what_waits_and_each_connection() {
+    let mut config = Config::new(Vec::new());
+    config.recv_buffer_octets = 64 << 10;
+    let of = |connections| recording_octets_max(&config, connections);
+    assert_eq!(of(0), 3 * (80 + 64) * 1024);
+    let each = (of(1000) - of(0)) / 1000;
+    assert!((2 * 64..2 * 1024).contains(&each), "{each}");
+}
