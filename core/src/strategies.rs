@@ -102,15 +102,18 @@ pub fn any_line() -> impl Strategy<Value = Line> {
     })
 }
 
-/// A well-formed field line of no special meaning to HTTP: fit for heads and trailers of both directions.
+/// A well-formed field line that frames, routes and ends nothing: fit for heads and trailers of both directions. Crumbs of cookies are among them, octets
+/// that HTTP/1.1 has no place for (RFC 9113 section 10.3), and `http2-settings`, which is of one connection there (RFC 7540 section 3.2.1).
 pub fn field_line() -> impl Strategy<Value = Line> {
-    let known =
-        || select(&["accept", "etag", "set-cookie", "user-agent", "x-a", "x-b"][..]).prop_map(String::from);
+    const KNOWN: [&str; 8] =
+        ["accept", "cookie", "etag", "http2-settings", "set-cookie", "user-agent", "x-a", "x-b"];
+    let known = || select(&KNOWN[..]).prop_map(String::from);
     let name = prop_oneof![3 => known(), 1 => "x-[a-z0-9!#$%&'*+.^_`|~-]{0,20}"];
     // Opaque octets inside, no white space at the edges (RFC 9113 section 8.2.1).
     let value = prop_oneof![
         "[!-~]?",
         "[!-~][ -~]{0,40}[!-~]",
+        "[\\x01-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f!-~][\\x01-\\x09\\x0b\\x0c\\x0e-\\x7f]{0,10}[\\x01-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f!-~]",
         vec(0x80..=0xff_u8, 1..9).prop_map(|octets| octets.iter().map(|&octet| char::from(octet)).collect()),
     ];
     (name, value, prop::bool::weighted(0.1)).prop_map(|(name, value, never_indexed)| Line {
