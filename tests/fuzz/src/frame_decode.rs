@@ -4,7 +4,7 @@
 //! How octets are cut is none of a frame's business; `connection` tries that.
 
 use shuntyard_core::error::ErrorCode;
-use shuntyard_core::frame::{self, Frame, FrameHeader, HEADER_LEN};
+use shuntyard_core::frame::{self, Frame, FrameError, FrameHeader, FrameType, HEADER_LEN, flags};
 use shuntyard_sim::refcodec::frame::Frame as Reference;
 
 /// The whole check: an octet that chooses SETTINGS_MAX_FRAME_SIZE, then frames.
@@ -15,8 +15,9 @@ pub fn run(data: &[u8]) {
         let header = FrameHeader::decode(header);
         assert_eq!(FrameHeader::decode(&header.encode()), header);
         let reference = Reference::decode(rest, max as usize);
-        if header.check_length(max).is_err() {
+        if let Err(error) = header.check_length(max) {
             assert!(reference.is_err(), "a frame too long for us alone: {header:?}");
+            assert_eq!(error.code(), ErrorCode::FRAME_SIZE_ERROR, "{header:?}");
             return;
         }
         let Some((payload, behind)) = behind.split_at_checked(header.length as usize) else {
@@ -30,11 +31,15 @@ pub fn run(data: &[u8]) {
                 same(&ours, &reference, payload);
                 reads_back(&ours);
             }
-            (Err(_), Err(_)) => {}
+            (Err(error), Err(_)) => has_the_right_code(header, payload, error),
             // An error of a stream only: the reference reads on (6.3).
-            (Err(_), Ok(Some((Reference::Unknown { kind: 2, .. }, _)))) => assert_ne!(payload.len(), 5),
+            (Err(error), Ok(Some((Reference::Unknown { kind: 2, .. }, _)))) => {
+                assert_ne!(payload.len(), 5);
+                has_the_right_code(header, payload, error);
+            }
             // The reference knows nothing of RFC 9218.
-            (Err(_), Ok(Some((Reference::Unknown { kind: 0x10, stream, payload, .. }, _)))) => {
+            (Err(error), Ok(Some((Reference::Unknown { kind: 0x10, stream, payload, .. }, _)))) => {
+                has_the_right_code(header, &payload, error);
                 let names_none = payload.first_chunk().is_none_or(|id| u32::from_be_bytes(*id) << 1 == 0);
                 assert!(stream != 0 || names_none, "{header:?}");
             }
@@ -42,6 +47,33 @@ pub fn run(data: &[u8]) {
         }
     }
     assert!(matches!(Reference::decode(rest, max as usize), Ok(None)), "less than a header");
+}
+
+/// What RFC 9113 section 6 and RFC 9218 section 7.1 say of a frame that is wrong: whose error it is, and which.
+fn has_the_right_code(header: FrameHeader, payload: &[u8], error: FrameError) {
+    let (of, code) = match error {
+        FrameError::Connection(error) => (0, error.code()),
+        FrameError::Stream(stream, error) => (stream, error.code()),
+    };
+    let wants_stream = match header.encode()[3] {
+        0..=3 | 5 | 9 => Some(true),
+        4 | 6 | 7 | 0x10 => Some(false),
+        _ => None,
+    };
+    let is_padded = header.flags & flags::PADDED != 0
+        && matches!(header.frame_type, FrameType::Data | FrameType::Headers);
+    let pads = payload.first().map_or(0, |&octets| usize::from(octets) + 1);
+    let expected = match header.frame_type {
+        _ if wants_stream.is_some_and(|wants| wants != (header.stream_id > 0)) => {
+            (0, ErrorCode::PROTOCOL_ERROR)
+        }
+        // 6.1: padding as long as the payload, or longer. No pad length at all is too small a frame (4.2).
+        _ if is_padded && !payload.is_empty() && pads > payload.len() => (0, ErrorCode::PROTOCOL_ERROR),
+        FrameType::Priority => (header.stream_id, ErrorCode::FRAME_SIZE_ERROR),
+        FrameType::PriorityUpdate if payload.len() >= 4 => (0, ErrorCode::PROTOCOL_ERROR),
+        _ => (0, ErrorCode::FRAME_SIZE_ERROR),
+    };
+    assert_eq!((of, code), expected, "{header:?}, {error:?}");
 }
 
 /// Whether both codecs read the same.

@@ -2,8 +2,9 @@
 //!
 //! Nothing panics or loops, no more than a head is kept of the input, and the same is told however the octets are cut, and whether
 //! heads that come again are remembered or not. Each request that a server takes is written by a client and read by another voice
-//! (httparse, with the plainest reading of lengths and chunks beside it): it is one request, the same, with the same content, and
-//! nothing behind it. What a server answers is read in the same way: a response to each request, in order.
+//! (httparse, with the plainest reading of lengths and chunks beside it): it is one request, with the same target, fields, content and trailers, and
+//! nothing behind it. What a server answers is read in the same way: to each request its own response, in order, and none is missing where the
+//! connection has not failed.
 
 use std::sync::Arc;
 
@@ -44,6 +45,8 @@ struct Taken {
     trailers: Option<FieldSection>,
     is_whole: bool,
     is_answered: bool,
+    /// The number of its answer, which its connection has taken whole.
+    answer: Option<usize>,
 }
 
 struct Owner {
@@ -157,6 +160,7 @@ impl Owner {
                     trailers: None,
                     is_whole: end,
                     is_answered: false,
+                    answer: None,
                 });
             }
             Event::RequestRefused { stream, refusal } => {
@@ -169,6 +173,7 @@ impl Owner {
                     trailers: None,
                     is_whole: false,
                     is_answered: false,
+                    answer: None,
                 });
             }
             Event::Data { stream, data, credit, end, .. } => {
@@ -203,13 +208,16 @@ impl Owner {
         taken.is_answered = true;
         let length = [("content-length", "2")];
         let fields: &[(&str, &str)] = if (flags >> 4).wrapping_add(n as u8) & 1 == 0 { &length } else { &[] };
-        let head = section(&[&[(":status", "203")], fields].concat());
+        let (status, content) = answer(n);
+        let head = section(&[&[(":status", &*status)], fields].concat());
         // A stream that has failed is gone.
         if self.connection.send_head(taken.stream, &head, false).is_err() {
             return;
         }
-        let _ = self.connection.send_data(taken.stream, b"o", false);
-        let _ = self.connection.send_data(taken.stream, b"k", true);
+        let (first, second) = content.split_at(1);
+        let whole = self.connection.send_data(taken.stream, first.as_bytes(), false).is_ok()
+            && self.connection.send_data(taken.stream, second.as_bytes(), true).is_ok();
+        taken.answer = whole.then_some(n);
         while self.connection.cut().is_some() {}
         self.connection.reset(taken.stream, ErrorCode::NO_ERROR);
     }
@@ -228,8 +236,8 @@ impl Owner {
 
     fn judge(&self) {
         for taken in &self.taken {
-            if let Some(head) = taken.head.filter(|head| taken.is_whole && head.method != Method::Connect) {
-                check_relayed(taken, &head);
+            if taken.is_whole && taken.head.is_some_and(|head| head.method != Method::Connect) {
+                check_relayed(taken);
             }
         }
         let is_server = !self.taken.is_empty();
@@ -237,10 +245,11 @@ impl Owner {
             self.taken.iter().any(|taken| taken.head.is_some_and(|head| head.method == Method::Connect));
         if is_server && !has_tunnel && !self.connection.has_failed() {
             let mut rest = &self.out[..];
-            for taken in self.taken.iter().filter(|taken| taken.is_answered) {
+            for taken in &self.taken {
+                let Some(n) = taken.answer else { continue };
                 let to_head = taken.head.is_some_and(|head| head.method == Method::Head);
-                let Some(behind) = response(rest, to_head) else { break };
-                rest = behind;
+                let behind = response(rest, n, to_head);
+                rest = behind.unwrap_or_else(|| panic!("no answer {n}: {}", self.out.escape_ascii()));
             }
             // What a client that cannot be understood is told at last.
             assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 400 "), "{}", rest.escape_ascii());
@@ -249,7 +258,7 @@ impl Owner {
 }
 
 /// The request as the next hop gets it.
-fn check_relayed(taken: &Taken, head: &RequestHead) {
+fn check_relayed(taken: &Taken) {
     let config = Arc::new(ConnectionConfig::default());
     let mut client = Connection::new(Role::Client, config, SEED, HEAD_MAX);
     let end = taken.content.is_empty() && taken.trailers.is_none();
@@ -262,72 +271,129 @@ fn check_relayed(taken: &Taken, head: &RequestHead) {
     }
     while client.cut().is_some() {}
     let octets = client.transmit();
-    let (lines, content, rest) =
-        read(octets, head.method == Method::Connect).expect("another voice reads it");
-    assert_eq!(content, taken.content, "{}", octets.escape_ascii());
-    assert!(rest.is_empty(), "a second message: {}", octets.escape_ascii());
-    let first = |name: &str| lines.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone());
-    let hosts = lines.iter().filter(|(name, _)| name == "host").count();
-    assert_eq!(hosts, 1);
-    assert_eq!(first("host").as_deref(), taken.fields.value_of(FieldName::Authority));
-    let method = taken.fields.value_of(FieldName::Method).unwrap_or_default();
-    assert!(octets.starts_with(method));
+    let message = read(octets).unwrap_or_else(|| panic!("another voice reads it: {}", octets.escape_ascii()));
+    assert_eq!(message.content, taken.content, "{}", octets.escape_ascii());
+    assert!(message.rest.is_empty(), "a second message: {}", octets.escape_ascii());
+    let value = |name| taken.fields.value_of(name).unwrap_or_default().to_vec();
+    let said = (message.method.into_bytes(), message.target.into_bytes());
+    assert_eq!(said, (value(FieldName::Method), value(FieldName::Path)), "{}", octets.escape_ascii());
+    let hosts: Vec<_> =
+        message.lines.iter().filter(|(name, _)| name == "host").map(|(_, value)| value).collect();
+    assert_eq!(hosts, [&value(FieldName::Authority)]);
+    assert_eq!(
+        message.lines.iter().filter(|line| is_relayed(line)).cloned().collect::<Vec<_>>(),
+        lines_of(&taken.fields)
+    );
+    let trailers = taken.trailers.as_ref().map_or_else(Vec::new, lines_of);
+    assert_eq!(message.trailers, trailers, "{}", octets.escape_ascii());
 }
 
-type Message<'a> = (Vec<(String, Vec<u8>)>, Vec<u8>, &'a [u8]);
+type Line = (String, Vec<u8>);
+
+/// Whether the line is one that the next hop gets as it came. Others are of one connection, or say where the message ends.
+fn is_relayed((name, _): &Line) -> bool {
+    const OWN: [&str; 9] = [
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "te",
+        "connection",
+        "proxy-connection",
+        "keep-alive",
+        "upgrade",
+        "http2-settings",
+    ];
+    !OWN.contains(&&**name) && !name.starts_with(':')
+}
+
+/// The lines of a section that the next hop gets: crumbs joined (RFC 9113 section 8.2.3), and control octets, of which a server of HTTP/1.1 takes none.
+fn lines_of(fields: &FieldSection) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    for one in fields.iter() {
+        let name = String::from_utf8_lossy(one.name).into_owned();
+        match lines.iter_mut().find(|(other, _)| name == "cookie" && *other == name) {
+            Some((_, crumbs)) => crumbs.extend([b"; ", one.value].concat()),
+            None => lines.push((name, one.value.to_vec())),
+        }
+    }
+    lines.retain(is_relayed);
+    // An empty crumb ends the line with a blank, which nobody reads.
+    lines.iter_mut().for_each(|(_, value)| value.truncate(value.trim_ascii_end().len()));
+    lines
+}
+
+/// The status and the content of the answer with this number: no two among those that an input has are the same.
+fn answer(n: usize) -> (String, String) {
+    ((230 + n % 60).to_string(), format!("{:02}", n % 100))
+}
+
+/// A request as another voice reads it.
+struct Message<'a> {
+    method: String,
+    target: String,
+    lines: Vec<Line>,
+    content: Vec<u8>,
+    trailers: Vec<Line>,
+    rest: &'a [u8],
+}
 
 /// The plainest reading of one request.
-fn read(octets: &[u8], is_tunnel: bool) -> Option<Message<'_>> {
+fn read(octets: &[u8]) -> Option<Message<'_>> {
     let mut headers = [httparse::EMPTY_HEADER; 256];
     let mut request = httparse::Request::new(&mut headers);
     let httparse::Status::Complete(end) = request.parse(octets).ok()? else { return None };
-    let lines: Vec<(String, Vec<u8>)> =
-        request.headers.iter().map(|one| (one.name.to_ascii_lowercase(), one.value.to_vec())).collect();
-    if is_tunnel {
-        return Some((lines, Vec::new(), &octets[end..]));
-    }
-    let (content, rest) = content(&lines, &octets[end..], false)?;
-    Some((lines, content, rest))
+    let (method, target) = (request.method?.to_owned(), request.path?.to_owned());
+    let lines = lines_read(request.headers);
+    let Content { content, trailers, rest } = content(&lines, &octets[end..], false)?;
+    Some(Message { method, target, lines, content, trailers, rest })
 }
 
-/// One final response, and what stands behind it.
-fn response(octets: &[u8], to_head: bool) -> Option<&[u8]> {
+fn lines_read(headers: &[httparse::Header<'_>]) -> Vec<Line> {
+    headers.iter().map(|one| (one.name.to_ascii_lowercase(), one.value.to_vec())).collect()
+}
+
+/// The final response with this number, and what stands behind it.
+fn response(octets: &[u8], n: usize, to_head: bool) -> Option<&[u8]> {
     let mut headers = [httparse::EMPTY_HEADER; 256];
     let mut response = httparse::Response::new(&mut headers);
     let httparse::Status::Complete(end) = response.parse(octets).ok()? else { return None };
-    if response.code != Some(203) {
+    let (status, expected) = answer(n);
+    if response.code?.to_string() != status {
         return None;
     }
     if to_head {
         return Some(&octets[end..]);
     }
-    let lines: Vec<(String, Vec<u8>)> =
-        response.headers.iter().map(|one| (one.name.to_ascii_lowercase(), one.value.to_vec())).collect();
-    let (content, rest) = content(&lines, &octets[end..], true)?;
-    assert_eq!(content, b"ok");
+    let lines = lines_read(response.headers);
+    let Content { content, rest, .. } = content(&lines, &octets[end..], true)?;
+    assert_eq!(content, expected.as_bytes());
     Some(rest)
 }
 
-fn content<'a>(
-    lines: &[(String, Vec<u8>)],
-    octets: &'a [u8],
-    until_close: bool,
-) -> Option<(Vec<u8>, &'a [u8])> {
+/// What follows a head.
+struct Content<'a> {
+    content: Vec<u8>,
+    trailers: Vec<Line>,
+    rest: &'a [u8],
+}
+
+fn content<'a>(lines: &[Line], octets: &'a [u8], until_close: bool) -> Option<Content<'a>> {
     let all = |wanted: &str| lines.iter().filter(|(name, _)| name == wanted).collect::<Vec<_>>();
+    let plain = |content: &[u8], rest| Content { content: content.to_vec(), trailers: Vec::new(), rest };
     match (&all("transfer-encoding")[..], &all("content-length")[..]) {
-        ([], []) if until_close => Some((octets.to_vec(), &[])),
-        ([], []) => Some((Vec::new(), octets)),
+        ([], []) if until_close => Some(plain(octets, &[])),
+        ([], []) => Some(plain(b"", octets)),
         ([], [(_, value)]) => {
             let length: usize = std::str::from_utf8(value).ok()?.parse().ok()?;
             let (content, rest) = octets.split_at_checked(length)?;
-            Some((content.to_vec(), rest))
+            Some(plain(content, rest))
         }
         ([(_, value)], []) if value == b"chunked" => chunks(octets),
         _ => panic!("a message with two ends: {lines:?}"),
     }
 }
 
-fn chunks(mut rest: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+fn chunks(mut rest: &[u8]) -> Option<Content<'_>> {
     let mut content = Vec::new();
     loop {
         let end = rest.windows(2).position(|two| two == b"\r\n")?;
@@ -340,13 +406,17 @@ fn chunks(mut rest: &[u8]) -> Option<(Vec<u8>, &[u8])> {
         content.extend_from_slice(chunk);
         rest = behind.strip_prefix(b"\r\n")?;
     }
+    let mut trailers = Vec::new();
     loop {
         let end = rest.windows(2).position(|two| two == b"\r\n")?;
         let line = &rest[..end];
         rest = &rest[end + 2..];
         if line.is_empty() {
-            return Some((content, rest));
+            return Some(Content { content, trailers, rest });
         }
+        let colon = line.windows(2).position(|two| two == b": ")?;
+        let name = String::from_utf8_lossy(&line[..colon]).to_ascii_lowercase();
+        trailers.push((name, line[colon + 2..].to_vec()));
     }
 }
 
