@@ -625,6 +625,70 @@ fn e8_nobody_waits_for_long_beside_an_idle_connection() {
     judge(&ledger, &police).unwrap();
 }
 
+/// As many as are the minimum stay, and no more.
+#[test]
+fn e5_more_than_the_minimum_stay() {
+    let (mut config, mut ledger) = waiting_for_one_endpoint();
+    let target = ledger.targets[&1];
+    ledger.targets.insert(2, target);
+    let mut police =
+        [0, 1, 2].map(|link| Police::new(link, if link == 0 { Side::Front } else { Side::Backend }, 0, 1));
+    for police in &mut police[1..] {
+        let settings = Frame::Settings { ack: false, settings: vec![] }.encode();
+        police.delivered(&settings, true, &mut ledger).unwrap();
+    }
+    let idle = u64::try_from(config.timeouts.backend_idle.as_nanos()).unwrap();
+    ledger.now = 3 * idle;
+    let mut judge = |min| {
+        config.upstreams[0].connections_min = min;
+        invariants::e5_idle_connections_go(&mut Scene {
+            ledger: &ledger,
+            checks: &mut Checks::default(),
+            police: &police,
+            view: &View::default(),
+            seen: &Inspection::default(),
+            config: &config,
+            next_timeout: None,
+            draining: false,
+            late: false,
+            turns: &mut Turns::default(),
+            beside: &mut Beside::default(),
+            slack: SECOND,
+        })
+    };
+    assert_breaks("E5", judge(0));
+    assert_breaks("E5", judge(1));
+    judge(2).unwrap();
+}
+
+/// The time in a queue is that of the request's own upstream.
+#[test]
+fn t4_e6_another_upstreams_queue_excuses_nobody() {
+    let (mut config, mut ledger) = waiting_for_one_endpoint();
+    let mut other = config.upstreams[0].clone();
+    (other.name, other.queue_max) = ("other".into(), 1);
+    other.queue_timeout = Duration::from_millis(1);
+    config.upstreams[0].queue_timeout = Duration::from_secs(10);
+    config.upstreams[0].queue_max = 10_000;
+    config.upstreams.push(other);
+    ledger.upstreams.clone_from(&config.upstreams);
+    ledger.now = SECOND;
+    let police = [Police::new(0, Side::Front, 0, 1), Police::new(1, Side::Backend, SECOND / 2, 1)];
+    let after = |cause, seconds| {
+        let mut record = end_of_9(Outcome::LocalReply(cause), 503);
+        record.ended = Instant::ZERO + Duration::from_secs(seconds);
+        record
+    };
+    let mut judge = |record: &EndRecord| {
+        invariants::t4_no_deadline_acts_early(&mut ledger, record, &config)?;
+        invariants::e6_only_the_hopeless_are_told(&mut ledger, &police, record, &config)
+    };
+    assert_breaks("T4", judge(&after(Cause::QueueLimit, 9)));
+    judge(&after(Cause::QueueLimit, 10)).unwrap();
+    assert_breaks("E6", judge(&after(Cause::ConnectionTimeout, 9)));
+    judge(&after(Cause::ConnectionTimeout, 10)).unwrap();
+}
+
 #[test]
 fn e6_told_although_somebody_comes_or_nobody_has_failed_lately() {
     let judge = |change: fn(&mut Police), now| {

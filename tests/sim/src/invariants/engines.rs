@@ -110,18 +110,27 @@ fn e1_engines_are_few(scene: &mut Scene<'_>, link: usize) -> Result<(), Violatio
 
 /// **E5** (after every step). An engine that nobody needs gives its connection up when the idle time is over. It may be
 /// looked at lazily: the deadline of an earlier idleness is noticed first. While requests wait, they may wait for it: for
-/// streams that its backend does not allow now, or for memory.
-fn e5_idle_connections_go(scene: &mut Scene<'_>) -> Result<(), Violation> {
+/// streams that its backend does not allow now, or for memory. As many as are the minimum of an endpoint stay there.
+pub fn e5_idle_connections_go(scene: &mut Scene<'_>) -> Result<(), Violation> {
     let idle = u64::try_from(scene.config.timeouts.backend_idle.as_nanos()).unwrap_or(u64::MAX);
     let most = idle.saturating_mul(2) + scene.slack;
     let now = scene.ledger.now;
     let alone = now.saturating_sub(scene.ledger.queued_at);
     let idle_for = |police: &crate::police::Police| police.idle_for(now).map(|time| time.min(alone));
-    let lazy = scene.police.iter().position(|police| idle_for(police).is_some_and(|time| time > most));
-    let kept = scene.config.upstreams.iter().any(|upstream| upstream.connections_min > 0);
-    let given_up = !kept && scene.police.iter().any(|police| police.was_given_up_after(idle));
-    scene.checks.premise("E5", given_up);
-    scene.checks.check("E5", lazy.is_none() || kept, || format!("link {lazy:?} is idle and stays"))
+    let lazy = |link: &usize| idle_for(&scene.police[*link]).is_some_and(|time| time > most);
+    let lazy: Vec<usize> = (0..scene.police.len()).filter(lazy).collect();
+    let to = |link: usize| scene.ledger.targets.get(&link);
+    // So many of an endpoint's are kept for each upstream that has it.
+    let too_many = lazy.iter().find(|&&link| {
+        let there = lazy.iter().filter(|&&other| to(other) == to(link)).count();
+        let upstreams =
+            scene.config.upstreams.iter().filter(|upstream| leads_to(scene.ledger, link, upstream));
+        there > upstreams.map(|upstream| upstream.connections_min as usize).sum()
+    });
+    scene.checks.premise("E5", scene.police.iter().any(|police| police.was_given_up_after(idle)));
+    scene
+        .checks
+        .check("E5", too_many.is_none(), || format!("link {too_many:?} of {lazy:?} is idle and stays"))
 }
 
 /// Whether there is memory for every request there is and one more, so that nobody can be waiting for it.
@@ -306,9 +315,8 @@ pub fn e6_only_the_hopeless_are_told(
     );
     let upstream = rid_of(record).and_then(|rid| ledger.upstream(rid));
     let Some(upstream) = upstream.filter(|_| broken && record.attempts == 0) else { return Ok(()) };
-    let longest = config.upstreams.iter().map(|upstream| upstream.queue_timeout).min().unwrap_or_default();
     let in_vain = record.outcome == Outcome::LocalReply(Cause::ConnectionTimeout)
-        && record.ended.saturating_since(record.accepted) >= longest;
+        && record.ended.saturating_since(record.accepted) >= upstream.queue_timeout;
     let arrived = rid_of(record).map_or(0, |rid| ledger.traces.get(&rid).map_or(0, |trace| trace.arrived));
     let hopeless = in_vain || is_hopeless(ledger, police, (upstream, arrived), config);
     ledger.check("E6", hopeless, || format!("told though it could wait: {:?}", record.outcome))

@@ -81,11 +81,11 @@ pub fn t4_no_deadline_acts_early(
             (since(record.accepted), if whole { timeouts.response } else { timeouts.stream_idle })
         }
         Cause::QueueLimit if record.ended > record.accepted && record.attempts == 0 => {
-            // A queue that is full, or a policy that lets nobody wait, need no time.
-            let full = |u: &UpstreamConfig| u.on_saturation == Saturation::Refuse || u.queue_max < 1000;
-            let refuses = config.upstreams.iter().any(full);
-            let limit = config.upstreams.iter().map(|upstream| upstream.queue_timeout).min();
-            (since(record.accepted), limit.filter(|_| !refuses).unwrap_or_default())
+            // A queue that is full, or a policy that lets nobody wait, need no time: its own.
+            let full = |u: &&UpstreamConfig| u.on_saturation == Saturation::Refuse || u.queue_max < 1000;
+            let upstream = rid_of(record).and_then(|rid| ledger.upstream(rid));
+            let limit = upstream.filter(|of| !full(of)).map(|upstream| upstream.queue_timeout);
+            (since(record.accepted), limit.unwrap_or_default())
         }
         // Its connection took no output, by a clock of its own.
         Cause::StreamIdle if is_left_out(ledger, record) => return Ok(()),
