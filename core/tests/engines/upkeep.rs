@@ -1,6 +1,6 @@
 //! What keeps engines in good order: shares of memory, windows that grow, PING on suspicion, age, a minimum.
 
-use shuntyard_core::config::ConnectionConfig;
+use shuntyard_core::config::{ConnectionConfig, Scope};
 use shuntyard_core::h2::ClientEvent;
 use shuntyard_core::key::ConnId;
 use shuntyard_core::record::{Cause, Outcome};
@@ -414,6 +414,49 @@ fn b78_a_minimum_of_connections_is_kept_and_used() {
     memory.wait(Duration::from_secs(130));
     assert_eq!(memory.gateway.view().backends, 2, "idleness does not end them");
     assert_eq!(memory.dials.len(), 3);
+}
+
+/// Who came at one moment is not asked to leave at one: that would bring all of them back together.
+#[test]
+fn clients_of_one_moment_leave_over_at_least_a_tenth_of_their_time() {
+    const AGE: u64 = 1000;
+    let mut memory = Memory::new(|config| {
+        config.timeouts.front_age = Duration::from_secs(AGE);
+        config.timeouts.front_idle = Duration::from_secs(10 * AGE);
+    });
+    let mut clients: Vec<_> = (0..50).map(|_| memory.connect(ConnectionConfig::default())).collect();
+    memory.settle();
+    let mut left = Vec::new();
+    for second in (0..=AGE + AGE / 10 + 10).step_by(5) {
+        clients.retain(|&client| {
+            let stays = frames(&mut memory, client, GOAWAY) == 0;
+            left.extend((!stays).then_some(second));
+            stays
+        });
+        memory.wait(Duration::from_secs(5));
+    }
+    assert_eq!((left.len(), clients.len()), (50, 0), "{left:?}");
+    let (first, last) = (left[0], left[49]);
+    assert!(first >= AGE - AGE / 10 && last - first >= AGE / 10, "{left:?}");
+}
+
+/// What is beyond the minimum goes when its time is over.
+#[test]
+fn b78_idle_connections_beyond_the_minimum_go() {
+    let mut memory = Memory::new(|config| {
+        config.upstreams[0].connections_min = 1;
+        config.upstreams[0].share = Scope::None;
+    });
+    let client = memory.connect(ConnectionConfig::default());
+    for n in 0..4 {
+        ask(&mut memory, client, &format!("/{n}"));
+    }
+    assert_eq!(answer_all(&mut memory).len(), 4);
+    assert_eq!(memory.gateway.view().backends, 4, "one for each request");
+    let idle = memory.config().timeouts.backend_idle;
+    memory.wait(3 * idle);
+    assert_eq!(memory.gateway.view().backends, 1);
+    assert_eq!(memory.dials.len(), 4, "nobody replaces what nobody needs");
 }
 
 #[test]

@@ -221,6 +221,38 @@ fn f18_b66_a_backend_that_refuses_everything_is_not_hammered() {
     assert!(is_at_rest(&memory));
 }
 
+/// Those that were refused together do not come back together: at some time between half a pause and a whole one, each at its own.
+#[test]
+fn b66_refused_together_they_come_back_one_by_one() {
+    const REQUESTS: usize = 40;
+    let (mut memory, client) = with_client(|_| {});
+    for n in 0..REQUESTS {
+        begin(&mut memory, client, Method::GET, &format!("/{n}"), true);
+    }
+    memory.settle();
+    let backend = the_backend(&memory);
+    // The first pause is none.
+    for _ in 0..2 {
+        let all = arrived(&mut memory, backend);
+        assert_eq!(all.len(), REQUESTS);
+        for request in all {
+            refuse(&mut memory, backend, request.stream, ErrorCode::REFUSED_STREAM);
+        }
+    }
+    let refused = memory.now;
+    let mut back = Vec::new();
+    while back.len() < REQUESTS {
+        wait(&mut memory, Duration::from_micros(100));
+        let after = memory.now.saturating_since(refused);
+        back.extend(arrived(&mut memory, backend).iter().map(|_| after));
+        assert!(after < Duration::from_secs(1), "{back:?}");
+    }
+    let spread = back[REQUESTS - 1] - back[0];
+    assert!(spread >= back[REQUESTS - 1] / 4, "{back:?}");
+    back.dedup();
+    assert!(back.len() > REQUESTS / 2, "{back:?}");
+}
+
 /// The queue's deadline counts all the time that a request waits, between attempts as well.
 #[test]
 fn b66_the_deadline_of_the_queue_ends_the_pauses() {
