@@ -151,6 +151,34 @@ mod tests {
         assert_eq!(bound(true, 3).total(), 3 * secure.total());
     }
 
+    /// Numbers, not formulas: who changes what is counted changes them here, too. What is of the size of structures lies between two.
+    #[test]
+    fn what_takes_memory_beside_the_core_in_numbers() {
+        let app: std::net::SocketAddr = "127.0.0.1:9000".parse().expect("an address");
+        let mut config = Config::new(vec![app.into()]);
+        config.upstreams[0].endpoints[0].tls = Some(shuntyard_core::config::Alpn::Either);
+        config.upstreams[0].connections_max = 2;
+        config.upstreams[0].http1_connections_max = 3;
+        config.upstreams[0].retry.unprocessed_attempts = 6;
+        config.max_fronts = 10;
+        config.front.max_concurrent_streams = 5;
+        let beside = Beside { tls_with_clients: true, records: true, recording: true };
+        let bound = memory_bound(&config, beside, 1);
+        let term = |name: &str| bound.terms.iter().find(|(term, _)| *term == name).expect("it is there").1;
+        // 320 KiB for each of ten clients and four connections to the backend, and once more for a worker's own buffers.
+        assert_eq!((term("TLS with clients"), term("TLS with backends")), (11 * 327_680, 5 * 327_680));
+        // Eight places for six attempts of each of fifty requests.
+        let attempts = term("attempts that the access log waits with");
+        assert!((50 * 8 * 100..50 * 8 * 400).contains(&attempts), "{attempts}");
+        // 32 MiB in the queue; lines of 64 KiB and of a head of 139,264 octets in which each is escaped, twice: 1,802,240.
+        let log = term("access log");
+        assert!((33_554_432 + 1_802_240..36_000_000).contains(&log), "{log}");
+        // What is not written yet, and how far fourteen connections have come.
+        let recording = term("recording");
+        let each = (recording - 1_179_648) / 14;
+        assert!((2 * 64..2 * 1024).contains(&each), "{recording}");
+    }
+
     /// All workers have one log. What waits for the end of a request waits on its worker.
     #[test]
     fn the_bound_counts_the_access_log_where_there_is_one() {
