@@ -1,5 +1,7 @@
 //! The program in the hands of its operator: what is checked before it runs, reloads, the admin address, figures.
 
+#[path = "../core/transport/tests/common/mod.rs"]
+mod authority;
 mod process;
 
 use std::collections::BTreeMap;
@@ -11,6 +13,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use authority::Authority;
 use process::{PATIENCE, Process, Program, run, shuntyard};
 
 const BACKEND: [&str; 2] = ["--backend", "h2c://127.0.0.1:9"];
@@ -642,6 +645,76 @@ fn the_log_says_which_upstream_could_not_be_dialled() {
     assert!(line.contains(r#""upstream":"app""#), "{line}");
 }
 
+/// Whose word about clients is taken is in the log from the first request on, and another after a reload.
+#[test]
+fn the_log_believes_proxies_that_are_trusted_now() {
+    let folder = Folder::new("trusted");
+    let upstream = serving(&[&backend()]);
+    let file = folder.file("a.toml", &format!("{upstream}[forwarding]\ntrusted_proxies = [\"127.0.0.1\"]\n"));
+    let log = folder.0.join("log");
+    let program = Program::start(&["--config", &file, "--access-log", log.to_str().unwrap()]);
+    let ask = |path: &str| {
+        let mut client = TcpStream::connect(("127.0.0.1", program.port())).unwrap();
+        let fields = "host: a\r\nx-forwarded-for: 192.0.2.7\r\nconnection: close\r\n";
+        client.write_all(format!("GET {path} HTTP/1.1\r\n{fields}\r\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+        lines_of(&log, &format!("\"url.path\":\"{path}\""))
+    };
+    assert_eq!(ask("/trusted")["client.address"], "192.0.2.7");
+    folder.file("a.toml", &upstream);
+    program.process.signal("HUP");
+    program.process.find_line("the reload", |line| line.contains("reloaded").then_some(()));
+    assert_eq!(ask("/nobody")["client.address"], "127.0.0.1");
+    program.end();
+}
+
+/// The line of a log that has these words, when it is there.
+fn lines_of(log: &std::path::Path, words: &str) -> serde_json::Value {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let lines = fs::read_to_string(log).unwrap();
+        if let Some(line) = lines.lines().find(|line| line.contains(words)) {
+            return serde_json::from_str(line).unwrap();
+        }
+        assert!(Instant::now() < until, "{words} is not in {lines}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn the_log_shows_queries_to_who_asks_for_them() {
+    let folder = Folder::new("queries");
+    for (name, more, query) in [("none", &[][..], None), ("all", &["--access-log-query"][..], Some("b=1"))] {
+        let log = folder.0.join(name);
+        let args = ["--backend", &*backend(), "--access-log", log.to_str().unwrap()];
+        let program = Program::start(&[&args[..], more].concat());
+        assert!(get(program.port(), "/a?b=1").starts_with("HTTP/1.1 204 "));
+        let line = lines_of(&log, "\"url.path\":\"/a\"");
+        assert_eq!(line.get("url.query").and_then(|query| query.as_str()), query, "{line}");
+        program.end();
+    }
+}
+
+/// A browser may be told that any name means this machine: the pages are for those who say which machine they mean, unless others may come anyway.
+#[test]
+fn the_admin_address_answers_to_names_of_this_machine_only_unless_others_may_come() {
+    for (more, host, status) in [
+        (&[][..], "evil.example", "403"),
+        (&[], "127.0.0.1", "200"),
+        (&["--admin-allow-remote"], "evil.example", "200"),
+    ] {
+        let program = Program::start(&[&BACKEND[..], &ADMIN, more].concat());
+        let mut client = TcpStream::connect(("127.0.0.1", admin(&program.process))).unwrap();
+        client.write_all(format!("GET /livez HTTP/1.1\r\nhost: {host}\r\n\r\n").as_bytes()).unwrap();
+        let mut line = [0; 12];
+        client.read_exact(&mut line).unwrap();
+        assert_eq!(String::from_utf8_lossy(&line), format!("HTTP/1.1 {status}"), "{host} {more:?}");
+        program.end();
+    }
+}
+
 /// Stderr says which address did not answer, and why: access log and figures need not be there.
 #[test]
 fn a_dial_that_fails_is_told_with_its_address_and_the_systems_reason() {
@@ -810,4 +883,77 @@ fn certificates_are_read_again_at_a_hangup() {
     folder.file("cert.pem", &pem);
     told("have changed and are shown from now on");
     program.end();
+}
+
+/// A gateway that speaks TLS, and one before it that shows it a certificate.
+struct Chain {
+    back: Process,
+    front: Program,
+}
+
+impl Chain {
+    /// `trust`: what the one before is told of the other's certificate.
+    fn start(folder: &Folder, trust: &str) -> Self {
+        let authority = Authority::new();
+        let (cert, key) = authority.issue_pem(&["origin.test"], |_| {});
+        let cert = folder.file("cert.pem", std::str::from_utf8(&cert).unwrap());
+        let key = folder.file("key.pem", std::str::from_utf8(&key).unwrap());
+        let ca = folder.file("ca.pem", std::str::from_utf8(&authority.pem()).unwrap());
+        let tls = format!(
+            "tls = {{ cert = {cert:?}, key = {key:?}, client_auth = \"required\", client_ca = {ca:?} }}\n"
+        );
+        let listen = format!("[[listen]]\naddress = \"127.0.0.1:0\"\n{tls}");
+        let file = folder.file("back.toml", &format!("{listen}{}", serving(&[&backend()])));
+        let back = Process::spawn(&mut shuntyard(&[&["run", "--config", &*file], &ADMIN[..]].concat()));
+        let port = back.find_line("the port of TLS", |line| {
+            let rest = line.strip_prefix("listening on 127.0.0.1:")?.strip_suffix(" over TLS)")?;
+            rest.split(' ').next()?.parse::<u16>().ok()
+        });
+        // Nobody but the one behind ends a connection in the time of a test.
+        let limits = "[limits]\nbackend_idle_timeout = \"1h\"\n";
+        let shown = format!("[upstream.app.tls]\n{trust}\ncert = {cert:?}\nkey = {key:?}\n");
+        // Two gateways in a row need names of their own.
+        let text =
+            format!("via = \"before\"\n{}{shown}{limits}", serving(&[&format!("https://127.0.0.1:{port}")]));
+        let front = Program::start(&["--config", &folder.file("front.toml", &text)]);
+        Self { back, front }
+    }
+}
+
+/// Who has shown a certificate is asked to come again when other authorities are trusted, and nobody when the same were read again.
+#[test]
+fn clients_with_certificates_part_when_their_authorities_change() {
+    let folder = Folder::new("parted");
+    let Chain { back, front } = Chain::start(&folder, "insecure = true");
+    let admin = admin(&back);
+    let closed = || figure(admin, "shuntyard_front_connections_closed_total");
+    assert!(get(front.port(), "/").starts_with("HTTP/1.1 204 "));
+    back.signal("HUP");
+    back.find_line("the hangup", |line| line.contains("were read again").then_some(()));
+    assert!(get(front.port(), "/").starts_with("HTTP/1.1 204 "));
+    assert_eq!(closed(), 0.0, "nothing has changed");
+    folder.file("ca.pem", std::str::from_utf8(&Authority::new().pem()).unwrap());
+    back.signal("HUP");
+    let until = Instant::now() + Duration::from_secs(30);
+    while closed() == 0.0 {
+        assert!(Instant::now() < until, "the connection stays: {}", back.log());
+        thread::sleep(Duration::from_millis(20));
+    }
+    front.end();
+    back.signal("TERM");
+}
+
+/// RFC 9110 section 4.3.4: it is logged. Access log and figures need not be there.
+#[test]
+fn a_backend_that_does_not_prove_itself_is_told() {
+    let folder = Folder::new("unproven");
+    let other = folder.file("other.pem", std::str::from_utf8(&Authority::new().pem()).unwrap());
+    let trust = format!("ca = {other:?}\nserver_name = \"origin.test\"");
+    let Chain { back, front } = Chain::start(&folder, &trust);
+    assert!(get(front.port(), "/").starts_with("HTTP/1.1 502 "));
+    front.process.find_line("the reason", |line| {
+        line.starts_with("warning: TLS with 127.0.0.1 of upstream app failed: ").then_some(())
+    });
+    front.end();
+    back.signal("TERM");
 }

@@ -123,6 +123,8 @@ struct Account {
     attempts: Mutex<Vec<AttemptRecord>>,
     /// Why handshakes of clients failed.
     turned_away: Mutex<Vec<TlsFailure>>,
+    /// Why handshakes with backends failed, and with whom.
+    unproven: Mutex<Vec<(String, TlsFailure)>>,
     /// Why connections were not introduced.
     strangers: Mutex<Vec<NotIntroduced>>,
 }
@@ -201,6 +203,11 @@ impl Running {
         self.account.turned_away.lock().unwrap().clone()
     }
 
+    /// Why handshakes with backends have failed so far, each with its upstream and host.
+    pub(crate) fn unproven(&self) -> Vec<(String, TlsFailure)> {
+        self.account.unproven.lock().unwrap().clone()
+    }
+
     /// Why connections were not introduced, so far.
     pub(crate) fn strangers(&self) -> Vec<NotIntroduced> {
         self.account.strangers.lock().unwrap().clone()
@@ -225,6 +232,8 @@ impl Account {
         Arc::new(move |notice| {
             if let Notice::HandshakeFailed { failure, .. } = notice {
                 self.turned_away.lock().unwrap().push(failure);
+            } else if let Notice::BackendTlsFailed { upstream, host, failure } = notice {
+                self.unproven.lock().unwrap().push((format!("{upstream} {host}"), failure));
             } else if let Notice::NotIntroduced { reason, .. } = notice {
                 self.strangers.lock().unwrap().push(reason);
             } else if let Notice::Record { record, .. } = notice {

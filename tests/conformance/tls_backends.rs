@@ -9,6 +9,7 @@ use http::StatusCode;
 use shuntyard_adapter::{Backs, Options};
 use shuntyard_core::config::{Alpn, Config, EndpointConfig, Host, Protocol};
 use shuntyard_core::h2::{ClientEvent, StreamKey};
+use shuntyard_core::tls::TlsFailure;
 use shuntyard_requirements::req;
 use shuntyard_transport::{BackTls, ClientAuth, FrontTls, Identity, Trust};
 
@@ -124,6 +125,7 @@ fn b10_a_backend_that_does_not_prove_itself_gets_nothing(adapter: &dyn Adapter) 
         (authority.issue(&[HOST]), &BOTH[1..], "tls_alert_received"),
         (authority.issue(&[HOST]), &[][..], "tls_protocol_error"),
     ];
+    let mut failures = Vec::new();
     for (identity, offered, cause) in identities {
         let origin = SecureOrigin::start(&FrontTls::new(&[identity], offered, &ClientAuth::Off).unwrap());
         let (server, _) = start(adapter, &origin, Alpn::Http2, &trusting(&authority));
@@ -131,8 +133,22 @@ fn b10_a_backend_that_does_not_prove_itself_gets_nothing(adapter: &dyn Adapter) 
         assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
         let status = answer.headers["proxy-status"].to_str().unwrap();
         assert!(status.contains(&format!("error={cause}")), "{status}");
+        // Whoever observes is told, and logs it.
+        let told = server.unproven();
+        assert!(!told.is_empty() && told.iter().all(|(of, _)| of.starts_with("default ")), "{told:?}");
+        failures.push(told[0].1);
         server.end_and_replay();
     }
+    assert_eq!(
+        failures,
+        [
+            TlsFailure::CertificateExpired,
+            TlsFailure::CertificateUnknownIssuer,
+            TlsFailure::CertificateWrongName,
+            TlsFailure::AlertReceived(120),
+            TlsFailure::NoProtocol,
+        ]
+    );
 }
 
 fn a_backend_in_clear_is_told_from_one_with_tls(adapter: &dyn Adapter) {
