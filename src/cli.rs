@@ -395,6 +395,17 @@ mod tests {
     }
 
     #[test]
+    fn a_recording_has_the_size_that_is_said() {
+        let args = ["shuntyard", "run", "--backend", "h2c://127.0.0.1:9", "--record", "a", "--record-max"];
+        for max in [1, 7] {
+            let cli = Cli::parse_from(args.iter().map(|&arg| arg.to_owned()).chain([max.to_string()]));
+            let Command::Run(args) = cli.command else { panic!("another command") };
+            let options = args.record.options().unwrap();
+            assert_eq!((options.max_octets, options.content), (max << 20, false));
+        }
+    }
+
+    #[test]
     fn every_flag_has_its_variable() {
         for command in Cli::command().get_subcommands() {
             for arg in command.get_arguments() {

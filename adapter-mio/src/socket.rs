@@ -235,3 +235,17 @@ impl Sockets {
 fn place(conn: ConnId) -> usize {
     conn.to_bits() as u32 as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Frames are gathered before they are written: nothing waits for more of them.
+    #[test]
+    fn a_dialled_socket_sends_at_once() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let dialled = Stream::connect(&listener.local_addr().unwrap().into()).unwrap();
+        let Stream::Tcp(stream) = dialled else { panic!("no TCP") };
+        assert!(stream.nodelay().unwrap());
+    }
+}

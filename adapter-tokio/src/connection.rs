@@ -439,3 +439,19 @@ impl State {
         self.gateway.handle_closed(conn, why, self.now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Frames are gathered before they are written: nothing waits for more of them.
+    #[test]
+    fn a_socket_sends_at_once() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        runtime.block_on(async {
+            let dialled = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            assert!(without_delay(dialled).nodelay().unwrap());
+        });
+    }
+}

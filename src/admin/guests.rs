@@ -64,3 +64,43 @@ impl Guests {
         self.there.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::net::TcpListener;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Who has asked gets the answer, also when it came first of all.
+    #[test]
+    fn room_is_made_by_the_oldest_that_has_not_asked() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let guests = Arc::new(Guests::default());
+        let (ready, begun) = channel();
+        let mut clients = Vec::new();
+        for n in 0..=GUESTS_MAX {
+            let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+            clients.push(client);
+            let (stream, _) = listener.accept().unwrap();
+            let ready = ready.clone();
+            let serve = move |mut stream: &TcpStream, owed: &AtomicBool| {
+                owed.store(n < 2, Ordering::Relaxed);
+                ready.send(()).unwrap();
+                // Until either side closes.
+                let _ = stream.read(&mut [0]);
+            };
+            guests.serve(stream, serve).unwrap();
+            begun.recv().unwrap();
+        }
+        // The third is closed; those before have asked, and those behind came later.
+        assert_eq!(clients[2].read(&mut [0]).unwrap(), 0);
+        for (n, client) in clients.iter_mut().enumerate().filter(|(n, _)| *n != 2) {
+            client.set_nonblocking(true).unwrap();
+            assert_eq!(client.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock, "{n}");
+        }
+    }
+}

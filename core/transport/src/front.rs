@@ -257,4 +257,15 @@ mod tests {
             assert_eq!(pair.client.ended, failure.is_some(), "it is told that this is the end");
         }
     }
+
+    /// RFC 8446 section 8: nobody may send what can be replayed.
+    #[test]
+    fn no_early_data_is_taken() {
+        let rcgen::CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(vec!["a.example".to_owned()]).unwrap();
+        let identity = Identity::from_pem(cert.pem().as_bytes(), signing_key.serialize_pem().as_bytes());
+        let front = FrontTls::new(&[identity.unwrap()], &[Protocol::Http2], &ClientAuth::Off).unwrap();
+        let configs = front.0.configs.read().unwrap();
+        assert!(!configs.is_empty() && configs.iter().all(|config| config.max_early_data_size == 0));
+    }
 }
