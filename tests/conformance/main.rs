@@ -29,6 +29,7 @@ mod secure;
 mod seeing;
 mod tls;
 mod tls_backends;
+mod turns;
 
 /// Makes tests of functions that take an adapter.
 macro_rules! on_every_adapter {
