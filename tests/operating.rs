@@ -649,29 +649,34 @@ fn the_log_says_which_upstream_could_not_be_dialled() {
 #[test]
 fn the_log_believes_proxies_that_are_trusted_now() {
     let folder = Folder::new("trusted");
-    let upstream = serving(&[&backend()]);
-    let file = folder.file("a.toml", &format!("{upstream}[forwarding]\ntrusted_proxies = [\"127.0.0.1\"]\n"));
-    let log = folder.0.join("log");
-    let program = Program::start(&["--config", &file, "--access-log", log.to_str().unwrap()]);
-    let ask = |path: &str| {
-        let mut client = TcpStream::connect(("127.0.0.1", program.port())).unwrap();
-        let fields = "host: a\r\nx-forwarded-for: 192.0.2.7\r\nconnection: close\r\n";
-        client.write_all(format!("GET {path} HTTP/1.1\r\n{fields}\r\n").as_bytes()).unwrap();
-        let mut answer = String::new();
-        client.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
-        lines_of(&log, &format!("\"url.path\":\"{path}\""))
-    };
-    assert_eq!(ask("/trusted")["client.address"], "192.0.2.7");
-    folder.file("a.toml", &upstream);
-    program.process.signal("HUP");
-    program.process.find_line("the reload", |line| line.contains("reloaded").then_some(()));
-    assert_eq!(ask("/nobody")["client.address"], "127.0.0.1");
-    program.end();
+    let nobody = serving(&[&backend()]);
+    let trusted = format!("{nobody}[forwarding]\ntrusted_proxies = [\"127.0.0.1\"]\n");
+    let (told, own) = ("192.0.2.7", "127.0.0.1");
+    for (n, texts, clients) in [(1, [&trusted, &nobody], [told, own]), (2, [&nobody, &trusted], [own, told])]
+    {
+        let file = folder.file("a.toml", texts[0]);
+        let log = folder.0.join(format!("log{n}"));
+        let program = Program::start(&["--config", &file, "--access-log", log.to_str().unwrap()]);
+        let ask = |path: &str| {
+            let mut client = TcpStream::connect(("127.0.0.1", program.port())).unwrap();
+            let fields = "host: a\r\nx-forwarded-for: 192.0.2.7\r\nconnection: close\r\n";
+            client.write_all(format!("GET {path} HTTP/1.1\r\n{fields}\r\n").as_bytes()).unwrap();
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+            line_of(&log, &format!("\"url.path\":\"{path}\""))["client.address"].clone()
+        };
+        assert_eq!(ask("/before"), clients[0]);
+        folder.file("a.toml", texts[1]);
+        program.process.signal("HUP");
+        program.process.find_line("the reload", |line| line.contains("reloaded").then_some(()));
+        assert_eq!(ask("/after"), clients[1]);
+        program.end();
+    }
 }
 
 /// The line of a log that has these words, when it is there.
-fn lines_of(log: &std::path::Path, words: &str) -> serde_json::Value {
+fn line_of(log: &std::path::Path, words: &str) -> serde_json::Value {
     let until = Instant::now() + PATIENCE;
     loop {
         let lines = fs::read_to_string(log).unwrap();
@@ -691,7 +696,7 @@ fn the_log_shows_queries_to_who_asks_for_them() {
         let args = ["--backend", &*backend(), "--access-log", log.to_str().unwrap()];
         let program = Program::start(&[&args[..], more].concat());
         assert!(get(program.port(), "/a?b=1").starts_with("HTTP/1.1 204 "));
-        let line = lines_of(&log, "\"url.path\":\"/a\"");
+        let line = line_of(&log, "\"url.path\":\"/a\"");
         assert_eq!(line.get("url.query").and_then(|query| query.as_str()), query, "{line}");
         program.end();
     }
