@@ -136,6 +136,12 @@ fn as_written(fields: &FieldSection, keep: impl Fn(FieldName) -> bool) -> Vec<(S
     all
 }
 
+/// Whether there is a line for the next hop's own use (RFC 7540 section 3.2.1). Who reads it leaves it out, too.
+fn says_settings(octets: &[u8]) -> bool {
+    let line = b"\r\nhttp2-settings:";
+    octets.windows(line.len()).any(|at| at == line)
+}
+
 fn told_lines(told: &Told) -> Vec<(String, String)> {
     let (Told::Request(lines, _) | Told::Response(lines, _) | Told::Trailers(lines) | Told::Interim(lines)) =
         told
@@ -200,6 +206,7 @@ proptest! {
             }
         }
         let octets: Vec<u8> = client.out().chars().map(|octet| octet as u8).collect();
+        prop_assert!(!says_settings(&octets));
         let mut server = Talk::server();
         let told: Vec<Told> = strategies::pieces(&octets, &cuts).into_iter().flat_map(|piece| server.recv(piece)).collect();
         let told = joined(told);
@@ -246,6 +253,7 @@ proptest! {
             server.connection.send_data(stream, b"", true).unwrap();
         }
         let octets: Vec<u8> = server.out().chars().map(|octet| octet as u8).collect();
+        prop_assert!(!says_settings(&octets));
         let mut client = Talk::client();
         client.open(&[&format!(":method: {method}"), ":scheme: http", ":authority: a", ":path: /"], true);
         client.out();
