@@ -47,6 +47,8 @@ struct Taken {
     is_answered: bool,
     /// The number of its answer, which its connection has taken whole.
     answer: Option<usize>,
+    /// Its client has broken a rule behind its head.
+    has_failed: bool,
 }
 
 struct Owner {
@@ -161,6 +163,7 @@ impl Owner {
                     is_whole: end,
                     is_answered: false,
                     answer: None,
+                    has_failed: false,
                 });
             }
             Event::RequestRefused { stream, refusal } => {
@@ -174,6 +177,7 @@ impl Owner {
                     is_whole: false,
                     is_answered: false,
                     answer: None,
+                    has_failed: false,
                 });
             }
             Event::Data { stream, data, credit, end, .. } => {
@@ -195,7 +199,11 @@ impl Owner {
                 }
             }
             // Which of the places it had that were free before is nobody's concern.
-            Event::Failed { error, .. } => self.told.push(format!("failed {error:?}")),
+            Event::Failed { stream, error, .. } => {
+                self.told.push(format!("failed {error:?}"));
+                let failed = self.taken.iter_mut().find(|taken| taken.stream == stream);
+                failed.into_iter().for_each(|taken| taken.has_failed = true);
+            }
             event => self.told.push(format!("{event:?}")),
         }
     }
@@ -246,7 +254,10 @@ impl Owner {
         if is_server && !has_tunnel && !self.connection.has_failed() {
             let mut rest = &self.out[..];
             for taken in &self.taken {
-                let Some(n) = taken.answer else { continue };
+                let Some(n) = taken.answer else {
+                    assert!(taken.has_failed, "a request has no answer: {}", self.out.escape_ascii());
+                    continue;
+                };
                 let to_head = taken.head.is_some_and(|head| head.method == Method::Head);
                 let behind = response(rest, n, to_head);
                 rest = behind.unwrap_or_else(|| panic!("no answer {n}: {}", self.out.escape_ascii()));
