@@ -266,6 +266,6 @@ mod tests {
         let identity = Identity::from_pem(cert.pem().as_bytes(), signing_key.serialize_pem().as_bytes());
         let front = FrontTls::new(&[identity.unwrap()], &[Protocol::Http2], &ClientAuth::Off).unwrap();
         let configs = front.0.configs.read().unwrap();
-        assert!(!configs.is_empty() && configs.iter().all(|config| config.max_early_data_size == 0));
+        assert!(!configs.is_empty() && configs.iter().all(|asked| asked.config.max_early_data_size == 0));
     }
 }
