@@ -13,6 +13,9 @@ use crate::observation::admin_address;
 /// An answer is a line. Whoever says more is somebody else.
 const ANSWER_MAX: u64 = 16 << 10;
 
+/// What the admin address says where all is well.
+const WELL: &str = "ok";
+
 /// Asks, and prints the answer. Whatever is wrong has the same exit code, for those who ask know two.
 pub(crate) fn ask(args: &HealthArgs) -> Result<(), Failure> {
     let unwell = |reason| Failure::Unwell { reason };
@@ -31,14 +34,18 @@ pub(crate) fn ask(args: &HealthArgs) -> Result<(), Failure> {
         let why = if late { format!("no answer within {:?}", args.timeout) } else { plainly(&error) };
         unwell(format!("{address}{path}: {why}"))
     })?;
-    match read(&answer) {
-        Some((200, words)) => {
-            // Whoever closed stdout has the exit code.
-            let _ = writeln!(io::stdout(), "{address}{path}: {words}");
-            Ok(())
-        }
-        Some((status, words)) => Err(unwell(format!("{address}{path}: {words} ({status})"))),
-        None => Err(unwell(format!("{address}{path}: what answers there is no admin address"))),
+    let words = verdict(&answer).map_err(|why| unwell(format!("{address}{path}: {why}")))?;
+    // Whoever closed stdout has the exit code.
+    let _ = writeln!(io::stdout(), "{address}{path}: {words}");
+    Ok(())
+}
+
+/// What is said where all is well, or why it is not. Others say 200, too.
+fn verdict(answer: &[u8]) -> Result<&str, String> {
+    match read(answer) {
+        Some((200, WELL)) => Ok(WELL),
+        Some((status, words)) if status != 200 => Err(format!("{words} ({status})")),
+        _ => Err("what answers there is no admin address".to_owned()),
     }
 }
 
@@ -114,6 +121,15 @@ mod tests {
         assert_eq!(read(b"HTTP/1.1 404 No\r\n\r\n<a>\n<b>").map(|(status, _)| status), Some(404));
         for wrong in [&b""[..], b"HTTP/1.1 200 OK\r\n", b"SSH-2.0-x\r\n", b"HTTP/1.1 200 OK\r\n\r\n\xff"] {
             assert_eq!(read(wrong), None);
+        }
+    }
+
+    #[test]
+    fn what_others_say_is_not_well() {
+        assert_eq!(verdict(b"HTTP/1.1 200 OK\r\n\r\nok\n"), Ok("ok"));
+        assert_eq!(verdict(b"HTTP/1.1 503 No\r\n\r\ndraining\n"), Err("draining (503)".to_owned()));
+        for other in ["HTTP/1.1 200 OK\r\n\r\n<a>\n<b>", "HTTP/1.1 200 OK\r\n\r\nhello\n", "SSH-2.0-x\r\n"] {
+            assert_eq!(verdict(other.as_bytes()), Err("what answers there is no admin address".to_owned()));
         }
     }
 

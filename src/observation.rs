@@ -165,7 +165,7 @@ impl Observation {
             let log = AccessLog::open(args.access_log.clone(), query, trust);
             Some(log.map_err(|error| match &args.access_log {
                 Some(Destination::File(file)) => Failure::AccessLog { file: file.clone(), error },
-                Some(Destination::Stdout) | None => Failure::System { what: "cannot start a thread", error },
+                Some(Destination::Stdout) | None => Failure::System { what: "cannot write to stdout", error },
             })?)
         } else {
             None
@@ -237,7 +237,9 @@ impl Observation {
             }
             Notice::AnsweredInHttp1 { .. } => {}
             Notice::GoAway { endpoint, code, debug_data } => {
-                if let Some(more) = farewells(&format!("{endpoint} {code:?}")) {
+                // Codes without a name are a backend's to choose, and are one kind.
+                let kind = code.name().unwrap_or("unknown");
+                if let Some(more) = farewells(&format!("{endpoint} {kind}")) {
                     tracing::warn!("{}{}", farewell(&endpoint, code, &debug_data), and_more(more));
                 }
             }

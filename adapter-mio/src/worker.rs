@@ -367,7 +367,8 @@ impl Worker {
 
     fn drain(&mut self, deadline: Duration) {
         // Whoever stands in the kernel's queue is connected as far as they know: they are served, not reset, as long as there are descriptors and
-        // places for them. Each socket is closed right behind its queue, for whoever still comes would be.
+        // places for them. Each socket is closed right behind its queue, for whoever still comes would be; one that was
+        // passed to this process stays open elsewhere.
         while let Some(listener) = self.listeners.first_mut() {
             listener.remove_name();
             listener.ready = true;

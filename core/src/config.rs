@@ -62,7 +62,8 @@ pub struct Config {
     /// Client connections that may be idle and keep the memory that they work with. Of more, those sleep that have been idle longest: they
     /// keep what HTTP/2 makes both sides remember, and nothing else. 0 to 10,000,000. Default: 256.
     pub fronts_awake: u32,
-    /// Octets of backend stream windows that may be promised at a time: the worker's byte ledger. At least one initial window of a backend's
+    /// Octets of backend stream windows that may be promised at a time: the worker's byte ledger. Once more than half is, all connections of a client (an
+    /// address) have as much of the rest as is left. At least one initial window of a backend's
     /// stream, at most 2^40. Default: 1 GiB.
     pub ledger_octets: u64,
     /// Octets of that ledger that the requests of one client connection may hold: what exceeds it waits frozen, and disturbs

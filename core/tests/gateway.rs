@@ -451,12 +451,14 @@ fn answer_all_read(memory: &mut Memory, client: ConnId) -> usize {
 #[test]
 fn what_was_cut_but_has_not_left_counts_as_cut_by_a_drain() {
     let mut memory = Memory::new(|_| {});
-    let clients = [(); 2].map(|()| memory.connect(ConnectionConfig::default()));
-    for client in clients {
+    let clients = [(); 3].map(|()| memory.connect(ConnectionConfig::default()));
+    for &client in &clients[..2] {
         memory.client(client).send_request(&get("/"), true).expect("a slot");
     }
     memory.settle();
     memory.deafen(clients[0]);
+    // Of one that is idle nothing but GOAWAY is left to say.
+    memory.deafen(clients[2]);
     let backend = memory.backends()[0];
     for (stream, _) in requests(&mut memory, backend) {
         memory.backend(backend).send_response(stream, &ok(), false).expect("an open stream");
@@ -470,5 +472,5 @@ fn what_was_cut_but_has_not_left_counts_as_cut_by_a_drain() {
     memory.gateway.handle_command(shuntyard_core::gateway::Command::Drain { deadline }, memory.now);
     memory.settle();
     memory.wait(core::time::Duration::from_secs(6));
-    assert_eq!(memory.drained, Some(1), "of two clients that have not gone, one has had all");
+    assert_eq!(memory.drained, Some(1), "of three clients that have not gone, two have had all");
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::admin::CONNECTIONS_SHOWN;
 use crate::admin::sight::Sight;
 
 /// From the end of one look to the begin of the next, however many ask: so there are ten a second at most, and workers serve between them.
@@ -33,8 +34,9 @@ struct Shared {
 }
 
 impl Looks {
-    /// What there is to see: nobody is told what was there before it asked. Who asks while others do shares the look that comes next.
-    pub(super) fn sight(&self, connections_max: usize, take: impl FnOnce() -> Sight) -> Arc<Sight> {
+    /// What there is to see, with at least so many connections listed: nobody is told what was there before it asked. Who asks while others do shares the look
+    /// that comes next.
+    pub(super) fn sight(&self, connections_max: usize, take: impl FnOnce(usize) -> Sight) -> Arc<Sight> {
         let asked = Instant::now();
         self.waiting.fetch_add(1, Ordering::Relaxed);
         // It is whole after every change.
@@ -50,7 +52,10 @@ impl Looks {
             thread::sleep(PAUSE.saturating_sub(ended.elapsed()));
         }
         let began = Instant::now();
-        let sight = Arc::new(take());
+        // Whoever waits may want to see as much as anybody does.
+        let is_alone = self.waiting.load(Ordering::Relaxed) == 0;
+        let connections_max = if is_alone { connections_max } else { connections_max.max(CONNECTIONS_SHOWN) };
+        let sight = Arc::new(take(connections_max));
         last.ended = Some(Instant::now());
         let is_awaited = self.waiting.load(Ordering::Relaxed) > 0;
         last.shared = is_awaited.then(|| Shared { began, connections_max, sight: Arc::clone(&sight) });
@@ -70,7 +75,7 @@ mod tests {
         let (looks, taken) = (Looks::default(), Mutex::new(Vec::new()));
         let look = |n: usize| {
             let asked = SystemTime::now();
-            let sight = looks.sight(n, || {
+            let sight = looks.sight(n, |n| {
                 taken.lock().unwrap().push(n);
                 let sight = Sight::new((BTreeMap::new(), BTreeSet::new()), &[]);
                 thread::sleep(Duration::from_millis(20));

@@ -90,7 +90,7 @@ impl About {
 
     /// What there is to see, with so many connections.
     fn sight(&self, connections_max: usize) -> Arc<Sight> {
-        self.looks.sight(connections_max, || Sight::take(self, connections_max))
+        self.looks.sight(connections_max, |connections_max| Sight::take(self, connections_max))
     }
 
     /// Whether a drain is about to begin.

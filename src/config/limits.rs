@@ -179,7 +179,7 @@ pub(super) fn of_time(limits: &mut Section<'_, '_>, config: &mut Config) {
     take("response_timeout", what, &mut times.response);
     let what = "a request or response of which no more comes, or that a backend does not take; stops content that begins and never goes on";
     take("stream_idle_timeout", what, &mut times.stream_idle);
-    let what = "a peer that takes no output, a client's stream that takes none of its response; stops those who ask and never read, and windows that stay closed";
+    let what = "a peer that takes no output, a client's stream that takes less than 16KiB of a response that waits; stops those who ask and never read, and windows that stay closed or are opened by octets";
     take("write_timeout", what, &mut times.write_stall);
     let what = "how long input is discarded after the end, so that the peer sees why; stops peers that go on sending";
     take("linger_timeout", what, &mut times.linger);

@@ -118,11 +118,11 @@ impl Manager {
         let Some(told) = &self.0 else { return };
         loop {
             let asked = Instant::now();
+            // Who was late is asked again at once, which takes its time: there is not always time for another interval.
             if pulse::ask(handle, |_, _| ()).is_some() {
                 told.socket.send("WATCHDOG=1");
+                thread::sleep(interval.saturating_sub(asked.elapsed()));
             }
-            // Who was late may answer now: there is not always time for another interval.
-            thread::sleep(interval.saturating_sub(asked.elapsed()));
         }
     }
 }

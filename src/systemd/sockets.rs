@@ -42,8 +42,23 @@ pub(crate) fn take() {
         let mut passed = ListenFd::from_env();
         // None where they are for another process (LISTEN_PID).
         let names = names.into_iter().enumerate().take(passed.len());
-        names.map(|(at, name)| Passed { found: opened_at(&mut passed, at, &name), name }).collect()
+        let mut all: Vec<Passed> =
+            names.map(|(at, name)| Passed { found: opened_at(&mut passed, at, &name), name }).collect();
+        refuse_doubles(&mut all);
+        all
     });
+}
+
+/// Listeners are told apart by their addresses. Of two sockets with one (ReusePort=yes) nobody would accept from the second.
+fn refuse_doubles(passed: &mut [Passed]) {
+    let mut seen = BTreeSet::new();
+    for Passed { found, .. } in passed {
+        if let Ok(opened) = found
+            && !seen.insert(opened.address.to_string())
+        {
+            *found = Err(format!("another socket that was passed listens on {}, too", opened.address));
+        }
+    }
 }
 
 /// A name for each of so many descriptors.
@@ -59,13 +74,14 @@ fn names_of(count: Option<&str>, names: Option<&str>) -> Vec<String> {
 fn opened_at(passed: &mut ListenFd, at: usize, name: &str) -> Result<Opened, String> {
     let in_words = |error: io::Error| error.to_string();
     let nothing = || "it is no socket that listens, of TCP or Unix".to_owned();
-    // What is none of these is left where it is.
+    // What is no socket of these kinds is left where it is.
     if let Ok(Some(socket)) = passed.take_tcp_listener(at) {
         let address = Address::Inet(socket.local_addr().map_err(in_words)?);
         return is_listening(&socket).then(|| of(address, ListenSocket::Tcp(socket))).ok_or_else(nothing);
     }
     if let Ok(Some(socket)) = passed.take_unix_listener(at) {
-        let address = Address::Unix(unix_name(&socket).unwrap_or_else(|| stand_in(name)).into());
+        let address =
+            Address::Unix(unix_name(&socket).unwrap_or_else(|| format!("{}#{at}", stand_in(name))).into());
         return is_listening(&socket).then(|| of(address, ListenSocket::Unix(socket))).ok_or_else(nothing);
     }
     Err(nothing())

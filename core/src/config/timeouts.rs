@@ -33,7 +33,7 @@ pub struct Timeouts {
     pub ping: Duration,
     /// A connection that is being closed: how long the peer's input is discarded. Default: 2 s.
     pub linger: Duration,
-    /// Output waits and the peer takes none of it: of a connection, or of a stream whose window stays closed. Default: 60 s.
+    /// Output waits and the peer takes none of it, or a client's response waits and less than 16 KiB of it, or of what there is, are taken. Default: 60 s.
     pub write_stall: Duration,
     /// A stream whose response has begun, or whose request has not ended, and on which no content moves either way. Default: 300 s.
     pub stream_idle: Duration,

@@ -38,6 +38,8 @@ pub(super) struct Clients {
     shed: usize,
     /// Some are being sent away.
     makes_room: bool,
+    /// There are more than there is room for since it became less, until those are gone.
+    too_many: bool,
 }
 
 impl Clients {
@@ -143,6 +145,7 @@ impl Gateway {
 
     /// There is room for fewer clients than before: of those that are beyond it the idle ones make room, the first of them at once.
     pub(super) fn shed_surplus(&mut self, now: Instant) {
+        self.clients.too_many = self.fronts - self.clients.shed > self.config.max_fronts as usize;
         self.make_room(SHED_AT_ONCE, self.fronts, now);
     }
 
@@ -152,9 +155,10 @@ impl Gateway {
     }
 
     fn make_room(&mut self, at_once: usize, looked_at: usize, now: Instant) {
+        self.clients.too_many &= self.is_overfull();
         // In a drain all leave. Who is sent away may be gone at once.
         if self.drain.is_some()
-            || !self.is_overfull()
+            || !self.clients.too_many
             || core::mem::replace(&mut self.clients.makes_room, true)
         {
             return;

@@ -192,6 +192,7 @@ impl Gateway {
             Side::Front { lanes, peer, counted, shed, beyond, .. } => {
                 beyond.into_iter().for_each(|beyond| self.heads.give_back(beyond));
                 self.dismiss(counted.then_some(&peer), shed);
+                self.clients.crowd.stop_waiting(id);
                 self.front_gone(lanes, now);
                 self.shed_on(now);
             }
@@ -286,8 +287,7 @@ impl Gateway {
         for id in fronts.into_iter().chain(backends) {
             let Some(entry) = self.conns.get(id) else { continue };
             // A response may have been cut into the outbox whole and wait there for a client that takes it slowly. What lingers has had all.
-            let speaks = matches!(entry.life, Life::Open | Life::Flushing);
-            let waits = speaks && !entry.session.transmit().is_empty();
+            let waits = matches!(entry.life, Life::Open | Life::Flushing) && entry.session.owes_messages();
             let in_use = entry.is_front() && (waits || entry.session.open_streams() > 0);
             if let Some(drain) = &mut self.drain {
                 drain.cut += u32::from(in_use);

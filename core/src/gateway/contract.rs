@@ -104,7 +104,7 @@ pub enum Action {
     Record(Box<Record>),
     /// The drain is over: no connection is left. `cut` connections had to be closed at the deadline.
     Drained {
-        /// Connections that were cut with streams open.
+        /// Connections of clients that were cut with streams open, or with something of a response that had not left.
         cut: u32,
     },
 }

@@ -2,7 +2,8 @@
 //! quarter, and whoever has nothing finds something as long as there is any.
 
 use core::net::IpAddr;
-use std::collections::{BTreeMap, VecDeque};
+use core::ops::Bound;
+use std::collections::BTreeMap;
 
 use crate::gateway::clients::client;
 use crate::gateway::conn::Side;
@@ -10,21 +11,37 @@ use crate::gateway::{ConnId, Gateway};
 use crate::key::UpstreamKey;
 use crate::request::RequestKey;
 
+/// Of the connections that wait for memory so many are looked at each time that some is given back.
+const LOOKED_AT: usize = 8;
+
 /// What clients have of what is scarce.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Crowd {
     /// Places of those who have any in queues of which more than half is taken, by the upstreams that the queues are of.
     places: BTreeMap<(UpstreamKey, IpAddr), u32>,
-    /// Of the ledger, reserved while more than half of it was.
-    memory: BTreeMap<IpAddr, Memory>,
+    /// Octets of the ledger, reserved while more than half of it was.
+    memory: BTreeMap<IpAddr, u64>,
+    /// Connections that wait for memory that their clients may have.
+    waiting: BTreeMap<ConnId, IpAddr>,
+    /// Which of them was looked at last.
+    looked_at: Option<ConnId>,
 }
 
-/// What one client has of the ledger.
-#[derive(Clone, Debug, Default)]
-struct Memory {
-    octets: u64,
-    /// Its connections that wait for some of that to be given back.
-    waiting: VecDeque<ConnId>,
+impl Crowd {
+    /// The next of those that wait for memory, in turn.
+    fn next_waiting(&mut self) -> Option<(ConnId, IpAddr)> {
+        let behind = self.looked_at.map_or(Bound::Unbounded, Bound::Excluded);
+        let next =
+            self.waiting.range((behind, Bound::Unbounded)).next().or_else(|| self.waiting.first_key_value());
+        let next = next.map(|(&front, &client)| (front, client))?;
+        self.looked_at = Some(next.0);
+        Some(next)
+    }
+
+    /// The connection waits for memory no more.
+    pub(super) fn stop_waiting(&mut self, front: ConnId) {
+        self.waiting.remove(&front);
+    }
 }
 
 /// Places in queues.
@@ -66,7 +83,7 @@ impl Gateway {
 /// Memory of the ledger.
 impl Gateway {
     /// More than half of the ledger is reserved. Says whether the client of this connection may reserve so much more, with all of its connections.
-    /// Where it may not, its lanes are [held](Self::hold_lane), until [some is given back](Self::leave_memory).
+    /// Where it may not, its lanes are to be [held](Self::hold_lane) until [that changes](Self::wake_crowd).
     pub(super) fn memory_allows(&mut self, front: ConnId, octets: u32) -> bool {
         let left = self.ledger.left();
         // Where there is not even that all starve alike.
@@ -74,61 +91,73 @@ impl Gateway {
             return true;
         }
         let Some(client) = client(&self.client_of(front)) else { return true };
-        let Some(memory) = self.clients.crowd.memory.get_mut(&client).filter(|memory| memory.octets > left)
-        else {
+        if self.may_have(client) {
             return true;
-        };
-        // One that is held stands there already, or is let go by what it gives back itself.
-        if matches!(self.conns.get(front).map(|of| &of.side), Some(Side::Front { held: false, .. })) {
-            memory.waiting.push_back(front);
         }
+        self.clients.crowd.waiting.insert(front, client);
         false
+    }
+
+    /// Whether the client may have some of what is left.
+    fn may_have(&self, client: IpAddr) -> bool {
+        self.clients.crowd.memory.get(&client).is_none_or(|&octets| octets <= self.ledger.left())
     }
 
     /// A request of the client has reserved so much while more than half of the ledger was.
     pub(super) fn crowd_memory(&mut self, key: RequestKey, octets: u32) {
         let Some(front) = self.requests.get(key).map(|request| request.awaiting.front.conn) else { return };
         let Some(client) = client(&self.client_of(front)) else { return };
-        self.clients.crowd.memory.entry(client).or_default().octets += u64::from(octets);
+        *self.clients.crowd.memory.entry(client).or_default() += u64::from(octets);
         if let Some(request) = self.requests.get_mut(key) {
             request.awaiting.crowds_memory = octets;
         }
     }
 
-    /// It gives so much of that back: one of its client's connections that wait for it may go on, or all where the client has no more.
+    /// It gives so much of that back.
     pub(super) fn leave_memory(&mut self, key: RequestKey, octets: u32) {
         let Some(awaiting) = self.requests.get_mut(key).map(|request| &mut request.awaiting) else { return };
         let (octets, front) = (octets.min(awaiting.crowds_memory), awaiting.front.conn);
         awaiting.crowds_memory -= octets;
-        if octets == 0 {
-            return;
-        }
         let Some(client) = client(&self.client_of(front)) else { return };
-        let Some(memory) = self.clients.crowd.memory.get_mut(&client) else { return };
-        memory.octets = memory.octets.saturating_sub(octets.into());
-        let is_all = memory.octets == 0;
-        while let Some(next) =
-            self.clients.crowd.memory.get_mut(&client).and_then(|of| of.waiting.pop_front())
-        {
-            if self.release_waiting(next) && !is_all {
-                return;
-            }
-        }
-        if is_all {
+        let Some(held) = self.clients.crowd.memory.get_mut(&client) else { return };
+        *held = held.saturating_sub(octets.into());
+        if *held == 0 {
             self.clients.crowd.memory.remove(&client);
         }
     }
 
-    /// The connection need not wait for memory any more. Says whether it did, and is there.
+    /// Memory of the ledger is free, whoever's it was. Of the connections that wait for some the next few are looked at, or all once half of it is free.
+    #[inline]
+    pub(super) fn wake_crowd(&mut self) {
+        if !self.clients.crowd.waiting.is_empty() {
+            self.look_at_waiting();
+        }
+    }
+
+    #[cold]
+    fn look_at_waiting(&mut self) {
+        let all = self.clients.crowd.waiting.len();
+        let mut looks = if self.ledger.is_half_taken() { LOOKED_AT } else { all };
+        while looks > 0
+            && let Some((front, client)) = self.clients.crowd.next_waiting()
+        {
+            let may_have = self.may_have(client);
+            if may_have {
+                self.clients.crowd.stop_waiting(front);
+            }
+            // Whose requests have gone meanwhile keeps nobody else waiting.
+            if !may_have || self.release_waiting(front) {
+                looks -= 1;
+            }
+        }
+    }
+
+    /// The connection need not wait for memory any more. Says whether requests of its did.
     pub(super) fn release_waiting(&mut self, front: ConnId) -> bool {
         let Some(Side::Front { held, lanes, .. }) = self.conns.get_mut(front).map(|entry| &mut entry.side)
         else {
             return false;
         };
-        let waited = core::mem::take(held);
-        if waited {
-            self.registry.release(lanes);
-        }
-        waited
+        core::mem::take(held) && self.registry.release(lanes)
     }
 }

@@ -8,6 +8,7 @@ use crate::gateway::leftover::LEFTOVER;
 use crate::gateway::outcome::awaits_its_turn;
 use crate::gateway::tunnel::Direction;
 use crate::gateway::{ConnId, Gateway};
+use crate::message::Method;
 use crate::record::{AttemptOutcome, Cause};
 use crate::request::{Awaiting, Place, Request, RequestKey, ResponsePhase, TAKEN};
 use crate::session::Session;
@@ -366,7 +367,10 @@ impl Gateway {
         let Place::Live(live) = &request.place else { return Cause::StreamIdle };
         let backend_has_output =
             self.conns.get(live.conn()).is_some_and(|entry| entry.session.queued(live.stream()) > 0);
-        let client_owes = !request.awaiting.content_end && !backend_has_output;
+        // Who asks for a tunnel owes nothing before there is an answer.
+        let is_asked = request.awaiting.head.method == Method::Connect
+            && request.awaiting.response == ResponsePhase::Awaited;
+        let client_owes = !request.awaiting.content_end && !backend_has_output && !is_asked;
         if client_has_output || client_owes { Cause::StreamIdle } else { Cause::ResponseTimeout }
     }
 
@@ -376,14 +380,6 @@ impl Gateway {
         if let Some((conn, stream)) = live.map(|live| (live.conn(), live.stream())) {
             self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
         }
-    }
-
-    /// The same where that is for what its client did, which pays for it.
-    pub(super) fn cancel_for_client(&mut self, key: RequestKey, now: Instant) {
-        if self.requests.get(key).is_some_and(|request| matches!(request.place, Place::Live(_))) {
-            self.charge_client(key);
-        }
-        self.cancel_backend(key, now);
     }
 
     /// The route's deadline for the whole exchange. It is nobody's doing by itself: whoever the request waits for just now is who is told of.

@@ -57,7 +57,7 @@ impl Gateway {
     /// known. An upload that goes on has lost its use (RFC 9113 section 8.1), so that there is a reset for it in any case.
     pub(super) fn leave_backend(&mut self, key: RequestKey, length: Option<u64>, now: Instant) {
         let Some((conn, stream, is_sent)) = self.take_from_backend(key, now) else { return };
-        self.let_go((conn, stream), is_sent, length, now);
+        self.let_go(key, (conn, stream), is_sent, length, now);
         self.release_request(key, u32::MAX);
         self.stream_ended(conn, now);
     }
@@ -69,19 +69,22 @@ impl Gateway {
         if let Some((of, is_sent)) =
             live.map(|live| ((live.conn(), live.stream()), live.attempt.sent.is_some()))
         {
-            self.let_go(of, is_sent, length, now);
+            self.let_go(key, of, is_sent, length, now);
         }
     }
 
     /// What little may come runs out. A request that has not left whole goes on for nothing (RFC 9113 section 8.1), and needs its reset.
     fn let_go(
         &mut self,
+        key: RequestKey,
         (conn, stream): (ConnId, StreamKey),
         is_sent: bool,
         length: Option<u64>,
         now: Instant,
     ) {
-        if is_sent && is_little(length) {
+        if !is_sent {
+            self.end_upload(key, (conn, stream), now);
+        } else if is_little(length) {
             self.let_run_out(conn, stream, now);
         } else {
             self.reset_stream(conn, stream, ErrorCode::CANCEL, now);

@@ -52,7 +52,7 @@ impl Gateway {
 
     /// There is no memory for a response's head or trailers.
     pub(super) fn refuse_output(&mut self, key: RequestKey, now: Instant) {
-        self.cancel_for_client(key, now);
+        self.cancel_backend(key, now);
         self.fail_request(key, Cause::MemoryLimit, now);
     }
 

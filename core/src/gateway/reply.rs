@@ -9,31 +9,32 @@ use crate::h2::Sent;
 use crate::hooks::{HookFailed, OUTPUT_OCTETS, Relay, Step, Transform};
 use crate::message::Method;
 use crate::record::Cause;
-use crate::request::{ContentMemory, RequestKey, ResponsePhase};
+use crate::request::{ContentMemory, Request, RequestKey, ResponsePhase};
 use crate::session::Session;
 use crate::time::Instant;
 
 impl Gateway {
     /// Answers in place of the backend. What the client still sends is discarded.
     pub(super) fn answer_locally(&mut self, key: RequestKey, cause: Cause, now: Instant) {
-        let Some(request) = self.requests.get(key) else { return };
-        let front = request.awaiting.front;
-        let room = self.conns.get(front.conn).map_or(0, |entry| entry.session.room_at_once(front.stream));
-        let answer = self.answerer(now).answer(cause, request, room);
-        self.answer_made(key, cause, answer, now);
+        self.answer_by(key, cause, |of, cause, request, room| of.answer(cause, request, room), now);
     }
 
-    /// The same where the time that the whole exchange may take is over before any backend had the request.
+    /// The same where the time that the whole exchange may take is over while no backend has the request.
     pub(super) fn answer_too_late(&mut self, key: RequestKey, cause: Cause, now: Instant) {
+        self.answer_by(key, cause, |of, cause, request, room| of.too_late(cause, request, room), now);
+    }
+
+    fn answer_by(
+        &mut self,
+        key: RequestKey,
+        cause: Cause,
+        make: fn(Answerer<'_>, Cause, &Request, usize) -> Answer,
+        now: Instant,
+    ) {
         let Some(request) = self.requests.get(key) else { return };
         let front = request.awaiting.front;
         let room = self.conns.get(front.conn).map_or(0, |entry| entry.session.room_at_once(front.stream));
-        let answer = self.answerer(now).too_late(cause, request, room);
-        self.answer_made(key, cause, answer, now);
-    }
-
-    fn answer_made(&mut self, key: RequestKey, cause: Cause, answer: Answer, now: Instant) {
-        let Answer { status, fields, content } = answer;
+        let Answer { status, fields, content } = make(self.answerer(now), cause, request, room);
         self.answer(key, (status, cause), &fields, content.as_bytes(), now);
     }
 

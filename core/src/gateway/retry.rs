@@ -9,6 +9,9 @@ use crate::request::{Loss, Needs, Place, Request, RequestKey, next_attempt};
 use crate::session::Session;
 use crate::time::{Duration, Instant};
 
+/// What comes so soon behind a request was on its way before that, as far as anybody can tell: a round trip, amply.
+const CROSSING: Duration = Duration::from_secs(1);
+
 impl Gateway {
     /// A backend failed a request before its response was whole. It is sent again where that is safe (RFC 9113 section 8.7,
     /// RFC 9110 section 9.2.2), or it ends.
@@ -51,12 +54,19 @@ impl Gateway {
         let is_last = matches!(entry.session, Session::H1(_)) && entry.session.is_going_away();
         let requests = entry.session.traffic().requests;
         let heard = entry.vigil.as_ref().filter(|_| is_last).and_then(|vigil| vigil.heard_before(requests));
-        let Some(heard) = heard else { return false };
-        live.attempt.status = 408;
-        let endpoint = live.attempt.endpoint;
+        let Some(heard) = heard.filter(|_| now.saturating_since(live.attempt.thawed) < CROSSING) else {
+            return false;
+        };
+        let (endpoint, conn) = (live.attempt.endpoint, live.conn());
+        let Some(pause) = self.pause_before_next(key, Loss::Unprocessed, now) else { return false };
+        if let Some(live) = self.requests.get_mut(key).and_then(Request::live_mut) {
+            live.attempt.status = 408;
+        }
+        let cause = Cause::ConnectionTerminated;
         self.retire_as_stale(endpoint, heard, now);
         self.cancel_backend(key, now);
-        self.attempt_lost(key, Loss::Unprocessed, Cause::ConnectionTerminated, now);
+        self.refreeze(key, Loss::Unprocessed.outcome(cause), pause, now);
+        self.was_not_processed(conn, cause, now);
         true
     }
 

@@ -130,7 +130,8 @@ impl Gateway {
         let front = request.awaiting.front.conn;
         let before = request.awaiting.sections.as_ref().map_or(0, Reservation::octets);
         let sum = before.saturating_add(octets_of(&fields).saturating_mul(2));
-        if self.take_share(front, before, sum) {
+        let has_share = self.take_share(front, before, sum);
+        if has_share {
             let held = self.requests.get_mut(key).map(|request| &mut request.awaiting.sections);
             if held.is_some_and(|held| self.heads.raise(held, sum)) {
                 return Some(fields);
@@ -139,7 +140,11 @@ impl Gateway {
         }
         self.account.hit(Limit::Heads);
         self.keep_section(fields);
-        self.cancel_for_client(key, now);
+        // The worker's shortage is nobody's doing, and neither are trailers of a backend, which come behind all of the request.
+        if !has_share && self.requests.get(key).is_some_and(|request| !request.awaiting.content_end) {
+            self.charge_client(key);
+        }
+        self.cancel_backend(key, now);
         self.fail_request(key, Cause::MemoryLimit, now);
         None
     }

@@ -170,9 +170,11 @@ impl Gateway {
         if vigil.pinged {
             let limit = self.config.timeouts.ping;
             let sent = entry.session.octets_sent();
+            if let Some(left) = vigil.left.filter(|&left| now < left + limit) {
+                return self.arm_vigil(conn, left + limit);
+            }
             let moves = sent > core::mem::replace(&mut vigil.seen_at, sent);
             match vigil.left {
-                Some(left) if now < left + limit => return self.arm_vigil(conn, left + limit),
                 // A backend that reads slowly is there.
                 None if moves => return self.arm_vigil(conn, now + limit),
                 // The question may lie in the system's memory, behind what it has not read. That is full where output waits: as long as some gets in, some

@@ -50,10 +50,12 @@ impl Gateway {
         {
             *reserved = reserved.saturating_sub(reservation.octets().into());
             if core::mem::take(held) {
+                self.clients.crowd.stop_waiting(front);
                 self.registry.release(lanes);
             }
         }
         self.ledger.give_back(reservation);
+        self.wake_crowd();
         self.registry.feed();
     }
 

@@ -261,7 +261,7 @@ impl Connection {
         let _ = credit.octets();
     }
 
-    /// Server: the status by which the connection itself has answered a request whose content could not be read, if it has.
+    /// Server: the status by which the connection itself answers a request whose content could not be read, behind those before it, if it does.
     pub fn refused(&self) -> Option<u16> {
         match self.refused {
             Refused::Nothing => None,

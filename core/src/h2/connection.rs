@@ -86,6 +86,8 @@ pub struct Connection {
     /// Client: our resets. A stream keeps its slot until its reset has left.
     pub(crate) resets: QueuedFrames,
     pub(crate) misuse: Misuse,
+    /// Where the last frame of a message ends, in the octets that the connection sends.
+    pub(crate) messages_end: u64,
     /// Octets that may still come on streams that we reset ([`expect_late`](Self::expect_late)).
     pub(crate) late_octets: u32,
     /// Points of frames without use that may still come on them ([`spend_late`](Self::spend_late)).
@@ -133,6 +135,7 @@ impl Connection {
             answers: QueuedFrames::default(),
             resets: QueuedFrames::default(),
             misuse: Misuse::default(),
+            messages_end: 0,
             late_octets: 0,
             late_points: 0,
             strain: Misuse::default(),

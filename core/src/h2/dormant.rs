@@ -82,6 +82,7 @@ impl Connection {
             answers: _,
             resets: _,
             next_stream_id: _,
+            messages_end: _,
             // Found out again when they are needed.
             spare_fields: _,
             known_heads: _,
@@ -176,6 +177,7 @@ impl Dormant {
             traffic,
             answers: QueuedFrames::default(),
             resets: QueuedFrames::default(),
+            messages_end: 0,
             misuse,
             late_octets,
             late_points,

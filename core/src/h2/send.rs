@@ -100,6 +100,7 @@ impl Connection {
         // 9113-4.1-01
         let out = self.outbox.tail_for(frame::field_block_len_max(fields.size()));
         frame::put_field_block(out, id, end, self.peer.max_frame_size, |out| encoder.encode(fields, out));
+        self.messages_end = self.octets_queued();
         if is_over {
             self.close(key);
         }
@@ -141,12 +142,9 @@ impl Connection {
         loop {
             let Some(stream) = self.streams.slab.get(key) else { return Ok(done) };
             let rest = &data[done..];
+            let n = rest.len().min(self.room_of(stream));
             // D4: the end alone needs neither window nor turn.
-            let blocked = !self.schedule.is_empty() || self.outbox.len() >= self.config.outbox_high_mark;
-            // 9113-5.2.1-02, 9113-6.9.1-01
-            let room = stream.send_window.available().min(self.send_window.available());
-            let n = rest.len().min(room).min(DEFAULT_MAX_FRAME_SIZE as usize); // 9113-4.1-01
-            if (n == 0 || blocked) && !rest.is_empty() {
+            if (n == 0 || self.has_to_wait()) && !rest.is_empty() {
                 return Ok(done);
             }
             let last = n == rest.len();
@@ -162,10 +160,26 @@ impl Connection {
 
     /// How much content a stream would take without a wait, if that were its end: a frame at most.
     pub fn room_at_once(&self, key: StreamKey) -> usize {
-        let Some(stream) = self.streams.slab.get(key) else { return 0 };
-        let waits = !self.schedule.is_empty() || self.outbox.len() >= self.config.outbox_high_mark;
+        let stream = self.streams.slab.get(key).filter(|_| !self.has_to_wait());
+        stream.map_or(0, |stream| self.room_of(stream))
+    }
+
+    /// Whether some of a message waits to be written.
+    pub fn owes_messages(&self) -> bool {
+        self.messages_end > self.traffic.sent_octets
+    }
+
+    /// How much content both windows allow, in one frame. 9113-5.2.1-02, 9113-6.9.1-01, 9113-4.1-01
+    #[inline(always)]
+    fn room_of(&self, stream: &Stream) -> usize {
         let room = stream.send_window.available().min(self.send_window.available());
-        if waits { 0 } else { room.min(DEFAULT_MAX_FRAME_SIZE as usize) }
+        room.min(DEFAULT_MAX_FRAME_SIZE as usize)
+    }
+
+    /// Whether content waits behind other content, or for the outbox.
+    #[inline(always)]
+    fn has_to_wait(&self) -> bool {
+        !self.schedule.is_empty() || self.outbox.len() >= self.config.outbox_high_mark
     }
 
     #[inline(always)]
@@ -182,6 +196,7 @@ impl Connection {
         }
         self.misuse.content(data.len() as u32);
         frame::put_data(self.outbox.tail_for(frame::HEADER_LEN + data.len()), id, data, end); // 9113-6.1-04
+        self.messages_end = self.octets_queued();
         if is_over {
             self.close(key);
         }

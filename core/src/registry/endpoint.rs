@@ -210,7 +210,7 @@ impl Endpoint {
         rest
     }
 
-    /// A connection that stood has ended, in vain if it has carried nothing and did not stand long. Says whether so many have that it is no different
+    /// A connection that stood has ended, in vain if nothing that it carried was processed and it did not stand long. Says whether so many have that it is no different
     /// from one that cannot be dialled.
     pub(crate) fn ended(&mut self, in_vain: bool) -> bool {
         self.vain = if in_vain { self.vain.saturating_add(1) } else { 0 };

@@ -238,14 +238,17 @@ impl Registry {
         self.leave_turn(lane);
     }
 
-    /// The client's lanes take turns again.
-    pub(crate) fn release(&mut self, lanes: &FrontLanes) {
+    /// The client's lanes take turns again. Says whether requests wait in any.
+    pub(crate) fn release(&mut self, lanes: &FrontLanes) -> bool {
+        let mut waits = false;
         for &(_, key) in &lanes.0 {
             if let Some(lane) = self.lanes.get(key).filter(|lane| !lane.requests.is_empty()) {
                 let entry = lane.entry;
                 self.take_turn(key, entry);
+                waits = true;
             }
         }
+        waits
     }
 
     /// The lane gets in line, and its entry is looked at.

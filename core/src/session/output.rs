@@ -25,6 +25,15 @@ impl Session {
         }
     }
 
+    /// Whether something of a message waits to be written, and not only what connections say of themselves.
+    pub(crate) fn owes_messages(&self) -> bool {
+        match self {
+            Self::H2(session) => session.owes_messages(),
+            Self::H1(session) => !session.transmit().is_empty(),
+            Self::Dormant(_) => false,
+        }
+    }
+
     /// Octets that wait to be written.
     #[inline]
     pub(crate) fn output_waiting(&self) -> usize {

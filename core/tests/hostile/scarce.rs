@@ -9,7 +9,7 @@ use shuntyard_core::time::Duration;
 
 use crate::is_answered_within_a_second;
 use crate::memory::Memory;
-use crate::memory::talk::{answer_all, ask, content, events, get, ok, post, requests};
+use crate::memory::talk::{ask, content, events, get, ok, post, requests};
 use crate::wire::window_update;
 
 /// One that is opened by a window of no octet.
@@ -39,6 +39,20 @@ fn respond(memory: &mut Memory, octets: usize) -> usize {
     answered
 }
 
+/// Every request that has come is answered 405.
+fn refuse_all(memory: &mut Memory) -> usize {
+    let refused = http::Response::builder().status(405).body(()).expect("a response");
+    let mut answered = 0;
+    for backend in memory.backends() {
+        for (stream, _) in requests(memory, backend) {
+            memory.backend(backend).send_response(stream, &refused, true).expect("an open stream");
+            answered += 1;
+        }
+    }
+    memory.settle();
+    answered
+}
+
 fn is_gone(memory: &mut Memory, client: ConnId) -> bool {
     memory.closed.contains(&client) || memory.client(client).has_failed()
 }
@@ -46,14 +60,21 @@ fn is_gone(memory: &mut Memory, client: ConnId) -> bool {
 /// A POST that is never ended is answered at once, as by 404 or 405, and taken back from its backend. The client pays for that as for its own resets.
 #[test]
 fn uploads_that_are_answered_early_are_paid_for() {
-    let mut memory = Memory::new(|_| {});
+    for replaced in [vec![], vec![405]] {
+        answered_early(replaced);
+    }
+}
+
+/// The same whether the gateway's own content stands in place of the backend's.
+fn answered_early(replaced: Vec<u16>) {
+    let mut memory = Memory::new(|config| config.routes[0].replace_errors = replaced);
     let attacker = memory.connect(ConnectionConfig::default());
     memory.settle();
     let mut taken_back = 0;
     while taken_back < 1_000 && !is_gone(&mut memory, attacker) {
         let Ok(_) = memory.client(attacker).send_request(&post("/refused"), false) else { break };
         memory.settle();
-        taken_back += answer_all(&mut memory).len();
+        taken_back += refuse_all(&mut memory);
         events(&mut memory, attacker);
     }
     assert!((160..=170).contains(&taken_back), "{taken_back} requests");
@@ -226,4 +247,35 @@ fn a_client_does_not_take_the_last_of_the_ledger() {
     }
     let refused = memory.records.iter().filter(|record| record.status == 503).count();
     assert_eq!(refused, 0, "nobody waited in vain");
+}
+
+/// Whoever's memory it was that is free: who waits for some has it.
+#[test]
+fn memory_of_others_ends_the_wait() {
+    let mut memory = Memory::new(|config| {
+        config.ledger_octets = 64 * 65_535;
+        config.upstreams[0].on_saturation = Saturation::Queue;
+    });
+    let other = memory.connect_from(2, ConnectionConfig::default());
+    let slow = memory.connect(ConnectionConfig::default());
+    memory.settle();
+    let theirs: Vec<_> = (0..32).map(|n| ask(&mut memory, other, &format!("/theirs/{n}"))).collect();
+    for n in 0..17 {
+        ask(&mut memory, slow, &format!("/slow/{n}"));
+    }
+    assert_eq!((memory.gateway.view().live, memory.gateway.view().frozen), (49, 0));
+    // All the same client: one of them takes its request back again.
+    let [gone, waits] = [(); 2].map(|()| memory.connect(ConnectionConfig::default()));
+    memory.settle();
+    let stream = ask(&mut memory, gone, "/gone");
+    ask(&mut memory, waits, "/waits");
+    assert_eq!(memory.gateway.view().frozen, 2, "seventeen of the thirty-two that were left are the most");
+    memory.client(gone).reset(stream, ErrorCode::CANCEL);
+    memory.settle();
+    assert_eq!(memory.gateway.view().frozen, 1);
+    for stream in theirs.into_iter().take(2) {
+        memory.client(other).reset(stream, ErrorCode::CANCEL);
+        memory.settle();
+    }
+    assert_eq!(memory.gateway.view().frozen, 0);
 }

@@ -335,13 +335,17 @@ fn rfc9110_15_5_9_a_timeout_that_crosses_a_request_is_not_its_answer() {
     }
 }
 
-/// On a connection that was not idle, or goes on, or for a request that cannot be sent again, it is an answer like any other.
+/// On a connection that was not idle, or goes on, or for a request that cannot be sent again, or long behind it, it is an answer like any other.
 #[test]
 fn rfc9110_15_5_9_any_other_408_is_an_answer() {
     let persistent = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 4\r\n\r\nlate";
-    for (what, answer) in
-        [("fresh", TOO_LATE), ("busy", TOO_LATE), ("persistent", &persistent[..]), ("long", TOO_LATE)]
-    {
+    for (what, answer) in [
+        ("fresh", TOO_LATE),
+        ("busy", TOO_LATE),
+        ("persistent", &persistent[..]),
+        ("long", TOO_LATE),
+        ("late", TOO_LATE),
+    ] {
         let (mut memory, client, idle) = with_idle(1, |config| config.upstreams[0].retry.replay_octets = 10);
         let path = format!("/{what}");
         match what {
@@ -363,6 +367,9 @@ fn rfc9110_15_5_9_any_other_408_is_an_answer() {
         memory.settle();
         let all = memory.backends();
         let backend = all.into_iter().find(|&of| said(&mut memory, of).contains(&path)).expect("the request");
+        if what == "late" {
+            memory.wait(Duration::from_secs(2));
+        }
         memory.inject(backend, answer);
         let seen = events(&mut memory, client);
         assert_eq!((statuses(&seen), content(&seen)), (vec![408], (b"late".to_vec(), true)), "{what}");
