@@ -77,7 +77,8 @@ fn answered_early(replaced: Vec<u16>) {
         taken_back += refuse_all(&mut memory);
         events(&mut memory, attacker);
     }
-    assert!((160..=170).contains(&taken_back), "{taken_back} requests");
+    // A frame of content that no window cut short pays twelve points back.
+    assert!((160..=210).contains(&taken_back), "{taken_back} requests");
     let bystander = memory.connect_from(2, ConnectionConfig::default());
     ask(&mut memory, bystander, "/bystander");
     assert!(is_answered_within_a_second(&mut memory, "/bystander"));
