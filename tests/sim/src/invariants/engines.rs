@@ -315,8 +315,12 @@ pub fn e6_only_the_hopeless_are_told(
     );
     let upstream = rid_of(record).and_then(|rid| ledger.upstream(rid));
     let Some(upstream) = upstream.filter(|_| broken && record.attempts == 0) else { return Ok(()) };
+    // The time of its route may be over before that of the queue.
+    let route = config.routes.iter().find(|route| record.route.as_ref() == Some(&route.name));
+    let patience =
+        route.and_then(|route| route.timeout).unwrap_or(upstream.queue_timeout).min(upstream.queue_timeout);
     let in_vain = record.outcome == Outcome::LocalReply(Cause::ConnectionTimeout)
-        && record.ended.saturating_since(record.accepted) >= upstream.queue_timeout;
+        && record.ended.saturating_since(record.accepted) >= patience;
     let arrived = rid_of(record).map_or(0, |rid| ledger.traces.get(&rid).map_or(0, |trace| trace.arrived));
     let hopeless = in_vain || is_hopeless(ledger, police, (upstream, arrived), config);
     ledger.check("E6", hopeless, || format!("told though it could wait: {:?}", record.outcome))
@@ -351,7 +355,8 @@ pub(super) fn is_hopeless(
     let endpoints: Vec<_> = endpoints.collect();
     let was_hopeless = |then: Nanos| {
         endpoints.iter().all(|(links, for_all)| {
-            let useless = links.iter().filter(|police| police.carried_nothing() && police.is_over()).count();
+            let useless =
+                links.iter().filter(|police| police.processed_nothing() && police.is_over()).count();
             let in_vain = links.iter().any(|police| police.had_failed(then, connect, within));
             let comes = *for_all && links.iter().any(|police| police.was_dialled(then, connect));
             (in_vain || useless > CONNECTIONS_IN_VAIN) && !comes

@@ -239,9 +239,10 @@ impl Police {
         now.saturating_sub(self.born)
     }
 
-    /// Whether it has carried nothing: where many of these end as soon as they stand, more of them are no use.
-    pub fn carried_nothing(&self) -> bool {
-        self.highest == 0
+    /// Whether its peer has processed nothing: no response of its had content or an end. Where many of these end as soon as they stand, more of them are
+    /// no use.
+    pub fn processed_nothing(&self) -> bool {
+        self.streams.values().all(|stream| stream.received == 0 && !stream.ended_by_peer)
     }
 
     /// The same for a gateway that lets no more answers than so many wait for one peer.

@@ -98,7 +98,9 @@ impl Police {
 
     /// Whether it is an end to a connection, in the last minute, after which its endpoint may be let rest.
     pub fn may_rest_its_endpoint(&self, now: Nanos) -> bool {
-        self.side == Side::Backend && self.ended_lately(now) && (!self.established || self.carried_nothing())
+        self.side == Side::Backend
+            && self.ended_lately(now)
+            && (!self.established || self.processed_nothing())
     }
 
     /// The gateway looks at the connection again: what had come before it has only seen now.
