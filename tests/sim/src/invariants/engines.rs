@@ -356,7 +356,7 @@ pub(super) fn is_hopeless(
     let was_hopeless = |then: Nanos| {
         endpoints.iter().all(|(links, for_all)| {
             let useless =
-                links.iter().filter(|police| police.processed_nothing() && police.is_over()).count();
+                links.iter().filter(|police| police.processed_nothing() && police.is_leaving()).count();
             let in_vain = links.iter().any(|police| police.had_failed(then, connect, within));
             let comes = *for_all && links.iter().any(|police| police.was_dialled(then, connect));
             (in_vain || useless > CONNECTIONS_IN_VAIN) && !comes

@@ -239,6 +239,11 @@ impl Police {
         now.saturating_sub(self.born)
     }
 
+    /// Whether it is over, or its peer has said that it goes away.
+    pub fn is_leaving(&self) -> bool {
+        self.over || self.peer_goaway_came
+    }
+
     /// Whether its peer has processed nothing: no response of its had content or an end. Where many of these end as soon as they stand, more of them are
     /// no use.
     pub fn processed_nothing(&self) -> bool {
