@@ -9,7 +9,7 @@ use shuntyard_core::time::Duration;
 
 use crate::is_answered_within_a_second;
 use crate::memory::Memory;
-use crate::memory::talk::{ask, content, events, get, ok, post, requests};
+use crate::memory::talk::{answer_with, ask, content, events, get, post, requests};
 use crate::wire::window_update;
 
 /// One that is opened by a window of no octet.
@@ -23,20 +23,6 @@ fn held_by_heads(memory: &Memory) -> u64 {
 
 fn promised(memory: &Memory) -> u64 {
     memory.gateway.snapshot(0, memory.now).ledger.0
-}
-
-/// Every request that has come gets a head and so much content.
-fn respond(memory: &mut Memory, octets: usize) -> usize {
-    let mut answered = 0;
-    for backend in memory.backends() {
-        for (stream, _) in requests(memory, backend) {
-            memory.backend(backend).send_response(stream, &ok(), false).expect("an open stream");
-            memory.backend(backend).send_data(stream, &vec![7; octets], true).expect("an open stream");
-            answered += 1;
-        }
-    }
-    memory.settle();
-    answered
 }
 
 /// Every request that has come is answered 405.
@@ -179,14 +165,14 @@ fn who_takes_an_octet_a_minute_stands_still() {
     for n in 0..50 {
         ask(&mut memory, attacker, &format!("/{n}"));
     }
-    assert_eq!(respond(&mut memory, 60_000), 50);
+    assert_eq!(answer_with(&mut memory, 60_000), 50);
     assert!(promised(&memory) > 50 * 50_000);
     for _ in 0..2 {
         trickle(&mut memory, attacker, 50);
         for _ in 0..50 {
             memory.wait(Duration::from_secs(1));
             // It is asked whether it is there.
-            respond(&mut memory, 0);
+            answer_with(&mut memory, 0);
         }
     }
     assert_eq!(promised(&memory), 0, "a period is enough to see that");
@@ -202,7 +188,7 @@ fn who_takes_enough_of_a_response_is_served() {
         memory.connect(ConnectionConfig { initial_window_size: 16_500, ..ConnectionConfig::default() });
     memory.settle();
     ask(&mut memory, client, "/large");
-    assert_eq!(respond(&mut memory, 60_000), 1);
+    assert_eq!(answer_with(&mut memory, 60_000), 1);
     let mut had = 0;
     for _ in 0..4 {
         for event in events(&mut memory, client) {
@@ -239,12 +225,12 @@ fn a_client_does_not_take_the_last_of_the_ledger() {
     let other = memory.connect_from(2, ConnectionConfig::default());
     memory.settle();
     ask(&mut memory, other, "/other");
-    assert_eq!(respond(&mut memory, 10_000), windows + 1, "the other one's, too");
+    assert_eq!(answer_with(&mut memory, 10_000), windows + 1, "the other one's, too");
     assert_eq!(content(&events(&mut memory, other)).0.len(), 10_000);
     // Those whose windows stay shut are over after a while, and who waited for them has its turn.
     for _ in 0..4 {
         memory.wait(Duration::from_secs(30));
-        respond(&mut memory, 10);
+        answer_with(&mut memory, 10);
     }
     let refused = memory.records.iter().filter(|record| record.status == 503).count();
     assert_eq!(refused, 0, "nobody waited in vain");

@@ -6,22 +6,7 @@ use shuntyard_core::h2::{ClientEvent, StreamKey};
 use shuntyard_core::key::ConnId;
 
 use crate::memory::Memory;
-use crate::memory::talk::{ask, content, events, get, ok, post, requests};
-
-/// Answers every request with so many octets, and lets everything travel. Backends get their windows back as requests are read.
-fn answer_with(memory: &mut Memory, octets: usize) -> usize {
-    let mut answered = 0;
-    memory.settle();
-    for backend in memory.backends() {
-        for (stream, _) in requests(memory, backend) {
-            memory.backend(backend).send_response(stream, &ok(), false).expect("an open stream");
-            memory.backend(backend).send_data(stream, &vec![7; octets], true).expect("an open stream");
-            answered += 1;
-        }
-    }
-    memory.settle();
-    answered
-}
+use crate::memory::talk::{answer_with, ask, content, events, get, post, requests};
 
 /// Reads what came, and gives back the windows of the streams that are wanted. Says which ended.
 fn read(memory: &mut Memory, client: ConnId, wanted: impl Fn(StreamKey) -> bool) -> Vec<StreamKey> {

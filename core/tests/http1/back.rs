@@ -260,19 +260,25 @@ fn rfc9112_9_3_1_where_one_was_stale_those_that_were_idle_as_long_are_not_tried(
     }
 }
 
-/// Likewise where none of them was ever used: they are kept because the configuration wants so many.
-#[test]
-fn rfc9112_9_3_1_one_that_was_kept_and_never_used_can_be_stale() {
+/// So many connections that have stood for ten seconds and were never used, because the configuration wants so many.
+fn with_kept(count: u32) -> (Memory, ConnId, Vec<ConnId>) {
     let mut memory = Memory::new(|config| {
         config.upstreams[0].endpoints[0].protocol = Protocol::Http1;
-        config.upstreams[0].connections_min = 3;
+        config.upstreams[0].connections_min = count;
     });
     memory.mute_backends = true;
     let client = memory.connect(ConnectionConfig::default());
     memory.settle();
     memory.wait(Duration::from_secs(10));
     let kept = memory.backends();
-    assert_eq!(kept.len(), 3);
+    assert_eq!(kept.len(), count as usize);
+    (memory, client, kept)
+}
+
+/// Likewise where none of them was ever used: they are kept because the configuration wants so many.
+#[test]
+fn rfc9112_9_3_1_one_that_was_kept_and_never_used_can_be_stale() {
+    let (mut memory, client, kept) = with_kept(3);
     ask(&mut memory, client, "/");
     let stale = asked(&mut memory, &kept, "GET / ");
     memory.kill(stale);
@@ -293,20 +299,7 @@ const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\nc
 fn rfc9110_15_5_9_a_timeout_that_crosses_a_request_is_not_its_answer() {
     req!("9110-15.5.9-01");
     for (method, kept) in [("GET", false), ("POST", false), ("POST", true)] {
-        let (mut memory, client, idle) = if kept {
-            let mut memory = Memory::new(|config| {
-                config.upstreams[0].endpoints[0].protocol = Protocol::Http1;
-                config.upstreams[0].connections_min = 3;
-            });
-            memory.mute_backends = true;
-            let client = memory.connect(ConnectionConfig::default());
-            memory.settle();
-            memory.wait(Duration::from_secs(10));
-            let idle = memory.backends();
-            (memory, client, idle)
-        } else {
-            with_idle(3, |_| {})
-        };
+        let (mut memory, client, idle) = if kept { with_kept(3) } else { with_idle(3, |_| {}) };
         let request = Request::builder().method(method).uri("http://example.com/2").body(()).expect("one");
         memory.client(client).send_request(&request, true).expect("a slot");
         memory.settle();

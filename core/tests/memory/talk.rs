@@ -55,6 +55,21 @@ pub fn answer_all(memory: &mut Memory) -> Vec<String> {
     paths
 }
 
+/// Answers every request with so many octets, and lets everything travel. Backends get their windows back as requests are read.
+pub fn answer_with(memory: &mut Memory, octets: usize) -> usize {
+    let mut answered = 0;
+    memory.settle();
+    for backend in memory.backends() {
+        for (stream, _) in requests(memory, backend) {
+            memory.backend(backend).send_response(stream, &ok(), false).expect("an open stream");
+            memory.backend(backend).send_data(stream, &vec![7; octets], true).expect("an open stream");
+            answered += 1;
+        }
+    }
+    memory.settle();
+    answered
+}
+
 /// Sends a GET from the client and lets it travel.
 pub fn ask(memory: &mut Memory, client: ConnId, path: &str) -> StreamKey {
     let stream = memory.client(client).send_request(&get(path), true).expect("a slot");

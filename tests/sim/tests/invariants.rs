@@ -2,7 +2,7 @@
 //! bugs that are planted (`tests/planted`), those of one connection by `police.rs`.
 
 use shuntyard_core::address::Address;
-use shuntyard_core::config::{Host, Scope};
+use shuntyard_core::config::{Config, Host, Scope};
 use shuntyard_core::fields::{FieldLine, FieldSection};
 use shuntyard_core::gateway::{
     AttemptOutcome, AttemptRecord, Cause, ConnId, EndRecord, Inspection, Outcome, Record, RequestId, View,
@@ -160,6 +160,28 @@ fn r4_r5_too_many_attempts_and_other_ones() {
     assert_breaks("R4", judge(vec![attempt("/", refused); all]));
 }
 
+/// Nothing has happened in this step but what the ledger and the police know of.
+fn in_scene<R>(
+    (ledger, police, config): (&Ledger, &[Police], &Config),
+    slack: u64,
+    judge: impl FnOnce(&mut Scene<'_>) -> R,
+) -> R {
+    judge(&mut Scene {
+        ledger,
+        checks: &mut Checks::default(),
+        police,
+        view: &View::default(),
+        seen: &Inspection::default(),
+        config,
+        next_timeout: None,
+        draining: false,
+        late: false,
+        turns: &mut Turns::default(),
+        beside: &mut Beside::default(),
+        slack,
+    })
+}
+
 fn with_credit(credit: u32) -> (Ledger, [Police; 2]) {
     let mut ledger = Ledger::default();
     let mut police = [Police::new(0, Side::Front, 1000, 1), Police::new(1, Side::Backend, 0, 1)];
@@ -189,21 +211,8 @@ fn w3_credit_runs_no_further_than_content() {
         open_backend_stream(&mut police[1]);
         ledger.traces.insert(1, trace.clone());
         let config = Scenario::new(0, vec![], vec![]).config;
-        let mut scene = Scene {
-            ledger: &ledger,
-            checks: &mut Checks::default(),
-            police: &police,
-            view: &View::default(),
-            seen: &Inspection::default(),
-            config: &config,
-            next_timeout: None,
-            draining: false,
-            late: false,
-            turns: &mut Turns::default(),
-            beside: &mut Beside::default(),
-            slack: 0,
-        };
-        let result = invariants::w3_credit_follows_content(&mut scene, 1, &trace);
+        let judge = |scene: &mut Scene<'_>| invariants::w3_credit_follows_content(scene, 1, &trace);
+        let result = in_scene((&ledger, &police, &config), 0, judge);
         if fine { result.unwrap() } else { assert_breaks("W3", result) }
     }
 }
@@ -641,20 +650,7 @@ fn e5_more_than_the_minimum_stay() {
     ledger.now = 3 * idle;
     let mut judge = |min| {
         config.upstreams[0].connections_min = min;
-        invariants::e5_idle_connections_go(&mut Scene {
-            ledger: &ledger,
-            checks: &mut Checks::default(),
-            police: &police,
-            view: &View::default(),
-            seen: &Inspection::default(),
-            config: &config,
-            next_timeout: None,
-            draining: false,
-            late: false,
-            turns: &mut Turns::default(),
-            beside: &mut Beside::default(),
-            slack: SECOND,
-        })
+        in_scene((&ledger, &police, &config), SECOND, invariants::e5_idle_connections_go)
     };
     assert_breaks("E5", judge(0));
     assert_breaks("E5", judge(1));
