@@ -427,7 +427,8 @@ fn chunks(mut rest: &[u8]) -> Option<Content<'_>> {
         }
         let colon = line.windows(2).position(|two| two == b": ")?;
         let name = String::from_utf8_lossy(&line[..colon]).to_ascii_lowercase();
-        trailers.push((name, line[colon + 2..].to_vec()));
+        // Blanks around a value are not of it (RFC 9112 section 5.1).
+        trailers.push((name, line[colon + 2..].trim_ascii().to_vec()));
     }
 }
 
