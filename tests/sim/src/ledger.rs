@@ -230,8 +230,8 @@ pub struct Ledger {
     pub dialled: Vec<usize>,
     /// Requests that went to a backend in this step, in order.
     pub thawed: Vec<Thaw>,
-    /// Links of clients that the gateway knows to be over.
-    pub fronts_over: BTreeSet<usize>,
+    /// Links of clients that the gateway knows to be over, and since when.
+    pub fronts_over: BTreeMap<usize, Nanos>,
     /// The upstreams.
     pub upstreams: Vec<UpstreamConfig>,
     /// Which of them serves each request, where one does.

@@ -15,7 +15,7 @@ use crate::invariants::{self, Beside, Paid, Scene, Turns};
 use crate::ledger::{Attempt, Violation};
 use crate::net::End;
 use crate::probe;
-use crate::refcodec::frame::REFUSED_STREAM;
+use crate::refcodec::frame::{CANCEL, REFUSED_STREAM};
 use crate::scenario::{Exchange, Leave, Method, Scenario};
 use crate::stage::Stage;
 use crate::truth;
@@ -507,6 +507,7 @@ impl Run {
                 let own = client.session().is_touched()
                     || exchange.is_touched()
                     || refused
+                    || answer.reset == Some(CANCEL) && client.session().takes_slowly()
                     || full && (answer.status() == Some(503) || answer.reset.is_some())
                     || scenario.stands_in_its_own_way(client.session());
                 let touched = all || own || !healthy || cut;

@@ -701,6 +701,13 @@ impl Session {
         }
     }
 
+    /// Whether it may take less of a response than it has to in the time for that: it grants few octets at a time, by a pipe that takes few as well (seed
+    /// 4444).
+    pub fn takes_slowly(&self) -> bool {
+        let window = self.peer.initial_window.max(self.peer.window_at_open);
+        window * u32::from(self.peer.grant_percent) < 1000 && self.network[0].capacity < 100
+    }
+
     /// Whether it may keep its own requests from their expected responses.
     pub fn is_touched(&self) -> bool {
         let cut = |policy: &PipePolicy| policy.reset_after.is_some() || policy.fin_after.is_some();

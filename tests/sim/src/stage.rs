@@ -238,7 +238,7 @@ impl Stage {
     pub fn over(&mut self, link: usize, end: End) {
         self.police[link].lost(self.world.now());
         if end == End::Acceptor {
-            self.ledger.fronts_over.insert(link);
+            self.ledger.fronts_over.entry(link).or_insert(self.ledger.now);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Many seeds against the real gateway. `SHUNTYARD_SEEDS=n` runs n of them, `SHUNTYARD_FIRST=n` begins at n,
-//! `SHUNTYARD_CANARY=n` falsifies the n-th octet that the gateway emits, and must fail; `SHUNTYARD_MINUTES=n` ends after that time, `SHUNTYARD_SEED=n` replays one and shows its last actions and frames.
+//! `SHUNTYARD_CANARY=n` falsifies the n-th octet that the gateway emits, and must fail; `SHUNTYARD_MINUTES=n` ends after that time, `SHUNTYARD_SEED=n` replays one and shows its last
+//! actions and frames, `SHUNTYARD_LINES=n` of them.
 
 use std::time::{Duration, Instant};
 
@@ -107,7 +108,8 @@ fn replay(seed: u64) {
     match run_with(&scenario, true) {
         Ok(report) => println!("seed {seed}: fine, hash {:016x}, {} steps", report.hash, report.steps),
         Err(failure) => {
-            failure.log.iter().rev().take(200).rev().for_each(|line| println!("{line}"));
+            let lines = from_env("SHUNTYARD_LINES").map_or(200, |lines| lines as usize);
+            failure.log.iter().rev().take(lines).rev().for_each(|line| println!("{line}"));
             if std::env::var_os("SHUNTYARD_SHRINK").is_some() {
                 println!("\n{}", shrink(&scenario, (*failure).clone(), SHRINK_RUNS).report());
             }

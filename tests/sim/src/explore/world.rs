@@ -451,7 +451,7 @@ impl World {
     fn over(&mut self, link: usize) {
         self.police[link].lost(self.ledger.now);
         if self.links[link].side == Side::Front {
-            self.ledger.fronts_over.insert(link);
+            self.ledger.fronts_over.entry(link).or_insert(self.ledger.now);
         }
     }
 

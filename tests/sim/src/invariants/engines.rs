@@ -133,12 +133,13 @@ pub fn e5_idle_connections_go(scene: &mut Scene<'_>) -> Result<(), Violation> {
         .check("E5", too_many.is_none(), || format!("link {too_many:?} of {lazy:?} is idle and stays"))
 }
 
-/// Whether there is memory for every request there is and one more, so that nobody can be waiting for it.
+/// Whether there is memory for every request there is and one more, so that nobody can be waiting for it: once half of it is taken, each client may
+/// have as much of the rest as is left, which may be too little for one that asks for much.
 pub(super) fn has_memory(scene: &Scene<'_>) -> bool {
     let config = scene.config;
     let window =
         u64::from(config.backend.initial_window_size.max(config.backend.stream_window_max)).max(65_535);
-    scene.view.requests as u64 * window + window <= config.ledger_octets.min(config.ledger_front_octets)
+    scene.view.requests as u64 * window + window <= (config.ledger_octets / 2).min(config.ledger_front_octets)
 }
 
 /// Where requests are looked at, and only while memory cannot be what they wait for: those that are frozen, beside the connections that carry others of their kind. An idle
@@ -396,7 +397,8 @@ pub fn e8_first_come_first_thawed(scene: &mut Scene<'_>, rid: u64) -> Result<(),
 /// **E10** (when a request goes to a backend). Nothing is asked for a client that has gone, once the gateway knows it.
 pub fn e10_nothing_is_asked_for_who_has_gone(ledger: &mut Ledger, rid: u64) -> Result<(), Violation> {
     let trace = &ledger.traces[&rid];
-    let gone = trace.gone_known || trace.front.is_some_and(|(link, _)| ledger.fronts_over.contains(&link));
+    let gone =
+        trace.gone_known || trace.front.is_some_and(|(link, _)| ledger.fronts_over.contains_key(&link));
     ledger.check("E10", !gone, || format!("request {rid} goes to a backend, its client has gone"))
 }
 
@@ -407,7 +409,7 @@ pub fn e10_who_has_gone_holds_no_stream(
     trace: &Trace,
 ) -> Result<(), Violation> {
     let (Some((front, _)), Some(last)) = (trace.front, trace.attempts.last()) else { return Ok(()) };
-    let gone = trace.gone_known || scene.ledger.fronts_over.contains(&front);
+    let gone = trace.gone_known || scene.ledger.fronts_over.contains_key(&front);
     if !gone || scene.police[last.link].waiting() > 0 {
         return Ok(());
     }
