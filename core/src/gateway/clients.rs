@@ -186,8 +186,7 @@ impl Gateway {
             entry.deadline = None;
             if entry.session.open_streams() > 0 {
                 // Streams that came since: the last of them arms the deadline anew.
-            } else if entry.block_deadline.is_some() {
-                // It has begun to ask for something.
+            } else if entry.is_asking() {
                 self.arm_idle(id, now);
             } else {
                 self.shed(id, now);
@@ -200,9 +199,8 @@ impl Gateway {
     /// A client has become idle that was served. While listeners rest somebody may be waiting for its place. Says whether it goes.
     pub(super) fn shed_if_full(&mut self, id: ConnId, now: Instant) -> bool {
         let is_full = self.fronts - self.clients.shed >= self.config.max_fronts as usize;
-        let asks =
-            |entry: &Conn| !entry.is_front() || entry.block_deadline.is_some() || entry.life != Life::Open;
-        if !is_full || self.conns.get(id).is_none_or(asks) {
+        let stays = |entry: &Conn| !entry.is_front() || entry.is_asking() || entry.life != Life::Open;
+        if !is_full || self.conns.get(id).is_none_or(stays) {
             return false;
         }
         self.shed(id, now);

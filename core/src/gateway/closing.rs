@@ -3,6 +3,7 @@
 use crate::counters::Limit;
 use crate::engine::EnginePhase;
 use crate::error::ConnectionError;
+use crate::gateway::clients::client;
 use crate::gateway::conn::{Conn, Life, Side};
 use crate::gateway::due::{DeadlineTarget, Kind};
 use crate::gateway::front::key_of;
@@ -192,7 +193,7 @@ impl Gateway {
             Side::Front { lanes, peer, counted, shed, beyond, .. } => {
                 beyond.into_iter().for_each(|beyond| self.heads.give_back(beyond));
                 self.dismiss(counted.then_some(&peer), shed);
-                self.clients.crowd.stop_waiting(id);
+                self.clients.crowd.stop_waiting(client(&peer), id);
                 self.front_gone(lanes, now);
                 self.shed_on(now);
             }
@@ -265,10 +266,9 @@ impl Gateway {
         }
     }
 
-    /// Over HTTP/1.1 a head that has begun is waited for: it has a deadline, and its response is the last.
+    /// Over HTTP/1.1 a head that has begun is waited for: it has a deadline, and its response is the last; so is one that was sent ahead.
     pub(super) fn name_last_stream(&mut self, id: ConnId, now: Instant) {
-        let is_asking =
-            |entry: &Conn| entry.block_deadline.is_some() && matches!(entry.session, Session::H1(_));
+        let is_asking = |entry: &Conn| matches!(entry.session, Session::H1(_)) && entry.is_asking();
         if self.conns.get(id).is_some_and(is_asking) {
             return;
         }

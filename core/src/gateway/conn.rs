@@ -226,6 +226,11 @@ impl Conn {
         matches!(self.side, Side::Front { .. })
     }
 
+    /// Whether its client has begun to ask for something: a head that has not come whole, or, over HTTP/1.1, what was sent ahead and waits for its turn.
+    pub(super) fn is_asking(&self) -> bool {
+        self.block_deadline.is_some() || matches!(self.session, Session::H1(_)) && self.has_unread()
+    }
+
     pub(super) fn engine_mut(&mut self) -> Option<&mut Engine> {
         match &mut self.side {
             Side::Backend(engine) => Some(engine),

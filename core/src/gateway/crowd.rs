@@ -3,7 +3,7 @@
 
 use core::net::IpAddr;
 use core::ops::Bound;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::gateway::clients::client;
 use crate::gateway::conn::Side;
@@ -11,7 +11,7 @@ use crate::gateway::{ConnId, Gateway};
 use crate::key::UpstreamKey;
 use crate::request::RequestKey;
 
-/// Of the connections that wait for memory so many are looked at each time that some is given back.
+/// Of the clients that wait for memory so many are looked at each time that some is given back.
 const LOOKED_AT: usize = 8;
 
 /// What clients have of what is scarce.
@@ -21,26 +21,51 @@ pub(super) struct Crowd {
     places: BTreeMap<(UpstreamKey, IpAddr), u32>,
     /// Octets of the ledger, reserved while more than half of it was.
     memory: BTreeMap<IpAddr, u64>,
-    /// Connections that wait for memory that their clients may have.
-    waiting: BTreeMap<ConnId, IpAddr>,
+    /// Clients that wait for memory that they may have. However many connections one has that wait, it has one turn among the others.
+    waiting: BTreeMap<IpAddr, Waiting>,
     /// Which of them was looked at last.
-    looked_at: Option<ConnId>,
+    looked_at: Option<IpAddr>,
+}
+
+/// Connections of one client that wait for memory: never none.
+#[derive(Clone, Debug, Default)]
+struct Waiting {
+    fronts: BTreeSet<ConnId>,
+    /// Which of them had its turn last.
+    woken: Option<ConnId>,
 }
 
 impl Crowd {
     /// The next of those that wait for memory, in turn.
-    fn next_waiting(&mut self) -> Option<(ConnId, IpAddr)> {
+    fn next_waiting(&mut self) -> Option<IpAddr> {
         let behind = self.looked_at.map_or(Bound::Unbounded, Bound::Excluded);
-        let next =
-            self.waiting.range((behind, Bound::Unbounded)).next().or_else(|| self.waiting.first_key_value());
-        let next = next.map(|(&front, &client)| (front, client))?;
-        self.looked_at = Some(next.0);
-        Some(next)
+        let next = self.waiting.range((behind, Bound::Unbounded)).next();
+        let (&client, _) = next.or_else(|| self.waiting.first_key_value())?;
+        self.looked_at = Some(client);
+        Some(client)
     }
 
-    /// The connection waits for memory no more.
-    pub(super) fn stop_waiting(&mut self, front: ConnId) {
-        self.waiting.remove(&front);
+    /// The connection of the client whose turn it is waits no more.
+    fn take_waiting(&mut self, client: IpAddr) -> Option<ConnId> {
+        let waiting = self.waiting.get_mut(&client)?;
+        let behind = waiting.woken.map_or(Bound::Unbounded, Bound::Excluded);
+        let next = waiting.fronts.range((behind, Bound::Unbounded)).next();
+        let &front = next.or_else(|| waiting.fronts.first())?;
+        waiting.woken = Some(front);
+        self.stop_waiting(Some(client), front);
+        Some(front)
+    }
+
+    /// The connection of this client waits for memory no more.
+    pub(super) fn stop_waiting(&mut self, client: Option<IpAddr>, front: ConnId) {
+        if let Some(client) = client
+            && let Some(waiting) = self.waiting.get_mut(&client)
+        {
+            waiting.fronts.remove(&front);
+            if waiting.fronts.is_empty() {
+                self.waiting.remove(&client);
+            }
+        }
     }
 }
 
@@ -94,7 +119,7 @@ impl Gateway {
         if self.may_have(client) {
             return true;
         }
-        self.clients.crowd.waiting.insert(front, client);
+        self.clients.crowd.waiting.entry(client).or_default().fronts.insert(front);
         false
     }
 
@@ -126,7 +151,7 @@ impl Gateway {
         }
     }
 
-    /// Memory of the ledger is free, whoever's it was. Of the connections that wait for some the next few are looked at, or all once half of it is free.
+    /// Memory of the ledger is free, whoever's it was. Of the clients that wait for some the next few are looked at, or all connections once half of it is free.
     #[inline]
     pub(super) fn wake_crowd(&mut self) {
         if !self.clients.crowd.waiting.is_empty() {
@@ -136,17 +161,15 @@ impl Gateway {
 
     #[cold]
     fn look_at_waiting(&mut self) {
-        let all = self.clients.crowd.waiting.len();
-        let mut looks = if self.ledger.is_half_taken() { LOOKED_AT } else { all };
+        let all = || self.clients.crowd.waiting.values().map(|waiting| waiting.fronts.len()).sum();
+        let mut looks = if self.ledger.is_half_taken() { LOOKED_AT } else { all() };
         while looks > 0
-            && let Some((front, client)) = self.clients.crowd.next_waiting()
+            && let Some(client) = self.clients.crowd.next_waiting()
         {
             let may_have = self.may_have(client);
-            if may_have {
-                self.clients.crowd.stop_waiting(front);
-            }
-            // Whose requests have gone meanwhile keeps nobody else waiting.
-            if !may_have || self.release_waiting(front) {
+            let front = if may_have { self.clients.crowd.take_waiting(client) } else { None };
+            // A connection whose requests have gone meanwhile keeps nobody else waiting.
+            if front.is_none_or(|front| self.release_waiting(front)) {
                 looks -= 1;
             }
         }
@@ -154,10 +177,12 @@ impl Gateway {
 
     /// The connection need not wait for memory any more. Says whether requests of its did.
     pub(super) fn release_waiting(&mut self, front: ConnId) -> bool {
-        let Some(Side::Front { held, lanes, .. }) = self.conns.get_mut(front).map(|entry| &mut entry.side)
+        let Some(Side::Front { held, lanes, peer, .. }) =
+            self.conns.get_mut(front).map(|entry| &mut entry.side)
         else {
             return false;
         };
+        self.clients.crowd.stop_waiting(client(peer), front);
         core::mem::take(held) && self.registry.release(lanes)
     }
 }

@@ -278,8 +278,8 @@ impl Gateway {
         // What its backend closes in a moment is of no use, however much it is wanted.
         if self.is_wanted_idle(id) && ends.is_none_or(|ends| ends > now) {
             self.arm_conn_at(id, Kind::BackendIdle, ends.map_or(again, |ends| ends.min(again)));
-        } else if self.conns.get(id).is_some_and(|entry| entry.block_deadline.is_some()) {
-            // It has begun to ask for something, which has a deadline of its own.
+        } else if self.conns.get(id).is_some_and(Conn::is_asking) {
+            // What it has begun to ask for has a deadline of its own.
             self.arm_idle(id, now);
         } else if self.conns.get(id).is_some_and(|entry| entry.session.open_streams() == 0) {
             self.close_gracefully(id, Cause::Draining, now);

@@ -7,7 +7,7 @@ use crate::gateway::conn::Conn;
 use crate::gateway::due::{DeadlineTarget, Kind};
 use crate::gateway::{ConnId, Gateway};
 use crate::h2::{Event, StreamKey};
-use crate::request::{Request, RequestKey};
+use crate::request::{Place, Request, RequestKey};
 use crate::time::{Duration, Instant};
 use crate::window::{Both, Credit};
 
@@ -39,8 +39,14 @@ impl Gateway {
     /// over HTTP/1.1 it is the end of their connection. Where the client owes the rest it pays for that as for resets of its own: who has sent much content
     /// owes nothing.
     pub(super) fn end_upload(&mut self, key: RequestKey, (conn, stream): (ConnId, StreamKey), now: Instant) {
+        // A backend of HTTP/1.1 that declines an upgrade has had all there is. Where none has answered yet a hook has failed, which is not the client's doing.
+        let counts = self.conns.get(conn).is_some_and(|entry| entry.session.stream_id(stream).is_some());
         self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
-        if self.requests.get(key).is_some_and(|request| !request.awaiting.content_end) {
+        let owes = |request: &Request| {
+            let unanswered = matches!(&request.place, Place::Live(live) if live.attempt.responded.is_none());
+            !request.awaiting.content_end && !unanswered
+        };
+        if counts && self.requests.get(key).is_some_and(owes) {
             self.charge_client(key);
         }
     }

@@ -31,6 +31,15 @@ fn share(config: &Config) -> u64 {
     (config.head_ledger_octets / SHARES).max(heads).max(streams).min(u32::MAX.into())
 }
 
+/// Who has no room for a head, or trailers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Full {
+    /// The connection, which has it all itself.
+    Connection,
+    /// Its client, with all of its connections.
+    Client,
+}
+
 /// What a client may hold by large heads, of whose connections each may hold so much.
 fn share_of_client(config: &Config, share: u64) -> u64 {
     (share * SHARES_OF_CLIENT).min(config.head_ledger_octets / 2).max(share)
@@ -42,35 +51,40 @@ impl Gateway {
     pub(super) fn reserve_head(&mut self, front: ConnId, fields: &mut FieldSection) -> Option<Reservation> {
         fields.fit();
         let octets = octets_of(fields);
-        let has_share = self.take_share(front, 0, octets);
-        let held = if has_share { self.heads.reserve(octets) } else { None };
+        let share = self.take_share(front, 0, octets);
+        let held = if share.is_ok() { self.heads.reserve(octets) } else { None };
         if held.is_none() {
             self.account.hit(Limit::Heads);
-            if has_share {
-                self.change_share(front, octets, 0);
-            } else if let Some(entry) = self.conns.get_mut(front) {
+            match share {
+                Ok(()) => self.change_share(front, octets, 0),
                 // It was decoded for nothing: a client that goes on like that pays for it.
-                entry.session.charge_reset();
+                Err(Full::Connection) => {
+                    self.conns.get_mut(front).into_iter().for_each(|entry| entry.session.charge_reset());
+                }
+                // Others may have taken what was left of it.
+                Err(Full::Client) => {}
             }
         }
         held
     }
 
-    /// A request of the client is to hold so many octets in place of those before. Says whether it may.
-    fn take_share(&mut self, front: ConnId, before: u32, octets: u32) -> bool {
+    /// A request of the client is to hold so many octets in place of those before. Says who has no room for it, if somebody has none.
+    fn take_share(&mut self, front: ConnId, before: u32, octets: u32) -> Result<(), Full> {
         let Some(Side::Front { heads, peer, .. }) = self.conns.get(front).map(|entry| &entry.side) else {
-            return true;
+            return Ok(());
         };
         let share = share(&self.config);
         let fits = |held: u64, share: u64| {
             held <= before.into() || held - u64::from(before) + u64::from(octets) <= share
         };
-        let has_share = fits(u64::from(*heads), share)
-            && (octets <= SMALL || fits(self.clients.heads_of(peer), share_of_client(&self.config, share)));
-        if has_share {
-            self.change_share(front, before, octets);
+        if !fits(u64::from(*heads), share) {
+            return Err(Full::Connection);
         }
-        has_share
+        if octets > SMALL && !fits(self.clients.heads_of(peer), share_of_client(&self.config, share)) {
+            return Err(Full::Client);
+        }
+        self.change_share(front, before, octets);
+        Ok(())
     }
 
     /// A request of the client holds so many octets in place of those before.
@@ -130,8 +144,8 @@ impl Gateway {
         let front = request.awaiting.front.conn;
         let before = request.awaiting.sections.as_ref().map_or(0, Reservation::octets);
         let sum = before.saturating_add(octets_of(&fields).saturating_mul(2));
-        let has_share = self.take_share(front, before, sum);
-        if has_share {
+        let share = self.take_share(front, before, sum);
+        if share.is_ok() {
             let held = self.requests.get_mut(key).map(|request| &mut request.awaiting.sections);
             if held.is_some_and(|held| self.heads.raise(held, sum)) {
                 return Some(fields);
@@ -141,7 +155,9 @@ impl Gateway {
         self.account.hit(Limit::Heads);
         self.keep_section(fields);
         // The worker's shortage is nobody's doing, and neither are trailers of a backend, which come behind all of the request.
-        if !has_share && self.requests.get(key).is_some_and(|request| !request.awaiting.content_end) {
+        if share == Err(Full::Connection)
+            && self.requests.get(key).is_some_and(|request| !request.awaiting.content_end)
+        {
             self.charge_client(key);
         }
         self.cancel_backend(key, now);

@@ -1,5 +1,6 @@
 //! Windows that backends are given, and the memory for them: the worker's ledger, with a share for each client.
 
+use crate::gateway::clients::client;
 use crate::gateway::conn::Side;
 use crate::gateway::{ConnId, Gateway};
 use crate::ledger::Reservation;
@@ -45,12 +46,12 @@ impl Gateway {
     /// looked at.
     pub(super) fn give_back(&mut self, front: ConnId, reservation: impl Into<Reservation>) {
         let reservation = reservation.into();
-        if let Some(Side::Front { reserved, held, lanes, .. }) =
+        if let Some(Side::Front { reserved, held, lanes, peer, .. }) =
             self.conns.get_mut(front).map(|entry| &mut entry.side)
         {
             *reserved = reserved.saturating_sub(reservation.octets().into());
             if core::mem::take(held) {
-                self.clients.crowd.stop_waiting(front);
+                self.clients.crowd.stop_waiting(client(peer), front);
                 self.registry.release(lanes);
             }
         }

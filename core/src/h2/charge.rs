@@ -14,7 +14,7 @@ impl Connection {
         if over { Err(ConnectionError::Misuse) } else { Ok(()) }
     }
 
-    /// What the peer did was as dear as a reset. Should it owe too much for that, its next request says so.
+    /// What the peer did was as dear as a reset. Should it owe too much for that, its next frame that is weighed says so.
     pub(crate) fn charge_reset(&mut self) {
         self.misuse.bear(cost::RESET, u32::MAX);
         self.traffic.misuse_peak = self.traffic.misuse_peak.max(self.misuse.points());

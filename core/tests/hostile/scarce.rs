@@ -266,3 +266,36 @@ fn memory_of_others_ends_the_wait() {
     }
     assert_eq!(memory.gateway.view().frozen, 0);
 }
+
+/// However many connections of a client that has too much already wait: they take nobody else's turn.
+#[test]
+fn who_has_too_much_has_one_turn_among_the_others() {
+    let mut memory = Memory::new(|config| {
+        config.ledger_octets = 64 * 65_535;
+        config.upstreams[0].on_saturation = Saturation::Queue;
+    });
+    let slow = memory.connect(ConnectionConfig::default());
+    memory.settle();
+    for n in 0..49 {
+        ask(&mut memory, slow, &format!("/slow/{n}"));
+    }
+    assert_eq!((memory.gateway.view().live, memory.gateway.view().frozen), (49, 0));
+    for _ in 0..80 {
+        let idle = memory.connect(ConnectionConfig::default());
+        memory.settle();
+        let stream = ask(&mut memory, idle, "/idle");
+        assert_eq!(memory.gateway.view().frozen, 1);
+        memory.client(idle).reset(stream, ErrorCode::CANCEL);
+        memory.settle();
+    }
+    let [has, waits] = [(); 2].map(|()| memory.connect_from(2, ConnectionConfig::default()));
+    memory.settle();
+    let theirs: Vec<_> = (0..8).map(|n| ask(&mut memory, has, &format!("/theirs/{n}"))).collect();
+    ask(&mut memory, waits, "/waits");
+    assert_eq!((memory.gateway.view().live, memory.gateway.view().frozen), (57, 1));
+    for stream in theirs {
+        memory.client(has).reset(stream, ErrorCode::CANCEL);
+        memory.settle();
+    }
+    assert_eq!((memory.gateway.view().live, memory.gateway.view().frozen), (50, 0));
+}

@@ -3,6 +3,7 @@
 #[path = "../memory/mod.rs"]
 mod memory;
 
+mod ahead;
 mod back;
 mod cut_short;
 mod engines;
