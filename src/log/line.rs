@@ -261,10 +261,10 @@ pub(crate) fn rfc3339_seconds(at: SystemTime) -> String {
     jiff::Timestamp::try_from(at).map_or_else(|_| String::new(), |at| format!("{at:.0}"))
 }
 
-/// The identifier that somebody before us gave the request, where it is a sober one.
+/// The identifier that somebody before us gave the request, where it is a sober one: whoever searches for it need escape nothing.
 fn request_id(end: &EndRecord) -> Option<&str> {
     let id = end.fields.get(b"x-request-id")?;
-    let is_sober = |octet: &u8| octet.is_ascii_alphanumeric() || b"._-".contains(octet);
+    let is_sober = |octet: &u8| octet.is_ascii_graphic() && !b"\"'\\".contains(octet);
     let sober = (1..=REQUEST_ID_MAX).contains(&id.len()) && id.iter().all(is_sober);
     std::str::from_utf8(id).ok().filter(|_| sober)
 }

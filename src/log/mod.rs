@@ -133,11 +133,16 @@ enum Order {
 impl AccessLog {
     /// Opens the destination; `None` writes nothing and tells diagnostics only. `query` shows query strings.
     pub(crate) fn open(destination: Option<Destination>, query: bool, trust: Trust) -> io::Result<Self> {
-        let (sender, orders) = sync_channel(QUEUE_MAX);
         let counts = Arc::<Counts>::default();
         let is_written = destination.is_some();
+        let writer = Writer::open(destination, query, trust, Arc::clone(&counts))?;
+        Self::start(writer, counts, is_written)
+    }
+
+    /// Writes by this writer, which has these counts.
+    fn start(mut writer: Writer, counts: Arc<Counts>, is_written: bool) -> io::Result<Self> {
+        let (sender, orders) = sync_channel(QUEUE_MAX);
         let queued = Arc::<AtomicUsize>::default();
-        let mut writer = Writer::open(destination, query, trust, Arc::clone(&counts))?;
         let taken = Arc::clone(&queued);
         let thread = thread::Builder::new().name("access-log".to_owned()).spawn(move || {
             loop {
@@ -257,6 +262,25 @@ mod tests {
         assert_eq!(lost, [format!("the access log lacks {left} requests: {why}")]);
         drop(reader);
         std::fs::remove_dir_all(folder).expect("the folder is ours");
+    }
+
+    /// Likewise where the destination itself would not wait.
+    #[test]
+    fn a_destination_that_would_block_for_ever_holds_up_no_end() {
+        let (out, reader) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        out.set_nonblocking(true).expect("non-blocking");
+        let counts = Arc::<Counts>::default();
+        let file = std::fs::File::from(std::os::fd::OwnedFd::from(out));
+        let writer = Writer::into(file, Arc::clone(&counts));
+        let log = AccessLog::start(writer, Arc::clone(&counts), true).expect("a thread");
+        let note = log.note();
+        (0..2000).for_each(|_| note(0, Record::Ended(line::tests::finished(&[]).end)));
+        let lost = log.end_within(Duration::from_millis(200));
+        let [written, dropped, failed] = counts.read();
+        assert_eq!((dropped, failed), (0, 0));
+        let why = "they were not written within 200ms of the end";
+        assert_eq!(lost, [format!("the access log lacks {} requests: {why}", 2000 - written)]);
+        drop(reader);
     }
 
     /// With -v alone there is no log that could lack something.

@@ -6,6 +6,7 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::log::{Counts, Destination, Finished, Trust, line};
@@ -14,6 +15,9 @@ use crate::log::{Counts, Destination, Finished, Trust, line};
 pub(super) const BUFFER_OCTETS: usize = 64 << 10;
 /// The same trouble is told again after this time.
 const TROUBLE_INTERVAL: Duration = Duration::from_secs(10);
+/// Between two looks at a destination that would block: at first, and at most.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
+const PAUSE_MAX: Duration = Duration::from_millis(50);
 
 pub(super) struct Writer {
     destination: Option<Destination>,
@@ -53,6 +57,13 @@ impl Writer {
             trouble_told: None,
             counts,
         })
+    }
+
+    /// Into this file, as if it were standard output.
+    #[cfg(test)]
+    pub(super) fn into(file: File, counts: Arc<Counts>) -> Self {
+        let nowhere = Self::open(None, false, Trust::default(), counts).expect("no file");
+        Self { destination: Some(Destination::Stdout), file: Some(file), ..nowhere }
     }
 
     pub(super) fn write(&mut self, finished: &Finished) {
@@ -116,16 +127,25 @@ impl Writer {
     }
 }
 
-/// Writes lines, and before them the end of one that was torn. Says how many of their octets have left, whatever became of the rest.
+/// Writes lines, and before them the end of one that was torn. Says how many of their octets have left, whatever became of the rest. Waits for room
+/// as long as there is none, also where the destination itself would not: whoever ends the log waits for this no longer than his patience lasts.
 fn put_out(out: &mut impl Write, torn: &mut bool, lines: &[u8]) -> (usize, io::Result<()>) {
     let mut done = 0;
+    let mut pause = PAUSE_MIN;
     while done < lines.len() {
         let rest: &[u8] = if *torn { b"\n" } else { &lines[done..] };
         match out.write(rest) {
             Ok(0) => return (done, Err(io::ErrorKind::WriteZero.into())),
-            Ok(_) if *torn => *torn = false,
-            Ok(n) => done += n,
+            Ok(n) => {
+                // The end of a torn line is none of these lines' octets.
+                done += if std::mem::take(torn) { 0 } else { n };
+                pause = PAUSE_MIN;
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                thread::sleep(pause);
+                pause = (2 * pause).min(PAUSE_MAX);
+            }
             Err(error) => return (done, Err(error)),
         }
     }
@@ -142,6 +162,8 @@ fn append_to(path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     /// Takes so many octets, and then none before it is told to.
@@ -184,5 +206,28 @@ mod tests {
         let all = "lineone\nlinetwo\nlinethree\n";
         let expected = format!("{all}lineone\nlineone\nlin\n{all}");
         assert_eq!(String::from_utf8(full.came).expect("text"), expected);
+    }
+
+    /// Whoever made stdout non-blocking, as some do for their own end of it, reads no less than others.
+    #[test]
+    fn a_destination_that_would_block_is_waited_for() {
+        const LINES: usize = 20_000;
+        let (mut out, mut reader) = UnixStream::pair().expect("a pair");
+        out.set_nonblocking(true).expect("non-blocking");
+        let counts = Arc::<Counts>::default();
+        let mut writer = Writer::open(None, false, Trust::default(), Arc::clone(&counts)).expect("no file");
+        let read = thread::spawn(move || {
+            // Until then it is full.
+            thread::sleep(Duration::from_millis(50));
+            io::read_to_string(&mut reader).expect("lines are text")
+        });
+        let line = format!("{}\n", "x".repeat(99));
+        writer.buffer.extend(line.repeat(LINES).as_bytes());
+        writer.lines = LINES as u64;
+        counts.add(&counts.waiting, writer.lines);
+        writer.flush_to(&mut out);
+        drop(out);
+        assert_eq!(counts.read(), [LINES as u64, 0, 0]);
+        assert_eq!(read.join().expect("no panic"), line.repeat(LINES));
     }
 }

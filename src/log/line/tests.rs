@@ -231,7 +231,14 @@ fn identifiers_of_others_are_kept_where_they_are_sober() {
         parsed(&finished(&[&GET[..], &[(name, value)]].concat()), false)
     };
     assert_eq!(with(b"x-request-id", b"a.b_c-1")["request_id"], "a.b_c-1");
-    assert_eq!(with(b"x-request-id", b"a b")["request_id"], Value::Null);
+    // Base64, and what others put together of several parts.
+    for id in ["q+/Zk9w==", "Root=1-67891233-abcdef", "a:b", "~!#$%&()*,;<>?@[]^`{|}"] {
+        assert_eq!(with(b"x-request-id", id.as_bytes().to_vec().leak())["request_id"], id);
+    }
+    for id in [&b"a b"[..], b"a\"b", b"a'b", b"a\\b", b"a\tb", b"a\x7f", b"\xc3\xa9", b"", &[b'a'; 129]] {
+        assert_eq!(with(b"x-request-id", id)["request_id"], Value::Null, "{}", id.escape_ascii());
+    }
+    assert_eq!(with(b"x-request-id", &[b'a'; 128])["request_id"], "a".repeat(128));
     let trace: &[u8] = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     assert_eq!(with(b"traceparent", trace)["trace_id"], "0af7651916cd43dd8448eb211c80319c");
     let zero: &[u8] = b"00-00000000000000000000000000000000-b7ad6b7169203331-01";
