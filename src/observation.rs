@@ -23,7 +23,7 @@ use crate::diagnostics::{self, LogFormat};
 use crate::failure::{Failure, plainly};
 use crate::log::{AccessLog, Destination, Trust};
 use crate::reload::Current;
-use crate::throttle::{ByName, Throttle};
+use crate::throttle::{ByName, Shared};
 
 /// The same trouble is told again after this time.
 const NOTICE_INTERVAL: Duration = Duration::from_secs(10);
@@ -311,8 +311,8 @@ fn reopen_at_signal(log: Option<&AccessLog>) -> Result<(), Failure> {
 
 /// Whether one more line may be said, and how many were not. Where another worker is about to say one, this one is not said.
 fn throttled(lines: u32, interval: Duration) -> impl Fn() -> Option<u64> {
-    let throttle = Mutex::new(Throttle::new(lines, interval));
-    move || throttle.try_lock().ok()?.admit(Instant::now())
+    let throttle = Shared::new(lines, interval);
+    move || throttle.admit(Instant::now())
 }
 
 /// Likewise of each name.
@@ -335,9 +335,9 @@ fn farewell(endpoint: &str, code: ErrorCode, debug_data: &[u8]) -> String {
     format!("{endpoint} has ended a connection with GOAWAY, {code:?}{words}")
 }
 
-/// That others like it were not told of.
+/// That others like it were not told of, whatever it is that is told.
 fn and_more(more: u64) -> String {
-    if more == 0 { String::new() } else { format!(" ({more} more failed meanwhile)") }
+    if more == 0 { String::new() } else { format!(" (and {more} more like it meanwhile)") }
 }
 
 #[cfg(test)]

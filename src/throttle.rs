@@ -1,6 +1,8 @@
 //! What peers can bring about is said so often and no more: neither a log nor whoever writes it is theirs to fill.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
 /// Names that are told apart. There are no more in a configuration, as a rule.
@@ -37,6 +39,34 @@ impl Throttle {
         }
         self.said += 1;
         Some(std::mem::take(&mut self.unsaid))
+    }
+}
+
+/// A [`Throttle`] of all workers, of whom none waits for another.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    throttle: Mutex<Throttle>,
+    /// Lines that were not said because another worker was about to say one.
+    missed: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) const fn new(lines: u32, interval: Duration) -> Self {
+        Self { throttle: Mutex::new(Throttle::new(lines, interval)), missed: AtomicU64::new(0) }
+    }
+
+    /// As [`Throttle::admit`].
+    pub(crate) fn admit(&self, now: Instant) -> Option<u64> {
+        let mut throttle = match self.throttle.try_lock() {
+            Ok(throttle) => throttle,
+            // It is whole after every change.
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                self.missed.fetch_add(1, Ordering::Relaxed);
+                return None;
+            }
+        };
+        throttle.admit(now).map(|unsaid| unsaid + self.missed.swap(0, Ordering::Relaxed))
     }
 }
 
@@ -91,6 +121,20 @@ mod tests {
         let at = |ms| begin + Duration::from_millis(ms);
         let said: Vec<_> = [0, 1, 2, 999, 1000, 1001, 1002, 2500].map(|ms| throttle.admit(at(ms))).to_vec();
         assert_eq!(said, [Some(0), Some(0), None, None, Some(2), Some(0), None, Some(1)]);
+    }
+
+    #[test]
+    fn lines_that_another_worker_stood_in_the_way_of_are_counted_too() {
+        let throttle = Shared::new(1, Duration::from_secs(10));
+        let begin = Instant::now();
+        let held = throttle.throttle.lock().unwrap();
+        assert_eq!([throttle.admit(begin), throttle.admit(begin)], [None, None]);
+        drop(held);
+        let later = begin + Duration::from_secs(10);
+        assert_eq!(
+            [begin, begin, later, later].map(|now| throttle.admit(now)),
+            [Some(2), None, Some(1), None]
+        );
     }
 
     #[test]
