@@ -162,6 +162,9 @@ fn judge(head: &[u8], names: Names, answer: impl FnOnce(&Asked<'_>) -> Reply) ->
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut request = httparse::Request::new(&mut fields);
     let parsed = request.parse(head);
+    if parsed == Err(httparse::Error::TooManyHeaders) {
+        return (Reply::text(431, &format!("the request has more than {FIELDS_MAX} header fields")), true);
+    }
     let (Ok(httparse::Status::Complete(_)), Some(method), Some(target)) =
         (parsed, request.method, request.path)
     else {
@@ -309,6 +312,16 @@ mod tests {
         assert_eq!(status(b"POST /status HTTP/1.1\r\nhost: a\r\n\r\n"), 405);
         assert_eq!(status(b"PRI * HTTP/2.0\r\n\r\n"), 400);
         assert_eq!(status(b"\x16\x03\x01\r\n\r\n"), 400);
+    }
+
+    #[test]
+    fn a_head_of_more_fields_than_are_read_is_too_large() {
+        let with = |fields: usize| {
+            let head = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(fields));
+            judge(head.as_bytes(), Names::OfThisMachine, |_| Reply::text(200, "ok")).0
+        };
+        assert_eq!([with(FIELDS_MAX).status, with(FIELDS_MAX + 1).status], [200, 431]);
+        assert_eq!(&*with(FIELDS_MAX + 1).content, b"the request has more than 64 header fields\n");
     }
 
     #[test]
