@@ -34,7 +34,14 @@ const WITHOUT_FILE: [(&str, &str); 4] = [
 impl Cli {
     /// What the command line and the environment say. Where that is nothing sound, the program ends here.
     pub(crate) fn read() -> Self {
-        Self::of(without_empty(Self::command()).get_matches()).unwrap_or_else(|error| error.exit())
+        let matches = without_empty(Self::command()).try_get_matches();
+        matches.and_then(Self::of).unwrap_or_else(|error| {
+            // Whoever has closed stderr has the exit code.
+            let _ = error.print();
+            // Who asks for health knows 0 and 1: to Docker 2 is none that a check may have. No flag stands before a command.
+            let is_health = std::env::args_os().nth(1).is_some_and(|command| command == "health");
+            std::process::exit(if is_health { error.exit_code().min(1) } else { error.exit_code() })
+        })
     }
 
     fn of(matches: ArgMatches) -> Result<Self, clap::Error> {
@@ -140,7 +147,7 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Run the gateway's core on what `run --record` wrote, and say whether the same comes out
     Replay(ReplayArgs),
-    /// Ask a running gateway whether it is alive, or ready: for health checks of containers. Exits with 0, or with 1
+    /// Ask a running gateway whether it is alive, or ready: for health checks of containers. Exits with 0, or with 1 whatever is wrong
     Health(HealthArgs),
     /// Print the version
     Version,

@@ -17,7 +17,7 @@ use crate::tls::{BadFile, Trouble};
 /// What to do where a socket was not passed.
 pub(crate) const NOT_PASSED: &str = "the name is FileDescriptorName= of a .socket unit that belongs to the service; without systemd, name an address";
 
-/// Why the program ends otherwise than well. Bad usage is not among it: clap ends the program itself, with 2.
+/// Why the program ends otherwise than well. Bad usage is not among it: what reads the command line ends the program, with 2, or with 1 for `health`.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// An address could not be taken.

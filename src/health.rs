@@ -18,26 +18,37 @@ const WELL: &str = "ok";
 
 /// Asks, and prints the answer. Whatever is wrong has the same exit code, for those who ask know two.
 pub(crate) fn ask(args: &HealthArgs) -> Result<(), Failure> {
+    let well = asked(args)?;
+    // Whoever closed stdout has the exit code.
+    let _ = writeln!(io::stdout(), "{well}");
+    Ok(())
+}
+
+/// Who was asked, and the answer.
+fn asked(args: &HealthArgs) -> Result<String, Failure> {
     let unwell = |reason| Failure::Unwell { reason };
     let address = admin(args)?;
     // Others may reach it or not, we are here.
     let address = admin_address(&address, true).map_err(|failure| unwell(failure.to_string()))?;
-    let address = SocketAddr::new(reachable(address.ip()), address.port());
     if address.port() == 0 {
         return Err(unwell(
             "the kernel picks port 0: name the one that the gateway says at its start".to_owned(),
         ));
     }
     let path = if args.ready { "/readyz" } else { "/livez" };
-    let answer = exchange(address, path, args.timeout).map_err(|error| {
-        let late = matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock);
+    let until = Instant::now() + args.timeout;
+    let refused = |address: SocketAddr, error: io::Error| {
+        let late = is_late(&error);
         let why = if late { format!("no answer within {:?}", args.timeout) } else { plainly(&error) };
-        unwell(format!("{address}{path}: {why}"))
+        format!("{address}{path}: {why}")
+    };
+    let (address, stream) = connect(reachable(address), until).map_err(|tried| {
+        let tried: Vec<_> = tried.into_iter().map(|(address, error)| refused(address, error)).collect();
+        unwell(tried.join("; "))
     })?;
+    let answer = exchange(stream, address, path, until).map_err(|error| unwell(refused(address, error)))?;
     let words = verdict(&answer).map_err(|why| unwell(format!("{address}{path}: {why}")))?;
-    // Whoever closed stdout has the exit code.
-    let _ = writeln!(io::stdout(), "{address}{path}: {words}");
-    Ok(())
+    Ok(format!("{address}{path}: {words}"))
 }
 
 /// What is said where all is well, or why it is not. Others say 200, too.
@@ -63,23 +74,55 @@ fn admin(args: &HealthArgs) -> Result<ListenAddress, Failure> {
     }
 }
 
-/// Who listens everywhere listens here.
-fn reachable(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
+/// Who listens everywhere listens here, by IPv4, too: where IPv6 is switched off, [::] can be listened on and there is no ::1.
+fn reachable(address: SocketAddr) -> Vec<SocketAddr> {
+    let here: &[IpAddr] = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => &[IpAddr::V4(Ipv4Addr::LOCALHOST)],
+        IpAddr::V6(ip) if ip.is_unspecified() => {
+            &[IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)]
+        }
+        _ => return vec![address],
+    };
+    here.iter().map(|&ip| SocketAddr::new(ip, address.port())).collect()
+}
+
+/// The time until then; `TimedOut` where it is over.
+fn left(until: Instant) -> io::Result<Duration> {
+    match until.saturating_duration_since(Instant::now()) {
+        Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
+        left => Ok(left),
     }
 }
 
+/// Whether the time was over, by whatever call.
+fn is_late(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
+}
+
+/// A connection to the first of these that takes one in time, or what was wrong with each.
+fn connect(
+    addresses: Vec<SocketAddr>,
+    until: Instant,
+) -> Result<(SocketAddr, TcpStream), Vec<(SocketAddr, io::Error)>> {
+    let mut tried = Vec::new();
+    for address in addresses {
+        match left(until).and_then(|left| TcpStream::connect_timeout(&address, left)) {
+            Ok(stream) => return Ok((address, stream)),
+            Err(error) => {
+                let late = is_late(&error);
+                tried.push((address, error));
+                if late {
+                    break;
+                }
+            }
+        }
+    }
+    Err(tried)
+}
+
 /// One request, and all that comes of it. `TimedOut` and `WouldBlock` where that is not whole in time.
-fn exchange(address: SocketAddr, path: &str, patience: Duration) -> io::Result<Vec<u8>> {
-    let begun = Instant::now();
-    let left = || match patience.saturating_sub(begun.elapsed()) {
-        Duration::ZERO => Err(io::Error::from(io::ErrorKind::TimedOut)),
-        left => Ok(left),
-    };
-    let mut stream = TcpStream::connect_timeout(&address, left()?)?;
+fn exchange(mut stream: TcpStream, address: SocketAddr, path: &str, until: Instant) -> io::Result<Vec<u8>> {
+    let left = || left(until);
     stream.set_write_timeout(Some(left()?))?;
     write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
     let (mut answer, mut buffer) = (Vec::new(), [0; 1024]);
@@ -133,10 +176,37 @@ mod tests {
         }
     }
 
+    /// Where the system has no ::1, whoever listens on [::] is reached by IPv4 alone.
+    #[test]
+    fn whoever_is_not_reached_by_ipv6_is_asked_by_ipv4() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                let mut client = client.unwrap();
+                let mut request = [0; 1024];
+                let _ = client.read(&mut request).unwrap();
+                client.write_all(b"HTTP/1.1 200 OK\r\n\r\nok\n").unwrap();
+            }
+        });
+        let args = HealthArgs {
+            admin: Some(format!("[::]:{port}").parse().unwrap()),
+            config: None,
+            ready: false,
+            timeout: Duration::from_secs(20),
+        };
+        assert_eq!(asked(&args).unwrap(), format!("127.0.0.1:{port}/livez: ok"));
+    }
+
     #[test]
     fn whoever_listens_everywhere_is_asked_here() {
-        let of = |text: &str| reachable(text.parse().unwrap()).to_string();
-        assert_eq!([of("0.0.0.0"), of("::"), of("10.0.0.1")], ["127.0.0.1", "::1", "10.0.0.1"]);
+        let of = |text: &str| {
+            let places = reachable(text.parse().unwrap());
+            places.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(of("0.0.0.0:1"), "127.0.0.1:1");
+        assert_eq!(of("[::]:1"), "[::1]:1 127.0.0.1:1");
+        assert_eq!([of("10.0.0.1:1"), of("[::1]:1")], ["10.0.0.1:1", "[::1]:1"]);
     }
 
     /// One octet at a time keeps nobody waiting: the time is that of the whole answer.
@@ -151,8 +221,10 @@ mod tests {
             }
         });
         let begun = Instant::now();
-        let error = exchange(address, "/livez", Duration::from_millis(200)).unwrap_err();
-        assert!(matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock), "{error}");
+        let until = begun + Duration::from_millis(200);
+        let (_, stream) = connect(vec![address], until).unwrap();
+        let error = exchange(stream, address, "/livez", until).unwrap_err();
+        assert!(is_late(&error), "{error}");
         assert!(begun.elapsed() < Duration::from_secs(20));
     }
 }
