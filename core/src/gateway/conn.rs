@@ -228,7 +228,8 @@ impl Conn {
 
     /// Whether its client has begun to ask for something: a head that has not come whole, or, over HTTP/1.1, what was sent ahead and waits for its turn.
     pub(super) fn is_asking(&self) -> bool {
-        self.block_deadline.is_some() || matches!(self.session, Session::H1(_)) && self.has_unread()
+        let sent_ahead = matches!(&self.session, Session::H1(session) if session.holds_request());
+        self.block_deadline.is_some() || sent_ahead && self.has_unread()
     }
 
     pub(super) fn engine_mut(&mut self) -> Option<&mut Engine> {

@@ -270,6 +270,11 @@ impl Connection {
         }
     }
 
+    /// Server: whether a request was sent ahead that waits for the end of those before it.
+    pub(crate) fn holds_request(&self) -> bool {
+        self.is_held && matches!(self.recv, Recv::Head) && !self.is_closing
+    }
+
     /// Whether an error ended the connection. What is in the outbox may still be written, then it must be closed: a message
     /// was broken off.
     pub fn has_failed(&self) -> bool {
