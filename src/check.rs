@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use shuntyard_adapter::recording_octets_max;
-use shuntyard_adapter::transport::CONNECTION_OCTETS;
+use shuntyard_adapter::transport::{CONNECTION_OCTETS, SESSIONS_OCTETS};
 use shuntyard_core::config::{Config, EndpointConfig, MemoryBound};
 
 use crate::cli::{ConfigCommand, ServeArgs};
@@ -20,7 +20,7 @@ pub(crate) fn check(args: &ServeArgs) -> Result<(), Failure> {
     let what = args.config.as_ref().map_or("these flags".to_owned(), |path| path.display().to_string());
     let workers = settings.workers.get() as u64;
     let beside = Beside {
-        tls_with_clients: !settings.listen_tls.is_empty(),
+        asking: settings.listen_tls.iter().map(|(_, files)| 1 + files.by_name.len() as u64).sum(),
         records: settings.observe.wants_records(),
         recording: args.record.record.is_some(),
     };
@@ -42,8 +42,8 @@ pub(crate) fn check(args: &ServeArgs) -> Result<(), Failure> {
 /// What takes memory beside the core.
 #[derive(Clone, Copy, Debug, Default)]
 struct Beside {
-    /// There is a listener for it.
-    tls_with_clients: bool,
+    /// In so many ways clients of TLS are asked for certificates, or not: those of each listener and of its groups of names.
+    asking: u64,
     /// Somebody wants records of requests.
     records: bool,
     /// What workers are told is recorded.
@@ -53,8 +53,8 @@ struct Beside {
 /// The core's bound of all workers, and what is added to it: by TLS with clients and with the backends that speak it, by records of requests, and by
 /// a recording.
 fn memory_bound(config: &Config, beside: Beside, workers: u64) -> MemoryBound {
-    let Beside { tls_with_clients, records, recording } = beside;
-    let clients = if tls_with_clients { u64::from(config.max_fronts) } else { 0 };
+    let Beside { asking, records, recording } = beside;
+    let clients = if asking > 0 { u64::from(config.max_fronts) } else { 0 };
     let connections = |of: fn(&EndpointConfig) -> bool| {
         config.upstreams.iter().fold(0u64, |sum, upstream| {
             let those = upstream.endpoints.iter().filter(|endpoint| of(endpoint));
@@ -83,6 +83,10 @@ fn memory_bound(config: &Config, beside: Beside, workers: u64) -> MemoryBound {
         bound.terms.push(("recording", recording_octets_max(config, all)));
     }
     bound.terms.iter_mut().for_each(|(_, octets)| *octets = octets.saturating_mul(workers));
+    if asking > 0 {
+        // Of all workers.
+        bound.terms.push(("sessions of TLS 1.2", asking.saturating_mul(SESSIONS_OCTETS)));
+    }
     if records {
         // The workers' one log.
         bound.terms.push(("access log", log::octets_max(config)));
@@ -141,14 +145,14 @@ mod tests {
     fn the_bound_counts_tls_where_it_is_spoken() {
         let mut config = Config::new(Vec::new());
         config.max_fronts = 1000;
-        let bound = |tls_with_clients, workers| {
-            memory_bound(&config, Beside { tls_with_clients, ..Beside::default() }, workers)
-        };
-        let (clear, secure) = (bound(false, 1), bound(true, 1));
+        let bound = |asking, workers| memory_bound(&config, Beside { asking, ..Beside::default() }, workers);
+        let (clear, secure) = (bound(0, 1), bound(1, 1));
         assert_eq!(clear, config.memory_bound());
-        assert_eq!(secure.total() - clear.total(), 1001 * CONNECTION_OCTETS);
+        assert_eq!(secure.total() - clear.total(), 1001 * CONNECTION_OCTETS + SESSIONS_OCTETS);
         assert!(secure.terms.is_sorted_by(|one, next| one.1 >= next.1));
-        assert_eq!(bound(true, 3).total(), 3 * secure.total());
+        // Sessions are of all workers, and of each way to ask.
+        assert_eq!(bound(1, 3).total(), 3 * (secure.total() - SESSIONS_OCTETS) + SESSIONS_OCTETS);
+        assert_eq!(bound(3, 1).total(), secure.total() + 2 * SESSIONS_OCTETS);
     }
 
     /// Numbers, not formulas: who changes what is counted changes them here, too. What is of the size of structures lies between two.
@@ -162,11 +166,13 @@ mod tests {
         config.upstreams[0].retry.unprocessed_attempts = 6;
         config.max_fronts = 10;
         config.front.max_concurrent_streams = 5;
-        let beside = Beside { tls_with_clients: true, records: true, recording: true };
+        let beside = Beside { asking: 2, records: true, recording: true };
         let bound = memory_bound(&config, beside, 1);
         let term = |name: &str| bound.terms.iter().find(|(term, _)| *term == name).expect("it is there").1;
         // 320 KiB for each of ten clients and four connections to the backend, and once more for a worker's own buffers.
         assert_eq!((term("TLS with clients"), term("TLS with backends")), (11 * 327_680, 5 * 327_680));
+        // 4,096 of 4,352 octets, twice.
+        assert_eq!(term("sessions of TLS 1.2"), 2 * 17_825_792);
         // Eight places for six attempts of each of fifty requests.
         let attempts = term("attempts that the access log waits with");
         assert!((50 * 8 * 100..50 * 8 * 400).contains(&attempts), "{attempts}");

@@ -177,7 +177,9 @@ impl<S: Stream> Connection<S> {
     /// The socket goes, with last words. That nothing follows is said only where everything has left.
     pub(crate) fn take_leave(&mut self, state: &mut State, cx: &mut Context<'_>, whole: bool) {
         if let Some(secured) = &mut self.secured {
-            secured.farewell(&mut Ready::new(&mut self.stream, cx, None), &mut state.spare, whole);
+            // What was not read while reading rested is read now: closing a socket that has unread octets would take the last words with it.
+            let mut wire = Ready::new(&mut self.stream, cx, None).unread(&mut self.unread);
+            secured.farewell(&mut wire, &mut state.spare, whole);
         }
     }
 }

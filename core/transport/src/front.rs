@@ -3,7 +3,7 @@
 use std::iter;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rustls::server::{ServerConfig, ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::server::{ServerConfig, WebPkiClientVerifier};
 use rustls::{RootCertStore, version};
 use shuntyard_core::config::{HostPattern, NameGroups, Protocol};
 use shuntyard_core::tls::TlsFailure;
@@ -11,9 +11,7 @@ use shuntyard_core::tls::TlsFailure;
 use crate::failure::TlsConfigError;
 use crate::identity::{Certificates, Identity, certificates};
 use crate::provider::{chosen, provider};
-
-/// Sessions of TLS 1.2 clients without tickets that are remembered, over all workers.
-const SESSIONS: usize = 4096;
+use crate::sessions::Sessions;
 
 /// Whether clients show certificates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -195,7 +193,7 @@ fn server_config(
     config.alpn_protocols = protocols.iter().map(|&protocol| alpn_name(protocol).to_vec()).collect();
     // RFC 8446 section 8: early data can be replayed by anybody who saw it.
     config.max_early_data_size = 0;
-    config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+    config.session_storage = Sessions::new();
     config.ticketer = chosen::Ticketer::new().map_err(|error| other(&error))?;
     Ok(Arc::new(config))
 }

@@ -31,6 +31,7 @@ mod output;
 mod provider;
 mod proxy_protocol;
 mod sealing;
+mod sessions;
 mod subject;
 mod transport;
 
@@ -40,4 +41,5 @@ pub use front::{ClientAuth, FrontTls, check_authorities};
 pub use identity::Identity;
 pub use input::Plain;
 pub use proxy_protocol::{INTRODUCTION_OCTETS, Introduction, NotIntroduced, introduction};
+pub use sessions::SESSIONS_OCTETS;
 pub use transport::{CONNECTION_OCTETS, Spare, Transport};
