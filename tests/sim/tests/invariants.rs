@@ -138,7 +138,7 @@ fn e10_a_request_for_whom_nobody_waits() {
     // That it has gone is nobody's fault before it is known.
     judge(|ledger| ledger.trace(9).client_gone = true).unwrap();
     assert_breaks("E10", judge(|ledger| ledger.trace(9).gone_known = true));
-    assert_breaks("E10", judge(|ledger| _ = ledger.fronts_over.insert(0)));
+    assert_breaks("E10", judge(|ledger| _ = ledger.fronts_over.insert(0, 0)));
 }
 
 #[test]
