@@ -108,6 +108,8 @@ pub(super) struct Client1 {
     interim: bool,
     /// The response says that the connection ends with it.
     last: bool,
+    /// It has come whole.
+    is_last_over: bool,
     /// One for each exchange.
     pub(super) answers: Vec<Answer>,
 }
@@ -117,7 +119,17 @@ impl Client1 {
     pub(super) fn new(exchanges: Vec<Exchange>, pipelines: bool) -> Self {
         let answers = vec![Answer::default(); exchanges.len()];
         let wire = Wire::new(End::Initiator);
-        Self { exchanges, wire, asked: 0, answered: 0, pipelines, interim: false, last: false, answers }
+        Self {
+            exchanges,
+            wire,
+            asked: 0,
+            answered: 0,
+            pipelines,
+            interim: false,
+            last: false,
+            is_last_over: false,
+            answers,
+        }
     }
 
     /// Whether nothing more will come.
@@ -138,7 +150,7 @@ impl Client1 {
         }
         self.wire.write(link, world);
         let all = self.answered == self.exchanges.len();
-        if all || self.last || self.wire.over {
+        if all || self.is_last_over || self.wire.over {
             self.answers[self.answered..].iter_mut().for_each(|answer| answer.dropped = true);
             self.wire.close(link, world);
         }
@@ -186,6 +198,7 @@ impl Client1 {
                 answer.trailers = Some(trailers).filter(|trailers| !trailers.is_empty());
                 answer.ended = true;
                 self.answered += 1;
+                self.is_last_over = self.last;
                 if self.last && self.wire.reader.is_within() {
                     return Err("octets behind a response that was the last".into());
                 }

@@ -18,6 +18,7 @@ use crate::client::{Answer, Client};
 use crate::invariants;
 use crate::ledger::{Checks, Violation};
 use crate::net::{End, Link, PipePolicy, Read, Write};
+use crate::refcodec::value_of;
 use crate::scenario::{Exchange, Method};
 use crate::truth::{self, Direction};
 use crate::world::{Nanos, SECOND, Wake, World};
@@ -468,6 +469,8 @@ impl<'a> Run<'a> {
                 let told = rogue.status.is_some() || !rogue.what.is_told();
                 self.checks.check("L7", told, || format!("{:?} is not told what is wrong", rogue.what))?;
             }
+            // An error that is made before the end of a request in chunks is the last answer of its connection, and what was sent behind has none.
+            let mut is_over = false;
             for (exchange, answer) in self.plan.scenario.sessions[at].exchanges.iter().zip(voice.answers()) {
                 requests += 1;
                 if answer.ended && answer.is_from_backend() {
@@ -477,7 +480,15 @@ impl<'a> Run<'a> {
                 self.checks.check("L6", !passed_on, || {
                     format!("request {}: a response that broke the rules: {answer:?}", exchange.rid)
                 })?;
-                is_true(&mut self.checks, exchange, answer, http2, !hurts)?;
+                is_true(&mut self.checks, exchange, answer, http2, !hurts && !is_over)?;
+                let closes = answer
+                    .head
+                    .as_deref()
+                    .and_then(|head| value_of(head, "connection"))
+                    .is_some_and(|value| value == b"close");
+                let in_chunks = exchange.request.content > 0 && !exchange.request.declare_length
+                    || exchange.request.trailers;
+                is_over |= closes && in_chunks && answer.status().is_some_and(|status| status >= 400);
             }
         }
         let whole = |&(rid, outcome): &(Option<u64>, Outcome)| rid.filter(|_| outcome == Outcome::Complete);
