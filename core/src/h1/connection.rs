@@ -270,9 +270,9 @@ impl Connection {
         }
     }
 
-    /// Server: whether a request was sent ahead that waits for the end of those before it.
-    pub(crate) fn holds_request(&self) -> bool {
-        self.is_held && matches!(self.recv, Recv::Head) && !self.is_closing
+    /// Server: whether what was sent ahead, and waits for the end of those before it, is another request.
+    pub(crate) fn expects_request(&self) -> bool {
+        matches!(self.recv, Recv::Head) && !self.is_closing
     }
 
     /// Whether an error ended the connection. What is in the outbox may still be written, then it must be closed: a message
