@@ -229,7 +229,7 @@ impl Conn {
     /// Whether its client has begun to ask for something: a head that has not come whole, or, over HTTP/1.1, what was sent ahead and waits for its turn.
     pub(super) fn is_asking(&self) -> bool {
         let sent_ahead = matches!(&self.session, Session::H1(session) if session.expects_request());
-        self.block_deadline.is_some() || sent_ahead && self.has_unread()
+        self.block_deadline.is_some() || self.is_front() && sent_ahead && self.has_unread()
     }
 
     pub(super) fn engine_mut(&mut self) -> Option<&mut Engine> {

@@ -2,6 +2,7 @@
 //! say, how soon they are found out, and whether others are still served.
 
 mod backends;
+mod blameless;
 mod clients;
 mod floods;
 #[path = "../memory/mod.rs"]

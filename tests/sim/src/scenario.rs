@@ -705,7 +705,7 @@ impl Session {
     /// 4444).
     pub fn takes_slowly(&self) -> bool {
         let window = self.peer.initial_window.max(self.peer.window_at_open);
-        window * u32::from(self.peer.grant_percent) < 1000 && self.network[0].capacity < 100
+        u64::from(window) * u64::from(self.peer.grant_percent) < 1000 && self.network[0].capacity < 100
     }
 
     /// Whether it may keep its own requests from their expected responses.

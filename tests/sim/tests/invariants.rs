@@ -515,7 +515,22 @@ fn l2_outcomes_and_status() {
     assert_breaks("L2", l2_of(own.clone(), Outcome::LocalReply(QueueLimit), 502));
     assert_breaks("L2", l2_of(own, Outcome::Truncated(QueueLimit), 503));
     assert_breaks("L2", l2_of(Trace::default(), Outcome::ClientGone, 0));
-    l2_of(Trace { client_gone: true, ..Trace::default() }, Outcome::ClientGone, 0).unwrap();
+    let gone = Trace { front: Some((0, 1)), client_gone: true, ..Trace::default() };
+    l2_of(gone.clone(), Outcome::ClientGone, 0).unwrap();
+    // What is made for a client that has gone is complete as long as nobody knows that it has.
+    l2_of(gone.clone(), Outcome::Complete, 200).unwrap();
+    assert_breaks("L2", l2_of(Trace { gone_known: true, ..gone.clone() }, Outcome::Complete, 200));
+    let known_since = |since| {
+        let mut ledger = Ledger::default();
+        ledger.traces.insert(9, gone.clone());
+        ledger.fronts_over.insert(0, since);
+        ledger
+            .end_records
+            .push(EndRecord { ended: Instant::from_nanos(5), ..end_of_9(Outcome::Complete, 200) });
+        invariants::l2_records_tell_what_happened(&mut ledger)
+    };
+    known_since(5).unwrap();
+    assert_breaks("L2", known_since(4));
 }
 
 /// What is said of a gateway that shows itself so, in a moment in which nobody crossed its sockets.

@@ -1,0 +1,104 @@
+//! What looks like misuse and is somebody else's doing: it may come at any rate, and costs its client nothing.
+
+use http::Request;
+use shuntyard_core::config::{ConnectionConfig, Protocol, Saturation};
+use shuntyard_core::hooks::{Context, HeadMut, HookFailed, Hooks, Step, Transform, Verdict};
+use shuntyard_core::message::RequestHead;
+use shuntyard_core::record::{Cause, Outcome};
+
+use crate::memory::Memory;
+use crate::memory::talk::{events, post};
+
+/// More than twice as many as a client could pay for.
+const TIMES: usize = 400;
+
+/// Over HTTP/1.1 nothing pays back but time, of which none passes.
+#[test]
+fn a_backend_that_declines_upgrades() {
+    let mut memory = Memory::new(|config| config.upstreams[0].endpoints[0].protocol = Protocol::Http1);
+    memory.mute_backends = true;
+    let client = memory.connect_mute();
+    for n in 0..TIMES {
+        memory.inject(
+            client,
+            b"GET /chat HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        );
+        let backend = memory.backends().into_iter().find(|&id| id != client).expect("a backend");
+        memory.inject(backend, b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n");
+        let said = memory.sent_to(client);
+        assert!(said.starts_with(b"HTTP/1.1 403 "), "{n}: {}", said.escape_ascii());
+    }
+    assert_eq!(memory.closed, []);
+}
+
+/// What is left of an address's memory for heads is gone, by its other connections.
+#[test]
+fn neighbours_with_large_heads() {
+    let mut memory = Memory::new(|config| {
+        config.head_ledger_octets = 8 << 20;
+        config.upstreams[0].on_saturation = Saturation::Queue;
+    });
+    let request =
+        |octets| Request::get("http://a/").header("cookie", "v".repeat(octets)).body(()).expect("a request");
+    for _ in 0..30 {
+        let neighbour = memory.connect(ConnectionConfig::default());
+        memory.settle();
+        for _ in 0..15 {
+            _ = memory.client(neighbour).send_request(&request(10_000), true);
+        }
+        memory.settle();
+    }
+    assert!(memory.gateway.snapshot(0, memory.now).heads.0 > (7 << 20) / 2);
+    let client = memory.connect(ConnectionConfig::default());
+    memory.settle();
+    memory.records.clear();
+    for n in 0..TIMES {
+        memory
+            .client(client)
+            .send_request(&request(10_000), true)
+            .unwrap_or_else(|error| panic!("{n}: {error}"));
+        memory.settle();
+        assert!(!events(&mut memory, client).is_empty(), "request {n}");
+    }
+    let refused = |outcome| outcome == Outcome::LocalReply(Cause::MemoryLimit);
+    assert_eq!(memory.records.iter().filter(|record| refused(record.outcome)).count(), TIMES);
+    assert!(!memory.closed.contains(&client) && !memory.client(client).has_failed());
+}
+
+/// Fails with the first octet of each upload.
+struct Failing;
+
+impl Hooks for Failing {
+    fn request(
+        &mut self,
+        _: &Context<'_>,
+        request: &mut HeadMut<'_, RequestHead>,
+    ) -> Result<Verdict, HookFailed> {
+        request.transform(Box::new(Self));
+        Ok(Verdict::Forward)
+    }
+}
+
+impl Transform for Failing {
+    fn transform(&mut self, _: &[u8], _: bool, _: &mut [u8]) -> Result<Step, HookFailed> {
+        Err(HookFailed::Own("broken"))
+    }
+}
+
+#[test]
+fn a_hook_that_fails() {
+    let mut memory = Memory::of(|_| {}, |gateway| gateway.with_hooks(Box::new(Failing)));
+    let client = memory.connect(ConnectionConfig::default());
+    memory.settle();
+    for n in 0..TIMES {
+        let stream = memory
+            .client(client)
+            .send_request(&post("/"), false)
+            .unwrap_or_else(|error| panic!("{n}: {error}"));
+        memory.client(client).send_data(stream, b"a", false).expect("open");
+        memory.settle();
+        assert!(!events(&mut memory, client).is_empty(), "request {n}");
+    }
+    assert!(!memory.closed.contains(&client) && !memory.client(client).has_failed());
+}
