@@ -38,6 +38,10 @@ impl Gateway {
             Place::Frozen(_) | Place::Finished(_) => None,
         });
         let never_left = sent.zip(live).is_some_and(|(sent, head_at)| sent <= head_at);
+        // What has been answered has left.
+        if self.backend_leaves_tunnel(key, now) {
+            return false;
+        }
         let loss = if never_left { Loss::Unprocessed } else { Loss::of_connection(cause) };
         self.attempt_lost(key, loss, cause, now);
         never_left

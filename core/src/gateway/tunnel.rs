@@ -125,11 +125,17 @@ impl Gateway {
     }
 
     /// The backend has reset the stream without an error: what the client sends is of no use to it any more. Where it has ended its own direction that is the
-    /// end of a tunnel in good order, and what it said is not thrown away (RFC 9113 section 8.1). Says whether it is.
+    /// end of a tunnel in good order (RFC 9113 section 8.1). Says whether it is.
     pub(super) fn tunnel_closed(&mut self, key: RequestKey, code: ErrorCode, now: Instant) -> bool {
+        code == ErrorCode::NO_ERROR && self.backend_leaves_tunnel(key, now)
+    }
+
+    /// The backend takes nothing more from a tunnel. Where it has ended its own direction what it said is not thrown away (RFC 9110 section 9.3.6), and the
+    /// tunnel is over when that has left. Says whether it has.
+    pub(super) fn backend_leaves_tunnel(&mut self, key: RequestKey, now: Instant) -> bool {
         let tunnel = self.requests.get_mut(key).and_then(|request| request.awaiting.tunnel.as_mut());
         let ends = |tunnel: &&mut Tunnel| tunnel.backend_ends || tunnel.backend_ended;
-        let Some(tunnel) = tunnel.filter(|_| code == ErrorCode::NO_ERROR).filter(ends) else { return false };
+        let Some(tunnel) = tunnel.filter(ends) else { return false };
         tunnel.client_ended = true;
         let has_left = tunnel.backend_ended;
         if let Some((conn, ..)) = self.take_from_backend(key, now) {

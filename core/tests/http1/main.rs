@@ -9,6 +9,7 @@ mod cut_short;
 mod engines;
 mod front;
 mod tunnel;
+mod tunnel_ends;
 
 use memory::Memory;
 use shuntyard_core::key::ConnId;

@@ -20,7 +20,7 @@ use crate::said;
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-fn handshake() -> String {
+pub(super) fn handshake() -> String {
     format!(
         "GET /chat HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: {KEY}\r\n\r\n"
     )
@@ -55,18 +55,18 @@ fn switching(accept: &str) -> String {
 }
 
 /// The backend accepts the upgrade that it was asked for.
-fn switch(memory: &mut Memory, backend: ConnId) {
+pub(super) fn switch(memory: &mut Memory, backend: ConnId) {
     let accept = accept_of(&said(memory, backend));
     memory.inject(backend, switching(&accept).as_bytes());
 }
 
-fn http1_behind() -> Memory {
+pub(super) fn http1_behind() -> Memory {
     let mut memory = Memory::new(|config| config.upstreams[0].endpoints[0].protocol = Protocol::Http1);
     memory.mute_backends = true;
     memory
 }
 
-fn backend(memory: &Memory, client: ConnId) -> ConnId {
+pub(super) fn backend(memory: &Memory, client: ConnId) -> ConnId {
     *memory.backends().iter().find(|&&id| id != client).expect("a backend")
 }
 
@@ -530,10 +530,10 @@ fn a_tunnel_behind_another_request_stands_whoever_is_answered_first() {
 
 /// One side of a tunnel, in either protocol.
 #[derive(Clone, Copy)]
-struct Side {
-    conn: ConnId,
+pub(super) struct Side {
+    pub(super) conn: ConnId,
     /// Over HTTP/2.
-    stream: Option<StreamKey>,
+    pub(super) stream: Option<StreamKey>,
 }
 
 fn websocket() -> Request<()> {
@@ -547,7 +547,7 @@ fn websocket() -> Request<()> {
 }
 
 /// A client of this protocol that asks for a tunnel, of a backend of that one; the backend's connection is not made yet.
-fn asking(http2: bool, http2_behind: bool, end: bool) -> (Memory, Side) {
+pub(super) fn asking(http2: bool, http2_behind: bool, end: bool) -> (Memory, Side) {
     let mut memory = if http2_behind { Memory::new(|_| {}) } else { http1_behind() };
     memory.backend_config.extended_connect = true;
     memory.hold_connects = true;
@@ -565,7 +565,7 @@ fn asking(http2: bool, http2_behind: bool, end: bool) -> (Memory, Side) {
 }
 
 /// The client sends this, and ends its direction.
-fn client_ends(memory: &mut Memory, client: Side, octets: &[u8]) {
+pub(super) fn client_ends(memory: &mut Memory, client: Side, octets: &[u8]) {
     match client.stream {
         Some(stream) => {
             memory.client(client.conn).send_data(stream, octets, true).expect("open");
@@ -596,7 +596,7 @@ fn heard(memory: &mut Memory, backend: Side) -> (Vec<u8>, bool) {
 }
 
 /// The backend agrees. Says whether the request had ended with its head; over HTTP/2 with `end` so does the tunnel.
-fn agree(memory: &mut Memory, client: ConnId, http2: bool, end: bool) -> (Side, bool) {
+pub(super) fn agree(memory: &mut Memory, client: ConnId, http2: bool, end: bool) -> (Side, bool) {
     let conn = backend(memory, client);
     if !http2 {
         switch(memory, conn);
@@ -612,7 +612,7 @@ fn agree(memory: &mut Memory, client: ConnId, http2: bool, end: bool) -> (Side, 
     panic!("it was not asked");
 }
 
-fn backend_ends(memory: &mut Memory, backend: Side, octets: &[u8]) {
+pub(super) fn backend_ends(memory: &mut Memory, backend: Side, octets: &[u8]) {
     match backend.stream {
         Some(stream) => {
             memory.backend(backend.conn).send_data(stream, octets, true).expect("open");
