@@ -63,8 +63,8 @@ pub(crate) struct Engine {
     pub easing: Option<DeadlineKey>,
     /// Streams whose requests have got another answer, if there are any.
     pub leftovers: Option<Box<Leftovers>>,
-    /// Requests of which its backend has said, or it is known, that they were not processed.
-    pub unprocessed: u16,
+    /// Requests that it was of no use to: not processed, as its backend has said or is known, or lost without a word.
+    pub in_vain: u16,
     /// Whether there was much output at once lately.
     pub loudness: Loudness,
     phase: EnginePhase,
@@ -94,7 +94,7 @@ impl Engine {
             offers_tunnels: false,
             easing: None,
             leftovers: None,
-            unprocessed: 0,
+            in_vain: 0,
             loudness: Loudness::QUIET,
             phase,
             streams_assumed,

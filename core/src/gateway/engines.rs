@@ -14,7 +14,7 @@ use crate::registry::{FrontLanes, Seat};
 use crate::session::Session;
 use crate::time::{Duration, Instant};
 
-/// A connection that ends so soon after it was ordered, and of whose requests none was processed, was in vain.
+/// A connection that ends so soon after it was ordered, and of whose requests none came to anything, was in vain.
 const IN_VAIN_WITHIN: Duration = Duration::from_secs(1);
 
 impl Gateway {
@@ -236,11 +236,24 @@ impl Gateway {
         }
     }
 
+    /// The connection has ended under a request. Over HTTP/1.1 no backend says which it has not processed: one that has closed without ever having said a word
+    /// was of no use.
+    pub(super) fn lost_unheard(&mut self, conn: ConnId, cause: Cause) {
+        let broke = matches!(cause, Cause::ConnectionTerminated | Cause::Tls(_));
+        let is_unheard = |entry: &&mut Conn| {
+            let is_silent = entry.session.traffic().recv_octets == 0 && entry.inbox.is_empty();
+            broke && is_silent && matches!(entry.session, Session::H1(_))
+        };
+        if let Some(engine) = self.conns.get_mut(conn).filter(is_unheard).and_then(Conn::engine_mut) {
+            engine.in_vain = engine.in_vain.saturating_add(1);
+        }
+    }
+
     /// A request of the connection was not processed. Where that was the last of a backend that goes away, so soon, the connection was in vain all the same.
     pub(super) fn was_not_processed(&mut self, conn: ConnId, cause: Cause, now: Instant) {
         let Some(entry) = self.conns.get_mut(conn) else { return };
         let Some(engine) = entry.engine_mut() else { return };
-        engine.unprocessed = engine.unprocessed.saturating_add(1);
+        engine.in_vain = engine.in_vain.saturating_add(1);
         let endpoint = engine.endpoint;
         let goes = engine.phase() == EnginePhase::Draining && entry.session.is_going_away();
         let in_vain = goes && entry.established && is_in_vain(entry, now);
@@ -389,9 +402,9 @@ impl Gateway {
     }
 }
 
-/// Whether a connection that is not old has carried nothing that was processed.
+/// Whether a connection that is not old has carried nothing that came to anything.
 fn is_in_vain(entry: &Conn, now: Instant) -> bool {
     let Side::Backend(engine) = &entry.side else { return false };
-    let unused = entry.session.traffic().requests <= u64::from(engine.unprocessed);
+    let unused = entry.session.traffic().requests <= u64::from(engine.in_vain);
     unused && now.saturating_since(entry.since) < IN_VAIN_WITHIN
 }

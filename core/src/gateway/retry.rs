@@ -42,6 +42,7 @@ impl Gateway {
         if self.backend_leaves_tunnel(key, now) {
             return false;
         }
+        self.lost_unheard(conn, cause);
         let loss = if never_left { Loss::Unprocessed } else { Loss::of_connection(cause) };
         self.attempt_lost(key, loss, cause, now);
         never_left

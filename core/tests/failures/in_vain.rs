@@ -3,8 +3,10 @@
 use core::time::Duration;
 
 use http::Method;
-use shuntyard_core::config::Config;
+use shuntyard_core::address::Address;
+use shuntyard_core::config::{Config, EndpointConfig, Protocol};
 use shuntyard_core::error::ErrorCode;
+use shuntyard_core::gateway::EndpointState;
 use shuntyard_core::h2::ClientEvent;
 use shuntyard_core::key::ConnId;
 
@@ -177,4 +179,130 @@ fn connections_that_serve_make_up_for_those_that_do_not() {
         memory.settle();
     }
     assert_eq!(statuses(&mut memory, client), [200; 50]);
+}
+
+/// Over HTTP/1.1 nobody says that a request was not processed.
+const HTTP1_ENDS: [(&str, End); 2] = [
+    ("closed", |memory, conn| {
+        memory.peers.remove(&conn);
+        memory.shut(conn);
+    }),
+    ("reset", |memory, conn| memory.kill(conn)),
+];
+
+fn http1(config: &mut Config) {
+    config.upstreams[0].endpoints[0].protocol = Protocol::Http1;
+}
+
+#[test]
+fn an_endpoint_of_http1_whose_connections_end_in_vain_rests() {
+    for (what, end) in HTTP1_ENDS {
+        let asked = dials(http1, end, true);
+        assert!((300..=610).contains(&asked), "{what}: {asked} dials for 600 requests");
+    }
+}
+
+/// Whoever waits is told, and does not wait for the whole time of the queue; what is not sent again is told at once.
+#[test]
+fn who_waits_for_connections_of_http1_that_end_in_vain_is_told() {
+    for (what, end) in HTTP1_ENDS {
+        let (mut memory, client) = with_client(|config| {
+            http1(config);
+            config.upstreams[0].http1_connections_max = 1;
+        });
+        memory.mute_backends = true;
+        for _ in 0..10 {
+            send(&mut memory, client, Method::GET, "/", b"");
+        }
+        for _ in 0..4 {
+            end_all(&mut memory, end);
+        }
+        assert_eq!((statuses(&mut memory, client), memory.dials.len()), (vec![502; 10], 4), "{what}");
+        assert_eq!(memory.gateway.view().requests, 0);
+        for n in 5..10 {
+            send(&mut memory, client, Method::POST, "/", b"once");
+            assert_eq!(memory.dials.len(), n, "a request that comes is worth a try");
+            end_all(&mut memory, end);
+            assert_eq!((statuses(&mut memory, client), memory.dials.len()), (vec![502], n), "{what}");
+        }
+    }
+}
+
+/// How the first endpoint stands.
+fn state(memory: &Memory) -> EndpointState {
+    memory.gateway.snapshot(100, memory.now).upstreams[0].endpoints[0].state
+}
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+
+/// Another endpoint serves: hardly anybody is given to the one that does not, though that comes first.
+#[test]
+fn an_endpoint_of_http1_that_ends_in_vain_is_passed_over() {
+    for (what, end) in HTTP1_ENDS {
+        let (mut memory, client) = with_client(|config| {
+            http1(config);
+            let other: core::net::SocketAddr = "127.0.0.1:9001".parse().expect("an address");
+            let other = EndpointConfig { protocol: Protocol::Http1, ..Address::from(other).into() };
+            config.upstreams[0].endpoints.push(other);
+        });
+        memory.mute_backends = true;
+        for n in 0..100 {
+            let dials = memory.dials.len();
+            send(&mut memory, client, Method::POST, "/", b"once");
+            let is_useless = memory.dials.get(dials).is_some_and(|at| at.to_string() == "127.0.0.1:9000");
+            for conn in memory.backends() {
+                if memory.sent_to(conn).is_empty() {
+                    continue;
+                }
+                if is_useless {
+                    end(&mut memory, conn);
+                } else {
+                    memory.inject(conn, ANSWER);
+                }
+            }
+            let expected = if n < 4 { 502 } else { 200 };
+            assert_eq!(statuses(&mut memory, client), [expected], "{what}, {n}");
+        }
+    }
+}
+
+/// A word of an answer, an answer before it, or a while that it stood: then it was of some use.
+#[test]
+fn connections_of_http1_that_were_of_some_use_do_not_end_in_vain() {
+    for (what, end) in HTTP1_ENDS {
+        for use_of_it in ["a word", "an answer", "a while"] {
+            let (mut memory, client) = with_client(http1);
+            memory.mute_backends = true;
+            for n in 1..20 {
+                send(&mut memory, client, Method::POST, "/", b"once");
+                let conn = memory.backends()[0];
+                match use_of_it {
+                    "a word" => memory.inject(conn, &ANSWER[..5]),
+                    "an answer" => {
+                        memory.inject(conn, ANSWER);
+                        assert_eq!(statuses(&mut memory, client), [200]);
+                        send(&mut memory, client, Method::POST, "/", b"once");
+                    }
+                    _ => memory.wait(Duration::from_secs(1)),
+                }
+                end(&mut memory, conn);
+                assert_eq!((statuses(&mut memory, client), memory.dials.len()), (vec![502], n));
+                assert_eq!(state(&memory), EndpointState::Ready, "{what} behind {use_of_it}");
+            }
+        }
+    }
+}
+
+/// Who takes requests back ends connections, which says nothing of the endpoint.
+#[test]
+fn a_client_that_cancels_over_http1_sends_no_endpoint_to_rest() {
+    let (mut memory, client) = with_client(http1);
+    memory.mute_backends = true;
+    for n in 1..20 {
+        let stream = send(&mut memory, client, Method::GET, "/cancelled", b"");
+        memory.client(client).reset(stream, ErrorCode::CANCEL);
+        memory.settle();
+        assert_eq!(memory.dials.len(), n);
+        assert_eq!(state(&memory), EndpointState::Ready);
+    }
 }
