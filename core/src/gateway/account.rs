@@ -90,16 +90,14 @@ fn said(awaiting: &Awaiting, status: u16, http1: bool) -> (Method, u16) {
     }
 }
 
-/// A backend is done with a request.
+/// A backend is done with a request. Says whether a rest of the endpoint ends with that.
 pub(super) fn count_attempt(
     endpoint: &mut Endpoint,
     attempt: &Attempt,
     (awaiting, outcome): (&Awaiting, AttemptOutcome),
     now: Instant,
-) {
-    if outcome == AttemptOutcome::Complete {
-        endpoint.served();
-    }
+) -> bool {
+    let rest_ends = outcome == AttemptOutcome::Complete && endpoint.served(now);
     let (method, status) = said(awaiting, attempt.status, endpoint.spoken() == Protocol::Http1);
     endpoint.counters.ended(&AttemptEnd {
         method,
@@ -111,6 +109,7 @@ pub(super) fn count_attempt(
         first_octet: attempt.responded.map(|at| at.saturating_since(attempt.thawed)),
         at: now,
     });
+    rest_ends
 }
 
 impl Gateway {

@@ -180,7 +180,9 @@ impl Gateway {
         if idle {
             self.registry.leave_idle(endpoint, conn);
         }
-        let in_vain = !again && !dialling && !undecided && self.ended_in_vain(endpoint, in_vain);
+        // What is sent away says nothing of the endpoint.
+        let tells = !again && !dialling && !undecided && !sent_away;
+        let in_vain = tells && self.ended_in_vain(endpoint, in_vain);
         // What nobody wants any more has not failed.
         let retired = self.registry.endpoint(endpoint).is_none_or(|of| of.retired);
         let failed = in_vain || (dialling && !again && !retired && !sent_away);
@@ -311,7 +313,7 @@ impl Gateway {
         if of.resting {
             return;
         }
-        let rest = of.failed();
+        let rest = of.failed(now);
         // Of an earlier rest, which a backend that answered has cut short: it would end this one too early.
         if let Some(old) = of.rest_deadline.take() {
             self.deadlines.cancel(old);
@@ -325,8 +327,7 @@ impl Gateway {
         if let Some(of) = self.registry.endpoint_mut(endpoint) {
             of.resting = false;
         }
-        self.registry.look_for_short(endpoint.upstream);
-        self.registry.wake_upstream(endpoint.upstream);
+        self.registry.rested(endpoint.upstream);
     }
 
     /// The backend said GOAWAY.

@@ -160,8 +160,10 @@ impl Gateway {
         // An endpoint is there as long as it has connections.
         if let Some(endpoint) = self.registry.endpoint_mut(attempt.endpoint) {
             endpoint.stream_over();
-            if let Some(request) = &request {
-                count_attempt(endpoint, attempt, (&request.awaiting, outcome), now);
+            if let Some(request) = &request
+                && count_attempt(endpoint, attempt, (&request.awaiting, outcome), now)
+            {
+                self.registry.rested(attempt.endpoint.upstream);
             }
         }
         let Some(request) = request else { return };

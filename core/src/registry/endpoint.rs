@@ -47,6 +47,8 @@ pub(crate) struct Endpoint {
     pub active: u32,
     /// Its last dial failed a moment ago.
     pub resting: bool,
+    /// When it did, where one has.
+    rests_since: Instant,
     /// When a rest ends: the last that was armed, whether or not it has been cut short since.
     pub rest_deadline: Option<DeadlineKey>,
     /// Dials that failed since one succeeded.
@@ -94,6 +96,7 @@ impl Endpoint {
             seated: 0,
             active: 0,
             resting: false,
+            rests_since: Instant::ZERO,
             rest_deadline: None,
             failures: 0,
             unreached: Vec::new(),
@@ -203,8 +206,8 @@ impl Endpoint {
     }
 
     /// Where it can be dialled nobody is reached. Says how long the endpoint rests.
-    pub(crate) fn failed(&mut self) -> Duration {
-        self.resting = true;
+    pub(crate) fn failed(&mut self, now: Instant) -> Duration {
+        (self.resting, self.rests_since) = (true, now);
         let rest = REST_MIN.saturating_mul(1 << self.failures.min(5)).min(REST_MAX);
         self.failures = self.failures.saturating_add(1);
         rest
@@ -227,9 +230,12 @@ impl Endpoint {
         self.active = self.active.saturating_sub(1);
     }
 
-    /// A request was answered.
-    pub(crate) fn served(&mut self) {
+    /// A request was answered. Somebody is there: it rests for no longer than the first time, however many dials have failed beside that, and not so short
+    /// that it is dialled with each answer. Says whether a rest ends.
+    #[inline]
+    pub(crate) fn served(&mut self, now: Instant) -> bool {
         self.vain = 0;
+        self.is_in_doubt() && now.saturating_since(self.rests_since) >= REST_MIN && self.succeeded()
     }
 
     /// A connection of it takes no more requests. What the last one said that did is not for those which come.
@@ -239,13 +245,14 @@ impl Endpoint {
         }
     }
 
-    /// A backend said what it allows. That alone is no use where all end in vain.
-    pub(crate) fn succeeded(&mut self) {
-        if !self.is_useless() {
-            self.resting = false;
-            self.failures = 0;
-            self.unreached.clear();
+    /// A backend said what it allows. That alone is no use where all end in vain. Says whether a rest ends.
+    pub(crate) fn succeeded(&mut self) -> bool {
+        if self.is_useless() {
+            return false;
         }
+        self.failures = 0;
+        self.unreached.clear();
+        core::mem::take(&mut self.resting)
     }
 }
 

@@ -47,4 +47,10 @@ impl Registry {
             self.short.push(upstream);
         }
     }
+
+    /// A rest of an endpoint has ended: it may be dialled again, for whoever waits and for those that it should have.
+    pub(crate) fn rested(&mut self, upstream: UpstreamKey) {
+        self.look_for_short(upstream);
+        self.wake_upstream(upstream);
+    }
 }

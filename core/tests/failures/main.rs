@@ -10,6 +10,7 @@ mod lost;
 #[allow(dead_code, reason = "shared with other test binaries")]
 mod memory;
 mod refused;
+mod rests;
 mod support;
 #[path = "../wire/mod.rs"]
 mod wire;
