@@ -95,13 +95,30 @@ impl Registry {
         if let Some(entry) = self.entries.get_mut(entry).filter(|entry| entry.front.is_some()) {
             entry.lanes[needs] = Some(lane);
         }
+        self.leave_upstreams_that_are_gone(lanes);
         // Most clients use one upstream.
         lanes.0 = lanes.0.iter().copied().chain([(upstream, lane)]).collect();
         Some(lane)
     }
 
+    /// What the client had at upstreams that are gone is of no use to anybody. Who stays for long sees many of them go.
+    fn leave_upstreams_that_are_gone(&mut self, lanes: &mut FrontLanes) {
+        let is_gone = |&(of, _): &(UpstreamKey, LaneKey)| self.upstreams.get(of).is_none();
+        if !lanes.0.iter().any(is_gone) {
+            return;
+        }
+        let (gone, kept): (Vec<_>, Vec<_>) = lanes.0.iter().copied().partition(is_gone);
+        for (_, key) in gone {
+            if let Some(lane) = self.lanes.remove(key) {
+                self.forget_entry(lane.entry);
+            }
+        }
+        lanes.0 = kept.into();
+    }
+
     /// A client has nothing under way: of its lanes those go that no engines are kept for. They come again with its next request.
     pub(crate) fn leave_lanes(&mut self, lanes: &mut FrontLanes) {
+        self.leave_upstreams_that_are_gone(lanes);
         let stays = |&&(_, key): &&(UpstreamKey, LaneKey)| {
             let Some(lane) = self.lanes.get(key) else { return false };
             let is_kept = self.entries.get(lane.entry).is_some_and(|entry| entry.front.is_some());
@@ -359,6 +376,38 @@ mod tests {
                 let without = line.iter().filter(|&&which| has_no_engine(which)).count();
                 prop_assert_eq!(upstream.without_engine[needs], without);
             }
+        }
+    }
+
+    /// With each reload an upstream goes that the client has used, and another comes in its place: of those that are gone nothing is kept, though the client
+    /// stays.
+    #[test]
+    fn lanes_and_entries_go_with_their_upstream() {
+        let backend = "127.0.0.1:9000".parse::<core::net::SocketAddr>().expect("an address");
+        for (share, needs) in [(Scope::Client, 2), (Scope::Worker, 2), (Scope::Client, 1)] {
+            let (mut registry, mut lanes) = (Registry::default(), FrontLanes::default());
+            let front = Key::from_bits(1);
+            let needs = &[Needs::Anything, Needs::Tunnel][..needs];
+            let mut config = Config::new(vec![backend.into()]).upstreams.remove(0);
+            config.share = share;
+            for n in 0..100 {
+                config.name = format!("upstream-{n}").into();
+                registry.configure(core::slice::from_ref(&config), &Default::default());
+                let upstream = registry.find(&config.name).expect("it is there");
+                for &needs in needs {
+                    registry.lane(upstream, front, needs, &mut lanes).expect("it is there");
+                }
+                let kept = (registry.entries.len(), registry.lanes.len(), lanes.0.len());
+                assert_eq!(kept, (1, needs.len(), needs.len()), "{share:?}");
+            }
+            config.name = "last".into();
+            registry.configure(&[config], &Default::default());
+            let (mut awake, there) = (registry.clone(), FrontLanes(lanes.0.clone()));
+            awake.forget_front(there);
+            assert_eq!((awake.entries.len(), awake.lanes.len()), (0, 0), "the client goes, {share:?}");
+            registry.leave_lanes(&mut lanes);
+            let kept = (registry.entries.len(), registry.lanes.len(), lanes.0.len());
+            assert_eq!(kept, (0, 0, 0), "the client has nothing under way, {share:?}");
         }
     }
 }
