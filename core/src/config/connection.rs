@@ -41,8 +41,8 @@ pub struct ConnectionConfig {
     /// What a peer may cost beyond what it brings, in points. A head beyond the limits costs 200, SETTINGS 100, a reset, by it or because
     /// of it, 60, a PING, GOAWAY, an empty frame of DATA and a frame that is ignored 10, WINDOW_UPDATE, DATA of less content than padding,
     /// 128 frames of DATA of fewer than 16 octets, and a client's chunk over HTTP/1.1 of fewer than five octets one. A message that comes whole earns 100, 256 octets
-    /// of content 1, a frame of DATA that is sent and that no window cut short 12, a second 3,300; nothing is saved up. 100 to
-    /// 1,000,000,000. Default: 10,000. nghttp2: 1000 resets and 33 a second; Sozu: 100 a second.
+    /// of content 1, a frame of DATA that is sent and that no window cut short 12, a second 3,300; nothing is saved up. Of what is answered without a backend only
+    /// content earns. 100 to 1,000,000,000. Default: 10,000. nghttp2: 1000 resets and 33 a second; Sozu: 100 a second.
     pub misuse_max: u32,
     /// Interim responses before the final one. 1 to 1000. Default: 16. Go: 5 by count, others by octets.
     pub max_interim_responses: u32,

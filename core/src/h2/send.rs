@@ -54,7 +54,7 @@ impl Connection {
     }
 
     /// Server: the answer on this stream is the owner's own. Who is answered like that at little cost is not to be allowed to take back others'
-    /// requests for it (CVE-2023-44487).
+    /// requests for it (CVE-2023-44487). Its content is worth what it is by its octets: whoever takes much gives windows back for it.
     pub fn earns_nothing(&mut self, key: StreamKey) {
         if let Some(stream) = self.streams.slab.get_mut(key) {
             stream.earns_nothing = true;
@@ -187,11 +187,11 @@ impl Connection {
         let stream = self.transition(key, FrameKind::Data { end })?;
         stream.send_window.take(data.len());
         stream.end_queued |= end;
-        let (id, is_over, is_open) =
-            (stream.id, stream.state.is_closed(), stream.send_window.available() > 0);
+        let (id, is_over) = (stream.id, stream.state.is_closed());
+        let earns = stream.send_window.available() > 0 && !stream.earns_nothing;
         self.send_window.take(data.len());
         // A peer that opens its windows octet by octet earns nothing by that (CVE-2019-9511).
-        if is_open && self.send_window.available() > 0 {
+        if earns && self.send_window.available() > 0 {
             self.misuse.frame();
         }
         self.misuse.content(data.len() as u32);
