@@ -4,6 +4,7 @@ use crate::deadline::DeadlineKey;
 use crate::error::{ConnectionError, ErrorCode};
 use crate::gateway::conn::{Conn, Life, Side};
 use crate::gateway::due::{Armed, DeadlineTarget, Kind};
+use crate::gateway::front::key_of;
 use crate::gateway::leftover::LEFTOVER;
 use crate::gateway::outcome::awaits_its_turn;
 use crate::gateway::tunnel::Direction;
@@ -227,6 +228,16 @@ impl Gateway {
         if entry.session.refuse_late_request() {
             entry.inbox = Default::default();
             return self.count_connection_error(id, error);
+        }
+        let trailers_of = entry.session.request_in_trailers(entry.inbox.as_slice()).map(key_of);
+        let is_unanswered = |key: &RequestKey| {
+            self.requests.get(*key).is_some_and(|of| of.awaiting.response == ResponsePhase::Awaited)
+        };
+        if let Some(key) = trailers_of.filter(is_unanswered) {
+            // RFC 9110 section 15.5.9: as where content stands still.
+            self.count_connection_error(id, error);
+            self.cancel_backend(key, now);
+            return self.stall(key, now);
         }
         self.end_late(id, error, now);
     }

@@ -352,6 +352,12 @@ impl Connection {
         }
     }
 
+    /// Server: the tag of the request whose trailer section has begun, and not ended, where `rest` is the input that was not taken.
+    pub fn request_in_trailers(&self, rest: &[u8]) -> Option<u64> {
+        let Recv::Content(key, incoming) = &self.recv else { return None };
+        Some(self.exchanges.get(*key).filter(|_| incoming.is_in_trailers(rest))?.tag)
+    }
+
     /// How many heads and trailer sections of the peer came whole.
     pub fn field_blocks_received(&self) -> u64 {
         self.sections_received

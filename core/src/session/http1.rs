@@ -29,6 +29,11 @@ impl Session {
         if let Self::H1(session) = self { session.refuse_late_request() } else { false }
     }
 
+    /// Server: the tag of the request over HTTP/1.1 whose trailer section has begun, and not ended.
+    pub(crate) fn request_in_trailers(&self, rest: &[u8]) -> Option<u64> {
+        if let Self::H1(session) = self { session.request_in_trailers(rest) } else { None }
+    }
+
     /// Server: an upgrade is not given; says whether there was one. HTTP/2 knows none that would be another request without.
     pub(crate) fn decline_upgrade(&mut self, stream: StreamKey) -> bool {
         if let Self::H1(session) = self { session.decline_upgrade(stream) } else { false }
