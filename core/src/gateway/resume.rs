@@ -108,6 +108,7 @@ impl Gateway {
     /// Takes what is whole of the octets that a connection holds.
     fn receive_held(&mut self, id: ConnId, now: Instant) {
         let Some(entry) = self.conns.get_mut(id) else { return };
+        entry.forgive(now);
         let mut inbox = core::mem::take(&mut entry.inbox);
         let left = self.receive(id, inbox.as_slice(), now);
         inbox.keep(left);

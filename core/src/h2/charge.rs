@@ -7,14 +7,18 @@ use crate::time::Duration;
 
 /// What either side has to bear of the other.
 impl Connection {
-    /// The peer cost so many points beyond what it brought.
+    /// The peer cost so many points beyond what it brought. What costs nothing is no reason to end the connection, whatever is owed: it may be content that pays, or have
+    /// been on its way.
     pub(crate) fn spend(&mut self, points: u32) -> Result<(), ConnectionError> {
+        if points == 0 {
+            return Ok(());
+        }
         let over = self.misuse.spend(points, self.config.misuse_max);
         self.traffic.misuse_peak = self.traffic.misuse_peak.max(self.misuse.points());
         if over { Err(ConnectionError::Misuse) } else { Ok(()) }
     }
 
-    /// What the peer did was as dear as a reset. Should it owe too much for that, its next frame that is weighed says so.
+    /// What the peer did was as dear as a reset. Should it owe too much for that, its next request or frame that costs something says so.
     pub(crate) fn charge_reset(&mut self) {
         self.misuse.bear(cost::RESET, u32::MAX);
         self.traffic.misuse_peak = self.traffic.misuse_peak.max(self.misuse.points());

@@ -28,7 +28,7 @@ impl Session {
         matches!(self, Self::H2(session) if session.is_strained())
     }
 
-    /// Server: what the client did was as dear as a reset. Should it owe too much for that, what it sends next says so.
+    /// Server: what the client did was as dear as a reset. Should it owe too much for that, what it asks for next says so.
     pub(crate) fn charge_reset(&mut self) {
         match self {
             Self::H2(session) => session.charge_reset(),

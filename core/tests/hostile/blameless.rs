@@ -2,12 +2,16 @@
 
 use http::Request;
 use shuntyard_core::config::{ConnectionConfig, Protocol, Saturation};
+use shuntyard_core::gateway::RecvBuf;
+use shuntyard_core::h2::ClientEvent;
 use shuntyard_core::hooks::{Context, HeadMut, HookFailed, Hooks, Step, Transform, Verdict};
 use shuntyard_core::message::RequestHead;
 use shuntyard_core::record::{Cause, Outcome};
+use shuntyard_core::time::Duration;
 
 use crate::memory::Memory;
-use crate::memory::talk::{events, post};
+use crate::memory::talk::{answer_all, ask, events, ok, post, requests};
+use crate::wire::{PREFACE, get, headers, ping, settings, settings_ack};
 
 /// More than twice as many as a client could pay for.
 const TIMES: usize = 400;
@@ -101,4 +105,59 @@ fn a_hook_that_fails() {
         assert!(!events(&mut memory, client).is_empty(), "request {n}");
     }
     assert!(!memory.closed.contains(&client) && !memory.client(client).has_failed());
+}
+
+/// Its uploads have been answered early, so that it owes more than it may. What it has sent before it can know of that costs nothing, and what it sends of another
+/// upload pays.
+#[test]
+fn content_behind_answers_that_came_early() {
+    let mut memory = Memory::new(|config| config.front.misuse_max = 100);
+    let client = memory.connect(ConnectionConfig::default());
+    memory.settle();
+    let uploads =
+        [(); 3].map(|()| memory.client(client).send_request(&post("/upload"), false).expect("a slot"));
+    memory.settle();
+    let backend = memory.backends()[0];
+    let mut asked = requests(&mut memory, backend);
+    let (last, _) = asked.remove(0);
+    for (stream, _) in asked {
+        memory.backend(backend).send_response(stream, &ok(), true).expect("open");
+    }
+    memory.settle();
+    let owed = |memory: &Memory| memory.gateway.snapshot(0, memory.now).front.traffic.misuse_peak;
+    assert!(owed(&memory) > 100);
+    for stream in [uploads[1], uploads[2], uploads[0]] {
+        memory
+            .client(client)
+            .send_data(stream, &[7; 16_000], stream == uploads[0])
+            .expect("it has heard of nothing");
+        memory.settle();
+    }
+    assert_eq!(requests(&mut memory, backend).len(), 0);
+    memory.backend(backend).send_response(last, &ok(), true).expect("open");
+    memory.settle();
+    let answers = |events: Vec<ClientEvent>| {
+        events.iter().filter(|event| matches!(event, ClientEvent::Response { .. })).count()
+    };
+    assert_eq!(answers(events(&mut memory, client)), 3);
+    ask(&mut memory, client, "/next");
+    assert_eq!(answer_all(&mut memory).len(), 1);
+}
+
+/// What it has sent waits here for as long as it takes nothing. When that is looked at the time since has been paid.
+#[test]
+fn time_in_which_its_input_waits() {
+    let mut memory = Memory::new(|config| config.front.outbox_high_mark = 1);
+    let client = memory.connect_mute();
+    memory.inject(client, &[PREFACE.to_vec(), settings(&[]), settings_ack()].concat());
+    memory.sent_to(client);
+    memory.deafen(client);
+    // Answers to the last of them have no room any more.
+    let asks = |count| ping(b"is it so").repeat(count);
+    memory.inject(client, &[asks(970), headers(1, &get(), true), asks(150)].concat());
+    assert!(matches!(memory.gateway.recv_buf(client), RecvBuf::Pause));
+    memory.wait(Duration::from_secs(10));
+    memory.hear(client);
+    assert_eq!(memory.sent_to(client).len(), asks(1_120).len(), "all of them are answered");
+    assert_eq!(memory.shutdowns, []);
 }
