@@ -184,27 +184,33 @@ impl Connection {
         input.take_all();
         let is_too_large = error == StreamError::FieldsTooLarge;
         let owed = if is_too_large { Refused::OwesTooLarge } else { Refused::OwesBadRequest };
-        let tag = self.end_receiving(key, owed);
-        Step::Tell(Event::Failed { stream: key, tag, error })
+        match self.end_receiving(key, owed) {
+            Some(tag) => Step::Tell(Event::Failed { stream: key, tag, error }),
+            None => Step::Wait,
+        }
     }
 
     /// Nothing more of a message that is not whole will be received. Where the owner has given its answer whole, it still
-    /// leaves; where it has not begun, a client may be owed a status. Says the tag of the stream.
-    fn end_receiving(&mut self, key: StreamKey, owed: Refused) -> u64 {
+    /// leaves; where it has not begun, a client may be owed a status. Says the tag of the stream, if its owner is to be told:
+    /// of an answer of which some waits in memory of the owner's it sees the end.
+    fn end_receiving(&mut self, key: StreamKey, owed: Refused) -> Option<u64> {
         self.recv = Recv::Closed;
         self.is_closing = true;
-        let Some(exchange) = self.exchanges.get_mut(key) else { return 0 };
+        let exchange = self.exchanges.get_mut(key)?;
         let tag = exchange.tag;
         exchange.recv_open = false;
         if self.role == Role::Client {
             self.remove(key);
             self.break_off();
-            return tag;
+            return Some(tag);
         }
         let untouched = exchange.sending == Sending::Head && exchange.heads.is_empty();
         if exchange.sending == Sending::Over {
             self.remove(key);
         } else if exchange.is_answer_whole() {
+            if !exchange.queue.is_empty() || exchange.trailers.is_some() {
+                return None;
+            }
             exchange.is_left = true;
         } else if untouched {
             self.remove(key);
@@ -213,7 +219,7 @@ impl Connection {
         } else {
             self.break_exchange(key);
         }
-        tag
+        Some(tag)
     }
 
     /// More of content that nobody wants.
@@ -277,7 +283,7 @@ impl Connection {
         self.traffic.resets_recv += 1;
         let error_code =
             if self.role == Role::Client { ErrorCode::INTERNAL_ERROR } else { ErrorCode::CANCEL };
-        let tag = self.end_receiving(key, Refused::Nothing); // 9112-6.3-08, 9112-8-02
+        let tag = self.end_receiving(key, Refused::Nothing)?; // 9112-6.3-08, 9112-8-02
         Some(Event::Reset { stream: key, tag, error_code })
     }
 }

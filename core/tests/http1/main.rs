@@ -8,6 +8,7 @@ mod back;
 mod cut_short;
 mod engines;
 mod front;
+mod held;
 mod late_trailers;
 mod tunnel;
 mod tunnel_ends;
