@@ -72,6 +72,31 @@ fn content_at(memory: &mut Memory, backend: ConnId) -> (Vec<u8>, bool) {
     (octets, ended)
 }
 
+/// RFC 8441 section 5, RFC 9113 section 8.5: what broke is not this gateway.
+#[test]
+fn a_tunnel_that_breaks_with_its_backend_is_cancelled() {
+    let mut memory = memory();
+    let ((client, stream), (backend, _)) = tunnel(&mut memory);
+    memory.kill(backend);
+    let seen = events(&mut memory, client);
+    let cancelled = |event: &ClientEvent| matches!(event, ClientEvent::Reset { stream: of, error_code } if (*of, *error_code) == (stream, ErrorCode::CANCEL));
+    assert!(matches!(&seen[..], [event] if cancelled(event)), "{seen:?}");
+
+    let mut memory = Memory::new(|config| config.routes[0].connect = true);
+    let client = memory.connect(ConnectionConfig::default());
+    let connect = Request::connect("example.com:443").body(()).expect("a request");
+    memory.client(client).send_request(&connect, false).expect("a slot");
+    memory.settle();
+    let backend = memory.backends()[0];
+    let (far, _) = requests(&mut memory, backend).pop().expect("the request");
+    memory.backend(backend).send_response(far, &ok(), false).expect("an open stream");
+    memory.settle();
+    memory.kill(backend);
+    let seen = events(&mut memory, client);
+    let failed = |event: &ClientEvent| matches!(event, ClientEvent::Reset { error_code, .. } if *error_code == ErrorCode::CONNECT_ERROR);
+    assert!(matches!(&seen[..], [ClientEvent::Response { .. }, event] if failed(event)), "{seen:?}");
+}
+
 #[test]
 fn b73_octets_go_both_ways_and_either_side_ends_first() {
     req!("8441-3-02", "8441-4-01", "8441-4-03", "8441-5-01");
@@ -202,7 +227,7 @@ fn a_tunnel_that_is_reset_before_its_end_is_broken() {
         memory.settle();
         let seen = events(&mut memory, client);
         assert!(
-            matches!(seen.last(), Some(ClientEvent::Reset { error_code, .. }) if *error_code == ErrorCode::INTERNAL_ERROR)
+            matches!(seen.last(), Some(ClientEvent::Reset { error_code, .. }) if *error_code == ErrorCode::CANCEL)
         );
         assert_eq!(memory.records[0].outcome, Outcome::Truncated(Cause::BackendReset(code)));
     }

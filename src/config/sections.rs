@@ -235,7 +235,7 @@ fn route(section: &mut Section<'_, '_>) -> Route {
     let timeout = section.optional("timeout", what, &TIME, "\"15s\"");
     let protocols = List { of: UPGRADE, min: 0, max: 16 };
     let mut upgrades = vec!["websocket".to_owned()];
-    let what = "protocols that its requests may change to, NAME or NAME/VERSION: `Upgrade`, or extended CONNECT (RFC 8441). After a reload this holds for clients' HTTP/1.1 connections that come then";
+    let what = "protocols that its requests may change to, NAME or NAME/VERSION: `Upgrade` of a GET, or extended CONNECT (RFC 8441). After a reload this holds for clients' HTTP/1.1 connections that come then";
     section.take("upgrades", what, &protocols, &mut upgrades);
     let mut connect = false;
     let what = "whether CONNECT is passed on, for the backend to answer; not together with `authority`";
@@ -298,7 +298,7 @@ fn upstream(section: &mut Section<'_, '_>, name: Located<&str>) -> Upstream {
         words: &[("client", Scope::Client), ("worker", Scope::Worker), ("none", Scope::None)],
         later: &[("process", "connections that workers share")],
     };
-    let what = "who may share a connection: the requests of one client, all of a worker, or nobody";
+    let what = "who may share a connection at a time: the requests of one client, all of a worker, or nobody; an idle one is for whoever comes";
     section.take("share", what, &share, &mut config.share);
     let saturation = Words {
         words: &[("dial", Saturation::Dial), ("queue", Saturation::Queue), ("refuse", Saturation::Refuse)],

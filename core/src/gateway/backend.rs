@@ -27,7 +27,7 @@ impl Gateway {
             }
             event if Self::is_of_nobody(&event) => self.leftover_event(conn, event, now),
             Event::Interim { tag, head, fields, .. } => {
-                self.interim_response(key_of(tag), head.status, fields);
+                self.interim_response(key_of(tag), head.status, fields, now);
             }
             Event::Trailers { tag, fields, .. } => self.response_trailers(key_of(tag), fields, now),
             Event::Reset { tag, error_code, .. } => {
@@ -60,7 +60,7 @@ impl Gateway {
         }
     }
 
-    fn interim_response(&mut self, key: RequestKey, status: u16, mut fields: FieldSection) {
+    fn interim_response(&mut self, key: RequestKey, status: u16, mut fields: FieldSection, now: Instant) {
         // 9110-15.2-01: it is not passed on, so that it rules nothing out.
         if self.requests.get(key).is_none_or(|request| request.awaiting.version == Version::Http10) {
             return self.keep_section(fields);
@@ -81,6 +81,8 @@ impl Gateway {
                 route.response_headers.strip(&mut fields);
             }
             let front = request.awaiting.front;
+            // Who waited for it has the word now.
+            let goes_on = status == 100 && core::mem::take(&mut request.awaiting.head.expect_continue);
             // L8: what is seen of one attempt rules another out.
             self.replays.end(&mut request.awaiting, &mut self.conns, &mut self.spare);
             if let Some(entry) = self.conns.get_mut(front.conn) {
@@ -88,6 +90,9 @@ impl Gateway {
                 let _ = entry.session.send_head(front.stream, &fields, false); // 9110-15.2-04
             }
             self.touch(front.conn);
+            if goes_on {
+                self.watch_progress(key, now);
+            }
         }
         self.keep_section(fields);
     }
@@ -276,7 +281,7 @@ impl Gateway {
     /// (RFC 9113 section 8.1). 9113-8.1-07: a reset of the backend finds no response from here on.
     pub(super) fn backend_done(&mut self, key: RequestKey, now: Instant) {
         let Some((conn, stream, is_sent)) = self.take_from_backend(key, now) else { return };
-        if !is_sent {
+        if !is_sent && !self.end_declined(key, (conn, stream)) {
             self.end_upload(key, (conn, stream), now);
         }
         self.release_request(key, u32::MAX);

@@ -378,8 +378,9 @@ impl Gateway {
         let Place::Live(live) = &request.place else { return Cause::StreamIdle };
         let backend_has_output =
             self.conns.get(live.conn()).is_some_and(|entry| entry.session.queued(live.stream()) > 0);
-        // Who asks for a tunnel owes nothing before there is an answer.
-        let is_asked = request.awaiting.head.method == Method::Connect
+        // Who asks for a tunnel owes nothing before there is an answer, nor who waits for 100 (RFC 9110 section 10.1.1).
+        let head = &request.awaiting.head;
+        let is_asked = (head.method == Method::Connect || head.expect_continue)
             && request.awaiting.response == ResponsePhase::Awaited;
         let client_owes = !request.awaiting.content_end && !backend_has_output && !is_asked;
         if client_has_output || client_owes { Cause::StreamIdle } else { Cause::ResponseTimeout }
@@ -402,6 +403,11 @@ impl Gateway {
             return;
         }
         let front = request.awaiting.front;
+        // One that is whole and waits for those before has had its time.
+        if self.is_in_line(front) {
+            return;
+        }
+        let Some(request) = self.requests.get(key) else { return };
         if matches!(request.place, Place::Frozen(_)) {
             let awaiting = &request.awaiting;
             // In the pause before it is sent again nothing is waited for.

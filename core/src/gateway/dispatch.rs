@@ -420,6 +420,7 @@ impl Gateway {
         };
         live.attempt.request_octets += cut as u64;
         let is_tunnel = awaiting.head.method == Method::Connect;
+        let awaits_continue = awaiting.head.expect_continue;
         let relayed = live.relay.is_some();
         let mut all_left = !waits && awaiting.content_end;
         let max = awaiting.route.as_ref().map_or(0, |of| self.registry.replay_octets(of.upstream));
@@ -440,7 +441,7 @@ impl Gateway {
         self.content_cut(key, cut as u32);
         if all_left {
             self.request_sent(key, now);
-        } else if is_tunnel {
+        } else if is_tunnel || awaits_continue {
             // Its client owes nothing before there is an answer.
             self.await_response(key, now);
         } else {

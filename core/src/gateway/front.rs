@@ -216,8 +216,10 @@ impl Gateway {
         };
         let awaiting = &mut request.awaiting;
         awaiting.request_octets += data.len() as u64;
+        let mut goes_on = false;
         if !data.is_empty() {
             awaiting.progress_at = now;
+            goes_on = core::mem::take(&mut awaiting.head.expect_continue);
         }
         awaiting.content_end |= end;
         let mut left = (Credit::none(), Credit::none());
@@ -257,6 +259,10 @@ impl Gateway {
                 left.0.merge(owed.take(u32::MAX));
                 left.1.merge(connection.take(u32::MAX));
             }
+        }
+        let place = self.requests.get(key).map(|request| &request.place);
+        if goes_on && matches!(place, Some(Place::Live(live)) if live.attempt.sent.is_none()) {
+            self.watch_progress(key, now);
         }
         if let Some(request) = self.requests.get_mut(key) {
             request.awaiting.request_credit.merge(owed);

@@ -7,7 +7,9 @@ use crate::gateway::conn::Conn;
 use crate::gateway::due::{DeadlineTarget, Kind};
 use crate::gateway::{ConnId, Gateway};
 use crate::h2::{Event, StreamKey};
-use crate::request::{Place, Request, RequestKey};
+use crate::message::Method;
+use crate::request::{Awaiting, Place, Request, RequestKey};
+use crate::session::Session;
 use crate::time::{Duration, Instant};
 use crate::window::{Both, Credit};
 
@@ -44,11 +46,27 @@ impl Gateway {
         self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
         let owes = |request: &Request| {
             let unanswered = matches!(&request.place, Place::Live(live) if live.attempt.responded.is_none());
-            !request.awaiting.content_end && !unanswered
+            // Who has waited for 100 (Continue) has done as it should.
+            !request.awaiting.content_end && !unanswered && !request.awaiting.head.expect_continue
         };
         if counts && self.requests.get(key).is_some_and(owes) {
             self.charge_client(key);
         }
+    }
+
+    /// A tunnel was declined: nothing goes into it, and its end is said, which no backend counts. Says whether it is.
+    pub(super) fn end_declined(&mut self, key: RequestKey, (conn, stream): (ConnId, StreamKey)) -> bool {
+        let is_declined =
+            |awaiting: &Awaiting| awaiting.head.method == Method::Connect && awaiting.tunnel.is_none();
+        let is_declined = self.requests.get(key).is_some_and(|request| is_declined(&request.awaiting));
+        let Some(entry) = self.conns.get_mut(conn).filter(|_| is_declined) else { return false };
+        let of_http2 = matches!(entry.session, Session::H2(_));
+        if !of_http2 || entry.session.stream_id(stream).is_none() || entry.session.queued(stream) > 0 {
+            return false;
+        }
+        entry.session.send_data(stream, &[], true);
+        self.touch(conn);
+        true
     }
 
     /// What the client did was as dear to a backend as if it had taken the request back.
@@ -88,7 +106,7 @@ impl Gateway {
         length: Option<u64>,
         now: Instant,
     ) {
-        if !is_sent {
+        if !is_sent && !self.end_declined(key, (conn, stream)) {
             self.end_upload(key, (conn, stream), now);
         } else if is_little(length) {
             self.let_run_out(conn, stream, now);

@@ -10,7 +10,7 @@ use crate::gateway::conn::Conn;
 use crate::gateway::{ConnId, Gateway};
 use crate::h2::StreamKey;
 use crate::record::{AttemptOutcome, AttemptRecord, Cause, EndRecord, Outcome, Record};
-use crate::request::{Attempt, FrontAddress, Place, Request, RequestKey, ResponsePhase};
+use crate::request::{Attempt, Awaiting, FrontAddress, Place, Request, RequestKey, ResponsePhase};
 use crate::session::Session;
 use crate::time::Instant;
 
@@ -26,6 +26,7 @@ impl Gateway {
         self.leave_place(key, how, now);
         let Some(request) = self.requests.get(key) else { return };
         let (front, response) = (request.awaiting.front, request.awaiting.response);
+        let code = broken_off(&request.awaiting);
         // An answer of ours is on its way, and keeps the deadline that watches it.
         if !matches!(response, ResponsePhase::Local(..)) {
             self.disarm_request(key);
@@ -35,8 +36,7 @@ impl Gateway {
             // It was whole before.
             ResponsePhase::Begun(_) if self.is_in_line(front) => self.watch_progress(key, now),
             ResponsePhase::Begun(_) => {
-                // 9113-8.7-02
-                self.reset_stream(front.conn, front.stream, ErrorCode::INTERNAL_ERROR, now);
+                self.reset_stream(front.conn, front.stream, code, now);
                 self.settle(key, Outcome::Truncated(cause), now);
             }
             ResponsePhase::Local(..) => {}
@@ -116,7 +116,7 @@ impl Gateway {
     }
 
     /// Whether the response is whole and waits for those before.
-    fn is_in_line(&self, front: FrontAddress) -> bool {
+    pub(super) fn is_in_line(&self, front: FrontAddress) -> bool {
         self.conns.get(front.conn).is_some_and(|entry| awaits_its_turn(&entry.session, front.stream))
     }
 
@@ -267,6 +267,15 @@ impl Gateway {
             ended: now,
         };
         self.write_record(Record::Ended(record));
+    }
+}
+
+/// By what code a client hears that its response broke off (9113-8.7-02), or its tunnel (RFC 8441 section 5, RFC 9113 section 8.5).
+fn broken_off(awaiting: &Awaiting) -> ErrorCode {
+    match &awaiting.tunnel {
+        None => ErrorCode::INTERNAL_ERROR,
+        Some(_) if awaiting.head.extended_connect => ErrorCode::CANCEL,
+        Some(_) => ErrorCode::CONNECT_ERROR,
     }
 }
 

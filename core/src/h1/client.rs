@@ -18,6 +18,20 @@ use crate::time::Duration;
 /// So long before a server closes an idle connection nobody sends on it any more: its clock began earlier than ours.
 const IDLE_MARGIN: Duration = Duration::from_secs(1);
 
+/// Whether a request's credentials would be those of all that follow on its connection (RFC 4559 section 6; RFC 9110 section 3.3): it is the last.
+fn proves_connection(fields: &FieldSection) -> bool {
+    let begins_with = |value: &[u8], scheme: &[u8]| {
+        value.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
+    };
+    if !fields.has(FieldName::Credentials) {
+        return false;
+    }
+    let credentials = fields.iter().filter(|line| line.facts.name == FieldName::Credentials);
+    credentials
+        .map(|line| line.value)
+        .any(|value| begins_with(value, b"ntlm") || begins_with(value, b"negotiate"))
+}
+
 impl Connection {
     /// Client: how many exchanges could begin now: one, or none.
     pub fn open_slots(&self) -> u32 {
@@ -56,6 +70,7 @@ impl Connection {
             begins_at: self.octets_queued(),
             recv_open: true,
             end_queued: end,
+            proves_connection: proves_connection(fields),
             ..Exchange::new(0, head.method, self.stream_recv_window())
         });
         let nonce = self.write_request(&head, fields, framing);
@@ -167,6 +182,7 @@ impl Connection {
             tag = exchange.tag;
             exchange.is_answered = true;
             exchange.nominated = nominated;
+            self.is_closing |= exchange.proves_connection;
             if core::mem::take(&mut exchange.awaits_tunnel) && framing != Framing::Tunnel {
                 // Declined: what would have gone into the tunnel goes nowhere. Behind CONNECT nobody knows what the server
                 // makes of it.

@@ -58,6 +58,8 @@ pub(crate) struct Exchange {
     /// Client: a tunnel that the server has not agreed to. Octets that it does not take for a tunnel's it would read as its
     /// next request.
     pub(crate) awaits_tunnel: bool,
+    /// Client: the server may take what follows on the connection for this client's. Nothing does.
+    pub(crate) proves_connection: bool,
     /// The owner is done with it, and what is left waits for its turn.
     pub(crate) is_left: bool,
     /// It ends without a whole response: so does the connection, when its turn comes.
@@ -87,6 +89,7 @@ impl Exchange {
             end_queued: false,
             trailers: None,
             awaits_tunnel: false,
+            proves_connection: false,
             is_left: false,
             is_broken: false,
         }

@@ -435,3 +435,47 @@ fn a_tunnel_that_a_backend_does_not_answer_is_late_like_any_response() {
     memory.settle();
     assert_eq!(memory.records[0].outcome, Outcome::Complete);
 }
+
+/// A client that waits for 100 (Continue) owes nothing before it has it (RFC 9110 section 10.1.1). From then on it does.
+#[test]
+fn who_waits_to_be_told_to_go_on_waits_for_the_backend() {
+    for (told, status, cause) in [(false, 504, Cause::ResponseTimeout), (true, 408, Cause::StreamIdle)] {
+        let (mut memory, client) = with_client(|_| {});
+        let upload = Request::post("http://example.com/")
+            .header("expect", "100-continue")
+            .body(())
+            .expect("a request");
+        let stream = memory.client(client).send_request(&upload, false).expect("a slot");
+        memory.settle();
+        let backend = the_backend(&memory);
+        let request = the_request(&mut memory, backend);
+        if told {
+            wait(&mut memory, 30 * SECOND);
+            let goes_on = Response::builder().status(100).body(()).expect("a response");
+            memory.backend(backend).send_response(request.stream, &goes_on, false).expect("open");
+            memory.settle();
+        }
+        wait(&mut memory, Duration::from_millis(59_999));
+        assert_eq!(memory.records.len(), 0);
+        wait(&mut memory, if told { 271 * SECOND } else { Duration::from_millis(1) });
+        assert!(is_error(&seen(&mut memory, client, stream), cause), "{told}");
+        assert_eq!((memory.records[0].status, memory.records.len()), (status, 1));
+    }
+}
+
+/// One that goes on without being told is waited for like any other.
+#[test]
+fn who_goes_on_by_itself_is_waited_for() {
+    let (mut memory, client) = with_client(|_| {});
+    let upload =
+        Request::post("http://example.com/").header("expect", "100-continue").body(()).expect("a request");
+    let stream = memory.client(client).send_request(&upload, false).expect("a slot");
+    memory.settle();
+    wait(&mut memory, 10 * SECOND);
+    memory.client(client).send_data(stream, b"a", false).expect("open");
+    memory.settle();
+    wait(&mut memory, 299 * SECOND);
+    assert_eq!(memory.records.len(), 0);
+    wait(&mut memory, 62 * SECOND);
+    assert!(is_error(&seen(&mut memory, client, stream), Cause::StreamIdle));
+}

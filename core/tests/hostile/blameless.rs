@@ -1,9 +1,9 @@
 //! What looks like misuse and is somebody else's doing: it may come at any rate, and costs its client nothing.
 
-use http::Request;
+use http::{Request, Response};
 use shuntyard_core::config::{ConnectionConfig, Protocol, Saturation};
 use shuntyard_core::gateway::RecvBuf;
-use shuntyard_core::h2::ClientEvent;
+use shuntyard_core::h2::{ClientEvent, Protocol as Asked, ServerEvent};
 use shuntyard_core::hooks::{Context, HeadMut, HookFailed, Hooks, Step, Transform, Verdict};
 use shuntyard_core::message::RequestHead;
 use shuntyard_core::record::{Cause, Outcome};
@@ -16,6 +16,9 @@ use crate::wire::{PREFACE, get, headers, ping, settings, settings_ack};
 /// More than twice as many as a client could pay for.
 const TIMES: usize = 400;
 
+const UPGRADE: &[u8] = b"GET /chat HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+      sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
 /// Over HTTP/1.1 nothing pays back but time, of which none passes.
 #[test]
 fn a_backend_that_declines_upgrades() {
@@ -23,17 +26,82 @@ fn a_backend_that_declines_upgrades() {
     memory.mute_backends = true;
     let client = memory.connect_mute();
     for n in 0..TIMES {
-        memory.inject(
-            client,
-            b"GET /chat HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
-              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-        );
+        memory.inject(client, UPGRADE);
         let backend = memory.backends().into_iter().find(|&id| id != client).expect("a backend");
         memory.inject(backend, b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n");
         let said = memory.sent_to(client);
         assert!(said.starts_with(b"HTTP/1.1 403 "), "{n}: {}", said.escape_ascii());
     }
     assert_eq!(memory.closed, []);
+}
+
+/// Who asks for a tunnel sends nothing before it stands: a backend of HTTP/2 hears the end of it, and no reset, which it might count.
+#[test]
+fn a_backend_of_http2_that_declines_tunnels() {
+    for http2 in [false, true] {
+        let mut memory = Memory::new(|_| {});
+        memory.backend_config.extended_connect = true;
+        let client = if http2 { memory.connect(ConnectionConfig::default()) } else { memory.connect_mute() };
+        if http2 {
+            memory.learn_offers(client);
+        }
+        for n in 0..TIMES {
+            if http2 {
+                let tunnel = Request::connect("http://example.com/chat")
+                    .extension(Asked("websocket".to_owned()))
+                    .body(())
+                    .expect("a request");
+                memory.client(client).send_request(&tunnel, false).expect("a slot");
+                memory.settle();
+            } else {
+                memory.inject(client, UPGRADE);
+            }
+            let backend = memory.backends().into_iter().find(|&id| id != client).expect("a backend");
+            let (mut asked, mut resets) = (None, 0);
+            let forbidden = Response::builder().status(403).body(()).expect("a response");
+            while let Some(event) = memory.backend(backend).poll_event().expect("a sound connection") {
+                match event {
+                    ServerEvent::Request { stream, .. } => asked = Some(stream),
+                    ServerEvent::Reset { .. } => resets += 1,
+                    _ => {}
+                }
+            }
+            let stream = asked.unwrap_or_else(|| panic!("{n}"));
+            memory.backend(backend).send_response(stream, &forbidden, true).expect("open");
+            memory.settle();
+            assert_eq!(resets, 0, "{n}");
+            if http2 {
+                assert!(matches!(events(&mut memory, client)[0], ClientEvent::Response { .. }), "{n}");
+            } else {
+                assert!(memory.sent_to(client).starts_with(b"HTTP/1.1 403 "), "{n}");
+            }
+        }
+        assert_eq!((&memory.closed[..], memory.gateway.view().requests), (&[][..], 0));
+    }
+}
+
+/// Who waits for 100 (Continue) and is refused has sent nothing, as it should.
+#[test]
+fn a_backend_that_refuses_who_asks_before_it_sends() {
+    let mut memory = Memory::new(|_| {});
+    memory.backend_config.misuse_max = 1_000_000_000;
+    let client = memory.connect(ConnectionConfig::default());
+    for n in 0..TIMES {
+        let upload = Request::post("http://a/").header("expect", "100-continue").body(()).expect("a request");
+        memory.client(client).send_request(&upload, false).unwrap_or_else(|error| panic!("{n}: {error}"));
+        memory.settle();
+        let backend = memory.backends()[0];
+        for (stream, _) in requests(&mut memory, backend) {
+            let refused = Response::builder().status(417).body(()).expect("a response");
+            memory.backend(backend).send_response(stream, &refused, true).expect("open");
+        }
+        // A backend counts resets, and has a rest of them.
+        memory.settle();
+        memory.wait(Duration::from_millis(100));
+        assert!(!events(&mut memory, client).is_empty(), "{n}");
+    }
+    let peak = memory.gateway.snapshot(0, memory.now).front.traffic.misuse_peak;
+    assert!(peak < 10, "{peak}: a request taken back costs sixty");
 }
 
 /// What is left of an address's memory for heads is gone, by its other connections.

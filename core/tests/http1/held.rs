@@ -66,3 +66,24 @@ fn who_takes_it_has_it_whole() {
         assert_eq!(memory.gateway.view().reserved_octets, 0, "{framing}");
     }
 }
+
+/// A route's time is over while a response that has no content waits for those before: it has had its end, and is told as it is.
+#[test]
+fn a_whole_response_in_line_is_not_late() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect_mute();
+    memory.inject(client, b"GET /1 HTTP/1.1\r\nhost: a\r\n\r\n");
+    memory.reconfigure(|config| config.routes[0].timeout = Some(Duration::from_secs(5)));
+    memory.inject(client, b"HEAD /2 HTTP/1.1\r\nhost: a\r\n\r\n");
+    let backend = memory.backends().into_iter().find(|&id| id != client).expect("a backend");
+    let asked = requests(&mut memory, backend);
+    let streams: Vec<_> = asked.iter().map(|(stream, _)| *stream).collect();
+    memory.backend(backend).send_response(streams[1], &ok(), true).expect("open");
+    memory.settle();
+    memory.wait(Duration::from_secs(7));
+    assert!(memory.records.is_empty());
+    memory.backend(backend).send_response(streams[0], &ok(), true).expect("open");
+    memory.settle();
+    let outcomes: Vec<_> = memory.records.iter().map(|record| (record.status, record.outcome)).collect();
+    assert_eq!(outcomes, [(200, Outcome::Complete); 2]);
+}

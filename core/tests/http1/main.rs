@@ -5,6 +5,7 @@ mod memory;
 
 mod ahead;
 mod back;
+mod credentials;
 mod cut_short;
 mod engines;
 mod front;
