@@ -16,7 +16,7 @@ use shuntyard_core::gateway::{Closed, ConnId, Connected, RecvBuf};
 use shuntyard_core::tls::TlsFailure;
 use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::sleep;
+use tokio::time::{Sleep, sleep};
 
 use crate::handshakes::Handshake;
 use crate::secured::Ready;
@@ -40,8 +40,8 @@ pub(crate) trait Stream: AsyncRead + AsyncWrite + AsFd + Unpin + 'static {
     /// What has broken the connection, if something has. It is told once.
     fn take_error(&self) -> io::Result<Option<io::Error>>;
 
-    /// Whether the peer has closed its socket, where that is known: of TCP only writing tells.
-    fn is_hung_up(&self) -> bool;
+    /// Whether the runtime knows that the connection is broken. `shut`: we have shut our sending direction down.
+    fn is_broken(&self, shut: bool) -> bool;
 }
 
 impl Stream for TcpStream {
@@ -66,8 +66,9 @@ impl Stream for TcpStream {
         self.take_error()
     }
 
-    fn is_hung_up(&self) -> bool {
-        false
+    fn is_broken(&self, _: bool) -> bool {
+        let ready = pin!(self.ready(Interest::ERROR)).poll(&mut Context::from_waker(Waker::noop()));
+        matches!(ready, Poll::Ready(Ok(ready)) if ready.is_error())
     }
 }
 
@@ -93,9 +94,10 @@ impl Stream for UnixStream {
         self.take_error()
     }
 
-    fn is_hung_up(&self) -> bool {
+    /// Its peer has closed it: no error tells, but both directions are over.
+    fn is_broken(&self, shut: bool) -> bool {
         let ready = pin!(self.ready(Interest::WRITABLE)).poll(&mut Context::from_waker(Waker::noop()));
-        matches!(ready, Poll::Ready(Ok(ready)) if ready.is_write_closed())
+        !shut && matches!(ready, Poll::Ready(Ok(ready)) if ready.is_write_closed())
     }
 }
 
@@ -176,7 +178,9 @@ pub(crate) struct Connection<S: AsFd> {
     /// There may be input of which the runtime knows nothing any more.
     pub(crate) unread: bool,
     /// We have shut our sending direction down.
-    shut: bool,
+    pub(crate) shut: bool,
+    /// When to look whether a client whose input has ended is still there.
+    pub(crate) glance: Option<Pin<Box<Sleep>>>,
     /// What a balancer says first, until it is said.
     pub(crate) introducing: Option<Box<Introducing>>,
     /// TLS, where it is spoken.
@@ -205,6 +209,7 @@ impl<S: AsFd> Connection<S> {
             ended: false,
             unread: false,
             shut: false,
+            glance: None,
             introducing: None,
             secured: None,
             handshake: None,
@@ -312,39 +317,7 @@ impl<S: Stream> Connection<S> {
         if let Some(socket) = state.sockets.get_mut(self.conn) {
             socket.paused = true;
         }
-        self.watch(cx)
-    }
-
-    /// A client that is not read from may be gone: what its request costs is for nobody then. Whatever comes in wakes the task, to look whether it
-    /// was a reset. Behind the end of the input the runtime tells of nothing more, be it read or only known: who has ended its half and then resets is
-    /// found out by writing.
-    pub(crate) fn watch(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
-        if self.back || self.ended {
-            return Ok(());
-        }
-        // Once more, behind what has been forgotten.
-        for _ in 0..2 {
-            if Stream::poll_read_ready(&self.stream, cx).is_pending() {
-                return Ok(());
-            }
-            if !matches!(self.stream.take_error(), Ok(None)) || self.is_hung_up() {
-                return Err(End::Failed(Closed::Reset));
-            }
-            self.unread = true;
-            // The runtime would call the socket readable again and again.
-            if self.stream.is_end_known() {
-                return Ok(());
-            }
-            self.stream.forget_input();
-        }
-        // Something came each time: nobody is registered to be woken.
-        cx.waker().wake_by_ref();
-        Ok(())
-    }
-
-    /// Whether it is a client's that has closed its socket, of which no error tells.
-    pub(crate) fn is_hung_up(&self) -> bool {
-        !self.back && !self.shut && self.stream.is_hung_up()
+        self.watch(state, cx)
     }
 
     /// The socket has no more to read.
@@ -389,7 +362,7 @@ impl<S: Stream> Connection<S> {
     fn read(&mut self, state: &mut State, cx: &mut Context<'_>) -> Result<(), End> {
         let socket = state.sockets.get_mut(self.conn).ok_or(End::Parted(Parting::Cut))?;
         if socket.paused {
-            return self.watch(cx);
+            return self.watch(state, cx);
         }
         let mut octets = 0;
         while !self.ended {
@@ -413,9 +386,6 @@ impl<S: Stream> Connection<S> {
                     self.read_out()?;
                     self.ended = true;
                     state.gateway.handle_read_closed(self.conn, state.now);
-                    if self.is_hung_up() {
-                        return Err(End::Failed(Closed::Reset));
-                    }
                 }
                 Ok(n) => {
                     octets += n;
@@ -428,7 +398,7 @@ impl<S: Stream> Connection<S> {
                 },
             }
         }
-        Ok(())
+        if self.ended { self.glance(state, cx) } else { Ok(()) }
     }
 }
 

@@ -92,6 +92,7 @@ mod alarm;
 mod connection;
 mod handshakes;
 mod listener;
+mod presence;
 mod secured;
 mod sockets;
 mod worker;

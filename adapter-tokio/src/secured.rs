@@ -134,10 +134,10 @@ impl<S: Stream> Connection<S> {
         let Some(secured) = &mut self.secured else { return Ok(()) };
         let socket = state.sockets.get_mut(self.conn).ok_or(End::Parted(Parting::Cut))?;
         if self.ended {
-            return Ok(());
+            return self.glance(state, cx);
         }
         if socket.paused {
-            return self.watch(cx);
+            return self.watch(state, cx);
         }
         let mut wire = Ready::new(&mut self.stream, cx, self.broken).unread(&mut self.unread);
         let turn = (self.conn, state.now);
@@ -152,9 +152,7 @@ impl<S: Stream> Connection<S> {
             Reading::Ended => {
                 self.ended = true;
                 self.read_out()?;
-                if self.is_hung_up() {
-                    return Err(End::Failed(Closed::Reset));
-                }
+                self.glance(state, cx)?;
             }
             // What the gateway wants done with the socket comes with its next action.
             Reading::Gone => {}

@@ -1,7 +1,8 @@
 //! The ends of streams, connections and servers.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use http::{Response, StatusCode};
 use shuntyard_adapter::{Exit, Options, replay};
+use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::h2::ClientEvent;
@@ -22,6 +24,7 @@ on_every_adapter! {
     a_backend_that_ends_its_connection_right_behind_its_answer_has_answered,
     a_stream_that_the_client_resets_is_reset_at_the_backend,
     a_client_that_resets_its_connection_frees_its_backend_stream,
+    a_client_that_has_shut_its_direction_and_is_gone_frees_its_backend_stream,
     a_backend_that_vanishes_fails_its_requests_and_the_next_one_finds_another_connection,
     a_backend_that_reads_nothing_and_is_gone_is_found_by_writing,
     a_response_to_http10_that_breaks_off_breaks_the_connection,
@@ -118,6 +121,40 @@ fn a_client_that_resets_its_connection_frees_its_backend_stream(adapter: &dyn Ad
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.peek(&mut [0]).unwrap();
     drop((client, socket));
+    assert_eq!(upstream.reset().0, stream);
+    drop(upstream);
+    server.end();
+}
+
+/// Behind the end of the input nothing is read that would tell of it.
+fn a_client_that_has_shut_its_direction_and_is_gone_frees_its_backend_stream(adapter: &dyn Adapter) {
+    // Time for what is under way to come to rest. Where it is too short, this shows less.
+    let rest = Duration::from_millis(300);
+    let (listener, config) = backend();
+    let server = Running::start(adapter, config.clone());
+    let mut client = TcpStream::connect(inet(&server.address)).unwrap();
+    client.write_all(b"GET /gone HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let mut upstream = Peer::accept(&listener);
+    let (stream, _) = upstream.request();
+    thread::sleep(rest);
+    socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
+    assert_eq!(upstream.reset().0, stream);
+    drop(upstream);
+    server.end();
+
+    let name = format!("shuntyard-gone-{}-{:?}", std::process::id(), thread::current().id());
+    let place = std::env::temp_dir().join(name);
+    let front = Address::Unix(place.to_str().unwrap().into());
+    let server = Running::start_with(adapter, config, Options::new(vec![front]));
+    let mut client = UnixStream::connect(&place).unwrap();
+    client.write_all(b"GET /gone HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let mut upstream = Peer::accept(&listener);
+    let (stream, _) = upstream.request();
+    thread::sleep(rest);
+    drop(client);
     assert_eq!(upstream.reset().0, stream);
     drop(upstream);
     server.end();
