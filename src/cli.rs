@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
@@ -12,7 +12,7 @@ use shuntyard_adapter::{RecordingOptions, StreamName};
 use shuntyard_core::config::Scope;
 
 use crate::address::{Endpoint, ListenAddress};
-use crate::config::{Code, parse_time};
+use crate::config::{Code, DAY, parse_time, write_time};
 use crate::observation::ObserveArgs;
 
 /// A gateway for HTTP/2 and HTTP/1.1
@@ -222,7 +222,7 @@ pub(crate) struct ServeArgs {
     pub(crate) backend_ca: Option<PathBuf>,
 
     /// Without a file, take any certificate of a backend: whoever is between can read and change everything
-    #[arg(long, env = "SHUNTYARD_BACKEND_INSECURE", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "SHUNTYARD_BACKEND_INSECURE", value_parser = BoolishValueParser::new())]
     pub(crate) backend_insecure: bool,
 
     /// Without a file, who may share a backend connection [default: worker]
@@ -230,11 +230,11 @@ pub(crate) struct ServeArgs {
     pub(crate) share: Option<Share>,
 
     /// How long /readyz says 503 before SIGTERM, SIGINT and SIGQUIT begin to drain, so that balancers look elsewhere [default: 0s]
-    #[arg(long, env = "SHUNTYARD_READY_DELAY", value_name = "TIME", value_parser = parse_time)]
+    #[arg(long, env = "SHUNTYARD_READY_DELAY", value_name = "TIME", value_parser = time_of_drain)]
     pub(crate) ready_delay: Option<Duration>,
 
     /// How long SIGTERM, SIGINT and SIGQUIT wait for requests that are under way, as in 500ms, 25s, 5m [default: 25s]
-    #[arg(long, env = "SHUNTYARD_DRAIN_TIMEOUT", value_name = "TIME", value_parser = parse_time)]
+    #[arg(long, env = "SHUNTYARD_DRAIN_TIMEOUT", value_name = "TIME", value_parser = time_of_drain)]
     pub(crate) drain_timeout: Option<Duration>,
 
     #[command(flatten)]
@@ -253,7 +253,7 @@ pub(crate) struct RecordArgs {
     pub(crate) record: Option<PathBuf>,
 
     /// Record content, too, and not only what comes over HTTP/1.1
-    #[arg(long, env = "SHUNTYARD_RECORD_CONTENT", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "SHUNTYARD_RECORD_CONTENT", value_parser = BoolishValueParser::new())]
     pub(crate) record_content: bool,
 
     /// How many MiB each file may take; then recording ends
@@ -296,7 +296,7 @@ pub(crate) struct HealthArgs {
     pub(crate) config: Option<PathBuf>,
 
     /// Ask whether new clients are served (/readyz), and not only whether its workers turn (/livez)
-    #[arg(long, env = "SHUNTYARD_READY", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "SHUNTYARD_READY", value_parser = BoolishValueParser::new())]
     pub(crate) ready: bool,
 
     /// How long the answer may take
@@ -331,11 +331,11 @@ pub(crate) struct DemoArgs {
     pub(crate) adapter: Adapter,
 
     /// Print JSON, an object a line, instead of a table (so it does where stdout is no terminal)
-    #[arg(long, env = "SHUNTYARD_JSON", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "SHUNTYARD_JSON", value_parser = BoolishValueParser::new())]
     pub(crate) json: bool,
 
     /// Stay up at the end until a signal, and print addresses for curl
-    #[arg(long, env = "SHUNTYARD_KEEP", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "SHUNTYARD_KEEP", value_parser = BoolishValueParser::new())]
     pub(crate) keep: bool,
 }
 
@@ -387,9 +387,21 @@ fn workers(text: &str) -> Result<NonZeroUsize, String> {
     }
 }
 
+/// As in `[drain]` of a file.
+fn time_of_drain(text: &str) -> Result<Duration, String> {
+    time_within(text, Duration::ZERO)
+}
+
 fn some_time(text: &str) -> Result<Duration, String> {
+    time_within(text, Duration::from_millis(1))
+}
+
+fn time_within(text: &str, min: Duration) -> Result<Duration, String> {
     let time = parse_time(text)?;
-    if time.is_zero() { Err("no time at all".to_owned()) } else { Ok(time) }
+    if (min..=DAY).contains(&time) {
+        return Ok(time);
+    }
+    Err(format!("not between {} and {}", write_time(min), write_time(DAY)))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use clap::builder::FalseyValueParser;
+use clap::builder::BoolishValueParser;
 use shuntyard_adapter::transport::NotIntroduced;
 use shuntyard_adapter::{Handle, Notice, Observer};
 use shuntyard_core::address::Address;
@@ -45,7 +45,7 @@ pub(crate) struct ObserveArgs {
         long,
         env = "SHUNTYARD_ADMIN_ALLOW_REMOTE",
         value_name = "BOOL",
-        value_parser = FalseyValueParser::new(),
+        value_parser = BoolishValueParser::new(),
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "true"
@@ -61,20 +61,25 @@ pub(crate) struct ObserveArgs {
         long,
         env = "SHUNTYARD_ACCESS_LOG_QUERY",
         value_name = "BOOL",
-        value_parser = FalseyValueParser::new(),
+        value_parser = BoolishValueParser::new(),
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "true"
     )]
     pub(crate) access_log_query: Option<bool>,
 
-    /// Say more on stderr: -v tells of requests that went wrong, -vv of all
-    #[arg(short, long, env = "SHUNTYARD_VERBOSE", action = clap::ArgAction::Count)]
+    /// Say more on stderr: -v tells of requests that went wrong, -vv of all (variable: 1, 2)
+    #[arg(short, long, env = "SHUNTYARD_VERBOSE", action = clap::ArgAction::Count, value_parser = how_much)]
     pub(crate) verbose: u8,
 
     /// How diagnostics on stderr look
     #[arg(long, env = "SHUNTYARD_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
+}
+
+/// How often -v is said, by a variable.
+fn how_much(text: &str) -> Result<u8, String> {
+    text.parse().map_err(|_| "it is a number: 1 tells of requests that went wrong, 2 of all".to_owned())
 }
 
 impl ObserveArgs {

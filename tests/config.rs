@@ -180,6 +180,31 @@ fn switches_that_are_off_are_not_there() {
     }
 }
 
+/// A word that means neither opens nothing.
+#[test]
+fn a_switch_is_on_or_off_and_nothing_else() {
+    let check = |variable: &str, value: &str, backend: &str| {
+        let mut command = shuntyard(&["check", "--backend", backend]);
+        let output = run(command.env(format!("SHUNTYARD_{variable}"), value));
+        (output.status.code(), stderr(&output))
+    };
+    let secure = "h2://127.0.0.1:9";
+    for value in ["true", "True", "yes", "on", "1", "false", "no", "off", "0"] {
+        assert_eq!(check("BACKEND_INSECURE", value, secure).0, Some(0), "{value}");
+    }
+    for variable in ["BACKEND_INSECURE", "ADMIN_ALLOW_REMOTE", "ACCESS_LOG_QUERY", "RECORD_CONTENT"] {
+        for value in ["disabled", "fasle", "none"] {
+            let (code, said) = check(variable, value, secure);
+            assert!(code == Some(2) && said.contains(&format!("'{value}'")), "{variable}: {said}");
+        }
+    }
+    // How often it is said is a number.
+    let clear = "h2c://127.0.0.1:9";
+    assert_eq!(check("VERBOSE", "2", clear).0, Some(0));
+    let (code, said) = check("VERBOSE", "true", clear);
+    assert!(code == Some(2) && said.contains("1 tells of requests that went wrong, 2 of all"), "{said}");
+}
+
 /// What a flag says of the admin address is said of that in the file, too, and instead of it.
 #[test]
 fn flags_for_the_admin_address_come_before_the_file() {

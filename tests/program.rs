@@ -59,7 +59,7 @@ fn version_goes_to_stdout() {
 
 #[test]
 fn bad_usage_ends_with_2_and_says_what_is_wrong() {
-    let cases: [(&[&str], &str); 14] = [
+    let cases: [(&[&str], &str); 17] = [
         (&[], "Usage: shuntyard"),
         (&["run", BACKEND[0], BACKEND[1], "--cert", "a.pem", "--key", "a.key"], "--listen-tls"),
         (&["check", "--config", "a.toml", "--cert", "a.pem", "--key", "a.key"], "--listen-tls"),
@@ -74,6 +74,10 @@ fn bad_usage_ends_with_2_and_says_what_is_wrong() {
         (&["run", BACKEND[0], BACKEND[1], "--listen", "8080"], "HOST:PORT"),
         (&["run", BACKEND[0], BACKEND[1], "--workers", "0"], "between 1 and 1024"),
         (&["run", BACKEND[0], BACKEND[1], "--drain-timeout", "25"], "unit"),
+        // As in a file.
+        (&["run", BACKEND[0], BACKEND[1], "--drain-timeout", "99999999999h"], "between 0s and 24h"),
+        (&["run", BACKEND[0], BACKEND[1], "--ready-delay", "25h"], "between 0s and 24h"),
+        (&["run", BACKEND[0], BACKEND[1], "--admin-allow-remote=fasle"], "'fasle'"),
     ];
     for (args, words) in cases {
         let output = run(&mut shuntyard(args));

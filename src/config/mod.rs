@@ -42,7 +42,8 @@ mod value;
 pub(crate) use code::Code;
 pub(crate) use problem::Refused;
 pub(crate) use reference::reference;
-pub(crate) use value::parse_time;
+pub(crate) use sections::DAY;
+pub(crate) use value::{parse_time, write_time};
 
 use crate::address::ListenAddress;
 use crate::cli::Adapter;

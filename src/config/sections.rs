@@ -105,7 +105,8 @@ pub(super) struct Upstream {
     pub(super) config: UpstreamConfig,
 }
 
-const DAY: Duration = Duration::from_secs(86_400);
+/// The longest of all times.
+pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 pub(super) const TIME: Time = Time { min: Duration::from_millis(1), max: DAY };
 /// All of a file.
 pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
