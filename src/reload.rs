@@ -207,20 +207,23 @@ impl Current {
         }
     }
 
-    /// Without a file there is nothing else. It counts as a reload: one that failed is to be seen by whoever looks at figures only. Listeners' files that
-    /// are bad have a figure of their own, which ends when they are good again.
+    /// Without a file there is nothing else. It counts as a reload, and as one that failed where a file of anybody is bad: who looks at figures only sees
+    /// that what was wanted is not what is served.
     fn reload_certificates(&self) -> Told {
         let settings = self.state().settings.clone();
         let replaced = self.upstreams.replace(settings.back_tls.clone()).map_err(Failure::from);
         // Who looks at those of listeners takes them over, and says so.
         let checked = check_fronts(&settings);
-        self.state().reloads.count(replaced.is_ok());
-        match (replaced, checked) {
-            (Ok(()), Ok(())) => Told::Info("SIGHUP: there is no configuration file to read again".to_owned()),
-            (Err(failure), _) => Told::Warning(format!("SIGHUP: certificates of upstreams stay: {failure}")),
-            (_, Err(failure)) => {
-                Told::Warning(format!("SIGHUP: what is bad of listeners' files stays as it was: {failure}"))
-            }
+        self.state().reloads.count(replaced.is_ok() && checked.is_ok());
+        let of_upstreams = |failure| format!("certificates of upstreams stay: {failure}");
+        let of_listeners = |failure| format!("what is bad of listeners' files stays as it was: {failure}");
+        let bad: Vec<_> = [replaced.err().map(of_upstreams), checked.err().map(of_listeners)]
+            .into_iter()
+            .flatten()
+            .collect();
+        match bad.is_empty() {
+            true => Told::Info("SIGHUP: there is no configuration file to read again".to_owned()),
+            false => Told::Warning(format!("SIGHUP: {}", bad.join("; "))),
         }
     }
 
