@@ -297,7 +297,7 @@ impl Cause {
             Self::NameUnresolved => (11, "name_unresolved", "DF"),
             Self::RequestHeadTooLarge => (12, "request_head_too_large", "DPE"),
             Self::NoRoute => (13, "no_route", "NR"),
-            Self::NotServed => (14, "not_served", "NR"),
+            Self::NotServed => (14, "not_served", "LR"),
             Self::HookAnswered => (15, "hook_answered", "LR"),
             Self::HookFailed(_) => (16, "hook_failed", "LR"),
             Self::RequestTargetTooLong => (17, "request_target_too_long", "DPE"),
@@ -479,6 +479,7 @@ mod tests {
             (Cause::RequestHeadTooLarge, "DPE"),
             (Cause::BackendHeadLimit, "DPE"),
             (Cause::StreamIdle, "SI"),
+            (Cause::NotServed, "LR"),
             (Cause::ProxyLoop, "-"),
         ] {
             assert_eq!(cause.flag(), flag, "{cause:?}");

@@ -373,13 +373,7 @@ impl Families {
     }
 
     fn limits(&mut self, sight: &Sight) {
-        let mut hits: Vec<_> = Limit::ALL
-            .iter()
-            .zip(sight.limits)
-            .map(|(limit, n)| (set([("limit", key(*limit))]), n))
-            .collect();
-        // SETTINGS_MAX_CONCURRENT_STREAMS is told to clients, who as a rule keep to it.
-        hits.push((set([("limit", "max_concurrent_streams")]), sight.front.traffic.over_limit));
+        let hits = hits(sight).map(|(key, n, _)| (set([("limit", key)]), n)).collect();
         self.count("shuntyard_limits_hit", "How often somebody ran into a limit, by its key", hits);
         let buffered = vec![(Vec::new(), sight.totals.buffered_octets as f64)];
         self.bytes("shuntyard_buffered", "Octets that wait, in all buffers", buffered);
@@ -400,8 +394,17 @@ impl Families {
     }
 }
 
+/// How often somebody ran into each limit, by its key, and whose doing that is.
+pub(super) fn hits(sight: &Sight) -> impl Iterator<Item = (&'static str, u64, &'static str)> {
+    // SETTINGS_MAX_CONCURRENT_STREAMS is told to clients, who as a rule keep to it. Who does not is a client that asks wrongly, as with a large head.
+    let of_client = Limit::RequestHead.doing().name();
+    let streams = ("max_concurrent_streams", sight.front.traffic.over_limit, of_client);
+    let limits = Limit::ALL.into_iter().zip(sight.limits);
+    limits.map(|(limit, n)| (key(limit), n, limit.doing().name())).chain([streams])
+}
+
 /// What an operator knows a limit by: its key in `[limits]`, or of an upstream.
-pub(super) const fn key(limit: Limit) -> &'static str {
+const fn key(limit: Limit) -> &'static str {
     match limit {
         Limit::Fronts => "max_connections",
         Limit::FrontsPerClient => "max_connections_per_client",

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shuntyard_core::counters::{Histogram, Limit, PerCause, SideCounters, Traffic};
+use shuntyard_core::counters::{Histogram, PerCause, SideCounters, Traffic};
 use shuntyard_core::gateway::{Cause, EngineState, FrontSnapshot, Snapshot};
 
 use crate::admin::About;
-use crate::admin::metrics::key;
+use crate::admin::metrics::hits;
 use crate::admin::sight::{EndpointSight, RouteSight, Sight, UpstreamSight};
 use crate::log::rfc3339;
 
@@ -45,8 +45,8 @@ pub(super) fn json(sight: &Sight, about: &About) -> String {
         "heads": { "reserved": sight.heads.0, "limit": sight.heads.1 },
         "front": side(&sight.front),
         "backend": side(&sight.backend),
-        "limits": Limit::ALL.iter().zip(sight.limits).map(|(limit, n)| {
-            json!({ "limit": key(*limit), "hits": n, "doing": limit.doing().name() })
+        "limits": hits(sight).map(|(key, n, doing)| {
+            json!({ "limit": key, "hits": n, "doing": doing })
         }).collect::<Value>(),
         "doing": doing(),
         "access_log": { "written": written, "dropped": dropped, "failed": failed },

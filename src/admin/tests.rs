@@ -66,6 +66,25 @@ fn a_worker_that_is_stuck_is_a_figure_and_hides_none() {
     assert_eq!((status(&about, "/livez"), status(&about, "/readyz")), (503, 503));
 }
 
+/// Whoever reads one of them misses none.
+#[test]
+fn both_documents_have_the_same_limits() {
+    let about = About::new(Handle::new(vec![worker(&Arc::default())], Backs::default()), "mio");
+    let sight = about.sight(0);
+    let json: serde_json::Value = serde_json::from_str(&status::json(&sight, &about)).unwrap();
+    let limits = json["limits"].as_array().unwrap();
+    let mut in_json: Vec<_> = limits.iter().map(|limit| limit["limit"].as_str().unwrap()).collect();
+    let metrics = metrics::text(&sight, &about);
+    let series = metrics.lines().filter_map(|line| line.strip_prefix("shuntyard_limits_hit_total{limit=\""));
+    let mut in_metrics: Vec<_> = series.filter_map(|line| Some(line.split_once('"')?.0)).collect();
+    in_json.sort_unstable();
+    in_metrics.sort_unstable();
+    assert!(
+        in_json == in_metrics && in_json.contains(&"max_concurrent_streams"),
+        "{in_json:?} {in_metrics:?}"
+    );
+}
+
 #[test]
 fn where_all_workers_have_ended_nothing_is_ready() {
     let about = About::new(Handle::new(vec![Arc::new(drop)], Backs::default()), "mio");
