@@ -26,7 +26,8 @@ pub(crate) fn check(args: &ServeArgs) -> Result<(), Failure> {
     };
     let bound = memory_bound(&settings.config, beside, workers);
     let mut text = format!("{what}: valid: {}\n", settings.summary());
-    settings.warning().iter().for_each(|warning| text.push_str(&format!("warning: {warning}\n")));
+    let warnings = settings.warning().into_iter().chain(settings.share_warning());
+    warnings.for_each(|warning| text.push_str(&format!("warning: {warning}\n")));
     text.push_str(&format!(
         "memory: {} at most, in {}, whatever clients and backends do\n",
         roughly(bound.total()),

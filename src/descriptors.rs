@@ -6,6 +6,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use shuntyard_core::config::Config;
 
 use crate::admin::GUESTS_MAX;
+use crate::config::share_of_client;
 use crate::settings::Settings;
 use crate::systemd;
 
@@ -47,18 +48,23 @@ impl Shared {
 /// Takes all descriptors that the program may have: many systems begin with fewer, for the sake of programs that use select(2). Where they are too
 /// few for all clients that may come, fewer may: clients that are idle must not take what connections to backends need.
 /// What is to be said of that comes back.
-pub(crate) fn take_all(config: &mut Config, shared: Shared) -> Option<Few> {
+pub(crate) fn take_all(settings: &mut Settings, shared: Shared) -> Option<Few> {
     let limit = getrlimit(Resource::Nofile);
     let all = Rlimit { current: limit.maximum, ..limit };
     // Where the system does not keep its word, what there was stays. No number: as many as anybody likes.
     let may = if setrlimit(Resource::Nofile, all).is_ok() { limit.maximum } else { limit.current };
     let may = may?;
+    let config = &mut settings.config;
     let (asked, fit) = (config.max_fronts, shared.clients(may, config));
     if fit >= asked {
         return None;
     }
     config.max_fronts = fit;
-    Some(Few { may, fit, asked })
+    // A share of what there might have been would be all that there is.
+    if !settings.share_written {
+        config.max_fronts_per_client = share_of_client(fit);
+    }
+    Some(Few { may, fit, asked, of_client: config.max_fronts_per_client.min(fit) })
 }
 
 /// There are fewer descriptors than clients may come.
@@ -66,15 +72,17 @@ pub(crate) struct Few {
     may: u64,
     fit: u32,
     asked: u32,
+    /// What one client may have of them.
+    of_client: u32,
 }
 
 impl Few {
     /// Says so. That is worth a warning only where somebody has asked for so many: the default is more than most systems give.
     pub(crate) fn tell(&self) {
-        let Self { may, fit, asked } = self;
+        let Self { may, fit, asked, of_client } = self;
         let words = format!(
-            "{may} descriptors are all that the system gives (ulimit -Hn): max_connections is {fit} for each worker, not {asked}; clients beyond wait \
-             to be accepted"
+            "{may} descriptors are all that the system gives (ulimit -Hn): max_connections is {fit} for each worker, not {asked}, of which one client may \
+             have {of_client}; clients beyond wait to be accepted"
         );
         if *asked == Config::new(Vec::new()).max_fronts {
             tracing::info!("{words}");

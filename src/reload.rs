@@ -187,7 +187,7 @@ impl Current {
         let next = file.and_then(|()| Settings::new(&self.args)).and_then(|mut next| {
             // Who would write them down was decided at the start.
             next.config.records = records;
-            let few = descriptors::take_all(&mut next.config, shared);
+            let few = descriptors::take_all(&mut next, shared);
             next.config.validate().map_err(Failure::Config)?;
             // A file with which no start would succeed is not good because something runs.
             prepare::look(&next)?;
@@ -268,6 +268,8 @@ impl State {
         fixed("workers", now.workers_written != before.workers_written && now.workers != before.workers);
         fixed("adapter", now.adapter != before.adapter);
         fixed("admin or access_log", now.observe != before.observe);
+        let is_news = |warning: &String| before.share_warning().as_ref() != Some(warning);
+        lines.extend(now.share_warning().filter(is_news).map(Told::Warning));
         // What runs is what the next reload is compared with.
         let Settings { listen, listen_tls, listen_written, config, .. } = before;
         (now.listen, now.listen_tls, now.listen_written) = (listen, listen_tls, listen_written);

@@ -35,7 +35,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
         tracing::warn!("nobody accepts from the socket that was passed as {name}: no listener is fd:{name}");
     }
     let shared = Shared::new(&settings);
-    let few = descriptors::take_all(&mut settings.config, shared);
+    let few = descriptors::take_all(&mut settings, shared);
     let adapter = settings.adapter;
     let listen_tls = fronts.iter().map(|front| (front.address.clone(), front.tls.clone())).collect();
     let upstreams = Arc::new(upstreams);
@@ -55,6 +55,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     fronts.iter_mut().zip(bound).for_each(|(front, address)| front.address = address.clone());
     let handle = server.handle();
     few.iter().for_each(Few::tell);
+    settings.share_warning().iter().for_each(|warning| tracing::warn!("{warning}"));
     let manager = Manager::of_environment();
     let shared = (Arc::clone(&upstreams), trust);
     let current = Arc::new(Current::new(args, settings, handle.clone(), shared, manager.clone()));

@@ -34,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) ready_delay: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) observe: ObserveArgs,
+    /// Somebody has said how many connections one client may have, otherwise than by the default.
+    pub(crate) share_written: bool,
     pub(crate) config: Config,
     /// The listeners of the file, if they are served.
     pub(crate) listen_written: Vec<Written>,
@@ -86,6 +88,7 @@ impl Settings {
             ready_delay: args.ready_delay.unwrap_or(from_file.ready_delay),
             drain_timeout: args.drain_timeout.unwrap_or(from_file.drain_timeout),
             observe,
+            share_written: from_file.share_written,
             config: from_file.config,
             listen_written: from_file.written,
             replaced,
@@ -98,6 +101,14 @@ impl Settings {
         let flags = "--listen or --listen-tls (SHUNTYARD_LISTEN, SHUNTYARD_LISTEN_TLS) name others";
         (self.replaced > 0).then(|| {
             format!("left out: {what} of the file, with its TLS and whatever else it says, for {flags}")
+        })
+    }
+
+    /// That one client may have all that there is, where somebody has said so.
+    pub(crate) fn share_warning(&self) -> Option<String> {
+        let (share, all) = (self.config.max_fronts_per_client, self.config.max_fronts);
+        (self.share_written && share >= all).then(|| {
+            format!("max_connections_per_client is {share}, and max_connections {all}: one client may take them all")
         })
     }
 

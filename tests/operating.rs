@@ -785,7 +785,8 @@ fn idle_clients_leave_descriptors_for_backends() {
     let folder = Folder::new("descriptors");
     for adapter in ["mio", "tokio"] {
         let text = serving(&[&backend()]).replace("[[route]]", "[[route]]\npath = \"/app\"");
-        let file = folder.file("a.toml", &text);
+        let limits = "[limits]\nmax_connections_per_client = 1000\n";
+        let file = folder.file("a.toml", &format!("{limits}{text}"));
         let always = ["run", "--adapter", adapter, "--listen", "127.0.0.1:0", "--workers", "1"];
         let program = shuntyard(&[&always[..], &["--config", &file]].concat());
         let mut command = Command::new("sh");
@@ -796,6 +797,11 @@ fn idle_clients_leave_descriptors_for_backends() {
         let mut process = Process::spawn(&mut command);
         let port = process.find_line("the port", |line| {
             line.strip_prefix("listening on 127.0.0.1:")?.split(' ').next()?.parse::<u16>().ok()
+        });
+        process.find_line("the warning", |line| {
+            let is_warning =
+                line.starts_with("warning: max_connections_per_client is 1000, and max_connections ");
+            is_warning.then_some(())
         });
         let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
         client.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -814,6 +820,67 @@ fn idle_clients_leave_descriptors_for_backends() {
         process.signal("TERM");
         assert_eq!(process.wait().code(), Some(0), "{}", process.log());
     }
+}
+
+/// However few there may be, and whatever the default says of more.
+#[test]
+fn one_client_does_not_take_all_connections() {
+    let folder = Folder::new("share");
+    let limited = |limits: &str| folder.file("a.toml", &format!("{limits}{}", serving(&["127.0.0.1:9"])));
+    for (limits, descriptors) in [("[limits]\nmax_connections = 20\n", 1000), ("", 200)] {
+        let file = limited(limits);
+        let program = shuntyard(&[
+            "run",
+            "--listen",
+            "0.0.0.0:0",
+            "--workers",
+            "1",
+            "--config",
+            &file,
+            ADMIN[0],
+            ADMIN[1],
+        ]);
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &format!("ulimit -n {descriptors}; exec \"$@\""), "sh"])
+            .arg(program.get_program())
+            .args(program.get_args());
+        let mut process = Process::spawn(&mut command);
+        let admin = admin(&process);
+        let port = process.find_line("the port", |line| {
+            line.strip_prefix("listening on 0.0.0.0:")?.split(' ').next()?.parse::<u16>().ok()
+        });
+        // Each has begun a request, and makes no room.
+        let held: Vec<_> = (0..200)
+            .map(|_| {
+                let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+                // It may have been turned away already.
+                let _ = client.write_all(b"GET / HTTP/1.1\r\n");
+                client
+            })
+            .collect();
+        // Another address of this machine is another client. If all is taken, it waits.
+        let client = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        client.bind(&std::net::SocketAddr::from(([127, 0, 0, 2], 0)).into()).unwrap();
+        client.connect(&std::net::SocketAddr::from(([127, 0, 0, 1], port)).into()).unwrap();
+        let mut client = TcpStream::from(client);
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+        assert!(figure(admin, "shuntyard_limits_hit_total{limit=\"max_connections_per_client\"}") >= 100.0);
+        drop(held);
+        process.signal("TERM");
+        assert_eq!(process.wait().code(), Some(0), "{}", process.log());
+    }
+    // Whoever has said how many gets as many, and a word.
+    let file = limited("[limits]\nmax_connections = 20\nmax_connections_per_client = 20\n");
+    let output = run(&mut shuntyard(&["check", "--config", &file]));
+    let said = String::from_utf8(output.stdout).unwrap();
+    let words =
+        "warning: max_connections_per_client is 20, and max_connections 20: one client may take them all\n";
+    assert!(output.status.code() == Some(0) && said.contains(words), "{said}");
 }
 
 #[test]

@@ -14,8 +14,14 @@ use crate::config::value::write_size;
 const WINDOW: Size<u32> = Size { min: 1, max: MAX_WINDOW };
 const CONNECTION_WINDOW: Size<u32> = Size { min: 65_535, max: MAX_WINDOW };
 
-/// How many of something. Says where `max_header_list_size` stands.
-pub(super) fn of_connections(limits: &mut Section<'_, '_>, config: &mut Config) -> Option<Span> {
+/// What one client may have of so many connections, where nobody says it.
+pub(crate) fn share_of_client(connections: u32) -> u32 {
+    (connections / 4).max(1)
+}
+
+/// Whose connections, and how many. Says whether the file says what one client may have of them, and something else than holds without a word: the
+/// reference has every key.
+pub(super) fn of_clients(limits: &mut Section<'_, '_>, config: &mut Config) -> bool {
     let fronts = Number { min: 1, max: 10_000_000, of: "connections" };
     limits.take(
         "max_connections",
@@ -23,8 +29,15 @@ pub(super) fn of_connections(limits: &mut Section<'_, '_>, config: &mut Config) 
         &fronts,
         &mut config.max_fronts,
     );
-    let what = "connections of one client, which is an address, or an IPv6 network of 64 bits; one more is closed; stops one client from taking them all";
+    let what = "connections of one client, which is an address, or an IPv6 network of 64 bits; without it, a quarter of max_connections, also where that is lowered for want of descriptors; one more is closed; stops one client from taking them all";
+    let share = share_of_client(config.max_fronts);
+    config.max_fronts_per_client = share;
     limits.take("max_connections_per_client", what, &fronts, &mut config.max_fronts_per_client);
+    config.max_fronts_per_client != share
+}
+
+/// How many of something a connection may have. Says where `max_header_list_size` stands.
+pub(super) fn of_connections(limits: &mut Section<'_, '_>, config: &mut Config) -> Option<Span> {
     let streams = Number { min: 1, max: MAX_WINDOW, of: "streams" };
     let what = "requests of one client connection at a time; stops those who ask for more than anybody reads";
     limits.take("max_concurrent_streams", what, &streams, &mut config.front.max_concurrent_streams);

@@ -40,6 +40,7 @@ mod unknown;
 mod value;
 
 pub(crate) use code::Code;
+pub(crate) use limits::share_of_client;
 pub(crate) use problem::Refused;
 pub(crate) use reference::reference;
 pub(crate) use sections::DAY;
@@ -86,6 +87,8 @@ pub(crate) struct FromFile {
     pub(crate) ready_delay: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) observe: ObserveArgs,
+    /// It says how many connections one client may have, otherwise than by the default.
+    pub(crate) share_written: bool,
     pub(crate) config: Config,
 }
 
@@ -103,6 +106,7 @@ impl FromFile {
             ready_delay,
             drain_timeout,
             observe: ObserveArgs::default(),
+            share_written: false,
             config,
         }
     }
@@ -209,7 +213,7 @@ fn read(text: &str, flags: &Flags, report: &mut Report) -> Result<FromFile, Vec<
     let document = Section::read_document(report, what, table.get_ref(), sections::document);
     let (adapter, workers) = (document.adapter, document.workers);
     let (ready_delay, drain_timeout) = (document.ready_delay, document.drain_timeout);
-    let observe = document.observe.clone();
+    let (observe, share_written) = (document.observe.clone(), document.share_written);
     let mut problems = unknown::problems(report);
     problems.append(&mut report.problems);
     let agreed = agree::agree(document, flags, &mut problems);
@@ -231,6 +235,7 @@ fn read(text: &str, flags: &Flags, report: &mut Report) -> Result<FromFile, Vec<
             ready_delay,
             drain_timeout,
             observe,
+            share_written,
             config,
         })
     } else {

@@ -35,6 +35,8 @@ pub(super) struct Document {
     pub(super) has_route: bool,
     pub(super) routes: Vec<Route>,
     pub(super) upstreams: Vec<Upstream>,
+    /// Whether it says how many connections one client may have, otherwise than by the default.
+    pub(super) share_written: bool,
     /// All that has a default in the core; upstreams and routes are still to come.
     pub(super) config: Config,
 }
@@ -129,13 +131,15 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
     let what = "which upstream serves a request: the first route that matches, top to bottom";
     let routes = section.list("route", what, route);
     let upstreams = section.named("upstream", "a group of endpoints that serve the same requests", upstream);
-    section.group(
+    let share_written = section.group(
         "limits",
         "limits of each worker, each with a default; 0 is an error, not \"off\", but for replay_memory and replay_memory_per_client",
         |limits| {
+            let share_written = limits::of_clients(limits, &mut config);
             let list = limits::of_connections(limits, &mut config);
             limits::of_memory(limits, &mut config, list);
             limits::of_time(limits, &mut config);
+            share_written
         },
     );
     section.group("drain", "the end: SIGTERM, SIGINT and SIGQUIT let requests finish", |drain| {
@@ -157,6 +161,7 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
         has_route: section.has("route"),
         routes,
         upstreams,
+        share_written,
         config,
     }
 }

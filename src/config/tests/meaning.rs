@@ -5,7 +5,7 @@ use shuntyard_core::config::{
     Balance, Config, HeaderRule, Host, HostPattern, PathPattern, Protocol, Saturation, Scope, UpstreamConfig,
 };
 
-use super::{parsed, snapshot, valid};
+use super::{FromFile, parsed, snapshot, valid};
 use crate::cli::Adapter;
 use crate::config::Flags;
 use crate::config::reference::{LEAST, reference};
@@ -26,6 +26,20 @@ fn three_lines_are_enough_and_all_else_is_the_cores_default() {
     assert_eq!(valid(&without_listen).listen, []);
     upstream.share = Scope::None;
     assert_eq!(valid(&format!("{LEAST}share = \"none\"\n")).config.upstreams, [upstream]);
+}
+
+#[test]
+fn a_client_may_have_a_quarter_of_all_connections_where_nobody_says_how_many() {
+    let share = |limits: &str| {
+        let FromFile { config, share_written, .. } = valid(&format!("[limits]\n{limits}\n{LEAST}"));
+        (config.max_fronts_per_client, share_written)
+    };
+    assert_eq!(share(""), (25_000, false));
+    assert_eq!(share("max_connections = 1000"), (250, false));
+    assert_eq!(share("max_connections = 3"), (1, false));
+    assert_eq!(share("max_connections_per_client = 2000"), (2000, true));
+    // As the reference has it, whose reader need not have meant it.
+    assert_eq!(share("max_connections_per_client = 25000"), (25_000, false));
 }
 
 /// Every value is another than the default, so each of them has arrived.
