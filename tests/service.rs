@@ -334,6 +334,8 @@ fn the_units_are_such_as_systemd_takes() {
     // By its defaults systemd gives up after half a second of what may pass, and takes the socket down with it.
     assert!(says("Service", "RestartSec=2s") && says("Unit", "StartLimitIntervalSec=0"), "{service}");
     assert!(says("Service", "RestartPreventExitStatus=2 78") && says("Service", "SuccessExitStatus=3"));
+    // What is recorded outlives the service: its /var/tmp does not.
+    assert!(says("Service", "StateDirectory=shuntyard") || !says("Service", "PrivateTmp=yes"), "{service}");
     if Command::new("systemd-analyze").arg("--version").output().is_err() {
         println!("skipped: systemd-analyze is not installed");
         return;
