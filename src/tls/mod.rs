@@ -112,6 +112,8 @@ pub(crate) struct BadFile {
 pub(crate) enum Trouble {
     /// The file is not there, or may not be read.
     Unreadable,
+    /// Nothing is in it, or not all: somebody may still write it.
+    Unfinished,
     /// Something else is in it.
     Content,
     /// Key and certificate do not belong together.
@@ -125,7 +127,7 @@ impl Trouble {
     pub(crate) const fn help(self) -> &'static str {
         match self {
             Self::Unreadable => "the file must be there, and readable for the user of this program",
-            Self::Content => "certificates and keys are PEM: -----BEGIN CERTIFICATE-----",
+            Self::Unfinished | Self::Content => "certificates and keys are PEM: -----BEGIN CERTIFICATE-----",
             Self::Mismatch => "a certificate and its key belong together",
             Self::NoSystem => "name a file of authorities: `--backend-ca`, or `ca` in `tls` of the upstream",
         }
@@ -133,9 +135,18 @@ impl Trouble {
 }
 
 impl BadFile {
-    /// Whether the next start may find it mended: a file that is not there yet, or of which another part is still to come.
+    fn new(path: PathBuf, error: &TlsConfigError) -> Self {
+        let trouble = match error {
+            TlsConfigError::KeyMismatch => Trouble::Mismatch,
+            error if error.is_unfinished() => Trouble::Unfinished,
+            _ => Trouble::Content,
+        };
+        Self { path, reason: error.to_string(), trouble }
+    }
+
+    /// Whether the next start may find it mended: a file that is not there yet, or is not all there, or of which another part is still to come.
     pub(crate) fn may_pass(&self) -> bool {
-        matches!(self.trouble, Trouble::Unreadable | Trouble::Mismatch)
+        matches!(self.trouble, Trouble::Unreadable | Trouble::Unfinished | Trouble::Mismatch)
     }
 }
 
@@ -161,12 +172,8 @@ fn read(path: &Path) -> Result<Vec<u8>, BadFile> {
 /// Reads authorities: what is wrong with them is said of their file.
 fn read_authorities(path: &Path) -> Result<Vec<u8>, BadFile> {
     let octets = read(path)?;
-    let bad = |error: TlsConfigError| BadFile {
-        path: path.to_owned(),
-        reason: error.to_string(),
-        trouble: Trouble::Content,
-    };
-    shuntyard_adapter::transport::check_authorities(&octets).map_err(bad)?;
+    shuntyard_adapter::transport::check_authorities(&octets)
+        .map_err(|error| BadFile::new(path.to_owned(), &error))?;
     Ok(octets)
 }
 
@@ -182,12 +189,13 @@ impl Files for IdentityFiles {
         Identity::from_pem(&chain, &key).map_err(|error| {
             let of_key = matches!(
                 error,
-                TlsConfigError::NoKey | TlsConfigError::KeyUnreadable(_) | TlsConfigError::KeyUnsupported(_)
+                TlsConfigError::NoKey
+                    | TlsConfigError::KeyUnreadable(_)
+                    | TlsConfigError::KeyUnfinished(_)
+                    | TlsConfigError::KeyUnsupported(_)
             );
             let path = if of_key { &self.key } else { &self.cert };
-            let is_mismatch = error == TlsConfigError::KeyMismatch;
-            let trouble = if is_mismatch { Trouble::Mismatch } else { Trouble::Content };
-            BadFile { path: path.clone(), reason: error.to_string(), trouble }
+            BadFile::new(path.clone(), &error)
         })
     }
 }
@@ -271,7 +279,7 @@ mod tests {
         fs::write(&cert, authority()).unwrap();
         fs::write(&key, &pem[..pem.len() / 2]).unwrap();
         let bad = files.load().unwrap_err();
-        assert_eq!((bad.path, bad.trouble), (key, Trouble::Content));
+        assert_eq!((bad.path, bad.trouble), (key, Trouble::Unfinished));
         assert_eq!(bad.reason, "it cannot be read: the section PRIVATE KEY does not end");
         fs::write(&cert, "-----BEGIN CERTIFICATE-----\n").unwrap();
         assert_eq!(files.load().unwrap_err().path, cert);

@@ -57,6 +57,10 @@ pub enum TlsConfigError {
     Unreadable(String),
     /// A private key, as PEM, that cannot be read.
     KeyUnreadable(String),
+    /// Certificates, as PEM, of which the end is missing.
+    Unfinished(String),
+    /// A private key, as PEM, of which the end is missing.
+    KeyUnfinished(String),
     /// A key of a kind that is not supported.
     KeyUnsupported(String),
     /// The certificate is not of this key.
@@ -74,7 +78,10 @@ impl fmt::Display for TlsConfigError {
         match self {
             Self::NoCertificate => f.write_str("there is no certificate in it"),
             Self::NoKey => f.write_str("there is no private key in it"),
-            Self::Unreadable(what) | Self::KeyUnreadable(what) => write!(f, "it cannot be read: {what}"),
+            Self::Unreadable(what)
+            | Self::KeyUnreadable(what)
+            | Self::Unfinished(what)
+            | Self::KeyUnfinished(what) => write!(f, "it cannot be read: {what}"),
             Self::KeyUnsupported(what) => write!(f, "a key of this kind is not supported: {what}"),
             Self::KeyMismatch => f.write_str("certificate and key do not match"),
             Self::NoRoots => f.write_str("there is no certificate of an authority in it"),
@@ -86,8 +93,62 @@ impl fmt::Display for TlsConfigError {
 
 impl std::error::Error for TlsConfigError {}
 
+impl TlsConfigError {
+    /// Whether this may be the beginning of something good, which somebody still writes.
+    pub fn is_unfinished(&self) -> bool {
+        matches!(
+            self,
+            Self::NoCertificate | Self::NoKey | Self::NoRoots | Self::Unfinished(_) | Self::KeyUnfinished(_)
+        )
+    }
+
+    /// Certificates in this PEM that cannot be read.
+    pub(crate) fn of_certificates(error: &pem::Error, octets: &[u8]) -> Self {
+        if ends_early(error, octets) {
+            Self::Unfinished(of_pem(error))
+        } else {
+            Self::Unreadable(of_pem(error))
+        }
+    }
+
+    /// Likewise a private key.
+    pub(crate) fn of_key(error: &pem::Error, octets: &[u8]) -> Self {
+        match error {
+            pem::Error::NoItemsFound => Self::NoKey,
+            error if ends_early(error, octets) => Self::KeyUnfinished(of_pem(error)),
+            error => Self::KeyUnreadable(of_pem(error)),
+        }
+    }
+}
+
+/// Whether the end is what is wrong.
+fn ends_early(error: &pem::Error, octets: &[u8]) -> bool {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => true,
+        pem::Error::IllegalSectionStart { line } => octets.ends_with(line),
+        _ => false,
+    }
+}
+
+/// What is wrong with a certificate.
+pub(crate) fn of_der(error: &webpki::Error) -> TlsConfigError {
+    let what = match error {
+        webpki::Error::BadDer | webpki::Error::TrailingData(_) => {
+            "what stands in a section is no certificate"
+        }
+        webpki::Error::BadDerTime | webpki::Error::InvalidCertValidity => {
+            "from when to when a certificate holds is no time"
+        }
+        webpki::Error::UnsupportedCertVersion => {
+            "a certificate is of a version that is not taken: it must be 3"
+        }
+        _ => "a certificate is not as RFC 5280 has it",
+    };
+    TlsConfigError::Unreadable(what.to_owned())
+}
+
 /// What is wrong with a PEM, without a word of what is in it: that may be a key.
-pub(crate) fn of_pem(error: &pem::Error) -> String {
+fn of_pem(error: &pem::Error) -> String {
     match error {
         pem::Error::MissingSectionEnd { end_marker } => {
             // As it should have been there: -----END PRIVATE KEY-----

@@ -8,7 +8,7 @@ use rustls::{RootCertStore, version};
 use shuntyard_core::config::{HostPattern, NameGroups, Protocol};
 use shuntyard_core::tls::TlsFailure;
 
-use crate::failure::TlsConfigError;
+use crate::failure::{TlsConfigError, of_der};
 use crate::identity::{Certificates, Identity, certificates};
 use crate::provider::{chosen, provider};
 use crate::sessions::Sessions;
@@ -225,8 +225,9 @@ pub(crate) fn authorities(pem: &[u8]) -> Result<Arc<RootCertStore>, TlsConfigErr
         error => error,
     })?;
     let mut roots = RootCertStore::empty();
-    for certificate in found {
-        roots.add(certificate).map_err(|error| TlsConfigError::Unreadable(error.to_string()))?;
+    for certificate in &found {
+        let root = webpki::anchor_from_trusted_cert(certificate).map_err(|error| of_der(&error))?;
+        roots.roots.push(root.to_owned());
     }
     Ok(Arc::new(roots))
 }

@@ -4,13 +4,13 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 
-use crate::failure::{TlsConfigError, of_pem};
+use crate::failure::{TlsConfigError, of_der};
 use crate::provider::provider;
 use crate::subject::text_of;
 
@@ -29,10 +29,7 @@ impl Identity {
     /// Either is missing or cannot be read, or they do not belong together.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, TlsConfigError> {
         let chain = certificates(chain)?;
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
-            pem::Error::NoItemsFound => TlsConfigError::NoKey,
-            error => TlsConfigError::KeyUnreadable(of_pem(&error)),
-        })?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| TlsConfigError::of_key(&error, key))?;
         let provider = provider();
         let key = provider
             .key_provider
@@ -63,13 +60,12 @@ impl Identity {
 /// The certificates of a PEM, in their order.
 pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let found = found.map_err(|error| TlsConfigError::Unreadable(of_pem(&error)))?;
+    let found = found.map_err(|error| TlsConfigError::of_certificates(&error, pem))?;
     if found.is_empty() { Err(TlsConfigError::NoCertificate) } else { Ok(found) }
 }
 
 fn names_of(certificate: &CertificateDer<'_>) -> Result<Vec<String>, TlsConfigError> {
-    let parsed = webpki::EndEntityCert::try_from(certificate)
-        .map_err(|error| TlsConfigError::Unreadable(error.to_string()))?;
+    let parsed = webpki::EndEntityCert::try_from(certificate).map_err(|error| of_der(&error))?;
     Ok(parsed.valid_dns_names().map(str::to_ascii_lowercase).collect())
 }
 

@@ -384,11 +384,11 @@ fn what_does_not_belong_together_is_refused() {
     // In words, and without any that stand in it.
     let cut = &key[..key.len() / 2];
     let words = "the section PRIVATE KEY does not end".to_owned();
-    assert_eq!(failed(&other, cut), TlsConfigError::KeyUnreadable(words.clone()));
+    assert_eq!(failed(&other, cut), TlsConfigError::KeyUnfinished(words.clone()));
     assert_eq!(failed(&other, cut).to_string(), format!("it cannot be read: {words}"));
     let cut = &other[..other.len() / 2];
     let words = "the section CERTIFICATE does not end".to_owned();
-    assert_eq!(failed(cut, &key), TlsConfigError::Unreadable(words));
+    assert_eq!(failed(cut, &key), TlsConfigError::Unfinished(words));
     let text = String::from_utf8(key.clone()).unwrap();
     for (broken, words) in [
         (text.replacen("\nM", "\n!", 1), "what stands in a section is not base64"),
@@ -399,7 +399,32 @@ fn what_does_not_belong_together_is_refused() {
     ] {
         assert_eq!(failed(&other, broken.as_bytes()), TlsConfigError::KeyUnreadable(words.to_owned()));
     }
-    assert!(Identity::from_pem(&[other.clone(), key.clone()].concat(), &[other, key].concat()).is_ok());
+    // Whatever is written by then: its end is all that is missing.
+    for written in 0..other.len() - 1 {
+        let error = failed(&other[..written], &key);
+        assert!(error.is_unfinished(), "{written}: {error}");
+    }
+    for written in 0..key.len() - 1 {
+        let error = failed(&other, &key[..written]);
+        assert!(error.is_unfinished(), "{written}: {error}");
+    }
+    let in_front = [b"-----BEGIN KEY\n", &key[..]].concat();
+    assert!(!failed(&other, &in_front).is_unfinished(), "more follows");
+    assert!(
+        Identity::from_pem(&[other.clone(), key.clone()].concat(), &[other, key.clone()].concat()).is_ok()
+    );
+    // What is in a section is more than a certificate. Base64 without a remainder can go on.
+    let issued = || String::from_utf8(authority.issue_pem(&["a"], |_| {}).0).unwrap();
+    let longer = loop {
+        let (whole, found) = (issued(), "\n-----END");
+        let (content, end) = whole.split_once(found).unwrap();
+        if !content.ends_with('=') {
+            break format!("{content}AAAA{found}{end}");
+        }
+    };
+    let words = TlsConfigError::Unreadable("what stands in a section is no certificate".to_owned());
+    assert_eq!(failed(longer.as_bytes(), &key), words);
+    assert_eq!(BackTls::new(&Trust::Authorities(longer.into()), None, None).err(), Some(words));
     let failed = BackTls::new(&Trust::Authorities(Vec::new()), None, None);
     assert_eq!(failed.err(), Some(TlsConfigError::NoRoots));
     let failed = BackTls::new(&Trust::Nobody, None, Some("a b"));
