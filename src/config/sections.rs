@@ -5,8 +5,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use shuntyard_core::config::{
-    Balance, Config, HeaderRule, HostPattern, MAX_WINDOW, PathPattern, Protocol, RetryConfig, Saturation,
-    Scope, UpstreamConfig,
+    Balance, Config, EndpointConfig, HeaderRule, HostPattern, MAX_WINDOW, PathPattern, Protocol, RetryConfig,
+    Saturation, Scope, UpstreamConfig,
 };
 
 use crate::address::{EndpointAddress, ListenAddress, Scheme};
@@ -310,12 +310,16 @@ fn upstream(section: &mut Section<'_, '_>, name: Located<&str>) -> Upstream {
         words: &[("dial", Saturation::Dial), ("queue", Saturation::Queue), ("refuse", Saturation::Refuse)],
         later: &[],
     };
-    let what = "when every connection is full: make one more, wait, or answer 503. With \"queue\" and \"refuse\" an endpoint gets one connection, whatever `connections` says of more, which over HTTP/1.1 is one request at a time";
+    let what = "when every connection is full: make one more, wait, or answer 503. With \"queue\" and \"refuse\" an endpoint gets one connection, or as many as `connections` has for `min`, whatever its `max` is; over HTTP/1.1 each is one request at a time";
     section.take("on_saturation", what, &saturation, &mut config.on_saturation);
     let streams = Number { min: 0, max: MAX_WINDOW, of: "streams" };
     let what = "what a new connection may open before its backend told a limit; 0 waits for it";
     section.take("assumed_streams", what, &streams, &mut config.assumed_streams);
-    connections(section, &mut config);
+    let all = endpoints.iter().flat_map(|found| &found.value).map(|endpoint| endpoint.value.config(protocol));
+    let all: Vec<_> = all.collect();
+    let speaks = [Protocol::Http2, Protocol::Http1]
+        .map(|protocol| all.iter().any(|endpoint: &EndpointConfig| endpoint.may_speak(protocol)));
+    connections(section, &mut config, speaks);
     section.group("queue", "requests that wait for a stream", |queue| {
         let length = Number { min: 1, max: 1_000_000, of: "requests" };
         queue.take(
@@ -350,7 +354,8 @@ fn upstream(section: &mut Section<'_, '_>, name: Located<&str>) -> Upstream {
     }
 }
 
-fn connections(section: &mut Section<'_, '_>, config: &mut UpstreamConfig) {
+/// `speaks`: whether there are endpoints that may speak HTTP/2, and HTTP/1.1: what is kept of each is held against what there may be of it.
+fn connections(section: &mut Section<'_, '_>, config: &mut UpstreamConfig, speaks: [bool; 2]) {
     section.group("connections", "connections to one endpoint, of one worker", |group| {
         let kept = Number { min: 0, max: 1024, of: "connections" };
         let min = group.take("min", "kept although nobody needs them", &kept, &mut config.connections_min);
@@ -358,15 +363,22 @@ fn connections(section: &mut Section<'_, '_>, config: &mut UpstreamConfig) {
         let of_http2 = "that take requests, at most; over HTTP/2 as many again may be ending";
         let max = group.take("max", of_http2, &made, &mut config.connections_max);
         let what = "the same where HTTP/1.1 is spoken: each request under way needs one";
-        group.take("max_http1", what, &made, &mut config.http1_connections_max);
-        let (least, most) = (config.connections_min, config.connections_max);
-        let Some(place) = min.clone().or_else(|| max.clone()).filter(|_| least > most) else { return };
-        let title = format!("`min` is {least}, which is more than `max`, {most}");
-        let problem = Problem::new(Code::Contradiction, title, place);
-        group.refuse(match max.filter(|_| min.is_some()) {
-            Some(max) => problem.label("more than are made").related(max, "no more than these"),
-            None => problem.label(format!("the other one is {}", if min.is_some() { most } else { least })),
-        });
+        let max_http1 = group.take("max_http1", what, &made, &mut config.http1_connections_max);
+        let least = config.connections_min;
+        let limits =
+            [("max", max, config.connections_max), ("max_http1", max_http1, config.http1_connections_max)];
+        let held = limits.into_iter().zip(speaks).filter(|(_, is_spoken)| *is_spoken);
+        for (name, max, most) in held.map(|(limit, _)| limit) {
+            let Some(place) = min.clone().or_else(|| max.clone()).filter(|_| least > most) else { continue };
+            let title = format!("`min` is {least}, which is more than `{name}`, {most}");
+            let problem = Problem::new(Code::Contradiction, title, place);
+            group.refuse(match max.filter(|_| min.is_some()) {
+                Some(max) => problem.label("more than are made").related(max, "no more than these"),
+                None => {
+                    problem.label(format!("the other one is {}", if min.is_some() { most } else { least }))
+                }
+            });
+        }
     });
 }
 

@@ -20,12 +20,13 @@ pub struct UpstreamConfig {
     pub share: Scope,
     /// What happens to a request when every engine is full.
     pub on_saturation: Saturation,
-    /// Connections to one endpoint, of one worker, that are kept although nobody needs them. 0 to 1024. Default: 0.
+    /// Connections to one endpoint, of one worker, that are kept although nobody needs them, and serve whatever `on_saturation` says. 0 to 1024. Default: 0.
     pub connections_min: u32,
-    /// Connections to one endpoint, of one worker, that take requests: over HTTP/2 as many again may be about to end. At least
-    /// `connections_min`, and 1 to 100,000. Default: 16.
+    /// Connections to one endpoint, of one worker, that take requests: over HTTP/2 as many again may be about to end. 1 to 100,000, and
+    /// at least `connections_min` where an endpoint may speak HTTP/2. Default: 16.
     pub connections_max: u32,
-    /// The same for an endpoint that speaks HTTP/1.1, where each request under way needs a connection. 1 to 100,000. Default: 256.
+    /// The same for an endpoint that speaks HTTP/1.1, where each request under way needs a connection. 1 to 100,000. No more than
+    /// these are kept of a minimum. Default: 256.
     pub http1_connections_max: u32,
     /// How many streams a connection may open before its backend's SETTINGS came, where no earlier connection to the
     /// endpoint has told. 0 to 2^32-1; 0 waits for the SETTINGS; RFC 9113 section 6.5.2 would let one assume 100. Default: 0.
@@ -68,6 +69,13 @@ pub enum Protocol {
     Http2,
     /// HTTP/1.1: a connection carries one request at a time.
     Http1,
+}
+
+impl EndpointConfig {
+    /// Whether this may be what is spoken with it.
+    pub fn may_speak(&self, protocol: Protocol) -> bool {
+        self.protocol == protocol || self.tls == Some(Alpn::Either)
+    }
 }
 
 impl fmt::Display for EndpointConfig {
@@ -217,12 +225,9 @@ impl UpstreamConfig {
         range("upstream name", self.name.len() as u64, 1, 256)?;
         range("endpoints", self.endpoints.len() as u64, 1, 1024)?;
         range("connections_min", self.connections_min.into(), 0, 1024)?;
-        range(
-            "connections_max",
-            self.connections_max.into(),
-            u64::from(self.connections_min.max(1)),
-            100_000,
-        )?;
+        let is_http2 = self.endpoints.iter().any(|endpoint| endpoint.may_speak(Protocol::Http2));
+        let least = if is_http2 { self.connections_min.max(1) } else { 1 };
+        range("connections_max", self.connections_max.into(), least.into(), 100_000)?;
         range("http1_connections_max", self.http1_connections_max.into(), 1, 100_000)?;
         range("queue_max", self.queue_max.into(), 1, 1_000_000)?;
         range_duration("queue_timeout", self.queue_timeout)?;

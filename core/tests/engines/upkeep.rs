@@ -1,6 +1,6 @@
 //! What keeps engines in good order: shares of memory, windows that grow, PING on suspicion, age, a minimum.
 
-use shuntyard_core::config::{ConnectionConfig, Scope};
+use shuntyard_core::config::{ConnectionConfig, Saturation, Scope};
 use shuntyard_core::h2::ClientEvent;
 use shuntyard_core::key::ConnId;
 use shuntyard_core::record::{Cause, Outcome};
@@ -438,6 +438,25 @@ fn clients_of_one_moment_leave_over_at_least_a_tenth_of_their_time() {
     assert_eq!((left.len(), clients.len()), (50, 0), "{left:?}");
     let (first, last) = (left[0], left[49]);
     assert!(first >= AGE - AGE / 10 && last - first >= AGE / 10, "{left:?}");
+}
+
+/// More are not dialled for whoever waits, but those that are there serve.
+#[test]
+fn a_minimum_serves_where_requests_wait_for_what_there_is() {
+    for share in [Scope::Worker, Scope::Client, Scope::None] {
+        let mut memory = Memory::new(|config| {
+            config.upstreams[0].connections_min = 3;
+            config.upstreams[0].share = share;
+            config.upstreams[0].on_saturation = Saturation::Queue;
+        });
+        memory.backend_config.max_concurrent_streams = 1;
+        memory.settle();
+        let client = memory.connect(ConnectionConfig::default());
+        (0..6).for_each(|n| _ = ask(&mut memory, client, &format!("/{n}")));
+        let busy = memory.backends().into_iter().map(|backend| requests(&mut memory, backend).len());
+        assert_eq!(busy.sum::<usize>(), 3, "{share:?}");
+        assert_eq!((memory.gateway.view().frozen, memory.dials.len()), (3, 3), "{share:?}");
+    }
 }
 
 /// What is beyond the minimum goes when its time is over.

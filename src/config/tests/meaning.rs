@@ -28,6 +28,18 @@ fn three_lines_are_enough_and_all_else_is_the_cores_default() {
     assert_eq!(valid(&format!("{LEAST}share = \"none\"\n")).config.upstreams, [upstream]);
 }
 
+/// What holds for another protocol than is spoken stands in nobody's way.
+#[test]
+fn what_is_kept_is_held_against_what_is_spoken() {
+    let kept = |endpoint: &str, connections: &str| {
+        let text = LEAST.replace("127.0.0.1:9000", endpoint);
+        let config = valid(&format!("{text}connections = {{ {connections} }}\n")).config;
+        config.upstreams[0].connections_min
+    };
+    assert_eq!(kept("http://127.0.0.1:9000", "min = 100, max = 16, max_http1 = 256"), 100);
+    assert_eq!(kept("h2c://127.0.0.1:9000", "min = 10, max_http1 = 2"), 10);
+}
+
 #[test]
 fn a_client_may_have_a_quarter_of_all_connections_where_nobody_says_how_many() {
     let share = |limits: &str| {

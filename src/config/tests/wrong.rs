@@ -138,6 +138,14 @@ fn values_out_of_range() {
             ("workers without number", concat!("workers = 0\n", upstream!(""))),
             ("less at most than at least", upstream!("connections = { min = 8, max = 4 }")),
             ("less at most than the default", upstream!("connections = { min = 20 }")),
+            (
+                "less at most of HTTP/1.1",
+                upstream!("protocol = \"http/1.1\"\nconnections = { min = 10, max_http1 = 2 }"),
+            ),
+            (
+                "less at most of what TLS may choose",
+                upstream!("protocol = \"https\"\ntls = { insecure = true }\nconnections = { min = 300 }"),
+            ),
             ("a CONNECT that leads elsewhere", route!("authority = \"app.internal\"\nconnect = true")),
             (
                 "memory for no window of a client",
