@@ -11,12 +11,11 @@ use crate::config::{Code, reference};
 use crate::failure::Failure;
 use crate::log;
 use crate::prepare::Prepared;
-use crate::settings::{Settings, count};
+use crate::settings::count;
 
 /// Reads what `run` would read, and says what there is to serve.
 pub(crate) fn check(args: &ServeArgs) -> Result<(), Failure> {
-    let settings = Settings::new(args)?;
-    Prepared::new(&settings, args.record.record.as_deref())?;
+    let (settings, _) = Prepared::all(args)?;
     let what = args.config.as_ref().map_or("these flags".to_owned(), |path| path.display().to_string());
     let workers = settings.workers.get() as u64;
     let beside = Beside {

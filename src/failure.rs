@@ -54,12 +54,63 @@ pub(crate) enum Failure {
     Unwell { reason: String },
     /// The demo saw that these promises do not hold.
     PromisesBroken { names: Vec<&'static str> },
+    /// More than one of these: whoever mends one need not start again to hear of the next.
+    Several(Vec<Self>),
+}
+
+/// What has failed so far, where the rest is looked at all the same.
+#[derive(Debug, Default)]
+pub(crate) struct Failures(Vec<Failure>);
+
+impl Failures {
+    /// What there is, or else one failure more. What was said already is not said again: two listeners may have the same files.
+    pub(crate) fn take<T>(&mut self, result: Result<T, impl Into<Failure>>) -> Option<T> {
+        let failure = match result {
+            Ok(value) => return Some(value),
+            Err(failure) => failure.into(),
+        };
+        let several = match failure {
+            Failure::Several(several) => several,
+            one => vec![one],
+        };
+        for failure in several {
+            if !self.0.iter().any(|other| other.to_string() == failure.to_string()) {
+                self.0.push(failure);
+            }
+        }
+        None
+    }
+
+    /// The value, if all went well, this last result included.
+    pub(crate) fn or<T>(mut self, last: Result<T, impl Into<Failure>>) -> Result<T, Failure> {
+        match self.take(last) {
+            Some(value) if self.0.is_empty() => Ok(value),
+            _ => Err(self.into_one()),
+        }
+    }
+
+    /// All of them as one.
+    pub(crate) fn into_one(mut self) -> Failure {
+        match self.0.pop() {
+            Some(only) if self.0.is_empty() => only,
+            last => {
+                self.0.extend(last);
+                Failure::Several(self.0)
+            }
+        }
+    }
 }
 
 impl Failure {
     /// 1: it failed; 3: requests were cut; 78 (EX_CONFIG): starting it again won't help.
     pub(crate) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
+        ExitCode::from(self.code())
+    }
+
+    fn code(&self) -> u8 {
+        match self {
+            // What cannot pass is in the way however much else may.
+            Self::Several(several) => several.iter().map(Self::code).max().unwrap_or(1),
             // A name that has no address now may have one later, as at a boot before the network is there.
             Self::ListenName { .. } => 1,
             Self::Refused(refused) if refused.may_pass() => 1,
@@ -82,11 +133,23 @@ impl Failure {
             | Self::Tls(_)
             | Self::KeysUnpaired { .. }
             | Self::Config(_) => 78,
-        })
+        }
+    }
+
+    /// Whether a file of a configuration is refused.
+    pub(crate) fn is_of_file(&self) -> bool {
+        match self {
+            Self::Refused(_) => true,
+            Self::Several(several) => several.iter().any(Self::is_of_file),
+            _ => false,
+        }
     }
 
     /// The message, as it is written to stderr.
     pub(crate) fn message(&self, format: LogFormat) -> String {
+        if let Self::Several(several) = self {
+            return several.iter().map(|failure| failure.message(format)).collect();
+        }
         let refused = match self {
             Self::Refused(refused) => Some(refused),
             _ => None,
@@ -107,7 +170,8 @@ impl Failure {
         format!("{red}error{plain}: {self}\n{}", help.unwrap_or_default())
     }
 
-    fn help(&self) -> Option<String> {
+    /// What to do.
+    pub(crate) fn help(&self) -> Option<String> {
         match self {
             Self::Listen { address, error } => listen_help(address, error),
             Self::ListenName { .. } => {
@@ -125,15 +189,18 @@ impl Failure {
             Self::AdminAddress { reason: admin::Refused::NoPort } => {
                 Some("write HOST:PORT, as in 127.0.0.1:9901: Unix sockets and those of systemd are not served there".to_owned())
             }
-            Self::SharedAddress { .. }
-            | Self::Refused(_)
+            Self::SharedAddress { .. } => Some("each of them needs an address, or a port, of its own".to_owned()),
+            Self::Refused(_)
+            | Self::Several(_)
             | Self::Config(_)
             | Self::System { .. }
             | Self::Unwell { .. }
-            | Self::PromisesBroken { .. }
-            | Self::Recording { .. } => None,
-            Self::AccessLog { error, .. } => match error.kind() {
-                io::ErrorKind::NotFound => Some("the folder of the file must be there".to_owned()),
+            | Self::PromisesBroken { .. } => None,
+            Self::AccessLog { error, .. } | Self::Recording { error, .. } => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                    Some("the folder of the file must be there".to_owned())
+                }
+                io::ErrorKind::IsADirectory => Some("name a file in it".to_owned()),
                 io::ErrorKind::PermissionDenied => {
                     Some("the file, or its folder, must be writable for the user of this program".to_owned())
                 }
@@ -179,6 +246,10 @@ impl fmt::Display for Failure {
                 within.iter().try_for_each(|within| write!(f, ", which {within} takes along"))
             }
             Self::Refused(refused) => f.write_str(&refused.brief()),
+            Self::Several(several) => {
+                let all: Vec<_> = several.iter().map(Self::to_string).collect();
+                f.write_str(&all.join("; "))
+            }
             Self::Config(error) => error.fmt(f),
             Self::System { what, error } => write!(f, "{what}: {}", plainly(error)),
             Self::AccessLog { file, error } => {

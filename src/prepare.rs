@@ -1,4 +1,5 @@
-//! What `run` reads and looks up before it takes anything, `check` likewise, and a reload as far as it goes: all refuse the same.
+//! What `run` reads and looks up before it takes anything, `check` likewise, and a reload as far as it goes: all refuse the same. All that is wrong is
+//! told at once.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -8,11 +9,12 @@ use std::path::Path;
 use shuntyard_core::address::Address;
 
 use crate::address::overlaps;
-use crate::failure::Failure;
+use crate::cli::ServeArgs;
+use crate::failure::{Failure, Failures};
 use crate::log::Destination;
 use crate::observation::admin_address;
-use crate::settings::Settings;
-use crate::tls::{BadFile, Front, Upstreams};
+use crate::settings::{Settings, listeners_tls};
+use crate::tls::{Front, Upstreams};
 
 /// What a start needs besides its settings.
 pub(crate) struct Prepared {
@@ -22,32 +24,72 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// Reads the files of TLS and looks up names. No address is taken, no file is written.
-    pub(crate) fn new(settings: &Settings, recording: Option<&Path>) -> Result<Self, Failure> {
-        let admin = look(settings)?;
-        if let Some(file) = recording {
-            has_folder(file).map_err(|error| Failure::Recording { file: file.to_owned(), error })?;
+    /// What is to be served, and what that needs. Where that is not known, what flags alone name is looked at all the same.
+    pub(crate) fn all(args: &ServeArgs) -> Result<(Settings, Self), Failure> {
+        let mut failures = Failures::default();
+        let settings = failures.take(Settings::new(args));
+        if let Some(file) = &args.record.record {
+            let there = has_folder(file).map_err(|error| Failure::Recording { file: file.clone(), error });
+            failures.take(there);
         }
-        // What changes while it is being read is read again.
-        let fronts = settings.listen_tls.iter().map(|(address, files)| Front::load(address.clone(), files));
-        let fronts = fronts.collect::<Result<_, BadFile>>()?;
-        Ok(Self { fronts, upstreams: Upstreams::load(settings.back_tls.clone())?, admin })
+        let Some(settings) = settings else {
+            look_at_flags(args, &mut failures);
+            return Err(failures.into_one());
+        };
+        let prepared = failures.or(Self::new(&settings))?;
+        Ok((settings, prepared))
+    }
+
+    /// Reads the files of TLS and looks up names. No address is taken, no file is written.
+    fn new(settings: &Settings) -> Result<Self, Failure> {
+        let mut failures = Failures::default();
+        let admin = failures.take(look(settings)).flatten();
+        let mut fronts = Vec::new();
+        for (address, files) in &settings.listen_tls {
+            // What changes while it is being read is read again.
+            let loaded = Front::load(address.clone(), files);
+            if loaded.is_err() {
+                // That is the first that is bad.
+                failures.take(files.check());
+            }
+            fronts.extend(failures.take(loaded));
+        }
+        let upstreams = Upstreams::load(settings.back_tls.clone());
+        if upstreams.is_err() {
+            settings.back_tls.values().for_each(|files| _ = failures.take(files.check()));
+        }
+        let upstreams = failures.or(upstreams)?;
+        Ok(Self { fronts, upstreams, admin })
+    }
+}
+
+/// What is wrong with flags, whatever else there may be.
+fn look_at_flags(args: &ServeArgs, failures: &mut Failures) {
+    let observe = &args.observe;
+    failures.take(observe.access_log.iter().try_for_each(can_be_opened));
+    // A file may allow others to reach it.
+    if let Some(admin) = observe.admin.as_ref().filter(|_| args.config.is_none()) {
+        failures.take(admin_address(admin, observe.allows_remote()));
+    }
+    for (_, files) in listeners_tls(args).unwrap_or_default() {
+        failures.take(files.check());
     }
 }
 
 /// Where the access log and the admin address are, and whether all addresses are taken once. Says where the admin address is.
 pub(crate) fn look(settings: &Settings) -> Result<Option<SocketAddr>, Failure> {
     let observe = &settings.observe;
-    observe.access_log.iter().try_for_each(can_be_opened)?;
+    let mut failures = Failures::default();
+    failures.take(observe.access_log.iter().try_for_each(can_be_opened));
     let admin = observe.admin.as_ref().map(|admin| admin_address(admin, observe.allows_remote()));
-    let admin = admin.transpose()?;
-    share_nothing(settings, admin)?;
-    Ok(admin)
+    let admin = failures.take(admin.transpose()).flatten();
+    share_nothing(settings, admin, &mut failures);
+    failures.or(Ok::<_, Failure>(admin))
 }
 
 /// Whether the file of an access log is there, or its folder, as far as can be said without making it. A pipe is not opened: that would wait for its
 /// reader.
-fn can_be_opened(log: &Destination) -> Result<(), Failure> {
+pub(crate) fn can_be_opened(log: &Destination) -> Result<(), Failure> {
     let Destination::File(file) = log else { return Ok(()) };
     let opened = match fs::metadata(file) {
         Ok(found) if found.is_dir() || found.is_file() => {
@@ -68,25 +110,32 @@ fn has_folder(file: &Path) -> io::Result<()> {
 }
 
 /// An address is taken once, whole or as a part of another one.
-fn share_nothing(settings: &Settings, admin: Option<SocketAddr>) -> Result<(), Failure> {
+fn share_nothing(settings: &Settings, admin: Option<SocketAddr>, failures: &mut Failures) {
     let admin = admin.map(Address::Inet);
     let in_clear = settings.listen.iter().map(|address| (address, Taker::InClear));
     let secure = settings.listen_tls.iter().map(|(address, _)| (address, Taker::Tls));
     let admin = admin.iter().map(|address| (address, Taker::Admin));
     let mut taken: Vec<(&Address, Taker)> = Vec::new();
     for (address, taker) in in_clear.chain(secure).chain(admin) {
-        if let Some((other, before)) = taken.iter().find(|(other, _)| overlaps(address, other)) {
-            let (address, within) = match *other {
-                other if other == address => (address, None),
-                other if is_unspecified(address) => (other, Some(address.clone())),
-                other => (address, Some(other.clone())),
-            };
-            let between = before.and(taker);
-            return Err(Failure::SharedAddress { address: address.clone(), within, between });
-        }
+        let shared = taken.iter().find(|(other, _)| overlaps(address, other));
+        failures
+            .take(shared.map_or(Ok(()), |(other, before)| Err(shared_by(other, address, before.and(taker)))));
         taken.push((address, taker));
     }
-    Ok(())
+}
+
+/// The admin address of a file is that of one of its listeners, or a part of it.
+pub(crate) fn shared_with_admin(listener: &Address, admin: &Address) -> Failure {
+    shared_by(listener, admin, Taker::InClear.and(Taker::Admin))
+}
+
+fn shared_by(other: &Address, address: &Address, between: &'static str) -> Failure {
+    let (address, within) = match other {
+        other if other == address => (address, None),
+        other if is_unspecified(address) => (other, Some(address.clone())),
+        other => (address, Some(other.clone())),
+    };
+    Failure::SharedAddress { address: address.clone(), within, between }
 }
 
 fn is_unspecified(address: &Address) -> bool {

@@ -13,7 +13,7 @@ use shuntyard_adapter::Handle;
 use crate::cli::ServeArgs;
 use crate::config;
 use crate::descriptors::{self, Few, Shared};
-use crate::failure::Failure;
+use crate::failure::{Failure, Failures};
 use crate::log::Trust;
 use crate::prepare;
 use crate::settings::Settings;
@@ -245,7 +245,11 @@ impl Current {
 
 /// Whether the files of certificates and keys of listeners are such as a start would take.
 fn check_fronts(settings: &Settings) -> Result<(), Failure> {
-    settings.listen_tls.iter().try_for_each(|(_, files)| files.check()).map_err(Failure::from)
+    let mut failures = Failures::default();
+    for (_, files) in &settings.listen_tls {
+        failures.take(files.check());
+    }
+    failures.or(Ok::<_, Failure>(()))
 }
 
 impl State {
@@ -286,11 +290,9 @@ impl State {
         self.reloads.count(false);
         let Self { revision, since, .. } = self;
         let ago = ago(since.elapsed());
-        let help = match failure {
-            Failure::Refused(_) => {
-                format!(", run `shuntyard check --config {}` to see everything", path.display())
-            }
-            _ => String::new(),
+        let help = match failure.is_of_file() {
+            true => format!(", run `shuntyard check --config {}` to see everything", path.display()),
+            false => String::new(),
         };
         Told::Warning(format!(
             "reload refused, still serving revision {revision} (loaded {ago} ago): {failure}{help}"

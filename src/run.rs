@@ -17,7 +17,6 @@ use crate::observation::Observation;
 use crate::prepare::Prepared;
 use crate::reload::Current;
 use crate::server::Server;
-use crate::settings::Settings;
 use crate::signals::{self, Reactions};
 use crate::systemd::{self, Manager};
 use crate::tls::{self, Watched};
@@ -25,8 +24,7 @@ use crate::tls::{self, Watched};
 /// Serves until a signal has drained the server.
 pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     systemd::take();
-    let mut settings = Settings::new(&args)?;
-    let Prepared { mut fronts, upstreams, admin } = Prepared::new(&settings, args.record.record.as_deref())?;
+    let (mut settings, Prepared { mut fronts, upstreams, admin }) = Prepared::all(&args)?;
     let trust = Trust::default();
     trust.set(settings.config.forwarding.clone());
     let mut observation = Observation::start(&settings.observe, admin, trust.clone())?;

@@ -12,7 +12,7 @@ use shuntyard_core::config::{Config, Protocol, UpstreamConfig};
 use crate::address::ListenAddress;
 use crate::cli::{Adapter, ServeArgs};
 use crate::config::{self, Flags, FromFile, Written};
-use crate::failure::Failure;
+use crate::failure::{Failure, Failures};
 use crate::observation::ObserveArgs;
 use crate::tls::{self, BackFiles, ClientFiles, FrontFiles, IdentityFiles};
 
@@ -46,11 +46,12 @@ pub(crate) struct Settings {
 impl Settings {
     /// Reads the file, if there is one. A start, a reload and a check all begin here.
     pub(crate) fn new(args: &ServeArgs) -> Result<Self, Failure> {
-        let mut from_file = match &args.config {
+        let mut failures = Failures::default();
+        let from_file = match &args.config {
             Some(path) => {
                 let names_listeners = !args.listen.is_empty() || !args.listen_tls.is_empty();
-                let flags = Flags { observe: args.observe.clone(), names_listeners };
-                config::load(path, &flags).map_err(Failure::Refused)?
+                let flags = Flags { observe: args.observe.clone(), names_listeners, used_here: true };
+                failures.take(config::load(path, &flags).map_err(Failure::Refused))
             }
             None => {
                 let config = of_flags(args);
@@ -60,11 +61,15 @@ impl Settings {
                     ..BackFiles::default()
                 };
                 let back_tls = tls::of_upstreams(&config, |_| Some(files.clone()));
-                FromFile { back_tls, ..FromFile::without_file(config) }
+                Some(FromFile { back_tls, ..FromFile::without_file(config) })
             }
         };
-        let mut listen = addresses(&args.listen)?;
-        let mut listen_tls = listeners_tls(args)?;
+        let (listen, listen_tls) =
+            (failures.take(addresses(&args.listen)), failures.take(listeners_tls(args)));
+        let (Some(mut from_file), Some(mut listen), Some(mut listen_tls)) = (from_file, listen, listen_tls)
+        else {
+            return Err(failures.into_one());
+        };
         let mut replaced = 0;
         if listen.is_empty() && listen_tls.is_empty() {
             (listen, listen_tls) = (from_file.listen, from_file.listen_tls);
@@ -157,7 +162,7 @@ fn addresses(listen: &[ListenAddress]) -> Result<Vec<Address>, Failure> {
 }
 
 /// Likewise those with TLS: each shows the certificates of the flags.
-fn listeners_tls(args: &ServeArgs) -> Result<Vec<(Address, FrontFiles)>, Failure> {
+pub(crate) fn listeners_tls(args: &ServeArgs) -> Result<Vec<(Address, FrontFiles)>, Failure> {
     if args.cert.len() != args.key.len() {
         return Err(Failure::KeysUnpaired { certs: args.cert.len(), keys: args.key.len() });
     }

@@ -188,6 +188,79 @@ fn check_and_run_refuse_the_same() {
     }
 }
 
+/// Whoever mends one thing need not ask again for the next, and what may pass hides nothing that cannot.
+#[test]
+fn all_that_is_wrong_is_told_at_once() {
+    let folder = Folder::new("all");
+    let told = |args: &[&str]| {
+        let outputs = ["check", "run"].map(|command| run(&mut shuntyard(&[&[command], args].concat())));
+        let [checked, ran] = outputs.map(|of| (of.status.code(), String::from_utf8(of.stderr).unwrap()));
+        assert_eq!(checked, ran);
+        checked
+    };
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let text = |admin: &str| {
+        format!(
+            "[admin]\naddress = {admin:?}\n[access_log]\npath = \"/nonexistent/log\"\n\
+             [[listen]]\naddress = {free:?}\n\
+             [[listen]]\naddress = \"127.0.0.1:0\"\ntls = {{ cert = \"/nonexistent/cert\", key = \"/nonexistent/key\" }}\n{}",
+            serving(&["127.0.0.1:9"])
+        )
+    };
+    let file = folder.file("a.toml", &text(&free));
+    let (code, said) = told(&["--config", &file]);
+    assert_eq!(code, Some(78), "{said}");
+    for words in [
+        "error[G0016]: /nonexistent/cert: no such file",
+        "error[G0016]: /nonexistent/key: no such file",
+        "error[G0018]: cannot open the access log /nonexistent/log: no such file",
+        "the folder of the file must be there",
+        &format!("error[G0101]: a listener and the admin address cannot share {free}"),
+        "each of them needs an address, or a port, of its own",
+        &format!("--> {file}:2:11"),
+        &format!("--> {file}:4:8"),
+        &format!("4 errors in {file}"),
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    // What is left may pass.
+    let (code, said) = told(&["--config", &folder.file("b.toml", &text("127.0.0.1:0"))]);
+    assert!(code == Some(1) && said.contains("3 errors in "), "{said}");
+    // Likewise of flags, and of both.
+    let flags = ["--access-log", "/", "--record", "/nonexistent/today"];
+    let listen = ["--listen-tls", &free, "--cert", "/nonexistent/cert", "--key", "/nonexistent/key"];
+    let of_flags = [
+        "error: cannot open the access log /: it is a directory\n  = help: name a file in it\n",
+        "error: cannot record to /nonexistent/today: no such file or directory\n  = help: the folder",
+        "error: /nonexistent/cert: no such file",
+        "error: /nonexistent/key: no such file",
+    ];
+    let (code, said) = told(&[&flags[..], &listen, &["--admin", &free], &BACKEND].concat());
+    let share = format!("error: a listener and the admin address cannot share {free}\n  = help: each");
+    assert!(
+        code == Some(78) && of_flags.iter().chain([&&*share]).all(|words| said.contains(words)),
+        "{said}"
+    );
+    let unnamed = ["--listen", "nosuch.invalid:1", "--admin", "0.0.0.0:0"];
+    let (code, said) = told(&[&unnamed[..], &BACKEND].concat());
+    assert!(
+        code == Some(78) && said.contains("nosuch.invalid:1") && said.contains("0.0.0.0:0 can be"),
+        "{said}"
+    );
+    let wrong = folder.file("c.toml", "unknown = 1\n");
+    let (code, said) = told(&[&flags[..], &listen, &["--config", &wrong]].concat());
+    let unknown = "error[G0001]: unknown key or section `unknown`";
+    assert!(
+        code == Some(78) && of_flags.iter().chain([&unknown]).all(|words| said.contains(words)),
+        "{said}"
+    );
+    let output = run(&mut shuntyard(&[&["check", "--log-format", "json"], &flags[..], &BACKEND].concat()));
+    let said = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<serde_json::Value> =
+        said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.len() == 2 && lines[0]["help"] == "the folder of the file must be there", "{said}");
+}
+
 #[test]
 fn a_configuration_that_is_a_pipe_stops_no_signal() {
     let folder = Folder::new("pipe");

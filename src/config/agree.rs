@@ -20,7 +20,8 @@ use crate::config::value::write_size;
 use crate::config::{Flags, Written};
 use crate::failure::{Failure, NOT_PASSED};
 use crate::observation::admin_address;
-use crate::tls::{BackFiles, BadFile, Clients, FrontFiles, of_upstreams};
+use crate::prepare::{can_be_opened, shared_with_admin};
+use crate::tls::{BackFiles, BadFile, BadFiles, Clients, FrontFiles, of_upstreams};
 
 /// What a file says, when all of it is held against the rest.
 pub(super) struct Agreed {
@@ -34,10 +35,12 @@ pub(super) struct Agreed {
 /// The addresses to listen on and the configuration of the core, which are right if nothing is added to the problems. What flags say comes
 /// before what the file says.
 pub(super) fn agree(document: Document, flags: &Flags, problems: &mut Vec<Problem>) -> Agreed {
-    admin_is_served(&document, flags, problems);
+    let admin = admin_is_served(&document, flags, problems);
+    log_can_be_opened(&document, flags, problems);
     // In whose place flags have others, those need no addresses here, nor files.
-    let (in_clear, with_tls) =
+    let Listeners { in_clear, with_tls, taken } =
         if flags.names_listeners { Listeners::default() } else { listeners(&document, problems) };
+    admin.iter().for_each(|admin| admin_is_apart(admin, &taken, problems));
     document.listen.iter().for_each(|listen| speaks_what_it_can(listen, flags, problems));
     let written = document.listen.iter().filter_map(written).collect();
     routes_lead_somewhere(&document, problems);
@@ -66,12 +69,19 @@ pub(super) fn agree(document: Document, flags: &Flags, problems: &mut Vec<Proble
     Agreed { written, listen, listen_tls, back_tls, config }
 }
 
-/// Whether the admin address is one that is served, if it is the file's that holds.
-fn admin_is_served(document: &Document, Flags { observe: flags, .. }: &Flags, problems: &mut Vec<Problem>) {
-    let Document { observe, admin_at: Some(at), .. } = document else { return };
-    let Some(address) = observe.admin.as_ref().filter(|_| flags.admin.is_none()) else { return };
+/// Whether the admin address is one that is served, if it is the file's that holds. Says which that is.
+fn admin_is_served(
+    document: &Document,
+    Flags { observe: flags, .. }: &Flags,
+    problems: &mut Vec<Problem>,
+) -> Option<Located<Address>> {
+    let Document { observe, places, .. } = document;
+    let (address, at) = (observe.admin.as_ref().filter(|_| flags.admin.is_none())?, places.admin.clone()?);
     let allow_remote = flags.before(observe.clone()).allows_remote();
-    let Err(failure) = admin_address(address, allow_remote) else { return };
+    let failure = match admin_address(address, allow_remote) {
+        Ok(address) => return Some(Located { value: Address::Inet(address), at }),
+        Err(failure) => failure,
+    };
     let (code, help) = match failure {
         Failure::AdminAddress { reason: admin::Refused::Remote(_) } => {
             (Code::AdminAddress, "listen on 127.0.0.1, or write `allow_remote = true` below")
@@ -84,7 +94,33 @@ fn admin_is_served(document: &Document, Flags { observe: flags, .. }: &Flags, pr
             "write HOST:PORT, as in \"127.0.0.1:9901\": Unix sockets and those of systemd are not served there",
         ),
     };
-    problems.push(Problem::new(code, failure.to_string(), at.clone()).label("not served").help(help));
+    problems.push(Problem::new(code, failure.to_string(), at).label("not served").help(help));
+    None
+}
+
+/// Whether no listener takes the admin address.
+fn admin_is_apart(admin: &Located<Address>, taken: &[(Address, Span)], problems: &mut Vec<Problem>) {
+    let Some((other, first)) = taken.iter().find(|(other, _)| overlaps(&admin.value, other)) else { return };
+    let failure = shared_with_admin(other, &admin.value);
+    let problem =
+        Problem::new(Code::ListenerTwice, failure.to_string(), admin.at.clone()).label("and again here");
+    let problem = problem.related(first.clone(), "taken here");
+    problems.push(failure.help().into_iter().fold(problem, Problem::help));
+}
+
+/// Whether the access log can be opened, if it is the file's that holds, and is to be.
+fn log_can_be_opened(document: &Document, flags: &Flags, problems: &mut Vec<Problem>) {
+    let Document { observe, places, .. } = document;
+    let (Some(log), Some(at)) = (&observe.access_log, &places.access_log) else { return };
+    if !flags.used_here || flags.observe.access_log.is_some() {
+        return;
+    }
+    if let Err(failure) = can_be_opened(log) {
+        let problem = Problem::new(Code::AccessLog, failure.to_string(), at.clone()).label("not written to");
+        // The next start may find the folder, or the right to write there.
+        let problem = problem.passing(true);
+        problems.push(failure.help().into_iter().fold(problem, Problem::help));
+    }
 }
 
 /// Whether the files of an upstream can be used, and are.
@@ -93,18 +129,32 @@ fn check_back(tls: &Located<BackFiles>, is_used: bool, problems: &mut Vec<Proble
         let title = "no endpoint of this upstream speaks TLS";
         let problem = Problem::new(Code::Contradiction, title, tls.at.clone()).label("would not be used");
         problems.push(problem.help("write `protocol = \"h2\"`, or h2:// or https:// in front of endpoints"));
-    } else if let Err(bad) = tls.value.check() {
+    } else {
+        cannot_be("used", tls.value.check(), &tls.at, problems);
+    }
+}
+
+/// What is wrong with each of the files of TLS that are named here.
+fn cannot_be(what: &str, checked: Result<(), BadFiles>, at: &Span, problems: &mut Vec<Problem>) {
+    for bad in checked.err().into_iter().flat_map(|BadFiles(all)| all) {
         let passing = bad.may_pass();
         let BadFile { path, reason, trouble } = bad;
         let title = format!("{}: {reason}", path.display());
-        let problem = Problem::new(Code::BadCertificate, title, tls.at.clone()).label("cannot be used");
+        let problem =
+            Problem::new(Code::BadCertificate, title, at.clone()).label(format!("cannot be {what}"));
         problems.push(problem.help(trouble.help()).passing(passing));
     }
 }
 
-/// Where clients connect to in clear, and where they speak TLS, with what more is said of each address. They stay together: port 0 may be there more than
-/// once, so an address alone tells nothing.
-type Listeners = (Vec<ListenerConfig>, Vec<(ListenerConfig, FrontFiles)>);
+/// Where clients connect to, with what more is said of each address. They stay together: port 0 may be there more than once, so an address alone tells
+/// nothing.
+#[derive(Default)]
+struct Listeners {
+    in_clear: Vec<ListenerConfig>,
+    with_tls: Vec<(ListenerConfig, FrontFiles)>,
+    /// The addresses of all, and where each stands.
+    taken: Vec<(Address, Span)>,
+}
 
 fn listeners(document: &Document, problems: &mut Vec<Problem>) -> Listeners {
     let mut taken: Vec<(Address, Span)> = Vec::new();
@@ -149,7 +199,7 @@ fn listeners(document: &Document, problems: &mut Vec<Problem>) -> Listeners {
         }
         taken.extend(addresses.into_iter().map(|address| (address, listen.at.clone())));
     }
-    (in_clear, with_tls)
+    Listeners { in_clear, with_tls, taken }
 }
 
 /// `None` where the address is missing, which has been said.
@@ -176,14 +226,8 @@ fn speaks_what_it_can(listen: &Listen, flags: &Flags, problems: &mut Vec<Problem
     }
     // What is missing has been said.
     let is_served = |tls: &&Located<FrontFiles>| !flags.names_listeners && !tls.value.identities.is_empty();
-    if let Some(tls) = tls.as_ref().filter(is_served)
-        && let Err(bad) = tls.value.check()
-    {
-        let passing = bad.may_pass();
-        let BadFile { path, reason, trouble } = bad;
-        let title = format!("{}: {reason}", path.display());
-        let problem = Problem::new(Code::BadCertificate, title, tls.at.clone()).label("cannot be served");
-        problems.push(problem.help(trouble.help()).passing(passing));
+    if let Some(tls) = tls.as_ref().filter(is_served) {
+        cannot_be("served", tls.value.check(), &tls.at, problems);
     }
 }
 

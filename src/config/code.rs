@@ -24,6 +24,7 @@ pub(crate) enum Code {
     BadField,
     BadCertificate,
     NotPassed,
+    AccessLog,
     ListenerTwice,
     NoRoute,
     UpstreamUndefined,
@@ -34,7 +35,7 @@ pub(crate) enum Code {
 }
 
 impl Code {
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::UnknownKey,
         Self::WrongType,
         Self::NotToml,
@@ -52,6 +53,7 @@ impl Code {
         Self::BadField,
         Self::BadCertificate,
         Self::NotPassed,
+        Self::AccessLog,
         Self::ListenerTwice,
         Self::NoRoute,
         Self::UpstreamUndefined,
@@ -80,6 +82,7 @@ impl Code {
             Self::BadField => 15,
             Self::BadCertificate => 16,
             Self::NotPassed => 17,
+            Self::AccessLog => 18,
             Self::ListenerTwice => 101,
             Self::NoRoute => 102,
             Self::UpstreamUndefined => 103,
@@ -110,6 +113,7 @@ impl Code {
             Self::BadField => "not a header field",
             Self::BadCertificate => "a file of TLS that cannot be used",
             Self::NotPassed => "a socket that was not passed to the program",
+            Self::AccessLog => "an access log that cannot be opened",
             Self::ListenerTwice => "an address to listen on that is there twice",
             Self::NoRoute => "no route",
             Self::UpstreamUndefined => "a route to an upstream that is not defined",
@@ -200,9 +204,13 @@ impl Code {
                  says Service=, and only if the socket was started: `systemctl list-sockets` shows what listens. `check` cannot know \
                  what will be passed, and says nothing of it."
             }
+            Self::AccessLog => {
+                "The file of the access log must be such as the user of this program may append to, or its folder be there, \
+                 in which it is made. `-` is standard output."
+            }
             Self::ListenerTwice => {
-                "Two [[listen]] sections have the same address. One of them would get nothing. Sections with port 0 may \
-                 be there many times: each gets a port of its own."
+                "Two [[listen]] sections have the same address, or one of them has that of [admin]. One of them would get nothing. \
+                 Sections with port 0 may be there many times: each gets a port of its own."
             }
             Self::NoRoute => {
                 "Without any [[route]] every request would be answered 404. The smallest route is one line: [[route]] \

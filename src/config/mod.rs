@@ -59,6 +59,8 @@ pub(crate) struct Flags {
     pub(crate) observe: ObserveArgs,
     /// They have listeners in place of those of the file.
     pub(crate) names_listeners: bool,
+    /// What the file names is to be used here: more than its text is asked for.
+    pub(crate) used_here: bool,
 }
 
 /// A `[[listen]]` as it is written. What its name stands for, and in which order, may be something else each time that somebody asks.

@@ -28,8 +28,7 @@ pub(super) struct Document {
     pub(super) ready_delay: Duration,
     pub(super) drain_timeout: Duration,
     pub(super) observe: ObserveArgs,
-    /// Where the admin address stands.
-    pub(super) admin_at: Option<Span>,
+    pub(super) places: Places,
     pub(super) listen: Vec<Listen>,
     /// Whether there is any, be it a wrong one.
     pub(super) has_route: bool,
@@ -39,6 +38,13 @@ pub(super) struct Document {
     pub(super) share_written: bool,
     /// All that has a default in the core; upstreams and routes are still to come.
     pub(super) config: Config,
+}
+
+/// Where in the file some of that stands.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    pub(super) admin: Option<Span>,
+    pub(super) access_log: Option<Span>,
 }
 
 /// A `[[route]]`.
@@ -126,7 +132,7 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
     let what = "the name in `via` fields (RFC 9110 section 7.6.3); gateways in a row need different ones";
     section.take("via", what, &TOKEN, &mut config.via);
     forwarding::section(section, &mut config);
-    let (observe, admin_at) = observe(section);
+    let (observe, places) = observe(section);
     let listen = section.list("listen", "where clients connect to; without any: 127.0.0.1:8080", listen);
     let what = "which upstream serves a request: the first route that matches, top to bottom";
     let routes = section.list("route", what, route);
@@ -156,7 +162,7 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
         ready_delay,
         drain_timeout,
         observe,
-        admin_at,
+        places,
         listen,
         has_route: section.has("route"),
         routes,
@@ -166,9 +172,9 @@ pub(super) fn document(section: &mut Section<'_, '_>) -> Document {
     }
 }
 
-/// What there is to see of a server, and where its admin address stands.
-fn observe(section: &mut Section<'_, '_>) -> (ObserveArgs, Option<Span>) {
-    let (mut observe, mut admin_at) = (ObserveArgs::default(), None);
+/// What there is to see of a server, and where that is said.
+fn observe(section: &mut Section<'_, '_>) -> (ObserveArgs, Places) {
+    let (mut observe, mut places) = (ObserveArgs::default(), Places::default());
     let (mut allow_remote, mut query) = (false, false);
     section.group("admin", "the admin address: /status, /metrics, /livez, /readyz", |admin| {
         let what = "where it is; without it, nowhere";
@@ -177,19 +183,22 @@ fn observe(section: &mut Section<'_, '_>) -> (ObserveArgs, Option<Span>) {
             "whether others than this machine may reach it: whoever can is told everything there is to see";
         admin.take("allow_remote", what, &Flag, &mut allow_remote);
         observe.admin = address.map(|found| {
-            admin_at = Some(found.at);
+            places.admin = Some(found.at);
             found.value
         });
     });
     section.group("access_log", "a line for each request that has ended", |log| {
         let what = "a file, which SIGUSR1 opens again, or - for standard output; without it, there is no log";
-        observe.access_log = log.optional("path", what, &DESTINATION, "\"-\"").map(|found| found.value);
+        observe.access_log = log.optional("path", what, &DESTINATION, "\"-\"").map(|found| {
+            places.access_log = Some(found.at);
+            found.value
+        });
         let format = Words { words: &[("json", Json)], later: &[("combined", "the combined format")] };
         log.take("format", "how a line looks", &format, &mut { Json });
         log.take("query", "whether query strings are shown", &Flag, &mut query);
     });
     (observe.admin_allow_remote, observe.access_log_query) = (Some(allow_remote), Some(query));
-    (observe, admin_at)
+    (observe, places)
 }
 
 #[derive(Clone, Copy, PartialEq)]

@@ -200,10 +200,49 @@ impl Files for IdentityFiles {
     }
 }
 
+impl IdentityFiles {
+    /// What is wrong with each that cannot be read, or else with both together.
+    fn bad(&self) -> Vec<BadFile> {
+        let unread: Vec<_> = self.paths().filter_map(|path| read(path).err()).collect();
+        if unread.is_empty() { self.load().err().into_iter().collect() } else { unread }
+    }
+}
+
+/// Files that are bad.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BadFiles(pub(crate) Vec<BadFile>);
+
+impl BadFiles {
+    /// These, each once, if there are any; or else what comes of all together.
+    fn or<T>(
+        bad: impl IntoIterator<Item = BadFile>,
+        load: impl FnOnce() -> Result<T, BadFile>,
+    ) -> Result<(), Self> {
+        let mut all: Vec<BadFile> = Vec::new();
+        for bad in bad {
+            if !all.contains(&bad) {
+                all.push(bad);
+            }
+        }
+        if all.is_empty() {
+            all.extend(load().err());
+        }
+        if all.is_empty() { Ok(()) } else { Err(Self(all)) }
+    }
+}
+
+impl From<BadFiles> for Failure {
+    fn from(BadFiles(all): BadFiles) -> Self {
+        Self::Several(all.into_iter().map(Self::Tls).collect())
+    }
+}
+
 impl BackFiles {
-    /// Reads the files: what is wrong with the first that is bad.
-    pub(crate) fn check(&self) -> Result<(), BadFile> {
-        self.load().map(drop)
+    /// Reads the files: what is wrong with each that is bad.
+    pub(crate) fn check(&self) -> Result<(), BadFiles> {
+        let authorities = self.ca.iter().filter(|_| !self.insecure);
+        let authorities = authorities.filter_map(|path| read_authorities(path).err());
+        BadFiles::or(authorities.chain(self.identity.iter().flat_map(IdentityFiles::bad)), || self.load())
     }
 }
 
@@ -244,9 +283,11 @@ pub(crate) fn of_upstreams(
 }
 
 impl FrontFiles {
-    /// Reads the files: what is wrong with the first that is bad.
-    pub(crate) fn check(&self) -> Result<(), BadFile> {
-        Front::load(Address::Inet(([0, 0, 0, 0], 0).into()), self).map(drop)
+    /// Reads the files: what is wrong with each that is bad.
+    pub(crate) fn check(&self) -> Result<(), BadFiles> {
+        let shown = self.identities.iter().flat_map(IdentityFiles::bad);
+        let trusted = self.all_clients().filter_map(|files| files.load().err());
+        BadFiles::or(shown.chain(trusted), || Front::load(Address::Inet(([0, 0, 0, 0], 0).into()), self))
     }
 
     /// How clients of no group show certificates, then those of each.
