@@ -67,7 +67,7 @@ struct State {
 pub(crate) struct Reloads {
     pub(crate) succeeded: u64,
     pub(crate) refused: u64,
-    /// The last one was refused: what is served is not what the file says.
+    /// The last one was refused: what is served is not what was wanted.
     pub(crate) stale: bool,
 }
 

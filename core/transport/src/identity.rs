@@ -34,7 +34,7 @@ impl Identity {
         let key = provider
             .key_provider
             .load_private_key(key)
-            .map_err(|error| TlsConfigError::KeyUnsupported(error.to_string()))?;
+            .map_err(|error| TlsConfigError::KeyUnsupported(of_key(error)))?;
         let names = names_of(&chain[0])?;
         let key = CertifiedKey::new(chain, key);
         match key.keys_match() {
@@ -54,6 +54,14 @@ impl Identity {
     /// The names that the certificate is for, as they stand in it, in lower case.
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+}
+
+/// What is wrong with a key, in the words of who does the cryptography.
+fn of_key(error: Error) -> String {
+    match error {
+        Error::General(what) => what,
+        error => error.to_string(),
     }
 }
 

@@ -411,7 +411,8 @@ fn what_does_not_belong_together_is_refused() {
     let in_front = [b"-----BEGIN KEY\n", &key[..]].concat();
     assert!(!failed(&other, &in_front).is_unfinished(), "more follows");
     assert!(
-        Identity::from_pem(&[other.clone(), key.clone()].concat(), &[other, key.clone()].concat()).is_ok()
+        Identity::from_pem(&[other.clone(), key.clone()].concat(), &[other.clone(), key.clone()].concat())
+            .is_ok()
     );
     // What is in a section is more than a certificate. Base64 without a remainder can go on.
     let issued = || String::from_utf8(authority.issue_pem(&["a"], |_| {}).0).unwrap();
@@ -424,6 +425,12 @@ fn what_does_not_belong_together_is_refused() {
     };
     let words = TlsConfigError::Unreadable("what stands in a section is no certificate".to_owned());
     assert_eq!(failed(longer.as_bytes(), &key), words);
+    let nothing = b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    let said = failed(&other, nothing).to_string();
+    assert!(
+        said.starts_with("a key of this kind is not supported: ") && !said.contains("unexpected"),
+        "{said}"
+    );
     assert_eq!(BackTls::new(&Trust::Authorities(longer.into()), None, None).err(), Some(words));
     let failed = BackTls::new(&Trust::Authorities(Vec::new()), None, None);
     assert_eq!(failed.err(), Some(TlsConfigError::NoRoots));

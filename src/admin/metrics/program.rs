@@ -50,7 +50,7 @@ impl Families {
         let fine = f64::from(u8::from(!reloads.stale));
         self.gauge(
             "shuntyard_config_last_reload_success",
-            "0 while what is served is not what the configuration file says, for the last reload was refused",
+            "0 while what is served is not what the configuration file says, or without one the files of TLS, for the last reload was refused",
             vec![(Vec::new(), fine)],
         );
         self.gauge(
