@@ -14,9 +14,12 @@ use crate::config::value::write_size;
 const WINDOW: Size<u32> = Size { min: 1, max: MAX_WINDOW };
 const CONNECTION_WINDOW: Size<u32> = Size { min: 65_535, max: MAX_WINDOW };
 
+/// What one client may have at most, where nobody says it.
+const SHARE_MAX: u32 = 25_000;
+
 /// What one client may have of so many connections, where nobody says it.
 pub(crate) fn share_of_client(connections: u32) -> u32 {
-    (connections / 4).max(1)
+    (connections / 2).clamp(1, SHARE_MAX)
 }
 
 /// Whose connections, and how many. Says whether the file says what one client may have of them, and something else than holds without a word: the
@@ -29,7 +32,7 @@ pub(super) fn of_clients(limits: &mut Section<'_, '_>, config: &mut Config) -> b
         &fronts,
         &mut config.max_fronts,
     );
-    let what = "connections of one client, which is an address, or an IPv6 network of 64 bits; without it, a quarter of max_connections, also where that is lowered for want of descriptors; one more is closed; stops one client from taking them all";
+    let what = "connections of one client, which is an address, or an IPv6 network of 64 bits; without it, 25000, and no more than half of max_connections, also where that is lowered for want of descriptors; one more is closed; stops one client from taking them all";
     let share = share_of_client(config.max_fronts);
     config.max_fronts_per_client = share;
     limits.take("max_connections_per_client", what, &fronts, &mut config.max_fronts_per_client);

@@ -41,14 +41,15 @@ fn what_is_kept_is_held_against_what_is_spoken() {
 }
 
 #[test]
-fn a_client_may_have_a_quarter_of_all_connections_where_nobody_says_how_many() {
+fn a_client_may_have_half_of_all_connections_where_nobody_says_how_many() {
     let share = |limits: &str| {
         let FromFile { config, share_written, .. } = valid(&format!("[limits]\n{limits}\n{LEAST}"));
         (config.max_fronts_per_client, share_written)
     };
     assert_eq!(share(""), (25_000, false));
-    assert_eq!(share("max_connections = 1000"), (250, false));
-    assert_eq!(share("max_connections = 3"), (1, false));
+    assert_eq!(share("max_connections = 1000"), (500, false));
+    assert_eq!(share("max_connections = 1"), (1, false));
+    assert_eq!(share("max_connections = 1000000"), (25_000, false));
     assert_eq!(share("max_connections_per_client = 2000"), (2000, true));
     // As the reference has it, whose reader need not have meant it.
     assert_eq!(share("max_connections_per_client = 25000"), (25_000, false));
