@@ -64,6 +64,8 @@ pub enum Cause {
     ConnectionTerminated,
     /// The backend reset the stream with this code.
     BackendReset(ErrorCode),
+    /// The backend ended its HTTP/1.1 connection in the middle of the response.
+    ResponseIncomplete,
     /// No response head in time.
     ResponseTimeout,
     /// No content moved on the stream for too long, in either direction, or the client's window stayed closed.
@@ -148,7 +150,7 @@ impl Cause {
             Self::ConnectionRefused => (502, "connection_refused"),
             Self::ConnectionTimeout => (504, "connection_timeout"),
             Self::ConnectionTerminated => (502, "connection_terminated"),
-            Self::BackendReset(_) => (502, "http_response_incomplete"),
+            Self::BackendReset(_) | Self::ResponseIncomplete => (502, "http_response_incomplete"),
             Self::ResponseTimeout => (504, "http_response_timeout"),
             Self::StreamIdle => (408, "http_request_error"),
             Self::BackendProtocol => (502, "http_protocol_error"),
@@ -182,7 +184,7 @@ impl Cause {
 
     /// Every cause once; for resets of backends any code stands for all, for failures of TLS one of each fault, for those of
     /// hooks any.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::ConnectionRefused,
         Self::ConnectionTimeout,
         Self::ConnectionTerminated,
@@ -214,6 +216,7 @@ impl Cause {
         Self::Misdirected,
         Self::NameTimeout,
         Self::BackendHeadLimit,
+        Self::ResponseIncomplete,
     ];
 
     /// Whether the request was refused by its form alone: nobody knows what it asked for, nor by which method.
@@ -258,6 +261,7 @@ impl Cause {
             | Self::ConnectionTimeout
             | Self::ConnectionTerminated
             | Self::BackendReset(_)
+            | Self::ResponseIncomplete
             | Self::ResponseTimeout
             | Self::BackendProtocol
             | Self::ResponseHeadTooLarge
@@ -316,6 +320,7 @@ impl Cause {
             Self::Misdirected => (28, "misdirected", "NR"),
             Self::NameTimeout => (29, "name_timeout", "DF"),
             Self::BackendHeadLimit => (30, "backend_head_limit", "DPE"),
+            Self::ResponseIncomplete => (31, "response_incomplete", "UC"),
         }
     }
 }
@@ -471,6 +476,7 @@ mod tests {
             (Cause::ConnectionRefused, "UF"),
             (Cause::ConnectionTerminated, "UC"),
             (Cause::BackendReset(ErrorCode::CANCEL), "UR"),
+            (Cause::ResponseIncomplete, "UC"),
             (Cause::ResponseTimeout, "UT"),
             (Cause::BackendProtocol, "UPE"),
             (Cause::QueueLimit, "UO"),

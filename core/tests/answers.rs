@@ -75,6 +75,7 @@ fn causes_have_the_words_and_the_status_that_rfc_9209_recommends() {
         (Cause::ConnectionTimeout, "connection_timeout", 504),
         (Cause::ConnectionTerminated, "connection_terminated", 502),
         (Cause::BackendReset(ErrorCode::CANCEL), "http_response_incomplete", 502),
+        (Cause::ResponseIncomplete, "http_response_incomplete", 502),
         (Cause::ResponseTimeout, "http_response_timeout", 504),
         (Cause::BackendProtocol, "http_protocol_error", 502),
         (Cause::ResponseHeadTooLarge, "http_response_header_section_size", 502),

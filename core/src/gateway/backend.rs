@@ -1,6 +1,6 @@
 //! What backends send: responses go to the fronts that wait for them.
 
-use crate::error::StreamError;
+use crate::error::{ErrorCode, StreamError};
 use crate::fields::{FieldName, FieldSection};
 use crate::gateway::forward::map_back;
 use crate::gateway::front::key_of;
@@ -13,6 +13,7 @@ use crate::hooks::strip;
 use crate::message::{ResponseHead, Version};
 use crate::record::{AttemptOutcome, Cause};
 use crate::request::{Loss, Place, Request, RequestKey, ResponsePhase};
+use crate::session::Session;
 use crate::time::Instant;
 use crate::window::{Both, Credit};
 
@@ -33,7 +34,8 @@ impl Gateway {
             Event::Reset { tag, error_code, .. } => {
                 if !self.tunnel_closed(key_of(tag), error_code, now) {
                     let loss = self.loss_by_reset(key_of(tag), error_code);
-                    self.attempt_lost(key_of(tag), loss, Cause::BackendReset(error_code), now);
+                    let cause = self.cause_of_reset(conn, error_code);
+                    self.attempt_lost(key_of(tag), loss, cause, now);
                 }
             }
             Event::Failed { tag, error, .. } => {
@@ -57,6 +59,15 @@ impl Gateway {
             | Event::Reprioritized { .. }
             | Event::Request { .. }
             | Event::RequestRefused { .. } => self.ignored_events += 1,
+        }
+    }
+
+    /// Why a backend's stream is gone. HTTP/1.1 has no word for a reset: there its connection has ended before the response has (RFC 9112 section 8).
+    fn cause_of_reset(&self, conn: ConnId, error_code: ErrorCode) -> Cause {
+        let session = self.conns.get(conn).map(|entry| &entry.session);
+        match session {
+            Some(Session::H1(_)) => Cause::ResponseIncomplete,
+            _ => Cause::BackendReset(error_code),
         }
     }
 

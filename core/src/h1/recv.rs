@@ -280,9 +280,14 @@ impl Connection {
         }
         input.take_all();
         self.exchanges.get(key)?;
-        self.traffic.resets_recv += 1;
-        let error_code =
-            if self.role == Role::Client { ErrorCode::INTERNAL_ERROR } else { ErrorCode::CANCEL };
+        let error_code = match self.role {
+            // A response that breaks off is no reset: nobody has taken anything back.
+            Role::Client => ErrorCode::INTERNAL_ERROR,
+            Role::Server => {
+                self.traffic.resets_recv += 1;
+                ErrorCode::CANCEL
+            }
+        };
         let tag = self.end_receiving(key, Refused::Nothing)?; // 9112-6.3-08, 9112-8-02
         Some(Event::Reset { stream: key, tag, error_code })
     }

@@ -108,7 +108,7 @@ pub enum Event<'a> {
         /// All fields.
         fields: FieldSection,
     },
-    /// The peer reset the stream, which is gone.
+    /// The peer reset the stream, which is gone. Over HTTP/1.1: its message has ended before it was whole.
     Reset {
         /// The stream that was.
         stream: StreamKey,

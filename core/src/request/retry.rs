@@ -24,7 +24,10 @@ impl Loss {
         match cause {
             // It stood, and was given requests, but has never said what it allows.
             Cause::ConnectionTimeout => Self::Broken,
-            Cause::ConnectionTerminated | Cause::BackendProtocol | Cause::Tls(_) => Self::Broken,
+            Cause::ConnectionTerminated
+            | Cause::ResponseIncomplete
+            | Cause::BackendProtocol
+            | Cause::Tls(_) => Self::Broken,
             Cause::ConnectionRefused
             | Cause::BackendReset(_)
             | Cause::ResponseTimeout

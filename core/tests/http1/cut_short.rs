@@ -6,11 +6,11 @@ use shuntyard_core::gateway::Command;
 use shuntyard_core::h2::{ClientEvent, StreamKey};
 use shuntyard_core::key::ConnId;
 use shuntyard_core::message::Version;
-use shuntyard_core::record::Outcome;
+use shuntyard_core::record::{AttemptOutcome, Cause, Outcome};
 use shuntyard_core::time::Duration;
 
 use crate::memory::Memory;
-use crate::memory::talk::{ask, events, ok, requests};
+use crate::memory::talk::{ask, events, ok, post, requests};
 use crate::said;
 
 const HTTP10: &str = "GET / HTTP/1.0\r\nhost: example.com\r\n\r\n";
@@ -107,6 +107,33 @@ fn a_backend_of_http10_that_breaks_off_is_no_clean_end() {
             assert_eq!(memory.aborted, [client]);
         }
         assert!(matches!(memory.records[0].outcome, Outcome::Truncated(_)));
+    }
+}
+
+/// Over HTTP/1.1 nobody resets a stream: a backend that ends its side in the middle of a response has left it incomplete, and is told so.
+#[test]
+fn a_backend_that_ends_in_the_middle_has_reset_nothing() {
+    let incomplete = Cause::ResponseIncomplete;
+    for octets in [
+        "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-le",
+    ] {
+        let mut memory = Memory::new(|config| config.upstreams[0].endpoints[0].protocol = Protocol::Http1);
+        memory.mute_backends = true;
+        let client = memory.connect(ConnectionConfig::default());
+        memory.client(client).send_request(&post("/"), true).expect("a slot");
+        memory.settle();
+        let backend = memory.backends()[0];
+        memory.inject(backend, octets.as_bytes());
+        memory.shut(backend);
+        assert_eq!(memory.attempts[0].outcome, AttemptOutcome::Failed(incomplete), "{octets}");
+        let has_begun = octets.contains("half");
+        let outcome =
+            if has_begun { Outcome::Truncated(incomplete) } else { Outcome::LocalReply(incomplete) };
+        assert_eq!(memory.records[0].outcome, outcome, "{octets}");
+        let of = &memory.gateway.snapshot(0, memory.now).upstreams[0];
+        assert_eq!(of.endpoints[0].counters.wire.traffic.resets_recv, 0, "{octets}");
     }
 }
 
