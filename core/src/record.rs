@@ -76,6 +76,8 @@ pub enum Cause {
     ResponseHeadTooLarge,
     /// The queue is full, or the request waited in it too long.
     QueueLimit,
+    /// The system has no descriptor, port or memory for a connection.
+    SystemLimit,
     /// There is no memory left for heads or trailers.
     MemoryLimit,
     /// The gateway is draining.
@@ -155,7 +157,7 @@ impl Cause {
             Self::StreamIdle => (408, "http_request_error"),
             Self::BackendProtocol => (502, "http_protocol_error"),
             Self::ResponseHeadTooLarge => (502, "http_response_header_section_size"),
-            Self::QueueLimit => (503, "connection_limit_reached"),
+            Self::QueueLimit | Self::SystemLimit => (503, "connection_limit_reached"),
             Self::Draining | Self::MemoryLimit => (503, "proxy_internal_response"),
             Self::NameUnresolved => (502, "dns_error"),
             Self::NameTimeout => (504, "dns_timeout"),
@@ -184,7 +186,7 @@ impl Cause {
 
     /// Every cause once; for resets of backends any code stands for all, for failures of TLS one of each fault, for those of
     /// hooks any.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::ConnectionRefused,
         Self::ConnectionTimeout,
         Self::ConnectionTerminated,
@@ -217,6 +219,7 @@ impl Cause {
         Self::NameTimeout,
         Self::BackendHeadLimit,
         Self::ResponseIncomplete,
+        Self::SystemLimit,
     ];
 
     /// Whether the request was refused by its form alone: nobody knows what it asked for, nor by which method.
@@ -272,6 +275,7 @@ impl Cause {
             // Whoever has two gateways of one name in a row has to come.
             Self::ProxyLoop => Doing::Gateway,
             Self::QueueLimit | Self::MemoryLimit | Self::NoEndpoint | Self::HookFailed(_) => Doing::Gateway,
+            Self::SystemLimit => Doing::Gateway,
         }
     }
 
@@ -321,6 +325,7 @@ impl Cause {
             Self::NameTimeout => (29, "name_timeout", "DF"),
             Self::BackendHeadLimit => (30, "backend_head_limit", "DPE"),
             Self::ResponseIncomplete => (31, "response_incomplete", "UC"),
+            Self::SystemLimit => (32, "system_limit", "OM"),
         }
     }
 }
@@ -481,6 +486,7 @@ mod tests {
             (Cause::BackendProtocol, "UPE"),
             (Cause::QueueLimit, "UO"),
             (Cause::MemoryLimit, "OM"),
+            (Cause::SystemLimit, "OM"),
             (Cause::Draining, "OM"),
             (Cause::RequestHeadTooLarge, "DPE"),
             (Cause::BackendHeadLimit, "DPE"),

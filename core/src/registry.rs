@@ -23,7 +23,7 @@ mod retry;
 mod seats;
 mod upstream;
 
-pub(crate) use endpoint::Endpoint;
+pub(crate) use endpoint::{Endpoint, Means};
 pub(crate) use entry::{Entry, FrontLanes, Lane, Ready, Seat, Starved};
 pub(crate) use seats::Way;
 pub(crate) use upstream::{Rank, Upstream, Wanted};

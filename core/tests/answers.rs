@@ -80,6 +80,7 @@ fn causes_have_the_words_and_the_status_that_rfc_9209_recommends() {
         (Cause::BackendProtocol, "http_protocol_error", 502),
         (Cause::ResponseHeadTooLarge, "http_response_header_section_size", 502),
         (Cause::QueueLimit, "connection_limit_reached", 503),
+        (Cause::SystemLimit, "connection_limit_reached", 503),
         (Cause::NameUnresolved, "dns_error", 502),
         (Cause::NameTimeout, "dns_timeout", 504),
         (Cause::Tls(TlsFailure::NotTls), "tls_protocol_error", 502),

@@ -2,17 +2,29 @@
 
 use std::io;
 
+use rustix::io::Errno;
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::Closed;
 
 /// How a failure to connect is told to the gateway.
 pub fn connect_failure(error: &io::Error) -> Closed {
+    if lacks_means(error) {
+        return Closed::ConnectExhausted;
+    }
     match error.kind() {
         // A Unix socket that nobody has bound is no less refused than a port that nobody listens on.
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Closed::ConnectRefused,
         io::ErrorKind::TimedOut => Closed::ConnectTimedOut,
         _ => Closed::ConnectFailed,
     }
+}
+
+/// Whether there was no descriptor, memory or port of this system for a connection, or no room in its poll.
+fn lacks_means(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ADDRNOTAVAIL | Errno::NOSPC)
+    )
 }
 
 /// Whether the backend is there, but has not accepted those who came before: a Unix socket whose queue is full (unix(7)).
@@ -32,5 +44,20 @@ pub fn transfer_failure(error: &io::Error) -> Closed {
             Closed::Reset
         }
         _ => Closed::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_system_lacks_is_told_apart_from_what_backends_do() {
+        let told = |errno: Errno| connect_failure(&errno.into());
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::ADDRNOTAVAIL] {
+            assert_eq!(told(errno), Closed::ConnectExhausted, "{errno}");
+        }
+        assert_eq!(told(Errno::CONNREFUSED), Closed::ConnectRefused);
+        assert_eq!(told(Errno::HOSTUNREACH), Closed::ConnectFailed);
     }
 }

@@ -4,8 +4,14 @@ use crate::error::ErrorCode;
 use crate::record::{Cause, Doing};
 
 /// A counter for each cause.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PerCause([u64; Cause::ALL.len()]);
+
+impl Default for PerCause {
+    fn default() -> Self {
+        Self([0; Cause::ALL.len()])
+    }
+}
 
 impl PerCause {
     /// Counts one.

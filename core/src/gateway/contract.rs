@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::address::Address;
 use crate::config::{Alpn, Config, Protocol};
 pub use crate::key::{ConnId, ConnMarker};
-use crate::record::Record;
+use crate::record::{Cause, Record};
 use crate::time::{Duration, WallClock};
 use crate::tls::{TlsFacts, TlsFailure};
 
@@ -35,14 +35,29 @@ pub enum Closed {
     ConnectRefused,
     /// The connection could not be made: no answer in the transport's own time.
     ConnectTimedOut,
-    /// The connection could not be made for another reason (no route, no permission, no descriptors).
+    /// The connection could not be made for another reason (no route, no permission).
     ConnectFailed,
+    /// The connection could not be made for want of something that the system has here: a descriptor, a port, memory. The peer was never asked.
+    ConnectExhausted,
     /// The peer reset the connection, or writing failed because it had gone.
     Reset,
     /// Reading or writing failed for another reason.
     Failed,
     /// TLS failed, in its handshake or later; or the end of the transport came without TLS's own: what was sent may have been cut.
     Tls(TlsFailure),
+}
+
+impl Closed {
+    /// Why what the connection carried, or was to carry, has failed.
+    pub(super) const fn cause(self) -> Cause {
+        match self {
+            Self::ConnectTimedOut => Cause::ConnectionTimeout,
+            Self::ConnectRefused | Self::ConnectFailed => Cause::ConnectionRefused,
+            Self::ConnectExhausted => Cause::SystemLimit,
+            Self::Reset | Self::Failed => Cause::ConnectionTerminated,
+            Self::Tls(failure) => Cause::Tls(failure),
+        }
+    }
 }
 
 /// Where the adapter may read to.

@@ -24,6 +24,9 @@ const KEPT_IDLE: Duration = Duration::from_secs(1);
 /// How long a strained backend rests between two looks: what makes up for one request that was taken back, and a little.
 const EASE: Duration = Duration::from_millis(31);
 
+/// How long nobody dials where the system had no descriptor, port or memory for it: what it lacks it may have again at any time, and nobody says so.
+const MEANS: Duration = Duration::from_millis(100);
+
 /// How often names are looked up again. The system's resolver tells no lifetime of its answers.
 const RESOLVE: Duration = Duration::from_secs(30);
 
@@ -53,6 +56,7 @@ impl Gateway {
             Kind::WriteStall => timeouts.write_stall,
             Kind::Progress => timeouts.write_stall.min(timeouts.stream_idle),
             Kind::Response => timeouts.response,
+            Kind::Means => MEANS,
             Kind::Resolve => RESOLVE,
             // Told by others than the timeouts alone.
             Kind::Queue | Kind::Pause | Kind::Total | Kind::Rest | Kind::Age | Kind::Vigil => Duration::ZERO,
@@ -173,6 +177,7 @@ impl Gateway {
             DeadlineTarget::Drain if kind == Kind::DrainStep => self.finish_goaway(now),
             DeadlineTarget::Drain => self.cut_drain(now),
             DeadlineTarget::Rest(endpoint) => self.rested(endpoint),
+            DeadlineTarget::Means(endpoint) => self.try_means(endpoint),
             DeadlineTarget::Resolve(endpoint) => self.resolve(endpoint),
         }
     }
@@ -194,6 +199,7 @@ impl Gateway {
             | Kind::Response
             | Kind::Progress
             | Kind::Rest
+            | Kind::Means
             | Kind::Resolve
             | Kind::Age
             | Kind::Vigil

@@ -34,6 +34,8 @@ pub(super) enum Kind {
     Progress,
     /// The pause of an endpoint after a dial that failed.
     Rest,
+    /// The pause of an endpoint after a dial for which the system had nothing.
+    Means,
     /// The next look at a name.
     Resolve,
     /// A connection has had its time.
@@ -51,7 +53,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 21] = [
         Self::Connect,
         Self::Preface,
         Self::FieldBlock,
@@ -65,6 +67,7 @@ impl Kind {
         Self::Response,
         Self::Progress,
         Self::Rest,
+        Self::Means,
         Self::Resolve,
         Self::Age,
         Self::Vigil,
@@ -91,6 +94,8 @@ pub(super) enum DeadlineTarget {
     Drain,
     /// An endpoint that rests after a dial that failed.
     Rest(EndpointId),
+    /// An endpoint for which the system had nothing when it was dialled.
+    Means(EndpointId),
     /// An endpoint whose name is looked up again.
     Resolve(EndpointId),
 }

@@ -305,7 +305,10 @@ impl Gateway {
                 return self.registry.wake_upstream(endpoint.upstream);
             }
         }
-        self.rest_endpoint(endpoint, now);
+        match cause {
+            Cause::SystemLimit => self.lack_means(endpoint, now),
+            _ => self.rest_endpoint(endpoint, now),
+        }
     }
 
     fn rest_endpoint(&mut self, endpoint: EndpointId, now: Instant) {

@@ -69,6 +69,7 @@ mod forward;
 mod front;
 mod hooked;
 mod leftover;
+mod means;
 mod minimum;
 #[cfg(feature = "observe")]
 mod observe;
@@ -270,6 +271,7 @@ impl Gateway {
         let Some(entry) = self.conns.get_mut(conn) else { return };
         if let Some(engine) = entry.engine_mut() {
             engine.connected();
+            self.registry.stands(engine.endpoint);
             if let Some(entry) = engine.entry {
                 self.registry.wake(entry);
             }
@@ -349,16 +351,10 @@ impl Gateway {
             self.ignored_events += 1;
             return;
         }
-        let cause = match why {
-            Closed::ConnectTimedOut => Cause::ConnectionTimeout,
-            Closed::ConnectRefused | Closed::ConnectFailed => Cause::ConnectionRefused,
-            Closed::Reset | Closed::Failed => Cause::ConnectionTerminated,
-            Closed::Tls(failure) => Cause::Tls(failure),
-        };
         if why == Closed::Tls(TlsFailure::TimedOut) {
             self.count_connection_error(conn, ConnectionError::PrefaceTimeout);
         }
-        self.remove_conn(conn, cause, now);
+        self.remove_conn(conn, why.cause(), now);
         self.dispatch_at = Some(now);
     }
 

@@ -9,6 +9,7 @@ use crate::gateway::dispatch::{offers, wanted_by};
 use crate::gateway::due::DeadlineTarget;
 use crate::gateway::{ConnId, Gateway, digest};
 use crate::record::RequestId;
+use crate::registry::Means;
 use crate::request::{Place, Request};
 use crate::time::Instant;
 
@@ -80,6 +81,9 @@ impl Gateway {
             DeadlineTarget::Drain => self.drain.is_some(),
             DeadlineTarget::Rest(endpoint) => {
                 self.registry.endpoint(endpoint).is_some_and(|of| of.rest_deadline == Some(key))
+            }
+            DeadlineTarget::Means(endpoint) => {
+                self.registry.endpoint(endpoint).is_some_and(|of| of.means == Means::Wanting)
             }
             DeadlineTarget::Resolve(endpoint) => {
                 self.registry.endpoint(endpoint).is_some_and(|of| of.resolve_deadline == Some(key))

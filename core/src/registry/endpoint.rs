@@ -18,6 +18,19 @@ const REST_MAX: Duration = Duration::from_secs(30);
 /// says so to whoever still finds it, and its successor is dialled at once.
 const VAIN_MAX: u32 = 3;
 
+/// Whether the system has what a connection to an endpoint takes: a descriptor, a port, memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Means {
+    /// As far as is known.
+    Enough,
+    /// It had not when it was dialled a moment ago: for now nobody tries.
+    Wanting,
+    /// It may have it again, which one dial is to show.
+    Doubtful,
+    /// That dial is under way.
+    Tried,
+}
+
 /// An endpoint.
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
@@ -57,6 +70,8 @@ pub(crate) struct Endpoint {
     unreached: Vec<(Address, Instant)>,
     /// Connections that ended in vain since one did not.
     vain: u32,
+    /// Whether this system can dial it at all.
+    pub means: Means,
     /// The streams that it allowed at a time when it was last asked: what holds on a new connection until it is told.
     pub streams_max: Option<u32>,
     /// Connections that take requests, and on which it allows no stream for now.
@@ -101,6 +116,7 @@ impl Endpoint {
             failures: 0,
             unreached: Vec::new(),
             vain: 0,
+            means: Means::Enough,
             streams_max: None,
             barred: 0,
             agreed: None,

@@ -48,7 +48,7 @@ impl Registry {
         }
     }
 
-    /// A rest of an endpoint has ended: it may be dialled again, for whoever waits and for those that it should have.
+    /// A rest of an endpoint has ended, or what kept it from being dialled: it may be dialled again, for whoever waits and for those that it should have.
     pub(crate) fn rested(&mut self, upstream: UpstreamKey) {
         self.look_for_short(upstream);
         self.wake_upstream(upstream);

@@ -3,7 +3,7 @@
 use crate::config::{Alpn, Protocol, Saturation};
 use crate::key::{ConnId, EndpointId, EndpointKey, EntryKey, LaneKey, UpstreamKey};
 use crate::record::Cause;
-use crate::registry::{Endpoint, Lane, Rank, Registry, Seat, Upstream, Wanted};
+use crate::registry::{Endpoint, Lane, Means, Rank, Registry, Seat, Upstream, Wanted};
 use crate::request::Needs;
 
 /// Where the next request of an entry may go beside the engines that the entry has.
@@ -120,6 +120,9 @@ impl Registry {
         match entry.seats.as_slice() {
             [] if upstream.endpoints().all(|(_, endpoint)| endpoint.is_unresolved()) => Cause::NameTimeout,
             _ if upstream.endpoints().any(others_serve) => Cause::QueueLimit,
+            [] if upstream.endpoints().any(|(_, endpoint)| endpoint.means != Means::Enough) => {
+                Cause::SystemLimit
+            }
             [] if upstream.endpoints().any(|(_, endpoint)| endpoint.is_in_doubt()) => {
                 Cause::ConnectionTimeout
             }
@@ -176,6 +179,9 @@ impl Registry {
     pub(crate) fn register(&mut self, endpoint: EndpointId, entry: Option<EntryKey>, conn: ConnId) {
         let Some(of) = self.endpoint_mut(endpoint) else { return };
         of.connections += 1;
+        if of.means == Means::Doubtful {
+            of.means = Means::Tried;
+        }
         let slow = of.is_in_doubt();
         if let Some(entry) = entry {
             self.seat(entry, Seat { conn, endpoint: endpoint.key, dialling: true, slow });
@@ -257,6 +263,15 @@ impl Registry {
     pub(crate) fn leave_idle(&mut self, endpoint: EndpointId, conn: ConnId) {
         if let Some(endpoint) = self.endpoint_mut(endpoint) {
             endpoint.idle.retain(|&other| other != conn);
+        }
+    }
+
+    /// A connection to the endpoint stands: the system had what it takes. Where that was in doubt, whoever waits may dial again.
+    pub(crate) fn stands(&mut self, endpoint: EndpointId) {
+        let Some(of) = self.endpoint_mut(endpoint) else { return };
+        if matches!(of.means, Means::Doubtful | Means::Tried) {
+            of.means = Means::Enough;
+            self.rested(endpoint.upstream);
         }
     }
 
@@ -371,7 +386,7 @@ impl Upstream {
         }
     }
 
-    /// Whether the endpoint may have one more connection, and it is known where it is. One that takes no more requests has a successor, over HTTP/1.1
+    /// Whether the endpoint may have one more connection, it is known where it is, and the system has what that takes. One that takes no more requests has a successor, over HTTP/1.1
     /// when it has ended: its last request ends with it. Where a connection stands on which no stream is allowed for now, another one would fare no
     /// better.
     pub(super) fn has_room(&self, endpoint: &Endpoint) -> bool {
@@ -380,6 +395,7 @@ impl Upstream {
             Protocol::Http2 => endpoint.serving() < most && endpoint.connections < most.saturating_mul(2),
             Protocol::Http1 => endpoint.connections < most,
         };
-        has_room && !endpoint.is_unresolved() && endpoint.barred == 0
+        let may_dial = matches!(endpoint.means, Means::Enough | Means::Doubtful);
+        has_room && may_dial && !endpoint.is_unresolved() && endpoint.barred == 0
     }
 }

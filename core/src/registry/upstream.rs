@@ -6,7 +6,7 @@ use crate::config::{Balance, EndpointConfig, Protocol, Scope, UpstreamConfig};
 use crate::counters::{EndpointCounters, UpstreamCounters};
 use crate::key::{EndpointKey, EndpointMarker, EntryKey, LaneMarker, Slab};
 use crate::list::List;
-use crate::registry::endpoint::Endpoint;
+use crate::registry::endpoint::{Endpoint, Means};
 use crate::registry::entry::{Lane, Turn};
 use crate::registry::retry::RetryBudget;
 use crate::request::{ByNeeds, Needs};
@@ -202,6 +202,9 @@ impl Upstream {
         endpoint.connections = endpoint.connections.saturating_sub(1);
         endpoint.draining = endpoint.draining.saturating_sub(u32::from(was_draining));
         endpoint.forget_what_was_offered();
+        if endpoint.means == Means::Tried {
+            endpoint.means = Means::Doubtful;
+        }
         self.remove_if_over(key);
     }
 

@@ -40,6 +40,7 @@ impl Loss {
             | Cause::CodingUnsupported
             | Cause::NoTunnel
             | Cause::QueueLimit
+            | Cause::SystemLimit
             | Cause::MemoryLimit
             | Cause::Draining
             | Cause::NameUnresolved

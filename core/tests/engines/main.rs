@@ -7,6 +7,7 @@ mod adoption;
 mod endpoints;
 mod late;
 mod lowered;
+mod means;
 mod memory_bound;
 mod pool;
 mod priorities;

@@ -44,6 +44,10 @@ pub struct Memory {
     greeted: BTreeSet<ConnId>,
     /// Dials are refused.
     pub refuse: bool,
+    /// This system has nothing to dial with.
+    pub exhausted: bool,
+    /// It has no port for this endpoint.
+    pub portless: Option<Address>,
     /// Dials to this endpoint are refused.
     pub dead: Option<Address>,
     pub dials: Vec<Address>,
@@ -89,6 +93,8 @@ impl Memory {
             backend_config: ConnectionConfig::default(),
             greeted: BTreeSet::new(),
             refuse: false,
+            exhausted: false,
+            portless: None,
             dead: None,
             dials: Vec::new(),
             hold_connects: false,
@@ -165,6 +171,13 @@ impl Memory {
                         shuntyard_core::gateway::Closed::ConnectRefused,
                         self.now,
                     );
+                }
+                Action::Connect { conn, target, .. }
+                    if self.exhausted || self.portless.as_ref() == Some(&target) =>
+                {
+                    self.dials.push(target);
+                    let why = shuntyard_core::gateway::Closed::ConnectExhausted;
+                    self.gateway.handle_closed(conn, why, self.now);
                 }
                 Action::Connect { conn, target, .. } => {
                     self.dials.push(target);
@@ -268,12 +281,22 @@ impl Memory {
     }
 
     fn accept_held(&mut self) {
-        for conn in std::mem::take(&mut self.held) {
-            let server = Server::new(self.backend_config.clone(), 2).expect("a valid configuration");
-            let peer = if self.mute_backends { Peer::Mute } else { Peer::Backend(Box::new(server)) };
-            self.peers.insert(conn, peer);
-            self.gateway.handle_connected(conn, Connected::default(), self.now);
-        }
+        std::mem::take(&mut self.held).into_iter().for_each(|conn| self.made(conn));
+    }
+
+    fn made(&mut self, conn: ConnId) {
+        let server = Server::new(self.backend_config.clone(), 2).expect("a valid configuration");
+        let peer = if self.mute_backends { Peer::Mute } else { Peer::Backend(Box::new(server)) };
+        self.peers.insert(conn, peer);
+        self.gateway.handle_connected(conn, Connected::default(), self.now);
+    }
+
+    /// The first of the dials that were held succeeds, and the others are held on.
+    #[allow(dead_code, reason = "not every test binary holds them")]
+    pub fn release_connect(&mut self) {
+        let conn = self.held.remove(0);
+        self.made(conn);
+        self.settle();
     }
 
     /// The dials that were held succeed.

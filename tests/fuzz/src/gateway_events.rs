@@ -253,6 +253,7 @@ impl<'a> Hostile<'a> {
             Closed::Reset,
             Closed::Failed,
             Closed::Tls(TlsFailure::Interrupted),
+            Closed::ConnectExhausted,
         ]);
         self.tell(id, |gateway, now| gateway.handle_closed(id, why, now));
         if self.conns.remove(&id).is_some() {

@@ -20,7 +20,7 @@ use crate::recording::word::Word;
 use crate::{MakeHooks, Notice, Observer};
 
 /// The format of the files. A reader knows its own only.
-pub(crate) const FORMAT: u64 = 6;
+pub(crate) const FORMAT: u64 = 7;
 /// Octets of inputs that are gathered before they are written.
 const CHUNK: usize = 64 << 10;
 /// Inputs are not kept from the file for longer than this: long enough that a busy worker does not write for each of them.

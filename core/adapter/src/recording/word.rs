@@ -321,7 +321,7 @@ enums! {
     Balance { 0 = LeastActive, 1 = RoundRobin }
     HostPattern { 0 = Any, 1 = Exact(host), 2 = Below(host) }
     PathPattern { 0 = Any, 1 = Exact(path), 2 = Prefix(path) }
-    Closed { 0 = ConnectRefused, 1 = ConnectTimedOut, 2 = ConnectFailed, 3 = Reset, 4 = Failed, 5 = Tls(failure) }
+    Closed { 0 = ConnectRefused, 1 = ConnectTimedOut, 2 = ConnectFailed, 3 = Reset, 4 = Failed, 5 = Tls(failure), 6 = ConnectExhausted }
     Command {
         0 = Drain { deadline }, 1 = WallClock(wall), 2 = Resolved { name, port, addresses }, 3 = Configure(config), 4 = Part { listener }
     }
@@ -372,7 +372,7 @@ mod tests {
         .join("\n");
         let mut fold = Fold::default();
         fold.write(shapes.as_bytes());
-        assert_eq!((FORMAT, fold.0), (6, 9_783_784_033_510_416_386), "{shapes}");
+        assert_eq!((FORMAT, fold.0), (7, 4_500_693_101_384_671_322), "{shapes}");
     }
 
     #[test]
@@ -410,6 +410,7 @@ mod tests {
         there_and_back(&Command::Drain { deadline: Duration::from_secs(3) });
         there_and_back(&Command::Resolved { name: "b".into(), port: 9, addresses: vec![inet.into()] });
         there_and_back(&Closed::Failed);
+        there_and_back(&Closed::ConnectExhausted);
         there_and_back(&Closed::Tls(TlsFailure::AlertReceived(48)));
         let tls = TlsFacts {
             server_name: Some("a".into()),
