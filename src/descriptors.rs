@@ -33,21 +33,28 @@ impl Shared {
         Self { workers, own: OWN + guests + passed + workers.get() as u64 * (OF_WORKER + listeners) }
     }
 
-    /// How many clients each worker can serve with `may` descriptors. Backends may need a quarter of what is left for connections.
-    fn clients(self, may: u64, config: &Config) -> u32 {
+    /// How many clients each worker can serve with `may` descriptors, of as many as may come, and how many connections to backends it may have: what is left.
+    /// Those may need a quarter of what there is for connections.
+    fn connections(self, may: u64, config: &Config) -> (u32, u32) {
         let each = may.saturating_sub(self.own) / self.workers.get() as u64;
-        let of = |upstream: &shuntyard_core::config::UpstreamConfig| {
-            let endpoints = upstream.endpoints.iter();
-            endpoints.fold(0, |sum: u64, endpoint| sum + u64::from(upstream.most_connections(endpoint)))
-        };
-        let backends = config.upstreams.iter().map(of).fold(0, u64::saturating_add).min(each / 4);
-        u32::try_from(each - backends).unwrap_or(u32::MAX).max(1)
+        let number = |of: u64| u32::try_from(of).unwrap_or(u32::MAX).max(1);
+        let clients = number(each - needed_by_backends(config).min(each / 4)).min(config.max_fronts);
+        (clients, number(each.saturating_sub(clients.into())))
     }
 }
 
+/// How many connections to backends the configuration allows.
+fn needed_by_backends(config: &Config) -> u64 {
+    let of = |upstream: &shuntyard_core::config::UpstreamConfig| {
+        let endpoints = upstream.endpoints.iter();
+        endpoints.fold(0, |sum: u64, endpoint| sum + u64::from(upstream.most_connections(endpoint)))
+    };
+    config.upstreams.iter().map(of).fold(0, u64::saturating_add)
+}
+
 /// Takes all descriptors that the program may have: many systems begin with fewer, for the sake of programs that use select(2). Where they are too
-/// few for all clients that may come, fewer may: clients that are idle must not take what connections to backends need.
-/// What is to be said of that comes back.
+/// few for all clients that may come, fewer may: clients that are idle must not take what connections to backends need, nor these what clients and the
+/// program itself do. What is to be said of that comes back.
 pub(crate) fn take_all(settings: &mut Settings, shared: Shared) -> Option<Few> {
     let limit = getrlimit(Resource::Nofile);
     let all = Rlimit { current: limit.maximum, ..limit };
@@ -55,39 +62,47 @@ pub(crate) fn take_all(settings: &mut Settings, shared: Shared) -> Option<Few> {
     let may = if setrlimit(Resource::Nofile, all).is_ok() { limit.maximum } else { limit.current };
     let may = may?;
     let config = &mut settings.config;
-    let (asked, fit) = (config.max_fronts, shared.clients(may, config));
-    if fit >= asked {
-        return None;
-    }
-    config.max_fronts = fit;
+    let (asked, needed) = (config.max_fronts, needed_by_backends(config));
+    let (fit, backends) = shared.connections(may, config);
+    (config.max_fronts, config.backends_max) = (fit, backends);
     // A share of what there might have been would be all that there is.
-    if !settings.share_written {
+    if fit < asked && !settings.share_written {
         config.max_fronts_per_client = share_of_client(fit);
     }
-    Some(Few { may, fit, asked, of_client: config.max_fronts_per_client.min(fit) })
+    let of_client = config.max_fronts_per_client.min(fit);
+    let few = fit < asked || u64::from(backends) < needed;
+    few.then_some(Few { may, clients: (fit, asked), of_client, backends: (backends, needed) })
 }
 
-/// There are fewer descriptors than clients may come.
+/// There are fewer descriptors than clients may come, or connections to backends be made: how many fit, and how many were asked for.
 pub(crate) struct Few {
     may: u64,
-    fit: u32,
-    asked: u32,
+    clients: (u32, u32),
     /// What one client may have of them.
     of_client: u32,
+    backends: (u32, u64),
 }
 
 impl Few {
     /// Says so. That is worth a warning only where somebody has asked for so many: the default is more than most systems give.
     pub(crate) fn tell(&self) {
-        let Self { may, fit, asked, of_client } = self;
-        let words = format!(
-            "{may} descriptors are all that the system gives (ulimit -Hn): max_connections is {fit} for each worker, not {asked}, of which one client may \
-             have {of_client}; clients beyond wait to be accepted"
-        );
-        if *asked == Config::new(Vec::new()).max_fronts {
-            tracing::info!("{words}");
-        } else {
+        let Self { may, clients: (fit, asked), of_client, backends: (backends, needed) } = self;
+        let parts = [
+            (fit < asked).then(|| {
+                format!("max_connections is {fit}, not {asked}, of which one client may have {of_client} (clients beyond wait to be accepted)")
+            }),
+            (u64::from(*backends) < *needed).then(|| {
+                format!("backends have {backends} connections, not {needed} (requests beyond wait for one)")
+            }),
+        ];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        let parts = parts.join(", and ");
+        let words =
+            format!("{may} descriptors are all that the system gives (ulimit -Hn): for each worker {parts}");
+        if fit < asked && *asked != Config::new(Vec::new()).max_fronts {
             tracing::warn!("{words}");
+        } else {
+            tracing::info!("{words}");
         }
     }
 }
@@ -102,15 +117,17 @@ mod tests {
     fn backends_keep_what_they_may_need_or_a_quarter() {
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], 9)).into();
         let mut upstream = UpstreamConfig::new("a", vec![address]);
-        let clients = |upstream: &UpstreamConfig, may| {
+        let connections = |upstream: &UpstreamConfig, asked, may| {
             let workers = NonZeroUsize::MIN.saturating_add(1);
-            Shared { workers, own: 100 }.clients(may, &Config::of_upstream(upstream.clone()))
+            let config = Config { max_fronts: asked, ..Config::of_upstream(upstream.clone()) };
+            Shared { workers, own: 100 }.connections(may, &config)
         };
         upstream.connections_max = 10;
-        assert_eq!(clients(&upstream, 2100), 1000 - 20, "as many again may be about to end");
+        assert_eq!(connections(&upstream, 5000, 2100), (980, 20), "as many again may be about to end");
+        assert_eq!(connections(&upstream, 600, 2100), (600, 400), "whoever needs them");
         upstream.connections_max = 10_000;
-        assert_eq!(clients(&upstream, 2100), 750);
-        assert_eq!(clients(&upstream, 50), 1);
-        assert_eq!(clients(&upstream, u64::MAX), u32::MAX);
+        assert_eq!(connections(&upstream, 5000, 2100), (750, 250));
+        assert_eq!(connections(&upstream, 5000, 50), (1, 1));
+        assert_eq!(connections(&upstream, u32::MAX, u64::MAX), (u32::MAX, u32::MAX));
     }
 }

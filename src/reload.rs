@@ -179,9 +179,10 @@ impl Current {
 
     fn reload_file(&self, path: &Path) -> Vec<Told> {
         // Reading may take its time: nobody waits for the state meanwhile.
-        let (records, clients, shared) = {
+        let (records, connections, shared) = {
             let settings = &self.state().settings;
-            (settings.config.records, settings.config.max_fronts, Shared::new(settings))
+            let of = &settings.config;
+            (of.records, (of.max_fronts, of.backends_max), Shared::new(settings))
         };
         let file = config::may_be_read_again(path).map_err(Failure::Refused);
         let next = file.and_then(|()| Settings::new(&self.args)).and_then(|mut next| {
@@ -197,7 +198,8 @@ impl Current {
             self.handle.configure(&next.config).map_err(Failure::Config)?;
             self.trust.set(next.config.forwarding.clone());
             // That it is still so is no news.
-            few.iter().filter(|_| next.config.max_fronts != clients).for_each(Few::tell);
+            let is_news = (next.config.max_fronts, next.config.backends_max) != connections;
+            few.iter().filter(|_| is_news).for_each(Few::tell);
             Ok(next)
         });
         let mut state = self.state();

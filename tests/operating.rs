@@ -10,6 +10,8 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -954,6 +956,67 @@ fn one_client_does_not_take_all_connections() {
     let words =
         "warning: max_connections_per_client is 20, and max_connections 20: one client may take them all\n";
     assert!(output.status.code() == Some(0) && said.contains(words), "{said}");
+}
+
+/// A backend that accepts and never answers, until the test ends; and how many connections it has.
+fn silent_backend() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
+    thread::spawn(move || {
+        let mut held = Vec::new();
+        for client in listener.incoming().map_while(Result::ok) {
+            held.push(client);
+            counted.store(held.len(), Ordering::Relaxed);
+        }
+    });
+    (format!("http://{address}"), count)
+}
+
+/// Connections to backends take no descriptors from clients, nor from the admin address.
+#[test]
+fn silent_backends_leave_descriptors_for_the_admin_address() {
+    let folder = Folder::new("descriptors-of-backends");
+    for adapter in ["mio", "tokio"] {
+        let (backend, count) = silent_backend();
+        let limits = "[limits]\nmax_connections_per_client = 1000\n";
+        let text = [limits, &serving(&[&backend]), "connections = { max_http1 = 2000 }\n"].concat();
+        let file = folder.file("a.toml", &text);
+        let always = ["run", "--adapter", adapter, "--listen", "127.0.0.1:0", "--workers", "1"];
+        let program = shuntyard(&[&always[..], &ADMIN, &["--config", &file]].concat());
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", r#"ulimit -n 200; exec "$@""#, "sh"])
+            .arg(program.get_program())
+            .args(program.get_args());
+        let process = Process::spawn(&mut command);
+        let port = process.find_line("the port", |line| {
+            line.strip_prefix("listening on 127.0.0.1:")?.split(' ').next()?.parse::<u16>().ok()
+        });
+        let asks = |_| {
+            let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+            client
+        };
+        let held: Vec<_> = (0..150).map(asks).collect();
+        let until = Instant::now() + PATIENCE;
+        while count.load(Ordering::Relaxed) < 20 {
+            assert!(Instant::now() < until, "{adapter}: {}", process.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+        // Nothing tells when all of those have asked who will.
+        thread::sleep(Duration::from_millis(300));
+        let admin = admin(&process);
+        assert!(get(admin, "/livez").starts_with("HTTP/1.1 200 "), "{adapter}");
+        let metrics = get(admin, "/metrics");
+        let mut failures =
+            metrics.lines().filter(|line| line.starts_with("shuntyard_backend_dial_failures_total{"));
+        assert!(failures.next().is_some_and(|line| line.ends_with(" 0")), "{adapter}: {metrics}");
+        let connections = count.load(Ordering::Relaxed);
+        assert!(connections <= 50, "{adapter}: {connections} of 200");
+        drop(held);
+    }
 }
 
 #[test]

@@ -59,6 +59,9 @@ pub struct Config {
     /// Client connections at a time of one address, or of one IPv6 network of 64 bits. One more is closed at once. Those that come by Unix
     /// sockets are nobody's. 1 to 10,000,000. Default: 25,000.
     pub max_fronts_per_client: u32,
+    /// Connections to backends at a time, of all upstreams. At so many the one that has been idle longest is closed for whoever needs another; while none is
+    /// idle, requests wait as where an endpoint has all connections that it may have, upstreams in turn. 1 to 4,294,967,295. Default: 4,294,967,295.
+    pub backends_max: u32,
     /// Client connections that may be idle and keep the memory that they work with. Of more, those sleep that have been idle longest: they
     /// keep what HTTP/2 makes both sides remember, and nothing else. 0 to 10,000,000. Default: 256.
     pub fronts_awake: u32,
@@ -141,6 +144,7 @@ impl Config {
             listeners: Vec::new(),
             max_fronts: 100_000,
             max_fronts_per_client: 25_000,
+            backends_max: u32::MAX,
             fronts_awake: 256,
             ledger_octets: 1 << 30,
             ledger_front_octets: 6400 << 10,
@@ -179,6 +183,7 @@ impl Config {
         self.names_agree()?;
         range("max_fronts", self.max_fronts.into(), 1, 10_000_000)?;
         range("max_fronts_per_client", self.max_fronts_per_client.into(), 1, 10_000_000)?;
+        range("backends_max", self.backends_max.into(), 1, u32::MAX.into())?;
         range("fronts_awake", self.fronts_awake.into(), 0, 10_000_000)?;
         range("ledger_octets", self.ledger_octets, u64::from(self.backend.initial_window_size), 1 << 40)?;
         let window = u64::from(self.backend.initial_window_size);
@@ -412,7 +417,7 @@ mod tests {
             told(include_str!("config/timeouts.rs"), &format!("{:?}", Timeouts::default())),
             told(include_str!("config/upstream.rs"), &format!("{upstream:?}")),
         ];
-        assert_eq!(told, [12, 19, 14, 10], "fields whose default is told");
+        assert_eq!(told, [13, 19, 14, 10], "fields whose default is told");
     }
 
     /// How many fields of a source tell their defaults. `values` is what `Debug` makes of the defaults.

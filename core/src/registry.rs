@@ -18,6 +18,7 @@
 mod endpoint;
 mod entry;
 mod minimum;
+mod places;
 mod queue;
 mod retry;
 mod seats;
@@ -50,6 +51,8 @@ pub(crate) struct Registry {
     starved: List<Entry, Starved, EntryMarker>,
     /// Upstreams whose endpoints may have fewer connections than they should.
     short: Vec<UpstreamKey>,
+    /// Connections to backends that there may be.
+    places: places::Places,
     /// Names that were asked for and not answered yet, by port, and for which endpoints.
     asked: Asked,
     /// What happened at upstreams that are gone.

@@ -75,6 +75,7 @@ impl Config {
                 upstream.endpoints.iter().map(|endpoint| u64::from(upstream.most_connections(endpoint)));
             most.fold(sum, u64::saturating_add)
         });
+        let connections = connections.min(self.backends_max.into());
         // They begin with one size, and are doubled up to another.
         let content = in_queues(self.ledger_octets, self.backend.initial_window_size);
         let mut terms = vec![

@@ -200,6 +200,7 @@ impl Gateway {
             Side::Backend(engine) => {
                 self.cancel_deadline(engine.easing);
                 let was_draining = engine.phase() == EnginePhase::Draining;
+                self.registry.leave_place(id);
                 self.registry.connection_gone(engine.endpoint, was_draining);
                 self.cancel_leftovers(engine.leftovers);
             }

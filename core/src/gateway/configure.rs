@@ -17,6 +17,7 @@ impl Gateway {
         for upstream in self.requests.iter().filter_map(|(_, request)| request.awaiting.upstream()) {
             *underway.entry(upstream).or_default() += 1;
         }
+        self.registry.set_places(self.config.backends_max);
         self.registry.configure(&self.config.upstreams, &underway);
         let (registry, account) = (&self.registry, &mut self.account);
         let find = |name: &str| registry.find(name);

@@ -43,12 +43,17 @@ enum Unopened {
 impl Gateway {
     /// Serves the entries for which something has changed. Whoever still waits after that, waits against a deadline.
     pub(super) fn dispatch(&mut self, now: Instant) {
-        self.keep_minimum(now);
-        // Whoever waits for a backend of a special kind hands on what it cannot use; once around all is enough.
-        let mut in_vain = 0;
-        while let Some(entry) = self.registry.next_ready() {
-            let hands_on = in_vain < self.registry.entry_count();
-            in_vain = if self.serve(entry, hands_on, now) { 0 } else { in_vain + 1 };
+        loop {
+            self.keep_minimum(now);
+            // Whoever waits for a backend of a special kind hands on what it cannot use; once around all is enough.
+            let mut in_vain = 0;
+            while let Some(entry) = self.registry.next_ready() {
+                let hands_on = in_vain < self.registry.entry_count();
+                in_vain = if self.serve(entry, hands_on, now) { 0 } else { in_vain + 1 };
+            }
+            if !self.offer_place(now) {
+                break;
+            }
         }
         self.watch_who_stays(now);
     }
@@ -124,13 +129,14 @@ impl Gateway {
         let idle = match self.registry.better_way(entry, best.map(|((rank, _), _)| rank), wanted, has_slot) {
             Some(Way::Adopt(endpoint, conn)) => Some((endpoint, conn)),
             Some(Way::Dial(endpoint)) => {
-                self.dial_for(entry, endpoint, now);
+                let dialled = self.dial_for(entry, endpoint, now);
                 // Until that stands, or has come to nothing, another will do that stands already.
                 let has_slot = |conn| self.is_fit(conn, wanted, true);
                 let idle =
                     if best.is_none() { self.registry.idle_way(entry, wanted, has_slot) } else { None };
                 // One that could not be reached the last time is not the only one that is tried.
-                if best.is_none() && idle.is_none() && self.registry.is_in_doubt(entry, endpoint) {
+                let next = best.is_none() && idle.is_none() && dialled;
+                if next && self.registry.is_in_doubt(entry, endpoint) {
                     return self.engine_for(entry, wanted, adopted, now);
                 }
                 idle
@@ -224,6 +230,9 @@ impl Gateway {
 
     /// No engine has a slot: one more is ordered, or those who wait are told, or they wait. Says whether they were told.
     fn saturated(&mut self, entry: EntryKey, key: RequestKey, wanted: Wanted, now: Instant) -> bool {
+        if self.registry.awaits_place(entry) {
+            self.make_place(now);
+        }
         if self.registry.is_refused(entry) && !self.is_strained(entry) {
             match wanted.needs {
                 Needs::Anything => self.fail_queue(entry, Cause::QueueLimit, now),
@@ -237,19 +246,25 @@ impl Gateway {
             self.resolve_for(entry);
             return false;
         };
-        self.dial_for(entry, endpoint, now);
+        let mut dialled = self.dial_for(entry, endpoint, now);
         // Where each request needs a connection of its own, those behind it do not wait for one another.
         let wanted = Wanted { avoid: None, ..wanted };
-        while let Some(endpoint) = self.registry.last_resort(entry, wanted, true) {
-            self.dial_for(entry, endpoint, now);
+        while dialled && let Some(endpoint) = self.registry.last_resort(entry, wanted, true) {
+            dialled = self.dial_for(entry, endpoint, now);
         }
         false
     }
 
-    fn dial_for(&mut self, entry: EntryKey, endpoint: EndpointKey, now: Instant) {
-        if let Some(upstream) = self.registry.entry(entry).map(|entry| entry.upstream) {
+    /// Orders a connection, if there is a place for it. Says whether there is.
+    fn dial_for(&mut self, entry: EntryKey, endpoint: EndpointKey, now: Instant) -> bool {
+        let Some(upstream) = self.registry.entry(entry).map(|entry| entry.upstream) else { return false };
+        let has_place = self.registry.has_place(upstream);
+        if has_place {
             self.dial(EndpointId { upstream, key: endpoint }, Some(entry), now);
+        } else {
+            self.registry.await_place(upstream);
         }
+        has_place
     }
 
     /// Everybody in the queue is told.

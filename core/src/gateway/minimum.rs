@@ -14,6 +14,10 @@ impl Gateway {
                 continue;
             }
             for key in self.registry.short_endpoints(upstream) {
+                if !self.registry.has_spare_place() {
+                    self.registry.stay_short(upstream);
+                    break;
+                }
                 self.dial(EndpointId { upstream, key }, None, now);
             }
         }

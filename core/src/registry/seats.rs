@@ -119,7 +119,7 @@ impl Registry {
         let others_serve = |(key, of): (_, &Endpoint)| of.is_at_work() && !entry.has_engine_at(key);
         match entry.seats.as_slice() {
             [] if upstream.endpoints().all(|(_, endpoint)| endpoint.is_unresolved()) => Cause::NameTimeout,
-            _ if upstream.endpoints().any(others_serve) => Cause::QueueLimit,
+            _ if upstream.awaits_place || upstream.endpoints().any(others_serve) => Cause::QueueLimit,
             [] if upstream.endpoints().any(|(_, endpoint)| endpoint.means != Means::Enough) => {
                 Cause::SystemLimit
             }
@@ -166,7 +166,8 @@ impl Registry {
     pub(crate) fn is_refused(&self, entry: EntryKey) -> bool {
         let Some(entry) = self.entries.get(entry) else { return false };
         let Some(upstream) = self.upstreams.get(entry.upstream) else { return false };
-        let is_full = if entry.seats.is_empty() { upstream.is_full() } else { entry.dials() == 0 };
+        let is_full =
+            if entry.seats.is_empty() { upstream.is_full(!self.is_place_near()) } else { entry.dials() == 0 };
         is_full && upstream.config().on_saturation == Saturation::Refuse
     }
 
@@ -177,6 +178,7 @@ impl Registry {
 
     /// A connection was ordered, for an engine of the entry or for whoever needs it next.
     pub(crate) fn register(&mut self, endpoint: EndpointId, entry: Option<EntryKey>, conn: ConnId) {
+        self.places.take();
         let Some(of) = self.endpoint_mut(endpoint) else { return };
         of.connections += 1;
         if of.means == Means::Doubtful {
@@ -352,11 +354,12 @@ impl Upstream {
             .any(|(_, endpoint)| !endpoint.idle.is_empty() || (!endpoint.resting && self.has_room(endpoint)))
     }
 
-    /// Whether there is nothing for anybody who has no engine, and nothing will be before a connection goes that is needed.
-    fn is_full(&self) -> bool {
+    /// Whether there is nothing for anybody who has no engine, and nothing will be before a connection goes that is needed; `all_taken`: there is no place for
+    /// any other in any case.
+    fn is_full(&self, all_taken: bool) -> bool {
         let is_full = |endpoint: &Endpoint| {
             !endpoint.is_unresolved()
-                && !self.has_room(endpoint)
+                && (all_taken || !self.has_room(endpoint))
                 && !endpoint.has_unseated()
                 && !self.will_have_room(endpoint)
         };

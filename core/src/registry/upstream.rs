@@ -50,6 +50,8 @@ pub(crate) struct Upstream {
     pub(super) retries: RetryBudget,
     /// It stands among those whose endpoints may have fewer connections than they should.
     pub(super) short: bool,
+    /// It stands among those that wait for a place.
+    pub(super) awaits_place: bool,
     /// A new configuration has it no more: what it has is finished.
     pub(super) retired: bool,
     /// Then: its requests that have not ended. Each may come back to be sent again.
@@ -76,6 +78,7 @@ impl Upstream {
             queued: 0,
             retries: RetryBudget::default(),
             short: false,
+            awaits_place: false,
             retired: false,
             underway: 0,
             counters: UpstreamCounters::default(),

@@ -9,6 +9,7 @@ mod late;
 mod lowered;
 mod means;
 mod memory_bound;
+mod places;
 mod pool;
 mod priorities;
 mod queue;

@@ -430,6 +430,7 @@ fn config(octets: &mut Octets<'_>) -> Config {
     config.ledger_octets = octets.pick(&[1 << 30, 65_535, 200_000]).max(least);
     config.upload_ledger_octets = octets.pick(&[1 << 30, 0, 65_535]);
     config.max_fronts = octets.pick(&[100, 1, 3]);
+    config.backends_max = octets.pick(&[u32::MAX, 1, 2]);
     config.recv_buffer_octets = octets.pick(&[33 << 10, 256 << 10]);
     // Tunnels, and a backend that may speak HTTP/1.1.
     for route in &mut config.routes {

@@ -55,7 +55,7 @@ fields!(UpstreamConfig, words: name endpoints balance share on_saturation connec
     assumed_streams queue_max queue_timeout, parts: retry, elsewhere: );
 fields!(RouteConfig, words: name host path upstream authority map_back replace_errors timeout upgrades connect, parts: ,
     elsewhere: request_headers response_headers);
-fields!(Config, words: http1 http2 max_fronts max_fronts_per_client fronts_awake ledger_octets ledger_front_octets replay_ledger_octets replay_front_octets upload_ledger_octets head_ledger_octets recv_buffer_octets via via_in_responses records,
+fields!(Config, words: http1 http2 max_fronts max_fronts_per_client backends_max fronts_awake ledger_octets ledger_front_octets replay_ledger_octets replay_front_octets upload_ledger_octets head_ledger_octets recv_buffer_octets via via_in_responses records,
     parts: front backend timeouts forwarding, elsewhere: upstreams routes listeners);
 fields!(ForwardingConfig, words: x_forwarded forwarded obfuscate trusted, parts: , elsewhere: );
 fields!(AdapterPlan, words: eager write_max read_max hostile late spurious, parts: , elsewhere: );
