@@ -579,8 +579,12 @@ fn n1_n2_each_limit_alone() {
     ] {
         assert_breaks(id, seen(over, View::default()).map(drop));
     }
-    let crowd = View { fronts: config.max_fronts as usize + 1, ..View::default() };
-    assert_breaks("N2", seen(none, crowd).map(drop));
+    for crowd in [
+        View { fronts: config.max_fronts as usize + 1, ..View::default() },
+        View { backends: config.backends_max as usize + 1, ..View::default() },
+    ] {
+        assert_breaks("N2", seen(none, crowd).map(drop));
+    }
 }
 
 #[test]

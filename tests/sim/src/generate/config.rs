@@ -47,6 +47,9 @@ pub(super) fn draw(config: &mut Config, seed: u64, backends: &[Backend], faults:
     if is_short {
         config.timeouts.backend_age = Duration::from_millis(age);
     }
+    if faults.has(Kind::Tight) {
+        config.backends_max = *choices.pick(&[u32::MAX, 1, 2, 4]);
+    }
 }
 
 fn connection(connection: &mut ConnectionConfig, choices: &mut Choices) {

@@ -47,7 +47,7 @@ fn rests_or_pauses(scene: &Scene<'_>) -> bool {
         || scene.ledger.active.iter().any(again)
 }
 
-/// E4 once more, for requests that were with no backend yet and may be with any: where an endpoint has room for a connection, connections that go away are nobody to wait for.
+/// E4 once more, for requests that were with no backend yet and may be with any: where an endpoint and the gateway have room for a connection, connections that go away are nobody to wait for.
 /// (An earlier version counted them, and could not see that a queue was forgotten with the engine that GOAWAY took away.)
 fn e4_who_waits_has_somebody(scene: &mut Scene<'_>) -> Result<(), Violation> {
     let (view, ledger, police) = (scene.view, scene.ledger, scene.police);
@@ -58,6 +58,7 @@ fn e4_who_waits_has_somebody(scene: &mut Scene<'_>) -> Result<(), Violation> {
     };
     if view.queued == 0
         || view.engines > 0
+        || view.backends >= scene.config.backends_max as usize
         || scene.draining
         || scene.late
         || !has_memory(scene)

@@ -52,13 +52,14 @@ fn n1_each_ledger_and_each_share(scene: &mut Scene<'_>) -> Result<(), Violation>
     scene.checks.check("N1", view.reserved_octets == sum, || format!("{view:?}, {seen:?}"))
 }
 
-/// **N2**: connections of clients, of all and of one, and streams on each. (A stream beyond the limit is refused, whether its client has read our
+/// **N2**: connections of clients, of all and of one, connections to backends, and streams of each client. (A stream beyond the limit is refused, whether its client has read our
 /// SETTINGS or not, so none is counted.)
 fn n2_connections_and_streams(scene: &mut Scene<'_>) -> Result<(), Violation> {
     let (view, seen, config) = (scene.view, scene.seen, scene.config);
     for (what, are, most) in [
         ("connections of clients", view.fronts, config.max_fronts),
         ("connections of one client", seen.client_fronts as usize, config.max_fronts_per_client),
+        ("connections to backends", view.backends, config.backends_max),
         ("streams of one client", seen.front_streams, config.front.max_concurrent_streams),
     ] {
         scene
