@@ -9,6 +9,7 @@ use http::Request;
 use memory::Memory;
 use memory::talk::{answer_all, ask, events, get};
 use shuntyard_core::config::{Config, ConnectionConfig, Scope};
+use shuntyard_core::gateway::Command;
 use shuntyard_core::h2::Protocol;
 use shuntyard_core::key::ConnId;
 
@@ -159,4 +160,28 @@ fn n4_idle_connections_are_not_offered_to_each_who_cannot_use_them() {
         cost_of_a_request(&mut memory, client)
     };
     same("tunnels beside idle connections", cost(10), cost(10_000));
+}
+
+/// A drain tells backends once, however many of them there are to go.
+#[test]
+fn n4_the_end_of_a_drain_is_no_square() {
+    let cost = |backends: u32| {
+        let mut memory = Memory::new(|config: &mut Config| {
+            config.upstreams[0].endpoints[0].protocol = shuntyard_core::config::Protocol::Http1;
+            config.upstreams[0].connections_min = backends;
+            config.upstreams[0].http1_connections_max = backends;
+        });
+        memory.mute_backends = true;
+        memory.wait(core::time::Duration::from_secs(1));
+        memory.settle();
+        assert_eq!(memory.backends().len(), backends as usize);
+        let before = memory.gateway.work();
+        let deadline = core::time::Duration::from_secs(30);
+        memory.gateway.handle_command(Command::Drain { deadline }, memory.now);
+        memory.settle();
+        memory.wait(deadline);
+        assert_eq!(memory.drained, Some(0));
+        (memory.gateway.work() - before) / u64::from(backends)
+    };
+    same("connections to backends in a drain", cost(100), cost(1_000));
 }

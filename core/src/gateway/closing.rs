@@ -22,7 +22,7 @@ pub(super) struct Drain {
     /// Connections of clients that were cut with streams open, or with output that had not left.
     cut: u32,
     reported: bool,
-    /// Backends are being closed.
+    /// Backends have been told.
     closing: bool,
 }
 
@@ -301,13 +301,14 @@ impl Gateway {
     /// Backends go when the last client has gone; with the last backend the drain is over.
     pub(super) fn go_on_draining(&mut self, now: Instant) {
         let Some(drain) = &mut self.drain else { return };
-        // Those that are closed below come here, too.
-        if self.fronts > 0 || !self.requests.is_empty() || core::mem::replace(&mut drain.closing, true) {
+        if self.fronts > 0 || !self.requests.is_empty() {
             return;
         }
-        self.close_backends(now);
+        // Once: nobody dials any more, and each of them comes here when it is gone.
+        if !core::mem::replace(&mut drain.closing, true) {
+            self.close_backends(now);
+        }
         let Some(drain) = &mut self.drain else { return };
-        drain.closing = false;
         if self.conns.is_empty() && !core::mem::replace(&mut drain.reported, true) {
             let cut = drain.cut;
             self.actions.push_back(Action::Drained { cut });
@@ -317,6 +318,7 @@ impl Gateway {
 
     fn close_backends(&mut self, now: Instant) {
         for id in self.conn_ids() {
+            self.work.steps(1);
             let Some(entry) = self.conns.get(id) else { continue };
             let life = entry.life;
             self.retire_engine(id, Cause::Draining, now);

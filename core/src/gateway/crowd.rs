@@ -11,7 +11,7 @@ use crate::gateway::{ConnId, Gateway};
 use crate::key::UpstreamKey;
 use crate::request::RequestKey;
 
-/// Of the clients that wait for memory so many are looked at each time that some is given back.
+/// Of the clients that wait for memory so many are looked at each time that some is given back, or as many as may have their first window of that.
 const LOOKED_AT: usize = 8;
 
 /// What clients have of what is scarce.
@@ -151,18 +151,19 @@ impl Gateway {
         }
     }
 
-    /// Memory of the ledger is free, whoever's it was. Of the clients that wait for some the next few are looked at, or all connections once half of it is free.
+    /// So much memory of the ledger is free, whoever's it was. Of the clients that wait for some the next few are looked at, or all connections once half of it is free.
     #[inline]
-    pub(super) fn wake_crowd(&mut self) {
+    pub(super) fn wake_crowd(&mut self, octets: u32) {
         if !self.clients.crowd.waiting.is_empty() {
-            self.look_at_waiting();
+            self.look_at_waiting(octets);
         }
     }
 
     #[cold]
-    fn look_at_waiting(&mut self) {
+    fn look_at_waiting(&mut self, octets: u32) {
+        let windows = octets / self.backend_config.initial_window_size.max(1);
         let all = || self.clients.crowd.waiting.values().map(|waiting| waiting.fronts.len()).sum();
-        let mut looks = if self.ledger.is_half_taken() { LOOKED_AT } else { all() };
+        let mut looks = if self.ledger.is_half_taken() { LOOKED_AT.max(windows as usize) } else { all() };
         while looks > 0
             && let Some(client) = self.clients.crowd.next_waiting()
         {

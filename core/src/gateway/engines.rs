@@ -166,6 +166,8 @@ impl Gateway {
         // Who is sent away, for its age or because nobody wants it, has not gone by itself.
         let sent_away = cause == Cause::Draining;
         let in_vain = !sent_away && is_in_vain(entry, now);
+        let is_unheard = matches!(entry.session, Session::H1(_)) && is_unheard(entry);
+        let broken_off = !in_vain && is_unheard && entry.session.traffic().resets_sent > 0;
         // What becomes of those that are still open decides.
         let undecided = !sent_away && !in_vain && entry.session.open_streams() > 0;
         let Some(engine) = entry.engine_mut() else { return };
@@ -180,8 +182,8 @@ impl Gateway {
         if idle {
             self.registry.leave_idle(endpoint, conn);
         }
-        // What is sent away says nothing of the endpoint.
-        let tells = !again && !dialling && !undecided && !sent_away;
+        // What is sent away says nothing of the endpoint, nor what was broken off here before it had said a word.
+        let tells = !again && !dialling && !undecided && !sent_away && !broken_off;
         let in_vain = tells && self.ended_in_vain(endpoint, in_vain);
         // What nobody wants any more has not failed.
         let retired = self.registry.endpoint(endpoint).is_none_or(|of| of.retired);
@@ -242,11 +244,9 @@ impl Gateway {
     /// was of no use.
     pub(super) fn lost_unheard(&mut self, conn: ConnId, cause: Cause) {
         let broke = matches!(cause, Cause::ConnectionTerminated | Cause::Tls(_));
-        let is_unheard = |entry: &&mut Conn| {
-            let is_silent = entry.session.traffic().recv_octets == 0 && entry.inbox.is_empty();
-            broke && is_silent && matches!(entry.session, Session::H1(_))
-        };
-        if let Some(engine) = self.conns.get_mut(conn).filter(is_unheard).and_then(Conn::engine_mut) {
+        let is_of_no_use =
+            |entry: &&mut Conn| broke && is_unheard(entry) && matches!(entry.session, Session::H1(_));
+        if let Some(engine) = self.conns.get_mut(conn).filter(is_of_no_use).and_then(Conn::engine_mut) {
             engine.in_vain = engine.in_vain.saturating_add(1);
         }
     }
@@ -411,4 +411,9 @@ fn is_in_vain(entry: &Conn, now: Instant) -> bool {
     let Side::Backend(engine) = &entry.side else { return false };
     let unused = entry.session.traffic().requests <= u64::from(engine.in_vain);
     unused && now.saturating_since(entry.since) < IN_VAIN_WITHIN
+}
+
+/// Whether the backend has never said a word on the connection.
+fn is_unheard(entry: &Conn) -> bool {
+    entry.session.traffic().recv_octets == 0 && entry.inbox.is_empty()
 }

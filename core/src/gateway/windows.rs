@@ -46,6 +46,7 @@ impl Gateway {
     /// looked at.
     pub(super) fn give_back(&mut self, front: ConnId, reservation: impl Into<Reservation>) {
         let reservation = reservation.into();
+        let octets = reservation.octets();
         if let Some(Side::Front { reserved, held, lanes, peer, .. }) =
             self.conns.get_mut(front).map(|entry| &mut entry.side)
         {
@@ -56,7 +57,7 @@ impl Gateway {
             }
         }
         self.ledger.give_back(reservation);
-        self.wake_crowd();
+        self.wake_crowd(octets);
         self.registry.feed();
     }
 

@@ -285,14 +285,19 @@ impl Registry {
         seat: Seat,
         (streams_max, tunnels, head_max): (Option<u32>, bool, Option<u32>),
     ) {
+        let mut rest_ends = false;
         if let Some(endpoint) = self.endpoint_mut(EndpointId { upstream, key: seat.endpoint }) {
             endpoint.tunnels = Some(tunnels || endpoint.offering > 0);
             endpoint.streams_max = Some(streams_max.unwrap_or(u32::MAX));
             endpoint.head_max = head_max;
             if seat.dialling {
-                endpoint.succeeded();
+                rest_ends = endpoint.succeeded();
                 self.look_for_short(upstream);
             }
+        }
+        // Others may have waited for the end of that.
+        if rest_ends {
+            self.rested(upstream);
         }
         if let Some(entry) = entry {
             let seats = self.entries.get_mut(entry).map(|entry| &mut entry.seats);

@@ -194,6 +194,13 @@ fn http1(config: &mut Config) {
     config.upstreams[0].endpoints[0].protocol = Protocol::Http1;
 }
 
+fn two_of_http1(config: &mut Config) {
+    http1(config);
+    let other: core::net::SocketAddr = "127.0.0.1:9001".parse().expect("an address");
+    let other = EndpointConfig { protocol: Protocol::Http1, ..Address::from(other).into() };
+    config.upstreams[0].endpoints.push(other);
+}
+
 #[test]
 fn an_endpoint_of_http1_whose_connections_end_in_vain_rests() {
     for (what, end) in HTTP1_ENDS {
@@ -239,12 +246,7 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 #[test]
 fn an_endpoint_of_http1_that_ends_in_vain_is_passed_over() {
     for (what, end) in HTTP1_ENDS {
-        let (mut memory, client) = with_client(|config| {
-            http1(config);
-            let other: core::net::SocketAddr = "127.0.0.1:9001".parse().expect("an address");
-            let other = EndpointConfig { protocol: Protocol::Http1, ..Address::from(other).into() };
-            config.upstreams[0].endpoints.push(other);
-        });
+        let (mut memory, client) = with_client(two_of_http1);
         memory.mute_backends = true;
         for n in 0..100 {
             let dials = memory.dials.len();
@@ -264,6 +266,36 @@ fn an_endpoint_of_http1_that_ends_in_vain_is_passed_over() {
             assert_eq!(statuses(&mut memory, client), [expected], "{what}, {n}");
         }
     }
+}
+
+/// One that a client has given up before the backend said a word makes up for nothing.
+#[test]
+fn an_endpoint_of_http1_that_ends_in_vain_is_passed_over_whoever_gives_up_between() {
+    let (mut memory, client) = with_client(two_of_http1);
+    memory.mute_backends = true;
+    let (mut failed, mut served) = (0, 0);
+    for n in 0..100 {
+        let dials = memory.dials.len();
+        let stream = send(&mut memory, client, Method::POST, "/", b"once");
+        let is_useless = memory.dials.get(dials).is_some_and(|at| at.to_string() == "127.0.0.1:9000");
+        for conn in memory.backends() {
+            if memory.sent_to(conn).is_empty() {
+                continue;
+            }
+            if is_useless && n % 4 == 3 {
+                memory.client(client).reset(stream, ErrorCode::CANCEL);
+                memory.settle();
+            } else if is_useless {
+                memory.kill(conn);
+            } else {
+                memory.inject(conn, ANSWER);
+            }
+        }
+        for status in statuses(&mut memory, client) {
+            *(if status == 502 { &mut failed } else { &mut served }) += 1;
+        }
+    }
+    assert!(failed <= 4 && served >= 90, "{failed} failed, {served} served");
 }
 
 /// A word of an answer, an answer before it, or a while that it stood: then it was of some use.
