@@ -410,6 +410,7 @@ const fn key(limit: Limit) -> &'static str {
         Limit::FrontsPerClient => "max_connections_per_client",
         Limit::Queue => "queue.max",
         Limit::Ledger => "response_memory",
+        Limit::Share => "response_memory_per_client",
         Limit::UploadLedger => "request_memory",
         Limit::Heads => "head_memory",
         Limit::RequestHead => "max_header_list_size",

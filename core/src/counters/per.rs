@@ -119,6 +119,8 @@ pub enum Limit {
     Queue,
     /// `ledger_octets`: a request stayed frozen for want of memory.
     Ledger,
+    /// `ledger_front_octets`, or all of the ledger that one client may have: its requests wait, for 503 if that takes too long.
+    Share,
     /// `upload_ledger_octets`: a request's content has no memory of its own.
     UploadLedger,
     /// `head_ledger_octets`: a request was answered 503, or trailers found no memory.
@@ -129,11 +131,12 @@ pub enum Limit {
 
 impl Limit {
     /// Every limit.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Fronts,
         Self::FrontsPerClient,
         Self::Queue,
         Self::Ledger,
+        Self::Share,
         Self::UploadLedger,
         Self::Heads,
         Self::RequestHead,
@@ -148,6 +151,7 @@ impl Limit {
             | Self::FrontsPerClient
             | Self::Queue
             | Self::Ledger
+            | Self::Share
             | Self::UploadLedger
             | Self::Heads => Doing::Gateway,
         }
@@ -160,6 +164,7 @@ impl Limit {
             Self::FrontsPerClient => "max_fronts_per_client",
             Self::Queue => "queue_max",
             Self::Ledger => "ledger_octets",
+            Self::Share => "ledger_front_octets",
             Self::UploadLedger => "upload_ledger_octets",
             Self::Heads => "head_ledger_octets",
             Self::RequestHead => "max_header_list_size",

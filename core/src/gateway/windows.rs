@@ -1,5 +1,6 @@
 //! Windows that backends are given, and the memory for them: the worker's ledger, with a share for each client.
 
+use crate::counters::Limit;
 use crate::gateway::clients::client;
 use crate::gateway::conn::Side;
 use crate::gateway::{ConnId, Gateway};
@@ -37,7 +38,9 @@ impl Gateway {
         if let Some(Side::Front { held, .. }) = self.conns.get_mut(front).map(|entry| &mut entry.side)
             && let Some(lane) = lane
         {
-            *held = true;
+            if !core::mem::replace(held, true) {
+                self.account.hit(Limit::Share);
+            }
             self.registry.hold(lane);
         }
     }
@@ -62,7 +65,7 @@ impl Gateway {
     }
 
     /// Content that the client takes as fast as it comes gets a larger window: twice as large each time that twice the
-    /// window has passed [soon](FAST) enough, where half of the ledger and all but the last of the client's share have memory for it: the rest is for
+    /// window has passed [soon](FAST) enough, where half of the ledger and half of the client's share have memory for it: the rest is for
     /// requests to come. What limits such a stream is the window, or the backend, which a larger window does not hurt.
     pub(super) fn widen_for_fast_client(&mut self, key: RequestKey, now: Instant) {
         let max = self.backend_config.stream_window_max;
@@ -89,8 +92,8 @@ impl Gateway {
         }
         let Some(front) = self.requests.get(key).map(|request| request.awaiting.front) else { return };
         let waits = self.conns.get(front.conn).is_none_or(|entry| entry.session.queued(front.stream) > 0);
-        // An eighth of the share is for further requests.
-        let spared = u32::try_from(self.config.ledger_front_octets / 8).unwrap_or(u32::MAX);
+        // Half of the share is for further requests: what a window has grown by comes back with the end of its stream alone.
+        let spared = u32::try_from(self.config.ledger_front_octets / 2).unwrap_or(u32::MAX);
         if waits || !self.share_allows(front.conn, by.saturating_add(spared)) {
             return;
         }

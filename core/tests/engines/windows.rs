@@ -94,6 +94,32 @@ fn b44_f39_windows_that_grow_leave_half_of_the_memory_to_requests_to_come() {
     assert_eq!(memory.gateway.view().frozen, 0);
 }
 
+/// So do those of one client, of its share: it asks for more beside what it takes fast. What it may not have yet is counted.
+#[test]
+fn b44_windows_that_grow_leave_half_of_a_share_to_further_requests() {
+    let mut memory = Memory::new(|_| {});
+    let client = memory.connect(roomy());
+    let streams: Vec<_> = (0..6).map(|n| begun(&mut memory, client, &format!("/fast/{n}"))).collect();
+    for _ in 0..400 {
+        for &(stream, backend, at) in &streams {
+            memory.backend(backend).send_data(at, &[7; 30_000], false).expect("an open stream");
+            take(&mut memory, client, stream);
+        }
+    }
+    let share = memory.config().ledger_front_octets;
+    let reserved = memory.gateway.view().reserved_octets;
+    assert!((share / 4..=share / 2).contains(&reserved), "{reserved}");
+    let limit = |memory: &Memory| memory.gateway.snapshot(0, memory.now).limits[Limit::Share as usize];
+    for n in 0..40 {
+        ask(&mut memory, client, &format!("/{n}"));
+    }
+    assert_eq!((memory.gateway.view().frozen, limit(&memory)), (0, 0));
+    for n in 0..40 {
+        ask(&mut memory, client, &format!("/more/{n}"));
+    }
+    assert!(memory.gateway.view().frozen > 0 && limit(&memory) == 1);
+}
+
 /// A response behind others on its connection is not ended for that, as long as its client takes those.
 #[test]
 fn b65_a_response_that_waits_for_its_turn_is_not_late() {
