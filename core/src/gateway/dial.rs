@@ -1,12 +1,13 @@
 //! Connections to backends are ordered, and do not keep those who wait from being served elsewhere for long.
 
 use crate::config::Protocol;
-use crate::engine::Engine;
+use crate::engine::{Engine, EnginePhase};
 use crate::gateway::conn::{Conn, Life, Side};
 use crate::gateway::due::Kind;
 use crate::gateway::{Action, ConnId, Gateway, Secure};
 use crate::h2::Role;
 use crate::key::{EndpointId, EntryKey};
+use crate::record::Cause;
 use crate::session::Session;
 use crate::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ const SLOW: Duration = Duration::from_millis(500);
 impl Gateway {
     /// Orders a connection, for an engine of the entry, or for whoever needs it next.
     pub(super) fn dial(&mut self, endpoint: EndpointId, entry: Option<EntryKey>, now: Instant) {
+        self.make_room_at(endpoint, now);
         let cap = self.registry.streams_cap(endpoint.upstream);
         let assumed = self.registry.upstream(endpoint.upstream).map_or(0, |of| of.config().assumed_streams);
         let Some(of) = self.registry.endpoint_mut(endpoint) else { return };
@@ -43,6 +45,27 @@ impl Gateway {
         let name = || self.registry.upstream(endpoint.upstream).map(|of| of.config().name.clone());
         let secure = tls.and_then(|(alpn, host)| Some(Secure { upstream: name()?, host, alpn }));
         self.actions.push_back(Action::Connect { conn, target, secure });
+    }
+
+    /// Where as many connections take their leave as there may be, and none serves, the one goes that was ordered first: what it still carries would keep
+    /// everybody else from being served. They are looked for one by one, which is as rare as that.
+    fn make_room_at(&mut self, endpoint: EndpointId, now: Instant) {
+        let of = self.registry.upstream(endpoint.upstream).zip(self.registry.endpoint(endpoint));
+        if !of.is_some_and(|(upstream, of)| upstream.makes_room(of)) {
+            return;
+        }
+        self.work.steps(1);
+        let leaving = self.conns.iter().filter_map(|(id, entry)| match &entry.side {
+            Side::Backend(engine)
+                if engine.endpoint == endpoint && engine.phase() == EnginePhase::Draining =>
+            {
+                Some((engine.number, id))
+            }
+            Side::Backend(_) | Side::Front { .. } => None,
+        });
+        if let Some((_, id)) = leaving.min_by_key(|&(number, _)| number) {
+            self.cut_conn(id, Cause::ConnectionTerminated, now);
+        }
     }
 
     /// Arms the deadline for what a backend owes before it can be asked for anything.

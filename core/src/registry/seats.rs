@@ -45,7 +45,9 @@ impl Registry {
                     return Some((rank, Way::Adopt(key, conn)));
                 }
                 let may_dial = !endpoint.resting && !enough_dials && !entry.has_engine_at(key);
-                (may_dial && upstream.has_room(endpoint)).then_some((rank, Way::Dial(key)))
+                let has_room =
+                    upstream.has_room(endpoint) || (best.is_none() && upstream.makes_room(endpoint));
+                (may_dial && has_room).then_some((rank, Way::Dial(key)))
             })
             // Among equals one that stands comes before one that is to be made.
             .min_by_key(|&((load, place), way)| (load, matches!(way, Way::Dial(_)), place))
@@ -90,7 +92,8 @@ impl Registry {
         let all_have_dials = !deserted && entry.dials() >= entry.queued;
         upstream
             .ranked(wanted)
-            .filter(|(_, _, endpoint)| (deserted || !endpoint.resting) && upstream.has_room(endpoint))
+            .filter(|(_, _, endpoint)| deserted || !endpoint.resting)
+            .filter(|(_, _, endpoint)| upstream.has_room(endpoint) || upstream.makes_room(endpoint))
             .filter(|(_, _, endpoint)| !one_stream_each || upstream.has_one_stream_each(endpoint))
             .map(|(rank, key, endpoint)| (rank, key, endpoint, entry.dials_at(key)))
             .filter(|&(_, _, endpoint, dialling)| deserted || dialling < upstream.dials_max(endpoint))
@@ -354,9 +357,10 @@ impl Upstream {
     /// Whether there is something for a request with these needs whose entry has no engine at all: a connection that is idle,
     /// or one that can be made.
     pub(super) fn offers(&self, needs: Needs) -> bool {
-        self.endpoints()
-            .filter(|(_, endpoint)| endpoint.serves(needs, 0))
-            .any(|(_, endpoint)| !endpoint.idle.is_empty() || (!endpoint.resting && self.has_room(endpoint)))
+        self.endpoints().filter(|(_, endpoint)| endpoint.serves(needs, 0)).any(|(_, endpoint)| {
+            let has_room = self.has_room(endpoint) || self.makes_room(endpoint);
+            !endpoint.idle.is_empty() || (!endpoint.resting && has_room)
+        })
     }
 
     /// Whether there is nothing for anybody who has no engine, and nothing will be before a connection goes that is needed; `all_taken`: there is no place for
@@ -364,7 +368,7 @@ impl Upstream {
     fn is_full(&self, all_taken: bool) -> bool {
         let is_full = |endpoint: &Endpoint| {
             !endpoint.is_unresolved()
-                && (all_taken || !self.has_room(endpoint))
+                && (all_taken || !(self.has_room(endpoint) || self.makes_room(endpoint)))
                 && !endpoint.has_unseated()
                 && !self.will_have_room(endpoint)
         };
@@ -403,7 +407,19 @@ impl Upstream {
             Protocol::Http2 => endpoint.serving() < most && endpoint.connections < most.saturating_mul(2),
             Protocol::Http1 => endpoint.connections < most,
         };
-        let may_dial = matches!(endpoint.means, Means::Enough | Means::Doubtful);
-        has_room && may_dial && !endpoint.is_unresolved() && endpoint.barred == 0
+        has_room && Self::may_dial(endpoint)
+    }
+
+    /// Whether as many connections of the endpoint take their leave as there may be, and none serves: the one that has done so longest makes room, for
+    /// what it still carries would keep everybody else from being served.
+    pub(crate) fn makes_room(&self, endpoint: &Endpoint) -> bool {
+        let all_leave = endpoint.draining > 0 && endpoint.serving() == 0;
+        let is_http2 = endpoint.spoken() == Protocol::Http2;
+        is_http2 && all_leave && !self.has_room(endpoint) && Self::may_dial(endpoint)
+    }
+
+    fn may_dial(endpoint: &Endpoint) -> bool {
+        let has_means = matches!(endpoint.means, Means::Enough | Means::Doubtful);
+        has_means && !endpoint.is_unresolved() && endpoint.barred == 0
     }
 }

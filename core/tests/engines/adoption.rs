@@ -8,7 +8,7 @@ use shuntyard_core::time::Duration;
 
 use crate::endpoints::address;
 use crate::memory::Memory;
-use crate::memory::talk::{answer_all, ask, ok, requests};
+use crate::memory::talk::{answer_all, ask, events, ok, requests};
 
 /// SETTINGS with SETTINGS_MAX_CONCURRENT_STREAMS of 0.
 const NO_STREAMS: [u8; 15] = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0];
@@ -197,8 +197,32 @@ fn who_goes_away_with_a_long_stream_has_its_successor_where_there_is_to_be_one_c
         assert_eq!(memory.dials.len(), dials, "{path}");
     };
     leave("/long", 2);
-    // But there are not more of them than of the others.
-    leave("/longer", 2);
+    // But there are not more of them than of the others: the first of them is over, for nobody else could be served.
+    leave("/longer", 3);
+    let view = memory.gateway.view();
+    assert_eq!((view.backends, view.live, view.frozen), (2, 4, 0), "what it carried is asked for again");
+}
+
+/// A reload leaves one connection that serves, and more that do not than there may be: when that one is gone another is made.
+#[test]
+fn who_takes_leave_keeps_nobody_from_an_endpoint() {
+    let mut memory = Memory::new(|config| {
+        config.upstreams[0].connections_max = 4;
+        config.backend.max_concurrent_streams_cap = 1;
+    });
+    let client = memory.connect(ConnectionConfig::default());
+    for n in 0..4 {
+        ask(&mut memory, client, &format!("/long/{n}"));
+    }
+    memory.reconfigure(|config| config.upstreams[0].connections_max = 1);
+    let dials = memory.dials.len();
+    let view = memory.gateway.view();
+    assert_eq!((view.backends, view.live, dials), (4, 4, 4));
+    let serves = memory.backends()[3];
+    memory.kill(serves);
+    events(&mut memory, client);
+    ask(&mut memory, client, "/next");
+    assert!(memory.dials.len() > dials, "{:?}", memory.records);
 }
 
 /// A connection with a stream that lasts does not pin its place when it has become old, and those that last stay where they are.

@@ -236,6 +236,8 @@ pub struct Ledger {
     pub upstreams: Vec<UpstreamConfig>,
     /// Which of them serves each request, where one does.
     pub upstream_of: BTreeMap<u64, usize>,
+    /// Requests whose clients wait for 100 (Continue) before they send content.
+    pub expecting: BTreeSet<u64>,
     /// The address that each backend link leads to.
     pub targets: BTreeMap<usize, SocketAddr>,
     /// Frozen requests that the configuration allows.

@@ -67,6 +67,7 @@ fn ledger(scenario: &Scenario, scripts: &Scripts) -> Ledger {
         let served = scenario.upstream_of(exchange);
         let at = served.and_then(|of| scenario.config.upstreams.iter().position(|u| u.name == of.name));
         ledger.upstream_of.extend(at.map(|at| (rid, at)));
+        ledger.expecting.extend(exchange.request.expect.then_some(rid));
     }
     ledger
 }

@@ -77,8 +77,12 @@ pub fn t4_no_deadline_acts_early(
                 return Ok(());
             }
             let sent = last.is_some_and(|last| last.request_ended);
-            let whole = matches!(record.outcome, Outcome::LocalReply(_)) && sent;
-            (since(record.accepted), if whole { timeouts.response } else { timeouts.stream_idle })
+            // Who waits to be told to go on owes nothing before that.
+            let trace = rid_of(record).filter(|rid| ledger.expecting.contains(rid));
+            let trace = trace.and_then(|rid| ledger.traces.get(&rid));
+            let awaits = trace.is_some_and(|trace| trace.received == 0 && trace.interim == 0);
+            let is_asked = matches!(record.outcome, Outcome::LocalReply(_)) && (sent || awaits);
+            (since(record.accepted), if is_asked { timeouts.response } else { timeouts.stream_idle })
         }
         Cause::QueueLimit if record.ended > record.accepted && record.attempts == 0 => {
             // A queue that is full, or a policy that lets nobody wait, need no time: its own.
