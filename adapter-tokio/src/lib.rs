@@ -81,7 +81,7 @@ pub use shuntyard_adapter::{
     Observer, Opened, Options, RecordingOptions, ReplayError, Replayed, StreamName, explain, explain_with,
     replay, replay_octets, replay_with,
 };
-use shuntyard_adapter::{Desk, Equipment, equip, run_threads};
+use shuntyard_adapter::{Desk, Equipment, equip, panicked, run_threads};
 use shuntyard_core::address::Address;
 use shuntyard_core::config::Config;
 use tokio::runtime::{Builder, Runtime};
@@ -136,11 +136,11 @@ impl Server {
     /// Serves until the server was drained or stopped through its [`handle`](Self::handle), each worker on a thread and
     /// a runtime of its own.
     ///
-    /// # Errors
-    /// The system's, where it gives no runtime; that of a worker that has panicked. Then all workers have ended.
+    /// It blocks its thread until then. Inside of a runtime that is one of the runtime's, whose other tasks stand still meanwhile: there
+    /// [`serve`](Self::serve) is the way, or a thread for what blocks (`tokio::task::spawn_blocking`).
     ///
-    /// # Panics
-    /// Where it is called inside of a runtime: there is [`serve`](Self::serve) for that.
+    /// # Errors
+    /// The system's, where it gives no runtime; a worker's, as [`serve`](Self::serve) has them. Then all workers have ended.
     pub fn run(self) -> io::Result<Exit> {
         let seats: Vec<(Worker, Runtime)> =
             self.workers.into_iter().map(|worker| Ok((worker, runtime()?))).collect::<io::Result<_>>()?;
@@ -156,10 +156,8 @@ impl Server {
     /// they had something to do, so that what many clients send to one backend gathers less, and each wake-up crosses threads.
     ///
     /// # Errors
-    /// The system's, where the runtime does not take a listener.
-    ///
-    /// # Panics
-    /// Where it is polled outside of a tokio runtime with I/O and time enabled.
+    /// The system's, where the runtime does not take a listener. A panic, with its words: of hooks, the observer or whoever looks
+    /// ([`Handle::look`]), or tokio's, where it is polled outside of a runtime with I/O and time enabled. Then all workers have ended.
     pub async fn serve(self) -> io::Result<Exit> {
         let (local, mut tasks) = (LocalSet::new(), JoinSet::new());
         for worker in self.workers {
@@ -202,12 +200,12 @@ fn employ(equipment: Equipment, observer: Option<Observer>) -> (Worker, Desk) {
     (Worker::new(equipment, (Arc::clone(&desk), orders), observer), desk)
 }
 
-/// A task's own outcome; its panic goes on here.
+/// A task's own outcome. Its panic is an error: whoever embeds the gateway goes on.
 fn outcome_of<T>(outcome: Result<io::Result<T>, JoinError>) -> io::Result<T> {
     match outcome {
         Ok(outcome) => outcome,
         Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
+            Ok(panic) => Err(panicked(&*panic)),
             Err(cancelled) => Err(io::Error::other(cancelled)),
         },
     }

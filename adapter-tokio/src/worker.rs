@@ -13,7 +13,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::LocalSet;
 
 use crate::listener::{Listener, accept};
-use crate::yard::{BreakOnPanic, Yard};
+use crate::yard::Yard;
 use crate::{alarm, listener, outcome_of};
 
 /// A thread's share of a [`Server`](crate::Server). It shares nothing with the others.
@@ -37,10 +37,9 @@ impl Worker {
     /// [`Server::serve`](crate::Server::serve) does.
     ///
     /// # Errors
-    /// The system's, where the runtime does not take a listener.
-    ///
-    /// # Panics
-    /// Where it is polled outside of a tokio runtime with I/O and time enabled.
+    /// The system's, where the runtime does not take a listener. A panic, with its words: of hooks, the observer or whoever looks
+    /// ([`Handle::look`](crate::Handle::look)), which have then been called for the last time, or tokio's, where it is polled outside of a runtime with
+    /// I/O and time enabled.
     pub async fn serve(self) -> io::Result<Exit> {
         // Whatever ends this future ends its tasks: they are in a set of their own.
         let tasks = LocalSet::new();
@@ -54,13 +53,11 @@ impl Worker {
         let listeners: Vec<_> = listeners.into_iter().map(Listener::new).collect::<io::Result<_>>()?;
         let numbers = 0..listeners.len();
         let yard = Rc::new(Yard::new((number, gateway), (listeners, backs), clock, observer, desk));
-        // What is ordered is done here, and looked at by whoever asks.
-        let _guard = BreakOnPanic(yard.clone());
         for number in numbers {
             yard.spawn(accept(yard.clone(), number));
         }
         yard.spawn(alarm::ring(yard.clone()));
-        let cut = poll_fn(|cx| poll_desk(&yard, &mut orders, cx)).await;
+        let cut = poll_fn(|cx| yard.poll_desk(|| poll_desk(&yard, &mut orders, cx))).await?;
         Ok(Exit { cut })
     }
 }
@@ -73,9 +70,7 @@ impl fmt::Debug for Worker {
 
 /// Obeys what is ordered from outside. Ready at the end, with the connections that were cut.
 fn poll_desk(yard: &Rc<Yard>, orders: &mut UnboundedReceiver<Order>, cx: &mut Context<'_>) -> Poll<u32> {
-    while !yard.is_broken()
-        && let Poll::Ready(Some(order)) = orders.poll_recv(cx)
-    {
+    while let Poll::Ready(Some(order)) = orders.poll_recv(cx) {
         match order {
             Order::Drain(deadline) => drain(yard, deadline),
             Order::Stop => {

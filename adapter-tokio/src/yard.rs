@@ -1,14 +1,18 @@
 //! What the tasks of one worker share: the gateway, and what is known about sockets. Each has its turn with it.
 
-use std::cell::{Cell, RefCell};
+use std::any::Any;
+use std::cell::{OnceCell, RefCell};
 use std::future::{Future, poll_fn};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::thread;
 
 use shuntyard_adapter::transport::Spare;
-use shuntyard_adapter::{Backs, Clock, Desk, Observer, Recorded, WALL_CLOCK_INTERVAL, resolve, wall_clock};
+use shuntyard_adapter::{
+    Backs, Clock, Desk, Observer, Recorded, WALL_CLOCK_INTERVAL, panicked, resolve, wall_clock,
+};
 use shuntyard_core::gateway::{Action, Command};
 use shuntyard_core::time::Instant;
 use tokio::task::{AbortHandle, spawn_local};
@@ -30,8 +34,8 @@ pub(crate) struct Yard {
     /// Where answers of other threads are handed in.
     desk: Desk,
     backs: Backs,
-    /// A task has panicked: the gateway may have been left in the middle of something, and nobody has a turn with it any more.
-    broken: Cell<bool>,
+    /// A panic, which may have left the gateway in the middle of something: nobody has a turn with it any more.
+    panic: OnceCell<Box<dyn Any + Send>>,
 }
 
 pub(crate) struct State {
@@ -76,7 +80,7 @@ impl Yard {
             desk: None,
             end: None,
         };
-        Self { number, state: RefCell::new(state), clock, observer, desk, backs, broken: Cell::new(false) }
+        Self { number, state: RefCell::new(state), clock, observer, desk, backs, panic: OnceCell::new() }
     }
 
     /// A turn: tells the gateway of `events`, then does what it asks for.
@@ -124,21 +128,30 @@ impl Yard {
         state.alarm.advance(state.gateway.poll_timeout());
     }
 
-    /// Starts a task. Where it panics, the worker does, and no other task of it goes on: the runtime would let those that are ready do so before
-    /// the worker ends.
+    /// Starts a task. Where it panics, the worker ends, and no other task of it goes on: the runtime would keep the panic to itself, and let those
+    /// that are ready do so.
     pub(crate) fn spawn(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) -> AbortHandle {
         let yard = self.clone();
         let task = async move {
-            let _guard = BreakOnPanic(yard.clone());
             let mut task = pin!(task);
-            poll_fn(|cx| if yard.is_broken() { Poll::Pending } else { task.as_mut().poll(cx) }).await;
+            poll_fn(|cx| yard.guard(|| task.as_mut().poll(cx))).await;
         };
         spawn_local(task).abort_handle()
     }
 
-    /// Whether nobody may have a turn any more.
-    pub(crate) fn is_broken(&self) -> bool {
-        self.broken.get()
+    /// Lets somebody go on, unless nobody may any more.
+    fn guard<T>(&self, poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
+        if self.panic.get().is_some() {
+            return Poll::Pending;
+        }
+        catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
+            // It is the first: behind it nobody comes here.
+            let _ = self.panic.set(panic);
+            if let Some(waker) = self.state.borrow_mut().desk.take() {
+                waker.wake();
+            }
+            Poll::Pending
+        })
     }
 
     pub(crate) fn observe(&self, notice: Notice) {
@@ -147,9 +160,20 @@ impl Yard {
         }
     }
 
+    /// Lets the desk do its part. Ready when the worker's time is over, with the connections that were cut.
+    ///
+    /// # Errors
+    /// Something has panicked.
+    pub(crate) fn poll_desk(&self, desk: impl FnOnce() -> Poll<u32>) -> Poll<io::Result<u32>> {
+        let end = self.guard(desk);
+        match self.panic.get() {
+            Some(panic) => Poll::Ready(Err(panicked(&**panic))),
+            None => end.map(Ok),
+        }
+    }
+
     /// Ready when the worker's time is over, with the connections that were cut.
     pub(crate) fn poll_end(&self, cx: &Context<'_>) -> Poll<u32> {
-        assert!(!self.is_broken(), "a task of this worker has panicked");
         let mut state = self.state.borrow_mut();
         match state.end {
             Some(cut) => Poll::Ready(cut),
@@ -174,22 +198,6 @@ impl State {
         if self.now.saturating_since(self.wall_clock_told) >= WALL_CLOCK_INTERVAL {
             self.wall_clock_told = self.now;
             self.gateway.handle_command(Command::WallClock(wall_clock(self.now)), self.now);
-        }
-    }
-}
-
-/// The runtime keeps a task's panic to itself, and a gateway that was left in the middle of something would serve on.
-pub(crate) struct BreakOnPanic(pub(crate) Rc<Yard>);
-
-impl Drop for BreakOnPanic {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.0.broken.set(true);
-            // A second panic would end the process.
-            let desk = self.0.state.try_borrow_mut().ok().and_then(|mut state| state.desk.take());
-            if let Some(waker) = desk {
-                waker.wake();
-            }
         }
     }
 }

@@ -245,24 +245,67 @@ impl Hooks for Broken {
     }
 }
 
-/// The runtime keeps a task's panic to itself until the worker is looked at, and others may be ready at the same time.
-#[test]
-fn nobody_has_a_turn_after_a_panic() {
+/// A server whose hooks panic with every request, and how often they have.
+fn broken() -> (Server, SocketAddr, Arc<AtomicUsize>) {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
     let mut options = any_port();
     options.hooks = Some(Arc::new(move |_| Box::new(Broken(Arc::clone(&counted)))));
     let server = Server::bind(nobody(), options).unwrap();
     let Address::Inet(address) = server.local_addrs()[0] else { panic!("it is no port") };
-    let clients: Vec<_> = (0..8)
-        .map(|_| {
-            let mut client = connect(address);
-            client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
-            client
-        })
-        .collect();
+    (server, address, calls)
+}
+
+fn asks(address: SocketAddr) -> TcpStream {
+    let mut client = connect(address);
+    client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    client
+}
+
+const WORDS_OF_BROKEN: &str = "a worker has panicked: the gateway is left in the middle of something";
+
+/// The runtime keeps a task's panic to itself until the worker is looked at, and others may be ready at the same time.
+#[test]
+fn nobody_has_a_turn_after_a_panic() {
+    let (server, address, calls) = broken();
+    let clients: Vec<_> = (0..8).map(|_| asks(address)).collect();
     let runtime = Builder::new_current_thread().enable_io().enable_time().build().unwrap();
-    let served = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(server.serve())));
-    assert!(served.is_err() && calls.load(Ordering::Relaxed) == 1, "{calls:?}");
+    let error = runtime.block_on(server.serve()).unwrap_err();
+    assert_eq!((error.to_string().as_str(), calls.load(Ordering::Relaxed)), (WORDS_OF_BROKEN, 1));
     drop(clients);
+}
+
+/// Whoever embeds the gateway goes on, and hears the same on every way to serve.
+#[test]
+fn a_panic_is_an_error_with_its_own_words() {
+    let (server, address, _) = broken();
+    let client = asks(address);
+    assert_eq!(server.run().unwrap_err().to_string(), WORDS_OF_BROKEN);
+    drop(client);
+
+    let (server, address, _) = broken();
+    let client = asks(address);
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build().unwrap();
+    let worker = server.into_workers().remove(0);
+    assert_eq!(runtime.block_on(worker.serve()).unwrap_err().to_string(), WORDS_OF_BROKEN);
+    drop(client);
+
+    let (server, _) = self::server();
+    let looking = server.handle().look(|_, _| -> usize { panic!("{} is looked for", "something") });
+    let (seen, served) = runtime.block_on(async { tokio::join!(looking, server.serve()) });
+    assert_eq!(served.unwrap_err().to_string(), "a worker has panicked: something is looked for");
+    assert!(seen.is_empty());
+}
+
+/// There is nothing to wait with.
+#[test]
+fn outside_of_a_runtime_nothing_is_served() {
+    let (server, _) = server();
+    let mut serving = std::pin::pin!(server.serve());
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut polls = (0..100).map(|_| serving.as_mut().poll(&mut context));
+    let Some(std::task::Poll::Ready(Err(error))) = polls.find(|poll| poll.is_ready()) else {
+        panic!("it waits for what does not come")
+    };
+    assert!(error.to_string().contains("runtime"), "{error}");
 }

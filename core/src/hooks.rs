@@ -102,8 +102,8 @@
 //! the rules that hold for peers ([`message`](crate::message)). What does not pass is answered 500, or where the response
 //! has begun, resets the stream; the cause in the records is
 //! [`Cause::HookFailed`](crate::record::Cause::HookFailed), with the reason. A hook that panics takes its worker along: a
-//! gateway is not to be used any more behind a panic in one of its calls. Behind one in
-//! `arrived`, `request` or `response` it answers 500 to everybody.
+//! gateway is not to be used any more behind a panic in one of its calls, and a server on sockets ends with an error that has its words. Behind one in
+//! `arrived`, `request` or `response` a gateway answers 500 to everybody.
 
 mod head;
 mod relay;

@@ -78,7 +78,8 @@ impl Handle {
     /// `patience` at most; a worker that has ended, or is stuck, is missing in the answer, which is in the order of the workers.
     ///
     /// It blocks its thread. On one that has a worker to run (a task of the runtime that serves it, an [`Observer`](crate::Observer)) nobody
-    /// would answer until patience has ended: there is [`look`](Self::look) for that.
+    /// would answer until patience has ended: there is [`look`](Self::look) for that. Where `look` panics, the server ends with an error, as by a
+    /// panic of hooks.
     pub fn inspect<T: Send + 'static>(
         &self,
         patience: Duration,
@@ -126,7 +127,7 @@ impl Handle {
 
     /// Looks into every worker's gateway as [`inspect_by_worker`](Self::inspect_by_worker) does, and blocks nobody: the answer is a future, for any
     /// runtime. It is ready once each worker has answered or ended. Its owner has the patience; what was asked is asked with the
-    /// call already, before anybody polls.
+    /// call already, before anybody polls. Where `look` panics, the server ends with an error, as by a panic of hooks.
     pub fn look<T: Send + 'static>(
         &self,
         look: impl Fn(&Gateway, shuntyard_core::time::Instant) -> T + Clone + Send + 'static,

@@ -54,7 +54,7 @@ pub use recording::{
 pub use resolve::{addresses_of, resolve};
 pub use secured::{Reading, Secured, Wire, Writing};
 pub use shuntyard_transport as transport;
-pub use threads::run_threads;
+pub use threads::{panicked, run_threads};
 
 /// Octets read from one socket before the others have their turn.
 pub const TURN_OCTETS: usize = 256 << 10;
@@ -135,7 +135,7 @@ impl fmt::Debug for Options {
     }
 }
 
-/// Is told what a server notices.
+/// Is told what a server notices. Where it panics on a worker's thread, the server ends with an error.
 pub type Observer = Arc<dyn Fn(Notice) + Send + Sync>;
 
 /// Makes the hooks of the worker with this number, counted from 0.

@@ -37,7 +37,7 @@ pub fn run_threads<W: Send>(
         // All are waited for, whatever became of the first: a scope that is left with a panic of nobody's has one of its own.
         let outcomes: Vec<_> = threads
             .into_iter()
-            .map(|thread| thread?.join().unwrap_or_else(|panic| Err(io::Error::other(in_words(&*panic)))))
+            .map(|thread| thread?.join().unwrap_or_else(|panic| Err(panicked(&*panic))))
             .collect();
         outcomes
             .into_iter()
@@ -45,11 +45,11 @@ pub fn run_threads<W: Send>(
     })
 }
 
-/// What was said in a panic.
-fn in_words(panic: &(dyn Any + Send)) -> String {
+/// The end of a worker by a panic, with what was said in it.
+pub fn panicked(panic: &(dyn Any + Send)) -> io::Error {
     let said = panic.downcast_ref::<&str>().copied();
     let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("a worker has panicked: {}", said.unwrap_or("without a word"))
+    io::Error::other(format!("a worker has panicked: {}", said.unwrap_or("without a word")))
 }
 
 /// A server with fewer workers than it should have would look healthy.
