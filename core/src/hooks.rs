@@ -88,6 +88,18 @@
 //! [`OUTPUT_OCTETS`] of output wait at a time, beside the input that the window bounds; so neither a transform that
 //! compresses nor one that expands stalls or overruns anything.
 //!
+//! # Tunnels
+//!
+//! A WebSocket is shown as the extended CONNECT of RFC 8441, whatever its client speaks: also the GET with `upgrade: websocket` of HTTP/1.1 has the
+//! method CONNECT, and [`FieldName::Protocol`](crate::fields::FieldName::Protocol) is `websocket`; scheme, authority and path are those of the GET,
+//! `upgrade` and `sec-websocket-key` are not there. So it is with each protocol that the route [lets requests upgrade
+//! to](crate::config::RouteConfig::upgrades); others stay the GET that they are. A guard that looks at GET alone lets them all through: whoever
+//! asks what may be read asks for CONNECT as well. The 101 of a backend is shown as 200. A backend of HTTP/1.1 that ignores the wish has been
+//! asked by GET, and so say the records of it.
+//!
+//! Only a backend opens a tunnel: an [answer](Verdict::Answer) with 200 to 299, or a status changed to or from these, is
+//! [`HookFailed::Tunnel`]. Any other answer declines it, to the client by HTTP/1.1 too. What goes through a tunnel passes no [`Transform`].
+//!
 //! # Memory
 //!
 //! [`Config::memory_bound`](crate::config::Config::memory_bound) knows no hooks. What comes on top is theirs, and what their code holds: for each request
@@ -230,7 +242,8 @@ pub enum Verdict {
     Forward,
     /// The client gets this answer instead. The status is final (200 to 999). `content-length`, and where it lacks `date`,
     /// are made by the gateway; fields out of a hook's reach make it fail. To a 426 the
-    /// route's upgrades are added as `upgrade`.
+    /// route's upgrades are added as `upgrade`. To CONNECT, which a WebSocket over HTTP/1.1 is as well, 200 to 299 makes it fail
+    /// ([`HookFailed::Tunnel`]).
     Answer(http::Response<Bytes>),
 }
 

@@ -7,6 +7,7 @@ mod heads;
 mod memory;
 mod rules;
 mod transforms;
+mod upgrades;
 
 use http::{HeaderMap, Request, Response};
 use memory::Memory;
