@@ -44,7 +44,8 @@ pub struct FieldLine<'a> {
     pub name: &'a [u8],
     /// The value.
     pub value: &'a [u8],
-    /// What is known of both.
+    /// What is known of both, and believed by whoever sends the line: encoders write the line that the facts and the origin name. Another value
+    /// has others ([`with_value`](Self::with_value)).
     pub facts: FieldFacts,
     /// Never to be put into a compression table, by us or by any later hop (RFC 7541 section 6.2.3).
     pub never_indexed: bool,

@@ -1,6 +1,7 @@
 //! What there is to know of a field line, found out once.
 
 use super::name::{self, FieldName};
+use super::{FieldLine, Origin};
 
 /// What is known of a field line without looking at its octets again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +79,13 @@ impl FieldFacts {
             name_hash: static_hash(static_name),
             line_hash: static_hash(index),
         }
+    }
+}
+
+impl<'a> FieldLine<'a> {
+    /// A line with the same name and this value, as sensitive as it was. It came from no table. `seed` as for [`FieldFacts::of`].
+    pub fn with_value(self, value: &'a [u8], seed: u64) -> Self {
+        Self { value, facts: self.facts.with_value(value, seed), origin: Origin::NONE, ..self }
     }
 }
 
@@ -182,6 +190,16 @@ mod tests {
         }
         for good in [&b""[..], b"a b", b"a\tb", b"\xff\x80", b"\x01"] {
             assert!(FieldFacts::of(b"x", good, 0).well_formed, "{good:?}");
+        }
+    }
+
+    /// Where only the value is exchanged, an encoder sends the line that was.
+    #[test]
+    fn another_value_has_facts_of_its_own() {
+        let first = FieldLine { origin: Origin(1 << 32 | 1), ..FieldLine::new(b":status", b"200", 7) };
+        for value in ["404", "299", "a\nb"] {
+            let line = first.never_indexed().with_value(value.as_bytes(), 7);
+            assert_eq!(line, FieldLine::new(b":status", value.as_bytes(), 7).never_indexed());
         }
     }
 
