@@ -156,7 +156,8 @@ pub enum StreamLevel {}
 pub enum ConnectionLevel {}
 
 /// Received octets whose window was not given back yet. A value: it can be divided and joined, but neither copied nor
-/// made outside the connection that received the octets, so no octet is credited twice.
+/// made outside the connection that received the octets, so no octet is credited twice. One that is dropped, be it with the event that brought it,
+/// is lost: so much less the peer may send on that connection, for good.
 ///
 /// ```compile_fail
 /// fn twice(connection: &mut shuntyard_core::h2::Connection, stream: shuntyard_core::h2::StreamKey,

@@ -5,9 +5,11 @@ mod wire;
 
 use http::{HeaderValue, Method, Request, Response, Uri, header};
 use shuntyard_core::config::ConnectionConfig;
-use shuntyard_core::error::ConnectionError;
+use shuntyard_core::error::{ConnectionError, ErrorCode};
 use shuntyard_core::fields::FieldSection;
-use shuntyard_core::h2::{Client, OpenError, Protocol, SendError, Server, ServerEvent, StreamKey};
+use shuntyard_core::h2::{
+    Client, ClientEvent, OpenError, Protocol, SendError, Server, ServerEvent, StreamKey,
+};
 use shuntyard_core::hpack::{Decoder, SectionLimits};
 use shuntyard_core::time::Duration;
 use shuntyard_requirements::req;
@@ -320,6 +322,71 @@ fn a_stream_that_begins_without_a_window_is_widened() {
     server.handle_recv(&data(1, b"0123456789", true));
     let came = |event| matches!(event, Some(ServerEvent::Data { data, end: true, .. }) if data.len() == 10);
     assert!(came(server.poll_event().expect("no error")));
+}
+
+/// The client has applied SETTINGS before the server hears of it: a window that is widened meanwhile must not end beyond 2^31-1.
+#[test]
+fn rfc9113_6_9_1_no_window_is_widened_beyond_what_settings_make_of_it() {
+    const MOST: u32 = 0x7fff_ffff;
+    for (initial, widened) in [(MOST, None), (MOST - 500, Some(500)), (65_535, Some(1000)), (0, Some(1000))] {
+        let config = ConnectionConfig { initial_window_size: initial, ..ConnectionConfig::default() };
+        let mut server = Server::new(config, 2).expect("a valid configuration");
+        let mut client = Client::new(ConnectionConfig::default(), 1).expect("a valid configuration");
+        let post = Request::post("http://example.com/").body(()).expect("a request");
+        client.send_request(&post, false).expect("a slot");
+        server.handle_recv(client.poll_transmit().expect("a request"));
+        let mut asked = None;
+        while let Some(event) = server.poll_event().expect("no error") {
+            if let ServerEvent::Request { stream, .. } = event {
+                asked = Some(stream);
+            }
+        }
+        server.widen(asked.expect("a request"), 1000);
+        let octets = server.poll_transmit().expect("SETTINGS").to_vec();
+        client.handle_recv(&octets);
+        while let Some(event) = client.poll_event().expect("no error") {
+            assert!(!matches!(event, ClientEvent::Failed { .. }), "{initial}: {event:?}");
+        }
+        let frames = take_frames(&mut octets.clone());
+        let update = frames.iter().find(|frame| (frame.frame_type, frame.stream_id) == (WINDOW_UPDATE, 1));
+        assert_eq!(update.map(|frame| frame.word(0)), widened, "{initial}");
+    }
+}
+
+/// Of a stream that is gone the connection's window is owed all the same.
+#[test]
+fn credit_of_streams_that_are_gone_goes_back_or_is_lost() {
+    let post = [&line(":method", "POST")[..], &[0x86, 0x84], &line(":authority", "a")].concat();
+    for released in [true, false] {
+        let mut server = Server::new(ConnectionConfig::default(), 2).expect("a valid configuration");
+        server.handle_recv(&[PREFACE, &settings(&[]), &headers(1, &post, false)].concat());
+        server.handle_recv(&data(1, b"0123456789", false));
+        let (stream, credit) = loop {
+            match server.poll_event().expect("no error") {
+                Some(ServerEvent::Data { stream, credit, .. }) => break (stream, credit),
+                Some(_) => {}
+                None => panic!("no content came"),
+            }
+        };
+        server.reset(stream, ErrorCode::CANCEL);
+        if released {
+            server.release(stream, credit);
+        } else {
+            drop(credit);
+        }
+        assert_eq!(server.credit_lost(), if released { 0 } else { 10 });
+    }
+}
+
+/// Whoever asks again learns from `has_failed` that nothing more comes.
+#[test]
+fn an_error_of_the_connection_is_told_once() {
+    let (mut server, _) = asked(&wire::get());
+    server.handle_recv(&frame(PING, 0, 0, b"short"));
+    assert_eq!(server.poll_event().err(), Some(ConnectionError::PingSize));
+    server.handle_recv(&headers(3, &wire::get(), true));
+    assert!(matches!(server.poll_event(), Ok(None)));
+    assert!(server.has_failed());
 }
 
 #[test]

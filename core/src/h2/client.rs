@@ -91,7 +91,7 @@ pub enum ClientEvent {
         stream: StreamKey,
         /// The octets.
         data: Bytes,
-        /// Their window: give it back with [`Client::release`].
+        /// Their window: give it back with [`Client::release`], whatever becomes of the stream.
         credit: Credit<Both>,
         /// The response ends here.
         end: bool,
@@ -103,7 +103,7 @@ pub enum ClientEvent {
         /// The fields.
         trailers: HeaderMap,
     },
-    /// The server reset the stream.
+    /// The server reset the stream. Credit that is left of it is still owed to the connection, here and wherever a stream is gone.
     Reset {
         /// The stream that was.
         stream: StreamKey,
@@ -176,7 +176,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The connection has ended; GOAWAY waits to be transmitted.
+    /// The connection has ended; GOAWAY waits to be transmitted. It is told once: from then on there is `None`, and [`has_failed`](Self::has_failed)
+    /// is what says that nothing more comes.
     pub fn poll_event(&mut self) -> Result<Option<ClientEvent>, ConnectionError> {
         self.endpoint.poll(translate)
     }

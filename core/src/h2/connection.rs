@@ -105,7 +105,8 @@ impl Connection {
     /// A connection whose transport stands. Its first frames are in the outbox at once.
     ///
     /// `seed` keys the hashes of fields; connections that exchange field sections share it. `identity` names the
-    /// decoder and must be unique among them.
+    /// decoder and must be unique among them. The configuration is one that [`validate`](ConnectionConfig::validate) has passed: nothing is checked
+    /// here, and outside of its ranges a connection may stand still (a mark of 0) or break the protocol (a window above 2^31-1).
     pub fn new(role: Role, config: Arc<ConnectionConfig>, seed: u64, identity: u32) -> Self {
         let mut connection = Self {
             role,
@@ -440,10 +441,13 @@ impl Connection {
     /// widens a stream's window later it reads behind the reset. The connection's window it may have taken later, where a thread of its waited for that
     /// one alone; all such streams together stay within its size, so that one number stands for all of them, the forgotten ones included.
     pub(crate) fn expect_late(&mut self, left: i32) {
-        // It goes by our SETTINGS before we know that it does.
-        let unacknowledged = self.config.initial_window_size.saturating_sub(self.initial_recv_window);
-        let stream = left.saturating_add_unsigned(unacknowledged).max(0).unsigned_abs();
+        let stream = left.saturating_add_unsigned(self.unacknowledged_window()).max(0).unsigned_abs();
         self.late_octets = self.late_octets.saturating_add(stream).min(self.recv_window.size());
+    }
+
+    /// What our SETTINGS add to the window of each stream: the peer goes by them before we know that it does.
+    pub(crate) fn unacknowledged_window(&self) -> u32 {
+        self.config.initial_window_size.saturating_sub(self.initial_recv_window)
     }
 
     /// We reset a stream, and frames of it may be on their way.

@@ -121,9 +121,16 @@ macro_rules! common_methods {
             self.endpoint.connection.queued(stream)
         }
 
-        /// Gives the window of received content back to its sender, once the octets are dealt with.
+        /// Gives the window of received content back to its sender, once the octets are dealt with. All credit comes back here, also that of streams
+        /// that were reset by either side, or that the peer never processed: the connection's window is for all of them, and what is kept of it,
+        /// or dropped, nobody can use any more. [`credit_lost`](Self::credit_lost) says how much that is.
         pub fn release(&mut self, stream: StreamKey, credit: Credit<Both>) {
             self.endpoint.connection.release(stream, credit);
+        }
+
+        /// Octets of the connection's window that were not given back although no stream is left: for tests, where it is 0.
+        pub fn credit_lost(&self) -> u64 {
+            self.endpoint.connection.credit_lost()
         }
 
         /// The peer may send so many octets more on the stream, at once and for good: of one that began without a window

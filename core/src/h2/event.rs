@@ -87,7 +87,7 @@ pub enum Event<'a> {
         tag: u64,
         /// The octets.
         data: &'a [u8],
-        /// Their window, to be given back when they have left.
+        /// Their window, to be given back when they have left, be it without their stream: the connection's is owed all the same.
         credit: Credit<Both>,
         /// The message ends here.
         end: bool,

@@ -27,7 +27,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The connection has ended: GOAWAY with the error's code is in the outbox; further input is discarded.
+    /// The connection has ended: GOAWAY with the error's code is in the outbox; further input is discarded. It is told once:
+    /// from then on there is `None`, and [`has_failed`](Self::has_failed) says why.
     pub fn poll_event<'a>(&mut self, input: &mut Input<'a>) -> Received<'a> {
         loop {
             if let Some(event) = self.next_excluded() {

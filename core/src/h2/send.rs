@@ -1,6 +1,7 @@
 //! Commands to frames. HEADERS are encoded when commanded, for the order of encoding is the order on the wire; DATA that
 //! cannot leave at once waits in its stream and is cut when the owner asks.
 
+use crate::config::MAX_WINDOW;
 use crate::error::ErrorCode;
 use crate::fields::{FieldName, FieldSection};
 use crate::frame::{self, DEFAULT_MAX_FRAME_SIZE};
@@ -15,7 +16,13 @@ use crate::outbox::UNASKED;
 use crate::window::{Both, ConnectionLevel, Credit, StreamLevel};
 
 impl Connection {
-    /// Client: opens a stream with a request head.
+    /// Client: opens a stream with a request head, which leaves as it is: that it is well formed ([`message::request`](crate::message::request)), and
+    /// that the peer has offered extended CONNECT where it asks for that, is for the owner to know.
+    ///
+    /// # Errors
+    ///
+    /// It is a server's connection, goes away, or has no room for one more stream. [`OpenError::Malformed`] and [`OpenError::NotOffered`] are not
+    /// among them.
     pub fn open(&mut self, fields: &FieldSection, end: bool) -> Result<StreamKey, OpenError> {
         if self.role == Role::Server {
             return Err(OpenError::NotClient);
@@ -38,7 +45,12 @@ impl Connection {
         Ok(key)
     }
 
-    /// Server: an interim or final response head. With `end`, a final one without content.
+    /// Server: an interim or final response head. With `end`, a final one without content. It leaves as it is: that it is well formed
+    /// ([`message::response`](crate::message::response)) is for the owner to know.
+    ///
+    /// # Errors
+    ///
+    /// The stream is gone, or its message has ended; the final head was sent before, or `end` stands with an interim one.
     pub fn send_head(&mut self, key: StreamKey, fields: &FieldSection, end: bool) -> Result<(), SendError> {
         let stream = self.streams.slab.get_mut(key).ok_or(SendError::Gone)?;
         let is_interim =
@@ -67,7 +79,11 @@ impl Connection {
     }
 
     /// Ends the message with a trailer section, behind all content. Like that it waits while the outbox is full: `false`, and a [`Cut`](crate::h2::Cut) tells of the
-    /// end.
+    /// end. It leaves as it is: that it is well formed ([`message::trailers`](crate::message::trailers)) is for the owner to know.
+    ///
+    /// # Errors
+    ///
+    /// The stream is gone, its message has ended, or has no head yet.
     pub fn send_trailers(&mut self, key: StreamKey, fields: FieldSection) -> Result<bool, SendError> {
         // D4: an end alone does not wait, but for an outbox that is no longer read from.
         let is_full = self.outbox.len() >= self.config.outbox_full();
@@ -109,6 +125,10 @@ impl Connection {
 
     /// Appends content; `end` ends the message. What the windows and the outbox allow is cut at once, if no other
     /// stream waits for its turn; the rest waits.
+    ///
+    /// # Errors
+    ///
+    /// The stream is gone, its message has ended, or has no head yet.
     #[inline(always)]
     pub fn send_data(&mut self, key: StreamKey, data: &[u8], end: bool) -> Result<Sent, SendError> {
         let failed = self.phase == Phase::Failed;
@@ -228,7 +248,7 @@ impl Connection {
         }
     }
 
-    /// Gives received octets back on both levels.
+    /// Gives received octets back on both levels. Of a stream that is gone it is the connection's: that is owed all the same.
     pub fn release(&mut self, key: StreamKey, credit: Credit<Both>) {
         let (stream, connection) = credit.split();
         self.release_stream(key, stream);
@@ -254,12 +274,14 @@ impl Connection {
         Some(stream.recv_window.size())
     }
 
-    /// The stream's window grows by so much, at once and for good. The owner has the memory for it.
+    /// The stream's window grows by so much, at once and for good, up to 2^31-1 octets. The owner has the memory for it.
     pub fn widen_recv_window(&mut self, key: StreamKey, by: u32) {
+        // RFC 9113 section 6.9.1, with what SETTINGS still add.
+        let most = MAX_WINDOW.saturating_sub(self.unacknowledged_window());
         let Some(stream) = self.streams.slab.get_mut(key).filter(|stream| stream.state.may_recv()) else {
             return;
         };
-        let size = stream.recv_window.size().saturating_add(by);
+        let size = stream.recv_window.size().saturating_add(by).min(most);
         if let Some(increment) = stream.recv_window.grow(size)
             && self.phase != Phase::Failed
         {

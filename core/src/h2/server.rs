@@ -48,7 +48,7 @@ pub enum ServerEvent {
         stream: StreamKey,
         /// The octets.
         data: Bytes,
-        /// Their window: give it back with [`Server::release`].
+        /// Their window: give it back with [`Server::release`], whatever becomes of the stream.
         credit: Credit<Both>,
         /// The request ends here.
         end: bool,
@@ -60,14 +60,17 @@ pub enum ServerEvent {
         /// The fields.
         trailers: HeaderMap,
     },
-    /// The client reset the stream.
+    /// The client reset the stream. Credit that is left of it is still owed to the connection, here and wherever a stream is gone.
     Reset {
         /// The stream that was.
         stream: StreamKey,
         /// The client's reason.
         error_code: ErrorCode,
     },
-    /// The client broke a rule on this stream, which we reset.
+    /// The client broke a rule on this stream, which we reset; or its message is well formed, and the types of the `http` crate do not take it: some
+    /// paths (`` /a`b ``, `/a<b`), some authorities (`a%41`), values with control characters. The client is not told the difference
+    /// ([`StreamError::Malformed`], PROTOCOL_ERROR), and pays for it as for any stream that it makes us reset
+    /// ([`misuse_max`](ConnectionConfig::misuse_max)). Who has to serve such paths has [`Connection`].
     Failed {
         /// The stream that was.
         stream: StreamKey,
@@ -135,7 +138,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The connection has ended; GOAWAY waits to be transmitted.
+    /// The connection has ended; GOAWAY waits to be transmitted. It is told once: from then on there is `None`, and [`has_failed`](Self::has_failed)
+    /// is what says that nothing more comes.
     pub fn poll_event(&mut self) -> Result<Option<ServerEvent>, ConnectionError> {
         self.endpoint.poll(translate)
     }

@@ -13,8 +13,10 @@ pub enum OpenError {
     /// The connection is going away, failed, or has no stream identifiers left: take another.
     GoingAway,
     /// An extended CONNECT (RFC 8441 section 3), and the peer has not said that it understands it. Before its SETTINGS came it may say so later.
+    /// [`Client`](crate::h2::Client) looks, [`Connection`](crate::h2::Connection) does not.
     NotOffered,
     /// The head is no well-formed request, or over HTTP/1.1 the request cannot end as it says. Nothing was written.
+    /// [`Client`](crate::h2::Client) looks, [`Connection`](crate::h2::Connection) does not.
     Malformed,
 }
 
