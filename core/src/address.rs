@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// The address of a peer or of a listener.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Address {
-    /// An IPv4 or IPv6 address with its port.
+    /// An IPv4 or IPv6 address with its port. [`From`] makes it of what a socket tells.
     Inet(SocketAddr),
     /// The path of a Unix socket.
     Unix(Arc<str>),
@@ -17,6 +17,14 @@ impl Address {
     /// The address of nobody.
     pub const fn unspecified() -> Self {
         Self::Inet(SocketAddr::new(IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED), 0))
+    }
+
+    /// What it is, if it was made without [`From`]: a mapped IPv4 address is none of IPv6.
+    pub fn canonical(self) -> Self {
+        match self {
+            Self::Inet(address) => address.into(),
+            Self::Unix(_) => self,
+        }
     }
 }
 
@@ -49,5 +57,7 @@ mod tests {
         assert_eq!(told("[::ffff:192.0.2.1]:80"), "192.0.2.1:80");
         assert_eq!(told("192.0.2.1:80"), "192.0.2.1:80");
         assert_eq!(told("[fe80::1%3]:80"), "[fe80::1%3]:80");
+        let raw = Address::Inet("[::ffff:192.0.2.1]:80".parse().unwrap());
+        assert_eq!(raw.canonical().to_string(), "192.0.2.1:80");
     }
 }

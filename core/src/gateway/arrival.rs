@@ -21,9 +21,10 @@ impl Gateway {
         let (only, introduced) = said.map_or((None, false), |said| (said.only, said.introduced));
         let (listener, hooks_place) = (at.and_then(conn::place), self.hooks.place_of(&info.local));
         // In a drain whoever stood in the kernel's queue may finish, and hears of it then.
-        let stays = self.admit((!introduced).then_some(&info.peer), now);
+        let peer = info.peer.canonical();
+        let stays = self.admit((!introduced).then_some(&peer), now);
         let session = Session::H2(self.new_connection(Role::Server));
-        let side = Side::front(info.peer, !introduced);
+        let side = Side::front(peer, !introduced);
         let conn = Conn::new(session, side, Life::Connecting, now);
         let id = self.conns.insert(Conn { only, listener, hooks_place, ..conn });
         self.account.front.opened += 1;
@@ -78,7 +79,7 @@ impl Gateway {
             return;
         }
         if let Some(client) = client {
-            *peer = client;
+            *peer = client.canonical();
         }
         let peer = peer.clone();
         if !self.count_client(&peer) {

@@ -12,9 +12,11 @@ use crate::tls::{TlsFacts, TlsFailure};
 /// A client's connection was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// The client.
+    /// The client. A mapped IPv4 address, which an IPv6 socket tells of, is taken for what it is.
     pub peer: Address,
-    /// The listener it came through.
+    /// The listener it came through, as the configuration names it: what [`ListenerConfig`](crate::config::ListenerConfig) says holds where this
+    /// is its `address`, octet for octet. The accepted socket's own address is another one where a listener has all
+    /// of a machine's.
     pub local: Address,
 }
 

@@ -238,9 +238,9 @@ impl Gateway {
     /// A client's connection was accepted. Past the limits of clients, or in a drain, it is closed at once, before a word is
     /// said: what it speaks is not known yet.
     pub fn handle_accept(&mut self, info: Accepted, now: Instant) -> ConnId {
-        let has_room = self.admit(Some(&info.peer), now);
-        let session = Session::H2(self.new_connection(Role::Server));
-        let side = Side::front(info.peer, true);
+        let peer = info.peer.canonical();
+        let has_room = self.admit(Some(&peer), now);
+        let (side, session) = (Side::front(peer, true), Session::H2(self.new_connection(Role::Server)));
         let (only, hooks_place) = (self.only_at(&info.local), self.hooks.place_of(&info.local));
         let id = self.conns.insert(Conn { only, hooks_place, ..Conn::new(session, side, Life::Open, now) });
         self.account.front.opened += 1;

@@ -178,6 +178,45 @@ fn a_client_behind_a_balancer_has_no_more_than_its_share_either() {
     assert_eq!(memory.gateway.view().fronts, 5 + 5);
 }
 
+/// An IPv6 socket tells of clients over IPv4 as of one network.
+#[test]
+fn clients_over_ipv4_are_told_apart_however_they_are_told_of() {
+    use shuntyard_core::address::{Address, SocketAddr};
+    use shuntyard_core::config::ListenerConfig;
+    use shuntyard_core::gateway::Accepted;
+
+    let raw = |text: &str| Address::Inet(text.parse::<SocketAddr>().unwrap());
+    let (plain, balanced) = (raw("[::]:80"), raw("[::]:81"));
+    for way in 0..3 {
+        let mut memory = Memory::new(|config| {
+            config.max_fronts_per_client = 1;
+            config.listeners =
+                vec![ListenerConfig { introduced: true, ..ListenerConfig::new(balanced.clone()) }];
+        });
+        let gateway = &mut memory.gateway;
+        for text in ["[::ffff:192.0.2.1]:1", "[::ffff:192.0.2.2]:1", "[::ffff:192.0.2.1]:2", "192.0.2.2:3"] {
+            let peer = raw(text);
+            match way {
+                0 => drop(gateway.handle_accept(Accepted { peer, local: plain.clone() }, memory.now)),
+                1 => drop(gateway.handle_arriving(Accepted { peer, local: plain.clone() }, memory.now)),
+                _ => {
+                    let info = Accepted { peer: raw("10.0.0.2:5000"), local: balanced.clone() };
+                    let conn = gateway.handle_arriving(info, memory.now);
+                    gateway.handle_introduced(conn, Some(peer), memory.now);
+                }
+            }
+        }
+        assert_eq!(memory.gateway.view().fronts, 2, "of each of the two its first");
+        let snapshot = memory.gateway.snapshot(100, memory.now);
+        let clients = snapshot.fronts.iter().map(|front| front.peer.to_string());
+        assert!(
+            clients.clone().all(|client| client.starts_with("192.0.2.")),
+            "{:?}",
+            clients.collect::<Vec<_>>()
+        );
+    }
+}
+
 /// A table full of clients that only stay: who has been idle longest makes room, and who works stays.
 #[test]
 fn idle_clients_make_room_for_new_ones() {
