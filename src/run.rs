@@ -39,7 +39,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let upstreams = Arc::new(upstreams);
     let options = Options {
         listen_tls,
-        opened: systemd::opened(),
+        opened: systemd::used(&settings),
         backs: upstreams.backs(),
         workers: settings.workers,
         observer: Some(observation.observer()),

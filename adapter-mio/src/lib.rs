@@ -109,7 +109,7 @@ impl Server {
             workers.push(worker);
             desks.push(desk);
         }
-        Ok(Self { workers, addresses, handle: Handle::new(desks, options.backs) })
+        Ok(Self { workers, addresses, handle: Handle::of(desks, &config, &options) })
     }
 
     /// Where it listens, in the order of [`Options::listen`], with the ports that the kernel picked.

@@ -120,7 +120,7 @@ impl Server {
         let addresses = listeners.iter().map(|listener| listener.address.clone()).collect();
         let (workers, desks) =
             equipment.into_iter().map(|equipment| employ(equipment, options.observer.clone())).unzip();
-        Ok(Self { workers, addresses, handle: Handle::new(desks, options.backs) })
+        Ok(Self { workers, addresses, handle: Handle::of(desks, &config, &options) })
     }
 
     /// Where it listens, in the order of [`Options::listen`], with the ports that the kernel picked.

@@ -296,7 +296,7 @@ pub enum ConfigError {
         /// The name of the field.
         name: Arc<str>,
     },
-    /// More is said of a listener that is none, or twice of one. Adapters find it, who know where they listen; so do they find what follows.
+    /// More is said of a listener that is none, or twice of one, or a socket was opened for one. Adapters find it, who know where they listen; so do they find what follows.
     ListenerUnknown {
         /// Where it would be.
         address: Address,

@@ -14,7 +14,7 @@ use shuntyard_adapter::Handle;
 
 use crate::pulse;
 use notify::Socket;
-pub(crate) use sockets::{addresses, opened, take, unused};
+pub(crate) use sockets::{addresses, opened, take, unused, used};
 
 /// Whoever wants to be told how the program stands, if anybody does.
 #[derive(Clone, Default)]

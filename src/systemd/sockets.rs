@@ -146,12 +146,19 @@ pub(crate) fn opened() -> Vec<Opened> {
     PASSED.get().into_iter().flatten().filter_map(|passed| passed.found.clone().ok()).collect()
 }
 
+/// Those of them that listeners of these settings take.
+pub(crate) fn used(settings: &Settings) -> Vec<Opened> {
+    opened().into_iter().filter(|opened| serves(settings, &opened.address)).collect()
+}
+
+fn serves(settings: &Settings, address: &Address) -> bool {
+    settings.listen.contains(address) || settings.listen_tls.iter().any(|(other, _)| other == address)
+}
+
 /// What was passed and is no listener of these settings, by name. Whoever connects there waits for nobody.
 pub(crate) fn unused(settings: &Settings) -> BTreeSet<&'static str> {
-    let serves = |address: &Address| {
-        settings.listen.contains(address) || settings.listen_tls.iter().any(|(other, _)| other == address)
-    };
-    let is_used = |passed: &&Passed| passed.found.as_ref().is_ok_and(|opened| serves(&opened.address));
+    let is_used =
+        |passed: &&Passed| passed.found.as_ref().is_ok_and(|opened| serves(settings, &opened.address));
     let passed = PASSED.get().into_iter().flatten();
     passed.filter(|passed| !is_used(passed)).map(|passed| &*passed.name).collect()
 }

@@ -108,10 +108,43 @@ fn wanted<'a>(config: &mut Config, options: &'a Options) -> Result<Vec<Wanted<'a
         }
         wanted.push(Wanted { address, tls, said });
     }
-    match left.first().and_then(|&at| config.listeners.get(at)) {
-        // What it says would protect nobody: that only a balancer is believed, say.
-        Some(unknown) => Err(ConfigError::ListenerUnknown { address: unknown.address.clone() }),
+    // What is said of it would protect nobody: that only a balancer is believed, say.
+    let said = left.first().and_then(|&at| config.listeners.get(at)).map(|said| &said.address);
+    // Whoever comes to that socket would wait for ever.
+    let is_unheard = |address: &&Address| !wanted.iter().any(|wanted| wanted.address == *address);
+    let opened = || options.opened.iter().map(|opened| &opened.address).find(is_unheard);
+    match said.or_else(opened) {
+        Some(unknown) => Err(ConfigError::ListenerUnknown { address: unknown.clone() }),
         None => Ok(wanted),
+    }
+}
+
+/// What TLS offers at a listener where nothing else is said of what may be spoken: it may be no more than is spoken at all.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    address: Address,
+    protocols: Vec<Protocol>,
+}
+
+impl Offer {
+    /// Those of a server that was made of these.
+    pub(crate) fn all(config: &Config, options: &Options) -> Vec<Self> {
+        let mut config = config.clone();
+        let wanted = wanted(&mut config, options).unwrap_or_default();
+        let said = |wanted: &Wanted<'_>| wanted.said.and_then(|at| config.listeners.get(at));
+        let offer = |wanted: &Wanted<'_>| {
+            let tls = wanted.tls.filter(|_| said(wanted).is_none_or(|said| said.only.is_none()))?;
+            Some(Self { address: wanted.address.clone(), protocols: tls.protocols().to_vec() })
+        };
+        wanted.iter().filter_map(offer).collect()
+    }
+
+    /// Whether the configuration has them spoken.
+    ///
+    /// # Errors
+    /// Not all of them.
+    pub(crate) fn check(&self, config: &Config) -> Result<(), ConfigError> {
+        agree_on_offer((&self.address, None), (config.http1, config.http2), &self.protocols)
     }
 }
 
@@ -136,13 +169,22 @@ fn agree_on_protocols(
     spoken: (bool, bool),
     tls: Option<&FrontTls>,
 ) -> Result<(), ConfigError> {
-    let is_spoken = |protocol: &Protocol| match (listener.only, protocol) {
+    let offered = tls.map_or(&[][..], FrontTls::protocols);
+    agree_on_offer((&listener.address, listener.only), spoken, offered)
+}
+
+fn agree_on_offer(
+    (address, only): (&Address, Option<Protocol>),
+    spoken: (bool, bool),
+    offered: &[Protocol],
+) -> Result<(), ConfigError> {
+    let is_spoken = |protocol: &Protocol| match (only, protocol) {
         (Some(only), _) => only == *protocol,
         (None, Protocol::Http1) => spoken.0,
         (None, Protocol::Http2) => spoken.1,
     };
-    match tls.and_then(|tls| tls.protocols().iter().find(|protocol| !is_spoken(protocol))) {
-        Some(&protocol) => Err(ConfigError::ListenerProtocol { address: listener.address.clone(), protocol }),
+    match offered.iter().find(|protocol| !is_spoken(protocol)) {
+        Some(&protocol) => Err(ConfigError::ListenerProtocol { address: address.clone(), protocol }),
         None => Ok(()),
     }
 }
@@ -266,6 +308,40 @@ mod tests {
             ConfigError::ListenerUnknown { address: any() }
         );
         assert_eq!(listeners_of(&twice, &Options::new(vec![any(), any()])).len(), 2);
+    }
+
+    /// Its clients would be accepted by the kernel, and by nobody else.
+    #[test]
+    fn a_socket_that_was_opened_for_no_listener_is_refused() {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = Address::from(socket.local_addr().unwrap());
+        let socket = std::sync::Arc::new(crate::ListenSocket::Tcp(socket));
+        let opened = vec![crate::Opened { address: address.clone(), socket }];
+        let options = Options { opened, ..Options::new(vec![any()]) };
+        let error = refused(&config(vec![]), &options);
+        assert_eq!(error, ConfigError::ListenerUnknown { address: address.clone() });
+        assert!(equip(&config(vec![]), &Options { listen: vec![address], ..options }).is_ok());
+    }
+
+    /// As [`equip`] refuses to begin so.
+    #[test]
+    fn what_tls_offers_is_not_switched_off_later() {
+        let desk: crate::Desk = std::sync::Arc::new(|_| ());
+        let refuses = ConfigError::ListenerProtocol { address: any(), protocol: Protocol::Http2 };
+        let only = ListenerConfig { only: Some(Protocol::Http2), ..ListenerConfig::new(any()) };
+        let cases = [
+            (vec![], by_name(), Err(refuses)),
+            (vec![only], by_name(), Ok(())),
+            (vec![], Options::new(vec![any()]), Ok(())),
+        ];
+        for (listeners, options, outcome) in cases {
+            let config = config(listeners);
+            let handle = crate::Handle::of(vec![desk.clone()], &config, &options);
+            assert_eq!(handle.configure(&Config { http1: false, ..config.clone() }), Ok(()));
+            // What it says of listeners is not heeded.
+            let without = Config { http2: false, listeners: Vec::new(), ..config };
+            assert_eq!(handle.configure(&without), outcome);
+        }
     }
 
     #[test]

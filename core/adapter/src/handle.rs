@@ -10,7 +10,8 @@ use shuntyard_core::address::Address;
 use shuntyard_core::config::{Config, ConfigError};
 use shuntyard_core::gateway::{Command, Gateway};
 
-use crate::{Backs, Looking};
+use crate::equipment::Offer;
+use crate::{Backs, Looking, Options};
 
 /// Ends a server, changes its configuration and looks into it from another thread. What is ordered before it runs is done
 /// when it runs.
@@ -18,6 +19,7 @@ use crate::{Backs, Looking};
 pub struct Handle {
     desks: Arc<[Desk]>,
     backs: Backs,
+    offers: Arc<[Offer]>,
 }
 
 /// Takes the orders for one worker, and wakes it. A worker that has ended needs none.
@@ -41,7 +43,12 @@ pub enum Order {
 impl Handle {
     /// Gives orders through these desks, one a worker, to those who speak to upstreams like this.
     pub fn new(desks: Vec<Desk>, backs: Backs) -> Self {
-        Self { desks: desks.into(), backs }
+        Self { desks: desks.into(), backs, offers: Arc::default() }
+    }
+
+    /// The same, of a server that was [made](crate::equip) of these: it knows what its listeners offer by TLS.
+    pub fn of(desks: Vec<Desk>, config: &Config, options: &Options) -> Self {
+        Self { offers: Offer::all(config, options).into(), ..Self::new(desks, options.backs.clone()) }
     }
 
     /// Lets every worker finish what is there and accept nothing new. After the deadline, counted from now,
@@ -59,10 +66,11 @@ impl Handle {
     /// applies to those that come. Listeners are not touched. How TLS is spoken with upstreams that come is said before ([`Backs::replace`]).
     ///
     /// # Errors
-    /// A configuration that cannot work; then nothing has changed.
+    /// A configuration that cannot work, or one that switches off what a listener offers by TLS; then nothing has changed.
     pub fn configure(&self, config: &Config) -> Result<(), ConfigError> {
         config.validate()?;
         self.backs.cover(config)?;
+        self.offers.iter().try_for_each(|offer| offer.check(config))?;
         self.order(|| Order::Command(Command::Configure(Box::new(config.clone()))));
         Ok(())
     }

@@ -82,7 +82,8 @@ pub struct Options {
     /// ([`FrontTls::by_name`]) are told to the gateway; [`Config::listeners`](shuntyard_core::config::Config::listeners) may repeat them, and must not say others.
     /// Each offers nothing but what is spoken there.
     pub listen_tls: Vec<(Address, FrontTls)>,
-    /// Sockets that listen already, at addresses of the lists above: there none is made, and workers share the one that there is.
+    /// Sockets that listen already, at addresses of the lists above: there none is made, and workers share the one that there is. One at any other
+    /// address is refused ([`ConfigError::ListenerUnknown`]).
     pub opened: Vec<Opened>,
     /// How upstreams are spoken to by TLS: each that has an endpoint which speaks it ([`EndpointConfig::tls`](shuntyard_core::config::EndpointConfig::tls)).
     pub backs: Backs,
