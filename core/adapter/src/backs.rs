@@ -39,18 +39,14 @@ impl Backs {
         }
     }
 
-    /// Whether each upstream of this configuration is among these that has an endpoint which speaks TLS: every request for another would fail.
+    /// Whether each upstream of this configuration is among these that has an endpoint which speaks TLS, with a name for those of its endpoints that
+    /// have none, which are Unix sockets: every request for another would fail.
     ///
     /// # Errors
     /// The first that is not.
     pub fn cover(&self, config: &Config) -> Result<(), ConfigError> {
         let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let speaks_tls = |of: &UpstreamConfig| of.endpoints.iter().any(|endpoint| endpoint.tls.is_some());
-        let is_missing = |of: &&UpstreamConfig| speaks_tls(of) && !table.upstreams.contains_key(&of.name);
-        match config.upstreams.iter().find(is_missing) {
-            Some(upstream) => Err(ConfigError::UpstreamTls { upstream: upstream.name.clone() }),
-            None => Ok(()),
-        }
+        config.upstreams.iter().try_for_each(|upstream| covers(table.upstreams.get(&upstream.name), upstream))
     }
 
     /// The beginning of a handshake.
@@ -66,9 +62,22 @@ impl Backs {
     }
 }
 
+fn covers(tls: Option<&BackTls>, upstream: &UpstreamConfig) -> Result<(), ConfigError> {
+    let mut secured = upstream.endpoints.iter().filter(|endpoint| endpoint.tls.is_some()).peekable();
+    let Some(tls) = tls else {
+        let unknown = ConfigError::UpstreamTls { upstream: upstream.name.clone() };
+        return secured.peek().map_or(Ok(()), |_| Err(unknown));
+    };
+    match secured.find(|endpoint| !tls.is_named() && endpoint.host.name().is_empty()) {
+        Some(endpoint) => Err(ConfigError::EndpointUnnamed { endpoint: endpoint.host.clone() }),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use shuntyard_core::config::Alpn;
+    use shuntyard_core::address::Address;
+    use shuntyard_core::config::{Alpn, Host};
     use shuntyard_core::gateway::Closed;
     use shuntyard_transport::Trust;
 
@@ -93,6 +102,22 @@ mod tests {
         let Some(Notice::BackendTlsFailed { upstream, host, failure }) = told else { panic!("{told:?}") };
         assert_eq!((&*upstream, &*host, failure), ("a", "a.example", TlsFailure::Misbehaved));
         assert!(secured.complaint(failed).is_none());
+    }
+
+    /// There is nothing that its certificate could be for.
+    #[test]
+    fn a_unix_socket_that_speaks_tls_needs_a_name() {
+        let place = Address::Unix("/run/a".into());
+        let mut config = Config::new(vec![place.clone()]);
+        let of = |name: Option<&str>| {
+            let tls = BackTls::new(&Trust::Nobody, None, name).unwrap();
+            Backs::new(HashMap::from([("default".into(), tls)]))
+        };
+        assert_eq!(of(None).cover(&config), Ok(()), "in clear");
+        config.upstreams[0].endpoints[0].tls = Some(Alpn::Either);
+        let unnamed = ConfigError::EndpointUnnamed { endpoint: Host::Address(place) };
+        assert_eq!(of(None).cover(&config), Err(unnamed));
+        assert_eq!(of(Some("a.example")).cover(&config), Ok(()));
     }
 
     /// A queue is older than the configuration without its upstream.

@@ -31,16 +31,41 @@ impl NameGroups {
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         range("groups of names", self.0.len() as u64, 0, 256)?;
-        self.0.iter().flatten().try_for_each(|pattern| match pattern {
-            HostPattern::Any => Ok(()),
-            HostPattern::Exact(host) | HostPattern::Below(host) => range("name", host.len() as u64, 1, 253),
-        })
+        self.0.iter().flatten().try_for_each(|pattern| pattern.validate("name"))
+    }
+}
+
+impl HostPattern {
+    /// Whether some host could match it: a registered name or an address (RFC 3986 section 3.2.2), that of IPv6 without brackets.
+    pub(super) fn validate(&self, field: &'static str) -> Result<(), ConfigError> {
+        let (Self::Exact(host) | Self::Below(host)) = self else { return Ok(()) };
+        range(field, host.len() as u64, 1, 253)?;
+        // A star is none that anybody has: `Below` is meant.
+        let of_name = |octet: u8| octet.is_ascii_alphanumeric() || b"-._~!$&'()+,;=%".contains(&octet);
+        let is_address = || matches!(self, Self::Exact(_)) && host.parse::<core::net::Ipv6Addr>().is_ok();
+        if host.bytes().all(of_name) || is_address() {
+            return Ok(());
+        }
+        Err(ConfigError::HostPattern { pattern: host.clone() })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hosts_that_none_could_be_are_no_patterns() {
+        for host in ["a.example", "a.example.", "localhost", "127.0.0.1", "::1", "a_b", "A.Example"] {
+            assert_eq!(HostPattern::Exact(host.into()).validate("name"), Ok(()), "{host}");
+        }
+        for host in ["a.example:8080", "[::1]", "*.example.com", "http://a", "a/b", "a b", "\u{e4}.example"] {
+            for pattern in [HostPattern::Exact(host.into()), HostPattern::Below(host.into())] {
+                assert_eq!(pattern.validate("name"), Err(ConfigError::HostPattern { pattern: host.into() }));
+            }
+        }
+        assert!(HostPattern::Below("::1".into()).validate("name").is_err());
+    }
 
     #[test]
     fn a_name_is_in_the_first_group_that_has_it() {

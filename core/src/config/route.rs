@@ -74,6 +74,19 @@ pub enum PathPattern {
     Prefix(Arc<str>),
 }
 
+impl PathPattern {
+    /// Whether some path could match it (RFC 9113 section 8.3.1): that of OPTIONS may be a star.
+    fn validate(&self) -> Result<(), ConfigError> {
+        let (Self::Exact(path) | Self::Prefix(path)) = self else { return Ok(()) };
+        range("route path", path.len() as u64, 1, 4096)?;
+        let of_path = |octet: u8| octet.is_ascii_graphic() && !matches!(octet, b'?' | b'#');
+        if &**path == "*" || (path.starts_with('/') && path.bytes().all(of_path)) {
+            return Ok(());
+        }
+        Err(ConfigError::PathPattern { pattern: path.clone() })
+    }
+}
+
 impl RouteConfig {
     /// A route that serves every request.
     pub fn any(name: impl Into<Arc<str>>, upstream: impl Into<Arc<str>>) -> Self {
@@ -97,7 +110,7 @@ impl RouteConfig {
     ///
     /// # Errors
     ///
-    /// A value lies outside its range, the authority is none, or it stands beside CONNECT, or a header rule is wrong.
+    /// A value lies outside its range, host or path could match nothing, the authority is none, or it stands beside CONNECT, or a header rule is wrong.
     pub fn validate(&self) -> Result<(), ConfigError> {
         range("route upgrades", self.upgrades.len() as u64, 0, 16)?;
         self.upgrades.iter().try_for_each(|upgrade| crate::config::protocol("route upgrade", upgrade))?;
@@ -105,18 +118,8 @@ impl RouteConfig {
         let in_range = |&status: &u16| range("route replace_errors", u64::from(status), 400, 599);
         self.replace_errors.iter().try_for_each(in_range)?;
         range("route name", self.name.len() as u64, 1, 256)?;
-        match &self.host {
-            HostPattern::Any => {}
-            HostPattern::Exact(host) | HostPattern::Below(host) => {
-                range("route host", host.len() as u64, 1, 253)?;
-            }
-        }
-        match &self.path {
-            PathPattern::Any => {}
-            PathPattern::Exact(path) | PathPattern::Prefix(path) => {
-                range("route path", path.len() as u64, 1, 4096)?;
-            }
-        }
+        self.host.validate("route host")?;
+        self.path.validate()?;
         if let Some(authority) = &self.authority
             && !is_authority(authority)
         {
@@ -167,6 +170,20 @@ mod tests {
         let route = RouteConfig { authority: Some("app".into()), ..route };
         assert_eq!(route.validate(), Err(ConfigError::ConnectElsewhere { route: "a".into() }));
         assert_eq!(RouteConfig { connect: false, ..route }.validate(), Ok(()));
+    }
+
+    #[test]
+    fn paths_that_none_could_be_are_no_patterns() {
+        for path in ["/", "/v1", "/v1/", "/a%20b", "/a`b", "*"] {
+            assert_eq!(PathPattern::Exact(path.into()).validate(), Ok(()), "{path}");
+            assert_eq!(PathPattern::Prefix(path.into()).validate(), Ok(()), "{path}");
+        }
+        for path in ["internal/", "/a?b", "/a#b", "/a b", "/\u{e4}", "**"] {
+            for path in [PathPattern::Exact(path.into()), PathPattern::Prefix(path.into())] {
+                let route = RouteConfig { path, ..RouteConfig::any("a", "b") };
+                assert!(matches!(route.validate(), Err(ConfigError::PathPattern { .. })), "{route:?}");
+            }
+        }
     }
 
     #[test]

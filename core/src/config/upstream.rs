@@ -1,6 +1,7 @@
 //! Upstreams: where requests go, and how many at a time.
 
 use core::fmt;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::address::Address;
@@ -12,7 +13,7 @@ use crate::time::Duration;
 pub struct UpstreamConfig {
     /// Names it in routes, records and figures. 1 to 256 octets, and unique.
     pub name: Arc<str>,
-    /// The endpoints. 1 to 1024.
+    /// The endpoints. 1 to 1024, each once.
     pub endpoints: Vec<EndpointConfig>,
     /// Which endpoint gets the next request.
     pub balance: Balance,
@@ -42,7 +43,7 @@ pub struct UpstreamConfig {
 }
 
 /// One endpoint of an upstream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EndpointConfig {
     /// Where it is.
     pub host: Host,
@@ -53,7 +54,7 @@ pub struct EndpointConfig {
 }
 
 /// What ALPN (RFC 7301) has to agree on with an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Alpn {
     /// HTTP/2, or nothing comes of it.
     Http2,
@@ -62,7 +63,7 @@ pub enum Alpn {
 }
 
 /// What is spoken with an endpoint.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
     /// HTTP/2 with prior knowledge (RFC 9113 section 3.3).
     #[default]
@@ -75,6 +76,13 @@ impl EndpointConfig {
     /// Whether this may be what is spoken with it.
     pub fn may_speak(&self, protocol: Protocol) -> bool {
         self.protocol == protocol || self.tls == Some(Alpn::Either)
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        match &self.host {
+            Host::Name { name, .. } => range("endpoint name", name.len() as u64, 1, 253),
+            Host::Address(_) => Ok(()),
+        }
     }
 }
 
@@ -96,7 +104,7 @@ pub enum Host {
     Address(Address),
     /// A name. The gateway asks for its addresses with [`Action::Resolve`](crate::gateway::Action::Resolve).
     Name {
-        /// The name, without port.
+        /// The name, without port. 1 to 253 octets.
         name: Arc<str>,
         /// The port.
         port: u16,
@@ -220,10 +228,18 @@ impl UpstreamConfig {
     ///
     /// # Errors
     ///
-    /// A value lies outside its range: [`ConfigError::OutOfRange`] names it.
+    /// A value lies outside its range: [`ConfigError::OutOfRange`] names it. An endpoint is there twice.
     pub fn validate(&self) -> Result<(), ConfigError> {
         range("upstream name", self.name.len() as u64, 1, 256)?;
         range("endpoints", self.endpoints.len() as u64, 1, 1024)?;
+        let mut seen = BTreeSet::new();
+        for endpoint in &self.endpoints {
+            endpoint.validate()?;
+            if !seen.insert(endpoint) {
+                let endpoint = endpoint.host.clone();
+                return Err(ConfigError::EndpointRepeated { upstream: self.name.clone(), endpoint });
+            }
+        }
         range("connections_min", self.connections_min.into(), 0, 1024)?;
         let is_http2 = self.endpoints.iter().any(|endpoint| endpoint.may_speak(Protocol::Http2));
         let least = if is_http2 { self.connections_min.max(1) } else { 1 };
@@ -235,5 +251,28 @@ impl UpstreamConfig {
         range("unprocessed_attempts", self.retry.unprocessed_attempts.into(), 1, 1000)?;
         range("budget_percent", self.retry.budget_percent.into(), 0, 100)?;
         range("replay_octets", self.retry.replay_octets.into(), 0, 1 << 30)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After any change of the configuration one of the two would take nothing more.
+    #[test]
+    fn an_endpoint_is_there_once() {
+        let address = |port: u16| Address::from(core::net::SocketAddr::from(([127, 0, 0, 1], port)));
+        let mut upstream = UpstreamConfig::new("app", vec![address(1), address(2)]);
+        assert_eq!(upstream.validate(), Ok(()));
+        upstream.endpoints[1].host = Host::Address(address(1));
+        let repeated =
+            ConfigError::EndpointRepeated { upstream: "app".into(), endpoint: Host::Address(address(1)) };
+        assert_eq!(upstream.validate(), Err(repeated));
+        // Who speaks otherwise is another one.
+        upstream.endpoints[1].protocol = Protocol::Http1;
+        assert_eq!(upstream.validate(), Ok(()));
+        upstream.endpoints[1].host = Host::Name { name: "".into(), port: 80 };
+        let unnamed = ConfigError::OutOfRange { name: "endpoint name", value: 0, min: 1, max: 253 };
+        assert_eq!(upstream.validate(), Err(unnamed));
     }
 }

@@ -76,6 +76,11 @@ impl BackTls {
         Ok(Self { config: Arc::new(config), name, verifies })
     }
 
+    /// Whether it has a name for backends, whatever they are written down as.
+    pub fn is_named(&self) -> bool {
+        self.name.is_some()
+    }
+
     /// Who the backend must be that is written down as `host`, by name or address.
     pub(crate) fn name_for(&self, host: &str) -> Result<ServerName<'static>, TlsConfigError> {
         self.name.clone().map_or_else(|| server_name(host), Ok)
