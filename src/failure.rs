@@ -287,6 +287,7 @@ impl From<BindError> for Failure {
             BindError::Listen { address, error } => Self::Listen { address, error },
             BindError::Recording { file, error } => Self::Recording { file, error },
             BindError::Poll(error) => Self::System { what: "cannot poll", error },
+            other => Self::System { what: "cannot serve", error: io::Error::other(other) },
         }
     }
 }

@@ -69,7 +69,7 @@ pub use shuntyard_adapter::transport::{
 pub use shuntyard_adapter::{
     Backs, BindError, Damage, Difference, Ending, Exit, Handle, ListenSocket, Looking, MakeHooks, Notice,
     Observer, Opened, Options, RecordingOptions, ReplayError, Replayed, StreamName, explain, explain_with,
-    replay, replay_octets, replay_with,
+    replay, replay_octets, replay_octets_with, replay_with,
 };
 use shuntyard_adapter::{Desk, Equipment, equip, run_threads};
 use shuntyard_core::address::Address;

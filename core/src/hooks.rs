@@ -236,6 +236,7 @@ impl<'a> Context<'a> {
 
 /// What becomes of a message.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub enum Verdict {
     /// It goes on.
     #[default]

@@ -25,6 +25,10 @@ pub struct Equipment {
 
 /// Takes the addresses and makes the gateways: what every worker begins with.
 ///
+/// A loop of one's own that accepts by itself, and would have what its gateway is told recorded, has it from here too, by options without addresses: each
+/// [`Equipment::gateway`] has the verbs of a [`Gateway`], and writes each call of them down where [`Options::recording`] says so. Of listeners the
+/// configuration says nothing then: to more than is listened on here it is refused.
+///
 /// # Errors
 /// A value of the configuration outside its range, or one that contradicts the options; an address that is taken. Nothing stays bound then.
 pub fn equip(config: &Config, options: &Options) -> Result<Vec<Equipment>, BindError> {

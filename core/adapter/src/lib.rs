@@ -49,7 +49,7 @@ pub use listener::{
 pub use looking::Looking;
 pub use recording::{
     Damage, Difference, Ending, Input, Recorded, RecordingOptions, ReplayError, Replayed, StreamName,
-    explain, explain_with, recording_octets_max, replay, replay_octets, replay_with,
+    explain, explain_with, recording_octets_max, replay, replay_octets, replay_octets_with, replay_with,
 };
 pub use resolve::{addresses_of, resolve};
 pub use secured::{Reading, Secured, Wire, Writing};
@@ -238,6 +238,7 @@ pub enum Notice {
 
 /// Why a server could not be made.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum BindError {
     /// The configuration is not valid.
     Config(ConfigError),

@@ -24,7 +24,7 @@ pub(crate) use names::{discard, may_begin, publish};
 pub use recorded::Recorded;
 pub(crate) use recorder::{Preamble, Recorder};
 pub use recorder::{RecordingOptions, recording_octets_max};
-pub use replay::{Difference, ReplayError, Replayed, replay, replay_octets, replay_with};
+pub use replay::{Difference, ReplayError, Replayed, replay, replay_octets, replay_octets_with, replay_with};
 
 #[cfg(test)]
 mod tests;

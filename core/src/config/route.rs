@@ -50,7 +50,7 @@ impl RouteConfig {
     }
 }
 
-/// Which hosts a route serves. Ports are not looked at, nor upper and lower case.
+/// Which hosts a route serves. Ports are not looked at, nor upper and lower case. Others will come: who matches it has an arm for them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum HostPattern {
     /// All, and requests that name none.
@@ -62,7 +62,7 @@ pub enum HostPattern {
     Below(Arc<str>),
 }
 
-/// Which paths a route serves: octet by octet, without the query.
+/// Which paths a route serves: octet by octet, without the query. Others will come: who matches it has an arm for them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PathPattern {
     /// All.

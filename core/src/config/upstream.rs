@@ -137,7 +137,7 @@ impl From<Address> for EndpointConfig {
     }
 }
 
-/// Who may share an engine, and with it a backend connection.
+/// Who may share an engine, and with it a backend connection. Others will come: who matches it has an arm for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// The requests of one client connection.
@@ -162,7 +162,7 @@ pub enum Saturation {
     Refuse,
 }
 
-/// Which endpoint gets the next request.
+/// Which endpoint gets the next request. Others will come: who matches it has an arm for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Balance {
     /// The one with the fewest requests under way; of equals, the one that comes first.

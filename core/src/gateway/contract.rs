@@ -69,7 +69,7 @@ pub enum RecvBuf<'a> {
     Buffer(&'a mut [u8]),
     /// Back-pressure: leave the socket alone until [`Action::Readable`] names the connection.
     Pause,
-    /// There is no such connection (any more).
+    /// There is no such connection (any more), or it is still to be [connected](super::Gateway::handle_connected).
     Gone,
 }
 

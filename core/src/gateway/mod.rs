@@ -35,12 +35,12 @@
 //! # What is left to whoever drives it
 //!
 //! - **Actions are taken behind writing, too.** `poll_transmit` and `handle_sent` may free what somebody waits for.
-//! - **Nothing is waited for.** Connecting ([`Action::Connect`]) and asking for names ([`Action::Resolve`], answered by [`Command::Resolved`]) go on
-//!   beside the loop.
+//! - **Nothing is waited for.** [`Action::Connect`] and [`Action::Resolve`], answered by [`Command::Resolved`], are done beside the loop.
 //! - **A backend to which nothing can be written any more is read out** before [`handle_closed`](Gateway::handle_closed) is said: what it has sent may
 //!   be its answer, or say why it has gone. Not so where [`recv_buf`](Gateway::recv_buf) says [`RecvBuf::Pause`] and
 //!   [`waits_for_output`](Gateway::waits_for_output): nothing will ever be read then. Clients' connections are over at once.
 //! - **Civil time is told** from time to time ([`Command::WallClock`]), for `date` fields.
+//! - **What an operator is to hear** is asked for: [`take_mistaken`](Gateway::take_mistaken) and [`take_farewell`](Gateway::take_farewell), until `None`.
 //!
 //! The example `own_loop` does that on sockets of the standard library, for a backend without a name.
 

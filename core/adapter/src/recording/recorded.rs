@@ -14,7 +14,7 @@ use crate::recording::recorder::Recorder;
 /// A [`Gateway`], and perhaps somebody who writes down what it is told and asked. What only looks at it goes to the
 /// gateway itself.
 ///
-/// Every call is written down before the gateway has it: one in which it panics is the last of the recording.
+/// Every call is written down before the gateway has it: one in which it panics is the last of the recording. [`equip`](crate::equip) makes it.
 pub struct Recorded {
     gateway: Gateway,
     recorder: Option<Box<Recorder>>,

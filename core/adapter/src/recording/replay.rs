@@ -19,6 +19,7 @@ use crate::recording::word::Word;
 
 /// Why a recording cannot be replayed.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum ReplayError {
     /// The file cannot be read.
     File(io::Error),
@@ -109,6 +110,14 @@ pub fn replay_with(path: &Path, hooks: &MakeHooks) -> Result<Replayed, ReplayErr
 /// Octets that are no recording, or of a gateway with hooks.
 pub fn replay_octets(file: &[u8]) -> Result<Replayed, ReplayError> {
     play(file, None)
+}
+
+/// Replays the octets of a file as [`replay_with`] does.
+///
+/// # Errors
+/// Octets that are no recording.
+pub fn replay_octets_with(file: &[u8], hooks: &MakeHooks) -> Result<Replayed, ReplayError> {
+    play(file, Some(hooks))
 }
 
 fn play(source: impl Read, hooks: Option<&MakeHooks>) -> Result<Replayed, ReplayError> {

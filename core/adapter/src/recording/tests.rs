@@ -319,6 +319,9 @@ fn a_gateway_with_hooks_is_replayed_with_them_only() {
     World::new(gateway).run();
     let (file, stream) = (place.file(), "1".parse().unwrap());
     assert_eq!(replay_with(&file, &marks).unwrap().difference, None);
+    let octets = std::fs::read(&file).unwrap();
+    assert_eq!(replay_octets_with(&octets, &marks).unwrap().difference, None);
+    assert!(matches!(replay_octets(&octets), Err(ReplayError::Hooks)));
     let (replayed, story) = explain_with(&file, stream, &marks).unwrap();
     assert_eq!((replayed.difference, story.len() > 1), (None, true));
     assert!(matches!(replay(&file), Err(ReplayError::Hooks)));
