@@ -297,6 +297,20 @@ fn a_panic_is_an_error_with_its_own_words() {
     assert!(seen.is_empty());
 }
 
+/// Its thread is busy until the server ends; whoever would rather wait has threads for that.
+#[test]
+fn run_serves_inside_of_a_runtime_and_blocks_its_thread() {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    for blocking in [false, true] {
+        let (server, _) = server();
+        server.handle().drain(Duration::ZERO);
+        let exit = runtime.block_on(async {
+            if blocking { tokio::task::spawn_blocking(|| server.run()).await.unwrap() } else { server.run() }
+        });
+        assert_eq!(exit.unwrap(), Exit { cut: 0 });
+    }
+}
+
 /// There is nothing to wait with.
 #[test]
 fn outside_of_a_runtime_nothing_is_served() {

@@ -5,7 +5,7 @@ mod wire;
 
 use http::{HeaderValue, Method, Request, Response, Uri, header};
 use shuntyard_core::config::ConnectionConfig;
-use shuntyard_core::error::{ConnectionError, ErrorCode};
+use shuntyard_core::error::{ConnectionError, ErrorCode, StreamError};
 use shuntyard_core::fields::FieldSection;
 use shuntyard_core::h2::{
     Client, ClientEvent, OpenError, Protocol, SendError, Server, ServerEvent, StreamKey,
@@ -470,6 +470,29 @@ fn resets_for_what_the_types_do_not_take_are_paid_for() {
         served += 1;
     }
     assert_eq!(served, 167);
+}
+
+/// HTTP allows them, and whoever needs them has the connection below.
+#[test]
+fn what_the_types_do_not_take_is_told_as_malformed() {
+    let requests = [
+        [vec![0x82, 0x86], line(":path", "/a`b"), line(":authority", "a")].concat(),
+        [vec![0x82, 0x86], line(":path", "/a<b"), line(":authority", "a")].concat(),
+        [vec![0x82, 0x86, 0x84], line(":authority", "a%41")].concat(),
+        [wire::get(), line("x", "\u{1}")].concat(),
+    ];
+    for (n, block) in requests.iter().enumerate() {
+        let mut server = Server::new(ConnectionConfig::default(), 2).expect("a valid configuration");
+        server.handle_recv(&[PREFACE, &settings(&[]), &headers(1, block, true)].concat());
+        let mut told = Vec::new();
+        while let Some(event) = server.poll_event().expect("no error") {
+            told.push(event);
+        }
+        let malformed = matches!(told[..], [_, ServerEvent::Failed { error: StreamError::Malformed, .. }]);
+        assert!(malformed, "{n}: {told:?}");
+        let told = Subject::server().hear(&headers(1, block, true));
+        assert!(matches!(told[..], [Told::Request { .. }]), "{n}: {told:?}");
+    }
 }
 
 /// Each is told for itself, and then that the connection has ended by them: nothing that comes later is told at all.

@@ -56,7 +56,7 @@ pub enum HostPattern {
     /// All, and requests that name none.
     #[default]
     Any,
-    /// This one.
+    /// This one, without port; an IPv6 address without brackets.
     Exact(Arc<str>),
     /// Every name below this domain (`example.com` for `*.example.com`), not the domain itself.
     Below(Arc<str>),
@@ -68,9 +68,9 @@ pub enum PathPattern {
     /// All.
     #[default]
     Any,
-    /// This one.
+    /// This one, which begins with a slash, or is the star of OPTIONS.
     Exact(Arc<str>),
-    /// All that begin so.
+    /// All that begin so, with a slash.
     Prefix(Arc<str>),
 }
 
