@@ -92,8 +92,9 @@ impl Gateway {
                 route.response_headers.strip(&mut fields);
             }
             let front = request.awaiting.front;
-            // Who waited for it has the word now.
-            let goes_on = status == 100 && core::mem::take(&mut request.awaiting.head.expect_continue);
+            // Who waited for it has the word now. One whose request is whole waits for no word.
+            let waits = status == 100 && core::mem::take(&mut request.awaiting.head.expect_continue);
+            let goes_on = waits && !request.awaiting.content_end;
             // L8: what is seen of one attempt rules another out.
             self.replays.end(&mut request.awaiting, &mut self.conns, &mut self.spare);
             if let Some(entry) = self.conns.get_mut(front.conn) {

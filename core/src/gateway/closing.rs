@@ -26,6 +26,13 @@ pub(super) struct Drain {
     closing: bool,
 }
 
+impl Drain {
+    /// One more backend is to be told, where others were already.
+    pub(super) const fn dials(&mut self) {
+        self.closing = false;
+    }
+}
+
 impl Gateway {
     /// Whether there is such a connection. What it has shown of the output of one that is gone may be on its way elsewhere.
     pub fn knows(&self, conn: ConnId) -> bool {

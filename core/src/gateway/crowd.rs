@@ -163,7 +163,8 @@ impl Gateway {
     fn look_at_waiting(&mut self, octets: u32) {
         let windows = octets / self.backend_config.initial_window_size.max(1);
         let all = || self.clients.crowd.waiting.values().map(|waiting| waiting.fronts.len()).sum();
-        let mut looks = if self.ledger.is_half_taken() { LOOKED_AT.max(windows as usize) } else { all() };
+        let mut looks =
+            if self.ledger.is_half_taken() { LOOKED_AT.max(windows as usize).min(all()) } else { all() };
         while looks > 0
             && let Some(client) = self.clients.crowd.next_waiting()
         {

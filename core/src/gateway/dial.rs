@@ -40,6 +40,9 @@ impl Gateway {
             vigil.dialled = Some(target.clone());
         }
         let conn = self.conns.insert(conn);
+        if let Some(drain) = &mut self.drain {
+            drain.dials();
+        }
         self.registry.register(endpoint, entry, conn);
         self.arm_dial(conn, Kind::Connect, now);
         let name = || self.registry.upstream(endpoint.upstream).map(|of| of.config().name.clone());
@@ -59,11 +62,12 @@ impl Gateway {
             Side::Backend(engine)
                 if engine.endpoint == endpoint && engine.phase() == EnginePhase::Draining =>
             {
-                Some((engine.number, id))
+                // Of one that carries nothing nobody misses anything.
+                Some(((entry.session.open_streams() > 0, engine.number), id))
             }
             Side::Backend(_) | Side::Front { .. } => None,
         });
-        if let Some((_, id)) = leaving.min_by_key(|&(number, _)| number) {
+        if let Some((_, id)) = leaving.min_by_key(|&(order, _)| order) {
             self.cut_conn(id, Cause::ConnectionTerminated, now);
         }
     }

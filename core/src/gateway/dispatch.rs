@@ -361,6 +361,7 @@ impl Gateway {
         };
         let awaiting = &mut request.awaiting;
         let stream_id = entry.session.set_tag(stream, tag_of(key)).unwrap_or(0);
+        let is_last = entry.session.is_last_by_proof(stream);
         awaiting.attempts += 1;
         awaiting.thawed = Some(now);
         let attempt = Attempt {
@@ -391,6 +392,9 @@ impl Gateway {
         }
         if crowds {
             self.leave_crowd(key);
+        }
+        if is_last {
+            self.charge_client(key);
         }
         if end {
             self.request_sent(key, now);

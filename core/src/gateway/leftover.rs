@@ -8,7 +8,7 @@ use crate::gateway::due::{DeadlineTarget, Kind};
 use crate::gateway::{ConnId, Gateway};
 use crate::h2::{Event, StreamKey};
 use crate::message::Method;
-use crate::request::{Awaiting, Place, Request, RequestKey};
+use crate::request::{Awaiting, Place, Request, RequestKey, ResponsePhase};
 use crate::session::Session;
 use crate::time::{Duration, Instant};
 use crate::window::{Both, Credit};
@@ -46,8 +46,7 @@ impl Gateway {
         self.reset_stream(conn, stream, ErrorCode::CANCEL, now);
         let owes = |request: &Request| {
             let unanswered = matches!(&request.place, Place::Live(live) if live.attempt.responded.is_none());
-            // Who has waited for 100 (Continue) has done as it should.
-            !request.awaiting.content_end && !unanswered && !request.awaiting.head.expect_continue
+            !request.awaiting.content_end && !unanswered
         };
         if counts && self.requests.get(key).is_some_and(owes) {
             self.charge_client(key);
@@ -56,8 +55,11 @@ impl Gateway {
 
     /// A tunnel was declined: nothing goes into it, and its end is said, which no backend counts. Says whether it is.
     pub(super) fn end_declined(&mut self, key: RequestKey, (conn, stream): (ConnId, StreamKey)) -> bool {
-        let is_declined =
-            |awaiting: &Awaiting| awaiting.head.method == Method::Connect && awaiting.tunnel.is_none();
+        // What a hook says for a backend that has agreed leaves a tunnel there.
+        let is_declined = |awaiting: &Awaiting| {
+            awaiting.head.method == Method::Connect
+                && matches!(awaiting.response, ResponsePhase::Begun(status) if status >= 300)
+        };
         let is_declined = self.requests.get(key).is_some_and(|request| is_declined(&request.awaiting));
         let Some(entry) = self.conns.get_mut(conn).filter(|_| is_declined) else { return false };
         let of_http2 = matches!(entry.session, Session::H2(_));

@@ -1,11 +1,12 @@
 //! What a connection to a backend takes of the system, where there is not enough of it.
 
+use crate::engine::Engine;
 use crate::gateway::conn::Side;
 use crate::gateway::due::{DeadlineTarget, Kind};
 use crate::gateway::{ConnId, Gateway};
 use crate::key::EndpointId;
 use crate::record::Cause;
-use crate::registry::Means;
+use crate::registry::{Means, Upstream};
 use crate::session::Session;
 use crate::time::Instant;
 
@@ -50,8 +51,12 @@ impl Gateway {
             let Some(DeadlineTarget::Conn(id)) = first else { return };
             let Some(entry) = self.conns.get_mut(id) else { continue };
             entry.deadline = None;
+            let is_awaited = |engine: &Engine| {
+                let queued = self.registry.upstream(engine.endpoint.upstream).map_or(0, Upstream::queued);
+                engine.barred && queued > 0
+            };
             match &entry.side {
-                Side::Backend(engine) if engine.idle && !engine.barred => return self.give_way(id, now),
+                Side::Backend(engine) if engine.idle && !is_awaited(engine) => self.give_way(id, now),
                 // Of streams that came since the last arms the deadline anew.
                 _ => self.arm_idle(id, now),
             }

@@ -39,6 +39,11 @@ impl Connection {
         u32::from(free && !self.is_going_away())
     }
 
+    /// Client: whether the request is the last for what it [proves](proves_connection).
+    pub fn is_last_by_proof(&self, key: StreamKey) -> bool {
+        self.exchanges.get(key).is_some_and(|exchange| exchange.proves_connection)
+    }
+
     /// Client: how long the connection may be idle, where the server has said when it closes it. Somewhat less, for a request that crosses its end is
     /// lost, and mostly nobody may send it again (RFC 9112 section 9.3.1).
     pub fn idle_max(&self) -> Option<Duration> {

@@ -42,16 +42,15 @@ impl Registry {
             .filter(|(rank, ..)| best.is_none_or(|best| rank.0 < best.0))
             .filter_map(|(rank, key, endpoint)| {
                 if let Some(&conn) = endpoint.idle.iter().rev().find(|conn| of_use(**conn)) {
-                    return Some((rank, Way::Adopt(key, conn)));
+                    return Some((rank, false, Way::Adopt(key, conn)));
                 }
                 let may_dial = !endpoint.resting && !enough_dials && !entry.has_engine_at(key);
-                let has_room =
-                    upstream.has_room(endpoint) || (best.is_none() && upstream.makes_room(endpoint));
-                (may_dial && has_room).then_some((rank, Way::Dial(key)))
+                let cuts = best.is_none() && upstream.makes_room(endpoint);
+                (may_dial && (cuts || upstream.has_room(endpoint))).then_some((rank, cuts, Way::Dial(key)))
             })
-            // Among equals one that stands comes before one that is to be made.
-            .min_by_key(|&((load, place), way)| (load, matches!(way, Way::Dial(_)), place))
-            .map(|(_, way)| way)
+            // Among equals one that stands comes before one that is to be made, and before one for which another has to go all others.
+            .min_by_key(|&((load, place), cuts, way)| (cuts, load, matches!(way, Way::Dial(_)), place))
+            .map(|(.., way)| way)
     }
 
     /// The best connection that is idle and `of_use`, wherever it is.
@@ -99,9 +98,10 @@ impl Registry {
             .filter(|&(_, _, endpoint, dialling)| deserted || dialling < upstream.dials_max(endpoint))
             .map(|(rank, key, endpoint, dialling)| {
                 let is_late = dialling > 0 && entry.is_slow_at(key);
-                ((endpoint.is_in_doubt(), is_late, upstream.rank_of_dial(rank, dialling)), key)
+                let cuts = upstream.makes_room(endpoint);
+                ((cuts, endpoint.is_in_doubt(), is_late, upstream.rank_of_dial(rank, dialling)), key)
             })
-            .filter(|&((_, is_late, _), _)| !(is_late && all_have_dials))
+            .filter(|&((_, _, is_late, _), _)| !(is_late && all_have_dials))
             .min_by_key(|&(order, _)| order)
             .map(|(_, key)| key)
     }

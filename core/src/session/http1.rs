@@ -34,6 +34,11 @@ impl Session {
         if let Self::H1(session) = self { session.request_in_trailers(rest) } else { None }
     }
 
+    /// Client: whether no other request follows this one, for what it proves of its client.
+    pub(crate) fn is_last_by_proof(&self, stream: StreamKey) -> bool {
+        matches!(self, Self::H1(session) if session.is_last_by_proof(stream))
+    }
+
     /// Server: an upgrade is not given; says whether there was one. HTTP/2 knows none that would be another request without.
     pub(crate) fn decline_upgrade(&mut self, stream: StreamKey) -> bool {
         if let Self::H1(session) = self { session.decline_upgrade(stream) } else { false }

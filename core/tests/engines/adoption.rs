@@ -1,7 +1,7 @@
 //! Who waits, and where there would be room for it: connections that are idle and of no use, that were adopted and not used, and
 //! whose backend allows no stream.
 
-use shuntyard_core::config::{ConnectionConfig, Saturation, Scope};
+use shuntyard_core::config::{Balance, ConnectionConfig, Saturation, Scope};
 use shuntyard_core::error::ErrorCode;
 use shuntyard_core::key::ConnId;
 use shuntyard_core::time::Duration;
@@ -255,4 +255,73 @@ fn who_says_goaway_alone_is_replaced() {
     memory.inject(first, &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]);
     ask(&mut memory, client, "/next");
     assert_eq!(memory.dials.len(), 2);
+}
+
+const GOAWAY_BEHIND_1: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0];
+
+/// Answers what reached those that have not taken their leave. Says how many requests that were.
+fn answer_those_that_stay(memory: &mut Memory, left: &[ConnId]) -> usize {
+    let mut answered = 0;
+    for conn in memory.backends().into_iter().filter(|conn| !left.contains(conn)) {
+        for (stream, _) in requests(memory, conn) {
+            memory.backend(conn).send_response(stream, &ok(), true).expect("open");
+            answered += 1;
+        }
+    }
+    memory.settle();
+    answered
+}
+
+/// The connection takes its leave with what it carries.
+fn leave(memory: &mut Memory, conn: ConnId, left: &mut Vec<ConnId>) {
+    memory.mute(conn);
+    memory.inject(conn, &GOAWAY_BEHIND_1);
+    left.push(conn);
+}
+
+/// Nobody is cut off for a request that another endpoint serves.
+#[test]
+fn who_takes_leave_stays_while_another_endpoint_serves() {
+    for balance in [Balance::RoundRobin, Balance::LeastActive] {
+        let mut memory = Memory::new(|config| {
+            config.upstreams[0].connections_max = 1;
+            config.upstreams[0].balance = balance;
+            config.upstreams[0].endpoints = (9001..=9002).map(|port| address(port).into()).collect();
+        });
+        let client = memory.connect(ConnectionConfig::default());
+        let (mut left, mut known) = (Vec::new(), Vec::new());
+        let of_first = |memory: &Memory| memory.dials.iter().filter(|&at| *at == address(9001)).count();
+        for n in 0..20 {
+            ask(&mut memory, client, &format!("/{n}"));
+            let new = memory.backends().into_iter().find(|conn| !known.contains(conn));
+            known.extend(new);
+            if let Some(conn) = new.filter(|_| memory.dials.last() == Some(&address(9001)) && left.len() < 2)
+            {
+                leave(&mut memory, conn, &mut left);
+            }
+            answer_those_that_stay(&mut memory, &left);
+        }
+        assert_eq!(left.len(), of_first(&memory), "{balance:?}: nobody was dialled in their place");
+        assert!(memory.gateway.view().live > 0, "{balance:?}");
+    }
+}
+
+/// Of those that take their leave one goes that carries nothing, if there is one.
+#[test]
+fn who_carries_nothing_makes_room_before_who_does() {
+    let mut memory = Memory::new(|config| config.upstreams[0].connections_max = 1);
+    let client = memory.connect(ConnectionConfig::default());
+    let mut left = Vec::new();
+    ask(&mut memory, client, "/long");
+    let long = memory.backends()[0];
+    leave(&mut memory, long, &mut left);
+    ask(&mut memory, client, "/short");
+    assert_eq!(answer_those_that_stay(&mut memory, &left), 1);
+    // It leaves, and takes its time.
+    let short = memory.backends().into_iter().find(|&conn| conn != long).expect("another");
+    leave(&mut memory, short, &mut left);
+    assert_eq!((memory.gateway.view().backends, memory.gateway.view().live), (2, 1));
+    ask(&mut memory, client, "/next");
+    assert_eq!((memory.dials.len(), memory.gateway.view().live), (3, 2));
+    assert_eq!(memory.attempts.len(), 1, "the long one goes on: {:?}", memory.attempts);
 }

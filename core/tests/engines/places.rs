@@ -13,7 +13,7 @@ use shuntyard_core::time::Duration;
 
 use crate::endpoints::address;
 use crate::memory::Memory;
-use crate::memory::talk::{ask, events};
+use crate::memory::talk::{answer_all, ask, events};
 
 const ANSWER: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
 
@@ -210,4 +210,42 @@ fn another_configuration_may_have_more_places_or_fewer() {
     memory.reconfigure(|config| config.backends_max = 1);
     let view = memory.gateway.view();
     assert_eq!((view.backends, view.frozen, memory.closed.len()), (3, 1, 0));
+}
+
+/// What is idle beyond other limits goes at once, for whoever asks.
+#[test]
+fn all_that_is_idle_beyond_fewer_places_makes_room() {
+    let mut memory = three(10, |_| {});
+    let client = memory.connect(ConnectionConfig::default());
+    for n in 0..10 {
+        ask(&mut memory, client, &format!("/a/{n}"));
+    }
+    for conn in asked(&mut memory).into_values() {
+        memory.inject(conn, ANSWER);
+    }
+    assert_eq!(statuses(&mut memory, client), [204; 10]);
+    memory.reconfigure(|config| config.backends_max = 2);
+    ask(&mut memory, client, "/b/1");
+    assert_eq!(memory.dials.len(), 11, "{:?}", memory.records);
+    assert_eq!(asked(&mut memory).keys().collect::<Vec<_>>(), ["/b/1"]);
+}
+
+/// A connection whose backend allows no stream, and that nobody waits for, is idle like any other.
+#[test]
+fn what_is_idle_and_allows_no_stream_makes_room() {
+    let mut memory = three(1, |config| {
+        config.upstreams.iter_mut().for_each(|of| of.endpoints = vec![of.endpoints[0].clone()]);
+        config.upstreams[0].endpoints[0].protocol = Protocol::Http2;
+    });
+    memory.mute_backends = false;
+    let client = memory.connect(ConnectionConfig::default());
+    ask(&mut memory, client, "/a/1");
+    assert_eq!(answer_all(&mut memory), ["/a/1"]);
+    let idle = memory.backends()[0];
+    memory.mute(idle);
+    memory.inject(idle, &[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0]);
+    memory.mute_backends = true;
+    ask(&mut memory, client, "/b/1");
+    memory.wait(Duration::from_secs(5));
+    assert_eq!(memory.dials.len(), 2, "{:?}", memory.records);
 }

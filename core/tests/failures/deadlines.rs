@@ -479,3 +479,20 @@ fn who_goes_on_by_itself_is_waited_for() {
     wait(&mut memory, 62 * SECOND);
     assert!(is_error(&seen(&mut memory, client, stream), Cause::StreamIdle));
 }
+
+/// Who has sent all of its request waits for no word to go on, whatever it says.
+#[test]
+fn a_word_to_go_on_gives_a_backend_no_more_time_for_a_whole_request() {
+    let (mut memory, client) = with_client(|_| {});
+    let whole =
+        Request::get("http://example.com/").header("expect", "100-continue").body(()).expect("a request");
+    let stream = memory.client(client).send_request(&whole, true).expect("a slot");
+    memory.settle();
+    let backend = the_backend(&memory);
+    let request = the_request(&mut memory, backend);
+    let goes_on = Response::builder().status(100).body(()).expect("a response");
+    memory.backend(backend).send_response(request.stream, &goes_on, false).expect("open");
+    memory.settle();
+    wait(&mut memory, 60 * SECOND);
+    assert!(is_error(&seen(&mut memory, client, stream), Cause::ResponseTimeout));
+}

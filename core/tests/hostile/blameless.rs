@@ -80,30 +80,6 @@ fn a_backend_of_http2_that_declines_tunnels() {
     }
 }
 
-/// Who waits for 100 (Continue) and is refused has sent nothing, as it should.
-#[test]
-fn a_backend_that_refuses_who_asks_before_it_sends() {
-    let mut memory = Memory::new(|_| {});
-    memory.backend_config.misuse_max = 1_000_000_000;
-    let client = memory.connect(ConnectionConfig::default());
-    for n in 0..TIMES {
-        let upload = Request::post("http://a/").header("expect", "100-continue").body(()).expect("a request");
-        memory.client(client).send_request(&upload, false).unwrap_or_else(|error| panic!("{n}: {error}"));
-        memory.settle();
-        let backend = memory.backends()[0];
-        for (stream, _) in requests(&mut memory, backend) {
-            let refused = Response::builder().status(417).body(()).expect("a response");
-            memory.backend(backend).send_response(stream, &refused, true).expect("open");
-        }
-        // A backend counts resets, and has a rest of them.
-        memory.settle();
-        memory.wait(Duration::from_millis(100));
-        assert!(!events(&mut memory, client).is_empty(), "{n}");
-    }
-    let peak = memory.gateway.snapshot(0, memory.now).front.traffic.misuse_peak;
-    assert!(peak < 10, "{peak}: a request taken back costs sixty");
-}
-
 /// What is left of an address's memory for heads is gone, by its other connections.
 #[test]
 fn neighbours_with_large_heads() {

@@ -33,3 +33,22 @@ fn a_connection_that_was_proven_is_nobody_elses() {
         assert_eq!(memory.dials.len(), dials, "{credentials}");
     }
 }
+
+/// Each of them costs a connection to the backend: so many come of one client as others pay for, and no more.
+#[test]
+fn who_wants_a_connection_for_each_request_pays_for_it() {
+    let mut memory = Memory::new(|config| config.upstreams[0].endpoints[0].protocol = Protocol::Http1);
+    memory.mute_backends = true;
+    let client = memory.connect_mute();
+    let mut asked = 0;
+    while !memory.closed.contains(&client) && asked < 1_000 {
+        memory.inject(client, b"GET / HTTP/1.1\r\nhost: a\r\nauthorization: negotiate x\r\n\r\n");
+        let mut heard = memory.backends().into_iter().map(|conn| (conn, said(&mut memory, conn)));
+        let heard = heard.find(|(conn, asked)| *conn != client && !asked.is_empty());
+        let Some((backend, _)) = heard else { break };
+        memory.inject(backend, b"HTTP/1.1 204 No Content\r\n\r\n");
+        memory.kill(backend);
+        asked += 1;
+    }
+    assert!((100..300).contains(&asked), "{asked}");
+}
