@@ -25,8 +25,10 @@ fn held(framing: &str) -> (Memory, ConnId) {
     (memory, client)
 }
 
+type Turn = fn(&mut Memory, ConnId);
+
 /// What was begun is broken: a chunk that is none, or the end of the connection's input.
-const TURNS: [(&str, fn(&mut Memory, ConnId)); 2] = [
+const TURNS: [(&str, Turn); 2] = [
     ("transfer-encoding: chunked", |memory, client| memory.inject(client, b"zz\r\n")),
     ("content-length: 9", |memory, client| memory.shut(client)),
 ];
