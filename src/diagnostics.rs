@@ -212,7 +212,7 @@ impl Visit for Text {
 }
 
 /// No text of others moves a cursor or begins a line.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet, normalize_untrusted_str};
 
 use crate::config::code::Code;
+use crate::diagnostics::printable;
 
 /// Octets of the file, from and to.
 pub(crate) type Span = Range<usize>;
@@ -71,8 +72,8 @@ impl Problem {
     }
 
     fn draw(&self, source: &Source, renderer: &Renderer) -> String {
-        // What an operator wrote may have control characters; in a message they would do something.
-        let clean = normalize_untrusted_str;
+        // What an operator wrote may have control characters; in a message they would do something, and a line of it would be another error.
+        let clean = |text: &str| normalize_untrusted_str(&printable(text));
         let title = Level::ERROR.primary_title(clean(&self.title)).id(self.code.to_string());
         let mut group = match &self.at {
             None => title.element(Origin::path(clean(&source.name))),
@@ -119,7 +120,7 @@ impl Refused {
 
     /// How many errors there are and what the first one is, in a line.
     pub(crate) fn brief(&self) -> String {
-        let told = format!("{} in {}", self.count(), self.source.name);
+        let told = format!("{} in {}", self.count(), printable(&self.source.name));
         let Some(Problem { code, title, at, .. }) = self.problems.first() else { return told };
         let before = at.as_ref().and_then(|at| self.source.text.get(..at.start));
         let place = before.map(|before| {
@@ -128,7 +129,7 @@ impl Refused {
             format!("{line}:{column}: ")
         });
         let first = if self.problems.len() == 1 { "" } else { "first " };
-        format!("{told}: {first}{}{title} ({code})", place.unwrap_or_default())
+        format!("{told}: {first}{}{} ({code})", place.unwrap_or_default(), printable(title))
     }
 
     /// Whether nothing is wrong but what may have passed at the next start: names have no address now, files of certificates are not there yet.
@@ -156,7 +157,7 @@ impl Refused {
         text.push_str(&format!(
             "{} in {}; `shuntyard config explain {first}` tells more about a code\n",
             self.count(),
-            self.source.name,
+            printable(&self.source.name),
         ));
         text
     }

@@ -341,6 +341,25 @@ fn what_an_operator_wrote_does_nothing_to_a_terminal() {
     assert!(refused.draw(true).contains("\u{1b}["), "colour");
 }
 
+/// What stands in a file draws no line that looks like an error of its own.
+#[test]
+fn a_name_of_two_lines_is_one_error() {
+    let forged = r#""a\nerror[G0001]: x""#;
+    for config in [
+        upstream!("").replace("\"app\"", forged),
+        upstream!("").replace("\"app:80\"", forged),
+        format!("{}{forged} = 1\n", upstream!("")),
+        format!("{}share = {forged}\n", upstream!("")),
+        upstream!("").replace("upstream = \"app\"", &format!("upstream = \"app\"\nhost = {forged}")),
+    ] {
+        let refused = parsed(&config).expect_err(&config);
+        let (brief, drawn) = (refused.brief(), refused.draw(false));
+        let heads = drawn.lines().filter(|line| line.starts_with("error[")).count();
+        assert_eq!((heads, refused.codes().len()), (1, 1), "{drawn}");
+        assert!(!brief.contains('\n'), "{brief}");
+    }
+}
+
 /// A certificate that is asked for by nobody is no door that is shut.
 #[test]
 fn authorities_that_nobody_asks_are_refused_once() {
