@@ -19,8 +19,8 @@ use crate::octets::Octets;
 
 const SEED: u64 = 5;
 const HEAD_MAX: usize = 1000;
-/// Rounds of answers; sixteen requests at a time are more than an input has.
-const ROUNDS: usize = 200;
+/// The longest line with a chunk's size: sixteen digits, 4096 octets of extensions, and its end.
+const CHUNK_LINE_MAX: usize = 16 + 4096 + 2;
 
 /// The whole check: an octet of flags, cuts, then what the peer says.
 pub fn run(data: &[u8]) {
@@ -52,6 +52,7 @@ struct Taken {
 }
 
 struct Owner {
+    role: Role,
     connection: Connection,
     flags: u8,
     inbox: Vec<u8>,
@@ -106,7 +107,15 @@ impl Owner {
             connection.open(&section(&asked), end).expect("the first has a slot");
             connection.sent(usize::MAX);
         }
-        Self { connection, flags, inbox: Vec::new(), taken: Vec::new(), told: Vec::new(), out: Vec::new() }
+        Self {
+            role,
+            connection,
+            flags,
+            inbox: Vec::new(),
+            taken: Vec::new(),
+            told: Vec::new(),
+            out: Vec::new(),
+        }
     }
 
     fn play(mut self, octets: &[u8], cuts: &[usize]) -> Played {
@@ -117,7 +126,8 @@ impl Owner {
             rest = behind;
         }
         self.recv(rest);
-        for _ in 0..ROUNDS {
+        // A round is an answer, and a request is more than an octet.
+        for _ in 0..=octets.len() {
             let before = (self.told.len(), self.out.len());
             self.answer_next();
             self.take_output();
@@ -145,7 +155,17 @@ impl Owner {
             self.hear(event);
         }
         self.inbox = input.remaining().to_vec();
-        assert!(self.inbox.len() <= HEAD_MAX || self.connection.is_congested(), "more than a head is kept");
+        let kept_max = if self.is_in_content() { CHUNK_LINE_MAX } else { HEAD_MAX };
+        let n = self.inbox.len();
+        assert!(
+            n <= kept_max || self.connection.is_congested(),
+            "{n} octets are kept, of {kept_max} at most"
+        );
+    }
+
+    /// Whether the line of a chunk may be what has come in part.
+    fn is_in_content(&self) -> bool {
+        self.role == Role::Client || self.taken.last().is_some_and(|taken| !taken.is_whole)
     }
 
     fn hear(&mut self, event: Event<'_>) {
