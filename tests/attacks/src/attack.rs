@@ -32,9 +32,9 @@ pub struct Attack {
 /// What shuntyard does about an attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// Ends its connection, by what was said there: no clock has a part in it.
+    /// Ends its connection, by what was said there: no clock has a part in it, and deadlines are an hour.
     Ended,
-    /// Bears it, within the bound: half a minute at least.
+    /// Bears it, within the bound, while it is watched, which is for seconds. What ends it later is a deadline of half a minute or more.
     Borne,
     /// Ends it by a clock: by a deadline that may be later than the attack lasts, or where more comes in a second than is borne.
     Awaited,

@@ -89,8 +89,12 @@ pub fn cookie_crumbs(peer: &mut Peer) -> io::Result<()> {
     peer.frames(frames)
 }
 
-/// The largest heads that are allowed, and never ended by the origin.
+/// Large heads, as many at once as a connection has room for: what comes beyond is refused, and costs.
 pub fn large(peer: &mut Peer) -> io::Result<()> {
+    if peer.is_blocked() || peer.open_streams() > 4 {
+        thread::sleep(Duration::from_millis(1));
+        return peer.say(&[]);
+    }
     let mut block = REQUEST.to_vec();
     block.extend(literals((0..30).map(|n| format!("x-{n}")), 500));
     let frames: Vec<_> = (0..10).map(|_| headers(peer.new_stream(), block.clone(), true)).collect();

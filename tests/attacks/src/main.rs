@@ -12,11 +12,13 @@ use shuntyard_attacks::proxy::Kind;
 const USAGE: &str = "\
 usage: shuntyard-attacks [--seconds N] [--proxies mio,tokio,nghttpx,haproxy] [--check] [ATTACK...]
 
-  --seconds N  how long an attack goes on at most (5)
+  --seconds N  how long an attack goes on at most (5): on mio or tokio until it is ended, if it must be, for a minute at
+               most; for five seconds at least if it must not; and until as much of it has happened as must
   --proxies    whom to attack (all that are installed)
   --check      end with 1 if an attack on mio or tokio makes its memory grow by 8 MiB or more (256 KiB: upload-unread),
                ends it, or lets a request of the bystander fail; if its connection is not ended that must be, within a
-               minute, or is that must not; and if the attack did not happen. Other times are held against nobody
+               minute and by no clock (deadlines are an hour there), or is that must not; and if the attack did not
+               happen. Other times are held against nobody
 ";
 
 struct Wanted {

@@ -70,16 +70,19 @@ impl Figures {
 
 /// No deadline that ends what is borne otherwise is shorter.
 const DEADLINES: Duration = Duration::from_secs(30);
-/// What shuntyard must end is given so long, however short the others are: a busy machine needs longer.
+/// What shuntyard must end is given so long, and what must reach the origin, however short the others are: a busy machine needs longer.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What shuntyard must bear is watched for so long at least.
+const WATCHED: Duration = Duration::from_secs(5);
 
-/// One attack on a proxy of its own, for `time` at most; longer on one of ours, where it must end the attack.
+/// One attack on a proxy of its own, for `time` at most; longer on one of ours, where it must end the attack, or bear it.
 ///
 /// # Errors
 ///
 /// Those of the sockets, and of a proxy that cannot be started or does not serve.
 pub fn measure(kind: Kind, attack: &Attack, time: Duration, origin: &Origin) -> io::Result<Figures> {
-    let mut proxy = Proxy::start(kind, origin.address())?;
+    // A clock that came first would hide that nothing else ends it.
+    let mut proxy = Proxy::start(kind, origin.address(), attack.fate != Fate::Ended)?;
     // What is done at the first request is not the attack's doing.
     let mut line = None;
     for _ in 0..20 {
@@ -93,10 +96,15 @@ pub fn measure(kind: Kind, attack: &Attack, time: Duration, origin: &Origin) -> 
     let mut peer = Peer::connect(proxy.address(), attack.reads)?;
     // One that ends at once has ended: that is a figure, not a failure.
     let mut going = (attack.opens)(&mut peer);
-    let waits = kind.is_ours() && attack.fate == Fate::Ended;
-    let time = if waits { time.max(PATIENCE) } else { time };
+    let time = match attack.fate {
+        Fate::Ended if kind.is_ours() => time.max(PATIENCE),
+        Fate::Borne if kind.is_ours() => time.max(WATCHED),
+        _ => time,
+    };
+    let lacks = || kind.is_ours() && origin.attacked() - attacked < attack.least.requests;
+    let is_over = |elapsed| elapsed >= time && (elapsed >= PATIENCE || !lacks());
     let mut sampled = Instant::now();
-    while going.is_ok() && peer.ended().is_none() && began.elapsed() < time {
+    while going.is_ok() && peer.ended().is_none() && !is_over(began.elapsed()) {
         going = (attack.turn)(&mut peer);
         if peer.is_blocked() {
             thread::sleep(Duration::from_millis(1));

@@ -187,6 +187,11 @@ impl Peer {
         (1..self.next_stream).step_by(2)
     }
 
+    /// How many streams were used that the proxy has not ended, as far as has been heard.
+    pub fn open_streams(&self) -> u64 {
+        u64::from(self.next_stream / 2).saturating_sub(held(&self.windows).over())
+    }
+
     /// Octets of content that were sent on a stream.
     pub fn uploaded(&self, stream: u32) -> u64 {
         self.uploaded.get(&stream).copied().unwrap_or(0)

@@ -70,22 +70,23 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts one with one worker and its own defaults.
+    /// Starts one with one worker and its own defaults. shuntyard may be told to have `clocks`, or none that could end what is attacked.
     ///
     /// # Errors
     ///
     /// It cannot be started, or does not listen within ten seconds.
-    pub fn start(kind: Kind, origin: SocketAddr) -> io::Result<Self> {
+    pub fn start(kind: Kind, origin: SocketAddr, clocks: bool) -> io::Result<Self> {
         match kind {
-            Kind::Mio | Kind::Tokio => Self::shuntyard(kind, origin),
+            Kind::Mio | Kind::Tokio => Self::shuntyard(kind, origin, clocks),
             Kind::Nghttpx | Kind::Haproxy => Self::other(kind, origin),
         }
     }
 
-    fn shuntyard(kind: Kind, origin: SocketAddr) -> io::Result<Self> {
+    fn shuntyard(kind: Kind, origin: SocketAddr, clocks: bool) -> io::Result<Self> {
+        let file = temporary(&format!("{}-{}.toml", kind.name(), origin.port()));
+        fs::write(&file, shuntyard(kind, origin, clocks))?;
         let mut command = Command::new(program());
-        command.args(["run", "--workers", "1", "--listen", "127.0.0.1:0", "--adapter", kind.name()]);
-        command.args(["--backend", &format!("h2c://{origin}")]);
+        command.args(["run", "--config"]).arg(&file);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let errors = child.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;
         let mut lines = BufReader::new(errors).lines();
@@ -98,7 +99,7 @@ impl Proxy {
         };
         // Nobody may be stopped by a pipe that is full.
         thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        Ok(Self { child, address, configuration: None })
+        Ok(Self { child, address, configuration: Some(file) })
     }
 
     fn other(kind: Kind, origin: SocketAddr) -> io::Result<Self> {
@@ -111,7 +112,7 @@ impl Proxy {
             command.arg(format!("--frontend=127.0.0.1,{port};no-tls"));
             command.arg(format!("--backend=127.0.0.1,{behind};;proto=h2"));
         } else {
-            let file = std::env::temp_dir().join(format!("attacks-{}-{port}.cfg", std::process::id()));
+            let file = temporary(&format!("{port}.cfg"));
             fs::write(&file, haproxy(port, behind))?;
             command.arg("-db").arg("-f").arg(&file);
             configuration = Some(file);
@@ -165,6 +166,29 @@ impl Drop for Proxy {
             let _ = fs::remove_file(file);
         }
     }
+}
+
+fn temporary(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("attacks-{}-{name}", std::process::id()))
+}
+
+fn shuntyard(kind: Kind, origin: SocketAddr, clocks: bool) -> String {
+    let deadlines = [
+        "preface_timeout",
+        "header_timeout",
+        "idle_timeout",
+        "response_timeout",
+        "stream_idle_timeout",
+        "write_timeout",
+        "ping_timeout",
+    ];
+    let limits: String = deadlines.iter().map(|name| format!("{name} = \"1h\"\n")).collect();
+    format!(
+        "adapter = \"{}\"\nworkers = 1\n[[listen]]\naddress = \"127.0.0.1:0\"\n[[route]]\nupstream = \"origin\"\n\
+         [upstream.origin]\nendpoints = [\"h2c://{origin}\"]\n[limits]\n{}",
+        kind.name(),
+        if clocks { "" } else { &limits }
+    )
 }
 
 fn haproxy(port: u16, behind: u16) -> String {

@@ -1,4 +1,4 @@
-//! What the proxy allows to be sent: read off its SETTINGS and WINDOW_UPDATE (RFC 9113 section 6.9).
+//! What the proxy allows to be sent: read off its SETTINGS and WINDOW_UPDATE (RFC 9113 section 6.9), and off the ends of streams (section 5.1.2).
 
 use std::collections::HashMap;
 
@@ -16,6 +16,8 @@ const MAX_FRAME_SIZE: usize = 16_384;
 pub struct Windows {
     connection: i64,
     initial: i64,
+    /// Streams that the proxy has ended.
+    over: u64,
     /// What each stream has got beyond the initial window, less what it has used.
     streams: HashMap<u32, i64>,
     /// The front of a frame that has not come whole.
@@ -26,7 +28,8 @@ pub struct Windows {
 
 impl Default for Windows {
     fn default() -> Self {
-        Self { connection: FIRST, initial: FIRST, streams: HashMap::new(), frame: Vec::new(), skipped: 0 }
+        let (streams, frame) = (HashMap::new(), Vec::new());
+        Self { connection: FIRST, initial: FIRST, over: 0, streams, frame, skipped: 0 }
     }
 }
 
@@ -59,9 +62,11 @@ impl Windows {
 
     fn read(&mut self) {
         let frame = std::mem::take(&mut self.frame);
-        if let [top, high, low, kind, ..] = *frame.as_slice()
+        if let [top, high, low, kind, flags, ..] = *frame.as_slice()
             && !matches!(kind, 4 | 8)
         {
+            // END_STREAM of DATA and HEADERS, or RST_STREAM.
+            self.over += u64::from(matches!((kind, flags & 1), (0 | 1, 1) | (3, _)));
             self.skipped = u32::from_be_bytes([0, top, high, low]) as usize;
             return;
         }
@@ -78,6 +83,11 @@ impl Windows {
             }
             _ => {}
         }
+    }
+
+    /// How many streams the proxy has ended.
+    pub const fn over(&self) -> u64 {
+        self.over
     }
 
     /// Takes as much of a stream's window and of the connection's as one frame of `wanted` octets at most may have, and says how much.
@@ -99,6 +109,8 @@ mod tests {
         let frames = [
             Frame::Settings { ack: false, settings: vec![(INITIAL_WINDOW_SIZE, 100)] },
             Frame::Data { stream: 1, content: vec![8; 300], padding: None, end: false },
+            Frame::Data { stream: 1, content: vec![1; 9], padding: None, end: true },
+            Frame::RstStream { stream: 5, code: 8 },
             Frame::WindowUpdate { stream: 0, increment: 1_000 },
             Frame::WindowUpdate { stream: 3, increment: 50 },
         ];
@@ -110,7 +122,7 @@ mod tests {
         for cut in [1, 2, 7, 10, 1_000] {
             let mut windows = Windows::default();
             said().chunks(cut).for_each(|piece| windows.hear(piece));
-            assert_eq!((windows.connection, windows.initial), (66_535, 100), "{cut}");
+            assert_eq!((windows.connection, windows.initial, windows.over()), (66_535, 100, 2), "{cut}");
             assert_eq!([windows.take(3, 1_000), windows.take(3, 1_000), windows.take(5, 60)], [150, 0, 60]);
             assert_eq!(windows.connection, 66_535 - 210);
         }
