@@ -11,7 +11,7 @@ use shuntyard_core::error::ErrorCode;
 use shuntyard_core::h2::{Client, ClientEvent, StreamKey};
 
 /// Requests under way at a time.
-const AT_A_TIME: usize = 64;
+pub(crate) const AT_A_TIME: usize = 64;
 
 /// What a client got for a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
