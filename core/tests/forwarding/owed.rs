@@ -381,7 +381,6 @@ fn b71_expectations_are_the_backends_to_meet() {
 /// A final response that begins before the request has ended: both go on.
 #[test]
 fn b72_an_early_response_and_the_upload_go_on_side_by_side() {
-    req!("9110-10.1.1-10");
     let mut rig = Rig::new(|_| {});
     rig.client_says(&[headers(1, &post(), false), data(1, b"a", false)].concat());
     rig.backend_says(&headers(1, &OK, false));

@@ -144,6 +144,7 @@ fn rfc9112_9_3_2_an_unsafe_request_waits_and_is_waited_for() {
 
 #[test]
 fn content_is_told_as_far_as_it_was_promised() {
+    req!("9112-9.5-04");
     let config = ConnectionConfig { initial_window_size: 10, ..ConnectionConfig::default() };
     for head in ["content-length: 25\r\n\r\n", "transfer-encoding: chunked\r\n\r\n19\r\n"] {
         let mut server = Talk::with(Role::Server, config.clone());
@@ -162,6 +163,12 @@ fn content_is_told_as_far_as_it_was_promised() {
         assert!(server.connection.has_room());
         let told = server.again();
         assert!(matches!(&told[..], [Told::Data(content, _)] if content == "xxxxx"), "{told:?}");
+        // Who was kept waiting is served, and so is the next request.
+        server.recv(if head.starts_with('c') { "" } else { "\r\n0\r\n\r\n" });
+        server.answer(server.last(), &[":status: 204"], "");
+        assert_eq!(server.recv(get("/")), [request(&GET_A, true)]);
+        server.answer(server.last(), &[":status: 204"], "");
+        assert_eq!(server.out(), "HTTP/1.1 204 No Content\r\n\r\n".repeat(2));
     }
 }
 
@@ -687,7 +694,7 @@ const GET_A: [&str; 4] = [":method: GET", ":scheme: http", ":authority: a", ":pa
 /// Who hears that its request has failed, or is answered already, also hears that the connection ends, where it will.
 #[test]
 fn rfc9112_9_6_an_answer_before_the_end_of_a_long_request_is_the_last() {
-    req!("9112-9.6-04");
+    req!("9112-9.6-04", "9110-10.1.1-10");
     let post = |how: &str| format!("POST / HTTP/1.1\r\nhost: a\r\n{how}\r\n\r\n");
     for (how, head, content, closes) in [
         ("content-length: 65537", ":status: 413", "", true),

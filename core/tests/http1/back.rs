@@ -556,6 +556,37 @@ fn what_a_backend_wants_over_http1_goes_to_one_that_speaks_it() {
     assert_eq!(statuses(&events(&mut memory, client)), [502]);
 }
 
+/// It wants no more of a request, and says that it goes. While its response goes on the request may, too: it may be what is answered.
+#[test]
+fn rfc9112_9_5_a_backend_that_answers_early_and_goes_gets_no_more() {
+    req!("9112-9.5-06");
+    let mut memory = memory();
+    let client = memory.connect(ConnectionConfig::default());
+    let stream = memory.client(client).send_request(&post("/"), false).expect("a slot");
+    let upload = |memory: &mut Memory, octets: &[u8]| {
+        let sent = memory.client(client).send_data(stream, octets, false).is_ok();
+        memory.settle();
+        sent
+    };
+    assert!(upload(&mut memory, b"begun"));
+    let backend = memory.backends()[0];
+    assert!(said(&mut memory, backend).ends_with("\r\n5\r\nbegun\r\n"));
+    memory.inject(backend, b"HTTP/1.1 413 \r\nconnection: close\r\ncontent-length: 2\r\n\r\nn");
+    assert!(upload(&mut memory, b"more"));
+    assert_eq!(said(&mut memory, backend), "4\r\nmore\r\n");
+    memory.inject(backend, b"o");
+    assert_eq!(memory.shutdowns, [backend]);
+    let seen = events(&mut memory, client);
+    assert_eq!((statuses(&seen), content(&seen)), (vec![413], (b"no".to_vec(), true)));
+    // The client is told, and what it had on its way goes nowhere.
+    assert!(
+        matches!(seen.last(), Some(ClientEvent::Reset { error_code: ErrorCode::NO_ERROR, .. })),
+        "{seen:?}"
+    );
+    assert!(!upload(&mut memory, b"even more"));
+    assert_eq!(said(&mut memory, backend), "");
+}
+
 #[test]
 fn a_drain_closes_idle_connections() {
     let mut memory = memory();

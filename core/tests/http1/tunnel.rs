@@ -1,6 +1,6 @@
 //! Tunnels with HTTP/1.1 on at least one side. HTTP/2 on both is in `tunnels.rs`.
 
-use http::{Method, Request};
+use http::{Method, Request, Response};
 use shuntyard_core::config::{ConnectionConfig, PathPattern, Protocol, Scope};
 use shuntyard_core::counters::Durations;
 use shuntyard_core::error::ErrorCode;
@@ -693,6 +693,42 @@ fn a_backend_that_ends_its_direction_with_its_agreement_leaves_the_other_open() 
             assert_has(&mut memory, client, b"\r\n\r\n");
         }
         assert_over(&memory);
+    }
+}
+
+/// A tunnel has no length and no coding, whatever its backend says of it.
+#[test]
+fn rfc9110_9_3_6_a_client_that_has_its_tunnel_hears_of_no_framing() {
+    req!("9110-9.3.6-06");
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        let mut memory = Memory::new(|config| {
+            config.upstreams[0].endpoints[0].protocol = protocol;
+            config.routes[0].connect = true;
+        });
+        memory.mute_backends = protocol == Protocol::Http1;
+        let client = memory.connect_mute();
+        memory.inject(client, b"CONNECT a:443 HTTP/1.1\r\nhost: a\r\n\r\n");
+        let backend = backend(&memory, client);
+        if protocol == Protocol::Http1 {
+            memory.inject(
+                backend,
+                b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 5\r\nx: y\r\n\r\nhello",
+            );
+        } else {
+            let (stream, _) = requests(&mut memory, backend).pop().expect("the request");
+            let agreed = Response::builder().header("content-length", "5").header("x", "y");
+            let agreed = agreed.body(()).expect("a response");
+            memory.backend(backend).send_response(stream, &agreed, false).expect("open");
+            memory.backend(backend).send_data(stream, b"hello", false).expect("open");
+            memory.settle();
+        }
+        let response = said(&mut memory, client);
+        assert!(response.starts_with("HTTP/1.1 200 ") && response.ends_with("\r\n\r\nhello"), "{response}");
+        let names = ["transfer-encoding", "content-length"];
+        assert!(
+            response.contains("x: y\r\n") && !names.iter().any(|name| response.contains(name)),
+            "{response}"
+        );
     }
 }
 

@@ -72,7 +72,6 @@ fn the_suite_that_everybody_has_is_there() {
 
 #[test]
 fn both_versions_are_spoken() {
-    req!("9113-9.2-01");
     let authority = Authority::new();
     let identity = [authority.issue(&["a.example"])];
     let front = FrontTls::new(&identity, &[Protocol::Http2, Protocol::Http1], &ClientAuth::Off).unwrap();
@@ -90,6 +89,38 @@ fn both_versions_are_spoken() {
         client.send_close_notify();
         talk(&mut client, &mut server, &mut spare);
         assert!(server.ended);
+    }
+}
+
+/// A ClientHello (RFC 5246 section 7.4.1.2) of this version at most, with suites and a curve that TLS 1.1 has, too.
+fn hello(version: [u8; 2]) -> Vec<u8> {
+    // Supported groups, point formats, and signatures.
+    let extensions =
+        b"\x00\x0a\x00\x04\x00\x02\x00\x17\x00\x0b\x00\x02\x01\x00\x00\x0d\x00\x06\x00\x04\x04\x03\x04\x01";
+    // ECDHE with AES by GCM and by CBC, and no compression.
+    let suites = b"\x00\x08\xc0\x2b\xc0\x2f\xc0\x09\xc0\x13\x01\x00";
+    let length = u8::try_from(extensions.len()).unwrap();
+    let body = [&version[..], &[7; 32], &[0], suites, &[0, length], extensions].concat();
+    let length = u8::try_from(body.len()).unwrap();
+    [&[22, 3, 1, 0, length + 4, 1, 0, 0, length], &body[..]].concat()
+}
+
+#[test]
+fn what_is_older_than_tls_1_2_is_not_spoken() {
+    req!("9113-9.2-01");
+    let authority = Authority::new();
+    let identity = [authority.issue(&["a.example"])];
+    let front = FrontTls::new(&identity, &[Protocol::Http2, Protocol::Http1], &ClientAuth::Off).unwrap();
+    for (version, is_spoken) in [([3, 1], false), ([3, 2], false), ([3, 3], true)] {
+        let mut server = End::new(Transport::front(&front).unwrap());
+        server.hear(&hello(version), &mut Spare::default(), (usize::MAX, 64 << 10));
+        // A record with a ServerHello, or with a fatal alert: protocol_version (RFC 5246 section 7.2.2).
+        let said = server.speak();
+        match is_spoken {
+            true => assert!(said.starts_with(&[22, 3, 3]) && said[5] == 2, "{said:?}"),
+            false => assert_eq!((said[0], &said[5..]), (21, &[2, 70][..]), "{version:?}"),
+        }
+        assert_eq!(server.failure.is_some(), !is_spoken, "{version:?}");
     }
 }
 
