@@ -253,11 +253,15 @@ fn a_backend_whose_queue_is_full_is_called_again(adapter: &dyn Adapter) {
 fn several_workers_serve_on_one_port(adapter: &dyn Adapter) {
     let (origin, config) = Origin::start();
     let server = Running::start_workers(adapter, config, 4);
+    // The kernel spreads them by their ports: that all are one worker's happens in 4^39 runs once.
     let mut clients: Vec<_> = (0..40).map(|_| Peer::connect(&server.address)).collect();
     let asked: Vec<_> = clients.iter_mut().map(|client| client.get("/")).collect();
     for (client, stream) in clients.iter_mut().zip(asked) {
         assert_eq!(client.response(stream).content, b"/");
     }
+    let fronts = server.handle.inspect(PATIENCE, |gateway, _| gateway.view().fronts);
+    let busy = fronts.iter().filter(|&&fronts| fronts > 0).count();
+    assert!(busy > 1 && fronts.iter().sum::<usize>() == 40, "{fronts:?}");
     drop(clients);
     server.end();
     origin.end();
