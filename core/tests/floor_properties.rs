@@ -4,7 +4,9 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use shuntyard_core::fields::FieldSection;
-use shuntyard_core::frame::{self, DEFAULT_MAX_FRAME_SIZE, Frame, FrameHeader, HEADER_LEN, MAX_FRAME_SIZE};
+use shuntyard_core::frame::{
+    self, DEFAULT_MAX_FRAME_SIZE, Frame, FrameHeader, FrameType, HEADER_LEN, MAX_FRAME_SIZE, flags,
+};
 use shuntyard_core::h2::settings::{PeerSettings, SettingsChange};
 use shuntyard_core::h2::{Client, ClientEvent, Role, Server, ServerEvent};
 use shuntyard_core::hpack::{Decoded, Decoder, Encoder, SectionLimits};
@@ -22,18 +24,36 @@ fn encoded(encoder: &mut Encoder, fields: &FieldSection) -> Vec<u8> {
     block
 }
 
+/// What stands in DATA or HEADERS without priority, but for padding (RFC 9113 sections 6.1 and 6.2); `None` where there is more padding than room.
+fn unpadded(of: u8, payload: &[u8]) -> Option<&[u8]> {
+    if of & flags::PADDED == 0 {
+        return Some(payload);
+    }
+    let (&padding, rest) = payload.split_first()?;
+    rest.get(..rest.len().checked_sub(padding.into())?)
+}
+
 proptest! {
     #[test]
     fn a_legal_frame_is_read_whatever_flags_it_has((header, payload) in strategies::frame()) {
         let read = frame::parse(FrameHeader::decode(&header.encode()), &payload);
         prop_assert!(read.is_ok(), "{header:?} {read:?}");
         // One octet less or more is another frame, or none: never a panic, never octets from elsewhere.
-        for length in [payload.len().wrapping_sub(1), payload.len() + 1] {
+        for length in [payload.len(), payload.len().wrapping_sub(1), payload.len() + 1] {
             let mut other = payload.clone();
             other.resize(length.min(payload.len() + 1), 0);
             let header = FrameHeader { length: other.len() as u32, ..header };
-            if let Ok(Frame::Data { data, .. } | Frame::Headers { fragment: data, .. }) = frame::parse(header, &other) {
-                prop_assert!(data.len() <= other.len());
+            let ends = header.flags & flags::END_STREAM != 0;
+            match frame::parse(header, &other) {
+                Ok(Frame::Data { data, end_stream, .. } | Frame::Headers { fragment: data, end_stream, .. }) => {
+                    prop_assert_eq!((Some(data), end_stream), (unpadded(header.flags, &other), ends));
+                }
+                Ok(Frame::Continuation { fragment, .. }) => prop_assert_eq!(fragment, &other[..]),
+                Ok(_) => {}
+                Err(_) if matches!(header.frame_type, FrameType::Data | FrameType::Headers) => {
+                    prop_assert_eq!(unpadded(header.flags, &other), None);
+                }
+                Err(_) => {}
             }
         }
     }
