@@ -192,7 +192,7 @@ impl<'a> Run<'a> {
         Err(Violation { id: "LIVE", message: format!("no end at {} ns", self.world.now()) })
     }
 
-    /// L3, T1, T2, T3: what holds after every step.
+    /// L3, N1, W4, T1, T2, T3: what holds after every step.
     fn holds(&mut self) -> Result<(), Violation> {
         let (view, next) = (self.gateway.view(), self.gateway.poll_timeout());
         let earliest = self.gateway.earliest_deadline();
@@ -202,7 +202,10 @@ impl<'a> Run<'a> {
         self.checks.check("L3", view.requests == places && open == places, || {
             format!("{open} requests by the records, {view:?}")
         })?;
-        invariants::t2_t3_each_has_its_deadline(&mut self.checks, &view, &self.gateway.inspect())
+        let (checks, seen, config) = (&mut self.checks, self.gateway.inspect(), &self.plan.scenario.config);
+        invariants::n1_each_ledger_and_each_share(checks, &view, &seen, config)?;
+        invariants::w4_no_octet_is_uncredited(checks, &view)?;
+        invariants::t2_t3_each_has_its_deadline(checks, &view, &seen)
     }
 
     fn dispatch(&mut self, wake: Wake) -> Result<(), Violation> {

@@ -1,6 +1,7 @@
 //! Limits: what is counted and what is buffered.
 
-use shuntyard_core::config::ConnectionConfig;
+use shuntyard_core::config::{Config, ConnectionConfig};
+use shuntyard_core::gateway::{Inspection, View};
 
 use super::Scene;
 use crate::ledger::{Attempt, Checks, Violation};
@@ -11,7 +12,7 @@ use crate::ledger::{Attempt, Checks, Violation};
 /// (An earlier version counted it.)
 pub fn n_within_limits(scene: &mut Scene<'_>) -> Result<(), Violation> {
     let view = scene.view;
-    n1_each_ledger_and_each_share(scene)?;
+    n1_each_ledger_and_each_share(scene.checks, view, scene.seen, scene.config)?;
     n2_connections_and_streams(scene)?;
     n1_what_is_promised_is_reserved(scene)?;
     let most = buffered_octets_max(scene);
@@ -35,8 +36,12 @@ pub fn n_within_limits(scene: &mut Scene<'_>) -> Result<(), Violation> {
 
 /// **N1**: each ledger by itself, and what one client's connection has of it. Who has nothing is always given one window, which is a whole one until
 /// its backend has read our SETTINGS.
-fn n1_each_ledger_and_each_share(scene: &mut Scene<'_>) -> Result<(), Violation> {
-    let (view, seen, config) = (scene.view, scene.seen, scene.config);
+pub fn n1_each_ledger_and_each_share(
+    checks: &mut Checks,
+    view: &View,
+    seen: &Inspection,
+    config: &Config,
+) -> Result<(), Violation> {
     let window = u64::from(config.backend.initial_window_size).max(65_535);
     for (what, has, most) in [
         ("permits", seen.permits, config.ledger_octets),
@@ -46,10 +51,10 @@ fn n1_each_ledger_and_each_share(scene: &mut Scene<'_>) -> Result<(), Violation>
         ("permits of one client", seen.front_permits, config.ledger_front_octets.max(window)),
         ("replays of one client", seen.front_replays, config.replay_front_octets),
     ] {
-        scene.checks.check("N1", has <= most, || format!("{what}: {has} octets of {most}: {view:?}"))?;
+        checks.check("N1", has <= most, || format!("{what}: {has} octets of {most}: {view:?}"))?;
     }
     let sum = seen.permits + seen.uploads + seen.replays;
-    scene.checks.check("N1", view.reserved_octets == sum, || format!("{view:?}, {seen:?}"))
+    checks.check("N1", view.reserved_octets == sum, || format!("{view:?}, {seen:?}"))
 }
 
 /// **N2**: connections of clients, of all and of one, connections to backends, and streams of each client. (A stream beyond the limit is refused, whether its client has read our

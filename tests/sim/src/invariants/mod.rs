@@ -70,7 +70,7 @@ pub fn every_step(mut scene: Scene<'_>) -> Result<Vec<u64>, Violation> {
     n5_nobody_is_borne_for_ever(scene)?;
     t_deadlines_are_armed(scene)?;
     w2_an_overflow_is_an_error(scene)?;
-    w4_no_octet_is_uncredited(scene)?;
+    w4_no_octet_is_uncredited(scene.checks, scene.view)?;
     for thaw in &scene.ledger.thawed {
         e8_first_come_first_thawed(scene, thaw.rid)?;
         r2_one_stream_at_a_time(scene, thaw.rid)?;

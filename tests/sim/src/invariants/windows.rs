@@ -1,7 +1,9 @@
 //! Flow control across connections: credit, what is held, and that nothing waits which could leave.
 
+use shuntyard_core::gateway::View;
+
 use super::Scene;
-use crate::ledger::{Head, Ledger, Trace, Violation};
+use crate::ledger::{Checks, Head, Ledger, Trace, Violation};
 use crate::police::Police;
 
 /// **W3** (after every step), stream level: credit for a request's content goes back to the client only as its octets are
@@ -36,9 +38,9 @@ pub fn w2_an_overflow_is_an_error(scene: &mut Scene<'_>) -> Result<(), Violation
 
 /// **W4** (after every step). With no stream open on a connection all that it received has been given back, or is owed: by the
 /// gateway's own account, to the octet. What the peers see of that is judged at rest.
-pub fn w4_no_octet_is_uncredited(scene: &mut Scene<'_>) -> Result<(), Violation> {
-    let lost = scene.view.credit_lost;
-    scene.checks.check("W4", lost == 0, || format!("{lost} octets get no credit: {:?}", scene.view))
+pub fn w4_no_octet_is_uncredited(checks: &mut Checks, view: &View) -> Result<(), Violation> {
+    let lost = view.credit_lost;
+    checks.check("W4", lost == 0, || format!("{lost} octets get no credit: {view:?}"))
 }
 
 /// **W4** (at rest), connection level: with no stream open nothing is held, so no more credit than half a window may be
