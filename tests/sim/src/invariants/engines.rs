@@ -325,6 +325,7 @@ pub fn e6_only_the_hopeless_are_told(
         && record.ended.saturating_since(record.accepted) >= patience;
     let arrived = rid_of(record).map_or(0, |rid| ledger.traces.get(&rid).map_or(0, |trace| trace.arrived));
     let hopeless = in_vain || is_hopeless(ledger, police, (upstream, arrived), config);
+    ledger.checks.premise("E6", true);
     ledger.check("E6", hopeless, || format!("told though it could wait: {:?}", record.outcome))
 }
 

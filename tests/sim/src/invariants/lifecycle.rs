@@ -188,6 +188,7 @@ pub fn l7_answers_are_the_scripts(
     full: bool,
 ) -> Result<(), Violation> {
     let rid = exchange.rid;
+    ledger.checks.premise("L7", exact);
     if exact {
         let id = if exchange.response.early { "D5" } else { "L7" };
         ledger

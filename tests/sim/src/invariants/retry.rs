@@ -133,5 +133,6 @@ pub fn r8_the_unprocessed_go_again(
     let owed =
         told && silent && held && again && !is_hopeless(ledger, police, (upstream, trace.arrived), config);
     let text = owed.then(|| format!("request {rid} is told, {:?}: {trace:?}", record.outcome));
+    ledger.checks.premise("R8", told && silent);
     ledger.check("R8", text.is_none(), || text.unwrap_or_default())
 }

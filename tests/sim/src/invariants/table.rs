@@ -341,7 +341,7 @@ pub fn lines(checks: &BTreeMap<&'static str, u64>) -> Vec<String> {
 }
 
 /// Invariants whose calls mostly look at nothing that they are about, and which count when there was.
-const RARE: [&str; 6] = ["W2", "W6", "D4", "E5", "N5", "Q2"];
+const RARE: [&str; 9] = ["L7", "W2", "W6", "D4", "E5", "E6", "R8", "N5", "Q2"];
 
 /// Of these: those for which there never was.
 pub fn never_arose(premises: &BTreeMap<&'static str, u64>) -> Vec<&'static str> {
