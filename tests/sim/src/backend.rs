@@ -50,6 +50,8 @@ pub struct BackendConn {
     fault_done: bool,
     /// Names the connection in `x-from`.
     link: usize,
+    /// Requests that it has taken.
+    pub(crate) taken: Vec<u64>,
 }
 
 /// From the first GOAWAY of two to the second.
@@ -79,6 +81,7 @@ impl BackendConn {
             second_goaway: None,
             fault_done: false,
             link,
+            taken: Vec::new(),
         }
     }
 
@@ -174,6 +177,7 @@ impl BackendConn {
         if self.gone_after.is_some_and(|last| stream > last) {
             return;
         }
+        self.taken.push(rid);
         let serving = Serving {
             rid,
             received: 0,

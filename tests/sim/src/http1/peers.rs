@@ -214,7 +214,7 @@ pub(super) struct Backend1 {
     scripts: Scripts,
     me: Wake,
     wire: Wire,
-    fault: Fault,
+    pub(super) fault: Fault,
     link: usize,
     /// The request that is being received or answered, and its octets of content.
     current: Option<(u64, u64)>,
