@@ -36,7 +36,7 @@ impl Worker {
                 return self.again.push_back(Again { at, conn, target, secured });
             }
             Err(error) => {
-                self.gateway.handle_closed(conn, connect_failure(&error), self.now);
+                self.gateway.handle_closed(conn, connect_failure(&target, &error), self.now);
                 return self.observe(Notice::DialFailed { target, error });
             }
         }
@@ -56,7 +56,7 @@ impl Worker {
     pub(crate) fn add(&mut self, conn: ConnId, stream: Stream, dialled: Option<Box<Address>>) {
         let target = dialled.as_deref().cloned();
         if let Err(error) = self.sockets.add(self.poll.registry(), conn, stream, dialled) {
-            let why = if target.is_some() { connect_failure(&error) } else { Closed::Failed };
+            let why = target.as_ref().map_or(Closed::Failed, |target| connect_failure(target, &error));
             self.gateway.handle_closed(conn, why, self.now);
             if let Some(target) = target {
                 self.observe(Notice::DialFailed { target, error });
@@ -66,7 +66,8 @@ impl Worker {
 
     fn dial_failed(&mut self, conn: ConnId, error: io::Error) {
         let target = self.sockets.get_mut(conn).and_then(|socket| socket.dialled.take());
-        self.close(conn, connect_failure(&error));
+        let why = target.as_deref().map_or(Closed::ConnectFailed, |target| connect_failure(target, &error));
+        self.close(conn, why);
         if let Some(target) = target {
             self.observe(Notice::DialFailed { target: *target, error });
         }

@@ -156,7 +156,7 @@ async fn serve_connected(
             Connection::new(yard, conn, stream, fate).made_by_us().await;
         }
         (Err(error), _) => {
-            yard.turn(|state| state.fail(conn, connect_failure(&error)));
+            yard.turn(|state| state.fail(conn, connect_failure(target, &error)));
             yard.observe(Notice::DialFailed { target: target.clone(), error });
         }
     }

@@ -6,9 +6,9 @@ use rustix::io::Errno;
 use shuntyard_core::address::Address;
 use shuntyard_core::gateway::Closed;
 
-/// How a failure to connect is told to the gateway.
-pub fn connect_failure(error: &io::Error) -> Closed {
-    if lacks_means(error) {
+/// How a failure to connect to `target` is told to the gateway.
+pub fn connect_failure(target: &Address, error: &io::Error) -> Closed {
+    if lacks_means(target, error) {
         return Closed::ConnectExhausted;
     }
     match error.kind() {
@@ -20,11 +20,15 @@ pub fn connect_failure(error: &io::Error) -> Closed {
 }
 
 /// Whether there was no descriptor, memory or port of this system for a connection, or no room in its poll.
-fn lacks_means(error: &io::Error) -> bool {
-    matches!(
-        Errno::from_io_error(error),
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ADDRNOTAVAIL | Errno::NOSPC)
-    )
+fn lacks_means(target: &Address, error: &io::Error) -> bool {
+    match Errno::from_io_error(error) {
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::NOSPC) => true,
+        // Of IPv6 it may as well say that this system has none: then other endpoints have to serve.
+        Some(Errno::ADDRNOTAVAIL) => {
+            matches!(target, Address::Inet(target) if target.ip().to_canonical().is_ipv4())
+        }
+        _ => false,
+    }
 }
 
 /// Whether the backend is there, but has not accepted those who came before: a Unix socket whose queue is full (unix(7)).
@@ -49,15 +53,32 @@ pub fn transfer_failure(error: &io::Error) -> Closed {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     #[test]
     fn what_this_system_lacks_is_told_apart_from_what_backends_do() {
-        let told = |errno: Errno| connect_failure(&errno.into());
-        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::ADDRNOTAVAIL] {
-            assert_eq!(told(errno), Closed::ConnectExhausted, "{errno}");
+        for target in ["127.0.0.1:9", "[::1]:9"] {
+            let target = Address::from(target.parse::<SocketAddr>().unwrap());
+            let told = |errno: Errno| connect_failure(&target, &errno.into());
+            for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS] {
+                assert_eq!(told(errno), Closed::ConnectExhausted, "{errno}");
+            }
+            assert_eq!(told(Errno::CONNREFUSED), Closed::ConnectRefused);
+            assert_eq!(told(Errno::HOSTUNREACH), Closed::ConnectFailed);
         }
-        assert_eq!(told(Errno::CONNREFUSED), Closed::ConnectRefused);
-        assert_eq!(told(Errno::HOSTUNREACH), Closed::ConnectFailed);
+    }
+
+    /// Who rests makes room for other endpoints, and is tried again later; what is lacking is waited for.
+    #[test]
+    fn no_free_port_is_what_lacks_and_no_ipv6_is_an_endpoint_that_cannot_be_reached() {
+        let told = |target: &str| {
+            let target = Address::from(target.parse::<SocketAddr>().unwrap());
+            connect_failure(&target, &Errno::ADDRNOTAVAIL.into())
+        };
+        assert_eq!(told("127.0.0.1:9"), Closed::ConnectExhausted);
+        assert_eq!(told("[::ffff:127.0.0.1]:9"), Closed::ConnectExhausted);
+        assert_eq!(told("[::1]:9"), Closed::ConnectFailed);
     }
 }
