@@ -13,7 +13,7 @@ use crate::cli::ServeArgs;
 use crate::failure::{Failure, Failures};
 use crate::log::Destination;
 use crate::observation::admin_address;
-use crate::settings::{Settings, listeners_tls};
+use crate::settings::{Settings, found, look_at_files};
 use crate::tls::{Front, Upstreams};
 
 /// What a start needs besides its settings.
@@ -58,8 +58,14 @@ impl Prepared {
         if upstreams.is_err() {
             settings.back_tls.values().for_each(|files| _ = failures.take(files.check()));
         }
-        let upstreams = failures.or(upstreams)?;
-        Ok(Self { fronts, upstreams, admin })
+        let upstreams = failures.take(upstreams);
+        if let Some(upstreams) = &upstreams {
+            failures.take(upstreams.backs().cover(&settings.config).map_err(Failure::Config));
+        }
+        match upstreams {
+            Some(upstreams) => failures.or(Ok::<_, Failure>(Self { fronts, upstreams, admin })),
+            None => Err(failures.into_one()),
+        }
     }
 }
 
@@ -68,12 +74,12 @@ fn look_at_flags(args: &ServeArgs, failures: &mut Failures) {
     let observe = &args.observe;
     failures.take(observe.access_log.iter().try_for_each(can_be_opened));
     // A file may allow others to reach it.
-    if let Some(admin) = observe.admin.as_ref().filter(|_| args.config.is_none()) {
-        failures.take(admin_address(admin, observe.allows_remote()));
-    }
-    for (_, files) in listeners_tls(args).unwrap_or_default() {
-        failures.take(files.check());
-    }
+    let admin = observe.admin.as_ref().filter(|_| args.config.is_none());
+    let admin = admin.map(|admin| admin_address(admin, observe.allows_remote())).transpose();
+    let admin = failures.take(admin).flatten();
+    look_at_files(args, failures);
+    let (in_clear, secure) = (found(&args.listen, failures), found(&args.listen_tls, failures));
+    share_nothing(&in_clear, &secure, admin, failures);
 }
 
 /// Where the access log and the admin address are, and whether all addresses are taken once. Says where the admin address is.
@@ -83,7 +89,8 @@ pub(crate) fn look(settings: &Settings) -> Result<Option<SocketAddr>, Failure> {
     failures.take(observe.access_log.iter().try_for_each(can_be_opened));
     let admin = observe.admin.as_ref().map(|admin| admin_address(admin, observe.allows_remote()));
     let admin = failures.take(admin.transpose()).flatten();
-    share_nothing(settings, admin, &mut failures);
+    let secure: Vec<_> = settings.listen_tls.iter().map(|(address, _)| address.clone()).collect();
+    share_nothing(&settings.listen, &secure, admin, &mut failures);
     failures.or(Ok::<_, Failure>(admin))
 }
 
@@ -110,10 +117,15 @@ fn has_folder(file: &Path) -> io::Result<()> {
 }
 
 /// An address is taken once, whole or as a part of another one.
-fn share_nothing(settings: &Settings, admin: Option<SocketAddr>, failures: &mut Failures) {
+fn share_nothing(
+    in_clear: &[Address],
+    secure: &[Address],
+    admin: Option<SocketAddr>,
+    failures: &mut Failures,
+) {
     let admin = admin.map(Address::Inet);
-    let in_clear = settings.listen.iter().map(|address| (address, Taker::InClear));
-    let secure = settings.listen_tls.iter().map(|(address, _)| (address, Taker::Tls));
+    let in_clear = in_clear.iter().map(|address| (address, Taker::InClear));
+    let secure = secure.iter().map(|address| (address, Taker::Tls));
     let admin = admin.iter().map(|address| (address, Taker::Admin));
     let mut taken: Vec<(&Address, Taker)> = Vec::new();
     for (address, taker) in in_clear.chain(secure).chain(admin) {

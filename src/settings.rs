@@ -55,12 +55,7 @@ impl Settings {
             }
             None => {
                 let config = of_flags(args);
-                let files = BackFiles {
-                    ca: args.backend_ca.clone(),
-                    insecure: args.backend_insecure,
-                    ..BackFiles::default()
-                };
-                let back_tls = tls::of_upstreams(&config, |_| Some(files.clone()));
+                let back_tls = back_tls_of_flags(args, &config);
                 Some(FromFile { back_tls, ..FromFile::without_file(config) })
             }
         };
@@ -143,37 +138,72 @@ fn of_flags(args: &ServeArgs) -> Config {
     Config::of_upstream(upstream)
 }
 
+/// What the upstream of the flags needs, if it speaks TLS.
+fn back_tls_of_flags(args: &ServeArgs, config: &Config) -> BTreeMap<Arc<str>, BackFiles> {
+    let files =
+        BackFiles { ca: args.backend_ca.clone(), insecure: args.backend_insecure, ..BackFiles::default() };
+    tls::of_upstreams(config, |_| Some(files.clone()))
+}
+
+/// What is wrong with the files of TLS that flags name, whether or not all else that they say can be served.
+pub(crate) fn look_at_files(args: &ServeArgs, failures: &mut Failures) {
+    // How many there are of each is told with the listeners.
+    if let Ok(files) = front_files(args)
+        && !args.listen_tls.is_empty()
+    {
+        failures.take(files.check());
+    }
+    if args.config.is_none() {
+        let of_upstreams = back_tls_of_flags(args, &of_flags(args));
+        of_upstreams.values().for_each(|files| _ = failures.take(files.check()));
+    }
+}
+
 /// The addresses of all flags, each of them once.
 fn addresses(listen: &[ListenAddress]) -> Result<Vec<Address>, Failure> {
+    let mut failures = Failures::default();
+    let addresses = found(listen, &mut failures);
+    failures.or(Ok::<_, Failure>(addresses))
+}
+
+/// Those that there are.
+pub(crate) fn found(listen: &[ListenAddress], failures: &mut Failures) -> Vec<Address> {
     let mut addresses = Vec::new();
     for listen in listen {
         let named = |reason| match listen.is_passed() {
             true => Failure::NotPassed { name: listen.to_string(), reason },
             false => Failure::ListenName { name: listen.to_string(), reason },
         };
-        for address in listen.resolve().map_err(named)? {
+        for address in failures.take(listen.resolve().map_err(named)).unwrap_or_default() {
             let port_to_be_picked = matches!(&address, Address::Inet(address) if address.port() == 0);
             if port_to_be_picked || !addresses.contains(&address) {
                 addresses.push(address);
             }
         }
     }
-    Ok(addresses)
+    addresses
 }
 
 /// Likewise those with TLS: each shows the certificates of the flags.
-pub(crate) fn listeners_tls(args: &ServeArgs) -> Result<Vec<(Address, FrontFiles)>, Failure> {
+fn listeners_tls(args: &ServeArgs) -> Result<Vec<(Address, FrontFiles)>, Failure> {
+    let mut failures = Failures::default();
+    let files = failures.take(front_files(args));
+    let addresses = failures.or(addresses(&args.listen_tls))?;
+    Ok(files.map_or_else(Vec::new, |files| addresses.into_iter().map(|it| (it, files.clone())).collect()))
+}
+
+/// The certificates of the flags.
+fn front_files(args: &ServeArgs) -> Result<FrontFiles, Failure> {
     if args.cert.len() != args.key.len() {
         return Err(Failure::KeysUnpaired { certs: args.cert.len(), keys: args.key.len() });
     }
     let pairs = args.cert.iter().zip(&args.key);
-    let files = FrontFiles {
+    Ok(FrontFiles {
         identities: pairs.map(|(cert, key)| IdentityFiles { cert: cert.clone(), key: key.clone() }).collect(),
         protocols: vec![Protocol::Http2, Protocol::Http1],
         clients: ClientFiles::default(),
         by_name: Vec::new(),
-    };
-    Ok(addresses(&args.listen_tls)?.into_iter().map(|address| (address, files.clone())).collect())
+    })
 }
 
 fn processors() -> NonZeroUsize {

@@ -176,6 +176,8 @@ fn check_and_run_refuse_the_same() {
     let no_key = folder.file("no-key.toml", &format!("{tls}{}", serving(&["127.0.0.1:9"])));
     let of_files = [
         (listen, "/nonexistent: no such", 1),
+        // No certificate is for it, so no request could be served.
+        (vec!["--listen", "127.0.0.1:0", "--backend", "h2://unix:/run/a.sock"], "/run/a.sock", 78),
         (vec!["--config", &*no_key], "/nonexistent: no such", 1),
         (vec!["--config", &*unnamed], "cannot listen on nosuch.invalid:1", 1),
         (vec!["--listen", "127.0.0.1:0", "--config", &*log], "the access log /nonexistent/x: no such", 1),
@@ -243,12 +245,30 @@ fn all_that_is_wrong_is_told_at_once() {
         code == Some(78) && of_flags.iter().chain([&&*share]).all(|words| said.contains(words)),
         "{said}"
     );
-    let unnamed = ["--listen", "nosuch.invalid:1", "--admin", "0.0.0.0:0"];
-    let (code, said) = told(&[&unnamed[..], &BACKEND].concat());
+    let remote = ["--listen", "nosuch.invalid:1", "--admin", "0.0.0.0:0"];
+    let (code, said) = told(&[&remote[..], &BACKEND].concat());
     assert!(
         code == Some(78) && said.contains("nosuch.invalid:1") && said.contains("0.0.0.0:0 can be"),
         "{said}"
     );
+    // What has no address yet hides nothing else.
+    let spoilt = folder.file("spoilt.pem", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n");
+    let not_base64 = format!("error: {spoilt}: it cannot be read: what stands in a section is not base64");
+    let of_backend = ["--backend", "h2://127.0.0.1:9", "--backend-ca", &spoilt];
+    let names = ["--listen", "nosuch.invalid:1", "--listen", "nosuch.invalid:2"];
+    let (code, said) = told(&[&names[..], &of_backend].concat());
+    let unnamed = ["cannot listen on nosuch.invalid:1", "cannot listen on nosuch.invalid:2"];
+    assert!(
+        code == Some(78) && unnamed.iter().chain([&&*not_base64]).all(|words| said.contains(words)),
+        "{said}"
+    );
+    let names = ["--listen-tls", "127.0.0.1:0", "--listen-tls", "nosuch.invalid:1"];
+    let certificate = ["--cert", &spoilt, "--key", &spoilt];
+    let shared = ["--listen", &free, "--listen", &free, "--admin", &free];
+    let (code, said) = told(&[&names[..], &certificate, &shared, &BACKEND].concat());
+    let all = [unnamed[0], &not_base64, &share];
+    assert!(code == Some(78) && all.iter().all(|words| said.contains(words)), "{said}");
+    assert_eq!(said.matches("error: ").count(), 3, "{said}");
     let wrong = folder.file("c.toml", "unknown = 1\n");
     let (code, said) = told(&[&flags[..], &listen, &["--config", &wrong]].concat());
     let unknown = "error[G0001]: unknown key or section `unknown`";
