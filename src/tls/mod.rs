@@ -12,7 +12,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use shuntyard_adapter::transport::{BackTls, ClientAuth, Identity, TlsConfigError, Trust};
+use shuntyard_adapter::transport::{BackTls, ClientAuth, Identity, TlsConfigError, Trust, check_authorities};
 use shuntyard_core::address::Address;
 use shuntyard_core::config::{Config, HostPattern, Protocol, UpstreamConfig};
 
@@ -169,12 +169,15 @@ fn read(path: &Path) -> Result<Vec<u8>, BadFile> {
     if octets.len() as u64 > MAX_OCTETS { Err(bad("it has more than 4 MiB".to_owned())) } else { Ok(octets) }
 }
 
-/// Reads authorities: what is wrong with them is said of their file.
-fn read_authorities(path: &Path) -> Result<Vec<u8>, BadFile> {
+/// Reads a file and looks at what is in it: what is wrong with that is said of the file.
+fn read_checked(path: &Path, check: fn(&[u8]) -> Result<(), TlsConfigError>) -> Result<Vec<u8>, BadFile> {
     let octets = read(path)?;
-    shuntyard_adapter::transport::check_authorities(&octets)
-        .map_err(|error| BadFile::new(path.to_owned(), &error))?;
+    check(&octets).map_err(|error| BadFile::new(path.to_owned(), &error))?;
     Ok(octets)
+}
+
+fn read_authorities(path: &Path) -> Result<Vec<u8>, BadFile> {
+    read_checked(path, check_authorities)
 }
 
 impl Files for IdentityFiles {
@@ -187,13 +190,7 @@ impl Files for IdentityFiles {
     fn load(&self) -> Result<Identity, BadFile> {
         let (chain, key) = (read(&self.cert)?, read(&self.key)?);
         Identity::from_pem(&chain, &key).map_err(|error| {
-            let of_key = matches!(
-                error,
-                TlsConfigError::NoKey
-                    | TlsConfigError::KeyUnreadable(_)
-                    | TlsConfigError::KeyUnfinished(_)
-                    | TlsConfigError::KeyUnsupported(_)
-            );
+            let of_key = Identity::check_chain(&chain).is_ok() && Identity::check_key(&key).is_err();
             let path = if of_key { &self.key } else { &self.cert };
             BadFile::new(path.clone(), &error)
         })
@@ -201,10 +198,12 @@ impl Files for IdentityFiles {
 }
 
 impl IdentityFiles {
-    /// What is wrong with each that cannot be read, or else with both together.
+    /// What is wrong with each, or else with both together.
     fn bad(&self) -> Vec<BadFile> {
-        let unread: Vec<_> = self.paths().filter_map(|path| read(path).err()).collect();
-        if unread.is_empty() { self.load().err().into_iter().collect() } else { unread }
+        let chain = read_checked(&self.cert, Identity::check_chain);
+        let key = read_checked(&self.key, Identity::check_key);
+        let each: Vec<_> = [chain, key].into_iter().filter_map(Result::err).collect();
+        if each.is_empty() { self.load().err().into_iter().collect() } else { each }
     }
 }
 
@@ -320,8 +319,21 @@ mod tests {
         fs::write(&cert, authority()).unwrap();
         fs::write(&key, &pem[..pem.len() / 2]).unwrap();
         let bad = files.load().unwrap_err();
-        assert_eq!((bad.path, bad.trouble), (key, Trouble::Unfinished));
+        assert_eq!((bad.path, bad.trouble), (key.clone(), Trouble::Unfinished));
         assert_eq!(bad.reason, "it cannot be read: the section PRIVATE KEY does not end");
+        // Each for itself: what is spoilt is no better for what is still to come.
+        let spoilt = "-----BEGIN PRIVATE KEY-----\n!\n-----END PRIVATE KEY-----\n";
+        for (chain, pem, troubles) in [
+            ("", spoilt, vec![Trouble::Unfinished, Trouble::Content]),
+            (&*authority(), spoilt, vec![Trouble::Content]),
+            (spoilt, "", vec![Trouble::Content, Trouble::Unfinished]),
+            (&*authority(), &*pem, vec![Trouble::Mismatch]),
+        ] {
+            fs::write(&cert, chain).unwrap();
+            fs::write(&key, pem).unwrap();
+            let bad: Vec<_> = files.bad().into_iter().map(|bad| bad.trouble).collect();
+            assert_eq!(bad, troubles, "{chain}{pem}");
+        }
         fs::write(&cert, "-----BEGIN CERTIFICATE-----\n").unwrap();
         assert_eq!(files.load().unwrap_err().path, cert);
         fs::remove_dir_all(&folder).unwrap();

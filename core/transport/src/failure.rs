@@ -45,10 +45,15 @@ fn of_certificate(error: &CertificateError) -> TlsFailure {
     }
 }
 
+/// What is wrong where the first line of a section is not all there.
+const NO_BEGIN: &str = "the line that begins a section does not end";
+
 /// What is wrong with what TLS is to be configured with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TlsConfigError {
+    /// There is nothing in what should have certificates or a private key, but for white space.
+    Empty,
     /// There is no certificate in what should have some.
     NoCertificate,
     /// There is no private key in what should have one.
@@ -76,6 +81,7 @@ pub enum TlsConfigError {
 impl fmt::Display for TlsConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Empty => f.write_str("there is nothing in it"),
             Self::NoCertificate => f.write_str("there is no certificate in it"),
             Self::NoKey => f.write_str("there is no private key in it"),
             Self::Unreadable(what)
@@ -96,10 +102,16 @@ impl std::error::Error for TlsConfigError {}
 impl TlsConfigError {
     /// Whether this may be the beginning of something good, which somebody still writes.
     pub fn is_unfinished(&self) -> bool {
-        matches!(
-            self,
-            Self::NoCertificate | Self::NoKey | Self::NoRoots | Self::Unfinished(_) | Self::KeyUnfinished(_)
-        )
+        matches!(self, Self::Empty | Self::Unfinished(_) | Self::KeyUnfinished(_))
+    }
+
+    /// No certificate is in this PEM, and nothing that cannot be read.
+    pub(crate) fn of_no_certificate(octets: &[u8]) -> Self {
+        match octets {
+            octets if octets.trim_ascii().is_empty() => Self::Empty,
+            octets if ends_in_begin(octets) => Self::Unfinished(NO_BEGIN.to_owned()),
+            _ => Self::NoCertificate,
+        }
     }
 
     /// Certificates in this PEM that cannot be read.
@@ -114,11 +126,19 @@ impl TlsConfigError {
     /// Likewise a private key.
     pub(crate) fn of_key(error: &pem::Error, octets: &[u8]) -> Self {
         match error {
+            pem::Error::NoItemsFound if octets.trim_ascii().is_empty() => Self::Empty,
+            pem::Error::NoItemsFound if ends_in_begin(octets) => Self::KeyUnfinished(NO_BEGIN.to_owned()),
             pem::Error::NoItemsFound => Self::NoKey,
             error if ends_early(error, octets) => Self::KeyUnfinished(of_pem(error)),
             error => Self::KeyUnreadable(of_pem(error)),
         }
     }
+}
+
+/// Whether the last line may become one that begins a section (RFC 7468 section 2), and is less than that.
+fn ends_in_begin(octets: &[u8]) -> bool {
+    let last = octets.rsplit(|octet| matches!(octet, b'\n' | b'\r')).next().unwrap_or_default();
+    !last.is_empty() && b"-----BEGIN ".starts_with(last)
 }
 
 /// Whether the end is what is wrong.

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{Error, InconsistentKeys};
 
 use crate::failure::{TlsConfigError, of_der};
@@ -28,21 +28,30 @@ impl Identity {
     /// # Errors
     /// Either is missing or cannot be read, or they do not belong together.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, TlsConfigError> {
-        let chain = certificates(chain)?;
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| TlsConfigError::of_key(&error, key))?;
-        let provider = provider();
-        let key = provider
-            .key_provider
-            .load_private_key(key)
-            .map_err(|error| TlsConfigError::KeyUnsupported(of_key(error)))?;
-        let names = names_of(&chain[0])?;
-        let key = CertifiedKey::new(chain, key);
+        let (chain, names) = chain_of(chain)?;
+        let key = CertifiedKey::new(chain, key_of(key)?);
         match key.keys_match() {
             Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
             Err(Error::InconsistentKeys(_)) => return Err(TlsConfigError::KeyMismatch),
             Err(error) => return Err(TlsConfigError::Unreadable(error.to_string())),
         }
         Ok(Self { key: Arc::new(key), names })
+    }
+
+    /// Whether this is a chain, whatever its key.
+    ///
+    /// # Errors
+    /// There is no certificate in it, or one that cannot be read.
+    pub fn check_chain(pem: &[u8]) -> Result<(), TlsConfigError> {
+        chain_of(pem).map(drop)
+    }
+
+    /// Whether this is a private key, whatever its certificate.
+    ///
+    /// # Errors
+    /// There is none in it, or one that cannot be read or is not supported.
+    pub fn check_key(pem: &[u8]) -> Result<(), TlsConfigError> {
+        key_of(pem).map(drop)
     }
 
     /// The first certificate of the chain, in DER: whose key it is.
@@ -57,8 +66,21 @@ impl Identity {
     }
 }
 
+/// The certificates, and the names of the first.
+fn chain_of(pem: &[u8]) -> Result<(Vec<CertificateDer<'static>>, Vec<String>), TlsConfigError> {
+    let chain = certificates(pem)?;
+    let names = names_of(&chain[0])?;
+    Ok((chain, names))
+}
+
+fn key_of(pem: &[u8]) -> Result<Arc<dyn SigningKey>, TlsConfigError> {
+    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|error| TlsConfigError::of_key(&error, pem))?;
+    let loaded = provider().key_provider.load_private_key(key);
+    loaded.map_err(|error| TlsConfigError::KeyUnsupported(in_words(error)))
+}
+
 /// What is wrong with a key, in the words of who does the cryptography.
-fn of_key(error: Error) -> String {
+fn in_words(error: Error) -> String {
     match error {
         Error::General(what) => what,
         error => error.to_string(),
@@ -69,7 +91,7 @@ fn of_key(error: Error) -> String {
 pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let found = found.map_err(|error| TlsConfigError::of_certificates(&error, pem))?;
-    if found.is_empty() { Err(TlsConfigError::NoCertificate) } else { Ok(found) }
+    if found.is_empty() { Err(TlsConfigError::of_no_certificate(pem)) } else { Ok(found) }
 }
 
 fn names_of(certificate: &CertificateDer<'_>) -> Result<Vec<String>, TlsConfigError> {

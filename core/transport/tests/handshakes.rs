@@ -408,6 +408,17 @@ fn what_does_not_belong_together_is_refused() {
         let error = failed(&other, &key[..written]);
         assert!(error.is_unfinished(), "{written}: {error}");
     }
+    // What begins no section is something else, whatever follows: DER, or a file that is not meant.
+    for octets in [&b"\x30\x82\x01\x0a"[..], b"[package]\n", b"-----END", b"-----\n", &other] {
+        let error = failed(&other, octets);
+        assert!(!error.is_unfinished(), "{error}");
+    }
+    for octets in [&b"\x30\x82\x01\x0a"[..], b"[package]\n", &key] {
+        let error = failed(octets, &key);
+        assert!(!error.is_unfinished(), "{error}");
+    }
+    assert_eq!(failed(b" \n", &key), TlsConfigError::Empty);
+    assert!(failed(b"[package]\n-----BE", &key).is_unfinished());
     let in_front = [b"-----BEGIN KEY\n", &key[..]].concat();
     assert!(!failed(&other, &in_front).is_unfinished(), "more follows");
     assert!(
@@ -432,8 +443,9 @@ fn what_does_not_belong_together_is_refused() {
         "{said}"
     );
     assert_eq!(BackTls::new(&Trust::Authorities(longer.into()), None, None).err(), Some(words));
-    let failed = BackTls::new(&Trust::Authorities(Vec::new()), None, None);
-    assert_eq!(failed.err(), Some(TlsConfigError::NoRoots));
+    let failed = |pem: &[u8]| BackTls::new(&Trust::Authorities(pem.to_vec()), None, None).err();
+    assert_eq!(failed(b""), Some(TlsConfigError::Empty));
+    assert_eq!(failed(&key), Some(TlsConfigError::NoRoots));
     let failed = BackTls::new(&Trust::Nobody, None, Some("a b"));
     assert_eq!(failed.err(), Some(TlsConfigError::Name("a b".to_owned())));
 }

@@ -368,14 +368,21 @@ fn authorities_that_nobody_asks_are_refused_once() {
         let text = format!("[[listen]]\naddress = \":80\"\n{tls}{}", upstream!(""));
         parsed(&text).expect_err("Cargo.toml is no certificate").codes()
     };
+    // Neither as one nor as its key.
     let certificate = Code::BadCertificate;
-    assert_eq!(with("client_ca = \"c\""), [certificate, Code::Contradiction]);
-    assert_eq!(with("client_auth = \"of\"\nclient_ca = \"c\""), [certificate, Code::UnknownWord]);
+    assert_eq!(with("client_ca = \"c\""), [certificate, certificate, Code::Contradiction]);
+    assert_eq!(
+        with("client_auth = \"of\"\nclient_ca = \"c\""),
+        [certificate, certificate, Code::UnknownWord]
+    );
     let group = |said: &str| with(&format!("[[listen.tls.by_name]]\nnames = [\"a.test\"]\n{said}"));
-    assert_eq!(group(""), [certificate, Code::Missing]);
-    assert_eq!(group("client_ca = \"c\""), [certificate, Code::Missing]);
-    assert_eq!(group("client_auth = \"off\"\nclient_ca = \"c\""), [certificate, Code::Contradiction]);
-    assert_eq!(group("client_auth = \"off\""), [certificate]);
+    assert_eq!(group(""), [certificate, certificate, Code::Missing]);
+    assert_eq!(group("client_ca = \"c\""), [certificate, certificate, Code::Missing]);
+    assert_eq!(
+        group("client_auth = \"off\"\nclient_ca = \"c\""),
+        [certificate, certificate, Code::Contradiction]
+    );
+    assert_eq!(group("client_auth = \"off\""), [certificate, certificate]);
 }
 
 #[test]
