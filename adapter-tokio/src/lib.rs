@@ -142,10 +142,9 @@ impl Server {
     /// # Errors
     /// The system's, where it gives no runtime; a worker's, as [`serve`](Self::serve) has them. Then all workers have ended.
     pub fn run(self) -> io::Result<Exit> {
-        let seats: Vec<(Worker, Runtime)> =
-            self.workers.into_iter().map(|worker| Ok((worker, runtime()?))).collect::<io::Result<_>>()?;
-        run_threads(seats, &self.handle, |(worker, runtime)| {
-            runtime.block_on(worker.serve()).map(|exit| exit.cut)
+        // A runtime ends on the thread of its worker, whatever becomes of the others: on one of another runtime's it would panic.
+        run_threads(self.workers, &self.handle, |worker| {
+            runtime()?.block_on(worker.serve()).map(|exit| exit.cut)
         })
     }
 

@@ -301,14 +301,23 @@ fn a_panic_is_an_error_with_its_own_words() {
 #[test]
 fn run_serves_inside_of_a_runtime_and_blocks_its_thread() {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    for blocking in [false, true] {
+    runtime.block_on(async {
         let (server, _) = server();
+        let beside = tokio::spawn(async {});
         server.handle().drain(Duration::ZERO);
-        let exit = runtime.block_on(async {
-            if blocking { tokio::task::spawn_blocking(|| server.run()).await.unwrap() } else { server.run() }
-        });
+        assert_eq!(server.run().unwrap(), Exit { cut: 0 });
+        assert!(!beside.is_finished(), "it has had no turn");
+        beside.await.unwrap();
+    });
+    runtime.block_on(async {
+        let (server, _) = server();
+        let handle = server.handle();
+        // Without a turn of it the server would not end.
+        let beside = tokio::spawn(async move { handle.drain(Duration::ZERO) });
+        let exit = tokio::task::spawn_blocking(|| server.run()).await.unwrap();
         assert_eq!(exit.unwrap(), Exit { cut: 0 });
-    }
+        beside.await.unwrap();
+    });
 }
 
 /// There is nothing to wait with.
