@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use shuntyard_core::config::Config;
+use shuntyard_core::config::{Config, UpstreamConfig};
 
 use crate::admin::GUESTS_MAX;
 use crate::config::share_of_client;
@@ -45,7 +45,7 @@ impl Shared {
 
 /// How many connections to backends the configuration allows.
 fn needed_by_backends(config: &Config) -> u64 {
-    let of = |upstream: &shuntyard_core::config::UpstreamConfig| {
+    let of = |upstream: &UpstreamConfig| {
         let endpoints = upstream.endpoints.iter();
         endpoints.fold(0, |sum: u64, endpoint| sum + u64::from(upstream.most_connections(endpoint)))
     };
@@ -64,6 +64,8 @@ pub(crate) fn take_all(settings: &mut Settings, shared: Shared) -> Option<Few> {
     let config = &mut settings.config;
     let (asked, needed) = (config.max_fronts, needed_by_backends(config));
     let (fit, backends) = shared.connections(may, config);
+    let is_asked_for = (fit < asked && asks_for_clients(config))
+        || (u64::from(backends) < needed && asks_for_backends(config));
     (config.max_fronts, config.backends_max) = (fit, backends);
     // A share of what there might have been would be all that there is.
     if fit < asked && !settings.share_written {
@@ -71,7 +73,21 @@ pub(crate) fn take_all(settings: &mut Settings, shared: Shared) -> Option<Few> {
     }
     let of_client = config.max_fronts_per_client.min(fit);
     let few = fit < asked || u64::from(backends) < needed;
-    few.then_some(Few { may, clients: (fit, asked), of_client, backends: (backends, needed) })
+    few.then_some(Few { may, clients: (fit, asked), of_client, backends: (backends, needed), is_asked_for })
+}
+
+/// Whether somebody has said how many clients may come.
+fn asks_for_clients(config: &Config) -> bool {
+    config.max_fronts != Config::new(Vec::new()).max_fronts
+}
+
+/// Whether somebody wants more connections of an endpoint than it may have where nothing is said.
+fn asks_for_backends(config: &Config) -> bool {
+    let default = UpstreamConfig::new("", Vec::new());
+    config.upstreams.iter().any(|of| {
+        of.connections_max > default.connections_max
+            || of.http1_connections_max > default.http1_connections_max
+    })
 }
 
 /// There are fewer descriptors than clients may come, or connections to backends be made: how many fit, and how many were asked for.
@@ -81,36 +97,39 @@ pub(crate) struct Few {
     /// What one client may have of them.
     of_client: u32,
     backends: (u32, u64),
+    /// Somebody has said that there may be so many. The defaults are more than most systems give.
+    is_asked_for: bool,
 }
 
 impl Few {
-    /// Says so. That is worth a warning only where somebody has asked for so many: the default is more than most systems give.
+    /// Says so, as a warning where somebody has asked for so many.
     pub(crate) fn tell(&self) {
-        let Self { may, clients: (fit, asked), of_client, backends: (backends, needed) } = self;
-        let parts = [
-            (fit < asked).then(|| {
-                format!("max_connections is {fit}, not {asked}, of which one client may have {of_client} (clients beyond wait to be accepted)")
-            }),
-            (u64::from(*backends) < *needed).then(|| {
-                format!("backends have {backends} connections, not {needed} (requests beyond wait for one)")
-            }),
-        ];
-        let parts: Vec<_> = parts.into_iter().flatten().collect();
-        let parts = parts.join(", and ");
-        let words =
-            format!("{may} descriptors are all that the system gives (ulimit -Hn): for each worker {parts}");
-        if fit < asked && *asked != Config::new(Vec::new()).max_fronts {
+        let words = self.words();
+        if self.is_asked_for {
             tracing::warn!("{words}");
         } else {
             tracing::info!("{words}");
         }
     }
+
+    fn words(&self) -> String {
+        let Self { may, clients: (fit, asked), of_client, backends: (backends, needed), .. } = self;
+        let parts = [
+            (fit < asked).then(|| {
+                format!("max_connections is {fit}, not {asked}, of which one client may have {of_client} (clients beyond wait to be accepted)")
+            }),
+            (u64::from(*backends) < *needed).then(|| {
+                format!("backends have {backends} connections, and may need {needed} (requests beyond wait for one)")
+            }),
+        ];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        let parts = parts.join(", and ");
+        format!("{may} descriptors are all that the system gives (ulimit -Hn): for each worker {parts}")
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use shuntyard_core::config::UpstreamConfig;
-
     use super::*;
 
     #[test]

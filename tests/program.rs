@@ -332,15 +332,22 @@ fn a_client_of_http_1_is_served() {
 /// Many systems begin with 1024 for whoever does not ask for more.
 #[test]
 fn a_program_takes_all_descriptors_that_it_may_have_and_says_if_they_are_few() {
-    say_that_descriptors_are_few("", "200 descriptors");
-    say_that_descriptors_are_few("[limits]\nmax_connections = 1000\n", "warning: 200 descriptors");
+    say_that_descriptors_are_few("", "", "200 descriptors");
+    say_that_descriptors_are_few("[limits]\nmax_connections = 1000\n", "", "warning: 200 descriptors");
+    // Over HTTP/2 as many again may be about to end.
+    let line = say_that_descriptors_are_few(
+        "[limits]\nmax_connections = 20\n",
+        "connections = { max = 500 }\n",
+        "warning: 200 descriptors",
+    );
+    assert!(!line.contains("max_connections is") && line.contains("may need 1000"), "{line}");
 }
 
-/// The default is more than most systems give: only what somebody has asked for is worth a warning.
-fn say_that_descriptors_are_few(limits: &str, said: &str) {
+/// The default is more than most systems give: only what somebody has asked for is worth a warning. What was said comes back.
+fn say_that_descriptors_are_few(limits: &str, upstream: &str, said: &str) -> String {
     let file = std::env::temp_dir().join(format!("shuntyard-few-{}.toml", std::process::id()));
-    let served = "[[route]]\nupstream = \"app\"\n[upstream.app]\nendpoints = [\"127.0.0.1:9\"]\n";
-    fs::write(&file, format!("{limits}{served}")).unwrap();
+    let served = "[[route]]\nupstream = \"app\"\n[upstream.app]\nendpoints = [\"h2c://127.0.0.1:9\"]\n";
+    fs::write(&file, format!("{limits}{served}{upstream}")).unwrap();
     let args = ["run", "--listen", "127.0.0.1:0", "--workers", "1", "--config", file.to_str().unwrap()];
     let program = shuntyard(&args);
     let mut command = Command::new("sh");
@@ -349,8 +356,9 @@ fn say_that_descriptors_are_few(limits: &str, said: &str) {
         .arg(program.get_program())
         .args(program.get_args());
     let mut process = Process::spawn(&mut command);
-    process.find_line("that they are few", |line| {
-        line.starts_with(&format!("{said} are all that the system gives (ulimit -Hn)")).then_some(())
+    let line = process.find_line("that they are few", |line| {
+        line.starts_with(&format!("{said} are all that the system gives (ulimit -Hn)"))
+            .then(|| line.to_owned())
     });
     process.find_line("the port", |line| line.starts_with("listening on").then_some(()));
     if let Ok(limits) = fs::read_to_string(format!("/proc/{}/limits", process.id())) {
@@ -360,6 +368,7 @@ fn say_that_descriptors_are_few(limits: &str, said: &str) {
     process.signal("TERM");
     assert_eq!(process.wait().code(), Some(0), "{}", process.log());
     fs::remove_file(&file).unwrap();
+    line
 }
 
 /// Connections wait in the kernel's queue until there are descriptors again.
