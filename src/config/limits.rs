@@ -22,8 +22,8 @@ pub(crate) fn share_of_client(connections: u32) -> u32 {
     (connections / 2).clamp(1, SHARE_MAX)
 }
 
-/// Whose connections, and how many. Says whether the file says what one client may have of them, and something else than holds without a word: the
-/// reference has every key.
+/// Whose connections, and how many. Says whether the file says what one client may have of them, and something else than holds without a word: who
+/// copies the reference, which has every key with its default, has asked for nothing.
 pub(super) fn of_clients(limits: &mut Section<'_, '_>, config: &mut Config) -> bool {
     let fronts = Number { min: 1, max: 10_000_000, of: "connections" };
     limits.take(
@@ -32,7 +32,7 @@ pub(super) fn of_clients(limits: &mut Section<'_, '_>, config: &mut Config) -> b
         &fronts,
         &mut config.max_fronts,
     );
-    let what = "connections of one client, which is an address, or an IPv6 network of 64 bits; without it, 25000, and no more than half of max_connections, also where that is lowered for want of descriptors; one more is closed; stops one client from taking them all";
+    let what = "connections of one client, which is an address, or an IPv6 network of 64 bits; without it, or where it says as many, 25000 and no more than half of max_connections, also where that is lowered for want of descriptors; one more is closed; stops one client from taking them all";
     let share = share_of_client(config.max_fronts);
     config.max_fronts_per_client = share;
     limits.take("max_connections_per_client", what, &fronts, &mut config.max_fronts_per_client);
