@@ -39,7 +39,7 @@ impl Connection {
         u32::from(free && !self.is_going_away())
     }
 
-    /// Client: whether the request is the last for what it [proves](proves_connection).
+    /// Client: whether the request is the last on its connection, for credentials that hold for all that follow (RFC 4559 section 6).
     pub fn is_last_by_proof(&self, key: StreamKey) -> bool {
         self.exchanges.get(key).is_some_and(|exchange| exchange.proves_connection)
     }
