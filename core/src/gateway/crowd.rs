@@ -163,13 +163,16 @@ impl Gateway {
     fn look_at_waiting(&mut self, octets: u32) {
         let windows = octets / self.backend_config.initial_window_size.max(1);
         let all = || self.clients.crowd.waiting.values().map(|waiting| waiting.fronts.len()).sum();
-        let mut looks =
-            if self.ledger.is_half_taken() { LOOKED_AT.max(windows as usize).min(all()) } else { all() };
+        let mut looks = if self.ledger.is_half_taken() { LOOKED_AT.max(windows as usize) } else { all() };
+        // Of those that may have none each is looked at once.
+        let mut in_vain = 0;
         while looks > 0
+            && in_vain < self.clients.crowd.waiting.len()
             && let Some(client) = self.clients.crowd.next_waiting()
         {
             let may_have = self.may_have(client);
             let front = if may_have { self.clients.crowd.take_waiting(client) } else { None };
+            in_vain = if front.is_some() { 0 } else { in_vain + 1 };
             // A connection whose requests have gone meanwhile keeps nobody else waiting.
             if front.is_none_or(|front| self.release_waiting(front)) {
                 looks -= 1;

@@ -8,7 +8,7 @@ use crate::gateway::due::{DeadlineTarget, Kind};
 use crate::gateway::{ConnId, Gateway};
 use crate::h2::{Event, StreamKey};
 use crate::message::Method;
-use crate::request::{Awaiting, Place, Request, RequestKey, ResponsePhase};
+use crate::request::{Place, Request, RequestKey, ResponsePhase};
 use crate::session::Session;
 use crate::time::{Duration, Instant};
 use crate::window::{Both, Credit};
@@ -56,11 +56,17 @@ impl Gateway {
     /// A tunnel was declined: nothing goes into it, and its end is said, which no backend counts. Says whether it is.
     pub(super) fn end_declined(&mut self, key: RequestKey, (conn, stream): (ConnId, StreamKey)) -> bool {
         // What a hook says for a backend that has agreed leaves a tunnel there.
-        let is_declined = |awaiting: &Awaiting| {
-            awaiting.head.method == Method::Connect
-                && matches!(awaiting.response, ResponsePhase::Begun(status) if status >= 300)
+        let is_declined = |request: &Request| {
+            let told = match &request.place {
+                Place::Live(live) => live.attempt.status,
+                Place::Frozen(_) | Place::Finished(_) => match request.awaiting.response {
+                    ResponsePhase::Begun(status) => status,
+                    ResponsePhase::Awaited | ResponsePhase::Local(..) => 0,
+                },
+            };
+            request.awaiting.head.method == Method::Connect && told >= 300
         };
-        let is_declined = self.requests.get(key).is_some_and(|request| is_declined(&request.awaiting));
+        let is_declined = self.requests.get(key).is_some_and(is_declined);
         let Some(entry) = self.conns.get_mut(conn).filter(|_| is_declined) else { return false };
         let of_http2 = matches!(entry.session, Session::H2(_));
         if !of_http2 || entry.session.stream_id(stream).is_none() || entry.session.queued(stream) > 0 {

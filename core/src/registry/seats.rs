@@ -49,7 +49,10 @@ impl Registry {
                 (may_dial && (cuts || upstream.has_room(endpoint))).then_some((rank, cuts, Way::Dial(key)))
             })
             // Among equals one that stands comes before one that is to be made, and before one for which another has to go all others.
-            .min_by_key(|&((load, place), cuts, way)| (cuts, load, matches!(way, Way::Dial(_)), place))
+            .min_by_key(|&((load, place), cuts, way)| {
+                let (Way::Adopt(key, _) | Way::Dial(key)) = way;
+                (wanted.avoid == Some(key), cuts, load, matches!(way, Way::Dial(_)), place)
+            })
             .map(|(.., way)| way)
     }
 
@@ -99,9 +102,10 @@ impl Registry {
             .map(|(rank, key, endpoint, dialling)| {
                 let is_late = dialling > 0 && entry.is_slow_at(key);
                 let cuts = upstream.makes_room(endpoint);
-                ((cuts, endpoint.is_in_doubt(), is_late, upstream.rank_of_dial(rank, dialling)), key)
+                let order = (endpoint.is_in_doubt(), is_late, upstream.rank_of_dial(rank, dialling));
+                ((wanted.avoid == Some(key), cuts, order), key)
             })
-            .filter(|&((_, _, is_late, _), _)| !(is_late && all_have_dials))
+            .filter(|&((.., (_, is_late, _)), _)| !(is_late && all_have_dials))
             .min_by_key(|&(order, _)| order)
             .map(|(_, key)| key)
     }

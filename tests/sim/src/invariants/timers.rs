@@ -80,7 +80,8 @@ pub fn t4_no_deadline_acts_early(
             // Who waits to be told to go on owes nothing before that.
             let trace = rid_of(record).filter(|rid| ledger.expecting.contains(rid));
             let trace = trace.and_then(|rid| ledger.traces.get(&rid));
-            let awaits = trace.is_some_and(|trace| trace.received == 0 && trace.interim == 0);
+            // Of interim responses 100 alone tells it.
+            let awaits = trace.is_some_and(|trace| trace.received == 0);
             let is_asked = matches!(record.outcome, Outcome::LocalReply(_)) && (sent || awaits);
             (since(record.accepted), if is_asked { timeouts.response } else { timeouts.stream_idle })
         }
