@@ -55,11 +55,9 @@ fn is_well(scenario: &Scenario, upstream: &UpstreamConfig) -> bool {
         }
         Host::Address(Address::Unix(_)) | Host::Name { .. } => false,
     };
-    // The probe is one client more, and may find that hostile ones have left no room. Who has one of few places may have fallen to a fault before, and has
-    // its time.
-    let tight = scenario.has_tight_limits()
-        || scenario.config.backends_max < u32::MAX
-        || (scenario.config.max_fronts as usize) < scenario.sessions.len() + 2;
+    // The probe is one client more, and may find that hostile ones have left no room.
+    let tight =
+        scenario.has_tight_limits() || (scenario.config.max_fronts as usize) < scenario.sessions.len() + 2;
     !tight && upstream.endpoints.iter().all(|endpoint| well(&endpoint.host))
 }
 
