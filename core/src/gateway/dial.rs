@@ -57,7 +57,7 @@ impl Gateway {
         if !of.is_some_and(|(upstream, of)| upstream.makes_room(of)) {
             return;
         }
-        self.work.steps(1);
+        self.work.steps(self.conns.len());
         let leaving = self.conns.iter().filter_map(|(id, entry)| match &entry.side {
             Side::Backend(engine)
                 if engine.endpoint == endpoint && engine.phase() == EnginePhase::Draining =>

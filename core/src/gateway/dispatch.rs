@@ -393,7 +393,8 @@ impl Gateway {
         if crowds {
             self.leave_crowd(key);
         }
-        if is_last {
+        // That an attempt was lost is not its doing.
+        if is_last && attempt.number == 1 {
             self.charge_client(key);
         }
         if end {

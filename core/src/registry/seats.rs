@@ -95,7 +95,7 @@ impl Registry {
         upstream
             .ranked(wanted)
             .filter(|(_, _, endpoint)| deserted || !endpoint.resting)
-            .filter(|(_, _, endpoint)| upstream.has_room(endpoint) || upstream.makes_room(endpoint))
+            .filter(|(_, _, endpoint)| upstream.can_have_more(endpoint))
             .filter(|(_, _, endpoint)| !one_stream_each || upstream.has_one_stream_each(endpoint))
             .map(|(rank, key, endpoint)| (rank, key, endpoint, entry.dials_at(key)))
             .filter(|&(_, _, endpoint, dialling)| deserted || dialling < upstream.dials_max(endpoint))
@@ -304,7 +304,7 @@ impl Registry {
         }
         // Others may have waited for the end of that.
         if rest_ends {
-            self.rested(upstream);
+            self.wake_upstream(upstream);
         }
         if let Some(entry) = entry {
             let seats = self.entries.get_mut(entry).map(|entry| &mut entry.seats);
@@ -362,8 +362,7 @@ impl Upstream {
     /// or one that can be made.
     pub(super) fn offers(&self, needs: Needs) -> bool {
         self.endpoints().filter(|(_, endpoint)| endpoint.serves(needs, 0)).any(|(_, endpoint)| {
-            let has_room = self.has_room(endpoint) || self.makes_room(endpoint);
-            !endpoint.idle.is_empty() || (!endpoint.resting && has_room)
+            !endpoint.idle.is_empty() || (!endpoint.resting && self.can_have_more(endpoint))
         })
     }
 
@@ -372,7 +371,7 @@ impl Upstream {
     fn is_full(&self, all_taken: bool) -> bool {
         let is_full = |endpoint: &Endpoint| {
             !endpoint.is_unresolved()
-                && (all_taken || !(self.has_room(endpoint) || self.makes_room(endpoint)))
+                && (all_taken || !self.can_have_more(endpoint))
                 && !endpoint.has_unseated()
                 && !self.will_have_room(endpoint)
         };
@@ -420,6 +419,11 @@ impl Upstream {
         let all_leave = endpoint.draining > 0 && endpoint.serving() == 0;
         let is_http2 = endpoint.spoken() == Protocol::Http2;
         is_http2 && all_leave && !self.has_room(endpoint) && Self::may_dial(endpoint)
+    }
+
+    /// Whether the endpoint may have one more connection, be it in place of another.
+    fn can_have_more(&self, endpoint: &Endpoint) -> bool {
+        self.has_room(endpoint) || self.makes_room(endpoint)
     }
 
     fn may_dial(endpoint: &Endpoint) -> bool {

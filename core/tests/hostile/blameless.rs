@@ -5,7 +5,7 @@ use shuntyard_core::config::{ConnectionConfig, Protocol, Saturation};
 use shuntyard_core::gateway::RecvBuf;
 use shuntyard_core::h2::{ClientEvent, Protocol as Asked, ServerEvent};
 use shuntyard_core::hooks::{Context, HeadMut, HookFailed, Hooks, Step, Transform, Verdict};
-use shuntyard_core::message::RequestHead;
+use shuntyard_core::message::{RequestHead, ResponseHead};
 use shuntyard_core::record::{Cause, Outcome};
 use shuntyard_core::time::Duration;
 
@@ -35,11 +35,29 @@ fn a_backend_that_declines_upgrades() {
     assert_eq!(memory.closed, []);
 }
 
-/// Who asks for a tunnel sends nothing before it stands: a backend of HTTP/2 hears the end of it, and no reset, which it might count.
+/// Takes no response.
+struct Disliking;
+
+impl Hooks for Disliking {
+    fn response(
+        &mut self,
+        _: &Context<'_>,
+        _: &mut HeadMut<'_, ResponseHead>,
+    ) -> Result<Verdict, HookFailed> {
+        Err(HookFailed::Own("disliked"))
+    }
+}
+
+/// Who asks for a tunnel sends nothing before it stands: a backend of HTTP/2 hears the end of it, and no reset, which it might count, whatever a hook makes
+/// of its answer.
 #[test]
 fn a_backend_of_http2_that_declines_tunnels() {
-    for http2 in [false, true] {
-        let mut memory = Memory::new(|_| {});
+    for (http2, hooked) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mut memory = match hooked {
+            false => Memory::new(|_| {}),
+            true => Memory::of(|_| {}, |gateway| gateway.with_hooks(Box::new(Disliking))),
+        };
+        let said: &[u8] = if hooked { b"HTTP/1.1 500 " } else { b"HTTP/1.1 403 " };
         memory.backend_config.extended_connect = true;
         let client = if http2 { memory.connect(ConnectionConfig::default()) } else { memory.connect_mute() };
         if http2 {
@@ -73,7 +91,7 @@ fn a_backend_of_http2_that_declines_tunnels() {
             if http2 {
                 assert!(matches!(events(&mut memory, client)[0], ClientEvent::Response { .. }), "{n}");
             } else {
-                assert!(memory.sent_to(client).starts_with(b"HTTP/1.1 403 "), "{n}");
+                assert!(memory.sent_to(client).starts_with(said), "{n}");
             }
         }
         assert_eq!((&memory.closed[..], memory.gateway.view().requests), (&[][..], 0));
